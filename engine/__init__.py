@@ -1,0 +1,1 @@
+"""Mailbox Engine: a self-hosted email API."""

@@ -1,0 +1,133 @@
+"""What must hold for a value in a request beyond its type: one function per `Check`.
+
+Each takes a value its type already allows and returns it in its one normal form, or raises `ValueError` with the words
+that complete the sentence `"<path>" ...`. They look at nothing but the value: whether a host or an account exists is
+not asked here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from engine.mail.addresses import parse_address
+from engine.mail.headers import message_id_of
+from engine.schema.fields import Check
+
+EMPTY = "is not allowed to be empty"
+
+_BREAK = re.compile(r"[\r\n\0]")
+_HOSTNAME = re.compile(
+    r"(?=.{1,254}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)(?![0-9]+\.?\Z)[A-Za-z0-9_-]{1,63}(?<!-)\.?"
+)
+_HEADER_NAME = re.compile(r"[!-9;-~]+")
+_URL = re.compile(r"https?://[^\s\x00-\x20\x7f-\xa0\\]+", re.IGNORECASE)
+
+
+def line(value: str) -> str:
+    """Text that stays one line wherever it is written."""
+    if not value.isprintable() and (found := _BREAK.search(value)):
+        raise ValueError("must not contain null characters" if found[0] == "\0" else "must not contain line breaks")
+    return value
+
+
+def account(value: str) -> str:
+    """An account id without surrounding blanks."""
+    value = line(value).strip()
+    if not value:
+        raise ValueError(EMPTY)
+    return value
+
+
+def email(value: str) -> str:
+    """An address in the form it is sent in."""
+    try:
+        return parse_address(value)
+    except ValueError as error:
+        raise ValueError("must be a valid email") from error
+
+
+def email_or_empty(value: str) -> str:
+    """An address or the null sender."""
+    return email(value) if value else value
+
+
+def hostname(value: str) -> str:
+    """A host name of ASCII labels (an IDN as its A-labels; underscores are met inside networks) or an IP address."""
+    if not _HOSTNAME.fullmatch(value):
+        try:
+            ipaddress.ip_address(value)
+        except ValueError as error:
+            raise ValueError("must be a valid hostname") from error
+    return value
+
+
+def web_url(value: str) -> str:
+    """An absolute http or https URL with a host."""
+    try:
+        parts = urlsplit(value)
+        good = bool(_URL.fullmatch(value) and parts.hostname and parts.port != 0)
+        if good and parts.hostname and parts.hostname.isascii():
+            hostname(parts.hostname)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("must be a valid uri with a scheme matching the http|https pattern")
+    return value
+
+
+def web_url_or_empty(value: str) -> str:
+    """The same, or nothing."""
+    return web_url(value) if value else value
+
+
+def header_name(value: str) -> str:
+    """A header field name (RFC 5322 section 2.2)."""
+    if not _HEADER_NAME.fullmatch(value):
+        raise ValueError("must be a valid header name")
+    return value
+
+
+def message_id(value: str) -> str:
+    """A message id in angle brackets."""
+    try:
+        return message_id_of(value)
+    except ValueError as error:
+        raise ValueError("must be a valid Message-ID") from error
+
+
+def instant(value: datetime) -> datetime:
+    """A moment in UTC. What lies outside the years 1 to 9999 there is none."""
+    if value.tzinfo is UTC:
+        return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("must be in ISO 8601 date format") from error
+
+
+def false(value: bool) -> bool:
+    """`false`, standing for "none" beside an object."""
+    if value:
+        raise ValueError("must be of type object")
+    return value
+
+
+CHECKS: dict[Check, Callable[[Any], Any]] = {
+    Check.LINE: line,
+    Check.ACCOUNT: account,
+    Check.EMAIL: email,
+    Check.EMAIL_OR_EMPTY: email_or_empty,
+    Check.HOSTNAME: hostname,
+    Check.WEB_URL: web_url,
+    Check.WEB_URL_OR_EMPTY: web_url_or_empty,
+    Check.HEADER_NAME: header_name,
+    Check.MESSAGE_ID: message_id,
+    Check.INSTANT: instant,
+    Check.FALSE: false,
+}
+"""`Check.PORT` is only a wording of its type's own range, see `engine.api.walk`."""

@@ -1,0 +1,45 @@
+"""What is wrong with a request, collected fault by fault: where it is and the sentence about it.
+
+The order is the order of adding. More than `MOST_COMPLAINTS` are counted but not kept.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+MOST_COMPLAINTS = 1000
+"""A request with more faults than this gets the first so many; the answer must not outgrow the request."""
+
+WRONG: Final = object()
+"""What a walk returns in place of a value after it complained."""
+
+
+class Place(NamedTuple):
+    """Where a value stands: `to[0].address` and its last part `address`; both empty for the request itself."""
+
+    path: str
+    key: str
+
+    def member(self, name: str) -> Place:
+        """The place of a member of the object here."""
+        return Place(f"{self.path}.{name}" if self.path else name, name)
+
+    def item(self, index: int) -> Place:
+        """The place of an item of the list here."""
+        return Place(f"{self.path}[{index}]", str(index))
+
+
+class Complaints:
+    """What was found wrong: `fields` as the problem document shows it, `count` with those left out."""
+
+    def __init__(self) -> None:
+        self.fields: list[dict[str, str]] = []
+        self.count = 0
+
+    def add(self, place: Place, text: str) -> object:
+        """Note that the value at `place` is wrong as `text` says; returns `WRONG`."""
+        self.count += 1
+        if self.count <= MOST_COMPLAINTS:
+            path, key = (place.path, place.key) if place.path else ("value", "value")
+            self.fields.append({"message": f'"{path}" {text}', "key": key, "path": path})
+        return WRONG

@@ -1,0 +1,201 @@
+"""The OpenAPI 3.1 document, made from the route table and the schemas alone.
+
+What it says is what is checked: bodies and queries come from the Structs `engine.api.validation` decodes, answers from
+those the handlers fill in, the events from their catalogue (as `webhooks`). It is plain data, to be made once at start.
+A route given twice, or a path parameter this file does not describe, is a `ValueError`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from engine.schema.events import EVENT_DATA, Event
+from engine.schema.problem import ProblemDocument
+
+Kind = type[msgspec.Struct]
+
+_SCHEMAS = "#/components/schemas/{name}"
+_PATH_PARAMETER = re.compile(r"\{(\w+)\}")
+_PATH_PARAMETERS = {
+    "account": ("The account's id.", "example"),
+    "queueId": ("The message's id in the outbox.", "1a20313426c0f27d36e"),
+}
+_PROBLEMS = {
+    400: "The request is wrong; `fields` names every member that is.",
+    401: "There is no token, or it is not known.",
+    404: "There is no such thing.",
+    503: "Not now; `code` and `state` say why.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One operation of the API.
+
+    `path` has its parameters in braces: `/v1/account/{account}/submit`. `body`, `query` and `headers` are Structs, None
+    for none. `responses` maps each HTTP status of a success to the Struct answered, None for an answer without JSON.
+    `scope` is what a token needs, None where no token is asked for.
+    """
+
+    method: str
+    path: str
+    summary: str
+    tags: tuple[str, ...] = ()
+    body: Kind | None = None
+    query: Kind | None = None
+    headers: Kind | None = None
+    responses: Mapping[int, Kind | None] = field(default_factory=dict)
+    scope: str | None = None
+
+
+def document(routes: Iterable[Route], *, version: str, server_url: str) -> dict[str, Any]:
+    """The document for `routes`, ready for any JSON encoder."""
+    kinds: list[Kind] = [ProblemDocument, Event, *EVENT_DATA.values()]
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        operations = paths.setdefault(route.path, {})
+        if route.method.lower() in operations:
+            raise ValueError(f"{route.method} {route.path} is there twice")
+        operations[route.method.lower()] = _operation(route)
+        kinds += [kind for kind in (route.body, *route.responses.values()) if kind]
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Mailbox Engine",
+            "version": version,
+            "description": "Register mailboxes, send through them, hear every outcome.",
+        },
+        "servers": [{"url": server_url}],
+        "paths": paths,
+        "webhooks": {name: _webhook(name, kind) for name, kind in EVENT_DATA.items()},
+        "components": {
+            "schemas": _schemas(kinds),
+            "responses": {_name(status): _problem(text) for status, text in _PROBLEMS.items()},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API token: 64 hexadecimal digits."}
+            },
+        },
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    in_path = _PATH_PARAMETER.findall(route.path)
+    parameters = [_path_parameter(name) for name in in_path]
+    parameters += _parameters("query", route.query) + _parameters("header", route.headers)
+    responses = {str(status): _success(status, kind) for status, kind in route.responses.items()}
+    for status, applies in {
+        400: route.body or route.query or route.headers,
+        401: route.scope,
+        404: in_path,
+        503: True,
+    }.items():
+        if applies:
+            responses.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})
+    operation: dict[str, Any] = {
+        "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
+        "summary": route.summary,
+        "tags": list(route.tags),
+        "parameters": parameters,
+        "responses": responses,
+        "security": [{"bearer": [route.scope]}] if route.scope else [],
+    }
+    if route.body:
+        operation["requestBody"] = {"required": True, "content": _json(_reference(route.body))}
+    return operation
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    if name not in _PATH_PARAMETERS:
+        raise ValueError(f"the path parameter {name} has no description")
+    text, example = _PATH_PARAMETERS[name]
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": text,
+        "schema": {"type": "string", "examples": [example]},
+    }
+
+
+def _parameters(place: str, kind: Kind | None) -> list[dict[str, Any]]:
+    """One parameter for each member. There is no `null` in a query string or a header: absent says that."""
+    if kind is None:
+        return []
+    shape = _schemas([kind])[kind.__name__]
+    parameters = []
+    for name, schema in shape["properties"].items():
+        description = schema.pop("description")
+        choices = [each for each in schema.pop("anyOf", ()) if each != {"type": "null"}]
+        for each in choices:
+            schema.update(each)
+        if "default" in schema and schema["default"] is None:
+            del schema["default"]
+        parameters.append(
+            {
+                "name": name,
+                "in": place,
+                "required": name in shape["required"],
+                "description": description,
+                "schema": schema,
+            }
+        )
+    return parameters
+
+
+def _success(status: int, kind: Kind | None) -> dict[str, Any]:
+    if kind is None:
+        return {"description": HTTPStatus(status).phrase}
+    return {"description": (kind.__doc__ or kind.__name__).partition("\n")[0], "content": _json(_reference(kind))}
+
+
+def _problem(text: str) -> dict[str, Any]:
+    return {"description": text, "content": _json(_reference(ProblemDocument))}
+
+
+def _webhook(name: str, kind: Kind) -> dict[str, Any]:
+    event = {"properties": {"event": {"const": name}, "data": _reference(kind)}}
+    return {
+        "post": {
+            "summary": (kind.__doc__ or name).partition("\n")[0],
+            "tags": ["Events"],
+            "requestBody": {"required": True, "content": _json({"allOf": [_reference(Event), event]})},
+            "responses": {"2XX": {"description": "Taken. Anything else is tried again later."}},
+        }
+    }
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _reference(kind: Kind) -> dict[str, Any]:
+    return {"$ref": _SCHEMAS.format(name=kind.__name__)}
+
+
+def _name(status: int) -> str:
+    return HTTPStatus(status).phrase.replace(" ", "")
+
+
+def _schemas(kinds: Iterable[Kind]) -> dict[str, Any]:
+    """The JSON Schema of each of `kinds` and of all they mention, by name."""
+    _, schemas = msgspec.json.schema_components(dict.fromkeys(kinds), ref_template=_SCHEMAS)
+    return {name: _one_or_many(schema) for name, schema in schemas.items()}
+
+
+def _one_or_many(schema: Any) -> Any:
+    """`schema` with every list that may be given as its one item (`x-single`) said in JSON Schema's own words."""
+    if isinstance(schema, list | tuple):
+        return [_one_or_many(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {name: _one_or_many(each) for name, each in schema.items()}
+    if schema.pop("x-single", False):
+        many = {name: schema.pop(name) for name in ("type", "items", "maxItems") if name in schema}
+        schema["anyOf"] = [many["items"], many]
+    return schema

@@ -1,0 +1,252 @@
+"""The configuration: `config.toml` plus `ENGINE_<SECTION>__<KEY>` overrides, checked once, frozen.
+
+Every key has a default here; `config.toml` in the repository shows them all with their units. An unknown section or key,
+or a value of the wrong type, is a `ConfigError` whose text is one line naming the key and where it came from. Nothing
+else in the engine reads the environment.
+
+Units: a duration is a number of seconds or a text such as `250ms`, `10s`, `5m`, `1h`, `2d`; a size is a number of bytes
+or a text such as `64KiB`, `50MiB`. In the environment a list is separated by spaces.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import msgspec
+
+from engine.errors import ConfigError
+
+Seconds = Annotated[float, "duration"]
+Bytes = Annotated[int, "size"]
+
+DEFAULT_SCHEDULE = (10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 172800.0)
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"B": 1, None: 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_ENV = re.compile(r"ENGINE_([A-Z]+)__([A-Z0-9_]+)")
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the file."""
+
+
+class Http(Section, frozen=True):
+    """`[http]`: where the API listens and what it accepts."""
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    max_body: Bytes = 50 * 1024**2
+    keep_alive: Seconds = 65.0
+    body_timeout: Seconds = 60.0
+    write_timeout: Seconds = 30.0
+    websocket_ping: Seconds = 25.0
+
+
+class StoreConfig(Section, frozen=True):
+    """`[store]`: the data folder and the key that seals secrets."""
+
+    path: str = "data"
+    key: str = ""
+    key_file: str = ""
+    spool_above: Bytes = 256 * 1024
+
+
+class Retry(Section, frozen=True):
+    """`[retry]`: when a message that could not be sent is tried again."""
+
+    schedule: tuple[Seconds, ...] = DEFAULT_SCHEDULE
+    attempts: int = 10
+    jitter: float = 0.1
+
+
+class Smtp(Section, frozen=True):
+    """`[smtp]`: sessions with the accounts' SMTP servers."""
+
+    ehlo_name: str = ""
+    sessions: int = 50
+    messages_per_session: int = 100
+    session_idle: Seconds = 15.0
+    connect_timeout: Seconds = 30.0
+    greeting_timeout: Seconds = 300.0
+    command_timeout: Seconds = 300.0
+    data_timeout: Seconds = 120.0
+    block_timeout: Seconds = 180.0
+    dot_timeout: Seconds = 600.0
+
+
+class Imap(Section, frozen=True):
+    """`[imap]`: sessions with the accounts' IMAP servers."""
+
+    logins: int = 20
+    connect_timeout: Seconds = 30.0
+    command_timeout: Seconds = 60.0
+    idle: Seconds = 540.0
+    reconnect_min: Seconds = 2.0
+    reconnect_max: Seconds = 600.0
+    copy_schedule: tuple[Seconds, ...] = (10.0, 60.0, 300.0, 900.0, 3600.0)
+
+
+class Webhooks(Section, frozen=True):
+    """`[webhooks]`: posting events to the URL in the settings."""
+
+    allow_private: bool = True
+    timeout: Seconds = 15.0
+    schedule: tuple[Seconds, ...] = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 21600.0, 43200.0, 86400.0, 86400.0)
+
+
+class Shutdown(Section, frozen=True):
+    """`[shutdown]`: how long a stop may take."""
+
+    grace: Seconds = 10.0
+
+
+class Log(Section, frozen=True):
+    """`[log]`: what the process writes to standard error."""
+
+    level: str = "info"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All sections."""
+
+    http: Http = Http()
+    store: StoreConfig = StoreConfig()
+    retry: Retry = Retry()
+    smtp: Smtp = Smtp()
+    imap: Imap = Imap()
+    webhooks: Webhooks = Webhooks()
+    shutdown: Shutdown = Shutdown()
+    log: Log = Log()
+
+
+def load(file: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read `file` (None: defaults only), lay the overrides in `environ` over it, check everything.
+
+    Raises `ConfigError` with one line of text.
+    """
+    tables = _read(file) if file is not None else {}
+    values: dict[str, dict[str, Any]] = {}
+    for section, table in tables.items():
+        _known_section(section, f"{file}")
+        if not isinstance(table, dict):
+            raise ConfigError(f"{file}: {section} must be a table, written as [{section}]")
+        for key, value in table.items():
+            values.setdefault(section, {})[key] = _value(section, key, value, f"{file}")
+    for name, text in sorted(environ.items()):
+        match = _ENV.fullmatch(name)
+        if match is None:
+            continue
+        section, key = match[1].lower(), match[2].lower()
+        _known_section(section, name)
+        values.setdefault(section, {})[key] = _value(section, key, _from_env(section, key, text), name)
+    config = msgspec.convert(values, Config)
+    _check(config)
+    return config
+
+
+def parse_duration(value: object) -> float:
+    """Seconds from a number or a text such as `5m`. Raises ValueError."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e10:
+        return float(value)
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a duration such as 10s, 5m or 1h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_size(value: object) -> int:
+    """Bytes from a number or a text such as `50MiB`. Raises ValueError."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a size such as 64KiB or 50MiB")
+    return int(match[1]) * _BYTES[match[2]]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: is not valid TOML: {error}") from error
+
+
+def _known_section(section: str, where: str) -> None:
+    if section not in Config.__struct_fields__:
+        known = ", ".join(Config.__struct_fields__)
+        raise ConfigError(f"{where}: unknown section [{section}]; known are {known}")
+
+
+def _hint(section: str, key: str, where: str) -> Any:
+    hints = get_type_hints(get_type_hints(Config)[section], include_extras=True)
+    if key not in hints:
+        raise ConfigError(f"{where}: unknown key {section}.{key}; known in [{section}] are {', '.join(hints)}")
+    return hints[key]
+
+
+def _from_env(section: str, key: str, text: str) -> Any:
+    hint = _hint(section, key, f"ENGINE_{section.upper()}__{key.upper()}")
+    if _is_list(hint):
+        return text.split()
+    if hint is bool:
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower(), text)
+    if hint in (int, float):
+        try:
+            return hint(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _value(section: str, key: str, value: Any, where: str) -> Any:
+    hint = _hint(section, key, where)
+    try:
+        if _is_list(hint):
+            if not isinstance(value, list):
+                raise ValueError("must be a list")
+            return tuple(_scalar(get_args(hint)[0], item) for item in value)
+        return _scalar(hint, value)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {section}.{key} {error}, not {value!r}") from error
+
+
+def _is_list(hint: Any) -> bool:
+    return getattr(hint, "__origin__", None) is tuple
+
+
+def _scalar(hint: Any, value: Any) -> Any:
+    if hint == Seconds:
+        return parse_duration(value)
+    if hint == Bytes:
+        return parse_size(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        words = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+        raise ValueError(f"must be {words[hint]}")
+    return value
+
+
+def _check(config: Config) -> None:
+    if not 0 <= config.http.port <= 65535:
+        raise ConfigError(f"http.port must be between 0 and 65535, not {config.http.port}")
+    if not config.retry.schedule:
+        raise ConfigError("retry.schedule must name at least one duration")
+    if not 1 <= config.retry.attempts <= 1000:
+        raise ConfigError(f"retry.attempts must be between 1 and 1000, not {config.retry.attempts}")
+    if not 0 <= config.retry.jitter <= 0.5:
+        raise ConfigError(f"retry.jitter must be between 0 and 0.5, not {config.retry.jitter}")
+    if config.smtp.sessions < 1 or config.smtp.messages_per_session < 1 or config.imap.logins < 1:
+        raise ConfigError("smtp.sessions, smtp.messages_per_session and imap.logins must be at least 1")
+    if config.log.level not in ("debug", "info", "warning", "error"):
+        raise ConfigError(f"log.level must be debug, info, warning or error, not {config.log.level!r}")
+    if config.store.key and config.store.key_file:
+        raise ConfigError("store.key and store.key_file cannot both be set")

@@ -1,0 +1,67 @@
+"""Writing and reading events.
+
+An event is encoded once, inside the transaction that causes it; the webhook body, the websocket frame and the item of
+`GET /v1/events` are those same bytes. It carries its number (`seq`, gapless) and an id of its own (`eventId`) beside the
+members API clients know: `serviceUrl, account, date, event, data`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from engine.events.hub import Hub
+from engine.isotime import iso
+from engine.store import events
+from engine.store.writer import Store, Tx
+from engine.world import World
+
+
+class Journal:
+    """The event stream of one store. `service_url` is stamped into every event from now on."""
+
+    def __init__(self, store: Store, hub: Hub, world: World) -> None:
+        self._store = store
+        self._hub = hub
+        self._world = world
+        self.service_url: str | None = None
+
+    def append(self, tx: Tx, name: str, account: str | None, data: dict[str, Any]) -> int:
+        """Add an event to the transaction at hand and return its number; readers wake once it is on disk."""
+        seq = tx.next_seq()
+        body = msgspec.json.encode(
+            {
+                "serviceUrl": self.service_url,
+                "account": account,
+                "date": iso(self._world.now()),
+                "event": name,
+                "data": data,
+                "seq": seq,
+                "eventId": self._world.uuid(),
+            }
+        )
+        events.insert(tx, seq, account, name, body)
+        tx.after_commit(self._hub.wake)
+        return seq
+
+    def read(
+        self, after: int, limit: int, account: str | None = None, names: Collection[str] | None = None
+    ) -> list[tuple[int, str, bytes]]:
+        """At most `limit` committed events numbered above `after`, as (seq, name, body)."""
+        return events.after(self._store.reader, after, limit, account, names)
+
+    def bounds(self) -> tuple[int, int]:
+        """The first and last number there is; (0, 0) while there is none."""
+        return events.bounds(self._store.reader)
+
+    @property
+    def last(self) -> int:
+        """The number of the last committed event."""
+        return self._store.last_seq
+
+    async def wait_for_more(self, after: int) -> None:
+        """Return once an event numbered above `after` is committed. Cancelled: nothing happens."""
+        while self._store.last_seq <= after:
+            await self._hub.changed.wait()

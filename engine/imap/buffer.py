@@ -1,0 +1,54 @@
+"""The bytes received and not yet used: lines and counted runs are taken from the front.
+
+It never scans a byte twice: a search for the end of a line goes on where the last one stopped, and a literal is only
+counted. It holds at most one limit and one network read of data; more without a line end is a `ProtocolError`.
+"""
+
+from __future__ import annotations
+
+from engine.errors import ProtocolError
+
+
+class ReceiveBuffer:
+    """Bytes in at the back by `feed`, out at the front by `take_line` and `take`."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._scanned = 0
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def feed(self, data: bytes) -> None:
+        """Append what came from the network."""
+        self._data += data
+
+    def take_line(self, limit: int) -> bytes | None:
+        """The next line without its CRLF, None if its end is not here yet.
+
+        Raises `ProtocolError` once the line is longer than `limit` bytes.
+        """
+        end = self._data.find(b"\r\n", self._scanned)
+        if end < 0:
+            # The last byte may be the CR of a CRLF whose LF is still on its way.
+            self._scanned = max(len(self._data) - 1, 0)
+        if max(end, self._scanned) > limit:
+            raise ProtocolError(f"The server sent a line of more than {limit} bytes")
+        if end < 0:
+            return None
+        line = bytes(self._data[:end])
+        self._drop(end + 2)
+        return line
+
+    def take(self, size: int) -> bytes | None:
+        """The next `size` bytes, None if they are not all here yet."""
+        if len(self._data) < size:
+            return None
+        data = bytes(self._data[:size])
+        self._drop(size)
+        return data
+
+    def _drop(self, size: int) -> None:
+        # CPython moves the start of a bytearray instead of copying the rest, so this costs the same for any length.
+        del self._data[:size]
+        self._scanned = 0

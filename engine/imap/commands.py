@@ -1,0 +1,209 @@
+"""IMAP commands as bytes: one function per command, and the rules for quoting and literals (RFC 9051 sections 6 and 4).
+
+Arguments cannot break out of their place: text goes as a quoted string, or as a literal when it holds a line end or
+anything outside ASCII; flags must be atoms. What IMAP cannot carry at all (NUL, a flag with a space in it) raises
+`ValueError` before a byte is written. Secrets are left out of a command's `shown` form, which is what transcripts get.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import msgspec
+
+from engine.imap import limits
+from engine.imap.responses import Exists, Flags, Id, ListEntry, Recent, StatusResponse
+from engine.sasl import Mechanism
+
+SECRET = "[secret]"
+
+_QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*")
+_QUOTABLE_UTF8 = re.compile(rb"[^\x00\r\n]*")
+_SPECIAL = re.compile(rb'(["\\])')
+_FLAG = re.compile(r"\\?[!#$&'+,\-./0-9:;<=>?@A-Z\[^_`a-z|}~]+")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_ID_KEY_BYTES, _ID_VALUE_BYTES = 30, 1024
+
+
+class Literal(msgspec.Struct, frozen=True):
+    """An argument sent as counted bytes, in one piece or many."""
+
+    chunks: tuple[bytes, ...]
+    size: int
+
+
+Piece: TypeAlias = bytes | Literal
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """One command without its tag.
+
+    `pieces` follow the name and a space, as they stand. `takes` are the untagged responses that belong to the answer.
+    `shown` is the arguments fit for a transcript. `mechanism` answers the server's challenges, except that `initial`,
+    if it is not None, answers the first.
+    """
+
+    name: str
+    pieces: tuple[Piece, ...] = ()
+    takes: tuple[type, ...] = ()
+    shown: str = ""
+    mechanism: Mechanism | None = None
+    initial: bytes | None = None
+
+
+def encode(command: Command, tag: str, unasked: int) -> list[list[bytes]]:
+    """The command as chunks to send, grouped: each group but the first has to wait for a continuation request.
+
+    Literals of at most `unasked` bytes need no waiting (LITERAL+ and LITERAL-, RFC 7888); -1 where that is not offered.
+    """
+    group = [f"{tag} {command.name}{' ' if command.pieces else ''}".encode("ascii")]
+    groups = [group]
+    for piece in command.pieces:
+        if isinstance(piece, bytes):
+            group.append(piece)
+            continue
+        waits = piece.size > unasked
+        group.append(b"{%d}\r\n" % piece.size if waits else b"{%d+}\r\n" % piece.size)
+        if waits:
+            group = []
+            groups.append(group)
+        group.extend(piece.chunks)
+    group.append(b"\r\n")
+    return groups
+
+
+def unasked_limit(capabilities: Collection[str]) -> int:
+    """How long a literal may be to go out without the server's go-ahead, -1 for none."""
+    if "LITERAL+" in capabilities:
+        return limits.UNASKED_LITERAL_BYTES
+    if "LITERAL-" in capabilities or "IMAP4REV2" in capabilities:
+        return limits.LITERAL_MINUS_BYTES
+    return -1
+
+
+def string(value: str | bytes, *, utf8: bool = False) -> Piece:
+    """`value` as a quoted string if it may be one, else as a literal. `utf8`: quoted strings may hold UTF-8.
+
+    Raises `ValueError` for NUL and lone surrogates.
+    """
+    data = value.encode() if isinstance(value, str) else value
+    if (_QUOTABLE_UTF8 if utf8 else _QUOTABLE).fullmatch(data):
+        return b'"' + _SPECIAL.sub(rb"\\\1", data) + b'"'
+    if b"\0" in data:
+        raise ValueError("IMAP cannot carry a NUL character")
+    return Literal((data,), len(data))
+
+
+def flag_list(flags: Sequence[str]) -> bytes:
+    """`(\\Seen $Label1)`. Raises `ValueError` for what is not a flag."""
+    for flag in flags:
+        if not _FLAG.fullmatch(flag):
+            raise ValueError(f"not an IMAP flag: {flag!r}")
+    return b"(" + " ".join(flags).encode("ascii") + b")"
+
+
+def date_time(seconds: float) -> bytes:
+    """Seconds since 1970 as IMAP's date-time, in UTC. Raises `ValueError` outside the years 1 to 9999."""
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"no date: {seconds!r}") from error
+    return (
+        f'"{moment.day:2d}-{_MONTHS[moment.month - 1]}-{moment.year:04d}'
+        f' {moment.hour:02d}:{moment.minute:02d}:{moment.second:02d} +0000"'
+    ).encode("ascii")
+
+
+def capability() -> Command:
+    """CAPABILITY: its answer changes what the protocol machine knows."""
+    return Command(name="CAPABILITY")
+
+
+def noop() -> Command:
+    """NOOP: lets the server say what is new."""
+    return Command(name="NOOP")
+
+
+def logout() -> Command:
+    """LOGOUT: the server says BYE and closes."""
+    return Command(name="LOGOUT")
+
+
+def start_tls() -> Command:
+    """STARTTLS."""
+    return Command(name="STARTTLS")
+
+
+def idle() -> Command:
+    """IDLE (RFC 2177): goes on until `Protocol.done`."""
+    return Command(name="IDLE")
+
+
+def login(user: str, password: str) -> Command:
+    """LOGIN. Raises `ValueError` for what IMAP cannot carry."""
+    name = string(user)
+    return Command(name="LOGIN", pieces=(name, b" ", string(password)), shown=f"{_show(name)} {SECRET}")
+
+
+def authenticate(mechanism: Mechanism, *, at_once: bool) -> Command:
+    """AUTHENTICATE. `at_once`: the server takes the first response in the command itself (SASL-IR, RFC 4959)."""
+    name = mechanism.name.encode("ascii")
+    initial = mechanism.initial()
+    if initial is None or not at_once:
+        return Command(name="AUTHENTICATE", pieces=(name,), shown=mechanism.name, mechanism=mechanism, initial=initial)
+    encoded = binascii.b2a_base64(initial, newline=False) or b"="
+    shown = f"{mechanism.name} {SECRET}"
+    return Command(name="AUTHENTICATE", pieces=(name, b" ", encoded), shown=shown, mechanism=mechanism)
+
+
+def identify(fields: Mapping[str, str]) -> Command:
+    """ID (RFC 2971). Raises `ValueError` beyond 30 fields, keys of 30 bytes or values of 1,024 bytes."""
+    if len(fields) > limits.ID_FIELDS:
+        raise ValueError(f"more than {limits.ID_FIELDS} ID fields")
+    pieces: list[Piece] = []
+    for key, value in fields.items():
+        if len(key.encode()) > _ID_KEY_BYTES or len(value.encode()) > _ID_VALUE_BYTES:
+            raise ValueError(f"ID field too long: {key[:_ID_KEY_BYTES]!r}")
+        pieces += [b" ", string(key), b" ", string(value)]
+    return _shown("ID", [b"(", *pieces[1:], b")"] if pieces else [b"NIL"], Id)
+
+
+def list_mailboxes(*, special_use: bool) -> Command:
+    """LIST of everything; `special_use` asks for the special-use flags (RFC 6154; needs LIST-EXTENDED)."""
+    return _shown("LIST", [b'"" "*" RETURN (SPECIAL-USE)' if special_use else b'"" "*"'], ListEntry)
+
+
+def select(name: bytes, *, read_only: bool = False, utf8: bool = False, condstore: bool = False) -> Command:
+    """SELECT or EXAMINE of the mailbox with this name on the wire. Raises `ValueError` for NUL.
+
+    `condstore` asks for its highest MODSEQ (RFC 7162), which some servers tell only then.
+    """
+    pieces = [string(name, utf8=utf8)]
+    if condstore:
+        pieces.append(b" (CONDSTORE)")
+    return _shown("EXAMINE" if read_only else "SELECT", pieces, Flags, Exists, Recent, StatusResponse)
+
+
+def append(
+    name: bytes, flags: Sequence[str], date: float | None, message: Sequence[bytes], *, utf8: bool = False
+) -> Command:
+    """APPEND of a message given in pieces. Raises `ValueError` for NUL in the name, no flag, no date."""
+    pieces: list[Piece] = [string(name, utf8=utf8), b" "]
+    if flags:
+        pieces += [flag_list(flags), b" "]
+    if date is not None:
+        pieces += [date_time(date), b" "]
+    pieces.append(Literal(tuple(message), sum(map(len, message))))
+    return _shown("APPEND", pieces)
+
+
+def _shown(name: str, pieces: list[Piece], *takes: type) -> Command:
+    return Command(name=name, pieces=tuple(pieces), takes=takes, shown="".join(map(_show, pieces)))
+
+
+def _show(piece: Piece) -> str:
+    return piece.decode("utf-8", "replace") if isinstance(piece, bytes) else f"[{piece.size} bytes]"

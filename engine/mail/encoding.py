@@ -1,0 +1,81 @@
+"""Text that is not plain ASCII, made fit for a header: encoded words (RFC 2047) and parameters (RFC 2231).
+
+Promises that no piece is cut inside a character, that an encoded word is at most 75 characters long and uses only what
+is legal in every place an encoded word may stand, and that the text comes back unchanged, control characters included:
+encoded, none of them can end a line. Refuses nothing; callers have already turned away CR, LF, NUL and lone surrogates.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+import string
+from collections.abc import Iterator
+from urllib.parse import quote
+
+WORD_LENGTH = 75
+"""The longest encoded word, delimiters included (RFC 2047 §2)."""
+SHORTEST_WORD = 24
+"""What one character of four octets takes in either encoding, delimiters included."""
+
+_FRAME = len("=?UTF-8?Q??=")
+# RFC 2047 §5 (3): the only characters that may stand for themselves inside a phrase; the space becomes "_".
+_Q_SAFE = frozenset(string.ascii_letters + string.digits + "!*+-/ ")
+_Q = [chr(n) if chr(n) in _Q_SAFE else f"={n:02X}" for n in range(256)]
+_Q[0x20] = "_"
+_Q_SAFE_OCTETS = "".join(_Q_SAFE).encode()
+_NOTHING: frozenset[str] = frozenset()
+
+_ATTRIBUTE_EXTRA = "!#$&+^`{}|"
+_ATTRIBUTE_SAFE = frozenset(string.ascii_letters + string.digits + "-._~" + _ATTRIBUTE_EXTRA)
+# Legal in a bare value but left out: readers take ' * and % for signs of RFC 2231.
+_TOKEN = re.compile(r"[A-Za-z0-9!#$&+.^_`{|}~-]{1,60}")
+# Quote and backslash are left out: readers disagree about undoing their escapes.
+_QUOTABLE = re.compile(r"[ !#-\[\]-~]{1,60}")
+_SECTION = 50
+
+
+def _split(text: str, safe: frozenset[str], weight: int, first: int, rest: int) -> Iterator[str]:
+    """Cut `text` into pieces that cost at most `first`, then `rest`: 1 a safe character, octets x `weight` others."""
+    start = cost = 0
+    room = first
+    for at, char in enumerate(text):
+        size = 1 if char in safe else weight * _octets(char)
+        if cost + size > room and at > start:
+            yield text[start:at]
+            start, cost, room = at, 0, rest
+        cost += size
+    yield text[start:]
+
+
+def _octets(char: str) -> int:
+    return 1 if char < "\x80" else 2 if char < "\u0800" else 3 if char < "\U00010000" else 4
+
+
+def encoded_words(text: str, first: int = WORD_LENGTH) -> list[str]:
+    """`text` as encoded words in UTF-8: Q where half of it stays readable, else B.
+
+    The first is at most `first` characters long, which must not be less than `SHORTEST_WORD`.
+    """
+    data = text.encode()
+    if 2 * len(data.translate(None, _Q_SAFE_OCTETS)) <= len(data):
+        pieces = _split(text, _Q_SAFE, 3, first - _FRAME, WORD_LENGTH - _FRAME)
+        return [f"=?UTF-8?Q?{''.join(map(_Q.__getitem__, piece.encode()))}?=" for piece in pieces]
+    pieces = _split(text, _NOTHING, 1, (first - _FRAME) // 4 * 3, (WORD_LENGTH - _FRAME) // 4 * 3)
+    return [f"=?UTF-8?B?{binascii.b2a_base64(piece.encode(), newline=False).decode()}?=" for piece in pieces]
+
+
+def parameter(name: str, value: str) -> list[str]:
+    """One MIME parameter as the `name=value` pieces it takes, without the semicolons between them.
+
+    Bare or quoted when short and plain, otherwise RFC 2231: `name*=utf-8''...`, or numbered sections when long.
+    """
+    if _TOKEN.fullmatch(value):
+        return [f"{name}={value}"]
+    if _QUOTABLE.fullmatch(value) and "=?" not in value:
+        return [f'{name}="{value}"']
+    pieces = [quote(piece, safe=_ATTRIBUTE_EXTRA) for piece in _split(value, _ATTRIBUTE_SAFE, 3, _SECTION, _SECTION)]
+    pieces[0] = "utf-8''" + pieces[0]
+    if len(pieces) == 1:
+        return [f"{name}*={pieces[0]}"]
+    return [f"{name}*{n}*={piece}" for n, piece in enumerate(pieces)]

@@ -1,0 +1,200 @@
+"""One MIME part: its header and its body, encoded for a channel of seven bits (RFC 2045, RFC 2046).
+
+Promises bodies that any SMTP server takes: ASCII, CRLF only, lines of at most 998 octets (76 where encoded). Text stays
+as it is when it already is that, otherwise quoted-printable or base64, whichever is shorter; attachments are base64 and
+come out octet for octet. Refuses (`HeaderError`) names and content types that cannot stand in a header.
+A message that may not be embedded as message/rfc822 travels as application/octet-stream rather than illegally encoded.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+import struct
+from typing import Literal
+
+import msgspec
+
+from engine.mail.encoding import parameter
+from engine.mail.headers import LONGEST_LINE, HeaderError, check_text, fold
+from engine.mail.media_types import OCTET_STREAM, guess_media_type
+
+Disposition = Literal["attachment", "inline"]
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """A file that goes with a message.
+
+    `content_type` None: guessed from `filename`. `cid` is the bare content id or in angle brackets; an inline
+    attachment that has one is put beside the HTML that shows it.
+    """
+
+    content: bytes
+    filename: str | None = None
+    content_type: str | None = None
+    disposition: Disposition = "attachment"
+    cid: str | None = None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """`header` with its CRLFs and no blank line; `body` without a CRLF of its own at the end.
+
+    `encoded` is true for base64, in which no boundary can occur: a delimiter has two hyphens, base64 has none.
+    """
+
+    header: str
+    body: bytes
+    encoded: bool = False
+
+
+_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"
+_MEDIA_TYPE = re.compile(rf'({_TOKEN}/{_TOKEN})((?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|"[^"\\]*"))*)[ \t]*;?[ \t]*')
+_NEXT_PARAMETER = ";\r\n "
+_MEDIA_PARAMETER = re.compile(rf'({_TOKEN})=({_TOKEN}|"[^"\\]*")')
+_LONGEST_MEDIA_TYPE = 256
+_PRINTABLE = re.compile(r"[ -~]*")
+_CONTENT_ID = re.compile(r"[!-;=?-~]{1,256}")
+
+# RFC 2045 §2.7 allows more, but other control characters do not survive every gateway.
+_SEVEN_BIT = bytes([9, 10, 13, *range(32, 127)])
+_LINE_OCTETS = 57
+_BLOCK_LINES = 512
+_BLOCK = struct.Struct("76s" * _BLOCK_LINES)
+
+
+def text_part(subtype: str, text: str) -> Part:
+    """`text/<subtype>` in UTF-8; every line end of `text` (CRLF, lone CR, lone LF) becomes CRLF."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\n", "\r\n")
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        # Half an emoji, cut off by whoever shortened the text: shown as a replacement character, not refused.
+        data = text.encode(errors="surrogatepass").decode(errors="replace").encode()
+    encoding, body = _encode_text(data)
+    header = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
+    return Part(header, body, encoded=encoding == "base64")
+
+
+def _encode_text(data: bytes) -> tuple[str, bytes]:
+    if not data.translate(None, _SEVEN_BIT) and longest_line(data) <= LONGEST_LINE:
+        return "7bit", data
+    quoted = binascii.b2a_qp(data, istext=True)
+    if b"\r\n" not in data:
+        # Without a CRLF to copy, b2a_qp ends its soft line breaks with a bare LF.
+        quoted = quoted.replace(b"=\n", b"=\r\n")
+    base64_length = (len(data) + 2) // 3 * 4
+    if len(quoted) <= base64_length + base64_length // 76 * 2:
+        return "quoted-printable", quoted
+    return "base64", base64_lines(data)
+
+
+def longest_line(data: bytes) -> int:
+    """Octets of the longest line, without its CRLF."""
+    if len(data) <= LONGEST_LINE:
+        return len(data)
+    return max(map(len, data.split(b"\r\n")))
+
+
+def base64_lines(data: bytes) -> bytes:
+    """Base64 in lines of 76 characters, CRLF between them and none at the end."""
+    step = _LINE_OCTETS * _BLOCK_LINES
+    whole = len(data) - len(data) % step
+    view = memoryview(data)
+    blocks = [
+        b"\r\n".join(_BLOCK.unpack(binascii.b2a_base64(view[at : at + step], newline=False)))
+        for at in range(0, whole, step)
+    ]
+    if whole < len(data) or not data:
+        tail = binascii.b2a_base64(view[whole:], newline=False)
+        blocks.append(b"\r\n".join([tail[at : at + 76] for at in range(0, len(tail), 76)]))
+    return b"\r\n".join(blocks)
+
+
+def attachment_part(attachment: Attachment, field: str) -> Part:
+    """The part of one attachment; `field` (`attachments[0]`) begins the name of what a `HeaderError` refuses."""
+    filename = attachment.filename or ""
+    check_text(filename, f"{field}.filename")
+    media_type, parameters = _media_type(attachment, filename, f"{field}.contentType")
+    content, encoding = attachment.content, "base64"
+    if media_type.startswith("message/"):
+        embedded = _embeddable(content)
+        if embedded is None:
+            media_type, parameters = OCTET_STREAM, []
+        else:
+            content, encoding = embedded, "7bit"
+    elif media_type.startswith("multipart/"):
+        # Composite as well (RFC 2045 §6.4 forbids base64), and its inner structure is not ours to vouch for.
+        media_type, parameters = OCTET_STREAM, []
+    if attachment.disposition not in ("attachment", "inline"):
+        raise HeaderError(f"{field}.contentDisposition", 'must be "attachment" or "inline"')
+    if filename and not any(given.lower().startswith(("name=", "name*")) for given in parameters):
+        parameters = [*parameters, *parameter("name", filename)]
+    header = content_field("Content-Type", media_type, parameters)
+    header += f"Content-Transfer-Encoding: {encoding}\r\n"
+    if attachment.cid is not None:
+        header += fold("Content-ID", [f" <{_content_id(attachment.cid, f'{field}.cid')}>"])
+    header += content_field(
+        "Content-Disposition", attachment.disposition, parameter("filename", filename) if filename else []
+    )
+    if encoding == "7bit":
+        return Part(header, content)
+    return Part(header, base64_lines(content), encoded=True)
+
+
+def content_field(name: str, value: str, parameters: list[str]) -> str:
+    """A Content-Type or Content-Disposition field: the value and its `name=value` parameters, folded between them."""
+    pieces = [f" {piece};" for piece in (value, *parameters)]
+    pieces[-1] = pieces[-1][:-1]
+    return fold(name, pieces)
+
+
+def _media_type(attachment: Attachment, filename: str, field: str) -> tuple[str, list[str]]:
+    given = attachment.content_type
+    if not given:
+        return guess_media_type(filename), []
+    check_text(given, field)
+    if len(given) > _LONGEST_MEDIA_TYPE:
+        raise HeaderError(field, f"is longer than {_LONGEST_MEDIA_TYPE} characters")
+    match = _MEDIA_TYPE.fullmatch(given.strip(" \t"))
+    if match is None or not _PRINTABLE.fullmatch(given):
+        raise HeaderError(field, "is not a media type")
+    return match[1].lower(), [f"{name}={value}" for name, value in _MEDIA_PARAMETER.findall(match[2])]
+
+
+def _embeddable(content: bytes) -> bytes | None:
+    """`content` as the body of a message/* part, or None where it may not be one.
+
+    RFC 2046 §5.2.1 allows message/rfc822 no encoding but 7bit, 8bit and binary. 8bit would tie the whole submission to
+    servers with 8BITMIME, and binary to those with BINARYMIME, so a message that is not 7bit already is sent as an
+    opaque file: readers still open it by its name. A file with LF line ends throughout is the same message.
+    """
+    if b"\r" not in content:
+        content = content.replace(b"\n", b"\r\n")
+    if not content.isascii() or b"\0" in content or longest_line(content) > LONGEST_LINE:
+        return None
+    bare = content.replace(b"\r\n", b"")
+    return None if b"\r" in bare or b"\n" in bare else content
+
+
+def _content_id(text: str, field: str) -> str:
+    check_text(text, field)
+    inner = text.strip(" \t")
+    if inner.startswith("<") and inner.endswith(">"):
+        inner = inner[1:-1]
+    if not _CONTENT_ID.fullmatch(inner):
+        raise HeaderError(field, "is not a content id: printable ASCII without spaces, at most 256 characters")
+    return inner
+
+
+def multipart(subtype: str, parts: list[Part], boundary: str, *parameters: str) -> Part:
+    """`parts` in one (RFC 2046 §5.1). The caller has made sure that no line of them starts with the delimiter."""
+    delimiter = f"--{boundary}\r\n"
+    chunks: list[bytes] = []
+    for part in parts:
+        chunks += (f"{delimiter}{part.header}\r\n".encode("ascii"), part.body, b"\r\n")
+    chunks.append(f"--{boundary}--\r\n".encode("ascii"))
+    # Always folded, the form most mailers write: the boundary then stands alone on its line.
+    pieces = [f"multipart/{subtype}", *parameters, f'boundary="{boundary}"']
+    return Part(f"Content-Type: {_NEXT_PARAMETER.join(pieces)}\r\n", b"".join(chunks))

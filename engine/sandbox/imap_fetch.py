@@ -1,0 +1,110 @@
+"""What FETCH asks for, read and answered (RFC 3501 sections 6.4.5 and 7.4.2). Pure.
+
+FLAGS, UID, INTERNALDATE, RFC822.SIZE, the whole message, its header, chosen header fields, or its text, in part where
+asked for. Neither ENVELOPE nor BODYSTRUCTURE nor single MIME parts: those raise `Syntax`, as anything unknown does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from engine.sandbox.imap_input import Syntax, Token, atoms
+from engine.sandbox.imap_view import written_flags
+from engine.sandbox.mailboxes import Message
+
+_MACROS = {"FAST": ["FLAGS", "INTERNALDATE", "RFC822.SIZE"]}
+_OLD_NAMES = {"RFC822": "BODY[]", "RFC822.HEADER": "BODY.PEEK[HEADER]", "RFC822.TEXT": "BODY[TEXT]"}
+_BODY = re.compile(r"BODY(\.PEEK)?\[([^\]]*)\](?:<([0-9]{1,10})\.([1-9][0-9]{0,9})>)?")
+_FIELDS = re.compile(r"HEADER\.FIELDS(\.NOT)? \(([^()]+)\)")
+# A field with the lines folded under it.
+_FIELD = re.compile(rb"^([^:\r\n]+):.*\r?\n(?:[ \t].*\r?\n)*", re.MULTILINE)
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One thing to fetch: `label` as the answer names it. `marks_seen` sets \\Seen on the way."""
+
+    label: str
+    value: Callable[[Message], bytes]
+    marks_seen: bool = False
+
+
+def read_items(token: Token) -> list[Item]:
+    """The items of a FETCH. Raises `Syntax`."""
+    names = atoms(token)
+    if len(names) == 1:
+        names = _MACROS.get(names[0].upper(), names)
+    if not names:
+        raise Syntax("Missing fetch items")
+    return [_SIMPLE.get(name.upper()) or _read_body(name) for name in names]
+
+
+def fetch(message: Message, items: list[Item]) -> bytes:
+    """The parenthesised answer for one message."""
+    return b"(" + b" ".join(item.label.encode() + b" " + item.value(message) for item in items) + b")"
+
+
+def written_date(seconds: float) -> str:
+    """A date-time of RFC 3501 in UTC: `17-Jul-1996 09:44:25 +0000`."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment.day:2d}-{MONTHS[moment.month - 1]}-{moment:%Y %H:%M:%S} +0000"
+
+
+def header(raw: bytes) -> bytes:
+    """The header with the empty line that ends it."""
+    end = raw.find(b"\r\n\r\n")
+    return raw if end < 0 else raw[: end + 4]
+
+
+def fields(raw: bytes) -> list[tuple[str, bytes]]:
+    """The header's fields: name in upper case, and all its lines as they stand."""
+    return [(match[1].decode("latin-1").strip().upper(), match[0]) for match in _FIELD.finditer(header(raw))]
+
+
+MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+FLAGS: Final = Item("FLAGS", lambda message: f"({written_flags(message.flags)})".encode())
+UID: Final = Item("UID", lambda message: b"%d" % message.uid)
+_SIMPLE: Final = {
+    "FLAGS": FLAGS,
+    "UID": UID,
+    "INTERNALDATE": Item("INTERNALDATE", lambda message: f'"{written_date(message.date)}"'.encode()),
+    "RFC822.SIZE": Item("RFC822.SIZE", lambda message: b"%d" % len(message.raw)),
+}
+
+
+def _read_body(name: str) -> Item:
+    old = name.upper() in _OLD_NAMES
+    match = _BODY.fullmatch(_OLD_NAMES.get(name.upper(), name).upper())
+    section = _section(match[2]) if match else None
+    if match is None or section is None:
+        raise Syntax(f"Unknown parameter: {name.upper()}")
+    label = name.upper() if old else f"BODY[{match[2]}]" + (f"<{match[3]}>" if match[3] else "")
+    start = int(match[3] or 0)
+    end = start + int(match[4]) if match[4] else None
+
+    def value(message: Message) -> bytes:
+        part = section(message.raw)[start:end]
+        return b"{%d}\r\n" % len(part) + part
+
+    return Item(label, value, marks_seen=not match[1])
+
+
+def _section(written: str) -> Callable[[bytes], bytes] | None:
+    match = _FIELDS.fullmatch(written)
+    if match is not None:
+        wanted = {field.strip('"') for field in match[2].split()}
+        unwanted = bool(match[1])
+        return lambda raw: b"".join(all_of for name, all_of in fields(raw) if (name in wanted) != unwanted) + b"\r\n"
+    return _SECTIONS.get(written)
+
+
+_SECTIONS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "": lambda raw: raw,
+    "HEADER": header,
+    "TEXT": lambda raw: raw[len(header(raw)) :],
+}

@@ -1,0 +1,176 @@
+"""The IMAP commands that open a folder and work on its messages (RFC 3501 sections 6.3.1 and 6.4, RFC 6851).
+
+\\Recent is never set and RECENT always 0, as for a client that is not the first to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+from engine.sandbox.imap_fetch import FLAGS, UID, fetch, read_items
+from engine.sandbox.imap_input import Numbers, Syntax, Token, text, written_set
+from engine.sandbox.imap_search import search
+from engine.sandbox.imap_state import Command, ImapState, arguments, read_flags
+from engine.sandbox.imap_view import View, written_flags
+from engine.sandbox.mailboxes import Folder, Message
+
+
+def _select(state: ImapState, given: list[Token], *, read_only: bool) -> str:
+    if state.view is not None:
+        state.leave()
+        state.say("OK [CLOSED] Previous mailbox closed.")
+    (name,) = arguments(given, 1)
+    folder = state.find(text(name), None)
+    view = View(folder, read_only)
+    state.select(view)
+    state.say(view.flags_line())
+    state.say(view.permanent_flags_line())
+    state.say(f"{view.exists} EXISTS")
+    state.say("0 RECENT")
+    unseen = next((number for number, message in view.all() if "\\Seen" not in message.flags), None)
+    if unseen is not None:
+        state.say(f"OK [UNSEEN {unseen}] First unseen.")
+    state.say(f"OK [UIDVALIDITY {folder.uid_validity}] UIDs valid")
+    state.say(f"OK [UIDNEXT {folder.uid_next}] Predicted next UID")
+    return "[READ-ONLY] Examine completed." if read_only else "[READ-WRITE] Select completed."
+
+
+def _close(state: ImapState, given: list[Token]) -> str:
+    arguments(given, 0)
+    if not state.selected.read_only:
+        _remove_deleted(state.selected, state.selected.all())
+    state.leave()
+    return "Close completed."
+
+
+def _unselect(state: ImapState, given: list[Token]) -> str:
+    arguments(given, 0)
+    state.leave()
+    return "Unselect completed."
+
+
+def _check(state: ImapState, given: list[Token]) -> str:
+    arguments(given, 0)
+    return "Check completed."
+
+
+def _fetch(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
+    numbers, wanted = arguments(given, 2)
+    items = read_items(wanted)
+    if by_uid and UID not in items:
+        items.insert(0, UID)
+    view = state.selected
+    marks_seen = not view.read_only and any(item.marks_seen for item in items)
+    for number, message in view.select(Numbers(text(numbers)), by_uid=by_uid):
+        asked = items
+        if marks_seen and "\\Seen" not in message.flags:
+            view.folder.set_flags(message, message.flags | {"\\Seen"})
+            if FLAGS not in items:
+                asked = [FLAGS, *items]
+        if FLAGS in asked:
+            view.told(message)
+        state.out.append(b"* %d FETCH " % number + fetch(message, asked) + b"\r\n")
+    return "Fetch completed."
+
+
+def _store(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
+    numbers, action, *listed = arguments(given, 3, 100)
+    how, _, silent = text(action).upper().partition(".")
+    if how not in ("FLAGS", "+FLAGS", "-FLAGS") or silent not in ("", "SILENT"):
+        raise Syntax("Invalid store arguments")
+    flags = read_flags(listed[0] if len(listed) == 1 else listed)
+    view = state.selected
+    messages = list(view.select(Numbers(text(numbers)), by_uid=by_uid))
+    if view.read_only:
+        return "Store ignored with read-only mailbox."
+    for number, message in messages:
+        changed = {"FLAGS": flags, "+FLAGS": message.flags | flags, "-FLAGS": message.flags - flags}[how]
+        view.folder.set_flags(message, changed)
+        view.told(message)
+        if not silent:
+            uid = f"UID {message.uid} " if by_uid else ""
+            state.say(f"{number} FETCH ({uid}FLAGS ({written_flags(message.flags)}))")
+    return "Store completed."
+
+
+def _search(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
+    found = search(state.selected, given)
+    state.say(" ".join(["SEARCH", *(str(message.uid if by_uid else number) for number, message in found)]))
+    return "Search completed."
+
+
+def _expunge(state: ImapState, given: list[Token]) -> str:
+    arguments(given, 0)
+    if not state.selected.read_only:
+        _remove_deleted(state.selected, state.selected.all())
+    return "Expunge completed."
+
+
+def _uid_expunge(state: ImapState, given: list[Token]) -> str:
+    (numbers,) = arguments(given, 1)
+    chosen = state.selected.select(Numbers(text(numbers)), by_uid=True)
+    if not state.selected.read_only:
+        _remove_deleted(state.selected, chosen)
+    return "Expunge completed."
+
+
+def _remove_deleted(view: View, chosen: Iterable[tuple[int, Message]]) -> None:
+    view.folder.remove([message.uid for _, message in chosen if "\\Deleted" in message.flags])
+
+
+def _copy(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
+    messages, target = _copied(state, given, by_uid)
+    return f"{_copy_code(state, messages, target)}Copy completed." if messages else "No messages found."
+
+
+def _move(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
+    messages, target = _copied(state, given, by_uid)
+    if not messages:
+        return "No messages found."
+    state.say(f"OK {_copy_code(state, messages, target)}Moved UIDs.")
+    if not state.selected.read_only:
+        state.selected.folder.remove([message.uid for message in messages])
+    return "Move completed."
+
+
+def _copied(state: ImapState, given: list[Token], by_uid: bool) -> tuple[list[Message], Folder]:
+    numbers, name = arguments(given, 2)
+    messages = [message for _, message in state.selected.select(Numbers(text(numbers)), by_uid=by_uid)]
+    target = state.find(text(name), "TRYCREATE")
+    for message in messages:
+        state.post.file(state.mailbox, target, message.raw, message.date, message.flags)
+    return messages, target
+
+
+def _copy_code(state: ImapState, messages: list[Message], target: Folder) -> str:
+    if not state.offers("UIDPLUS"):
+        return ""
+    first = target.uid_next - len(messages)
+    copies = written_set(list(range(first, target.uid_next)))
+    return f"[COPYUID {target.uid_validity} {written_set([message.uid for message in messages])} {copies}] "
+
+
+COMMANDS: Final[dict[str, Command]] = {
+    "CHECK": _check,
+    "CLOSE": _close,
+    "COPY": partial(_copy, by_uid=False),
+    "EXPUNGE": _expunge,
+    "FETCH": partial(_fetch, by_uid=False),
+    "MOVE": partial(_move, by_uid=False),
+    "SEARCH": partial(_search, by_uid=False),
+    "STORE": partial(_store, by_uid=False),
+    "UID COPY": partial(_copy, by_uid=True),
+    "UID EXPUNGE": _uid_expunge,
+    "UID FETCH": partial(_fetch, by_uid=True),
+    "UID MOVE": partial(_move, by_uid=True),
+    "UID SEARCH": partial(_search, by_uid=True),
+    "UID STORE": partial(_store, by_uid=True),
+    "UNSELECT": _unselect,
+}
+"""Those that need a selected folder."""
+SELECTING: Final[dict[str, Command]] = {
+    "EXAMINE": partial(_select, read_only=True),
+    "SELECT": partial(_select, read_only=False),
+}

@@ -1,0 +1,137 @@
+"""What the IMAP commands work on: who is logged in, which folder is open, what is still to be said. Nothing waits.
+
+A command is a function of this state and its arguments that returns the text of its OK. It says NO by raising
+`Refused`, and BAD by `Syntax`, when its arguments make no sense.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from engine.sandbox.faults import Faults
+from engine.sandbox.imap_input import Atom, Syntax, Token, atoms
+from engine.sandbox.imap_view import SYSTEM_FLAGS, View
+from engine.sandbox.mailboxes import Folder, Mailbox, Refused
+from engine.sandbox.post_office import PostOffice
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9&+,./:;=@_~$#!'<>?^|-]+")
+_FLAG_BY_NAME = {flag.lower(): flag for flag in SYSTEM_FLAGS}
+
+
+class ImapState:
+    """One connection's state. `user` is None before login, `view` while no folder is selected.
+
+    `changed` is called at every change of the selected folder.
+    """
+
+    def __init__(self, post: PostOffice, faults: Faults, changed: Callable[[], None]) -> None:
+        self.post = post
+        self.faults = faults
+        self.user: str | None = None
+        self.view: View | None = None
+        self.out: list[bytes] = []
+        self._changed = changed
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The user's mailbox as it is now. Only after login."""
+        assert self.user is not None
+        return self.post.mailbox(self.user)
+
+    @property
+    def selected(self) -> View:
+        """The open folder. Only where one is open."""
+        assert self.view is not None
+        return self.view
+
+    def select(self, view: View) -> None:
+        """Open a folder."""
+        self.leave()
+        self.view = view
+        view.folder.watch(self, self._changed)
+
+    def leave(self) -> None:
+        """Close the folder that is open, if one is."""
+        if self.view is not None:
+            self.view.folder.unwatch(self)
+            self.view = None
+
+    def say(self, response: str) -> None:
+        """One untagged response, without its `*`."""
+        self.out.append(line(f"* {response}"))
+
+    def find(self, name: str, code: str | None) -> Folder:
+        """The folder of this name. Raises `Refused` with `code`."""
+        try:
+            return self.mailbox.folder(name)
+        except Refused as error:
+            raise Refused(error.text, code) from error
+
+    def offers(self, capability: str) -> bool:
+        """Whether a capability is announced and understood."""
+        return capability not in self.faults.imap_capabilities_drop
+
+
+Command = Callable[[ImapState, list[Token]], str]
+
+
+def line(written: str) -> bytes:
+    """One line to the client. Text that came in from it may hold anything, so line breaks are taken out."""
+    return written.replace("\r", " ").replace("\n", " ").encode("utf-8", "surrogateescape") + b"\r\n"
+
+
+def written_name(name: str) -> str:
+    """A folder's name as it stands in a response."""
+    if _PLAIN_NAME.fullmatch(name):
+        return name
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def read_flags(token: Token) -> frozenset[str]:
+    """A flag list, or one flag: system flags in their proper case, keywords as they came. Raises `Syntax`."""
+    flags = set()
+    for written in atoms(token):
+        flag = _FLAG_BY_NAME.get(written.lower()) if written.startswith("\\") else written
+        if flag is None:
+            raise Syntax(f"Invalid system flag {written.upper()}")
+        flags.add(flag)
+    return frozenset(flags)
+
+
+def arguments(given: list[Token], least: int, most: int | None = None) -> list[Token]:
+    """The same list if its length is right. Raises `Syntax`."""
+    if not least <= len(given) <= (least if most is None else most):
+        raise Syntax("Invalid arguments")
+    return given
+
+
+def is_word(token: Token, word: str) -> bool:
+    """Whether an argument is this word, in any case of letters and not quoted."""
+    return isinstance(token, Atom) and token.upper() == word
+
+
+PRELOGIN_CAPABILITIES: Final = (
+    "IMAP4rev1",
+    "SASL-IR",
+    "ID",
+    "IDLE",
+    "LITERAL+",
+    "AUTH=PLAIN",
+    "AUTH=LOGIN",
+    "AUTH=XOAUTH2",
+)
+CAPABILITIES: Final = (
+    "IMAP4rev1",
+    "SASL-IR",
+    "ID",
+    "IDLE",
+    "LITERAL+",
+    "CHILDREN",
+    "MOVE",
+    "NAMESPACE",
+    "SPECIAL-USE",
+    "UIDPLUS",
+    "UNSELECT",
+)

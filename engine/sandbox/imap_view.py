@@ -1,0 +1,135 @@
+"""A selected folder as one IMAP connection has been told of it: sequence numbers stay put until the client hears.
+
+Pure. `Folder` moves on under it; `updates` gives the untagged responses that bring the client up to date (RFC 3501
+section 7.4.1 says when EXPUNGE may be among them). A folder that was renumbered cannot be caught up with: `stale` says
+so, and the server hangs up.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+from engine.sandbox.imap_input import Numbers, Syntax
+from engine.sandbox.mailboxes import Folder, Message
+
+SYSTEM_FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
+
+
+class View:
+    """`read_only` after EXAMINE."""
+
+    def __init__(self, folder: Folder, read_only: bool) -> None:
+        self.folder = folder
+        self.read_only = read_only
+        self._uid_validity = folder.uid_validity
+        self._uids = [message.uid for message in folder.messages]
+        self._changes = folder.changes
+        self._removals = folder.removals
+        self._keywords = len(folder.keywords)
+        self._told: set[int] = set()
+
+    @property
+    def stale(self) -> bool:
+        """Whether the UIDs this client knows mean nothing any more."""
+        return self.folder.uid_validity != self._uid_validity
+
+    @property
+    def exists(self) -> int:
+        """How many messages the client knows of."""
+        return len(self._uids)
+
+    def select(self, numbers: Numbers, *, by_uid: bool) -> Iterator[tuple[int, Message]]:
+        """The messages of a sequence set with their sequence numbers; those gone meanwhile are left out.
+
+        Raises `Syntax` for sequence numbers that do not exist; unknown UIDs are no error (RFC 3501 section 6.4.8).
+        """
+        if by_uid:
+            last = self._uids[-1] if self._uids else 0
+            spans = [
+                (bisect_left(self._uids, low), bisect_right(self._uids, high)) for low, high in numbers.spans(last)
+            ]
+        else:
+            spans = [(low - 1, high) for low, high in numbers.spans(len(self._uids))]
+            if not self._uids or spans[-1][1] > len(self._uids):
+                raise Syntax("Invalid messageset")
+        return self._at(spans)
+
+    def all(self) -> Iterator[tuple[int, Message]]:
+        """Every message the client knows of."""
+        return self._at([(0, len(self._uids))])
+
+    def told(self, message: Message) -> None:
+        """The client has this message's flags as they are now; `updates` need not repeat them."""
+        self._told.add(message.uid)
+
+    def updates(self, *, expunges: bool, with_uid: bool = False) -> list[str]:
+        """What the client has not heard yet, as untagged responses without the `*`; no EXPUNGE unless `expunges`."""
+        folder = self.folder
+        lines: list[str] = []
+        if not self.stale and (folder.changes != self._changes or self._removals != folder.removals):
+            lines += self._new_keywords()
+            if expunges and folder.removals != self._removals:
+                lines += self._expunged()
+                self._removals = folder.removals
+            if folder.flag_change > self._changes:
+                lines += self._new_flags(with_uid)
+            lines += self._arrived()
+            self._changes = folder.changes
+        self._told.clear()
+        return lines
+
+    def _new_keywords(self) -> list[str]:
+        if len(self.folder.keywords) == self._keywords:
+            return []
+        self._keywords = len(self.folder.keywords)
+        return [self.flags_line(), self.permanent_flags_line()]
+
+    def _expunged(self) -> list[str]:
+        there = {message.uid for message in self.folder.messages}
+        # From the top down, so that no number shifts under the next one.
+        gone = [index for index in reversed(range(len(self._uids))) if self._uids[index] not in there]
+        self._uids = [uid for uid in self._uids if uid in there]
+        return [f"{index + 1} EXPUNGE" for index in gone]
+
+    def _new_flags(self, with_uid: bool) -> list[str]:
+        lines = []
+        for number, message in self.all():
+            if message.change > self._changes and message.uid not in self._told:
+                uid = f"UID {message.uid} " if with_uid else ""
+                lines.append(f"{number} FETCH ({uid}FLAGS ({written_flags(message.flags)}))")
+        return lines
+
+    def _arrived(self) -> list[str]:
+        known = self._uids[-1] if self._uids else 0
+        messages = self.folder.messages
+        first = len(messages)
+        while first and messages[first - 1].uid > known:
+            first -= 1
+        if first == len(messages):
+            return []
+        self._uids += [message.uid for message in messages[first:]]
+        return [f"{len(self._uids)} EXISTS", "0 RECENT"]
+
+    def flags_line(self) -> str:
+        """The FLAGS response."""
+        return f"FLAGS ({' '.join((*SYSTEM_FLAGS, *self.folder.keywords))})"
+
+    def permanent_flags_line(self) -> str:
+        """The PERMANENTFLAGS response."""
+        if self.read_only:
+            return "OK [PERMANENTFLAGS ()] Read-only mailbox."
+        flags = " ".join((*SYSTEM_FLAGS, *self.folder.keywords, "\\*"))
+        return f"OK [PERMANENTFLAGS ({flags})] Flags permitted."
+
+    def _at(self, spans: list[tuple[int, int]]) -> Iterator[tuple[int, Message]]:
+        for low, high in spans:
+            for index in range(low, high):
+                message = self.folder.find(self._uids[index])
+                if message is not None:
+                    yield index + 1, message
+
+
+def written_flags(flags: frozenset[str]) -> str:
+    """Flags as they stand in a response: the system flags in their usual order, then keywords."""
+    return " ".join([flag for flag in SYSTEM_FLAGS if flag in flags] + sorted(flags.difference(SYSTEM_FLAGS)))

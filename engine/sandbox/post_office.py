@@ -1,0 +1,144 @@
+"""Where the sandbox's mail goes: who may log in, whose address is whose, what was delivered.
+
+Mail to an address at `example` or any domain below it lands in that address's INBOX; any other is kept in `outside`.
+Nothing leaves the process. `delivered` and `outside` keep the newest entries only (`Limits`). Nothing here waits, so a
+message is kept for all its recipients or for none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import msgspec
+
+from engine.sandbox.mailboxes import Folder, Limits, Mailbox, Mailboxes, Message
+from engine.sandbox.script import Played
+from engine.world import World
+
+HOSTNAME = "sandbox.example"
+WRONG_PASSWORD = "wrong"
+
+_MESSAGE_ID = re.compile(rb"^message-id:[ \t]*(?:\r\n[ \t]+)?(\S+)", re.IGNORECASE | re.MULTILINE)
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """What MAIL and RCPT said. `user` is who had logged in, `helo` the name the client gave."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    user: str | None = None
+    helo: str = "localhost"
+    smtputf8: bool = False
+    eight_bit: bool = False
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One message kept for one recipient, at `time` (seconds since 1970). `message_id` is empty if it had none."""
+
+    queue_id: str
+    sender: str
+    recipient: str
+    message_id: str
+    time: float
+    user: str | None
+
+
+class PostOffice:
+    """Users, their mailboxes, and the record of what came."""
+
+    def __init__(self, world: World, limits: Limits) -> None:
+        self.limits = limits
+        self.mailboxes = Mailboxes(limits)
+        self.played = Played()
+        self.delivered: list[Delivery] = []
+        self.outside: list[tuple[Envelope, bytes]] = []
+        self._outside_bytes = 0
+        self._passwords: dict[str, str] = {}
+        self._world = world
+        # Numbers of this look, one after the other, so that none comes twice.
+        self._queue_number = world.random.randrange(0x100000, 0x800000)
+
+    def now(self) -> float:
+        """Wall clock, seconds since 1970."""
+        return self._world.now()
+
+    def mailbox(self, user: str) -> Mailbox:
+        """The mailbox of a user or address, made if it is not there yet."""
+        return self.mailboxes.open(account(user), self.now())
+
+    def set_password(self, user: str, password: str) -> None:
+        """From now on `user` gets in with this password only."""
+        self._passwords[account(user)] = password
+
+    def may_login(self, user: str, password: str) -> bool:
+        """Whether this password (or token) opens the mailbox: any but `wrong`, unless one was set."""
+        expected = self._passwords.get(account(user))
+        return password != WRONG_PASSWORD if expected is None else password == expected
+
+    def deliver(self, envelope: Envelope, raw: bytes) -> str:
+        """Keep a message for all its recipients; its queue id."""
+        self._queue_number += 1
+        queue_id = f"{self._queue_number:X}"
+        now = self.now()
+        name = message_id(raw)
+        outside = []
+        for recipient in dict.fromkeys(envelope.recipients):
+            if is_local(recipient):
+                mailbox = self.mailbox(recipient)
+                self.file(
+                    mailbox, mailbox.folder("INBOX"), _trace_fields(envelope, recipient, queue_id, now) + raw, now
+                )
+            else:
+                outside.append(recipient)
+            self.delivered.append(Delivery(queue_id, envelope.sender, recipient, name, now, envelope.user))
+            self.played.kept(recipient.lower(), envelope.sender)
+        del self.delivered[: -self.limits.log_entries]
+        if outside:
+            self._keep_outside(msgspec.structs.replace(envelope, recipients=tuple(outside)), raw)
+        return queue_id
+
+    def file(self, mailbox: Mailbox, folder: Folder, raw: bytes, date: float, flags: Iterable[str] = ()) -> Message:
+        """Put a message into a folder and drop what no longer fits."""
+        message = folder.add(raw, date, flags)
+        self.mailboxes.make_room(mailbox)
+        return message
+
+    def _keep_outside(self, envelope: Envelope, raw: bytes) -> None:
+        self.outside.append((envelope, raw))
+        self._outside_bytes += len(raw)
+        while self._outside_bytes > self.limits.outside_bytes or len(self.outside) > self.limits.log_entries:
+            self._outside_bytes -= len(self.outside.pop(0)[1])
+
+
+def account(user: str) -> str:
+    """The address a user name stands for: lower case, at the sandbox if it names no domain."""
+    user = user.lower()
+    return user if "@" in user else f"{user}@{HOSTNAME}"
+
+
+def is_local(address: str) -> bool:
+    """Whether an address is the sandbox's: its domain is `example` or ends in `.example` (RFC 2606)."""
+    domain = address.lower().rpartition("@")[2]
+    return domain == "example" or domain.endswith(".example")
+
+
+def message_id(raw: bytes) -> str:
+    """The Message-ID of a message, empty if it has none."""
+    end = raw.find(b"\r\n\r\n")
+    match = _MESSAGE_ID.search(raw, 0, len(raw) if end < 0 else end)
+    return match[1].decode("utf-8", "replace") if match else ""
+
+
+def _trace_fields(envelope: Envelope, recipient: str, queue_id: str, now: float) -> bytes:
+    """What a server puts on top of a message it takes (RFC 5321 section 4.4)."""
+    protocol = ("UTF8SMTP" if envelope.smtputf8 else "ESMTP") + ("A" if envelope.user else "")
+    return (
+        f"Return-Path: <{envelope.sender}>\r\n"
+        f"Delivered-To: {recipient}\r\n"
+        f"Received: from {envelope.helo} ([127.0.0.1])\r\n"
+        f"\tby {HOSTNAME} with {protocol} id {queue_id}\r\n"
+        f"\tfor <{recipient}>; {format_datetime(datetime.fromtimestamp(now, UTC))}\r\n"
+    ).encode()

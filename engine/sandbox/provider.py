@@ -1,0 +1,102 @@
+"""The sandbox: a whole mail provider inside the process, which the real client code talks to over streams in memory.
+
+It is the quickstart's mailbox and the tests' server, one and the same. Any address at `*.example` has a mailbox, made
+at first use; any password but `wrong` opens it; what a recipient's address says (`script.py`) is what happens; `faults`
+breaks the rest. Mail never leaves the process, everything is bounded, and all of it is gone when the process ends. A
+connection that crashes is logged and closed, the others do not notice. Clear text only, on every port.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import trio
+
+from engine.errors import NetworkError, NetworkKind
+from engine.sandbox.faults import Faults
+from engine.sandbox.imap_server import ImapConnection
+from engine.sandbox.mailboxes import Limits, Mailbox
+from engine.sandbox.post_office import Delivery, Envelope, PostOffice
+from engine.sandbox.smtp_server import SmtpConnection
+from engine.sandbox.streams import MemoryStream, stream_pair
+from engine.world import World
+
+SMTP_PORTS: Final = frozenset({25, 465, 587, 2525})
+IMAP_PORTS: Final = frozenset({143, 993})
+
+logger = logging.getLogger("engine.sandbox")
+
+
+class Sandbox:
+    """`await nursery.start(sandbox.run)`, then give `sandbox.dial` to clients.
+
+    `faults` may be changed at any time.
+    """
+
+    def __init__(self, world: World, limits: Limits | None = None) -> None:
+        self.faults = Faults()
+        self._post = PostOffice(world, limits or Limits())
+        self._nursery: trio.Nursery | None = None
+
+    @property
+    def delivered(self) -> list[Delivery]:
+        """What was kept, one entry per message and recipient, newest last; the oldest are dropped."""
+        return self._post.delivered
+
+    @property
+    def outside(self) -> list[tuple[Envelope, bytes]]:
+        """Messages to addresses that are not the sandbox's, as they came, newest last; the oldest are dropped."""
+        return self._post.outside
+
+    def mailbox(self, user: str) -> Mailbox:
+        """The mailbox of an address, made if it is not there yet."""
+        return self._post.mailbox(user)
+
+    def set_password(self, user: str, password: str) -> None:
+        """From now on `user` gets in with this password (or access token) only."""
+        self._post.set_password(user, password)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve connections until cancelled; then every client hears 421 or BYE and the end of its stream."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self._nursery = None
+
+    async def dial(self, host: str, port: int) -> trio.abc.Stream:
+        """A connection to the sandbox's SMTP or IMAP server by its port; any host is the sandbox.
+
+        Raises `NetworkError` ECONNREFUSED for other ports, dead hosts, and while `run` is not running. Cancelled:
+        nothing stays open.
+        """
+        await trio.lowlevel.checkpoint()
+        faults = self.faults
+        if faults.refuse_dial is not None:
+            raise NetworkError(faults.refuse_dial.kind, faults.refuse_dial.code, str(faults.refuse_dial))
+        nursery = self._nursery
+        serves = port in SMTP_PORTS or port in IMAP_PORTS
+        if nursery is None or not serves or host in faults.dead or port in faults.dead:
+            raise NetworkError(NetworkKind.CONNECT, "ECONNREFUSED", f"connect ECONNREFUSED {host}:{port}")
+        client, server = stream_pair()
+        nursery.start_soon(self._serve, server, port, name=f"sandbox {host}:{port}")
+        return client
+
+    async def _serve(self, stream: MemoryStream, port: int) -> None:
+        smtp = port in SMTP_PORTS
+        connections = self.faults.smtp_connections if smtp else self.faults.imap_connections
+        connections.add(stream)
+        try:
+            connection = (SmtpConnection if smtp else ImapConnection)(stream, self._post, self.faults)
+            await connection.run()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            # The client hung up, or a fault cut the line.
+            pass
+        except Exception:
+            logger.exception("the sandbox's %s server crashed", "SMTP" if smtp else "IMAP")
+        finally:
+            connections.discard(stream)
+            stream.close()

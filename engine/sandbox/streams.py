@@ -1,0 +1,146 @@
+"""Two connected byte streams in memory, standing in for a TCP connection that never leaves the process.
+
+Each direction holds at most `limit` bytes: a writer whose peer does not read waits, as it would on a socket. That is
+why `trio.testing.memory_stream_pair` is not used: it takes everything at once, so a sender that never meets
+back-pressure would look fine here, and a large message would lie in memory twice. Closing one side gives the other what
+was written, then the end of the stream; writing to a side that is gone raises `trio.BrokenResourceError`. Cancelling a
+read loses no bytes; cancelling a write leaves an unknown part of it written.
+"""
+
+from __future__ import annotations
+
+import operator
+from types import TracebackType
+
+import trio
+
+LIMIT = 65536
+
+
+class MemoryStream(trio.abc.HalfCloseableStream):
+    """One side of the connection. Made by `stream_pair`; used like a `trio.SocketStream`."""
+
+    def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._sending = _OneTask("another task is sending on this stream")
+        self._receiving = _OneTask("another task is receiving on this stream")
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Write all of `data`, waiting while the other side's buffer is full.
+
+        Raises `trio.BrokenResourceError` when the other side is gone. Cancelled: an unknown part of it was written.
+        """
+        pipe = self._outgoing
+        with self._sending, memoryview(data) as view:
+            await trio.lowlevel.checkpoint()
+            pipe.check_writable()
+            done = 0
+            while done < len(view):
+                room = pipe.limit - len(pipe.data)
+                if room:
+                    pipe.data += view[done : done + room]
+                    done += room
+                    pipe.changed.unpark_all()
+                else:
+                    await pipe.changed.park()
+                    pipe.check_writable()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until there is room for one byte at least, or the other side is gone."""
+        pipe = self._outgoing
+        with self._sending:
+            await trio.lowlevel.checkpoint()
+            while pipe.writer_open and pipe.reader_open and len(pipe.data) >= pipe.limit:
+                await pipe.changed.park()
+            if not pipe.writer_open:
+                raise trio.ClosedResourceError("this stream is closed")
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """The next bytes, at most `max_bytes`; empty once the other side closed and all was read.
+
+        Cancelled: nothing lost.
+        """
+        pipe = self._incoming
+        most = pipe.limit if max_bytes is None else operator.index(max_bytes)
+        if most < 1:
+            raise ValueError("max_bytes must be >= 1")
+        with self._receiving:
+            await trio.lowlevel.checkpoint()
+            while pipe.reader_open and pipe.writer_open and not pipe.data:
+                await pipe.changed.park()
+            if not pipe.reader_open:
+                raise trio.ClosedResourceError("this stream is closed")
+            return pipe.take(most)
+
+    async def send_eof(self) -> None:
+        """Tell the other side that nothing more comes; reading goes on."""
+        with self._sending:
+            await trio.lowlevel.checkpoint()
+            self._outgoing.close_writer()
+
+    def close(self) -> None:
+        """Close both directions at once; what was written can still be read by the other side."""
+        self._outgoing.close_writer()
+        self._incoming.close_reader()
+
+    async def aclose(self) -> None:
+        """The same as `close`. Cancelled: closed all the same."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+
+def stream_pair(limit: int = LIMIT) -> tuple[MemoryStream, MemoryStream]:
+    """Two connected streams, each direction holding at most `limit` bytes."""
+    one, other = _Pipe(limit), _Pipe(limit)
+    return MemoryStream(one, other), MemoryStream(other, one)
+
+
+class _Pipe:
+    """The bytes on their way in one direction, and who is still there at either end."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.data = bytearray()
+        self.writer_open = True
+        self.reader_open = True
+        self.changed = trio.lowlevel.ParkingLot()
+
+    def check_writable(self) -> None:
+        if not self.writer_open:
+            raise trio.ClosedResourceError("this stream is closed")
+        if not self.reader_open:
+            raise trio.BrokenResourceError("the other side closed the connection")
+
+    def take(self, max_bytes: int) -> bytes:
+        taken = bytes(self.data[:max_bytes])
+        del self.data[:max_bytes]
+        self.changed.unpark_all()
+        return taken
+
+    def close_writer(self) -> None:
+        self.writer_open = False
+        self.changed.unpark_all()
+
+    def close_reader(self) -> None:
+        self.reader_open = False
+        self.data.clear()
+        self.changed.unpark_all()
+
+
+class _OneTask:
+    """Refuses a second task in the same place at the same time."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._busy = False
+
+    def __enter__(self) -> None:
+        if self._busy:
+            raise trio.BusyResourceError(self._text)
+        self._busy = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._busy = False

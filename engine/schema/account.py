@@ -1,0 +1,258 @@
+"""Accounts: one registered mailbox, as it is registered, changed, listed and shown.
+
+In a registration of an id already taken and in an update, what is absent stays as it is; `null` clears where the type
+says so. Answers leave out what was never set and mask every secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from engine.schema.fields import (
+    SINGLE,
+    Address,
+    Check,
+    Email,
+    Filled256,
+    Hostname,
+    Instant,
+    Line100,
+    Line256,
+    MailboxPath,
+    Off,
+    Request,
+    Response,
+    When,
+)
+from engine.schema.servers import ImapConfig, ImapUpdate, SmtpConfig, SmtpUpdate
+
+AccountState = Literal[
+    "init",
+    "unset",
+    "connected",
+    "connecting",
+    "syncing",
+    "authenticationError",
+    "connectError",
+    "disconnected",
+    "paused",
+]
+AccountType = Literal["imap", "sending"]
+Indexer = Literal["full", "fast"]
+
+_SUBCONNECTIONS = "Further folders that get an IDLE connection of their own. Absent: none."
+_PATHS = 'Folders to watch: a path, a special use such as `\\Sent`, or a list of them. `null`, `"*"` or absent: all.'
+_COPY = (
+    "Whether a copy of each sent message is filed in the Sent folder. `null` or absent: yes, unless the provider does."
+)
+_NOTIFY_FROM = "Only messages newer than this raise `messageNew`. Absent: from the registration on; `null`: all."
+_INDEXER = "`full` follows new, changed and deleted messages; `fast` only new ones. `null` or absent: `full`."
+_EHLO = "Name to greet SMTP servers with. `null` or absent: the engine's own."
+_LOCALE = "Language of the person. Absent: not known."
+_TZ = "Time zone of the person. Absent: not known."
+_LOGS = "Whether to keep a log of the protocol lines. Absent: no."
+
+
+_Paths = Annotated[tuple[MailboxPath, ...], SINGLE, Meta(max_length=1000)]
+_Folders = Annotated[tuple[Filled256, ...], SINGLE, Meta(max_length=100)]
+
+
+class AccountCreate(Request, frozen=True, kw_only=True):
+    """Registers a mailbox, or changes the account if its id is already taken: then what is absent stays as it is."""
+
+    account: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=256, extra={"check": Check.ACCOUNT})] | None,
+        Meta(description="Your id for the account. `null`: the engine makes one.", examples=["example"]),
+    ]
+    name: Annotated[
+        Filled256, Meta(description="Name of the person or team, used in `From`.", examples=["Andris Reinman"])
+    ]
+    email: Annotated[
+        Email | UnsetType,
+        Meta(description="Address of the mailbox, used in `From` where a message names no sender."),
+    ] = UNSET
+    path: Annotated[_Paths | UnsetType | None, Meta(description=_PATHS)] = UNSET
+    subconnections: Annotated[_Folders | UnsetType, Meta(description=_SUBCONNECTIONS)] = UNSET
+    copy: Annotated[bool | UnsetType | None, Meta(description=_COPY)] = UNSET
+    logs: Annotated[bool | UnsetType, Meta(description=_LOGS)] = UNSET
+    notify_from: Annotated[Instant | UnsetType | None, Meta(description=_NOTIFY_FROM)] = UNSET
+    imap_indexer: Annotated[Indexer | UnsetType | None, Meta(description=_INDEXER)] = UNSET
+    smtp_ehlo_name: Annotated[Hostname | UnsetType | None, Meta(description=_EHLO)] = UNSET
+    imap: Annotated[
+        ImapConfig | Off | UnsetType,
+        Meta(description="The IMAP server. `false` or absent: an account that only sends."),
+    ] = UNSET
+    smtp: Annotated[
+        SmtpConfig | Off | UnsetType,
+        Meta(description="The SMTP server. `false` or absent: an account that cannot send."),
+    ] = UNSET
+    sandbox: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="`true`: a mailbox inside the engine that reaches nobody, to try things out. Absent: `false`."
+        ),
+    ] = UNSET
+    locale: Annotated[Line100 | UnsetType, Meta(description=_LOCALE, examples=["en"])] = UNSET
+    tz: Annotated[Line100 | UnsetType, Meta(description=_TZ, examples=["Europe/Tallinn"])] = UNSET
+
+    @staticmethod
+    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+        """The sandbox is its own server."""
+        if get("sandbox") is True:
+            for name in ("imap", "smtp"):
+                if get(name) is not UNSET:
+                    yield name, "is not allowed"
+
+
+class AccountUpdate(Request, frozen=True, kw_only=True):
+    """Changes an account: what is absent stays as it is."""
+
+    name: Annotated[Filled256 | UnsetType, Meta(description="Name of the person or team, used in `From`.")] = UNSET
+    email: Annotated[Email | UnsetType, Meta(description="Address of the mailbox, used in `From`.")] = UNSET
+    path: Annotated[_Paths | UnsetType | None, Meta(description=_PATHS)] = UNSET
+    subconnections: Annotated[_Folders | UnsetType, Meta(description=_SUBCONNECTIONS)] = UNSET
+    copy: Annotated[bool | UnsetType | None, Meta(description=_COPY)] = UNSET
+    logs: Annotated[bool | UnsetType, Meta(description=_LOGS)] = UNSET
+    notify_from: Annotated[Instant | UnsetType | None, Meta(description=_NOTIFY_FROM)] = UNSET
+    imap_indexer: Annotated[Indexer | UnsetType | None, Meta(description=_INDEXER)] = UNSET
+    smtp_ehlo_name: Annotated[Hostname | UnsetType | None, Meta(description=_EHLO)] = UNSET
+    imap: Annotated[ImapUpdate | Off | UnsetType, Meta(description="The IMAP server. `false`: remove it.")] = UNSET
+    smtp: Annotated[SmtpUpdate | Off | UnsetType, Meta(description="The SMTP server. `false`: remove it.")] = UNSET
+    locale: Annotated[Line100 | UnsetType, Meta(description=_LOCALE)] = UNSET
+    tz: Annotated[Line100 | UnsetType, Meta(description=_TZ)] = UNSET
+
+
+class AccountQuery(Request, frozen=True, kw_only=True):
+    """Query of `GET /v1/account/{account}`."""
+
+    quota: Annotated[bool, Meta(description="Whether to ask the mail server how full the mailbox is.")] = False
+
+
+class AccountsQuery(Request, frozen=True, kw_only=True):
+    """Query of `GET /v1/accounts`."""
+
+    page: Annotated[Annotated[int, Meta(ge=0, le=1_048_576)], Meta(description="Page number, from 0.")] = 0
+    page_size: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="Entries on a page.")] = 20
+    state: Annotated[AccountState | None, Meta(description="Only accounts in this state. Absent: all.")] = None
+    query: Annotated[
+        Line256 | None, Meta(description="Only accounts whose id, name or address contains this. Absent: all.")
+    ] = None
+
+
+class AccountCreated(Response, frozen=True, kw_only=True):
+    """The answer to a registration."""
+
+    account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
+    state: Annotated[Literal["new", "existing"], Meta(description="`existing`: the id was taken and was changed.")]
+
+
+class AccountUpdated(Response, frozen=True, kw_only=True):
+    """The answer to a change."""
+
+    account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
+
+
+class AccountRemoved(Response, frozen=True, kw_only=True):
+    """The answer to a removal."""
+
+    account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
+    deleted: Annotated[bool, Meta(description="`true`: gone, with its queued messages.")] = True
+
+
+class LastError(Response, frozen=True, kw_only=True):
+    """Why an account is not connected."""
+
+    response: Annotated[str, Meta(description="The server's line, or what went wrong with the connection.")]
+    server_response_code: Annotated[
+        str | UnsetType,
+        Meta(description="Short code of the error, if there is one.", examples=["AUTHENTICATIONFAILED"]),
+    ] = UNSET
+    description: Annotated[str | UnsetType, Meta(description="The same in plain words.")] = UNSET
+
+
+class SmtpStatus(Response, frozen=True, kw_only=True):
+    """How the last SMTP try of an account ended."""
+
+    created: Annotated[When, Meta(description="When it ended.")]
+    status: Annotated[Literal["ok", "error"], Meta(description="Whether it went well.")]
+    response: Annotated[str | UnsetType, Meta(description="The server's last line, or the error.")] = UNSET
+    response_code: Annotated[int | UnsetType, Meta(description="The SMTP reply code, if there was a reply.")] = UNSET
+    code: Annotated[str | UnsetType, Meta(description="Short code of the error.", examples=["EAUTH"])] = UNSET
+    command: Annotated[str | UnsetType, Meta(description="SMTP command it ended at.", examples=["RCPT TO"])] = UNSET
+    description: Annotated[str | UnsetType, Meta(description="The same in plain words.")] = UNSET
+
+
+class Counters(Response, frozen=True, kw_only=True):
+    """What was counted for an account."""
+
+    events: Annotated[
+        dict[str, int], Meta(description="Events by name since registration.", examples=[{"messageSent": 3}])
+    ]
+
+
+class Quota(Response, frozen=True, kw_only=True):
+    """How full a mailbox is."""
+
+    usage: Annotated[int, Meta(description="Octets in use.")]
+    limit: Annotated[int, Meta(description="Octets there may be.")]
+    status: Annotated[str, Meta(description="The same as a percentage.", examples=["12%"])]
+
+
+class AccountInfo(Response, frozen=True, kw_only=True):
+    """One account. Secrets are masked; members that were never set are left out."""
+
+    account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
+    name: Annotated[str | UnsetType, Meta(description="Name used in `From`.")] = UNSET
+    email: Annotated[Address | UnsetType, Meta(description="Address used in `From`.")] = UNSET
+    copy: Annotated[bool | UnsetType | None, Meta(description=_COPY)] = UNSET
+    logs: Annotated[bool, Meta(description=_LOGS)] = False
+    notify_from: Annotated[When | None, Meta(description=_NOTIFY_FROM)] = None
+    sync_from: Annotated[None, Meta(description="Always `null`.")] = None
+    path: Annotated[str | tuple[str, ...] | UnsetType, Meta(description=_PATHS)] = UNSET
+    subconnections: Annotated[tuple[str, ...] | UnsetType, Meta(description=_SUBCONNECTIONS)] = UNSET
+    imap_indexer: Annotated[Indexer | UnsetType, Meta(description=_INDEXER)] = UNSET
+    smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
+    imap: Annotated[ImapConfig | UnsetType, Meta(description="The IMAP server.")] = UNSET
+    smtp: Annotated[SmtpConfig | UnsetType, Meta(description="The SMTP server.")] = UNSET
+    sandbox: Annotated[bool | UnsetType, Meta(description="`true`: a mailbox inside the engine.")] = UNSET
+    locale: Annotated[str | UnsetType, Meta(description=_LOCALE)] = UNSET
+    tz: Annotated[str | UnsetType, Meta(description=_TZ)] = UNSET
+    state: Annotated[AccountState, Meta(description="Where the connection to the mailbox stands.")]
+    smtp_status: Annotated[SmtpStatus | None, Meta(description="How the last SMTP try ended. `null`: none yet.")] = None
+    connections: Annotated[int, Meta(description="IMAP connections open now.")] = 0
+    last_error: Annotated[LastError | None, Meta(description="Why it is not connected. `null`: all is well.")] = None
+    type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
+    sync_time: Annotated[When | UnsetType, Meta(description="When the mailbox was last looked at.")] = UNSET
+    counters: Annotated[Counters, Meta(description="What was counted.")]
+    quota: Annotated[
+        Quota | Off | UnsetType,
+        Meta(description="How full the mailbox is, if asked. `false`: the server does not say."),
+    ] = UNSET
+
+
+class AccountSummary(Response, frozen=True, kw_only=True):
+    """One account in a list."""
+
+    account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
+    name: Annotated[str | UnsetType, Meta(description="Name used in `From`.")] = UNSET
+    email: Annotated[Address | UnsetType, Meta(description="Address used in `From`.")] = UNSET
+    type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
+    state: Annotated[AccountState, Meta(description="Where the connection to the mailbox stands.")]
+    smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
+    counters: Annotated[Counters, Meta(description="What was counted.")]
+    sync_time: Annotated[When | UnsetType, Meta(description="When the mailbox was last looked at.")] = UNSET
+    last_error: Annotated[LastError | None, Meta(description="Why it is not connected. `null`: all is well.")] = None
+
+
+class AccountList(Response, frozen=True, kw_only=True):
+    """One page of accounts."""
+
+    total: Annotated[int, Meta(description="Accounts that match, on all pages.")]
+    pages: Annotated[int, Meta(description="Number of pages.")]
+    page: Annotated[int, Meta(description="This page, from 0.")]
+    query: Annotated[str | Off, Meta(description="The search asked for. `false`: none.")] = False
+    state: Annotated[str, Meta(description='The state asked for. `"*"`: any.')] = "*"
+    accounts: Annotated[tuple[AccountSummary, ...], Meta(description="The accounts on this page.")]

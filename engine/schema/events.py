@@ -1,0 +1,179 @@
+"""Events: what webhooks, the event stream and `GET /v1/events` carry.
+
+Every event has the members of `Event`; `EVENT_DATA` holds the shape of `data` under each event's name and is the whole
+catalogue. Members are only ever added. The numbers (`seq`) have no gap, so a reader that keeps the last one it saw can
+come back and miss nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from engine.schema.account import LastError
+from engine.schema.fields import Address, Filled256, Off, Request, Response, When
+from engine.schema.outbox import EnvelopeShown
+
+_QUEUE_ID = Annotated[str, Meta(description="The message's id in the outbox.", examples=["1a20313426c0f27d36e"])]
+_MESSAGE_ID = Annotated[str, Meta(description="The message's Message-ID.", examples=["<1@example.com>"])]
+_ROUTING = Annotated[None, Meta(description="Always `null`.")]
+
+
+class RecipientReply(Response, frozen=True, kw_only=True):
+    """What the server said about one recipient."""
+
+    address: Annotated[Address, Meta(description="Envelope address.")]
+    response: Annotated[str | UnsetType, Meta(description="The reply line. Absent: there was no reply.")] = UNSET
+    code: Annotated[int | UnsetType, Meta(description="Its reply code.", examples=[550])] = UNSET
+
+
+_ACCEPTED = Annotated[tuple[RecipientReply, ...], Meta(description="Recipients the server took the message for.")]
+_REJECTED = Annotated[tuple[RecipientReply, ...], Meta(description="Recipients the server refused for good.")]
+
+
+class AccountAdded(Response, frozen=True, kw_only=True):
+    """`accountAdded`: an account was registered."""
+
+    account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
+
+
+class AccountInitialized(Response, frozen=True, kw_only=True):
+    """`accountInitialized`: an account is connected for the first time."""
+
+    initialized: Annotated[bool, Meta(description="Always `true`.")] = True
+
+
+class AccountDeleted(Response, frozen=True, kw_only=True):
+    """`accountDeleted`: an account was removed."""
+
+    account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
+
+
+class AuthenticationSuccess(Response, frozen=True, kw_only=True):
+    """`authenticationSuccess`: the first login, or the first after an error."""
+
+    user: Annotated[str, Meta(description="The user name.", examples=["andris@example.com"])]
+
+
+class AuthenticationError(LastError, frozen=True, kw_only=True):
+    """`authenticationError`: a login was refused. Not repeated while the error stays the same."""
+
+
+class ConnectError(LastError, frozen=True, kw_only=True):
+    """`connectError`: a server cannot be reached. Not repeated while the error stays the same."""
+
+
+class MessageSent(Response, frozen=True, kw_only=True):
+    """`messageSent`: the SMTP server took the message, for at least one recipient."""
+
+    message_id: _MESSAGE_ID
+    response: Annotated[
+        str, Meta(description="The server's last line.", examples=["250 2.0.0 Ok: queued as 5755482356"])
+    ]
+    queue_id: _QUEUE_ID
+    envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
+    network_routing: _ROUTING = None
+    accepted: _ACCEPTED
+    rejected: _REJECTED = ()
+
+
+class Job(Response, frozen=True, kw_only=True):
+    """Where a message stands in its schedule."""
+
+    id: _QUEUE_ID
+    attempts_made: Annotated[int, Meta(description="Tries before this one.")]
+    attempts: Annotated[int, Meta(description="Tries there may be.")]
+    next_attempt: Annotated[When | Off, Meta(description="When the next try is due. `false`: there is none.")]
+
+
+class MessageDeliveryError(Response, frozen=True, kw_only=True):
+    """`messageDeliveryError`: one try to send a message failed."""
+
+    queue_id: _QUEUE_ID
+    envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
+    message_id: _MESSAGE_ID
+    error: Annotated[str, Meta(description="What happened.")]
+    error_code: Annotated[str | UnsetType, Meta(description="Short code.", examples=["EENVELOPE"])] = UNSET
+    smtp_response: Annotated[str | UnsetType, Meta(description="The server's line, if there was one.")] = UNSET
+    smtp_response_code: Annotated[int | UnsetType, Meta(description="Its reply code.", examples=[451])] = UNSET
+    smtp_command: Annotated[
+        str | UnsetType, Meta(description="The SMTP command it failed at.", examples=["RCPT TO"])
+    ] = UNSET
+    network_routing: _ROUTING = None
+    job: Annotated[Job, Meta(description="Where it stands in its schedule.")]
+    accepted: _ACCEPTED = ()
+    rejected: _REJECTED = ()
+
+
+class MessageFailed(Response, frozen=True, kw_only=True):
+    """`messageFailed`: nothing more will be tried; nobody further gets the message."""
+
+    message_id: _MESSAGE_ID
+    queue_id: _QUEUE_ID
+    error: Annotated[str, Meta(description="Why, beginning with `Error: `.")]
+    network_routing: _ROUTING = None
+    envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
+    error_code: Annotated[str | UnsetType, Meta(description="Short code.", examples=["EENVELOPE"])] = UNSET
+    smtp_response: Annotated[str | UnsetType, Meta(description="The server's line, if there was one.")] = UNSET
+    smtp_response_code: Annotated[int | UnsetType, Meta(description="Its reply code.", examples=[550])] = UNSET
+    accepted: _ACCEPTED = ()
+    rejected: _REJECTED = ()
+
+
+EVENT_DATA: dict[str, type[Response]] = {
+    "accountAdded": AccountAdded,
+    "accountInitialized": AccountInitialized,
+    "accountDeleted": AccountDeleted,
+    "authenticationSuccess": AuthenticationSuccess,
+    "authenticationError": AuthenticationError,
+    "connectError": ConnectError,
+    "messageSent": MessageSent,
+    "messageDeliveryError": MessageDeliveryError,
+    "messageFailed": MessageFailed,
+}
+"""The shape of `data` by event name."""
+
+EventName = Literal[
+    "accountAdded",
+    "accountInitialized",
+    "accountDeleted",
+    "authenticationSuccess",
+    "authenticationError",
+    "connectError",
+    "messageSent",
+    "messageDeliveryError",
+    "messageFailed",
+]
+
+
+class Event(Response, frozen=True, kw_only=True):
+    """One event."""
+
+    service_url: Annotated[str | None, Meta(description="The setting `serviceUrl`.")] = None
+    account: Annotated[str | None, Meta(description="Whose it is. `null`: the engine's.", examples=["example"])] = None
+    date: Annotated[When, Meta(description="When it happened.")]
+    event: Annotated[EventName, Meta(description="Its name.", examples=["messageSent"])]
+    data: Annotated[Any, Meta(description="What happened; the shape depends on `event`.")]
+    seq: Annotated[int, Meta(description="Its number: one more than that of the event before it.", examples=[4711])]
+    event_id: Annotated[
+        str, Meta(description="Its own id (UUID), the same in every channel.", extra_json_schema={"format": "uuid"})
+    ]
+
+
+class EventsQuery(Request, frozen=True, kw_only=True):
+    """Query of `GET /v1/events`."""
+
+    after: Annotated[
+        Annotated[int, Meta(ge=0, le=2**53)], Meta(description="Only events with a number above this.", examples=[4711])
+    ] = 0
+    limit: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="At most so many.")] = 100
+    account: Annotated[Filled256 | None, Meta(description="Only this account's events. Absent: all.")] = None
+
+
+class EventsPage(Response, frozen=True, kw_only=True):
+    """Events in the order of their numbers."""
+
+    events: Annotated[tuple[Event, ...], Meta(description="The events.")]
+    first: Annotated[int, Meta(description="The oldest number that is kept. `0`: there is no event.")]
+    last: Annotated[int, Meta(description="The newest number there is. `0`: there is no event.")]

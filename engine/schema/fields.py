@@ -1,0 +1,95 @@
+"""The vocabulary of the fields: string shapes used by more than one noun, and the names of what types cannot say.
+
+A field carries its check as `Meta(extra={"check": Check...})`; `engine.api.checks` holds the function of each. `SINGLE`
+marks a list that may be given as its one item. Lengths are counted in characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+MAX_TEXT = 5 * 1024 * 1024
+"""The longest `text` and `html`, in characters."""
+MAX_RECIPIENTS = 1_000
+"""The most entries in one of `to`, `cc`, `bcc`, `replyTo`, `envelope.to`."""
+MAX_ATTACHMENTS = 1_000
+MAX_HEADERS = 1_000
+
+
+class Check(StrEnum):
+    """What must hold for a value beyond its type. A check may also bring the value into its one normal form."""
+
+    LINE = "line"
+    """No CR, LF or NUL."""
+    ACCOUNT = "account"
+    """A line; surrounding blanks are dropped; something is left."""
+    EMAIL = "email"
+    """An address; normalised."""
+    EMAIL_OR_EMPTY = "email-or-empty"
+    """An address, or `""` for the null sender."""
+    HOSTNAME = "hostname"
+    """A host name in ASCII, or an IP address."""
+    WEB_URL = "web-url"
+    """An absolute http or https URL."""
+    WEB_URL_OR_EMPTY = "web-url-or-empty"
+    """An absolute http or https URL, or `""` for none."""
+    HEADER_NAME = "header-name"
+    """RFC 5322 section 2.2: printable ASCII without blank and colon."""
+    MESSAGE_ID = "message-id"
+    """One message identifier; normalised to stand in one pair of angle brackets."""
+    INSTANT = "instant"
+    """A moment; normalised to UTC."""
+    PORT = "port"
+    """1 to 65535, under its own wording."""
+    FALSE = "false"
+    """Only `false`, where `false` means "none"."""
+
+
+class Request(Struct, rename="camel", forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What every object in a request has in common: unknown members are refused."""
+
+    @staticmethod
+    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+        """What is wrong between members, as (member's name on the wire or "" for the object, what is wrong with it).
+
+        `get` gives a member by attribute name: its value; `UNSET` or its default if absent; something true and of no
+        other use if it is wrong by itself.
+        """
+        return iter(())
+
+
+class Response(Struct, rename="camel", frozen=True, kw_only=True):
+    """What every object in an answer or an event has in common. `UNSET` members are left out."""
+
+
+SINGLE = Meta(extra={"single": True}, extra_json_schema={"x-single": True})
+
+Line = Annotated[str, Meta(extra={"check": Check.LINE})]
+Line100 = Annotated[Line, Meta(max_length=100)]
+Line256 = Annotated[Line, Meta(max_length=256)]
+Filled256 = Annotated[Line, Meta(min_length=1, max_length=256)]
+MailboxPath = Annotated[Line, Meta(min_length=1, max_length=1024)]
+Secret = Annotated[Line, Meta(max_length=256)]
+AccessToken = Annotated[Line, Meta(min_length=1, max_length=16384)]
+Email = Annotated[str, Meta(min_length=1, extra={"check": Check.EMAIL}, extra_json_schema={"format": "email"})]
+Hostname = Annotated[
+    str, Meta(min_length=1, max_length=255, extra={"check": Check.HOSTNAME}, examples=["mail.example.com"])
+]
+Port = Annotated[int, Meta(ge=1, le=65535, extra={"check": Check.PORT})]
+WebUrl = Annotated[
+    str, Meta(min_length=1, max_length=2048, extra={"check": Check.WEB_URL}, extra_json_schema={"format": "uri"})
+]
+Instant = Annotated[datetime, Meta(tz=True, extra={"check": Check.INSTANT}, examples=["2026-11-22T11:45:23.564Z"])]
+"""ISO 8601 with `Z` or an offset; a date alone is its midnight in UTC."""
+Off = Annotated[bool, Meta(extra={"check": Check.FALSE}, extra_json_schema={"const": False})]
+"""`false` and nothing else."""
+
+When = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, examples=["2026-11-22T11:45:23.564Z"])]
+"""A time in an answer: ISO 8601 in UTC with milliseconds."""
+Address = Annotated[str, Meta(extra_json_schema={"format": "email"}, examples=["andris@example.com"])]
+"""An email address in an answer."""

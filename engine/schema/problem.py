@@ -1,0 +1,33 @@
+"""The answer to a request that failed: one shape for every failure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from engine.schema.fields import Response
+
+
+class FieldProblem(Response, frozen=True, kw_only=True):
+    """One member of the request that is wrong."""
+
+    message: Annotated[str, Meta(description="What is wrong.", examples=['"to[0].address" is required'])]
+    key: Annotated[str, Meta(description="Its name, the last part of `path`.", examples=["address"])]
+    path: Annotated[str, Meta(description="Where it is in the request.", examples=["to[0].address"])]
+
+
+class ProblemDocument(Response, frozen=True, kw_only=True):
+    """Why a request failed."""
+
+    status_code: Annotated[int, Meta(description="The HTTP status.", examples=[400])]
+    error: Annotated[str, Meta(description="The HTTP status in words.", examples=["Bad Request"])]
+    message: Annotated[str, Meta(description="What is wrong.", examples=["Invalid input"])]
+    code: Annotated[str | UnsetType, Meta(description="Short code, where a program may want to tell cases apart.")] = (
+        UNSET
+    )
+    state: Annotated[str | UnsetType, Meta(description="The account's state, where that is the reason.")] = UNSET
+    fields: Annotated[
+        tuple[FieldProblem, ...] | UnsetType,
+        Meta(description="Every wrong member, where the request is what is wrong."),
+    ] = UNSET

@@ -1,0 +1,55 @@
+"""Settings of the whole engine that are made through the API. What is absent in an update stays as it is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from engine.schema.fields import Check, Filled256, Request, Response, WebUrl
+
+_WEBHOOKS = 'URL that events are posted to. `null` or `""`: nowhere.'
+_ENABLED = "Whether events are posted at all."
+_EVENTS = 'Names of the events posted; `"*"` is every one, an empty list none.'
+_SERVICE_URL = "URL under which this engine is known outside; stands in every event. `null`: unknown."
+_ATTEMPTS = "How often a message is tried at most, where it does not say so itself. `null`: as configured."
+
+
+class SettingsUpdate(Request, frozen=True, kw_only=True):
+    """Changes settings: what is absent stays as it is."""
+
+    webhooks: Annotated[
+        Annotated[
+            str, Meta(max_length=2048, extra={"check": Check.WEB_URL_OR_EMPTY}, extra_json_schema={"format": "uri"})
+        ]
+        | UnsetType
+        | None,
+        Meta(description=_WEBHOOKS, examples=["https://app.example.com/hooks/mail"]),
+    ] = UNSET
+    webhooks_enabled: Annotated[bool | UnsetType, Meta(description=_ENABLED)] = UNSET
+    webhook_events: Annotated[
+        Annotated[tuple[Filled256, ...], Meta(max_length=1000)] | UnsetType,
+        Meta(description=_EVENTS, examples=[["messageSent", "messageFailed"]]),
+    ] = UNSET
+    service_url: Annotated[
+        WebUrl | UnsetType | None, Meta(description=_SERVICE_URL, examples=["https://mail.example.com"])
+    ] = UNSET
+    delivery_attempts: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)] | UnsetType | None, Meta(description=_ATTEMPTS, examples=[10])
+    ] = UNSET
+
+
+class Settings(Response, frozen=True, kw_only=True):
+    """The settings that were asked for."""
+
+    webhooks: Annotated[str | UnsetType | None, Meta(description=_WEBHOOKS)] = UNSET
+    webhooks_enabled: Annotated[bool | UnsetType | None, Meta(description=_ENABLED)] = UNSET
+    webhook_events: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_EVENTS)] = UNSET
+    service_url: Annotated[str | UnsetType | None, Meta(description=_SERVICE_URL)] = UNSET
+    delivery_attempts: Annotated[int | UnsetType | None, Meta(description=_ATTEMPTS)] = UNSET
+
+
+class SettingsUpdated(Response, frozen=True, kw_only=True):
+    """Which settings were changed."""
+
+    updated: Annotated[tuple[str, ...], Meta(description="Their names.", examples=[["webhooks", "webhooksEnabled"]])]

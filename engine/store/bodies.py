@@ -1,0 +1,96 @@
+"""Message bodies: small ones in the journal, large ones as files in the spool.
+
+A spooled body is written and synced before the commit that names it, so a committed name always has its bytes; a file no
+row names is what a crash left over and is removed at the next start. Bodies are dropped as soon as nothing needs them:
+the message has ended and its Sent copy, if there is one, has been filed.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import trio
+
+from engine.errors import StorageFull
+from engine.store.writer import Tx
+
+BLOCK = 256 * 1024
+
+
+class Body(msgspec.Struct, frozen=True):
+    """A composed message: header fields, the Bcc field kept for the Sent copy, and where the content is."""
+
+    header: bytes
+    bcc_header: bytes
+    content: bytes | None
+    spool: str | None = None
+
+
+class Spool:
+    """The folder of bodies too large for the journal."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def write(self, name: str, content: bytes) -> None:
+        """Write and sync one file. Raises `StorageFull`. Cancelled: a leftover file is removed at the next start."""
+        await trio.to_thread.run_sync(self._write, name, content)
+
+    def _write(self, name: str, content: bytes) -> None:
+        try:
+            with (self._folder / name).open("xb") as out:
+                out.write(content)
+                out.flush()
+                os.fsync(out.fileno())
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            (self._folder / name).unlink(missing_ok=True)
+            raise StorageFull(f"the message body could not be stored: {error.strerror}") from error
+
+    def remove(self, name: str) -> None:
+        """Delete one file, if it is there."""
+        (self._folder / name).unlink(missing_ok=True)
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """The content in blocks of 256 KiB, read as they are asked for."""
+        with (self._folder / name).open("rb") as file:
+            while block := file.read(BLOCK):
+                yield block
+
+    def sweep(self, db: sqlite3.Connection) -> int:
+        """Remove the files no body names; how many there were."""
+        named = {name for (name,) in db.execute("SELECT spool FROM body WHERE spool IS NOT NULL")}
+        strays = [file for file in self._folder.iterdir() if file.name not in named]
+        for file in strays:
+            file.unlink()
+        return len(strays)
+
+
+def insert(tx: Tx, message: int, body: Body) -> None:
+    """Add the body of a message."""
+    tx.execute(
+        "INSERT INTO body (message, header, bcc_header, content, spool) VALUES (?, ?, ?, ?, ?)",
+        (message, body.header, body.bcc_header, body.content, body.spool),
+    )
+
+
+def get(db: sqlite3.Connection | Tx, message: int) -> Body | None:
+    """The body of a message; None once it has been dropped."""
+    row = db.execute("SELECT header, bcc_header, content, spool FROM body WHERE message = ?", (message,)).fetchone()
+    return Body(*row) if row else None
+
+
+def drop(tx: Tx, message: int, spool: Spool) -> None:
+    """Drop the body of a message that needs it no more; its file goes once this is on disk."""
+    row = tx.execute("DELETE FROM body WHERE message = ? RETURNING spool", (message,)).fetchone()
+    if row is not None and row[0] is not None:
+        name = row[0]
+        tx.after_commit(lambda: spool.remove(name))

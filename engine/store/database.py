@@ -1,0 +1,92 @@
+"""Opening the data folder: its lock, its SQLite file, its schema.
+
+The folder belongs to one engine at a time (`flock` on `lock`); a second one is told so and leaves. The journal is
+SQLite in WAL mode with `synchronous=FULL`: a commit that returned is on disk. A journal written by a newer version, a
+damaged one, or a folder that cannot be written is refused with one line of text (`ConfigError`); nothing is ever
+repaired silently.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from typing import IO
+
+from engine.errors import ConfigError
+from engine.store.migrations import MIGRATIONS
+
+FILE = "journal.db"
+
+
+def prepare_folder(path: Path) -> None:
+    """Make the data folder (mode 0700) and its spool. Raises `ConfigError`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (path / "spool").mkdir(exist_ok=True, mode=0o700)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        raise ConfigError(f"store.path {path}: cannot be used as the data folder: {error.strerror}") from error
+
+
+def lock_folder(path: Path) -> IO[str]:
+    """Take the folder for this process; held until the returned file is closed. Raises `ConfigError`."""
+    handle = (path / "lock").open("a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.seek(0)
+        owner = handle.read().strip()
+        handle.close()
+        raise ConfigError(f"store.path {path}: another engine (pid {owner or 'unknown'}) is using it") from error
+    handle.truncate(0)
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """The connection that writes, schema brought up to date. Raises `ConfigError`."""
+    try:
+        db = _connect(path, "rwc")
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA wal_autocheckpoint=4000")
+        migrate(db, path)
+    except sqlite3.DatabaseError as error:
+        raise ConfigError(f"{path / FILE}: the journal cannot be opened: {error}") from error
+    return db
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that only reads; it never waits for the writer."""
+    db = _connect(path, "ro")
+    db.execute("PRAGMA query_only=ON")
+    return db
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Bring the schema to this version. Raises `ConfigError` when the journal is from a newer engine."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise ConfigError(
+            f"{path / FILE}: written by a newer engine (schema {version}, this one knows up to {len(MIGRATIONS)})"
+        )
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version={number};\nCOMMIT;")
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    # The connection crosses threads by design: statements on Trio's thread, commits on the store's, never both at once.
+    db = sqlite3.connect(
+        f"{(path / FILE).absolute().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+        timeout=5.0,
+    )
+    db.execute("PRAGMA cache_size=-8000")
+    return db

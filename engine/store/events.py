@@ -1,0 +1,62 @@
+"""The event table: bodies under their gapless numbers, and how many of each name every account has seen."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+
+from engine.store.writer import Tx
+
+
+def insert(tx: Tx, seq: int, account: str | None, name: str, body: bytes) -> None:
+    """Add one event; `seq` must be `tx.next_seq()`."""
+    tx.execute("INSERT INTO event (seq, account, name, body) VALUES (?, ?, ?, ?)", (seq, account, name, body))
+    if account is not None:
+        tx.execute(
+            "INSERT INTO event_count (account, name, n) VALUES (?, ?, 1) "
+            "ON CONFLICT (account, name) DO UPDATE SET n = n + 1",
+            (account, name),
+        )
+
+
+def after(
+    db: sqlite3.Connection, seq: int, limit: int, account: str | None = None, names: Collection[str] | None = None
+) -> list[tuple[int, str, bytes]]:
+    """At most `limit` events numbered above `seq`, as (seq, name, body), for one account or some names if given."""
+    where = "seq > ?"
+    arguments: list[object] = [seq]
+    if account is not None:
+        where += " AND account = ?"
+        arguments.append(account)
+    if names is not None:
+        where += f" AND name IN ({', '.join('?' * len(names))})"
+        arguments.extend(names)
+    return db.execute(
+        f"SELECT seq, name, body FROM event WHERE {where} ORDER BY seq LIMIT ?", (*arguments, limit)
+    ).fetchall()
+
+
+def bounds(db: sqlite3.Connection) -> tuple[int, int]:
+    """The first and last number in the journal; (0, 0) while it is empty."""
+    # Two subqueries: SQLite answers each from the end of the index, but scans the table for min and max together.
+    first, last = db.execute("SELECT (SELECT min(seq) FROM event), (SELECT max(seq) FROM event)").fetchone()
+    return first or 0, last or 0
+
+
+def counts(db: sqlite3.Connection, account: str) -> dict[str, int]:
+    """How many events of each name this account has had."""
+    return dict(db.execute("SELECT name, n FROM event_count WHERE account = ?", (account,)).fetchall())
+
+
+def cursor(db: sqlite3.Connection, name: str) -> int | None:
+    """How far the webhook endpoint `name` has come; None when it never started."""
+    row = db.execute("SELECT seq FROM webhook_cursor WHERE name = ?", (name,)).fetchone()
+    return row[0] if row else None
+
+
+def move_cursor(tx: Tx, name: str, seq: int) -> None:
+    """Note that `name` is done with everything up to `seq`."""
+    tx.execute(
+        "INSERT INTO webhook_cursor (name, seq) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq",
+        (name, seq),
+    )

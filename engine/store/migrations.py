@@ -1,0 +1,110 @@
+"""The schema of the journal, as the list of steps that made it.
+
+A step is never changed once released; the next one is added below it. `PRAGMA user_version` counts the steps applied.
+Times are seconds since 1970 UTC; JSON columns hold bytes; a `state` column holds the words of `queue/lifecycle.py` or
+`accounts/state.py`.
+"""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE account (
+        id TEXT PRIMARY KEY,
+        record BLOB NOT NULL,               -- JSON, secrets sealed by the vault
+        created REAL NOT NULL,
+        initialized INTEGER NOT NULL DEFAULT 0,  -- 1 once the first sync has ended
+        state TEXT NOT NULL DEFAULT 'init',
+        last_error BLOB,                    -- JSON of the error last announced, NULL when all is well
+        smtp_status BLOB,                   -- JSON of the last SMTP outcome
+        sync_time REAL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE message (
+        id INTEGER PRIMARY KEY,
+        queue_id TEXT NOT NULL UNIQUE,
+        account TEXT NOT NULL,
+        message_id TEXT NOT NULL,
+        subject TEXT,
+        sender TEXT NOT NULL,               -- envelope sender, '' for the null sender
+        smtputf8 INTEGER NOT NULL,
+        size INTEGER NOT NULL,              -- octets on the wire
+        copy_path TEXT,                     -- Sent folder asked for; '' the account's own; NULL no copy
+        created REAL NOT NULL,
+        send_at REAL NOT NULL,
+        next_at REAL,                       -- when it is due; NULL once ended
+        state TEXT NOT NULL,
+        attempts_made INTEGER NOT NULL DEFAULT 0,
+        attempts_max INTEGER NOT NULL,
+        dot_at REAL,                        -- the final dot of the try in hand may have been sent
+        last_error BLOB,                    -- JSON {message, code, statusCode}
+        ended REAL
+    );
+    CREATE INDEX message_open ON message (account, next_at) WHERE ended IS NULL;
+    CREATE INDEX message_by_message_id ON message (message_id);
+
+    CREATE TABLE recipient (
+        message INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        address TEXT NOT NULL,
+        state TEXT NOT NULL,
+        code INTEGER,
+        response TEXT,
+        PRIMARY KEY (message, position)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE body (
+        message INTEGER PRIMARY KEY,
+        header BLOB NOT NULL,
+        bcc_header BLOB NOT NULL,           -- only in the Sent copy, never on the wire
+        content BLOB,                       -- NULL when it is in the spool
+        spool TEXT                          -- file name under spool/
+    );
+
+    CREATE TABLE attempt (
+        message INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        started REAL NOT NULL,
+        ended REAL,
+        report BLOB,                        -- JSON: server, TLS, timings, recipients, transcript
+        PRIMARY KEY (message, number)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE sent_copy (
+        message INTEGER PRIMARY KEY,
+        account TEXT NOT NULL,
+        path TEXT NOT NULL,
+        tries INTEGER NOT NULL DEFAULT 0,
+        next_at REAL NOT NULL
+    );
+    CREATE INDEX sent_copy_due ON sent_copy (account, next_at);
+
+    CREATE TABLE event (
+        seq INTEGER PRIMARY KEY,            -- gapless
+        account TEXT,
+        name TEXT NOT NULL,
+        body BLOB NOT NULL                  -- the very bytes every channel sends
+    );
+    CREATE TABLE event_count (
+        account TEXT NOT NULL,
+        name TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        PRIMARY KEY (account, name)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE webhook_cursor (
+        name TEXT PRIMARY KEY,
+        seq INTEGER NOT NULL                -- the last event done with
+    ) WITHOUT ROWID;
+
+    CREATE TABLE setting (
+        name TEXT PRIMARY KEY,
+        value BLOB NOT NULL                 -- JSON
+    ) WITHOUT ROWID;
+
+    CREATE TABLE token (
+        hash TEXT PRIMARY KEY,              -- SHA-256 of the token, hex; the token itself is nowhere
+        description TEXT NOT NULL,
+        scopes TEXT NOT NULL,               -- JSON list
+        created REAL NOT NULL
+    ) WITHOUT ROWID;
+    """,
+)

@@ -1,0 +1,67 @@
+"""API tokens: 256 random bits, shown once, kept as a SHA-256 hash with a description and scopes.
+
+The functions take a bare connection as well as a `Tx`, because `engine tokens` works on the folder with or without a
+running engine. Nothing is cached: a token revoked from the command line is refused from the next request on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from engine.store.writer import Tx
+from engine.world import World
+
+
+class Token(msgspec.Struct, frozen=True):
+    """One token as it is stored. `created` is in seconds since 1970."""
+
+    hash: str
+    description: str
+    scopes: list[str]
+    created: float
+
+
+def issue(db: sqlite3.Connection | Tx, description: str, scopes: list[str], world: World) -> str:
+    """Make a token and return its 64 hex digits, which nobody can read again."""
+    secret = world.token_bytes(32)
+    db.execute(
+        "INSERT INTO token (hash, description, scopes, created) VALUES (?, ?, ?, ?)",
+        (hashlib.sha256(secret).hexdigest(), description, msgspec.json.encode(scopes).decode(), world.now()),
+    )
+    return secret.hex()
+
+
+def find(db: sqlite3.Connection, token: str) -> Token | None:
+    """The token with these 64 hex digits; None when it is unknown or is not one."""
+    try:
+        secret = bytes.fromhex(token)
+    except ValueError:
+        return None
+    row = db.execute(
+        "SELECT hash, description, scopes, created FROM token WHERE hash = ?", (hashlib.sha256(secret).hexdigest(),)
+    ).fetchone()
+    return _token(row) if row else None
+
+
+def every(db: sqlite3.Connection) -> list[Token]:
+    """All tokens, oldest first."""
+    rows = db.execute("SELECT hash, description, scopes, created FROM token ORDER BY created, hash")
+    return [_token(row) for row in rows]
+
+
+def revoke(db: sqlite3.Connection, start: str) -> int:
+    """Remove the tokens whose hash, or whose own digits, are `start`, or whose hash begins with it; how many went."""
+    hashes = [token.hash for token in every(db) if token.hash.startswith(start)]
+    found = find(db, start)
+    if found is not None:
+        hashes.append(found.hash)
+    db.executemany("DELETE FROM token WHERE hash = ?", [(each,) for each in hashes])
+    return len(hashes)
+
+
+def _token(row: tuple[Any, ...]) -> Token:
+    return Token(row[0], row[1], msgspec.json.decode(row[2]), row[3])

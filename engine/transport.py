@@ -1,0 +1,183 @@
+"""One connection to a mail server: bytes out, bytes in, TLS when asked, every failure a `NetworkError`.
+
+Both protocol sessions stand on it, so time limits, certificate rules and the mapping of foreign exceptions are written
+once. It never retries and never falls back from TLS to clear text. A transport that failed or was cancelled in the
+middle of a call is broken: close it.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Self
+
+import msgspec
+import trio
+
+from engine.errors import NetworkError, NetworkKind, ProtocolError
+from engine.world import Dial
+
+RECEIVE_SIZE = 65536
+CLOSE_SECONDS = 1.0
+
+# OpenSSL's X509_V_ERR numbers under the names Node.js gives them, which callers of this API already match on.
+_CERTIFICATE_CODES = {
+    9: "CERT_NOT_YET_VALID",
+    10: "CERT_HAS_EXPIRED",
+    18: "DEPTH_ZERO_SELF_SIGNED_CERT",
+    19: "SELF_SIGNED_CERT_IN_CHAIN",
+    20: "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+    21: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+    62: "ERR_TLS_CERT_ALTNAME_INVALID",
+    64: "ERR_TLS_CERT_ALTNAME_INVALID",
+}
+_VERSIONS = {
+    "TLSv1": ssl.TLSVersion.TLSv1,
+    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
+}
+
+
+class TlsRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connection may accept.
+
+    `required`: refuse to go on in clear. `reject_unauthorized`: the certificate must chain to a trusted root and name
+    the server. `min_version` is an OpenSSL name such as `TLSv1.2`, None for the library's default. `servername` is the
+    name to ask for and check instead of the host dialled. `ca` is a PEM bundle trusted beside the system's.
+    """
+
+    required: bool = False
+    reject_unauthorized: bool = True
+    min_version: str | None = None
+    servername: str | None = None
+    ca: str | None = None
+
+
+class Transport:
+    """One open connection. Made by `open`; used by one task at a time; `close` when done."""
+
+    def __init__(self, stream: trio.abc.Stream, host: str, port: int, tls: TlsRules) -> None:
+        self._stream = stream
+        self._tls = tls
+        self.host = host
+        self.port = port
+        self.tls_version: str | None = None
+        """`TLSv1.3` and the like once TLS is up, None in clear."""
+
+    @classmethod
+    async def open(cls, dial: Dial, host: str, port: int, *, secure: bool, tls: TlsRules, timeout: float) -> Self:
+        """Dial within `timeout` seconds, TLS handshake included when `secure`.
+
+        Raises `NetworkError`. Cancelled: nothing stays open.
+        """
+        try:
+            with trio.fail_after(timeout):
+                transport = cls(await dial(host, port), host, port, tls)
+        except trio.TooSlowError as error:
+            raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"connect ETIMEDOUT {host}:{port}") from error
+        if secure:
+            try:
+                await transport.start_tls(timeout)
+            except BaseException:
+                await trio.aclose_forcefully(transport._stream)
+                raise
+        return transport
+
+    async def start_tls(self, timeout: float) -> None:
+        """Upgrade the connection in place. Raises `NetworkError` (kind TLS, TIMEOUT or CLOSED)."""
+        name = self._tls.servername or self.host
+        stream = trio.SSLStream(self._stream, client_context(self._tls), server_hostname=name, https_compatible=True)
+        self._stream = stream
+        try:
+            with trio.fail_after(timeout):
+                await stream.do_handshake()
+        except trio.TooSlowError as error:
+            raise NetworkError(
+                NetworkKind.TIMEOUT, "ETIMEDOUT", f"TLS handshake with {self.host}:{self.port} timed out"
+            ) from error
+        except (trio.BrokenResourceError, OSError) as error:
+            raise _tls_error(error, self.host, self.port) from error
+        self.tls_version = stream.version()
+
+    async def send(self, data: bytes, timeout: float) -> None:
+        """Write all of `data` within `timeout` seconds. Raises `NetworkError`. Cancelled: a part may have gone."""
+        try:
+            with trio.fail_after(timeout):
+                await self._stream.send_all(data)
+        except trio.TooSlowError as error:
+            raise self._silent("does not read what we send") from error
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+            raise self._closed(error) from error
+
+    async def receive(self, timeout: float) -> bytes:
+        """The next bytes, at most 64 KiB; empty at the end of the stream. Raises `NetworkError`."""
+        try:
+            with trio.fail_after(timeout):
+                return bytes(await self._stream.receive_some(RECEIVE_SIZE))
+        except trio.TooSlowError as error:
+            raise self._silent("did not answer in time") from error
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+            raise self._closed(error) from error
+
+    def end_of_stream(self) -> NetworkError:
+        """The error for a server that closed the connection where we waited for an answer."""
+        return NetworkError(NetworkKind.CLOSED, "ECONNECTION", "Connection closed unexpectedly")
+
+    async def close(self) -> None:
+        """Close within a second, politely if the peer plays along. Never raises; safe when cancelled."""
+        with trio.move_on_after(CLOSE_SECONDS):
+            try:
+                await self._stream.aclose()
+            except (trio.BrokenResourceError, OSError):
+                pass
+
+    def _silent(self, what: str) -> NetworkError:
+        return NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"{self.host}:{self.port} {what}")
+
+    def _closed(self, error: BaseException) -> NetworkError:
+        cause = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
+        if isinstance(cause, ssl.SSLError):
+            return _tls_error(error, self.host, self.port)
+        if isinstance(cause, ConnectionResetError):
+            return NetworkError(NetworkKind.CLOSED, "ECONNRESET", "read ECONNRESET")
+        return NetworkError(NetworkKind.CLOSED, "ECONNECTION", "Connection closed unexpectedly")
+
+
+def client_context(tls: TlsRules) -> ssl.SSLContext:
+    """The TLS rules as an `ssl.SSLContext`; one is kept per distinct set, since loading the roots takes ~10 ms.
+
+    Raises `ProtocolError` when `min_version` or `ca` cannot be used.
+    """
+    context = _contexts.get(tls)
+    if context is None:
+        context = _contexts[tls] = _make_context(tls)
+    return context
+
+
+_contexts: dict[TlsRules, ssl.SSLContext] = {}
+
+
+def _make_context(tls: TlsRules) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    try:
+        if tls.ca is not None:
+            context.load_verify_locations(cadata=tls.ca)
+        if tls.min_version is not None:
+            context.minimum_version = _VERSIONS[tls.min_version]
+    except (KeyError, ssl.SSLError) as error:
+        raise ProtocolError(f"TLS settings cannot be used: {error}") from error
+    if not tls.reject_unauthorized:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _tls_error(error: BaseException, host: str, port: int) -> NetworkError:
+    cause = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        code = _CERTIFICATE_CODES.get(cause.verify_code, "ETLS")
+        return NetworkError(NetworkKind.TLS, code, f"{host}:{port}: {cause.verify_message}")
+    if isinstance(cause, ssl.SSLError):
+        reason = (cause.reason or "handshake failed").replace("_", " ").lower()
+        return NetworkError(NetworkKind.TLS, "ETLS", f"TLS with {host}:{port} failed: {reason}")
+    return NetworkError(NetworkKind.TLS, "ETLS", f"TLS with {host}:{port} failed: connection closed")

@@ -1,0 +1,147 @@
+"""The world outside the process, as one object that is passed in.
+
+Wall clock, randomness, ids, name resolution and dialling come through `World` and nothing else reads them, so that a
+simulation can pass another world and run days in seconds from a seed. Timers use `trio.current_time()`, which a test's
+clock already moves.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import queue
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Protocol
+
+import outcome
+import trio
+
+from engine.errors import NetworkError, NetworkKind
+
+
+class Dial(Protocol):
+    """Opens one byte stream to a server. Raises `NetworkError`; cancelled: nothing stays open."""
+
+    async def __call__(self, host: str, port: int) -> trio.abc.Stream: ...
+
+
+class StoreThread(Protocol):
+    """Where the store's commits run, one after the other."""
+
+    async def run(self, job: Callable[[], None]) -> None:
+        """Run `job`, raise what it raises. Not interrupted by cancellation: a commit ends one way or the other."""
+
+    def close(self) -> None:
+        """Take no more jobs."""
+
+
+class World:
+    """The real one: the machine's clock, kernel randomness, the system resolver, TCP."""
+
+    def __init__(self) -> None:
+        self.random: random.Random = random.SystemRandom()
+
+    def now(self) -> float:
+        """Wall clock, seconds since 1970-01-01 UTC."""
+        return time.time()
+
+    def token_bytes(self, n: int) -> bytes:
+        """`n` bytes fit for keys and tokens."""
+        return os.urandom(n)
+
+    def uuid(self) -> str:
+        """A random UUID (RFC 9562 version 4) in its text form."""
+        return str(uuid.UUID(bytes=self.token_bytes(16), version=4))
+
+    def store_thread(self) -> StoreThread:
+        """A thread of the store's own: a hop there and back costs half of what `trio.to_thread` takes."""
+        return _OwnThread()
+
+    async def dial(self, host: str, port: int) -> trio.abc.Stream:
+        """A TCP stream with TCP_NODELAY to `host:port`, trying all its addresses.
+
+        Raises `NetworkError`. The caller sets the deadline. Cancelled: nothing stays open.
+        """
+        try:
+            return await trio.open_tcp_stream(host, port)
+        except OSError as error:
+            raise map_os_error(error, host, port) from error
+
+
+class SeededWorld(World):
+    """A world that repeats itself: time follows Trio's clock from a fixed date, everything random from a seed."""
+
+    def __init__(self, seed: int, start: float = 1_800_000_000.0) -> None:
+        super().__init__()
+        self.random = random.Random(seed)
+        self._start = start
+
+    def now(self) -> float:
+        return self._start + trio.current_time()
+
+    def token_bytes(self, n: int) -> bytes:
+        return self.random.randbytes(n)
+
+    def store_thread(self) -> StoreThread:
+        return _Inline()
+
+
+class _OwnThread:
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], None], trio.lowlevel.Task] | None] = queue.SimpleQueue()
+        self._token = trio.lowlevel.current_trio_token()
+        threading.Thread(target=self._work, name="store", daemon=True).start()
+
+    async def run(self, job: Callable[[], None]) -> None:
+        self._jobs.put((job, trio.lowlevel.current_task()))
+        await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+
+    def close(self) -> None:
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (entry := self._jobs.get()) is not None:
+            job, task = entry
+            result = outcome.capture(job)
+            try:
+                self._token.run_sync_soon(trio.lowlevel.reschedule, task, result)
+            except trio.RunFinishedError:
+                return
+
+
+class _Inline:
+    """Commits without a thread, so that a simulation's clock cannot jump while one is under way."""
+
+    async def run(self, job: Callable[[], None]) -> None:
+        await trio.lowlevel.checkpoint()
+        job()
+
+    def close(self) -> None:
+        pass
+
+
+def map_os_error(error: OSError, host: str, port: int) -> NetworkError:
+    """The `NetworkError` that says what `error` means, in the words API callers know."""
+    cause = _first_cause(error)
+    if isinstance(cause, trio.socket.gaierror):
+        temporary = cause.errno == trio.socket.EAI_AGAIN
+        code = "EAI_AGAIN" if temporary else "ENOTFOUND"
+        return NetworkError(NetworkKind.DNS, code, f"getaddrinfo {code} {host}")
+    number = cause.errno or 0
+    code = errno.errorcode.get(number, "ESOCKET")
+    kind = NetworkKind.TIMEOUT if number == errno.ETIMEDOUT else NetworkKind.CONNECT
+    return NetworkError(kind, code, f"connect {code} {host}:{port}")
+
+
+def _first_cause(error: OSError) -> OSError:
+    """Trio gathers one error per address tried; the first says as much as all of them."""
+    if error.errno is not None:
+        return error
+    cause: BaseException | None = error.__cause__
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    return cause if isinstance(cause, OSError) else error

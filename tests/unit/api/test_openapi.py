@@ -1,0 +1,221 @@
+"""The document is valid OpenAPI 3.1, names everything, and takes the bodies the engine takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import validate
+
+from engine.api.openapi import Route, document
+from engine.api.validation import decode_body
+from engine.errors import Problem
+from engine.schema.account import (
+    AccountCreate,
+    AccountCreated,
+    AccountInfo,
+    AccountList,
+    AccountQuery,
+    AccountRemoved,
+    AccountsQuery,
+    AccountUpdate,
+    AccountUpdated,
+)
+from engine.schema.events import EVENT_DATA, EventsPage, EventsQuery
+from engine.schema.outbox import OutboxDeleted, OutboxEntry, OutboxPage, OutboxQuery
+from engine.schema.settings import Settings, SettingsUpdate, SettingsUpdated
+from engine.schema.submission import DryRun, Submit, SubmitAccepted, SubmitHeaders
+
+ACCOUNT = "/v1/account/{account}"
+
+
+def route(method: str, path: str, answer: Any, **more: Any) -> Route:
+    more = {"summary": f"{method} {path}", "tags": ("Things",), "scope": "api", **more}
+    return Route(method=method, path=path, responses={200: answer}, **more)
+
+
+ROUTES = (
+    route("POST", "/v1/account", AccountCreated, body=AccountCreate),
+    route("GET", ACCOUNT, AccountInfo, query=AccountQuery),
+    route("PUT", ACCOUNT, AccountUpdated, body=AccountUpdate),
+    route("DELETE", ACCOUNT, AccountRemoved),
+    route("GET", "/v1/accounts", AccountList, query=AccountsQuery),
+    route("POST", f"{ACCOUNT}/submit", SubmitAccepted, body=Submit, headers=SubmitHeaders),
+    route("GET", "/v1/outbox", OutboxPage, query=OutboxQuery),
+    route("GET", "/v1/outbox/{queueId}", OutboxEntry),
+    route("DELETE", "/v1/outbox/{queueId}", OutboxDeleted),
+    route("GET", "/v1/settings", Settings),
+    route("POST", "/v1/settings", SettingsUpdated, body=SettingsUpdate),
+    route("GET", "/v1/events", EventsPage, query=EventsQuery),
+    Route(method="GET", path="/health", summary="Whether it runs", responses={200: None}),
+)
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, Any]:
+    document_ = document(ROUTES, version="1.2.3", server_url="http://127.0.0.1:3000")
+    return json.loads(json.dumps(document_))
+
+
+def everywhere(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every member of every object in the document."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield name, each
+            yield from everywhere(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from everywhere(each)
+
+
+def test_it_is_valid(made):
+    validate(made)
+    assert made["openapi"].startswith("3.1.")
+    assert made["info"]["version"] == "1.2.3"
+    assert made["servers"] == [{"url": "http://127.0.0.1:3000"}]
+
+
+def test_every_reference_leads_somewhere(made):
+    references = {each for name, each in everywhere(made) if name == "$ref"}
+    assert len(references) > 40
+    for reference in references:
+        at = made
+        for part in reference.removeprefix("#/").split("/"):
+            at = at[part]
+        assert at
+
+
+def test_every_operation_is_there(made):
+    assert {(method.upper(), path) for path, found in made["paths"].items() for method in found} == {
+        (each.method, each.path) for each in ROUTES
+    }
+    names = [found[method]["operationId"] for found in made["paths"].values() for method in found]
+    assert len(set(names)) == len(ROUTES)
+
+
+def test_names_of_schemas_are_plain(made):
+    for name in made["components"]["schemas"]:
+        assert re.fullmatch(r"[A-Z][A-Za-z]+", name)
+    assert not [name for name, _ in everywhere(made) if name == "x-single"]
+
+
+def test_every_member_of_every_schema_is_described(made):
+    for name, schema in made["components"]["schemas"].items():
+        for member, said in schema["properties"].items():
+            assert said["description"], (name, member)
+    for name in ("Submit", "AccountCreate", "SettingsUpdate"):
+        assert sum("examples" in each for each in made["components"]["schemas"][name]["properties"].values()) >= 3
+
+
+def test_parameters(made):
+    listed = made["paths"]["/v1/outbox"]["get"]["parameters"]
+    assert [(each["name"], each["in"], each["required"]) for each in listed] == [
+        ("page", "query", False),
+        ("pageSize", "query", False),
+        ("account", "query", False),
+        ("state", "query", False),
+    ]
+    assert all(each["description"] for each in listed)
+    assert listed[1]["schema"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 20}
+    assert listed[2]["schema"] == {"type": "string", "minLength": 1, "maxLength": 256}
+    assert "anyOf" not in listed[3]["schema"]
+    submit = made["paths"][f"{ACCOUNT}/submit"]["post"]["parameters"]
+    assert [(each["name"], each["in"], each["required"]) for each in submit] == [
+        ("account", "path", True),
+        ("Idempotency-Key", "header", False),
+    ]
+
+
+def test_a_token_is_asked_for_where_a_scope_is_named(made):
+    assert made["paths"]["/v1/accounts"]["get"]["security"] == [{"bearer": ["api"]}]
+    assert made["paths"]["/health"]["get"]["security"] == []
+    assert made["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+
+
+def test_failures_have_the_shape_of_a_problem(made):
+    submit = made["paths"][f"{ACCOUNT}/submit"]["post"]
+    assert set(submit["responses"]) == {"200", "400", "401", "404", "503"}
+    assert set(made["paths"]["/v1/outbox/{queueId}"]["get"]["responses"]) == {"200", "401", "404", "503"}
+    assert set(made["paths"]["/health"]["get"]["responses"]) == {"200", "503"}
+    for found in made["components"]["responses"].values():
+        assert found["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ProblemDocument"}
+
+
+def test_an_answer_the_route_gives_itself_stays():
+    own = Route(method="GET", path="/v1/outbox/{queueId}", summary="s", responses={404: DryRun})
+    found = document([own], version="1", server_url="/")["paths"][own.path]["get"]["responses"]["404"]
+    assert found["content"]["application/json"]["schema"]["$ref"].endswith("/DryRun")
+
+
+def test_events_are_shown_as_webhooks(made):
+    assert list(made["webhooks"]) == list(EVENT_DATA)
+    body = made["webhooks"]["messageSent"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    event = {
+        "serviceUrl": None,
+        "account": "a",
+        "date": "2026-11-22T11:45:23.658Z",
+        "event": "messageSent",
+        "data": {
+            "messageId": "<1@example.com>",
+            "response": "250 Ok",
+            "queueId": "1a",
+            "envelope": {"from": "a@b.example", "to": ["c@d.example"]},
+            "networkRouting": None,
+            "accepted": [{"address": "c@d.example", "response": "250 Ok", "code": 250}],
+            "rejected": [],
+        },
+        "seq": 1,
+        "eventId": "524fcaaf-bf1f-4c29-9a0f-032e0ac0abd7",
+    }
+    validator = OAS31Validator({**body, "components": made["components"]})
+    validator.validate(event)
+    assert not validator.is_valid({**event, "event": "messageFailed"})
+    assert not validator.is_valid({**event, "data": {}})
+
+
+def test_a_mistake_in_the_table_is_refused():
+    with pytest.raises(ValueError, match="GET /v1/outbox is there twice"):
+        document([ROUTES[6], ROUTES[6]], version="1", server_url="/")
+    with pytest.raises(ValueError, match="nobody"):
+        document([route("GET", "/v1/{nobody}", OutboxEntry)], version="1", server_url="/")
+
+
+SERVER = {"host": "mail.example.com", "port": 993, "secure": True, "auth": {"user": "andris", "pass": "secretpass"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "good"),
+    [
+        (AccountCreate, {"account": "a", "name": "A", "email": "a@b.example", "imap": SERVER, "smtp": SERVER}, True),
+        (AccountCreate, {"account": None, "name": "A", "imap": False, "path": "*"}, True),
+        (AccountCreate, {"account": None, "name": "A", "path": ["INBOX", "\\Sent"]}, True),
+        (AccountCreate, {"account": None, "name": "A", "path": 5}, False),
+        (AccountCreate, {"account": None, "name": "A", "imap": True}, False),
+        (AccountCreate, {"name": "A"}, False),
+        (AccountUpdate, {"imap": {"partial": True, "secure": False}, "smtp": False, "copy": None}, True),
+        (AccountUpdate, {"imap": None}, False),
+        (Submit, {"to": [{"name": "A", "address": "a@b.example"}], "subject": "Test", "text": "Hello!"}, True),
+        (Submit, {"to": {"address": "a@b.example"}, "headers": {"X-A": ["b"], "X-N": 1}}, True),
+        (Submit, {"to": {"address": "a@b.example"}, "attachments": [{"content": "SGk="}], "copy": None}, True),
+        (Submit, {"to": "a@b.example"}, False),
+        (Submit, {"to": {"address": "a@b.example"}, "headers": {"X-A": True}}, False),
+        (Submit, {"to": {"address": "a@b.example"}, "deliveryAttempts": 0}, False),
+        (Submit, {"to": {"address": "a@b.example"}, "subject": None}, False),
+        (Submit, {"to": {"address": "a@b.example"}, "nosuchfield": 1}, False),
+        (SettingsUpdate, {"webhooks": None, "webhookEvents": ["*"], "deliveryAttempts": None}, True),
+        (SettingsUpdate, {"webhookEvents": "*"}, False),
+    ],
+    ids=lambda value: str(value)[:60],
+)  # fmt: skip
+def test_what_the_document_allows_the_engine_takes(made, kind, body, good):
+    schema = {"$ref": f"#/components/schemas/{kind.__name__}", "components": made["components"]}
+    assert OAS31Validator(schema).is_valid(body) is good
+    if good:
+        assert isinstance(decode_body(kind, json.dumps(body).encode()), kind)
+    else:
+        with pytest.raises(Problem):
+            decode_body(kind, json.dumps(body).encode())

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mail_reader import composed, modern, plain, shape
+
+from engine.mail.headers import HeaderError
+from engine.mail.media_types import guess_media_type
+from engine.mail.parts import Attachment, Part, attachment_part, base64_lines
+
+
+def part_of(**fields: object) -> Part:
+    return attachment_part(Attachment(**{"content": b"x", **fields}), "attachments[0]")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 56, 57, 58, 57 * 511, 57 * 512 - 1, 57 * 512, 57 * 512 + 1, 57 * 1025])
+def test_base64_is_76_columns_and_comes_back(size: int) -> None:
+    data = bytes(n * 7 % 256 for n in range(size))
+    lines = base64_lines(data).split(b"\r\n")
+    assert all(len(line) == 76 for line in lines[:-1])
+    assert len(lines[-1]) <= 76
+    assert base64.b64decode(b"".join(lines), validate=True) == data
+
+
+@given(st.binary(max_size=400))
+def test_any_attachment_comes_back(content: bytes) -> None:
+    (part,) = modern(composed(text="x", attachments=(Attachment(content, "x.bin"),))).iter_attachments()
+    assert part.get_payload(decode=True) == content
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [
+        ("a.txt", "text/plain"),
+        ("A.PDF", "application/pdf"),
+        ("x.jpeg", "image/jpeg"),
+        ("x.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        ("x.tar.gz", "application/gzip"),
+        ("mail.eml", "message/rfc822"),
+        ("invite.ics", "text/calendar"),
+        ("", "application/octet-stream"),
+        ("noext", "application/octet-stream"),
+        (".txt", "application/octet-stream"),
+        ("x.", "application/octet-stream"),
+        ("x.unknown", "application/octet-stream"),
+        ("data:text/html,x", "application/octet-stream"),
+        ("https://example.com/a.png", "image/png"),
+    ],
+)
+def test_type_is_guessed_from_the_name(name: str, media_type: str) -> None:
+    assert guess_media_type(name) == media_type
+
+
+@pytest.mark.parametrize(
+    ("given_type", "header"),
+    [
+        ("application/pdf", "Content-Type: application/pdf; name=a.b\r\n"),
+        ("Application/PDF", "Content-Type: application/pdf; name=a.b\r\n"),
+        ("text/plain;charset=utf-8", "Content-Type: text/plain; charset=utf-8; name=a.b\r\n"),
+        ("text/plain; charset=utf-8;", "Content-Type: text/plain; charset=utf-8; name=a.b\r\n"),
+        ('text/calendar; method="REQUEST"', 'Content-Type: text/calendar; method="REQUEST"; name=a.b\r\n'),
+        ('text/x; name="own; name"', 'Content-Type: text/x; name="own; name"\r\n'),
+        ("text/x; name*=utf-8''x", "Content-Type: text/x; name*=utf-8''x\r\n"),
+        ("multipart/mixed; boundary=x", "Content-Type: application/octet-stream; name=a.b\r\n"),
+        ("", "Content-Type: application/octet-stream; name=a.b\r\n"),
+        (
+            "application/x; a=" + "1" * 60 + "; b=2",
+            "Content-Type: application/x;\r\n a=" + "1" * 60 + "; b=2;\r\n name=a.b\r\n",
+        ),
+    ],
+)
+def test_content_type_bytes(given_type: str, header: str) -> None:
+    assert part_of(filename="a.b", content_type=given_type).header.startswith(header)
+
+
+@pytest.mark.parametrize(
+    "given_type",
+    [
+        "pdf",
+        "/",
+        "a/",
+        "/b",
+        "a/b/c",
+        "a b/c",
+        "a/b; c",
+        "a/b; c=d e",
+        'a/b; c="',
+        "a/é",
+        "a/b\x0b",
+        "a/b\u2028",
+        "a/b\r\nX: y",
+        "a/b\0",
+        "a/b; c=" + "d" * 300,
+        "a/b; c=\x1cd",
+        'a/b; c="\x7f"',
+        "a/b" + ";" * 200,
+    ],
+)
+def test_bad_content_type_is_refused(given_type: str) -> None:
+    with pytest.raises(HeaderError) as caught:
+        part_of(content_type=given_type)
+    assert caught.value.field == "attachments[0].contentType"
+
+
+@pytest.mark.parametrize("cid", ["image1", "<image1@x>", " <image1@x> "])
+def test_content_id(cid: str) -> None:
+    inner = cid.strip(" <>")
+    assert f"Content-ID: <{inner}>\r\n" in part_of(cid=cid, disposition="inline").header
+
+
+@pytest.mark.parametrize(
+    "cid", ["", "<>", "a b", "a<b", "a\r\nb", "a\0", "é", "x" * 257, "a\x1cb", "a\u2028b", "\x0ba"]
+)
+def test_bad_content_id_is_refused(cid: str) -> None:
+    with pytest.raises(HeaderError) as caught:
+        part_of(cid=cid)
+    assert caught.value.field == "attachments[0].cid"
+
+
+MESSAGE = b"Subject: inner\r\nMIME-Version: 1.0\r\n\r\n.\r\nbody\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "body"),
+    [
+        (MESSAGE, MESSAGE),
+        (MESSAGE.rstrip(), MESSAGE.rstrip()),
+        (MESSAGE.replace(b"\r\n", b"\n"), MESSAGE),
+        (b"Subject: x\r\n\r\n" + b"x" * 998, b"Subject: x\r\n\r\n" + b"x" * 998),
+    ],
+)
+def test_legal_message_is_embedded_as_it_is(content: bytes, body: bytes) -> None:
+    result = composed(text="x", attachments=(Attachment(content, "inner.eml"), Attachment(b"y", "y.bin")))
+    assert shape(plain(result)) == ["multipart/mixed", "text/plain", "message/rfc822", "application/octet-stream"]
+    assert b"Content-Transfer-Encoding: 7bit\r\nContent-Disposition: attachment; filename=inner.eml\r\n\r\n" + body in (
+        result.body
+    )
+    inner = plain(result).get_payload()[1].get_payload()[0]  # type: ignore[union-attr]
+    assert inner["Subject"] in ("inner", "x")  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Subject: é\r\n\r\n".encode(),
+        b"Subject: x\r\n\r\n\0",
+        b"Subject: x\r\n\r\n" + b"x" * 999,
+        b"Subject: x\n\n" + b"x" * 999,
+        b"Subject: x\r\n\r\na\nb",
+        b"Subject: x\r\n\r\na\rb",
+        b"Subject: x\r\rb",
+    ],
+)
+@pytest.mark.parametrize("given_type", [None, "message/rfc822", "message/global; x=y", "MESSAGE/RFC822"])
+def test_message_that_is_not_seven_bit_travels_as_a_file(content: bytes, given_type: str | None) -> None:
+    (part,) = modern(composed(text="x", attachments=(Attachment(content, "inner.eml", given_type),))).iter_attachments()
+    assert part.get_content_type() == "application/octet-stream"
+    assert part["Content-Transfer-Encoding"] == "base64"
+    assert part.get_filename() == "inner.eml"
+    assert part.get_payload(decode=True) == content
+
+
+def test_related_names_the_type_of_its_root() -> None:
+    image = Attachment(b"x", "x.png", disposition="inline", cid="x@y")
+    message = plain(composed(html="<img src='cid:x@y'>", attachments=(image,)))
+    related = next(part for part in message.walk() if part.get_content_type() == "multipart/related")
+    assert related.get_param("type") == "text/html"
+    picture = related.get_payload()[1]
+    assert picture["Content-ID"] == "<x@y>"  # type: ignore[index]
+    assert picture.get_content_disposition() == "inline"  # type: ignore[union-attr]
