@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from engine.schema.events import EVENT_DATA, Event
+from engine.schema.fields import Request
 from engine.schema.problem import ProblemDocument
 
 Kind = type[msgspec.Struct]
@@ -47,8 +48,8 @@ class Route:
     path: str
     summary: str
     tags: tuple[str, ...] = ()
-    body: Kind | None = None
-    query: Kind | None = None
+    body: type[Request] | None = None
+    query: type[Request] | None = None
     headers: Kind | None = None
     responses: Mapping[int, Kind | None] = field(default_factory=dict)
     scope: str | None = None

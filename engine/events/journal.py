@@ -1,8 +1,8 @@
 """Writing and reading events.
 
 An event is encoded once, inside the transaction that causes it; the webhook body, the websocket frame and the item of
-`GET /v1/events` are those same bytes. It carries its number (`seq`, gapless) and an id of its own (`eventId`) beside the
-members API clients know: `serviceUrl, account, date, event, data`.
+`GET /v1/events` are those same bytes. It carries its number (`seq`, gapless) and an id of its own (`eventId`) beside
+the members API clients know: `serviceUrl, account, date, event, data`.
 """
 
 from __future__ import annotations

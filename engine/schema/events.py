@@ -25,10 +25,10 @@ class RecipientReply(Response, frozen=True, kw_only=True):
 
     address: Annotated[Address, Meta(description="Envelope address.")]
     response: Annotated[str | UnsetType, Meta(description="The reply line. Absent: there was no reply.")] = UNSET
-    code: Annotated[int | UnsetType, Meta(description="Its reply code.", examples=[550])] = UNSET
+    response_code: Annotated[int | UnsetType, Meta(description="Its reply code.", examples=[550])] = UNSET
 
 
-_ACCEPTED = Annotated[tuple[RecipientReply, ...], Meta(description="Recipients the server took the message for.")]
+_ACCEPTED = Annotated[tuple[Address, ...], Meta(description="Recipients the server took the message for.")]
 _REJECTED = Annotated[tuple[RecipientReply, ...], Meta(description="Recipients the server refused for good.")]
 
 
@@ -82,7 +82,7 @@ class Job(Response, frozen=True, kw_only=True):
     """Where a message stands in its schedule."""
 
     id: _QUEUE_ID
-    attempts_made: Annotated[int, Meta(description="Tries before this one.")]
+    attempts_made: Annotated[int, Meta(description="Tries so far, this one counted.")]
     attempts: Annotated[int, Meta(description="Tries there may be.")]
     next_attempt: Annotated[When | Off, Meta(description="When the next try is due. `false`: there is none.")]
 
@@ -169,6 +169,17 @@ class EventsQuery(Request, frozen=True, kw_only=True):
     ] = 0
     limit: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="At most so many.")] = 100
     account: Annotated[Filled256 | None, Meta(description="Only this account's events. Absent: all.")] = None
+
+
+class StreamQuery(Request, frozen=True, kw_only=True):
+    """Query of the websocket `/v1/events/stream`."""
+
+    after: Annotated[
+        Annotated[int, Meta(ge=0, le=2**53)] | None,
+        Meta(description="Replay the events with a number above this first. Absent: only what happens from now on."),
+    ] = None
+    account: Annotated[Filled256 | None, Meta(description="Only this account's events. Absent: all.")] = None
+    events: Annotated[Filled256 | None, Meta(description="Only events of these names, comma-separated.")] = None
 
 
 class EventsPage(Response, frozen=True, kw_only=True):

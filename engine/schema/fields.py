@@ -93,3 +93,7 @@ When = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, examples=[
 """A time in an answer: ISO 8601 in UTC with milliseconds."""
 Address = Annotated[str, Meta(extra_json_schema={"format": "email"}, examples=["andris@example.com"])]
 """An email address in an answer."""
+
+
+class NoQuery(Request, frozen=True, kw_only=True):
+    """The query of an operation that takes none."""

@@ -39,6 +39,19 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     ] = UNSET
 
 
+_ASK = "Whether to answer with this setting."
+
+
+class SettingsQuery(Request, frozen=True, kw_only=True):
+    """Which settings are asked for."""
+
+    webhooks: Annotated[bool, Meta(description=_ASK)] = False
+    webhooks_enabled: Annotated[bool, Meta(description=_ASK)] = False
+    webhook_events: Annotated[bool, Meta(description=_ASK)] = False
+    service_url: Annotated[bool, Meta(description=_ASK)] = False
+    delivery_attempts: Annotated[bool, Meta(description=_ASK)] = False
+
+
 class Settings(Response, frozen=True, kw_only=True):
     """The settings that were asked for."""
 

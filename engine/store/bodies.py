@@ -1,7 +1,7 @@
 """Message bodies: small ones in the journal, large ones as files in the spool.
 
-A spooled body is written and synced before the commit that names it, so a committed name always has its bytes; a file no
-row names is what a crash left over and is removed at the next start. Bodies are dropped as soon as nothing needs them:
+A spooled body is written and synced before the commit that names it, so a committed name always has its bytes; a file
+no row names is what a crash left over and is removed at the next start. Bodies are dropped as soon as nothing needs them:
 the message has ended and its Sent copy, if there is one, has been filed.
 """
 

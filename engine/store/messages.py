@@ -1,7 +1,7 @@
 """Messages in the queue, their recipients and their attempts, as rows.
 
-Every function that changes a state is a compare-and-set inside the caller's transaction and says whether it happened; the
-words of the `state` columns and which may follow which stand in `queue/lifecycle.py`.
+Every function that changes a state is a compare-and-set inside the caller's transaction and says whether it happened;
+the words of the `state` columns and which may follow which stand in `queue/lifecycle.py`.
 """
 
 from __future__ import annotations
@@ -183,13 +183,22 @@ def set_recipient(tx: Tx, message: int, recipient: Recipient) -> None:
     )
 
 
-def end_waiting(tx: Tx, message: int, state: str, now: float) -> bool:
-    """End a message without a further try; False when it has ended already or its final dot may be on its way."""
+def cancel(tx: Tx, message: int, state: str, now: float) -> bool:
+    """End a message and its open recipients without a further try; False when it is too late.
+
+    It is too late when the message has ended already or its final dot may be on its way.
+    """
     changed = tx.execute(
         "UPDATE message SET state = ?, next_at = NULL, ended = ? WHERE id = ? AND ended IS NULL AND dot_at IS NULL",
         (state, now, message),
     )
-    return changed.rowcount > 0
+    if changed.rowcount == 0:
+        return False
+    tx.execute(
+        "UPDATE recipient SET state = ? WHERE message = ? AND state NOT IN ('sent', 'failed', 'cancelled')",
+        (state, message),
+    )
+    return True
 
 
 def open_of_account(db: sqlite3.Connection | Tx, account: str) -> list[int]:

@@ -3,12 +3,11 @@
 import pytest
 import trio
 
+from engine import sasl
 from engine.errors import LoginRefused, NetworkError
+from engine.imap import session
 from engine.sandbox.mailboxes import SPECIAL_USE
 from engine.transport import TlsRules
-
-sasl = pytest.importorskip("engine.sasl")
-session = pytest.importorskip("engine.imap.session")
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The registered mailboxes: their records, their states, and the tasks that keep each of them connected."""

@@ -1,0 +1,157 @@
+"""One account's tasks in one nursery: its mailbox (or the probe of its SMTP login) and its outbox lane.
+
+A crash in here is caught at this edge: logged with its traceback, shown as the account's `lastError`, and started again
+after a growing wait. No other account notices. A changed registration restarts the mailbox task at once, while the lane
+goes on and takes the new way out from the next message on, so that no final dot is ever cut.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from engine.accounts import record as records
+from engine.accounts.mailbox import MailboxTask
+from engine.accounts.probe import probe
+from engine.accounts.sentcopy import SentCopies
+from engine.accounts.services import Services
+from engine.accounts.state import AccountState
+from engine.accounts.status import Status
+from engine.errors import StorageFailed
+from engine.queue.lane import Lane, LaneLimits, Route
+from engine.schema.account import AccountCreate
+from engine.smtp.session import Timeouts
+from engine.smtp.verdict import Verdict
+from engine.store.accounts import AccountRow
+from engine.world import Dial
+
+log = logging.getLogger("engine.account")
+
+LONGEST_RESTART = 60.0
+
+
+class Account:
+    """One registered account while the engine runs. `run` is its service."""
+
+    def __init__(self, row: AccountRow, record: AccountCreate, services: Services) -> None:
+        self.id = row.id
+        self.record = record
+        self.status = Status(row, services.store, services.journal, services.world)
+        self._services = services
+        self._copies = SentCopies(
+            row.id,
+            services.store,
+            services.spool,
+            services.journal,
+            services.config.imap.copy_schedule,
+            services.world,
+        )
+        self._mailbox: MailboxTask | None = None
+        self._changed = trio.Event()
+        self._verdicts_in, self._verdicts = trio.open_memory_channel[Verdict](100)
+        smtp = services.config.smtp
+        self._lane = Lane(
+            self._route(),
+            services.schedule.of(row.id),
+            services.attempts,
+            services.slots,
+            LaneLimits(smtp.messages_per_session, smtp.session_idle, _timeouts(services)),
+            services.world,
+            self._tried,
+        )
+        self._lane_ended = trio.Event()
+
+    def change(self, record: AccountCreate) -> None:
+        """Go on with a changed registration."""
+        self.record = record
+        self.status.forget_error()
+        self._lane.change(self._route())
+        self._changed.set()
+
+    async def stop_lane(self) -> None:
+        """Take no more mail; return once the message at hand is done or aborted. Cancelled: it is left as it is."""
+        self._lane.stop()
+        await self._lane_ended.wait()
+
+    async def run(self) -> None:
+        """Run the account's tasks until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._guarded, self._run_lane)
+            nursery.start_soon(self._guarded, self._run_mailbox)
+            nursery.start_soon(self._guarded, self._note_verdicts)
+
+    async def _guarded(self, service: Callable[[], Awaitable[None]]) -> None:
+        wait = 1.0
+        while True:
+            try:
+                await service()
+                return
+            except StorageFailed:
+                return
+            except Exception as error:
+                log.exception("account %s: a task crashed and is started again in %d s", self.id, wait)
+                self.status.last_error = {"response": f"Internal error: {error!r}", "serverResponseCode": "EINTERNAL"}
+            await trio.sleep(wait)
+            wait = min(wait * 2, LONGEST_RESTART)
+
+    async def _run_lane(self) -> None:
+        await self._lane.run()
+        self._lane_ended.set()
+
+    async def _run_mailbox(self) -> None:
+        while True:
+            self._changed = trio.Event()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_connected)
+                await self._changed.wait()
+                nursery.cancel_scope.cancel()
+            self._mailbox = None
+
+    async def _keep_connected(self) -> None:
+        endpoint = records.imap_endpoint(self.record)
+        if endpoint is not None:
+            imap = self.record.imap
+            sent_path = getattr(imap, "sent_mail_path", None) or None
+            self._mailbox = MailboxTask(endpoint, self._dial(), sent_path, self.status, self._copies, self._services)
+            await self._mailbox.run()
+        elif (route := self._route()) is not None:
+            await probe(route, self.status, self._services)
+        else:
+            self.status.state = AccountState.UNSET
+
+    async def _note_verdicts(self) -> None:
+        async for verdict in self._verdicts:
+            await self.status.smtp_tried(verdict)
+
+    def _tried(self, verdict: Verdict) -> None:
+        try:
+            self._verdicts_in.send_nowait(verdict)
+        except trio.WouldBlock:
+            pass  # a hundred newer ones are waiting to be noted
+        if self._mailbox is not None:
+            self._mailbox.wake()
+
+    def _route(self) -> Route | None:
+        endpoint = records.smtp_endpoint(self.record)
+        if endpoint is None:
+            return None
+        domain = (self.record.email or "").rpartition("@")[2]
+        name = self.record.smtp_ehlo_name or self._services.config.smtp.ehlo_name or domain or "localhost"
+        return Route(endpoint, self._dial(), name)
+
+    def _dial(self) -> Dial:
+        return self._services.sandbox.dial if records.is_sandbox(self.record) else self._services.world.dial
+
+
+def _timeouts(services: Services) -> Timeouts:
+    smtp = services.config.smtp
+    return Timeouts(
+        connect=smtp.connect_timeout,
+        greeting=smtp.greeting_timeout,
+        command=smtp.command_timeout,
+        data=smtp.data_timeout,
+        block=smtp.block_timeout,
+        dot=smtp.dot_timeout,
+    )

@@ -1,0 +1,45 @@
+"""An account that only sends has no mailbox to connect to: its SMTP login is tried instead, until it worked once.
+
+Only then do submissions queue, as an account with a mailbox takes them only after its first sync. Tries are repeated
+like connections to a mailbox; after the first success the outbox lane alone talks to the server.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from engine.accounts.services import Services
+from engine.accounts.state import AccountState
+from engine.accounts.status import Status, login_error
+from engine.errors import LoginRefused, NetworkError, NetworkKind
+from engine.queue.lane import Route
+from engine.smtp.session import DeliveryError, SmtpSession
+from engine.smtp.verdict import Kind, Verdict, error_code
+
+
+async def probe(route: Route, status: Status, services: Services) -> None:
+    """Return once the login of `route` was accepted. Cancelled: nothing stays open."""
+    config = services.config.imap
+    wait = config.reconnect_min
+    while True:
+        status.state = AccountState.CONNECTING
+        try:
+            async with services.logins:
+                session = await SmtpSession.connect(route.endpoint, dial=route.dial, ehlo_name=route.ehlo_name)
+                await session.quit()
+        except DeliveryError as error:
+            await status.failed(_as_error(error.verdict))
+        else:
+            if route.endpoint.credentials is not None:
+                await status.logged_in(route.endpoint.credentials.user)
+            await status.connected()
+            return
+        await trio.sleep(wait * (1 + 0.2 * services.world.random.random()))
+        wait = min(wait * 2, config.reconnect_max)
+
+
+def _as_error(verdict: Verdict) -> LoginRefused | NetworkError:
+    if verdict.kind is Kind.LOGIN_REFUSED:
+        shown = login_error(verdict)
+        return LoginRefused(shown["response"], shown["serverResponseCode"])
+    return NetworkError(verdict.network or NetworkKind.CONNECT, error_code(verdict), verdict.text)

@@ -1,0 +1,149 @@
+"""An account's registration: how it is merged, sealed for the store, and turned into servers to connect to.
+
+The stored JSON is the registration itself with every secret sealed by the vault. Sandbox accounts have no servers of
+their own: theirs are made here, and dialled inside the engine.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from engine.imap.session import ImapEndpoint
+from engine.sasl import Credentials
+from engine.schema.account import AccountCreate, AccountUpdate
+from engine.schema.servers import Auth, ImapConfig, ImapUpdate, SmtpConfig, SmtpUpdate, Tls, merged
+from engine.smtp.session import SmtpEndpoint
+from engine.store.vault import Vault
+from engine.transport import TlsRules
+
+_SECRETS = ("pass", "accessToken")
+
+
+def seal(record: AccountCreate, vault: Vault) -> bytes:
+    """The record as it is stored: JSON, secrets sealed for this account."""
+    assert record.account is not None
+    built = msgspec.to_builtins(record)
+    for server, auth in _auths(built):
+        for name in _SECRETS:
+            if name in auth:
+                auth[name] = vault.seal(record.account, f"{server}.{name}", auth[name])
+    return msgspec.json.encode(built)
+
+
+def unseal(data: bytes, vault: Vault) -> AccountCreate:
+    """The record again. Raises `ConfigError` when the vault has the wrong key."""
+    built = msgspec.json.decode(data)
+    for server, auth in _auths(built):
+        for name in _SECRETS:
+            if name in auth:
+                auth[name] = vault.open(built["account"], f"{server}.{name}", auth[name])
+    return msgspec.convert(built, AccountCreate)
+
+
+def registered_again(stored: AccountCreate, given: AccountCreate) -> AccountCreate:
+    """A registration of an id already taken: what is given replaces, what is absent stays."""
+    changes = {name: value for name, value in _members(given).items() if value is not UNSET}
+    return msgspec.structs.replace(stored, **changes)
+
+
+def updated(stored: AccountCreate, update: AccountUpdate) -> AccountCreate:
+    """The record after a PUT. Raises `ValueError` naming a server member that would be missing (`imap.host`)."""
+    changes = {name: value for name, value in _members(update).items() if value is not UNSET}
+    for server, kind in (("imap", ImapConfig), ("smtp", SmtpConfig)):
+        change = changes.get(server)
+        if isinstance(change, (ImapUpdate, SmtpUpdate)):
+            before = getattr(stored, server)
+            try:
+                changes[server] = merged(change, before if isinstance(before, kind) else None, kind)  # type: ignore[type-var]
+            except ValueError as error:
+                raise ValueError(f"{server}.{error}") from error
+    return msgspec.structs.replace(stored, **changes)
+
+
+def is_sandbox(record: AccountCreate) -> bool:
+    """Whether the account's mailbox is inside the engine."""
+    return record.sandbox is True
+
+
+def has_imap(record: AccountCreate) -> bool:
+    """Whether the account has a mailbox to connect to."""
+    return is_sandbox(record) or (isinstance(record.imap, ImapConfig) and record.imap.disabled is not True)
+
+
+def imap_endpoint(record: AccountCreate) -> ImapEndpoint | None:
+    """The IMAP server to connect to; None when the account has none."""
+    if is_sandbox(record):
+        return ImapEndpoint(
+            host="sandbox.example", port=143, secure=False, tls=TlsRules(), credentials=_sandbox_login(record)
+        )
+    config = record.imap
+    if not isinstance(config, ImapConfig) or config.disabled is True:
+        return None
+    return ImapEndpoint(
+        host=config.host,
+        port=config.port,
+        secure=config.secure,
+        tls=_tls(config.tls),
+        credentials=_credentials(config.auth) or Credentials(user="", password="", access_token=None),
+    )
+
+
+def smtp_endpoint(record: AccountCreate) -> SmtpEndpoint | None:
+    """The SMTP server to send through; None when the account has none."""
+    if is_sandbox(record):
+        return SmtpEndpoint(
+            host="sandbox.example", port=587, secure=False, tls=TlsRules(), credentials=_sandbox_login(record)
+        )
+    config = record.smtp
+    if not isinstance(config, SmtpConfig):
+        return None
+    return SmtpEndpoint(
+        host=config.host,
+        port=config.port,
+        secure=config.secure,
+        tls=_tls(config.tls),
+        credentials=_credentials(config.auth),
+    )
+
+
+def _sandbox_login(record: AccountCreate) -> Credentials:
+    user = record.email or f"{record.account}@sandbox.example"
+    return Credentials(user=user, password="sandbox", access_token=None)
+
+
+def _credentials(auth: Any) -> Credentials | None:
+    if not isinstance(auth, Auth):
+        return None
+    return Credentials(
+        user=auth.user,
+        password=auth.password or None if auth.password is not UNSET else None,
+        access_token=auth.access_token or None if auth.access_token is not UNSET else None,
+    )
+
+
+def _tls(tls: Any) -> TlsRules:
+    if not isinstance(tls, Tls):
+        return TlsRules()
+    return TlsRules(
+        required=tls.required is True,
+        reject_unauthorized=tls.reject_unauthorized is not False,
+        min_version=tls.min_version or None,
+        servername=tls.servername or None,
+        ca=tls.ca or None,
+    )
+
+
+def _members(record: msgspec.Struct) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__struct_fields__ if name != "account"}
+
+
+def _auths(built: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for server in ("imap", "smtp"):
+        config = built.get(server)
+        if isinstance(config, dict) and isinstance(config.get("auth"), dict):
+            found.append((server, config["auth"]))
+    return found

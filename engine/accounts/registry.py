@@ -1,0 +1,129 @@
+"""All accounts: registered, changed, removed, found; and the nursery in which each of them runs.
+
+Every change is committed with its event before anything acts on it. Removing an account ends its open messages as
+cancelled, except one whose final dot is on its way: that one is waited for within the grace time.
+"""
+
+from __future__ import annotations
+
+import string
+
+import msgspec
+import trio
+
+from engine.accounts import record as records
+from engine.accounts.account import Account
+from engine.accounts.services import Services
+from engine.queue.lifecycle import State
+from engine.schema.account import AccountCreate, AccountUpdate
+from engine.store import accounts, bodies, copies, messages
+from engine.store.writer import Tx
+
+_ID_LETTERS = string.ascii_lowercase + string.digits
+
+
+class Registry:
+    """The accounts of this engine. `run` is the service that owns their tasks."""
+
+    def __init__(self, services: Services) -> None:
+        """Load all accounts. Raises `ConfigError` when their secrets cannot be opened."""
+        self._services = services
+        self._accounts: dict[str, Account] = {}
+        self._scopes: dict[str, trio.CancelScope] = {}
+        self._nursery: trio.Nursery | None = None
+        self._changing = trio.Lock()
+        for row in accounts.every(services.store.reader):
+            self._accounts[row.id] = Account(row, records.unseal(row.record, services.vault), services)
+
+    def get(self, account: str) -> Account | None:
+        """The account with this id."""
+        return self._accounts.get(account)
+
+    def every(self) -> list[Account]:
+        """All accounts, in the order they were registered."""
+        return list(self._accounts.values())
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run every account until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for account in self._accounts.values():
+                self._start(account)
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def stop_lanes(self, grace: float) -> None:
+        """Take no more mail anywhere; return when the last message at hand is done, at most `grace` seconds later."""
+        with trio.move_on_after(grace):
+            async with trio.open_nursery() as nursery:
+                for account in self._accounts.values():
+                    nursery.start_soon(account.stop_lane)
+
+    async def register(self, given: AccountCreate) -> tuple[str, bool]:
+        """Add an account, or change the one with this id. Returns its id and whether it is new."""
+        async with self._changing:
+            account = self._accounts.get(given.account) if given.account is not None else None
+            if account is not None:
+                await self._save(account, records.registered_again(account.record, given))
+                return account.id, False
+            name = given.account or self._new_id()
+            record = msgspec.structs.replace(given, account=name)
+            sealed = records.seal(record, self._services.vault)
+            now = self._services.world.now()
+
+            def change(tx: Tx) -> None:
+                accounts.save(tx, name, sealed, now)
+                self._services.journal.append(tx, "accountAdded", name, {"account": name})
+
+            await self._services.store.commit(change)
+            row = accounts.get(self._services.store.reader, name)
+            assert row is not None
+            account = self._accounts[name] = Account(row, record, self._services)
+            self._start(account)
+            return name, True
+
+    async def update(self, account: Account, update: AccountUpdate) -> None:
+        """Change an account. Raises `ValueError` naming a member that would be missing."""
+        async with self._changing:
+            await self._save(account, records.updated(account.record, update))
+
+    async def remove(self, account: Account) -> None:
+        """Remove an account with everything it has; its open messages end as cancelled."""
+        async with self._changing:
+            with trio.move_on_after(self._services.config.shutdown.grace):
+                await account.stop_lane()
+            now = self._services.world.now()
+
+            def change(tx: Tx) -> None:
+                self._services.journal.append(tx, "accountDeleted", account.id, {"account": account.id})
+                for message in messages.open_of_account(tx, account.id):
+                    messages.cancel(tx, message, State.CANCELLED, now)
+                    bodies.drop(tx, message, self._services.spool)
+                for message in copies.of_account(tx, account.id):
+                    copies.remove(tx, message)
+                    bodies.drop(tx, message, self._services.spool)
+                accounts.remove(tx, account.id)
+
+            await self._services.store.commit(change)
+            self._accounts.pop(account.id, None)
+            self._services.schedule.forget(account.id)
+            self._scopes.pop(account.id).cancel()
+
+    async def _save(self, account: Account, record: AccountCreate) -> None:
+        sealed = records.seal(record, self._services.vault)
+        now = self._services.world.now()
+        await self._services.store.commit(lambda tx: accounts.save(tx, account.id, sealed, now))
+        account.change(record)
+
+    def _start(self, account: Account) -> None:
+        assert self._nursery is not None
+        scope = self._scopes[account.id] = trio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                await account.run()
+
+        self._nursery.start_soon(run, name=f"account {account.id}")
+
+    def _new_id(self) -> str:
+        return "".join(self._services.world.random.choice(_ID_LETTERS) for _ in range(16))

@@ -1,0 +1,97 @@
+"""Filing sent messages into the account's Sent folder.
+
+A copy is asked for in the commit that ends the message as sent, so it is never forgotten. It is made over the account's
+IMAP session; a failed try is repeated by a schedule, and when that is spent the event `messageCopyFailed` says so. The
+copy carries the Bcc field that never went over SMTP. Where the provider files sent mail itself, none is made.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from engine.errors import NetworkError
+from engine.events.journal import Journal
+from engine.imap.session import CommandRefused, ImapSession
+from engine.store import bodies, copies, messages
+from engine.store.bodies import Body, Spool
+from engine.store.copies import SentCopy
+from engine.store.writer import Store, Tx
+from engine.world import World
+
+log = logging.getLogger("engine.sentcopy")
+
+
+class SentCopies:
+    """Makes the copies one account still owes, over whatever session it is given."""
+
+    def __init__(
+        self, account: str, store: Store, spool: Spool, journal: Journal, schedule: Sequence[float], world: World
+    ) -> None:
+        self._account = account
+        self._store = store
+        self._spool = spool
+        self._journal = journal
+        self._schedule = schedule
+        self._world = world
+
+    def seconds_to_next(self) -> float | None:
+        """Seconds until a copy is due (0: now); None when none is owed."""
+        first = copies.first(self._store.reader, self._account)
+        return None if first is None else max(0.0, first.next_at - self._world.now())
+
+    async def make_due(self, session: ImapSession, folder: str | None) -> None:
+        """Make every copy that is due. `folder` is the account's Sent folder, None when it has none.
+
+        Raises what a broken session raises; the copy in hand is then put off. Cancelled: a copy may be made twice.
+        """
+        while (due := copies.first(self._store.reader, self._account)) is not None:
+            if due.next_at > self._world.now():
+                return
+            body = bodies.get(self._store.reader, due.message)
+            if body is None or (session.files_sent_itself and not due.path):
+                await self._store.commit(lambda tx, due=due: self._done(tx, due))  # type: ignore[misc]
+                continue
+            path = due.path or folder
+            try:
+                if path is None:
+                    raise CommandRefused("the account has no Sent folder", None)
+                await session.append(path, self._octets(body), flags=("\\Seen",), date=None)
+            except (CommandRefused, NetworkError, ValueError) as error:
+                await self._failed(due, path, str(error))
+                if isinstance(error, NetworkError):
+                    raise
+            else:
+                await self._store.commit(lambda tx, due=due: self._done(tx, due))  # type: ignore[misc]
+
+    async def _failed(self, due: SentCopy, path: str | None, reason: str) -> None:
+        tries = due.tries + 1
+        log.warning("account %s: the copy of a sent message could not be filed: %s", self._account, reason)
+
+        def change(tx: Tx) -> None:
+            if tries <= len(self._schedule):
+                copies.postpone(tx, due.message, self._world.now() + self._schedule[tries - 1])
+                return
+            message = messages.get(tx, due.message)
+            if message is not None:
+                data = {
+                    "messageId": message.message_id,
+                    "queueId": message.queue_id,
+                    "path": path,
+                    "error": reason,
+                    "attemptsMade": tries,
+                }
+                self._journal.append(tx, "messageCopyFailed", self._account, data)
+            self._done(tx, due)
+
+        await self._store.commit(change)
+
+    def _done(self, tx: Tx, due: SentCopy) -> None:
+        copies.remove(tx, due.message)
+        bodies.drop(tx, due.message, self._spool)
+
+    def _octets(self, body: Body) -> list[bytes]:
+        head = body.header + body.bcc_header + b"\r\n"
+        if body.spool is not None:
+            return [head, *self._spool.blocks(body.spool)]
+        return [head, body.content or b""]

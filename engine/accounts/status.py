@@ -1,0 +1,114 @@
+"""What one account knows about itself, and the events that announce a change of it.
+
+Held in memory for every question of the API and written through to the store where a restart must remember it. An error
+is announced once: the same one again, also after a restart, raises no second event.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.accounts.state import AccountState
+from engine.errors import EngineError, LoginRefused, NetworkError
+from engine.events.journal import Journal
+from engine.isotime import iso
+from engine.smtp.verdict import Kind, Verdict, command, error_code, error_text
+from engine.store import accounts
+from engine.store.accounts import AccountRow
+from engine.store.writer import Store, Tx
+from engine.world import World
+
+
+class Status:
+    """One account's state. The coroutines return once what they announce is on disk."""
+
+    def __init__(self, row: AccountRow, store: Store, journal: Journal, world: World) -> None:
+        self.account = row.id
+        self.created = row.created
+        self.state = AccountState.INIT
+        self.initialized = row.initialized
+        self.last_error = row.last_error
+        self.smtp_status = row.smtp_status
+        self.sync_time = row.sync_time
+        self.connections = 0
+        self._store = store
+        self._journal = journal
+        self._world = world
+        self._logged_in = row.initialized and row.last_error is None
+
+    def forget_error(self) -> None:
+        """The registration has changed: whatever went wrong before may be announced anew."""
+        self.last_error = None
+        self._logged_in = False
+
+    async def logged_in(self, user: str) -> None:
+        """A login was accepted: announced the first time and after an error."""
+        if self._logged_in:
+            return
+        self._logged_in = True
+
+        def change(tx: Tx) -> None:
+            self._journal.append(tx, "authenticationSuccess", self.account, {"user": user})
+
+        await self._store.commit(change)
+
+    async def connected(self) -> None:
+        """Everything is well; the first time ever `accountInitialized` says so."""
+        first = not self.initialized
+        now = self._world.now()
+
+        def change(tx: Tx) -> None:
+            accounts.remember(tx, self.account, initialized=1, last_error=None, sync_time=now)
+            if first:
+                self._journal.append(tx, "accountInitialized", self.account, {"initialized": True})
+
+        await self._store.commit(change)
+        self.initialized = True
+        self.state = AccountState.CONNECTED
+        self.last_error = None
+        self.sync_time = now
+
+    async def failed(self, error: EngineError) -> None:
+        """The mailbox cannot be used: the state says how, the event is raised unless it said just this before."""
+        refused = isinstance(error, LoginRefused) and not error.temporary
+        shown: dict[str, Any] = {"response": str(error)}
+        code = error.code if isinstance(error, (LoginRefused, NetworkError)) else "EPROTOCOL"
+        if code is not None:
+            shown["serverResponseCode"] = code
+        await self._announce("authenticationError" if refused else "connectError", shown)
+        self.state = AccountState.AUTHENTICATION_ERROR if refused else AccountState.CONNECT_ERROR
+
+    async def smtp_tried(self, verdict: Verdict) -> None:
+        """Remember how an SMTP try ended; a refused login is announced like one of IMAP."""
+        ok = verdict.kind is Kind.ACCEPTED
+        status: dict[str, Any] = {"created": iso(self._world.now()), "status": "ok" if ok else "error"}
+        status["response"] = verdict.text
+        if not ok:
+            if verdict.code is not None:
+                status["responseCode"] = verdict.code
+            status.update(code=error_code(verdict), command=command(verdict), description=error_text(verdict))
+        changed = self.smtp_status is None or {**self.smtp_status, "created": None} != {**status, "created": None}
+        self.smtp_status = status
+        if not ok and changed:
+            await self._store.commit(lambda tx: accounts.remember(tx, self.account, smtp_status=status))
+        if ok and self.state is AccountState.CONNECTED and self.last_error is not None:
+            await self.connected()
+        if verdict.kind is Kind.LOGIN_REFUSED:
+            await self._announce("authenticationError", login_error(verdict))
+
+    async def _announce(self, event: str, shown: dict[str, Any]) -> None:
+        if self.last_error == shown:
+            return
+        self.last_error = shown
+        self._logged_in = False
+
+        def change(tx: Tx) -> None:
+            accounts.remember(tx, self.account, last_error=shown)
+            self._journal.append(tx, event, self.account, shown)
+
+        await self._store.commit(change)
+
+
+def login_error(verdict: Verdict) -> dict[str, Any]:
+    """A refused SMTP login in the shape of `lastError`."""
+    return {"response": verdict.text, "serverResponseCode": str(verdict.code) if verdict.code is not None else "EAUTH"}

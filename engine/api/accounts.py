@@ -1,0 +1,147 @@
+"""Registering, reading, changing and removing accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from engine.accounts import record as records
+from engine.accounts.account import Account
+from engine.accounts.state import AccountState
+from engine.api.context import Context, carry_through, find_account
+from engine.errors import Problem
+from engine.isotime import iso
+from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
+from engine.schema.servers import MASK, Auth, masked
+from engine.store import events
+
+_SHOWN = ("name", "email", "copy", "smtp_ehlo_name", "subconnections", "locale", "tz", "sandbox")
+
+
+async def register(context: Context, body: AccountCreate) -> dict[str, Any]:
+    """`POST /v1/account`. Answers as soon as the record is durable; the servers are asked afterwards."""
+    _refuse_masks(body)
+    account, new = await carry_through(context.registry.register(body))
+    return {"account": account, "state": "new" if new else "existing"}
+
+
+async def read(context: Context, account: str, query: AccountQuery) -> dict[str, Any]:
+    """`GET /v1/account/{account}`."""
+    found = find_account(context, account)
+    record, status = found.record, found.status
+    row: dict[str, Any] = {"account": found.id}
+    for name in _SHOWN:
+        value = getattr(record, name)
+        if value is not UNSET and value is not None:
+            row[_camel(name)] = value
+    row["logs"] = record.logs is True
+    row["notifyFrom"] = _notify_from(found)
+    row["syncFrom"] = None
+    row["path"] = record.path if record.path not in (UNSET, None, ("*",)) else "*"
+    if isinstance(row["path"], tuple) and len(row["path"]) == 1:
+        row["path"] = row["path"][0]
+    if records.has_imap(record):
+        row["imapIndexer"] = record.imap_indexer or "full"
+    for name in ("imap", "smtp"):
+        config = getattr(record, name)
+        if config is not UNSET and config is not False:
+            row[name] = masked(config)
+    row["state"] = status.state
+    row["smtpStatus"] = status.smtp_status
+    row["connections"] = status.connections
+    row["lastError"] = status.last_error
+    row["type"] = "imap" if records.has_imap(record) else "sending"
+    if status.sync_time is not None:
+        row["syncTime"] = iso(status.sync_time)
+    row["counters"] = _counters(context, found)
+    if query.quota:
+        row["quota"] = False
+    return row
+
+
+async def listing(context: Context, query: AccountsQuery) -> dict[str, Any]:
+    """`GET /v1/accounts`."""
+    needle = (query.query or "").lower()
+    found = [
+        account
+        for account in context.registry.every()
+        if (not query.state or account.status.state == query.state)
+        and any(needle in str(text or "").lower() for text in (account.id, account.record.name, account.record.email))
+    ]
+    first = query.page * query.page_size
+    return {
+        "total": len(found),
+        "pages": -(-len(found) // query.page_size),
+        "page": query.page,
+        "query": query.query or False,
+        "state": query.state or "*",
+        "accounts": [_summary(context, account) for account in found[first : first + query.page_size]],
+    }
+
+
+async def update(context: Context, account: str, body: AccountUpdate) -> dict[str, Any]:
+    """`PUT /v1/account/{account}`."""
+    found = find_account(context, account)
+    _refuse_masks(body)
+    try:
+        await carry_through(context.registry.update(found, body))
+    except ValueError as error:
+        path = str(error)
+        field = {"message": f'"{path}" is required', "key": path.rpartition(".")[2], "path": path}
+        raise Problem(400, "Invalid input", fields=[field]) from error
+    return {"account": found.id}
+
+
+async def remove(context: Context, account: str) -> dict[str, Any]:
+    """`DELETE /v1/account/{account}`."""
+    found = find_account(context, account)
+    await carry_through(context.registry.remove(found))
+    return {"account": found.id, "deleted": True}
+
+
+def _refuse_masks(body: AccountCreate | AccountUpdate) -> None:
+    """Writing back what a read showed would destroy the secret behind the mask."""
+    fields = []
+    for server in ("imap", "smtp"):
+        auth = getattr(getattr(body, server), "auth", UNSET)
+        if isinstance(auth, Auth):
+            for name, value in (("pass", auth.password), ("accessToken", auth.access_token)):
+                if value == MASK:
+                    path = f"{server}.auth.{name}"
+                    fields.append({"message": f'"{path}" is a masked value', "key": name, "path": path})
+    if fields:
+        raise Problem(400, "Invalid input", fields=fields)
+
+
+def _notify_from(account: Account) -> str | None:
+    given = account.record.notify_from
+    if given is UNSET:
+        return iso(account.status.created)
+    return iso(given.timestamp()) if given is not None else None
+
+
+def _counters(context: Context, account: Account) -> dict[str, Any]:
+    return {"events": events.counts(context.services.store.reader, account.id)}
+
+
+def _summary(context: Context, account: Account) -> dict[str, Any]:
+    record, status = account.record, account.status
+    row: dict[str, Any] = {"account": account.id, "name": record.name}
+    if record.email is not UNSET:
+        row["email"] = record.email
+    row["type"] = "imap" if records.has_imap(record) else "sending"
+    row["state"] = status.state
+    row["counters"] = _counters(context, account)
+    if status.sync_time is not None:
+        row["syncTime"] = iso(status.sync_time)
+    row["lastError"] = status.last_error if status.state is not AccountState.CONNECTED else None
+    return row
+
+
+def _camel(name: str) -> str:
+    return msgspec.structs.fields(AccountCreate)[_POSITION[name]].encode_name
+
+
+_POSITION = {field.name: position for position, field in enumerate(msgspec.structs.fields(AccountCreate))}

@@ -1,0 +1,136 @@
+"""The Quart app: the route table made callable, the event stream, `/health` and `/openapi.json`.
+
+Every request goes the same way: token, body, query, handler, JSON. What goes wrong is answered in one shape. An account
+id may hold a slash: clients send it as `%2F`, and it is kept that way until the handler looks the account up.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from quart import Response, request, websocket
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from engine.api import server
+from engine.api.auth import require
+from engine.api.context import Context
+from engine.api.openapi import Route, document
+from engine.api.problems import as_problem, bytes_response, json_response, problem_response
+from engine.api.routes import ROUTES, Handler
+from engine.api.stream import serve_stream
+from engine.api.validation import decode_body, decode_query
+from engine.errors import EngineError, Problem, StorageFailed
+from engine.schema.events import StreamQuery
+from engine.schema.fields import NoQuery
+from engine.version import VERSION
+
+log = logging.getLogger("engine.api")
+
+
+def make_app(context: Context) -> QuartTrio:
+    """The app for one running engine."""
+    app = _App("engine", static_folder=None)
+    server.install(app)
+    for route, handler in ROUTES:
+        app.add_url_rule(
+            route.path.replace("{", "<").replace("}", ">"),
+            endpoint=f"{route.method} {route.path}",
+            view_func=_view(context, route, handler),
+            methods=[route.method],
+        )
+    app.add_url_rule("/health", view_func=_health(context))
+    app.add_url_rule("/openapi.json", view_func=_openapi())
+    app.add_websocket("/v1/events/stream", view_func=_stream(context))
+    app.register_error_handler(EngineError, _engine_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _crash)
+    return app
+
+
+class _App(QuartTrio):
+    """Keeps `%2F` in a path apart from `/`: the router then sees it quoted, and so does the handler."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        raw = scope.get("raw_path", b"")
+        if b"%2f" in raw.lower():
+            scope = {**scope, "path": raw.partition(b"?")[0].decode("ascii", "replace")}
+        await super().__call__(scope, receive, send)
+
+
+def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awaitable[Response]]:
+    limit = context.services.config.http.max_body
+    reader = context.services.store.reader
+    takes_query = "query" in handler.__annotations__
+
+    async def view(**path: str) -> Response:
+        if route.scope is not None:
+            require(reader, request.headers, request.args, route.scope)
+        arguments: list[Any] = [context, *path.values()]
+        if route.body is not None:
+            arguments.append(decode_body(route.body, await server.read_body(request, limit)))
+        pairs = [pair for pair in request.args.items(multi=True) if pair[0] != "access_token"]
+        query = decode_query(route.query or NoQuery, pairs)
+        if takes_query:
+            arguments.append(query)
+        answer = await handler(*arguments)
+        return bytes_response(answer) if isinstance(answer, bytes) else json_response(answer)
+
+    return view
+
+
+def _health(context: Context) -> Callable[[], Awaitable[Response]]:
+    async def health() -> Response:
+        if context.services.store.failed:
+            return problem_response(as_problem(StorageFailed("the journal could not be written")))
+        return json_response({"success": True})
+
+    return health
+
+
+def _openapi() -> Callable[[], Awaitable[Response]]:
+    body = msgspec.json.encode(document((route for route, _ in ROUTES), version=VERSION, server_url="/"))
+
+    async def openapi() -> Response:
+        return bytes_response(body)
+
+    return openapi
+
+
+def _stream(context: Context) -> Callable[[], Awaitable[None]]:
+    async def stream() -> None:
+        require(context.services.store.reader, websocket.headers, websocket.args, "api")
+        pairs = [pair for pair in websocket.args.items(multi=True) if pair[0] != "access_token"]
+        query = decode_query(StreamQuery, pairs)
+        await serve_stream(
+            websocket,
+            context.services.journal,
+            after=query.after,
+            account=query.account,
+            names=frozenset(query.events.split(",")) if query.events else None,
+            stopping=context.stopping,
+        )
+
+    return stream
+
+
+async def _engine_error(error: EngineError) -> Response:
+    problem = as_problem(error)
+    if problem.status == 500:
+        log.error("a request failed", exc_info=error)
+    return problem_response(problem)
+
+
+async def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    message = {404: "Not Found", 405: "Method Not Allowed"}.get(status, HTTPStatus(status).phrase)
+    return problem_response(Problem(status, message))
+
+
+async def _crash(error: Exception) -> Response:
+    log.error("a request crashed", exc_info=error)
+    return problem_response(Problem(500, "An internal server error occurred"))

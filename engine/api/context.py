@@ -1,0 +1,43 @@
+"""What the handlers work with, and how a change is carried through."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TypeVar
+from urllib.parse import unquote
+
+import msgspec
+import trio
+
+from engine.accounts.account import Account
+from engine.accounts.registry import Registry
+from engine.accounts.services import Services
+from engine.errors import Problem
+from engine.settings import SettingsBook
+
+T = TypeVar("T")
+CHANGE_SECONDS = 60.0
+
+
+class Context(msgspec.Struct, frozen=True):
+    """The engine as the handlers see it. `stopping` is set when the process is about to end."""
+
+    services: Services
+    registry: Registry
+    settings: SettingsBook
+    stopping: trio.Event
+
+
+def find_account(context: Context, account: str) -> Account:
+    """The account named in a path. Raises `Problem` 404."""
+    found = context.registry.get(unquote(account))
+    if found is None:
+        raise Problem(404, "Account record was not found for requested ID")
+    return found
+
+
+async def carry_through(change: Awaitable[T]) -> T:
+    """Do a change to its end even if the caller hangs up meanwhile, at most for a minute."""
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + CHANGE_SECONDS):
+        return await change
+    raise Problem(503, "The change took too long; whether it was made is unknown", code="Timeout")

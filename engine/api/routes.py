@@ -1,0 +1,138 @@
+"""The route table: every operation once, with what it takes, what it answers and who handles it.
+
+The Quart app and the OpenAPI document are both made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from engine.api import accounts, events, settings, submit
+from engine.api.openapi import Route
+from engine.schema.account import (
+    AccountCreate,
+    AccountCreated,
+    AccountInfo,
+    AccountList,
+    AccountQuery,
+    AccountRemoved,
+    AccountsQuery,
+    AccountUpdate,
+    AccountUpdated,
+)
+from engine.schema.events import EventsPage, EventsQuery
+from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
+from engine.schema.submission import Submit, SubmitAccepted
+
+Handler = Callable[..., Awaitable[Any]]
+
+ROUTES: tuple[tuple[Route, Handler], ...] = (
+    (
+        Route(
+            method="POST",
+            path="/v1/account",
+            summary="Register a mailbox, or change the one with this id",
+            tags=("Account",),
+            body=AccountCreate,
+            responses={200: AccountCreated},
+            scope="api",
+        ),
+        accounts.register,
+    ),
+    (
+        Route(
+            method="GET",
+            path="/v1/account/{account}",
+            summary="Read an account and its state",
+            tags=("Account",),
+            query=AccountQuery,
+            responses={200: AccountInfo},
+            scope="api",
+        ),
+        accounts.read,
+    ),
+    (
+        Route(
+            method="PUT",
+            path="/v1/account/{account}",
+            summary="Change an account",
+            tags=("Account",),
+            body=AccountUpdate,
+            responses={200: AccountUpdated},
+            scope="api",
+        ),
+        accounts.update,
+    ),
+    (
+        Route(
+            method="DELETE",
+            path="/v1/account/{account}",
+            summary="Remove an account; what it has not sent yet ends as cancelled",
+            tags=("Account",),
+            responses={200: AccountRemoved},
+            scope="api",
+        ),
+        accounts.remove,
+    ),
+    (
+        Route(
+            method="GET",
+            path="/v1/accounts",
+            summary="List accounts",
+            tags=("Account",),
+            query=AccountsQuery,
+            responses={200: AccountList},
+            scope="api",
+        ),
+        accounts.listing,
+    ),
+    (
+        Route(
+            method="POST",
+            path="/v1/account/{account}/submit",
+            summary="Queue a message for sending; answered once it is on disk",
+            tags=("Submit",),
+            body=Submit,
+            responses={200: SubmitAccepted},
+            scope="api",
+        ),
+        submit.submit,
+    ),
+    (
+        Route(
+            method="GET",
+            path="/v1/events",
+            summary="Read events in the order of their numbers",
+            tags=("Events",),
+            query=EventsQuery,
+            responses={200: EventsPage},
+            scope="api",
+        ),
+        events.page,
+    ),
+    (
+        Route(
+            method="GET",
+            path="/v1/settings",
+            summary="Read settings",
+            tags=("Settings",),
+            query=SettingsQuery,
+            responses={200: Settings},
+            scope="api",
+        ),
+        settings.read,
+    ),
+    (
+        Route(
+            method="POST",
+            path="/v1/settings",
+            summary="Change settings",
+            tags=("Settings",),
+            body=SettingsUpdate,
+            responses={200: SettingsUpdated},
+            scope="api",
+        ),
+        settings.update,
+    ),
+)

@@ -1,0 +1,188 @@
+"""Handing in a message: check, compose, make durable, answer.
+
+Composing errors are the caller's and name the field; nothing of a refused request is queued.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import trio
+from msgspec import UNSET
+
+from engine.accounts import record as records
+from engine.accounts.account import Account
+from engine.accounts.state import REFUSALS
+from engine.api.context import Context, carry_through, find_account
+from engine.errors import Problem
+from engine.isotime import iso
+from engine.mail.addresses import Address, needs_smtputf8
+from engine.mail.compose import Attachment, Composed, Draft, compose, message_id_of
+from engine.mail.headers import HeaderError
+from engine.queue.accept import accept, new_queue_id
+from engine.queue.lifecycle import State
+from engine.schema.submission import NamedAddress, Submit
+from engine.store.messages import Message
+
+YEAR = 366 * 86400.0
+
+COMPOSE_HERE_UP_TO = 100_000
+"""Octets of text and attachments above which composing moves to a thread, so that other requests are not held up."""
+
+
+async def submit(context: Context, account: str, body: Submit) -> dict[str, Any]:
+    """`POST /v1/account/{account}/submit`."""
+    found = find_account(context, account)
+    services = context.services
+    if not body.dry_run:
+        _refuse_unless_ready(found)
+    now = services.world.now()
+    send_at = _send_at(body, now)
+    draft = _draft(found, body)
+    message_id = _message_id(context, draft, body)
+    composed = await _compose(context, draft, message_id, send_at)
+    if body.dry_run:
+        octets = composed.header + composed.bcc_header + b"\r\n" + composed.body
+        return {"response": "Dry run", "messageId": message_id, "preview": base64.b64encode(octets).decode()}
+    sender, recipients = _envelope(draft, body)
+    message = Message(
+        id=0,
+        queue_id=new_queue_id(send_at, services.world),
+        account=found.id,
+        message_id=message_id,
+        subject=draft.subject,
+        sender=sender,
+        smtputf8=composed.smtputf8 or any(needs_smtputf8(each) for each in (sender, *recipients)),
+        size=len(composed.header) + 2 + len(composed.body),
+        copy_path=_copy_path(found, body),
+        created=now,
+        send_at=send_at,
+        next_at=send_at,
+        state=State.QUEUED,
+        attempts_made=0,
+        attempts_max=_attempts(context, body),
+        dot_at=None,
+        last_error=None,
+        ended=None,
+    )
+    accepted = accept(
+        message,
+        recipients,
+        composed.header,
+        composed.bcc_header,
+        composed.body,
+        store=services.store,
+        spool=services.spool,
+        spool_above=services.config.store.spool_above,
+        schedule=services.schedule,
+    )
+    await carry_through(accepted)
+    return {
+        "response": "Queued for delivery",
+        "messageId": message_id,
+        "sendAt": iso(send_at),
+        "queueId": message.queue_id,
+    }
+
+
+def _refuse_unless_ready(account: Account) -> None:
+    if records.smtp_endpoint(account.record) is None:
+        raise Problem(404, "SMTP configuration was not found for requested ID", code="SMTPUnavailable")
+    if not account.status.initialized:
+        state = account.status.state
+        refusal = REFUSALS[state]
+        headers = {"Retry-After": str(refusal.retry_after)}
+        raise Problem(503, refusal.message, headers=headers, state=state, code=refusal.code)
+
+
+def _send_at(body: Submit, now: float) -> float:
+    if body.send_at is UNSET:
+        return now
+    asked = body.send_at.timestamp()
+    if asked > now + YEAR:
+        raise _invalid("sendAt", "must be less than a year ahead")
+    return max(asked, now)
+
+
+def _draft(account: Account, body: Submit) -> Draft:
+    record = account.record
+    if body.sender is not UNSET:
+        sender = _address(body.sender)
+    elif record.email is not UNSET:
+        sender = Address(record.email, record.name)
+    else:
+        raise _invalid("from", "is required, since the account has no email address")
+    return Draft(
+        sender=sender,
+        to=tuple(map(_address, body.to)),
+        cc=tuple(map(_address, body.cc)),
+        bcc=tuple(map(_address, body.bcc)),
+        reply_to=tuple(map(_address, body.reply_to)),
+        subject=body.subject or None,
+        text=body.text if body.text is not UNSET else None,
+        html=body.html if body.html is not UNSET else None,
+        headers=body.header_fields(),
+        attachments=tuple(
+            Attachment(
+                content=each.content,
+                filename=each.filename or None,
+                content_type=each.content_type or None,
+                disposition=each.content_disposition or ("inline" if each.cid else "attachment"),
+                cid=each.cid or None,
+            )
+            for each in body.attachments
+        ),
+    )
+
+
+def _message_id(context: Context, draft: Draft, body: Submit) -> str:
+    if body.message_id is not UNSET:
+        return message_id_of(body.message_id)
+    domain = draft.sender.address.rpartition("@")[2]
+    return f"<{context.services.world.uuid()}@{domain}>"
+
+
+async def _compose(context: Context, draft: Draft, message_id: str, date: float) -> Composed:
+    boundary = f"----=_Part-{context.services.world.token_bytes(12).hex()}"
+    size = len(draft.text or "") + len(draft.html or "") + sum(len(each.content) for each in draft.attachments)
+
+    def work() -> Composed:
+        return compose(draft, message_id=message_id, date=date, boundary=boundary)
+
+    try:
+        return work() if size <= COMPOSE_HERE_UP_TO else await trio.to_thread.run_sync(work)
+    except HeaderError as error:
+        raise _invalid(error.field, error.reason) from error
+
+
+def _envelope(draft: Draft, body: Submit) -> tuple[str, tuple[str, ...]]:
+    sender = draft.sender.address
+    recipients = tuple(dict.fromkeys(each.address for each in (*draft.to, *draft.cc, *draft.bcc)))
+    if body.envelope is not UNSET:
+        if body.envelope.sender is not UNSET:
+            sender = body.envelope.sender
+        recipients = tuple(dict.fromkeys(body.envelope.to)) or recipients
+    return sender, recipients
+
+
+def _copy_path(account: Account, body: Submit) -> str | None:
+    wanted = body.copy if isinstance(body.copy, bool) else account.record.copy
+    if wanted is False or not records.has_imap(account.record):
+        return None
+    return body.sent_mail_path or ""
+
+
+def _attempts(context: Context, body: Submit) -> int:
+    if body.delivery_attempts is not UNSET:
+        return body.delivery_attempts
+    return context.settings.values["deliveryAttempts"] or context.services.config.retry.attempts
+
+
+def _address(given: NamedAddress) -> Address:
+    return Address(given.address, given.name)
+
+
+def _invalid(path: str, reason: str) -> Problem:
+    key = path.rpartition(".")[2].partition("[")[0]
+    return Problem(400, "Invalid input", fields=[{"message": f'"{path}" {reason}', "key": key, "path": path}])

@@ -1,0 +1,165 @@
+"""The engine from start to stop, in the order in which it happens.
+
+Services start from the store outwards and stop in reverse: no new requests, lanes finish the message at hand, event
+readers end, the store closes last. SIGTERM and SIGINT stop; a second one exits at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from engine.accounts.registry import Registry
+from engine.accounts.services import Services
+from engine.api.app import make_app
+from engine.api.context import Context
+from engine.api.server import serve_http
+from engine.config import Config
+from engine.errors import StorageFailed
+from engine.events.hub import Hub
+from engine.events.journal import Journal
+from engine.events.webhooks import Webhooks
+from engine.queue.attempt import Attempts, Policy
+from engine.queue.recovery import recover
+from engine.queue.schedule import Schedule
+from engine.sandbox.provider import Sandbox
+from engine.settings import SettingsBook
+from engine.store import database
+from engine.store.bodies import Spool
+from engine.store.vault import Vault, load_key
+from engine.store.writer import Store
+from engine.version import VERSION
+from engine.world import World
+
+log = logging.getLogger("engine")
+
+LAST_RESORT = 5.0
+"""Seconds after the grace time at which a stop that hangs all the same ends the process."""
+
+
+def serve(config: Config) -> int:
+    """Run until a signal stops it; the process's exit code. Raises `ConfigError` when it cannot start."""
+    _log_to_stderr(config.log.level)
+    folder = Path(config.store.path)
+    database.prepare_folder(folder)
+    with database.lock_folder(folder):
+        try:
+            trio.run(_run_until_signal, config)
+        except BaseExceptionGroup as group:
+            error = _only(group)
+            if isinstance(error, StorageFailed):
+                return 1
+            raise error from None
+    return 0
+
+
+async def run(
+    config: Config,
+    world: World,
+    stop: trio.Event,
+    *,
+    http: bool = True,
+    task_status: trio.TaskStatus[Context] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """The whole engine until `stop` is set, then an orderly end. The folder must be prepared and locked.
+
+    Raises `ConfigError` when it cannot start and `StorageFailed` when the disk fails. Cancelled: ends at once; what was
+    acknowledged is on disk.
+    """
+    folder = Path(config.store.path)
+    vault = Vault(load_key(folder, config.store.key, config.store.key_file, world), world)
+    store = Store(folder, world)
+    async with _service(store.run):
+        spool, hub, schedule = Spool(folder / "spool"), Hub(), Schedule(world)
+        journal = Journal(store, hub, world)
+        settings = SettingsBook(store)
+        settings.listen(lambda: setattr(journal, "service_url", settings.values["serviceUrl"]))
+        spool.sweep(store.reader)
+        waiting = await recover(store, spool, journal, schedule, world.now())
+        sandbox = Sandbox(world)
+        services = Services(
+            config=config,
+            world=world,
+            store=store,
+            spool=spool,
+            vault=vault,
+            journal=journal,
+            schedule=schedule,
+            attempts=Attempts(store, spool, journal, Policy(config.retry.schedule, config.retry.jitter), world),
+            sandbox=sandbox,
+            slots=trio.CapacityLimiter(config.smtp.sessions),
+            logins=trio.CapacityLimiter(config.imap.logins),
+        )
+        registry = Registry(services)
+        webhooks = Webhooks(journal, store, config.webhooks, world)
+        settings.listen(lambda: _configure(webhooks, settings))
+        context = Context(services=services, registry=registry, settings=settings, stopping=trio.Event())
+        async with _service(webhooks.run), _service(sandbox.run), _service(registry.run):
+            async with trio.open_nursery() as nursery:
+                if http:
+                    app = make_app(context)
+                    urls = await nursery.start(
+                        lambda task_status: serve_http(app, config.http, stop=context.stopping, task_status=task_status)
+                    )
+                    log.info("mailbox engine %s listens on %s, %d messages waiting", VERSION, ", ".join(urls), waiting)
+                task_status.started(context)
+                await stop.wait()
+                context.stopping.set()
+            await registry.stop_lanes(config.shutdown.grace)
+
+
+@asynccontextmanager
+async def _service(run: object) -> AsyncIterator[None]:
+    """A service that runs for as long as the block does and is cancelled after it."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run)  # type: ignore[arg-type]
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def _run_until_signal(config: Config) -> None:
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_watch_signals, stop, config.shutdown.grace)
+        await run(config, World(), stop)
+        nursery.cancel_scope.cancel()
+
+
+async def _watch_signals(
+    stop: trio.Event, grace: float, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        await anext(signals)
+        log.info("stopping; a second signal exits at once")
+        stop.set()
+        with trio.move_on_after(grace + LAST_RESORT):
+            await anext(signals)
+    os._exit(0)
+
+
+def _configure(webhooks: Webhooks, settings: SettingsBook) -> None:
+    values = settings.values
+    names = values["webhookEvents"]
+    webhooks.configure(values["webhooks"], values["webhooksEnabled"] is True, ["*"] if names is None else list(names))
+
+
+def _only(group: BaseExceptionGroup) -> BaseException:
+    """The one error a group of groups holds, or the group itself when it holds several."""
+    only: BaseException = group
+    while isinstance(only, BaseExceptionGroup) and len(only.exceptions) == 1:
+        only = only.exceptions[0]
+    return only
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )

@@ -1,0 +1,263 @@
+"""What `engine doctor` looks at before, during or after a run of the engine.
+
+Each check is a small function of the configuration that returns a `Finding`: in order, or what is wrong and what to do
+about it. Nothing is changed, made or repaired: a folder that is not there yet is in order, and the journal of a stopped
+engine is read without SQLite's help files appearing beside it. A wrong configuration ends the examination early, since
+everything else depends on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import http.client
+import importlib.metadata
+import os
+import re
+import shutil
+import socket
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from engine.config import Config, load
+from engine.errors import ConfigError
+from engine.store import database
+from engine.store.migrations import MIGRATIONS
+from engine.store.vault import load_key
+from engine.world import World
+
+PYTHON = (3, 11)
+REQUIRED = (
+    "trio>=0.35,<0.36",
+    "anyio>=4.16,<5",
+    "hypercorn>=0.18,<0.19",
+    "quart>=0.22,<0.24",
+    "quart-trio>=0.12,<0.14",
+    "trio-websocket>=0.12.2,<0.13",
+    "msgspec>=0.22,<0.23",
+    "httpx2>=2.16,<3",
+    "cryptography>=50,<51",
+    "email-validator>=2.4,<3",
+)
+LEAST_FREE = 256 * 1024**2  # bytes
+HEALTH_TIMEOUT = 3.0  # seconds
+
+_REQUIREMENT = re.compile(r"([a-z0-9-]+)>=([0-9.]+),<([0-9.]+)")
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """The outcome of one check. `text` says what was found and, if that is bad, what to do."""
+
+    ok: bool
+    subject: str
+    text: str
+
+    @property
+    def line(self) -> str:
+        """As it is printed."""
+        return f"{'ok ' if self.ok else 'BAD'}  {self.subject}: {self.text}"
+
+
+def examine(file: Path | None, environ: Mapping[str, str]) -> list[Finding]:
+    """Every check's finding, in a fixed order; only the first ones when the configuration is wrong."""
+    findings = [python(), packages()]
+    try:
+        config = load(file, environ)
+    except ConfigError as error:
+        return [*findings, Finding(False, "config", f"{error}: correct it")]
+    findings.append(Finding(True, "config", str(file) if file else "no file, the defaults hold"))
+    return findings + [check(config) for check in CHECKS]
+
+
+def python() -> Finding:
+    """Is the interpreter new enough?"""
+    text = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] < PYTHON:
+        return Finding(False, "python", f"{text}: install Python {'.'.join(map(str, PYTHON))} or newer")
+    return Finding(True, "python", text)
+
+
+def packages() -> Finding:
+    """Is every package there, in a version the engine is made for?"""
+    wrong, right = [], []
+    for requirement in REQUIRED:
+        match = _REQUIREMENT.fullmatch(requirement)
+        assert match is not None
+        name, low, high = match.groups()
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{requirement} is missing")
+            continue
+        if not _numbers(low) <= _numbers(version) < _numbers(high):
+            wrong.append(f"{name} is {version}, not {requirement}")
+        right.append(f"{name} {version}")
+    if wrong:
+        return Finding(False, "packages", f"{'; '.join(wrong)}: install the engine's requirements again")
+    return Finding(True, "packages", ", ".join(right))
+
+
+def data_folder(config: Config) -> Finding:
+    """Can the data folder be written, and is there room?"""
+    folder = Path(config.store.path).absolute()
+    present = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not present.is_dir():
+        return Finding(False, "data folder", f"{present} is not a folder: move it away or change store.path")
+    if not os.access(present, os.W_OK | os.X_OK):
+        return Finding(False, "data folder", f"{present} cannot be written: give it to the user the engine runs as")
+    free = shutil.disk_usage(present).free
+    room = f"{free // 1024**2} MiB free"
+    if free < LEAST_FREE:
+        return Finding(False, "data folder", f"{folder}, only {room}: make room, {LEAST_FREE // 1024**2} MiB at least")
+    if present != folder:
+        return Finding(True, "data folder", f"{folder} will be made at the first start, {room}")
+    return Finding(True, "data folder", f"{folder}, {room}")
+
+
+def lock(config: Config) -> Finding:
+    """Is an engine running on the folder? Both answers are in order."""
+    file = Path(config.store.path) / "lock"
+    try:
+        owner = _owner(file)
+    except OSError as error:
+        return Finding(False, "lock", f"{file}: {error.strerror}: run this as the user the engine runs as")
+    if owner is None:
+        return Finding(True, "lock", "no engine is running on this folder")
+    return Finding(True, "lock", f"an engine is running on this folder (pid {owner or 'unknown'})")
+
+
+def journal(config: Config) -> Finding:
+    """Can the journal be opened, and is it whole?"""
+    folder = Path(config.store.path)
+    file = folder / database.FILE
+    try:
+        if not file.exists():
+            return Finding(True, "journal", f"{file} will be made at the first start")
+        with _reading(folder) as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            rows = [str(row[0]) for row in db.execute("PRAGMA quick_check(1)")]
+    except (sqlite3.Error, OSError) as error:
+        return Finding(False, "journal", f"{file} cannot be read ({error}): check its owner, or restore a backup")
+    if rows != ["ok"]:
+        damage = " ".join(rows[0].split())
+        return Finding(False, "journal", f"{file} is damaged ({damage}): stop the engine and restore a backup")
+    if version > len(MIGRATIONS):
+        return Finding(False, "journal", f"{file} was written by a newer engine (schema {version}): install that one")
+    return Finding(True, "journal", f"{file} is whole, schema {version}")
+
+
+def key(config: Config) -> Finding:
+    """Is the key that seals passwords there, for the owner's eyes only, and 32 bytes long?"""
+    folder, store = Path(config.store.path), config.store
+    file = Path(store.key_file) if store.key_file else folder / "key"
+    try:
+        if not store.key and not store.key_file and not file.exists():
+            if _accounts(folder):
+                return Finding(
+                    False, "key", f"{file} is gone and accounts are sealed with it: restore it from a backup"
+                )
+            return Finding(True, "key", f"{file} will be made at the first start")
+        load_key(folder, store.key, store.key_file, World())
+        mode = None if store.key else file.stat().st_mode & 0o777
+    except ConfigError as error:
+        return Finding(False, "key", f"{error}: restore it from a backup, or correct the setting")
+    except OSError as error:
+        return Finding(False, "key", f"{file}: {error.strerror}: run this as the user the engine runs as")
+    if mode is None:
+        return Finding(True, "key", "32 bytes, from store.key")
+    if mode & 0o177:
+        return Finding(False, "key", f"{file} has mode {mode:04o}, others may read it: chmod 600 {file}")
+    return Finding(True, "key", f"{file}, 32 bytes, mode {mode:04o}")
+
+
+def port(config: Config) -> Finding:
+    """Is the port free, or is it an engine that answers on it?"""
+    host, number = config.http.host, config.http.port
+    where = f"{host} port {number}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return Finding(False, "port", f"{where} cannot be used ({error.strerror}): change http.host or http.port")
+        if _healthy(host, number):
+            return Finding(True, "port", f"{where}, an engine answers there")
+        return Finding(False, "port", f"{where} is taken by another program: stop it or change http.port")
+    return Finding(True, "port", "a free one will be taken" if number == 0 else f"{where} is free")
+
+
+CHECKS: tuple[Callable[[Config], Finding], ...] = (data_folder, lock, journal, key, port)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, match[0].split("."))) if match else ()
+
+
+def _owner(file: Path) -> str | None:
+    """The pid in a lock that is held, None when it is not held. Raises OSError."""
+    try:
+        handle = file.open()
+    except FileNotFoundError:
+        return None
+    with handle:
+        try:
+            # Shared and given back at once: two doctors do not take each other for an engine.
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return handle.read().strip()
+    return None
+
+
+@contextlib.contextmanager
+def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
+    """The journal, open for reading, with nothing new in its folder. Raises sqlite3.Error, OSError."""
+    file = folder / database.FILE
+    log = folder / f"{database.FILE}-wal"
+    if _owner(folder / "lock") is not None:
+        with contextlib.closing(database.open_reader(folder)) as db:
+            yield db
+    elif log.exists() and log.stat().st_size:
+        # After a crash the log holds commits the file lacks. Reading it in place would begin the recovery.
+        with tempfile.TemporaryDirectory() as copy:
+            shutil.copyfile(file, Path(copy) / file.name)
+            shutil.copyfile(log, Path(copy) / log.name)
+            with contextlib.closing(database.open_reader(Path(copy))) as db:
+                yield db
+    else:
+        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?immutable=1", uri=True)) as db:
+            yield db
+
+
+def _accounts(folder: Path) -> bool:
+    """Does the journal hold accounts? False when it cannot be read, which is another check's finding."""
+    try:
+        if not (folder / database.FILE).exists():
+            return False
+        with _reading(folder) as db:
+            return db.execute("SELECT 1 FROM account LIMIT 1").fetchone() is not None
+    except (sqlite3.Error, OSError):
+        return False
+
+
+def _healthy(host: str, number: int) -> bool:
+    target = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    connection = http.client.HTTPConnection(target, number, timeout=HEALTH_TIMEOUT)
+    try:
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        return answer.status == 200 and msgspec.json.decode(answer.read(64 * 1024), type=dict).get("success") is True
+    except (OSError, http.client.HTTPException, msgspec.DecodeError):
+        return False
+    finally:
+        connection.close()

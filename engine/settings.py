@@ -1,0 +1,41 @@
+"""The settings made through the API, in memory and on disk, and who has to hear of a change.
+
+Defaults are EmailEngine's: no URL, webhooks off, every event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.store import settings
+from engine.store.writer import Store
+
+DEFAULTS: dict[str, Any] = {
+    "webhooks": None,
+    "webhooksEnabled": None,
+    "webhookEvents": None,
+    "serviceUrl": None,
+    "deliveryAttempts": None,
+}
+
+
+class SettingsBook:
+    """`values` holds every setting that was ever made; `listen` registers a callback for changes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._listeners: list[Callable[[], None]] = []
+        self.values: dict[str, Any] = {**DEFAULTS, **settings.load(store.reader)}
+
+    def listen(self, call: Callable[[], None]) -> None:
+        """Call `call` now and after every change."""
+        self._listeners.append(call)
+        call()
+
+    async def update(self, values: dict[str, Any]) -> None:
+        """Commit `values`, then let everyone know. Raises `StorageFailed`, `StorageFull`."""
+        await self._store.commit(lambda tx: settings.save(tx, values))
+        self.values.update(values)
+        for call in self._listeners:
+            call()

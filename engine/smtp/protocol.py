@@ -1,0 +1,192 @@
+"""The SMTP dialogue without a network: capabilities, the envelope, one mail transaction (RFC 5321, 2920, 1870, 6531).
+
+A `Transaction` says which commands to write next and takes the replies in order; it alone knows which reply belongs to
+which command, with PIPELINING and without. What the server could not carry anyway (too big, an address beyond ASCII
+without SMTPUTF8) is refused here before a byte is sent. No address can smuggle a command: control characters and angle
+brackets are refused too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.smtp.replies import Reply
+from engine.smtp.verdict import Kind, Stage, Verdict, of_reply
+
+GROUP_RECIPIENTS = 100
+"""RFC 5321 section 4.5.3.1.8: the number of recipients every server has to take."""
+
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f<>]")
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What the reply to EHLO offers. `size` is the limit in bytes, None where there is none or it is not told."""
+
+    auth: tuple[str, ...] = ()
+    pipelining: bool = False
+    size: int | None = None
+    size_known: bool = False
+    smtputf8: bool = False
+    eight_bit: bool = False
+    starttls: bool = False
+
+
+def capabilities(reply: Reply) -> Capabilities:
+    """The offers in a reply to EHLO; what cannot be understood counts as not offered."""
+    offers: dict[str, list[str]] = {}
+    for line in reply.lines[1:]:
+        # Old servers write `AUTH=PLAIN LOGIN`, often beside the proper line.
+        keyword, *words = re.sub(r"(?i)^AUTH=", "AUTH ", line).upper().split() or [""]
+        offers.setdefault(keyword, []).extend(words)
+    limit = offers.get("SIZE", [])[:1]
+    size = int(limit[0]) if limit and limit[0].isascii() and limit[0].isdigit() else 0
+    return Capabilities(
+        auth=tuple(dict.fromkeys(offers.get("AUTH", []))),
+        pipelining="PIPELINING" in offers,
+        size=size or None,
+        size_known="SIZE" in offers,
+        smtputf8="SMTPUTF8" in offers,
+        eight_bit="8BITMIME" in offers,
+        starttls="STARTTLS" in offers,
+    )
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """Who sends to whom. `sender` may be empty (a bounce); `smtputf8`: the header needs it; `size`: bytes or 0."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    smtputf8: bool = False
+    size: int = 0
+
+    @property
+    def international(self) -> bool:
+        """Only a server with SMTPUTF8 can take it."""
+        return self.smtputf8 or not (self.sender.isascii() and all(map(str.isascii, self.recipients)))
+
+
+def refused_here(envelope: Envelope, offered: Capabilities) -> dict[str, Verdict]:
+    """The recipients that need not be tried on this server, each with the reason; the verdicts have no code."""
+    if _UNSAFE.search(envelope.sender):
+        return dict.fromkeys(envelope.recipients, _rejected("The sender's address holds a forbidden character"))
+    if offered.size is not None and envelope.size > offered.size:
+        text = f"The message has {envelope.size} bytes, the server takes at most {offered.size}"
+        return dict.fromkeys(envelope.recipients, _rejected(text))
+    if not offered.smtputf8 and envelope.international:
+        text = "The message needs SMTPUTF8 and the server does not offer it"
+        return dict.fromkeys(envelope.recipients, _rejected(text))
+    unsafe = [recipient for recipient in envelope.recipients if not recipient or _UNSAFE.search(recipient)]
+    return dict.fromkeys(unsafe, _rejected("The address is empty or holds a forbidden character"))
+
+
+class Transaction:
+    """MAIL, RCPT for each recipient, DATA: up to the point where the message itself goes or does not go.
+
+    Write what `take` gives, hand each reply to `receive` while `waiting`, and again until `take` is empty. Then
+    `go_ahead` says whether the server waits for message data, `accepted` for whom, `verdicts` what became of the rest.
+    """
+
+    def __init__(self, envelope: Envelope, recipients: Sequence[str], offered: Capabilities, *, reset: bool) -> None:
+        mail = f"MAIL FROM:<{envelope.sender}>"
+        if offered.size_known and envelope.size:
+            mail += f" SIZE={envelope.size}"
+        if envelope.international:
+            mail += " SMTPUTF8 BODY=8BITMIME" if offered.eight_bit else " SMTPUTF8"
+        self._pipelining = offered.pipelining
+        self._commands: deque[tuple[Stage | None, str]] = deque([(None, "RSET")] if reset else ())
+        self._commands.append((Stage.MAIL, mail))
+        self._commands.extend((Stage.RCPT, f"RCPT TO:<{recipient}>") for recipient in recipients)
+        self._commands.append((Stage.DATA, "DATA"))
+        self._expected: deque[Stage | None] = deque()
+        self._recipients = recipients
+        self._answered = 0
+        self._refused = False
+        self.accepted: list[str] = []
+        self.verdicts: dict[str, Verdict] = {}
+        self.go_ahead = False
+        self.data_asked = False
+        """DATA was given out by `take`."""
+        self.open = True
+        """No reply to a message has ended the transaction: the next one on this connection begins with RSET."""
+        self.broken = False
+        """The server closes the connection (421) or answered out of turn: the session ends here."""
+
+    @property
+    def waiting(self) -> bool:
+        """A reply is still to come."""
+        return bool(self._expected)
+
+    @property
+    def stage(self) -> Stage:
+        """What the next reply answers."""
+        return (self._expected[0] if self._expected else None) or (Stage.DATA if self.data_asked else Stage.MAIL)
+
+    def take(self) -> list[str]:
+        """The commands to write now, without their line ends; empty when there is nothing left to ask."""
+        if self._pipelining:
+            taken = list(self._commands)
+            self._commands.clear()
+        elif self._commands and not self._refused and (self.accepted or self._commands[0][0] is not Stage.DATA):
+            taken = [self._commands.popleft()]
+        else:
+            taken = []
+        self._expected.extend(stage for stage, _ in taken)
+        self.data_asked = self.data_asked or (bool(taken) and taken[-1][0] is Stage.DATA)
+        return [line for _, line in taken]
+
+    def receive(self, reply: Reply) -> None:
+        """The next reply in order."""
+        stage = self._expected.popleft()
+        if reply.code == 421:
+            self._end(of_reply(stage or Stage.MAIL, reply))
+        elif stage is Stage.MAIL:
+            if reply.code >= 300:
+                self.fail(of_reply(stage, reply))
+        elif stage is Stage.RCPT:
+            self._receive_recipient(reply)
+        elif stage is Stage.DATA:
+            self.go_ahead = reply.code == 354
+            if not self.go_ahead:
+                self.broken = reply.code < 400
+                self.fail(of_reply(stage, reply))
+
+    def fail(self, verdict: Verdict) -> None:
+        """The verdict of everybody who has no other yet."""
+        self._refused = True
+        self.accepted.clear()
+        for recipient in self._recipients:
+            self.verdicts.setdefault(recipient, verdict)
+
+    def finish(self, reply: Reply) -> Verdict:
+        """The reply to the message: the verdict of all who were accepted so far."""
+        verdict = of_reply(Stage.DOT, reply)
+        self.open = False
+        self.broken = reply.code == 421 or 300 <= reply.code < 400
+        for recipient in self.accepted:
+            self.verdicts[recipient] = verdict
+        return verdict
+
+    def _receive_recipient(self, reply: Reply) -> None:
+        recipient = self._recipients[self._answered]
+        self._answered += 1
+        if self._refused:
+            return
+        if reply.code < 300:
+            self.accepted.append(recipient)
+        else:
+            self.verdicts[recipient] = of_reply(Stage.RCPT, reply)
+
+    def _end(self, verdict: Verdict) -> None:
+        self.fail(verdict)
+        self._expected.clear()
+        self._commands.clear()
+        self.go_ahead = False
+        self.broken = True
+
+
+def _rejected(text: str) -> Verdict:
+    return Verdict(Kind.REJECTED, Stage.MAIL, None, None, text)

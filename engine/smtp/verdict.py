@@ -1,0 +1,136 @@
+"""What a reply, or its absence, means for a message: accepted, later, rejected, login refused, or in doubt.
+
+One table for the whole engine. The doubtful cases fall on the side that loses nothing: what a later try may cure is
+`later`; only a reply that was read can reject; a connection that broke between the final dot and its reply is `doubt`,
+since sending again could deliver twice and not sending could lose the message. The words and codes that API callers
+see (`EENVELOPE`, "Message failed: ...") are made here too.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from engine.errors import NetworkError, NetworkKind, ProtocolError
+from engine.smtp.replies import Reply
+
+
+class Stage(StrEnum):
+    """Where in the dialogue it happened; `dot` is the wait for the reply to the message itself."""
+
+    CONNECT = "connect"
+    GREETING = "greeting"
+    TLS = "tls"
+    EHLO = "ehlo"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    DOT = "dot"
+
+
+class Kind(StrEnum):
+    """What it means."""
+
+    ACCEPTED = "accepted"
+    LATER = "later"
+    REJECTED = "rejected"
+    LOGIN_REFUSED = "login_refused"
+    DOUBT = "doubt"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The meaning of one reply or failure.
+
+    `code` and `enhanced` come from a reply that was read and are None otherwise; `text` is that reply as it came
+    (`550 5.1.1 <x>: User unknown`) or one plain line. `network` tells which step of the connection broke, if one did.
+    """
+
+    kind: Kind
+    stage: Stage
+    code: int | None
+    enhanced: str | None
+    text: str
+    network: NetworkKind | None = None
+
+
+_MESSAGE_STAGES = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
+_STAGE_CODES = {
+    Stage.CONNECT: "ECONNECTION",
+    Stage.GREETING: "EPROTOCOL",
+    Stage.TLS: "ETLS",
+    Stage.EHLO: "EPROTOCOL",
+    Stage.AUTH: "EAUTH",
+    Stage.MAIL: "EENVELOPE",
+    Stage.RCPT: "EENVELOPE",
+    Stage.DATA: "EMESSAGE",
+    Stage.DOT: "EMESSAGE",
+}
+_NETWORK_CODES = {
+    NetworkKind.DNS: "EDNS",
+    NetworkKind.TIMEOUT: "ETIMEDOUT",
+    NetworkKind.TLS: "ETLS",
+    NetworkKind.CONNECT: "ESOCKET",
+    NetworkKind.CLOSED: "ECONNECTION",
+}
+_COMMANDS = {
+    Stage.CONNECT: "CONN",
+    Stage.GREETING: "CONN",
+    Stage.TLS: "STARTTLS",
+    Stage.EHLO: "EHLO",
+    Stage.AUTH: "AUTH",
+    Stage.MAIL: "MAIL FROM",
+    Stage.RCPT: "RCPT TO",
+    Stage.DATA: "DATA",
+    Stage.DOT: "DATA",
+}
+_PREFIXES = {
+    Stage.GREETING: "Invalid greeting. response=",
+    Stage.AUTH: "Invalid login: ",
+    Stage.MAIL: "Mail command failed: ",
+    Stage.RCPT: "Can't send mail - all recipients were rejected: ",
+    Stage.DATA: "Message failed: ",
+    Stage.DOT: "Message failed: ",
+}
+
+
+def of_reply(stage: Stage, reply: Reply) -> Verdict:
+    """The verdict of a reply read at `stage`."""
+    return Verdict(_kind(stage, reply.code), stage, reply.code, reply.enhanced, reply.line)
+
+
+def of_network(stage: Stage, error: NetworkError | ProtocolError, *, dot_sent: bool) -> Verdict:
+    """The verdict where no reply could be read. `dot_sent`: the end of data may have reached the server."""
+    network = error.kind if isinstance(error, NetworkError) else None
+    return Verdict(Kind.DOUBT if dot_sent else Kind.LATER, stage, None, None, str(error), network)
+
+
+def error_code(verdict: Verdict) -> str:
+    """The short code API callers know: `EENVELOPE`, `EAUTH`, `ETIMEDOUT` ..."""
+    return _STAGE_CODES[verdict.stage] if verdict.network is None else _NETWORK_CODES[verdict.network]
+
+
+def error_text(verdict: Verdict) -> str:
+    """The error as one line in the words API callers know; without a reply, the plain text itself."""
+    if verdict.code is None:
+        return verdict.text
+    return _PREFIXES.get(verdict.stage, "") + verdict.text
+
+
+def command(verdict: Verdict) -> str:
+    """The command that failed: `RCPT TO`, `DATA`, or `CONN` before the first."""
+    return _COMMANDS[verdict.stage]
+
+
+def _kind(stage: Stage, code: int) -> Kind:
+    if code == 354 if stage is Stage.DATA else code < 300:
+        return Kind.ACCEPTED
+    if code < 500 or code == 503:
+        return Kind.LATER
+    if stage is Stage.AUTH:
+        return Kind.LOGIN_REFUSED
+    # RFC 5321 section 4.5.3.1.10: a 552 for a recipient means "too many recipients", what 452 says properly.
+    if stage not in _MESSAGE_STAGES or (stage is Stage.RCPT and code == 552):
+        return Kind.LATER
+    return Kind.REJECTED

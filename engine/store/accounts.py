@@ -1,0 +1,75 @@
+"""Account rows: the registration as JSON with its secrets sealed, and what the engine remembers about the account."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from engine.store.writer import Tx
+
+
+class AccountRow(msgspec.Struct, kw_only=True):
+    """One account as it is stored. Times in seconds since 1970.
+
+    `initialized`: the first sync has ended once. `last_error`: the error last announced, None when all is well.
+    `smtp_status`: how the last SMTP try ended, None before the first.
+    """
+
+    id: str
+    record: bytes
+    created: float
+    initialized: bool = False
+    last_error: dict[str, Any] | None = None
+    smtp_status: dict[str, Any] | None = None
+    sync_time: float | None = None
+
+
+_COLUMNS = "id, record, created, initialized, last_error, smtp_status, sync_time"
+
+
+def get(db: sqlite3.Connection | Tx, account: str) -> AccountRow | None:
+    """The account with this id."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM account WHERE id = ?", (account,)).fetchone()
+    return _row(row) if row else None
+
+
+def every(db: sqlite3.Connection) -> list[AccountRow]:
+    """All accounts, oldest first."""
+    return [_row(row) for row in db.execute(f"SELECT {_COLUMNS} FROM account ORDER BY created, id")]
+
+
+def save(tx: Tx, account: str, record: bytes, now: float) -> None:
+    """Add the account, or replace its registration and forget the error that went with the old one."""
+    tx.execute(
+        "INSERT INTO account (id, record, created) VALUES (?, ?, ?) "
+        "ON CONFLICT (id) DO UPDATE SET record = excluded.record, last_error = NULL",
+        (account, record, now),
+    )
+
+
+def remember(tx: Tx, account: str, **values: Any) -> None:
+    """Set columns of an account: `initialized`, `last_error`, `smtp_status` (JSON values), `sync_time`."""
+    for name, value in values.items():
+        if name in ("last_error", "smtp_status") and value is not None:
+            value = msgspec.json.encode(value)
+        tx.execute(f"UPDATE account SET {name} = ? WHERE id = ?", (value, account))
+
+
+def remove(tx: Tx, account: str) -> None:
+    """Remove the account's own rows; its messages are ended by whoever calls this."""
+    tx.execute("DELETE FROM account WHERE id = ?", (account,))
+    tx.execute("DELETE FROM event_count WHERE account = ?", (account,))
+
+
+def _row(row: tuple[Any, ...]) -> AccountRow:
+    return AccountRow(
+        id=row[0],
+        record=row[1],
+        created=row[2],
+        initialized=bool(row[3]),
+        last_error=msgspec.json.decode(row[4]) if row[4] else None,
+        smtp_status=msgspec.json.decode(row[5]) if row[5] else None,
+        sync_time=row[6],
+    )

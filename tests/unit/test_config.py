@@ -1,0 +1,169 @@
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.config import Config, load, parse_duration, parse_size
+from engine.errors import ConfigError
+
+SHIPPED = Path(__file__).parents[2] / "config.toml"
+
+
+def refused(file, environ):
+    with pytest.raises(ConfigError) as caught:
+        load(file, environ)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def toml(tmp_path):
+    def write(text):
+        file = tmp_path / "config.toml"
+        file.write_text(text)
+        return file
+
+    return write
+
+
+def test_the_shipped_file_says_exactly_the_defaults():
+    assert load(SHIPPED, {}) == load(None, {}) == Config()
+
+
+def test_the_shipped_file_shows_every_key():
+    import tomllib
+
+    shown = {section: set(table) for section, table in tomllib.loads(SHIPPED.read_text()).items()}
+    known = {section: set(table) for section, table in msgspec.to_builtins(Config()).items()}
+    assert shown == known
+
+
+def test_the_file_goes_over_the_defaults(toml):
+    config = load(toml('[http]\nport = 3100\nmax_body = "1MiB"\n[shutdown]\ngrace = 5\n'), {})
+    assert (config.http.port, config.http.max_body, config.shutdown.grace) == (3100, 1024**2, 5.0)
+    assert config.smtp == Config().smtp
+
+
+def test_the_environment_goes_over_the_file(toml):
+    config = load(toml("[http]\nport = 3100\n"), {"ENGINE_HTTP__PORT": "3200", "ENGINE_STORE__PATH": "/srv/mail"})
+    assert (config.http.port, config.store.path) == (3200, "/srv/mail")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "section", "key", "value"),
+    [
+        ("ENGINE_RETRY__SCHEDULE", "1s 5s 1m", "retry", "schedule", (1.0, 5.0, 60.0)),
+        ("ENGINE_RETRY__JITTER", "0", "retry", "jitter", 0.0),
+        ("ENGINE_HTTP__KEEP_ALIVE", "250ms", "http", "keep_alive", 0.25),
+        ("ENGINE_STORE__SPOOL_ABOVE", "64KiB", "store", "spool_above", 65536),
+        ("ENGINE_WEBHOOKS__ALLOW_PRIVATE", "no", "webhooks", "allow_private", False),
+        ("ENGINE_WEBHOOKS__ALLOW_PRIVATE", "TRUE", "webhooks", "allow_private", True),
+        ("ENGINE_SMTP__EHLO_NAME", "mail.example.com", "smtp", "ehlo_name", "mail.example.com"),
+    ],
+)
+def test_each_type_from_the_environment(name, text, section, key, value):
+    found = getattr(getattr(load(None, {name: text}), section), key)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("name", ["ENGINE_TOKEN", "PATH", "engine_http__port", "XENGINE_HTTP__PORT"])
+def test_other_variables_are_not_ours(name):
+    assert load(None, {name: "99"}) == Config()
+
+
+def test_a_list_in_the_file(toml):
+    assert load(toml('[retry]\nschedule = ["2s", 3, 0.5]\n'), {}).retry.schedule == (2.0, 3.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[htp]\nport = 1\n", "unknown section [htp]"),
+        ("http = 1\n", "http must be a table"),
+        ("[http]\nprot = 1\n", "unknown key http.prot"),
+        ('[http]\nport = "3000"\n', "http.port must be a whole number, not '3000'"),
+        ("[http]\nport = true\n", "http.port must be a whole number, not True"),
+        ("[http]\nport = 3.5\n", "http.port must be a whole number, not 3.5"),
+        ("[store]\npath = 7\n", "store.path must be a text, not 7"),
+        ("[webhooks]\nallow_private = 1\n", "webhooks.allow_private must be true or false, not 1"),
+        ('[retry]\njitter = "much"\n', "retry.jitter must be a number"),
+        ('[http]\nkeep_alive = "soon"\n', "http.keep_alive must be a duration"),
+        ("[http]\nkeep_alive = -1\n", "http.keep_alive must be a duration"),
+        ("[http]\nkeep_alive = true\n", "http.keep_alive must be a duration"),
+        ('[http]\nmax_body = "50MB"\n', "http.max_body must be a size"),
+        ('[retry]\nschedule = "10s"\n', "retry.schedule must be a list"),
+        ('[retry]\nschedule = ["10s", "soon"]\n', "retry.schedule must be a duration"),
+        ("[http\n", "is not valid TOML"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named_with_the_file(toml, text, words):
+    file = toml(text)
+    line = refused(file, {})
+    assert words in line
+    assert line.startswith(f"{file}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("ENGINE_HTP__PORT", "1", "unknown section [htp]"),
+        ("ENGINE_HTTP__PROT", "1", "unknown key http.prot"),
+        ("ENGINE_HTTP__PORT", "many", "http.port must be a whole number, not 'many'"),
+        ("ENGINE_RETRY__JITTER", "much", "retry.jitter must be a number"),
+        ("ENGINE_WEBHOOKS__ALLOW_PRIVATE", "maybe", "webhooks.allow_private must be true or false"),
+        ("ENGINE_RETRY__SCHEDULE", "1s soon", "retry.schedule must be a duration"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_named_with_the_variable(name, text, words):
+    line = refused(None, {name: text})
+    assert words in line
+    assert line.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "key"),
+    [
+        ("ENGINE_HTTP__PORT", "65536", "http.port"),
+        ("ENGINE_RETRY__SCHEDULE", "", "retry.schedule"),
+        ("ENGINE_RETRY__ATTEMPTS", "0", "retry.attempts"),
+        ("ENGINE_RETRY__JITTER", "0.6", "retry.jitter"),
+        ("ENGINE_SMTP__SESSIONS", "0", "smtp.sessions"),
+        ("ENGINE_LOG__LEVEL", "loud", "log.level"),
+    ],
+)
+def test_a_value_out_of_range_is_named(name, text, key):
+    assert key in refused(None, {name: text})
+
+
+def test_two_keys_are_one_too_many():
+    line = refused(None, {"ENGINE_STORE__KEY": "a", "ENGINE_STORE__KEY_FILE": "b"})
+    assert "store.key and store.key_file" in line
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    assert "none.toml: cannot be read" in refused(tmp_path / "none.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [(3, 3.0), ("3", 3.0), ("1.5m", 90.0), ("2 h", 7200.0), (" 2d ", 172800.0), ("0s", 0.0)]
+)
+def test_durations(value, seconds):
+    assert parse_duration(value) == seconds
+
+
+@pytest.mark.parametrize(("value", "size"), [(3, 3), ("3", 3), ("3B", 3), ("2KiB", 2048), ("1 GiB", 1024**3)])
+def test_sizes(value, size):
+    assert parse_size(value) == size
+
+
+@pytest.mark.parametrize("value", [None, "", "s", "-1s", "1w", [], float("nan"), float("inf")])
+def test_what_is_no_duration(value):
+    with pytest.raises(ValueError, match="must be a duration"):
+        parse_duration(value)
+
+
+@pytest.mark.parametrize("value", [None, "", "1.5MiB", -1, 1.0, True])
+def test_what_is_no_size(value):
+    with pytest.raises(ValueError, match="must be a size"):
+        parse_size(value)

@@ -1,0 +1,83 @@
+"""The client's side of each SASL mechanism, against the examples of its RFC."""
+
+import pytest
+
+from engine.sasl import Credentials, choose
+
+BOTH = Credentials(user="tim", password="tanstaaftanstaaf", access_token="t0ken")
+PASSWORD = Credentials(user="tim", password="tanstaaftanstaaf", access_token=None)
+TOKEN = Credentials(user="a=b,c@example.com", password=None, access_token="t0ken")
+
+
+@pytest.mark.parametrize(
+    ("offered", "credentials", "name"),
+    [
+        (["XOAUTH2", "OAUTHBEARER", "PLAIN"], TOKEN, "OAUTHBEARER"),
+        (["xoauth2", "PLAIN"], TOKEN, "XOAUTH2"),
+        (["PLAIN"], TOKEN, None),
+        (["PLAIN", "XOAUTH2"], BOTH, "XOAUTH2"),
+        (["PLAIN"], BOTH, "PLAIN"),
+        (["CRAM-MD5", "LOGIN", "PLAIN"], PASSWORD, "PLAIN"),
+        (["CRAM-MD5", "LOGIN"], PASSWORD, "LOGIN"),
+        (["CRAM-MD5"], PASSWORD, "CRAM-MD5"),
+        (["GSSAPI", "XOAUTH2"], PASSWORD, None),
+        ([], BOTH, None),
+    ],
+)
+def test_choice(offered, credentials, name):
+    mechanism = choose(offered, credentials)
+    assert (mechanism and mechanism.name) == name
+
+
+def test_plain():
+    mechanism = choose(["PLAIN"], PASSWORD)
+    assert mechanism.initial() == b"\0tim\0tanstaaftanstaaf"
+    with pytest.raises(ValueError, match="second step"):
+        mechanism.respond(b"")
+
+
+@pytest.mark.parametrize("prompts", [(b"Username:", b"Password:"), (b"", b""), (b"Benutzer\xff", b"User Name\0")])
+def test_login_takes_any_prompt(prompts):
+    mechanism = choose(["LOGIN"], PASSWORD)
+    assert mechanism.initial() is None
+    assert [mechanism.respond(prompt) for prompt in prompts] == [b"tim", b"tanstaaftanstaaf"]
+    with pytest.raises(ValueError, match="third step"):
+        mechanism.respond(b"")
+
+
+def test_cram_md5_example_of_rfc_2195():
+    mechanism = choose(["CRAM-MD5"], PASSWORD)
+    assert mechanism.initial() is None
+    challenge = b"<1896.697170952@postoffice.reston.mci.net>"
+    assert mechanism.respond(challenge) == b"tim b913a602c7eda7a495b4e6e7334d3890"
+    with pytest.raises(ValueError, match="second step"):
+        mechanism.respond(challenge)
+
+
+@pytest.mark.parametrize(
+    ("name", "initial", "acknowledgement"),
+    [
+        ("OAUTHBEARER", b"n,a=a=3Db=2Cc@example.com,\x01auth=Bearer t0ken\x01\x01", b"\x01"),
+        ("XOAUTH2", b"user=a=b,c@example.com\x01auth=Bearer t0ken\x01\x01", b""),
+    ],
+)
+def test_oauth(name, initial, acknowledgement):
+    mechanism = choose([name], TOKEN)
+    assert mechanism.initial() == initial
+    assert mechanism.respond(b'{"status":"401"}') == acknowledgement
+    with pytest.raises(ValueError, match="asks again"):
+        mechanism.respond(b"")
+
+
+@pytest.mark.parametrize("user", ["a\0b", "a\ud800"])
+@pytest.mark.parametrize("name", ["PLAIN", "OAUTHBEARER", "XOAUTH2"])
+def test_what_cannot_be_sent(name, user):
+    mechanism = choose([name], Credentials(user=user, password="geheim", access_token="t0ken"))
+    with pytest.raises(ValueError) as caught:
+        mechanism.initial()
+    assert caught.value.__cause__ is None
+
+
+def test_repr_keeps_secrets():
+    assert "tanstaaf" not in repr(BOTH)
+    assert "t0ken" not in repr(BOTH)
