@@ -80,7 +80,7 @@ async def run(
         spool, hub, schedule = Spool(folder / "spool"), Hub(), Schedule(world)
         journal = Journal(store, hub, world)
         settings = SettingsBook(store)
-        settings.listen(lambda: setattr(journal, "service_url", settings.values["serviceUrl"]))
+        settings.listen(lambda: setattr(journal, "service_url", settings.values["serviceUrl"]), "serviceUrl")
         spool.sweep(store.reader)
         waiting = await recover(store, spool, journal, schedule, world.now())
         sandbox = Sandbox(world)
@@ -99,7 +99,7 @@ async def run(
         )
         registry = Registry(services)
         webhooks = Webhooks(journal, store, config.webhooks, world)
-        settings.listen(lambda: _configure(webhooks, settings))
+        settings.listen(lambda: _configure(webhooks, settings), "webhooks", "webhooksEnabled", "webhookEvents")
         context = Context(services=services, registry=registry, settings=settings, stopping=trio.Event())
         async with _service(webhooks.run), _service(sandbox.run), _service(registry.run):
             async with trio.open_nursery() as nursery:

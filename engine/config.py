@@ -1,8 +1,8 @@
 """The configuration: `config.toml` plus `ENGINE_<SECTION>__<KEY>` overrides, checked once, frozen.
 
 Every key has a default here; `config.toml` in the repository shows them all with their units. An unknown section or
-key, or a value of the wrong type, is a `ConfigError` whose text is one line naming the key and where it came from. Nothing
-else in the engine reads the environment.
+key, or a value of the wrong type, is a `ConfigError` whose text is one line naming the key and where it came from.
+Nothing else in the engine reads the environment.
 
 Units: a duration is a number of seconds or a text such as `250ms`, `10s`, `5m`, `1h`, `2d`; a size is a number of bytes
 or a text such as `64KiB`, `50MiB`. In the environment a list is separated by spaces.

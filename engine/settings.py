@@ -25,17 +25,19 @@ class SettingsBook:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[tuple[frozenset[str], Callable[[], None]]] = []
         self.values: dict[str, Any] = {**DEFAULTS, **settings.load(store.reader)}
 
-    def listen(self, call: Callable[[], None]) -> None:
-        """Call `call` now and after every change."""
-        self._listeners.append(call)
+    def listen(self, call: Callable[[], None], *names: str) -> None:
+        """Call `call` now and whenever one of the settings `names` changes."""
+        self._listeners.append((frozenset(names), call))
         call()
 
     async def update(self, values: dict[str, Any]) -> None:
         """Commit `values`, then let everyone know. Raises `StorageFailed`, `StorageFull`."""
         await self._store.commit(lambda tx: settings.save(tx, values))
+        changed = {name for name, value in values.items() if self.values[name] != value}
         self.values.update(values)
-        for call in self._listeners:
-            call()
+        for names, call in self._listeners:
+            if changed & names:
+                call()

@@ -89,9 +89,11 @@ class Registry:
 
     async def remove(self, account: Account) -> None:
         """Remove an account with everything it has; its open messages end as cancelled."""
+        with trio.move_on_after(self._services.config.shutdown.grace):
+            await account.stop_lane()
         async with self._changing:
-            with trio.move_on_after(self._services.config.shutdown.grace):
-                await account.stop_lane()
+            if self._accounts.get(account.id) is not account:
+                return
             now = self._services.world.now()
 
             def change(tx: Tx) -> None:
@@ -112,7 +114,14 @@ class Registry:
     async def _save(self, account: Account, record: AccountCreate) -> None:
         sealed = records.seal(record, self._services.vault)
         now = self._services.world.now()
-        await self._services.store.commit(lambda tx: accounts.save(tx, account.id, sealed, now))
+        agenda = self._services.schedule.of(account.id)
+
+        def change(tx: Tx) -> None:
+            accounts.save(tx, account.id, sealed, now)
+            for message in messages.hasten(tx, account.id, now):
+                tx.after_commit(lambda message=message: agenda.add(message, now))  # type: ignore[misc]
+
+        await self._services.store.commit(change)
         account.change(record)
 
     def _start(self, account: Account) -> None:

@@ -16,7 +16,6 @@ import math
 import ssl
 from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
@@ -29,6 +28,7 @@ from engine.events import egress
 from engine.events.journal import Journal
 from engine.store import events as event_table
 from engine.store.writer import Store
+from engine.version import VERSION
 from engine.world import World
 
 if TYPE_CHECKING:
@@ -42,10 +42,7 @@ COMMIT_EVERY = 1.0
 MAX_RESPONSE = 1024
 MAX_RETRY_AFTER = 3600.0
 
-try:
-    _USER_AGENT = f"mailbox-engine/{version('mailbox-engine')}"
-except PackageNotFoundError:
-    _USER_AGENT = "mailbox-engine/0"
+_USER_AGENT = f"mailbox-engine/{VERSION}"
 
 
 class _Target(msgspec.Struct, frozen=True):

@@ -7,9 +7,10 @@ still waits for the answer.
 
 from __future__ import annotations
 
+from engine.errors import Problem
 from engine.queue.lifecycle import State
 from engine.queue.schedule import Schedule
-from engine.store import bodies, messages
+from engine.store import accounts, bodies, messages
 from engine.store.bodies import Body, Spool
 from engine.store.messages import Message
 from engine.store.writer import Store, Tx
@@ -37,7 +38,8 @@ async def accept(
 ) -> None:
     """Make the message durable and have it sent at `message.next_at`.
 
-    Raises `StorageFull` or `StorageFailed`, and then nothing is queued. Cancelled: it may be queued or not, never half.
+    Raises `StorageFull`, `StorageFailed`, or `Problem` 404 when the account has just been removed; then nothing is
+    queued. Cancelled: it may be queued or not, never half.
     """
     spooled = message.queue_id if len(content) > spool_above else None
     if spooled is not None:
@@ -45,6 +47,8 @@ async def accept(
     body = Body(header, bcc_header, None if spooled else content, spooled)
 
     def change(tx: Tx) -> None:
+        if not accounts.exists(tx, message.account):
+            raise Problem(404, "Account record was not found for requested ID")
         row = messages.insert(tx, message, recipients, State.QUEUED)
         bodies.insert(tx, row, body)
         due = message.next_at or message.send_at

@@ -1,8 +1,8 @@
 """Every state of a message and of each of its recipients, and which may follow which. Pure.
 
 A recipient ends in exactly one of the end states; `in_doubt` is not an end: the final dot was sent and no reply came,
-so nobody knows yet. A message's state is the sum of its recipients' states (`message_state`). Nothing else in the engine
-decides what may follow what.
+so nobody knows yet. A message's state is the sum of its recipients' states (`message_state`). Nothing else in the
+engine decides what may follow what.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 `judge` takes the message, its open recipients and what the server said to each, and returns everything the commit has
 to write. A try may be all at once: accepted for one recipient, refused for another, put off for a third. Then
-`messageSent` says who got it and who never will, `messageDeliveryError` says what is tried again, and `messageFailed` comes when
-nothing is tried any more and somebody did not get it without a `messageSent` having named them.
+`messageSent` says who got it and who never will, `messageDeliveryError` says what is tried again, and `messageFailed`
+comes when nothing is tried any more and somebody did not get it without a `messageSent` having named them.
 """
 
 from __future__ import annotations

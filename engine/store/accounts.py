@@ -35,6 +35,11 @@ def get(db: sqlite3.Connection | Tx, account: str) -> AccountRow | None:
     return _row(row) if row else None
 
 
+def exists(tx: Tx, account: str) -> bool:
+    """Whether the account is there, as the transaction at hand sees it."""
+    return tx.execute("SELECT 1 FROM account WHERE id = ?", (account,)).fetchone() is not None
+
+
 def every(db: sqlite3.Connection) -> list[AccountRow]:
     """All accounts, oldest first."""
     return [_row(row) for row in db.execute(f"SELECT {_COLUMNS} FROM account ORDER BY created, id")]

@@ -1,8 +1,8 @@
 """Message bodies: small ones in the journal, large ones as files in the spool.
 
 A spooled body is written and synced before the commit that names it, so a committed name always has its bytes; a file
-no row names is what a crash left over and is removed at the next start. Bodies are dropped as soon as nothing needs them:
-the message has ended and its Sent copy, if there is one, has been filed.
+no row names is what a crash left over and is removed at the next start. Bodies are dropped as soon as nothing needs
+them: the message has ended and its Sent copy, if there is one, has been filed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,12 @@ class Spool:
 
     def _write(self, name: str, content: bytes) -> None:
         try:
-            with (self._folder / name).open("xb") as out:
+            out = (self._folder / name).open("xb")
+        except OSError as error:
+            # Nothing is removed: a file of this name would be another message's.
+            raise _not_stored(error) from error
+        try:
+            with out:
                 out.write(content)
                 out.flush()
                 os.fsync(out.fileno())
@@ -53,7 +58,7 @@ class Spool:
                 os.close(folder)
         except OSError as error:
             (self._folder / name).unlink(missing_ok=True)
-            raise StorageFull(f"the message body could not be stored: {error.strerror}") from error
+            raise _not_stored(error) from error
 
     def remove(self, name: str) -> None:
         """Delete one file, if it is there."""
@@ -72,6 +77,10 @@ class Spool:
         for file in strays:
             file.unlink()
         return len(strays)
+
+
+def _not_stored(error: OSError) -> StorageFull:
+    return StorageFull(f"the message body could not be stored: {error.strerror}")
 
 
 def insert(tx: Tx, message: int, body: Body) -> None:

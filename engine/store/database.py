@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -51,10 +52,14 @@ def open_writer(path: Path) -> sqlite3.Connection:
     """The connection that writes, schema brought up to date. Raises `ConfigError`."""
     try:
         db = _connect(path, "rwc")
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.execute("PRAGMA wal_autocheckpoint=4000")
-        migrate(db, path)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA wal_autocheckpoint=4000")
+            migrate(db, path)
+        except BaseException:
+            db.close()
+            raise
     except sqlite3.DatabaseError as error:
         raise ConfigError(f"{path / FILE}: the journal cannot be opened: {error}") from error
     return db
@@ -69,13 +74,37 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
     """Bring the schema to this version. Raises `ConfigError` when the journal is from a newer engine."""
-    (version,) = db.execute("PRAGMA user_version").fetchone()
+    while (version := _version(db)) < len(MIGRATIONS):
+        # Another process may be doing the same step: whoever gets the lock second finds it done.
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            if _version(db) == version:
+                for statement in _statements(MIGRATIONS[version]):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version={version + 1}")
+            db.commit()
+        finally:
+            if db.in_transaction:
+                db.rollback()
     if version > len(MIGRATIONS):
         raise ConfigError(
             f"{path / FILE}: written by a newer engine (schema {version}, this one knows up to {len(MIGRATIONS)})"
         )
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version={number};\nCOMMIT;")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; `executescript` would commit the transaction at hand."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -88,5 +117,9 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         cached_statements=256,
         timeout=5.0,
     )
-    db.execute("PRAGMA cache_size=-8000")
+    try:
+        db.execute("PRAGMA cache_size=-8000")
+    except BaseException:
+        db.close()
+        raise
     return db

@@ -118,11 +118,11 @@ def interrupted(db: sqlite3.Connection | Tx) -> list[tuple[int, bool]]:
 
 
 def begin_try(tx: Tx, message: int, now: float) -> bool:
-    """Mark a waiting message as being sent and record the try; False when it is not waiting any more."""
+    """Mark a message that is due as being sent and record the try; False when it is not waiting, or not for now."""
     changed = tx.execute(
         "UPDATE message SET state = 'sending', attempts_made = attempts_made + 1 "
-        "WHERE id = ? AND ended IS NULL AND state IN ('queued', 'deferred', 'in_doubt')",
-        (message,),
+        "WHERE id = ? AND next_at <= ? AND state IN ('queued', 'deferred', 'in_doubt')",
+        (message, now),
     )
     if changed.rowcount == 0:
         return False
@@ -173,6 +173,16 @@ def end_try(
             message,
         ),
     )
+
+
+def hasten(tx: Tx, account: str, now: float) -> list[int]:
+    """Make due at once what waits because the account's server could not be reached or refused the login; which."""
+    rows = tx.execute(
+        "UPDATE message SET next_at = ? WHERE account = ? AND state = 'deferred' AND "
+        "json_extract(CAST(last_error AS TEXT), '$.code') NOT IN ('EENVELOPE', 'EMESSAGE') RETURNING id",
+        (now, account),
+    )
+    return [each for (each,) in rows.fetchall()]
 
 
 def set_recipient(tx: Tx, message: int, recipient: Recipient) -> None:

@@ -8,7 +8,6 @@ Without the right key nothing can be opened and the engine refuses to start: it 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import os
 from pathlib import Path
@@ -42,10 +41,10 @@ class Vault:
         key_id, _, text = rest.partition(".")
         if version != "v1" or key_id != self.key_id:
             raise ConfigError(f"a secret of account {account!r} was sealed with another key than the one given")
-        data = base64.b64decode(text)
         try:
+            data = base64.b64decode(text, validate=True)
             opened = self._aead.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _binding(account, field))
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise ConfigError(f"a secret of account {account!r} is damaged or belongs elsewhere") from error
         return opened.decode()
 
@@ -72,7 +71,7 @@ def load_key(folder: Path, key: str, key_file: str, world: World) -> bytes:
 def _decode(text: str, where: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ConfigError(f"{where}: is not base64") from error
     if len(key) != 32:
         raise ConfigError(f"{where}: must hold 32 bytes, base64-encoded, and holds {len(key)}")

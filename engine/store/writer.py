@@ -32,6 +32,8 @@ log = logging.getLogger("engine.store")
 
 MAX_BATCH = 500
 BUSY_WAIT = 0.005
+CLOSE_BUSY_WAIT = 2000
+"""Milliseconds the last commit of all waits for a lock of another process."""
 
 
 class Tx:
@@ -84,6 +86,8 @@ class Store:
         self.path = path
         self._world = world
         self._db = database.open_writer(path)
+        # A lock of another process is waited for in `_begin`, where the other tasks can go on.
+        self._db.execute("PRAGMA busy_timeout=0")
         self.reader = database.open_reader(path)
         (self._last_seq,) = self.reader.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
         self._pending: list[_Waiting[Any]] = []
@@ -136,7 +140,7 @@ class Store:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 return
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                     self._latch(self._pending, error)
             await trio.sleep(BUSY_WAIT)
@@ -190,12 +194,20 @@ class Store:
 
     def _close(self) -> None:
         if self._pending and not self.failed:
-            self._db.execute("BEGIN IMMEDIATE")
             batch, self._pending = self._pending, []
-            tx = self._apply(batch)
-            if self._db.in_transaction:
-                self._db.commit()
-                tx.finish()
+            try:
+                self._db.execute(f"PRAGMA busy_timeout={CLOSE_BUSY_WAIT}")
+                self._db.execute("BEGIN IMMEDIATE")
+                tx = self._apply(batch)
+                if self._db.in_transaction:
+                    self._db.commit()
+                    tx.finish()
+            except sqlite3.Error as error:
+                failure = StorageFailed(f"the journal could not be written: {error}")
+                for each in batch:
+                    each.result = outcome.Error(failure)
+            for each in batch:
+                each.done.set()
         self.reader.close()
         self._db.close()
 
