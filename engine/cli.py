@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.errors import ConfigError, EngineError
+from engine.version import VERSION
 
 if TYPE_CHECKING:
     import sqlite3
@@ -93,20 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print(f"{PROGRAM} {_version()}")
+        print(f"{PROGRAM} {VERSION}")
         parser.exit()
-
-
-def _version() -> str:
-    import importlib.metadata
-    import tomllib
-
-    try:
-        return importlib.metadata.version("mailbox-engine")
-    except importlib.metadata.PackageNotFoundError:
-        # Run from a checkout that was never installed.
-        project = Path(__file__).parent.parent / "pyproject.toml"
-        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
 
 
 def _parser() -> argparse.ArgumentParser:

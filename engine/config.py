@@ -84,8 +84,6 @@ class Imap(Section, frozen=True):
     """`[imap]`: sessions with the accounts' IMAP servers."""
 
     logins: int = 20
-    connect_timeout: Seconds = 30.0
-    command_timeout: Seconds = 60.0
     idle: Seconds = 540.0
     reconnect_min: Seconds = 2.0
     reconnect_max: Seconds = 600.0

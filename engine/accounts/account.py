@@ -64,11 +64,13 @@ class Account:
         self._lane_ended = trio.Event()
 
     def change(self, record: AccountCreate) -> None:
-        """Go on with a changed registration."""
+        """Go on with a changed registration: what it changes nothing about and works stays connected."""
+        before = self._connections()
         self.record = record
-        self.status.forget_error()
         self._lane.change(self._route())
-        self._changed.set()
+        if self._connections() != before or self.status.state is not AccountState.CONNECTED:
+            self.status.forget_error()
+            self._changed.set()
 
     async def stop_lane(self) -> None:
         """Take no more mail; return once the message at hand is done or aborted. Cancelled: it is left as it is."""
@@ -112,12 +114,12 @@ class Account:
     async def _keep_connected(self) -> None:
         endpoint = records.imap_endpoint(self.record)
         if endpoint is not None:
-            imap = self.record.imap
-            sent_path = getattr(imap, "sent_mail_path", None) or None
-            self._mailbox = MailboxTask(endpoint, self._dial(), sent_path, self.status, self._copies, self._services)
+            self._mailbox = MailboxTask(
+                endpoint, self._dial(), self._sent_path(), self.status, self._copies, self._services
+            )
             await self._mailbox.run()
         elif (route := self._route()) is not None:
-            await probe(route, self.status, self._services)
+            await probe(route, _timeouts(self._services), self.status, self._services)
         else:
             self.status.state = AccountState.UNSET
 
@@ -132,6 +134,13 @@ class Account:
             pass  # a hundred newer ones are waiting to be noted
         if self._mailbox is not None:
             self._mailbox.wake()
+
+    def _connections(self) -> tuple[object, ...]:
+        """What the mailbox task, or the probe, was made from."""
+        return records.imap_endpoint(self.record), records.smtp_endpoint(self.record), self._sent_path()
+
+    def _sent_path(self) -> str | None:
+        return getattr(self.record.imap, "sent_mail_path", None) or None
 
     def _route(self) -> Route | None:
         endpoint = records.smtp_endpoint(self.record)

@@ -13,11 +13,11 @@ from engine.accounts.state import AccountState
 from engine.accounts.status import Status, login_error
 from engine.errors import LoginRefused, NetworkError, NetworkKind
 from engine.queue.lane import Route
-from engine.smtp.session import DeliveryError, SmtpSession
+from engine.smtp.session import DeliveryError, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, Verdict, error_code
 
 
-async def probe(route: Route, status: Status, services: Services) -> None:
+async def probe(route: Route, timeouts: Timeouts, status: Status, services: Services) -> None:
     """Return once the login of `route` was accepted. Cancelled: nothing stays open."""
     config = services.config.imap
     wait = config.reconnect_min
@@ -25,7 +25,9 @@ async def probe(route: Route, status: Status, services: Services) -> None:
         status.state = AccountState.CONNECTING
         try:
             async with services.logins:
-                session = await SmtpSession.connect(route.endpoint, dial=route.dial, ehlo_name=route.ehlo_name)
+                session = await SmtpSession.connect(
+                    route.endpoint, dial=route.dial, ehlo_name=route.ehlo_name, timeouts=timeouts
+                )
                 await session.quit()
         except DeliveryError as error:
             await status.failed(_as_error(error.verdict))
@@ -42,4 +44,6 @@ def _as_error(verdict: Verdict) -> LoginRefused | NetworkError:
     if verdict.kind is Kind.LOGIN_REFUSED:
         shown = login_error(verdict)
         return LoginRefused(shown["response"], shown["serverResponseCode"])
-    return NetworkError(verdict.network or NetworkKind.CONNECT, error_code(verdict), verdict.text)
+    return NetworkError(
+        verdict.network or NetworkKind.CONNECT, verdict.network_code or error_code(verdict), verdict.text
+    )

@@ -57,16 +57,20 @@ class Status:
         first = not self.initialized
         now = self._world.now()
 
+        def become() -> None:
+            self.initialized = True
+            self.state = AccountState.CONNECTED
+            self.last_error = None
+            self.sync_time = now
+
         def change(tx: Tx) -> None:
             accounts.remember(tx, self.account, initialized=1, last_error=None, sync_time=now)
+            # Before any reader hears of it: who submits on hearing the event must not be refused.
+            tx.after_commit(become)
             if first:
                 self._journal.append(tx, "accountInitialized", self.account, {"initialized": True})
 
         await self._store.commit(change)
-        self.initialized = True
-        self.state = AccountState.CONNECTED
-        self.last_error = None
-        self.sync_time = now
 
     async def failed(self, error: EngineError) -> None:
         """The mailbox cannot be used: the state says how, the event is raised unless it said just this before."""

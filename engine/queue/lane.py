@@ -100,14 +100,16 @@ class Lane:
                 await self._rest()
                 continue
             async with self._slots:
-                for _ in range(TURN):
-                    if message is not None:
-                        await self._send(message)
-                    if self._stopping or self._slots.statistics().tasks_waiting:
+                for left in reversed(range(TURN)):
+                    if message is None or self._stopping:
+                        break
+                    await self._send(message)
+                    # A message that was taken must be sent, so none is at the end of the turn.
+                    if left == 0 or self._slots.statistics().tasks_waiting:
                         break
                     message = self._next()
-                    if message is None and not await self._linger():
-                        break
+                    if message is None and await self._linger():
+                        message = self._next()
                 await self._hang_up()
 
     def _next(self) -> int | None:
@@ -144,6 +146,8 @@ class Lane:
         self._try = attempt
         started = self._world.now()
         with trio.CancelScope() as self._scope:
+            if self._stopping:
+                self._scope.cancel()
             try:
                 verdicts, overall = await self._deliver(attempt)
             except Withdrawn:

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.isotime import iso
 from engine.queue.lifecycle import ENDED, State, message_state
-from engine.smtp.verdict import Kind, Verdict, command, error_code, error_text
+from engine.smtp.verdict import Kind, Stage, Verdict, command, error_code, error_text
 from engine.store.messages import Message, Recipient
 
 
@@ -50,7 +50,9 @@ def judge(
     is_open = any(State(each.state) not in ENDED for each in everyone)
     next_at = retry_at if is_open else None
     accepted = [each for each in tried if each.state == State.SENT]
-    rejected = [each for each in tried if verdicts[each.address].kind is Kind.REJECTED]
+    refused = [each for each in tried if verdicts[each.address].kind is Kind.REJECTED]
+    # The last word on a message names everyone who did not get it, also those refused in earlier tries.
+    rejected = refused if is_open else [each for each in everyone if each.state == State.FAILED]
     unsent = [each for each in tried if each.state != State.SENT]
     events: list[tuple[str, dict[str, Any]]] = []
     if accepted:
@@ -59,13 +61,15 @@ def judge(
     if later or (unsent and not accepted):
         worst = overall if overall.kind is not Kind.ACCEPTED else verdicts[later[0].address]
         data = _failure(message, unsent, worst)
+        if accepted and worst.stage is Stage.RCPT:
+            data["error"] = f"Recipient was refused: {worst.text}"
         data["job"] = {
             "id": message.queue_id,
             "attemptsMade": message.attempts_made,
             "attempts": message.attempts_max,
             "nextAttempt": iso(next_at) if next_at is not None else False,
         }
-        data["rejected"] = [_reply(each) for each in rejected]
+        data["rejected"] = [_reply(each) for each in refused]
         if any(each.state == State.IN_DOUBT for each in tried) or worst.kind is Kind.DOUBT:
             data["inDoubt"] = True
         events.append(("messageDeliveryError", data))
@@ -149,4 +153,5 @@ def _failed(
         **{name: failure[name] for name in ("smtpResponse", "smtpResponseCode") if name in failure},
         "attemptsMade": message.attempts_made,
         "rejected": [_reply(each) for each in rejected],
+        **({"inDoubt": True} if verdict.kind is Kind.DOUBT else {}),
     }

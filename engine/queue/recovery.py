@@ -70,4 +70,15 @@ def _doubt(tx: Tx, spool: Spool, journal: Journal, message: int, now: float) -> 
     if spent:
         bodies.drop(tx, message, spool)
         failed = {name: data[name] for name in ("messageId", "queueId", "envelope", "errorCode", "networkRouting")}
-        journal.append(tx, "messageFailed", row.account, {**failed, "error": f"Error: {INTERRUPTED}", "inDoubt": True})
+        journal.append(
+            tx,
+            "messageFailed",
+            row.account,
+            {
+                **failed,
+                "error": f"Error: {INTERRUPTED}",
+                "attemptsMade": row.attempts_made,
+                "rejected": [],
+                "inDoubt": True,
+            },
+        )

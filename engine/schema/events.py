@@ -29,6 +29,12 @@ class RecipientReply(Response, frozen=True, kw_only=True):
 
 
 _ACCEPTED = Annotated[tuple[Address, ...], Meta(description="Recipients the server took the message for.")]
+_IN_DOUBT = Annotated[
+    bool | UnsetType,
+    Meta(
+        description="`true`: the line broke after the final dot, so the message may have arrived. Absent: it did not."
+    ),
+]
 _REJECTED = Annotated[tuple[RecipientReply, ...], Meta(description="Recipients the server refused for good.")]
 
 
@@ -102,8 +108,8 @@ class MessageDeliveryError(Response, frozen=True, kw_only=True):
     ] = UNSET
     network_routing: _ROUTING = None
     job: Annotated[Job, Meta(description="Where it stands in its schedule.")]
-    accepted: _ACCEPTED = ()
     rejected: _REJECTED = ()
+    in_doubt: _IN_DOUBT = UNSET
 
 
 class MessageFailed(Response, frozen=True, kw_only=True):
@@ -117,8 +123,19 @@ class MessageFailed(Response, frozen=True, kw_only=True):
     error_code: Annotated[str | UnsetType, Meta(description="Short code.", examples=["EENVELOPE"])] = UNSET
     smtp_response: Annotated[str | UnsetType, Meta(description="The server's line, if there was one.")] = UNSET
     smtp_response_code: Annotated[int | UnsetType, Meta(description="Its reply code.", examples=[550])] = UNSET
-    accepted: _ACCEPTED = ()
+    attempts_made: Annotated[int, Meta(description="Tries that were made.")]
     rejected: _REJECTED = ()
+    in_doubt: _IN_DOUBT = UNSET
+
+
+class MessageCopyFailed(Response, frozen=True, kw_only=True):
+    """`messageCopyFailed`: the message was sent, but its copy could not be filed in the Sent folder."""
+
+    message_id: _MESSAGE_ID
+    queue_id: _QUEUE_ID
+    path: Annotated[str | None, Meta(description="The folder. `null`: the account has no Sent folder.")]
+    error: Annotated[str, Meta(description="What the server said last.")]
+    attempts_made: Annotated[int, Meta(description="How often it was tried.")]
 
 
 EVENT_DATA: dict[str, type[Response]] = {
@@ -131,6 +148,7 @@ EVENT_DATA: dict[str, type[Response]] = {
     "messageSent": MessageSent,
     "messageDeliveryError": MessageDeliveryError,
     "messageFailed": MessageFailed,
+    "messageCopyFailed": MessageCopyFailed,
 }
 """The shape of `data` by event name."""
 
@@ -144,6 +162,7 @@ EventName = Literal[
     "messageSent",
     "messageDeliveryError",
     "messageFailed",
+    "messageCopyFailed",
 ]
 
 
@@ -179,7 +198,9 @@ class StreamQuery(Request, frozen=True, kw_only=True):
         Meta(description="Replay the events with a number above this first. Absent: only what happens from now on."),
     ] = None
     account: Annotated[Filled256 | None, Meta(description="Only this account's events. Absent: all.")] = None
-    events: Annotated[Filled256 | None, Meta(description="Only events of these names, comma-separated.")] = None
+    events: Annotated[
+        Filled256 | None, Meta(description="Only events of these names, comma-separated. Absent: all.")
+    ] = None
 
 
 class EventsPage(Response, frozen=True, kw_only=True):

@@ -44,7 +44,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """The meaning of one reply or failure.
 
     `code` and `enhanced` come from a reply that was read and are None otherwise; `text` is that reply as it came
-    (`550 5.1.1 <x>: User unknown`) or one plain line. `network` tells which step of the connection broke, if one did.
+    (`550 5.1.1 <x>: User unknown`) or one plain line. `network` tells which step of the connection broke, if one did,
+    and `network_code` how (`ECONNREFUSED`, `CERT_HAS_EXPIRED` ...).
     """
 
     kind: Kind
@@ -53,6 +54,7 @@ class Verdict(msgspec.Struct, frozen=True):
     enhanced: str | None
     text: str
     network: NetworkKind | None = None
+    network_code: str | None = None
 
 
 _MESSAGE_STAGES = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
@@ -102,8 +104,10 @@ def of_reply(stage: Stage, reply: Reply) -> Verdict:
 
 def of_network(stage: Stage, error: NetworkError | ProtocolError, *, dot_sent: bool) -> Verdict:
     """The verdict where no reply could be read. `dot_sent`: the end of data may have reached the server."""
-    network = error.kind if isinstance(error, NetworkError) else None
-    return Verdict(Kind.DOUBT if dot_sent else Kind.LATER, stage, None, None, str(error), network)
+    kind = Kind.DOUBT if dot_sent else Kind.LATER
+    if isinstance(error, NetworkError):
+        return Verdict(kind, stage, None, None, str(error), error.kind, error.code)
+    return Verdict(kind, stage, None, None, str(error))
 
 
 def error_code(verdict: Verdict) -> str:

@@ -175,16 +175,6 @@ def end_try(
     )
 
 
-def hasten(tx: Tx, account: str, now: float) -> list[int]:
-    """Make due at once what waits because the account's server could not be reached or refused the login; which."""
-    rows = tx.execute(
-        "UPDATE message SET next_at = ? WHERE account = ? AND state = 'deferred' AND "
-        "json_extract(CAST(last_error AS TEXT), '$.code') NOT IN ('EENVELOPE', 'EMESSAGE') RETURNING id",
-        (now, account),
-    )
-    return [each for (each,) in rows.fetchall()]
-
-
 def set_recipient(tx: Tx, message: int, recipient: Recipient) -> None:
     """Record where one recipient stands now."""
     tx.execute(
@@ -209,6 +199,16 @@ def cancel(tx: Tx, message: int, state: str, now: float) -> bool:
         (state, message),
     )
     return True
+
+
+def hasten(tx: Tx, account: str, now: float) -> list[int]:
+    """Make an account's messages due that its server could not be reached for, or refused the login; their ids."""
+    rows = tx.execute(
+        "UPDATE message SET next_at = ? WHERE account = ? AND ended IS NULL AND state = 'deferred' AND next_at > ? "
+        "AND json_extract(CAST(last_error AS TEXT), '$.code') NOT IN ('EENVELOPE', 'EMESSAGE') RETURNING id",
+        (now, account, now),
+    )
+    return [each for (each,) in rows]
 
 
 def open_of_account(db: sqlite3.Connection | Tx, account: str) -> list[int]:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tomllib
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import trio_websocket
 
 from engine import cli
 from engine.store import database, tokens
+from engine.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "ab" * 32
@@ -47,7 +47,7 @@ def issue(capsys, *scopes):
 
 def test_version(capsys):
     assert ended("--version") == 0
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    version = VERSION
     assert capsys.readouterr().out == f"engine {version}\n"
 
 

@@ -54,7 +54,7 @@ def test_replies(stage, code, kind):
 )
 def test_network(stage, kind, short):
     error = NetworkError(kind, "X", "it broke")
-    assert of_network(stage, error, dot_sent=True) == Verdict(Kind.DOUBT, stage, None, None, "it broke", kind)
+    assert of_network(stage, error, dot_sent=True) == Verdict(Kind.DOUBT, stage, None, None, "it broke", kind, "X")
     verdict = of_network(stage, error, dot_sent=False)
     assert (verdict.kind, verdict.code) == (Kind.LATER, None)
     assert (error_code(verdict), error_text(verdict)) == (short, "it broke")

@@ -1,0 +1,28 @@
+"""The limit of accepting: the engine's HTTP stack, reading the body and answering nothing. Argument: its port."""
+
+from __future__ import annotations
+
+import sys
+
+import trio
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from engine.api import server
+from engine.config import Http
+
+
+async def main() -> None:
+    app = QuartTrio("floor", static_folder=None)
+    server.install(app)
+    config = Http(port=int(sys.argv[1]))
+
+    @app.post("/v1/account/<account>/submit")
+    async def submit(account: str) -> Response:
+        await server.read_body(request, config.max_body)
+        return Response(b"")
+
+    await server.serve_http(app, config, stop=trio.Event())
+
+
+trio.run(main)

@@ -1,0 +1,123 @@
+"""The whole engine on the sandbox provider, in a world that repeats itself: days pass in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+
+from engine import app
+from engine.api.context import Context
+from engine.api.submit import submit
+from engine.config import Config, Shutdown, StoreConfig
+from engine.queue.lifecycle import ENDED, State
+from engine.sandbox.provider import Sandbox
+from engine.schema.account import AccountCreate
+from engine.schema.submission import Submit
+from engine.store import database, messages
+from engine.world import SeededWorld
+
+
+class SandboxWorld(SeededWorld):
+    """Every server there is, is the sandbox."""
+
+    sandbox: Sandbox
+
+    async def dial(self, host: str, port: int) -> trio.abc.Stream:
+        return await self.sandbox.dial(host, port)
+
+
+class Engine:
+    """A running engine."""
+
+    def __init__(self, context: Context, stop: trio.Event) -> None:
+        self.context = context
+        self.sandbox = context.services.sandbox
+        self.stop = stop
+
+    async def register(self, name: str, **members: Any) -> None:
+        """Register an account at the sandbox and wait until it may send."""
+        given = {"account": name, "name": name, "email": f"{name}@sandbox.example", **members}
+        if "smtp" not in given and "imap" not in given:
+            given["sandbox"] = True
+        await self.context.registry.register(msgspec.convert(given, AccountCreate))
+        await self.event(name, "accountInitialized")
+
+    async def submit(self, account: str, *to: str, **members: Any) -> dict[str, Any]:
+        """Hand in a message; the answer."""
+        given = {"to": [{"address": each} for each in to], "subject": "Hello", "text": "Hi", **members}
+        return await submit(self.context, account, msgspec.convert(given, Submit))
+
+    def events(self, account: str, name: str | None = None) -> list[dict[str, Any]]:
+        """The account's events so far."""
+        names = None if name is None else [name]
+        found = self.context.services.journal.read(0, 100_000, account, names)
+        return [msgspec.json.decode(body) for _, _, body in found]
+
+    async def event(self, account: str, name: str, number: int = 1) -> dict[str, Any]:
+        """The account's `number`-th event of this name, waited for: ten days at most."""
+        with trio.fail_after(864_000):
+            while len(found := self.events(account, name)) < number:
+                await self.context.services.journal.wait_for_more(self.context.services.journal.last)
+        return found[number - 1]
+
+    def state(self, queue_id: str) -> State:
+        """Where a message stands."""
+        message = messages.by_queue_id(self.context.services.store.reader, queue_id)
+        assert message is not None
+        return State(message.state)
+
+    async def until_ended(self, *queue_ids: str) -> None:
+        """Return when all these messages have ended."""
+        with trio.fail_after(864_000):
+            while not all(self.state(each) in ENDED for each in queue_ids):
+                await self.context.services.journal.wait_for_more(self.context.services.journal.last)
+
+
+class Simulation:
+    """One data folder and one world; `running` starts an engine on them, again and again."""
+
+    def __init__(self, folder: Path, seed: int, **sections: Any) -> None:
+        self.folder = folder
+        self.world = SandboxWorld(seed)
+        self.config = Config(store=StoreConfig(path=str(folder)), **sections)
+        database.prepare_folder(folder)
+
+    @asynccontextmanager
+    async def running(self, *, cut: bool = False) -> AsyncIterator[Engine]:
+        """An engine for as long as the block runs; then it is stopped in order, or with `cut` cancelled."""
+        stop = trio.Event()
+        with database.lock_folder(self.folder):
+            async with trio.open_nursery() as nursery:
+
+                async def run(task_status: trio.TaskStatus[Context]) -> None:
+                    await app.run(self.config, self.world, stop, http=False, task_status=task_status)
+
+                context: Context = await nursery.start(run)
+                self.world.sandbox = context.services.sandbox
+                yield Engine(context, stop)
+                stop.set()
+                if cut:
+                    nursery.cancel_scope.cancel()
+
+
+def when(event: dict[str, Any]) -> float:
+    """An event's time in seconds since 1970."""
+    return datetime.fromisoformat(event["date"]).timestamp()
+
+
+def servers(name: str, password: str) -> dict[str, Any]:
+    """An account with a login of its own at the sandbox's servers."""
+    auth = {"user": f"{name}@sandbox.example", "pass": password}
+    return {
+        "imap": {"host": "imap.sandbox.example", "port": 143, "auth": auth},
+        "smtp": {"host": "smtp.sandbox.example", "port": 587, "auth": auth},
+    }
+
+
+__all__ = ["Engine", "Shutdown", "Simulation", "servers", "when"]

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine.errors import StorageFull
+from engine.store import bodies
+from engine.store.bodies import BLOCK, Body, Spool
+from engine.store.writer import Store
+from engine.world import SeededWorld
+
+
+def stray_files(folder: Path) -> list[str]:
+    return sorted(file.name for file in (folder / "spool").iterdir())
+
+
+async def test_a_spooled_body_comes_back_in_blocks(folder: Path) -> None:
+    spool = Spool(folder / "spool")
+    content = os.urandom(BLOCK * 2 + 1)
+    await spool.write("big", content)
+    blocks = list(spool.blocks("big"))
+    assert [len(each) for each in blocks] == [BLOCK, BLOCK, 1]
+    assert b"".join(blocks) == content
+
+
+async def test_a_body_that_cannot_be_written_is_no_room_and_leaves_no_file(folder: Path) -> None:
+    spool = Spool(folder / "spool" / "gone")
+    with pytest.raises(StorageFull):
+        await spool.write("big", b"x")
+    assert stray_files(folder) == []
+
+
+async def test_a_name_in_use_is_refused_and_keeps_its_content(folder: Path) -> None:
+    spool = Spool(folder / "spool")
+    await spool.write("big", b"first")
+    with pytest.raises(StorageFull):
+        await spool.write("big", b"second")
+    assert b"".join(spool.blocks("big")) == b"first"
+
+
+async def test_a_sweep_takes_only_what_no_row_names(folder: Path, nursery: trio.Nursery) -> None:
+    store, spool = Store(folder, SeededWorld(1)), Spool(folder / "spool")
+    await nursery.start(store.run)
+    for name in ("named", "stray", "other"):
+        await spool.write(name, b"x")
+    await store.commit(lambda tx: bodies.insert(tx, 1, Body(b"h", b"", None, "named")))
+    assert spool.sweep(store.reader) == 2
+    assert stray_files(folder) == ["named"]
+
+
+async def test_a_body_is_read_as_it_was_put(folder: Path, nursery: trio.Nursery) -> None:
+    store = Store(folder, SeededWorld(1))
+    await nursery.start(store.run)
+    body = Body(b"Subject: hi\r\n", b"Bcc: a@b.example\r\n", b"text\x00\xff", None)
+    await store.commit(lambda tx: bodies.insert(tx, 7, body))
+    assert bodies.get(store.reader, 7) == body
+    assert bodies.get(store.reader, 8) is None
+
+
+async def test_a_dropped_body_takes_its_file_along_once_committed(folder: Path, nursery: trio.Nursery) -> None:
+    store, spool = Store(folder, SeededWorld(1)), Spool(folder / "spool")
+    await nursery.start(store.run)
+    await spool.write("big", b"x")
+    await store.commit(lambda tx: bodies.insert(tx, 1, Body(b"h", b"", None, "big")))
+
+    def drop_and_fail(tx: object) -> None:
+        bodies.drop(tx, 1, spool)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await store.commit(drop_and_fail)
+    assert stray_files(folder) == ["big"]
+    assert bodies.get(store.reader, 1) is not None
+    await store.commit(lambda tx: bodies.drop(tx, 1, spool))
+    assert stray_files(folder) == []
+    assert bodies.get(store.reader, 1) is None
+    await store.commit(lambda tx: bodies.drop(tx, 1, spool))

@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from engine.errors import StorageFailed, StorageFull
+from engine.store import database
+from engine.store.writer import MAX_BATCH, Store, Tx
+from engine.world import SeededWorld, World
+
+
+class Disk:
+    """The store's thread with a disk that can be told to wait or to fail."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+        self.goes_on = trio.Event()
+        self.goes_on.set()
+        self.errors: list[sqlite3.Error] = []
+
+    async def run(self, job: Callable[[], None]) -> None:
+        with trio.CancelScope(shield=True):
+            await self.goes_on.wait()
+        self.commits += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        job()
+
+    def close(self) -> None:
+        pass
+
+
+class DiskWorld(SeededWorld):
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.disk = Disk()
+
+    def store_thread(self) -> Disk:
+        return self.disk
+
+
+def sqlite_error(code: int, text: str) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    return error
+
+
+def put(name: str) -> Callable[[Tx], str]:
+    def change(tx: Tx) -> str:
+        tx.execute("INSERT INTO setting (name, value) VALUES (?, '1')", (name,))
+        return name
+
+    return change
+
+
+def fail(name: str) -> Callable[[Tx], None]:
+    def change(tx: Tx) -> None:
+        put(name)(tx)
+        tx.next_seq()
+        tx.after_commit(lambda: pytest.fail("ran after a change that was undone"))
+        raise ValueError(name)
+
+    return change
+
+
+def event(tx: Tx) -> int:
+    seq = tx.next_seq()
+    tx.execute("INSERT INTO event (seq, account, name, body) VALUES (?, 'a', 'n', '{}')", (seq,))
+    return seq
+
+
+def names(store: Store) -> list[str]:
+    return [name for (name,) in store.reader.execute("SELECT name FROM setting ORDER BY name")]
+
+
+@pytest.fixture
+def world() -> DiskWorld:
+    return DiskWorld()
+
+
+@pytest.fixture
+async def store(folder: Path, world: DiskWorld, nursery: trio.Nursery) -> Store:
+    store = Store(folder, world)
+    await nursery.start(store.run)
+    return store
+
+
+async def test_an_answer_comes_only_after_the_commit(store: Store, world: DiskWorld, nursery: trio.Nursery) -> None:
+    world.disk.goes_on = trio.Event()
+    answers: list[str] = []
+
+    async def ask() -> None:
+        answers.append(await store.commit(put("a")))
+
+    nursery.start_soon(ask)
+    await trio.testing.wait_all_tasks_blocked()
+    assert (answers, names(store)) == ([], [])
+    world.disk.goes_on.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert (answers, names(store)) == (["a"], ["a"])
+
+
+async def test_changes_that_wait_share_one_commit(store: Store, world: DiskWorld) -> None:
+    world.disk.goes_on = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.commit, put("first"))
+        await trio.testing.wait_all_tasks_blocked()
+        for number in range(MAX_BATCH + 1):
+            nursery.start_soon(store.commit, put(f"{number:04}"))
+        await trio.testing.wait_all_tasks_blocked()
+        world.disk.goes_on.set()
+    assert len(names(store)) == MAX_BATCH + 2
+    assert world.disk.commits == 3
+
+
+async def test_a_change_that_raises_is_undone_alone(store: Store, world: DiskWorld) -> None:
+    results: list[object] = []
+
+    async def ask(change: Callable[[Tx], object]) -> None:
+        try:
+            results.append(await store.commit(change))
+        except ValueError as error:
+            results.append(f"failed {error}")
+
+    async with trio.open_nursery() as nursery:
+        for change in (put("a"), fail("b"), put("c")):
+            nursery.start_soon(ask, change)
+    assert sorted(map(str, results)) == ["a", "c", "failed b"]
+    assert names(store) == ["a", "c"]
+    assert world.disk.commits == 1
+
+
+async def test_after_commit_runs_in_order_on_disk_and_before_the_answer(store: Store) -> None:
+    seen: list[tuple[int, list[str]]] = []
+
+    def change(tx: Tx) -> None:
+        put("a")(tx)
+        for number in (1, 2, 3):
+            tx.after_commit(lambda number=number: seen.append((number, names(store))))
+
+    await store.commit(change)
+    assert seen == [(1, ["a"]), (2, ["a"]), (3, ["a"])]
+
+
+async def test_event_numbers_have_no_gaps_across_failing_changes(store: Store) -> None:
+    async def try_to_fail(number: int) -> None:
+        with pytest.raises(ValueError, match=str(number)):
+            await store.commit(fail(str(number)))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(50):
+            nursery.start_soon(store.commit, event)
+            nursery.start_soon(try_to_fail, number)
+    assert [seq for (seq,) in store.reader.execute("SELECT seq FROM event ORDER BY seq")] == list(range(1, 51))
+    assert store.last_seq == 50
+
+
+async def test_event_numbers_go_on_after_a_restart(folder: Path, store: Store) -> None:
+    assert [await store.commit(event) for _ in range(3)] == [1, 2, 3]
+    assert Store(folder, DiskWorld()).last_seq == 3
+
+
+async def test_a_change_whose_caller_went_away_is_still_made(store: Store, world: DiskWorld) -> None:
+    world.disk.goes_on = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.commit, put("a"))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await store.commit(put("b"))
+    world.disk.goes_on.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert names(store) == ["a", "b"]
+
+
+async def test_what_waits_when_the_store_is_stopped_is_committed(folder: Path) -> None:
+    world = DiskWorld()
+    store = Store(folder, world)
+    world.disk.goes_on = trio.Event()
+    answers: list[str] = []
+
+    async def ask(name: str) -> None:
+        answers.append(await store.commit(put(name)))
+
+    async with trio.open_nursery() as callers:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(store.run)
+            callers.start_soon(ask, "a")
+            await trio.testing.wait_all_tasks_blocked()
+            callers.start_soon(ask, "b")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+            world.disk.goes_on.set()
+        with trio.move_on_after(1):
+            await trio.testing.wait_all_tasks_blocked()
+    assert sorted(answers) == ["a", "b"]
+    db = database.open_reader(folder)
+    assert db.execute("SELECT count(*) FROM setting").fetchone() == (2,)
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), [(sqlite3.SQLITE_IOERR, "disk I/O error"), (sqlite3.SQLITE_IOERR_FSYNC, "disk I/O error")]
+)
+async def test_a_failed_commit_latches(
+    folder: Path, code: int, text: str, engine_errors: list[logging.LogRecord]
+) -> None:
+    world = DiskWorld()
+    store = Store(folder, world)
+    world.disk.goes_on = trio.Event()
+    world.disk.errors = [sqlite_error(code, text)]
+    told: list[str] = []
+
+    async def ask(name: str) -> None:
+        with pytest.raises(StorageFailed, match="disk I/O error"):
+            await store.commit(put(name))
+        told.append(name)
+
+    async with trio.open_nursery() as callers:
+        with pytest.RaisesGroup(StorageFailed):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(store.run)
+                callers.start_soon(ask, "in the commit")
+                await trio.testing.wait_all_tasks_blocked()
+                callers.start_soon(ask, "waiting")
+                await trio.testing.wait_all_tasks_blocked()
+                world.disk.goes_on.set()
+    assert sorted(told) == ["in the commit", "waiting"]
+    assert store.failed
+    with pytest.raises(StorageFailed):
+        await store.commit(put("later"))
+    db = database.open_reader(folder)
+    assert db.execute("SELECT count(*) FROM setting").fetchone() == (0,)
+    db.close()
+    assert len(engine_errors) == 1
+
+
+async def test_room_running_out_fails_that_commit_only(store: Store, world: DiskWorld) -> None:
+    world.disk.errors = [sqlite_error(sqlite3.SQLITE_FULL, "database or disk is full")]
+    with pytest.raises(StorageFull):
+        await store.commit(event)
+    assert not store.failed
+    assert await store.commit(event) == 1
+    assert await store.commit(put("a")) == "a"
+
+
+async def test_room_running_out_inside_a_change_fails_the_whole_batch(store: Store) -> None:
+    store._db.execute("PRAGMA max_page_count=60")
+
+    def too_much(tx: Tx) -> None:
+        tx.execute("INSERT INTO setting (name, value) VALUES ('big', ?)", (b"x" * 4_000_000,))
+
+    with pytest.raises(StorageFull):
+        await store.commit(too_much)
+    assert await store.commit(put("small")) == "small"
+    assert names(store) == ["small"]
+
+
+async def test_a_lock_of_another_process_is_waited_for(
+    folder: Path, store: Store, autojump_clock: trio.testing.MockClock
+) -> None:
+    other = database._connect(folder, "rw")
+    other.execute("BEGIN IMMEDIATE")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.commit, put("a"))
+        await trio.sleep(1)
+        assert names(store) == []
+        other.execute("COMMIT")
+    assert names(store) == ["a"]
+    other.close()
+
+
+async def test_the_real_thread_commits_and_raises(folder: Path) -> None:
+    store = Store(folder, World())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(store.run)
+        assert await store.commit(put("a")) == "a"
+        with pytest.raises(ValueError, match="b"):
+            await store.commit(fail("b"))
+        assert names(store) == ["a"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_waits_for_a_lock_when_the_store_is_stopped_is_answered(folder: Path) -> None:
+    store = Store(folder, DiskWorld())
+    other = database._connect(folder, "rw")
+    answers: list[str] = []
+
+    async def ask() -> None:
+        answers.append(await store.commit(put("a")))
+
+    async with trio.open_nursery() as callers, trio.open_nursery() as nursery:
+        await nursery.start(store.run)
+        other.execute("BEGIN IMMEDIATE")
+        callers.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        other.execute("COMMIT")
+        nursery.cancel_scope.cancel()
+    assert answers == ["a"]
+    other.close()
