@@ -93,7 +93,10 @@ class Bench:
     def sink(self, order: str) -> Any:
         self.control.write(order + "\n")
         self.control.flush()
-        return json.loads(self.control.readline())
+        try:
+            return json.loads(self.control.readline())
+        except TimeoutError as error:
+            raise SystemExit(f"the sink did not get what it waits for in 10 s ({order})") from error
 
     def await_at_sink(self, count: int) -> Any:
         """What the sink saw, once it has `count` messages; ends the run when no more come for 20 s."""

@@ -8,7 +8,6 @@ still waiting.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection
 
 import trio
 
@@ -31,13 +30,6 @@ class Agenda:
         heapq.heappush(self._heap, (due, message))
         if self._heap[0][1] == message:
             self.poke()
-
-    def bring_forward(self, messages: Collection[int], due: float) -> None:
-        """Have those of `messages` that wait here taken at `due`."""
-        moved = frozenset(messages)
-        self._heap = [(due if message in moved else time, message) for time, message in self._heap]
-        heapq.heapify(self._heap)
-        self.poke()
 
     def poke(self) -> None:
         """Have whoever waits look again."""

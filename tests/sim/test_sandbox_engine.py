@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 from collections import Counter
 from pathlib import Path
@@ -29,7 +30,9 @@ def names(events: list[dict[str, Any]]) -> list[str]:
     return [event["event"] for event in events if event["event"].startswith("message")]
 
 
-async def test_a_message_is_sent_once_and_reported(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_message_is_sent_once_and_reported(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
         answer = await engine.submit("acme", "you@sandbox.example")
@@ -43,7 +46,9 @@ async def test_a_message_is_sent_once_and_reported(simulation: Simulation, autoj
         assert engine.state(answer["queueId"]) is State.SENT
 
 
-async def test_a_message_put_off_twice_goes_out_by_the_schedule(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_message_put_off_twice_goes_out_by_the_schedule(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
         answer = await engine.submit("acme", "defer2+x@sandbox.example")
@@ -72,7 +77,9 @@ async def test_a_refused_recipient_ends_at_once(simulation: Simulation, autojump
         assert engine.sandbox.delivered == []
 
 
-async def test_one_gets_it_one_later_and_one_never(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+async def test_one_gets_it_one_later_and_one_never(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
         to = ("plain@sandbox.example", "defer1+x@sandbox.example", "reject+x@sandbox.example")
@@ -86,7 +93,9 @@ async def test_one_gets_it_one_later_and_one_never(simulation: Simulation, autoj
         assert engine.state(answer["queueId"]) is State.SENT
 
 
-async def test_a_line_cut_after_the_dot_is_a_doubt_said_and_sent_again(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_line_cut_after_the_dot_is_a_doubt_said_and_sent_again(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
         answer = await engine.submit("acme", "cut-after-dot1+x@sandbox.example")
@@ -99,7 +108,9 @@ async def test_a_line_cut_after_the_dot_is_a_doubt_said_and_sent_again(simulatio
         assert [each.message_id for each in engine.sandbox.delivered] == [answer["messageId"]] * 2, SEED
 
 
-async def test_tries_that_are_spent_end_the_message(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+async def test_tries_that_are_spent_end_the_message(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
         answer = await engine.submit("acme", "defer+x@sandbox.example", deliveryAttempts=3)
@@ -110,20 +121,24 @@ async def test_tries_that_are_spent_end_the_message(simulation: Simulation, auto
         assert engine.state(answer["queueId"]) is State.FAILED
 
 
-async def test_days_of_failure_follow_the_schedule(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+async def test_days_of_failure_follow_the_schedule(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
         await engine.submit("acme", "defer+x@sandbox.example")
         failed = await engine.event("acme", "messageFailed")
         times = [when(each) for each in engine.events("acme", "messageDeliveryError")]
-        waits = [after - before for before, after in zip(times, times[1:], strict=False)]
+        waits = [after - before for before, after in itertools.pairwise(times)]
         assert len(waits) == len(DEFAULT_SCHEDULE)
         for wait, planned in zip(waits, DEFAULT_SCHEDULE, strict=True):
             assert 0.9 * planned <= wait <= 1.1 * planned + 1, (SEED, waits)
         assert when(failed) - START > 3 * 86_400
 
 
-async def test_a_server_that_is_back_after_hours_gets_everything(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_server_that_is_back_after_hours_gets_everything(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
         engine.sandbox.faults.dead.add(587)
@@ -158,7 +173,9 @@ async def test_the_right_password_sends_at_once(simulation: Simulation, autojump
         assert account.status.state == "connected"
 
 
-async def test_a_hanging_server_holds_its_own_account_only(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_hanging_server_holds_its_own_account_only(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
     async with simulation.running() as engine:
         await engine.register("hung")
         await engine.register("well")
@@ -194,7 +211,9 @@ async def test_a_sent_copy_is_tried_again(simulation: Simulation, autojump_clock
         assert engine.events("acme", "messageCopyFailed") == []
 
 
-async def test_a_sent_copy_that_never_works_is_given_up_and_said(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_sent_copy_that_never_works_is_given_up_and_said(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
         engine.sandbox.faults.sent_append_fails = 1000
@@ -234,7 +253,7 @@ async def test_a_restart_in_the_middle_loses_nothing(
         delivered.update(each.message_id for each in engine.sandbox.delivered)
         events = engine.events("one") + engine.events("two")
         sent = Counter(each["data"]["queueId"] for each in events if each["event"] == "messageSent")
-        assert sent == Counter(accepted), f"seed {seed}"
+        assert sent == Counter(accepted.keys()), f"seed {seed}"
         assert set(delivered) == set(accepted.values()), f"seed {seed}"
         doubts = {each["data"]["queueId"] for each in events if each["data"].get("inDoubt")}
         twice = {queue_id for queue_id, message_id in accepted.items() if delivered[message_id] > 1}
@@ -276,7 +295,9 @@ async def test_a_dot_slower_than_the_grace_is_in_doubt_at_the_next_start(
         assert names(engine.events("acme")) == ["messageDeliveryError", "messageSent"], SEED
 
 
-async def test_a_crash_in_an_account_stays_in_it(simulation: Simulation, autojump_clock: trio.testing.MockClock, engine_errors: list[Any]) -> None:
+async def test_a_crash_in_an_account_stays_in_it(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock, engine_errors: list[Any]
+) -> None:
     async with simulation.running() as engine:
         await engine.register("crash")
         await engine.register("well")

@@ -86,17 +86,3 @@ def test_every_account_has_an_agenda_of_its_own(world: SeededWorld) -> None:
     schedule.forget("a")
     schedule.forget("never there")
     assert schedule.of("a") is not before
-
-
-async def test_what_is_brought_forward_wakes_who_waits(
-    agenda: Agenda, world: SeededWorld, autojump_clock: object
-) -> None:
-    for message in (1, 2, 3):
-        agenda.add(message, world.now() + 1000 * message)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(agenda.wait, 3600)
-        await trio.sleep(1)
-        agenda.bring_forward([3, 99], world.now())
-    assert trio.current_time() == pytest.approx(1)
-    assert [agenda.take(), agenda.take()] == [3, None]
-    assert len(agenda) == 2

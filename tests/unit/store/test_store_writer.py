@@ -163,7 +163,12 @@ async def test_event_numbers_have_no_gaps_across_failing_changes(store: Store) -
 
 async def test_event_numbers_go_on_after_a_restart(folder: Path, store: Store) -> None:
     assert [await store.commit(event) for _ in range(3)] == [1, 2, 3]
-    assert Store(folder, DiskWorld()).last_seq == 3
+    again = Store(folder, DiskWorld())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(again.run)
+        assert again.last_seq == 3
+        assert await again.commit(event) == 4
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_change_whose_caller_went_away_is_still_made(store: Store, world: DiskWorld) -> None:
