@@ -40,10 +40,10 @@ class StoreThread(Protocol):
 
 
 class World:
-    """The real one: the machine's clock, kernel randomness, the system resolver, TCP."""
+    """The real one: the machine's clock, kernel randomness for keys and ids, the system resolver, TCP."""
 
     def __init__(self) -> None:
-        self.random: random.Random = random.SystemRandom()
+        self.random = random.Random(os.urandom(32))
 
     def now(self) -> float:
         """Wall clock, seconds since 1970-01-01 UTC."""

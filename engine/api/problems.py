@@ -10,6 +10,9 @@ from quart import Response
 
 from engine.errors import EngineError, Fault, Problem, StorageFailed, StorageFull
 
+_PHRASES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
+"""What callers know; Python's own names of these differ between versions."""
+
 
 def as_problem(error: EngineError) -> Problem:
     """The answer for an error that reached the edge of the API."""
@@ -25,7 +28,7 @@ def as_problem(error: EngineError) -> Problem:
 
 def problem_response(problem: Problem) -> Response:
     """The HTTP answer of a problem."""
-    phrase = HTTPStatus(problem.status).phrase
+    phrase = _PHRASES.get(problem.status) or HTTPStatus(problem.status).phrase
     response = json_response(
         {"statusCode": problem.status, "error": phrase, "message": problem.message, **problem.extra}, problem.status
     )

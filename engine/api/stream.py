@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 
+import quart.wrappers
 import trio
 from quart import Websocket
 
@@ -19,6 +20,9 @@ from engine.events.journal import Journal
 log = logging.getLogger("engine.http")
 
 PAGE = 200
+
+_CLIENT_LEFT: type[Exception] = getattr(quart.wrappers, "ClientDisconnectedError", trio.BrokenResourceError)
+"""What quart raises from 0.23 on when the client is gone; before, it only cancelled."""
 
 
 async def serve_stream(
@@ -37,11 +41,13 @@ async def serve_stream(
     await websocket.accept()
     code, reason = 1001, "the engine is stopping"
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_drain, websocket)
+        nursery.start_soon(_drain, websocket, nursery.cancel_scope)
         nursery.start_soon(_cancel_at, stopping, nursery.cancel_scope)
         try:
             await _feed(websocket, journal, after, account, names)
             code, reason = 1008, "cursor is ahead of the journal"
+        except _CLIENT_LEFT:
+            pass
         except Exception:
             log.exception("the event stream broke")
             code, reason = 1011, "internal error"
@@ -72,9 +78,12 @@ async def _feed(
             await journal.wait_for_more(position)
 
 
-async def _drain(websocket: Websocket) -> None:
-    while True:
-        await websocket.receive()
+async def _drain(websocket: Websocket, scope: trio.CancelScope) -> None:
+    try:
+        while True:
+            await websocket.receive()
+    except _CLIENT_LEFT:
+        scope.cancel()
 
 
 async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:

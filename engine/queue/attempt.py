@@ -70,14 +70,7 @@ class Attempts:
         """Record the start of a try; None when the message is not waiting any more."""
         now = self._world.now()
 
-        def change(tx: Tx) -> Try | None:
-            if not messages.begin_try(tx, message, now):
-                return None
-            row, body = messages.get(tx, message), bodies.get(tx, message)
-            assert row is not None and body is not None
-            return Try(row, messages.recipients(tx, message), body)
-
-        return await self._store.commit(change)
+        return await self._store.commit(lambda tx: _begin(tx, message, now))
 
     async def hand_over(self, attempt: Try, session: SmtpSession) -> tuple[dict[str, Verdict], Verdict]:
         """Send it: a verdict for each recipient, and one for the try as a whole.
@@ -92,15 +85,25 @@ class Attempts:
         return outcome.recipients, _overall(outcome.recipients)
 
     async def record(
-        self, attempt: Try, verdicts: dict[str, Verdict], overall: Verdict, agenda: Agenda, report: dict[str, object]
-    ) -> Judgement:
-        """Commit how the try ended; the message goes back on the agenda if it is to be tried again."""
+        self,
+        attempt: Try,
+        verdicts: dict[str, Verdict],
+        overall: Verdict,
+        agenda: Agenda,
+        report: dict[str, object],
+        following: int | None,
+    ) -> tuple[Judgement, Try | None]:
+        """Commit how the try ended; the message goes back on the agenda if it is to be tried again.
+
+        `following` is a message whose try begins in the same commit, which saves a sync; its try is returned, None
+        without one or when it is not waiting any more.
+        """
         message, now = attempt.message, self._world.now()
         wait = retry.delay(self._policy.schedule, message.attempts_made, self._policy.jitter, self._world.random)
         judgement = judge(message, attempt.recipients, verdicts, overall, retry_at=now + wait)
         encoded = msgspec.json.encode(report)
 
-        def change(tx: Tx) -> None:
+        def change(tx: Tx) -> Try | None:
             for recipient in judgement.recipients:
                 messages.set_recipient(tx, message.id, recipient)
             messages.end_try(
@@ -121,9 +124,9 @@ class Attempts:
                 copies.insert(tx, message.id, message.account, message.copy_path, now)
             else:
                 bodies.drop(tx, message.id, self._spool)
+            return _begin(tx, following, now) if following is not None else None
 
-        await self._store.commit(change)
-        return judgement
+        return judgement, await self._store.commit(change)
 
     async def take_back(self, attempt: Try, agenda: Agenda) -> None:
         """Undo the start of a try that was interrupted before its final dot; the message is due again at once."""
@@ -148,6 +151,14 @@ class Attempts:
             yield from self._spool.blocks(body.spool)
         else:
             yield body.content or b""
+
+
+def _begin(tx: Tx, message: int, now: float) -> Try | None:
+    if not messages.begin_try(tx, message, now):
+        return None
+    row, body = messages.get(tx, message), bodies.get(tx, message)
+    assert row is not None and body is not None
+    return Try(row, messages.recipients(tx, message), body)
 
 
 def _overall(verdicts: dict[str, Verdict]) -> Verdict:

@@ -100,17 +100,25 @@ class Lane:
                 await self._rest()
                 continue
             async with self._slots:
-                for left in reversed(range(TURN)):
-                    if message is None or self._stopping:
-                        break
-                    await self._send(message)
-                    # A message that was taken must be sent, so none is at the end of the turn.
-                    if left == 0 or self._slots.statistics().tasks_waiting:
-                        break
-                    message = self._next()
-                    if message is None and await self._linger():
-                        message = self._next()
+                await self._turn(message)
                 await self._hang_up()
+
+    async def _turn(self, message: int | None) -> None:
+        """Send `message` and what is due after it, until nothing is, or the turn is over and others wait."""
+        sent = 0
+        while message is not None:
+            attempt = await self._attempts.begin(message)
+            while attempt is not None:
+                sent += 1
+                attempt = await self._send(attempt, others_turn=sent >= TURN and self._others_wait())
+            if sent >= TURN and self._others_wait():
+                return
+            message = self._next()
+            if message is None and await self._linger():
+                message = self._next()
+
+    def _others_wait(self) -> bool:
+        return self._slots.statistics().tasks_waiting > 0
 
     def _next(self) -> int | None:
         if self._stopping or self._route is None or trio.current_time() < self._held_until:
@@ -133,16 +141,14 @@ class Lane:
         until = trio.current_time() + self._limits.session_idle
         while (left := until - trio.current_time()) > 0 and not self._stopping:
             await self._agenda.wait(min(left, 1.0))
-            if self._slots.statistics().tasks_waiting:
+            if self._others_wait():
                 return False
             if self._agenda.is_due():
                 return True
         return False
 
-    async def _send(self, message: int) -> None:
-        attempt = await self._attempts.begin(message)
-        if attempt is None:
-            return
+    async def _send(self, attempt: Try, *, others_turn: bool) -> Try | None:
+        """Deliver one begun try and record it; the try of the next message, begun in the same commit, if one is due."""
         self._try = attempt
         started = self._world.now()
         with trio.CancelScope() as self._scope:
@@ -151,7 +157,7 @@ class Lane:
             try:
                 verdicts, overall = await self._deliver(attempt)
             except Withdrawn:
-                return
+                return None
             except trio.Cancelled:
                 if attempt.dot_at is None:
                     await self._take_back(attempt)
@@ -159,10 +165,14 @@ class Lane:
             finally:
                 self._try = None
         if self._scope.cancelled_caught:
-            return
-        judgement = await self._attempts.record(attempt, verdicts, overall, self._agenda, self._report(started))
+            return None
+        following = self._next() if overall.kind is Kind.ACCEPTED and not others_turn else None
+        judgement, begun = await self._attempts.record(
+            attempt, verdicts, overall, self._agenda, self._report(started), following
+        )
         self._tell(overall)
         self._hold(overall, judgement)
+        return begun
 
     async def _deliver(self, attempt: Try) -> tuple[dict[str, Verdict], Verdict]:
         try:
