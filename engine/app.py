@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -116,10 +116,10 @@ async def run(
 
 
 @asynccontextmanager
-async def _service(run: object) -> AsyncIterator[None]:
+async def _service(run: Callable[..., Awaitable[None]]) -> AsyncIterator[None]:
     """A service that runs for as long as the block does and is cancelled after it."""
     async with trio.open_nursery() as nursery:
-        await nursery.start(run)  # type: ignore[arg-type]
+        await nursery.start(run)
         yield
         nursery.cancel_scope.cancel()
 

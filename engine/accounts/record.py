@@ -6,6 +6,8 @@ their own: theirs are made here, and dialled inside the engine.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -52,14 +54,14 @@ def registered_again(stored: AccountCreate, given: AccountCreate) -> AccountCrea
 def updated(stored: AccountCreate, update: AccountUpdate) -> AccountCreate:
     """The record after a PUT. Raises `ValueError` naming a server member that would be missing (`imap.host`)."""
     changes = {name: value for name, value in _members(update).items() if value is not UNSET}
-    for server, kind in (("imap", ImapConfig), ("smtp", SmtpConfig)):
-        change = changes.get(server)
-        if isinstance(change, (ImapUpdate, SmtpUpdate)):
-            before = getattr(stored, server)
-            try:
-                changes[server] = merged(change, before if isinstance(before, kind) else None, kind)  # type: ignore[type-var]
-            except ValueError as error:
-                raise ValueError(f"{server}.{error}") from error
+    if isinstance(update.imap, ImapUpdate):
+        imap = stored.imap if isinstance(stored.imap, ImapConfig) else None
+        with _naming("imap"):
+            changes["imap"] = merged(update.imap, imap, ImapConfig)
+    if isinstance(update.smtp, SmtpUpdate):
+        smtp = stored.smtp if isinstance(stored.smtp, SmtpConfig) else None
+        with _naming("smtp"):
+            changes["smtp"] = merged(update.smtp, smtp, SmtpConfig)
     return msgspec.structs.replace(stored, **changes)
 
 
@@ -107,6 +109,14 @@ def smtp_endpoint(record: AccountCreate) -> SmtpEndpoint | None:
         tls=_tls(config.tls),
         credentials=_credentials(config.auth),
     )
+
+
+@contextmanager
+def _naming(server: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{server}.{error}") from error
 
 
 def _sandbox_login(record: AccountCreate) -> Credentials:

@@ -7,6 +7,7 @@ cancelled, except one whose final dot is on its way: that one is waited for with
 from __future__ import annotations
 
 import string
+from functools import partial
 
 import msgspec
 import trio
@@ -119,7 +120,7 @@ class Registry:
         def change(tx: Tx) -> None:
             accounts.save(tx, account.id, sealed, now)
             for message in messages.hasten(tx, account.id, now):
-                tx.after_commit(lambda message=message: agenda.add(message, now))  # type: ignore[misc]
+                tx.after_commit(partial(agenda.add, message, now))
 
         await self._services.store.commit(change)
         account.change(record)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from engine.errors import NetworkError
 from engine.events.journal import Journal
@@ -50,7 +51,7 @@ class SentCopies:
                 return
             body = bodies.get(self._store.reader, due.message)
             if body is None or (session.files_sent_itself and not due.path):
-                await self._store.commit(lambda tx, due=due: self._done(tx, due))  # type: ignore[misc]
+                await self._store.commit(partial(self._done, due))
                 continue
             path = due.path or folder
             try:
@@ -62,7 +63,7 @@ class SentCopies:
                 if isinstance(error, NetworkError):
                     raise
             else:
-                await self._store.commit(lambda tx, due=due: self._done(tx, due))  # type: ignore[misc]
+                await self._store.commit(partial(self._done, due))
 
     async def _failed(self, due: SentCopy, path: str | None, reason: str) -> None:
         tries = due.tries + 1
@@ -82,11 +83,11 @@ class SentCopies:
                     "attemptsMade": tries,
                 }
                 self._journal.append(tx, "messageCopyFailed", self._account, data)
-            self._done(tx, due)
+            self._done(due, tx)
 
         await self._store.commit(change)
 
-    def _done(self, tx: Tx, due: SentCopy) -> None:
+    def _done(self, due: SentCopy, tx: Tx) -> None:
         copies.remove(tx, due.message)
         bodies.drop(tx, due.message, self._spool)
 
