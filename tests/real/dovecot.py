@@ -158,8 +158,9 @@ class Dovecot(MailServer):
         return self.folder / "auth"
 
     def _launch(self) -> None:
-        # The parent-death signal ends it even if this process is killed and has no time to clean up.
-        command = ["setpriv", "--pdeathsig", "TERM", "dovecot", "-F", "-c", str(self.folder / "dovecot.conf")]
+        # No parent-death signal: it is sent when the *thread* that started the process ends, and tests restart this
+        # from worker threads.
+        command = ["dovecot", "-F", "-c", str(self.folder / "dovecot.conf")]
         self._process = subprocess.Popen(command, start_new_session=True)
 
     @property
