@@ -46,7 +46,7 @@ make_environment() {
     local extra=${1:-} made_from
     VENV=.venv-$MINOR
     made_from=$({ pwd && "$PYTHON" -VV && cat pyproject.toml "$(constraints)"; } | sha256sum | cut -d' ' -f1)
-    exec 9<requirements && flock 9
+    exec 9>"$VENV.lock" && flock 9
     if grep -qsx "$made_from ${extra:-\(dev\)\?}" "$VENV/stamp" && runs "$VENV/bin/python" 'import trio'; then
         say "$VENV is up to date"
     else
