@@ -30,19 +30,19 @@ class Journal:
 
     def append(self, tx: Tx, name: str, account: str | None, data: dict[str, Any]) -> int:
         """Add an event to the transaction at hand and return its number; readers wake once it is on disk."""
-        seq = tx.next_seq()
+        seq, now = tx.next_seq(), self._world.now()
         body = msgspec.json.encode(
             {
                 "serviceUrl": self.service_url,
                 "account": account,
-                "date": iso(self._world.now()),
+                "date": iso(now),
                 "event": name,
                 "data": data,
                 "seq": seq,
                 "eventId": self._world.uuid(),
             }
         )
-        events.insert(tx, seq, account, name, body)
+        events.insert(tx, seq, account, name, body, now)
         tx.after_commit(self._hub.wake)
         return seq
 

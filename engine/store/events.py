@@ -8,9 +8,11 @@ from collections.abc import Collection
 from engine.store.writer import Tx
 
 
-def insert(tx: Tx, seq: int, account: str | None, name: str, body: bytes) -> None:
+def insert(tx: Tx, seq: int, account: str | None, name: str, body: bytes, now: float) -> None:
     """Add one event; `seq` must be `tx.next_seq()`."""
-    tx.execute("INSERT INTO event (seq, account, name, body) VALUES (?, ?, ?, ?)", (seq, account, name, body))
+    tx.execute(
+        "INSERT INTO event (seq, account, name, body, created) VALUES (?, ?, ?, ?, ?)", (seq, account, name, body, now)
+    )
     if account is not None:
         tx.execute(
             "INSERT INTO event_count (account, name, n) VALUES (?, ?, 1) "

@@ -107,4 +107,33 @@ MIGRATIONS = (
         created REAL NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE message ADD COLUMN on_doubt TEXT NOT NULL DEFAULT 'resend';  -- resend, hold or fail
+    ALTER TABLE message ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0; -- ends of the process during the try in hand
+    ALTER TABLE message ADD COLUMN doubt_since REAL;    -- since when a try of it is in doubt, NULL when none is
+    CREATE INDEX message_ended ON message (ended) WHERE ended IS NOT NULL;
+    CREATE INDEX message_ended_of_account ON message (account, state, id) WHERE ended IS NOT NULL;
+
+    CREATE TABLE idempotency (
+        account TEXT NOT NULL,
+        key TEXT NOT NULL,
+        fingerprint BLOB NOT NULL,          -- SHA-256 of what was asked for
+        message INTEGER NOT NULL,           -- lives as long as this message's record
+        answer BLOB NOT NULL,               -- JSON of the first answer
+        PRIMARY KEY (account, key)
+    ) WITHOUT ROWID;
+    CREATE INDEX idempotency_of_message ON idempotency (message);
+
+    ALTER TABLE account ADD COLUMN queue_paused INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN files_sent INTEGER NOT NULL DEFAULT 0;    -- 1: the provider files sent mail itself
+
+    ALTER TABLE event ADD COLUMN created REAL NOT NULL DEFAULT 0;
+    UPDATE event SET created =
+        (julianday(json_extract(CAST(body AS TEXT), '$.date')) - julianday('1970-01-01')) * 86400;
+
+    CREATE TABLE mark (
+        name TEXT PRIMARY KEY,              -- what the engine remembers about this folder: 'restored' ...
+        value BLOB NOT NULL                 -- JSON
+    ) WITHOUT ROWID;
+    """,
 )
