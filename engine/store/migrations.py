@@ -109,7 +109,7 @@ MIGRATIONS = (
     """,
     """
     ALTER TABLE message ADD COLUMN on_doubt TEXT NOT NULL DEFAULT 'resend';  -- resend, hold or fail
-    ALTER TABLE message ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0; -- ends of the process during the try in hand
+    ALTER TABLE message ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0; -- ends of the process in this try
     ALTER TABLE message ADD COLUMN doubt_since REAL;    -- since when a try of it is in doubt, NULL when none is
     CREATE INDEX message_ended ON message (ended) WHERE ended IS NOT NULL;
     CREATE INDEX message_ended_of_account ON message (account, state, id) WHERE ended IS NOT NULL;
