@@ -27,8 +27,12 @@ from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
 from engine.queue.attempt import Attempts, Policy
+from engine.queue.outbox import Outbox
+from engine.queue.pause import Pauses
+from engine.queue.record import Recorder
 from engine.queue.recovery import recover
 from engine.queue.schedule import Schedule
+from engine.queue.slots import Slots
 from engine.sandbox.provider import Sandbox
 from engine.settings import SettingsBook
 from engine.store import database
@@ -82,7 +86,11 @@ async def run(
         settings = SettingsBook(store)
         settings.listen(lambda: setattr(journal, "service_url", settings.values["serviceUrl"]), "serviceUrl")
         spool.sweep(store.reader)
-        waiting = await recover(store, spool, journal, schedule, world.now())
+        recorder = Recorder(spool, journal, schedule)
+        waiting = await recover(store, recorder, schedule, world.now())
+        attempts = Attempts(store, spool, recorder, Policy(config.retry.schedule, config.retry.jitter), world)
+        pauses, slots = Pauses(schedule, world), Slots(config.smtp.sessions)
+        settings.listen(lambda: pauses.pause_everyone(settings.values["queuePaused"] is True), "queuePaused")
         sandbox = Sandbox(world)
         services = Services(
             config=config,
@@ -92,16 +100,19 @@ async def run(
             vault=vault,
             journal=journal,
             schedule=schedule,
-            attempts=Attempts(store, spool, journal, Policy(config.retry.schedule, config.retry.jitter), world),
+            recorder=recorder,
+            attempts=attempts,
+            outbox=Outbox(store, recorder, attempts.horizon, world),
+            pauses=pauses,
             sandbox=sandbox,
-            slots=trio.CapacityLimiter(config.smtp.sessions),
+            slots=slots,
             logins=trio.CapacityLimiter(config.imap.logins),
         )
         registry = Registry(services)
         webhooks = Webhooks(journal, store, config.webhooks, world)
         settings.listen(lambda: _configure(webhooks, settings), "webhooks", "webhooksEnabled", "webhookEvents")
         context = Context(services=services, registry=registry, settings=settings, stopping=trio.Event())
-        async with _service(webhooks.run), _service(sandbox.run), _service(registry.run):
+        async with _service(webhooks.run), _service(sandbox.run), _service(slots.run), _service(registry.run):
             async with trio.open_nursery() as nursery:
                 if http:
                     app = make_app(context)

@@ -57,6 +57,9 @@ class Verdict(msgspec.Struct, frozen=True):
     network_code: str | None = None
 
 
+BEFORE_ANY_MESSAGE = frozenset({Stage.CONNECT, Stage.GREETING, Stage.TLS, Stage.EHLO, Stage.AUTH})
+"""Stages at which a failure says nothing about the message at hand: every one of the account would meet it."""
+
 _MESSAGE_STAGES = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
 _STAGE_CODES = {
     Stage.CONNECT: "ECONNECTION",
