@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -53,6 +54,7 @@ def serve(config: Config) -> int:
     _log_to_stderr(config.log.level)
     folder = Path(config.store.path)
     database.prepare_folder(folder)
+    _take_all_descriptors()
     with database.lock_folder(folder):
         try:
             trio.run(_run_until_signal, config)
@@ -77,6 +79,7 @@ async def run(
     Raises `ConfigError` when it cannot start and `StorageFailed` when the disk fails. Cancelled: ends at once; what was
     acknowledged is on disk.
     """
+    trio.socket.set_custom_hostname_resolver(world.resolver())
     folder = Path(config.store.path)
     vault = Vault(load_key(folder, config.store.key, config.store.key_file, world), world)
     store = Store(folder, world)
@@ -168,6 +171,13 @@ def _only(group: BaseExceptionGroup) -> BaseException:
     while isinstance(only, BaseExceptionGroup) and len(only.exceptions) == 1:
         only = only.exceptions[0]
     return only
+
+
+def _take_all_descriptors() -> None:
+    """Two connections an account soon exceed the 1,024 open files that a shell or systemd hands out by default."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _log_to_stderr(level: str) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from engine.queue import doubt, reports
 from engine.queue.doubt import Choice
 from engine.queue.lifecycle import ENDED, State, message_state
-from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict
+from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, error_text
 from engine.store.messages import Message, Recipient
 
 
@@ -81,8 +81,7 @@ def judge(
     if later or (unsent and not accepted):
         worst = overall if overall.kind is not Kind.ACCEPTED else verdicts[later[0].address]
         data = reports.delivery_error(message, unsent, refused, worst, next_at)
-        if accepted and worst.stage is Stage.RCPT:
-            data["error"] = f"Recipient was refused: {worst.text}"
+        data["error"] = _said(worst, accepted)
         if unknown:
             data["inDoubt"] = True
         events.append(("messageDeliveryError", data))
@@ -93,7 +92,7 @@ def judge(
             events.append(("messageFailed", reports.failed(message, unsent, rejected, worst)))
     if unsent:
         worst = overall if overall.kind is not Kind.ACCEPTED else verdicts[unsent[0].address]
-        error = reports.last_error(worst)
+        error = {**reports.last_error(worst), "message": _said(worst, accepted)}
     return Judgement(tried, message_state(states), ended, next_at, doubt_since, error, events)
 
 
@@ -101,6 +100,11 @@ def replaced(recipients: Sequence[Recipient], changed: Sequence[Recipient]) -> l
     """All recipients, those in `changed` as they are there."""
     after = {each.position: each for each in changed}
     return [after.get(each.position, each) for each in recipients]
+
+
+def _said(worst: Verdict, accepted: Sequence[Recipient]) -> str:
+    """The error in words; not "all recipients were rejected" where one was taken."""
+    return f"Recipient was refused: {worst.text}" if accepted and worst.stage is Stage.RCPT else error_text(worst)
 
 
 def _after(recipient: Recipient, verdict: Verdict, spent: bool, doubtful: State) -> Recipient:

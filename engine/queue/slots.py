@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
-SLOW = 5.0
+SLOW = 2.0
+LOOK_EVERY = 0.5
 
 
 class Slot:
@@ -32,7 +33,7 @@ class Slot:
 
     def give_up_if_slow(self, now: float) -> None:
         """Let another lane have the slot if the message at hand has taken long."""
-        if not self._given_up and now - self._since >= SLOW and self._limiter.statistics().tasks_waiting:
+        if not self._given_up and now - self._since >= SLOW:
             self._given_up = True
             self._limiter.release_on_behalf_of(self)
 
@@ -60,6 +61,7 @@ class Slots:
         """A slot for as long as the block runs. Cancelled while waiting: none is taken."""
         slot = Slot(self._limiter)
         if self._limiter.available_tokens <= 0:
+            self._take_from_the_slow()
             self._crowded.set()
         await self._limiter.acquire_on_behalf_of(slot)
         self._taken.add(slot)
@@ -70,12 +72,15 @@ class Slots:
             slot.leave()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Look every second until cancelled, while anybody waits."""
+        """Look again and again while anybody waits, until cancelled."""
         task_status.started()
         while True:
             await self._crowded.wait()
             self._crowded = trio.Event()
             while self.wanted:
-                await trio.sleep(1.0)
-                for slot in list(self._taken):
-                    slot.give_up_if_slow(trio.current_time())
+                await trio.sleep(LOOK_EVERY)
+                self._take_from_the_slow()
+
+    def _take_from_the_slow(self) -> None:
+        for slot in self._taken:
+            slot.give_up_if_slow(trio.current_time())

@@ -210,6 +210,10 @@ class Event(Response, frozen=True, kw_only=True):
     event_id: Annotated[
         str, Meta(description="Its own id (UUID), the same in every channel.", extra_json_schema={"format": "uuid"})
     ]
+    clock_stepped: Annotated[
+        bool | UnsetType,
+        Meta(description="`true`: the clock was set back before it, so its date is not after that of the one before."),
+    ] = UNSET
 
 
 class EventsQuery(Request, frozen=True, kw_only=True):

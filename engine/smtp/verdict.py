@@ -133,6 +133,9 @@ def command(verdict: Verdict) -> str:
 def _kind(stage: Stage, code: int) -> Kind:
     if code == 354 if stage is Stage.DATA else code < 300:
         return Kind.ACCEPTED
+    if stage is Stage.DOT and code < 400:
+        # 3xx is no answer to a message: the two sides have lost step, and nobody knows what became of it.
+        return Kind.DOUBT
     if code < 500 or code == 503:
         return Kind.LATER
     if stage is Stage.AUTH:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ import trio
 import trio.testing
 from simulation import Simulation, servers, when
 
+from engine.config import Smtp
 from engine.errors import Problem
 from engine.queue import doubt
+from engine.queue.attempt import Attempts
 from engine.queue.lifecycle import State
+from engine.queue.recovery import QUARANTINE
 from engine.schema.account import AccountUpdate
+from engine.store.bodies import Body
 
 SEED = 4712
 START = 1_800_000_000.0
@@ -424,3 +429,114 @@ class TestPace:
             # Once the limit is known: at least four fifths of it, and hardly a message refused.
             assert sent[500] - sent[100] < 400 / 2.0 / 0.8
             assert len(engine.events("acme", "messageDeliveryError")) <= 20
+
+
+class TestHangingServers:
+    async def test_more_of_them_than_sessions_do_not_delay_the_good_one(
+        self, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        simulation = Simulation(tmp_path / "data", SEED, smtp=Smtp(sessions=3))
+        async with simulation.running() as engine:
+            for number in range(12):
+                await engine.register(f"bad{number}")
+                await engine.submit(f"bad{number}", "hang+x@sandbox.example")
+            await engine.register("good")
+            await trio.sleep(30)
+            started = trio.current_time()
+            for number in range(50):
+                await engine.submit("good", f"{number}@sandbox.example")
+            last = await engine.event("good", "messageSent", 50)
+            assert when(last) - START - started < 1, SEED
+            await trio.sleep(500)
+            assert engine.events("bad0", "messageInDoubt") == []
+            await engine.event("bad11", "messageInDoubt")
+
+
+class TestCrashes:
+    async def test_a_message_that_crashes_its_try_twice_is_given_up(
+        self,
+        simulation: Simulation,
+        autojump_clock: trio.testing.MockClock,
+        engine_errors: list[Any],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        octets = Attempts._octets
+
+        def poisoned(self: Attempts, body: Body) -> Any:
+            if b"Subject: poison" in body.header:
+                raise ValueError("poison")
+            return octets(self, body)
+
+        monkeypatch.setattr(Attempts, "_octets", poisoned)
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            poison = await engine.submit("acme", "you@sandbox.example", subject="poison")
+            good = await engine.submit("acme", "you@sandbox.example")
+            failed = await engine.event("acme", "messageFailed")
+            assert failed["data"]["queueId"] == poison["queueId"]
+            assert "poison" in failed["data"]["error"]
+            assert failed["data"]["attemptsMade"] == 2
+            assert came(engine) == [good["messageId"]]
+        assert len(engine_errors) == 2
+
+    async def test_a_message_that_ends_the_process_again_and_again_is_held(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running(cut=True) as engine:
+            await engine.register("acme")
+            engine.sandbox.faults.hang_smtp = True
+            answer = await engine.submit("acme", "you@sandbox.example")
+            await trio.sleep(1)
+        killed(simulation)
+        for _ in range(QUARANTINE - 1):
+            async with simulation.running(cut=True):
+                await trio.lowlevel.checkpoint()
+            killed(simulation)
+        async with simulation.running() as engine:
+            entry = await engine.entry(answer["queueId"])
+            assert (entry["state"], entry["waitingFor"]["kind"]) == ("held", "release")
+            assert entry["recipients"][0]["state"] == "held"
+            await engine.submit("acme", "other@sandbox.example")
+            await engine.event("acme", "messageSent")
+            assert await engine.change(answer["queueId"], sendNow=True) == {"updated": True}
+            await engine.event("acme", "messageSent", 2)
+
+
+def killed(simulation: Simulation) -> None:
+    """Leave the journal as a kill does: the message whose try is under way stays marked as being sent."""
+    with sqlite3.connect(simulation.folder / "journal.db") as db:
+        db.execute("UPDATE message SET state = 'sending', attempts_made = attempts_made + 1 WHERE ended IS NULL")
+    db.close()
+
+
+class TestClock:
+    async def test_an_event_after_a_step_back_says_so(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            await engine.submit("acme", "a@sandbox.example")
+            before = await engine.event("acme", "messageSent")
+            simulation.world._start -= 3600
+            await engine.submit("acme", "b@sandbox.example")
+            after = await engine.event("acme", "messageSent", 2)
+            assert "clockStepped" not in before
+            assert after["clockStepped"] is True
+            assert after["date"] < before["date"]
+            await engine.submit("acme", "c@sandbox.example")
+            assert "clockStepped" not in await engine.event("acme", "messageSent", 3)
+
+    @pytest.mark.parametrize("step", [366 * 86_400.0, -3600.0])
+    async def test_a_step_starts_no_storm_and_holds_nothing_back(
+        self, step: float, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            await engine.submit("acme", "defer4+x@sandbox.example")
+            await engine.event("acme", "messageDeliveryError", 3)
+            third = trio.current_time()
+            simulation.world._start += step
+            await engine.event("acme", "messageDeliveryError", 4)
+            assert trio.current_time() - third == pytest.approx(300, rel=0.11)
+            await engine.event("acme", "messageSent")
+            assert trio.current_time() - third == pytest.approx(300 + 900, rel=0.11)
