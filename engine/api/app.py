@@ -31,6 +31,8 @@ from engine.version import VERSION
 
 log = logging.getLogger("engine.api")
 
+FAILED = "the data folder could not be written"
+
 
 def make_app(context: Context) -> QuartTrio:
     """The app for one running engine."""
@@ -68,6 +70,8 @@ def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awa
     takes_query = "query" in handler.__annotations__
 
     async def view(**path: str) -> Response:
+        if context.services.store.failed:
+            raise StorageFailed(FAILED)
         if route.scope is not None:
             require(reader, request.headers, request.args, route.scope)
         arguments: list[Any] = [context, *path.values()]
@@ -86,7 +90,7 @@ def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awa
 def _health(context: Context) -> Callable[[], Awaitable[Response]]:
     async def health() -> Response:
         if context.services.store.failed:
-            return problem_response(as_problem(StorageFailed("the journal could not be written")))
+            return problem_response(as_problem(StorageFailed(FAILED)))
         return json_response({"success": True})
 
     return health

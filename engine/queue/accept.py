@@ -54,4 +54,4 @@ async def accept(
         due = message.next_at or message.send_at
         tx.after_commit(lambda: schedule.of(message.account).add(row, due))
 
-    await store.commit(change)
+    await store.admit(change)
