@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,8 +28,12 @@ from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
 from engine.queue.attempt import Attempts, Policy
+from engine.queue.outbox import Outbox
+from engine.queue.pause import Pauses
+from engine.queue.record import Recorder
 from engine.queue.recovery import recover
 from engine.queue.schedule import Schedule
+from engine.queue.slots import Slots
 from engine.sandbox.provider import Sandbox
 from engine.settings import SettingsBook
 from engine.store import database
@@ -49,6 +54,7 @@ def serve(config: Config) -> int:
     _log_to_stderr(config.log.level)
     folder = Path(config.store.path)
     database.prepare_folder(folder)
+    _take_all_descriptors()
     with database.lock_folder(folder):
         try:
             trio.run(_run_until_signal, config)
@@ -73,6 +79,7 @@ async def run(
     Raises `ConfigError` when it cannot start and `StorageFailed` when the disk fails. Cancelled: ends at once; what was
     acknowledged is on disk.
     """
+    trio.socket.set_custom_hostname_resolver(world.resolver())
     folder = Path(config.store.path)
     vault = Vault(load_key(folder, config.store.key, config.store.key_file, world), world)
     store = Store(folder, world)
@@ -82,7 +89,11 @@ async def run(
         settings = SettingsBook(store)
         settings.listen(lambda: setattr(journal, "service_url", settings.values["serviceUrl"]), "serviceUrl")
         spool.sweep(store.reader)
-        waiting = await recover(store, spool, journal, schedule, world.now())
+        recorder = Recorder(spool, journal, schedule)
+        waiting = await recover(store, recorder, schedule, world.now())
+        attempts = Attempts(store, spool, recorder, Policy(config.retry.schedule, config.retry.jitter), world)
+        pauses, slots = Pauses(schedule, world), Slots(config.smtp.sessions)
+        settings.listen(lambda: pauses.pause_everyone(settings.values["queuePaused"] is True), "queuePaused")
         sandbox = Sandbox(world)
         services = Services(
             config=config,
@@ -92,16 +103,19 @@ async def run(
             vault=vault,
             journal=journal,
             schedule=schedule,
-            attempts=Attempts(store, spool, journal, Policy(config.retry.schedule, config.retry.jitter), world),
+            recorder=recorder,
+            attempts=attempts,
+            outbox=Outbox(store, recorder, attempts.horizon, world),
+            pauses=pauses,
             sandbox=sandbox,
-            slots=trio.CapacityLimiter(config.smtp.sessions),
+            slots=slots,
             logins=trio.CapacityLimiter(config.imap.logins),
         )
         registry = Registry(services)
         webhooks = Webhooks(journal, store, config.webhooks, world)
         settings.listen(lambda: _configure(webhooks, settings), "webhooks", "webhooksEnabled", "webhookEvents")
         context = Context(services=services, registry=registry, settings=settings, stopping=trio.Event())
-        async with _service(webhooks.run), _service(sandbox.run), _service(registry.run):
+        async with _service(webhooks.run), _service(sandbox.run), _service(slots.run), _service(registry.run):
             async with trio.open_nursery() as nursery:
                 if http:
                     app = make_app(context)
@@ -157,6 +171,13 @@ def _only(group: BaseExceptionGroup) -> BaseException:
     while isinstance(only, BaseExceptionGroup) and len(only.exceptions) == 1:
         only = only.exceptions[0]
     return only
+
+
+def _take_all_descriptors() -> None:
+    """Two connections an account soon exceed the 1,024 open files that a shell or systemd hands out by default."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _log_to_stderr(level: str) -> None:

@@ -65,6 +65,12 @@ class Retry(Section, frozen=True):
     jitter: float = 0.1
 
 
+class Queue(Section, frozen=True):
+    """`[queue]`: what holds for messages that do not say otherwise."""
+
+    on_doubt: str = "resend"
+
+
 class Smtp(Section, frozen=True):
     """`[smtp]`: sessions with the accounts' SMTP servers."""
 
@@ -116,6 +122,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     http: Http = Http()
     store: StoreConfig = StoreConfig()
     retry: Retry = Retry()
+    queue: Queue = Queue()
     smtp: Smtp = Smtp()
     imap: Imap = Imap()
     webhooks: Webhooks = Webhooks()
@@ -242,6 +249,8 @@ def _check(config: Config) -> None:
         raise ConfigError(f"retry.attempts must be between 1 and 1000, not {config.retry.attempts}")
     if not 0 <= config.retry.jitter <= 0.5:
         raise ConfigError(f"retry.jitter must be between 0 and 0.5, not {config.retry.jitter}")
+    if config.queue.on_doubt not in ("resend", "hold", "fail"):
+        raise ConfigError(f"queue.on_doubt must be resend, hold or fail, not {config.queue.on_doubt!r}")
     if config.smtp.sessions < 1 or config.smtp.messages_per_session < 1 or config.imap.logins < 1:
         raise ConfigError("smtp.sessions, smtp.messages_per_session and imap.logins must be at least 1")
     if config.log.level not in ("debug", "info", "warning", "error"):

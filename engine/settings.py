@@ -17,6 +17,7 @@ DEFAULTS: dict[str, Any] = {
     "webhookEvents": None,
     "serviceUrl": None,
     "deliveryAttempts": None,
+    "queuePaused": None,
 }
 
 

@@ -11,16 +11,21 @@ import errno
 import os
 import queue
 import random
+import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import outcome
 import trio
 
 from engine.errors import NetworkError, NetworkKind
+
+LOOKUPS = 100
+"""Names looked up at once."""
 
 
 class Dial(Protocol):
@@ -61,15 +66,62 @@ class World:
         """A thread of the store's own: a hop there and back costs half of what `trio.to_thread` takes."""
         return _OwnThread()
 
+    def resolver(self) -> trio.abc.HostnameResolver:
+        """Looks names up for everything in the process that connects."""
+        return _Resolver()
+
     async def dial(self, host: str, port: int) -> trio.abc.Stream:
         """A TCP stream with TCP_NODELAY to `host:port`, trying all its addresses.
 
-        Raises `NetworkError`. The caller sets the deadline. Cancelled: nothing stays open.
+        A peer that is gone without a word is noticed by the kernel: within a minute while data waits for it, within two
+        while nothing does. Raises `NetworkError`. The caller sets the deadline. Cancelled: nothing stays open.
         """
         try:
-            return await trio.open_tcp_stream(host, port)
+            stream = await trio.open_tcp_stream(host, port)
         except OSError as error:
             raise map_os_error(error, host, port) from error
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _NOTICE_SILENCE:
+            stream.setsockopt(socket.IPPROTO_TCP, option, value)
+        return stream
+
+
+_NOTICE_SILENCE = (
+    (socket.TCP_USER_TIMEOUT, 60_000),  # milliseconds
+    (socket.TCP_KEEPIDLE, 60),  # seconds
+    (socket.TCP_KEEPINTVL, 15),  # seconds
+    (socket.TCP_KEEPCNT, 4),
+)
+
+
+class _Resolver(trio.abc.HostnameResolver):
+    """The system's resolver, in threads of its own: slow names must not keep others from those that write and compose.
+
+    Cancelled: the thread is left to end by itself.
+    """
+
+    def __init__(self) -> None:
+        self._limiter = trio.CapacityLimiter(LOOKUPS)
+
+    async def getaddrinfo(
+        self,
+        host: bytes | None,
+        port: bytes | str | int | None,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Any:
+        return await trio.to_thread.run_sync(
+            partial(socket.getaddrinfo, host, port, family, type, proto, flags),
+            limiter=self._limiter,
+            abandon_on_cancel=True,
+        )
+
+    async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:
+        return await trio.to_thread.run_sync(
+            socket.getnameinfo, sockaddr, flags, limiter=self._limiter, abandon_on_cancel=True
+        )
 
 
 class SeededWorld(World):

@@ -20,7 +20,10 @@ from engine.accounts.services import Services
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed
+from engine.queue.evidence import Evidence
+from engine.queue.hold import Waiting
 from engine.queue.lane import Lane, LaneLimits, Route
+from engine.queue.pace import RateLimit
 from engine.schema.account import AccountCreate
 from engine.smtp.session import Timeouts
 from engine.smtp.verdict import Verdict
@@ -48,15 +51,19 @@ class Account:
             services.config.imap.copy_schedule,
             services.world,
         )
+        self._evidence = Evidence(row.id, services.store, services.recorder, services.world)
         self._mailbox: MailboxTask | None = None
         self._changed = trio.Event()
         self._verdicts_in, self._verdicts = trio.open_memory_channel[Verdict](100)
         smtp = services.config.smtp
+        services.pauses.pause(row.id, row.queue_paused)
         self._lane = Lane(
+            row.id,
             self._route(),
             services.schedule.of(row.id),
             services.attempts,
             services.slots,
+            services.pauses,
             LaneLimits(smtp.messages_per_session, smtp.session_idle, _timeouts(services)),
             services.world,
             self._tried,
@@ -71,6 +78,10 @@ class Account:
         if self._connections() != before or self.status.state is not AccountState.CONNECTED:
             self.status.forget_error()
             self._changed.set()
+
+    def mail_waits_for(self) -> Waiting | None:
+        """What keeps all of the account's mail from being sent now."""
+        return self._lane.waiting()
 
     async def stop_lane(self) -> None:
         """Take no more mail; return once the message at hand is done or aborted. Cancelled: it is left as it is."""
@@ -115,7 +126,13 @@ class Account:
         endpoint = records.imap_endpoint(self.record)
         if endpoint is not None:
             self._mailbox = MailboxTask(
-                endpoint, self._dial(), self._sent_path(), self.status, self._copies, self._services
+                endpoint,
+                self._dial(),
+                self._sent_path(),
+                self.status,
+                self._copies,
+                self._evidence,
+                self._services,
             )
             await self._mailbox.run()
         elif (route := self._route()) is not None:
@@ -148,7 +165,9 @@ class Account:
             return None
         domain = (self.record.email or "").rpartition("@")[2]
         name = self.record.smtp_ehlo_name or self._services.config.smtp.ehlo_name or domain or "localhost"
-        return Route(endpoint, self._dial(), name)
+        limit = getattr(self.record.smtp, "rate_limit", None) or None
+        pace = RateLimit(limit.messages, limit.seconds) if limit is not None else None
+        return Route(endpoint, self._dial(), name, pace)
 
     def _dial(self) -> Dial:
         return self._services.sandbox.dial if records.is_sandbox(self.record) else self._services.world.dial

@@ -2,7 +2,8 @@
 
 One task owns the session, so nothing needs a lock. The wait between two connections doubles from `reconnect_min` to
 `reconnect_max` and starts again from below only after a connection has survived five minutes: a server that accepts and
-drops cannot make it spin. In this version a sync learns the folders and opens INBOX; while idle it files sent copies.
+drops cannot make it spin. In this version a sync learns the folders and opens INBOX; while idle it files sent copies
+and, where the provider files them itself, looks for mail in doubt among them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import LoginRefused, NetworkError, ProtocolError
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
+from engine.queue.evidence import Evidence
 from engine.world import Dial
 
 log = logging.getLogger("engine.mailbox")
@@ -35,6 +37,7 @@ class MailboxTask:
         sent_path: str | None,
         status: Status,
         copies: SentCopies,
+        evidence: Evidence,
         services: Services,
     ) -> None:
         self._endpoint = endpoint
@@ -42,6 +45,7 @@ class MailboxTask:
         self._sent_path = sent_path
         self._status = status
         self._copies = copies
+        self._evidence = evidence
         self._services = services
         self._wake = trio.Event()
 
@@ -77,15 +81,15 @@ class MailboxTask:
         try:
             self._status.connections = 1
             await self._status.logged_in(self._endpoint.credentials.user)
+            await self._status.files_sent(session.files_sent_itself)
             self._status.state = AccountState.SYNCING
             folder = await self._sync(session)
             await self._status.connected()
             while True:
                 self._wake = trio.Event()
                 await self._copies.make_due(session, folder)
-                due = self._copies.seconds_to_next()
-                limit = self._services.config.imap.idle
-                await session.idle(self._wake, limit if due is None else min(limit, due))
+                await self._look_for_doubts(session, folder)
+                await session.idle(self._wake, self._seconds_of_rest(session))
         finally:
             await self._leave(session)
 
@@ -96,6 +100,23 @@ class MailboxTask:
         if self._sent_path is not None:
             return self._sent_path
         return next((each.path for each in folders if each.special_use == "\\Sent"), None)
+
+    async def _look_for_doubts(self, session: ImapSession, folder: str | None) -> None:
+        """Search the Sent folder for mail in doubt, where that tells anything."""
+        if not session.files_sent_itself or folder is None:
+            return
+        searches = self._evidence.due()
+        for search in searches:
+            found = await session.holds(folder, search.message_id)
+            await self._evidence.tell(search, found=found)
+        if searches:
+            await session.select("INBOX")
+
+    def _seconds_of_rest(self, session: ImapSession) -> float:
+        dues = [self._copies.seconds_to_next()]
+        if session.files_sent_itself:
+            dues.append(self._evidence.seconds_to_next())
+        return min([self._services.config.imap.idle, *(due for due in dues if due is not None)])
 
     async def _leave(self, session: ImapSession) -> None:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):

@@ -15,7 +15,6 @@ import trio
 from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.services import Services
-from engine.queue.lifecycle import State
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.store import accounts, bodies, copies, messages
 from engine.store.writer import Tx
@@ -88,6 +87,11 @@ class Registry:
         async with self._changing:
             await self._save(account, records.updated(account.record, update))
 
+    async def pause_queue(self, account: Account, paused: bool) -> None:
+        """Hold back one account's mail, or let it go."""
+        await self._services.store.commit(lambda tx: accounts.remember(tx, account.id, queue_paused=paused))
+        self._services.pauses.pause(account.id, paused)
+
     async def remove(self, account: Account) -> None:
         """Remove an account with everything it has; its open messages end as cancelled."""
         with trio.move_on_after(self._services.config.shutdown.grace):
@@ -100,7 +104,7 @@ class Registry:
             def change(tx: Tx) -> None:
                 self._services.journal.append(tx, "accountDeleted", account.id, {"account": account.id})
                 for message in messages.open_of_account(tx, account.id):
-                    messages.cancel(tx, message, State.CANCELLED, now)
+                    messages.cancel(tx, message, now)
                     bodies.drop(tx, message, self._services.spool)
                 for message in copies.of_account(tx, account.id):
                     copies.remove(tx, message)
@@ -109,6 +113,7 @@ class Registry:
 
             await self._services.store.commit(change)
             self._accounts.pop(account.id, None)
+            self._services.pauses.pause(account.id, False)
             self._services.schedule.forget(account.id)
             self._scopes.pop(account.id).cancel()
 

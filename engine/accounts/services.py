@@ -8,7 +8,11 @@ import trio
 from engine.config import Config
 from engine.events.journal import Journal
 from engine.queue.attempt import Attempts
+from engine.queue.outbox import Outbox
+from engine.queue.pause import Pauses
+from engine.queue.record import Recorder
 from engine.queue.schedule import Schedule
+from engine.queue.slots import Slots
 from engine.sandbox.provider import Sandbox
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
@@ -17,7 +21,7 @@ from engine.world import World
 
 
 class Services(msgspec.Struct, frozen=True):
-    """`slots` limits the process's SMTP sessions, `logins` how many accounts log in at once."""
+    """`slots` shares the process's SMTP sessions out, `logins` limits how many accounts log in at once."""
 
     config: Config
     world: World
@@ -26,7 +30,10 @@ class Services(msgspec.Struct, frozen=True):
     vault: Vault
     journal: Journal
     schedule: Schedule
+    recorder: Recorder
     attempts: Attempts
+    outbox: Outbox
+    pauses: Pauses
     sandbox: Sandbox
-    slots: trio.CapacityLimiter
+    slots: Slots
     logins: trio.CapacityLimiter

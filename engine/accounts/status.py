@@ -34,6 +34,7 @@ class Status:
         self._store = store
         self._journal = journal
         self._world = world
+        self._files_sent = row.files_sent
         self._logged_in = row.initialized and row.last_error is None
 
     def forget_error(self) -> None:
@@ -51,6 +52,12 @@ class Status:
             self._journal.append(tx, "authenticationSuccess", self.account, {"user": user})
 
         await self._store.commit(change)
+
+    async def files_sent(self, itself: bool) -> None:
+        """Remember whether the provider files sent mail itself, which decides what becomes of mail in doubt."""
+        if itself != self._files_sent:
+            self._files_sent = itself
+            await self._store.commit(lambda tx: accounts.remember(tx, self.account, files_sent=itself))
 
     async def connected(self) -> None:
         """Everything is well; the first time ever `accountInitialized` says so."""

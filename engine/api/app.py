@@ -66,6 +66,7 @@ def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awa
     limit = context.services.config.http.max_body
     reader = context.services.store.reader
     takes_query = "query" in handler.__annotations__
+    header_names = [each.encode_name for each in msgspec.structs.fields(route.headers)] if route.headers else []
 
     async def view(**path: str) -> Response:
         if route.scope is not None:
@@ -77,6 +78,9 @@ def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awa
         query = decode_query(route.query or NoQuery, pairs)
         if takes_query:
             arguments.append(query)
+        if route.headers is not None:
+            given = [(name, request.headers[name]) for name in header_names if name in request.headers]
+            arguments.append(decode_query(route.headers, given))
         answer = await handler(*arguments)
         return bytes_response(answer) if isinstance(answer, bytes) else json_response(answer)
 

@@ -25,12 +25,15 @@ _SCHEMAS = "#/components/schemas/{name}"
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 _PATH_PARAMETERS = {
     "account": ("The account's id.", "example"),
+    "queue": ("The queue's name.", "submit"),
     "queueId": ("The message's id in the outbox.", "1a20313426c0f27d36e"),
 }
 _PROBLEMS = {
     400: "The request is wrong; `fields` names every member that is.",
     401: "There is no token, or it is not known.",
     404: "There is no such thing.",
+    409: "It contradicts what was asked before.",
+    507: "There is no room on the disk; nothing of it was kept.",
     503: "Not now; `code` and `state` say why.",
 }
 
@@ -50,7 +53,7 @@ class Route:
     tags: tuple[str, ...] = ()
     body: type[Request] | None = None
     query: type[Request] | None = None
-    headers: Kind | None = None
+    headers: type[Request] | None = None
     responses: Mapping[int, Kind | None] = field(default_factory=dict)
     scope: str | None = None
 
@@ -94,7 +97,9 @@ def _operation(route: Route) -> dict[str, Any]:
         400: route.body or route.query or route.headers,
         401: route.scope,
         404: in_path,
+        409: route.headers,
         503: True,
+        507: route.body,
     }.items():
         if applies:
             responses.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})

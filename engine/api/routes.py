@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from engine.api import accounts, events, settings, submit
+from engine.api import accounts, events, outbox, settings, submit
 from engine.api.openapi import Route
 from engine.schema.account import (
     AccountCreate,
@@ -22,8 +22,20 @@ from engine.schema.account import (
     AccountUpdated,
 )
 from engine.schema.events import EventsPage, EventsQuery
+from engine.schema.outbox import (
+    OutboxDeleted,
+    OutboxEntry,
+    OutboxPage,
+    OutboxQuery,
+    OutboxUpdate,
+    OutboxUpdated,
+    QueueInfo,
+    QueueQuery,
+    QueueUpdate,
+    QueueUpdated,
+)
 from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
-from engine.schema.submission import Submit, SubmitAccepted
+from engine.schema.submission import Submit, SubmitAccepted, SubmitHeaders
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -94,10 +106,81 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
             summary="Queue a message for sending; answered once it is on disk",
             tags=("Submit",),
             body=Submit,
+            headers=SubmitHeaders,
             responses={200: SubmitAccepted},
             scope="api",
         ),
         submit.submit,
+    ),
+    (
+        Route(
+            method="GET",
+            path="/v1/outbox",
+            summary="List messages; without a state, all that have not ended",
+            tags=("Outbox",),
+            query=OutboxQuery,
+            responses={200: OutboxPage},
+            scope="api",
+        ),
+        outbox.listing,
+    ),
+    (
+        Route(
+            method="GET",
+            path="/v1/outbox/{queueId}",
+            summary="Read one message: each recipient, each try, and what it waits for",
+            tags=("Outbox",),
+            responses={200: OutboxEntry},
+            scope="api",
+        ),
+        outbox.read,
+    ),
+    (
+        Route(
+            method="PUT",
+            path="/v1/outbox/{queueId}",
+            summary="Send a waiting message now, move it, or decide a doubt",
+            tags=("Outbox",),
+            body=OutboxUpdate,
+            responses={200: OutboxUpdated},
+            scope="api",
+        ),
+        outbox.update,
+    ),
+    (
+        Route(
+            method="DELETE",
+            path="/v1/outbox/{queueId}",
+            summary="Cancel a message that has not been sent",
+            tags=("Outbox",),
+            responses={200: OutboxDeleted},
+            scope="api",
+        ),
+        outbox.cancel,
+    ),
+    (
+        Route(
+            method="GET",
+            path="/v1/settings/queue/{queue}",
+            summary="Read how full the queue is and whether it is paused",
+            tags=("Settings",),
+            query=QueueQuery,
+            responses={200: QueueInfo},
+            scope="api",
+        ),
+        outbox.queue_info,
+    ),
+    (
+        Route(
+            method="PUT",
+            path="/v1/settings/queue/{queue}",
+            summary="Pause the sending of mail, of all or of one account, or let it go on",
+            tags=("Settings",),
+            body=QueueUpdate,
+            responses={200: QueueUpdated},
+            scope="api",
+        ),
+        outbox.queue_update,
     ),
     (
         Route(

@@ -1,13 +1,17 @@
 """Handing in a message: check, compose, make durable, answer.
 
-Composing errors are the caller's and name the field; nothing of a refused request is queued.
+Composing errors are the caller's and name the field; nothing of a refused request is queued. A request repeated with
+its `Idempotency-Key` gets the first answer; rehearsals (`dryRun`) and refusals are not remembered.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
+from datetime import datetime
 from typing import Any
 
+import msgspec
 import trio
 from msgspec import UNSET
 
@@ -20,9 +24,11 @@ from engine.isotime import iso
 from engine.mail.addresses import Address, needs_smtputf8
 from engine.mail.compose import Attachment, Composed, Draft, compose, message_id_of
 from engine.mail.headers import HeaderError
-from engine.queue.accept import accept, new_queue_id
+from engine.queue.accept import accept, new_queue_id, repeated
 from engine.queue.lifecycle import State
-from engine.schema.submission import NamedAddress, Submit
+from engine.schema.submission import NamedAddress, Submit, SubmitHeaders
+from engine.store import idempotency
+from engine.store.idempotency import Kept
 from engine.store.messages import Message
 
 YEAR = 366 * 86400.0
@@ -31,14 +37,18 @@ COMPOSE_HERE_UP_TO = 100_000
 """Octets of text and attachments above which composing moves to a thread, so that other requests are not held up."""
 
 
-async def submit(context: Context, account: str, body: Submit) -> dict[str, Any]:
+async def submit(context: Context, account: str, body: Submit, headers: SubmitHeaders) -> dict[str, Any]:
     """`POST /v1/account/{account}/submit`."""
     found = find_account(context, account)
     services = context.services
+    key = None if body.dry_run else _key(headers)
+    fingerprint = hashlib.sha256(msgspec.json.encode(body)).digest() if key is not None else b""
+    if key is not None and (before := idempotency.find(services.store.reader, found.id, key)) is not None:
+        return _again(repeated(before, fingerprint), key)
     if not body.dry_run:
         _refuse_unless_ready(found)
     now = services.world.now()
-    send_at = _send_at(body, now)
+    send_at = now if body.send_at is UNSET else checked_send_at(body.send_at, now)
     draft = _draft(found, body)
     message_id = _message_id(context, draft, body)
     composed = await _compose(context, draft, message_id, send_at)
@@ -46,6 +56,7 @@ async def submit(context: Context, account: str, body: Submit) -> dict[str, Any]
         octets = composed.header + composed.bcc_header + b"\r\n" + composed.body
         return {"response": "Dry run", "messageId": message_id, "preview": base64.b64encode(octets).decode()}
     sender, recipients = _envelope(draft, body)
+    attempts = _attempts(context, body)
     message = Message(
         id=0,
         queue_id=new_queue_id(send_at, services.world),
@@ -61,11 +72,21 @@ async def submit(context: Context, account: str, body: Submit) -> dict[str, Any]
         next_at=send_at,
         state=State.QUEUED,
         attempts_made=0,
-        attempts_max=_attempts(context, body),
+        attempts_max=attempts,
         dot_at=None,
         last_error=None,
         ended=None,
+        on_doubt=body.on_doubt or services.config.queue.on_doubt,
+        doubt_since=None,
+        interruptions=0,
+        expires_at=send_at + services.attempts.horizon(attempts),
     )
+    answer: dict[str, Any] = {
+        "response": "Queued for delivery",
+        "messageId": message_id,
+        "sendAt": iso(send_at),
+        "queueId": message.queue_id,
+    }
     accepted = accept(
         message,
         recipients,
@@ -76,14 +97,25 @@ async def submit(context: Context, account: str, body: Submit) -> dict[str, Any]
         spool=services.spool,
         spool_above=services.config.store.spool_above,
         schedule=services.schedule,
+        key=key,
+        kept=Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None,
     )
-    await carry_through(accepted)
-    return {
-        "response": "Queued for delivery",
-        "messageId": message_id,
-        "sendAt": iso(send_at),
-        "queueId": message.queue_id,
-    }
+    first = await carry_through(accepted)
+    if key is None:
+        return answer
+    return _again(first, key) if first is not None else {**answer, "idempotency": {"key": key, "status": "MISS"}}
+
+
+def _key(headers: SubmitHeaders) -> str | None:
+    """The key itself: the header's draft standard writes it in quotes, most clients do not."""
+    given = (headers.idempotency_key or "").strip()
+    if len(given) >= 2 and given[0] == given[-1] == '"':
+        given = given[1:-1]
+    return given or None
+
+
+def _again(answer: bytes, key: str) -> dict[str, Any]:
+    return {**msgspec.json.decode(answer), "idempotency": {"key": key, "status": "HIT"}}
 
 
 def _refuse_unless_ready(account: Account) -> None:
@@ -96,13 +128,12 @@ def _refuse_unless_ready(account: Account) -> None:
         raise Problem(503, refusal.message, headers=headers, state=state, code=refusal.code)
 
 
-def _send_at(body: Submit, now: float) -> float:
-    if body.send_at is UNSET:
-        return now
-    asked = body.send_at.timestamp()
-    if asked > now + YEAR:
+def checked_send_at(asked: datetime, now: float) -> float:
+    """The moment a caller asks for, `now` if that is past (seconds since 1970). Raises `Problem` 400 beyond a year."""
+    moment = asked.timestamp()
+    if moment > now + YEAR:
         raise _invalid("sendAt", "must be less than a year ahead")
-    return max(asked, now)
+    return max(moment, now)
 
 
 def _draft(account: Account, body: Submit) -> Draft:

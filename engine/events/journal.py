@@ -2,7 +2,8 @@
 
 An event is encoded once, inside the transaction that causes it; the webhook body, the websocket frame and the item of
 `GET /v1/events` are those same bytes. It carries its number (`seq`, gapless) and an id of its own (`eventId`) beside
-the members API clients know: `serviceUrl, account, date, event, data`.
+the members API clients know: `serviceUrl, account, date, event, data`. The numbers are the order; where the wall clock
+was set back in between, the first event after it says so (`clockStepped`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from engine.store import events
 from engine.store.writer import Store, Tx
 from engine.world import World
 
+CLOCK_TOLERANCE = 1.0
+"""Seconds by which a date may lie before that of the event before it; more means the clock was set back."""
+
 
 class Journal:
     """The event stream of one store. `service_url` is stamped into every event from now on."""
@@ -27,22 +31,24 @@ class Journal:
         self._hub = hub
         self._world = world
         self.service_url: str | None = None
+        self._latest = events.latest(store.reader)
 
     def append(self, tx: Tx, name: str, account: str | None, data: dict[str, Any]) -> int:
         """Add an event to the transaction at hand and return its number; readers wake once it is on disk."""
         seq, now = tx.next_seq(), self._world.now()
-        body = msgspec.json.encode(
-            {
-                "serviceUrl": self.service_url,
-                "account": account,
-                "date": iso(now),
-                "event": name,
-                "data": data,
-                "seq": seq,
-                "eventId": self._world.uuid(),
-            }
-        )
-        events.insert(tx, seq, account, name, body, now)
+        event = {
+            "serviceUrl": self.service_url,
+            "account": account,
+            "date": iso(now),
+            "event": name,
+            "data": data,
+            "seq": seq,
+            "eventId": self._world.uuid(),
+        }
+        if now < self._latest - CLOCK_TOLERANCE:
+            event["clockStepped"] = True
+        self._latest = now
+        events.insert(tx, seq, account, name, msgspec.json.encode(event), now)
         tx.after_commit(self._hub.wake)
         return seq
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 
 from engine.imap import limits
-from engine.imap.responses import Exists, Flags, Id, ListEntry, Recent, StatusResponse
+from engine.imap.responses import Exists, Flags, Id, ListEntry, Recent, Search, StatusResponse
 from engine.sasl import Mechanism
 
 SECRET = "[secret]"
@@ -186,6 +186,11 @@ def select(name: bytes, *, read_only: bool = False, utf8: bool = False, condstor
     if condstore:
         pieces.append(b" (CONDSTORE)")
     return _shown("EXAMINE" if read_only else "SELECT", pieces, Flags, Exists, Recent, StatusResponse)
+
+
+def search_header(field: str, value: str) -> Command:
+    """UID SEARCH for the messages with `value` in this header field. Raises `ValueError` for NUL."""
+    return _shown("UID", [b"SEARCH HEADER ", string(field), b" ", string(value)], Search)
 
 
 def append(

@@ -68,6 +68,7 @@ ALLOWED: dict[str, frozenset[State]] = {
     "SELECT": _LOGGED_IN,
     "EXAMINE": _LOGGED_IN,
     "APPEND": _LOGGED_IN,
+    "UID": frozenset({State.SELECTED}),
     "IDLE": frozenset({State.SELECTED}),
 }
 """In which states a command may be given."""

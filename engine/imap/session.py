@@ -22,7 +22,7 @@ from engine.imap import commands
 from engine.imap.commands import Command
 from engine.imap.mailboxes import Mailbox, encode_name, mailboxes
 from engine.imap.protocol import CommandRefused, Completion, Protocol, State
-from engine.imap.responses import Exists, Id, ListEntry, StatusKind, StatusResponse, Untagged
+from engine.imap.responses import Exists, Id, ListEntry, Search, StatusKind, StatusResponse, Untagged
 from engine.trace import Trace
 from engine.transport import TlsRules, Transport
 from engine.world import Dial
@@ -159,6 +159,15 @@ class ImapSession:
         )
         completion = await self._require(command)
         return _selected(completion, read_only)
+
+    async def holds(self, path: str, message_id: str) -> bool:
+        """Whether a mailbox holds a message with this Message-ID; that mailbox is the selected one afterwards.
+
+        Raises `CommandRefused`, `NetworkError`, `ProtocolError`, `ValueError` for a path IMAP cannot carry.
+        """
+        await self.select(path, read_only=True)
+        completion = await self._require(commands.search_header("Message-ID", message_id))
+        return any(each.numbers for each in completion.data if isinstance(each, Search))
 
     async def append(
         self, path: str, message: Sequence[bytes], flags: Sequence[str] = ("\\Seen",), date: float | None = None

@@ -2,7 +2,8 @@
 
 The message, its recipients and its body become durable together or not at all; a body too large for the journal is
 synced to the spool before the commit that names it. Once committed the message is on its account's agenda, whoever
-still waits for the answer.
+still waits for the answer. An idempotency key is part of that commit: the second of two requests with the same one
+finds the first one's message, however close behind it comes.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 from engine.errors import Problem
 from engine.queue.lifecycle import State
 from engine.queue.schedule import Schedule
-from engine.store import accounts, bodies, messages
+from engine.store import accounts, bodies, idempotency, messages
 from engine.store.bodies import Body, Spool
+from engine.store.idempotency import Kept
 from engine.store.messages import Message
 from engine.store.writer import Store, Tx
 from engine.world import World
@@ -35,23 +37,45 @@ async def accept(
     spool: Spool,
     spool_above: int,
     schedule: Schedule,
-) -> None:
+    key: str | None = None,
+    kept: Kept | None = None,
+) -> bytes | None:
     """Make the message durable and have it sent at `message.next_at`.
 
-    Raises `StorageFull`, `StorageFailed`, or `Problem` 404 when the account has just been removed; then nothing is
-    queued. Cancelled: it may be queued or not, never half.
+    `key` and `kept` are an idempotency key and what is to be kept under it. Where it was used before for the same
+    request, nothing is queued and the answer of then is returned (JSON); else None.
+    Raises `StorageFull`, `StorageFailed`, or `Problem`: 404 when the account has just been removed, 409 when the key
+    was used for another request; then nothing is queued. Cancelled: it may be queued or not, never half.
     """
     spooled = message.queue_id if len(content) > spool_above else None
     if spooled is not None:
         await spool.write(spooled, content)
     body = Body(header, bcc_header, None if spooled else content, spooled)
 
-    def change(tx: Tx) -> None:
+    def change(tx: Tx) -> bytes | None:
+        if key is not None and kept is not None and (before := idempotency.find(tx, message.account, key)) is not None:
+            return repeated(before, kept.fingerprint)
         if not accounts.exists(tx, message.account):
             raise Problem(404, "Account record was not found for requested ID")
         row = messages.insert(tx, message, recipients, State.QUEUED)
         bodies.insert(tx, row, body)
+        if key is not None and kept is not None:
+            idempotency.keep(tx, message.account, key, row, kept)
         due = message.next_at or message.send_at
-        tx.after_commit(lambda: schedule.of(message.account).add(row, due))
+        scheduled = due > message.created
+        tx.after_commit(lambda: schedule.of(message.account).add(row, due, scheduled=scheduled))
+        return None
 
-    await store.commit(change)
+    answer = await store.commit(change)
+    if answer is not None and spooled is not None:
+        spool.remove(spooled)
+    return answer
+
+
+def repeated(before: Kept, fingerprint: bytes) -> bytes:
+    """The answer kept under a key for the same request (JSON). Raises `Problem` 409 when it was another one."""
+    if before.fingerprint != fingerprint:
+        raise Problem(
+            409, "The Idempotency-Key was used before for another request of this account", code="IdempotencyConflict"
+        )
+    return before.answer

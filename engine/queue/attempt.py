@@ -3,28 +3,43 @@
 Reads top to bottom as what happens. The try is recorded before anything is dialled; `dot_pending` (the message's
 `dot_at`) is on disk before the final dot leaves; the outcome, its events and the end of the body are one commit.
 Interrupted before the dot, the try is taken back and does not count; interrupted after it, the journal keeps `dot_at`
-and the next start finds the message in doubt.
+and the next start finds the message in doubt. Where there is no room on the disk for what must be written, the lane
+waits: an outcome that was read is never dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import msgspec
+import trio
 
-from engine.errors import EngineError, Fault
-from engine.events.journal import Journal
-from engine.queue import retry
-from engine.queue.lifecycle import ENDED, State
+from engine.errors import EngineError, Fault, StorageFull
+from engine.queue import doubt, retry, settlement
+from engine.queue.doubt import Choice
+from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import Judgement, judge
-from engine.queue.schedule import Agenda
+from engine.queue.record import Recorder
 from engine.smtp.session import DeliveryError, Envelope, SmtpSession
-from engine.smtp.verdict import Kind, Verdict
-from engine.store import bodies, copies, messages
+from engine.smtp.verdict import Kind, Stage, Verdict, error_code, error_text
+from engine.store import attempts, bodies, messages
 from engine.store.bodies import Body, Spool
 from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
+from engine.trace import Trace
 from engine.world import World
+
+T = TypeVar("T")
+
+FULL_WAIT = 1.0
+"""Seconds between two tries to write an outcome on a full disk."""
+
+CRASHES = 2
+"""Tries of one message that may crash before it is given up: the fault is in it, or in us."""
+
+GIVE_UP_AT_ONCE = 100
+"""Messages given up in one commit, so that no other change waits long."""
 
 
 class Withdrawn(EngineError):
@@ -41,44 +56,65 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Try:
-    """A message being tried: made by `begin`, ended by `record` or `take_back`."""
+    """A message being tried: made by `begin`, ended by `record` or `take_back`.
 
-    def __init__(self, message: Message, recipients: list[Recipient], body: Body) -> None:
+    `body` is None where there is nothing to send and only a doubt to end. `trace` holds what is said from now on.
+    """
+
+    def __init__(self, message: Message, recipients: list[Recipient], tried: list[str], body: Body | None) -> None:
         self.message = message
         self.recipients = recipients
         self.body = body
         self.envelope = Envelope(
-            sender=message.sender,
-            recipients=tuple(each.address for each in recipients if State(each.state) not in ENDED),
-            smtputf8=message.smtputf8,
-            size=message.size,
+            sender=message.sender, recipients=tuple(tried), smtputf8=message.smtputf8, size=message.size
         )
+        self.trace = Trace()
         self.dot_at: float | None = None
+        self.taken: dict[str, Verdict] = {}
+        """Recipients whose acceptance is on record already, while the rest of a long list is being sent."""
 
 
 class Attempts:
-    """What tries need: the store, the journal, the retry policy."""
+    """What tries need: the store, who writes judgements down, the retry policy."""
 
-    def __init__(self, store: Store, spool: Spool, journal: Journal, policy: Policy, world: World) -> None:
+    def __init__(self, store: Store, spool: Spool, recorder: Recorder, policy: Policy, world: World) -> None:
         self._store = store
         self._spool = spool
-        self._journal = journal
+        self._recorder = recorder
         self._policy = policy
         self._world = world
 
-    async def begin(self, message: int) -> Try | None:
-        """Record the start of a try; None when the message is not waiting any more."""
-        now = self._world.now()
+    def wait_after(self, failed: int) -> float:
+        """Seconds until the next try after the `failed`-th failed one in a row."""
+        return retry.delay(self._policy.schedule, failed, self._policy.jitter, self._world.random)
 
-        return await self._store.commit(lambda tx: _begin(tx, message, now))
+    def horizon(self, attempts_max: int) -> float:
+        """Seconds for which a message waits at most for an account that cannot send at all."""
+        return retry.horizon(self._policy.schedule, attempts_max, self._policy.jitter)
+
+    def began_since(self, account: str, since: float) -> list[float]:
+        """When the tries of an account began that are on record, later than `since` (seconds since 1970), in order."""
+        return attempts.started_since(self._store.reader, account, since)
+
+    async def begin(self, message: int, due: float) -> Try | None:
+        """Record the start of a try; None when the message is not waiting for this moment any more."""
+        now = self._world.now()
+        return await self._write(lambda tx: self._begin(tx, message, due, now))
 
     async def hand_over(self, attempt: Try, session: SmtpSession) -> tuple[dict[str, Verdict], Verdict]:
         """Send it: a verdict for each recipient, and one for the try as a whole.
 
         Raises `Withdrawn`, `StorageFailed`. Cancelled before the dot: nothing was sent; after it: in doubt.
         """
+        assert attempt.body is not None
+        session.trace = attempt.trace
         try:
-            outcome = await session.send(attempt.envelope, self._octets(attempt.body), lambda: self._dot(attempt))
+            outcome = await session.send(
+                attempt.envelope,
+                self._octets(attempt.body),
+                lambda: self._dot(attempt),
+                lambda verdicts: self._taken(attempt, verdicts),
+            )
         except DeliveryError as error:
             verdicts = {each: error.recipients.get(each, error.verdict) for each in attempt.envelope.recipients}
             return verdicts, error.verdict
@@ -89,61 +125,139 @@ class Attempts:
         attempt: Try,
         verdicts: dict[str, Verdict],
         overall: Verdict,
-        agenda: Agenda,
         report: dict[str, object],
-        following: int | None,
+        following: tuple[int, float] | None,
     ) -> tuple[Judgement, Try | None]:
-        """Commit how the try ended; the message goes back on the agenda if it is to be tried again.
+        """Commit how the try ended; the message is due again if it is to be tried again.
 
-        `following` is a message whose try begins in the same commit, which saves a sync; its try is returned, None
-        without one or when it is not waiting any more.
+        `following` is a message, and when it was due, whose try begins in the same commit, which saves a sync; its try
+        is returned, None without one or when it is not waiting any more.
         """
         message, now = attempt.message, self._world.now()
-        wait = retry.delay(self._policy.schedule, message.attempts_made, self._policy.jitter, self._world.random)
-        judgement = judge(message, attempt.recipients, verdicts, overall, retry_at=now + wait)
-        encoded = msgspec.json.encode(report)
+        retry_at = now + self.wait_after(message.attempts_made)
+        told = {address: verdict for address, verdict in verdicts.items() if address not in attempt.taken}
+        encoded = msgspec.json.encode({**report, **_said(attempt, verdicts, overall)})
 
-        def change(tx: Tx) -> Try | None:
-            for recipient in judgement.recipients:
-                messages.set_recipient(tx, message.id, recipient)
-            messages.end_try(
-                tx,
-                message.id,
-                state=judgement.state,
-                next_at=judgement.next_at,
-                error=judgement.error,
-                now=now,
-                report=encoded,
-            )
-            for name, data in judgement.events:
-                self._journal.append(tx, name, message.account, data)
-            if judgement.next_at is not None:
-                due = judgement.next_at
-                tx.after_commit(lambda: agenda.add(message.id, due))
-            elif judgement.state is State.SENT and message.copy_path is not None:
-                copies.insert(tx, message.id, message.account, message.copy_path, now)
-            else:
-                bodies.drop(tx, message.id, self._spool)
-            return _begin(tx, following, now) if following is not None else None
+        def change(tx: Tx) -> tuple[Judgement, Try | None]:
+            unknown = message.doubt_since is not None or Kind.DOUBT in (each.kind for each in told.values())
+            evidence = unknown and self._recorder.evidence(tx, message)
+            recipients = messages.recipients(tx, message.id) if attempt.taken else attempt.recipients
+            judgement = judge(message, recipients, told, overall, now=now, retry_at=retry_at, evidence=evidence)
+            self._recorder.end_try(tx, message, judgement, now)
+            attempts.end(tx, message.id, message.attempts_made, now, encoded)
+            return judgement, self._begin(tx, *following, now) if following is not None else None
 
-        return judgement, await self._store.commit(change)
+        return await self._write(change)
 
-    async def take_back(self, attempt: Try, agenda: Agenda) -> None:
-        """Undo the start of a try that was interrupted before its final dot; the message is due again at once."""
+    async def crashed(self, attempt: Try, error: Exception) -> None:
+        """Record a try that an unexpected error ended: in doubt after the dot, else put off, given up the second time.
+
+        The message is marked as it is found, so a crash while it was being recorded is covered as well.
+        """
         message, now = attempt.message, self._world.now()
-        state = State.DEFERRED if message.attempts_made > 1 else State.QUEUED
+        text = f"Internal error: {error!r}"
+        crashes = message.interruptions + 1
+        if attempt.dot_at is not None:
+            verdict = Verdict(Kind.DOUBT, Stage.DOT, None, None, text)
+        else:
+            verdict = Verdict(Kind.REJECTED if crashes >= CRASHES else Kind.LATER, Stage.DATA, None, None, text)
+        verdicts = {each: verdict for each in attempt.envelope.recipients if each not in attempt.taken}
+        encoded = msgspec.json.encode(_said(attempt, verdicts, verdict))
+        retry_at = now + self.wait_after(message.attempts_made)
 
         def change(tx: Tx) -> None:
-            if messages.undo_try(tx, message.id, state, now):
-                tx.after_commit(lambda: agenda.add(message.id, now))
+            evidence = verdict.kind is Kind.DOUBT and self._recorder.evidence(tx, message)
+            recipients = messages.recipients(tx, message.id)
+            judgement = judge(message, recipients, verdicts, verdict, now=now, retry_at=retry_at, evidence=evidence)
+            self._recorder.end_try(tx, message, judgement, now, interruptions=crashes)
+            attempts.end(tx, message.id, message.attempts_made, now, encoded)
 
-        await self._store.commit(change)
+        await self._write(change)
+
+    async def take_back(self, attempt: Try) -> None:
+        """Undo the start of a try that was interrupted before its final dot; the message is due again at once."""
+        message, now = attempt.message, self._world.now()
+
+        def change(tx: Tx) -> None:
+            state = message_state(State(each.state) for each in messages.recipients(tx, message.id))
+            if messages.undo_try(tx, message.id, state, now, message.interruptions):
+                attempts.undo(tx, message.id, message.attempts_made)
+                self._recorder.due(tx, message, now)
+
+        await self._write(change)
+
+    async def withdrawn(self, attempt: Try) -> None:
+        """Close the record of a try whose message was cancelled before the final dot."""
+        message, now = attempt.message, self._world.now()
+        encoded = msgspec.json.encode({"outcome": "cancelled", "transcript": attempt.trace.lines()})
+        await self._write(lambda tx: attempts.end(tx, message.id, message.attempts_made, now, encoded))
+
+    async def give_up_overdue(self, account: str, verdict: Verdict) -> None:
+        """End what has waited as long as its tries would have taken, for an account that cannot send: `verdict`."""
+        more = True
+        while more:
+            now = self._world.now()
+
+            def change(tx: Tx, now: float = now) -> bool:
+                overdue = messages.overdue(tx, account, now, GIVE_UP_AT_ONCE)
+                for message in overdue:
+                    recipients = messages.recipients(tx, message.id)
+                    self._recorder.settle(tx, message, settlement.given_up(message, recipients, verdict), now)
+                return len(overdue) == GIVE_UP_AT_ONCE
+
+            more = await self._write(change)
+
+    def _begin(self, tx: Tx, number: int, due: float, now: float) -> Try | None:
+        message = messages.get(tx, number)
+        if message is None or message.next_at != due or not messages.begin_try(tx, number, due):
+            return None
+        message.attempts_made += 1
+        recipients = messages.recipients(tx, number)
+        choice = Choice(message.on_doubt)
+        unknown = State.IN_DOUBT in [each.state for each in recipients]
+        evidence = unknown and self._recorder.evidence(tx, message)
+        spent = message.attempts_made > message.attempts_max
+        tried = [
+            each.address
+            for each in recipients
+            if doubt.may_try(State(each.state), choice, now=now, doubt_since=message.doubt_since, evidence=evidence)
+        ]
+        if spent or not tried:
+            # Only a doubt is left, which evidence did not clear up in its time.
+            message.attempts_made -= 1
+            messages.undo_try(tx, number, message.state, None, message.interruptions)
+            self._recorder.settle(tx, message, settlement.given_up(message, recipients, settlement.UNKNOWN), now)
+            return None
+        attempts.begin(tx, number, now)
+        return Try(message, recipients, tried, bodies.get(tx, number))
 
     async def _dot(self, attempt: Try) -> None:
         now = self._world.now()
-        if not await self._store.commit(lambda tx: messages.mark_dot(tx, attempt.message.id, now)):
+        if not await self._write(lambda tx: messages.mark_dot(tx, attempt.message.id, now)):
             raise Withdrawn("cancelled before the final dot")
         attempt.dot_at = now
+
+    async def _taken(self, attempt: Try, verdicts: dict[str, Verdict]) -> None:
+        accepted = {address: verdict for address, verdict in verdicts.items() if verdict.kind is Kind.ACCEPTED}
+        message = attempt.message
+
+        def change(tx: Tx) -> None:
+            if accepted:
+                judgement = settlement.taken(message, attempt.recipients, accepted)
+                self._recorder.taken(tx, message, judgement)
+            else:
+                messages.clear_dot(tx, message.id)
+
+        await self._write(change)
+        attempt.taken.update(accepted)
+        attempt.dot_at = None
+
+    async def _write(self, change: Callable[[Tx], T]) -> T:
+        while True:
+            try:
+                return await self._store.commit(change)
+            except StorageFull:
+                await trio.sleep(FULL_WAIT)
 
     def _octets(self, body: Body) -> Iterator[bytes]:
         yield body.header + b"\r\n"
@@ -153,15 +267,20 @@ class Attempts:
             yield body.content or b""
 
 
-def _begin(tx: Tx, message: int, now: float) -> Try | None:
-    if not messages.begin_try(tx, message, now):
-        return None
-    row, body = messages.get(tx, message), bodies.get(tx, message)
-    assert row is not None and body is not None
-    return Try(row, messages.recipients(tx, message), body)
-
-
 def _overall(verdicts: dict[str, Verdict]) -> Verdict:
     """What the try as a whole came to: accepted if anybody got it, else the mildest refusal."""
     order = (Kind.ACCEPTED, Kind.DOUBT, Kind.LATER, Kind.LOGIN_REFUSED, Kind.REJECTED)
     return min(verdicts.values(), key=lambda verdict: order.index(verdict.kind))
+
+
+def _said(attempt: Try, verdicts: dict[str, Verdict], overall: Verdict) -> dict[str, object]:
+    """The part of an attempt's report that tells what came of it."""
+    said: dict[str, object] = {
+        "outcome": overall.kind,
+        "response": overall.text,
+        "replies": {address: verdict.text for address, verdict in verdicts.items()},
+        "transcript": attempt.trace.lines(),
+    }
+    if overall.kind is not Kind.ACCEPTED:
+        said.update(error=error_text(overall), errorCode=error_code(overall))
+    return said

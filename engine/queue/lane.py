@@ -1,42 +1,54 @@
 """One account's way out: takes its due messages one after another, through one SMTP session at a time.
 
 Sessions are kept for the next message and given up when idle, used up, or when other accounts wait for one of the
-process's session slots: slots are handed out first come, first served, so a full lane cannot starve the others. A
-server that hangs or refuses holds up this lane only.
+process's slots: those are handed out first come, first served, so a full lane cannot starve the others. A server that
+hangs or refuses holds up this lane only.
 
 When a server cannot be reached or refuses the login, the message at hand is charged with the try and the whole lane
-waits, ever longer, but never longer than that message's own next try; a changed account wakes it at once.
+waits, ever longer (`hold.py`); a changed account wakes it at once. What has waited as long as its tries would have
+taken is given up then too. `pace.py` says how fast the lane may go.
 
 Stopping lets a message whose final dot is on its way finish within the grace time and aborts any other before its dot.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import msgspec
 import trio
 
+from engine.errors import NetworkKind, StorageFailed
 from engine.queue.attempt import Attempts, Try, Withdrawn
+from engine.queue.hold import Hold, Reason, Waiting
 from engine.queue.outcome import Judgement
+from engine.queue.pace import Pace, RateLimit
+from engine.queue.pause import Pauses
 from engine.queue.schedule import Agenda
+from engine.queue.slots import Slot, Slots
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
-from engine.smtp.verdict import Kind, Stage, Verdict
+from engine.smtp.verdict import Kind, Stage, Verdict, error_text
+from engine.trace import Trace
 from engine.world import Dial, World
+
+log = logging.getLogger("engine.lane")
 
 TURN = 20
 """Messages a lane may send before it gives its slot to a waiting one."""
 
-FIRST_HOLD = 10.0
-LONGEST_HOLD = 300.0
+
+IDLE = 1.0
+"""Seconds without a message after which a 421 to the next one is taken for the server's idle limit."""
 
 
 class Route(msgspec.Struct, frozen=True):
-    """How an account's mail leaves: its SMTP server, how to dial it and the name to greet it with."""
+    """How an account's mail leaves: its SMTP server, how to dial it, the name to greet it with, how fast it may go."""
 
     endpoint: SmtpEndpoint
     dial: Dial
     ehlo_name: str
+    rate_limit: RateLimit | None = None
 
 
 class LaneLimits(msgspec.Struct, frozen=True):
@@ -55,25 +67,31 @@ class Lane:
 
     def __init__(
         self,
+        account: str,
         route: Route | None,
         agenda: Agenda,
         attempts: Attempts,
-        slots: trio.CapacityLimiter,
+        slots: Slots,
+        pauses: Pauses,
         limits: LaneLimits,
         world: World,
         tell: Callable[[Verdict], None],
     ) -> None:
+        self._account = account
         self._route = route
         self._agenda = agenda
         self._attempts = attempts
         self._slots = slots
+        self._pauses = pauses
         self._limits = limits
         self._world = world
         self._tell = tell
         self._session: SmtpSession | None = None
         self._session_route: Route | None = None
-        self._holds = 0
-        self._held_until = 0.0
+        self._hold = Hold(attempts.wait_after)
+        self._pace = Pace(route.rate_limit if route is not None else None)
+        self._paced_since = 0.0
+        self._used_at = 0.0
         self._stopping = False
         self._scope: trio.CancelScope | None = None
         self._try: Try | None = None
@@ -81,8 +99,8 @@ class Lane:
     def change(self, route: Route | None) -> None:
         """Send by another way from the next message on, and try at once what was held back."""
         self._route = route
-        self._holds = 0
-        self._held_until = 0.0
+        self._hold.release()
+        self._pace.change(route.rate_limit if route is not None else None)
         self._agenda.poke()
 
     def stop(self) -> None:
@@ -92,71 +110,114 @@ class Lane:
         if self._scope is not None and (self._try is None or self._try.dot_at is None):
             self._scope.cancel()
 
+    def waiting(self) -> Waiting | None:
+        """What keeps every message of this lane from being sent now; None when nothing does but their own times."""
+        now, wall = trio.current_time(), self._world.now()
+        if (paused := self._pauses.waiting(self._account)) is not None:
+            return paused
+        if self._route is None:
+            return Waiting("smtp", wall, None, "The account has no SMTP server: PUT /v1/account/{account} with smtp")
+        if (held := self._hold.seconds(now)) > 0 and self._hold.verdict is not None:
+            said = error_text(self._hold.verdict)
+            remedy = f"The server cannot be reached ({said}); it is tried again by itself"
+            if self._hold.reason is Reason.LOGIN:
+                remedy = f"The login was refused ({said}): PUT /v1/account/{{account}} with the right password"
+            return Waiting(str(self._hold.reason), self._hold.since, wall + held, remedy)
+        if (ready := self._pace.ready_at(now)) > now:
+            kind, remedy = "rateLimit", "smtp.rateLimit of the account: nothing to do"
+            if self._pace.slowed:
+                kind, remedy = "provider", "The provider asked to send more slowly (421 or 4.7.x): nothing to do"
+            return Waiting(kind, self._paced_since, wall + ready - now, remedy)
+        return None
+
     async def run(self) -> None:
         """Send what is due until `stop`. Cancelled: as `stop`, without waiting for a reply to a final dot."""
+        if self._pace.limit is not None:
+            wall = self._world.now()
+            self._pace.remember(
+                [
+                    trio.current_time() - (wall - began)
+                    for began in self._attempts.began_since(self._account, wall - self._pace.limit.seconds)
+                ]
+            )
         while not self._stopping:
-            message = self._next()
-            if message is None:
+            if not self._may_send() or not self._agenda.is_due():
                 await self._rest()
                 continue
-            async with self._slots:
-                await self._turn(message)
+            async with self._slots.taken() as slot:
+                await self._turn(slot)
                 await self._hang_up()
 
-    async def _turn(self, message: int | None) -> None:
-        """Send `message` and what is due after it, until nothing is, or the turn is over and others wait."""
+    async def _turn(self, slot: Slot) -> None:
+        """Send what is due, until nothing is, or the turn is over and others wait."""
         sent = 0
-        while message is not None:
-            attempt = await self._attempts.begin(message)
+        while (entry := self._next()) is not None:
+            await slot.begin()
+            attempt = await self._attempts.begin(*entry)
             while attempt is not None:
                 sent += 1
-                attempt = await self._send(attempt, others_turn=sent >= TURN and self._others_wait())
-            if sent >= TURN and self._others_wait():
+                await slot.begin()
+                attempt = await self._send(attempt, others_turn=sent >= TURN and self._slots.wanted)
+            if sent >= TURN and self._slots.wanted:
                 return
-            message = self._next()
-            if message is None and await self._linger():
-                message = self._next()
+            if not self._agenda.is_due():
+                await self._linger()
 
-    def _others_wait(self) -> bool:
-        return self._slots.statistics().tasks_waiting > 0
+    def _may_send(self) -> bool:
+        now = trio.current_time()
+        return (
+            not self._stopping
+            and self._route is not None
+            and self._hold.seconds(now) <= 0
+            and self._pace.ready_at(now) <= now
+            and not self._pauses.paused(self._account)
+        )
 
-    def _next(self) -> int | None:
-        if self._stopping or self._route is None or trio.current_time() < self._held_until:
-            return None
-        return self._agenda.take()
+    def _next(self) -> tuple[int, float] | None:
+        return self._agenda.take() if self._may_send() else None
 
     async def _rest(self) -> None:
-        held = self._held_until - trio.current_time()
-        if self._route is None:
-            held = 3600.0
+        if self._route is None or self._pauses.paused(self._account):
+            await self._agenda.wait_for_change(3600.0)
+            return
+        now = trio.current_time()
+        held = max(self._hold.seconds(now), self._pace.ready_at(now) - now)
         if held > 0:
             await self._agenda.wait_for_change(held)
         else:
             await self._agenda.wait(3600.0)
 
-    async def _linger(self) -> bool:
-        """Keep the session a while for the next message; False when it should be given up."""
+    async def _linger(self) -> None:
+        """Keep the session a while for the next message, unless others wait for the slot."""
         if self._session is None or not self._session.usable:
-            return False
+            return
         until = trio.current_time() + self._limits.session_idle
-        while (left := until - trio.current_time()) > 0 and not self._stopping:
+        while (left := until - trio.current_time()) > 0 and self._may_send() and not self._slots.wanted:
             await self._agenda.wait(min(left, 1.0))
-            if self._others_wait():
-                return False
             if self._agenda.is_due():
-                return True
-        return False
+                return
 
     async def _send(self, attempt: Try, *, others_turn: bool) -> Try | None:
         """Deliver one begun try and record it; the try of the next message, begun in the same commit, if one is due."""
+        try:
+            return await self._deliver_and_record(attempt, others_turn=others_turn)
+        except StorageFailed:
+            raise
+        except Exception as error:
+            log.exception("account %s: sending message %s crashed", self._account, attempt.message.queue_id)
+            await self._attempts.crashed(attempt, error)
+            return None
+
+    async def _deliver_and_record(self, attempt: Try, *, others_turn: bool) -> Try | None:
         self._try = attempt
-        started = self._world.now()
+        self._pace.began(trio.current_time())
         with trio.CancelScope() as self._scope:
             if self._stopping:
                 self._scope.cancel()
             try:
                 verdicts, overall = await self._deliver(attempt)
             except Withdrawn:
+                await self._attempts.withdrawn(attempt)
                 return None
             except trio.Cancelled:
                 if attempt.dot_at is None:
@@ -166,27 +227,36 @@ class Lane:
                 self._try = None
         if self._scope.cancelled_caught:
             return None
+        self._paced_since = self._world.now()
+        self._pace.ended(overall, trio.current_time())
         following = self._next() if overall.kind is Kind.ACCEPTED and not others_turn else None
-        judgement, begun = await self._attempts.record(
-            attempt, verdicts, overall, self._agenda, self._report(started), following
-        )
+        judgement, begun = await self._attempts.record(attempt, verdicts, overall, self._report(), following)
         self._tell(overall)
-        self._hold(overall, judgement)
+        await self._note(overall, judgement)
         return begun
 
     async def _deliver(self, attempt: Try) -> tuple[dict[str, Verdict], Verdict]:
+        idle = trio.current_time() - self._used_at
         try:
-            session = await self._connected()
+            session, reused = await self._connected(attempt.trace)
+            verdicts, overall = await self._attempts.hand_over(attempt, session)
         except DeliveryError as error:
             return dict.fromkeys(attempt.envelope.recipients, error.verdict), error.verdict
-        return await self._attempts.hand_over(attempt, session)
+        self._used_at = trio.current_time()
+        if reused and _was_stale(overall, idle):
+            # The server had given the session up, which says nothing about this message.
+            await self._hang_up()
+            attempt.dot_at = None
+            return await self._deliver(attempt)
+        return verdicts, overall
 
-    async def _connected(self) -> SmtpSession:
+    async def _connected(self, trace: Trace) -> tuple[SmtpSession, bool]:
+        """A session to send through, and whether it was used before."""
         session = self._session
         if session is not None:
             used_up = session.sent >= self._limits.messages_per_session
             if session.usable and not used_up and self._session_route is self._route:
-                return session
+                return session, True
             await self._hang_up()
         assert self._route is not None
         route = self._route
@@ -195,9 +265,10 @@ class Lane:
             dial=route.dial,
             ehlo_name=route.ehlo_name,
             timeouts=self._limits.timeouts,
+            trace=trace,
         )
         self._session_route = route
-        return self._session
+        return self._session, False
 
     async def _hang_up(self) -> None:
         session, self._session = self._session, None
@@ -206,24 +277,25 @@ class Lane:
 
     async def _take_back(self, attempt: Try) -> None:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
-            await self._attempts.take_back(attempt, self._agenda)
+            await self._attempts.take_back(attempt)
 
-    def _hold(self, overall: Verdict, judgement: Judgement) -> None:
-        unreachable = overall.stage in (Stage.CONNECT, Stage.GREETING, Stage.TLS, Stage.EHLO, Stage.AUTH)
-        if overall.kind is Kind.ACCEPTED or not unreachable:
-            self._holds = 0
-            return
-        wait = min(FIRST_HOLD * 2**self._holds, LONGEST_HOLD)
-        self._holds = min(self._holds + 1, 16)
-        if judgement.next_at is not None:
-            wait = min(wait, judgement.next_at - self._world.now())
-        self._held_until = trio.current_time() + max(wait, 0.0)
+    async def _note(self, overall: Verdict, judgement: Judgement) -> None:
+        wall = self._world.now()
+        next_try = judgement.next_at - wall if judgement.next_at is not None else None
+        if self._hold.tried(overall, trio.current_time(), wall, next_try):
+            await self._attempts.give_up_overdue(self._account, overall)
 
-    def _report(self, started: float) -> dict[str, object]:
-        session = self._session
+    def _report(self) -> dict[str, object]:
+        session, route = self._session, self._route
         return {
-            "started": started,
-            "server": f"{self._route.endpoint.host}:{self._route.endpoint.port}" if self._route else None,
+            "server": f"{route.endpoint.host}:{route.endpoint.port}" if route else None,
             "tls": session.tls_version if session else None,
             "timings": dict(session.timings) if session else {},
         }
+
+
+def _was_stale(overall: Verdict, idle: float) -> bool:
+    """Whether a session used before was closed under us: at once, or with 421 after it had been idle for a while."""
+    if overall.stage is not Stage.MAIL or overall.kind is not Kind.LATER:
+        return False
+    return overall.network is NetworkKind.CLOSED or (overall.code == 421 and idle > IDLE)

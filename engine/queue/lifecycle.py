@@ -27,6 +27,7 @@ class State(StrEnum):
 TRANSITIONS: dict[State, dict[State, str]] = {
     State.QUEUED: {
         State.SENDING: "a try begins",
+        State.FAILED: "no try was possible for as long as its tries would have taken",
         State.CANCELLED: "cancelled before its first try",
     },
     State.SENDING: {
@@ -35,16 +36,20 @@ TRANSITIONS: dict[State, dict[State, str]] = {
         State.IN_DOUBT: "the line broke after the final dot",
         State.FAILED: "refused for good, or the tries are spent",
         State.QUEUED: "interrupted before the final dot; the try does not count",
+        State.HELD: "the engine ended during it again and again",
         State.CANCELLED: "cancelled before the final dot",
     },
     State.DEFERRED: {
         State.SENDING: "the next try begins",
+        State.FAILED: "no try was possible for as long as its tries would have taken",
         State.CANCELLED: "cancelled between tries",
     },
     State.IN_DOUBT: {
         State.SENDING: "sent again under the same Message-ID",
-        State.CANCELLED: "cancelled while in doubt",
-        State.FAILED: "the tries are spent",
+        State.SENT: "found in the provider's Sent folder",
+        State.DEFERRED: "not where the provider would have filed it, so it did not go",
+        State.FAILED: "given up, or the tries are spent",
+        State.CANCELLED: "its account was removed",
     },
     State.HELD: {
         State.QUEUED: "released",

@@ -1,9 +1,10 @@
 """What a try means: new states, the next try, and the events that say so. Pure.
 
-`judge` takes the message, its open recipients and what the server said to each, and returns everything the commit has
-to write. A try may be all at once: accepted for one recipient, refused for another, put off for a third. Then
-`messageSent` says who got it and who never will, `messageDeliveryError` says what is tried again, and `messageFailed`
-comes when nothing is tried any more and somebody did not get it without a `messageSent` having named them.
+`judge` takes the message, its recipients and what the server said to each, and returns everything the commit has to
+write. A try may be all at once: accepted for one recipient, refused for another, put off for a third. Then
+`messageSent` says who got it and who never will, `messageDeliveryError` says what is tried again, `messageInDoubt` for
+whom nobody knows, and `messageFailed` comes when nothing is tried any more and somebody did not get it without a
+`messageSent` having named them.
 """
 
 from __future__ import annotations
@@ -13,18 +14,24 @@ from typing import Any
 
 import msgspec
 
-from engine.isotime import iso
+from engine.queue import doubt, reports
+from engine.queue.doubt import Choice
 from engine.queue.lifecycle import ENDED, State, message_state
-from engine.smtp.verdict import Kind, Stage, Verdict, command, error_code, error_text
+from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, error_text
 from engine.store.messages import Message, Recipient
 
 
 class Judgement(msgspec.Struct):
-    """What to write: recipients with their new states, the message's state, its next try and last error, events."""
+    """What to write: recipients with their new states, the message's state, its next try and last error, events.
+
+    `ended`: nothing is open any more. `next_at` is None then, and while only doubts are left that wait for somebody.
+    """
 
     recipients: list[Recipient]
     state: State
+    ended: bool
     next_at: float | None
+    doubt_since: float | None
     error: dict[str, Any] | None
     events: list[tuple[str, dict[str, Any]]]
 
@@ -35,123 +42,77 @@ def judge(
     verdicts: Mapping[str, Verdict],
     overall: Verdict,
     *,
+    now: float,
     retry_at: float,
+    evidence: bool,
 ) -> Judgement:
     """Judge one try of `message`.
 
     `recipients` are all of the message's; `verdicts` holds one for each address this try was for; `overall` is what the
     try as a whole came to, for the events. `retry_at` is when a next try would be due. `message.attempts_made` counts
-    this try.
+    this try. `evidence`: the provider's Sent folder may tell what became of a doubt. Times in seconds since 1970.
     """
     spent = message.attempts_made >= message.attempts_max
-    tried = [_after(each, verdicts[each.address], spent) for each in recipients if each.address in verdicts]
-    now = {each.position: each for each in tried}
-    everyone = [now.get(each.position, each) for each in recipients]
-    is_open = any(State(each.state) not in ENDED for each in everyone)
-    next_at = retry_at if is_open else None
+    if overall.stage in BEFORE_ANY_MESSAGE:
+        # Tries come rarely while the account cannot send, so here it is time that ends the message.
+        spent = spent or now >= message.expires_at
+        retry_at = min(retry_at, message.expires_at)
+    choice = Choice(message.on_doubt)
+    doubtful = doubt.in_doubt(choice, evidence=evidence, spent=spent)
+    tried = [_after(each, verdicts[each.address], spent, doubtful) for each in recipients if each.address in verdicts]
+    everyone = replaced(recipients, tried)
+    states = [State(each.state) for each in everyone]
+    unknown = [each for each in tried if verdicts[each.address].kind is Kind.DOUBT]
+    doubt_since = None
+    if State.IN_DOUBT in states:
+        doubt_since = now if unknown else message.doubt_since
+    ended = all(state in ENDED for state in states)
+    next_at = doubt.due(states, choice, retry_at=retry_at, doubt_since=doubt_since, evidence=evidence)
     accepted = [each for each in tried if each.state == State.SENT]
     refused = [each for each in tried if verdicts[each.address].kind is Kind.REJECTED]
     # The last word on a message names everyone who did not get it, also those refused in earlier tries.
-    rejected = refused if is_open else [each for each in everyone if each.state == State.FAILED]
+    rejected = [each for each in everyone if each.state == State.FAILED] if ended else refused
     unsent = [each for each in tried if each.state != State.SENT]
     events: list[tuple[str, dict[str, Any]]] = []
+    error: dict[str, Any] | None = None
     if accepted:
-        events.append(("messageSent", _sent(message, tried, accepted, rejected, overall)))
+        events.append(("messageSent", reports.sent(message, tried, accepted, rejected, overall.text)))
     later = [each for each in unsent if verdicts[each.address].kind is not Kind.REJECTED]
     if later or (unsent and not accepted):
         worst = overall if overall.kind is not Kind.ACCEPTED else verdicts[later[0].address]
-        data = _failure(message, unsent, worst)
-        if accepted and worst.stage is Stage.RCPT:
-            data["error"] = f"Recipient was refused: {worst.text}"
-        data["job"] = {
-            "id": message.queue_id,
-            "attemptsMade": message.attempts_made,
-            "attempts": message.attempts_max,
-            "nextAttempt": iso(next_at) if next_at is not None else False,
-        }
-        data["rejected"] = [_reply(each) for each in refused]
-        if any(each.state == State.IN_DOUBT for each in tried) or worst.kind is Kind.DOUBT:
+        data = reports.delivery_error(message, unsent, refused, worst, next_at)
+        data["error"] = _said(worst, accepted)
+        if unknown:
             data["inDoubt"] = True
         events.append(("messageDeliveryError", data))
-        if not is_open:
-            events.append(("messageFailed", _failed(message, unsent, rejected, worst)))
-    error: dict[str, Any] | None = None
+        if unknown:
+            about = verdicts[unknown[0].address]
+            events.append(("messageInDoubt", reports.in_doubt(message, unknown, about, next_at, evidence=evidence)))
+        if ended:
+            events.append(("messageFailed", reports.failed(message, unsent, rejected, worst)))
     if unsent:
         worst = overall if overall.kind is not Kind.ACCEPTED else verdicts[unsent[0].address]
-        error = {"message": error_text(worst), "code": error_code(worst)}
-        if worst.code is not None:
-            error["statusCode"] = worst.code
-    return Judgement(tried, message_state(State(each.state) for each in everyone), next_at, error, events)
+        error = {**reports.last_error(worst), "message": _said(worst, accepted)}
+    return Judgement(tried, message_state(states), ended, next_at, doubt_since, error, events)
 
 
-def _after(recipient: Recipient, verdict: Verdict, spent: bool) -> Recipient:
+def replaced(recipients: Sequence[Recipient], changed: Sequence[Recipient]) -> list[Recipient]:
+    """All recipients, those in `changed` as they are there."""
+    after = {each.position: each for each in changed}
+    return [after.get(each.position, each) for each in recipients]
+
+
+def _said(worst: Verdict, accepted: Sequence[Recipient]) -> str:
+    """The error in words; not "all recipients were rejected" where one was taken."""
+    return f"Recipient was refused: {worst.text}" if accepted and worst.stage is Stage.RCPT else error_text(worst)
+
+
+def _after(recipient: Recipient, verdict: Verdict, spent: bool, doubtful: State) -> Recipient:
     state = {
         Kind.ACCEPTED: State.SENT,
         Kind.REJECTED: State.FAILED,
         Kind.LATER: State.FAILED if spent else State.DEFERRED,
         Kind.LOGIN_REFUSED: State.FAILED if spent else State.DEFERRED,
-        Kind.DOUBT: State.FAILED if spent else State.IN_DOUBT,
+        Kind.DOUBT: doubtful,
     }[verdict.kind]
     return Recipient(recipient.position, recipient.address, state, verdict.code, verdict.text)
-
-
-def _envelope(message: Message, recipients: Sequence[Recipient]) -> dict[str, Any]:
-    return {"from": message.sender, "to": [each.address for each in recipients]}
-
-
-def _reply(recipient: Recipient) -> dict[str, Any]:
-    shown: dict[str, Any] = {"address": recipient.address, "response": recipient.response}
-    if recipient.code is not None:
-        shown["responseCode"] = recipient.code
-    return shown
-
-
-def _sent(
-    message: Message,
-    tried: Sequence[Recipient],
-    accepted: Sequence[Recipient],
-    rejected: Sequence[Recipient],
-    overall: Verdict,
-) -> dict[str, Any]:
-    return {
-        "messageId": message.message_id,
-        "response": overall.text,
-        "queueId": message.queue_id,
-        "envelope": _envelope(message, tried),
-        "networkRouting": None,
-        "accepted": [each.address for each in accepted],
-        "rejected": [_reply(each) for each in rejected],
-    }
-
-
-def _failure(message: Message, unsent: Sequence[Recipient], verdict: Verdict) -> dict[str, Any]:
-    data: dict[str, Any] = {
-        "queueId": message.queue_id,
-        "envelope": _envelope(message, unsent),
-        "messageId": message.message_id,
-        "error": error_text(verdict),
-        "errorCode": error_code(verdict),
-    }
-    if verdict.code is not None:
-        data["smtpResponse"] = verdict.text
-        data["smtpResponseCode"] = verdict.code
-    data["smtpCommand"] = command(verdict)
-    data["networkRouting"] = None
-    return data
-
-
-def _failed(
-    message: Message, unsent: Sequence[Recipient], rejected: Sequence[Recipient], verdict: Verdict
-) -> dict[str, Any]:
-    failure = _failure(message, unsent, verdict)
-    return {
-        "messageId": message.message_id,
-        "queueId": message.queue_id,
-        "error": f"Error: {failure.pop('error')}",
-        "networkRouting": None,
-        **{name: failure[name] for name in ("envelope", "errorCode") if name in failure},
-        **{name: failure[name] for name in ("smtpResponse", "smtpResponseCode") if name in failure},
-        "attemptsMade": message.attempts_made,
-        "rejected": [_reply(each) for each in rejected],
-        **({"inDoubt": True} if verdict.kind is Kind.DOUBT else {}),
-    }

@@ -1,84 +1,102 @@
 """What a start finds: the queue is rebuilt, and tries the last run did not finish are put right.
 
 A try without `dot_at` provably sent nothing: it is taken back and does not count. A try with it is in doubt: the
-message may have arrived. It is said so in an event and tried again under the same Message-ID.
+message may have arrived, which an event says, and its `onDoubt` decides. A message whose tries end with the process
+again and again may be what ends it: from `PATIENT` on it waits a while, so that the others get their turn, and at
+`QUARANTINE` it is held until somebody lets it go.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import logging
 
-from engine.events.journal import Journal
-from engine.isotime import iso
-from engine.queue.lifecycle import ENDED, State
+from engine.errors import NetworkKind
+from engine.queue import doubt
+from engine.queue.doubt import Choice
+from engine.queue.lifecycle import State, message_state
+from engine.queue.outcome import judge
+from engine.queue.record import Recorder
 from engine.queue.schedule import Schedule
-from engine.store import bodies, messages
-from engine.store.bodies import Spool
-from engine.store.messages import Recipient
+from engine.smtp.verdict import Kind, Stage, Verdict
+from engine.store import attempts, messages
+from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
 
-INTERRUPTED = "the engine stopped after the final dot and before the server's reply: the message may have arrived"
+log = logging.getLogger("engine.recovery")
+
+PATIENT, QUARANTINE = 3, 10
+WAIT = 10.0
+"""Seconds a message waits after the third interrupted try in a row; twice that after the fourth, and so on."""
+
+INTERRUPTED = Verdict(
+    Kind.DOUBT,
+    Stage.DOT,
+    None,
+    None,
+    "the engine stopped after the final dot and before the server's reply: the message may have arrived",
+    NetworkKind.CLOSED,
+    "ECONNECTION",
+)
 
 
-async def recover(store: Store, spool: Spool, journal: Journal, schedule: Schedule, now: float) -> int:
+async def recover(store: Store, recorder: Recorder, schedule: Schedule, now: float) -> int:
     """Put interrupted tries right and fill the schedule; how many messages wait. Times in seconds since 1970."""
 
     def change(tx: Tx) -> None:
-        for message, dot in messages.interrupted(tx):
-            if dot:
-                _doubt(tx, spool, journal, message, now)
+        for message in messages.interrupted(tx):
+            recipients = messages.recipients(tx, message.id)
+            if message.dot_at is not None:
+                _doubt(tx, recorder, message, recipients, now)
             else:
-                messages.undo_try(tx, message, State.QUEUED, now)
+                _take_back(tx, message, recipients, now)
 
     await store.commit(change)
-    waiting = messages.open_messages(store.reader)
-    for message, account, due in waiting:
-        schedule.of(account).add(message, due)
-    return len(waiting)
+    return refill(store, schedule)
 
 
-def _doubt(tx: Tx, spool: Spool, journal: Journal, message: int, now: float) -> None:
-    row = messages.get(tx, message)
-    assert row is not None
-    spent = row.attempts_made >= row.attempts_max
-    state = State.FAILED if spent else State.IN_DOUBT
-    unknown = [each for each in messages.recipients(tx, message) if State(each.state) not in ENDED]
-    for each in unknown:
-        messages.set_recipient(tx, message, Recipient(each.position, each.address, state, None, INTERRUPTED))
-    error = {"message": INTERRUPTED, "code": "ECONNECTION"}
-    messages.end_try(
-        tx, message, state=state, next_at=None if spent else now, error=error, now=now, report=b'{"interrupted":true}'
-    )
-    data: dict[str, Any] = {
-        "queueId": row.queue_id,
-        "envelope": {"from": row.sender, "to": [each.address for each in unknown]},
-        "messageId": row.message_id,
-        "error": INTERRUPTED,
-        "errorCode": "ECONNECTION",
-        "smtpCommand": "DATA",
-        "networkRouting": None,
-        "job": {
-            "id": row.queue_id,
-            "attemptsMade": row.attempts_made,
-            "attempts": row.attempts_max,
-            "nextAttempt": False if spent else iso(now),
-        },
-        "rejected": [],
-        "inDoubt": True,
-    }
-    journal.append(tx, "messageDeliveryError", row.account, data)
-    if spent:
-        bodies.drop(tx, message, spool)
-        failed = {name: data[name] for name in ("messageId", "queueId", "envelope", "errorCode", "networkRouting")}
-        journal.append(
-            tx,
-            "messageFailed",
-            row.account,
-            {
-                **failed,
-                "error": f"Error: {INTERRUPTED}",
-                "attemptsMade": row.attempts_made,
-                "rejected": [],
-                "inDoubt": True,
-            },
+def refill(store: Store, schedule: Schedule) -> int:
+    """Fill the schedule with everything that waits, and nothing else; how many messages there are."""
+    schedule.clear()
+    count = 0
+    for message, account, due, first in messages.waiting(store.reader):
+        schedule.of(account).add(message, due, scheduled=first)
+        count += 1
+    return count
+
+
+def _take_back(tx: Tx, message: Message, recipients: list[Recipient], now: float) -> None:
+    interruptions = message.interruptions + 1
+    state, next_at = message_state(State(each.state) for each in recipients), now
+    if interruptions >= QUARANTINE:
+        log.warning("message %s is held: the engine ended %d times while sending it", message.queue_id, interruptions)
+        attempts.undo(tx, message.id, message.attempts_made)
+        messages.undo_try(tx, message.id, State.HELD, None, interruptions)
+        for each in recipients:
+            if each.state in (State.QUEUED, State.DEFERRED):
+                messages.set_recipient(
+                    tx, message.id, Recipient(each.position, each.address, State.HELD, each.code, each.response)
+                )
+        return
+    if interruptions >= PATIENT:
+        next_at = now + WAIT * 2 ** (interruptions - PATIENT)
+    attempts.undo(tx, message.id, message.attempts_made)
+    messages.undo_try(tx, message.id, state, next_at, interruptions)
+
+
+def _doubt(tx: Tx, recorder: Recorder, message: Message, recipients: list[Recipient], now: float) -> None:
+    tried = [
+        each.address
+        for each in recipients
+        if doubt.may_try(
+            State(each.state),
+            Choice(message.on_doubt),
+            now=now,
+            doubt_since=message.doubt_since,
+            evidence=recorder.evidence(tx, message),
         )
+    ]
+    verdicts = dict.fromkeys(tried, INTERRUPTED)
+    evidence = recorder.evidence(tx, message)
+    judgement = judge(message, recipients, verdicts, INTERRUPTED, now=now, retry_at=now, evidence=evidence)
+    recorder.end_try(tx, message, judgement, now)
+    attempts.end(tx, message.id, message.attempts_made, now, b'{"outcome":"doubt","interrupted":true}')

@@ -1,4 +1,4 @@
-"""When a message that could not be sent is tried again. Pure."""
+"""When a message that could not be sent is tried again, and for how long. Pure."""
 
 from __future__ import annotations
 
@@ -14,3 +14,13 @@ def delay(schedule: Sequence[float], failed: int, jitter: float, random: Random)
     """
     base = schedule[min(failed, len(schedule)) - 1]
     return base * (1 + jitter * (2 * random.random() - 1))
+
+
+def horizon(schedule: Sequence[float], attempts: int, jitter: float) -> float:
+    """Seconds over which `attempts` tries spread at most, at least the first wait.
+
+    For as long a message waits where its account cannot send at all, even if the tries of others are what fails.
+    """
+    waits = max(attempts - 1, 1)
+    total = sum(schedule[:waits]) + schedule[-1] * max(waits - len(schedule), 0)
+    return total * (1 + jitter)

@@ -1,8 +1,11 @@
 """Which message of which account is due when: the queue in memory.
 
-It holds only ids and times (the store is the truth and rebuilds it at start), one heap per account. An entry may be out
-of date, because messages end or move without being looked for in a heap: whoever takes one asks the store whether it is
-still waiting.
+It holds only ids and times (the store is the truth and rebuilds it at start), in heaps of each account. An entry may be
+out of date, because messages end or move without being looked for in a heap: whoever takes one asks the store whether
+the message is still waiting for that very moment.
+
+A retry is due after so many seconds, whatever becomes of the wall clock meanwhile; a message sent at a time its caller
+chose follows the wall clock. So a stepped clock starts no storm and holds nothing back.
 """
 
 from __future__ import annotations
@@ -13,36 +16,65 @@ import trio
 
 from engine.world import World
 
+LOOK_AGAIN = 60.0
+"""Seconds after which the wall clock is looked at again while only scheduled messages wait: it may have been set."""
+
 
 class Agenda:
     """One account's waiting messages, earliest first. Used by that account's lane."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._heap: list[tuple[float, int]] = []
+        self._after: list[tuple[float, float, int]] = []
+        """(Trio's time, due, message): retries and what is to go at once."""
+        self._at: list[tuple[float, int]] = []
+        """(due, message): by the wall clock."""
         self._changed = trio.Event()
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._after) + len(self._at)
 
-    def add(self, message: int, due: float) -> None:
-        """Have `message` taken at `due` (seconds since 1970), or at once when that is past."""
-        heapq.heappush(self._heap, (due, message))
-        if self._heap[0][1] == message:
+    def add(self, message: int, due: float, *, scheduled: bool = False) -> None:
+        """Have `message` taken at `due` (seconds since 1970), or at once when that is past.
+
+        `scheduled`: its caller chose that moment, so the wall clock counts; else it is so many seconds from now.
+        """
+        wait = due - self._world.now()
+        if scheduled and wait > 0:
+            heapq.heappush(self._at, (due, message))
+            first = self._at[0] == (due, message)
+        else:
+            entry = (trio.current_time() + wait, due, message)
+            heapq.heappush(self._after, entry)
+            first = self._after[0] == entry
+        if first:
             self.poke()
+
+    def clear(self) -> None:
+        """Forget every message."""
+        self._after.clear()
+        self._at.clear()
 
     def poke(self) -> None:
         """Have whoever waits look again."""
         self._changed.set()
         self._changed = trio.Event()
 
-    def take(self) -> int | None:
-        """A message that is due now, the longest overdue first; None when none is."""
-        return heapq.heappop(self._heap)[1] if self.is_due() else None
+    def take(self) -> tuple[int, float] | None:
+        """A message that is due now, the longest overdue first, and when it was due; None when none is."""
+        after = self._after[0] if self._after and self._after[0][0] <= trio.current_time() else None
+        at = self._at[0] if self._at and self._at[0][0] <= self._world.now() else None
+        if at is not None and (after is None or at[0] < after[1]):
+            heapq.heappop(self._at)
+            return at[1], at[0]
+        if after is not None:
+            heapq.heappop(self._after)
+            return after[2], after[1]
+        return None
 
     def is_due(self) -> bool:
         """Whether `take` has something to give."""
-        return bool(self._heap) and self._heap[0][0] <= self._world.now()
+        return self._seconds_to_next() <= 0
 
     async def wait_for_change(self, at_most: float) -> None:
         """Return when something was added in front or `poke` was called, or after `at_most` seconds."""
@@ -52,9 +84,14 @@ class Agenda:
 
     async def wait(self, at_most: float) -> None:
         """Return when a message may be due, when `poke` was called, or after `at_most` seconds."""
-        if self._heap:
-            at_most = min(at_most, max(0.0, self._heap[0][0] - self._world.now()))
-        await self.wait_for_change(at_most)
+        await self.wait_for_change(min(at_most, max(0.0, self._seconds_to_next())))
+
+    def _seconds_to_next(self) -> float:
+        """Seconds until a message may be due; infinite when none waits."""
+        seconds = self._after[0][0] - trio.current_time() if self._after else float("inf")
+        if self._at:
+            seconds = min(seconds, self._at[0][0] - self._world.now(), LOOK_AGAIN)
+        return seconds
 
 
 class Schedule:
@@ -70,6 +107,16 @@ class Schedule:
         if agenda is None:
             agenda = self._agendas[account] = Agenda(self._world)
         return agenda
+
+    def clear(self) -> None:
+        """Empty all agendas, which stay those their lanes know."""
+        for agenda in self._agendas.values():
+            agenda.clear()
+
+    def poke(self) -> None:
+        """Have every lane look again."""
+        for agenda in self._agendas.values():
+            agenda.poke()
 
     def forget(self, account: str) -> None:
         """Drop a removed account's agenda."""

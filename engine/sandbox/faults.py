@@ -38,6 +38,10 @@ class Faults:
     """EHLO keywords (`PIPELINING`, `AUTH`, `SMTPUTF8` ...) that are neither announced nor understood."""
     imap_capabilities_drop: set[str] = field(default_factory=set)
     """IMAP capabilities (`IDLE`, `UIDPLUS` ...), likewise."""
+    messages_per_second: float | None = None
+    """SMTP answers MAIL with 451 4.7.1 beyond this many messages a second, counted over ten, from one user."""
+    files_sent: bool = False
+    """The provider puts what a user sends into the user's Sent folder itself, as Gmail and Outlook do."""
     sent_append_fails: int = 0
     """The next so many APPENDs answer NO."""
     smtp_timeout: float = 300.0

@@ -8,6 +8,7 @@ message is kept for all its recipients or for none.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -20,6 +21,7 @@ from engine.world import World
 
 HOSTNAME = "sandbox.example"
 WRONG_PASSWORD = "wrong"
+RATE_SECONDS = 10.0
 
 _MESSAGE_ID = re.compile(rb"^message-id:[ \t]*(?:\r\n[ \t]+)?(\S+)", re.IGNORECASE | re.MULTILINE)
 
@@ -57,6 +59,7 @@ class PostOffice:
         self.outside: list[tuple[Envelope, bytes]] = []
         self._outside_bytes = 0
         self._passwords: dict[str, str] = {}
+        self._taken: dict[str, deque[float]] = {}
         self._world = world
         # Numbers of this look, one after the other, so that none comes twice.
         self._queue_number = world.random.randrange(0x100000, 0x800000)
@@ -99,6 +102,17 @@ class PostOffice:
         if outside:
             self._keep_outside(msgspec.structs.replace(envelope, recipients=tuple(outside)), raw)
         return queue_id
+
+    def too_fast(self, user: str, per_second: float) -> bool:
+        """Whether one more message from `user` is beyond the limit, counted over the last ten seconds."""
+        now = self._world.now()
+        taken = self._taken.setdefault(user, deque())
+        while taken and taken[0] <= now - RATE_SECONDS:
+            taken.popleft()
+        if len(taken) >= per_second * RATE_SECONDS:
+            return True
+        taken.append(now)
+        return False
 
     def file(self, mailbox: Mailbox, folder: Folder, raw: bytes, date: float, flags: Iterable[str] = ()) -> Message:
         """Put a message into a folder and drop what no longer fits."""

@@ -155,6 +155,8 @@ class SmtpConnection:
             self._say("530 5.7.0 Authentication required")
         elif match[1] and not _ADDRESS.fullmatch(match[1]):
             self._say("501 5.1.7 Bad sender address syntax")
+        elif (limit := self._faults.messages_per_second) is not None and self._post.too_fast(self._user or "", limit):
+            self._say("451 4.7.1 Error: too much mail, slow down")
         else:
             refusal = self._read_options(match[2])
             if not refusal and not self._mail.smtputf8 and not match[1].isascii():
@@ -327,6 +329,9 @@ class SmtpConnection:
             smtputf8=self._mail.smtputf8,
             eight_bit=self._mail.eight_bit,
         )
+        if self._faults.files_sent and self._user is not None:
+            mailbox = self._post.mailbox(self._user)
+            self._post.file(mailbox, mailbox.folder("Sent"), data.raw, self._post.now(), ("\\Seen",))
         return f"250 2.0.0 Ok: queued as {self._post.deliver(envelope, data.raw)}"
 
     def _scripted(self, stage: Stage, recipient: str, whose: str) -> Outcome | None:

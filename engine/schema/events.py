@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.schema.account import LastError
 from engine.schema.fields import Address, Filled256, Off, Request, Response, When
 from engine.schema.outbox import EnvelopeShown
+from engine.schema.submission import OnDoubt
 
 _QUEUE_ID = Annotated[str, Meta(description="The message's id in the outbox.", examples=["1a20313426c0f27d36e"])]
 _MESSAGE_ID = Annotated[str, Meta(description="The message's Message-ID.", examples=["<1@example.com>"])]
@@ -128,6 +129,33 @@ class MessageFailed(Response, frozen=True, kw_only=True):
     in_doubt: _IN_DOUBT = UNSET
 
 
+class MessageInDoubt(Response, frozen=True, kw_only=True):
+    """`messageInDoubt`: the line broke after the final dot, so nobody knows whether the message arrived."""
+
+    queue_id: _QUEUE_ID
+    message_id: _MESSAGE_ID
+    envelope: Annotated[EnvelopeShown, Meta(description="`to` holds those of whom nobody knows.")]
+    error: Annotated[str, Meta(description="How the line broke.")]
+    error_code: Annotated[str, Meta(description="Short code.", examples=["ECONNECTION"])]
+    attempts_made: Annotated[int, Meta(description="Tries so far, this one included.")]
+    on_doubt: Annotated[OnDoubt, Meta(description="What follows if nothing tells.")]
+    searching_sent_folder: Annotated[
+        bool, Meta(description="`true`: the provider files sent mail itself, so its Sent folder is searched first.")
+    ]
+    next_attempt: Annotated[
+        When | Off, Meta(description="When it is sent again. `false`: not before somebody decides, or never.")
+    ]
+
+
+class MessageCancelled(Response, frozen=True, kw_only=True):
+    """`messageCancelled`: the message was taken back before its final dot and does not go."""
+
+    queue_id: _QUEUE_ID
+    message_id: _MESSAGE_ID
+    envelope: Annotated[EnvelopeShown, Meta(description="`to` holds those it will not go to.")]
+    attempts_made: Annotated[int, Meta(description="Tries that were made before.")]
+
+
 class MessageCopyFailed(Response, frozen=True, kw_only=True):
     """`messageCopyFailed`: the message was sent, but its copy could not be filed in the Sent folder."""
 
@@ -147,7 +175,9 @@ EVENT_DATA: dict[str, type[Response]] = {
     "connectError": ConnectError,
     "messageSent": MessageSent,
     "messageDeliveryError": MessageDeliveryError,
+    "messageInDoubt": MessageInDoubt,
     "messageFailed": MessageFailed,
+    "messageCancelled": MessageCancelled,
     "messageCopyFailed": MessageCopyFailed,
 }
 """The shape of `data` by event name."""
@@ -161,7 +191,9 @@ EventName = Literal[
     "connectError",
     "messageSent",
     "messageDeliveryError",
+    "messageInDoubt",
     "messageFailed",
+    "messageCancelled",
     "messageCopyFailed",
 ]
 
@@ -178,6 +210,10 @@ class Event(Response, frozen=True, kw_only=True):
     event_id: Annotated[
         str, Meta(description="Its own id (UUID), the same in every channel.", extra_json_schema={"format": "uuid"})
     ]
+    clock_stepped: Annotated[
+        bool | UnsetType,
+        Meta(description="`true`: the clock was set back before it, so its date is not after that of the one before."),
+    ] = UNSET
 
 
 class EventsQuery(Request, frozen=True, kw_only=True):

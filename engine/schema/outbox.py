@@ -6,14 +6,30 @@ that was sent can still be looked up.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Address, Filled256, Off, Request, Response, When
+from engine.schema.fields import Address, Filled256, Instant, Off, Request, Response, When
+from engine.schema.submission import OnDoubt
 
-MessageState = Literal["queued", "sending", "deferred", "in_doubt", "sent", "failed", "cancelled"]
+MessageState = Literal["queued", "sending", "deferred", "in_doubt", "held", "sent", "failed", "cancelled"]
+WaitingKind = Literal[
+    "schedule",
+    "retry",
+    "turn",
+    "login",
+    "connection",
+    "rateLimit",
+    "provider",
+    "paused",
+    "smtp",
+    "evidence",
+    "decision",
+    "release",
+]
 ProgressStatus = Literal["queued", "processing", "smtp-starting", "smtp-completed", "submitted", "error"]
 
 
@@ -64,6 +80,62 @@ class OutboxRecipient(Response, frozen=True, kw_only=True):
     response: Annotated[str | UnsetType, Meta(description="Last SMTP reply line for it.")] = UNSET
 
 
+class WaitingFor(Response, frozen=True, kw_only=True):
+    """What keeps a message from being sent right now."""
+
+    kind: Annotated[
+        WaitingKind,
+        Meta(
+            description="`schedule`: its `sendAt`. `retry`: its next try. `turn`: the messages before it. `login`, "
+            "`connection`: its server. `rateLimit`: the account's own limit. `provider`: its server asked for less. "
+            "`paused`: the queue or the account is paused. `smtp`: the account has no SMTP server. `evidence`: the "
+            "Sent folder is being searched. `decision`: you. `release`: `engine outbox release`, or you."
+        ),
+    ]
+    since: Annotated[When, Meta(description="Since when, as far as is known.")]
+    until: Annotated[When | None, Meta(description="When it ends by itself. `null`: nobody can say.")]
+    remedy: Annotated[str, Meta(description="What it is and what can be done, in plain words.")]
+
+
+class OutboxAttempt(Response, frozen=True, kw_only=True):
+    """One try to send a message."""
+
+    number: Annotated[int, Meta(description="Which one, from 1.")]
+    started: Annotated[When, Meta(description="When it began.")]
+    ended: Annotated[When | None, Meta(description="When it ended. `null`: it is going on.")]
+    outcome: Annotated[
+        Literal["accepted", "later", "rejected", "login_refused", "doubt", "cancelled"] | UnsetType,
+        Meta(description="What it came to as a whole. Absent while it is going on."),
+    ] = UNSET
+    response: Annotated[str | UnsetType, Meta(description="The server's line, or what went wrong.")] = UNSET
+    error: Annotated[str | UnsetType, Meta(description="The error in the words of `messageDeliveryError`.")] = UNSET
+    error_code: Annotated[str | UnsetType, Meta(description="Its short code.", examples=["EENVELOPE"])] = UNSET
+    interrupted: Annotated[
+        bool | UnsetType, Meta(description="`true`: the engine ended during it, so its transcript is lost.")
+    ] = UNSET
+    server: Annotated[str | UnsetType | None, Meta(description="Host and port.", examples=["smtp.example.com:465"])] = (
+        UNSET
+    )
+    tls: Annotated[
+        str | UnsetType | None, Meta(description="TLS version. `null`: in clear text.", examples=["TLSv1.3"])
+    ] = UNSET
+    timings: Annotated[
+        dict[str, int] | UnsetType,
+        Meta(
+            description="Milliseconds each stage took: `connect`, `greeting`, `ehlo`, `tls`, `auth`, `envelope`, "
+            "`data`, `dot`; those before `envelope` only where the connection was made for this try.",
+            examples=[{"envelope": 3, "data": 1, "dot": 12}],
+        ),
+    ] = UNSET
+    replies: Annotated[
+        dict[str, str] | UnsetType, Meta(description="The server's last line for each recipient of this try.")
+    ] = UNSET
+    transcript: Annotated[
+        tuple[str, ...] | UnsetType,
+        Meta(description="What was said, `C:` by the engine and `S:` by the server, secrets and the message left out."),
+    ] = UNSET
+
+
 class OutboxEntry(Response, frozen=True, kw_only=True):
     """One message of the outbox."""
 
@@ -82,8 +154,24 @@ class OutboxEntry(Response, frozen=True, kw_only=True):
     scheduled: Annotated[When, Meta(description="When the first try was or is due.")]
     next_attempt: Annotated[When | Off, Meta(description="When the next try is due. `false`: there is none.")]
     state: Annotated[MessageState, Meta(description="Where the delivery stands.")]
+    on_doubt: Annotated[OnDoubt, Meta(description="What follows if nobody knows whether it arrived.")]
+    in_doubt_since: Annotated[
+        When | UnsetType, Meta(description="Since when nobody knows. Absent: nothing is in doubt.")
+    ] = UNSET
+    ended: Annotated[When | UnsetType, Meta(description="When it ended. Absent: it has not.")] = UNSET
+    idempotency_key: Annotated[
+        str | UnsetType, Meta(description="Key it was handed in with; only when one entry is asked for. Absent: none.")
+    ] = UNSET
     recipients: Annotated[
         tuple[OutboxRecipient, ...] | UnsetType, Meta(description="Every recipient; only when one entry is asked for.")
+    ] = UNSET
+    waiting_for: Annotated[
+        WaitingFor | UnsetType | None,
+        Meta(description="What keeps it from being sent now; only when one entry is asked for. `null`: nothing does."),
+    ] = UNSET
+    attempt_log: Annotated[
+        tuple[OutboxAttempt, ...] | UnsetType,
+        Meta(description="Every try, the first one first; only when one entry is asked for."),
     ] = UNSET
 
 
@@ -96,7 +184,93 @@ class OutboxPage(Response, frozen=True, kw_only=True):
     messages: Annotated[tuple[OutboxEntry, ...], Meta(description="The messages on this page.")]
 
 
+class OutboxUpdate(Request, frozen=True, kw_only=True):
+    """Moves a message that waits, or decides what a doubt about it comes to; one of the three."""
+
+    send_now: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="`true`: try it at once, whatever it waits for; a held one is released. Absent: not asked for."
+        ),
+    ] = UNSET
+    send_at: Annotated[
+        Instant | UnsetType,
+        Meta(description="Not before this time; less than a year ahead. Past: at once. Absent: as it is."),
+    ] = UNSET
+    on_doubt: Annotated[
+        OnDoubt | UnsetType,
+        Meta(
+            description="What a doubt comes to. Of a message in doubt now: `resend` sends it again at once, `hold` "
+            "keeps it from being sent, `fail` ends it. Absent: as it is."
+        ),
+    ] = UNSET
+
+    @staticmethod
+    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+        """One thing is asked for."""
+        given = [name for name in ("send_now", "send_at", "on_doubt") if get(name) not in (UNSET, False)]
+        if not given:
+            yield "", "must contain at least one of [sendNow, sendAt, onDoubt]"
+        elif len(given) > 1:
+            yield "", "contains a conflict between exclusive peers [sendNow, sendAt, onDoubt]"
+
+
+class OutboxUpdated(Response, frozen=True, kw_only=True):
+    """The answer to a change of a waiting message."""
+
+    updated: Annotated[bool, Meta(description="`false`: it was not changed, and `reason` says why.")]
+    reason: Annotated[str | UnsetType, Meta(description="Why it was not changed.")] = UNSET
+
+
 class OutboxDeleted(Response, frozen=True, kw_only=True):
     """The answer to a cancellation."""
 
-    deleted: Annotated[bool, Meta(description="`false`: unknown, already ended, or being sent right now.")]
+    deleted: Annotated[
+        bool, Meta(description="`true`: it does not go. `false`: nothing was changed, and `reason` says why.")
+    ]
+    reason: Annotated[
+        str | UnsetType, Meta(description="Why it was not cancelled.", examples=["It was sent already"])
+    ] = UNSET
+    already_sent: Annotated[
+        tuple[Address, ...] | UnsetType,
+        Meta(description="Recipients who got it in an earlier try; it goes to nobody else. Absent: nobody got it."),
+    ] = UNSET
+
+
+class QueueQuery(Request, frozen=True, kw_only=True):
+    """Query of `GET /v1/settings/queue/{queue}`."""
+
+    account: Annotated[Filled256 | None, Meta(description="Only this account's mail. Absent: all.")] = None
+
+
+class QueueJobs(Response, frozen=True, kw_only=True):
+    """How many messages have not ended."""
+
+    active: Annotated[int, Meta(description="Being sent.")]
+    delayed: Annotated[int, Meta(description="Due later, held, or in doubt until somebody decides.")]
+    paused: Annotated[int, Meta(description="Due, while the queue is paused.")]
+    waiting: Annotated[int, Meta(description="Due now.")]
+
+
+class QueueInfo(Response, frozen=True, kw_only=True):
+    """A queue and how full it is."""
+
+    queue: Annotated[Literal["submit"], Meta(description="Its name.")]
+    account: Annotated[str | UnsetType, Meta(description="The account asked for. Absent: all.")] = UNSET
+    jobs: Annotated[QueueJobs, Meta(description="What is in it.")]
+    paused: Annotated[bool, Meta(description="Whether it is paused.")]
+
+
+class QueueUpdate(Request, frozen=True, kw_only=True):
+    """Pauses the sending of mail, or lets it go on. What is being sent is finished; submissions are still taken."""
+
+    paused: Annotated[bool, Meta(description="`true`: pause.")]
+    account: Annotated[Filled256 | UnsetType, Meta(description="Only this account's mail. Absent: all.")] = UNSET
+
+
+class QueueUpdated(Response, frozen=True, kw_only=True):
+    """The answer to a pause."""
+
+    queue: Annotated[Literal["submit"], Meta(description="The queue's name.")]
+    account: Annotated[str | UnsetType, Meta(description="The account it was about. Absent: all.")] = UNSET
+    paused: Annotated[bool, Meta(description="Whether it is paused now.")]

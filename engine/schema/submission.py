@@ -85,6 +85,7 @@ class Attachment(Request, frozen=True, kw_only=True):
     encoding: Annotated[Literal["base64"], Meta(description="How `content` is encoded; there is only one.")] = "base64"
 
 
+OnDoubt = Literal["resend", "hold", "fail"]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=60, extra={"check": Check.HEADER_NAME})]
 
 
@@ -145,6 +146,15 @@ class Submit(Request, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1, le=1000)] | UnsetType,
         Meta(description="How often it is tried at most. Absent: as in the settings.", examples=[10]),
     ] = UNSET
+    on_doubt: Annotated[
+        OnDoubt | UnsetType,
+        Meta(
+            description="What follows if the line breaks after the final dot, so that nobody knows whether the message "
+            "arrived, and nothing tells: `resend` sends it again with the same Message-ID, `hold` leaves it in doubt "
+            "until you decide, `fail` ends it. Absent: as configured, `resend` by default.",
+            examples=["hold"],
+        ),
+    ] = UNSET
     attachments: Annotated[
         Annotated[tuple[Attachment, ...], Meta(max_length=MAX_ATTACHMENTS)], Meta(description="Files. Absent: none.")
     ] = ()
@@ -183,8 +193,9 @@ class SubmitHeaders(Request, frozen=True, kw_only=True):
     idempotency_key: Annotated[
         Annotated[str, Meta(max_length=1024)] | None,
         Meta(
-            description="A text of your own that names this submission: the same again within the retention time sends "
-            "nothing and gets the first answer. Absent: every request is a new submission.",
+            description="A text of your own that names this submission: the same request with it again sends nothing "
+            "and gets the first answer, for as long as the message's record is kept; another request with it is "
+            "answered with 409. Absent: every request is a new submission.",
             examples=["order-4711"],
         ),
     ] = msgspec.field(name="Idempotency-Key", default=None)

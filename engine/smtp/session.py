@@ -96,8 +96,9 @@ class SmtpSession:
         self.usable = True
         self.sent = 0
         """Messages accepted on this connection."""
+        self._used = False
         self.timings: dict[str, float] = {}
-        """Seconds each step of the last `connect` or `send` took."""
+        """Seconds each step of the last `send` took, with those of `connect` for the first one."""
 
     @classmethod
     async def connect(
@@ -143,18 +144,24 @@ class SmtpSession:
         return self._transport.tls_version
 
     async def send(
-        self, envelope: Envelope, body: Iterable[bytes], before_dot: Callable[[], Awaitable[None]]
+        self,
+        envelope: Envelope,
+        body: Iterable[bytes],
+        before_dot: Callable[[], Awaitable[None]],
+        after_group: Callable[[dict[str, Verdict]], Awaitable[None]] | None = None,
     ) -> Outcome:
         """Hand over one message; `body` is its wire form in chunks, not dot-stuffed, and is not kept.
 
-        `before_dot` is awaited once, while the server works on the envelope; if it or `body` raises, the connection is
-        closed before the end of data and the exception goes on as it is. More than 100 recipients go in several
-        transactions. Raises `DeliveryError` when the connection breaks. Cancelled: `usable` is false and nothing is
-        known about the message.
+        More than 100 recipients go in several transactions. `before_dot` is awaited once in each, while the server
+        works on the envelope, and `after_group` after each but the last, with its recipients' verdicts; if one of them
+        or `body` raises, the connection is closed before the end of data and the exception goes on as it is. Raises
+        `DeliveryError` when the connection breaks. Cancelled: `usable` is false and nothing is known about the message.
         """
         if not self.usable:
             raise RuntimeError("This session has ended")
-        self.timings = {}
+        if self._used:
+            self.timings = {}
+        self._used = True
         verdicts = refused_here(envelope, self.capabilities)
         recipients = [recipient for recipient in dict.fromkeys(envelope.recipients) if recipient not in verdicts]
         if len(recipients) > GROUP_RECIPIENTS and isinstance(body, Iterator):
@@ -179,6 +186,8 @@ class SmtpSession:
                     await self.close()
                     raise
                 verdicts.update(transaction.verdicts)
+                if after_group is not None and first + GROUP_RECIPIENTS < len(recipients):
+                    await after_group(transaction.verdicts)
             else:
                 verdicts.update(dict.fromkeys(group, _ENDED))
         return Outcome(_ordered(envelope, verdicts), delivery.reply, delivery.dot_sent)
@@ -267,13 +276,14 @@ class SmtpSession:
     async def _transact(self, transaction: Transaction, delivery: _Delivery) -> None:
         started = trio.current_time()
         delivery.in_flight = False
+        asked = False
         self._stage = Stage.MAIL
         while commands := transaction.take():
             await self._write(commands)
-            if transaction.data_asked and delivery.before_dot is not None:
+            if transaction.data_asked and not asked:
                 # The server answers into the socket's buffer meanwhile, so this costs no waiting and needs no task.
+                asked = True
                 await delivery.before_dot()
-                delivery.before_dot = None
             while transaction.waiting:
                 self._stage = transaction.stage
                 limit = self._timeouts.data if self._stage is Stage.DATA else self._timeouts.command
@@ -371,7 +381,7 @@ class _Delivery:
 
     def __init__(self, body: Iterable[bytes], before_dot: Callable[[], Awaitable[None]]) -> None:
         self.body = body
-        self.before_dot: Callable[[], Awaitable[None]] | None = before_dot
+        self.before_dot = before_dot
         self.in_flight = False
         self.dot_sent = False
         self.reply: Reply | None = None

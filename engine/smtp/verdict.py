@@ -57,6 +57,9 @@ class Verdict(msgspec.Struct, frozen=True):
     network_code: str | None = None
 
 
+BEFORE_ANY_MESSAGE = frozenset({Stage.CONNECT, Stage.GREETING, Stage.TLS, Stage.EHLO, Stage.AUTH})
+"""Stages at which a failure says nothing about the message at hand: every one of the account would meet it."""
+
 _MESSAGE_STAGES = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
 _STAGE_CODES = {
     Stage.CONNECT: "ECONNECTION",
@@ -130,6 +133,9 @@ def command(verdict: Verdict) -> str:
 def _kind(stage: Stage, code: int) -> Kind:
     if code == 354 if stage is Stage.DATA else code < 300:
         return Kind.ACCEPTED
+    if stage is Stage.DOT and code < 400:
+        # 3xx is no answer to a message: the two sides have lost step, and nobody knows what became of it.
+        return Kind.DOUBT
     if code < 500 or code == 503:
         return Kind.LATER
     if stage is Stage.AUTH:

@@ -14,7 +14,8 @@ class AccountRow(msgspec.Struct, kw_only=True):
     """One account as it is stored. Times in seconds since 1970.
 
     `initialized`: the first sync has ended once. `last_error`: the error last announced, None when all is well.
-    `smtp_status`: how the last SMTP try ended, None before the first.
+    `smtp_status`: how the last SMTP try ended, None before the first. `queue_paused`: its mail waits.
+    `files_sent`: its provider was seen to file sent mail itself.
     """
 
     id: str
@@ -24,9 +25,11 @@ class AccountRow(msgspec.Struct, kw_only=True):
     last_error: dict[str, Any] | None = None
     smtp_status: dict[str, Any] | None = None
     sync_time: float | None = None
+    queue_paused: bool = False
+    files_sent: bool = False
 
 
-_COLUMNS = "id, record, created, initialized, last_error, smtp_status, sync_time"
+_COLUMNS = "id, record, created, initialized, last_error, smtp_status, sync_time, queue_paused, files_sent"
 
 
 def get(db: sqlite3.Connection | Tx, account: str) -> AccountRow | None:
@@ -55,17 +58,24 @@ def save(tx: Tx, account: str, record: bytes, now: float) -> None:
 
 
 def remember(tx: Tx, account: str, **values: Any) -> None:
-    """Set columns of an account: `initialized`, `last_error`, `smtp_status` (JSON values), `sync_time`."""
+    """Set columns of an account: `last_error` and `smtp_status` (JSON values), `initialized`, `sync_time` ..."""
     for name, value in values.items():
         if name in ("last_error", "smtp_status") and value is not None:
             value = msgspec.json.encode(value)
         tx.execute(f"UPDATE account SET {name} = ? WHERE id = ?", (value, account))
 
 
+def files_sent(tx: Tx, account: str) -> bool:
+    """Whether the account's provider was seen to file sent mail itself."""
+    row = tx.execute("SELECT files_sent FROM account WHERE id = ?", (account,)).fetchone()
+    return row is not None and bool(row[0])
+
+
 def remove(tx: Tx, account: str) -> None:
     """Remove the account's own rows; its messages are ended by whoever calls this."""
     tx.execute("DELETE FROM account WHERE id = ?", (account,))
     tx.execute("DELETE FROM event_count WHERE account = ?", (account,))
+    tx.execute("DELETE FROM idempotency WHERE account = ?", (account,))
 
 
 def _row(row: tuple[Any, ...]) -> AccountRow:
@@ -77,4 +87,6 @@ def _row(row: tuple[Any, ...]) -> AccountRow:
         last_error=msgspec.json.decode(row[4]) if row[4] else None,
         smtp_status=msgspec.json.decode(row[5]) if row[5] else None,
         sync_time=row[6],
+        queue_paused=bool(row[7]),
+        files_sent=bool(row[8]),
     )

@@ -45,6 +45,12 @@ def bounds(db: sqlite3.Connection) -> tuple[int, int]:
     return first or 0, last or 0
 
 
+def latest(db: sqlite3.Connection) -> float:
+    """When the newest event happened (seconds since 1970), 0 while there is none."""
+    row = db.execute("SELECT created FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+    return float(row[0]) if row else 0.0
+
+
 def counts(db: sqlite3.Connection, account: str) -> dict[str, int]:
     """How many events of each name this account has had."""
     return dict(db.execute("SELECT name, n FROM event_count WHERE account = ?", (account,)).fetchall())

@@ -1,4 +1,4 @@
-"""Messages in the queue, their recipients and their attempts, as rows.
+"""Messages in the queue and their recipients, as rows.
 
 Every function that changes a state is a compare-and-set inside the caller's transaction and says whether it happened;
 the words of the `state` columns and which may follow which stand in `queue/lifecycle.py`.
@@ -7,7 +7,7 @@ the words of the `state` columns and which may follow which stand in `queue/life
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from engine.store.writer import Tx
 
 _COLUMNS = (
     "id, queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, send_at, next_at, state, "
-    "attempts_made, attempts_max, dot_at, last_error, ended"
+    "attempts_made, attempts_max, dot_at, last_error, ended, on_doubt, doubt_since, interruptions, expires_at"
 )
 
 
@@ -24,7 +24,11 @@ class Message(msgspec.Struct, kw_only=True):
     """One queued or ended message. Times in seconds since 1970; `size` in octets on the wire.
 
     `copy_path`: Sent folder asked for, empty for the account's own, None for no copy. `next_at`: when it is due, None
-    once ended. `dot_at`: set while the final dot of a try may have been sent and no reply is recorded.
+    when nothing is (ended, held, or in doubt until somebody decides). `dot_at`: set while the final dot of a try may
+    have been sent and no reply is recorded. `on_doubt`: what an unknown outcome comes to (`resend`, `hold`, `fail`).
+    `doubt_since`: when the oldest outcome that is still unknown became so. `interruptions`: how often a try ended with
+    the process, or crashed, since the last one that came to an end. `expires_at`: given up after this where its account
+    cannot send at all.
     """
 
     id: int
@@ -45,6 +49,10 @@ class Message(msgspec.Struct, kw_only=True):
     dot_at: float | None
     last_error: dict[str, Any] | None
     ended: float | None
+    on_doubt: str
+    doubt_since: float | None
+    interruptions: int
+    expires_at: float
 
 
 class Recipient(msgspec.Struct):
@@ -61,7 +69,8 @@ def insert(tx: Tx, message: Message, recipients: Iterable[str], state: str) -> i
     """Add a message (its `id` is ignored) and its recipients in `state`; return the id it got."""
     row = tx.execute(
         "INSERT INTO message (queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, "
-        "send_at, next_at, state, attempts_max) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "send_at, next_at, state, attempts_max, on_doubt, expires_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             message.queue_id,
             message.account,
@@ -76,6 +85,8 @@ def insert(tx: Tx, message: Message, recipients: Iterable[str], state: str) -> i
             message.next_at,
             message.state,
             message.attempts_max,
+            message.on_doubt,
+            message.expires_at,
         ),
     )
     assert row.lastrowid is not None
@@ -104,33 +115,39 @@ def recipients(db: sqlite3.Connection | Tx, message: int) -> list[Recipient]:
     return [Recipient(*row) for row in rows]
 
 
-def open_messages(db: sqlite3.Connection) -> list[tuple[int, str, float]]:
-    """(id, account, next_at) of every message that has not ended, oldest due first."""
-    return db.execute(
-        "SELECT id, account, next_at FROM message WHERE ended IS NULL AND next_at IS NOT NULL ORDER BY next_at, id"
+def waiting(db: sqlite3.Connection) -> Iterator[tuple[int, str, float, bool]]:
+    """(id, account, next_at, whether it is the first try) of every message that is due some time, earliest first."""
+    rows = db.execute(
+        "SELECT id, account, next_at, attempts_made = 0 FROM message "
+        "WHERE ended IS NULL AND next_at IS NOT NULL ORDER BY next_at, id"
+    )
+    return ((each, account, due, bool(first)) for each, account, due, first in rows)
+
+
+def interrupted(db: sqlite3.Connection | Tx) -> list[Message]:
+    """The messages whose try was cut short by the end of a run."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM message WHERE ended IS NULL AND state = 'sending'").fetchall()
+    return [message for row in rows if (message := _message(row)) is not None]
+
+
+def overdue(tx: Tx, account: str, now: float, limit: int) -> list[Message]:
+    """At most `limit` messages of an account that are due and past their `expires_at`."""
+    rows = tx.execute(
+        f"SELECT {_COLUMNS} FROM message WHERE account = ? AND ended IS NULL AND next_at <= ? AND expires_at <= ? "
+        "AND state IN ('queued', 'deferred') ORDER BY next_at LIMIT ?",
+        (account, now, now, limit),
     ).fetchall()
+    return [message for row in rows if (message := _message(row)) is not None]
 
 
-def interrupted(db: sqlite3.Connection | Tx) -> list[tuple[int, bool]]:
-    """(id, whether the final dot may have been sent) of every message whose try was cut short by the end of a run."""
-    rows = db.execute("SELECT id, dot_at IS NOT NULL FROM message WHERE ended IS NULL AND state = 'sending'")
-    return [(each, bool(dot)) for each, dot in rows]
-
-
-def begin_try(tx: Tx, message: int, now: float) -> bool:
-    """Mark a message that is due as being sent and record the try; False when it is not waiting, or not for now."""
+def begin_try(tx: Tx, message: int, due: float) -> bool:
+    """Mark a message that is due at exactly `due` as being sent; False when it is not waiting for that moment."""
     changed = tx.execute(
         "UPDATE message SET state = 'sending', attempts_made = attempts_made + 1 "
-        "WHERE id = ? AND next_at <= ? AND state IN ('queued', 'deferred', 'in_doubt')",
-        (message, now),
+        "WHERE id = ? AND next_at = ? AND state IN ('queued', 'deferred', 'in_doubt')",
+        (message, due),
     )
-    if changed.rowcount == 0:
-        return False
-    tx.execute(
-        "INSERT INTO attempt (message, number, started) SELECT id, attempts_made, ? FROM message WHERE id = ?",
-        (now, message),
-    )
-    return True
+    return changed.rowcount > 0
 
 
 def mark_dot(tx: Tx, message: int, now: float) -> bool:
@@ -139,39 +156,56 @@ def mark_dot(tx: Tx, message: int, now: float) -> bool:
     return changed.rowcount > 0
 
 
-def undo_try(tx: Tx, message: int, state: str, next_at: float) -> bool:
+def clear_dot(tx: Tx, message: int) -> None:
+    """The reply to the dot that was marked is recorded in this transaction, or that dot was never sent."""
+    tx.execute("UPDATE message SET dot_at = NULL WHERE id = ?", (message,))
+
+
+def undo_try(tx: Tx, message: int, state: str, next_at: float | None, interruptions: int) -> bool:
     """Take back a try that was interrupted before its final dot: it does not count as an attempt."""
-    tx.execute(
-        "DELETE FROM attempt WHERE message = ? AND ended IS NULL AND number = "
-        "(SELECT attempts_made FROM message WHERE id = ? AND state = 'sending')",
-        (message, message),
-    )
     changed = tx.execute(
-        "UPDATE message SET state = ?, attempts_made = attempts_made - 1, dot_at = NULL, next_at = ? "
-        "WHERE id = ? AND state = 'sending'",
-        (state, next_at, message),
+        "UPDATE message SET state = ?, attempts_made = attempts_made - 1, dot_at = NULL, next_at = ?, "
+        "interruptions = ? WHERE id = ? AND state = 'sending'",
+        (state, next_at, interruptions, message),
     )
     return changed.rowcount > 0
 
 
 def end_try(
-    tx: Tx, message: int, *, state: str, next_at: float | None, error: dict[str, Any] | None, now: float, report: bytes
-) -> None:
-    """Record how the try in hand ended. `next_at` None ends the message."""
-    tx.execute(
-        "UPDATE attempt SET ended = ?, report = ? WHERE message = ? AND number = "
-        "(SELECT attempts_made FROM message WHERE id = ?)",
-        (now, report, message, message),
-    )
-    tx.execute(
-        "UPDATE message SET state = ?, next_at = ?, dot_at = NULL, last_error = ?, ended = ? WHERE id = ?",
+    tx: Tx,
+    message: int,
+    *,
+    state: str,
+    next_at: float | None,
+    error: dict[str, Any] | None,
+    doubt_since: float | None,
+    interruptions: int,
+    ended: float | None,
+) -> bool:
+    """Record how the try in hand ended; False, and nothing changed, when the message is not being sent any more."""
+    changed = tx.execute(
+        "UPDATE message SET state = ?, next_at = ?, dot_at = NULL, last_error = ?, doubt_since = ?, interruptions = ?, "
+        "ended = ? WHERE id = ? AND state = 'sending'",
         (
             state,
             next_at,
             msgspec.json.encode(error) if error is not None else None,
-            now if next_at is None else None,
+            doubt_since,
+            interruptions,
+            ended,
             message,
         ),
+    )
+    return changed.rowcount > 0
+
+
+def settle(
+    tx: Tx, message: int, *, state: str, next_at: float | None, doubt_since: float | None, ended: float | None
+) -> None:
+    """Move a message between tries: a doubt was cleared up, it is held or let go, it ends."""
+    tx.execute(
+        "UPDATE message SET state = ?, next_at = ?, doubt_since = ?, ended = ? WHERE id = ?",
+        (state, next_at, doubt_since, ended, message),
     )
 
 
@@ -183,22 +217,41 @@ def set_recipient(tx: Tx, message: int, recipient: Recipient) -> None:
     )
 
 
-def cancel(tx: Tx, message: int, state: str, now: float) -> bool:
+def cancel(tx: Tx, message: int, now: float) -> bool:
     """End a message and its open recipients without a further try; False when it is too late.
 
     It is too late when the message has ended already or its final dot may be on its way.
     """
     changed = tx.execute(
-        "UPDATE message SET state = ?, next_at = NULL, ended = ? WHERE id = ? AND ended IS NULL AND dot_at IS NULL",
-        (state, now, message),
+        "UPDATE message SET next_at = NULL, doubt_since = NULL, ended = ?, state = coalesce((SELECT max(state) FROM "
+        "recipient WHERE message = id AND state = 'sent'), (SELECT max(state) FROM recipient WHERE message = id AND "
+        "state = 'failed'), 'cancelled') WHERE id = ? AND ended IS NULL AND dot_at IS NULL",
+        (now, message),
     )
     if changed.rowcount == 0:
         return False
     tx.execute(
-        "UPDATE recipient SET state = ? WHERE message = ? AND state NOT IN ('sent', 'failed', 'cancelled')",
-        (state, message),
+        "UPDATE recipient SET state = 'cancelled' WHERE message = ? AND state NOT IN ('sent', 'failed', 'cancelled')",
+        (message,),
     )
     return True
+
+
+def reschedule(tx: Tx, message: int, send_at: float | None, expires_at: float) -> None:
+    """Set until when a message waits, and with `send_at` the moment it is scheduled for."""
+    tx.execute(
+        "UPDATE message SET send_at = coalesce(?, send_at), expires_at = ? WHERE id = ?", (send_at, expires_at, message)
+    )
+
+
+def choose_on_doubt(tx: Tx, message: int, choice: str) -> None:
+    """Change what an unknown outcome of this message comes to."""
+    tx.execute("UPDATE message SET on_doubt = ? WHERE id = ?", (choice, message))
+
+
+def allow_tries(tx: Tx, message: int, most: int) -> None:
+    """Let a message be tried up to `most` times."""
+    tx.execute("UPDATE message SET attempts_max = ? WHERE id = ?", (most, message))
 
 
 def hasten(tx: Tx, account: str, now: float) -> list[int]:
@@ -215,6 +268,16 @@ def open_of_account(db: sqlite3.Connection | Tx, account: str) -> list[int]:
     """The ids of an account's messages that have not ended."""
     rows = db.execute("SELECT id FROM message WHERE account = ? AND ended IS NULL", (account,))
     return [each for (each,) in rows]
+
+
+def in_doubt(db: sqlite3.Connection, account: str) -> list[Message]:
+    """An account's messages of which an outcome is unknown, the oldest doubt first."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM message WHERE account = ? AND ended IS NULL AND state = 'in_doubt' "
+        "ORDER BY doubt_since",
+        (account,),
+    ).fetchall()
+    return [message for row in rows if (message := _message(row)) is not None]
 
 
 def _message(row: tuple[Any, ...] | None) -> Message | None:

@@ -111,8 +111,10 @@ MIGRATIONS = (
     ALTER TABLE message ADD COLUMN on_doubt TEXT NOT NULL DEFAULT 'resend';  -- resend, hold or fail
     ALTER TABLE message ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0; -- ends of the process in this try
     ALTER TABLE message ADD COLUMN doubt_since REAL;    -- since when a try of it is in doubt, NULL when none is
+    ALTER TABLE message ADD COLUMN expires_at REAL NOT NULL DEFAULT 0;       -- given up then if no try is possible
+    UPDATE message SET expires_at = send_at + 345600;
     CREATE INDEX message_ended ON message (ended) WHERE ended IS NOT NULL;
-    CREATE INDEX message_ended_of_account ON message (account, state, id) WHERE ended IS NOT NULL;
+    CREATE INDEX message_ended_by_state ON message (state, account, id) WHERE ended IS NOT NULL;
 
     CREATE TABLE idempotency (
         account TEXT NOT NULL,

@@ -98,8 +98,9 @@ def test_killed_after_the_dot_a_message_is_in_doubt(engine: EngineProcess, smtp_
     engine.start()
     smtp_server.wait_for_messages(2)
     wait_until(lambda: all_events(engine)[-1]["event"] == "messageSent", "the second try")
-    error, sent = all_events(engine)[-2:]
+    error, doubt, sent = all_events(engine)[-3:]
     assert (error["event"], error["data"]["messageId"]) == ("messageDeliveryError", doubtful)
+    assert (doubt["event"], doubt["data"]["messageId"]) == ("messageInDoubt", doubtful)
     assert error["data"]["inDoubt"] is True
     assert sent["data"]["messageId"] == doubtful
     assert [message_id(message.data) for message in smtp_server.messages] == [doubtful, doubtful]

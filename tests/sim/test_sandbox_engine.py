@@ -100,8 +100,10 @@ async def test_a_line_cut_after_the_dot_is_a_doubt_said_and_sent_again(
         await engine.register("acme")
         answer = await engine.submit("acme", "cut-after-dot1+x@sandbox.example")
         await engine.event("acme", "messageSent")
-        error, sent = (event for event in engine.events("acme") if event["event"].startswith("message"))
-        assert error["event"] == "messageDeliveryError"
+        error, doubt, sent = (event for event in engine.events("acme") if event["event"].startswith("message"))
+        assert (error["event"], doubt["event"]) == ("messageDeliveryError", "messageInDoubt")
+        assert doubt["data"]["onDoubt"] == "resend"
+        assert doubt["data"]["nextAttempt"] == error["data"]["job"]["nextAttempt"]
         assert error["data"]["inDoubt"] is True, SEED
         assert "smtpResponseCode" not in error["data"]
         assert sent["data"]["messageId"] == answer["messageId"]
@@ -292,7 +294,7 @@ async def test_a_dot_slower_than_the_grace_is_in_doubt_at_the_next_start(
         assert error["data"]["inDoubt"] is True
         sent = await engine.event("acme", "messageSent")
         assert sent["data"]["messageId"] == answer["messageId"]
-        assert names(engine.events("acme")) == ["messageDeliveryError", "messageSent"], SEED
+        assert names(engine.events("acme")) == ["messageDeliveryError", "messageInDoubt", "messageSent"], SEED
 
 
 async def test_a_crash_in_an_account_stays_in_it(
@@ -303,14 +305,14 @@ async def test_a_crash_in_an_account_stays_in_it(
         await engine.register("well")
         account = engine.context.registry.get("crash")
         assert account is not None
-        account._lane._next = functools.partial(next, iter(()))
+        account._lane._may_send = functools.partial(next, iter(()))
         account._lane._agenda.poke()
         await engine.submit("well", "you@sandbox.example")
         await engine.event("well", "messageSent")
         await trio.sleep(10)
         assert account.status.last_error is not None
         assert account.status.last_error["serverResponseCode"] == "EINTERNAL"
-        del account._lane._next
+        del account._lane._may_send
         await engine.submit("crash", "you@sandbox.example")
         await engine.event("crash", "messageSent")
     assert {record.levelno for record in engine_errors} == {logging.ERROR}

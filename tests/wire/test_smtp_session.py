@@ -78,7 +78,8 @@ async def test_two_messages_pipelined(autojump_clock):
             assert list(outcome.recipients) == ["a@x", "b@x"]
             assert outcome.recipients["b@x"].text == "550 5.1.1 no"
             assert outcome.dot_sent
-            assert set(session.timings) == {"envelope", "data", "dot"}
+            connecting = {"connect", "greeting", "ehlo"} if number == "1" else set()
+            assert set(session.timings) == {"envelope", "data", "dot"} | connecting
         assert session.usable
         assert session.sent == 2
         await session.quit()
@@ -257,7 +258,12 @@ async def test_many_recipients_go_in_groups(autojump_clock):
     calls = []
 
     async def before_dot():
-        calls.append(True)
+        calls.append("dot")
+        await nothing()
+
+    async def after_group(verdicts):
+        calls.append(tuple(verdicts))
+        assert {verdict.kind for verdict in verdicts.values()} == {Kind.ACCEPTED}
         await nothing()
 
     async def script(server):
@@ -275,10 +281,10 @@ async def test_many_recipients_go_in_groups(autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         with pytest.raises(DeliveryError) as caught:
-            await session.send(Envelope("s@x", everybody), iter(BODY), before_dot)
+            await session.send(Envelope("s@x", everybody), iter(BODY), before_dot, after_group)
         kinds = [caught.value.recipients[r].kind for r in everybody]
         assert kinds == [Kind.ACCEPTED] * 200 + [Kind.DOUBT] * 50
-        assert calls == [True]
+        assert calls == ["dot", everybody[:100], "dot", everybody[100:200], "dot"]
 
 
 async def test_a_big_body_in_blocks(autojump_clock):

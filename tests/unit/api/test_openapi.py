@@ -138,7 +138,7 @@ def test_a_token_is_asked_for_where_a_scope_is_named(made):
 
 def test_failures_have_the_shape_of_a_problem(made):
     submit = made["paths"][f"{ACCOUNT}/submit"]["post"]
-    assert set(submit["responses"]) == {"200", "400", "401", "404", "503"}
+    assert set(submit["responses"]) == {"200", "400", "401", "404", "409", "503", "507"}
     assert set(made["paths"]["/v1/outbox/{queueId}"]["get"]["responses"]) == {"200", "401", "404", "503"}
     assert set(made["paths"]["/health"]["get"]["responses"]) == {"200", "503"}
     for found in made["components"]["responses"].values():

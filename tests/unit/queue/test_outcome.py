@@ -5,16 +5,20 @@ from typing import Any
 import pytest
 
 from engine.errors import NetworkError, NetworkKind
-from engine.queue.lifecycle import State
+from engine.isotime import iso
+from engine.queue import settlement
+from engine.queue.doubt import PATIENCE
+from engine.queue.lifecycle import ENDED, State
 from engine.queue.outcome import Judgement, judge
 from engine.smtp.replies import Reply
 from engine.smtp.verdict import Kind, Stage, Verdict, of_network, of_reply
 from engine.store.messages import Message, Recipient
 
-RETRY_AT = 1_800_000_060.0
+NOW = 1_800_000_000.0
+RETRY_AT = NOW + 60
 
 
-def message(made: int = 1, most: int = 10) -> Message:
+def message(made: int = 1, most: int = 10, on_doubt: str = "resend") -> Message:
     return Message(
         id=1,
         queue_id="0190000000000000000",
@@ -34,6 +38,10 @@ def message(made: int = 1, most: int = 10) -> Message:
         dot_at=None,
         last_error=None,
         ended=None,
+        on_doubt=on_doubt,
+        doubt_since=None,
+        interruptions=0,
+        expires_at=NOW + 1000,
     )
 
 
@@ -51,13 +59,21 @@ VERDICTS = {"a": ACCEPTED, "l": LATER, "r": REJECTED, "p": LOGIN, "n": DOWN, "d"
 ORDER = (Kind.ACCEPTED, Kind.DOUBT, Kind.LATER, Kind.LOGIN_REFUSED, Kind.REJECTED)
 
 
-def judged(mix: str, made: int = 1, most: int = 10, before: tuple[str, ...] = ()) -> Judgement:
+def judged(
+    mix: str,
+    made: int = 1,
+    before: tuple[str, ...] = (),
+    *,
+    on_doubt: str = "resend",
+    evidence: bool = False,
+) -> Judgement:
     """The judgement of a try whose recipients met `mix`, after those who ended in an earlier try as `before`."""
     ended = [Recipient(place, f"old{place}@x.example", state) for place, state in enumerate(before)]
     tried = [Recipient(len(before) + place, f"{place}{kind}@x.example", "sending") for place, kind in enumerate(mix)]
     verdicts = {each.address: VERDICTS[kind] for each, kind in zip(tried, mix, strict=True)}
     overall = min(verdicts.values(), key=lambda verdict: ORDER.index(verdict.kind))
-    return judge(message(made, most), [*ended, *tried], verdicts, overall, retry_at=RETRY_AT)
+    about = message(made, on_doubt=on_doubt)
+    return judge(about, [*ended, *tried], verdicts, overall, now=NOW, retry_at=RETRY_AT, evidence=evidence)
 
 
 def names(judgement: Judgement) -> list[str]:
@@ -69,7 +85,7 @@ def data(judgement: Judgement, name: str) -> dict[str, Any]:
     return found
 
 
-S, E, F = "messageSent", "messageDeliveryError", "messageFailed"
+S, E, D, F = "messageSent", "messageDeliveryError", "messageInDoubt", "messageFailed"
 
 
 @pytest.mark.parametrize(
@@ -80,14 +96,16 @@ S, E, F = "messageSent", "messageDeliveryError", "messageFailed"
         ("l", "deferred", "deferred", True, [E]),
         ("n", "deferred", "deferred", True, [E]),
         ("p", "deferred", "deferred", True, [E]),
-        ("d", "in_doubt", "in_doubt", True, [E]),
+        ("d", "in_doubt", "in_doubt", True, [E, D]),
+        ("ad", "sent in_doubt", "in_doubt", True, [S, E, D]),
+        ("dl", "in_doubt deferred", "in_doubt", True, [E, D]),
         ("r", "failed", "failed", False, [E, F]),
         ("rr", "failed failed", "failed", False, [E, F]),
         ("ar", "sent failed", "sent", False, [S]),
         ("al", "sent deferred", "deferred", True, [S, E]),
         ("alr", "sent deferred failed", "deferred", True, [S, E]),
         ("lr", "deferred failed", "deferred", True, [E]),
-        ("dr", "in_doubt failed", "in_doubt", True, [E]),
+        ("dr", "in_doubt failed", "in_doubt", True, [E, D]),
         ("nn", "deferred deferred", "deferred", True, [E]),
     ],
 )
@@ -96,6 +114,7 @@ def test_a_try(mix: str, states: str, state: str, again: bool, events: list[str]
     assert [each.state for each in judgement.recipients] == states.split()
     assert judgement.state == state
     assert judgement.next_at == (RETRY_AT if again else None)
+    assert judgement.ended is not again
     assert names(judgement) == events
 
 
@@ -106,7 +125,7 @@ def test_a_try(mix: str, states: str, state: str, again: bool, events: list[str]
         ("l", "failed", "failed", [E, F]),
         ("n", "failed", "failed", [E, F]),
         ("p", "failed", "failed", [E, F]),
-        ("d", "failed", "failed", [E, F]),
+        ("d", "failed", "failed", [E, D, F]),
         ("al", "sent failed", "sent", [S, E, F]),
         ("ar", "sent failed", "sent", [S]),
         ("lr", "failed failed", "failed", [E, F]),
@@ -175,3 +194,99 @@ def test_only_a_reply_that_was_read_carries_a_code() -> None:
 
 def test_success_leaves_no_error() -> None:
     assert judged("aa").error is None
+
+
+@pytest.mark.parametrize(
+    ("mix", "on_doubt", "evidence", "made", "states", "next_at", "events"),
+    [
+        ("d", "hold", False, 1, "in_doubt", None, [E, D]),
+        ("d", "hold", True, 1, "in_doubt", None, [E, D]),
+        ("d", "hold", False, 10, "in_doubt", None, [E, D]),
+        ("d", "fail", False, 1, "failed", None, [E, D, F]),
+        ("d", "fail", True, 1, "in_doubt", NOW + PATIENCE, [E, D]),
+        ("d", "resend", True, 1, "in_doubt", NOW + PATIENCE, [E, D]),
+        ("d", "resend", True, 10, "in_doubt", NOW + PATIENCE, [E, D]),
+        ("dl", "hold", False, 1, "in_doubt deferred", RETRY_AT, [E, D]),
+        ("dl", "fail", False, 1, "failed deferred", RETRY_AT, [E, D]),
+        ("da", "hold", False, 1, "in_doubt sent", None, [S, E, D]),
+        ("dr", "hold", False, 1, "in_doubt failed", None, [E, D]),
+    ],
+)
+def test_a_doubt_follows_evidence_and_choice(
+    mix: str, on_doubt: str, evidence: bool, made: int, states: str, next_at: float | None, events: list[str]
+) -> None:
+    judgement = judged(mix, made, on_doubt=on_doubt, evidence=evidence)
+    assert [each.state for each in judgement.recipients] == states.split()
+    assert judgement.next_at == next_at
+    assert judgement.ended is (judgement.state in ENDED)
+    assert judgement.doubt_since == (NOW if State.IN_DOUBT in states.split() else None)
+    assert names(judgement) == events
+    said = data(judgement, D)
+    assert said["onDoubt"] == on_doubt
+    assert said["searchingSentFolder"] is evidence
+    assert said["envelope"]["to"] == ["0d@x.example"]
+    assert said["nextAttempt"] == (False if next_at is None else iso(next_at))
+
+
+@pytest.mark.parametrize("kind", ["n", "p"])
+def test_where_the_account_cannot_send_time_ends_the_message(kind: str) -> None:
+    def judged_at(now: float) -> Judgement:
+        verdict = VERDICTS[kind]
+        tried = [Recipient(0, "a@x.example", State.QUEUED)]
+        about = {"now": now, "retry_at": now + 5000, "evidence": False}
+        return judge(message(2), tried, {"a@x.example": verdict}, verdict, **about)
+
+    assert judged_at(NOW).next_at == NOW + 1000
+    late = judged_at(NOW + 1000)
+    assert (late.state, late.ended) == (State.FAILED, True)
+    assert names(late) == [E, F]
+
+
+def test_an_older_doubt_stays_one_while_others_are_tried() -> None:
+    about = message(2, on_doubt="hold")
+    about.doubt_since = NOW - 100
+    old, new = Recipient(0, "old@x.example", State.IN_DOUBT), Recipient(1, "new@x.example", State.DEFERRED)
+    judgement = judge(about, [old, new], {new.address: ACCEPTED}, ACCEPTED, now=NOW, retry_at=RETRY_AT, evidence=False)
+    assert (judgement.state, judgement.ended, judgement.next_at) == (State.IN_DOUBT, False, None)
+    assert judgement.doubt_since == NOW - 100
+    assert names(judgement) == [S]
+
+
+def open_message(*states: State, made: int = 1) -> tuple[Message, list[Recipient]]:
+    about = message(made)
+    about.state, about.doubt_since = State.IN_DOUBT, NOW - 20
+    return about, [Recipient(place, f"{place}@x.example", state) for place, state in enumerate(states)]
+
+
+def test_what_the_sent_folder_holds_was_sent() -> None:
+    about, recipients = open_message(State.IN_DOUBT, State.FAILED)
+    judgement = settlement.found(about, recipients, NOW)
+    assert (judgement.state, judgement.ended, judgement.next_at) == (State.SENT, True, None)
+    assert names(judgement) == [S]
+    assert data(judgement, S)["accepted"] == ["0@x.example"]
+    assert [each["address"] for each in data(judgement, S)["rejected"]] == ["1@x.example"]
+
+
+def test_what_the_sent_folder_lacks_is_sent_again() -> None:
+    about, recipients = open_message(State.IN_DOUBT, State.SENT)
+    judgement = settlement.not_found(about, recipients, NOW)
+    assert (judgement.state, judgement.ended, judgement.next_at) == (State.DEFERRED, False, NOW)
+    assert judgement.doubt_since is None
+    assert names(judgement) == []
+    about, recipients = open_message(State.IN_DOUBT, made=10)
+    judgement = settlement.not_found(about, recipients, NOW)
+    assert (judgement.state, judgement.ended) == (State.FAILED, True)
+    assert names(judgement) == [F]
+    assert "inDoubt" not in data(judgement, F)
+
+
+def test_a_doubt_given_up_leaves_the_others_alone() -> None:
+    about, recipients = open_message(State.IN_DOUBT, State.DEFERRED)
+    about.next_at = NOW + 5
+    judgement = settlement.doubt_given_up(about, recipients, NOW)
+    assert [(each.position, each.state) for each in judgement.recipients] == [(0, State.FAILED)]
+    assert (judgement.state, judgement.ended, judgement.next_at) == (State.DEFERRED, False, NOW + 5)
+    about, recipients = open_message(State.IN_DOUBT, State.SENT)
+    judgement = settlement.doubt_given_up(about, recipients, NOW)
+    assert (judgement.state, judgement.ended) == (State.SENT, True)
+    assert data(judgement, F)["inDoubt"] is True

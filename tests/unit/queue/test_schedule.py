@@ -18,6 +18,12 @@ def agenda(world: SeededWorld) -> Agenda:
     return Agenda(world)
 
 
+def taken(agenda: Agenda) -> int:
+    entry = agenda.take()
+    assert entry is not None
+    return entry[0]
+
+
 async def test_nothing_is_due_before_its_time(agenda: Agenda, world: SeededWorld, autojump_clock: object) -> None:
     agenda.add(1, world.now() + 10)
     assert agenda.take() is None
@@ -25,7 +31,7 @@ async def test_nothing_is_due_before_its_time(agenda: Agenda, world: SeededWorld
     assert not agenda.is_due()
     await trio.sleep(0.001)
     assert agenda.is_due()
-    assert agenda.take() == 1
+    assert agenda.take() == (1, world.now())
     assert agenda.take() is None
     assert len(agenda) == 0
 
@@ -33,7 +39,7 @@ async def test_nothing_is_due_before_its_time(agenda: Agenda, world: SeededWorld
 async def test_the_longest_overdue_comes_first(agenda: Agenda, world: SeededWorld, autojump_clock: object) -> None:
     for message, due in ((1, 3), (2, 1), (3, 2), (4, 1)):
         agenda.add(message, world.now() - due)
-    assert [agenda.take() for _ in range(4)] == [1, 3, 2, 4]
+    assert [taken(agenda) for _ in range(4)] == [1, 3, 2, 4]
 
 
 async def test_who_waits_wakes_when_the_first_is_due(
@@ -43,7 +49,7 @@ async def test_who_waits_wakes_when_the_first_is_due(
     started = trio.current_time()
     await agenda.wait(3600)
     assert trio.current_time() - started == pytest.approx(60)
-    assert agenda.take() == 1
+    assert taken(agenda) == 1
     started = trio.current_time()
     await agenda.wait(3600)
     assert trio.current_time() - started == pytest.approx(3600)
@@ -86,3 +92,43 @@ def test_every_account_has_an_agenda_of_its_own(world: SeededWorld) -> None:
     schedule.forget("a")
     schedule.forget("never there")
     assert schedule.of("a") is not before
+
+
+class SteppingWorld(SeededWorld):
+    """A wall clock that can be set."""
+
+    step = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.step
+
+
+@pytest.mark.parametrize("step", [365 * 86400.0, -3600.0])
+async def test_a_stepped_clock_moves_scheduled_mail_and_no_retries(step: float, autojump_clock: object) -> None:
+    world = SteppingWorld(1)
+    agenda = Agenda(world)
+    retry, scheduled = world.now() + 1000, world.now() + 2000
+    agenda.add(1, retry)
+    agenda.add(2, scheduled, scheduled=True)
+    world.step = step
+    await trio.sleep(999)
+    assert agenda.take() == ((2, scheduled) if step > 0 else None)
+    await trio.sleep(1)
+    assert agenda.take() == (1, retry)
+    started = trio.current_time()
+    if step < 0:
+        while not agenda.is_due():
+            await agenda.wait(3600)
+        assert trio.current_time() - started == pytest.approx(1000 + 3600)
+        assert agenda.take() == (2, scheduled)
+    assert agenda.take() is None
+
+
+async def test_what_is_cleared_is_forgotten_and_the_agenda_stays(world: SeededWorld, autojump_clock: object) -> None:
+    schedule = Schedule(world)
+    agenda = schedule.of("a")
+    agenda.add(1, world.now())
+    agenda.add(2, world.now() + 5, scheduled=True)
+    schedule.clear()
+    assert len(agenda) == 0
+    assert schedule.of("a") is agenda

@@ -222,8 +222,12 @@ DELIVERY_ERROR = {
             {},
         ),
         (submission.DryRun, {"response": "Dry run", "messageId": "<c1e4@example.com>", "preview": "WC1FZS1T"}, {}),
-        (outbox.OutboxEntry, ENTRY, {"state": "deferred"}),
-        (outbox.OutboxEntry, {**ENTRY, "progress": {"status": "queued"}, "nextAttempt": False}, {"state": "queued"}),
+        (outbox.OutboxEntry, ENTRY, {"state": "deferred", "onDoubt": "resend"}),
+        (
+            outbox.OutboxEntry,
+            {**ENTRY, "progress": {"status": "queued"}, "nextAttempt": False},
+            {"state": "queued", "onDoubt": "hold"},
+        ),
         (outbox.OutboxDeleted, {"deleted": True}, {}),
         (events.MessageDeliveryError, DELIVERY_ERROR, {"rejected": []}),
         (

@@ -20,6 +20,8 @@ from engine.smtp.verdict import Kind, Stage, Verdict, command, error_code, error
         (Stage.RCPT, 552, Kind.LATER),
         (Stage.RCPT, 503, Kind.LATER),
         (Stage.DOT, 421, Kind.LATER),
+        (Stage.DOT, 503, Kind.LATER),
+        (Stage.DOT, 354, Kind.DOUBT),
         (Stage.MAIL, 550, Kind.REJECTED),
         (Stage.MAIL, 552, Kind.REJECTED),
         (Stage.RCPT, 550, Kind.REJECTED),

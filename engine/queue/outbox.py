@@ -1,0 +1,154 @@
+"""What callers may do with mail that waits: take it back, move it, decide a doubt, let go what is held.
+
+Every one is a compare-and-set in one commit, so it happened or it did not. Taking back is decided against the final
+dot: before it is marked, the message provably does not go; after it, it is too late. A message in doubt may have gone
+already, so it cannot be taken back; it can be given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from engine.queue import reports, settlement
+from engine.queue.doubt import Choice
+from engine.queue.lifecycle import ENDED, State, message_state
+from engine.queue.record import Recorder
+from engine.store import messages
+from engine.store.messages import Message, Recipient
+from engine.store.writer import Store, Tx
+from engine.world import World
+
+
+class TooLate(msgspec.Struct, frozen=True):
+    """Why a message could not be changed, in plain words."""
+
+    reason: str
+
+
+class Cancelled(msgspec.Struct, frozen=True):
+    """It was taken back. `already_sent` are the recipients who had got it in an earlier try."""
+
+    already_sent: tuple[str, ...]
+
+
+UNKNOWN = TooLate("There is no message with this queueId")
+
+
+class Outbox:
+    """The waiting mail of all accounts. Every call raises `StorageFailed` and `StorageFull`."""
+
+    def __init__(self, store: Store, recorder: Recorder, horizon: Callable[[int], float], world: World) -> None:
+        self._store = store
+        self._recorder = recorder
+        self._horizon = horizon
+        self._world = world
+
+    async def cancel(self, queue_id: str) -> Cancelled | TooLate:
+        """Take a message back."""
+        now = self._world.now()
+
+        def change(tx: Tx) -> Cancelled | TooLate:
+            message = messages.by_queue_id(tx, queue_id)
+            if message is None:
+                return UNKNOWN
+            if State(message.state) in ENDED:
+                return TooLate(_ENDED[State(message.state)])
+            recipients = messages.recipients(tx, message.id)
+            if message.state == State.IN_DOUBT or any(each.state == State.IN_DOUBT for each in recipients):
+                return TooLate(_IN_DOUBT)
+            if not messages.cancel(tx, message.id, now):
+                return TooLate("It is being handed over right now: its final dot may be on its way")
+            self._recorder.drop(tx, message)
+            rest = [each for each in recipients if State(each.state) not in ENDED]
+            self._recorder.announce(tx, message, "messageCancelled", reports.cancelled(message, rest))
+            return Cancelled(tuple(each.address for each in recipients if each.state == State.SENT))
+
+        return await self._store.commit(change)
+
+    async def move(self, queue_id: str, send_at: float | None) -> TooLate | None:
+        """Have the next try made at `send_at` (seconds since 1970), None: now. Releases what is held.
+
+        A message in doubt that waits for a decision is sent again: that is the decision.
+        """
+        now = self._world.now()
+
+        def change(tx: Tx) -> TooLate | None:
+            message = messages.by_queue_id(tx, queue_id)
+            if message is None:
+                return UNKNOWN
+            state = State(message.state)
+            if state in ENDED:
+                return TooLate(_ENDED[state])
+            if state is State.SENDING:
+                return TooLate("It is being sent right now")
+            at = now if send_at is None else max(send_at, now)
+            self._let_go(tx, message, at)
+            scheduled = None if send_at is None else at
+            messages.reschedule(tx, message.id, scheduled, at + self._horizon(message.attempts_max))
+            self._recorder.due(tx, message, at, scheduled=send_at is not None)
+            return None
+
+        return await self._store.commit(change)
+
+    async def choose_on_doubt(self, queue_id: str, choice: Choice) -> TooLate | None:
+        """Change what an unknown outcome comes to, also of one that is unknown already."""
+        now = self._world.now()
+
+        def change(tx: Tx) -> TooLate | None:
+            message = messages.by_queue_id(tx, queue_id)
+            if message is None:
+                return UNKNOWN
+            state = State(message.state)
+            if state in ENDED:
+                return TooLate(_ENDED[state])
+            messages.choose_on_doubt(tx, message.id, choice)
+            recipients = messages.recipients(tx, message.id)
+            if state is State.IN_DOUBT:
+                self._decide(tx, message, recipients, choice, now)
+            return None
+
+        return await self._store.commit(change)
+
+    def _decide(self, tx: Tx, message: Message, recipients: list[Recipient], choice: Choice, now: float) -> None:
+        if choice is Choice.FAIL:
+            self._recorder.settle(tx, message, settlement.doubt_given_up(message, recipients, now), now)
+        elif choice is Choice.RESEND:
+            self._let_go(tx, message, now)
+            self._recorder.due(tx, message, now)
+        else:
+            others = any(each.state in (State.QUEUED, State.DEFERRED) for each in recipients)
+            messages.settle(
+                tx,
+                message.id,
+                state=State.IN_DOUBT,
+                next_at=message.next_at if others else None,
+                doubt_since=message.doubt_since,
+                ended=None,
+            )
+
+    def _let_go(self, tx: Tx, message: Message, at: float) -> None:
+        """Make everything open of a message wait for a try at `at`, whatever kept it from one."""
+        recipients: list[Recipient] = messages.recipients(tx, message.id)
+        for each in recipients:
+            if each.state == State.HELD:
+                messages.set_recipient(tx, message.id, msgspec.structs.replace(each, state=State.QUEUED))
+        if State(message.state) is State.IN_DOUBT:
+            messages.choose_on_doubt(tx, message.id, Choice.RESEND)
+            if message.attempts_made >= message.attempts_max:
+                messages.allow_tries(tx, message.id, message.attempts_made + 1)
+        states: list[Any] = [State(each.state) for each in messages.recipients(tx, message.id)]
+        messages.settle(tx, message.id, state=message_state(states), next_at=at, doubt_since=None, ended=None)
+
+
+_IN_DOUBT = (
+    "It is in doubt: the message may have been delivered already. "
+    'PUT {"onDoubt":"fail"} gives it up, {"onDoubt":"hold"} keeps it from being sent again'
+)
+_ENDED = {
+    State.SENT: "It was sent already",
+    State.FAILED: "It has failed already",
+    State.CANCELLED: "It was cancelled already",
+}

@@ -1,0 +1,68 @@
+"""The outbox as it is looked at: pages of messages with their recipients, and how many there are.
+
+What has not ended comes in the order in which it is due, what has ended the newest first. Every question is answered
+from an index, so its cost is in the number of messages that match, never in all there are.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from engine.store import messages
+from engine.store.messages import Message, Recipient
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Messages that have not ended: being sent, due now, due later."""
+
+    active: int
+    waiting: int
+    delayed: int
+
+
+def page(
+    db: sqlite3.Connection, *, account: str | None, state: str | None, ended: bool, first: int, limit: int
+) -> tuple[int, list[Message]]:
+    """How many messages match, and at most `limit` of them from the `first`-th on (from 0)."""
+    where, arguments = ["ended IS NOT NULL" if ended else "ended IS NULL"], list[Any]()
+    for column, value in (("state", state), ("account", account)):
+        if value is not None:
+            where.append(f"{column} = ?")
+            arguments.append(value)
+    source = (
+        f"FROM message INDEXED BY {'message_ended_by_state' if ended else 'message_open'} WHERE {' AND '.join(where)}"
+    )
+    (total,) = db.execute(f"SELECT count(*) {source}", arguments).fetchone()
+    order = "id DESC" if ended else "next_at, id"
+    ids = db.execute(f"SELECT id {source} ORDER BY {order} LIMIT ? OFFSET ?", (*arguments, limit, first)).fetchall()
+    found = (messages.get(db, each) for (each,) in ids)
+    return total, [message for message in found if message is not None]
+
+
+def recipients(db: sqlite3.Connection, found: Sequence[Message]) -> dict[int, list[Recipient]]:
+    """The recipients of each of these messages, by message."""
+    by_message: dict[int, list[Recipient]] = {message.id: [] for message in found}
+    rows = db.execute(
+        "SELECT message, position, address, state, code, response FROM recipient "
+        f"WHERE message IN ({', '.join('?' * len(found))}) ORDER BY message, position",
+        [message.id for message in found],
+    )
+    for message, *columns in rows:
+        by_message[message].append(Recipient(*columns))
+    return by_message
+
+
+def counts(db: sqlite3.Connection, account: str | None, now: float) -> Counts:
+    """How many messages have not ended, of one account or of all."""
+    where, arguments = ("AND account = ?", [account]) if account is not None else ("", [])
+    row = db.execute(
+        "SELECT coalesce(sum(state = 'sending'), 0), coalesce(sum(state != 'sending' AND next_at <= ?), 0), count(*) "
+        f"FROM message INDEXED BY message_open WHERE ended IS NULL {where}",
+        (now, *arguments),
+    ).fetchone()
+    active, waiting, every = row
+    return Counts(active, waiting, every - active - waiting)

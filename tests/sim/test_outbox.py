@@ -1,0 +1,542 @@
+"""Mail that waits, in doubt, cancelled, moved, paused: through the handlers the API calls."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+from simulation import Simulation, servers, when
+
+from engine.config import Smtp
+from engine.errors import Problem
+from engine.queue import doubt
+from engine.queue.attempt import Attempts
+from engine.queue.lifecycle import State
+from engine.queue.recovery import QUARANTINE
+from engine.schema.account import AccountUpdate
+from engine.store.bodies import Body
+
+SEED = 4712
+START = 1_800_000_000.0
+
+
+@pytest.fixture
+def simulation(tmp_path: Path) -> Simulation:
+    return Simulation(tmp_path / "data", SEED)
+
+
+def names(events: list[dict[str, Any]]) -> list[str]:
+    return [event["event"] for event in events if event["event"].startswith("message")]
+
+
+def came(engine: Any) -> list[str]:
+    return [each.message_id for each in engine.sandbox.delivered]
+
+
+class TestDoubt:
+    @pytest.mark.parametrize("kept", [True, False])
+    async def test_held_it_waits_for_a_decision(
+        self, kept: bool, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        word = "cut-after-dot1" if kept else "cut-before-keep1"
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            answer = await engine.submit("acme", f"{word}+x@sandbox.example", onDoubt="hold")
+            said = await engine.event("acme", "messageInDoubt")
+            assert said["data"]["nextAttempt"] is False
+            await trio.sleep(10 * 86_400)
+            entry = await engine.entry(answer["queueId"])
+            assert entry["state"] == "in_doubt"
+            assert entry["waitingFor"]["kind"] == "decision"
+            assert entry["nextAttempt"] is False
+            assert len(came(engine)) == kept
+            assert (await engine.cancel(answer["queueId"]))["deleted"] is False
+        async with simulation.running() as engine:
+            await trio.sleep(86_400)
+            assert (await engine.entry(answer["queueId"]))["state"] == "in_doubt", "a restart decides nothing"
+            assert len(engine.events("acme", "messageInDoubt")) == 1
+            assert came(engine) == []
+
+    async def test_held_it_is_sent_again_when_somebody_says_so(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            answer = await engine.submit(
+                "acme", "cut-before-keep1+x@sandbox.example", onDoubt="hold", deliveryAttempts=1
+            )
+            await engine.event("acme", "messageInDoubt")
+            await trio.sleep(86_400)
+            assert await engine.change(answer["queueId"], onDoubt="resend") == {"updated": True}
+            await engine.event("acme", "messageSent")
+            assert came(engine) == [answer["messageId"]]
+
+    async def test_given_up_it_fails_and_says_that_nobody_knows(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            held = await engine.submit("acme", "cut-after-dot1+x@sandbox.example", onDoubt="hold")
+            await engine.submit("acme", "cut-after-dot1+y@sandbox.example", onDoubt="fail")
+            failed = await engine.event("acme", "messageFailed")
+            assert failed["data"]["inDoubt"] is True
+            assert failed["data"]["envelope"]["to"] == ["cut-after-dot1+y@sandbox.example"]
+            await engine.event("acme", "messageInDoubt", 2)
+            assert await engine.change(held["queueId"], onDoubt="fail") == {"updated": True}
+            failed = await engine.event("acme", "messageFailed", 2)
+            assert failed["data"]["queueId"] == held["queueId"]
+            assert failed["data"]["inDoubt"] is True
+            assert len(came(engine)) == 2
+
+    async def test_one_in_doubt_does_not_hold_the_others_of_its_message(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        to = ("cut-after-dot1+x@sandbox.example", "defer1+y@sandbox.example")
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            answer = await engine.submit("acme", *to, onDoubt="hold")
+            sent = await engine.event("acme", "messageSent")
+            assert sent["data"]["accepted"] == [to[1]]
+            await trio.sleep(86_400)
+            states = {each["address"]: each["state"] for each in (await engine.entry(answer["queueId"]))["recipients"]}
+            assert states == {to[0]: "in_doubt", to[1]: "sent"}
+            assert sorted(each.recipient for each in engine.sandbox.delivered) == sorted(to)
+
+
+class TestEvidence:
+    """A provider that files sent mail itself: its Sent folder tells."""
+
+    HOST = "outlook.office365.com"
+
+    def account(self) -> dict[str, Any]:
+        given = servers("acme", "secret")
+        given["imap"]["host"] = self.HOST
+        return given
+
+    @pytest.mark.parametrize("on_doubt", ["resend", "hold", "fail"])
+    async def test_what_is_in_the_sent_folder_is_not_sent_again(
+        self, on_doubt: str, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            engine.sandbox.faults.files_sent = True
+            await engine.register("acme", **self.account())
+            answer = await engine.submit("acme", "cut-after-dot1+x@sandbox.example", onDoubt=on_doubt)
+            said = await engine.event("acme", "messageInDoubt")
+            assert said["data"]["searchingSentFolder"] is True
+            sent = await engine.event("acme", "messageSent")
+            assert when(sent) - when(said) == pytest.approx(doubt.LOOKS[0], abs=2)
+            await trio.sleep(86_400)
+            assert came(engine) == [answer["messageId"]], SEED
+            assert engine.state(answer["queueId"]) is State.SENT
+
+    async def test_what_is_not_there_minutes_later_did_not_go(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            engine.sandbox.faults.files_sent = True
+            await engine.register("acme", **self.account())
+            answer = await engine.submit("acme", "cut-before-keep1+x@sandbox.example", onDoubt="hold")
+            said = await engine.event("acme", "messageInDoubt")
+            sent = await engine.event("acme", "messageSent")
+            assert when(sent) - when(said) == pytest.approx(doubt.LOOKS[-1], abs=5)
+            assert came(engine) == [answer["messageId"]], SEED
+
+    async def test_without_the_mailbox_the_choice_counts_after_a_while(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            engine.sandbox.faults.files_sent = True
+            await engine.register("acme", **self.account())
+            engine.sandbox.faults.dead.add(143)
+            engine.sandbox.faults.cut_imap()
+            await engine.submit("acme", "cut-after-dot1+x@sandbox.example")
+            said = await engine.event("acme", "messageInDoubt")
+            sent = await engine.event("acme", "messageSent")
+            assert when(sent) - when(said) == pytest.approx(doubt.PATIENCE, abs=5)
+            assert len(came(engine)) == 2
+
+
+class TestCancel:
+    async def test_before_its_time_it_does_not_go(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            answer = await engine.submit("acme", "you@sandbox.example", sendAt="2027-01-17T00:00:00Z")
+            entry = await engine.entry(answer["queueId"])
+            assert (entry["state"], entry["waitingFor"]["kind"]) == ("queued", "schedule")
+            assert await engine.cancel(answer["queueId"]) == {"deleted": True}
+            cancelled = await engine.event("acme", "messageCancelled")
+            assert cancelled["data"]["envelope"]["to"] == ["you@sandbox.example"]
+            assert (await engine.cancel(answer["queueId"]))["deleted"] is False
+            await trio.sleep(3 * 86_400)
+            assert came(engine) == []
+            assert (await engine.entry(answer["queueId"]))["state"] == "cancelled"
+
+    async def test_while_it_is_handed_over_it_is_too_late(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            answer = await engine.submit("acme", "slow60+x@sandbox.example")
+            await trio.sleep(1)
+            said = await engine.cancel(answer["queueId"])
+            assert said["deleted"] is False
+            assert "final dot" in said["reason"]
+            await engine.event("acme", "messageSent")
+            assert names(engine.events("acme")) == ["messageSent"]
+
+    async def test_while_the_server_is_being_reached_it_does_not_go(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            engine.sandbox.faults.hang_smtp = True
+            answer = await engine.submit("acme", "you@sandbox.example")
+            await trio.sleep(5)
+            assert (await engine.entry(answer["queueId"]))["state"] == "sending"
+            assert await engine.cancel(answer["queueId"]) == {"deleted": True}
+            engine.sandbox.faults.hang_smtp = False
+            await trio.sleep(86_400)
+            assert came(engine) == []
+            assert names(engine.events("acme")) == ["messageCancelled"]
+            assert (await engine.entry(answer["queueId"]))["state"] == "cancelled"
+
+    async def test_who_got_it_already_is_named(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            answer = await engine.submit("acme", "a@sandbox.example", "defer+b@sandbox.example")
+            await engine.event("acme", "messageDeliveryError")
+            said = await engine.cancel(answer["queueId"])
+            assert said == {"deleted": True, "alreadySent": ("a@sandbox.example",)}
+            assert (await engine.entry(answer["queueId"]))["state"] == "sent"
+
+    @pytest.mark.parametrize("moment", range(0, 60, 3))
+    async def test_at_any_moment_it_goes_or_it_does_not(
+        self, moment: int, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            answer = await engine.submit("acme", "you@sandbox.example")
+            for _ in range(moment):
+                await trio.lowlevel.checkpoint()
+            said = await engine.cancel(answer["queueId"])
+            await trio.sleep(86_400)
+            assert len(came(engine)) == (not said["deleted"])
+            assert ("reason" in said) is not said["deleted"]
+            assert names(engine.events("acme")) == (["messageCancelled"] if said["deleted"] else ["messageSent"])
+
+
+class TestMove:
+    async def test_sent_now(self, simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            answer = await engine.submit("acme", "you@sandbox.example", sendAt="2027-02-01T00:00:00Z")
+            assert await engine.change(answer["queueId"], sendNow=True) == {"updated": True}
+            sent = await engine.event("acme", "messageSent")
+            assert when(sent) - START < 5
+            assert (await engine.change(answer["queueId"], sendNow=True))["updated"] is False
+
+    async def test_moved_there_and_back(self, simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            answer = await engine.submit("acme", "you@sandbox.example", sendAt="2027-01-16T00:00:00Z")
+            assert await engine.change(answer["queueId"], sendAt="2027-03-01T00:00:00Z") == {"updated": True}
+            assert (await engine.entry(answer["queueId"]))["scheduled"] == "2027-03-01T00:00:00.000Z"
+            await trio.sleep(5 * 86_400)
+            assert came(engine) == []
+        async with simulation.running() as engine:
+            assert await engine.change(answer["queueId"], sendAt="2027-01-25T00:00:00Z") == {"updated": True}
+            sent = await engine.event("acme", "messageSent")
+            assert sent["date"].startswith("2027-01-25T00:00:0")
+
+    async def test_further_than_a_year_is_refused(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            answer = await engine.submit("acme", "you@sandbox.example", sendAt="2027-12-31T00:00:00Z")
+            with pytest.raises(Problem) as refused:
+                await engine.change(answer["queueId"], sendAt="2029-01-01T00:00:00Z")
+            assert refused.value.extra["fields"][0]["path"] == "sendAt"
+            with pytest.raises(Problem) as unknown:
+                await engine.change("0000000000000000000", sendNow=True)
+            assert unknown.value.status == 404
+
+    async def test_a_retry_is_made_now(self, simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            answer = await engine.submit("acme", "defer3+x@sandbox.example")
+            first = await engine.event("acme", "messageDeliveryError", 3)
+            entry = await engine.entry(answer["queueId"])
+            assert entry["waitingFor"]["kind"] == "retry"
+            assert [each["outcome"] for each in entry["attemptLog"]] == ["later"] * 3
+            assert await engine.change(answer["queueId"], sendNow=True) == {"updated": True}
+            assert when(await engine.event("acme", "messageSent")) - when(first) < 1
+
+
+class TestPause:
+    @pytest.mark.parametrize("account", [None, "acme"])
+    async def test_what_is_paused_waits(
+        self, account: str | None, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            await engine.register("other")
+            await engine.pause(True, account)
+            answer = await engine.submit("acme", "you@sandbox.example")
+            await engine.submit("other", "you@sandbox.example")
+            await trio.sleep(86_400)
+            assert len(came(engine)) == (account is not None)
+            entry = await engine.entry(answer["queueId"])
+            assert (entry["state"], entry["waitingFor"]["kind"]) == ("queued", "paused")
+        async with simulation.running() as engine:
+            await trio.sleep(86_400)
+            assert engine.events("acme", "messageSent") == [], "a restart lets nothing go"
+            await engine.pause(False, account)
+            await engine.event("acme", "messageSent")
+
+
+class TestIdempotency:
+    async def test_the_same_again_is_the_first_answer(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            await engine.register("other")
+            first = await engine.submit("acme", "you@sandbox.example", key='"order-1"')
+            assert first["idempotency"] == {"key": "order-1", "status": "MISS"}
+            again = await engine.submit("acme", "you@sandbox.example", key="order-1")
+            assert again == {**first, "idempotency": {"key": "order-1", "status": "HIT"}}
+            with pytest.raises(Problem) as conflict:
+                await engine.submit("acme", "me@sandbox.example", key="order-1")
+            assert (conflict.value.status, conflict.value.extra["code"]) == (409, "IdempotencyConflict")
+            other = await engine.submit("other", "you@sandbox.example", key="order-1")
+            assert other["idempotency"]["status"] == "MISS"
+            await engine.event("acme", "messageSent")
+        async with simulation.running() as engine:
+            again = await engine.submit("acme", "you@sandbox.example", key="order-1")
+            assert again["queueId"] == first["queueId"]
+            assert (await engine.entry(first["queueId"]))["idempotencyKey"] == "order-1"
+            await trio.sleep(86_400)
+            assert len(engine.events("acme", "messageSent")) == 1
+
+    async def test_many_at_once_are_one_message(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        answers: list[dict[str, Any]] = []
+        async with simulation.running() as engine:
+            await engine.register("acme")
+
+            async def submit() -> None:
+                answers.append(await engine.submit("acme", "you@sandbox.example", key="k"))
+
+            async with trio.open_nursery() as nursery:
+                for _ in range(20):
+                    nursery.start_soon(submit)
+            assert len({each["queueId"] for each in answers}) == 1
+            assert sorted(each["idempotency"]["status"] for each in answers) == ["HIT"] * 19 + ["MISS"]
+            await engine.event("acme", "messageSent")
+            await trio.sleep(3600)
+            assert len(came(engine)) == 1
+
+    async def test_rehearsals_and_refusals_are_not_remembered(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            assert "queueId" not in await engine.submit("acme", "you@sandbox.example", key="k", dryRun=True)
+            with pytest.raises(Problem):
+                await engine.submit("acme", "you@sandbox.example", key="k", headers={"Bcc": "x"})
+            answer = await engine.submit("acme", "you@sandbox.example", key="k")
+            assert answer["idempotency"]["status"] == "MISS"
+
+
+class TestLogin:
+    async def test_however_much_waits_logins_come_at_growing_intervals(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme", **servers("acme", "first"))
+            engine.sandbox.set_password("acme@sandbox.example", "second")
+            answers = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(30)]
+            await trio.sleep(2 * 86_400)
+            tried = [when(each) for each in engine.events("acme", "messageDeliveryError")]
+            waits = [later - sooner for sooner, later in itertools.pairwise(tried)]
+            assert waits == sorted(waits) or max(waits[5:]) <= 3700, waits
+            assert len(tried) < 60
+            assert len(engine.events("acme", "authenticationError")) == 1
+            entry = await engine.entry(answers[0]["queueId"])
+            assert entry["waitingFor"]["kind"] in ("login", "retry")
+            account = engine.context.registry.get("acme")
+            assert account is not None
+            auth = {"user": "acme@sandbox.example", "pass": "second"}
+            change = {"imap": {"partial": True, "auth": auth}, "smtp": {"partial": True, "auth": auth}}
+            changed = trio.current_time()
+            await engine.context.registry.update(account, msgspec.convert(change, AccountUpdate))
+            last = await engine.event("acme", "messageSent", 30)
+            assert when(last) - START - changed < 2
+
+    async def test_spent_they_end_with_the_servers_word(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme", **servers("acme", "first"))
+            engine.sandbox.set_password("acme@sandbox.example", "second")
+            answers = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(20)]
+            await engine.until_ended(*(each["queueId"] for each in answers))
+            failed = engine.events("acme", "messageFailed")
+            assert len(failed) == 20
+            assert {each["data"]["error"][:25] for each in failed} == {"Error: Invalid login: 535"}
+            assert len(engine.events("acme", "messageDeliveryError")) < 140
+            lives = [(when(each) - START) / 86_400 for each in failed]
+            assert all(3 < days < 5 for days in lives), sorted(lives)[::-1]
+
+
+class TestPace:
+    async def test_the_accounts_own_limit(self, simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+        given = servers("acme", "secret")
+        given["smtp"]["rateLimit"] = {"messages": 5, "seconds": 60}
+        async with simulation.running() as engine:
+            await engine.register("acme", **given)
+            answers = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(22)]
+            await trio.sleep(30)
+            entry = await engine.entry(answers[-1]["queueId"])
+            assert entry["waitingFor"]["kind"] == "rateLimit"
+            assert len(came(engine)) == 5
+        async with simulation.running() as engine:
+            await engine.event("acme", "messageSent", 22)
+            times = [when(each) for each in engine.events("acme", "messageSent")]
+            assert all(later - sooner >= 59.9 for sooner, later in zip(times, times[5:], strict=False)), times
+            assert times[-1] - times[0] < 300
+
+    async def test_a_hidden_limit_is_met(self, simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            engine.sandbox.faults.messages_per_second = 2.0
+            answers = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(600)]
+            await engine.until_ended(*(each["queueId"] for each in answers))
+            sent = [when(each) for each in engine.events("acme", "messageSent")]
+            assert len(sent) == 600
+            # Once the limit is known: at least four fifths of it, and hardly a message refused.
+            assert sent[500] - sent[100] < 400 / 2.0 / 0.8
+            assert len(engine.events("acme", "messageDeliveryError")) <= 20
+
+
+class TestHangingServers:
+    async def test_more_of_them_than_sessions_do_not_delay_the_good_one(
+        self, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        simulation = Simulation(tmp_path / "data", SEED, smtp=Smtp(sessions=3))
+        async with simulation.running() as engine:
+            for number in range(12):
+                await engine.register(f"bad{number}")
+                await engine.submit(f"bad{number}", "hang+x@sandbox.example")
+            await engine.register("good")
+            await trio.sleep(30)
+            started = trio.current_time()
+            for number in range(50):
+                await engine.submit("good", f"{number}@sandbox.example")
+            last = await engine.event("good", "messageSent", 50)
+            assert when(last) - START - started < 1, SEED
+            await trio.sleep(500)
+            assert engine.events("bad0", "messageInDoubt") == []
+            await engine.event("bad11", "messageInDoubt")
+
+
+class TestCrashes:
+    async def test_a_message_that_crashes_its_try_twice_is_given_up(
+        self,
+        simulation: Simulation,
+        autojump_clock: trio.testing.MockClock,
+        engine_errors: list[Any],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        octets = Attempts._octets
+
+        def poisoned(self: Attempts, body: Body) -> Any:
+            if b"Subject: poison" in body.header:
+                raise ValueError("poison")
+            return octets(self, body)
+
+        monkeypatch.setattr(Attempts, "_octets", poisoned)
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            poison = await engine.submit("acme", "you@sandbox.example", subject="poison")
+            good = await engine.submit("acme", "you@sandbox.example")
+            failed = await engine.event("acme", "messageFailed")
+            assert failed["data"]["queueId"] == poison["queueId"]
+            assert "poison" in failed["data"]["error"]
+            assert failed["data"]["attemptsMade"] == 2
+            assert came(engine) == [good["messageId"]]
+        assert len(engine_errors) == 2
+
+    async def test_a_message_that_ends_the_process_again_and_again_is_held(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running(cut=True) as engine:
+            await engine.register("acme")
+            engine.sandbox.faults.hang_smtp = True
+            answer = await engine.submit("acme", "you@sandbox.example")
+            await trio.sleep(1)
+        killed(simulation)
+        for _ in range(QUARANTINE - 1):
+            async with simulation.running(cut=True):
+                await trio.lowlevel.checkpoint()
+            killed(simulation)
+        async with simulation.running() as engine:
+            entry = await engine.entry(answer["queueId"])
+            assert (entry["state"], entry["waitingFor"]["kind"]) == ("held", "release")
+            assert entry["recipients"][0]["state"] == "held"
+            await engine.submit("acme", "other@sandbox.example")
+            await engine.event("acme", "messageSent")
+            assert await engine.change(answer["queueId"], sendNow=True) == {"updated": True}
+            await engine.event("acme", "messageSent", 2)
+
+
+def killed(simulation: Simulation) -> None:
+    """Leave the journal as a kill does: the message whose try is under way stays marked as being sent."""
+    with sqlite3.connect(simulation.folder / "journal.db") as db:
+        db.execute("UPDATE message SET state = 'sending', attempts_made = attempts_made + 1 WHERE ended IS NULL")
+    db.close()
+
+
+class TestClock:
+    async def test_an_event_after_a_step_back_says_so(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            await engine.submit("acme", "a@sandbox.example")
+            before = await engine.event("acme", "messageSent")
+            simulation.world._start -= 3600
+            await engine.submit("acme", "b@sandbox.example")
+            after = await engine.event("acme", "messageSent", 2)
+            assert "clockStepped" not in before
+            assert after["clockStepped"] is True
+            assert after["date"] < before["date"]
+            await engine.submit("acme", "c@sandbox.example")
+            assert "clockStepped" not in await engine.event("acme", "messageSent", 3)
+
+    @pytest.mark.parametrize("step", [366 * 86_400.0, -3600.0])
+    async def test_a_step_starts_no_storm_and_holds_nothing_back(
+        self, step: float, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            await engine.submit("acme", "defer4+x@sandbox.example")
+            await engine.event("acme", "messageDeliveryError", 3)
+            third = trio.current_time()
+            simulation.world._start += step
+            await engine.event("acme", "messageDeliveryError", 4)
+            assert trio.current_time() - third == pytest.approx(300, rel=0.11)
+            await engine.event("acme", "messageSent")
+            assert trio.current_time() - third == pytest.approx(300 + 900, rel=0.11)
