@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,11 +81,15 @@ class EngineProcess:
             command, env=self._environment, cwd=self._log_file.parent, capture_output=True, text=True, check=True
         )
 
-    def start(self) -> None:
-        """Start it and wait until `/health` answers. Raises `RuntimeError`, with its log, when it ends or is silent."""
+    def start(self, under: Sequence[str] = ()) -> None:
+        """Start it and wait until `/health` answers. Raises `RuntimeError`, with its log, when it ends or is silent.
+
+        `under`: a command that runs it, such as strace or prlimit. `kill9` ends both; signals go to that command.
+        """
+        mortal = ["setpriv", "--pdeathsig", "KILL"]
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "engine", "serve"],
+                [*mortal, *under, *(mortal if under else []), sys.executable, "-m", "engine", "serve"],
                 env=self._environment,
                 cwd=self._log_file.parent,
                 stdout=log,
