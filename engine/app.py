@@ -28,6 +28,7 @@ from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.recovery import recover
+from engine.queue.restored import Releases
 from engine.queue.schedule import Schedule
 from engine.sandbox.provider import Sandbox
 from engine.settings import SettingsBook
@@ -101,7 +102,8 @@ async def run(
         webhooks = Webhooks(journal, store, config.webhooks, world)
         settings.listen(lambda: _configure(webhooks, settings), "webhooks", "webhooksEnabled", "webhookEvents")
         context = Context(services=services, registry=registry, settings=settings, stopping=trio.Event())
-        async with _service(webhooks.run), _service(sandbox.run), _service(registry.run):
+        releases = Releases(store, schedule)
+        async with _service(webhooks.run), _service(releases.run), _service(sandbox.run), _service(registry.run):
             async with trio.open_nursery() as nursery:
                 if http:
                     app = make_app(context)

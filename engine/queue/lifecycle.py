@@ -28,6 +28,7 @@ TRANSITIONS: dict[State, dict[State, str]] = {
     State.QUEUED: {
         State.SENDING: "a try begins",
         State.CANCELLED: "cancelled before its first try",
+        State.HELD: "found in a restored backup",
     },
     State.SENDING: {
         State.SENT: "the server accepted it",
@@ -40,6 +41,7 @@ TRANSITIONS: dict[State, dict[State, str]] = {
     State.DEFERRED: {
         State.SENDING: "the next try begins",
         State.CANCELLED: "cancelled between tries",
+        State.HELD: "found in a restored backup between tries",
     },
     State.IN_DOUBT: {
         State.SENDING: "sent again under the same Message-ID",

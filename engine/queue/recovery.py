@@ -2,6 +2,8 @@
 
 A try without `dot_at` provably sent nothing: it is taken back and does not count. A try with it is in doubt: the
 message may have arrived. It is said so in an event and tried again under the same Message-ID.
+
+On a restored backup everything unsent is then held (`queue/restored.py`), in the same commit.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from typing import Any
 
 from engine.events.journal import Journal
 from engine.isotime import iso
+from engine.queue import restored
 from engine.queue.lifecycle import ENDED, State
 from engine.queue.schedule import Schedule
-from engine.store import bodies, messages
+from engine.store import bodies, held, messages
 from engine.store.bodies import Spool
 from engine.store.messages import Recipient
 from engine.store.writer import Store, Tx
@@ -24,11 +27,16 @@ async def recover(store: Store, spool: Spool, journal: Journal, schedule: Schedu
     """Put interrupted tries right and fill the schedule; how many messages wait. Times in seconds since 1970."""
 
     def change(tx: Tx) -> None:
+        is_restored = restored.is_restored(tx)
+        if is_restored:
+            held.hold_doubts(tx, now)
         for message, dot in messages.interrupted(tx):
             if dot:
                 _doubt(tx, spool, journal, message, now)
             else:
                 messages.undo_try(tx, message, State.QUEUED, now)
+        if is_restored:
+            restored.hold(tx, now)
 
     await store.commit(change)
     waiting = messages.open_messages(store.reader)

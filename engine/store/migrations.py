@@ -136,4 +136,7 @@ MIGRATIONS = (
         value BLOB NOT NULL                 -- JSON
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE INDEX message_held ON message (id) WHERE state = 'held';
+    """,
 )

@@ -12,6 +12,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "lifecycle.md"
 ROWS = {
     ("queued", "sending"),
     ("queued", "cancelled"),
+    ("queued", "held"),
     ("sending", "sent"),
     ("sending", "deferred"),
     ("sending", "in_doubt"),
@@ -20,6 +21,7 @@ ROWS = {
     ("sending", "cancelled"),
     ("deferred", "sending"),
     ("deferred", "cancelled"),
+    ("deferred", "held"),
     ("in_doubt", "sending"),
     ("in_doubt", "cancelled"),
     ("in_doubt", "failed"),
