@@ -29,6 +29,7 @@ from engine.events.webhooks import Webhooks
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.recovery import recover
 from engine.queue.restored import Releases
+from engine.queue.retention import Retention
 from engine.queue.schedule import Schedule
 from engine.sandbox.provider import Sandbox
 from engine.settings import SettingsBook
@@ -102,8 +103,14 @@ async def run(
         webhooks = Webhooks(journal, store, config.webhooks, world)
         settings.listen(lambda: _configure(webhooks, settings), "webhooks", "webhooksEnabled", "webhookEvents")
         context = Context(services=services, registry=registry, settings=settings, stopping=trio.Event())
-        releases = Releases(store, schedule)
-        async with _service(webhooks.run), _service(releases.run), _service(sandbox.run), _service(registry.run):
+        releases, retention = Releases(store, schedule), Retention(store, spool, config.retention, world)
+        async with (
+            _service(retention.run),
+            _service(webhooks.run),
+            _service(releases.run),
+            _service(sandbox.run),
+            _service(registry.run),
+        ):
             async with trio.open_nursery() as nursery:
                 if http:
                     app = make_app(context)
