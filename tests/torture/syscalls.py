@@ -39,7 +39,20 @@ class Call:
 
 def strace(log: Path) -> list[str]:
     """The command under which a process writes such a log."""
-    return ["strace", "-f", "--seccomp-bpf", "-yy", "-s", "200000", "-o", str(log), "-e", f"trace={CALLS}", "-e", "signal=none"]
+    return [
+        "strace",
+        "-f",
+        "--seccomp-bpf",
+        "-yy",
+        "-s",
+        "200000",
+        "-o",
+        str(log),
+        "-e",
+        f"trace={CALLS}",
+        "-e",
+        "signal=none",
+    ]
 
 
 def calls(log: str) -> list[Call]:
