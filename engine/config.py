@@ -55,6 +55,7 @@ class StoreConfig(Section, frozen=True):
     key: str = ""
     key_file: str = ""
     spool_above: Bytes = 256 * 1024
+    reserve: Bytes = 16 * 1024**2
 
 
 class Retry(Section, frozen=True):

@@ -36,7 +36,7 @@ class SettingsBook:
 
     async def update(self, values: dict[str, Any]) -> None:
         """Commit `values`, then let everyone know. Raises `StorageFailed`, `StorageFull`."""
-        await self._store.commit(lambda tx: settings.save(tx, values))
+        await self._store.admit(lambda tx: settings.save(tx, values))
         changed = {name for name, value in values.items() if self.values[name] != value}
         self.values.update(values)
         for names, call in self._listeners:

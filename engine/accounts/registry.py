@@ -75,7 +75,7 @@ class Registry:
                 accounts.save(tx, name, sealed, now)
                 self._services.journal.append(tx, "accountAdded", name, {"account": name})
 
-            await self._services.store.commit(change)
+            await self._services.store.admit(change)
             row = accounts.get(self._services.store.reader, name)
             assert row is not None
             account = self._accounts[name] = Account(row, record, self._services)
@@ -127,7 +127,7 @@ class Registry:
             for message in messages.hasten(tx, account.id, now):
                 tx.after_commit(partial(agenda.add, message, now))
 
-        await self._services.store.commit(change)
+        await self._services.store.admit(change)
         account.change(record)
 
     def _start(self, account: Account) -> None:

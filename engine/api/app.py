@@ -31,6 +31,8 @@ from engine.version import VERSION
 
 log = logging.getLogger("engine.api")
 
+FAILED = "the data folder could not be written"
+
 
 def make_app(context: Context) -> QuartTrio:
     """The app for one running engine."""
@@ -69,6 +71,8 @@ def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awa
     header_names = [each.encode_name for each in msgspec.structs.fields(route.headers)] if route.headers else []
 
     async def view(**path: str) -> Response:
+        if context.services.store.failed:
+            raise StorageFailed(FAILED)
         if route.scope is not None:
             require(reader, request.headers, request.args, route.scope)
         arguments: list[Any] = [context, *path.values()]
@@ -90,7 +94,7 @@ def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awa
 def _health(context: Context) -> Callable[[], Awaitable[Response]]:
     async def health() -> Response:
         if context.services.store.failed:
-            return problem_response(as_problem(StorageFailed("the journal could not be written")))
+            return problem_response(as_problem(StorageFailed(FAILED)))
         return json_response({"success": True})
 
     return health

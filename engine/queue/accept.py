@@ -8,6 +8,8 @@ finds the first one's message, however close behind it comes.
 
 from __future__ import annotations
 
+import trio
+
 from engine.errors import Problem
 from engine.queue.lifecycle import State
 from engine.queue.schedule import Schedule
@@ -66,9 +68,17 @@ async def accept(
         tx.after_commit(lambda: schedule.of(message.account).add(row, due, scheduled=scheduled))
         return None
 
-    answer = await store.commit(change)
-    if answer is not None and spooled is not None:
-        spool.remove(spooled)
+    queued = False
+    try:
+        answer = await store.admit(change)
+        queued = answer is None
+    except trio.Cancelled:
+        # The change is made all the same, so its body must stay; without it the next start removes the file.
+        queued = True
+        raise
+    finally:
+        if spooled is not None and not queued:
+            spool.remove(spooled)
     return answer
 
 

@@ -3,19 +3,16 @@
 Reads top to bottom as what happens. The try is recorded before anything is dialled; `dot_pending` (the message's
 `dot_at`) is on disk before the final dot leaves; the outcome, its events and the end of the body are one commit.
 Interrupted before the dot, the try is taken back and does not count; interrupted after it, the journal keeps `dot_at`
-and the next start finds the message in doubt. Where there is no room on the disk for what must be written, the lane
-waits: an outcome that was read is never dropped.
+and the next start finds the message in doubt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 import msgspec
-import trio
 
-from engine.errors import EngineError, Fault, StorageFull
+from engine.errors import EngineError, Fault
 from engine.queue import doubt, retry, settlement
 from engine.queue.doubt import Choice
 from engine.queue.lifecycle import State, message_state
@@ -29,11 +26,6 @@ from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
 from engine.trace import Trace
 from engine.world import World
-
-T = TypeVar("T")
-
-FULL_WAIT = 1.0
-"""Seconds between two tries to write an outcome on a full disk."""
 
 CRASHES = 2
 """Tries of one message that may crash before it is given up: the fault is in it, or in us."""
@@ -99,7 +91,7 @@ class Attempts:
     async def begin(self, message: int, due: float) -> Try | None:
         """Record the start of a try; None when the message is not waiting for this moment any more."""
         now = self._world.now()
-        return await self._write(lambda tx: self._begin(tx, message, due, now))
+        return await self._store.commit(lambda tx: self._begin(tx, message, due, now))
 
     async def hand_over(self, attempt: Try, session: SmtpSession) -> tuple[dict[str, Verdict], Verdict]:
         """Send it: a verdict for each recipient, and one for the try as a whole.
@@ -147,7 +139,7 @@ class Attempts:
             attempts.end(tx, message.id, message.attempts_made, now, encoded)
             return judgement, self._begin(tx, *following, now) if following is not None else None
 
-        return await self._write(change)
+        return await self._store.commit(change)
 
     async def crashed(self, attempt: Try, error: Exception) -> None:
         """Record a try that an unexpected error ended: in doubt after the dot, else put off, given up the second time.
@@ -172,7 +164,7 @@ class Attempts:
             self._recorder.end_try(tx, message, judgement, now, interruptions=crashes)
             attempts.end(tx, message.id, message.attempts_made, now, encoded)
 
-        await self._write(change)
+        await self._store.commit(change)
 
     async def take_back(self, attempt: Try) -> None:
         """Undo the start of a try that was interrupted before its final dot; the message is due again at once."""
@@ -184,13 +176,13 @@ class Attempts:
                 attempts.undo(tx, message.id, message.attempts_made)
                 self._recorder.due(tx, message, now)
 
-        await self._write(change)
+        await self._store.commit(change)
 
     async def withdrawn(self, attempt: Try) -> None:
         """Close the record of a try whose message was cancelled before the final dot."""
         message, now = attempt.message, self._world.now()
         encoded = msgspec.json.encode({"outcome": "cancelled", "transcript": attempt.trace.lines()})
-        await self._write(lambda tx: attempts.end(tx, message.id, message.attempts_made, now, encoded))
+        await self._store.commit(lambda tx: attempts.end(tx, message.id, message.attempts_made, now, encoded))
 
     async def give_up_overdue(self, account: str, verdict: Verdict) -> None:
         """End what has waited as long as its tries would have taken, for an account that cannot send: `verdict`."""
@@ -205,7 +197,7 @@ class Attempts:
                     self._recorder.settle(tx, message, settlement.given_up(message, recipients, verdict), now)
                 return len(overdue) == GIVE_UP_AT_ONCE
 
-            more = await self._write(change)
+            more = await self._store.commit(change)
 
     def _begin(self, tx: Tx, number: int, due: float, now: float) -> Try | None:
         message = messages.get(tx, number)
@@ -233,7 +225,7 @@ class Attempts:
 
     async def _dot(self, attempt: Try) -> None:
         now = self._world.now()
-        if not await self._write(lambda tx: messages.mark_dot(tx, attempt.message.id, now)):
+        if not await self._store.commit(lambda tx: messages.mark_dot(tx, attempt.message.id, now)):
             raise Withdrawn("cancelled before the final dot")
         attempt.dot_at = now
 
@@ -248,16 +240,9 @@ class Attempts:
             else:
                 messages.clear_dot(tx, message.id)
 
-        await self._write(change)
+        await self._store.commit(change)
         attempt.taken.update(accepted)
         attempt.dot_at = None
-
-    async def _write(self, change: Callable[[Tx], T]) -> T:
-        while True:
-            try:
-                return await self._store.commit(change)
-            except StorageFull:
-                await trio.sleep(FULL_WAIT)
 
     def _octets(self, body: Body) -> Iterator[bytes]:
         yield body.header + b"\r\n"

@@ -7,6 +7,8 @@ them: the message has ended and its Sent copy, if there is one, has been filed.
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -15,10 +17,14 @@ from pathlib import Path
 import msgspec
 import trio
 
-from engine.errors import StorageFull
-from engine.store.writer import Tx
+from engine.errors import StorageFailed, StorageFull
+from engine.store.reserve import NO_ROOM
+from engine.store.writer import Store, Tx
+
+log = logging.getLogger("engine.store")
 
 BLOCK = 256 * 1024
+DISK_FAILED = frozenset({errno.EIO, errno.EROFS})
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -31,14 +37,26 @@ class Body(msgspec.Struct, frozen=True):
 
 
 class Spool:
-    """The folder of bodies too large for the journal."""
+    """The folder of bodies too large for the journal. With a `store`, its room and its failure are one with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: Store | None = None) -> None:
         self._folder = folder
+        self._store = store
 
     async def write(self, name: str, content: bytes) -> None:
-        """Write and sync one file. Raises `StorageFull`. Cancelled: a leftover file is removed at the next start."""
-        await trio.to_thread.run_sync(self._write, name, content)
+        """Write and sync one file.
+
+        Raises `StorageFull`, or `StorageFailed` when the disk fails; the store has latched then. Cancelled: a leftover
+        file is removed at the next start.
+        """
+        if self._store is not None and not self._store.has_room(len(content)):
+            raise StorageFull("there is no room left for the message body on the disk that holds the data folder")
+        try:
+            await trio.to_thread.run_sync(self._write, name, content)
+        except StorageFailed as error:
+            if self._store is not None:
+                self._store.fail(error)
+            raise
 
     def _write(self, name: str, content: bytes) -> None:
         try:
@@ -50,19 +68,25 @@ class Spool:
             with out:
                 out.write(content)
                 out.flush()
-                os.fsync(out.fileno())
+                _sync(out.fileno())
             folder = os.open(self._folder, os.O_RDONLY)
             try:
-                os.fsync(folder)
+                _sync(folder)
             finally:
                 os.close(folder)
         except OSError as error:
-            (self._folder / name).unlink(missing_ok=True)
+            self.remove(name)
             raise _not_stored(error) from error
+        except StorageFailed:
+            self.remove(name)
+            raise
 
     def remove(self, name: str) -> None:
-        """Delete one file, if it is there."""
-        (self._folder / name).unlink(missing_ok=True)
+        """Delete one file, if it is there; one that cannot be deleted is left for the next start."""
+        try:
+            (self._folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s cannot be deleted: %s", self._folder / name, error.strerror)
 
     def blocks(self, name: str) -> Iterator[bytes]:
         """The content in blocks of 256 KiB, read as they are asked for."""
@@ -79,8 +103,19 @@ class Spool:
         return len(strays)
 
 
-def _not_stored(error: OSError) -> StorageFull:
-    return StorageFull(f"the message body could not be stored: {error.strerror}")
+def _sync(handle: int) -> None:
+    """As `os.fsync`; raises `StorageFailed` when what was written may be lost for another reason than room."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise
+        raise StorageFailed(f"the message body could not be synced: {error.strerror}") from error
+
+
+def _not_stored(error: OSError) -> StorageFull | StorageFailed:
+    kind = StorageFailed if error.errno in DISK_FAILED else StorageFull
+    return kind(f"the message body could not be stored: {error.strerror}")
 
 
 def insert(tx: Tx, message: int, body: Body) -> None:

@@ -8,6 +8,7 @@ repaired silently.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -19,6 +20,9 @@ from engine.errors import ConfigError
 from engine.store.migrations import MIGRATIONS
 
 FILE = "journal.db"
+PAGE = 4096
+LOG_PAGES = 4000
+"""The write-ahead log is moved into the journal when it holds as many pages."""
 
 
 def prepare_folder(path: Path) -> None:
@@ -34,7 +38,10 @@ def prepare_folder(path: Path) -> None:
 
 def lock_folder(path: Path) -> IO[str]:
     """Take the folder for this process; held until the returned file is closed. Raises `ConfigError`."""
-    handle = (path / "lock").open("a+")
+    try:
+        handle = (path / "lock").open("a+")
+    except OSError as error:
+        raise ConfigError(f"store.path {path}: cannot be locked: {error.strerror}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -42,9 +49,10 @@ def lock_folder(path: Path) -> IO[str]:
         owner = handle.read().strip()
         handle.close()
         raise ConfigError(f"store.path {path}: another engine (pid {owner or 'unknown'}) is using it") from error
-    handle.truncate(0)
-    handle.write(str(os.getpid()))
-    handle.flush()
+    # The number is only for those who find the folder taken: on a full disk it is left out.
+    with contextlib.suppress(OSError):
+        handle.truncate(0)
+        os.write(handle.fileno(), str(os.getpid()).encode())
     return handle
 
 
@@ -55,7 +63,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         try:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
-            db.execute("PRAGMA wal_autocheckpoint=4000")
+            db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
             migrate(db, path)
         except BaseException:
             db.close()
@@ -70,6 +78,46 @@ def open_reader(path: Path) -> sqlite3.Connection:
     db = _connect(path, "ro")
     db.execute("PRAGMA query_only=ON")
     return db
+
+
+def open_for_engine(path: Path, log_pages: int, log_limit: int) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """The writer, which never waits for a lock, and a reader. Raises `ConfigError`.
+
+    `log_pages`: when the log is moved into the journal; `log_limit`: bytes its file keeps afterwards at most.
+
+    What the log holds is moved into the journal and synced first. After a failed sync the kernel may show what the disk
+    lacks; written anew to another file, it is on the disk before anything more is built on it.
+    """
+    db = open_writer(path)
+    try:
+        db.execute(f"PRAGMA wal_autocheckpoint={log_pages}")
+        db.execute(f"PRAGMA journal_size_limit={log_limit}")
+        try:
+            move_log(db)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+        db.execute("PRAGMA busy_timeout=0")
+        return db, open_reader(path)
+    except sqlite3.DatabaseError as error:
+        db.close()
+        raise ConfigError(f"{path / FILE}: the journal cannot be opened: {error}") from error
+
+
+def move_log(db: sqlite3.Connection) -> None:
+    """Move the write-ahead log into the journal and give its room back, as far as no reader is in the way.
+
+    Raises sqlite3.Error.
+    """
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def log_size(path: Path) -> int:
+    """Bytes the write-ahead log takes on the disk."""
+    try:
+        return (path / f"{FILE}-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
@@ -119,6 +167,8 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
     try:
         db.execute("PRAGMA cache_size=-8000")
+        # A temporary file would need room, elsewhere perhaps, when there may be none.
+        db.execute("PRAGMA temp_store=MEMORY")
     except BaseException:
         db.close()
         raise

@@ -56,16 +56,28 @@ def load_key(folder: Path, key: str, key_file: str, world: World) -> bytes:
     file = Path(key_file) if key_file else folder / "key"
     if not key_file and not file.exists():
         made = world.token_bytes(32)
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as out:
-            out.write(base64.b64encode(made) + b"\n")
-            out.flush()
-            os.fsync(out.fileno())
+        _write_key(file, base64.b64encode(made) + b"\n")
         return made
     try:
         return _decode(file.read_text(encoding="ascii").strip(), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: the key file cannot be read: {error}") from error
+
+
+def _write_key(file: Path, text: bytes) -> None:
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                out.write(text)
+                out.flush()
+                os.fsync(out.fileno())
+        except OSError:
+            # Half a key would be in the way of the next start.
+            file.unlink()
+            raise
+    except OSError as error:
+        raise ConfigError(f"{file}: the key file cannot be made: {error.strerror}") from error
 
 
 def _decode(text: str, where: str) -> bytes:

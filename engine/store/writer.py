@@ -4,12 +4,17 @@ A change is a function of a `Tx`. Changes run one after another in the order the
 before it writes is a compare-and-set. All changes that arrive while one commit is being synced share the next one; what
 each returned is given back only after the sync, so whoever has an answer has it from the disk.
 
+There are two kinds. `admit` is for what takes new work in: it is refused with `StorageFull` when room is low or runs
+out. `commit` is for what must be written because it has happened or has to end: when room runs out, the reserve
+(`store/reserve.py`) is given up for it, and when that is used up too it waits for room. A change may therefore be run
+more than once, each time from the state before it; what it did outside the transaction must stand that.
+
 Statements run on Trio's own thread (a few microseconds each, no sync among them) and only COMMIT, which waits for the
 disk, runs on the store's thread: the two threads never fight for the interpreter.
 
-When a commit fails, nobody is told yes: the store latches, every waiting and later change gets `StorageFailed`, and
-`run` raises it so that the process ends and a restart recovers what was acknowledged. Room running out is not such a
-failure: the changes in that commit get `StorageFull` and the store goes on.
+When a commit fails for another reason than room, nobody is told yes: the store latches, every waiting and later change
+gets `StorageFailed`, and `run` raises it so that the process ends and a restart recovers what was acknowledged. The
+write-ahead log is then left as it is; the start copies it into the journal before it answers anyone (`database.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ import trio
 
 from engine.errors import StorageFailed, StorageFull
 from engine.store import database
+from engine.store.reserve import Reserve
 from engine.world import StoreThread, World
 
 T = TypeVar("T")
@@ -34,6 +40,15 @@ MAX_BATCH = 500
 BUSY_WAIT = 0.005
 CLOSE_BUSY_WAIT = 2000
 """Milliseconds the last commit of all waits for a lock of another process."""
+
+ROOM_CHECK = 1.0
+"""Seconds between two looks for room while the disk is full."""
+
+LOG_SHARE = 16
+"""On a small file system the write-ahead log is checkpointed when it has grown to this part of it."""
+
+LOG_TOO_LONG = 4
+"""A log this many times longer than it should be is checkpointed by force, which shows what is wrong."""
 
 
 class Tx:
@@ -70,49 +85,83 @@ class Tx:
 
 
 class _Waiting(Generic[T]):
-    __slots__ = ("change", "done", "result")
+    __slots__ = ("change", "done", "result", "takes_in")
 
-    def __init__(self, change: Callable[[Tx], T]) -> None:
+    def __init__(self, change: Callable[[Tx], T], takes_in: bool) -> None:
         self.change = change
+        self.takes_in = takes_in
         self.done = trio.Event()
         self.result: outcome.Outcome[T] | None = None
 
+    def fail(self, error: BaseException) -> None:
+        self.result = outcome.Error(error)
+        self.done.set()
+
 
 class Store:
-    """The journal of one data folder. `run` is its service; `commit` writes; `reader` reads what is committed."""
+    """The journal of one data folder. `run` is its service; `commit` and `admit` write; `reader` reads.
 
-    def __init__(self, path: Path, world: World) -> None:
-        """Open the folder. Raises `ConfigError`; the folder must have been prepared and locked."""
+    The reader sees what is committed and nothing else.
+    """
+
+    def __init__(self, path: Path, world: World, reserve: int = 0) -> None:
+        """Open the folder, with `reserve` bytes kept for a full disk.
+
+        Raises `ConfigError`; the folder must have been prepared and locked.
+        """
         self.path = path
         self._world = world
-        self._db = database.open_writer(path)
-        # A lock of another process is waited for in `_begin`, where the other tasks can go on.
-        self._db.execute("PRAGMA busy_timeout=0")
-        self.reader = database.open_reader(path)
+        self._reserve = Reserve(path, reserve)
+        self._reserve.make_way()
+        pages = max(16, min(database.LOG_PAGES, self._reserve.system_size // LOG_SHARE // database.PAGE))
+        self._log_limit = pages * database.PAGE * LOG_TOO_LONG
+        self._db, self.reader = database.open_for_engine(path, pages, self._log_limit)
         (self._last_seq,) = self.reader.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
+        self._reserve.take()
         self._pending: list[_Waiting[Any]] = []
         self._wake = trio.Event()
-        self.failed = False
+        self._stuck = False
+        self._next_check = 0.0
+        self._failure: StorageFailed | None = None
 
     @property
     def last_seq(self) -> int:
         """The number of the last committed event, 0 before the first."""
         return int(self._last_seq)
 
-    async def commit(self, change: Callable[[Tx], T]) -> T:
-        """Run `change` inside the next commit; return what it returned once that is synced to disk.
+    @property
+    def failed(self) -> bool:
+        """Whether a write has failed: nothing is acknowledged any more and the process is about to end."""
+        return self._failure is not None
 
-        Raises what `change` raised (then nothing of it is kept), `StorageFull` or `StorageFailed`.
+    def has_room(self, size: int = 0) -> bool:
+        """Whether new work of `size` bytes would be taken in now. Cheap."""
+        return self._reserve.has_room(size)
+
+    async def commit(self, change: Callable[[Tx], T]) -> T:
+        """Run an essential `change` inside the next commit; return what it returned once that is synced to disk.
+
+        Raises what `change` raised (then nothing of it is kept) or `StorageFailed`. On a full disk it takes of the
+        reserve, then waits for room; `StorageFull` is raised only when the store is stopped before there was any.
         Cancelled: the change is still made, only the answer is lost.
         """
-        if self.failed:
-            raise StorageFailed("the journal could not be written; the engine is stopping")
-        waiting = _Waiting(change)
-        self._pending.append(waiting)
+        return await self._hand_in(_Waiting(change, takes_in=False))
+
+    async def admit(self, change: Callable[[Tx], T]) -> T:
+        """As `commit`, for a change that takes new work in: raises `StorageFull`, having kept nothing, at low room."""
+        if not self.failed and not self.has_room():
+            raise _full()
+        return await self._hand_in(_Waiting(change, takes_in=True))
+
+    def fail(self, error: StorageFailed) -> None:
+        """Latch: something that a commit relies on did not reach the disk. Nobody is told yes from now on."""
+        if self._failure is None:
+            self._failure = error
+            log.error("%s; no change is acknowledged any more", error)
+        for each in self._pending:
+            each.fail(self._failure)
+        self._pending = []
         self._wake.set()
-        await waiting.done.wait()
-        assert waiting.result is not None
-        return waiting.result.unwrap()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Commit what is handed in until cancelled; then commit what is left and close.
@@ -123,18 +172,89 @@ class Store:
         task_status.started()
         try:
             while True:
-                await self._wake.wait()
+                await self._wait_for_work()
                 self._wake = trio.Event()
-                while self._pending:
-                    await self._begin()
+                self._stuck = False
+                while self._pending and not self._stuck:
                     batch, self._pending = self._pending[:MAX_BATCH], self._pending[MAX_BATCH:]
-                    tx = self._apply(batch)
-                    await self._sync(thread, batch, tx)
+                    try:
+                        await self._settle(thread, batch)
+                    except trio.Cancelled:
+                        self._roll_back()
+                        self._pending[:0] = [each for each in batch if not each.done.is_set()]
+                        raise
+                await self._look_for_room(thread)
+                if self._failure is not None:
+                    raise self._failure
         finally:
             thread.close()
             self._close()
 
-    async def _begin(self) -> None:
+    async def _hand_in(self, waiting: _Waiting[T]) -> T:
+        if self.failed:
+            raise StorageFailed("the journal could not be written; the engine is stopping")
+        self._pending.append(waiting)
+        self._wake.set()
+        await waiting.done.wait()
+        assert waiting.result is not None
+        return waiting.result.unwrap()
+
+    async def _wait_for_work(self) -> None:
+        """Return when a change waits, or at the next look for room while that is needed."""
+        if self._stuck:
+            await trio.sleep(ROOM_CHECK)
+        elif self._reserve.whole:
+            await self._wake.wait()
+        else:
+            with trio.move_on_after(ROOM_CHECK):
+                await self._wake.wait()
+
+    async def _settle(self, thread: StoreThread, batch: list[_Waiting[Any]]) -> None:
+        """Commit `batch`. Where room runs out, refuse what takes new work in and do the rest with the reserve."""
+        if await self._commit(thread, batch):
+            return
+        essential = _refuse_new_work(batch)
+        if not essential:
+            return
+        if (self._reserve.release() or len(essential) < len(batch)) and await self._commit(thread, essential):
+            return
+        for done, waiting in enumerate(essential):
+            # One at a time, as far as room goes; a batch of one has just been tried.
+            if len(batch) == 1 or not await self._commit(thread, [waiting]):
+                self._stuck = True
+                self._pending[:0] = essential[done:]
+                return
+
+    async def _commit(self, thread: StoreThread, batch: list[_Waiting[Any]]) -> bool:
+        """Make one commit of `batch` and answer; False when there is no room and nothing of it has happened."""
+        await self._begin(batch)
+        tx = self._apply(batch)
+        if tx is None:
+            return False
+        if self._db.in_transaction:
+            try:
+                await thread.run(self._db.commit)
+            except sqlite3.Error as error:
+                self._roll_back()
+                meaning = _storage_error(error)
+                if isinstance(meaning, StorageFull):
+                    return False
+                for each in batch:
+                    each.result = outcome.Error(meaning)
+            else:
+                self._last_seq = tx.last_seq
+                if self._failure is None:
+                    tx.finish()
+        for each in batch:
+            if isinstance(each.result, outcome.Error) and isinstance(each.result.error, StorageFailed):
+                self._latch(batch, each.result.error)
+        if self._failure is not None:
+            self._latch(batch, self._failure)
+        for each in batch:
+            each.done.set()
+        return True
+
+    async def _begin(self, batch: list[_Waiting[Any]]) -> None:
         """Take SQLite's write lock; another process (`engine tokens`) may hold it for a moment."""
         while True:
             try:
@@ -142,10 +262,13 @@ class Store:
                 return
             except sqlite3.DatabaseError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    self._latch(self._pending, error)
+                    self._latch(batch, error)
             await trio.sleep(BUSY_WAIT)
+            if self._failure is not None:
+                self._latch(batch, self._failure)
 
-    def _apply(self, batch: list[_Waiting[Any]]) -> Tx:
+    def _apply(self, batch: list[_Waiting[Any]]) -> Tx | None:
+        """Run the changes in the open transaction; None when room ran out, with the transaction undone."""
         tx = Tx(self._db, self._last_seq)
         for waiting in batch:
             mark = tx.mark()
@@ -153,6 +276,9 @@ class Store:
             waiting.result = outcome.capture(waiting.change, tx)
             if isinstance(waiting.result, outcome.Error):
                 error = _storage_error(waiting.result.error)
+                if isinstance(error, StorageFull):
+                    self._roll_back()
+                    return None
                 waiting.result = outcome.Error(error)
                 if not self._db.in_transaction:
                     # SQLite gave up the whole transaction: nothing in the batch happened.
@@ -164,59 +290,92 @@ class Store:
             self._db.execute("RELEASE change")
         return tx
 
-    async def _sync(self, thread: StoreThread, batch: list[_Waiting[Any]], tx: Tx) -> None:
+    async def _look_for_room(self, thread: StoreThread) -> None:
+        """While the disk is full, or the log far too long: move the log into the journal and take the reserve again."""
+        if self._reserve.whole and not self._stuck and not self._log_is_too_long():
+            return
+        if trio.current_time() < self._next_check:
+            return
+        self._next_check = trio.current_time() + ROOM_CHECK
+        try:
+            await thread.run(lambda: database.move_log(self._db))
+        except sqlite3.Error as error:
+            if isinstance(_storage_error(error), StorageFailed):
+                self._latch([], error)
+        await thread.run(self._reserve.take)
+        self.has_room()
+
+    def _log_is_too_long(self) -> bool:
+        return database.log_size(self.path) > self._log_limit
+
+    def _roll_back(self) -> None:
         if self._db.in_transaction:
-            try:
-                await thread.run(self._db.commit)
-            except sqlite3.Error as error:
-                if self._db.in_transaction:
-                    self._db.rollback()
-                for each in batch:
-                    each.result = outcome.Error(_storage_error(error))
-            else:
-                self._last_seq = tx.last_seq
-                tx.finish()
-        for each in batch:
-            if isinstance(each.result, outcome.Error) and isinstance(each.result.error, StorageFailed):
-                self._latch([*batch, *self._pending], each.result.error)
-        for each in batch:
-            each.done.set()
+            self._db.rollback()
 
     def _latch(self, waiting: list[_Waiting[Any]], error: Exception) -> None:
-        self.failed = True
-        failure = StorageFailed(f"the journal could not be written: {error}")
+        """Answer everyone with `StorageFailed` and raise it."""
+        cause = error if error is not self._failure else None
+        if self._failure is None:
+            self.fail(StorageFailed(f"the journal could not be written: {error}"))
+        assert self._failure is not None
         for each in waiting:
-            each.result = outcome.Error(failure)
-            each.done.set()
-        self._pending = []
-        log.error("%s; no change is acknowledged any more", failure)
-        raise failure from error
+            each.fail(self._failure)
+        raise self._failure from cause
 
     def _close(self) -> None:
-        if self._pending and not self.failed:
-            batch, self._pending = self._pending, []
-            try:
-                self._db.execute(f"PRAGMA busy_timeout={CLOSE_BUSY_WAIT}")
-                self._db.execute("BEGIN IMMEDIATE")
-                tx = self._apply(batch)
-                if self._db.in_transaction:
-                    self._db.commit()
-                    tx.finish()
-            except sqlite3.Error as error:
-                failure = StorageFailed(f"the journal could not be written: {error}")
-                for each in batch:
-                    each.result = outcome.Error(failure)
+        batch, self._pending = self._pending, []
+        try:
+            if batch and not self.failed and not self._last_commit(batch):
+                essential = _refuse_new_work(batch)
+                if essential and not (self._reserve.release() and self._last_commit(essential)):
+                    for each in essential:
+                        each.fail(_full())
+        except sqlite3.Error as error:
             for each in batch:
-                each.done.set()
-        self.reader.close()
-        self._db.close()
+                each.fail(StorageFailed(f"the journal could not be written: {error}"))
+        # Closed last, the writer would move the log into the journal. After a failed write that is left to the start.
+        for connection in (self._db, self.reader) if self.failed else (self.reader, self._db):
+            connection.close()
+
+    def _last_commit(self, batch: list[_Waiting[Any]]) -> bool:
+        """As `_commit`, for the end: on this thread. Raises sqlite3.Error."""
+        self._db.execute(f"PRAGMA busy_timeout={CLOSE_BUSY_WAIT}")
+        self._db.execute("BEGIN IMMEDIATE")
+        tx = self._apply(batch)
+        if tx is None:
+            return False
+        try:
+            if self._db.in_transaction:
+                self._db.commit()
+                tx.finish()
+        except sqlite3.Error as error:
+            self._roll_back()
+            if isinstance(_storage_error(error), StorageFull):
+                return False
+            raise
+        for each in batch:
+            each.done.set()
+        return True
+
+
+def _refuse_new_work(batch: list[_Waiting[Any]]) -> list[_Waiting[Any]]:
+    """Answer what takes new work in with `StorageFull`; the others."""
+    for each in batch:
+        if each.takes_in:
+            each.fail(_full())
+    return [each for each in batch if not each.takes_in]
+
+
+def _full() -> StorageFull:
+    return StorageFull("there is no room left on the disk that holds the data folder")
 
 
 def _storage_error(error: BaseException) -> BaseException:
     """What an SQLite error means for the store; any other error as it is."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return StorageFull("there is no room left on the disk that holds the data folder")
-    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT):
+    code = getattr(error, "sqlite_errorcode", 0)
+    # The log's index in shared memory is a file too; it has no room for its next part.
+    if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return _full()
+    if code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT):
         return StorageFailed(str(error))
     return error

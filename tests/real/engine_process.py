@@ -164,6 +164,13 @@ class EngineProcess:
         self._process = None
         return code
 
+    def wait_for_end(self) -> int:
+        """Its exit code, once it has ended by itself. Raises `subprocess.TimeoutExpired`."""
+        assert self._process is not None, "the engine does not run"
+        code = self._process.wait(PATIENCE_SECONDS)
+        self._process = None
+        return code
+
     def restart(self) -> None:
         """Terminate and start again on the same port and folder."""
         self.terminate()

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import errno
+import logging
 import os
 from pathlib import Path
 
 import pytest
 import trio
 
-from engine.errors import StorageFull
+from engine.errors import StorageFailed, StorageFull
 from engine.store import bodies
 from engine.store.bodies import BLOCK, Body, Spool
 from engine.store.writer import Store
@@ -78,3 +80,54 @@ async def test_a_dropped_body_takes_its_file_along_once_committed(folder: Path, 
     assert stray_files(folder) == []
     assert bodies.get(store.reader, 1) is None
     await store.commit(lambda tx: bodies.drop(tx, 1, spool))
+
+
+async def test_a_failed_sync_of_a_body_latches_the_store(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, engine_errors: list[logging.LogRecord]
+) -> None:
+    store = Store(folder, SeededWorld(1))
+    spool = Spool(folder / "spool", store)
+
+    def fails(handle: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.RaisesGroup(StorageFailed):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(store.run)
+            monkeypatch.setattr(bodies.os, "fsync", fails)
+            with pytest.raises(StorageFailed, match="could not be synced"):
+                await spool.write("big", b"x")
+            assert store.failed
+            with pytest.raises(StorageFailed):
+                await store.commit(lambda tx: None)
+    assert stray_files(folder) == []
+    assert len(engine_errors) == 1
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, StorageFull), (errno.EDQUOT, StorageFull)])
+async def test_no_room_for_a_body_is_no_failure(
+    folder: Path, number: int, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(folder, SeededWorld(1))
+    spool = Spool(folder / "spool", store)
+
+    def fails(handle: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(bodies.os, "fsync", fails)
+    with pytest.raises(kind):
+        await spool.write("big", b"x")
+    assert not store.failed
+    assert stray_files(folder) == []
+    store._close()
+
+
+async def test_a_body_larger_than_the_room_is_not_begun(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(folder, SeededWorld(1), reserve=4096)
+    spool = Spool(folder / "spool", store)
+    monkeypatch.setattr(store._reserve, "free", lambda: 10_000)
+    await spool.write("small", b"x")
+    with pytest.raises(StorageFull):
+        await spool.write("big", b"x" * 8000)
+    assert stray_files(folder) == ["small"]
+    store._close()
