@@ -27,9 +27,9 @@ def killed_at(syscall: str, number: int) -> list[str]:
 @pytest.mark.parametrize(
     ("syscall", "points", "text"),
     [
-        pytest.param("fdatasync", (1, 2, 3, 4, 5, 7), "Hi", id="sync of the journal"),
-        pytest.param("pwrite64", (4, 13, 25, 40), "Hi", id="write to the journal"),
-        pytest.param("fsync", (1, 2), "Hi " * 2000, id="sync of the spool"),
+        pytest.param("fdatasync", (1, 2, 3, 4, 6), "Hi", id="sync of the journal"),
+        pytest.param("pwrite64", (4, 25), "Hi", id="write to the journal"),
+        pytest.param("fsync", (1,), "Hi " * 2000, id="sync of the spool"),
     ],
 )
 def test_killed_at_each_point_nothing_answered_is_lost_and_nothing_is_made_twice(
@@ -57,7 +57,7 @@ def test_killed_at_each_point_nothing_answered_is_lost_and_nothing_is_made_twice
     engine.kill9()
     died = 0
     for number in points:
-        open_keys += [f"{syscall}-{number}-{each}" for each in range(EACH)]
+        open_keys.extend([f"{syscall}-{number}-{each}" for each in range(EACH)])
         try:
             engine.start(under=killed_at(syscall, number))
         except RuntimeError:
@@ -70,7 +70,7 @@ def test_killed_at_each_point_nothing_answered_is_lost_and_nothing_is_made_twice
     engine.start()
     work()
     assert not open_keys
-    assert died >= len(points) // 2, "the kills did not hit"
+    assert died > len(points) // 2, "the kills did not hit"
     for key, name in answered.items():
         again = post(engine, "jane", key=key, subject=key, text=text)
         assert (again.json["messageId"], again.json["idempotency"]["status"]) == (name, "HIT")
