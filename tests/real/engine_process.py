@@ -68,6 +68,11 @@ class EngineProcess:
         return self._process.pid
 
     @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended by itself since."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def token(self) -> str:
         """An API token for everything, issued on first use."""
         if self._token is None:
@@ -174,5 +179,5 @@ class EngineProcess:
     def _healthy(self) -> bool:
         try:
             return self.request("GET", "/health", token="").status == 200
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False

@@ -39,7 +39,8 @@ class Call:
 
 def strace(log: Path) -> list[str]:
     """The command under which a process writes such a log."""
-    options = [
+    return [
+        "strace",
         "-f",
         "--seccomp-bpf",
         "-yy",
@@ -52,7 +53,6 @@ def strace(log: Path) -> list[str]:
         "-e",
         "signal=none",
     ]
-    return ["strace", *options]
 
 
 def calls(log: str) -> list[Call]:
