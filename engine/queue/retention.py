@@ -2,7 +2,8 @@
 
 It works in small steps with a pause after each, so that no commit of anybody else waits noticeably. Over the size, the
 oldest go first, whatever their kind. What is not sent yet is never touched, so a journal full of that stays as large as
-it is; that is said once.
+it is; that is said once. Age is counted by a clock that only a start sets: a wall clock that jumps ahead while the
+engine runs must not remove everything.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class Retention:
         self._store = store
         self._spool = spool
         self._limits = limits
-        self._world = world
         self._too_large_said = False
+        self._clock = world.now() - trio.current_time()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look every five minutes. Raises `StorageFailed`. Cancelled: what was removed stays removed."""
@@ -47,7 +48,7 @@ class Retention:
 
     async def sweep(self) -> tuple[int, int]:
         """Remove what is too old and what is too much; how many messages and events went."""
-        now = self._world.now()
+        now = self._clock + trio.current_time()
         messages = events = 0
         if self._limits.messages:
             messages += await self._remove_messages(now - self._limits.messages)

@@ -82,21 +82,21 @@ async def test_a_message_whose_copy_is_owed_stays(tmp_path: Path, autojump_clock
 async def test_over_the_size_the_oldest_go_and_unsent_mail_stays(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limit = 512 * 1024
+    limit = 1024 * 1024
     simulation = Simulation(tmp_path / "data", SEED, retention=Retention(messages=0, events=0, size=limit))
     async with simulation.running() as engine:
         await engine.register("acme")
         reader = engine.context.services.store.reader
         later = iso(simulation.world.now() + 90 * DAY)
         waiting = [await engine.submit("acme", "late@sandbox.example", sendAt=later) for _ in range(20)]
-        for _ in range(250):
+        for _ in range(400):
             newest = await engine.submit("acme", *(f"{number}@sandbox.example" for number in range(10)))
             await trio.sleep(2)
         await engine.until_ended(newest["queueId"])
         await trio.sleep(600)
         assert retention.used(reader) <= limit, SEED
         kept = rows(engine)
-        assert 20 < kept["message"] < 270
+        assert 20 < kept["message"] < 420
         first, last = bounds(engine)
         assert 1 < first < last
         assert engine.state(newest["queueId"]) is State.SENT
