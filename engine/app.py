@@ -32,6 +32,8 @@ from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
 from engine.queue.record import Recorder
 from engine.queue.recovery import recover
+from engine.queue.restored import Releases
+from engine.queue.retention import Retention
 from engine.queue.schedule import Schedule
 from engine.queue.slots import Slots
 from engine.sandbox.provider import Sandbox
@@ -115,7 +117,15 @@ async def run(
         webhooks = Webhooks(journal, store, config.webhooks, world)
         settings.listen(lambda: _configure(webhooks, settings), "webhooks", "webhooksEnabled", "webhookEvents")
         context = Context(services=services, registry=registry, settings=settings, stopping=trio.Event())
-        async with _service(webhooks.run), _service(sandbox.run), _service(slots.run), _service(registry.run):
+        releases, retention = Releases(store, schedule), Retention(store, spool, config.retention, world)
+        async with (
+            _service(retention.run),
+            _service(webhooks.run),
+            _service(releases.run),
+            _service(sandbox.run),
+            _service(slots.run),
+            _service(registry.run),
+        ):
             async with trio.open_nursery() as nursery:
                 if http:
                     app = make_app(context)

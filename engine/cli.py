@@ -1,4 +1,4 @@
-"""The `engine` command: serve, tokens, events, doctor.
+"""The `engine` command: serve, tokens, events, doctor; `outbox` and `backup` are in `commands/`.
 
 Standard output carries only what was asked for (a token, a table, events as JSON lines, findings); everything else goes
 to standard error. A wrong configuration is one line there and exit code 2; a command that could not do its work exits
@@ -14,21 +14,21 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from engine.commands import backup, outbox
+from engine.commands.common import PROGRAM, config_file, printable
+from engine.commands.common import load_config as _config
+from engine.commands.common import say as _say
+from engine.commands.common import with_journal as _with_journal
 from engine.errors import ConfigError, EngineError
 from engine.version import VERSION
 
 if TYPE_CHECKING:
-    import sqlite3
-
     import trio
 
     from engine.config import Config
 
-T = TypeVar("T")
-
-PROGRAM = "engine"
 REVOKE_AT_LEAST = 8  # characters; fewer could name tokens nobody meant
 ID_SHOWN = 12
 TAIL_WAITS = (0.5, 1.0, 2.0, 5.0)  # seconds before each next try to connect; the last repeats
@@ -42,6 +42,7 @@ examples:
   engine tokens issue -d "my app" -s "*"         make an API token
   engine serve                                   run the engine in the foreground
   engine events tail --token TOKEN               follow what happens, one JSON line per event
+  engine backup /backup/monday                   copy the data folder while the engine runs
 
 Settings come from --config FILE, else config.toml in the current folder if there is one, else the defaults.
 ENGINE_<SECTION>__<KEY> in the environment goes over the file, as in ENGINE_HTTP__PORT=3100.
@@ -146,6 +147,9 @@ def _parser() -> argparse.ArgumentParser:
     revoke = add(tokens, "revoke", "make a token useless from the next request on", _tokens_revoke, REVOKE_EXAMPLES)
     revoke.add_argument("id", metavar="ID", help="the start of its hash, 8 characters or more, or the token itself")
 
+    outbox.register(commands, add)
+    backup.register(commands, add)
+
     events = commands.add_parser("events", help="follow the events").add_subparsers(
         title="commands", metavar="COMMAND", required=True
     )
@@ -161,23 +165,6 @@ def _seq(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
     return int(text)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def config_file(options: argparse.Namespace) -> Path | None:
-    """The file given by `--config`, else `config.toml` here if there is one, else None."""
-    given: Path | None = options.config
-    here = Path("config.toml")
-    return given or (here if here.exists() else None)
-
-
-def _config(options: argparse.Namespace) -> Config:
-    from engine.config import load
-
-    return load(config_file(options), os.environ)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -220,8 +207,7 @@ def _tokens_list(options: argparse.Namespace) -> int:
     scopes = max(len(row[2]) for row in rows)
     for row in rows:
         line = f"{row[0]:{ID_SHOWN}}  {row[1]:24}  {row[2]:{scopes}}  {row[3]}"
-        # A description is free text: it must not move the terminal's cursor or start a line of its own.
-        print("".join(c if c.isprintable() else "?" for c in line).rstrip())
+        print(printable(line))
     return 0
 
 
@@ -240,20 +226,6 @@ def _tokens_revoke(options: argparse.Namespace) -> int:
         return 1
     print(f"{gone} {'token' if gone == 1 else 'tokens'} revoked")
     return 0
-
-
-def _with_journal(folder: Path, work: Callable[[sqlite3.Connection], T]) -> T:
-    import contextlib
-    import sqlite3
-
-    from engine.errors import StorageFailed
-    from engine.store import database
-
-    with contextlib.closing(database.open_writer(folder)) as db:
-        try:
-            return work(db)
-        except sqlite3.Error as error:
-            raise StorageFailed(f"{folder / database.FILE}: {error}") from error
 
 
 def _events_tail(options: argparse.Namespace) -> int:

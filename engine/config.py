@@ -105,6 +105,14 @@ class Webhooks(Section, frozen=True):
     schedule: tuple[Seconds, ...] = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 21600.0, 43200.0, 86400.0, 86400.0)
 
 
+class Retention(Section, frozen=True):
+    """`[retention]`: how long ended messages and events are kept; 0 is no limit."""
+
+    messages: Seconds = 30 * 86_400.0
+    events: Seconds = 30 * 86_400.0
+    size: Bytes = 10 * 1024**3
+
+
 class Shutdown(Section, frozen=True):
     """`[shutdown]`: how long a stop may take."""
 
@@ -127,6 +135,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     smtp: Smtp = Smtp()
     imap: Imap = Imap()
     webhooks: Webhooks = Webhooks()
+    retention: Retention = Retention()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
 

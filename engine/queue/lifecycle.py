@@ -29,6 +29,7 @@ TRANSITIONS: dict[State, dict[State, str]] = {
         State.SENDING: "a try begins",
         State.FAILED: "no try was possible for as long as its tries would have taken",
         State.CANCELLED: "cancelled before its first try",
+        State.HELD: "found in a restored backup",
     },
     State.SENDING: {
         State.SENT: "the server accepted it",
@@ -43,6 +44,7 @@ TRANSITIONS: dict[State, dict[State, str]] = {
         State.SENDING: "the next try begins",
         State.FAILED: "no try was possible for as long as its tries would have taken",
         State.CANCELLED: "cancelled between tries",
+        State.HELD: "found in a restored backup between tries",
     },
     State.IN_DOUBT: {
         State.SENDING: "sent again under the same Message-ID",

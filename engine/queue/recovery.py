@@ -4,6 +4,8 @@ A try without `dot_at` provably sent nothing: it is taken back and does not coun
 message may have arrived, which an event says, and its `onDoubt` decides. A message whose tries end with the process
 again and again may be what ends it: from `PATIENT` on it waits a while, so that the others get their turn, and at
 `QUARANTINE` it is held until somebody lets it go.
+
+On a restored backup everything unsent is held (`queue/restored.py`), in the same commit.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ from __future__ import annotations
 import logging
 
 from engine.errors import NetworkKind
-from engine.queue import doubt
+from engine.queue import doubt, restored
 from engine.queue.doubt import Choice
 from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import judge
 from engine.queue.record import Recorder
 from engine.queue.schedule import Schedule
 from engine.smtp.verdict import Kind, Stage, Verdict
-from engine.store import attempts, messages
+from engine.store import attempts, held, messages
 from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
 
@@ -43,12 +45,17 @@ async def recover(store: Store, recorder: Recorder, schedule: Schedule, now: flo
     """Put interrupted tries right and fill the schedule; how many messages wait. Times in seconds since 1970."""
 
     def change(tx: Tx) -> None:
+        is_restored = restored.is_restored(tx)
+        if is_restored:
+            held.hold_doubts(tx, now)
         for message in messages.interrupted(tx):
             recipients = messages.recipients(tx, message.id)
             if message.dot_at is not None:
                 _doubt(tx, recorder, message, recipients, now)
             else:
                 _take_back(tx, message, recipients, now)
+        if is_restored:
+            restored.hold(tx, now)
 
     await store.commit(change)
     return refill(store, schedule)

@@ -114,6 +114,7 @@ MIGRATIONS = (
     ALTER TABLE message ADD COLUMN expires_at REAL NOT NULL DEFAULT 0;       -- given up then if no try is possible
     UPDATE message SET expires_at = send_at + 345600;
     CREATE INDEX message_ended ON message (ended) WHERE ended IS NOT NULL;
+    CREATE INDEX message_held ON message (id) WHERE state = 'held';
     CREATE INDEX message_ended_by_state ON message (state, account, id) WHERE ended IS NOT NULL;
 
     CREATE TABLE idempotency (

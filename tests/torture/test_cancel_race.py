@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from real.engine_process import EngineProcess
 from real.processes import wait_until
+
 from torture.accounts import entry, message_events, message_id, register, submit
 from torture.scripted_smtp import Act, ScriptedServer
 

@@ -12,6 +12,7 @@ import pytest
 from real.engine_process import Answer, EngineProcess
 from real.processes import wait_until
 from real.smtp_server import SmtpServer
+
 from torture.accounts import events, post, register, submit
 
 pytestmark = pytest.mark.process

@@ -10,6 +10,7 @@ import pytest
 from real.engine_process import EngineProcess
 from real.processes import wait_until
 from real.smtp_server import SmtpServer
+
 from torture.accounts import events, message_id, post, register
 
 pytestmark = pytest.mark.process

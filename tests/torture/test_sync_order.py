@@ -10,6 +10,7 @@ import pytest
 from real.engine_process import EngineProcess
 from real.processes import wait_until
 from real.smtp_server import SmtpServer
+
 from torture.accounts import register, submit
 from torture.syscalls import Unproven, calls, prove_answer, prove_dot, strace
 

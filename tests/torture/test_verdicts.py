@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from real.engine_process import EngineProcess
 from real.processes import wait_until
+
 from torture.accounts import entry, events, message_events, register, submit
 from torture.scripted_smtp import Act, ScriptedServer
 

@@ -1,0 +1,70 @@
+"""What the commands share: the configuration, the journal, and where they say what went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from engine.config import Config
+
+T = TypeVar("T")
+PROGRAM = "engine"
+
+
+class Add(Protocol):
+    """Adds one command to a group of commands: its name, what it does, the function that runs it, examples."""
+
+    def __call__(
+        self,
+        group: argparse._SubParsersAction[argparse.ArgumentParser],
+        name: str,
+        text: str,
+        run: Callable[[argparse.Namespace], int],
+        epilog: str | None = None,
+    ) -> argparse.ArgumentParser: ...
+
+
+def say(text: str) -> None:
+    """One line on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def printable(line: str) -> str:
+    """`line` without what could move the terminal's cursor or begin a line of its own."""
+    return "".join(c if c.isprintable() else "?" for c in line).rstrip()
+
+
+def config_file(options: argparse.Namespace) -> Path | None:
+    """The file given by `--config`, else `config.toml` here if there is one, else None."""
+    given: Path | None = options.config
+    here = Path("config.toml")
+    return given or (here if here.exists() else None)
+
+
+def load_config(options: argparse.Namespace) -> Config:
+    """The configuration this command runs with. Raises `ConfigError`."""
+    from engine.config import load
+
+    return load(config_file(options), os.environ)
+
+
+def with_journal(folder: Path, work: Callable[[sqlite3.Connection], T]) -> T:
+    """What `work` does with a connection that may write. Raises `ConfigError`; `StorageFailed` where SQLite fails."""
+    import contextlib
+    import sqlite3
+
+    from engine.errors import StorageFailed
+    from engine.store import database
+
+    with contextlib.closing(database.open_writer(folder)) as db:
+        try:
+            return work(db)
+        except sqlite3.Error as error:
+            raise StorageFailed(f"{folder / database.FILE}: {error}") from error

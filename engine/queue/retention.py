@@ -1,0 +1,105 @@
+"""The service that removes ended messages and events by age and, when the journal has grown too large, by size.
+
+It works in small steps with a pause after each, so that no commit of anybody else waits noticeably. Over the size, the
+oldest go first, whatever their kind. What is not sent yet is never touched, so a journal full of that stays as large as
+it is; that is said once. Age is counted by a clock that only a start sets: a wall clock that jumps ahead while the
+engine runs must not remove everything.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import trio
+
+from engine.config import Retention as Limits
+from engine.store import retention
+from engine.store.bodies import Spool
+from engine.store.retention import Place
+from engine.store.writer import Store
+from engine.world import World
+
+log = logging.getLogger("engine")
+
+FIRST_LOOK = 30.0
+LOOK_EVERY = 300.0
+PAUSE = 0.02
+"""Seconds between two steps: 5,000 rows a second at most."""
+
+
+class Retention:
+    """Keeps the journal within `limits`; a limit of 0 is none."""
+
+    def __init__(self, store: Store, spool: Spool, limits: Limits, world: World) -> None:
+        self._store = store
+        self._spool = spool
+        self._limits = limits
+        self._too_large_said = False
+        self._clock = world.now() - trio.current_time()
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look every five minutes. Raises `StorageFailed`. Cancelled: what was removed stays removed."""
+        task_status.started()
+        await trio.sleep(FIRST_LOOK)
+        while True:
+            await self.sweep()
+            await trio.sleep(LOOK_EVERY)
+
+    async def sweep(self) -> tuple[int, int]:
+        """Remove what is too old and what is too much; how many messages and events went."""
+        now = self._clock + trio.current_time()
+        messages = events = 0
+        if self._limits.messages:
+            messages += await self._remove_messages(now - self._limits.messages)
+        if self._limits.events:
+            events += await self._remove_events(now - self._limits.events)
+        if self._limits.size:
+            more_messages, more_events = await self._shrink()
+            messages, events = messages + more_messages, events + more_events
+        if messages or events:
+            log.info("%d ended messages and %d events were removed", messages, events)
+        return messages, events
+
+    async def _remove_messages(self, before: float) -> int:
+        place: Place | None = Place()
+        total = 0
+        while place is not None:
+            removed, place = await self._step_of_messages(before, place)
+            total += removed
+            await trio.sleep(PAUSE)
+        return total
+
+    async def _remove_events(self, before: float) -> int:
+        total = 0
+        while removed := await self._store.commit(lambda tx: retention.remove_events(tx, before)):
+            total += removed
+            await trio.sleep(PAUSE)
+        return total
+
+    async def _shrink(self) -> tuple[int, int]:
+        """Remove the oldest, whatever they are, until the journal is within its size."""
+        messages = events = 0
+        place = Place()
+        while retention.used(self._store.reader) > self._limits.size:
+            message, event = retention.oldest(self._store.reader)
+            if message is None and event is None:
+                if not self._too_large_said:
+                    log.warning(
+                        "the journal is larger than retention.size with nothing left to remove: what it holds is unsent"
+                    )
+                self._too_large_said = True
+                break
+            if event is None or (message is not None and message <= event):
+                removed, following = await self._step_of_messages(math.inf, place)
+                place = following or Place()
+                messages += removed
+            else:
+                events += await self._store.commit(lambda tx: retention.remove_events(tx, math.inf))
+            await trio.sleep(PAUSE)
+        else:
+            self._too_large_said = False
+        return messages, events
+
+    async def _step_of_messages(self, before: float, place: Place) -> tuple[int, Place | None]:
+        return await self._store.commit(lambda tx: retention.remove_messages(tx, self._spool, before, place))

@@ -1,0 +1,184 @@
+"""A consistent copy of the data folder, made while an engine runs on it or not.
+
+One read transaction fixes the moment of the copy: readers and the writer never wait for each other in WAL mode, so a
+running engine only keeps a longer write-ahead log meanwhile. The spool files that the journal names at that moment are
+linked first, so that they stay until they are copied. The copy is made under a temporary name beside its place, synced,
+checked and renamed when it is whole; whatever goes wrong, nothing half is left under the name asked for.
+
+It carries the mark `restored`: an engine that is started on it holds all unsent mail (`queue/restored.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import ConfigError, StorageFailed, StorageFull
+from engine.store import database, marks
+from engine.store.reserve import NO_ROOM
+
+STEP_PAGES = 512
+"""Pages copied at a time, 2 MiB: in between an interrupt is noticed."""
+
+PINS = ".backup-"
+LEFTOVER_AFTER = 86_400.0
+
+SPOOL_TRIES = 20
+"""How often a moment is chosen anew because a spool file was removed between choosing it and linking its files."""
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What a backup holds. `size` is in bytes, all files together."""
+
+    messages: int
+    unsent: int
+    events: int
+    size: int
+    has_key: bool
+
+
+def back_up(folder: Path, target: Path, key_file: Path | None, now: float) -> Summary:
+    """Copy the data folder `folder` to `target`, which must not exist or be an empty folder.
+
+    `key_file`: the key to take along, None when it is not in a file. `now` in seconds since 1970. Raises `ConfigError`
+    where source or target cannot be used, `StorageFull`, and `StorageFailed` when the copy cannot be made or is not
+    whole.
+    """
+    _check(folder, target)
+    try:
+        with _temporary(target) as made:
+            (made / "spool").mkdir(mode=0o700)
+            with contextlib.closing(database.open_reader(folder)) as source, _pins(folder, now) as pins:
+                _fix_moment(source, folder / "spool", pins)
+                for file in pins.iterdir():
+                    _copy(file, made / "spool" / file.name)
+                with contextlib.closing(sqlite3.connect(made / database.FILE)) as copy:
+                    source.backup(copy, pages=STEP_PAGES)
+            if key_file is not None:
+                _copy(key_file, made / "key")
+            summary = _finish(made, key_file is not None, now)
+            made.rename(target)
+        _sync(target.parent)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            raise StorageFull(f"{target}: there is no room for the backup") from error
+        raise StorageFailed(f"{folder / database.FILE}: cannot be backed up: {error}") from error
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise StorageFull(f"{target}: there is no room for the backup") from error
+        raise StorageFailed(f"{error.filename or target}: the backup cannot be made: {error.strerror}") from error
+    return summary
+
+
+def _check(folder: Path, target: Path) -> None:
+    if not (folder / database.FILE).exists():
+        raise ConfigError(f"{folder / database.FILE}: there is no journal to back up; check store.path")
+    if target.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{target}: a backup cannot be inside the data folder {folder}")
+    if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
+        raise ConfigError(f"{target}: is there already and is not an empty folder")
+    if not target.parent.is_dir():
+        raise ConfigError(f"{target.parent}: there is no such folder")
+
+
+@contextlib.contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _pins(folder: Path, now: float) -> Iterator[Path]:
+    """A folder beside the spool for second names of its files; those of backups that were killed are removed."""
+    for leftover in folder.glob(f"{PINS}*"):
+        if leftover.stat().st_mtime < now - LEFTOVER_AFTER:
+            shutil.rmtree(leftover, ignore_errors=True)
+    pins = Path(tempfile.mkdtemp(prefix=PINS, dir=folder))
+    try:
+        yield pins
+    finally:
+        shutil.rmtree(pins, ignore_errors=True)
+
+
+def _fix_moment(source: sqlite3.Connection, spool: Path, pins: Path) -> None:
+    """Begin the read transaction the copy is made from, with every spool file it names in `pins`.
+
+    A file goes when its message has ended, which may be between the two: then a later moment is taken, which does not
+    name it any more.
+    """
+    for _ in range(SPOOL_TRIES):
+        source.execute("BEGIN")
+        missing = ""
+        for (name,) in source.execute("SELECT spool FROM body WHERE spool IS NOT NULL").fetchall():
+            try:
+                _pin(spool / name, pins / name)
+            except FileNotFoundError:
+                missing = name
+        if not missing:
+            named = {name for (name,) in source.execute("SELECT spool FROM body WHERE spool IS NOT NULL")}
+            for file in pins.iterdir():
+                if file.name not in named:
+                    file.unlink()
+            return
+        source.execute("ROLLBACK")
+    raise StorageFailed(f"{spool / missing}: the journal names this file, and it is not there")
+
+
+def _pin(file: Path, pin: Path) -> None:
+    """Give a spool file, which never changes, a second name; raises FileNotFoundError when it has just gone."""
+    try:
+        os.link(file, pin)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        raise
+    except OSError:
+        # A file system without links.
+        shutil.copyfile(file, pin)
+
+
+def _copy(file: Path, target: Path) -> None:
+    with file.open("rb") as source, open(target, "xb", opener=_private) as out:
+        shutil.copyfileobj(source, out, 1024**2)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _finish(made: Path, has_key: bool, now: float) -> Summary:
+    """Mark and check the copied journal, sync everything, and say what is there."""
+    journal = made / database.FILE
+    journal.chmod(0o600)
+    with contextlib.closing(database.open_writer(made)) as db:
+        marks.put(db, marks.RESTORED, {"backup": now})
+        rows = [str(row[0]) for row in db.execute("PRAGMA quick_check(1)")]
+        if rows != ["ok"]:
+            raise StorageFailed(f"the journal is damaged ({' '.join(rows[0].split())}): no backup was made")
+        messages, unsent = db.execute("SELECT count(*), count(*) - count(ended) FROM message").fetchone()
+        (events,) = db.execute("SELECT count(*) FROM event").fetchone()
+        database.move_log(db)
+    files = [file for file in made.rglob("*") if file.is_file()]
+    for file in (journal, made / "spool", made):
+        _sync(file)
+    return Summary(messages, unsent, events, sum(file.stat().st_size for file in files), has_key)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,85 @@
+"""Removing what has ended and what has been told, a few rows at a time.
+
+A message goes with its recipients, attempts, idempotency key and body. One whose Sent copy is still owed stays, and so
+does the newest event, because the next number follows from it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from engine.store.bodies import Spool, drop
+from engine.store.writer import Tx
+
+STEP_ROWS = 100
+"""Rows one step may remove; a single message with more recipients than that is one step of its own."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """How far a sweep has come: everything that ended before this has been looked at. Time in seconds since 1970."""
+
+    ended: float = 0.0
+    id: int = 0
+
+
+def remove_messages(tx: Tx, spool: Spool, before: float, place: Place) -> tuple[int, Place | None]:
+    """Remove the next messages after `place` that ended before `before`.
+
+    Returns how many went and where to go on; None when there are no more.
+    """
+    rows = tx.execute(
+        "SELECT id, ended, (SELECT count(*) FROM recipient WHERE message = id) + attempts_made + 1, "
+        "EXISTS (SELECT 1 FROM sent_copy WHERE message = id) FROM message "
+        "WHERE ended IS NOT NULL AND (ended, id) > (?, ?) AND ended < ? ORDER BY ended, id LIMIT ?",
+        (place.ended, place.id, before, STEP_ROWS),
+    ).fetchall()
+    removed = size = 0
+    for message, ended, its_rows, copy_owed in rows:
+        if size and size + its_rows > STEP_ROWS:
+            return removed, place
+        place = Place(ended, message)
+        if copy_owed:
+            continue
+        size += its_rows
+        removed += 1
+        drop(tx, message, spool)
+        for table in ("recipient", "attempt", "idempotency"):
+            tx.execute(f"DELETE FROM {table} WHERE message = ?", (message,))
+        tx.execute("DELETE FROM message WHERE id = ?", (message,))
+    return removed, place if len(rows) == STEP_ROWS else None
+
+
+def remove_events(tx: Tx, before: float) -> int:
+    """Remove the oldest events, those created before `before` and never the newest; how many went."""
+    rows = tx.execute(
+        "SELECT seq, created FROM event WHERE seq < (SELECT max(seq) FROM event) ORDER BY seq LIMIT ?", (STEP_ROWS,)
+    ).fetchall()
+    # Up to the first that stays: what is kept has no gaps.
+    old = 0
+    while old < len(rows) and rows[old][1] < before:
+        old += 1
+    if old:
+        tx.execute("DELETE FROM event WHERE seq <= ?", (rows[old - 1][0],))
+    return old
+
+
+def oldest(db: sqlite3.Connection) -> tuple[float | None, float | None]:
+    """When the oldest message that may go ended and the oldest event that may go was made; None where there is none."""
+    message = db.execute(
+        "SELECT ended FROM message WHERE ended IS NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM sent_copy WHERE message = id) ORDER BY ended LIMIT 1"
+    ).fetchone()
+    event = db.execute(
+        "SELECT created FROM event WHERE seq < (SELECT max(seq) FROM event) ORDER BY seq LIMIT 1"
+    ).fetchone()
+    return message[0] if message else None, event[0] if event else None
+
+
+def used(db: sqlite3.Connection) -> int:
+    """Bytes of the journal in use; what was removed leaves free pages in the file, which are used again."""
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    (size,) = db.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * size)

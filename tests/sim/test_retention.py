@@ -1,0 +1,198 @@
+"""Days and sizes pass: what has ended goes, what is owed stays, and readers are told."""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from simulation import Engine, Simulation
+
+from engine.api.events import page
+from engine.api.stream import serve_stream
+from engine.config import Retention
+from engine.isotime import iso
+from engine.queue.lifecycle import State
+from engine.schema.events import EventsQuery
+from engine.store import messages, retention
+
+SEED = 30
+DAY = 86_400.0
+TABLES = ("message", "recipient", "attempt", "body", "sent_copy", "idempotency")
+
+
+def rows(engine: Engine) -> dict[str, int]:
+    reader = engine.context.services.store.reader
+    return {name: reader.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in TABLES}
+
+
+def bounds(engine: Engine) -> tuple[int, int]:
+    return engine.context.services.journal.bounds()
+
+
+async def test_ended_messages_and_events_go_by_age(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(messages=2 * DAY, events=3 * DAY))
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        first = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(5)]
+        await engine.until_ended(*(each["queueId"] for each in first))
+        await trio.sleep(1.5 * DAY)
+        second = await engine.submit("acme", "last@sandbox.example")
+        late = await engine.submit("acme", "late@sandbox.example", sendAt=iso(simulation.world.now() + 90 * DAY))
+        await engine.until_ended(second["queueId"])
+        _, last = bounds(engine)
+        await trio.sleep(DAY)
+        reader = engine.context.services.store.reader
+        assert [messages.by_queue_id(reader, each["queueId"]) for each in first] == [None] * 5, SEED
+        assert engine.state(second["queueId"]) is State.SENT
+        assert bounds(engine) == (1, last)
+        await trio.sleep(2.5 * DAY)
+        assert bounds(engine) == (last, last), SEED
+        assert rows(engine) == {"message": 1, "recipient": 1, "attempt": 0, "body": 1, "sent_copy": 0, "idempotency": 0}
+        assert engine.state(late["queueId"]) is State.QUEUED
+    async with simulation.running() as engine:
+        # The numbers go on over a restart, from the one event that is always kept.
+        third = await engine.submit("acme", "third@sandbox.example")
+        await engine.event("acme", "messageSent", 2)
+        assert bounds(engine) == (last, last + 1)
+        assert engine.events("acme")[-1]["data"]["queueId"] == third["queueId"]
+
+
+async def test_a_message_whose_copy_is_owed_stays(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(messages=DAY, events=0))
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        engine.sandbox.faults.dead.add(143)
+        engine.sandbox.faults.cut_imap()
+        answer = await engine.submit("acme", "you@sandbox.example")
+        await engine.event("acme", "messageSent")
+        await trio.sleep(5 * DAY)
+        assert engine.state(answer["queueId"]) is State.SENT, SEED
+        assert rows(engine)["sent_copy"] == rows(engine)["body"] == 1
+        engine.sandbox.faults.dead.clear()
+        await trio.sleep(DAY)
+        assert set(rows(engine).values()) == {0}, SEED
+
+
+async def test_over_the_size_the_oldest_go_and_unsent_mail_stays(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    limit = 1024 * 1024
+    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(messages=0, events=0, size=limit))
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        reader = engine.context.services.store.reader
+        later = iso(simulation.world.now() + 90 * DAY)
+        waiting = [await engine.submit("acme", "late@sandbox.example", sendAt=later) for _ in range(20)]
+        for _ in range(400):
+            newest = await engine.submit("acme", *(f"{number}@sandbox.example" for number in range(10)))
+            await trio.sleep(2)
+        await engine.until_ended(newest["queueId"])
+        await trio.sleep(600)
+        assert retention.used(reader) <= limit, SEED
+        kept = rows(engine)
+        assert 20 < kept["message"] < 420
+        first, last = bounds(engine)
+        assert 1 < first < last
+        assert engine.state(newest["queueId"]) is State.SENT
+        assert [engine.state(each["queueId"]) for each in waiting] == [State.QUEUED] * 20, SEED
+        numbers = [event["seq"] for event in engine.events("acme")]
+        assert numbers == list(range(first, last + 1))
+        # Of both, the oldest went first: what is kept of one is about as old as what is kept of the other.
+        oldest_message, oldest_event = retention.oldest(reader)
+        assert oldest_message is not None
+        assert oldest_event is not None
+        assert abs(oldest_message - oldest_event) < 240
+    assert not [each for each in caplog.records if each.levelno > logging.INFO]
+
+
+async def test_unsent_mail_alone_may_be_larger_than_the_size(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(size=4096))
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        later = iso(simulation.world.now() + DAY)
+        answer = await engine.submit("acme", "late@sandbox.example", sendAt=later)
+        await trio.sleep(7200)
+        warnings = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+        assert len(warnings) == 1, warnings
+        assert "nothing left to remove" in warnings[0]
+        assert engine.state(answer["queueId"]) is State.QUEUED
+        first, last = bounds(engine)
+        assert first == last > 0
+        await engine.until_ended(answer["queueId"])
+
+
+async def test_a_reader_that_comes_too_late_is_told(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(events=DAY))
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        await engine.submit("acme", "you@sandbox.example")
+        await engine.event("acme", "messageSent")
+        await trio.sleep(3 * DAY)
+        first, last = bounds(engine)
+        assert first == last > 1
+        answer = json.loads(await page(engine.context, EventsQuery(after=0)))
+        assert (answer["first"], answer["last"]) == (first, last)
+        assert [each["seq"] for each in answer["events"]] == [last]
+        frames: list[dict[str, Any]] = []
+
+        class Client:
+            async def accept(self) -> None: ...
+
+            async def send(self, frame: str) -> None:
+                frames.append(json.loads(frame))
+
+            async def receive(self) -> None:
+                await trio.sleep_forever()
+
+            async def close(self, code: int, reason: str) -> None: ...
+
+        with trio.move_on_after(1):
+            await serve_stream(
+                Client(),
+                engine.context.services.journal,
+                after=0,
+                account=None,
+                names=None,
+                stopping=trio.Event(),
+            )
+        assert frames[0] == {"stream": "gap", "first": first}
+        assert [each["seq"] for each in frames[1:]] == [last]
+
+
+async def test_a_step_is_small(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(messages=0, events=0))
+    async with simulation.running() as engine:
+        store, spool = engine.context.services.store, engine.context.services.spool
+
+        def many(tx: Any) -> None:
+            for number in range(100):
+                tx.execute(
+                    "INSERT INTO message (queue_id, account, message_id, sender, smtputf8, size, created, send_at, "
+                    "state, attempts_made, attempts_max, ended) "
+                    "VALUES (?, 'a', 'm', 's', 0, 1, 1, 1, 'sent', 1, 1, ?)",
+                    (f"q{number}", float(number + 1)),
+                )
+                for position in range(300 if number == 50 else 8):
+                    tx.execute(
+                        "INSERT INTO recipient SELECT max(id), ?, 'a@b.example', 'sent', 250, 'ok' FROM message",
+                        (position,),
+                    )
+
+        await store.commit(many)
+        place: retention.Place | None = retention.Place()
+        steps = []
+        while place is not None:
+            change = partial(retention.remove_messages, spool=spool, before=1e10, place=place)
+            removed, place = await store.commit(change)
+            steps.append(removed)
+        # Ten rows each, but one with 302: it goes alone.
+        assert steps == [10, 10, 10, 10, 10, 1, 10, 10, 10, 10, 9], steps
+        assert rows(engine)["message"] == rows(engine)["recipient"] == 0

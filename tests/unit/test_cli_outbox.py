@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+
+from engine import cli
+from engine.store import database, marks
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the commands work: an empty current folder, no settings from outside."""
+    for name in [name for name in os.environ if name.startswith("ENGINE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def queue(folder: Path) -> Path:
+    """A journal with messages in several states."""
+    database.prepare_folder(folder)
+    with contextlib.closing(database.open_writer(folder)) as db:
+        for number, (state, account, subject) in enumerate(
+            [
+                ("held", "jane", "one"),
+                ("held", "john", "evil\n\x1b[2Jline"),
+                ("queued", "jane", "three"),
+                ("sent", "jane", "four"),
+            ]
+        ):
+            ended = 5.0 if state == "sent" else None
+            db.execute(
+                "INSERT INTO message (queue_id, account, message_id, subject, sender, smtputf8, size, created, "
+                "send_at, state, attempts_max, ended) VALUES (?, ?, 'm', ?, 's', 0, 1, 1, 1, ?, 1, ?)",
+                (f"{number:019x}", account, subject, state, ended),
+            )
+            db.execute("INSERT INTO recipient VALUES (?, 0, 'a@b.example', ?, NULL, NULL)", (number + 1, state))
+    return folder
+
+
+def states(folder: Path) -> list[str]:
+    with contextlib.closing(database.open_reader(folder)) as db:
+        return [
+            f"{one} {other}"
+            for one, other in db.execute(
+                "SELECT message.state, recipient.state FROM message JOIN recipient ON recipient.message = message.id "
+                "ORDER BY message.id"
+            )
+        ]
+
+
+def test_the_list_shows_what_has_not_ended(queue: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["outbox", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[1:]] == ["held", "held", "queued"]
+    assert lines[2].endswith("evil??[2Jline")
+
+
+def test_the_list_is_narrowed(queue: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["outbox", "list", "--state", "held", "--account", "john"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert cli.main(["outbox", "list", "--state", "sent"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("four")
+    assert cli.main(["outbox", "list", "--state", "lost"]) == 2
+    assert "there is no state 'lost'" in capsys.readouterr().err
+
+
+def test_before_the_first_start(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["outbox", "list"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert cli.main(["outbox", "release"]) == 1
+    assert cli.main(["backup", "copy"]) == 2
+    assert "there is no journal to back up" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words", "after"),
+    [
+        ([], 0, "2 messages released", ["queued queued", "queued queued"]),
+        (["--account", "jane"], 0, "1 message released", ["queued queued", "held held"]),
+        ([f"{1:019x}"], 0, "1 message released", ["held held", "queued queued"]),
+        ([f"{0:019x}", f"{2:019x}"], 1, "1 message released", ["queued queued", "held held"]),
+        (["nonsense"], 1, "0 messages released", ["held held", "held held"]),
+    ],
+)
+def test_release(
+    arguments: list[str], code: int, words: str, after: list[str], queue: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["outbox", "release", *arguments]) == code
+    assert capsys.readouterr().out == f"{words}\n"
+    assert states(queue) == [*after, "queued queued", "sent sent"]
+    with contextlib.closing(database.open_reader(queue)) as db:
+        assert (marks.get(db, marks.RELEASED) is None) == words.startswith("0")
+
+
+def test_backup_says_what_it_made(queue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["backup", "copy"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"{tmp_path / 'copy'}: 4 messages, 3 of them unsent, 0 events, 0.")
+    assert err == "there is no key yet, so none is in the copy\n"
+
+
+@pytest.mark.parametrize("command", [["backup"], ["outbox", "list"], ["outbox", "release"]], ids=" ".join)
+def test_help_has_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*command, "--help"])
+    assert "examples:\n  " in capsys.readouterr().out
