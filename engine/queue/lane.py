@@ -140,6 +140,7 @@ class Lane:
                     for began in self._attempts.began_since(self._account, wall - self._pace.limit.seconds)
                 ]
             )
+        await self._hang_up()
         while not self._stopping:
             if not self._may_send() or not self._agenda.is_due():
                 await self._rest()
