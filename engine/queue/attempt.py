@@ -61,7 +61,6 @@ class Try:
             sender=message.sender, recipients=tuple(tried), smtputf8=message.smtputf8, size=message.size
         )
         self.trace = Trace()
-        self.dot_at: float | None = None
         self.taken: dict[str, Verdict] = {}
         """Recipients whose acceptance is on record already, while the rest of a long list is being sent."""
 
@@ -134,14 +133,14 @@ class Attempts:
 
         return await self._store.commit(change)
 
-    async def crashed(self, attempt: Try, error: Exception) -> None:
+    async def crashed(self, attempt: Try, error: Exception, *, in_flight: bool) -> None:
         """Record a try that an unexpected error ended: in doubt after the dot, else put off, given up the second time.
 
-        Harmless where the try is on record already.
+        `in_flight`: the final dot may have been sent. Harmless where the try is on record already.
         """
         now, crashes = self._world.now(), attempt.message.interruptions + 1
         text = f"Internal error: {error!r}"
-        if attempt.dot_at is not None:
+        if in_flight:
             verdict = Verdict(Kind.DOUBT, Stage.DOT, None, None, text)
         else:
             verdict = Verdict(Kind.REJECTED if crashes >= CRASHES else Kind.LATER, Stage.DATA, None, None, text)
@@ -236,7 +235,6 @@ class Attempts:
         now = self._world.now()
         if not await self._store.commit(lambda tx: messages.mark_dot(tx, attempt.message.id, now)):
             raise Withdrawn("cancelled before the final dot")
-        attempt.dot_at = now
 
     async def _taken(self, attempt: Try, verdicts: dict[str, Verdict]) -> None:
         accepted = {address: verdict for address, verdict in verdicts.items() if verdict.kind is Kind.ACCEPTED}
@@ -251,7 +249,6 @@ class Attempts:
 
         await self._store.commit(change)
         attempt.taken.update(accepted)
-        attempt.dot_at = None
 
     def _octets(self, body: Body) -> Iterator[bytes]:
         yield body.header + b"\r\n"
