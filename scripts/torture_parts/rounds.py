@@ -24,7 +24,7 @@ FINISH_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do. `trouble`, `hold`, `cancel`: shares of the messages; `rate`: submissions a second; `settle`: seconds."""
+    """What to do. `trouble`, `hold`, `cancel`: shares of the mail; `rate`: submissions a second; `settle`: seconds."""
 
     rounds: int
     seed: int
