@@ -79,6 +79,13 @@ def test_a_message_said_to_be_sent_twice_or_cut_short_is_a_fault() -> None:
     assert faults({**ARRIVED, "whole": False}, events=told(SENT)) == ["torn"]
 
 
+def test_what_was_deleted_must_not_come() -> None:
+    for deleted, wrong in ((True, ["deleted_came"]), (False, [])):
+        answer = {"messageId": "<1@x>", "deleted": deleted}
+        found = reckon([ACKNOWLEDGED], [ARRIVED], told(SENT), (), keys=True, cancelled=[answer])
+        assert list(found.faults) == wrong
+
+
 def test_a_missing_number_is_a_gap() -> None:
     assert faults(ARRIVED, events=told(DOUBT, SENT)[1:]) == ["gaps"]
 
