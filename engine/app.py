@@ -21,8 +21,11 @@ from engine.accounts.services import Services
 from engine.api.app import make_app
 from engine.api.context import Context
 from engine.api.server import serve_http
+from engine.api.stream import Streams
 from engine.config import Config
 from engine.errors import StorageFailed
+from engine.events.changes import Changes
+from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
@@ -40,6 +43,7 @@ from engine.world import World
 
 log = logging.getLogger("engine")
 
+WEBHOOK_SETTINGS = ("webhooks", "webhooksEnabled", "webhookEvents", "webhooksCustomHeaders", "serviceSecret")
 LAST_RESORT = 5.0
 """Seconds after the grace time at which a stop that hangs all the same ends the process."""
 
@@ -79,11 +83,13 @@ async def run(
     async with _service(store.run):
         spool, hub, schedule = Spool(folder / "spool"), Hub(), Schedule(world)
         journal = Journal(store, hub, world)
-        settings = SettingsBook(store)
+        changes = Changes()
+        settings = SettingsBook(store, vault)
         settings.listen(lambda: setattr(journal, "service_url", settings.values["serviceUrl"]), "serviceUrl")
         spool.sweep(store.reader)
         waiting = await recover(store, spool, journal, schedule, world.now())
         sandbox = Sandbox(world)
+        webhooks = Webhooks(journal, store, vault, config.webhooks, world)
         services = Services(
             config=config,
             world=world,
@@ -91,6 +97,8 @@ async def run(
             spool=spool,
             vault=vault,
             journal=journal,
+            changes=changes,
+            webhooks=webhooks,
             schedule=schedule,
             attempts=Attempts(store, spool, journal, Policy(config.retry.schedule, config.retry.jitter), world),
             sandbox=sandbox,
@@ -98,9 +106,15 @@ async def run(
             logins=trio.CapacityLimiter(config.imap.logins),
         )
         registry = Registry(services)
-        webhooks = Webhooks(journal, store, config.webhooks, world)
-        settings.listen(lambda: _configure(webhooks, settings), "webhooks", "webhooksEnabled", "webhookEvents")
-        context = Context(services=services, registry=registry, settings=settings, stopping=trio.Event())
+        settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
+        context = Context(
+            services=services,
+            registry=registry,
+            settings=settings,
+            stopping=trio.Event(),
+            streams=Streams(journal, hub, Consumers(store, world), config.http.streams),
+            changes=changes,
+        )
         async with _service(webhooks.run), _service(sandbox.run), _service(registry.run):
             async with trio.open_nursery() as nursery:
                 if http:
@@ -112,6 +126,8 @@ async def run(
                 task_status.started(context)
                 await stop.wait()
                 context.stopping.set()
+                hub.stop()
+                changes.stop()
             await registry.stop_lanes(config.shutdown.grace)
 
 
@@ -148,7 +164,13 @@ async def _watch_signals(
 def _configure(webhooks: Webhooks, settings: SettingsBook) -> None:
     values = settings.values
     names = values["webhookEvents"]
-    webhooks.configure(values["webhooks"], values["webhooksEnabled"] is True, ["*"] if names is None else list(names))
+    webhooks.configure(
+        values["webhooks"],
+        values["webhooksEnabled"] is True,
+        ["*"] if names is None else list(names),
+        values["webhooksCustomHeaders"] or (),
+        values["serviceSecret"],
+    )
 
 
 def _only(group: BaseExceptionGroup) -> BaseException:

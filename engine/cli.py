@@ -142,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     issue.add_argument(
         "-s", "--scope", metavar="SCOPE", action="append", required=True, help='what it may do, "*": all; repeatable'
     )
+    issue.add_argument("-a", "--account", metavar="A", help="the one account it may see and use (default: all)")
     add(tokens, "list", "show all tokens, oldest first", _tokens_list)
     revoke = add(tokens, "revoke", "make a token useless from the next request on", _tokens_revoke, REVOKE_EXAMPLES)
     revoke.add_argument("id", metavar="ID", help="the start of its hash, 8 characters or more, or the token itself")
@@ -205,7 +206,8 @@ def _tokens_issue(options: argparse.Namespace) -> int:
         return 1
     folder = Path(_config(options).store.path)
     database.prepare_folder(folder)
-    print(_with_journal(folder, lambda db: tokens.issue(db, options.description, options.scope, World())))
+    given = (options.description, options.scope, World(), options.account)
+    print(_with_journal(folder, lambda db: tokens.issue(db, *given)))
     return 0
 
 
@@ -215,11 +217,14 @@ def _tokens_list(options: argparse.Namespace) -> int:
 
     folder = Path(_config(options).store.path)
     every = _with_journal(folder, tokens.every) if (folder / database.FILE).exists() else []
-    rows = [("ID", "CREATED", "SCOPES", "DESCRIPTION")]
-    rows += [(each.hash[:ID_SHOWN], iso(each.created), ",".join(each.scopes), each.description) for each in every]
-    scopes = max(len(row[2]) for row in rows)
+    rows = [("ID", "CREATED", "SCOPES", "ACCOUNT", "DESCRIPTION")]
+    rows += [
+        (each.hash[:ID_SHOWN], iso(each.created), ",".join(each.scopes), each.account or "*", each.description)
+        for each in every
+    ]
+    scopes, accounts = (max(len(row[column]) for row in rows) for column in (2, 3))
     for row in rows:
-        line = f"{row[0]:{ID_SHOWN}}  {row[1]:24}  {row[2]:{scopes}}  {row[3]}"
+        line = f"{row[0]:{ID_SHOWN}}  {row[1]:24}  {row[2]:{scopes}}  {row[3]:{accounts}}  {row[4]}"
         # A description is free text: it must not move the terminal's cursor or start a line of its own.
         print("".join(c if c.isprintable() else "?" for c in line).rstrip())
     return 0

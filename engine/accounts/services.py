@@ -6,7 +6,9 @@ import msgspec
 import trio
 
 from engine.config import Config
+from engine.events.changes import Changes
 from engine.events.journal import Journal
+from engine.events.webhooks import Webhooks
 from engine.queue.attempt import Attempts
 from engine.queue.schedule import Schedule
 from engine.sandbox.provider import Sandbox
@@ -25,6 +27,8 @@ class Services(msgspec.Struct, frozen=True):
     spool: Spool
     vault: Vault
     journal: Journal
+    changes: Changes
+    webhooks: Webhooks
     schedule: Schedule
     attempts: Attempts
     sandbox: Sandbox

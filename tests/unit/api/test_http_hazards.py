@@ -16,8 +16,9 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 
 from engine import config
 from engine.api.server import install, read_body, serve_http
-from engine.api.stream import serve_stream
+from engine.api.stream import Streams, Wanted, serve_stream
 from engine.errors import ConfigError, Problem
+from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.store import database
@@ -29,12 +30,20 @@ LIMIT = 100_000
 
 
 class Service:
-    def __init__(self, journal: Journal, store: Store) -> None:
-        self.journal, self.store = journal, store
+    def __init__(self, store: Store, world: World) -> None:
+        self.store = store
+        self.hub = Hub()
+        self.journal = Journal(store, self.hub, world)
+        self.consumers = Consumers(store, world)
+        self.streams = Streams(self.journal, self.hub, self.consumers, most=120)
+        self.token_holds = True
         self.stop = trio.Event()
         self.returned = trio.Event()
         self.stream_ended = trio.Event()
         self.url = ""
+
+    def may_go_on(self) -> bool:
+        return self.token_holds
 
     async def add(self, n: int) -> None:
         for number in range(n):
@@ -84,7 +93,8 @@ def make_app(service: Service) -> QuartTrio:
     async def stream():
         after = websocket.args.get("after", type=int)
         try:
-            await serve_stream(websocket, service.journal, after=after, account=None, names=None, stopping=service.stop)
+            wanted = Wanted(after=after, consumer=websocket.args.get("consumer"))
+            await serve_stream(websocket, service.streams, wanted, stopping=service.stop, may_go_on=service.may_go_on)
         finally:
             service.stream_ended.set()
 
@@ -96,7 +106,7 @@ async def serving(folder: Path, **settings: object) -> AsyncIterator[Service]:
     database.prepare_folder(folder)
     world = World()
     store = Store(folder, world)
-    service = Service(Journal(store, Hub(), world), store)
+    service = Service(store, world)
 
     async def serve(task_status: trio.TaskStatus[list[str]]) -> None:
         await serve_http(make_app(service), config.Http(port=0, **settings), stop=service.stop, task_status=task_status)
@@ -260,7 +270,7 @@ async def test_stopping_closes_the_stream_with_going_away(tmp_path: Path) -> Non
 async def test_an_error_of_ours_closes_with_1011(tmp_path: Path, engine_errors: list) -> None:
     async with serving(tmp_path) as service:
         await service.add(1)
-        service.journal.read = lambda *_: 1 / 0
+        service.journal.page = lambda *_: 1 / 0
         async with service.stream() as client:
             assert (await closing(client))[0] == 1011
     assert [record.getMessage() for record in engine_errors] == ["the event stream broke"]
