@@ -17,7 +17,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from engine.api import server
-from engine.api.auth import allows, given, narrowed, require
+from engine.api.auth import given, narrowed, require, still_good
 from engine.api.context import Context
 from engine.api.events import names_of
 from engine.api.openapi import Route, document
@@ -28,7 +28,6 @@ from engine.api.validation import decode_body, decode_query
 from engine.errors import EngineError, Problem, StorageFailed
 from engine.schema.events import StreamQuery
 from engine.schema.fields import NoQuery
-from engine.store import tokens
 from engine.version import VERSION
 
 log = logging.getLogger("engine.api")
@@ -113,12 +112,6 @@ def _stream(context: Context) -> Callable[[], Awaitable[None]]:
         caller = require(reader, websocket.headers, websocket.args, "api")
         pairs = [pair for pair in websocket.args.items(multi=True) if pair[0] != "access_token"]
         query = narrowed(caller, {}, decode_query(StreamQuery, pairs), by_handler=True)
-        token = given(websocket.headers, websocket.args)
-
-        def may_go_on() -> bool:
-            found = tokens.find(reader, token)
-            return found is not None and allows(found, "api")
-
         await serve_stream(
             websocket,
             context.streams,
@@ -130,7 +123,7 @@ def _stream(context: Context) -> Callable[[], Awaitable[None]]:
                 owner=caller.account or "",
             ),
             stopping=context.stopping,
-            may_go_on=may_go_on,
+            may_go_on=still_good(reader, given(websocket.headers, websocket.args), "api"),
         )
 
     return stream

@@ -7,12 +7,13 @@ a comment now and then, so that whoever stands between does not close it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import trio
 from quart import Response, request
 
+from engine.api.auth import given, still_good
 from engine.api.context import Context
 from engine.api.events import ahead, names_of
 from engine.errors import Problem
@@ -44,7 +45,8 @@ async def events(context: Context, query: StreamQuery) -> Response:
     if streams.hub.readers >= streams.most:
         raise Problem(503, "Too many streams, come back later", headers={"Retry-After": "5"})
     reader = Reader(journal, streams.hub, after, query.account, names_of(query.events))
-    return _stream(_events(reader))
+    token = given(request.headers, request.args)
+    return _stream(_events(reader, still_good(context.services.store.reader, token, "api")))
 
 
 async def changes(context: Context, query: ChangesQuery) -> Response:
@@ -65,7 +67,7 @@ def _stream(frames: AsyncIterator[bytes]) -> Response:
     return response
 
 
-async def _events(reader: Reader) -> AsyncIterator[bytes]:
+async def _events(reader: Reader, may_go_on: Callable[[], bool]) -> AsyncIterator[bytes]:
     with reader.counted():
         yield b"retry: %d\n: Mailbox Engine v%b\n\n" % (RETRY, VERSION.encode())
         while True:
@@ -77,6 +79,8 @@ async def _events(reader: Reader) -> AsyncIterator[bytes]:
                     return
                 yield b": still here\n\n"
                 continue
+            if not may_go_on():
+                return
             frames = [b"id: %d\ndata: %b\n\n" % (entry[0], entry[3]) for entry in page.entries]
             if page.first is not None:
                 frames.insert(0, b'event: gap\ndata: {"stream":"gap","first":%d}\n\n' % page.first)

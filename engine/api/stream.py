@@ -32,7 +32,6 @@ log = logging.getLogger("engine.http")
 FLOOD = 1000
 """Messages a client may send in `FLOOD_WINDOW` seconds that are no acknowledgement of something new."""
 FLOOD_WINDOW = 60.0
-CHECK_TOKEN = 1.0
 CLOSE_SECONDS = 5.0
 """How long a client that does not read may hold up its own close frame."""
 
@@ -151,16 +150,13 @@ class _Stream:
 
     async def feed(self, consumer: str | None, may_go_on: Callable[[], bool]) -> _End | None:
         """Send events until the engine stops or the client leaves."""
-        checked = trio.current_time()
         try:
             with self._reader.counted():
                 if consumer is not None:
                     await self._control(stream="consumer", consumer=consumer, seq=self._reader.position)
                 while (page := await self._reader.next()) is not None:
-                    if trio.current_time() >= checked + CHECK_TOKEN:
-                        if not may_go_on():
-                            return _End(1008, "the token is not valid any more")
-                        checked = trio.current_time()
+                    if not may_go_on():
+                        return _End(1008, "the token is not valid any more")
                     await self._send(page)
         except _CLIENT_LEFT:
             pass

@@ -219,6 +219,8 @@ def _refuse_masks(body: WebhookCreate | WebhookUpdate) -> None:
     fields = []
     if body.secrets is not UNSET and MASK in body.secrets:
         fields.append({"message": '"secrets" holds a masked value', "key": "secrets", "path": "secrets"})
+    if body.secrets == ():
+        fields.append({"message": '"secrets" must hold at least one', "key": "secrets", "path": "secrets"})
     if body.headers is not UNSET and any(each.value == MASK for each in body.headers):
         fields.append({"message": '"headers" holds a masked value', "key": "headers", "path": "headers"})
     if fields:

@@ -206,6 +206,8 @@ class Endpoint:
         while (plan := self._plan) is not None:
             if plan.until is not None and self.position >= plan.until:
                 return
+            if self._journal.last <= self.position:
+                await self._journal.wait_for_more(self.position)
             page = self._journal.page(self.position, PAGE, None, plan.names)
             if page.first is not None:
                 await self._tell_gap(None, self.position + 1, page.first - 1)
@@ -217,8 +219,6 @@ class Endpoint:
             self.position = page.position if plan.until is None else min(page.position, plan.until)
             self._news.set()
             await trio.lowlevel.checkpoint()
-            if self._journal.last <= self.position:
-                await self._journal.wait_for_more(self.position)
 
     def _note(self, account: str, seq: int) -> None:
         line = self.lines.get(account)
@@ -236,8 +236,8 @@ class Endpoint:
         while line.seq < line.until:
             first, _ = self._journal.bounds()
             if line.seq + 1 < first:
-                if line.until < first or line.attempts:
-                    await self._tell_gap(line.account, line.seq + 1, min(line.until, first - 1))
+                # Which of these were this account's cannot be told any more.
+                await self._tell_gap(line.account, line.seq + 1, min(line.until, first - 1))
                 self._advance(line, first - 1)
                 continue
             upto, names = line.until, self._plan.names if self._plan else None
@@ -267,6 +267,8 @@ class Endpoint:
             if plan is None or target is None:
                 return True
             early = await self._until_due(line, target)
+            if plan.target_of(line.account) != target:
+                continue
             try:
                 body = payload(plan, entry[3])
             except ExpressionError as error:
@@ -316,7 +318,7 @@ class Endpoint:
                 if line.answered:
                     await trio.sleep_forever()
                 await trio.sleep(EARLY)
-                while self._taken_at.get(target.key, -math.inf) < waiting_since:
+                while self._taken_at.get(target.key, -math.inf) <= waiting_since:
                     await self._taken.wait()
             self._waiting.pop(line.account, None)
             early = not waiting.cancelled_caught

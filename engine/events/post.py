@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
+from contextlib import aclosing
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -84,10 +85,11 @@ class Poster:
                     # The head decides: a receiver that has said 2xx has the event, however long it goes on talking.
                     answer = self._answer(response.status, b"", response.headers)
                     received = bytearray()
-                    async for chunk in response.aiter_stream():
-                        received += chunk
-                        if len(received) > MAX_RESPONSE:
-                            break
+                    async with aclosing(response.aiter_stream()) as chunks:
+                        async for chunk in chunks:
+                            received += chunk
+                            if len(received) > MAX_RESPONSE:
+                                break
                     answer = self._answer(response.status, bytes(received), response.headers)
         except EngineError as error:
             answer = Answer(None, str(error))

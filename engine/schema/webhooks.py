@@ -38,7 +38,7 @@ _Seq = Annotated[int, Meta(ge=0, le=2**53)]
 _Names = Annotated[tuple[Filled256, ...], Meta(max_length=1000)]
 _Headers = Annotated[tuple[CustomHeader, ...], Meta(max_length=100)]
 _Secret = Annotated[str, Meta(extra={"check": Check.SECRET}, examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])]
-_Secrets = Annotated[tuple[_Secret, ...], Meta(min_length=1, max_length=10)]
+_Secrets = Annotated[tuple[_Secret, ...], Meta(max_length=10)]
 _Expression = Annotated[str, Meta(min_length=1, max_length=2000, extra={"check": Check.EXPRESSION})]
 _Description = Annotated[Line, Meta(max_length=1024)]
 
