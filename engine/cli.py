@@ -1,4 +1,4 @@
-"""The `engine` command: serve, tokens, events, doctor.
+"""The `engine` command: serve, tokens, events, webhooks, doctor.
 
 Standard output carries only what was asked for (a token, a table, events as JSON lines, findings); everything else goes
 to standard error. A wrong configuration is one line there and exit code 2; a command that could not do its work exits
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from engine.commands import webhooks
 from engine.errors import ConfigError, EngineError
 from engine.version import VERSION
 
@@ -155,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("--account", metavar="A", help="only events of this account")
     tail.add_argument("--url", metavar="URL", help="where the engine is (default: from the settings)")
     tail.add_argument("--token", metavar="T", help="API token (default: ENGINE_TOKEN from the environment)")
+    webhooks.register(commands, add, _config)
     return parser
 
 

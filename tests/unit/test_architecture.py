@@ -27,7 +27,7 @@ ORDER = (
     {"queue"},
     {"accounts"},
     {"api"},
-    {"app", "doctor", "cli", "__main__", "__init__"},
+    {"app", "doctor", "cli", "commands", "__main__", "__init__"},
 )
 SANDBOX_MAY_IMPORT = {"errors", "world", "sandbox"}
 MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "app", "cli", "doctor"}

@@ -272,7 +272,7 @@ async def test_after_crashes_nothing_is_missing_and_order_is_kept(tmp_path: Path
                     for _ in range(80):
                         await engine.add(chance.choice("abc"))
                         await trio.sleep(chance.random() * 0.1)
-                    await engine.done(made, within=600)
+                    await engine.done(made, within=3600)
         assert set(receiver.seqs) == set(range(1, engine.journal.last + 1))
         for account in "abc":
             first_seen = list(dict.fromkeys(p.event["seq"] for p in receiver.posts if p.event["account"] == account))
