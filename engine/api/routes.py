@@ -31,6 +31,7 @@ from engine.schema.events import (
     EventsQuery,
     StreamQuery,
 )
+from engine.schema.routes import WebhookRoute, WebhookRoutes
 from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
 from engine.schema.submission import Submit, SubmitAccepted
 from engine.schema.webhooks import (
@@ -311,6 +312,29 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
             scope="api",
         ),
         webhooks.settle,
+    ),
+    (
+        Route(
+            method="GET",
+            path="/v1/webhookRoutes",
+            summary="List webhook endpoints as webhook routes",
+            tags=("Webhooks",),
+            query=WebhooksQuery,
+            responses={200: WebhookRoutes},
+            scope="api",
+        ),
+        webhooks.routes,
+    ),
+    (
+        Route(
+            method="GET",
+            path="/v1/webhookRoutes/webhookRoute/{webhook}",
+            summary="Read a webhook endpoint as a webhook route",
+            tags=("Webhooks",),
+            responses={200: WebhookRoute},
+            scope="api",
+        ),
+        webhooks.route,
     ),
     (
         Route(

@@ -177,6 +177,26 @@ async def settle(context: Context, name: str, body: ParkedAction, *, caller: Tok
     return {"events": await carry_through(change(endpoint, body.seqs))}
 
 
+async def routes(context: Context, query: WebhooksQuery, *, caller: Token) -> dict[str, Any]:
+    """`GET /v1/webhookRoutes`: the endpoints of the API as EmailEngine shows its routes."""
+    rows = [made for made in context.services.webhooks.made.values() if caller.account in (None, made.owner)]
+    first = query.page * query.page_size
+    return {
+        "total": len(rows),
+        "pages": -(-len(rows) // query.page_size),
+        "page": query.page,
+        "webhooks": [_route(context, made) for made in rows[first : first + query.page_size]],
+    }
+
+
+async def route(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
+    """`GET /v1/webhookRoutes/webhookRoute/{webhook}`."""
+    made, _ = _find(context, name, caller)
+    if made is None:
+        raise Problem(404, "There is no webhook with this id")
+    return {**_route(context, made), "content": {"fn": None}}
+
+
 async def refuse_egress(context: Context, field: str, url: str, *, restricted: bool) -> None:
     """Raise `Problem` 400 when a URL leads where webhooks must not go."""
     try:
@@ -258,6 +278,23 @@ def _shown(context: Context, made: Made | None) -> dict[str, Any]:
     row["created"] = iso(service.default_created if made is None else made.created)
     row["updated"] = iso(service.default_created if made is None else made.updated)
     return row
+
+
+def _route(context: Context, made: Made) -> dict[str, Any]:
+    shown = _shown(context, made)
+    error = shown["lastError"] if shown["state"] != "ok" else None
+    return {
+        "id": made.id,
+        "name": made.record.description or made.id,
+        "description": made.record.description,
+        "created": shown["created"],
+        "updated": shown["updated"],
+        "enabled": shown["enabled"],
+        "targetUrl": shown["url"],
+        "tcount": shown["delivered"],
+        "webhookErrorFlag": None if error is None else {"message": error["message"]},
+        "customHeaders": shown["headers"],
+    }
 
 
 def _error(endpoint: Endpoint) -> dict[str, Any] | None:

@@ -18,12 +18,18 @@ function connect() {
     after = event.seq;
     console.log(data);
   };
+  let left = false;
+  const comeBack = () => {
+    if (!left) setTimeout(connect, 500);
+    left = true;
+  };
   socket.onclose = ({ code, reason }) => {
     console.error(`closed: ${code} ${reason}`);
     if (code === 1008) process.exit(1);
-    setTimeout(connect, 500);
+    comeBack();
   };
-  socket.onerror = () => {};
+  // A connection that was refused ends with an error, and in Node 20 with nothing else.
+  socket.onerror = comeBack;
 }
 
 connect();
