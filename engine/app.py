@@ -23,8 +23,11 @@ from engine.accounts.services import Services
 from engine.api.app import make_app
 from engine.api.context import Context
 from engine.api.server import serve_http
+from engine.api.stream import Streams
 from engine.config import Config
 from engine.errors import StorageFailed
+from engine.events.changes import Changes
+from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
@@ -48,6 +51,7 @@ from engine.world import World
 
 log = logging.getLogger("engine")
 
+WEBHOOK_SETTINGS = ("webhooks", "webhooksEnabled", "webhookEvents", "webhooksCustomHeaders", "serviceSecret")
 LAST_RESORT = 5.0
 """Seconds after the grace time at which a stop that hangs all the same ends the process."""
 
@@ -92,7 +96,8 @@ async def run(
     async with _service(store.run):
         spool, hub, schedule = Spool(folder / "spool", store), Hub(), Schedule(world)
         journal = Journal(store, hub, world)
-        settings = SettingsBook(store)
+        changes = Changes()
+        settings = SettingsBook(store, vault)
         settings.listen(lambda: setattr(journal, "service_url", settings.values["serviceUrl"]), "serviceUrl")
         spool.sweep(store.reader)
         recorder = Recorder(spool, journal, schedule)
@@ -101,6 +106,7 @@ async def run(
         pauses, slots = Pauses(schedule, world), Slots(config.smtp.sessions)
         settings.listen(lambda: pauses.pause_everyone(settings.values["queuePaused"] is True), "queuePaused")
         sandbox = Sandbox(world)
+        webhooks = Webhooks(journal, store, vault, config.webhooks, world)
         services = Services(
             config=config,
             world=world,
@@ -108,6 +114,8 @@ async def run(
             spool=spool,
             vault=vault,
             journal=journal,
+            changes=changes,
+            webhooks=webhooks,
             schedule=schedule,
             recorder=recorder,
             attempts=attempts,
@@ -118,9 +126,15 @@ async def run(
             logins=trio.CapacityLimiter(config.imap.logins),
         )
         registry = Registry(services)
-        webhooks = Webhooks(journal, store, config.webhooks, world)
-        settings.listen(lambda: _configure(webhooks, settings), "webhooks", "webhooksEnabled", "webhookEvents")
-        context = Context(services=services, registry=registry, settings=settings, stopping=trio.Event())
+        settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
+        context = Context(
+            services=services,
+            registry=registry,
+            settings=settings,
+            stopping=trio.Event(),
+            streams=Streams(journal, hub, Consumers(store, world), config.http.streams),
+            changes=changes,
+        )
         releases, retention = Releases(store, schedule), Retention(store, spool, config.retention, world)
         async with (
             _service(retention.run),
@@ -140,6 +154,8 @@ async def run(
                 task_status.started(context)
                 await stop.wait()
                 context.stopping.set()
+                hub.stop()
+                changes.stop()
             await registry.stop_lanes(config.shutdown.grace)
 
 
@@ -176,7 +192,13 @@ async def _watch_signals(
 def _configure(webhooks: Webhooks, settings: SettingsBook) -> None:
     values = settings.values
     names = values["webhookEvents"]
-    webhooks.configure(values["webhooks"], values["webhooksEnabled"] is True, ["*"] if names is None else list(names))
+    webhooks.configure(
+        values["webhooks"],
+        values["webhooksEnabled"] is True,
+        ["*"] if names is None else list(names),
+        values["webhooksCustomHeaders"] or (),
+        values["serviceSecret"],
+    )
 
 
 def _only(group: BaseExceptionGroup) -> BaseException:

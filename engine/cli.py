@@ -1,4 +1,4 @@
-"""The `engine` command: serve, tokens, events, doctor; `outbox` and `backup` are in `commands/`.
+"""The `engine` command: serve, tokens, events, doctor; the others are in `commands/`.
 
 Standard output carries only what was asked for (a token, a table, events as JSON lines, findings); everything else goes
 to standard error. A wrong configuration is one line there and exit code 2; a command that could not do its work exits
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.commands import backup, outbox
+from engine.commands import backup, outbox, webhooks
 from engine.commands.common import PROGRAM, config_file, printable
 from engine.commands.common import load_config as _config
 from engine.commands.common import say as _say
@@ -143,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     issue.add_argument(
         "-s", "--scope", metavar="SCOPE", action="append", required=True, help='what it may do, "*": all; repeatable'
     )
+    issue.add_argument("-a", "--account", metavar="A", help="the one account it may see and use (default: all)")
     add(tokens, "list", "show all tokens, oldest first", _tokens_list)
     revoke = add(tokens, "revoke", "make a token useless from the next request on", _tokens_revoke, REVOKE_EXAMPLES)
     revoke.add_argument("id", metavar="ID", help="the start of its hash, 8 characters or more, or the token itself")
@@ -158,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("--account", metavar="A", help="only events of this account")
     tail.add_argument("--url", metavar="URL", help="where the engine is (default: from the settings)")
     tail.add_argument("--token", metavar="T", help="API token (default: ENGINE_TOKEN from the environment)")
+    webhooks.register(commands, add, _config)
     return parser
 
 
@@ -192,7 +194,8 @@ def _tokens_issue(options: argparse.Namespace) -> int:
         return 1
     folder = Path(_config(options).store.path)
     database.prepare_folder(folder)
-    print(_with_journal(folder, lambda db: tokens.issue(db, options.description, options.scope, World())))
+    given = (options.description, options.scope, World(), options.account)
+    print(_with_journal(folder, lambda db: tokens.issue(db, *given)))
     return 0
 
 
@@ -202,12 +205,15 @@ def _tokens_list(options: argparse.Namespace) -> int:
 
     folder = Path(_config(options).store.path)
     every = _with_journal(folder, tokens.every) if (folder / database.FILE).exists() else []
-    rows = [("ID", "CREATED", "SCOPES", "DESCRIPTION")]
-    rows += [(each.hash[:ID_SHOWN], iso(each.created), ",".join(each.scopes), each.description) for each in every]
-    scopes = max(len(row[2]) for row in rows)
+    rows = [("ID", "CREATED", "SCOPES", "ACCOUNT", "DESCRIPTION")]
+    rows += [
+        (each.hash[:ID_SHOWN], iso(each.created), ",".join(each.scopes), each.account or "*", each.description)
+        for each in every
+    ]
+    scopes, accounts = (max(len(row[column]) for row in rows) for column in (2, 3))
     for row in rows:
-        line = f"{row[0]:{ID_SHOWN}}  {row[1]:24}  {row[2]:{scopes}}  {row[3]}"
-        print(printable(line))
+        line = f"{row[0]:{ID_SHOWN}}  {row[1]:24}  {row[2]:{scopes}}  {row[3]:{accounts}}  {row[4]}"
+        print(printable(line).rstrip())
     return 0
 
 

@@ -46,6 +46,7 @@ class Http(Section, frozen=True):
     body_timeout: Seconds = 60.0
     write_timeout: Seconds = 30.0
     websocket_ping: Seconds = 25.0
+    streams: int = 1000
 
 
 class StoreConfig(Section, frozen=True):
@@ -98,10 +99,11 @@ class Imap(Section, frozen=True):
 
 
 class Webhooks(Section, frozen=True):
-    """`[webhooks]`: posting events to the URL in the settings."""
+    """`[webhooks]`: posting events to whoever asked for them."""
 
     allow_private: bool = True
     timeout: Seconds = 15.0
+    parallel: int = 10
     schedule: tuple[Seconds, ...] = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 21600.0, 43200.0, 86400.0, 86400.0)
 
 
@@ -263,6 +265,8 @@ def _check(config: Config) -> None:
         raise ConfigError(f"queue.on_doubt must be resend, hold or fail, not {config.queue.on_doubt!r}")
     if config.smtp.sessions < 1 or config.smtp.messages_per_session < 1 or config.imap.logins < 1:
         raise ConfigError("smtp.sessions, smtp.messages_per_session and imap.logins must be at least 1")
+    if config.webhooks.parallel < 1 or config.http.streams < 1:
+        raise ConfigError("webhooks.parallel and http.streams must be at least 1")
     if config.log.level not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"log.level must be debug, info, warning or error, not {config.log.level!r}")
     if config.store.key and config.store.key_file:

@@ -1,6 +1,6 @@
 """The settings made through the API, in memory and on disk, and who has to hear of a change.
 
-Defaults are EmailEngine's: no URL, webhooks off, every event.
+Defaults are EmailEngine's: no URL, webhooks off, every event. Those that hold secrets are sealed on disk.
 """
 
 from __future__ import annotations
@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from engine.store import settings
+from engine.store.vault import Vault
 from engine.store.writer import Store
 
 DEFAULTS: dict[str, Any] = {
@@ -18,16 +21,22 @@ DEFAULTS: dict[str, Any] = {
     "serviceUrl": None,
     "deliveryAttempts": None,
     "queuePaused": None,
+    "webhooksCustomHeaders": None,
+    "serviceSecret": None,
 }
+SEALED = ("webhooks", "webhooksCustomHeaders", "serviceSecret")
 
 
 class SettingsBook:
     """`values` holds every setting that was ever made; `listen` registers a callback for changes."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, vault: Vault) -> None:
+        """Load all settings. Raises `ConfigError` when their secrets cannot be opened."""
         self._store = store
+        self._vault = vault
         self._listeners: list[tuple[frozenset[str], Callable[[], None]]] = []
-        self.values: dict[str, Any] = {**DEFAULTS, **settings.load(store.reader)}
+        stored = settings.load(store.reader)
+        self.values: dict[str, Any] = {**DEFAULTS, **{name: self._open(name, value) for name, value in stored.items()}}
 
     def listen(self, call: Callable[[], None], *names: str) -> None:
         """Call `call` now and whenever one of the settings `names` changes."""
@@ -36,9 +45,21 @@ class SettingsBook:
 
     async def update(self, values: dict[str, Any]) -> None:
         """Commit `values`, then let everyone know. Raises `StorageFailed`, `StorageFull`."""
-        await self._store.admit(lambda tx: settings.save(tx, values))
+        sealed = {name: self._seal(name, value) for name, value in values.items()}
+        await self._store.admit(lambda tx: settings.save(tx, sealed))
         changed = {name for name, value in values.items() if self.values[name] != value}
         self.values.update(values)
         for names, call in self._listeners:
             if changed & names:
                 call()
+
+    def _seal(self, name: str, value: Any) -> Any:
+        if name not in SEALED or value is None:
+            return value
+        return {"sealed": self._vault.seal("", f"setting.{name}", msgspec.json.encode(value).decode())}
+
+    def _open(self, name: str, value: Any) -> Any:
+        # One that an earlier version wrote is not sealed yet.
+        if isinstance(value, dict) and "sealed" in value:
+            return msgspec.json.decode(self._vault.open("", f"setting.{name}", value["sealed"]))
+        return value

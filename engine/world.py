@@ -70,6 +70,16 @@ class World:
         """Looks names up for everything in the process that connects."""
         return _Resolver()
 
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """The IP addresses of `host`, best first. Raises `NetworkError`. The caller sets the deadline."""
+        try:
+            found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            if isinstance(error, UnicodeError):
+                raise NetworkError(NetworkKind.DNS, "ENOTFOUND", f"{host} is not a host name") from error
+            raise map_os_error(error, host, port) from error
+        return [str(entry[4][0]) for entry in found]
+
     async def dial(self, host: str, port: int) -> trio.abc.Stream:
         """A TCP stream with TCP_NODELAY to `host:port`, trying all its addresses.
 

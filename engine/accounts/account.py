@@ -42,7 +42,7 @@ class Account:
     def __init__(self, row: AccountRow, record: AccountCreate, services: Services) -> None:
         self.id = row.id
         self.record = record
-        self.status = Status(row, services.store, services.journal, services.world)
+        self.status = Status(row, services.store, services.journal, services.changes, services.world)
         self._services = services
         self._copies = SentCopies(
             row.id,

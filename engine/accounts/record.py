@@ -22,6 +22,8 @@ from engine.store.vault import Vault
 from engine.transport import TlsRules
 
 _SECRETS = ("pass", "accessToken")
+_WEBHOOKS = ("webhooks", "webhooksCustomHeaders")
+"""A URL may hold a password, and headers often hold a token."""
 
 
 def seal(record: AccountCreate, vault: Vault) -> bytes:
@@ -32,6 +34,9 @@ def seal(record: AccountCreate, vault: Vault) -> bytes:
         for name in _SECRETS:
             if name in auth:
                 auth[name] = vault.seal(record.account, f"{server}.{name}", auth[name])
+    for name in _WEBHOOKS:
+        if built.get(name):
+            built[name] = vault.seal(record.account, name, msgspec.json.encode(built[name]).decode())
     return msgspec.json.encode(built)
 
 
@@ -42,6 +47,9 @@ def unseal(data: bytes, vault: Vault) -> AccountCreate:
         for name in _SECRETS:
             if name in auth:
                 auth[name] = vault.open(built["account"], f"{server}.{name}", auth[name])
+    for name in _WEBHOOKS:
+        if built.get(name):
+            built[name] = msgspec.json.decode(vault.open(built["account"], name, built[name]))
     return msgspec.convert(built, AccountCreate)
 
 

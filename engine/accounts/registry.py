@@ -33,7 +33,9 @@ class Registry:
         self._nursery: trio.Nursery | None = None
         self._changing = trio.Lock()
         for row in accounts.every(services.store.reader):
-            self._accounts[row.id] = Account(row, records.unseal(row.record, services.vault), services)
+            account = Account(row, records.unseal(row.record, services.vault), services)
+            self._accounts[row.id] = account
+            self._tell_webhooks(account)
 
     def get(self, account: str) -> Account | None:
         """The account with this id."""
@@ -79,6 +81,7 @@ class Registry:
             row = accounts.get(self._services.store.reader, name)
             assert row is not None
             account = self._accounts[name] = Account(row, record, self._services)
+            self._tell_webhooks(account)
             self._start(account)
             return name, True
 
@@ -129,6 +132,13 @@ class Registry:
 
         await self._services.store.admit(change)
         account.change(record)
+        self._tell_webhooks(account)
+
+    def _tell_webhooks(self, account: Account) -> None:
+        record = account.record
+        headers = record.webhooks_custom_headers or ()
+        pairs = tuple((each.key, each.value) for each in headers)
+        self._services.webhooks.account(account.id, record.webhooks or None, pairs)
 
     def _start(self, account: Account) -> None:
         assert self._nursery is not None

@@ -6,7 +6,9 @@ import msgspec
 import trio
 
 from engine.config import Config
+from engine.events.changes import Changes
 from engine.events.journal import Journal
+from engine.events.webhooks import Webhooks
 from engine.queue.attempt import Attempts
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
@@ -29,6 +31,8 @@ class Services(msgspec.Struct, frozen=True):
     spool: Spool
     vault: Vault
     journal: Journal
+    changes: Changes
+    webhooks: Webhooks
     schedule: Schedule
     recorder: Recorder
     attempts: Attempts

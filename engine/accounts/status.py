@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.accounts.state import AccountState
 from engine.errors import EngineError, LoginRefused, NetworkError
+from engine.events.changes import Changes
 from engine.events.journal import Journal
 from engine.isotime import iso
 from engine.smtp.verdict import Kind, Verdict, command, error_code, error_text
@@ -22,10 +23,11 @@ from engine.world import World
 class Status:
     """One account's state. The coroutines return once what they announce is on disk."""
 
-    def __init__(self, row: AccountRow, store: Store, journal: Journal, world: World) -> None:
+    def __init__(self, row: AccountRow, store: Store, journal: Journal, changes: Changes, world: World) -> None:
         self.account = row.id
         self.created = row.created
-        self.state = AccountState.INIT
+        self._state = AccountState.INIT
+        self._changes = changes
         self.initialized = row.initialized
         self.last_error = row.last_error
         self.smtp_status = row.smtp_status
@@ -36,6 +38,18 @@ class Status:
         self._world = world
         self._files_sent = row.files_sent
         self._logged_in = row.initialized and row.last_error is None
+
+    @property
+    def state(self) -> AccountState:
+        """Where the account stands; whoever watches hears of each change."""
+        return self._state
+
+    @state.setter
+    def state(self, state: AccountState) -> None:
+        changed, self._state = state is not self._state, state
+        if changed:
+            failing = state in (AccountState.AUTHENTICATION_ERROR, AccountState.CONNECT_ERROR)
+            self._changes.state(self.account, state, self.last_error if failing else None)
 
     def forget_error(self) -> None:
         """The registration has changed: whatever went wrong before may be announced anew."""

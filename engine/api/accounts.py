@@ -11,19 +11,25 @@ from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.state import AccountState
 from engine.api.context import Context, carry_through, find_account
+from engine.api.webhooks import refuse_egress
 from engine.errors import Problem
+from engine.events.target import masked as masked_url
 from engine.isotime import iso
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
 from engine.schema.servers import MASK, Auth, masked
 from engine.store import events
+from engine.store.tokens import Token
 
 _SHOWN = ("name", "email", "copy", "smtp_ehlo_name", "subconnections", "locale", "tz", "sandbox")
 
 
-async def register(context: Context, body: AccountCreate) -> dict[str, Any]:
+async def register(context: Context, body: AccountCreate, *, caller: Token) -> dict[str, Any]:
     """`POST /v1/account`. Answers as soon as the record is durable; the servers are asked afterwards."""
+    if caller.account is not None and body.account != caller.account:
+        raise Problem(403, "Unauthorized account")
     _refuse_masks(body)
-    account, new = await carry_through(context.registry.register(body))
+    await _check_webhooks(context, body, caller)
+    account, new = await carry_through(_registered(context, body, bound=caller.account is not None))
     return {"account": account, "state": "new" if new else "existing"}
 
 
@@ -48,6 +54,10 @@ async def read(context: Context, account: str, query: AccountQuery) -> dict[str,
         config = getattr(record, name)
         if config is not UNSET and config is not False:
             row[name] = masked(config)
+    if record.webhooks:
+        row["webhooks"] = masked_url(record.webhooks, MASK)
+    if record.webhooks_custom_headers:
+        row["webhooksCustomHeaders"] = [{"key": each.key, "value": MASK} for each in record.webhooks_custom_headers]
     row["state"] = status.state
     row["smtpStatus"] = status.smtp_status
     row["connections"] = status.connections
@@ -61,13 +71,14 @@ async def read(context: Context, account: str, query: AccountQuery) -> dict[str,
     return row
 
 
-async def listing(context: Context, query: AccountsQuery) -> dict[str, Any]:
-    """`GET /v1/accounts`."""
+async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> dict[str, Any]:
+    """`GET /v1/accounts`; a token for one account sees that one."""
     needle = (query.query or "").lower()
     found = [
         account
         for account in context.registry.every()
-        if (not query.state or account.status.state == query.state)
+        if caller.account in (None, account.id)
+        and (not query.state or account.status.state == query.state)
         and any(needle in str(text or "").lower() for text in (account.id, account.record.name, account.record.email))
     ]
     first = query.page * query.page_size
@@ -81,12 +92,13 @@ async def listing(context: Context, query: AccountsQuery) -> dict[str, Any]:
     }
 
 
-async def update(context: Context, account: str, body: AccountUpdate) -> dict[str, Any]:
+async def update(context: Context, account: str, body: AccountUpdate, *, caller: Token) -> dict[str, Any]:
     """`PUT /v1/account/{account}`."""
     found = find_account(context, account)
     _refuse_masks(body)
+    await _check_webhooks(context, body, caller)
     try:
-        await carry_through(context.registry.update(found, body))
+        await carry_through(_updated(context, found, body, bound=caller.account is not None))
     except ValueError as error:
         path = str(error)
         field = {"message": f'"{path}" is required', "key": path.rpartition(".")[2], "path": path}
@@ -101,6 +113,23 @@ async def remove(context: Context, account: str) -> dict[str, Any]:
     return {"account": found.id, "deleted": True}
 
 
+async def _registered(context: Context, body: AccountCreate, *, bound: bool) -> tuple[str, bool]:
+    if body.account is not None and body.webhooks:
+        await context.services.webhooks.bind_account(body.account, bound)
+    return await context.registry.register(body)
+
+
+async def _updated(context: Context, account: Account, body: AccountUpdate, *, bound: bool) -> None:
+    if body.webhooks:
+        await context.services.webhooks.bind_account(account.id, bound)
+    await context.registry.update(account, body)
+
+
+async def _check_webhooks(context: Context, body: AccountCreate | AccountUpdate, caller: Token) -> None:
+    if body.webhooks:
+        await refuse_egress(context, "webhooks", body.webhooks, restricted=caller.account is not None)
+
+
 def _refuse_masks(body: AccountCreate | AccountUpdate) -> None:
     """Writing back what a read showed would destroy the secret behind the mask."""
     fields = []
@@ -111,6 +140,11 @@ def _refuse_masks(body: AccountCreate | AccountUpdate) -> None:
                 if value == MASK:
                     path = f"{server}.auth.{name}"
                     fields.append({"message": f'"{path}" is a masked value', "key": name, "path": path})
+    if body.webhooks and MASK in body.webhooks:
+        fields.append({"message": '"webhooks" is a masked value', "key": "webhooks", "path": "webhooks"})
+    if any(each.value == MASK for each in body.webhooks_custom_headers or ()):
+        path = "webhooksCustomHeaders"
+        fields.append({"message": f'"{path}" holds a masked value', "key": path, "path": path})
     if fields:
         raise Problem(400, "Invalid input", fields=fields)
 
@@ -132,6 +166,8 @@ def _summary(context: Context, account: Account) -> dict[str, Any]:
     if record.email is not UNSET:
         row["email"] = record.email
     row["type"] = "imap" if records.has_imap(record) else "sending"
+    if record.webhooks:
+        row["webhooks"] = masked_url(record.webhooks, MASK)
     row["state"] = status.state
     row["counters"] = _counters(context, account)
     if status.sync_time is not None:

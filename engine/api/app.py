@@ -17,12 +17,13 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from engine.api import server
-from engine.api.auth import require
+from engine.api.auth import given, narrowed, require, still_good
 from engine.api.context import Context
+from engine.api.events import names_of
 from engine.api.openapi import Route, document
 from engine.api.problems import as_problem, bytes_response, json_response, problem_response
 from engine.api.routes import ROUTES, Handler
-from engine.api.stream import serve_stream
+from engine.api.stream import Wanted, serve_stream
 from engine.api.validation import decode_body, decode_query
 from engine.errors import EngineError, Problem, StorageFailed
 from engine.schema.events import StreamQuery
@@ -69,23 +70,27 @@ def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awa
     reader = context.services.store.reader
     takes_query = "query" in handler.__annotations__
     header_names = [each.encode_name for each in msgspec.structs.fields(route.headers)] if route.headers else []
+    takes_caller = "caller" in handler.__annotations__
 
     async def view(**path: str) -> Response:
         if context.services.store.failed:
             raise StorageFailed(FAILED)
+        caller = None
         if route.scope is not None:
-            require(reader, request.headers, request.args, route.scope)
+            caller = require(reader, request.headers, request.args, route.scope)
         arguments: list[Any] = [context, *path.values()]
         if route.body is not None:
             arguments.append(decode_body(route.body, await server.read_body(request, limit)))
         pairs = [pair for pair in request.args.items(multi=True) if pair[0] != "access_token"]
-        query = decode_query(route.query or NoQuery, pairs)
+        query = narrowed(caller, path, decode_query(route.query or NoQuery, pairs), by_handler=takes_caller)
         if takes_query:
             arguments.append(query)
         if route.headers is not None:
             given = [(name, request.headers[name]) for name in header_names if name in request.headers]
             arguments.append(decode_query(route.headers, given))
-        answer = await handler(*arguments)
+        answer = await (handler(*arguments, caller=caller) if takes_caller else handler(*arguments))
+        if isinstance(answer, Response):
+            return answer
         return bytes_response(answer) if isinstance(answer, bytes) else json_response(answer)
 
     return view
@@ -111,16 +116,22 @@ def _openapi() -> Callable[[], Awaitable[Response]]:
 
 def _stream(context: Context) -> Callable[[], Awaitable[None]]:
     async def stream() -> None:
-        require(context.services.store.reader, websocket.headers, websocket.args, "api")
+        reader = context.services.store.reader
+        caller = require(reader, websocket.headers, websocket.args, "api")
         pairs = [pair for pair in websocket.args.items(multi=True) if pair[0] != "access_token"]
-        query = decode_query(StreamQuery, pairs)
+        query = narrowed(caller, {}, decode_query(StreamQuery, pairs), by_handler=True)
         await serve_stream(
             websocket,
-            context.services.journal,
-            after=query.after,
-            account=query.account,
-            names=frozenset(query.events.split(",")) if query.events else None,
+            context.streams,
+            Wanted(
+                after=query.after,
+                account=query.account,
+                names=names_of(query.events),
+                consumer=query.consumer,
+                owner=caller.account or "",
+            ),
             stopping=context.stopping,
+            may_go_on=still_good(reader, given(websocket.headers, websocket.args), "api"),
         )
 
     return stream

@@ -14,9 +14,13 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine.events import signing
+from engine.events.expressions import Expression
+from engine.events.target import reserved
 from engine.mail.addresses import parse_address
 from engine.mail.headers import message_id_of
 from engine.schema.fields import Check
+from engine.schema.servers import MASK
 
 EMPTY = "is not allowed to be empty"
 
@@ -25,6 +29,8 @@ _HOSTNAME = re.compile(
     r"(?=.{1,254}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)(?![0-9]+\.?\Z)[A-Za-z0-9_-]{1,63}(?<!-)\.?"
 )
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _URL = re.compile(r"https?://[^\s\x00-\x20\x7f-\xa0\\]+", re.IGNORECASE)
 
 
@@ -110,6 +116,35 @@ def instant(value: datetime) -> datetime:
         raise ValueError("must be in ISO 8601 date format") from error
 
 
+def name(value: str) -> str:
+    """A name that stands in a path as it is."""
+    if not _NAME.fullmatch(value):
+        raise ValueError("must hold only letters, digits, dots, dashes and underscores")
+    return value
+
+
+def secret(value: str) -> str:
+    """A secret that signs webhooks."""
+    if value != MASK:
+        signing.check_secret(value)
+    return value
+
+
+def custom_header(value: str) -> str:
+    """The name of a header that goes with webhooks."""
+    if not _TOKEN.fullmatch(value):
+        raise ValueError("must be a valid header name")
+    if reserved(value):
+        raise ValueError("is a header of the engine's own")
+    return value
+
+
+def expression(value: str) -> str:
+    """A filter or map of a webhook."""
+    Expression(value)
+    return value
+
+
 def false(value: bool) -> bool:
     """`false`, standing for "none" beside an object."""
     if value:
@@ -128,6 +163,10 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.HEADER_NAME: header_name,
     Check.MESSAGE_ID: message_id,
     Check.INSTANT: instant,
+    Check.NAME: name,
+    Check.SECRET: secret,
+    Check.CUSTOM_HEADER: custom_header,
+    Check.EXPRESSION: expression,
     Check.FALSE: false,
 }
 """`Check.PORT` is only a wording of its type's own range, see `engine.api.walk`."""

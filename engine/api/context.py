@@ -12,7 +12,9 @@ import trio
 from engine.accounts.account import Account
 from engine.accounts.registry import Registry
 from engine.accounts.services import Services
+from engine.api.stream import Streams
 from engine.errors import Problem
+from engine.events.changes import Changes
 from engine.settings import SettingsBook
 
 T = TypeVar("T")
@@ -26,6 +28,8 @@ class Context(msgspec.Struct, frozen=True):
     registry: Registry
     settings: SettingsBook
     stopping: trio.Event
+    streams: Streams
+    changes: Changes
 
 
 def find_account(context: Context, account: str) -> Account:

@@ -1,14 +1,107 @@
-"""Reading the journal by polling."""
+"""Reading the journal by polling, and the named consumers."""
 
 from __future__ import annotations
 
-from engine.api.context import Context
-from engine.schema.events import EventsQuery
+from typing import Any
+from urllib.parse import unquote
+
+import trio
+
+from engine.api.context import Context, carry_through
+from engine.errors import Problem
+from engine.isotime import iso, iso_or_none
+from engine.schema.events import ConsumerMove, EventsQuery
+from engine.store.consumers import Consumer
+from engine.store.tokens import Token
+
+
+def names_of(text: str | None) -> frozenset[str] | None:
+    """The event names in a comma-separated list; None, which is every one, for `*` or nothing."""
+    names = frozenset(name.strip() for name in (text or "").split(",")) - {""}
+    return None if not names or "*" in names else names
 
 
 async def page(context: Context, query: EventsQuery) -> bytes:
-    """`GET /v1/events`: the very bytes every other channel sends, in one JSON document."""
+    """`GET /v1/events`: the very bytes every other channel sends, in one JSON document.
+
+    With `wait` it answers as soon as there is an event, at the latest after so many seconds or when the engine stops.
+    """
     journal = context.services.journal
-    bodies = [body for _, _, body in journal.read(query.after, query.limit, query.account)]
+    if query.after > journal.last:
+        raise ahead(journal.last)
+    names = names_of(query.events)
+    position, size = query.after, 0
+    found: list[bytes] = []
+    with trio.move_on_after(query.wait):
+        while True:
+            while position < journal.last and len(found) < query.limit and size < MOST_BYTES:
+                page = journal.page(position, query.limit - len(found), query.account, names)
+                position = page.position
+                found += [entry[3] for entry in page.entries]
+                size += sum(len(entry[3]) for entry in page.entries)
+                # Not a place to be cut at: what was found would be lost with `wait` being over.
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            if found or not query.wait or not await journal.more(position):
+                break
     first, last = journal.bounds()
-    return b'{"events":[%b],"first":%d,"last":%d}' % (b",".join(bodies), first, last)
+    return b'{"events":[%b],"first":%d,"last":%d,"next":%d}' % (b",".join(found), first, last, position)
+
+
+MOST_BYTES = 16 * 1024**2
+"""An answer that holds so much ends early; `next` says where to go on."""
+
+
+def ahead(last: int) -> Problem:
+    """A number that does not exist yet: the journal is another one than the caller thinks, or was restored."""
+    return Problem(400, "Cursor is ahead of the journal", code="FutureCursor", last=last)
+
+
+async def consumers(context: Context, *, caller: Token) -> dict[str, Any]:
+    """`GET /v1/events/consumers`."""
+    found = context.streams.consumers.every(caller.account)
+    return {"consumers": [_shown(context, each) for each in found], "last": context.services.journal.last}
+
+
+async def consumer(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
+    """`GET /v1/events/consumers/{consumer}`."""
+    return _shown(context, _find(context, name, caller))
+
+
+async def move_consumer(context: Context, name: str, body: ConsumerMove, *, caller: Token) -> dict[str, Any]:
+    """`PUT /v1/events/consumers/{consumer}`: put it at a number, forward or back; makes it if it is new."""
+    owner, name = caller.account or "", unquote(name)
+    if body.seq > context.services.journal.last:
+        raise ahead(context.services.journal.last)
+    consumers = context.streams.consumers
+    if consumers.find(owner, name) is None:
+        await carry_through(consumers.start(owner, name, body.seq))
+    await carry_through(consumers.move(owner, name, body.seq))
+    return _shown(context, _find(context, name, caller))
+
+
+async def remove_consumer(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
+    """`DELETE /v1/events/consumers/{consumer}`."""
+    found = _find(context, name, caller)
+    await carry_through(context.streams.consumers.remove(found.owner, found.name))
+    return {"consumer": found.name, "deleted": True}
+
+
+def _find(context: Context, name: str, caller: Token) -> Consumer:
+    found = context.streams.consumers.find(caller.account or "", unquote(name))
+    if found is None:
+        raise Problem(404, "There is no consumer of this name")
+    return found
+
+
+def _shown(context: Context, consumer: Consumer) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "consumer": consumer.name,
+        "seq": consumer.seq,
+        "behind": context.services.journal.last - consumer.seq,
+        "connected": context.streams.consumers.connected(consumer.owner, consumer.name),
+        "created": iso(consumer.created),
+        "acknowledged": iso_or_none(consumer.acked),
+    }
+    if consumer.owner:
+        row["account"] = consumer.owner
+    return row

@@ -26,6 +26,8 @@ _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 _PATH_PARAMETERS = {
     "account": ("The account's id.", "example"),
     "queue": ("The queue's name.", "submit"),
+    "consumer": ("The consumer's name.", "billing"),
+    "webhook": ("The endpoint's id.", "default"),
     "queueId": ("The message's id in the outbox.", "1a20313426c0f27d36e"),
 }
 _PROBLEMS = {
@@ -44,7 +46,7 @@ class Route:
 
     `path` has its parameters in braces: `/v1/account/{account}/submit`. `body`, `query` and `headers` are Structs, None
     for none. `responses` maps each HTTP status of a success to the Struct answered, None for an answer without JSON.
-    `scope` is what a token needs, None where no token is asked for.
+    `scope` is what a token needs, None where no token is asked for. `media` is the type of an answer that is not JSON.
     """
 
     method: str
@@ -56,6 +58,7 @@ class Route:
     headers: type[Request] | None = None
     responses: Mapping[int, Kind | None] = field(default_factory=dict)
     scope: str | None = None
+    media: str | None = None
 
 
 def document(routes: Iterable[Route], *, version: str, server_url: str) -> dict[str, Any]:
@@ -92,7 +95,7 @@ def _operation(route: Route) -> dict[str, Any]:
     in_path = _PATH_PARAMETER.findall(route.path)
     parameters = [_path_parameter(name) for name in in_path]
     parameters += _parameters("query", route.query) + _parameters("header", route.headers)
-    responses = {str(status): _success(status, kind) for status, kind in route.responses.items()}
+    responses = {str(status): _success(status, kind, route.media) for status, kind in route.responses.items()}
     for status, applies in {
         400: route.body or route.query or route.headers,
         401: route.scope,
@@ -154,9 +157,10 @@ def _parameters(place: str, kind: Kind | None) -> list[dict[str, Any]]:
     return parameters
 
 
-def _success(status: int, kind: Kind | None) -> dict[str, Any]:
+def _success(status: int, kind: Kind | None, media: str | None) -> dict[str, Any]:
     if kind is None:
-        return {"description": HTTPStatus(status).phrase}
+        content = {"content": {media: {"schema": {"type": "string"}}}} if media else {}
+        return {"description": HTTPStatus(status).phrase, **content}
     return {"description": (kind.__doc__ or kind.__name__).partition("\n")[0], "content": _json(_reference(kind))}
 
 

@@ -14,11 +14,12 @@ from engine.queue import doubt
 from engine.queue.doubt import Choice
 from engine.queue.hold import Waiting
 from engine.queue.lifecycle import ENDED, State
-from engine.queue.outbox import UNKNOWN, TooLate
+from engine.queue.outbox import UNKNOWN, Cancelled, TooLate
 from engine.schema.outbox import OutboxQuery, OutboxUpdate, QueueQuery, QueueUpdate
 from engine.store import attempts, idempotency, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.messages import Message, Recipient
+from engine.store.tokens import Token
 
 
 async def listing(context: Context, query: OutboxQuery) -> dict[str, Any]:
@@ -41,10 +42,10 @@ async def listing(context: Context, query: OutboxQuery) -> dict[str, Any]:
     }
 
 
-async def read(context: Context, queue_id: str) -> dict[str, Any]:
+async def read(context: Context, queue_id: str, *, caller: Token | None = None) -> dict[str, Any]:
     """`GET /v1/outbox/{queueId}`."""
     db = context.services.store.reader
-    message = messages.by_queue_id(db, queue_id)
+    message = _visible(context, queue_id, caller)
     if message is None:
         raise _not_found()
     recipients = messages.recipients(db, message.id)
@@ -58,17 +59,21 @@ async def read(context: Context, queue_id: str) -> dict[str, Any]:
     return entry
 
 
-async def cancel(context: Context, queue_id: str) -> dict[str, Any]:
+async def cancel(context: Context, queue_id: str, *, caller: Token | None = None) -> dict[str, Any]:
     """`DELETE /v1/outbox/{queueId}`."""
-    outcome = await carry_through(context.services.outbox.cancel(queue_id))
+    outcome: Cancelled | TooLate = UNKNOWN
+    if _visible(context, queue_id, caller) is not None:
+        outcome = await carry_through(context.services.outbox.cancel(queue_id))
     if isinstance(outcome, TooLate):
         return {"deleted": False, "reason": outcome.reason}
     return {"deleted": True, **({"alreadySent": outcome.already_sent} if outcome.already_sent else {})}
 
 
-async def update(context: Context, queue_id: str, body: OutboxUpdate) -> dict[str, Any]:
+async def update(context: Context, queue_id: str, body: OutboxUpdate, *, caller: Token | None = None) -> dict[str, Any]:
     """`PUT /v1/outbox/{queueId}`."""
     queue = context.services.outbox
+    if _visible(context, queue_id, caller) is None:
+        raise _not_found()
     if body.on_doubt is not UNSET:
         outcome = await carry_through(queue.choose_on_doubt(queue_id, Choice(body.on_doubt)))
     else:
@@ -100,15 +105,27 @@ async def queue_info(context: Context, queue: str, query: QueueQuery) -> dict[st
     return shown
 
 
-async def queue_update(context: Context, queue: str, body: QueueUpdate) -> dict[str, Any]:
+async def queue_update(
+    context: Context, queue: str, body: QueueUpdate, *, caller: Token | None = None
+) -> dict[str, Any]:
     """`PUT /v1/settings/queue/{queue}`."""
     _known(queue)
+    if caller is not None and caller.account not in (None, body.account):
+        raise Problem(403, "Unauthorized account")
     if body.account is UNSET:
         await carry_through(context.settings.update({"queuePaused": body.paused}))
         return {"queue": queue, "paused": body.paused}
     account = find_account(context, body.account)
     await carry_through(context.registry.pause_queue(account, body.paused))
     return {"queue": queue, "account": account.id, "paused": body.paused}
+
+
+def _visible(context: Context, queue_id: str, caller: Token | None) -> Message | None:
+    """The message, unless there is none or the caller's token is for another account."""
+    message = messages.by_queue_id(context.services.store.reader, queue_id)
+    if message is not None and caller is not None and caller.account not in (None, message.account):
+        return None
+    return message
 
 
 def _not_found() -> Problem:

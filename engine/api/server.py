@@ -23,6 +23,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from engine import config as settings
+from engine.api import websockets
 from engine.errors import ConfigError, Problem
 
 GRACE = 1.0
@@ -125,6 +126,7 @@ async def serve_http(
     options.h11_max_incomplete_size = MAX_HEADERS
     options.errorlog = logging.getLogger("engine.http")
     hypercorn.trio.run.TCPServer = _TCPServer  # type: ignore[attr-defined]
+    websockets.install()
     await serve(app, options, shutdown_trigger=stop.wait, task_status=task_status)
 
 

@@ -1,91 +1,210 @@
 """The event stream over a websocket: the journal from a number on, then live, without a seam.
 
 Each frame is one event, the same bytes a webhook gets. The stream is read from the journal page by page, so a slow
-client only lags and costs no memory. A client that asks for events which are not kept any more gets one frame
-`{"stream":"gap","first":n}` and goes on there; one that asks from a number that does not exist yet is closed with 1008.
-Stopping closes with 1001, an error of ours with 1011. What the client sends is read and thrown away: a connection whose
-incoming side is not read would hide that the client left.
+client only lags and costs no memory. Frames with `stream` and no `event` are control frames: `gap` says that events are
+not kept any more, `consumer` and `acked` speak to a named consumer. The client may send `{"ack": seq}`; anything else
+is counted, and too much of it ends the stream. All of it is read: an incoming side that is not would hide that the
+client left.
+
+Close codes: 1001 the engine stops; 1008 for what the client must change (cursor, token, acknowledgement, flood, a
+consumer taken over); 1011 an error of ours; 1013 too many streams, come back later.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
+import msgspec
 import quart.wrappers
 import trio
 from quart import Websocket
 
-from engine.events.journal import Journal
+from engine.api.websockets import Frames, raw_frames
+from engine.errors import StorageFailed, StorageFull
+from engine.events.consumers import Consumers, Lease
+from engine.events.hub import Hub
+from engine.events.journal import Journal, Page
+from engine.events.reader import Reader
 
 log = logging.getLogger("engine.http")
 
-PAGE = 200
+FLOOD = 1000
+"""Messages a client may send in `FLOOD_WINDOW` seconds that are no acknowledgement of something new."""
+FLOOD_WINDOW = 60.0
+CLOSE_SECONDS = 5.0
+"""How long a client that does not read may hold up its own close frame."""
 
 _CLIENT_LEFT: type[Exception] = getattr(quart.wrappers, "ClientDisconnectedError", trio.BrokenResourceError)
 """What quart raises from 0.23 on when the client is gone; before, it only cancelled."""
 
 
+class Streams(msgspec.Struct, frozen=True):
+    """What every stream reads from, and how many there may be."""
+
+    journal: Journal
+    hub: Hub
+    consumers: Consumers
+    most: int = 1000
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What one client asks for: `after` None is only new events, None elsewhere is all of them."""
+
+    after: int | None = None
+    account: str | None = None
+    names: frozenset[str] | None = None
+    consumer: str | None = None
+    owner: str = ""
+
+
+class _Ack(msgspec.Struct, forbid_unknown_fields=True):
+    ack: int
+
+
+class _End(Exception):
+    """The stream ends with this close code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
 async def serve_stream(
     websocket: Websocket,
-    journal: Journal,
+    streams: Streams,
+    wanted: Wanted,
     *,
-    after: int | None,
-    account: str | None,
-    names: frozenset[str] | None,
     stopping: trio.Event,
+    may_go_on: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Send the events numbered above `after` (None: only new ones) until the client leaves or `stopping` is set.
+    """Send the events asked for until the client leaves or `stopping` is set.
 
-    `account` and `names` narrow the stream; None is all. Cancelled: the connection is left to the server to close.
+    `may_go_on` says whether the token still holds. Cancelled: the connection is left to the server to close.
     """
     await websocket.accept()
-    code, reason = 1001, "the engine is stopping"
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_drain, websocket, nursery.cancel_scope)
-        nursery.start_soon(_cancel_at, stopping, nursery.cancel_scope)
+    end = _End(1001, "the engine is stopping")
+    try:
+        end = await _serve(websocket, streams, wanted, stopping, may_go_on) or end
+    except (StorageFailed, StorageFull):
+        end = _End(1011, "the journal cannot be written")
+    except Exception:
+        log.exception("the event stream broke")
+        end = _End(1011, "internal error")
+    with trio.move_on_after(CLOSE_SECONDS):
+        await websocket.close(end.code, end.reason)
+
+
+async def _serve(
+    websocket: Websocket, streams: Streams, wanted: Wanted, stopping: trio.Event, may_go_on: Callable[[], bool]
+) -> _End | None:
+    if streams.hub.readers >= streams.most:
+        return _End(1013, "too many streams, come back later")
+    last = streams.journal.last
+    position = last if wanted.after is None else wanted.after
+    if position > last:
+        return _End(1008, "cursor is ahead of the journal")
+    lease = None
+    if wanted.consumer is not None:
+        position = await streams.consumers.start(wanted.owner, wanted.consumer, position)
+        if position > streams.journal.last:
+            return _End(1008, "cursor is ahead of the journal")
+        lease = streams.consumers.take(wanted.owner, wanted.consumer)
+    stream = _Stream(websocket, Reader(streams.journal, streams.hub, position, wanted.account, wanted.names), lease)
+    end: _End | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+
+            async def until(event: trio.Event, then: _End | None) -> None:
+                nonlocal end
+                await event.wait()
+                end = then
+                nursery.cancel_scope.cancel()
+
+            async def listen() -> None:
+                nonlocal end
+                end = await stream.listen()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(listen)
+            nursery.start_soon(until, stopping, None)
+            if lease is not None:
+                nursery.start_soon(until, lease.displaced, _End(1008, "the consumer was taken over, moved or removed"))
+                nursery.start_soon(lease.keep, stream.acked)
+            end = await stream.feed(wanted.consumer, may_go_on)
+            nursery.cancel_scope.cancel()
+    finally:
+        if lease is not None:
+            await lease.close()
+    return end
+
+
+class _Stream:
+    def __init__(self, websocket: Websocket, reader: Reader, lease: Lease | None) -> None:
+        self._websocket = websocket
+        self._reader = reader
+        self._lease = lease
+        self._sent = reader.position
+        self._raw = raw_frames(websocket.scope)
+
+    async def feed(self, consumer: str | None, may_go_on: Callable[[], bool]) -> _End | None:
+        """Send events until the engine stops or the client leaves."""
         try:
-            await _feed(websocket, journal, after, account, names)
-            code, reason = 1008, "cursor is ahead of the journal"
+            with self._reader.counted():
+                if consumer is not None:
+                    await self._control(stream="consumer", consumer=consumer, seq=self._reader.position)
+                while (page := await self._reader.next()) is not None:
+                    if not may_go_on():
+                        return _End(1008, "the token is not valid any more")
+                    await self._send(page)
         except _CLIENT_LEFT:
             pass
-        except Exception:
-            log.exception("the event stream broke")
-            code, reason = 1011, "internal error"
-        nursery.cancel_scope.cancel()
-    await websocket.close(code, reason)
+        return None
 
+    async def _send(self, page: Page) -> None:
+        if page.first is not None:
+            await self._control(stream="gap", first=page.first)
+        self._sent = page.position
+        bodies = [entry[3] for entry in page.entries]
+        if self._raw and bodies:
+            await self._websocket.send(Frames.of(bodies))
+            return
+        for body in bodies:
+            await self._websocket.send(body.decode())
 
-async def _feed(
-    websocket: Websocket, journal: Journal, after: int | None, account: str | None, names: frozenset[str] | None
-) -> None:
-    """Send events for ever; return only when `after` is ahead of the journal."""
-    last = journal.last
-    position = last if after is None else after
-    if position > last:
-        return
-    first, _ = journal.bounds()
-    if position + 1 < first:
-        await websocket.send(f'{{"stream":"gap","first":{first}}}')
-    while True:
-        last = journal.last
-        page = journal.read(position, PAGE, account, names)
-        for seq, _, body in page:
-            await websocket.send(body.decode())
-            position = seq
-        if not page:
-            # What the filter leaves out is behind us too.
-            position = max(position, last)
-            await journal.wait_for_more(position)
+    async def acked(self, seq: int) -> None:
+        """Tell the client that its acknowledgement is on disk."""
+        try:
+            await self._control(stream="acked", seq=seq)
+        except _CLIENT_LEFT:
+            pass
 
+    async def _control(self, **members: object) -> None:
+        await self._websocket.send(msgspec.json.encode(members).decode())
 
-async def _drain(websocket: Websocket, scope: trio.CancelScope) -> None:
-    try:
-        while True:
-            await websocket.receive()
-    except _CLIENT_LEFT:
-        scope.cancel()
-
-
-async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
+    async def listen(self) -> _End | None:
+        """Take acknowledgements until the client leaves (None), or must be left."""
+        noise, since, acknowledged = 0, trio.current_time(), 0
+        try:
+            while True:
+                message = await self._websocket.receive()
+                try:
+                    ack = msgspec.json.decode(message, type=_Ack).ack
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    ack = None
+                if ack is not None and self._lease is not None:
+                    if ack > self._sent:
+                        return _End(1008, "acknowledged an event that was not sent")
+                    if ack > acknowledged:
+                        acknowledged = ack
+                        self._lease.note(ack)
+                        continue
+                now = trio.current_time()
+                if now - since > FLOOD_WINDOW:
+                    noise, since = 0, now
+                noise += 1
+                if noise > FLOOD:
+                    return _End(1008, "too many messages")
+        except _CLIENT_LEFT:
+            return None

@@ -1,1 +1,1 @@
-"""The commands of `engine` that work on the data folder, one noun a file; `cli.py` calls `register` of each."""
+"""The commands of `engine`, one noun a file: on the data folder, or as clients of the API; `cli.py` registers them."""

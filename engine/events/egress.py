@@ -9,13 +9,15 @@ are never reached; loopback and private networks only where the configuration al
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from engine.errors import EngineError, Fault, Remedy
+from engine.errors import EngineError, Fault, NetworkError, Remedy
+from engine.world import World
 
 if TYPE_CHECKING:
     from httpcore2 import AsyncNetworkBackend, AsyncNetworkStream
@@ -48,11 +50,20 @@ def allowed(ip: str, *, allow_private: bool) -> bool:
     return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
-def network_backend(*, allow_private: bool) -> AsyncNetworkBackend:
+def choose(host: str, addresses: Iterable[str], *, allow_private: bool) -> list[str]:
+    """Those of a host's addresses a webhook may go to. Raises `EgressRefused` when that is none."""
+    addresses = list(addresses)
+    good = [address for address in addresses if allowed(address, allow_private=allow_private)]
+    if not good:
+        raise EgressRefused(f"{host} leads to {', '.join(addresses[:1])}, which webhooks may not reach")
+    return good
+
+
+def network_backend(world: World, *, allow_private: bool) -> AsyncNetworkBackend:
     """The backend for an httpcore2 connection pool that connects to allowed addresses only.
 
-    Its `connect_tcp` raises `EgressRefused`, or httpcore2's errors. httpcore2 is imported here: an engine without
-    webhooks never loads it.
+    The world resolves and dials. Its `connect_tcp` raises `EgressRefused` or `NetworkError`. httpcore2 is imported
+    here: an engine without webhooks never loads it.
     """
     import httpcore2
 
@@ -65,23 +76,56 @@ def network_backend(*, allow_private: bool) -> AsyncNetworkBackend:
             local_address: str | None = None,
             socket_options: Iterable[Any] | None = None,
         ) -> AsyncNetworkStream:
-            try:
-                found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
-            except OSError as error:
-                raise httpcore2.ConnectError(f"{host} cannot be resolved: {error.strerror}") from error
-            addresses = [str(entry[4][0]) for entry in found]
-            good = [address for address in addresses if allowed(address, allow_private=allow_private)]
-            if not good:
-                raise EgressRefused(f"{host} leads to {addresses[0]}, which webhooks may not reach")
-            backend = httpcore2.TrioBackend()
+            good = choose(host, await world.resolve(host, port), allow_private=allow_private)
             for address in good[:-1]:
                 try:
-                    return await backend.connect_tcp(address, port, timeout, local_address, socket_options)
-                except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                    return _stream(await world.dial(address, port))
+                except NetworkError:
                     continue
-            return await backend.connect_tcp(good[-1], port, timeout, local_address, socket_options)
+            return _stream(await world.dial(good[-1], port))
 
     return Guarded()
+
+
+def _stream(stream: trio.abc.Stream) -> AsyncNetworkStream:
+    """A stream of ours as httpcore2 wants it. It has no timeouts: the whole post has one."""
+    import httpcore2
+
+    class Wrapped(httpcore2.AsyncNetworkStream):
+        async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+            try:
+                return bytes(await stream.receive_some(max_bytes))
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise httpcore2.ReadError(str(error) or "connection reset") from error
+
+        async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+            try:
+                await stream.send_all(buffer)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise httpcore2.WriteError(str(error) or "connection reset") from error
+
+        async def aclose(self) -> None:
+            await trio.aclose_forcefully(stream)
+
+        async def start_tls(
+            self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        ) -> AsyncNetworkStream:
+            secured = trio.SSLStream(stream, ssl_context, server_hostname=server_hostname, https_compatible=True)
+            try:
+                await secured.do_handshake()
+            except trio.BrokenResourceError as error:
+                await trio.aclose_forcefully(stream)
+                raise httpcore2.ConnectError(f"no TLS: {error.__cause__ or error}") from error
+            return _stream(secured)
+
+        def get_extra_info(self, info: str) -> Any:
+            if info == "is_readable" and isinstance(stream, trio.SocketStream):
+                return stream.socket.is_readable()
+            if info == "server_addr" and isinstance(stream, trio.SocketStream):
+                return stream.socket.getpeername()
+            return None
+
+    return Wrapped()
 
 
 def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

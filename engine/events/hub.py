@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import trio
 
+PAUSE_PER_READER = 0.0005
+"""Seconds. A hundred streams that are all live look twenty times a second, so a burst goes out in few, larger writes
+and leaves the processor to those who send mail; the first event after a quiet time goes out at once."""
+
 
 class Hub:
     """`changed` is set at the next commit that holds an event; take it before looking, wait on it after."""
 
     def __init__(self) -> None:
         self.changed = trio.Event()
+        self.stopped = False
+        self.readers = 0
+
+    @property
+    def pause(self) -> float:
+        """Seconds a live reader leaves between two looks."""
+        return self.readers * PAUSE_PER_READER
 
     def wake(self) -> None:
         """Wake everyone who waits."""
         if self.changed.statistics().tasks_waiting:
             self.changed.set()
             self.changed = trio.Event()
+
+    def stop(self) -> None:
+        """The process is about to end: readers who ask for more are told so."""
+        self.stopped = True
+        self.wake()

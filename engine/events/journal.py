@@ -4,16 +4,19 @@ An event is encoded once, inside the transaction that causes it; the webhook bod
 `GET /v1/events` are those same bytes. It carries its number (`seq`, gapless) and an id of its own (`eventId`) beside
 the members API clients know: `serviceUrl, account, date, event, data`. The numbers are the order; where the wall clock
 was set back in between, the first event after it says so (`clockStepped`).
+
+Retention takes the oldest events away, also under a reader that is far behind: each page says whether that happened.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from engine.events.hub import Hub
+from engine.events.recent import Entry, Recent
 from engine.isotime import iso
 from engine.store import events
 from engine.store.writer import Store, Tx
@@ -21,6 +24,20 @@ from engine.world import World
 
 CLOCK_TOLERANCE = 1.0
 """Seconds by which a date may lie before that of the event before it; more means the clock was set back."""
+WINDOW = 2000
+"""Events looked at for one page, those a filter leaves out counted: what one look may cost everybody else."""
+PAGE_BYTES = 256 * 1024
+
+
+class Page(NamedTuple):
+    """Events in order. Everything up to `position` is dealt with, what the filter left out counted.
+
+    `first` is set when events right above the number asked for are not kept any more: the oldest that is.
+    """
+
+    entries: list[Entry]
+    position: int
+    first: int | None
 
 
 class Journal:
@@ -30,12 +47,28 @@ class Journal:
         self._store = store
         self._hub = hub
         self._world = world
+        self._recent = Recent(store.last_seq)
         self.service_url: str | None = None
         self._latest = events.latest(store.reader)
 
     def append(self, tx: Tx, name: str, account: str | None, data: dict[str, Any]) -> int:
         """Add an event to the transaction at hand and return its number; readers wake once it is on disk."""
         seq, now = tx.next_seq(), self._world.now()
+        stepped, self._latest = now < self._latest - CLOCK_TOLERANCE, now
+        body = self.encode(name, account, data, seq, now, stepped=stepped)
+        events.insert(tx, seq, account, name, body, now)
+
+        def committed() -> None:
+            self._recent.add((seq, account, name, body))
+            self._hub.wake()
+
+        tx.after_commit(committed)
+        return seq
+
+    def encode(
+        self, name: str, account: str | None, data: dict[str, Any], seq: int, now: float, *, stepped: bool = False
+    ) -> bytes:
+        """An event's bytes. `stepped`: the clock was set back before it."""
         event = {
             "serviceUrl": self.service_url,
             "account": account,
@@ -45,18 +78,42 @@ class Journal:
             "seq": seq,
             "eventId": self._world.uuid(),
         }
-        if now < self._latest - CLOCK_TOLERANCE:
+        if stepped:
             event["clockStepped"] = True
-        self._latest = now
-        events.insert(tx, seq, account, name, msgspec.json.encode(event), now)
-        tx.after_commit(self._hub.wake)
-        return seq
+        return msgspec.json.encode(event)
 
     def read(
         self, after: int, limit: int, account: str | None = None, names: Collection[str] | None = None
     ) -> list[tuple[int, str, bytes]]:
         """At most `limit` committed events numbered above `after`, as (seq, name, body)."""
         return events.after(self._store.reader, after, limit, account, names)
+
+    def page(self, after: int, limit: int, account: str | None = None, names: Collection[str] | None = None) -> Page:
+        """The next events above `after`, in bounded time: at most `limit` of them, of at most `WINDOW` looked at.
+
+        A page may hold none although there are more: go on from its `position` while that is below `last`.
+        """
+        last = self.last
+        if after >= last:
+            return Page([], after, None)
+        first, _ = self.bounds()
+        lost = first if after + 1 < first else None
+        if lost is not None:
+            after = first - 1
+        upto = min(last, after + WINDOW)
+        recent = self._recent.after(after, upto)
+        if recent is not None:
+            found, position = _cut(recent, upto, limit, account, names)
+            return Page(found, position, lost)
+        found = events.window(self._store.reader, after, upto, limit, PAGE_BYTES, account, names)
+        cut = len(found) == limit or sum(len(entry[3]) for entry in found) > PAGE_BYTES
+        return Page(found, found[-1][0] if cut else upto, lost)
+
+    def of_account(
+        self, account: str | None, after: int, upto: int, limit: int, names: Collection[str] | None = None
+    ) -> list[Entry]:
+        """At most `limit` events of one account (None: the engine's own) numbered above `after` up to `upto`."""
+        return events.of_account(self._store.reader, account, after, upto, limit, names)
 
     def bounds(self) -> tuple[int, int]:
         """The first and last number there is; (0, 0) while there is none."""
@@ -71,3 +128,23 @@ class Journal:
         """Return once an event numbered above `after` is committed. Cancelled: nothing happens."""
         while self._store.last_seq <= after:
             await self._hub.changed.wait()
+
+    async def more(self, after: int) -> bool:
+        """The same, but returns False as soon as the engine is about to stop. Cancelled: nothing happens."""
+        while self._store.last_seq <= after and not self._hub.stopped:
+            await self._hub.changed.wait()
+        return not self._hub.stopped
+
+
+def _cut(
+    entries: list[Entry], upto: int, limit: int, account: str | None, names: Collection[str] | None
+) -> tuple[list[Entry], int]:
+    found: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if (account is None or entry[1] == account) and (names is None or entry[2] in names):
+            found.append(entry)
+            size += len(entry[3])
+            if len(found) == limit or size > PAGE_BYTES:
+                return found, entry[0]
+    return found, upto

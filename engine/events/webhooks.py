@@ -1,266 +1,336 @@
-"""Webhooks: every event of the journal, posted in order to the URL in the settings.
+"""All webhook endpoints: that of the settings, and any number made through the API.
 
-One endpoint is a cursor over the journal. An event counts as delivered when the receiver answered 2xx; until then it is
-posted again by the schedule, and when that is spent it is left behind with a warning so that it does not hold up what
-follows. 410 stops the endpoint until it is configured again. Delivery is at least once: the cursor is written at most a
-second or a hundred events late, and an event posted just before a crash or a change of the settings may come again.
+`default` is the endpoint of the settings, with one address for everybody; an account that has a URL of its own gets its
+events there instead, in the same order and by the same rules. The others stand in the store, sealed, since they hold
+secrets. Each endpoint runs in a task of its own (`engine.events.endpoint`) and knows nothing of the others.
 
-The body is the journal's bytes. Redirects are not followed and no proxy is read from the environment.
+An endpoint set with a token for one account gets that account's events only and never reaches a private address.
 """
 
 from __future__ import annotations
 
-import base64
 import logging
-import math
-import ssl
-from collections.abc import Iterable
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import trio
 
 from engine import config
-from engine.errors import EngineError, StorageFull
-from engine.events import egress
+from engine.errors import NetworkError
+from engine.events import egress, signing
+from engine.events.endpoint import Endpoint
+from engine.events.expressions import Expression
 from engine.events.journal import Journal
-from engine.store import events as event_table
+from engine.events.plan import Plan
+from engine.events.post import Answer
+from engine.events.target import Target, parse
+from engine.store import webhooks
+from engine.store.vault import Vault
+from engine.store.webhooks import EndpointRow
 from engine.store.writer import Store
-from engine.version import VERSION
 from engine.world import World
-
-if TYPE_CHECKING:
-    from httpcore2 import AsyncConnectionPool
 
 log = logging.getLogger("engine.webhooks")
 
-CURSOR = "default"
-PAGE = 100
-COMMIT_EVERY = 1.0
-MAX_RESPONSE = 1024
-MAX_RETRY_AFTER = 3600.0
-
-_USER_AGENT = f"mailbox-engine/{VERSION}"
+DEFAULT = "default"
+TEST_EVENT = "webhookTest"
+RESOLVE_SECONDS = 5.0
 
 
-class _Target(msgspec.Struct, frozen=True):
-    """Where to post: the parts of the URL, the headers that do not change, the event names (None: all)."""
-
-    scheme: str
-    host: str
-    port: int | None
-    path: str
-    headers: tuple[tuple[str, str], ...]
-    names: frozenset[str] | None
+Headers = tuple[tuple[str, str], ...]
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    """How a post went. `status` is None when there was no answer; `retry_after` is in seconds."""
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an endpoint is told to do. None is all of them, for `events` and `accounts`."""
 
-    status: int | None
-    text: str
-    retry_after: float | None = None
+    url: str
+    description: str = ""
+    events: tuple[str, ...] | None = None
+    accounts: tuple[str, ...] | None = None
+    headers: Headers = ()
+    secrets: tuple[str, ...] = ()
+    enabled: bool = True
+    filter: str | None = None
+    map: str | None = None
+    until: int | None = None
+    replay_of: str | None = None
+    stopped: str | None = None
 
-    @property
-    def taken(self) -> bool:
-        return self.status is not None and 200 <= self.status < 300
+
+class _Settings(msgspec.Struct, frozen=True):
+    url: str | None = None
+    enabled: bool = False
+    events: frozenset[str] = frozenset({"*"})
+    headers: Headers = ()
+    secret: str | None = None
 
 
-class _EventId(msgspec.Struct):
-    event_id: str = msgspec.field(name="eventId")
+class Made:
+    """One endpoint of the API while the engine runs."""
+
+    def __init__(self, row: EndpointRow, record: Record, endpoint: Endpoint) -> None:
+        self.id = row.id
+        self.owner = row.owner
+        self.created = row.created
+        self.updated = row.updated
+        self.record = record
+        self.endpoint = endpoint
+        self.scope = trio.CancelScope()
 
 
 class Webhooks:
-    """The service that posts events. `configure` says where to; until then `run` only waits."""
+    """The service that owns every endpoint."""
 
-    def __init__(self, journal: Journal, store: Store, config: config.Webhooks, world: World) -> None:
+    def __init__(self, journal: Journal, store: Store, vault: Vault, config: config.Webhooks, world: World) -> None:
         self._journal = journal
         self._store = store
+        self._vault = vault
         self._config = config
         self._world = world
-        self._target: _Target | None = None
-        self._round = trio.CancelScope()
-        self._pool: AsyncConnectionPool | None = None
-        self._position = 0
-        self._committed = event_table.cursor(store.reader, CURSOR)
-        self._committed_at = 0.0
-        if self._committed is not None:
-            self._position = self._committed
-
-    def configure(self, url: str | None, enabled: bool, events: list[str]) -> None:
-        """Post events with these names (`*`: all) to `url` from now on, at once; none or not enabled: stop.
-
-        The first time ever, only events from now on are posted. A URL that cannot be used is logged and stops posting.
-        """
-        self._target = None
-        if url and enabled:
-            try:
-                self._target = _parse(url, events)
-            except ValueError as error:
-                log.warning("webhooks are off: the URL cannot be used: %s", error)
-        if self._target is not None and self._committed is None and self._position == 0:
-            self._position = self._journal.last
-        self._round.cancel()
+        self._nursery: trio.Nursery | None = None
+        self._bound = webhooks.of_accounts(store.reader)
+        self._settings = _Settings()
+        self._accounts: dict[str, tuple[str | None, Headers]] = {}
+        self._targets: dict[str, Target] = {}
+        self._target_of_all: Target | None = None
+        rows = {row.id: row for row in webhooks.every(store.reader)}
+        self._new_default = DEFAULT not in rows
+        now = world.now()
+        self._default_row = rows.pop(DEFAULT, EndpointRow(DEFAULT, None, b"", journal.last, b"{}", now, now))
+        self.default = self._endpoint(self._default_row)
+        self.default_created = self._default_row.created
+        self.made: dict[str, Made] = {}
+        for row in rows.values():
+            record = msgspec.json.decode(vault.open("", f"webhook.{row.id}", row.record.decode()), type=Record)
+            self.made[row.id] = Made(row, record, self._endpoint(row))
+            self._plan(self.made[row.id])
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Post until cancelled. Raises `StorageFailed` when the journal cannot be written.
 
-        Cancelled: a post in flight is cut and may be made again after a restart; the cursor still goes to the store.
+        Cancelled: posts in flight are cut and may be made again after a restart; positions still go to the store.
         """
-        task_status.started()
+        if self._new_default:
+            await self._store.commit(lambda tx: webhooks.add(tx, self._default_row))
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self.default.run)
+            for made in self.made.values():
+                nursery.start_soon(self._run, made)
+            task_status.started()
+            await trio.sleep_forever()
+
+    # The endpoint of the settings.
+
+    def configure(
+        self,
+        url: str | None,
+        enabled: bool,
+        events: Sequence[str],
+        headers: Sequence[Mapping[str, str]] = (),
+        secret: str | None = None,
+    ) -> None:
+        """Post events with these names (`*`: all) to `url` from now on, at once; not enabled: stop.
+
+        The first time ever, only events from now on are posted. A URL that cannot be used is logged and not used.
+        """
+        given = tuple((each["key"], each["value"]) for each in headers)
+        self._settings = _Settings(url, enabled, frozenset(events), given, secret)
+        self._target_of_all = self._parsed(url, None) if url else None
+        for account in self._accounts:
+            self._retarget(account)
+        self._follow(always=True)
+
+    def account(self, account: str, url: str | None, headers: Headers = ()) -> None:
+        """An account's events go to this URL instead, None to that of the settings; the headers go on top of both."""
+        before = self._targets.get(account)
+        self._accounts[account] = (url or None, headers)
+        if not url and not headers:
+            del self._accounts[account]
+        self._retarget(account)
+        if self._targets.get(account) != before:
+            self._follow(always=False)
+            self.default.nudge(account)
+
+    async def bind_account(self, account: str, bound: bool) -> None:
+        """Note whether an account's URL is set with a token of that account alone. Call it before `account`."""
+        if bound != (account in self._bound):
+            await self._store.commit(lambda tx: webhooks.mark_account(tx, account, bound))
+            (self._bound.add if bound else self._bound.discard)(account)
+
+    def _retarget(self, account: str) -> None:
+        """Work out where an account's events go, where that is not where everybody's go."""
+        self._targets.pop(account, None)
+        own, _ = self._accounts.get(account, (None, ()))
+        url = own or self._settings.url
+        if account in self._accounts and url and (target := self._parsed(url, account, own=own is not None)):
+            self._targets[account] = target
+
+    def _parsed(self, url: str, account: str | None, *, own: bool = False) -> Target | None:
+        headers = self._settings.headers + (self._accounts[account][1] if account is not None else ())
+        secrets = (self._settings.secret,) if self._settings.secret else ()
         try:
-            while True:
-                with trio.CancelScope() as self._round:
-                    if self._target is None:
-                        await trio.sleep_forever()
-                    else:
-                        await self._follow(self._target)
-        finally:
-            if not self._store.failed and self._dirty:
-                await self._commit()
+            return parse(url, headers, secrets, restricted=own and account in self._bound)
+        except ValueError as error:
+            of = f" of account {account}" if account is not None else ""
+            log.warning("webhooks%s are off: the URL cannot be used: %s", of, error)
+            return None
 
-    @property
-    def _dirty(self) -> bool:
-        return self._committed != self._position and (self._committed is not None or self._target is not None)
-
-    async def _follow(self, target: _Target) -> None:
-        """Post events to `target` until it says 410."""
-        try:
-            if self._committed is None:
-                await self._commit()
-            while self._target is target:
-                last = self._journal.last
-                page = self._journal.read(self._position, PAGE, names=target.names)
-                for seq, _, body in page:
-                    if not await self._deliver(target, seq, body):
-                        return
-                    self._position = seq
-                    if trio.current_time() >= self._committed_at + COMMIT_EVERY:
-                        await self._commit()
-                if len(page) == PAGE and self._dirty:
-                    await self._commit()
-                if page:
-                    continue
-                # What the filter leaves out is behind us too.
-                self._position = max(self._position, last)
-                with trio.move_on_at(self._committed_at + COMMIT_EVERY if self._dirty else math.inf):
-                    await self._journal.wait_for_more(self._position)
-                    continue
-                await self._commit()
-        finally:
-            if self._pool is not None:
-                pool, self._pool = self._pool, None
-                await pool.aclose()
-
-    async def _commit(self) -> None:
-        before, position = self._committed, self._position
-        # Taken as written once handed in: a cancelled commit is still made.
-        self._committed = position
-        self._committed_at = trio.current_time()
-        try:
-            await self._store.commit(lambda tx: event_table.move_cursor(tx, CURSOR, position))
-        except StorageFull:
-            self._committed = before
-
-    async def _deliver(self, target: _Target, seq: int, body: bytes) -> bool:
-        """Post one event until it is taken or its schedule is spent; False when the receiver is gone (410)."""
-        for attempt, pause in enumerate((*self._config.schedule, None)):
-            answer = await self._post(target, seq, body, attempt)
-            if answer.taken:
-                return True
-            if answer.status == 410:
-                log.warning("webhooks are off until they are configured again: event %d was answered 410 Gone", seq)
-                self._target = None
-                return False
-            if pause is not None:
-                log.info("event %d was not taken (attempt %d): %s", seq, attempt + 1, answer.text)
-                if self._dirty:
-                    await self._commit()
-                await trio.sleep(pause if answer.retry_after is None else answer.retry_after)
-        log.warning("event %d is left behind after %d attempts: %s", seq, attempt + 1, answer.text)
-        return True
-
-    async def _post(self, target: _Target, seq: int, body: bytes, attempts: int) -> _Answer:
-        """Post once. Every way it can fail on the way there or back is an answer without status."""
-        import httpcore2
-
-        if self._pool is None:
-            self._pool = httpcore2.AsyncConnectionPool(
-                ssl_context=ssl.create_default_context() if target.scheme == "https" else None,
-                max_connections=1,
-                keepalive_expiry=30.0,
-                network_backend=egress.network_backend(allow_private=self._config.allow_private),
+    def _follow(self, *, always: bool) -> None:
+        settings = self._settings
+        if not settings.enabled or (self._target_of_all is None and not self._targets):
+            if always or self.default.active:
+                self.default.follow(None)
+            return
+        if not always and self.default.active:
+            return
+        if not self.default.health.started:
+            self.default.health.started = True
+            self.default.position = self._journal.last
+        names = None if "*" in settings.events else settings.events
+        self.default.follow(
+            Plan(
+                names=names,
+                accounts=None,
+                target_of=lambda account: self._targets.get(account, self._target_of_all),
             )
-        headers = [
-            *target.headers,
-            ("Content-Length", str(len(body))),
-            ("X-EE-Wh-Event-Id", msgspec.json.decode(body, type=_EventId).event_id),
-            ("X-EE-Wh-Id", str(seq)),
-            ("X-EE-Wh-Attempts-Made", str(attempts)),
-        ]
-        url = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
+        )
+
+    # The endpoints of the API.
+
+    def get(self, endpoint: str) -> Made | None:
+        """An endpoint made through the API."""
+        return self.made.get(endpoint)
+
+    async def create(self, record: Record, owner: str | None, after: int) -> Made:
+        """A new endpoint that begins above the event `after`; without a secret it is given one."""
+        if not record.secrets:
+            record = msgspec.structs.replace(record, secrets=(signing.secret_of(self._world.token_bytes(32)),))
+        name, now = f"wh_{self._world.token_bytes(8).hex()}", self._world.now()
+        row = EndpointRow(name, owner, self._sealed(name, record), after, b'{"started":true}', now, now)
+        await self._store.commit(lambda tx: webhooks.add(tx, row))
+        made = self.made[name] = Made(row, record, self._endpoint(row))
+        self._plan(made)
+        assert self._nursery is not None
+        self._nursery.start_soon(self._run, made)
+        return made
+
+    async def update(self, made: Made, record: Record) -> None:
+        """Another record for an endpoint; it goes on where it stands, at once."""
+        now, sealed = self._world.now(), self._sealed(made.id, record)
+        await self._store.commit(lambda tx: webhooks.change(tx, made.id, sealed, now))
+        made.record, made.updated = record, now
+        self._plan(made)
+
+    async def remove(self, made: Made) -> None:
+        """Forget an endpoint; a post under way is cut."""
+        made.endpoint.hold()
         try:
-            with trio.move_on_after(self._config.timeout):
-                async with self._pool.stream("POST", url, headers=headers, content=body) as response:
-                    received = 0
-                    async for chunk in response.aiter_stream():
-                        received += len(chunk)
-                        if received > MAX_RESPONSE:
-                            break
-                    retry_after = self._retry_after(response.headers) if response.status in (429, 503) else None
-                    return _Answer(response.status, f"the answer was {response.status}", retry_after)
-        except EngineError as refused:
-            return _Answer(None, str(refused))
-        except (
-            httpcore2.NetworkError,
-            httpcore2.ProtocolError,
-            httpcore2.TimeoutException,
-            httpcore2.UnsupportedProtocol,
-        ) as error:
-            return _Answer(None, f"{type(error).__name__}: {error}")
-        return _Answer(None, f"no answer within {self._config.timeout:g} seconds")
+            await self._store.commit(lambda tx: webhooks.remove(tx, made.id))
+        except BaseException:
+            made.endpoint.release()
+            raise
+        self.made.pop(made.id, None)
+        made.scope.cancel()
 
-    def _retry_after(self, headers: Iterable[tuple[bytes, bytes]]) -> float | None:
-        """Seconds to wait by the `Retry-After` header (RFC 9110 section 10.2.3), None without a valid one."""
-        for name, value in headers:
-            if name.lower() != b"retry-after":
-                continue
-            text = value.decode("latin-1").strip()
+    async def replay(self, endpoint: Endpoint, after: int) -> None:
+        """Have an endpoint post everything above `after` again."""
+        endpoint.hold()
+        try:
+            await self._store.commit(lambda tx: webhooks.move(tx, endpoint.id, after))
+        except BaseException:
+            endpoint.release()
+            raise
+        endpoint.moved(after)
+
+    async def test(self, endpoint: Endpoint, target: Target) -> Answer:
+        """Post a test event, once, outside the journal."""
+        data = {"webhook": endpoint.id, "text": "This is a test. It is in no journal, and its number is 0."}
+        body = self._journal.encode(TEST_EVENT, None, data, 0, self._world.now())
+        return await endpoint.post_now(target, body, 0)
+
+    async def retry(self, endpoint: Endpoint, seqs: Sequence[int] | None) -> int:
+        """Try parked events again, None for all; how many there are."""
+        count = await self._store.commit(lambda tx: webhooks.retry(tx, endpoint.id, seqs))
+        endpoint.retry_parked()
+        return count
+
+    async def skip(self, endpoint: Endpoint, seqs: Sequence[int] | None) -> int:
+        """Forget parked events, None for all; how many there were."""
+        return await self._store.commit(lambda tx: webhooks.skip(tx, endpoint.id, seqs))
+
+    def target(self, made: Made | None) -> Target | None:
+        """Where an endpoint posts what belongs to no account; None for the endpoint of the settings."""
+        if made is not None:
+            return self._target(made)
+        return self._target_of_all
+
+    async def check(self, url: str, *, restricted: bool) -> None:
+        """Raise `EgressRefused` when a URL leads where it must not, ValueError when it is none.
+
+        A name that cannot be resolved now passes: each connection is checked anyway.
+        """
+        target = parse(url)
+        allow_private = self._config.allow_private and not restricted
+        with trio.move_on_after(RESOLVE_SECONDS):
             try:
-                seconds = float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - self._world.now()
-            except ValueError:
-                return None
-            return min(max(seconds, 0.0), MAX_RETRY_AFTER)
-        return None
+                addresses = await self._world.resolve(target.host, target.port or 443)
+            except NetworkError:
+                return
+            egress.choose(target.host, addresses, allow_private=allow_private)
 
+    def _endpoint(self, row: EndpointRow) -> Endpoint:
+        return Endpoint(row, self._journal, self._store, self._config, self._world, self._gone, self._done)
 
-def _parse(url: str, events: list[str]) -> _Target:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("it must be an http or https URL with a host")
-    host = parts.hostname if ":" in parts.hostname else parts.hostname.encode("idna").decode()
-    shown = f"[{host}]" if ":" in host else host
-    headers = [
-        ("Host", shown if parts.port is None else f"{shown}:{parts.port}"),
-        ("Content-Type", "application/json"),
-        ("User-Agent", _USER_AGENT),
-    ]
-    if parts.username is not None:
-        secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-        headers.append(("Authorization", f"Basic {base64.b64encode(secret).decode()}"))
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (
-        f"?{quote(parts.query, safe=_QUERY)}" if parts.query else ""
-    )
-    return _Target(
-        scheme=parts.scheme,
-        host=host,
-        port=parts.port,
-        path=path,
-        headers=tuple(headers),
-        names=None if "*" in events else frozenset(events),
-    )
+    async def _run(self, made: Made) -> None:
+        with made.scope:
+            await made.endpoint.run()
 
+    def _sealed(self, name: str, record: Record) -> bytes:
+        return self._vault.seal("", f"webhook.{name}", msgspec.json.encode(record).decode()).encode()
 
-_QUERY = "/?%:@!$&'()*+,;=~[]"
+    def _target(self, made: Made) -> Target:
+        record = made.record
+        return parse(record.url, record.headers, record.secrets, restricted=made.owner is not None)
+
+    def _plan(self, made: Made) -> None:
+        record = made.record
+        if not record.enabled:
+            made.endpoint.follow(None)
+            return
+        target = self._target(made)
+        made.endpoint.follow(
+            Plan(
+                names=None if record.events is None or "*" in record.events else frozenset(record.events),
+                accounts=None if record.accounts is None else frozenset(record.accounts),
+                target_of=lambda account: target,
+                filter=None if record.filter is None else Expression(record.filter),
+                map=None if record.map is None else Expression(record.map),
+                until=record.until,
+                route=made.id,
+            )
+        )
+
+    def _gone(self, name: str) -> None:
+        """The receiver said 410."""
+        if name == DEFAULT:
+            log.warning("webhooks are off until they are configured again: the receiver answered 410 Gone")
+            return
+        log.warning("webhook %s is disabled: the receiver answered 410 Gone", name)
+        self._stop(name, "the receiver answered 410 Gone")
+
+    def _done(self, name: str) -> None:
+        """A replay is through: it goes, unless something is parked."""
+        made = self.made.get(name)
+        if made is None or self._nursery is None:
+            return
+        if webhooks.parked_count(self._store.reader, name):
+            self._stop(name, "the replay is done, but some events were not taken")
+        else:
+            self._nursery.start_soon(self.remove, made)
+
+    def _stop(self, name: str, reason: str) -> None:
+        made = self.made.get(name)
+        if made is not None and self._nursery is not None:
+            record = msgspec.structs.replace(made.record, enabled=False, stopped=reason)
+            self._nursery.start_soon(self.update, made, record)

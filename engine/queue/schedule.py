@@ -16,6 +16,9 @@ import trio
 
 from engine.world import World
 
+STEP = 1.0
+"""Seconds by which the two clocks may drift apart before the wall clock counts as set."""
+
 LOOK_AGAIN = 60.0
 """Seconds after which the wall clock is looked at again while only scheduled messages wait: it may have been set."""
 
@@ -30,6 +33,7 @@ class Agenda:
         self._at: list[tuple[float, int]] = []
         """(due, message): by the wall clock."""
         self._changed = trio.Event()
+        self._offset = 0.0
 
     def __len__(self) -> int:
         return len(self._after) + len(self._at)
@@ -39,12 +43,15 @@ class Agenda:
 
         `scheduled`: its caller chose that moment, so the wall clock counts; else it is so many seconds from now.
         """
-        wait = due - self._world.now()
-        if scheduled and wait > 0:
+        now = self._world.now()
+        # Kept as long as it holds: what is due at the same moment then has the same place, and its number decides.
+        if abs(trio.current_time() - now - self._offset) > STEP:
+            self._offset = trio.current_time() - now
+        if scheduled and due > now:
             heapq.heappush(self._at, (due, message))
             first = self._at[0] == (due, message)
         else:
-            entry = (trio.current_time() + wait, due, message)
+            entry = (due + self._offset, due, message)
             heapq.heappush(self._after, entry)
             first = self._after[0] == entry
         if first:

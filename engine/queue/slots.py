@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
-SLOW = 2.0
-LOOK_EVERY = 0.5
+SLOW = 0.5
+LOOK_EVERY = 0.1
 
 
 class Slot:

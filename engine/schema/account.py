@@ -15,6 +15,7 @@ from engine.schema.fields import (
     SINGLE,
     Address,
     Check,
+    CustomHeader,
     Email,
     Filled256,
     Hostname,
@@ -53,11 +54,19 @@ _INDEXER = "`full` follows new, changed and deleted messages; `fast` only new on
 _EHLO = "Name to greet SMTP servers with. `null` or absent: the engine's own."
 _LOCALE = "Language of the person. Absent: not known."
 _TZ = "Time zone of the person. Absent: not known."
+_WEBHOOKS = 'URL this account\'s events are posted to, not to that of the settings. `null`, `""` or absent: no other.'
+_WEBHOOK_HEADERS = "Headers that go with this account's webhooks, on top of those of the settings. Absent: none."
 _LOGS = "Whether to keep a log of the protocol lines. Absent: no."
 
 
 _Paths = Annotated[tuple[MailboxPath, ...], SINGLE, Meta(max_length=1000)]
 _Folders = Annotated[tuple[Filled256, ...], SINGLE, Meta(max_length=100)]
+
+
+_WebhookUrl = Annotated[
+    str, Meta(max_length=2048, extra={"check": Check.WEB_URL_OR_EMPTY}, extra_json_schema={"format": "uri"})
+]
+_WebhookHeaders = Annotated[tuple[CustomHeader, ...], Meta(max_length=100)]
 
 
 class AccountCreate(Request, frozen=True, kw_only=True):
@@ -95,6 +104,8 @@ class AccountCreate(Request, frozen=True, kw_only=True):
             description="`true`: a mailbox inside the engine that reaches nobody, to try things out. Absent: `false`."
         ),
     ] = UNSET
+    webhooks: Annotated[_WebhookUrl | UnsetType | None, Meta(description=_WEBHOOKS)] = UNSET
+    webhooks_custom_headers: Annotated[_WebhookHeaders | UnsetType, Meta(description=_WEBHOOK_HEADERS)] = UNSET
     locale: Annotated[Line100 | UnsetType, Meta(description=_LOCALE, examples=["en"])] = UNSET
     tz: Annotated[Line100 | UnsetType, Meta(description=_TZ, examples=["Europe/Tallinn"])] = UNSET
 
@@ -121,6 +132,8 @@ class AccountUpdate(Request, frozen=True, kw_only=True):
     smtp_ehlo_name: Annotated[Hostname | UnsetType | None, Meta(description=_EHLO)] = UNSET
     imap: Annotated[ImapUpdate | Off | UnsetType, Meta(description="The IMAP server. `false`: remove it.")] = UNSET
     smtp: Annotated[SmtpUpdate | Off | UnsetType, Meta(description="The SMTP server. `false`: remove it.")] = UNSET
+    webhooks: Annotated[_WebhookUrl | UnsetType | None, Meta(description=_WEBHOOKS)] = UNSET
+    webhooks_custom_headers: Annotated[_WebhookHeaders | UnsetType, Meta(description=_WEBHOOK_HEADERS)] = UNSET
     locale: Annotated[Line100 | UnsetType, Meta(description=_LOCALE)] = UNSET
     tz: Annotated[Line100 | UnsetType, Meta(description=_TZ)] = UNSET
 
@@ -218,6 +231,10 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     imap: Annotated[ImapConfig | UnsetType, Meta(description="The IMAP server.")] = UNSET
     smtp: Annotated[SmtpConfig | UnsetType, Meta(description="The SMTP server.")] = UNSET
     sandbox: Annotated[bool | UnsetType, Meta(description="`true`: a mailbox inside the engine.")] = UNSET
+    webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET
+    webhooks_custom_headers: Annotated[
+        tuple[CustomHeader, ...] | UnsetType, Meta(description=_WEBHOOK_HEADERS + " Their values are masked.")
+    ] = UNSET
     locale: Annotated[str | UnsetType, Meta(description=_LOCALE)] = UNSET
     tz: Annotated[str | UnsetType, Meta(description=_TZ)] = UNSET
     state: Annotated[AccountState, Meta(description="Where the connection to the mailbox stands.")]
@@ -241,6 +258,7 @@ class AccountSummary(Response, frozen=True, kw_only=True):
     email: Annotated[Address | UnsetType, Meta(description="Address used in `From`.")] = UNSET
     type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
     state: Annotated[AccountState, Meta(description="Where the connection to the mailbox stands.")]
+    webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
     counters: Annotated[Counters, Meta(description="What was counted.")]
     sync_time: Annotated[When | UnsetType, Meta(description="When the mailbox was last looked at.")] = UNSET

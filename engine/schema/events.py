@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.account import LastError
-from engine.schema.fields import Address, Filled256, Off, Request, Response, When
+from engine.schema.fields import Address, Check, Filled256, Off, Request, Response, When
 from engine.schema.outbox import EnvelopeShown
 from engine.schema.submission import OnDoubt
 
@@ -166,6 +166,15 @@ class MessageCopyFailed(Response, frozen=True, kw_only=True):
     attempts_made: Annotated[int, Meta(description="How often it was tried.")]
 
 
+class WebhookGap(Response, frozen=True, kw_only=True):
+    """`webhookGap`: events were removed by age or size before a webhook endpoint had got to them."""
+
+    webhook: Annotated[str, Meta(description="The endpoint.", examples=["default"])]
+    first: Annotated[int, Meta(description="The first number that may be lost to it.")]
+    last: Annotated[int, Meta(description="The last.")]
+    account: Annotated[str | UnsetType, Meta(description="Only events of this account. Absent: of all.")] = UNSET
+
+
 EVENT_DATA: dict[str, type[Response]] = {
     "accountAdded": AccountAdded,
     "accountInitialized": AccountInitialized,
@@ -179,6 +188,7 @@ EVENT_DATA: dict[str, type[Response]] = {
     "messageFailed": MessageFailed,
     "messageCancelled": MessageCancelled,
     "messageCopyFailed": MessageCopyFailed,
+    "webhookGap": WebhookGap,
 }
 """The shape of `data` by event name."""
 
@@ -195,6 +205,7 @@ EventName = Literal[
     "messageFailed",
     "messageCancelled",
     "messageCopyFailed",
+    "webhookGap",
 ]
 
 
@@ -216,27 +227,50 @@ class Event(Response, frozen=True, kw_only=True):
     ] = UNSET
 
 
+_AFTER = Annotated[int, Meta(ge=0, le=2**53)]
+_ACCOUNT = Annotated[Filled256 | None, Meta(description="Only this account's events. Absent: all.")]
+_NAMES = Annotated[
+    Annotated[str, Meta(max_length=4096)] | None,
+    Meta(description="Only events of these names, comma-separated. Absent or `*`: all.", examples=["messageSent"]),
+]
+_CONSUMER = Annotated[str, Meta(min_length=1, max_length=100, extra={"check": Check.NAME})]
+
+
 class EventsQuery(Request, frozen=True, kw_only=True):
     """Query of `GET /v1/events`."""
 
-    after: Annotated[
-        Annotated[int, Meta(ge=0, le=2**53)], Meta(description="Only events with a number above this.", examples=[4711])
-    ] = 0
+    after: Annotated[_AFTER, Meta(description="Only events with a number above this.", examples=[4711])] = 0
     limit: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="At most so many.")] = 100
-    account: Annotated[Filled256 | None, Meta(description="Only this account's events. Absent: all.")] = None
+    wait: Annotated[
+        Annotated[int, Meta(ge=0, le=60)],
+        Meta(description="Seconds to wait for an event where there is none yet."),
+    ] = 0
+    account: _ACCOUNT = None
+    events: _NAMES = None
 
 
 class StreamQuery(Request, frozen=True, kw_only=True):
-    """Query of the websocket `/v1/events/stream`."""
+    """Query of the websocket `/v1/events/stream` and of `/v1/events/sse`."""
 
     after: Annotated[
-        Annotated[int, Meta(ge=0, le=2**53)] | None,
+        _AFTER | None,
         Meta(description="Replay the events with a number above this first. Absent: only what happens from now on."),
     ] = None
-    account: Annotated[Filled256 | None, Meta(description="Only this account's events. Absent: all.")] = None
-    events: Annotated[
-        Filled256 | None, Meta(description="Only events of these names, comma-separated. Absent: all.")
+    account: _ACCOUNT = None
+    events: _NAMES = None
+    consumer: Annotated[
+        _CONSUMER | None,
+        Meta(
+            description="Name of a consumer whose position the engine keeps; `after` then counts only the first time.",
+            examples=["billing"],
+        ),
     ] = None
+
+
+class ChangesQuery(Request, frozen=True, kw_only=True):
+    """Query of `GET /v1/changes`."""
+
+    account: Annotated[Filled256 | None, Meta(description="Only this account. Absent: all.")] = None
 
 
 class EventsPage(Response, frozen=True, kw_only=True):
@@ -245,3 +279,36 @@ class EventsPage(Response, frozen=True, kw_only=True):
     events: Annotated[tuple[Event, ...], Meta(description="The events.")]
     first: Annotated[int, Meta(description="The oldest number that is kept. `0`: there is no event.")]
     last: Annotated[int, Meta(description="The newest number there is. `0`: there is no event.")]
+    next: Annotated[int, Meta(description="The next `after`: everything up to it is dealt with, by the filter too.")]
+
+
+class ConsumerMove(Request, frozen=True, kw_only=True):
+    """Puts a consumer at a number."""
+
+    seq: Annotated[_AFTER, Meta(description="The last number that is done with.", examples=[4711])]
+
+
+class ConsumerInfo(Response, frozen=True, kw_only=True):
+    """One named consumer of the event stream."""
+
+    consumer: Annotated[str, Meta(description="Its name.", examples=["billing"])]
+    account: Annotated[str | UnsetType, Meta(description="Whose token made it. Absent: one for all accounts.")] = UNSET
+    seq: Annotated[int, Meta(description="The last number it acknowledged.")]
+    behind: Annotated[int, Meta(description="How many numbers that is behind the newest one.")]
+    connected: Annotated[bool, Meta(description="Whether a stream serves it now.")]
+    created: Annotated[When, Meta(description="When it was first used.")]
+    acknowledged: Annotated[When | None, Meta(description="When it was last moved. `null`: never.")]
+
+
+class ConsumerList(Response, frozen=True, kw_only=True):
+    """All named consumers."""
+
+    consumers: Annotated[tuple[ConsumerInfo, ...], Meta(description="The consumers, by name.")]
+    last: Annotated[int, Meta(description="The newest number there is.")]
+
+
+class ConsumerRemoved(Response, frozen=True, kw_only=True):
+    """The answer to the removal of a consumer."""
+
+    consumer: Annotated[str, Meta(description="Its name.")]
+    deleted: Annotated[bool, Meta(description="Always `true`.")] = True

@@ -46,6 +46,14 @@ class Check(StrEnum):
     """A moment; normalised to UTC."""
     PORT = "port"
     """1 to 65535, under its own wording."""
+    NAME = "name"
+    """Letters, digits, `.`, `_` and `-`."""
+    SECRET = "secret"
+    """A Standard Webhooks secret: `whsec_` and 24 to 64 bytes in base64."""
+    CUSTOM_HEADER = "custom-header"
+    """A header name that is not the engine's own."""
+    EXPRESSION = "expression"
+    """A JMESPath expression."""
     FALSE = "false"
     """Only `false`, where `false` means "none"."""
 
@@ -88,6 +96,17 @@ Instant = Annotated[datetime, Meta(tz=True, extra={"check": Check.INSTANT}, exam
 """ISO 8601 with `Z` or an offset; a date alone is its midnight in UTC."""
 Off = Annotated[bool, Meta(extra={"check": Check.FALSE}, extra_json_schema={"const": False})]
 """`false` and nothing else."""
+
+
+class CustomHeader(Request, frozen=True, kw_only=True):
+    """A header that goes with every webhook."""
+
+    key: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=1024, extra={"check": Check.CUSTOM_HEADER})],
+        Meta(description="Its name.", examples=["X-Api-Key"]),
+    ]
+    value: Annotated[Annotated[Line, Meta(max_length=10240)], Meta(description="Its value.")] = ""
+
 
 When = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, examples=["2026-11-22T11:45:23.564Z"])]
 """A time in an answer: ISO 8601 in UTC with milliseconds."""

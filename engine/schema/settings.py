@@ -6,13 +6,15 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Check, Filled256, Request, Response, WebUrl
+from engine.schema.fields import Check, CustomHeader, Filled256, Request, Response, WebUrl
 
 _WEBHOOKS = 'URL that events are posted to. `null` or `""`: nowhere.'
 _ENABLED = "Whether events are posted at all."
 _EVENTS = 'Names of the events posted; `"*"` is every one, an empty list none.'
 _SERVICE_URL = "URL under which this engine is known outside; stands in every event. `null`: unknown."
 _ATTEMPTS = "How often a message is tried at most, where it does not say so itself. `null`: as configured."
+_HEADERS = "Headers that go with every webhook to `webhooks`, and to the URLs of accounts."
+_SECRET = "Secret that signs these webhooks. `null`: the engine makes one."
 
 
 class SettingsUpdate(Request, frozen=True, kw_only=True):
@@ -37,6 +39,13 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     delivery_attempts: Annotated[
         Annotated[int, Meta(ge=1, le=1000)] | UnsetType | None, Meta(description=_ATTEMPTS, examples=[10])
     ] = UNSET
+    webhooks_custom_headers: Annotated[
+        Annotated[tuple[CustomHeader, ...], Meta(max_length=100)] | UnsetType, Meta(description=_HEADERS)
+    ] = UNSET
+    service_secret: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=1024, extra={"check": Check.LINE})] | UnsetType | None,
+        Meta(description=_SECRET),
+    ] = UNSET
 
 
 _ASK = "Whether to answer with this setting."
@@ -50,6 +59,9 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     webhook_events: Annotated[bool, Meta(description=_ASK)] = False
     service_url: Annotated[bool, Meta(description=_ASK)] = False
     delivery_attempts: Annotated[bool, Meta(description=_ASK)] = False
+    webhooks_custom_headers: Annotated[bool, Meta(description=_ASK)] = False
+    service_secret: Annotated[bool, Meta(description=_ASK)] = False
+    event_types: Annotated[bool, Meta(description="Whether to answer with the names of all events.")] = False
 
 
 class Settings(Response, frozen=True, kw_only=True):
@@ -60,6 +72,15 @@ class Settings(Response, frozen=True, kw_only=True):
     webhook_events: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_EVENTS)] = UNSET
     service_url: Annotated[str | UnsetType | None, Meta(description=_SERVICE_URL)] = UNSET
     delivery_attempts: Annotated[int | UnsetType | None, Meta(description=_ATTEMPTS)] = UNSET
+    webhooks_custom_headers: Annotated[
+        tuple[CustomHeader, ...] | UnsetType | None, Meta(description=_HEADERS + " Their values are masked.")
+    ] = UNSET
+    service_secret: Annotated[str | UnsetType | None, Meta(description=_SECRET + " Masked.")] = UNSET
+    event_types: Annotated[tuple[str, ...] | UnsetType, Meta(description="Names of all events.")] = UNSET
+
+
+_HEADERS = "Headers that go with every webhook to `webhooks`, and to the URLs of accounts."
+_SECRET = "Secret that signs these webhooks. `null`: the engine makes one."
 
 
 class SettingsUpdated(Response, frozen=True, kw_only=True):

@@ -38,6 +38,78 @@ def after(
     ).fetchall()
 
 
+def window(
+    db: sqlite3.Connection,
+    seq: int,
+    upto: int,
+    limit: int,
+    max_bytes: int,
+    account: str | None = None,
+    names: Collection[str] | None = None,
+) -> list[tuple[int, str | None, str, bytes]]:
+    """The events numbered above `seq` up to `upto`, as (seq, account, name, body): at most `limit`.
+
+    It ends early with the event whose body brings it over `max_bytes` octets.
+    """
+    where = "seq > ? AND seq <= ?"
+    arguments: list[object] = [seq, upto]
+    if account is not None:
+        where += " AND account = ?"
+        arguments.append(account)
+    if names is not None:
+        where += f" AND name IN ({', '.join('?' * len(names))})"
+        arguments.extend(names)
+    found: list[tuple[int, str | None, str, bytes]] = []
+    size = 0
+    rows = db.execute(
+        f"SELECT seq, account, name, body FROM event WHERE {where} ORDER BY seq LIMIT ?", (*arguments, limit)
+    )
+    for row in rows:
+        found.append(row)
+        size += len(row[3])
+        if size > max_bytes:
+            break
+    rows.close()
+    return found
+
+
+def of_account(
+    db: sqlite3.Connection,
+    account: str | None,
+    seq: int,
+    upto: int,
+    limit: int,
+    names: Collection[str] | None = None,
+) -> list[tuple[int, str | None, str, bytes]]:
+    """At most `limit` events of one account (None: the engine's own) numbered above `seq` up to `upto`."""
+    where = "account IS ? AND seq > ? AND seq <= ?"
+    arguments: list[object] = [account, seq, upto]
+    if names is not None:
+        where += f" AND name IN ({', '.join('?' * len(names))})"
+        arguments.extend(names)
+    return db.execute(
+        f"SELECT seq, account, name, body FROM event WHERE {where} ORDER BY seq LIMIT ?", (*arguments, limit)
+    ).fetchall()
+
+
+def since(db: sqlite3.Connection, moment: float) -> int:
+    """The number before the first event that happened at or after `moment` (seconds since 1970).
+
+    Found by halving, as times rise with the numbers; where the clock was set back it is near.
+    """
+    low, high = bounds(db)
+    if not high:
+        return 0
+    while low <= high:
+        middle = (low + high) // 2
+        row = db.execute("SELECT created FROM event WHERE seq >= ? ORDER BY seq LIMIT 1", (middle,)).fetchone()
+        if row is not None and row[0] < moment:
+            low = middle + 1
+        else:
+            high = middle - 1
+    return low - 1
+
+
 def bounds(db: sqlite3.Connection) -> tuple[int, int]:
     """The first and last number in the journal; (0, 0) while it is empty."""
     # Two subqueries: SQLite answers each from the end of the index, but scans the table for min and max together.
@@ -54,17 +126,3 @@ def latest(db: sqlite3.Connection) -> float:
 def counts(db: sqlite3.Connection, account: str) -> dict[str, int]:
     """How many events of each name this account has had."""
     return dict(db.execute("SELECT name, n FROM event_count WHERE account = ?", (account,)).fetchall())
-
-
-def cursor(db: sqlite3.Connection, name: str) -> int | None:
-    """How far the webhook endpoint `name` has come; None when it never started."""
-    row = db.execute("SELECT seq FROM webhook_cursor WHERE name = ?", (name,)).fetchone()
-    return row[0] if row else None
-
-
-def move_cursor(tx: Tx, name: str, seq: int) -> None:
-    """Note that `name` is done with everything up to `seq`."""
-    tx.execute(
-        "INSERT INTO webhook_cursor (name, seq) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq",
-        (name, seq),
-    )

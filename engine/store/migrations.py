@@ -139,4 +139,57 @@ MIGRATIONS = (
         value BLOB NOT NULL                 -- JSON
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE token ADD COLUMN account TEXT;  -- the one account it is for, NULL all of them
+
+    CREATE INDEX event_of_account ON event (account);
+
+    CREATE TABLE consumer (
+        owner TEXT NOT NULL,                -- account whose token made it, '' for a token of all accounts
+        name TEXT NOT NULL,
+        seq INTEGER NOT NULL,               -- everything up to this number is acknowledged
+        created REAL NOT NULL,
+        acked REAL,                         -- when it was last moved
+        PRIMARY KEY (owner, name)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE webhook (
+        id TEXT PRIMARY KEY,                -- 'default' is the endpoint of the settings
+        owner TEXT,                         -- account whose token set it, NULL for a token of all accounts
+        record BLOB NOT NULL,               -- JSON sealed by the vault; empty for 'default'
+        seq INTEGER NOT NULL,               -- every event up to here is done with, those of a line below excepted
+        health BLOB NOT NULL DEFAULT '{}',  -- JSON: last error, last success
+        created REAL NOT NULL,
+        updated REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE webhook_line (
+        endpoint TEXT NOT NULL,
+        account TEXT NOT NULL,              -- '' for the engine's own events
+        seq INTEGER NOT NULL,               -- this account's events up to here are done with
+        attempts INTEGER NOT NULL,          -- failed tries of the event after it
+        since REAL,                         -- when the first of these was
+        next_at REAL,                       -- when the next is due
+        gone INTEGER NOT NULL DEFAULT 0,    -- 1: the account's own URL answered 410
+        error TEXT,
+        PRIMARY KEY (endpoint, account)
+    ) WITHOUT ROWID;
+    CREATE TABLE webhook_parked (
+        endpoint TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        account TEXT NOT NULL,
+        name TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        parked REAL NOT NULL,
+        retrying INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (endpoint, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE webhook_of_account (
+        account TEXT PRIMARY KEY            -- its URL was set with a token of this account alone
+    ) WITHOUT ROWID;
+    INSERT INTO webhook (id, record, seq, health, created, updated)
+        SELECT name, x'', seq, '{"started":true}', unixepoch('now'), unixepoch('now')
+        FROM webhook_cursor WHERE name = 'default';
+    DROP TABLE webhook_cursor;
+    """,
 )

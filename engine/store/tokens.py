@@ -1,4 +1,5 @@
-"""API tokens: 256 random bits, shown once, kept as a SHA-256 hash with a description and scopes.
+"""API tokens: 256 random bits, shown once, kept as a SHA-256 hash with a description, scopes, and maybe the one account
+it is for.
 
 The functions take a bare connection as well as a `Tx`, because `engine tokens` works on the folder with or without a
 running engine. Nothing is cached: a token revoked from the command line is refused from the next request on.
@@ -15,22 +16,27 @@ import msgspec
 from engine.store.writer import Tx
 from engine.world import World
 
+_COLUMNS = "hash, description, scopes, created, account"
+
 
 class Token(msgspec.Struct, frozen=True):
-    """One token as it is stored. `created` is in seconds since 1970."""
+    """One token as it is stored. `created` is in seconds since 1970; `account` is the one it is for, None for all."""
 
     hash: str
     description: str
     scopes: list[str]
     created: float
+    account: str | None = None
 
 
-def issue(db: sqlite3.Connection | Tx, description: str, scopes: list[str], world: World) -> str:
-    """Make a token and return its 64 hex digits, which nobody can read again."""
+def issue(
+    db: sqlite3.Connection | Tx, description: str, scopes: list[str], world: World, account: str | None = None
+) -> str:
+    """Make a token, for one account only if it is named, and return its 64 hex digits, which nobody can read again."""
     secret = world.token_bytes(32)
     db.execute(
-        "INSERT INTO token (hash, description, scopes, created) VALUES (?, ?, ?, ?)",
-        (hashlib.sha256(secret).hexdigest(), description, msgspec.json.encode(scopes).decode(), world.now()),
+        "INSERT INTO token (hash, description, scopes, created, account) VALUES (?, ?, ?, ?, ?)",
+        (hashlib.sha256(secret).hexdigest(), description, msgspec.json.encode(scopes).decode(), world.now(), account),
     )
     return secret.hex()
 
@@ -41,15 +47,13 @@ def find(db: sqlite3.Connection, token: str) -> Token | None:
         secret = bytes.fromhex(token)
     except ValueError:
         return None
-    row = db.execute(
-        "SELECT hash, description, scopes, created FROM token WHERE hash = ?", (hashlib.sha256(secret).hexdigest(),)
-    ).fetchone()
+    row = db.execute(f"SELECT {_COLUMNS} FROM token WHERE hash = ?", (hashlib.sha256(secret).hexdigest(),)).fetchone()
     return _token(row) if row else None
 
 
 def every(db: sqlite3.Connection) -> list[Token]:
     """All tokens, oldest first."""
-    rows = db.execute("SELECT hash, description, scopes, created FROM token ORDER BY created, hash")
+    rows = db.execute(f"SELECT {_COLUMNS} FROM token ORDER BY created, hash")
     return [_token(row) for row in rows]
 
 
@@ -64,4 +68,4 @@ def revoke(db: sqlite3.Connection, start: str) -> int:
 
 
 def _token(row: tuple[Any, ...]) -> Token:
-    return Token(row[0], row[1], msgspec.json.decode(row[2]), row[3])
+    return Token(row[0], row[1], msgspec.json.decode(row[2]), row[3], row[4])

@@ -60,6 +60,10 @@ class WebhookReceiver(ThreadingHTTPServer):
         """The events received so far, or those called `name`, in order of arrival."""
         return [hook.event for hook in list(self.webhooks) if name in (None, hook.event["event"])]
 
+    def wait_until_posts(self, count: int) -> None:
+        """Return as soon as there are `count` posts, whatever is in them. Raises `TimeoutError`."""
+        wait_until(lambda: len(self.webhooks) >= count, f"{count} posts")
+
     def wait_for(self, name: str | None = None, count: int = 1) -> list[dict[str, Any]]:
         """`events(name)`, as soon as there are at least `count`. Raises `TimeoutError`."""
         wait_until(lambda: len(self.events(name)) >= count, f"{count} webhooks {name or ''}")

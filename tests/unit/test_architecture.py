@@ -45,6 +45,7 @@ PURE = (
     *(f"imap/{name}.py" for name in ("tokens", "responses", "commands", "utf7", "protocol", "limits", "buffer")),
     "imap/mailboxes.py",
     "mail/*.py",
+    *(f"events/{name}.py" for name in ("expressions", "lines", "plan", "recent", "signing", "target")),
     "queue/lifecycle.py",
     "queue/retry.py",
 )

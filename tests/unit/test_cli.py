@@ -164,7 +164,7 @@ def test_a_damaged_journal_is_one_line(folder):
 
 def test_list(folder, capsys):
     assert cli.main(["tokens", "list"]) == 0
-    assert capsys.readouterr().out.split() == ["ID", "CREATED", "SCOPES", "DESCRIPTION"]
+    assert capsys.readouterr().out.split() == ["ID", "CREATED", "SCOPES", "ACCOUNT", "DESCRIPTION"]
     assert not folder.exists()
     token = issue(capsys, "api", "metrics")
     assert cli.main(["tokens", "issue", "-d", "evil\n\x1b[2Jline", "-s", "*"]) == 0
@@ -173,7 +173,7 @@ def test_list(folder, capsys):
     out = capsys.readouterr().out
     lines = out.splitlines()
     first = known(folder)[0]
-    assert lines[1].split() == [first.hash[:12], lines[1].split()[1], "api,metrics", "a", "test"]
+    assert lines[1].split() == [first.hash[:12], lines[1].split()[1], "api,metrics", "*", "a", "test"]
     assert lines[2].endswith("evil??[2Jline")
     assert len(lines) == 3
     assert token not in out

@@ -2,115 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import trio
-from quart import request, websocket
+from http_service import LIMIT, WAIT, serving
 from quart_trio import QuartTrio
-from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
 from engine import config
-from engine.api.server import install, read_body, serve_http
-from engine.api.stream import serve_stream
-from engine.errors import ConfigError, Problem
-from engine.events.hub import Hub
-from engine.events.journal import Journal
-from engine.store import database
-from engine.store.writer import Store
-from engine.world import World
-
-WAIT = 20
-LIMIT = 100_000
-
-
-class Service:
-    def __init__(self, journal: Journal, store: Store) -> None:
-        self.journal, self.store = journal, store
-        self.stop = trio.Event()
-        self.returned = trio.Event()
-        self.stream_ended = trio.Event()
-        self.url = ""
-
-    async def add(self, n: int) -> None:
-        for number in range(n):
-            await self.store.commit(
-                lambda tx, number=number: self.journal.append(tx, "messageSent", "a", {"n": number})
-            )
-
-    async def connect(self) -> trio.SocketStream:
-        parts = urlsplit(self.url)
-        return await trio.open_tcp_stream(parts.hostname, parts.port)
-
-    @asynccontextmanager
-    async def stream(self, query: str = "") -> AsyncIterator[WebSocketConnection]:
-        async with open_websocket_url(self.url.replace("http", "ws") + f"/stream?{query}") as client:
-            try:
-                yield client
-            finally:
-                # The client library leaves its socket open when the server closes first.
-                await trio.aclose_forcefully(client._stream)
-
-
-def make_app(service: Service) -> QuartTrio:
-    app = QuartTrio("hazards")
-    install(app)
-
-    @app.errorhandler(Problem)
-    async def problem(error: Problem):
-        return error.message, error.status
-
-    @app.get("/")
-    async def root():
-        return "ok"
-
-    @app.get("/large")
-    async def large():
-        return b"x" * 50_000_000
-
-    @app.post("/refuse")
-    async def refuse():
-        return "no", 401
-
-    @app.post("/read")
-    async def read():
-        return str(len(await read_body(request, LIMIT)))
-
-    @app.websocket("/stream")
-    async def stream():
-        after = websocket.args.get("after", type=int)
-        try:
-            await serve_stream(websocket, service.journal, after=after, account=None, names=None, stopping=service.stop)
-        finally:
-            service.stream_ended.set()
-
-    return app
-
-
-@asynccontextmanager
-async def serving(folder: Path, **settings: object) -> AsyncIterator[Service]:
-    database.prepare_folder(folder)
-    world = World()
-    store = Store(folder, world)
-    service = Service(Journal(store, Hub(), world), store)
-
-    async def serve(task_status: trio.TaskStatus[list[str]]) -> None:
-        await serve_http(make_app(service), config.Http(port=0, **settings), stop=service.stop, task_status=task_status)
-        service.returned.set()
-
-    with trio.fail_after(60):
-        async with trio.open_nursery() as stores, trio.open_nursery() as nursery:
-            await stores.start(store.run)
-            (service.url,) = await nursery.start(serve)
-            yield service
-            service.stop.set()
-            with trio.fail_after(WAIT):
-                await service.returned.wait()
-            stores.cancel_scope.cancel()
+from engine.api.server import serve_http
+from engine.errors import ConfigError
 
 
 async def answer(stream: trio.SocketStream) -> tuple[int, dict[str, str], bytes]:
@@ -218,58 +120,3 @@ async def test_a_port_that_is_taken(tmp_path: Path) -> None:
         port = urlsplit(service.url).port
         with pytest.raises(ConfigError, match=f"http.port {port} on 127.0.0.1 is taken by another program"):
             await serve_http(QuartTrio("other"), config.Http(port=port), stop=trio.Event())
-
-
-async def test_the_stream_replays_then_follows(tmp_path: Path) -> None:
-    async with serving(tmp_path) as service:
-        await service.add(450)
-        async with service.stream("after=10") as client:
-            await service.add(50)
-            with trio.fail_after(WAIT):
-                frames = [await client.get_message() for _ in range(490)]
-        assert [json.loads(frame)["seq"] for frame in frames] == list(range(11, 501))
-        assert frames[0].encode() == service.journal.read(10, 1)[0][2]
-
-
-async def test_the_stream_tells_of_a_gap(tmp_path: Path) -> None:
-    async with serving(tmp_path) as service:
-        await service.add(5)
-        await service.store.commit(lambda tx: tx.execute("DELETE FROM event WHERE seq < 4"))
-        async with service.stream("after=1") as client:
-            assert json.loads(await client.get_message()) == {"stream": "gap", "first": 4}
-            assert json.loads(await client.get_message())["seq"] == 4
-
-
-async def closing(client) -> tuple[int, str]:
-    with trio.fail_after(WAIT), pytest.raises(ConnectionClosed) as closed:
-        await client.get_message()
-    return closed.value.reason.code, closed.value.reason.reason
-
-
-async def test_a_cursor_ahead_of_the_journal_is_refused(tmp_path: Path) -> None:
-    async with serving(tmp_path) as service, service.stream("after=7") as client:
-        assert await closing(client) == (1008, "cursor is ahead of the journal")
-
-
-async def test_stopping_closes_the_stream_with_going_away(tmp_path: Path) -> None:
-    async with serving(tmp_path) as service, service.stream() as client:
-        service.stop.set()
-        assert (await closing(client))[0] == 1001
-
-
-async def test_an_error_of_ours_closes_with_1011(tmp_path: Path, engine_errors: list) -> None:
-    async with serving(tmp_path) as service:
-        await service.add(1)
-        service.journal.read = lambda *_: 1 / 0
-        async with service.stream() as client:
-            assert (await closing(client))[0] == 1011
-    assert [record.getMessage() for record in engine_errors] == ["the event stream broke"]
-
-
-async def test_a_client_that_vanished_is_noticed(tmp_path: Path) -> None:
-    async with serving(tmp_path) as service, service.stream() as client:
-        for _ in range(50):
-            await client.send_message("noise")
-        await client._stream.aclose()
-        with trio.fail_after(WAIT):
-            await service.stream_ended.wait()

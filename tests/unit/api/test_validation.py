@@ -426,10 +426,10 @@ def test_settings(body, expected):
             '"limit" must be greater than or equal to 1',
             '"account" is not allowed to be empty',
         ]),
-        (EventsQuery, [("after", ""), ("limit", "1001"), ("wait", "5")], [
+        (EventsQuery, [("after", ""), ("limit", "1001"), ("wait", "61")], [
             '"after" must be a number',
             '"limit" must be less than or equal to 1000',
-            '"wait" is not allowed',
+            '"wait" must be less than or equal to 60',
         ]),
         (EventsQuery, [("after", "1e400")], ['"after" must be a number']),
         (EventsQuery, [("after", "9" * 5000)], ['"after" must be a number']),

@@ -5,7 +5,7 @@ import trio
 import trio.testing
 
 from engine.queue.schedule import Agenda, Schedule
-from engine.world import SeededWorld
+from engine.world import SeededWorld, World
 
 
 @pytest.fixture
@@ -92,6 +92,18 @@ def test_every_account_has_an_agenda_of_its_own(world: SeededWorld) -> None:
     schedule.forget("a")
     schedule.forget("never there")
     assert schedule.of("a") is not before
+
+
+async def test_what_is_due_at_the_same_moment_goes_in_the_order_it_was_handed_in() -> None:
+    # On the real clocks: two readings of them never agree to the last digit.
+    world = World()
+    for due in (world.now() - 5, world.now()):
+        agenda = Agenda(world)
+        for message in range(200):
+            agenda.add(message, due, scheduled=True)
+        while not agenda.is_due():
+            await agenda.wait(1)
+        assert [taken(agenda) for _ in range(200)] == list(range(200))
 
 
 class SteppingWorld(SeededWorld):

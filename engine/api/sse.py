@@ -1,0 +1,100 @@
+"""Server-sent events: the journal with `Last-Event-ID`, and `/v1/changes`.
+
+Both end with the connection: a browser's EventSource comes back by itself, with the last id it saw, and goes on there.
+A client that does not read is cut off by the server's write limit; until then it holds one page. A silent stream sends
+a comment now and then, so that whoever stands between does not close it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+import trio
+from quart import Response, request
+
+from engine.api.auth import given, still_good
+from engine.api.context import Context
+from engine.api.events import ahead, names_of
+from engine.errors import Problem
+from engine.events.changes import Changes
+from engine.events.reader import Reader
+from engine.schema.events import ChangesQuery, StreamQuery
+from engine.version import VERSION
+
+KEEP_ALIVE = 25.0
+CHANGES_KEEP_ALIVE = 90.0
+RETRY = 1000
+"""Milliseconds a browser waits before it comes back."""
+
+
+async def events(context: Context, query: StreamQuery) -> Response:
+    """`GET /v1/events/sse`: as the websocket, one message an event, its number as the id."""
+    journal, streams = context.services.journal, context.streams
+    if query.consumer is not None:
+        raise Problem(400, "A consumer acknowledges over the websocket, or with PUT /v1/events/consumers/{consumer}")
+    after = query.after
+    if last_id := request.headers.get("Last-Event-ID"):
+        if not (last_id.isascii() and last_id.isdecimal() and len(last_id) < 17):
+            raise Problem(400, "Last-Event-ID is not the number of an event")
+        after = int(last_id)
+    if after is None:
+        after = journal.last
+    if after > journal.last:
+        raise ahead(journal.last)
+    if streams.hub.readers >= streams.most:
+        raise Problem(503, "Too many streams, come back later", headers={"Retry-After": "5"})
+    reader = Reader(journal, streams.hub, after, query.account, names_of(query.events))
+    token = given(request.headers, request.args)
+    return _stream(_events(reader, still_good(context.services.store.reader, token, "api")))
+
+
+async def changes(context: Context, query: ChangesQuery) -> Response:
+    """`GET /v1/changes`: what accounts' states change to from now on."""
+    return _stream(_changes(context.changes, query.account))
+
+
+def _stream(frames: AsyncIterator[bytes]) -> Response:
+    response = Response(
+        frames,
+        headers={
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-cache, no-transform",
+            "X-Accel-Buffering": "no",
+        },
+    )
+    response.timeout = None
+    return response
+
+
+async def _events(reader: Reader, may_go_on: Callable[[], bool]) -> AsyncIterator[bytes]:
+    with reader.counted():
+        yield b"retry: %d\n: Mailbox Engine v%b\n\n" % (RETRY, VERSION.encode())
+        while True:
+            page, silent = None, True
+            with trio.move_on_after(KEEP_ALIVE):
+                page, silent = await reader.next(), False
+            if page is None:
+                if not silent:
+                    return
+                yield b": still here\n\n"
+                continue
+            if not may_go_on():
+                return
+            frames = [b"id: %d\ndata: %b\n\n" % (entry[0], entry[3]) for entry in page.entries]
+            if page.first is not None:
+                frames.insert(0, b'event: gap\ndata: {"stream":"gap","first":%d}\n\n' % page.first)
+            yield b"".join(frames)
+
+
+async def _changes(changes: Changes, account: str | None) -> AsyncIterator[bytes]:
+    with changes.watching(account) as watcher:
+        yield b": Mailbox Engine v%b\n\n" % VERSION.encode()
+        while not changes.stopped:
+            found, silent = [], True
+            with trio.move_on_after(CHANGES_KEEP_ALIVE):
+                found, silent = await watcher.take(), False
+            if silent:
+                yield b": still here\n\n"
+            for change in found:
+                yield b"event: message\ndata:%b\n\n" % msgspec.json.encode(change)

@@ -1,0 +1,92 @@
+"""`engine webhooks list|test|replay`: how the endpoints are, trying one, posting events again."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from engine.commands.client import Client, add_options
+
+if TYPE_CHECKING:
+    from engine.config import Config
+
+REPLAY_EXAMPLES = """\
+examples:
+  engine webhooks replay wh_5f2b8c9d01e34a67 --after 4711
+  engine webhooks replay default --since 2026-11-20T00:00:00Z
+  engine webhooks replay default --after 0 --to https://other.example.com/hook
+"""
+
+Run = Callable[[argparse.Namespace, Client], int]
+Add = Callable[..., argparse.ArgumentParser]
+
+
+def register(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    add: Add,
+    config: Callable[[argparse.Namespace], Config],
+) -> None:
+    """Put the commands into the parser. `add` makes one; `config` reads the configuration when one runs."""
+    group = commands.add_parser("webhooks", help="look at, try and replay webhooks").add_subparsers(
+        title="commands", metavar="COMMAND", required=True
+    )
+
+    def command(name: str, text: str, run: Run, epilog: str | None = None) -> argparse.ArgumentParser:
+        made = add(group, name, text, lambda options: run(options, Client(options, config(options))), epilog)
+        add_options(made)
+        return made
+
+    command("list", "show every endpoint and how it is", _list)
+    tested = command("test", "post a test event to an endpoint and say how it went", _test)
+    tested.add_argument("id", metavar="ID", help="the endpoint; default is that of the settings")
+    replayed = command("replay", "post events again", _replay, REPLAY_EXAMPLES)
+    replayed.add_argument("id", metavar="ID", help="the endpoint; default is that of the settings")
+    start = replayed.add_mutually_exclusive_group(required=True)
+    start.add_argument("--after", metavar="N", type=int, help="events numbered above N")
+    start.add_argument("--since", metavar="TIME", help="events from this time on, as in 2026-11-20T00:00:00Z")
+    replayed.add_argument("--to", metavar="URL", help="post them there, and leave the endpoint where it stands")
+
+
+def _list(options: argparse.Namespace, client: Client) -> int:
+    rows = [("ID", "STATE", "SEQ", "BEHIND", "PARKED", "URL")]
+    notes = []
+    page, pages = 0, 1
+    while page < pages:
+        answer = client.ask("GET", f"/v1/webhooks?pageSize=100&page={page}")
+        page, pages = page + 1, answer["pages"]
+        for each in answer["webhooks"]:
+            counts = (str(each["seq"]), str(each["behind"]), str(each["parked"]))
+            rows.append((each["id"], each["state"], *counts, each["url"] or "-"))
+            if each["state"] == "disabled" and "disabledReason" in each:
+                notes.append(f"{each['id']}: {each['disabledReason']}")
+            elif each["state"] == "failing" and each["lastError"]:
+                notes.append(f"{each['id']}: {each['lastError']['message']} ({each['lastError']['time']})")
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print(_plain("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()))
+    for note in notes:
+        print(_plain(note))
+    return 0
+
+
+def _test(options: argparse.Namespace, client: Client) -> int:
+    answer = client.ask("POST", f"/v1/webhooks/{quote(options.id, safe='')}/test", {})
+    print(_plain(f"{'taken' if answer['success'] else 'not taken'}: {answer['message']} ({answer['took']} ms)"))
+    return 0 if answer["success"] else 1
+
+
+def _replay(options: argparse.Namespace, client: Client) -> int:
+    body = {name: value for name, value in (("after", options.after), ("since", options.since)) if value is not None}
+    if options.to:
+        body["url"] = options.to
+    answer = client.ask("POST", f"/v1/webhooks/{quote(options.id, safe='')}/replay", body)
+    until = f" up to {answer['until']}" if "until" in answer else ""
+    print(f"{answer['id']} posts the events after {answer['seq']}{until}")
+    return 0
+
+
+def _plain(text: str) -> str:
+    # What a receiver answered is not ours: it must not move the terminal's cursor.
+    return "".join(c if c.isprintable() else "?" for c in text)

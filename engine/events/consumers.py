@@ -1,0 +1,125 @@
+"""Named consumers: the engine keeps where a reader is, the reader says how far it has come.
+
+The position moves only when the reader acknowledges, so what it lost on its way to it comes again. An acknowledgement
+is on disk before the reader hears that it is. One connection serves a consumer at a time; a newer one takes it over,
+because the older may be one whose client has long gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from engine.store import consumers
+from engine.store.consumers import Consumer
+from engine.store.writer import Store
+from engine.world import World
+
+LAST_ACK = 5.0
+"""Seconds that a reader who leaves has for its last acknowledgement to reach the disk."""
+
+Key = tuple[str, str]
+"""Owner and name."""
+
+
+class Consumers:
+    """All consumers of the engine: the rows, and who is connected."""
+
+    def __init__(self, store: Store, world: World) -> None:
+        self._store = store
+        self._world = world
+        self._connected: dict[Key, trio.Event] = {}
+
+    def every(self, owner: str | None) -> list[Consumer]:
+        """The consumers of one owner, None of everybody."""
+        return consumers.every(self._store.reader, owner)
+
+    def find(self, owner: str, name: str) -> Consumer | None:
+        """One consumer."""
+        return consumers.find(self._store.reader, owner, name)
+
+    def connected(self, owner: str, name: str) -> bool:
+        """Whether a stream serves it now."""
+        return (owner, name) in self._connected
+
+    async def start(self, owner: str, name: str, seq: int) -> int:
+        """Have a consumer that stands at `seq` if it is new; the number it stands at."""
+        return await self._store.commit(lambda tx: consumers.make(tx, owner, name, seq, self._world.now()))
+
+    async def move(self, owner: str, name: str, seq: int) -> bool:
+        """Put it at `seq`, forward or back; a stream that serves it ends, to begin again there. False: no such one."""
+        moved = await self._store.commit(lambda tx: consumers.move(tx, owner, name, seq, self._world.now()))
+        self._displace((owner, name))
+        return moved
+
+    async def remove(self, owner: str, name: str) -> bool:
+        """Forget it, and end its stream. False: no such one."""
+        gone = await self._store.commit(lambda tx: consumers.remove(tx, owner, name))
+        self._displace((owner, name))
+        return gone
+
+    def take(self, owner: str, name: str) -> Lease:
+        """Serve this consumer from now on; whoever did before is displaced."""
+        key = (owner, name)
+        self._displace(key)
+        displaced = self._connected[key] = trio.Event()
+
+        def release() -> None:
+            if self._connected.get(key) is displaced:
+                del self._connected[key]
+
+        async def acknowledge(seq: int) -> bool:
+            return await self._store.commit(lambda tx: consumers.acknowledge(tx, owner, name, seq, self._world.now()))
+
+        return Lease(displaced, acknowledge, release)
+
+    def _displace(self, key: Key) -> None:
+        before = self._connected.pop(key, None)
+        if before is not None:
+            before.set()
+
+
+class Lease:
+    """One connection's hold on a consumer. `displaced` is set when another one takes it, or it is moved or removed."""
+
+    def __init__(
+        self, displaced: trio.Event, acknowledge: Callable[[int], Awaitable[bool]], release: Callable[[], None]
+    ) -> None:
+        self.displaced = displaced
+        self._acknowledge = acknowledge
+        self._release = release
+        self._wanted = 0
+        self._kept = 0
+        self._news = trio.Event()
+
+    def note(self, seq: int) -> None:
+        """The client has everything up to `seq`."""
+        if seq > self._wanted:
+            self._wanted = seq
+            self._news.set()
+
+    async def keep(self, tell: Callable[[int], Awaitable[None]]) -> None:
+        """Write what is noted, then `tell` the client, for ever. What is noted meanwhile shares the next commit.
+
+        Cancelled: `close` writes what is left.
+        """
+        while True:
+            await self._news.wait()
+            self._news = trio.Event()
+            seq = self._wanted
+            await self._write(seq)
+            await tell(seq)
+
+    async def close(self) -> None:
+        """Let go, with the last acknowledgement on disk."""
+        try:
+            if self._kept < self._wanted and not self.displaced.is_set():
+                with trio.move_on_after(LAST_ACK, shield=True):
+                    await self._write(self._wanted)
+        finally:
+            self._release()
+
+    async def _write(self, seq: int) -> None:
+        await self._acknowledge(seq)
+        self._kept = seq

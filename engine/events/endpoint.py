@@ -1,0 +1,459 @@
+"""One webhook endpoint at work: a cursor over the journal, and a line for each account it is not done with.
+
+The scan runs ahead through the journal and only notes which accounts have something; each such account gets a line,
+which posts that account's events one after another and keeps its own number. So order is kept within an account, one
+account's trouble holds up nobody else, and what is held in memory is one small object for each account that lags.
+`[webhooks] parallel` posts are under way at once.
+
+How far it has come is written about once a second, the scan's number and all lagging lines in one commit: after a crash
+at most that second comes again, and nothing is left out. Events that retention has taken away before the endpoint got
+to them are told of by the event `webhookGap`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import trio
+
+from engine import config
+from engine.errors import StorageFailed, StorageFull
+from engine.events.expressions import ExpressionError
+from engine.events.journal import Journal
+from engine.events.lines import EARLY, Line
+from engine.events.plan import Health, Plan, letter_of, payload
+from engine.events.post import Answer, Poster
+from engine.events.recent import Entry
+from engine.events.target import Target
+from engine.store import webhooks
+from engine.store.webhooks import EndpointRow, LineRow, ParkedRow
+from engine.store.writer import Store, Tx
+from engine.world import World
+
+log = logging.getLogger("engine.webhooks")
+
+PAGE = 500
+LINE_PAGE = 20
+FULL_WAIT = 5.0
+LONGEST_RESTART = 60.0
+KEEP_EVERY = 1.0
+KEEP_AFTER = 100
+"""Posts after which the position is written even within the second."""
+
+
+class Gone(Exception):
+    """The receiver said 410."""
+
+
+class Endpoint:
+    """One endpoint. `run` is its service; `follow` says what to do, None to do nothing."""
+
+    def __init__(
+        self,
+        row: EndpointRow,
+        journal: Journal,
+        store: Store,
+        config: config.Webhooks,
+        world: World,
+        on_gone: Callable[[str], None],
+        on_done: Callable[[str], None],
+    ) -> None:
+        self.id = row.id
+        self._journal = journal
+        self._store = store
+        self._config = config
+        self._world = world
+        self._on_gone = on_gone
+        self._on_done = on_done
+        self._plan: Plan | None = None
+        self._round = trio.CancelScope()
+        self._poster = Poster(
+            world, timeout=config.timeout, allow_private=config.allow_private, connections=config.parallel
+        )
+        self.position = row.seq
+        self.health = msgspec.json.decode(row.health, type=Health)
+        self.lines = {each.account: _line(each, row.seq) for each in webhooks.lines(store.reader, row.id)}
+        self._touched: set[str] = set()
+        self._kept_position = row.seq
+        self._kept_delivered = self.health.delivered
+        self._kept_at = -math.inf
+        self._held = False
+        self._news = trio.Event()
+        self._again = trio.Event()
+        self._not_before = -math.inf
+        self._waiting: dict[str, trio.CancelScope] = {}
+        self._taken = trio.Event()
+        self._taken_at: dict[str, float] = {}
+        self._nursery: trio.Nursery | None = None
+        self._slots = trio.CapacityLimiter(config.parallel)
+
+    def follow(self, plan: Plan | None) -> None:
+        """Do this from now on, at once: what waits for its next try is tried, and 410 is forgotten."""
+        self._plan = plan
+        self.health.gone = False
+        for line in self.lines.values():
+            line.next_at = None
+            line.gone = False
+            self._touched.add(line.account)
+        self._round.cancel()
+
+    @property
+    def active(self) -> bool:
+        """Whether it has something to do."""
+        return self._plan is not None
+
+    def nudge(self, account: str) -> None:
+        """An account's events go elsewhere now: its line goes on at once."""
+        line = self.lines.get(account)
+        if line is None:
+            return
+        line.next_at = None
+        self._touched.add(account)
+        if line.gone:
+            line.gone = False
+            if self._nursery is not None:
+                self._nursery.start_soon(self._run_line, line)
+        elif (waiting := self._waiting.get(account)) is not None:
+            waiting.cancel()
+
+    def hold(self) -> None:
+        """Stop posting and noting the position, until `moved` or `release`."""
+        self._held = True
+        self._round.cancel()
+
+    def moved(self, seq: int) -> None:
+        """The rows say that everything up to `seq`, and nothing above it, is done with: go on there."""
+        self.position = self._kept_position = seq
+        self.lines.clear()
+        self._touched.clear()
+        self.release()
+
+    def release(self) -> None:
+        """Go on where it stood."""
+        self._held = False
+        self._round.cancel()
+
+    def retry_parked(self) -> None:
+        """Parked rows are marked to be tried again: look at them."""
+        self._again.set()
+
+    async def run(self) -> None:
+        """Post until cancelled. Raises `StorageFailed` when the journal cannot be written.
+
+        Cancelled: a post in flight is cut and may be made again after a restart; the position still goes to the store.
+        """
+        crashes = 0
+        try:
+            while True:
+                with trio.CancelScope() as self._round:
+                    if self._plan is None or self.health.gone or self._held:
+                        await self._keep_once()
+                        await trio.sleep_forever()
+                    if await self._follow():
+                        crashes = 0
+                    else:
+                        crashes += 1
+                        await trio.sleep(min(2.0**crashes, LONGEST_RESTART))
+        finally:
+            if not self._store.failed and self._dirty:
+                await self._keep_once()
+
+    async def post_now(self, target: Target, body: bytes, seq: int) -> Answer:
+        """Post something outside the order of events."""
+        return await self._poster.post(target, letter_of(seq, body, 0, self._plan.route if self._plan else None))
+
+    # The scan.
+
+    async def _follow(self) -> bool:
+        """Post until told otherwise; False after a crash, which is caught here so that nobody else notices."""
+        well = True
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                self._again.set()
+                nursery.start_soon(self._keep)
+                nursery.start_soon(self._retry)
+                for line in list(self.lines.values()):
+                    if not line.gone:
+                        nursery.start_soon(self._run_line, line)
+                await self._scan()
+                while self.lines:
+                    await self._news.wait()
+                    await trio.lowlevel.checkpoint()
+                await self._keep_once()
+                self._on_done(self.id)
+                await trio.sleep_forever()
+        except* StorageFailed:
+            raise
+        except* Gone:
+            self.health.gone = True
+            self._on_gone(self.id)
+        except* Exception as crash:
+            log.exception("webhook %s crashed and is started again", self.id)
+            self.health.error, self.health.error_at = f"internal error: {crash.exceptions[0]!r}", self._world.now()
+            well = False
+        finally:
+            self._nursery = None
+            self._waiting.clear()
+            await self._poster.aclose()
+        return well
+
+    async def _scan(self) -> None:
+        while (plan := self._plan) is not None:
+            if plan.until is not None and self.position >= plan.until:
+                return
+            if self._journal.last <= self.position:
+                await self._journal.wait_for_more(self.position)
+            page = self._journal.page(self.position, PAGE, None, plan.names)
+            if page.first is not None:
+                await self._tell_gap(None, self.position + 1, page.first - 1)
+            for seq, account, _, _ in page.entries:
+                if plan.until is not None and seq > plan.until:
+                    break
+                if plan.accounts is None or account in plan.accounts:
+                    self._note(account or "", seq)
+            self.position = page.position if plan.until is None else min(page.position, plan.until)
+            self._news.set()
+            await trio.lowlevel.checkpoint()
+
+    def _note(self, account: str, seq: int) -> None:
+        line = self.lines.get(account)
+        if line is not None:
+            line.until = seq
+            return
+        line = self.lines[account] = Line(account, seq - 1, seq)
+        self._touched.add(account)
+        assert self._nursery is not None
+        self._nursery.start_soon(self._run_line, line)
+
+    # One line.
+
+    async def _run_line(self, line: Line) -> None:
+        while line.seq < line.until:
+            first, _ = self._journal.bounds()
+            if line.seq + 1 < first:
+                # Which of these were this account's cannot be told any more.
+                await self._tell_gap(line.account, line.seq + 1, min(line.until, first - 1))
+                self._advance(line, first - 1)
+                continue
+            upto, names = line.until, self._plan.names if self._plan else None
+            entries = self._journal.of_account(line.account or None, line.seq, upto, LINE_PAGE, names)
+            for entry in entries:
+                if not await self._deliver(line, entry):
+                    return
+                self._advance(line, entry[0])
+            if len(entries) < LINE_PAGE:
+                self._advance(line, upto)
+            await trio.lowlevel.checkpoint()
+        if self.lines.get(line.account) is line:
+            del self.lines[line.account]
+            self._touched.add(line.account)
+            self._news.set()
+
+    def _advance(self, line: Line, seq: int) -> None:
+        line.advance(seq)
+        self._touched.add(line.account)
+        self._news.set()
+
+    async def _deliver(self, line: Line, entry: Entry) -> bool:
+        """Post one event until it is taken or parked; False when the account's own receiver is gone."""
+        while True:
+            plan = self._plan
+            target = plan.target_of(line.account) if plan is not None else None
+            if plan is None or target is None:
+                return True
+            early = await self._until_due(line, target)
+            if plan.target_of(line.account) != target:
+                continue
+            try:
+                body = payload(plan, entry[3])
+            except ExpressionError as error:
+                await self._park(line, entry, str(error))
+                return True
+            if body is None:
+                return True
+            async with self._slots:
+                answer = await self._poster.post(target, letter_of(entry[0], entry[3], line.attempts, plan.route, body))
+            now = self._world.now()
+            if answer.taken:
+                self._succeeded(target, now)
+                return True
+            self._failed(line, entry, answer, now)
+            if answer.status == 410:
+                everybodys = plan.target_of("")
+                if plan.route is not None or (everybodys is not None and everybodys.key == target.key):
+                    raise Gone
+                line.gone = True
+                log.warning("webhooks of account %s are off: event %d was answered 410 Gone", line.account, entry[0])
+                return False
+            if early:
+                # Brought forward on a guess: it counts for nothing, and the next try is when it was to be.
+                continue
+            wait = line.wait_after(
+                self._config.schedule,
+                now,
+                answered=answer.status is not None,
+                retry_after=answer.retry_after,
+                taken_at=self._taken_at.get(target.key, -math.inf),
+            )
+            if wait is None:
+                await self._park(line, entry, answer.text)
+                return True
+            line.next_at = now + wait
+            if answer.retry_after is not None:
+                self._not_before = max(self._not_before, trio.current_time() + answer.retry_after)
+            log.info("event %d was not taken (attempt %d): %s", entry[0], line.attempts, answer.text)
+
+    async def _until_due(self, line: Line, target: Target) -> bool:
+        """Wait for the line's next try; true when a receiver that was away takes events again and brings it forward."""
+        early = False
+        if line.next_at is not None:
+            waiting_since = self._world.now()
+            with trio.move_on_after(max(0.0, line.next_at - waiting_since)) as waiting:
+                self._waiting[line.account] = waiting
+                if line.answered:
+                    await trio.sleep_forever()
+                await trio.sleep(EARLY)
+                while self._taken_at.get(target.key, -math.inf) <= waiting_since:
+                    await self._taken.wait()
+            self._waiting.pop(line.account, None)
+            early = not waiting.cancelled_caught
+        await trio.sleep_until(self._not_before)
+        return early
+
+    # What came of it.
+
+    def _succeeded(self, target: Target, now: float) -> None:
+        self.health.delivered += 1
+        self.health.last_success = self._taken_at[target.key] = now
+        if all(line.attempts == 0 for line in self.lines.values()):
+            self.health.failing_since = None
+        self._news.set()
+        if self._taken.statistics().tasks_waiting:
+            self._taken.set()
+            self._taken = trio.Event()
+
+    def _failed(self, line: Line, entry: Entry, answer: Answer, now: float) -> None:
+        line.error = answer.text
+        line.answered = answer.status is not None
+        health = self.health
+        health.error, health.error_at, health.error_seq = answer.text, now, entry[0]
+        health.error_account, health.error_status = entry[1], answer.status
+        health.failing_since = health.failing_since or now
+        self._touched.add(line.account)
+        self._news.set()
+
+    async def _park(self, line: Line, entry: Entry, reason: str) -> None:
+        log.warning("event %d is parked at %s after %d attempts: %s", entry[0], self.id, line.attempts, reason)
+        row = ParkedRow(entry[0], line.account, entry[2], line.attempts, reason, self._world.now(), 0)
+        await self._commit(lambda tx: webhooks.park(tx, self.id, row))
+
+    async def _retry(self) -> None:
+        """Try parked events again when asked to, one after another."""
+        while True:
+            await self._again.wait()
+            self._again = trio.Event()
+            for row in webhooks.parked(self._store.reader, self.id, retrying=True):
+                await self._retry_one(row)
+
+    async def _retry_one(self, row: ParkedRow) -> None:
+        reason: str | None = "it is not kept any more"
+        plan = self._plan
+        target = plan.target_of(row.account) if plan is not None else None
+        entries = self._journal.of_account(row.account or None, row.seq - 1, row.seq, 1)
+        if plan is not None and target is not None and entries:
+            try:
+                body = payload(plan, entries[0][3])
+            except ExpressionError as error:
+                body, reason = None, str(error)
+            else:
+                reason = None
+            if body is not None:
+                letter = letter_of(row.seq, entries[0][3], row.attempts, plan.route, body)
+                async with self._slots:
+                    answer = await self._poster.post(target, letter)
+                if answer.taken:
+                    self._succeeded(target, self._world.now())
+                else:
+                    reason = answer.text
+        if reason is None:
+            await self._commit(lambda tx: webhooks.skip(tx, self.id, [row.seq]))
+            return
+        again = row._replace(attempts=row.attempts + 1, reason=reason, retrying=0)
+        await self._commit(lambda tx: webhooks.park(tx, self.id, again))
+
+    async def _tell_gap(self, account: str | None, first: int, last: int) -> None:
+        log.warning("events %d to %d are not kept any more and were not posted to %s", first, last, self.id)
+        data: dict[str, Any] = {"webhook": self.id, "first": first, "last": last}
+        if account:
+            data["account"] = account
+        await self._commit(lambda tx: self._journal.append(tx, "webhookGap", None, data))
+
+    async def _commit(self, change: Callable[[Tx], Any]) -> None:
+        """Commit, waiting for room where there is none."""
+        while True:
+            try:
+                await self._store.commit(change)
+                return
+            except StorageFull:
+                await trio.sleep(FULL_WAIT)
+
+    # Where it stands.
+
+    @property
+    def _dirty(self) -> bool:
+        return bool(self._touched) or self.position != self._kept_position
+
+    async def _keep(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news = trio.Event()
+            if not self._dirty:
+                continue
+            with trio.move_on_at(self._kept_at + KEEP_EVERY):
+                while self.health.delivered < self._kept_delivered + KEEP_AFTER:
+                    await self._news.wait()
+                    self._news = trio.Event()
+            await self._keep_once()
+
+    async def _keep_once(self) -> None:
+        if self._held or not self._dirty:
+            return
+        touched, self._touched = self._touched, set()
+        lag = [_row(line) for account in touched if (line := self.lines.get(account)) is not None]
+        done = [account for account in touched if account not in self.lines]
+        position, health = self.position, msgspec.json.encode(self.health)
+        # Taken as written once handed in: a cancelled commit is still made.
+        before, self._kept_position = self._kept_position, position
+        self._kept_delivered, self._kept_at = self.health.delivered, trio.current_time()
+
+        def change(tx: Tx) -> None:
+            if not self._held:
+                webhooks.keep(tx, self.id, position, health, lag, done)
+
+        try:
+            await self._store.commit(change)
+        except StorageFull:
+            self._touched |= touched
+            self._kept_position = before
+
+
+def _line(row: LineRow, until: int) -> Line:
+    return Line(
+        account=row.account,
+        seq=row.seq,
+        until=until,
+        attempts=row.attempts,
+        since=row.since,
+        next_at=row.next_at,
+        error=row.error,
+        gone=bool(row.gone),
+    )
+
+
+def _row(line: Line) -> LineRow:
+    return LineRow(line.account, line.seq, line.attempts, line.since, line.next_at, int(line.gone), line.error)

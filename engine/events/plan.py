@@ -1,0 +1,91 @@
+"""What a webhook endpoint is to do, what it makes of an event, and what it remembers of how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from engine.events.expressions import Expression, ExpressionError
+from engine.events.target import Target
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint is to do. `names` and `accounts` None: all; `until`: it ends after this number.
+
+    `target_of` gives where an account's events go, None for nowhere.
+    """
+
+    names: frozenset[str] | None
+    accounts: frozenset[str] | None
+    target_of: Callable[[str], Target | None]
+    filter: Expression | None = None
+    map: Expression | None = None
+    until: int | None = None
+    route: str | None = None
+
+
+class Health(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What an endpoint remembers of how it went; times are in seconds since 1970."""
+
+    last_success: float | None = None
+    failing_since: float | None = None
+    error: str | None = None
+    error_at: float | None = None
+    error_seq: int | None = None
+    error_account: str | None = None
+    error_status: int | None = None
+    gone: bool = False
+    started: bool = False
+    delivered: int = 0
+
+
+class _Head(msgspec.Struct):
+    date: str
+    event_id: str = msgspec.field(name="eventId")
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """What is posted. `attempts` is the number of tries before this one, `happened` seconds since 1970."""
+
+    seq: int
+    event_id: str
+    body: bytes
+    happened: float
+    attempts: int = 0
+    route: str | None = None
+
+
+def payload(plan: Plan, body: bytes) -> bytes | None:
+    """What is posted for an event: its bytes, or what the map makes of it; None when the filter leaves it out.
+
+    Raises `ExpressionError`.
+    """
+    if plan.filter is None and plan.map is None:
+        return body
+    event = msgspec.json.decode(body)
+    try:
+        if plan.filter is not None and not plan.filter.holds(event):
+            return None
+    except ExpressionError as error:
+        raise ExpressionError(f"the filter cannot be applied: {error}") from error
+    if plan.map is None:
+        return body
+    try:
+        return msgspec.json.encode(plan.map.evaluate(event))
+    except (ExpressionError, TypeError, ValueError, RecursionError) as error:
+        raise ExpressionError(f"the map cannot be applied: {error}") from error
+
+
+def letter_of(seq: int, event: bytes, attempts: int, route: str | None, body: bytes | None = None) -> Letter:
+    """The post of an event, with `body` in place of its own bytes if given."""
+    head = msgspec.json.decode(event, type=_Head)
+    return Letter(
+        seq=seq,
+        event_id=head.event_id,
+        body=event if body is None else body,
+        happened=datetime.fromisoformat(head.date).timestamp(),
+        attempts=attempts,
+        route=route,
+    )

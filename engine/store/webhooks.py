@@ -1,0 +1,162 @@
+"""Webhook endpoints: their records, how far each has come, the lines that lag behind, and what is parked.
+
+`webhook.seq` says that the endpoint is done with everything up to it, except for accounts that have a line: those are
+done up to the line's own number. Both change in one transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from engine.store.writer import Tx
+
+
+class EndpointRow(NamedTuple):
+    """One endpoint. `record` is sealed, `health` is JSON; times are in seconds since 1970."""
+
+    id: str
+    owner: str | None
+    record: bytes
+    seq: int
+    health: bytes
+    created: float
+    updated: float
+
+
+class LineRow(NamedTuple):
+    """One account that lags behind at an endpoint, or the engine's own events (`""`)."""
+
+    account: str
+    seq: int
+    attempts: int
+    since: float | None
+    next_at: float | None
+    gone: int
+    error: str | None
+
+
+class ParkedRow(NamedTuple):
+    """One event an endpoint did not take."""
+
+    seq: int
+    account: str
+    name: str
+    attempts: int
+    reason: str
+    parked: float
+    retrying: int
+
+
+def every(db: sqlite3.Connection) -> list[EndpointRow]:
+    """All endpoints, in the order they were made."""
+    rows = db.execute("SELECT id, owner, record, seq, health, created, updated FROM webhook ORDER BY created, id")
+    return [EndpointRow(*row) for row in rows]
+
+
+def add(tx: Tx, row: EndpointRow) -> None:
+    """A new endpoint."""
+    tx.execute(
+        "INSERT INTO webhook (id, owner, record, seq, health, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?)", row
+    )
+
+
+def change(tx: Tx, endpoint: str, record: bytes, now: float) -> None:
+    """Another record for an endpoint."""
+    tx.execute("UPDATE webhook SET record = ?, updated = ? WHERE id = ?", (record, now, endpoint))
+
+
+def remove(tx: Tx, endpoint: str) -> None:
+    """Forget an endpoint with all that belongs to it."""
+    tx.execute("DELETE FROM webhook WHERE id = ?", (endpoint,))
+    tx.execute("DELETE FROM webhook_line WHERE endpoint = ?", (endpoint,))
+    tx.execute("DELETE FROM webhook_parked WHERE endpoint = ?", (endpoint,))
+
+
+def lines(db: sqlite3.Connection, endpoint: str) -> list[LineRow]:
+    """The lines of an endpoint."""
+    rows = db.execute(
+        "SELECT account, seq, attempts, since, next_at, gone, error FROM webhook_line WHERE endpoint = ?", (endpoint,)
+    )
+    return [LineRow(*row) for row in rows]
+
+
+def keep(tx: Tx, endpoint: str, seq: int, health: bytes, lag: Iterable[LineRow], done: Iterable[str]) -> None:
+    """Note how far an endpoint has come: its number, the lines that lag, and the accounts that do not any more."""
+    if not tx.execute("UPDATE webhook SET seq = ?, health = ? WHERE id = ?", (seq, health, endpoint)).rowcount:
+        return  # removed meanwhile
+    tx.executemany(
+        "INSERT OR REPLACE INTO webhook_line (endpoint, account, seq, attempts, since, next_at, gone, error) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [(endpoint, *line) for line in lag],
+    )
+    tx.executemany(
+        "DELETE FROM webhook_line WHERE endpoint = ? AND account = ?", [(endpoint, account) for account in done]
+    )
+
+
+def move(tx: Tx, endpoint: str, seq: int) -> None:
+    """Put an endpoint at a number: no line lags, and nothing above it is parked."""
+    tx.execute("UPDATE webhook SET seq = ? WHERE id = ?", (seq, endpoint))
+    tx.execute("DELETE FROM webhook_line WHERE endpoint = ?", (endpoint,))
+    tx.execute("DELETE FROM webhook_parked WHERE endpoint = ? AND seq > ?", (endpoint, seq))
+
+
+def park(tx: Tx, endpoint: str, row: ParkedRow) -> None:
+    """Put an event aside."""
+    tx.execute(
+        "INSERT OR REPLACE INTO webhook_parked (endpoint, seq, account, name, attempts, reason, parked, retrying) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (endpoint, *row),
+    )
+
+
+def parked(
+    db: sqlite3.Connection, endpoint: str, limit: int = -1, offset: int = 0, *, retrying: bool = False
+) -> list[ParkedRow]:
+    """What is parked at an endpoint, or of that what is to be tried again, in the order of the numbers."""
+    rows = db.execute(
+        "SELECT seq, account, name, attempts, reason, parked, retrying FROM webhook_parked "
+        "WHERE endpoint = ? AND retrying >= ? ORDER BY seq LIMIT ? OFFSET ?",
+        (endpoint, int(retrying), limit, offset),
+    )
+    return [ParkedRow(*row) for row in rows]
+
+
+def parked_count(db: sqlite3.Connection, endpoint: str) -> int:
+    """How much is parked at an endpoint."""
+    (count,) = db.execute("SELECT count(*) FROM webhook_parked WHERE endpoint = ?", (endpoint,)).fetchone()
+    return int(count)
+
+
+def retry(tx: Tx, endpoint: str, seqs: Collection[int] | None) -> int:
+    """Have parked events tried again, all of them for None; how many there are."""
+    if seqs is None:
+        return tx.execute("UPDATE webhook_parked SET retrying = 1 WHERE endpoint = ?", (endpoint,)).rowcount
+    return sum(
+        tx.execute("UPDATE webhook_parked SET retrying = 1 WHERE endpoint = ? AND seq = ?", (endpoint, seq)).rowcount
+        for seq in seqs
+    )
+
+
+def skip(tx: Tx, endpoint: str, seqs: Collection[int] | None) -> int:
+    """Forget parked events, all of them for None; how many there were."""
+    if seqs is None:
+        return tx.execute("DELETE FROM webhook_parked WHERE endpoint = ?", (endpoint,)).rowcount
+    return sum(
+        tx.execute("DELETE FROM webhook_parked WHERE endpoint = ? AND seq = ?", (endpoint, seq)).rowcount
+        for seq in seqs
+    )
+
+
+def of_accounts(db: sqlite3.Connection) -> set[str]:
+    """Accounts whose own URL was set with a token of that account alone."""
+    return {row[0] for row in db.execute("SELECT account FROM webhook_of_account")}
+
+
+def mark_account(tx: Tx, account: str, bound: bool) -> None:
+    """Note with what kind of token an account's own URL was set."""
+    tx.execute("DELETE FROM webhook_of_account WHERE account = ?", (account,))
+    if bound:
+        tx.execute("INSERT INTO webhook_of_account (account) VALUES (?)", (account,))

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""A webhook receiver in one file, without anything to install: checks the signature, handles each event once, resumes.
+
+    SECRET=whsec_... python3 receiver.py 8000 seen.txt
+
+`seen.txt` holds the number of the last event that was handled. Events come at least once, and in order within an
+account; with several accounts, keep one number for each (as here), or use the event's id.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock
+
+TOLERANCE = 300  # seconds a signature may be old or ahead
+
+
+def verify(secret: str, headers, body: bytes) -> bool:
+    """Whether Standard Webhooks' signature is right; one of several is enough, so that secrets can be changed."""
+    sent, name = headers.get("webhook-timestamp", ""), headers.get("webhook-id", "")
+    if not sent.isdigit() or abs(time.time() - int(sent)) > TOLERANCE:
+        return False
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    expected = base64.b64encode(hmac.digest(key, f"{name}.{sent}.".encode() + body, hashlib.sha256)).decode()
+    given = [each.partition(",")[2] for each in headers.get("webhook-signature", "").split() if each.startswith("v1,")]
+    return any(hmac.compare_digest(expected, each) for each in given)
+
+
+def handle(event: dict) -> None:
+    """Your part. What it raises is answered with 500, and the event comes again."""
+    print(json.dumps({"seq": event["seq"], "event": event["event"], "account": event["account"]}), flush=True)
+
+
+class Seen:
+    """The last number handled, for each account, on disk."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._numbers = json.loads(file.read_text()) if file.exists() else {}
+        self.lock = Lock()
+
+    def before(self, event: dict) -> bool:
+        return event["seq"] <= self._numbers.get(str(event["account"]), 0)
+
+    def note(self, event: dict) -> None:
+        self._numbers[str(event["account"])] = event["seq"]
+        new = self._file.with_suffix(".new")
+        with new.open("w") as out:
+            json.dump(self._numbers, out)
+            out.flush()
+            os.fsync(out.fileno())
+        new.replace(self._file)
+
+
+class Receiver(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    secret: str
+    seen: Seen
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not verify(self.secret, self.headers, body):
+            return self._answer(401)
+        event = json.loads(body)
+        if event["seq"] == 0:  # a test event
+            return self._answer(204)
+        with self.seen.lock:
+            if not self.seen.before(event):
+                handle(event)
+                self.seen.note(event)
+        return self._answer(204)
+
+    def _answer(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    Receiver.secret = os.environ["SECRET"]
+    Receiver.seen = Seen(Path(sys.argv[2]))
+    with ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver) as server:
+        print(f"listening on {server.server_address[1]}", file=sys.stderr, flush=True)
+        server.serve_forever()
