@@ -85,8 +85,14 @@ class Engine:
 
     def kill(self) -> None:
         assert self.process is not None
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the engine ended by itself with {self.process.returncode}:\n{self.log()}")
         self.process.kill()
         self.process.wait()
+
+    def log(self) -> str:
+        """The end of what it logged."""
+        return (self.folder / "log").read_text(errors="replace")[-4000:]
 
     def rss(self) -> int:
         """Resident memory in MiB."""
@@ -397,6 +403,8 @@ async def run(options: argparse.Namespace, folder: Path) -> int:
                     print(f"killed at about event {last}", flush=True)
                     await engine.start()
                     sampled.clear()
+                if engine.process is None or engine.process.poll() is not None:
+                    raise RuntimeError(f"the engine ended by itself:\n{engine.log()}")
                 if last >= 0:
                     sampled.append(engine.rss())
 
@@ -405,7 +413,7 @@ async def run(options: argparse.Namespace, folder: Path) -> int:
             await load(engine, options.events)
             made = time.monotonic() - began
             last, before = await newest(engine), -1
-            while last != before:
+            while last != before or last < 0:
                 await trio.sleep(2)
                 before, last = last, await newest(engine)
             print(f"{last} events, all mail handed in after {made:.0f} s", flush=True)

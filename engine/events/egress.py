@@ -9,18 +9,13 @@ are never reached; loopback and private networks only where the configuration al
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import TYPE_CHECKING, Any
 
 import trio
 
 from engine.errors import EngineError, Fault, NetworkError, Remedy
 from engine.world import World
-
-if TYPE_CHECKING:
-    from httpcore2 import AsyncNetworkBackend, AsyncNetworkStream
 
 _PRIVATE = tuple(
     ip_network(text)
@@ -59,73 +54,18 @@ def choose(host: str, addresses: Iterable[str], *, allow_private: bool) -> list[
     return good
 
 
-def network_backend(world: World, *, allow_private: bool) -> AsyncNetworkBackend:
-    """The backend for an httpcore2 connection pool that connects to allowed addresses only.
+async def connect(world: World, host: str, port: int, *, allow_private: bool) -> trio.abc.Stream:
+    """A stream to an allowed address of `host`. The world resolves and dials.
 
-    The world resolves and dials. Its `connect_tcp` raises `EgressRefused` or `NetworkError`. httpcore2 is imported
-    here: an engine without webhooks never loads it.
+    Raises `EgressRefused` or `NetworkError`. The caller sets the deadline. Cancelled: nothing stays open.
     """
-    import httpcore2
-
-    class Guarded(httpcore2.AsyncNetworkBackend):
-        async def connect_tcp(
-            self,
-            host: str,
-            port: int,
-            timeout: float | None = None,
-            local_address: str | None = None,
-            socket_options: Iterable[Any] | None = None,
-        ) -> AsyncNetworkStream:
-            good = choose(host, await world.resolve(host, port), allow_private=allow_private)
-            for address in good[:-1]:
-                try:
-                    return _stream(await world.dial(address, port))
-                except NetworkError:
-                    continue
-            return _stream(await world.dial(good[-1], port))
-
-    return Guarded()
-
-
-def _stream(stream: trio.abc.Stream) -> AsyncNetworkStream:
-    """A stream of ours as httpcore2 wants it. It has no timeouts: the whole post has one."""
-    import httpcore2
-
-    class Wrapped(httpcore2.AsyncNetworkStream):
-        async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-            try:
-                return bytes(await stream.receive_some(max_bytes))
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise httpcore2.ReadError(str(error) or "connection reset") from error
-
-        async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-            try:
-                await stream.send_all(buffer)
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise httpcore2.WriteError(str(error) or "connection reset") from error
-
-        async def aclose(self) -> None:
-            await trio.aclose_forcefully(stream)
-
-        async def start_tls(
-            self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-        ) -> AsyncNetworkStream:
-            secured = trio.SSLStream(stream, ssl_context, server_hostname=server_hostname, https_compatible=True)
-            try:
-                await secured.do_handshake()
-            except trio.BrokenResourceError as error:
-                await trio.aclose_forcefully(stream)
-                raise httpcore2.ConnectError(f"no TLS: {error.__cause__ or error}") from error
-            return _stream(secured)
-
-        def get_extra_info(self, info: str) -> Any:
-            if info == "is_readable" and isinstance(stream, trio.SocketStream):
-                return stream.socket.is_readable()
-            if info == "server_addr" and isinstance(stream, trio.SocketStream):
-                return stream.socket.getpeername()
-            return None
-
-    return Wrapped()
+    good = choose(host, await world.resolve(host, port), allow_private=allow_private)
+    for address in good[:-1]:
+        try:
+            return await world.dial(address, port)
+        except NetworkError:
+            continue
+    return await world.dial(good[-1], port)
 
 
 def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

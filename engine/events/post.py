@@ -6,23 +6,17 @@ environment. A post that fails, in whatever way, is an answer too.
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterable
-from contextlib import aclosing
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
 from engine.errors import EngineError
 from engine.events import egress, signing
+from engine.events.http import Connections, Reply
 from engine.events.plan import Letter
 from engine.events.target import Target
 from engine.world import World
-
-if TYPE_CHECKING:
-    from httpcore2 import AsyncConnectionPool
 
 MAX_RESPONSE = 1024
 MAX_RETRY_AFTER = 3600.0
@@ -45,25 +39,41 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Poster:
-    """Posts for one endpoint over kept connections, at most `connections` at once."""
+    """Posts for one endpoint over kept connections, at most `connections` of them for each host."""
 
     def __init__(self, world: World, *, timeout: float, allow_private: bool, connections: int) -> None:
         self._world = world
         self._timeout = timeout
         self._allow_private = allow_private
-        self._connections = connections
-        self._pools: dict[bool, AsyncConnectionPool] = {}
+        self._most = connections
+        self._kept: dict[tuple[str, str, int, bool], Connections] = {}
 
     async def aclose(self) -> None:
         """Close the connections; the next post opens new ones."""
-        pools, self._pools = list(self._pools.values()), {}
-        for pool in pools:
-            await pool.aclose()
+        kept, self._kept = list(self._kept.values()), {}
+        for each in kept:
+            await each.aclose()
 
     async def post(self, target: Target, letter: Letter) -> Answer:
         """Post once. Cancelled: the connection is closed; the receiver may have the event."""
-        import httpcore2
+        request = self._request(target, letter)
+        began = trio.current_time()
+        answer = Answer(None, f"no answer within {self._timeout:g} seconds")
 
+        def on_head(reply: Reply) -> None:
+            # The head decides: a receiver that has said 2xx has the event, however long it goes on talking.
+            nonlocal answer
+            answer = self._answer(reply)
+
+        try:
+            with trio.move_on_after(self._timeout):
+                answer = self._answer(await self._connections(target).post(request, MAX_RESPONSE, on_head))
+        except EngineError as error:
+            if answer.status is None:
+                answer = Answer(None, str(error))
+        return msgspec.structs.replace(answer, took=trio.current_time() - began)
+
+    def _request(self, target: Target, letter: Letter) -> bytes:
         now = self._world.now()
         headers = [
             *target.headers,
@@ -75,77 +85,38 @@ class Poster:
             *((("X-EE-Wh-Custom-Route", letter.route),) if letter.route else ()),
             *signing.headers(target.secrets, letter.event_id, int(now), letter.body),
         ]
-        url = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
-        began = trio.current_time()
-        answer = Answer(None, f"no answer within {self._timeout:g} seconds")
-        try:
-            with trio.move_on_after(self._timeout):
-                pool = self._pool(target)
-                async with pool.stream("POST", url, headers=headers, content=letter.body) as response:
-                    # The head decides: a receiver that has said 2xx has the event, however long it goes on talking.
-                    answer = self._answer(response.status, b"", response.headers)
-                    received = bytearray()
-                    async with aclosing(response.aiter_stream()) as chunks:
-                        async for chunk in chunks:
-                            received += chunk
-                            if len(received) > MAX_RESPONSE:
-                                break
-                    answer = self._answer(response.status, bytes(received), response.headers)
-        except EngineError as error:
-            answer = Answer(None, str(error))
-        except (
-            httpcore2.NetworkError,
-            httpcore2.ProtocolError,
-            httpcore2.TimeoutException,
-            httpcore2.UnsupportedProtocol,
-        ) as error:
-            if answer.status is None:
-                answer = Answer(None, f"{_WORDS.get(type(error).__name__, type(error).__name__)}: {error}".rstrip(": "))
-        return msgspec.structs.replace(answer, took=trio.current_time() - began)
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        return f"POST {target.path} HTTP/1.1\r\n{head}\r\n".encode() + letter.body
 
-    def _pool(self, target: Target) -> AsyncConnectionPool:
-        import httpcore2
-
-        pool = self._pools.get(target.restricted)
-        if pool is None:
-            pool = self._pools[target.restricted] = httpcore2.AsyncConnectionPool(
-                ssl_context=ssl.create_default_context() if target.scheme == "https" else None,
-                max_connections=self._connections,
-                keepalive_expiry=30.0,
-                network_backend=egress.network_backend(
-                    self._world, allow_private=self._allow_private and not target.restricted
-                ),
+    def _connections(self, target: Target) -> Connections:
+        port = target.port or (443 if target.scheme == "https" else 80)
+        key = (target.scheme, target.host, port, target.restricted)
+        found = self._kept.get(key)
+        if found is None:
+            allow_private = self._allow_private and not target.restricted
+            found = self._kept[key] = Connections(
+                lambda: egress.connect(self._world, target.host, port, allow_private=allow_private),
+                target.host if target.scheme == "https" else None,
+                self._most,
             )
-        return pool
+        return found
 
-    def _answer(self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Answer:
+    def _answer(self, reply: Reply) -> Answer:
+        status = reply.status
         text = f"the answer was {status}"
         if 300 <= status < 400:
             text += ", a redirect, which is not followed"
-        shown = "".join(c if c.isprintable() else " " for c in body.decode("utf-8", "replace")).strip()[:SHOWN]
+        shown = "".join(c if c.isprintable() else " " for c in reply.body.decode("utf-8", "replace")).strip()[:SHOWN]
         if shown and not 200 <= status < 300:
             text += f": {shown}"
-        retry_after = self._retry_after(headers) if status in (429, 503) else None
-        return Answer(status, text, retry_after)
+        value = reply.headers.get(b"retry-after")
+        return Answer(status, text, self._retry_after(value) if value and status in (429, 503) else None)
 
-    def _retry_after(self, headers: Iterable[tuple[bytes, bytes]]) -> float | None:
-        """Seconds to wait by the `Retry-After` header (RFC 9110 section 10.2.3), None without a valid one."""
-        for name, value in headers:
-            if name.lower() != b"retry-after":
-                continue
-            text = value.decode("latin-1").strip()
-            try:
-                seconds = float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - self._world.now()
-            except ValueError:
-                return None
-            return min(max(seconds, 0.0), MAX_RETRY_AFTER)
-        return None
-
-
-_WORDS = {
-    "ConnectError": "cannot connect",
-    "ReadError": "the connection broke before an answer",
-    "WriteError": "the connection broke before an answer",
-    "RemoteProtocolError": "what came back is not HTTP",
-    "LocalProtocolError": "it cannot be written as HTTP",
-}
+    def _retry_after(self, value: bytes) -> float | None:
+        """Seconds to wait by a `Retry-After` header (RFC 9110 section 10.2.3), None when it is not valid."""
+        text = value.decode("latin-1")
+        try:
+            seconds = float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - self._world.now()
+        except ValueError:
+            return None
+        return min(max(seconds, 0.0), MAX_RETRY_AFTER)

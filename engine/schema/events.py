@@ -261,7 +261,8 @@ class StreamQuery(Request, frozen=True, kw_only=True):
     consumer: Annotated[
         _CONSUMER | None,
         Meta(
-            description="Name of a consumer whose position the engine keeps; `after` then counts only the first time.",
+            description="Name of a consumer whose position the engine keeps; `after` then counts only the first time. "
+            "Absent: the reader keeps it itself.",
             examples=["billing"],
         ),
     ] = None

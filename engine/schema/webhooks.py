@@ -23,7 +23,7 @@ _URL = "URL that events are posted to."
 _DESCRIPTION = "What it is for, in your words."
 _EVENTS = "Names of the events posted. `null` or absent: all."
 _ACCOUNTS = "Accounts whose events are posted. `null` or absent: all."
-_HEADERS = "Headers that go with every post."
+_HEADERS = "Headers that go with every post. Absent: none."
 _SECRETS = (
     "Secrets that sign, the newest first: `whsec_` and base64. All of them sign, so a receiver may know any. "
     "Absent: the engine makes one."
@@ -176,8 +176,8 @@ class WebhookTested(Response, frozen=True, kw_only=True):
 class WebhookReplay(Request, frozen=True, kw_only=True):
     """Posts events again, from a number or a moment on."""
 
-    after: Annotated[_Seq | None, Meta(description=_AFTER, examples=[4711])] = None
-    since: Annotated[Instant | None, Meta(description=_SINCE)] = None
+    after: Annotated[_Seq | None, Meta(description=_AFTER + " Absent: see `since`.", examples=[4711])] = None
+    since: Annotated[Instant | None, Meta(description=_SINCE + " Absent: see `after`.")] = None
     url: Annotated[
         WebUrl | None,
         Meta(

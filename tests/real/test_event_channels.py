@@ -207,6 +207,47 @@ def test_the_streams_of_a_bound_token_are_narrowed(engine: EngineProcess) -> Non
         assert response.status == 403
 
 
+def handshake(engine: EngineProcess, query: str) -> int:
+    """The HTTP status that the websocket's handshake is answered with."""
+    client = socket.create_connection((HOST, engine.port), timeout=PATIENCE_SECONDS)
+    with client:
+        client.sendall(
+            f"GET /v1/events/stream?{query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        return int(client.recv(100).split()[1])
+
+
+def test_what_the_websocket_refuses_before_it_begins(engine: EngineProcess) -> None:
+    register(engine, "a")
+    token = bound_token(engine, "a")
+    weak = engine.command("tokens", "issue", "-d", "weak", "-s", "metrics").stdout.strip()
+    assert handshake(engine, "after=0") == 401
+    assert handshake(engine, "access_token=00") == 401
+    assert handshake(engine, f"access_token={weak}") == 403
+    assert handshake(engine, f"access_token={token}&account=b") == 403
+    assert handshake(engine, f"access_token={token}&after=x") == 400
+    assert handshake(engine, f"access_token={token}&consumer=a%2Fb") == 400
+    assert handshake(engine, f"access_token={token}&account=a") == 101
+    assert handshake(engine, f"access_token={token}&events=messageSent&consumer=a.b-c_1") == 101
+
+
+def test_endpoints_are_routes_for_emailengines_clients(engine: EngineProcess) -> None:
+    empty = {"total": 0, "pages": 0, "page": 0, "webhooks": []}
+    assert engine.request("GET", "/v1/webhookRoutes").json == empty
+    made = make(engine, "https://example.com/", description="CRM", enabled=False)
+    (shown,) = engine.request("GET", "/v1/webhookRoutes").json["webhooks"]
+    assert (shown["id"], shown["name"], shown["targetUrl"], shown["tcount"]) == (
+        made["id"],
+        "CRM",
+        "https://example.com/",
+        0,
+    )
+    one = engine.request("GET", f"/v1/webhookRoutes/webhookRoute/{made['id']}").json
+    assert one == {**shown, "content": {"fn": None}}
+    assert engine.request("GET", "/v1/webhookRoutes/webhookRoute/none").status == 404
+
+
 def test_consumers_belong_to_who_made_them(engine: EngineProcess) -> None:
     register(engine, "a")
     token = bound_token(engine, "a")

@@ -179,6 +179,25 @@ def test_list(folder, capsys):
     assert token not in out
 
 
+def test_a_token_for_one_account(folder, capsys):
+    assert cli.main(["tokens", "issue", "-d", "one", "-s", "api", "--account", "jane"]) == 0
+    capsys.readouterr()
+    assert [token.account for token in known(folder)] == ["jane"]
+    assert cli.main(["tokens", "list"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["api", "jane", "one"]
+
+
+def test_webhook_commands_say_what_is_missing(folder, capsys):
+    assert cli.main(["webhooks", "list"]) == 2
+    assert "a token is needed" in capsys.readouterr().err
+    assert cli.main(["webhooks", "list", "--token", "x", "--url", "ftp://x"]) == 2
+    assert "--url must look like" in capsys.readouterr().err
+    assert cli.main(["webhooks", "list", "--token", "x", "--url", "http://127.0.0.1:1"]) == 1
+    assert "http://127.0.0.1:1: " in capsys.readouterr().err
+    assert ended("webhooks", "replay", "default") == 2
+    assert ended("webhooks", "replay", "default", "--after", "1", "--since", "2026-01-01") == 2
+
+
 @pytest.mark.parametrize("by", ["start", "shown", "hash", "token", "upper"])
 def test_revoke(folder, capsys, by):
     token = issue(capsys)

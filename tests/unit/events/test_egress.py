@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from engine.events.egress import EgressRefused, allowed, network_backend
+from engine.events.egress import EgressRefused, allowed, connect
 from engine.world import World
 
 NEVER = [
@@ -82,13 +82,13 @@ def test_always(ip: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::ffff:127.0.0.1", "2130706433", "0x7f.1"])
 async def test_every_spelling_of_loopback_is_refused(host: str) -> None:
     with pytest.raises(EgressRefused, match="may not reach"):
-        await network_backend(World(), allow_private=False).connect_tcp(host, 80)
+        await connect(World(), host, 80, allow_private=False)
 
 
 async def test_connects_to_the_address_it_checked() -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with listener:
         port = listener.socket.getsockname()[1]
-        stream = await network_backend(World(), allow_private=True).connect_tcp("localhost", port)
-        assert stream.get_extra_info("server_addr") == ("127.0.0.1", port)
+        stream = await connect(World(), "localhost", port, allow_private=True)
+        assert stream.socket.getpeername() == ("127.0.0.1", port)
         await stream.aclose()

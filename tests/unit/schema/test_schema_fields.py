@@ -11,10 +11,21 @@ import pytest
 
 from engine.api.validation import decode_body
 from engine.errors import Problem
-from engine.schema import account, events, fields, outbox, problem, servers, settings, submission
+from engine.schema import account, events, fields, outbox, problem, routes, servers, settings, submission, webhooks
 from engine.schema.fields import Check, Request, Response
 
-MODULES: tuple[ModuleType, ...] = (account, events, outbox, problem, servers, settings, submission)
+MODULES: tuple[ModuleType, ...] = (
+    account,
+    events,
+    fields,
+    outbox,
+    problem,
+    routes,
+    servers,
+    settings,
+    submission,
+    webhooks,
+)
 NOUNS = sorted(
     {
         kind
