@@ -76,6 +76,10 @@ def test_the_proof_holds_for_an_engine_that_waits() -> None:
     prove_answer(calls(GOOD), "m1")
 
 
+def test_what_the_next_commit_writes_is_no_part_of_it() -> None:
+    prove_answer(calls("\n".join([*LINES[:-1], LINES[1], LINES[-1]])), "m1")
+
+
 @pytest.mark.parametrize(
     "order",
     [
