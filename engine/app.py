@@ -86,7 +86,7 @@ async def run(
     vault = Vault(load_key(folder, config.store.key, config.store.key_file, world), world)
     store = Store(folder, world, config.store.reserve)
     async with _service(store.run):
-        spool, hub, schedule = Spool(folder / "spool", store), Hub(), Schedule(world)
+        spool, hub, schedule = Spool(folder / "spool", store, world), Hub(), Schedule(world)
         journal = Journal(store, hub, world)
         settings = SettingsBook(store)
         settings.listen(lambda: setattr(journal, "service_url", settings.values["serviceUrl"]), "serviceUrl")
