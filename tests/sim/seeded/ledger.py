@@ -26,8 +26,8 @@ class Ledger:
     """Everything acknowledged."""
 
     intents: list[Intent] = field(default_factory=list)
-    cancelled: dict[str, frozenset[str]] = field(default_factory=dict)
-    """Of what was taken back (`deleted: true`), by queueId: the recipients it went to before, as the answer says."""
+    cancelled: set[str] = field(default_factory=set)
+    """What was taken back (`deleted: true`), by queueId."""
 
     def acknowledged(self) -> list[Intent]:
         return [each for each in self.intents if each.queue_id is not None]

@@ -15,12 +15,12 @@ from typing import Any
 
 import msgspec
 import trio
-from seeded.ledger import Ledger
-from seeded.trace import Trace
 
 from engine.queue.lifecycle import ENDED, State, message_state
 from engine.sandbox.post_office import Delivery
 from engine.store import database
+from seeded.ledger import Ledger
+from seeded.trace import Trace
 
 EARLY = 0.05
 """Seconds that clocks and roundings may make of."""
@@ -45,6 +45,8 @@ class Known:
     recipients: dict[str, State] = field(default_factory=dict)
     not_before: float | None = None
     """Trio's time before which the next try may not begin; None where anything goes."""
+    holds: bool = False
+    """`onDoubt` is `hold`, has been since the commit before, and nobody is changing it."""
     may_repeat: bool = False
     """`onDoubt` was `resend` at some time."""
     account_removed: bool = False
@@ -60,6 +62,7 @@ class Oracle:
         deliveries: Callable[[], list[tuple[str, Delivery]]],
         now: Callable[[], float],
         waits: Callable[[int], float],
+        has_evidence: Callable[[str], bool],
         wrong: Callable[[str], None],
     ) -> None:
         self.known: dict[str, Known] = {}
@@ -70,6 +73,7 @@ class Oracle:
         self._deliveries = deliveries
         self._now = now
         self._shortest_wait = waits
+        self._has_evidence = has_evidence
         self._wrong = wrong
         self._db: sqlite3.Connection | None = None
         self._by_row: dict[int, Known] = {}
@@ -192,12 +196,11 @@ class Oracle:
             self._judge_taken_back(known.queue_id)
 
     def _judge_taken_back(self, queue_id: str) -> None:
-        before = self._ledger.cancelled.get(queue_id)
-        if before is None:
+        if queue_id not in self._ledger.cancelled:
             return
         known = self.known[queue_id]
-        for to in known.recipients:
-            if to not in before and self.delivered[known.message_id, to]:
+        for to, state in known.recipients.items():
+            if state is State.CANCELLED and self.delivered[known.message_id, to]:
                 self._wrong(f"deleted: true, yet it went: {queue_id} to {to}")
 
     def taken_back(self, queue_id: str) -> None:
@@ -247,6 +250,7 @@ class Oracle:
         elif was is State.SENDING and now is not State.SENDING:
             wait = self._shortest_wait(made)
             known.not_before = trio.current_time() + min(wait, max(0.0, expires_at - self._now())) - EARLY
+        known.holds = known.on_doubt == on_doubt == "hold" and not self._hurried[known.queue_id]
         known.state, known.attempts_made, known.attempts_max = now, made, most
         known.next_at, known.dot_at, known.send_at = next_at, dot_at, send_at
         known.on_doubt, known.expires_at = on_doubt, expires_at
@@ -265,7 +269,9 @@ class Oracle:
     def _read_recipients(self, db: sqlite3.Connection) -> dict[tuple[str, str], State]:
         changed: dict[tuple[str, str], State] = {}
         marks = ", ".join(map(str, self._open))
-        for row, address, state in db.execute(f"SELECT message, address, state FROM recipient WHERE message IN ({marks})"):
+        for row, address, state in db.execute(
+            f"SELECT message, address, state FROM recipient WHERE message IN ({marks})"
+        ):
             known = self._by_row[row]
             was, now = known.recipients.get(address), State(state)
             if was is now:
@@ -274,6 +280,8 @@ class Oracle:
                 self._wrong(f"{known.queue_id} to {address} had ended as {was} and is {now}")
             if was is not None:
                 self._trace.note(f"{known.queue_id} to {address}: {was} -> {now}")
+            if was is State.IN_DOUBT and now is State.FAILED and known.holds and not self._has_evidence(known.account):
+                self._wrong(f"given up without being asked: {known.queue_id} to {address}, {known}")
             known.recipients[address] = now
             changed[known.queue_id, address] = now
         return changed
@@ -342,6 +350,9 @@ class Oracle:
         if known.state is not State.SENDING and known.state is not message_state(known.recipients.values()):
             self._wrong(f"not the sum of its recipients: {known}")
         decided = known.state is State.IN_DOUBT and known.on_doubt == "hold"
+        others = {State.QUEUED, State.DEFERRED} & set(known.recipients.values())
+        if decided and known.next_at is not None and not others:
+            self._wrong(f"waits for a decision and is due all the same: {known}")
         if known.next_at is None and not decided and known.state not in (State.HELD, State.SENDING):
             self._wrong(f"forgotten: open, and nothing is due: {known}")
 
@@ -350,7 +361,11 @@ class Oracle:
             self._wrong(f"not the sum of its recipients: {known}")
         for to, state in known.recipients.items():
             times = self._named[known.queue_id, to, state.value]
-            if state is State.CANCELLED and known.account_removed:
+            if state is not State.SENT and known.account_removed:
+                # What is left of it ends without a word of its own.
                 continue
+            if state is State.FAILED and State.CANCELLED in known.recipients.values():
+                # Given up in doubt, which was said; the rest was taken back.
+                times += self.doubts[known.message_id, to]
             if not times or (state is State.SENT and times > 1):
                 self._wrong(f"{known.queue_id} to {to} ended as {state}, which {times} events say")

@@ -15,7 +15,6 @@ from random import Random
 from typing import Any, Protocol
 
 import trio
-from seeded.wire import Wire
 
 from engine import app
 from engine.api.context import Context
@@ -23,6 +22,7 @@ from engine.config import Config
 from engine.errors import StorageFailed, StorageFull
 from engine.store import database
 from engine.world import SeededWorld, StoreThread
+from seeded.wire import Wire
 
 
 class Unanswered(Exception):
@@ -54,6 +54,7 @@ class Process:
         self._successor = successor
         self._wires: list[Wire] = []
         self._calls: set[trio.CancelScope] = set()
+        self._idle = trio.Event()
         self._scope = trio.CancelScope()
         self._stop = trio.Event()
         self._leaving = False
@@ -71,8 +72,7 @@ class Process:
                 async with trio.open_nursery() as nursery:
                     world = _World(self, self._around, self._dice)
                     run = partial(app.run, self._config, world, self._stop, http=False)
-                    start: Callable[..., Awaitable[None]] = lambda task_status: run(task_status=task_status)  # noqa: E731
-                    self._context = await nursery.start(start)
+                    self._context = await nursery.start(run)
                     self.up.set()
         except* StorageFailed:
             if not self.failed:
@@ -104,8 +104,8 @@ class Process:
     async def leave(self) -> None:
         """Stop it in order; requests that are being worked on are answered first."""
         self._leaving = True
-        while self._calls and not self.killed:
-            await trio.sleep(0.1)
+        if self._calls:
+            await self._idle.wait()
         self._stop.set()
 
     async def call(self, handler: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
@@ -125,6 +125,8 @@ class Process:
             raise
         finally:
             self._calls.discard(scope)
+            if self._leaving and not self._calls:
+                self._idle.set()
         if self.killed or scope.cancelled_caught:
             raise Unanswered
         return answer

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from random import Random
 
 import trio
-from seeded.wire import Trouble, Wire
 
 from engine.errors import NetworkError, NetworkKind
 from engine.sandbox.mailboxes import Limits
 from engine.sandbox.post_office import Delivery
 from engine.sandbox.provider import Sandbox
 from engine.world import World
+from seeded.wire import Trouble, Wire
 
 STORM = 60
 """Connections in a minute from which on it is no longer a client that waits between its tries."""

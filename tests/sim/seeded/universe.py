@@ -7,7 +7,9 @@ everything has settled. It returns the trace and raises `Broken` at the first th
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
@@ -16,7 +18,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import trio
+
+from engine.config import Config, Imap, Retention, StoreConfig
+from engine.sandbox.post_office import Delivery
+from engine.store import database
+from engine.world import SeededWorld
 from seeded import determinism
 from seeded.ledger import Ledger
 from seeded.oracle import Oracle
@@ -27,15 +35,16 @@ from seeded.weather import Weather
 from seeded.wire import Wire
 from seeded.workload import ACCOUNTS, Workload
 
-from engine.config import Config, Imap, Retention, StoreConfig
-from engine.sandbox.post_office import Delivery
-from engine.store import database
-from engine.world import SeededWorld
-
 START = 1_800_000_000.0
 DAY = 86_400.0
+MEMORY = "/dev/shm"
+"""Where there is one, the folders of a run are on a file system in memory: what a power cut does is not simulated."""
 SETTLES_IN = 7 * DAY
 """Longer than the longest waits a message can meet: all its tries, and a sendAt of two days ahead."""
+
+
+LAST = 40
+"""Lines of the trace a failure shows in any case."""
 
 
 class Mode(StrEnum):
@@ -48,7 +57,11 @@ class Mode(StrEnum):
 
 
 class Broken(AssertionError):
-    """Something that must never be; its text tells the seed and what led there."""
+    """Something that must never be; its text tells the seed and what led there, `lines` is the whole trace."""
+
+    def __init__(self, text: str, lines: list[str]) -> None:
+        super().__init__(text)
+        self.lines = lines
 
 
 class Universe:
@@ -59,11 +72,11 @@ class Universe:
         self.trace = Trace()
         self.ledger = Ledger()
         self.violation: str | None = None
-        self._seed = seed
+        self.seed = seed
         self._folder = folder
         self._offset = 0.0
         self._process: Process | None = None
-        self._changed = trio.Event()
+        self._up = trio.Event()
         self._scope = trio.CancelScope()
         self._dice = self.dice("universe")
         world = SeededWorld(self._dice.randrange(1 << 32))
@@ -83,12 +96,13 @@ class Universe:
             self._news,
             self.now,
             lambda tries: retry.schedule[min(tries, len(retry.schedule)) - 1] * (1 - retry.jitter),
+            lambda account: account == "filing",
             self.wrong,
         )
 
     def dice(self, of: str) -> Random:
         """Randomness of one's own, so that a throw more here changes nothing there."""
-        return Random(f"{self._seed} {of}")
+        return Random(f"{self.seed} {of}")
 
     def now(self) -> float:
         """The wall clock as the engine's machine shows it."""
@@ -115,7 +129,7 @@ class Universe:
     async def answering(self) -> Process:
         """The engine, once it answers."""
         while self._process is None or not self._process.answers:
-            await trio.sleep(0.5)
+            await self._up.wait()
         return self._process
 
     async def call(self, handler: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
@@ -172,7 +186,8 @@ class Universe:
         folder = self._folder / "0"
         database.prepare_folder(folder)
         for number in range(1, 10_000):
-            config = msgspec_replace(self.config, folder)
+            store = msgspec.structs.replace(self.config.store, path=str(folder))
+            config = msgspec.structs.replace(self.config, store=store)
             process = Process(folder, config, self, self._dice, self._folder / str(number))
             self.trace.note(f"process {number} starts")
             self.oracle.process_starts()
@@ -195,6 +210,8 @@ class Universe:
     async def _welcome(self, process: Process) -> None:
         await process.up.wait()
         self.oracle.process_answers()
+        self._up.set()
+        self._up = trio.Event()
 
     def _acceptance_read(self, process: Process, provider: Provider, queue_id: str) -> None:
         if not process.killed:
@@ -205,13 +222,6 @@ class Universe:
 
 
 ACCOUNTS_BY_HOST = {host: each.provider for each in ACCOUNTS for host in (each.imap_host, each.smtp_host) if host}
-
-
-def msgspec_replace(config: Config, folder: Path) -> Config:
-    """The same configuration for another folder."""
-    import msgspec
-
-    return msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, path=str(folder)))
 
 
 class _Errors(logging.Handler):
@@ -233,7 +243,8 @@ def simulate(seed: int, mode: Mode, days: float) -> Trace:
     log.handlers, log.propagate = [errors], False
     log.setLevel(logging.ERROR)
     try:
-        with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
+        place = MEMORY if os.access(MEMORY, os.W_OK) else None
+        with tempfile.TemporaryDirectory(prefix="simulation-", dir=place) as folder:
             steps = determinism.Steps()
             made: list[Universe] = []
 
@@ -249,14 +260,39 @@ def simulate(seed: int, mode: Mode, days: float) -> Trace:
         log.setLevel(level)
     (universe,) = made
     if universe.violation is not None:
-        raise Broken(report(universe, mode, days))
+        raise Broken(report(universe, mode, days), universe.trace.lines)
     return universe.trace
 
 
 def report(universe: Universe, mode: Mode, days: float) -> str:
-    """What a failure prints."""
+    """What a failure prints: the seed, everything about the messages concerned, and the last lines."""
+    what = universe.violation or ""
+    known = universe.oracle.known
+    words = {word for each in known.values() if each.queue_id in what for word in (each.queue_id, each.message_id)}
     lines = universe.trace.lines
-    return "\n".join([universe.violation or "", *lines[-80:]])
+    concerned = [line for line in lines[:-LAST] if any(word in line for word in words)]
+    return "\n".join(
+        [
+            what,
+            f"SEED={universe.seed} COMMIT={_commit()}",
+            f"again: scripts/simulate --seeds {universe.seed} --mode {mode} --days {days:g}",
+            "",
+            *concerned,
+            *(["..."] if concerned else []),
+            *lines[-LAST:],
+        ]
+    )
+
+
+def _commit() -> str:
+    """The commit of this checkout, `+` behind it where something is not committed."""
+    root = Path(__file__).parents[3]
+    try:
+        run = partial(subprocess.run, cwd=root, capture_output=True, text=True, check=True, timeout=10)
+        head = run(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+        return head + ("+" if run(["git", "status", "--porcelain", "--", "engine", "tests/sim"]).stdout else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
 
 
 __all__ = ["Broken", "Mode", "Unanswered", "Universe", "simulate"]

@@ -11,10 +11,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import trio
-from seeded.provider import Provider
-from seeded.wire import Trouble
 
 from engine.errors import NetworkKind
+from seeded.provider import Provider
+from seeded.wire import Trouble
 
 if TYPE_CHECKING:
     from seeded.universe import Universe
@@ -66,14 +66,14 @@ class Weather:
             ("lines fall silent", 2, lambda provider, dice: _trouble_lines(provider, silent=dice.choice((0.2, 0.8)))),
             ("slow lines", 2, lambda provider, dice: _trouble_lines(provider, delay=dice.choice((2.0, 20.0, 100.0)))),
             ("everything is cut once", 2, _cut),
-            ("SMTP says nothing", 1, lambda provider, dice: setattr(provider.sandbox.faults, "hang_smtp", True)),
-            ("IMAP says nothing", 1, lambda provider, dice: setattr(provider.sandbox.faults, "hang_imap", True)),
+            ("SMTP says nothing", 1, _fault("hang_smtp", True)),
+            ("IMAP says nothing", 1, _fault("hang_imap", True)),
             ("greets badly", 2, _greets_badly),
-            ("IMAP says BYE", 1, lambda provider, dice: setattr(provider.sandbox.faults, "imap_greeting", b"* BYE\r\n")),
+            ("IMAP says BYE", 1, _fault("imap_greeting", b"* BYE\r\n")),
             ("refuses logins", 2, _refuses_logins),
-            ("a hidden rate limit", 2, lambda provider, dice: setattr(provider.sandbox.faults, "messages_per_second", 0.2)),
+            ("a hidden rate limit", 2, _fault("messages_per_second", 0.2)),
             ("other capabilities", 2, _other_capabilities),
-            ("files no copies", 1, lambda provider, dice: setattr(provider.sandbox.faults, "sent_append_fails", 20)),
+            ("files no copies", 1, _fault("sent_append_fails", 20)),
         ]
 
     # The machine
@@ -126,6 +126,10 @@ class Weather:
             self._steps_left -= 1
         if self._steps_left >= 0:
             self._universe.step_clock(seconds)
+
+
+def _fault(name: str, value: object) -> Callable[[Provider, Random], None]:
+    return lambda provider, dice: setattr(provider.sandbox.faults, name, value)
 
 
 def _cannot_be_reached(provider: Provider, dice: Random) -> None:

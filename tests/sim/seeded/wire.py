@@ -1,4 +1,4 @@
-"""The engine's end of one connection, with what networks do: delay, cut in any place, fall silent, die with the process.
+"""The engine's end of one connection, with what networks do: delay, cut anywhere, fall silent, die with the process.
 
 A cut may swallow bytes in either direction: a command half sent, a reply the server gave and nobody read. Bytes that
 reached the server before a cut stay with it.

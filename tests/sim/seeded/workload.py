@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import trio
-from seeded.ledger import Intent
-from seeded.process import Unanswered
 
 from engine.api import accounts, outbox
 from engine.api.submit import submit
@@ -22,6 +20,8 @@ from engine.queue.lifecycle import ENDED, State
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.outbox import OutboxQuery, OutboxUpdate, QueueUpdate
 from engine.schema.submission import Submit, SubmitHeaders
+from seeded.ledger import Intent
+from seeded.process import Unanswered
 
 if TYPE_CHECKING:
     from seeded.universe import Universe
@@ -124,8 +124,9 @@ class Workload:
                 self._universe.wrong(f"the outbox still shows {each['queueId']} as {each['state']}")
         for intent in self._ledger.acknowledged():
             entry = await self._universe.call(outbox.read, intent.queue_id)
-            if entry["state"] not in (*ENDED, State.IN_DOUBT, State.HELD) or entry["waitingFor"] is None is not (
-                entry["state"] in ENDED
+            ended = entry["state"] in ENDED
+            if not (ended or entry["state"] in (State.IN_DOUBT, State.HELD)) or ended is not (
+                entry["waitingFor"] is None
             ):
                 self._universe.wrong(f"{intent.queue_id} is shown as {entry['state']}, {entry['waitingFor']}")
 
@@ -225,7 +226,11 @@ class Workload:
         answer = await self._universe.call(outbox.cancel, intent.queue_id)
         self._note(f"cancel {intent.queue_id}: {answer}")
         if answer["deleted"]:
-            self._ledger.cancelled[intent.queue_id] = frozenset(answer.get("alreadySent", ()))
+            self._ledger.cancelled.add(intent.queue_id)
+            known = self._universe.oracle.known[intent.queue_id]
+            sent = {to for to, state in known.recipients.items() if state is State.SENT}
+            if sent != set(answer.get("alreadySent", ())):
+                self._universe.wrong(f"already sent to {sent}, and the answer says {answer}")
             self._universe.oracle.taken_back(intent.queue_id)
         elif not answer["reason"]:
             self._universe.wrong(f"not deleted, and no reason: {intent.queue_id}")
