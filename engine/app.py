@@ -10,6 +10,7 @@ import logging
 import os
 import resource
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -63,6 +64,9 @@ def serve(config: Config) -> int:
         except BaseExceptionGroup as group:
             error = _only(group)
             if isinstance(error, StorageFailed):
+                return 1
+            if isinstance(error, sqlite3.DatabaseError):
+                log.error("%s cannot be read: %s; see: engine doctor", folder / database.FILE, error)
                 return 1
             raise error from None
     return 0

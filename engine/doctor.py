@@ -139,9 +139,13 @@ def journal(config: Config) -> Finding:
     try:
         if not file.exists():
             return Finding(True, "journal", f"{file} will be made at the first start")
+        if not database.in_use(folder):
+            database.check_log(folder)
         with _reading(folder) as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             rows = [str(row[0]) for row in db.execute("PRAGMA quick_check(1)")]
+    except ConfigError as error:
+        return Finding(False, "journal", str(error))
     except (sqlite3.Error, OSError) as error:
         return Finding(False, "journal", f"{file} cannot be read ({error}): check its owner, or restore a backup")
     if rows != ["ok"]:

@@ -33,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--longest", type=float, default=2.0, help="longest life of an engine in seconds (default 2)")
     parser.add_argument("--trouble", type=float, default=0.1, help="share of mail the server misbehaves on (0.1)")
     parser.add_argument("--hold", type=float, default=0.2, help='share of mail with "onDoubt": "hold" (default 0.2)')
+    parser.add_argument("--cancel", type=float, default=0.05, help="share of mail cancelled at once (default 0.05)")
     parser.add_argument("--no-keys", action="store_true", help="repeat lost requests without an Idempotency-Key")
     parser.add_argument("--settle", type=float, default=120.0, help="seconds to wait for the rest (default 120)")
     parser.add_argument("--start", type=int, metavar="N", help="instead: N messages queued and restarted")
@@ -74,6 +75,7 @@ def main() -> int:
             longest=given.longest,
             trouble=given.trouble,
             hold=given.hold,
+            cancel=given.cancel,
             keys=not given.no_keys,
             settle=given.settle,
         )

@@ -24,6 +24,7 @@ from engine.queue.evidence import Evidence
 from engine.queue.hold import Waiting
 from engine.queue.lane import Lane, LaneLimits, Route
 from engine.queue.pace import RateLimit
+from engine.queue.recovery import recover_account
 from engine.schema.account import AccountCreate
 from engine.smtp.session import Timeouts
 from engine.smtp.verdict import Verdict
@@ -68,6 +69,7 @@ class Account:
             services.world,
             self._tried,
         )
+        self._lane_began = False
         self._lane_ended = trio.Event()
 
     def change(self, record: AccountCreate) -> None:
@@ -110,6 +112,10 @@ class Account:
             wait = min(wait * 2, LONGEST_RESTART)
 
     async def _run_lane(self) -> None:
+        if self._lane_began:
+            services = self._services
+            await recover_account(self.id, services.store, services.recorder, services.schedule, services.world.now())
+        self._lane_began = True
         await self._lane.run()
         self._lane_ended.set()
 

@@ -15,7 +15,7 @@ import socket
 import hypercorn.trio.run
 import trio
 from hypercorn.config import Config as HypercornConfig
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio import serve
 from hypercorn.trio.tcp_server import TCPServer
 from quart import Request, Response, request
@@ -55,7 +55,7 @@ class _TCPServer(TCPServer):
                 self._lingering = True
                 self._task_group.spawn(self._linger)
             await self.protocol.handle(Closed())
-        else:
+        elif not (isinstance(event, Updated) and self._read_all.is_set()):
             await super().protocol_send(event)
 
     async def _send(self, data: bytes) -> None:
@@ -76,6 +76,8 @@ class _TCPServer(TCPServer):
                 await super()._read_data()
         finally:
             self._read_all.set()
+        # A client that has said all it has to say is not waited for: it would hold its descriptor like an idle one.
+        await self.idle_task.stop()
 
     async def _linger(self) -> None:
         """Close, but read for a moment first: closing over unread data makes the kernel drop the answer on its way."""

@@ -63,6 +63,8 @@ def with_journal(folder: Path, work: Callable[[sqlite3.Connection], T]) -> T:
     from engine.errors import StorageFailed
     from engine.store import database
 
+    if not database.in_use(folder):
+        database.check_log(folder)
     with contextlib.closing(database.open_writer(folder)) as db:
         try:
             return work(db)

@@ -61,7 +61,6 @@ class Try:
             sender=message.sender, recipients=tuple(tried), smtputf8=message.smtputf8, size=message.size
         )
         self.trace = Trace()
-        self.dot_at: float | None = None
         self.taken: dict[str, Verdict] = {}
         """Recipients whose acceptance is on record already, while the rest of a long list is being sent."""
 
@@ -125,46 +124,29 @@ class Attempts:
         `following` is a message, and when it was due, whose try begins in the same commit, which saves a sync; its try
         is returned, None without one or when it is not waiting any more.
         """
-        message, now = attempt.message, self._world.now()
-        retry_at = now + self.wait_after(message.attempts_made)
-        told = {address: verdict for address, verdict in verdicts.items() if address not in attempt.taken}
-        encoded = msgspec.json.encode({**report, **_said(attempt, verdicts, overall)})
+        now = self._world.now()
+        retry_at = now + self.wait_after(attempt.message.attempts_made)
 
         def change(tx: Tx) -> tuple[Judgement, Try | None]:
-            unknown = message.doubt_since is not None or Kind.DOUBT in (each.kind for each in told.values())
-            evidence = unknown and self._recorder.evidence(tx, message)
-            recipients = messages.recipients(tx, message.id) if attempt.taken else attempt.recipients
-            judgement = judge(message, recipients, told, overall, now=now, retry_at=retry_at, evidence=evidence)
-            self._recorder.end_try(tx, message, judgement, now)
-            attempts.end(tx, message.id, message.attempts_made, now, encoded)
+            judgement = self._end(tx, attempt, verdicts, overall, now, retry_at, report)
             return judgement, self._begin(tx, *following, now) if following is not None else None
 
         return await self._store.commit(change)
 
-    async def crashed(self, attempt: Try, error: Exception) -> None:
+    async def crashed(self, attempt: Try, error: Exception, *, in_flight: bool) -> None:
         """Record a try that an unexpected error ended: in doubt after the dot, else put off, given up the second time.
 
-        The message is marked as it is found, so a crash while it was being recorded is covered as well.
+        `in_flight`: the final dot may have been sent. Harmless where the try is on record already.
         """
-        message, now = attempt.message, self._world.now()
+        now, crashes = self._world.now(), attempt.message.interruptions + 1
         text = f"Internal error: {error!r}"
-        crashes = message.interruptions + 1
-        if attempt.dot_at is not None:
+        if in_flight:
             verdict = Verdict(Kind.DOUBT, Stage.DOT, None, None, text)
         else:
             verdict = Verdict(Kind.REJECTED if crashes >= CRASHES else Kind.LATER, Stage.DATA, None, None, text)
-        verdicts = {each: verdict for each in attempt.envelope.recipients if each not in attempt.taken}
-        encoded = msgspec.json.encode(_said(attempt, verdicts, verdict))
-        retry_at = now + self.wait_after(message.attempts_made)
-
-        def change(tx: Tx) -> None:
-            evidence = verdict.kind is Kind.DOUBT and self._recorder.evidence(tx, message)
-            recipients = messages.recipients(tx, message.id)
-            judgement = judge(message, recipients, verdicts, verdict, now=now, retry_at=retry_at, evidence=evidence)
-            self._recorder.end_try(tx, message, judgement, now, interruptions=crashes)
-            attempts.end(tx, message.id, message.attempts_made, now, encoded)
-
-        await self._store.commit(change)
+        verdicts = dict.fromkeys(attempt.envelope.recipients, verdict)
+        retry_at = now + self.wait_after(attempt.message.attempts_made)
+        await self._store.commit(lambda tx: self._end(tx, attempt, verdicts, verdict, now, retry_at, {}, crashes))
 
     async def take_back(self, attempt: Try) -> None:
         """Undo the start of a try that was interrupted before its final dot; the message is due again at once."""
@@ -199,6 +181,29 @@ class Attempts:
 
             more = await self._store.commit(change)
 
+    def _end(
+        self,
+        tx: Tx,
+        attempt: Try,
+        verdicts: dict[str, Verdict],
+        overall: Verdict,
+        now: float,
+        retry_at: float,
+        report: dict[str, object],
+        interruptions: int = 0,
+    ) -> Judgement:
+        message, recipients = attempt.message, attempt.recipients
+        if attempt.taken:
+            recipients = messages.recipients(tx, message.id)
+        left = {address: verdict for address, verdict in verdicts.items() if address not in attempt.taken}
+        unknown = message.doubt_since is not None or any(each.kind is Kind.DOUBT for each in left.values())
+        evidence = unknown and self._recorder.evidence(tx, message)
+        judgement = judge(message, recipients, left, overall, now=now, retry_at=retry_at, evidence=evidence)
+        self._recorder.end_try(tx, message, judgement, now, interruptions)
+        encoded = msgspec.json.encode({**report, **_said(attempt, verdicts, overall)})
+        attempts.end(tx, message.id, message.attempts_made, now, encoded)
+        return judgement
+
     def _begin(self, tx: Tx, number: int, due: float, now: float) -> Try | None:
         message = messages.get(tx, number)
         if message is None or message.next_at != due or not messages.begin_try(tx, number, due):
@@ -212,7 +217,10 @@ class Attempts:
         tried = [
             each.address
             for each in recipients
-            if doubt.may_try(State(each.state), choice, now=now, doubt_since=message.doubt_since, evidence=evidence)
+            # What is due is due, though the wall clock may have been set back since.
+            if doubt.may_try(
+                State(each.state), choice, now=max(now, due), doubt_since=message.doubt_since, evidence=evidence
+            )
         ]
         if spent or not tried:
             # Only a doubt is left, which evidence did not clear up in its time.
@@ -227,7 +235,6 @@ class Attempts:
         now = self._world.now()
         if not await self._store.commit(lambda tx: messages.mark_dot(tx, attempt.message.id, now)):
             raise Withdrawn("cancelled before the final dot")
-        attempt.dot_at = now
 
     async def _taken(self, attempt: Try, verdicts: dict[str, Verdict]) -> None:
         accepted = {address: verdict for address, verdict in verdicts.items() if verdict.kind is Kind.ACCEPTED}
@@ -242,7 +249,6 @@ class Attempts:
 
         await self._store.commit(change)
         attempt.taken.update(accepted)
-        attempt.dot_at = None
 
     def _octets(self, body: Body) -> Iterator[bytes]:
         yield body.header + b"\r\n"

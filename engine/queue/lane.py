@@ -94,7 +94,6 @@ class Lane:
         self._used_at = 0.0
         self._stopping = False
         self._scope: trio.CancelScope | None = None
-        self._try: Try | None = None
 
     def change(self, route: Route | None) -> None:
         """Send by another way from the next message on, and try at once what was held back."""
@@ -107,7 +106,7 @@ class Lane:
         """Take no more messages; abort the one at hand unless its final dot may be on its way."""
         self._stopping = True
         self._agenda.poke()
-        if self._scope is not None and (self._try is None or self._try.dot_at is None):
+        if self._scope is not None and not self._dot_in_flight:
             self._scope.cancel()
 
     def waiting(self) -> Waiting | None:
@@ -140,6 +139,7 @@ class Lane:
                     for began in self._attempts.began_since(self._account, wall - self._pace.limit.seconds)
                 ]
             )
+        await self._hang_up()
         while not self._stopping:
             if not self._may_send() or not self._agenda.is_due():
                 await self._rest()
@@ -162,6 +162,11 @@ class Lane:
                 return
             if not self._agenda.is_due():
                 await self._linger()
+
+    @property
+    def _dot_in_flight(self) -> bool:
+        """Whether the server may have, or be about to have, the whole of the message at hand."""
+        return self._session is not None and self._session.in_flight
 
     def _may_send(self) -> bool:
         now = trio.current_time()
@@ -205,11 +210,10 @@ class Lane:
             raise
         except Exception as error:
             log.exception("account %s: sending message %s crashed", self._account, attempt.message.queue_id)
-            await self._attempts.crashed(attempt, error)
+            await self._attempts.crashed(attempt, error, in_flight=self._dot_in_flight)
             return None
 
     async def _deliver_and_record(self, attempt: Try, *, others_turn: bool) -> Try | None:
-        self._try = attempt
         self._pace.began(trio.current_time())
         with trio.CancelScope() as self._scope:
             if self._stopping:
@@ -220,11 +224,9 @@ class Lane:
                 await self._attempts.withdrawn(attempt)
                 return None
             except trio.Cancelled:
-                if attempt.dot_at is None:
+                if not self._dot_in_flight:
                     await self._take_back(attempt)
                 raise
-            finally:
-                self._try = None
         if self._scope.cancelled_caught:
             return None
         self._paced_since = self._world.now()
@@ -246,7 +248,6 @@ class Lane:
         if reused and _was_stale(overall, idle):
             # The server had given the session up, which says nothing about this message.
             await self._hang_up()
-            attempt.dot_at = None
             return await self._deliver(attempt)
         return verdicts, overall
 

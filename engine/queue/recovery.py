@@ -48,27 +48,34 @@ async def recover(store: Store, recorder: Recorder, schedule: Schedule, now: flo
         is_restored = restored.is_restored(tx)
         if is_restored:
             held.hold_doubts(tx, now)
-        for message in messages.interrupted(tx):
-            recipients = messages.recipients(tx, message.id)
-            if message.dot_at is not None:
-                _doubt(tx, recorder, message, recipients, now)
-            else:
-                _take_back(tx, message, recipients, now)
+        _put_right(tx, recorder, None, now)
         if is_restored:
             restored.hold(tx, now)
 
     await store.commit(change)
-    return refill(store, schedule)
-
-
-def refill(store: Store, schedule: Schedule) -> int:
-    """Fill the schedule with everything that waits, and nothing else; how many messages there are."""
-    schedule.clear()
     count = 0
     for message, account, due, first in messages.waiting(store.reader):
         schedule.of(account).add(message, due, scheduled=first)
         count += 1
     return count
+
+
+async def recover_account(account: str, store: Store, recorder: Recorder, schedule: Schedule, now: float) -> None:
+    """The same for one account whose lane has crashed; what it had taken from its agenda is put back."""
+    await store.commit(lambda tx: _put_right(tx, recorder, account, now))
+    agenda = schedule.of(account)
+    agenda.clear()
+    for message, _, due, first in messages.waiting(store.reader, account):
+        agenda.add(message, due, scheduled=first)
+
+
+def _put_right(tx: Tx, recorder: Recorder, account: str | None, now: float) -> None:
+    for message in messages.interrupted(tx, account):
+        recipients = messages.recipients(tx, message.id)
+        if message.dot_at is not None:
+            _doubt(tx, recorder, message, recipients, now)
+        else:
+            _take_back(tx, message, recipients, now)
 
 
 def _take_back(tx: Tx, message: Message, recipients: list[Recipient], now: float) -> None:

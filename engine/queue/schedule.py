@@ -108,11 +108,6 @@ class Schedule:
             agenda = self._agendas[account] = Agenda(self._world)
         return agenda
 
-    def clear(self) -> None:
-        """Empty all agendas, which stay those their lanes know."""
-        for agenda in self._agendas.values():
-            agenda.clear()
-
     def poke(self) -> None:
         """Have every lane look again."""
         for agenda in self._agendas.values():

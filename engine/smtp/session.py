@@ -97,6 +97,8 @@ class SmtpSession:
         self.sent = 0
         """Messages accepted on this connection."""
         self._used = False
+        self.in_flight = False
+        """The end of a message may be on its way and its reply has not been read."""
         self.timings: dict[str, float] = {}
         """Seconds each step of the last `send` took, with those of `connect` for the first one."""
 
@@ -176,12 +178,12 @@ class SmtpSession:
                         await self._transact(transaction, delivery)
                 except (NetworkError, ProtocolError) as error:
                     await self.close()
-                    verdict = of_network(self._stage, error, dot_sent=delivery.in_flight)
+                    verdict = of_network(self._stage, error, dot_sent=self.in_flight)
                     transaction.fail(verdict)
                     verdicts.update(transaction.verdicts)
                     untried = of_network(self._stage, error, dot_sent=False)
                     verdicts.update(dict.fromkeys(recipients[first + GROUP_RECIPIENTS :], untried))
-                    raise DeliveryError(verdict, _ordered(envelope, verdicts), delivery.in_flight) from error
+                    raise DeliveryError(verdict, _ordered(envelope, verdicts), self.in_flight) from error
                 except Exception:
                     await self.close()
                     raise
@@ -275,7 +277,7 @@ class SmtpSession:
 
     async def _transact(self, transaction: Transaction, delivery: _Delivery) -> None:
         started = trio.current_time()
-        delivery.in_flight = False
+        self.in_flight = False
         asked = False
         self._stage = Stage.MAIL
         while commands := transaction.take():
@@ -294,7 +296,7 @@ class SmtpSession:
             self._stage = Stage.DOT
             started = self._timed("data", started)
             reply = await self._reply(self._timeouts.dot)
-            delivery.in_flight = False
+            self.in_flight = False
             delivery.reply = reply
             if transaction.finish(reply).kind is Kind.ACCEPTED:
                 self.sent += 1
@@ -324,7 +326,7 @@ class SmtpSession:
         blocks.append(stuffer.finish())
         self._note_client(f"[{total} bytes]")
         self._stage = Stage.DOT
-        delivery.dot_sent = delivery.in_flight = True
+        delivery.dot_sent = self.in_flight = True
         await self._transport.send(b"".join(blocks), self._timeouts.block)
         self._note_client(".")
 
@@ -382,7 +384,6 @@ class _Delivery:
     def __init__(self, body: Iterable[bytes], before_dot: Callable[[], Awaitable[None]]) -> None:
         self.body = body
         self.before_dot = before_dot
-        self.in_flight = False
         self.dot_sent = False
         self.reply: Reply | None = None
 

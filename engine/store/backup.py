@@ -52,6 +52,8 @@ def back_up(folder: Path, target: Path, key_file: Path | None, now: float) -> Su
     whole.
     """
     _check(folder, target)
+    if not database.in_use(folder):
+        database.check_log(folder)
     try:
         with _temporary(target) as made:
             (made / "spool").mkdir(mode=0o700)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from engine.errors import ConfigError
+from engine.store import wal
 from engine.store.migrations import MIGRATIONS
 
 FILE = "journal.db"
@@ -88,6 +89,8 @@ def open_for_engine(path: Path, log_pages: int, log_limit: int) -> tuple[sqlite3
     What the log holds is moved into the journal and synced first. After a failed sync the kernel may show what the disk
     lacks; written anew to another file, it is on the disk before anything more is built on it.
     """
+    check_log(path)
+    _check_journal(path)
     db = open_writer(path)
     try:
         db.execute(f"PRAGMA wal_autocheckpoint={log_pages}")
@@ -102,6 +105,45 @@ def open_for_engine(path: Path, log_pages: int, log_limit: int) -> tuple[sqlite3
     except sqlite3.DatabaseError as error:
         db.close()
         raise ConfigError(f"{path / FILE}: the journal cannot be opened: {error}") from error
+
+
+def check_log(path: Path) -> None:
+    """Refuse a damaged write-ahead log before SQLite drops what it cannot read of it. Raises `ConfigError`."""
+    try:
+        wal.check(path)
+    except OSError as error:
+        raise ConfigError(f"{path / wal.FILE}: cannot be read: {error.strerror}") from error
+
+
+def _check_journal(path: Path) -> None:
+    """Refuse a journal SQLite cannot read. Raises `ConfigError`.
+
+    By a connection that cannot write: the last one that can would move the log into the damaged file as it is closed.
+    """
+    if not (path / FILE).exists():
+        return
+    try:
+        with contextlib.closing(open_reader(path)) as db:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            return
+        raise ConfigError(f"{path / FILE}: the journal cannot be opened: {error}") from error
+
+
+def in_use(path: Path) -> bool:
+    """Whether an engine runs on the folder."""
+    try:
+        handle = (path / "lock").open()
+    except FileNotFoundError:
+        return False
+    with handle:
+        try:
+            # Shared, and given back at once: two who ask do not take each other for an engine.
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def move_log(db: sqlite3.Connection) -> None:

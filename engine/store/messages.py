@@ -115,18 +115,25 @@ def recipients(db: sqlite3.Connection | Tx, message: int) -> list[Recipient]:
     return [Recipient(*row) for row in rows]
 
 
-def waiting(db: sqlite3.Connection) -> Iterator[tuple[int, str, float, bool]]:
-    """(id, account, next_at, whether it is the first try) of every message that is due some time, earliest first."""
+def waiting(db: sqlite3.Connection, account: str | None = None) -> Iterator[tuple[int, str, float, bool]]:
+    """(id, account, next_at, whether it is the first try) of every message that is due some time, earliest first.
+
+    Of one account, or of all.
+    """
     rows = db.execute(
         "SELECT id, account, next_at, attempts_made = 0 FROM message "
-        "WHERE ended IS NULL AND next_at IS NOT NULL ORDER BY next_at, id"
+        "WHERE ended IS NULL AND next_at IS NOT NULL AND account = coalesce(?, account) ORDER BY next_at, id",
+        (account,),
     )
     return ((each, account, due, bool(first)) for each, account, due, first in rows)
 
 
-def interrupted(db: sqlite3.Connection | Tx) -> list[Message]:
-    """The messages whose try was cut short by the end of a run."""
-    rows = db.execute(f"SELECT {_COLUMNS} FROM message WHERE ended IS NULL AND state = 'sending'").fetchall()
+def interrupted(db: sqlite3.Connection | Tx, account: str | None = None) -> list[Message]:
+    """The messages, of one account or of all, whose try was cut short by the end of what ran it."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM message WHERE ended IS NULL AND state = 'sending' AND account = coalesce(?, account)",
+        (account,),
+    ).fetchall()
     return [message for row in rows if (message := _message(row)) is not None]
 
 

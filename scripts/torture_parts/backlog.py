@@ -15,10 +15,14 @@ from torture_parts.engine import Engine
 from torture_parts.rounds import start_sink
 
 LATER = 86400.0
+STEP = 0.0001
 
 
-def queue(folder: Path, account: str, count: int, body_bytes: int, due_in: float = LATER) -> None:
-    """Write `count` messages of `account` into the data folder of an engine that does not run."""
+def queue(folder: Path, account: str, count: int, body_bytes: int, *, due_in: float = LATER, word: str = "ok") -> None:
+    """Write `count` messages of `account` into the data folder of an engine that does not run.
+
+    `word` says how the sink takes them. They are due one shortly after another, the first in `due_in` seconds.
+    """
     now = time.time()
     content = (b"All work and no play makes this a rather plain message.\r\n" * (body_bytes // 57 + 1))[:body_bytes]
     with sqlite3.connect(folder / "journal.db") as db:
@@ -37,15 +41,15 @@ def queue(folder: Path, account: str, count: int, body_bytes: int, due_in: float
                     f"{account}@example.com",
                     body_bytes + 100,
                     now,
-                    now + due_in,
-                    now + due_in,
+                    now + due_in + number * STEP,
+                    now + due_in + number * STEP,
                 )
                 for number in numbers
             ),
         )
         db.executemany(
             "INSERT INTO recipient (message, position, address, state) VALUES (?, 0, ?, 'queued')",
-            ((number, f"ok.b{number}@example.net") for number in numbers),
+            ((number, f"{word}.b{number}@example.net") for number in numbers),
         )
         db.executemany(
             "INSERT INTO body (message, header, bcc_header, content, spool) VALUES (?, ?, x'', ?, NULL)",

@@ -24,6 +24,7 @@ class Findings:
     waiting: int = 0
     ended: int = 0
     in_doubt: int = 0
+    cancelled: int = 0
     duplicated: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     unnamed: list[str] = field(default_factory=list)
@@ -38,10 +39,12 @@ class Findings:
     """Said to be sent and never arrived."""
     torn: list[str] = field(default_factory=list)
     """Arrived without their end."""
+    deleted_came: list[str] = field(default_factory=list)
+    """Cancelled with `deleted: true`, and delivered."""
     gaps: list[int] = field(default_factory=list)
     """Numbers of events that are missing or out of order."""
 
-    FAULTS = ("lost", "unnamed", "held_twice", "made_twice", "sent_twice", "untrue", "torn", "gaps")
+    FAULTS = ("lost", "unnamed", "held_twice", "made_twice", "sent_twice", "untrue", "torn", "deleted_came", "gaps")
 
     @property
     def faults(self) -> dict[str, list[Any]]:
@@ -65,6 +68,8 @@ class Findings:
             ("said to be sent twice", len(self.sent_twice)),
             ("said to be sent, not at the server", len(self.untrue)),
             ("arrived without their end", len(self.torn)),
+            ('cancelled with "deleted": true', self.cancelled),
+            ("  and delivered all the same", len(self.deleted_came)),
             ("events", "gapless" if not self.gaps else f"{len(self.gaps)} gaps"),
         ]
         return "\n".join(f"{name:40} {value:>8}" for name, value in rows)
@@ -77,8 +82,12 @@ def reckon(
     waiting: Iterable[str],
     *,
     keys: bool,
+    cancelled: Sequence[Mapping[str, Any]] = (),
 ) -> Findings:
-    """Hold the four against each other. `waiting` are queue ids; `keys`: requests carried Idempotency-Keys."""
+    """Hold them against each other.
+
+    `waiting` are queue ids; `keys`: requests carried Idempotency-Keys; `cancelled`: the answers to cancellations.
+    """
     found = Findings(acknowledged=len(acknowledged), repeated=sum(each["repeats"] > 0 for each in acknowledged))
     kept = Counter(each["messageId"] for each in arrived if each["kept"])
     told = [(each["event"], each["data"].get("messageId"), each["data"]) for each in events]
@@ -98,6 +107,9 @@ def reckon(
         else:
             found.lost.append(name)
     found.in_doubt = len(doubtful)
+    deleted = {each["messageId"] for each in cancelled if each["deleted"]}
+    found.cancelled = len(deleted)
+    found.deleted_came = [name for name in deleted if kept[name]]
     found.duplicated = [name for name, count in kept.items() if count > 1]
     found.unnamed = [name for name in found.duplicated if name not in doubtful]
     found.held_twice = [name for name in found.duplicated if name in held]

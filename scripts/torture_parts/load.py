@@ -1,9 +1,9 @@
 """Submitters who never give up: each repeats a request whose answer was lost, with the same key, until it is answered.
 
 Arguments: one JSON object with `port`, `token`, `accounts`, `clients`, `rate` (submissions a second, all together),
-`seed`, `trouble` and `hold` (shares of the messages), `keys` (whether to send Idempotency-Keys), `file`. Each
-acknowledgement is a JSON line in `file`, written when the answer was read. Ends when its standard input does, once
-every request is answered.
+`seed`, `trouble`, `hold` and `cancel` (shares of the messages), `keys` (whether to send Idempotency-Keys), `file`. Each
+acknowledgement is a JSON line in `file`, written when the answer was read, and one more when a cancellation was
+answered. Ends when its standard input does, once every request is answered.
 """
 
 from __future__ import annotations
@@ -21,7 +21,37 @@ from torture_parts.wire import exchange, request
 TROUBLES = ("slow300", "cutkeep", "cutdrop", "defer", "later")
 AGAIN = 0.05
 """Seconds between two tries to reach an engine that is not there."""
+LONGEST_BEFORE_CANCEL = 0.03
+"""Seconds, about as long as a message takes to be sent."""
 FILLER = "All work and no play makes this a rather plain message.\n" * 10
+
+
+class Client:
+    """One connection, made again whenever it is gone."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.stream: trio.SocketStream | None = None
+
+    async def ask(self, octets: bytes) -> tuple[Any, int]:
+        """The answer to a request, and how often it had to be repeated. Raises `SystemExit` when it is refused."""
+        repeats = 0
+        while True:
+            try:
+                self.stream = self.stream or await trio.open_tcp_stream("127.0.0.1", self.port)
+                with trio.fail_after(30):
+                    status, answer, stays = await exchange(self.stream, octets)
+            except (OSError, trio.BrokenResourceError, trio.TooSlowError):
+                status, answer, stays = 0, None, False
+            if not stays and self.stream is not None:
+                await self.stream.aclose()
+                self.stream = None
+            if status == 200:
+                return answer, repeats
+            if status not in (0, 503):
+                raise SystemExit(f"a request was answered with {status}: {answer}")
+            repeats += 1
+            await trio.sleep(AGAIN)
 
 
 class Load:
@@ -36,34 +66,25 @@ class Load:
     async def submitter(self, number: int) -> None:
         """One client with one request in flight."""
         chance = random.Random(f"{self.options['seed']}-{number}")
-        stream = None
+        client = Client(self.options["port"])
         while not self.finishing.is_set():
             key = f"k{number}-{next(self.numbers)}"
-            hold = chance.random() < self.options["hold"]
-            octets = self.submission(key, hold, chance)
-            repeats = 0
-            while True:
-                try:
-                    stream = stream or await trio.open_tcp_stream("127.0.0.1", self.options["port"])
-                    with trio.fail_after(30):
-                        status, answer, stays = await exchange(stream, octets)
-                except (OSError, trio.BrokenResourceError, trio.TooSlowError):
-                    status, answer, stays = 0, None, False
-                if not stays and stream is not None:
-                    await stream.aclose()
-                    stream = None
-                if status == 200:
-                    break
-                if status not in (0, 503):
-                    raise SystemExit(f"a submission was answered with {status}: {answer}")
-                repeats += 1
-                await trio.sleep(AGAIN)
-            told = answer.get("idempotency", {}).get("status")
+            hold, cancel = chance.random() < self.options["hold"], chance.random() < self.options["cancel"]
+            answer, repeats = await client.ask(self.submission(key, hold, chance))
             line = {"key": key, "messageId": answer["messageId"], "queueId": answer["queueId"], "hold": hold}
-            self.file.write(json.dumps({**line, "repeats": repeats, "told": told}) + "\n")
-            self.file.flush()
+            self.note({**line, "repeats": repeats})
+            if cancel:
+                await trio.sleep(chance.uniform(0, LONGEST_BEFORE_CANCEL))
+                path = f"/v1/outbox/{answer['queueId']}"
+                gone, _ = await client.ask(request("DELETE", path, self.options["token"]))
+                self.note({"messageId": answer["messageId"], "deleted": gone["deleted"]})
             with trio.move_on_after(chance.expovariate(self.options["rate"] / self.options["clients"])):
                 await self.finishing.wait()
+
+    def note(self, line: dict[str, Any]) -> None:
+        """Put down what was answered."""
+        self.file.write(json.dumps(line) + "\n")
+        self.file.flush()
 
     def submission(self, key: str, hold: bool, chance: random.Random) -> bytes:
         """The bytes of one request."""

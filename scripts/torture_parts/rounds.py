@@ -24,7 +24,7 @@ FINISH_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do. `trouble` and `hold` are shares of the messages, `rate` submissions a second, `settle` seconds."""
+    """What to do. `trouble`, `hold`, `cancel`: shares of the mail; `rate`: submissions a second; `settle`: seconds."""
 
     rounds: int
     seed: int
@@ -33,6 +33,7 @@ class Plan:
     accounts: int = 10
     trouble: float = 0.1
     hold: float = 0.2
+    cancel: float = 0.05
     keys: bool = True
     shortest: float = 0.05
     longest: float = 2.0
@@ -52,6 +53,12 @@ class Run:
 def lines(file: Path) -> list[dict[str, Any]]:
     """The JSON lines of a file."""
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def answers(file: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(acknowledged submissions, answers to cancellations) of a file that the submitters wrote."""
+    found = lines(file)
+    return [each for each in found if "queueId" in each], [each for each in found if "deleted" in each]
 
 
 def start_sink(stack: ExitStack, file: Path) -> int:
@@ -90,10 +97,11 @@ def kill_rounds(plan: Plan, folder: Path) -> Run:
         if load.wait(FINISH_SECONDS) != 0:
             raise SystemExit("the submitters were not content")
         events: list[dict[str, Any]] = []
-        open_still = _settle(engine, lines(acknowledged), events, plan.settle)
+        promised, cancelled = answers(acknowledged)
+        open_still = _settle(engine, promised, events, plan.settle)
         waiting = {each["queueId"] for each in engine.outbox()}
         engine.stop()
-        findings = reckon(lines(acknowledged), lines(arrived), events, waiting, keys=plan.keys)
+        findings = reckon(promised, lines(arrived), events, waiting, keys=plan.keys, cancelled=cancelled)
         return Run(findings, ready, len(open_still), engine.log)
 
 
@@ -109,6 +117,7 @@ def _start_load(
         "seed": plan.seed,
         "trouble": plan.trouble,
         "hold": plan.hold,
+        "cancel": plan.cancel,
         "keys": plan.keys,
         "file": str(file),
     }

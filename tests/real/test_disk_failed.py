@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,14 @@ from real.smtp_server import SmtpServer, Trouble
 from real.test_process import all_events, message_id, register
 
 pytestmark = pytest.mark.process
+
+
+@pytest.fixture(autouse=True)
+def strace() -> None:
+    """What makes a system call fail; `scripts/test` installs it."""
+    if shutil.which("strace") is None and os.environ.get("CI") != "true":
+        pytest.skip("a failing disk left out: strace is not installed (Debian: strace)")
+
 
 SMALL, LARGE = 10, 400_000
 
@@ -80,3 +90,32 @@ def test_after_a_failed_sync_nothing_is_acknowledged_and_a_restart_has_the_rest(
     wait_until(lambda: set(acknowledged) <= sent(), "all acknowledged messages")
     came = [message_id(each.data) for each in smtp_server.messages]
     assert len(came) == len(set(came))
+
+
+@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])
+def test_a_damaged_file_is_one_line_and_nothing_is_forgotten_silently(
+    name: str, engine: EngineProcess, smtp_server: SmtpServer
+) -> None:
+    register(engine, "jane", smtp_server)
+    smtp_server.trouble = Trouble.HANG_AFTER_GREETING
+    acknowledged = [hand_in(engine, SMALL)[1] for _ in range(5)]
+    engine.kill9()
+    file = engine.folder / name
+    data = file.read_bytes()
+    place = 3 if name == "journal.db" else len(data) // 2
+    file.write_bytes(data[:place] + bytes([data[place] ^ 0x40]) + data[place + 1 :])
+    before = engine.log
+    with pytest.raises(RuntimeError, match="the engine ended with 2"):
+        engine.start()
+    (line,) = engine.log.removeprefix(before).splitlines()
+    assert f"{file}: " in line
+    with pytest.raises(subprocess.CalledProcessError) as examined:
+        engine.command("doctor")
+    bad = [each for each in examined.value.stdout.splitlines() if each.startswith("BAD")]
+    assert any(str(file) in each for each in bad), bad
+    file.write_bytes(data)
+    smtp_server.trouble = Trouble.NONE
+    smtp_server.hang_up()
+    engine.start()
+    smtp_server.wait_for_messages(5)
+    assert sorted(message_id(each.data) for each in smtp_server.messages) == sorted(acknowledged)

@@ -24,9 +24,11 @@ MEBIBYTES = 6
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a few MiB."""
+    """A file system of a few MiB; only root may make one."""
     folder = tmp_path / "disk"
     folder.mkdir()
+    if os.geteuid() != 0 and os.environ.get("CI") != "true":
+        pytest.skip("a full disk left out: only root may mount one")
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={MEBIBYTES}m", "disk", folder], check=True)
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)

@@ -501,6 +501,22 @@ class TestCrashes:
             assert await engine.change(answer["queueId"], sendNow=True) == {"updated": True}
             await engine.event("acme", "messageSent", 2)
 
+    async def test_what_a_crashed_lane_had_at_hand_is_not_forgotten(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock, engine_errors: list[Any]
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            account = engine.context.registry.get("acme")
+            assert account is not None
+            account._lane._send = lambda *_, **__: 1 / 0
+            answers = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(5)]
+            await trio.sleep(0.1)
+            assert engine.state(answers[0]["queueId"]) is State.SENDING
+            del account._lane._send
+            await engine.until_ended(*(each["queueId"] for each in answers))
+            assert sorted(came(engine)) == sorted(each["messageId"] for each in answers)
+        assert len(engine_errors) == 1
+
 
 def killed(simulation: Simulation) -> None:
     """Leave the journal as a kill does: the message whose try is under way stays marked as being sent."""

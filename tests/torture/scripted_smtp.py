@@ -162,7 +162,9 @@ class _Session(socketserver.StreamRequestHandler):
         act = self.server.next_act("DOT", _REPLIES["DOT"])
         if act in (Act.KEEP_AND_CLOSE, Act.KEEP_AND_LATE) or act.startswith("250"):
             self.server.deliveries.append(delivery)
-        if act in (Act.CLOSE, Act.KEEP_AND_CLOSE):
+        if act == Act.STALL:
+            self.server.ending.wait()
+        if act in (Act.CLOSE, Act.KEEP_AND_CLOSE, Act.STALL):
             raise _Gone
         if act == Act.KEEP_AND_LATE:
             self.server.ending.wait(LATE_SECONDS)
