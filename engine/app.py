@@ -94,7 +94,7 @@ async def run(
     vault = Vault(load_key(folder, config.store.key, config.store.key_file, world), world)
     store = Store(folder, world, config.store.reserve)
     async with _service(store.run):
-        spool, hub, schedule = Spool(folder / "spool", store), Hub(), Schedule(world)
+        spool, hub, schedule = Spool(folder / "spool", store, world), Hub(), Schedule(world)
         journal = Journal(store, hub, world)
         changes = Changes()
         settings = SettingsBook(store, vault)

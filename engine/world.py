@@ -1,8 +1,8 @@
 """The world outside the process, as one object that is passed in.
 
-Wall clock, randomness, ids, name resolution and dialling come through `World` and nothing else reads them, so that a
-simulation can pass another world and run days in seconds from a seed. Timers use `trio.current_time()`, which a test's
-clock already moves.
+Wall clock, randomness, ids, threads, name resolution and dialling come through `World` and nothing else reads them, so
+that a simulation can pass another world and run days in seconds from a seed. Timers use `trio.current_time()`, which a
+test's clock already moves.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import time
 import uuid
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import outcome
 import trio
 
 from engine.errors import NetworkError, NetworkKind
+
+T = TypeVar("T")
 
 LOOKUPS = 100
 """Names looked up at once."""
@@ -65,6 +67,13 @@ class World:
     def store_thread(self) -> StoreThread:
         """A thread of the store's own: a hop there and back costs half of what `trio.to_thread` takes."""
         return _OwnThread()
+
+    async def in_thread(self, job: Callable[..., T], *arguments: Any) -> T:
+        """Run what computes or waits for the disk beside Trio's own thread; return or raise what it does.
+
+        Cancelled: it is done all the same.
+        """
+        return await trio.to_thread.run_sync(job, *arguments)
 
     def resolver(self) -> trio.abc.HostnameResolver:
         """Looks names up for everything in the process that connects."""
@@ -150,6 +159,10 @@ class SeededWorld(World):
 
     def store_thread(self) -> StoreThread:
         return _Inline()
+
+    async def in_thread(self, job: Callable[..., T], *arguments: Any) -> T:
+        await trio.lowlevel.checkpoint()
+        return job(*arguments)
 
 
 class _OwnThread:

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-import trio
 from msgspec import UNSET
 
 from engine.accounts import record as records
@@ -182,7 +181,7 @@ async def _compose(context: Context, draft: Draft, message_id: str, date: float)
         return compose(draft, message_id=message_id, date=date, boundary=boundary)
 
     try:
-        return work() if size <= COMPOSE_HERE_UP_TO else await trio.to_thread.run_sync(work)
+        return work() if size <= COMPOSE_HERE_UP_TO else await context.services.world.in_thread(work)
     except HeaderError as error:
         raise _invalid(error.field, error.reason) from error
 

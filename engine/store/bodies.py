@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import trio
 
 from engine.errors import StorageFailed, StorageFull
 from engine.store.reserve import NO_ROOM
 from engine.store.writer import Store, Tx
+from engine.world import World
 
 log = logging.getLogger("engine.store")
 
@@ -39,9 +39,10 @@ class Body(msgspec.Struct, frozen=True):
 class Spool:
     """The folder of bodies too large for the journal. With a `store`, its room and its failure are one with it."""
 
-    def __init__(self, folder: Path, store: Store | None = None) -> None:
+    def __init__(self, folder: Path, store: Store | None = None, world: World | None = None) -> None:
         self._folder = folder
         self._store = store
+        self._world = world or World()
 
     async def write(self, name: str, content: bytes) -> None:
         """Write and sync one file.
@@ -52,7 +53,7 @@ class Spool:
         if self._store is not None and not self._store.has_room(len(content)):
             raise StorageFull("there is no room left for the message body on the disk that holds the data folder")
         try:
-            await trio.to_thread.run_sync(self._write, name, content)
+            await self._world.in_thread(self._write, name, content)
         except StorageFailed as error:
             if self._store is not None:
                 self._store.fail(error)
