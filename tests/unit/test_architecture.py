@@ -43,7 +43,7 @@ PURE = (
     "smtp/dots.py",
     "smtp/verdict.py",
     *(f"imap/{name}.py" for name in ("tokens", "responses", "commands", "utf7", "protocol", "limits", "buffer")),
-    "imap/mailboxes.py",
+    *(f"imap/{name}.py" for name in ("mailboxes", "numbers", "envelope", "structure", "fetched")),
     "mail/*.py",
     "queue/lifecycle.py",
     "queue/retry.py",
