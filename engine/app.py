@@ -91,6 +91,7 @@ async def run(
             spool=spool,
             vault=vault,
             journal=journal,
+            settings=settings,
             schedule=schedule,
             attempts=Attempts(store, spool, journal, Policy(config.retry.schedule, config.retry.jitter), world),
             sandbox=sandbox,

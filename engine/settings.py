@@ -17,6 +17,9 @@ DEFAULTS: dict[str, Any] = {
     "webhookEvents": None,
     "serviceUrl": None,
     "deliveryAttempts": None,
+    "notifyText": None,
+    "notifyTextSize": None,
+    "notifyHeaders": None,
 }
 
 

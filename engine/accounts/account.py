@@ -114,9 +114,8 @@ class Account:
     async def _keep_connected(self) -> None:
         endpoint = records.imap_endpoint(self.record)
         if endpoint is not None:
-            self._mailbox = MailboxTask(
-                endpoint, self._dial(), self._sent_path(), self.status, self._copies, self._services
-            )
+            rules = records.watch_rules(self.record, self.status.created)
+            self._mailbox = MailboxTask(endpoint, self._dial(), rules, self.status, self._copies, self._services)
             await self._mailbox.run()
         elif (route := self._route()) is not None:
             await probe(route, _timeouts(self._services), self.status, self._services)
@@ -137,10 +136,8 @@ class Account:
 
     def _connections(self) -> tuple[object, ...]:
         """What the mailbox task, or the probe, was made from."""
-        return records.imap_endpoint(self.record), records.smtp_endpoint(self.record), self._sent_path()
-
-    def _sent_path(self) -> str | None:
-        return getattr(self.record.imap, "sent_mail_path", None) or None
+        rules = records.watch_rules(self.record, self.status.created)
+        return records.imap_endpoint(self.record), records.smtp_endpoint(self.record), rules
 
     def _route(self) -> Route | None:
         endpoint = records.smtp_endpoint(self.record)

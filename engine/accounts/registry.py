@@ -17,9 +17,12 @@ from engine.accounts.account import Account
 from engine.accounts.services import Services
 from engine.queue.lifecycle import State
 from engine.schema.account import AccountCreate, AccountUpdate
-from engine.store import accounts, bodies, copies, messages
+from engine.store import accounts, bodies, copies, mailboxes, messages
 from engine.store.writer import Tx
 
+SWEEP = 1000
+"""Rows forgotten in one commit."""
+SWEEP_SECONDS = 3600.0
 _ID_LETTERS = string.ascii_lowercase + string.digits
 
 
@@ -33,6 +36,7 @@ class Registry:
         self._scopes: dict[str, trio.CancelScope] = {}
         self._nursery: trio.Nursery | None = None
         self._changing = trio.Lock()
+        self._sweeper = trio.Event()
         for row in accounts.every(services.store.reader):
             self._accounts[row.id] = Account(row, records.unseal(row.record, services.vault), services)
 
@@ -48,6 +52,7 @@ class Registry:
         """Run every account until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            nursery.start_soon(self._sweep)
             for account in self._accounts.values():
                 self._start(account)
             task_status.started()
@@ -105,12 +110,23 @@ class Registry:
                 for message in copies.of_account(tx, account.id):
                     copies.remove(tx, message)
                     bodies.drop(tx, message, self._services.spool)
+                mailboxes.drop_account(tx, account.id)
                 accounts.remove(tx, account.id)
 
             await self._services.store.commit(change)
             self._accounts.pop(account.id, None)
             self._services.schedule.forget(account.id)
             self._scopes.pop(account.id).cancel()
+        self._sweeper.set()
+
+    async def _sweep(self) -> None:
+        """Forget what was known of mailboxes that are gone, a little at a time."""
+        while True:
+            self._sweeper = trio.Event()
+            while await self._services.store.commit(lambda tx: mailboxes.sweep(tx, SWEEP)):
+                pass
+            with trio.move_on_after(SWEEP_SECONDS):
+                await self._sweeper.wait()
 
     async def _save(self, account: Account, record: AccountCreate) -> None:
         sealed = records.seal(record, self._services.vault)

@@ -10,6 +10,7 @@ from engine.events.journal import Journal
 from engine.queue.attempt import Attempts
 from engine.queue.schedule import Schedule
 from engine.sandbox.provider import Sandbox
+from engine.settings import SettingsBook
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
@@ -25,6 +26,7 @@ class Services(msgspec.Struct, frozen=True):
     spool: Spool
     vault: Vault
     journal: Journal
+    settings: SettingsBook
     schedule: Schedule
     attempts: Attempts
     sandbox: Sandbox

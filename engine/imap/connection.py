@@ -111,6 +111,10 @@ class ImapConnection:
         """What the server said unasked and `idle` has not returned yet, oldest first."""
         return self._protocol.news
 
+    def take_pending(self) -> list[Untagged]:
+        """`pending`, which is empty afterwards."""
+        return self._protocol.take_news()
+
     async def noop(self) -> None:
         """Ask the server what is new; the answer is in `pending`. Raises `CommandRefused`, `NetworkError`."""
         await self._require(commands.noop())

@@ -85,7 +85,7 @@ def read_flags(node: Node) -> frozenset[str]:
 def read_date(node: Node) -> float | None:
     """An INTERNALDATE in seconds since 1970; None where there is none that makes sense."""
     match = _DATE.fullmatch(octets(node).decode("ascii", "replace"))
-    if match is None or match[2].lower() not in _MONTHS:
+    if match is None or match[2].lower() not in _MONTHS or not 1900 <= int(match[3]) < 9000:
         return None
     day, year, hour, minute, second = (int(match[group]) for group in (1, 3, 4, 5, 6))
     zone = timedelta(hours=int(match[8]), minutes=int(match[9])) * (-1 if match[7] == "-" else 1)

@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.account import LastError
 from engine.schema.fields import Address, Filled256, Off, Request, Response, When
+from engine.schema.mail_events import MAIL_EVENT_DATA, MailEventName
 from engine.schema.outbox import EnvelopeShown
 
 _QUEUE_ID = Annotated[str, Meta(description="The message's id in the outbox.", examples=["1a20313426c0f27d36e"])]
@@ -149,10 +150,11 @@ EVENT_DATA: dict[str, type[Response]] = {
     "messageDeliveryError": MessageDeliveryError,
     "messageFailed": MessageFailed,
     "messageCopyFailed": MessageCopyFailed,
+    **MAIL_EVENT_DATA,
 }
 """The shape of `data` by event name."""
 
-EventName = Literal[
+_SendingEventName = Literal[
     "accountAdded",
     "accountInitialized",
     "accountDeleted",
@@ -164,6 +166,7 @@ EventName = Literal[
     "messageFailed",
     "messageCopyFailed",
 ]
+EventName = Literal[_SendingEventName, MailEventName]
 
 
 class Event(Response, frozen=True, kw_only=True):

@@ -6,12 +6,15 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Check, Filled256, Request, Response, WebUrl
+from engine.schema.fields import Check, FieldName, Filled256, Request, Response, WebUrl
 
 _WEBHOOKS = 'URL that events are posted to. `null` or `""`: nowhere.'
 _ENABLED = "Whether events are posted at all."
 _EVENTS = 'Names of the events posted; `"*"` is every one, an empty list none.'
 _SERVICE_URL = "URL under which this engine is known outside; stands in every event. `null`: unknown."
+_TEXT = "Whether `messageNew` holds the text of the message."
+_TEXT_SIZE = "How many characters of each text it holds at most. `null`: 131,072."
+_HEADERS = 'Names of the header fields `messageNew` holds; `"*"` is every one. Empty: none.'
 _ATTEMPTS = "How often a message is tried at most, where it does not say so itself. `null`: as configured."
 
 
@@ -37,6 +40,14 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     delivery_attempts: Annotated[
         Annotated[int, Meta(ge=1, le=1000)] | UnsetType | None, Meta(description=_ATTEMPTS, examples=[10])
     ] = UNSET
+    notify_text: Annotated[bool | UnsetType, Meta(description=_TEXT)] = UNSET
+    notify_text_size: Annotated[
+        Annotated[int, Meta(ge=0, le=2**20)] | UnsetType | None, Meta(description=_TEXT_SIZE, examples=[65536])
+    ] = UNSET
+    notify_headers: Annotated[
+        Annotated[tuple[FieldName, ...], Meta(max_length=100)] | UnsetType,
+        Meta(description=_HEADERS, examples=[["List-ID"]]),
+    ] = UNSET
 
 
 _ASK = "Whether to answer with this setting."
@@ -50,6 +61,9 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     webhook_events: Annotated[bool, Meta(description=_ASK)] = False
     service_url: Annotated[bool, Meta(description=_ASK)] = False
     delivery_attempts: Annotated[bool, Meta(description=_ASK)] = False
+    notify_text: Annotated[bool, Meta(description=_ASK)] = False
+    notify_text_size: Annotated[bool, Meta(description=_ASK)] = False
+    notify_headers: Annotated[bool, Meta(description=_ASK)] = False
 
 
 class Settings(Response, frozen=True, kw_only=True):
@@ -60,6 +74,9 @@ class Settings(Response, frozen=True, kw_only=True):
     webhook_events: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_EVENTS)] = UNSET
     service_url: Annotated[str | UnsetType | None, Meta(description=_SERVICE_URL)] = UNSET
     delivery_attempts: Annotated[int | UnsetType | None, Meta(description=_ATTEMPTS)] = UNSET
+    notify_text: Annotated[bool | UnsetType | None, Meta(description=_TEXT)] = UNSET
+    notify_text_size: Annotated[int | UnsetType | None, Meta(description=_TEXT_SIZE)] = UNSET
+    notify_headers: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_HEADERS)] = UNSET
 
 
 class SettingsUpdated(Response, frozen=True, kw_only=True):

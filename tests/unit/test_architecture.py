@@ -45,6 +45,8 @@ PURE = (
     *(f"imap/{name}.py" for name in ("tokens", "responses", "commands", "utf7", "protocol", "limits", "buffer")),
     *(f"imap/{name}.py" for name in ("mailboxes", "numbers", "envelope", "structure", "fetched")),
     "mail/*.py",
+    "accounts/ids.py",
+    "accounts/summary.py",
     "queue/lifecycle.py",
     "queue/retry.py",
 )
