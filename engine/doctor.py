@@ -44,6 +44,7 @@ REQUIRED = (
     "httpx2>=2.16,<3",
     "cryptography>=50,<51",
     "email-validator>=2.4,<3",
+    "dnspython>=2.6,<3",
 )
 LEAST_FREE = 256 * 1024**2  # bytes
 HEALTH_TIMEOUT = 3.0  # seconds

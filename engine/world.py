@@ -15,12 +15,15 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
+import msgspec
 import outcome
 import trio
 
 from engine.errors import NetworkError, NetworkKind
+
+DNS_SECONDS = 10.0
 
 
 class Dial(Protocol):
@@ -37,6 +40,13 @@ class StoreThread(Protocol):
 
     def close(self) -> None:
         """Take no more jobs."""
+
+
+class Srv(msgspec.Struct, frozen=True):
+    """One SRV record (RFC 2782); an empty `target` says that there is no such service."""
+
+    target: str
+    port: int
 
 
 class World:
@@ -71,6 +81,31 @@ class World:
         except OSError as error:
             raise map_os_error(error, host, port) from error
 
+    async def srv(self, name: str) -> list[Srv]:
+        """The SRV records of a name, best first; empty when there are none. Raises `NetworkError`."""
+        records = sorted(await _ask(name, "SRV"), key=lambda record: (record.priority, -record.weight))
+        return [Srv(str(record.target).rstrip("."), record.port) for record in records]
+
+    async def mx(self, domain: str) -> list[tuple[int, str]]:
+        """The mail exchangers of a domain as (preference, name), best first. Raises `NetworkError`."""
+        return sorted((record.preference, str(record.exchange).rstrip(".")) for record in await _ask(domain, "MX"))
+
+
+async def _ask(name: str, kind: str) -> list[Any]:
+    """The records of one kind; empty when there are none."""
+    # Only a few requests ever need it, and it is megabytes of modules.
+    import dns.asyncresolver
+    import dns.exception
+    import dns.resolver
+
+    try:
+        answer = await dns.asyncresolver.resolve(name, kind, lifetime=DNS_SECONDS)
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return []
+    except (dns.exception.DNSException, OSError) as error:
+        raise NetworkError(NetworkKind.DNS, "EDNS", f"query {kind} {name}: {error}") from error
+    return list(answer)
+
 
 class SeededWorld(World):
     """A world that repeats itself: time follows Trio's clock from a fixed date, everything random from a seed."""
@@ -88,6 +123,12 @@ class SeededWorld(World):
 
     def store_thread(self) -> StoreThread:
         return _Inline()
+
+    async def srv(self, name: str) -> list[Srv]:
+        return []
+
+    async def mx(self, domain: str) -> list[tuple[int, str]]:
+        return []
 
 
 class _OwnThread:

@@ -15,6 +15,7 @@ import trio
 from engine.accounts import record as records
 from engine.accounts.mailbox import MailboxTask
 from engine.accounts.probe import probe
+from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.sentcopy import SentCopies
 from engine.accounts.services import Services
 from engine.accounts.state import AccountState
@@ -30,6 +31,7 @@ from engine.world import Dial
 log = logging.getLogger("engine.account")
 
 LONGEST_RESTART = 60.0
+PAUSE_SECONDS = 5.0
 
 
 class Account:
@@ -50,6 +52,10 @@ class Account:
         )
         self._mailbox: MailboxTask | None = None
         self._changed = trio.Event()
+        self._paused = False
+        self._at_rest = trio.Event()
+        self.log: ProtocolLog | None = None
+        """The protocol log; None while none is kept."""
         self._verdicts_in, self._verdicts = trio.open_memory_channel[Verdict](100)
         smtp = services.config.smtp
         self._lane = Lane(
@@ -71,6 +77,28 @@ class Account:
         if self._connections() != before or self.status.state is not AccountState.CONNECTED:
             self.status.forget_error()
             self._changed.set()
+
+    def reconnect(self) -> None:
+        """Close what is connected to the mailbox and connect anew, now."""
+        self._changed.set()
+
+    def look_soon(self) -> None:
+        """Look into every folder now."""
+        if self._mailbox is not None:
+            self._mailbox.look_soon()
+
+    async def pause(self) -> None:
+        """Have nothing connected to the mailbox until `resume`; return once it is so, or after five seconds."""
+        self._at_rest = trio.Event()
+        self._paused = True
+        self._changed.set()
+        with trio.move_on_after(PAUSE_SECONDS):
+            await self._at_rest.wait()
+
+    def resume(self) -> None:
+        """Connect again after `pause`."""
+        self._paused = False
+        self._changed.set()
 
     async def stop_lane(self) -> None:
         """Take no more mail; return once the message at hand is done or aborted. Cancelled: it is left as it is."""
@@ -112,10 +140,20 @@ class Account:
             self._mailbox = None
 
     async def _keep_connected(self) -> None:
+        if self._paused:
+            self.status.state = AccountState.PAUSED
+            self._at_rest.set()
+            await trio.sleep_forever()
+        if self.record.logs is not True:
+            self.log = None
+        elif self.log is None:
+            self.log = ProtocolLog(self._services.world)
         endpoint = records.imap_endpoint(self.record)
         if endpoint is not None:
             rules = records.watch_rules(self.record, self.status.created)
-            self._mailbox = MailboxTask(endpoint, self._dial(), rules, self.status, self._copies, self._services)
+            self._mailbox = MailboxTask(
+                endpoint, self._dial(), rules, self.status, self._copies, self._services, self.log
+            )
             await self._mailbox.run()
         elif (route := self._route()) is not None:
             await probe(route, _timeouts(self._services), self.status, self._services)
@@ -137,7 +175,7 @@ class Account:
     def _connections(self) -> tuple[object, ...]:
         """What the mailbox task, or the probe, was made from."""
         rules = records.watch_rules(self.record, self.status.created)
-        return records.imap_endpoint(self.record), records.smtp_endpoint(self.record), rules
+        return records.imap_endpoint(self.record), records.smtp_endpoint(self.record), rules, self.record.logs is True
 
     def _route(self) -> Route | None:
         endpoint = records.smtp_endpoint(self.record)

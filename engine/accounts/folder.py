@@ -258,7 +258,7 @@ class Folder:
         for batch in _batches(flags.items()):
 
             def change(tx: Tx, batch: Sequence[tuple[int, frozenset[str]]] = batch) -> None:
-                for uid, new in batch:
+                for uid, new in batch if mailboxes.exists(tx, row.id) else ():
                     changes.flags_changed(tx, journal, row, uid, new)
 
             await self._services.store.commit(change)
@@ -268,7 +268,7 @@ class Folder:
         for batch in _batches(uids):
 
             def change(tx: Tx, batch: Sequence[int] = batch) -> None:
-                for uid in batch:
+                for uid in batch if mailboxes.exists(tx, row.id) else ():
                     if quiet:
                         mailboxes.remove(tx, row.id, uid)
                     else:

@@ -14,6 +14,7 @@ import trio
 
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.folder import Folder
+from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.record import WatchRules
 from engine.accounts.sentcopy import SentCopies
 from engine.accounts.services import Services
@@ -42,7 +43,9 @@ class MailboxTask:
         status: Status,
         copies: SentCopies,
         services: Services,
+        protocol_log: ProtocolLog | None = None,
     ) -> None:
+        self._log = protocol_log
         self._endpoint = endpoint
         self._dial = dial
         self._rules = rules
@@ -157,7 +160,9 @@ class MailboxTask:
 
     async def _open(self) -> ImapSession:
         async with self._services.logins:
-            session = await ImapSession.connect(self._endpoint, dial=self._dial, client_id=CLIENT_ID)
+            if self._log is not None:
+                self._log.note(f"connecting to {self._endpoint.host}:{self._endpoint.port}")
+            session = await ImapSession.connect(self._endpoint, dial=self._dial, trace=self._log, client_id=CLIENT_ID)
         self._status.connections += 1
         try:
             await session.enable("CONDSTORE", "QRESYNC")

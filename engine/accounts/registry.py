@@ -7,10 +7,13 @@ cancelled, except one whose final dot is on its way: that one is waited for with
 from __future__ import annotations
 
 import string
+from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import msgspec
 import trio
+from msgspec import UnsetType
 
 from engine.accounts import record as records
 from engine.accounts.account import Account
@@ -37,6 +40,7 @@ class Registry:
         self._nursery: trio.Nursery | None = None
         self._changing = trio.Lock()
         self._sweeper = trio.Event()
+        self._flushing: set[str] = set()
         for row in accounts.every(services.store.reader):
             self._accounts[row.id] = Account(row, records.unseal(row.record, services.vault), services)
 
@@ -92,6 +96,28 @@ class Registry:
         """Change an account. Raises `ValueError` naming a member that would be missing."""
         async with self._changing:
             await self._save(account, records.updated(account.record, update))
+
+    async def flush(self, account: Account, notify_from: datetime | UnsetType | None, indexer: Any) -> bool:
+        """Forget what is known of the mailbox and begin anew; False when that is being done already.
+
+        `notify_from` absent means now. Messages that are there are noted in silence, as at a registration.
+        """
+        if account.id in self._flushing:
+            return False
+        self._flushing.add(account.id)
+        try:
+            await account.pause()
+            now = self._services.world.now()
+            since = datetime.fromtimestamp(now, UTC) if isinstance(notify_from, UnsetType) else notify_from
+            await self._services.store.commit(lambda tx: mailboxes.drop_account(tx, account.id))
+            update = AccountUpdate(notify_from=since, imap_indexer=indexer)
+            async with self._changing:
+                await self._save(account, records.updated(account.record, update))
+        finally:
+            self._flushing.discard(account.id)
+            account.resume()
+            self._sweeper.set()
+        return True
 
     async def remove(self, account: Account) -> None:
         """Remove an account with everything it has; its open messages end as cancelled."""

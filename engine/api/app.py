@@ -78,6 +78,8 @@ def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awa
         if takes_query:
             arguments.append(query)
         answer = await handler(*arguments)
+        if isinstance(answer, Response):
+            return answer
         return bytes_response(answer) if isinstance(answer, bytes) else json_response(answer)
 
     return view

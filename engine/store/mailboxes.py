@@ -48,6 +48,11 @@ def get(db: sqlite3.Connection | Tx, mailbox: int) -> MailboxRow | None:
     return _row(row) if row else None
 
 
+def exists(tx: Tx, mailbox: int) -> bool:
+    """Whether the mailbox is still there, as the transaction at hand sees it."""
+    return tx.execute("SELECT 1 FROM mailbox WHERE id = ?", (mailbox,)).fetchone() is not None
+
+
 def add(
     tx: Tx,
     account: str,
@@ -115,7 +120,9 @@ def advance(tx: Tx, mailbox: int, uid: int) -> bool:
 
 
 def note(tx: Tx, mailbox: int, messages: Iterable[tuple[int, frozenset[str]]]) -> None:
-    """Remember UID and flags of messages."""
+    """Remember UID and flags of messages, unless the mailbox is gone."""
+    if not exists(tx, mailbox):
+        return
     tx.executemany(
         "INSERT OR REPLACE INTO mailbox_message (mailbox, uid, flags) VALUES (?, ?, ?)",
         [(mailbox, uid, _written(flags)) for uid, flags in messages],

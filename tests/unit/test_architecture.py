@@ -46,6 +46,7 @@ PURE = (
     *(f"imap/{name}.py" for name in ("mailboxes", "numbers", "envelope", "structure", "fetched")),
     "mail/*.py",
     "accounts/ids.py",
+    "accounts/providers.py",
     "accounts/summary.py",
     "queue/lifecycle.py",
     "queue/retry.py",
