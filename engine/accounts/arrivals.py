@@ -16,6 +16,7 @@ from typing import Any
 import trio
 
 from engine.accounts import ids
+from engine.accounts.reports import Follow, read_report
 from engine.accounts.services import Services
 from engine.accounts.summary import Text, summary
 from engine.imap.fetched import Fetched
@@ -145,16 +146,18 @@ class Arrivals:
         return items
 
     async def _commit(self, session: ImapSession, row: MailboxRow, found: list[Fetched]) -> None:
-        told = [(each, await self._event(session, row, each)) for each in found]
+        told = [(each, *await self._event(session, row, each)) for each in found]
 
         def change(tx: Tx) -> None:
-            for each, data in told:
+            for each, data, follow in told:
                 if not mailboxes.advance(tx, row.id, each.uid):
                     continue
                 if self._full:
                     mailboxes.note(tx, row.id, [(each.uid, each.flags or frozenset())])
                 if data is not None:
                     self._services.journal.append(tx, "messageNew", self._account, data)
+                if follow is not None:
+                    follow(tx)
 
         await self._services.store.commit(change)
 
@@ -173,11 +176,13 @@ class Arrivals:
 
         await self._services.store.commit(change)
 
-    async def _event(self, session: ImapSession, row: MailboxRow, one: Fetched) -> dict[str, Any] | None:
-        """The data of `messageNew`; None for a message that is too old to be told of."""
+    async def _event(
+        self, session: ImapSession, row: MailboxRow, one: Fetched
+    ) -> tuple[dict[str, Any] | None, Follow | None]:
+        """The data of `messageNew` and what follows it; None for a message that is too old to be told of."""
         arrived = one.internal_date
         if self.notify_from is not None and arrived is not None and arrived < self.notify_from:
-            return None
+            return None, None
         data = summary(one, row.id, row.path, row.special_use)
         wanted = {name.lower() for name in self._services.settings.values["notifyHeaders"] or ()}
         if wanted:
@@ -185,7 +190,7 @@ class Arrivals:
             data["headers"] = {name: header[name] for name in header if name in wanted or "*" in wanted}
         if self._services.settings.values["notifyText"]:
             await self._add_text(session, one, data["text"])
-        return data
+        return data, await read_report(session, row, one, data, self._services)
 
     async def _add_text(self, session: ImapSession, one: Fetched, shown: dict[str, Any]) -> None:
         limit = self._services.settings.values["notifyTextSize"] or TEXT_CHARACTERS

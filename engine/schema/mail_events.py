@@ -60,6 +60,15 @@ class MessageText(Response, frozen=True, kw_only=True):
     has_more: Annotated[bool | UnsetType, Meta(description="`true`: cut at `notifyTextSize`.")] = UNSET
 
 
+class RecipientReport(Response, frozen=True, kw_only=True):
+    """What a report says of one recipient."""
+
+    recipient: Annotated[str, Meta(description="The address.", examples=["b@example.org"])]
+    action: Annotated[str | UnsetType, Meta(description="What became of it.", examples=["delayed"])] = UNSET
+    status: Annotated[str | UnsetType, Meta(description="Enhanced status code.", examples=["4.4.1"])] = UNSET
+    mta: Annotated[str | UnsetType, Meta(description="The server it concerns.")] = UNSET
+
+
 class MessageNew(Response, frozen=True, kw_only=True):
     """`messageNew`: a message is new in a folder."""
 
@@ -92,6 +101,12 @@ class MessageNew(Response, frozen=True, kw_only=True):
     headers: Annotated[
         dict[str, tuple[str, ...]] | UnsetType,
         Meta(description="Header fields by lower-case name, with the setting `notifyHeaders`."),
+    ] = UNSET
+    is_bounce: Annotated[bool | UnsetType, Meta(description="`true`: it says that a message failed.")] = UNSET
+    is_complaint: Annotated[bool | UnsetType, Meta(description="`true`: somebody called a message unwanted.")] = UNSET
+    related_message_id: Annotated[str | UnsetType, Meta(description="The Message-ID it reports on.")] = UNSET
+    delivery_report: Annotated[
+        tuple[RecipientReport, ...] | UnsetType, Meta(description="Recipients it reports on without a failure.")
     ] = UNSET
     is_auto_reply: Annotated[bool | UnsetType, Meta(description="`true`: nobody wrote it.")] = UNSET
     special_use: _USE = UNSET
@@ -170,6 +185,63 @@ class MailboxReset(Response, frozen=True, kw_only=True):
     reason: Annotated[Literal["uidValidityChange"], Meta(description="Why.")]
 
 
+class BounceResponse(Response, frozen=True, kw_only=True):
+    """Why a message bounced."""
+
+    source: Annotated[str, Meta(description="Whose words `message` are.", examples=["smtp"])]
+    message: Annotated[str | UnsetType, Meta(description="What the server said.")] = UNSET
+    status: Annotated[str | UnsetType, Meta(description="Enhanced status code.", examples=["5.1.1"])] = UNSET
+    category: Annotated[str, Meta(description="The code in one word.", examples=["user_unknown"])]
+
+
+class MessageBounce(Response, frozen=True, kw_only=True):
+    """`messageBounce`: a message came back for one recipient. Follows the bounce's own `messageNew`."""
+
+    bounce_message: _ID
+    recipient: Annotated[str, Meta(description="Who did not get it.", examples=["b@example.org"])]
+    action: Annotated[str, Meta(description="Always `failed`.")]
+    response: Annotated[BounceResponse, Meta(description="Why.")]
+    mta: Annotated[str | UnsetType, Meta(description="The server that refused it.")] = UNSET
+    queue_id: Annotated[str | UnsetType, Meta(description="The message's id in the outbox, if it is known.")] = UNSET
+    message_id: Annotated[str | UnsetType, Meta(description="The message's Message-ID, if it was told.")] = UNSET
+    message_headers: Annotated[
+        dict[str, tuple[str, ...]] | UnsetType, Meta(description="The message's header, if it was told.")
+    ] = UNSET
+
+
+class Feedback(Response, frozen=True, kw_only=True):
+    """What a feedback report says (RFC 5965)."""
+
+    feedback_type: Annotated[str | UnsetType, Meta(description="What kind.", examples=["abuse"])] = UNSET
+    original_mail_from: Annotated[str | UnsetType, Meta(description="Envelope sender.")] = UNSET
+    original_rcpt_to: Annotated[tuple[str, ...], Meta(description="Envelope recipients.")]
+    source_ip: Annotated[str | UnsetType, Meta(description="Where the message came from.")] = UNSET
+    arrival_date: Annotated[str | UnsetType, Meta(description="When it came.")] = UNSET
+    user_agent: Annotated[str | UnsetType, Meta(description="What made the report.")] = UNSET
+    version: Annotated[str | UnsetType, Meta(description="Of the format.")] = UNSET
+    reporting_mta: Annotated[str | UnsetType, Meta(description="Who reports.")] = UNSET
+
+
+class ComplaintHeaders(Response, frozen=True, kw_only=True):
+    """The header of the message complained of."""
+
+    message_id: Annotated[str | UnsetType, Meta(description="Its Message-ID.")] = UNSET
+    author: Annotated[str | UnsetType, Meta(description="Its From field.")] = msgspec.field(name="from", default=UNSET)
+    to: Annotated[tuple[str, ...] | UnsetType, Meta(description="Its To fields.")] = UNSET
+    cc: Annotated[tuple[str, ...] | UnsetType, Meta(description="Its Cc fields.")] = UNSET
+    subject: Annotated[str | UnsetType, Meta(description="Its subject.")] = UNSET
+    date: Annotated[str | UnsetType, Meta(description="Its Date field.")] = UNSET
+
+
+class MessageComplaint(Response, frozen=True, kw_only=True):
+    """`messageComplaint`: somebody called a message unwanted. Follows the report's own `messageNew`."""
+
+    complaint_message: _ID
+    arf: Annotated[Feedback, Meta(description="The report.")]
+    headers: Annotated[ComplaintHeaders, Meta(description="The message complained of.")]
+    queue_id: Annotated[str | UnsetType, Meta(description="The message's id in the outbox, if it is known.")] = UNSET
+
+
 MAIL_EVENT_DATA: dict[str, type[Response]] = {
     "messageNew": MessageNew,
     "messageUpdated": MessageUpdated,
@@ -178,6 +250,8 @@ MAIL_EVENT_DATA: dict[str, type[Response]] = {
     "mailboxNew": MailboxNew,
     "mailboxDeleted": MailboxDeleted,
     "mailboxReset": MailboxReset,
+    "messageBounce": MessageBounce,
+    "messageComplaint": MessageComplaint,
 }
 """The shape of `data` by event name."""
 
@@ -189,4 +263,6 @@ MailEventName = Literal[
     "mailboxNew",
     "mailboxDeleted",
     "mailboxReset",
+    "messageBounce",
+    "messageComplaint",
 ]

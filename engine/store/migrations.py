@@ -167,5 +167,8 @@ MIGRATIONS = (
         at REAL NOT NULL,
         PRIMARY KEY (message, address)
     ) WITHOUT ROWID;
+    CREATE TRIGGER bounce_goes_with_message AFTER DELETE ON message BEGIN
+        DELETE FROM bounce WHERE message = OLD.id;
+    END;
     """,
 )
