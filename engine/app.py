@@ -18,6 +18,7 @@ import trio
 
 from engine.accounts.registry import Registry
 from engine.accounts.services import Services
+from engine.accounts.slots import LoginSlots
 from engine.api.app import make_app
 from engine.api.context import Context
 from engine.api.server import serve_http
@@ -96,7 +97,7 @@ async def run(
             attempts=Attempts(store, spool, journal, Policy(config.retry.schedule, config.retry.jitter), world),
             sandbox=sandbox,
             slots=trio.CapacityLimiter(config.smtp.sessions),
-            logins=trio.CapacityLimiter(config.imap.logins),
+            logins=LoginSlots(config.imap.logins),
         )
         registry = Registry(services)
         webhooks = Webhooks(journal, store, config.webhooks, world)

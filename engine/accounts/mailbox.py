@@ -28,6 +28,7 @@ from engine.world import Dial
 log = logging.getLogger("engine.mailbox")
 
 SURVIVED = 300.0
+NONCE_BYTES = 18
 CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
 FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import trio
 
+from engine.accounts.slots import LoginSlots
 from engine.config import Config
 from engine.events.journal import Journal
 from engine.queue.attempt import Attempts
@@ -31,4 +32,4 @@ class Services(msgspec.Struct, frozen=True):
     attempts: Attempts
     sandbox: Sandbox
     slots: trio.CapacityLimiter
-    logins: trio.CapacityLimiter
+    logins: LoginSlots

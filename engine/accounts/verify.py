@@ -29,7 +29,8 @@ async def verify(
     async with trio.open_nursery() as nursery:
 
         async def try_imap(endpoint: ImapEndpoint) -> None:
-            session = await ImapSession.connect(endpoint, dial=services.world.dial, client_id=CLIENT_ID)
+            nonce = services.world.token_bytes(18).hex()
+            session = await ImapSession.connect(endpoint, dial=services.world.dial, client_id=CLIENT_ID, nonce=nonce)
             try:
                 if mailboxes:
                     answer["mailboxes"] = [_shown(each) for each in await session.list_mailboxes()]

@@ -65,12 +65,18 @@ class ImapConnection:
 
     @classmethod
     async def connect(
-        cls, endpoint: ImapEndpoint, *, dial: Dial, trace: Trace | None = None, client_id: Mapping[str, str]
+        cls,
+        endpoint: ImapEndpoint,
+        *,
+        dial: Dial,
+        trace: Trace | None = None,
+        client_id: Mapping[str, str],
+        nonce: str | None = None,
     ) -> Self:
         """Dial, STARTTLS if offered, log in once, exchange ID.
 
-        `client_id` are the ID fields we name ourselves by. Raises `NetworkError`, `ProtocolError` or `LoginRefused`;
-        cancelled or failed: nothing stays open.
+        `client_id` are the ID fields we name ourselves by; `nonce` is for SCRAM (`sasl.choose`). Raises `NetworkError`,
+        `ProtocolError` or `LoginRefused`; cancelled or failed: nothing stays open.
         """
         transport = await Transport.open(
             dial,
@@ -84,7 +90,7 @@ class ImapConnection:
         try:
             await session._greet()
             await session._secure()
-            await session._log_in()
+            await session._log_in(nonce)
             await session._identify(client_id)
         except BaseException:
             await session.close()
@@ -172,17 +178,19 @@ class ImapConnection:
         elif self._endpoint.tls.required:
             raise NetworkError(NetworkKind.TLS, "ETLS", f"{self._endpoint.host} does not offer STARTTLS")
 
-    async def _log_in(self) -> None:
+    async def _log_in(self, nonce: str | None) -> None:
         if self._protocol.state is State.NOT_AUTHENTICATED:
             capabilities = await self._learn_capabilities()
             try:
-                command = _login_command(capabilities, self._endpoint.credentials)
+                command = _login_command(capabilities, self._endpoint.credentials, nonce)
             except ValueError as error:
                 raise LoginRefused(f"The credentials cannot be sent: {error}", None) from error
             completion = await self._run(command)
             if not completion.ok:
                 temporary = completion.code in TEMPORARY_CODES
                 raise LoginRefused(completion.status.line, completion.code, temporary=temporary)
+            if isinstance(command.mechanism, sasl.Scram) and not command.mechanism.verified:
+                raise LoginRefused("The server let us in without proving that it knows the password", None)
         await self._learn_capabilities()
 
     async def _identify(self, client_id: Mapping[str, str]) -> None:
@@ -302,9 +310,9 @@ class ImapConnection:
             self.usable = False
 
 
-def _login_command(capabilities: frozenset[str], credentials: sasl.Credentials) -> Command:
+def _login_command(capabilities: frozenset[str], credentials: sasl.Credentials, nonce: str | None) -> Command:
     offered = [name.removeprefix("AUTH=") for name in capabilities if name.startswith("AUTH=")]
-    mechanism = sasl.choose(offered, credentials)
+    mechanism = sasl.choose(offered, credentials, nonce)
     if mechanism is not None:
         return commands.authenticate(mechanism, at_once="SASL-IR" in capabilities)
     if credentials.password is None or "LOGINDISABLED" in capabilities:
