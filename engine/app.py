@@ -20,6 +20,7 @@ import trio
 
 from engine.accounts.registry import Registry
 from engine.accounts.services import Services
+from engine.accounts.slots import LoginSlots
 from engine.api.app import make_app
 from engine.api.context import Context
 from engine.api.server import serve_http
@@ -116,6 +117,7 @@ async def run(
             journal=journal,
             changes=changes,
             webhooks=webhooks,
+            settings=settings,
             schedule=schedule,
             recorder=recorder,
             attempts=attempts,
@@ -123,7 +125,7 @@ async def run(
             pauses=pauses,
             sandbox=sandbox,
             slots=slots,
-            logins=trio.CapacityLimiter(config.imap.logins),
+            logins=LoginSlots(config.imap.logins),
         )
         registry = Registry(services)
         settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)

@@ -45,6 +45,7 @@ REQUIRED = (
     "cryptography>=50,<51",
     "email-validator>=2.4,<3",
     "jmespath>=1.1,<2",
+    "dnspython>=2.6,<3",
 )
 LEAST_FREE = 256 * 1024**2  # bytes
 HEALTH_TIMEOUT = 3.0  # seconds

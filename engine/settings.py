@@ -23,6 +23,9 @@ DEFAULTS: dict[str, Any] = {
     "queuePaused": None,
     "webhooksCustomHeaders": None,
     "serviceSecret": None,
+    "notifyText": None,
+    "notifyTextSize": None,
+    "notifyHeaders": None,
 }
 SEALED = ("webhooks", "webhooksCustomHeaders", "serviceSecret")
 

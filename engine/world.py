@@ -19,6 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 import outcome
 import trio
 
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 LOOKUPS = 100
 """Names looked up at once."""
+DNS_SECONDS = 10.0
 
 
 class Dial(Protocol):
@@ -44,6 +46,13 @@ class StoreThread(Protocol):
 
     def close(self) -> None:
         """Take no more jobs."""
+
+
+class Srv(msgspec.Struct, frozen=True):
+    """One SRV record (RFC 2782); an empty `target` says that there is no such service."""
+
+    target: str
+    port: int
 
 
 class World:
@@ -104,6 +113,15 @@ class World:
             stream.setsockopt(socket.IPPROTO_TCP, option, value)
         return stream
 
+    async def srv(self, name: str) -> list[Srv]:
+        """The SRV records of a name, best first; empty when there are none. Raises `NetworkError`."""
+        records = sorted(await _ask(name, "SRV"), key=lambda record: (record.priority, -record.weight))
+        return [Srv(str(record.target).rstrip("."), record.port) for record in records]
+
+    async def mx(self, domain: str) -> list[tuple[int, str]]:
+        """The mail exchangers of a domain as (preference, name), best first. Raises `NetworkError`."""
+        return sorted((record.preference, str(record.exchange).rstrip(".")) for record in await _ask(domain, "MX"))
+
 
 _NOTICE_SILENCE = (
     (socket.TCP_USER_TIMEOUT, 60_000),  # milliseconds
@@ -143,6 +161,22 @@ class _Resolver(trio.abc.HostnameResolver):
         )
 
 
+async def _ask(name: str, kind: str) -> list[Any]:
+    """The records of one kind; empty when there are none."""
+    # Only a few requests ever need it, and it is megabytes of modules.
+    import dns.asyncresolver
+    import dns.exception
+    import dns.resolver
+
+    try:
+        answer = await dns.asyncresolver.resolve(name, kind, lifetime=DNS_SECONDS)
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return []
+    except (dns.exception.DNSException, OSError) as error:
+        raise NetworkError(NetworkKind.DNS, "EDNS", f"query {kind} {name}: {error}") from error
+    return list(answer)
+
+
 class SeededWorld(World):
     """A world that repeats itself: time follows Trio's clock from a fixed date, everything random from a seed."""
 
@@ -163,6 +197,12 @@ class SeededWorld(World):
     async def in_thread(self, job: Callable[..., T], *arguments: Any) -> T:
         await trio.lowlevel.checkpoint()
         return job(*arguments)
+
+    async def srv(self, name: str) -> list[Srv]:
+        return []
+
+    async def mx(self, domain: str) -> list[tuple[int, str]]:
+        return []
 
 
 class _OwnThread:

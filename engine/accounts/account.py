@@ -15,6 +15,7 @@ import trio
 from engine.accounts import record as records
 from engine.accounts.mailbox import MailboxTask
 from engine.accounts.probe import probe
+from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.sentcopy import SentCopies
 from engine.accounts.services import Services
 from engine.accounts.state import AccountState
@@ -34,6 +35,7 @@ from engine.world import Dial
 log = logging.getLogger("engine.account")
 
 LONGEST_RESTART = 60.0
+PAUSE_SECONDS = 5.0
 
 
 class Account:
@@ -55,6 +57,10 @@ class Account:
         self._evidence = Evidence(row.id, services.store, services.recorder, services.world)
         self._mailbox: MailboxTask | None = None
         self._changed = trio.Event()
+        self._paused = False
+        self._at_rest = trio.Event()
+        self.log: ProtocolLog | None = None
+        """The protocol log; None while none is kept."""
         self._verdicts_in, self._verdicts = trio.open_memory_channel[Verdict](100)
         smtp = services.config.smtp
         services.pauses.pause(row.id, row.queue_paused)
@@ -84,6 +90,28 @@ class Account:
     def mail_waits_for(self) -> Waiting | None:
         """What keeps all of the account's mail from being sent now."""
         return self._lane.waiting()
+
+    def reconnect(self) -> None:
+        """Close what is connected to the mailbox and connect anew, now."""
+        self._changed.set()
+
+    def look_soon(self) -> None:
+        """Look into every folder now."""
+        if self._mailbox is not None:
+            self._mailbox.look_soon()
+
+    async def pause(self) -> None:
+        """Have nothing connected to the mailbox until `resume`; return once it is so, or after five seconds."""
+        self._at_rest = trio.Event()
+        self._paused = True
+        self._changed.set()
+        with trio.move_on_after(PAUSE_SECONDS):
+            await self._at_rest.wait()
+
+    def resume(self) -> None:
+        """Connect again after `pause`."""
+        self._paused = False
+        self._changed.set()
 
     async def stop_lane(self) -> None:
         """Take no more mail; return once the message at hand is done or aborted. Cancelled: it is left as it is."""
@@ -129,16 +157,26 @@ class Account:
             self._mailbox = None
 
     async def _keep_connected(self) -> None:
+        if self._paused:
+            self.status.state = AccountState.PAUSED
+            self._at_rest.set()
+            await trio.sleep_forever()
+        if self.record.logs is not True:
+            self.log = None
+        elif self.log is None:
+            self.log = ProtocolLog(self._services.world)
         endpoint = records.imap_endpoint(self.record)
         if endpoint is not None:
+            rules = records.watch_rules(self.record, self.status.created)
             self._mailbox = MailboxTask(
                 endpoint,
                 self._dial(),
-                self._sent_path(),
+                rules,
                 self.status,
                 self._copies,
                 self._evidence,
                 self._services,
+                self.log,
             )
             await self._mailbox.run()
         elif (route := self._route()) is not None:
@@ -160,10 +198,8 @@ class Account:
 
     def _connections(self) -> tuple[object, ...]:
         """What the mailbox task, or the probe, was made from."""
-        return records.imap_endpoint(self.record), records.smtp_endpoint(self.record), self._sent_path()
-
-    def _sent_path(self) -> str | None:
-        return getattr(self.record.imap, "sent_mail_path", None) or None
+        rules = records.watch_rules(self.record, self.status.created)
+        return records.imap_endpoint(self.record), records.smtp_endpoint(self.record), rules, self.record.logs is True
 
     def _route(self) -> Route | None:
         endpoint = records.smtp_endpoint(self.record)

@@ -1,9 +1,9 @@
 """The connection to one account's mailbox: connect, sync, IDLE, reconnect by itself.
 
-One task owns the session, so nothing needs a lock. The wait between two connections doubles from `reconnect_min` to
-`reconnect_max` and starts again from below only after a connection has survived five minutes: a server that accepts and
-drops cannot make it spin. In this version a sync learns the folders and opens INBOX; while idle it files sent copies
-and, where the provider files them itself, looks for mail in doubt among them.
+One task owns the session, so nothing needs a lock; each subconnection is a task with a session of its own. The wait
+between two connections doubles from `reconnect_min` to `reconnect_max` and starts again from below only after a
+connection has survived five minutes: a server that accepts and drops cannot make it spin. While idle it does the
+account's small jobs over the session (`_do_jobs`) and looks into the other folders.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ import logging
 
 import trio
 
+from engine.accounts.arrivals import Arrivals
+from engine.accounts.folder import Folder
+from engine.accounts.protocol_log import ProtocolLog
+from engine.accounts.record import WatchRules
 from engine.accounts.sentcopy import SentCopies
 from engine.accounts.services import Services
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
+from engine.accounts.watch import Watch
 from engine.errors import LoginRefused, NetworkError, ProtocolError
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
 from engine.queue.evidence import Evidence
@@ -24,100 +29,190 @@ from engine.world import Dial
 log = logging.getLogger("engine.mailbox")
 
 SURVIVED = 300.0
+NONCE_BYTES = 18
 CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
+FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused)
 
 
 class MailboxTask:
-    """Keeps one account connected. `run` is its service; `wake` has it look at the sent copies now."""
+    """Keeps one account connected. `run` is its service; `wake` has it look at its jobs now."""
 
     def __init__(
         self,
         endpoint: ImapEndpoint,
         dial: Dial,
-        sent_path: str | None,
+        rules: WatchRules,
         status: Status,
         copies: SentCopies,
         evidence: Evidence,
         services: Services,
+        protocol_log: ProtocolLog | None = None,
     ) -> None:
+        self._log = protocol_log
         self._endpoint = endpoint
         self._dial = dial
-        self._sent_path = sent_path
+        self._rules = rules
         self._status = status
         self._copies = copies
         self._evidence = evidence
         self._services = services
         self._wake = trio.Event()
+        self._synced = trio.Event()
+        self._arrivals = Arrivals(status.account, rules.notify_from, services, full=rules.full)
+        self._watch = Watch(
+            status.account,
+            rules.paths,
+            self._arrivals,
+            services,
+            full=rules.full,
+            uses=dict(rules.uses),
+            elsewhere=rules.subconnections,
+        )
 
     def wake(self) -> None:
         """Something is to be done over the session."""
         self._wake.set()
 
+    def look_soon(self) -> None:
+        """Look into every folder now instead of at the next round."""
+        self._watch.look_soon()
+        self._wake.set()
+
     async def run(self) -> None:
-        """Connect again and again until cancelled; then the session is closed."""
-        config = self._services.config.imap
-        wait = config.reconnect_min
+        """Stay connected until cancelled; then every session is closed."""
+        if not self._rules.subconnections:
+            await self._run_main()
+            return
+        async with trio.open_nursery() as nursery:
+            for path in dict.fromkeys(self._rules.subconnections):
+                nursery.start_soon(self._run_beside, path)
+            await self._run_main()
+
+    async def _run_main(self) -> None:
+        backoff = Backoff(self._services)
         while True:
-            started = trio.current_time()
+            backoff.begin()
             try:
                 await self._stay_connected()
-            except (NetworkError, ProtocolError, LoginRefused, CommandRefused) as error:
+            except FAILURES as error:
+                self._arrivals.stumbled()
                 was_connected = self._status.state is AccountState.CONNECTED
                 if was_connected and not isinstance(error, LoginRefused):
                     self._status.state = AccountState.DISCONNECTED
                 else:
                     await self._status.failed(error)
-            finally:
-                self._status.connections = 0
-            if trio.current_time() - started >= SURVIVED:
-                wait = config.reconnect_min
-            await trio.sleep(wait * (1 + 0.2 * self._services.world.random.random()))
-            wait = min(wait * 2, config.reconnect_max)
+            await backoff.wait()
 
     async def _stay_connected(self) -> None:
         self._status.state = AccountState.CONNECTING
-        async with self._services.logins:
-            session = await ImapSession.connect(self._endpoint, dial=self._dial, client_id=CLIENT_ID)
+        session = await self._open()
         try:
-            self._status.connections = 1
             await self._status.logged_in(self._endpoint.credentials.user)
             await self._status.files_sent(session.files_sent_itself)
             self._status.state = AccountState.SYNCING
-            folder = await self._sync(session)
+            await self._watch.go_round(session, self._rules.resync_delay)
             await self._status.connected()
+            self._synced.set()
             while True:
                 self._wake = trio.Event()
-                await self._copies.make_due(session, folder)
-                await self._look_for_doubts(session, folder)
-                await session.idle(self._wake, self._seconds_of_rest(session))
+                await self._do_jobs(session)
+                if self._watch.seconds_to_next == 0:
+                    await self._watch.go_round(session, self._rules.resync_delay)
+                news = await session.idle(self._wake, self._idle_seconds(session))
+                if news:
+                    await self._watch.hear(session, news)
         finally:
             await self._leave(session)
 
-    async def _sync(self, session: ImapSession) -> str | None:
-        """Learn the folders and open INBOX; the path of the Sent folder."""
-        folders = await session.list_mailboxes()
-        await session.select("INBOX")
-        if self._sent_path is not None:
-            return self._sent_path
-        return next((each.path for each in folders if each.special_use == "\\Sent"), None)
+    async def _do_jobs(self, session: ImapSession) -> None:
+        """What the account wants done over the session; each job asks whether it is due and leaves INBOX selected."""
+        await self._copies.make_due(session, self._watch.sent_path)
+        await self._look_for_doubts(session)
 
-    async def _look_for_doubts(self, session: ImapSession, folder: str | None) -> None:
+    async def _look_for_doubts(self, session: ImapSession) -> None:
         """Search the Sent folder for mail in doubt, where that tells anything."""
-        if not session.files_sent_itself or folder is None:
+        folder = self._watch.sent_path
+        searches = self._evidence.due() if session.files_sent_itself and folder is not None else []
+        if not searches or folder is None:
             return
-        searches = self._evidence.due()
+        await session.select(folder, read_only=True)
         for search in searches:
-            found = await session.holds(folder, search.message_id)
-            await self._evidence.tell(search, found=found)
-        if searches:
-            await session.select("INBOX")
+            found = await session.search("HEADER Message-ID", search.message_id.encode())
+            await self._evidence.tell(search, found=bool(found))
+        # The main folder is selected again by the round that follows, and nothing of it is missed.
+        self._watch.look_soon()
 
-    def _seconds_of_rest(self, session: ImapSession) -> float:
+    def _idle_seconds(self, session: ImapSession) -> float:
+        limits = [self._services.config.imap.idle, self._watch.seconds_to_next]
         dues = [self._copies.seconds_to_next()]
-        if session.files_sent_itself:
+        if session.files_sent_itself and self._watch.sent_path is not None:
             dues.append(self._evidence.seconds_to_next())
-        return min([self._services.config.imap.idle, *(due for due in dues if due is not None)])
+        return min(*limits, *(due for due in dues if due is not None))
+
+    async def _run_beside(self, path: str) -> None:
+        """Listen to one more folder, whatever becomes of the main session."""
+        await self._synced.wait()
+        known = self._watch.beside(path)
+        if known is None:
+            return  # there is no such folder, or the main session listens to it
+        arrivals = Arrivals(self._status.account, self._rules.notify_from, self._services, full=self._rules.full)
+        folder = Folder(known.row, known.mailbox, arrivals, self._services, full=self._rules.full)
+        backoff = Backoff(self._services)
+        while True:
+            backoff.begin()
+            try:
+                await self._listen_beside(folder)
+            except FAILURES as error:
+                arrivals.stumbled()
+                log.warning("account %s: the connection for %s: %s", self._status.account, path, error)
+            await backoff.wait()
+
+    async def _listen_beside(self, folder: Folder) -> None:
+        session = await self._open()
+        try:
+            await folder.reload()
+            await folder.look(session)
+            while True:
+                news = await session.idle(trio.Event(), self._services.config.imap.idle)
+                await folder.hear(session, news)
+        finally:
+            await self._leave(session)
+
+    async def _open(self) -> ImapSession:
+        async with self._services.logins:
+            if self._log is not None:
+                self._log.note(f"connecting to {self._endpoint.host}:{self._endpoint.port}")
+            session = await ImapSession.connect(self._endpoint, dial=self._dial, trace=self._log, client_id=CLIENT_ID)
+        self._status.connections += 1
+        try:
+            await session.enable("CONDSTORE", "QRESYNC")
+        except BaseException:
+            await self._leave(session)
+            raise
+        return session
 
     async def _leave(self, session: ImapSession) -> None:
+        self._status.connections -= 1
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
             await session.logout()
+
+
+class Backoff:
+    """The waits between connections: doubling, reset by a connection that survived."""
+
+    def __init__(self, services: Services) -> None:
+        self._config = services.config.imap
+        self._random = services.world.random
+        self._wait = self._config.reconnect_min
+        self._started = 0.0
+
+    def begin(self) -> None:
+        """A connection is being made."""
+        self._started = trio.current_time()
+
+    async def wait(self) -> None:
+        """Sleep before the next one; it ended just now."""
+        if trio.current_time() - self._started >= SURVIVED:
+            self._wait = self._config.reconnect_min
+        await trio.sleep(self._wait * (1 + 0.2 * self._random.random()))
+        self._wait = min(self._wait * 2, self._config.reconnect_max)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -117,6 +118,42 @@ def smtp_endpoint(record: AccountCreate) -> SmtpEndpoint | None:
         tls=_tls(config.tls),
         credentials=_credentials(config.auth),
     )
+
+
+class WatchRules(msgspec.Struct, frozen=True):
+    """What of a mailbox is followed.
+
+    `paths`: folder paths and special uses, None for all. `subconnections`: further ones listened to. `full`: flags and
+    removals too. `notify_from` in seconds since 1970, None for all messages. `uses`: special uses by path, as the
+    registration sets them. `resync_delay`: seconds between two rounds.
+    """
+
+    paths: tuple[str, ...] | None
+    subconnections: tuple[str, ...]
+    full: bool
+    notify_from: float | None
+    uses: tuple[tuple[str, str], ...]
+    resync_delay: float
+
+
+def watch_rules(record: AccountCreate, created: float) -> WatchRules:
+    """The rules of an account registered at `created` (seconds since 1970)."""
+    paths = record.path if isinstance(record.path, tuple) and "*" not in record.path else None
+    notify_from = created if record.notify_from is UNSET else None
+    if isinstance(record.notify_from, datetime):
+        notify_from = record.notify_from.timestamp()
+    named = {use: getattr(record.imap, f"{name}_mail_path", UNSET) for name, use in _USES.items()}
+    return WatchRules(
+        paths=paths,
+        subconnections=record.subconnections if isinstance(record.subconnections, tuple) else (),
+        full=record.imap_indexer != "fast",
+        notify_from=notify_from,
+        uses=tuple((path, use) for use, path in named.items() if isinstance(path, str)),
+        resync_delay=float(getattr(record.imap, "resync_delay", 900)),
+    )
+
+
+_USES = {"sent": "\\Sent", "drafts": "\\Drafts", "junk": "\\Junk", "trash": "\\Trash", "archive": "\\Archive"}
 
 
 @contextmanager

@@ -7,18 +7,24 @@ cancelled, except one whose final dot is on its way: that one is waited for with
 from __future__ import annotations
 
 import string
+from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import msgspec
 import trio
+from msgspec import UnsetType
 
 from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.services import Services
 from engine.schema.account import AccountCreate, AccountUpdate
-from engine.store import accounts, bodies, copies, messages
+from engine.store import accounts, bodies, copies, mailboxes, messages
 from engine.store.writer import Tx
 
+SWEEP = 1000
+"""Rows forgotten in one commit."""
+SWEEP_SECONDS = 3600.0
 _ID_LETTERS = string.ascii_lowercase + string.digits
 
 
@@ -32,6 +38,8 @@ class Registry:
         self._scopes: dict[str, trio.CancelScope] = {}
         self._nursery: trio.Nursery | None = None
         self._changing = trio.Lock()
+        self._sweeper = trio.Event()
+        self._flushing: set[str] = set()
         for row in accounts.every(services.store.reader):
             account = Account(row, records.unseal(row.record, services.vault), services)
             self._accounts[row.id] = account
@@ -49,6 +57,7 @@ class Registry:
         """Run every account until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            nursery.start_soon(self._sweep)
             for account in self._accounts.values():
                 self._start(account)
             task_status.started()
@@ -95,6 +104,28 @@ class Registry:
         await self._services.store.commit(lambda tx: accounts.remember(tx, account.id, queue_paused=paused))
         self._services.pauses.pause(account.id, paused)
 
+    async def flush(self, account: Account, notify_from: datetime | UnsetType | None, indexer: Any) -> bool:
+        """Forget what is known of the mailbox and begin anew; False when that is being done already.
+
+        `notify_from` absent means now. Messages that are there are noted in silence, as at a registration.
+        """
+        if account.id in self._flushing:
+            return False
+        self._flushing.add(account.id)
+        try:
+            await account.pause()
+            now = self._services.world.now()
+            since = datetime.fromtimestamp(now, UTC) if isinstance(notify_from, UnsetType) else notify_from
+            await self._services.store.commit(lambda tx: mailboxes.drop_account(tx, account.id))
+            update = AccountUpdate(notify_from=since, imap_indexer=indexer)
+            async with self._changing:
+                await self._save(account, records.updated(account.record, update))
+        finally:
+            self._flushing.discard(account.id)
+            account.resume()
+            self._sweeper.set()
+        return True
+
     async def remove(self, account: Account) -> None:
         """Remove an account with everything it has; its open messages end as cancelled."""
         with trio.move_on_after(self._services.config.shutdown.grace):
@@ -112,6 +143,7 @@ class Registry:
                 for message in copies.of_account(tx, account.id):
                     copies.remove(tx, message)
                     bodies.drop(tx, message, self._services.spool)
+                mailboxes.drop_account(tx, account.id)
                 accounts.remove(tx, account.id)
 
             await self._services.store.commit(change)
@@ -119,6 +151,16 @@ class Registry:
             self._services.pauses.pause(account.id, False)
             self._services.schedule.forget(account.id)
             self._scopes.pop(account.id).cancel()
+        self._sweeper.set()
+
+    async def _sweep(self) -> None:
+        """Forget what was known of mailboxes that are gone, a little at a time."""
+        while True:
+            self._sweeper = trio.Event()
+            while await self._services.store.commit(lambda tx: mailboxes.sweep(tx, SWEEP)):
+                pass
+            with trio.move_on_after(SWEEP_SECONDS):
+                await self._sweeper.wait()
 
     async def _save(self, account: Account, record: AccountCreate) -> None:
         sealed = records.seal(record, self._services.vault)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import msgspec
-import trio
 
+from engine.accounts.slots import LoginSlots
 from engine.config import Config
 from engine.events.changes import Changes
 from engine.events.journal import Journal
@@ -16,6 +16,7 @@ from engine.queue.record import Recorder
 from engine.queue.schedule import Schedule
 from engine.queue.slots import Slots
 from engine.sandbox.provider import Sandbox
+from engine.settings import SettingsBook
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
@@ -33,6 +34,7 @@ class Services(msgspec.Struct, frozen=True):
     journal: Journal
     changes: Changes
     webhooks: Webhooks
+    settings: SettingsBook
     schedule: Schedule
     recorder: Recorder
     attempts: Attempts
@@ -40,4 +42,4 @@ class Services(msgspec.Struct, frozen=True):
     pauses: Pauses
     sandbox: Sandbox
     slots: Slots
-    logins: trio.CapacityLimiter
+    logins: LoginSlots

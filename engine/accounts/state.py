@@ -21,6 +21,7 @@ class AccountState(StrEnum):
     CONNECT_ERROR = "connectError"
     DISCONNECTED = "disconnected"
     UNSET = "unset"
+    PAUSED = "paused"
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -42,5 +43,6 @@ REFUSALS: dict[AccountState, Refusal] = {
     AccountState.CONNECT_ERROR: Refusal("ConnectionError", "Can not establish server connection", 30),
     AccountState.DISCONNECTED: Refusal("ConnectionError", "Can not establish server connection", 30),
     AccountState.UNSET: Refusal("NotSyncing", "Syncing is disabled for the requested account", 3600),
+    AccountState.PAUSED: Refusal("NoAvailable", "Requested account is currently not available", 10),
 }
 """What a submission is told, by the state it finds. Once initialized, an account refuses none: they queue."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from engine.api import accounts, events, outbox, settings, sse, submit, webhooks
+from engine.api import account_actions, accounts, events, outbox, settings, sse, submit, webhooks
 from engine.api.openapi import Route
 from engine.schema.account import (
     AccountCreate,
@@ -20,6 +20,18 @@ from engine.schema.account import (
     AccountsQuery,
     AccountUpdate,
     AccountUpdated,
+)
+from engine.schema.account_actions import (
+    Autoconfig,
+    AutoconfigQuery,
+    Flush,
+    Flushed,
+    Reconnect,
+    Reconnected,
+    Sync,
+    Synced,
+    Verified,
+    VerifyAccount,
 )
 from engine.schema.events import (
     ChangesQuery,
@@ -124,6 +136,77 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
             scope="api",
         ),
         accounts.listing,
+    ),
+    (
+        Route(
+            method="PUT",
+            path="/v1/account/{account}/reconnect",
+            summary="Connect anew",
+            tags=("Account",),
+            body=Reconnect,
+            responses={200: Reconnected},
+            scope="api",
+        ),
+        account_actions.reconnect,
+    ),
+    (
+        Route(
+            method="PUT",
+            path="/v1/account/{account}/sync",
+            summary="Look into every folder now",
+            tags=("Account",),
+            body=Sync,
+            responses={200: Synced},
+            scope="api",
+        ),
+        account_actions.sync,
+    ),
+    (
+        Route(
+            method="PUT",
+            path="/v1/account/{account}/flush",
+            summary="Forget what is known of the mailbox and begin anew",
+            tags=("Account",),
+            body=Flush,
+            responses={200: Flushed},
+            scope="api",
+        ),
+        account_actions.flush,
+    ),
+    (
+        Route(
+            method="GET",
+            path="/v1/logs/{account}",
+            summary="Read the protocol log of an account, as plain text",
+            tags=("Account",),
+            responses={200: None},
+            scope="api",
+        ),
+        account_actions.logs,
+    ),
+    (
+        Route(
+            method="POST",
+            path="/v1/verifyAccount",
+            summary="Try the logins of servers without storing anything",
+            tags=("Account",),
+            body=VerifyAccount,
+            responses={200: Verified},
+            scope="api",
+        ),
+        account_actions.verify,
+    ),
+    (
+        Route(
+            method="GET",
+            path="/v1/autoconfig",
+            summary="Find the servers of an address",
+            tags=("Account",),
+            query=AutoconfigQuery,
+            responses={200: Autoconfig},
+            scope="api",
+        ),
+        account_actions.autoconfig,
     ),
     (
         Route(

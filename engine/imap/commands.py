@@ -16,7 +16,20 @@ from typing import TypeAlias
 import msgspec
 
 from engine.imap import limits
-from engine.imap.responses import Exists, Flags, Id, ListEntry, Recent, Search, StatusResponse
+from engine.imap.responses import (
+    ESearch,
+    Exists,
+    Fetch,
+    Flags,
+    Id,
+    ListEntry,
+    MailboxStatus,
+    Namespace,
+    Recent,
+    Search,
+    StatusResponse,
+    Vanished,
+)
 from engine.sasl import Mechanism
 
 SECRET = "[secret]"
@@ -172,25 +185,109 @@ def identify(fields: Mapping[str, str]) -> Command:
     return _shown("ID", [b"(", *pieces[1:], b")"] if pieces else [b"NIL"], Id)
 
 
-def list_mailboxes(*, special_use: bool) -> Command:
-    """LIST of everything; `special_use` asks for the special-use flags (RFC 6154; needs LIST-EXTENDED)."""
-    return _shown("LIST", [b'"" "*" RETURN (SPECIAL-USE)' if special_use else b'"" "*"'], ListEntry)
+def list_mailboxes(*, special_use: bool, status: Sequence[str] = ()) -> Command:
+    """LIST of everything; `special_use` asks for the special-use flags (RFC 6154; needs LIST-EXTENDED).
+
+    `status` are the STATUS items wanted of each mailbox (RFC 5819).
+    """
+    wanted = ["SPECIAL-USE"] if special_use else []
+    if status:
+        wanted.append(f"STATUS ({' '.join(status)})")
+    options = f" RETURN ({' '.join(wanted)})" if wanted else ""
+    return _shown("LIST", [f'"" "*"{options}'.encode("ascii")], ListEntry, MailboxStatus)
 
 
-def select(name: bytes, *, read_only: bool = False, utf8: bool = False, condstore: bool = False) -> Command:
+def enable(names: Sequence[str]) -> Command:
+    """ENABLE (RFC 5161): its answer changes what the protocol machine knows."""
+    return _shown("ENABLE", [" ".join(names).encode("ascii")])
+
+
+def namespace() -> Command:
+    """NAMESPACE (RFC 2342)."""
+    return Command(name="NAMESPACE", takes=(Namespace,))
+
+
+def compress() -> Command:
+    """COMPRESS (RFC 4978): everything behind the OK is deflated, both ways."""
+    return _shown("COMPRESS", [b"DEFLATE"])
+
+
+def status(name: bytes, items: Sequence[str], *, utf8: bool = False) -> Command:
+    """STATUS of a mailbox. Raises `ValueError` for NUL."""
+    return _shown("STATUS", [string(name, utf8=utf8), f" ({' '.join(items)})".encode("ascii")], MailboxStatus)
+
+
+def on_mailbox(verb: str, name: bytes, *, utf8: bool = False) -> Command:
+    """CREATE, DELETE, SUBSCRIBE or UNSUBSCRIBE. Raises `ValueError` for NUL."""
+    return _shown(verb, [string(name, utf8=utf8)])
+
+
+def rename(old: bytes, new: bytes, *, utf8: bool = False) -> Command:
+    """RENAME. Raises `ValueError` for NUL."""
+    return _shown("RENAME", [string(old, utf8=utf8), b" ", string(new, utf8=utf8)])
+
+
+def select(
+    name: bytes,
+    *,
+    read_only: bool = False,
+    utf8: bool = False,
+    condstore: bool = False,
+    known: tuple[int, int] | None = None,
+) -> Command:
     """SELECT or EXAMINE of the mailbox with this name on the wire. Raises `ValueError` for NUL.
 
-    `condstore` asks for its highest MODSEQ (RFC 7162), which some servers tell only then.
+    `condstore` asks for its highest MODSEQ (RFC 7162), which some servers tell only then. `known` are the UIDVALIDITY
+    and MODSEQ up to which changes are known: the server adds what changed since (QRESYNC).
     """
     pieces = [string(name, utf8=utf8)]
-    if condstore:
+    if known is not None:
+        pieces.append(b" (QRESYNC (%d %d))" % known)
+    elif condstore:
         pieces.append(b" (CONDSTORE)")
-    return _shown("EXAMINE" if read_only else "SELECT", pieces, Flags, Exists, Recent, StatusResponse)
+    takes = (Flags, Exists, Recent, StatusResponse, Vanished, Fetch)
+    return _shown("EXAMINE" if read_only else "SELECT", pieces, *takes)
 
 
-def search_header(field: str, value: str) -> Command:
-    """UID SEARCH for the messages with `value` in this header field. Raises `ValueError` for NUL."""
-    return _shown("UID", [b"SEARCH HEADER ", string(field), b" ", string(value)], Search)
+def uid_fetch(
+    numbers: str, items: Sequence[str], *, changed_since: int | None = None, vanished: bool = False
+) -> Command:
+    """UID FETCH of a sequence set. `changed_since` a MODSEQ (CONDSTORE), `vanished` also what is gone (QRESYNC)."""
+    text = f"{numbers} ({' '.join(items)})"
+    if changed_since is not None:
+        text += f" (CHANGEDSINCE {changed_since}{' VANISHED' if vanished else ''})"
+    return _shown("UID FETCH", [text.encode("ascii")], Fetch, *((Vanished,) if vanished else ()))
+
+
+def uid_search(criteria: Sequence[Piece], *, extended: bool = False, charset: bool = False) -> Command:
+    """UID SEARCH. `extended` asks for ranges (RFC 4731); `charset` says that the criteria are UTF-8."""
+    pieces: list[Piece] = [b"RETURN (ALL) "] if extended else []
+    if charset:
+        pieces.append(b"CHARSET UTF-8 ")
+    for number, piece in enumerate(criteria):
+        pieces += [b" ", piece] if number else [piece]
+    return _shown("UID SEARCH", pieces, Search, ESearch)
+
+
+def uid_store(numbers: str, how: str, flags: Sequence[str]) -> Command:
+    """UID STORE without an answer; `how` is `+`, `-` or empty for exactly these. Raises `ValueError` for no flag."""
+    return _shown("UID STORE", [f"{numbers} {how}FLAGS.SILENT ".encode("ascii"), flag_list(flags)])
+
+
+def uid_copy(numbers: str, name: bytes, *, move: bool = False, utf8: bool = False) -> Command:
+    """UID COPY or UID MOVE (RFC 6851). Raises `ValueError` for NUL."""
+    verb = "UID MOVE" if move else "UID COPY"
+    return _shown(verb, [f"{numbers} ".encode("ascii"), string(name, utf8=utf8)], StatusResponse)
+
+
+def expunge(numbers: str | None = None) -> Command:
+    """EXPUNGE of all that is marked as deleted, or UID EXPUNGE of a sequence set (UIDPLUS, RFC 4315)."""
+    return Command(name="EXPUNGE") if numbers is None else _shown("UID EXPUNGE", [numbers.encode("ascii")])
+
+
+def unselect() -> Command:
+    """UNSELECT (RFC 3691): leaves the mailbox as it is."""
+    return Command(name="UNSELECT")
 
 
 def append(

@@ -54,3 +54,9 @@ UNASKED_LITERAL_BYTES = 256 * 1024
 
 LITERAL_MINUS_BYTES = 4096
 """RFC 7888: under LITERAL- a longer literal must wait for the go-ahead."""
+
+UIDS = 1_000_000
+"""Messages in one mailbox. Four bytes each while a mailbox is compared; the largest real ones hold half as many."""
+
+BODY_PARTS = 1000
+"""Parts of one message that are looked at. Mail of people has a handful; digests have hundreds."""

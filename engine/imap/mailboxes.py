@@ -96,6 +96,16 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
     special_use: str | None = None
     special_use_source: str | None = None
 
+    @property
+    def selectable(self) -> bool:
+        """Whether it can hold messages; else it is only a level in the tree."""
+        return not {"\\noselect", "\\nonexistent"} & {flag.lower() for flag in self.flags}
+
+    @property
+    def name(self) -> str:
+        """The last level of its path."""
+        return self.path.rpartition(self.delimiter)[2] if self.delimiter else self.path
+
 
 def encode_name(path: str, *, utf8: bool) -> bytes:
     """The path as a name on the wire. Raises `ValueError` for lone surrogates."""
@@ -140,7 +150,7 @@ def _use_names(found: dict[bytes, Mailbox]) -> None:
     """For each use nobody is marked with, mark the mailbox nearest the top whose name says so."""
     taken = {mailbox.special_use for mailbox in found.values()}
     for name, mailbox in sorted(found.items(), key=lambda item: _parent(item[1]) != ""):
-        use = _USE_OF_NAME.get(_folded(_last_level(mailbox)))
+        use = _USE_OF_NAME.get(_folded(mailbox.name))
         if use and use not in taken and mailbox.special_use is None and _may_have_use(mailbox):
             taken.add(use)
             found[name] = msgspec.structs.replace(mailbox, special_use=use, special_use_source="name")
@@ -150,12 +160,8 @@ def _parent(mailbox: Mailbox) -> str:
     return mailbox.path.rpartition(mailbox.delimiter)[0] if mailbox.delimiter else ""
 
 
-def _last_level(mailbox: Mailbox) -> str:
-    return mailbox.path.rpartition(mailbox.delimiter)[2] if mailbox.delimiter else mailbox.path
-
-
 def _may_have_use(mailbox: Mailbox) -> bool:
     # "Projects/Archive" is somebody's folder; "INBOX.Sent" and "[Google Mail]/Trash" are the server's.
     parent = _parent(mailbox).upper()
     own = parent in ("", "INBOX") or (parent.startswith("[") and parent.endswith("]"))
-    return own and not {"\\noselect", "\\nonexistent"} & {flag.lower() for flag in mailbox.flags}
+    return own and mailbox.selectable

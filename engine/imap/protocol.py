@@ -55,6 +55,7 @@ class State(StrEnum):
 _OPEN = frozenset({State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED})
 _SELECTING = frozenset({"SELECT", "EXAMINE"})
 _LOGGED_IN = frozenset({State.AUTHENTICATED, State.SELECTED})
+_IN_MAILBOX = frozenset({State.SELECTED})
 
 ALLOWED: dict[str, frozenset[State]] = {
     "CAPABILITY": _OPEN,
@@ -68,8 +69,24 @@ ALLOWED: dict[str, frozenset[State]] = {
     "SELECT": _LOGGED_IN,
     "EXAMINE": _LOGGED_IN,
     "APPEND": _LOGGED_IN,
-    "UID": frozenset({State.SELECTED}),
-    "IDLE": frozenset({State.SELECTED}),
+    "ENABLE": _LOGGED_IN,
+    "NAMESPACE": _LOGGED_IN,
+    "COMPRESS": _LOGGED_IN,
+    "STATUS": _LOGGED_IN,
+    "CREATE": _LOGGED_IN,
+    "DELETE": _LOGGED_IN,
+    "RENAME": _LOGGED_IN,
+    "SUBSCRIBE": _LOGGED_IN,
+    "UNSUBSCRIBE": _LOGGED_IN,
+    "UID FETCH": _IN_MAILBOX,
+    "UID SEARCH": _IN_MAILBOX,
+    "UID STORE": _IN_MAILBOX,
+    "UID COPY": _IN_MAILBOX,
+    "UID MOVE": _IN_MAILBOX,
+    "UID EXPUNGE": _IN_MAILBOX,
+    "EXPUNGE": _IN_MAILBOX,
+    "UNSELECT": _IN_MAILBOX,
+    "IDLE": _IN_MAILBOX,
 }
 """In which states a command may be given."""
 
@@ -89,6 +106,7 @@ COMPLETED: dict[tuple[str, StatusKind], State] = {
     ("EXAMINE", StatusKind.OK): State.SELECTED,
     ("EXAMINE", StatusKind.NO): State.AUTHENTICATED,
     ("EXAMINE", StatusKind.BAD): State.AUTHENTICATED,
+    ("UNSELECT", StatusKind.OK): State.AUTHENTICATED,
     ("IDLE", StatusKind.OK): State.SELECTED,
     ("IDLE", StatusKind.NO): State.SELECTED,
     ("IDLE", StatusKind.BAD): State.SELECTED,
@@ -257,7 +275,7 @@ class Protocol:
             if response.kind is StatusKind.BYE:
                 self.bye = response
                 self.state = State.LOGOUT
-        if self._command is not None and isinstance(response, self._command.takes):
+        if self._command is not None and self._belongs(self._command, response):
             self._data.append(response)
         elif isinstance(response, NEWS) and not (self._command and self._command.name in _SELECTING):
             # While a mailbox is being selected, what is not part of the answer speaks of the one before.
@@ -265,6 +283,14 @@ class Protocol:
             if self._news_weight > limits.COLLECTED_WEIGHT:
                 raise ProtocolError("The server sent more news than can be kept")
             self._news.append(response)
+
+    def _belongs(self, command: Command, response: Untagged) -> bool:
+        """Whether `response` is part of the answer to the command in flight."""
+        if isinstance(response, Fetch) and command.name.startswith("UID ") and "UID" not in response.items:
+            return False  # somebody else changed a flag meanwhile; an answer to us would name the UID
+        if command.name in _SELECTING and isinstance(response, StatusResponse) and _is(response, "CLOSED"):
+            self._data = []  # what came before it was still about the mailbox that is closed now
+        return isinstance(response, command.takes)
 
     def _learn(self, response: StatusResponse) -> None:
         code = response.code
@@ -306,6 +332,8 @@ class Protocol:
             raise ProtocolError(f"The server answered a command with {status.kind}")
         if ok and self._waiting:
             raise ProtocolError(f"The server answered {command.name} before it was complete")
+        if ok and command.name == "COMPRESS" and not self._tokenizer.empty:
+            raise ProtocolError("The server sent text behind its reply to COMPRESS that is not compressed")
         if ok and command.name == "STARTTLS":
             if not self._tokenizer.empty:
                 raise ProtocolError("The server sent text behind its reply to STARTTLS: somebody may have put it there")
@@ -333,3 +361,7 @@ class Protocol:
             self._trace.server(f"+ [{len(frame.line) - 1} bytes]")
         else:
             self._trace.server(plain_text(frame.line))
+
+
+def _is(response: StatusResponse, code: str) -> bool:
+    return response.code is not None and response.code.name == code

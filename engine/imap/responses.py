@@ -125,6 +125,14 @@ class Search(msgspec.Struct, frozen=True):
     modseq: int | None
 
 
+class ESearch(msgspec.Struct, frozen=True):
+    """The reply to an extended SEARCH (RFC 4731). `ranges` are inclusive and must never be expanded unchecked."""
+
+    ranges: tuple[tuple[int, int], ...]
+    count: int | None
+    modseq: int | None
+
+
 class MailboxStatus(msgspec.Struct, frozen=True):
     """The reply to STATUS. `name` is as on the wire; items that are not numbers are left out."""
 
@@ -162,6 +170,7 @@ class Other(msgspec.Struct, frozen=True):
 Untagged: TypeAlias = (
     Capability
     | Enabled
+    | ESearch
     | Exists
     | Expunge
     | Fetch
@@ -210,7 +219,7 @@ def weight(frame: Frame, response: Response) -> int:
     """About what it costs to keep the response `frame` was parsed to, in bytes."""
     if isinstance(response, Search):
         return frame.weight + limits.NUMBER_WEIGHT * len(response.numbers)
-    if isinstance(response, Vanished):
+    if isinstance(response, (Vanished, ESearch)):
         return frame.weight + 3 * limits.NUMBER_WEIGHT * len(response.ranges)
     return frame.weight
 
@@ -330,11 +339,27 @@ def _fetch(number: int, tree: list[Node]) -> Fetch:
 
 
 def _vanished(tree: list[Node]) -> Vanished:
-    earlier = len(tree) > 1 and tree[0] == ["EARLIER"]
-    text = _atom(tree[-1])
+    earlier = len(tree) > 1 and isinstance(tree[0], list) and list(map(_key, tree[0])) == ["EARLIER"]
+    return Vanished(earlier, _ranges(tree[-1]))
+
+
+def _esearch(tree: list[Node]) -> ESearch:
+    rest = tree[1:] if tree and isinstance(tree[0], list) else tree
+    if rest and isinstance(rest[0], str) and rest[0].upper() == "UID":
+        rest = rest[1:]
+    items = _pairs(rest)
+    return ESearch(
+        _ranges(items["ALL"]) if "ALL" in items else (),
+        _number(items["COUNT"]) if "COUNT" in items else None,
+        _number(items["MODSEQ"], 63) if "MODSEQ" in items else None,
+    )
+
+
+def _ranges(node: Node) -> tuple[tuple[int, int], ...]:
+    text = _atom(node)
     if text.count(",") >= limits.RESPONSE_TOKENS:
         raise ProtocolError(f"The server sent a set of more than {limits.RESPONSE_TOKENS} ranges")
-    return Vanished(earlier, tuple(map(_range, text.split(","))))
+    return tuple(map(_range, text.split(",")))
 
 
 def _range(text: str) -> tuple[int, int]:
@@ -376,6 +401,7 @@ def _namespace(tree: list[Node]) -> Namespace:
 _NAMED: dict[str, Callable[[list[Node]], Untagged]] = {
     "CAPABILITY": _capability,
     "ENABLED": _enabled,
+    "ESEARCH": _esearch,
     "FLAGS": _flags,
     "ID": _id,
     "LIST": _list_entry,

@@ -1,63 +1,68 @@
-"""One IMAP connection, from dialling to LOGOUT, on Trio.
+"""What an IMAP server can be asked to do, one method per verb, on a connection that is logged in.
 
-It promises that a call either does what the server confirmed or raises, within its time limit; that nothing the server
-said unasked is lost (`pending`, and what `idle` returns); and that after a failure, a cancelled call or a BYE the
-session is broken (`usable` is false) and only good for `close`. It never logs in twice, never falls back from TLS to
-clear text and never reconnects: that is the account's business. One task uses a session at a time.
+Every method raises `CommandRefused` for NO and BAD, `NetworkError` and `ProtocolError` when the connection is of no use
+any more, and `ValueError` for what IMAP cannot carry. Lists of messages are given and taken by UID only. Which
+extension is used is decided here, from what the server offers; callers see the same answers either way.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Self
+from array import array
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import msgspec
-import trio
 
-from engine import sasl
-from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
+from engine.errors import ProtocolError
 from engine.imap import commands
-from engine.imap.commands import Command
+from engine.imap.connection import (
+    COMMAND_SECONDS,
+    LOGOUT_SECONDS,
+    POLL_SECONDS,
+    ImapConnection,
+    ImapEndpoint,
+)
+from engine.imap.fetched import Fetched, read_fetch
 from engine.imap.mailboxes import Mailbox, encode_name, mailboxes
-from engine.imap.protocol import CommandRefused, Completion, Protocol, State
-from engine.imap.responses import Exists, Id, ListEntry, Search, StatusKind, StatusResponse, Untagged
-from engine.trace import Trace
-from engine.transport import TlsRules, Transport
-from engine.world import Dial
+from engine.imap.numbers import Ranges, expanded, ranges, written
+from engine.imap.protocol import CommandRefused, Completion
+from engine.imap.responses import (
+    ESearch,
+    Exists,
+    Fetch,
+    ListEntry,
+    MailboxStatus,
+    Namespace,
+    Search,
+    StatusKind,
+    StatusResponse,
+    Vanished,
+)
 
-__all__ = ["Appended", "CommandRefused", "ImapEndpoint", "ImapSession", "Mailbox", "Selected"]
+__all__ = [
+    "COMMAND_SECONDS",
+    "LOGOUT_SECONDS",
+    "POLL_SECONDS",
+    "Appended",
+    "CommandRefused",
+    "ImapEndpoint",
+    "ImapSession",
+    "Mailbox",
+    "Selected",
+]
 
-CONNECT_SECONDS = 30.0
-COMMAND_SECONDS = 60.0
-LOGOUT_SECONDS = 5.0
-POLL_SECONDS = 60.0
 APPEND_BYTES_PER_SECOND = 32 * 1024
 """The slowest upload an APPEND is given time for."""
-WRITE_BYTES = 256 * 1024
-"""Chunks are joined up to this size, so that small ones share a packet and large ones are not copied."""
-
-TEMPORARY_CODES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "OVERQUOTA", "SERVERBUG", "THROTTLED"})
-"""Codes of a refused login that are no word about the credentials (RFC 5530; OVERQUOTA and THROTTLED at Gmail)."""
-
-_FILES_SENT = (".office365.com", ".outlook.com")
-
-
-class ImapEndpoint(msgspec.Struct, frozen=True):
-    """Where and how to log in. `secure`: TLS from the first byte; else STARTTLS is used wherever it is offered."""
-
-    host: str
-    port: int
-    secure: bool
-    tls: TlsRules
-    credentials: sasl.Credentials
+FETCH_SECONDS = 300.0
+"""For a FETCH or SEARCH that may concern many messages."""
+DOWNLOAD_BYTES = 256 * 1024
+"""How much of a large section is asked for at a time."""
 
 
 class Selected(msgspec.Struct, frozen=True):
     """What a server says of a mailbox when it is selected; None for what it left out.
 
     Without `uid_validity` its UIDs mean nothing beyond this session, without `highest_modseq` it keeps no MODSEQ.
+    `vanished` and `changed` are what happened since the position that was given (QRESYNC).
     """
 
     exists: int
@@ -65,6 +70,8 @@ class Selected(msgspec.Struct, frozen=True):
     uid_next: int | None
     highest_modseq: int | None
     read_only: bool
+    vanished: Ranges = ()
+    changed: tuple[Fetched, ...] = ()
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -74,100 +81,157 @@ class Appended(msgspec.Struct, frozen=True):
     uid: int | None
 
 
-class ImapSession:
+class ImapSession(ImapConnection):
     """A connection that is logged in. Made by `connect`."""
-
-    def __init__(self, endpoint: ImapEndpoint, transport: Transport, protocol: Protocol) -> None:
-        self.usable = True
-        """False once the session is broken or the server said BYE."""
-        self.server_id: dict[str, str | None] = {}
-        """Who the server says it is (RFC 2971)."""
-        self._endpoint = endpoint
-        self._transport = transport
-        self._protocol = protocol
-        self._names: dict[str, bytes] = {}
-        self._idles = True
-
-    @classmethod
-    async def connect(
-        cls, endpoint: ImapEndpoint, *, dial: Dial, trace: Trace | None = None, client_id: Mapping[str, str]
-    ) -> Self:
-        """Dial, STARTTLS if offered, log in once, exchange ID.
-
-        `client_id` are the ID fields we name ourselves by. Raises `NetworkError`, `ProtocolError` or `LoginRefused`;
-        cancelled or failed: nothing stays open.
-        """
-        transport = await Transport.open(
-            dial,
-            endpoint.host,
-            endpoint.port,
-            secure=endpoint.secure,
-            tls=endpoint.tls,
-            timeout=CONNECT_SECONDS,
-        )
-        session = cls(endpoint, transport, Protocol(trace))
-        try:
-            await session._greet()
-            await session._secure()
-            await session._log_in()
-            await session._identify(client_id)
-        except BaseException:
-            await session.close()
-            raise
-        return session
-
-    @property
-    def capabilities(self) -> frozenset[str]:
-        """What the server can do, upper case."""
-        return self._protocol.capabilities or frozenset()
-
-    @property
-    def tls_version(self) -> str | None:
-        """`TLSv1.3` and the like, None in clear."""
-        return self._transport.tls_version
-
-    @property
-    def files_sent_itself(self) -> bool:
-        """True where the provider files its own copy of what is sent through it: Gmail, Outlook."""
-        return "X-GM-EXT-1" in self.capabilities or f".{self._endpoint.host.lower()}".endswith(_FILES_SENT)
-
-    @property
-    def pending(self) -> tuple[Untagged, ...]:
-        """What the server said unasked and `idle` has not returned yet, oldest first."""
-        return self._protocol.news
 
     async def list_mailboxes(self) -> list[Mailbox]:
         """Every mailbox, in the server's order. Raises `CommandRefused`, `NetworkError`, `ProtocolError`."""
-        extended = {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities
-        completion = await self._require(commands.list_mailboxes(special_use=extended))
-        entries = [entry for entry in completion.data if isinstance(entry, ListEntry)]
-        found = mailboxes(entries, utf8=self._protocol.utf8)
-        self._names = {mailbox.path: name for name, mailbox in found.items()}
-        return list(found.values())
+        completion = await self._require(commands.list_mailboxes(special_use=self._marks_uses))
+        return self._listed(completion)
 
-    async def select(self, path: str, *, read_only: bool = False) -> Selected:
+    async def list_with_status(self, items: Sequence[str]) -> tuple[list[Mailbox], dict[str, dict[str, int]]]:
+        """Every mailbox, and the STATUS items of those that have one, by path.
+
+        One command where the server has LIST-STATUS (RFC 5819), else one more for each mailbox that can be selected.
+        """
+        if "LIST-STATUS" not in self.capabilities:
+            found = await self.list_mailboxes()
+            return found, {each.path: await self.status(each.path, items) for each in found if each.selectable}
+        completion = await self._require(
+            commands.list_mailboxes(special_use=self._marks_uses, status=items), FETCH_SECONDS
+        )
+        found = self._listed(completion)
+        paths = {name: path for path, name in self._names.items()}
+        told = [each for each in completion.data if isinstance(each, MailboxStatus)]
+        return found, {paths[each.name]: each.items for each in told if each.name in paths}
+
+    async def status(self, path: str, items: Sequence[str]) -> dict[str, int]:
+        """The STATUS items of a mailbox; empty where the server refuses them."""
+        command = commands.status(self._wire_name(path), items, utf8=self._protocol.utf8)
+        completion = await self._run(command)
+        told = [each for each in completion.data if isinstance(each, MailboxStatus)]
+        return told[0].items if told else {}
+
+    async def namespace(self) -> Namespace | None:
+        """The server's namespaces (RFC 2342); None where it has no such command."""
+        if "NAMESPACE" not in self.capabilities:
+            return None
+        completion = await self._require(commands.namespace())
+        return next((each for each in completion.data if isinstance(each, Namespace)), None)
+
+    async def enable(self, *names: str) -> frozenset[str]:
+        """Switch on those of the extensions that the server offers (RFC 5161); all that are on now."""
+        wanted = [name for name in names if name in self.capabilities and name not in self._protocol.enabled]
+        if wanted and "ENABLE" in self.capabilities:
+            await self._require(commands.enable(wanted))
+        return self._protocol.enabled
+
+    async def create(self, path: str) -> None:
+        """Make a mailbox."""
+        await self._on_mailbox("CREATE", path)
+
+    async def delete(self, path: str) -> None:
+        """Remove a mailbox with its messages."""
+        await self._on_mailbox("DELETE", path)
+
+    async def subscribe(self, path: str, *, on: bool = True) -> None:
+        """Subscribe to a mailbox, or end that."""
+        await self._on_mailbox("SUBSCRIBE" if on else "UNSUBSCRIBE", path)
+
+    async def rename(self, path: str, new: str) -> None:
+        """Give a mailbox another path."""
+        await self._require(commands.rename(self._wire_name(path), self._wire_name(new), utf8=self._protocol.utf8))
+
+    async def select(self, path: str, *, read_only: bool = False, known: tuple[int, int] | None = None) -> Selected:
         """Select a mailbox; what was pending of the one before is dropped, its numbers mean nothing any more.
 
-        Raises `CommandRefused` (no mailbox is selected then), `NetworkError`, `ProtocolError`, `ValueError` for a path
-        IMAP cannot carry.
+        `known` (UIDVALIDITY, MODSEQ) asks for what changed since; only with QRESYNC enabled. Raises `CommandRefused`
+        (no mailbox is selected then), `NetworkError`, `ProtocolError`, `ValueError` for a path IMAP cannot carry.
         """
         command = commands.select(
             self._wire_name(path),
             read_only=read_only,
             utf8=self._protocol.utf8,
             condstore="CONDSTORE" in self.capabilities,
+            known=known,
         )
-        completion = await self._require(command)
-        return _selected(completion, read_only)
+        completion = await self._require(command, FETCH_SECONDS if known else COMMAND_SECONDS)
+        return _selected(completion, read_only, told_changes=known is not None)
 
-    async def holds(self, path: str, message_id: str) -> bool:
-        """Whether a mailbox holds a message with this Message-ID; that mailbox is the selected one afterwards.
+    async def unselect(self) -> None:
+        """Leave the mailbox as it is; nothing where the server cannot."""
+        if "UNSELECT" in self.capabilities:
+            await self._require(commands.unselect())
 
-        Raises `CommandRefused`, `NetworkError`, `ProtocolError`, `ValueError` for a path IMAP cannot carry.
+    async def fetch(self, numbers: Ranges, items: Sequence[str], *, changed_since: int | None = None) -> list[Fetched]:
+        """Ask for data items of messages by UID; what the server said of others meanwhile is among the answers.
+
+        `changed_since` limits it to messages changed after that MODSEQ (CONDSTORE).
         """
-        await self.select(path, read_only=True)
-        completion = await self._require(commands.search_header("Message-ID", message_id))
-        return any(each.numbers for each in completion.data if isinstance(each, Search))
+        if not numbers:
+            return []
+        command = commands.uid_fetch(written(numbers), items, changed_since=changed_since)
+        return _fetched(await self._require(command, FETCH_SECONDS))
+
+    async def fetch_from(self, uid: int, items: Sequence[str]) -> list[Fetched]:
+        """Ask for data items of every message whose UID is `uid` or above."""
+        found = _fetched(await self._require(commands.uid_fetch(f"{uid}:*", items), FETCH_SECONDS))
+        return [each for each in found if each.uid >= uid]  # "*" is the last one, however low
+
+    async def download(self, uid: int, section: str) -> AsyncIterator[bytes]:
+        """A section of a message, however large, in pieces of at most 256 KiB; nothing where there is no such message.
+
+        The message is not marked as seen. Memory holds one piece at a time.
+        """
+        offset = 0
+        while True:
+            wanted = f"BODY.PEEK[{section}]<{offset}.{DOWNLOAD_BYTES}>"
+            found = await self.fetch(((uid, uid),), ["UID", wanted])
+            piece = next((each.sections.get(section.upper(), b"") for each in found if each.uid == uid), b"")
+            if piece:
+                yield piece
+            if len(piece) != DOWNLOAD_BYTES:
+                return
+            offset += len(piece)
+
+    async def search(self, *criteria: str | bytes) -> array[int]:
+        """The UIDs that match, rising. `str` criteria stand as they are (`SINCE 1-Jan-2026`), `bytes` are quoted."""
+        pieces = [each.encode("ascii") if isinstance(each, str) else commands.string(each) for each in criteria]
+        foreign = any(isinstance(each, bytes) and not each.isascii() for each in criteria)
+        command = commands.uid_search(pieces, extended="ESEARCH" in self.capabilities, charset=foreign)
+        completion = await self._require(command, FETCH_SECONDS)
+        found: list[tuple[int, int]] = []
+        for each in completion.data:
+            if isinstance(each, ESearch):
+                found += each.ranges
+            elif isinstance(each, Search):
+                found += [(number, number) for number in each.numbers]
+        return expanded(found)
+
+    async def store(self, uids: Collection[int], flags: Sequence[str], how: str = "+") -> None:
+        """Add (`+`), remove (`-`) or set (empty `how`) flags."""
+        await self._require(commands.uid_store(_set(uids), how, flags))
+
+    async def copy(self, uids: Collection[int], path: str) -> None:
+        """Copy messages into another mailbox."""
+        await self._require(commands.uid_copy(_set(uids), self._wire_name(path), utf8=self._protocol.utf8))
+
+    async def move(self, uids: Collection[int], path: str) -> None:
+        """Move messages into another mailbox: at once with MOVE (RFC 6851), else copy, mark as deleted, expunge."""
+        if "MOVE" in self.capabilities:
+            command = commands.uid_copy(_set(uids), self._wire_name(path), move=True, utf8=self._protocol.utf8)
+            await self._require(command)
+            return
+        await self.copy(uids, path)
+        await self.store(uids, ("\\Deleted",))
+        await self.expunge(uids)
+
+    async def expunge(self, uids: Collection[int]) -> None:
+        """Remove those of the messages that are marked as deleted.
+
+        Without UIDPLUS every message so marked goes, whoever marked it: IMAP has no other way then.
+        """
+        await self._require(commands.expunge(_set(uids) if "UIDPLUS" in self.capabilities else None))
 
     async def append(
         self, path: str, message: Sequence[bytes], flags: Sequence[str] = ("\\Seen",), date: float | None = None
@@ -187,233 +251,67 @@ class ImapSession:
             return Appended(None, None)
         return Appended(code.number(0), code.number(1))
 
-    async def noop(self) -> None:
-        """Ask the server what is new; the answer is in `pending`. Raises `CommandRefused`, `NetworkError`."""
-        await self._require(commands.noop())
+    @property
+    def _marks_uses(self) -> bool:
+        return {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities
 
-    async def idle(self, wake: trio.Event, limit: float) -> list[Untagged]:
-        """Wait until the server has news of the selected mailbox, `wake` is set, or `limit` seconds have passed.
-
-        Returns the news, empty if there are none; what was pending comes at once. `limit` belongs below the server's
-        own patience (29 minutes by RFC 2177, 10 at some providers). Where the server cannot IDLE it is asked once a
-        minute. Raises `NetworkError` when the connection ends or the server says BYE, `ProtocolError`.
-        """
-        until = trio.current_time() + limit
-        with self._breaking():
-            while not self._protocol.news and not wake.is_set() and trio.current_time() < until:
-                self._check_bye()
-                if self._idles and "IDLE" in self.capabilities:
-                    await self._idle(wake, until)
-                else:
-                    await self._poll(wake, until)
-            return self._protocol.take_news()
-
-    async def logout(self) -> None:
-        """Say goodbye within five seconds and close. Never raises but when cancelled."""
-        try:
-            if self.usable:
-                await self._run(commands.logout(), LOGOUT_SECONDS)
-        except (NetworkError, ProtocolError):
-            pass
-        finally:
-            await self.close()
-
-    async def close(self) -> None:
-        """Close within a second. Never raises; safe in a cancelled scope."""
-        self.usable = False
-        await self._transport.close()
-
-    async def _greet(self) -> None:
-        protocol = self._protocol
-        deadline = trio.current_time() + CONNECT_SECONDS
-        while protocol.greeting is None:
-            await self._receive(deadline)
-        if protocol.bye is not None:
-            raise self._end()
-
-    async def _secure(self) -> None:
-        """STARTTLS where it can be had, and an error where it must be."""
-        if self._endpoint.secure:
-            return
-        capabilities = await self._learn_capabilities()
-        if self._protocol.state is State.NOT_AUTHENTICATED and "STARTTLS" in capabilities:
-            completion = await self._run(commands.start_tls())
-            if not completion.ok:
-                raise NetworkError(NetworkKind.TLS, "ETLS", f"STARTTLS refused: {completion.status.line}")
-            await self._transport.start_tls(CONNECT_SECONDS)
-        elif self._endpoint.tls.required:
-            raise NetworkError(NetworkKind.TLS, "ETLS", f"{self._endpoint.host} does not offer STARTTLS")
-
-    async def _log_in(self) -> None:
-        if self._protocol.state is State.NOT_AUTHENTICATED:
-            capabilities = await self._learn_capabilities()
-            try:
-                command = _login_command(capabilities, self._endpoint.credentials)
-            except ValueError as error:
-                raise LoginRefused(f"The credentials cannot be sent: {error}", None) from error
-            completion = await self._run(command)
-            if not completion.ok:
-                temporary = completion.code in TEMPORARY_CODES
-                raise LoginRefused(completion.status.line, completion.code, temporary=temporary)
-        await self._learn_capabilities()
-
-    async def _identify(self, client_id: Mapping[str, str]) -> None:
-        if "ID" not in self.capabilities:
-            return
-        completion = await self._run(commands.identify(client_id))
-        for response in completion.data:
-            if isinstance(response, Id):
-                self.server_id = response.fields
-
-    async def _learn_capabilities(self) -> frozenset[str]:
-        if self._protocol.capabilities is None:
-            await self._run(commands.capability())
-        return self.capabilities
+    def _listed(self, completion: Completion) -> list[Mailbox]:
+        entries = [entry for entry in completion.data if isinstance(entry, ListEntry)]
+        found = mailboxes(entries, utf8=self._protocol.utf8)
+        self._names = {mailbox.path: name for name, mailbox in found.items()}
+        return list(found.values())
 
     def _wire_name(self, path: str) -> bytes:
         listed = self._names.get(path)
         return encode_name(path, utf8=self._protocol.utf8) if listed is None else listed
 
-    async def _idle(self, wake: trio.Event, until: float) -> None:
-        protocol = self._protocol
-        deadline = trio.current_time() + COMMAND_SECONDS
-        protocol.start(commands.idle())
-        while protocol.state is State.SELECTED and protocol.completion is None:
-            await self._exchange(deadline)
-        while protocol.state is State.IDLING and not protocol.news:
-            if not await self._receive_or_wake(wake, until):
-                break
-        if protocol.state is State.IDLING:
-            protocol.done()
-            await self._finish(trio.current_time() + COMMAND_SECONDS)
-        elif protocol.state is State.SELECTED:
-            # Refused, or ended by the server itself: asking again at once would only spin.
-            self._idles = False
-
-    async def _poll(self, wake: trio.Event, until: float) -> None:
-        pause = min(until, trio.current_time() + POLL_SECONDS)
-        while not self._protocol.news and await self._receive_or_wake(wake, pause):
-            self._check_bye()
-        if not self._protocol.news and not wake.is_set():
-            self._protocol.start(commands.noop())
-            await self._finish(trio.current_time() + COMMAND_SECONDS)
-
-    async def _receive_or_wake(self, wake: trio.Event, until: float) -> bool:
-        """Take what comes; false when `wake` or the time came first. A receive that is cancelled loses no bytes."""
-        data: bytes | None = None
-        failure: NetworkError | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.cancel_scope.deadline = until
-
-            async def watch() -> None:
-                await wake.wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(watch)
-            try:
-                data = await self._transport.receive(math.inf)
-            except NetworkError as error:
-                failure = error
-            nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-        if data is None:
-            return False
-        self._take(data)
-        return True
-
-    async def _require(self, command: Command, timeout: float = COMMAND_SECONDS) -> Completion:
-        completion = await self._run(command, timeout)
-        if not completion.ok:
-            raise completion.refused()
-        return completion
-
-    async def _run(self, command: Command, timeout: float = COMMAND_SECONDS) -> Completion:
-        """Give one command and read until its end, all within `timeout` seconds."""
-        with self._breaking():
-            self._protocol.start(command)
-            return await self._finish(trio.current_time() + timeout)
-
-    async def _finish(self, deadline: float) -> Completion:
-        protocol = self._protocol
-        while protocol.completion is None:
-            await self._exchange(deadline)
-        return protocol.completion
-
-    async def _exchange(self, deadline: float) -> None:
-        """Send what is due, then take what comes."""
-        for data in _joined(self._protocol.take_outgoing()):
-            await self._transport.send(data, max(deadline - trio.current_time(), 0.0))
-        await self._receive(deadline)
-
-    async def _receive(self, deadline: float) -> None:
-        self._take(await self._transport.receive(max(deadline - trio.current_time(), 0.0)))
-
-    def _take(self, data: bytes) -> None:
-        if not data:
-            raise self._end()
-        self._protocol.receive(data)
-
-    def _check_bye(self) -> None:
-        if self._protocol.bye is not None:
-            raise self._end()
-
-    def _end(self) -> NetworkError:
-        bye = self._protocol.bye
-        if bye is None:
-            return self._transport.end_of_stream()
-        return NetworkError(NetworkKind.CLOSED, "ECONNECTION", f"The server closed the connection: {bye.text}")
-
-    @contextmanager
-    def _breaking(self) -> Iterator[None]:
-        """Whatever escapes leaves the dialogue in the middle, so the session is not usable any more."""
-        if not self.usable:
-            raise self._end()
-        try:
-            yield
-        except BaseException:
-            self.usable = False
-            raise
-        if self._protocol.state is State.LOGOUT:
-            self.usable = False
+    async def _on_mailbox(self, verb: str, path: str) -> None:
+        await self._require(commands.on_mailbox(verb, self._wire_name(path), utf8=self._protocol.utf8))
 
 
-def _login_command(capabilities: frozenset[str], credentials: sasl.Credentials) -> Command:
-    offered = [name.removeprefix("AUTH=") for name in capabilities if name.startswith("AUTH=")]
-    mechanism = sasl.choose(offered, credentials)
-    if mechanism is not None:
-        return commands.authenticate(mechanism, at_once="SASL-IR" in capabilities)
-    if credentials.password is None or "LOGINDISABLED" in capabilities:
-        raise LoginRefused("The server offers no way to log in with these credentials", None)
-    return commands.login(credentials.user, credentials.password)
+def _set(uids: Collection[int]) -> str:
+    return written(ranges(sorted(set(uids))))
 
 
-def _selected(completion: Completion, read_only: bool) -> Selected:
+def _fetched(completion: Completion) -> list[Fetched]:
+    """The messages told of, each once: a server may spread one message over several responses."""
+    found: dict[int, Fetched] = {}
+    for response in completion.data:
+        one = read_fetch(response) if isinstance(response, Fetch) else None
+        if one is None:
+            continue
+        before = found.get(one.uid)
+        if before is not None:
+            one = _joined(before, one)
+        found[one.uid] = one
+    return list(found.values())
+
+
+def _joined(one: Fetched, more: Fetched) -> Fetched:
+    told = {name: value for name, value in msgspec.structs.asdict(more).items() if value is not None}
+    return msgspec.structs.replace(one, **{**told, "sections": {**one.sections, **more.sections}})
+
+
+def _selected(completion: Completion, read_only: bool, *, told_changes: bool = False) -> Selected:
     exists = 0
     numbers: dict[str, int | None] = {}
+    vanished: list[tuple[int, int]] = []
     for response in (*completion.data, completion.status):
         if isinstance(response, Exists):
             exists = response.count
+        elif isinstance(response, Vanished):
+            vanished += response.ranges
         elif isinstance(response, StatusResponse) and response.kind is StatusKind.OK and response.code is not None:
             numbers[response.code.name] = response.code.number()
+    uid_next = numbers.get("UIDNEXT")
+    if uid_next is not None and not 0 < uid_next <= 2**32:
+        raise ProtocolError("The server predicted a UID that cannot be")
     return Selected(
         exists=exists,
         uid_validity=numbers.get("UIDVALIDITY"),
-        uid_next=numbers.get("UIDNEXT"),
+        uid_next=uid_next,
         highest_modseq=numbers.get("HIGHESTMODSEQ"),
         read_only=read_only or "READ-ONLY" in numbers,
+        vanished=tuple(vanished) if told_changes else (),
+        changed=tuple(_fetched(completion)) if told_changes else (),
     )
-
-
-def _joined(chunks: list[bytes]) -> Iterator[bytes]:
-    """The chunks in order, small ones together."""
-    batch: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        if batch and size + len(chunk) > WRITE_BYTES:
-            yield b"".join(batch)
-            batch, size = [], 0
-        batch.append(chunk)
-        size += len(chunk)
-    if batch:
-        yield b"".join(batch)

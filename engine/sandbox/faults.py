@@ -7,9 +7,16 @@ nothing here, except that `sent_append_fails` counts down and the sets of connec
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from engine.errors import NetworkError
 from engine.sandbox.streams import MemoryStream
+
+EXTENSIONS: Final = frozenset(
+    {"CHILDREN", "CONDSTORE", "ENABLE", "ESEARCH", "ID", "IDLE", "LIST-STATUS", "LITERAL+", "MOVE", "NAMESPACE"}
+    | {"QRESYNC", "SASL-IR", "SPECIAL-USE", "UIDPLUS", "UNSELECT"}
+)
+"""Everything beyond IMAP4rev1: dropped, the sandbox is a server with no extensions at all."""
 
 
 @dataclass
@@ -42,6 +49,12 @@ class Faults:
     """SMTP answers MAIL with 451 4.7.1 beyond this many messages a second, counted over ten, from one user."""
     files_sent: bool = False
     """The provider puts what a user sends into the user's Sent folder itself, as Gmail and Outlook do."""
+    play_gmail: bool = False
+    """IMAP announces X-GM-EXT-1 and answers Gmail's FETCH items."""
+    imap_silent_about: set[int] = field(default_factory=set)
+    """UIDs that FETCH leaves out although they are there, as a server does whose index is ahead of its store."""
+    imap_garbles: set[int] = field(default_factory=set)
+    """UIDs whose ENVELOPE or BODYSTRUCTURE comes as something no grammar knows."""
     sent_append_fails: int = 0
     """The next so many APPENDs answer NO."""
     smtp_timeout: float = 300.0

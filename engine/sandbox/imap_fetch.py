@@ -1,7 +1,8 @@
 """What FETCH asks for, read and answered (RFC 3501 sections 6.4.5 and 7.4.2). Pure.
 
-FLAGS, UID, INTERNALDATE, RFC822.SIZE, the whole message, its header, chosen header fields, or its text, in part where
-asked for. Neither ENVELOPE nor BODYSTRUCTURE nor single MIME parts: those raise `Syntax`, as anything unknown does.
+FLAGS, UID, MODSEQ, INTERNALDATE, RFC822.SIZE, ENVELOPE, BODYSTRUCTURE, the whole message, its header, chosen header
+fields, its text, or single MIME parts, in part where asked for. Gmail's items are understood where Gmail is played.
+Anything else raises `Syntax`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ from typing import Final
 
 import msgspec
 
+from engine.sandbox import imap_mime
 from engine.sandbox.imap_input import Syntax, Token, atoms
 from engine.sandbox.imap_view import written_flags
 from engine.sandbox.mailboxes import Message
 
-_MACROS = {"FAST": ["FLAGS", "INTERNALDATE", "RFC822.SIZE"]}
+_MACROS = {
+    "FAST": ["FLAGS", "INTERNALDATE", "RFC822.SIZE"],
+    "ALL": ["FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE"],
+}
 _OLD_NAMES = {"RFC822": "BODY[]", "RFC822.HEADER": "BODY.PEEK[HEADER]", "RFC822.TEXT": "BODY[TEXT]"}
 _BODY = re.compile(r"BODY(\.PEEK)?\[([^\]]*)\](?:<([0-9]{1,10})\.([1-9][0-9]{0,9})>)?")
+_NUMBERED = re.compile(r"([1-9][0-9]{0,4}(?:\.[1-9][0-9]{0,4}){0,30})(?:\.(MIME|HEADER|TEXT))?")
 _FIELDS = re.compile(r"HEADER\.FIELDS(\.NOT)? \(([^()]+)\)")
 # A field with the lines folded under it.
 _FIELD = re.compile(rb"^([^:\r\n]+):.*\r?\n(?:[ \t].*\r?\n)*", re.MULTILINE)
@@ -33,14 +39,15 @@ class Item(msgspec.Struct, frozen=True):
     marks_seen: bool = False
 
 
-def read_items(token: Token) -> list[Item]:
+def read_items(token: Token, *, gmail: bool = False) -> list[Item]:
     """The items of a FETCH. Raises `Syntax`."""
     names = atoms(token)
     if len(names) == 1:
         names = _MACROS.get(names[0].upper(), names)
     if not names:
         raise Syntax("Missing fetch items")
-    return [_SIMPLE.get(name.upper()) or _read_body(name) for name in names]
+    simple = _SIMPLE | _GMAIL if gmail else _SIMPLE
+    return [simple.get(name.upper()) or _read_body(name) for name in names]
 
 
 def fetch(message: Message, items: list[Item]) -> bytes:
@@ -69,11 +76,20 @@ MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", 
 
 FLAGS: Final = Item("FLAGS", lambda message: f"({written_flags(message.flags)})".encode())
 UID: Final = Item("UID", lambda message: b"%d" % message.uid)
+MODSEQ: Final = Item("MODSEQ", lambda message: b"(%d)" % message.change)
 _SIMPLE: Final = {
     "FLAGS": FLAGS,
     "UID": UID,
     "INTERNALDATE": Item("INTERNALDATE", lambda message: f'"{written_date(message.date)}"'.encode()),
     "RFC822.SIZE": Item("RFC822.SIZE", lambda message: b"%d" % len(message.raw)),
+    "MODSEQ": MODSEQ,
+    "ENVELOPE": Item("ENVELOPE", lambda message: imap_mime.envelope(imap_mime.parse(message.raw).header)),
+    "BODYSTRUCTURE": Item("BODYSTRUCTURE", lambda message: imap_mime.structure(imap_mime.parse(message.raw))),
+}
+_GMAIL: Final = {
+    "X-GM-MSGID": Item("X-GM-MSGID", lambda message: b"%d" % (10**18 + message.arrival)),
+    "X-GM-THRID": Item("X-GM-THRID", lambda message: b"%d" % (10**18 + message.arrival)),
+    "X-GM-LABELS": Item("X-GM-LABELS", lambda message: b'("\\\\Inbox")'),
 }
 
 
@@ -100,6 +116,10 @@ def _section(written: str) -> Callable[[bytes], bytes] | None:
         wanted = {field.strip('"') for field in match[2].split()}
         unwanted = bool(match[1])
         return lambda raw: b"".join(all_of for name, all_of in fields(raw) if (name in wanted) != unwanted) + b"\r\n"
+    numbered = _NUMBERED.fullmatch(written)
+    if numbered is not None:
+        numbers = [int(number) for number in numbered[1].split(".")]
+        return lambda raw: imap_mime.section(imap_mime.parse(raw), numbers, numbered[2] or "") or b""
     return _SECTIONS.get(written)
 
 

@@ -27,10 +27,16 @@ def _list(state: ImapState, given: list[Token]) -> str:
         only = {option.upper() for option in atoms(given[0])}
         given = given[1:]
     wanted: set[str] = set()
+    status: list[str] = []
     if len(given) == 4 and is_word(given[2], "RETURN"):
-        wanted = {option.upper() for option in atoms(given[3])}
+        options = list(given[3]) if isinstance(given[3], list) else []
+        for place, option in enumerate(options):
+            if isinstance(option, list) and place and is_word(options[place - 1], "STATUS"):
+                status = _status_items(options.pop(place))
+                break
+        wanted = {option.upper() for option in atoms(options)}
         given = given[:2]
-    if only - {"SUBSCRIBED", "SPECIAL-USE"} or wanted - {"SUBSCRIBED", "SPECIAL-USE", "CHILDREN"}:
+    if only - {"SUBSCRIBED", "SPECIAL-USE"} or wanted - {"SUBSCRIBED", "SPECIAL-USE", "CHILDREN", "STATUS"}:
         raise Syntax("Unknown option")
     reference, written = arguments(given, 2)
     patterns = [text(item) for item in written] if isinstance(written, list) else [text(written)]
@@ -42,6 +48,8 @@ def _list(state: ImapState, given: list[Token]) -> str:
             continue
         subscribed = "SUBSCRIBED" in only | wanted
         state.say(f'LIST ({_attributes(state, folder, subscribed)}) "{DELIMITER}" {written_name(folder.name)}')
+        if status:
+            state.say(_written_status(folder, status))
     return "List completed."
 
 
@@ -98,19 +106,42 @@ def _over_wildcards(pattern: str, places: set[int]) -> set[int]:
 
 def _status(state: ImapState, given: list[Token]) -> str:
     name, wanted = arguments(given, 2)
+    items = _status_items(wanted)
+    if "HIGHESTMODSEQ" in items:
+        state.knows_modseqs(now=True)
+    state.say(_written_status(state.find(text(name), None), items))
+    return "Status completed."
+
+
+def _status_items(wanted: Token) -> list[str]:
     if not isinstance(wanted, list):
         raise Syntax("Status items not a list")
     items = [item.upper() for item in atoms(wanted)]
     unknown = [item for item in items if item not in _STATUS]
     if unknown:
         raise Syntax(f"Invalid status item {unknown[0]}")
-    folder = state.find(text(name), None)
+    return items
+
+
+def _written_status(folder: Folder, items: list[str]) -> str:
     values = " ".join(f"{item} {_STATUS[item](folder)}" for item in items)
-    state.say(f"STATUS {written_name(folder.name)} ({values})")
-    return "Status completed."
+    return f"STATUS {written_name(folder.name)} ({values})"
+
+
+def _enable(state: ImapState, given: list[Token]) -> str:
+    names = {name.upper() for name in atoms(given)} & {"CONDSTORE", "QRESYNC"}
+    names = {name for name in names if state.offers(name)}
+    if "QRESYNC" in names:
+        names.add("CONDSTORE")
+    state.enabled |= names
+    if state.view is not None:
+        state.view.modseqs, state.view.vanished = state.knows_modseqs(), "QRESYNC" in state.enabled
+    state.say(" ".join(["ENABLED", *sorted(names)]))
+    return "Enabled."
 
 
 _STATUS: Final[dict[str, Callable[[Folder], int]]] = {
+    "HIGHESTMODSEQ": lambda folder: max(folder.changes, 1),
     "MESSAGES": lambda folder: len(folder.messages),
     "RECENT": lambda folder: 0,
     "UIDNEXT": lambda folder: folder.uid_next,
@@ -198,6 +229,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "APPEND": _append,
     "CREATE": _create,
     "DELETE": _delete,
+    "ENABLE": _enable,
     "LIST": _list,
     "LSUB": _lsub,
     "NAMESPACE": _namespace,

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-from engine.sandbox.imap_fetch import FLAGS, UID, fetch, read_items
-from engine.sandbox.imap_input import Numbers, Syntax, Token, text, written_set
+from engine.sandbox.imap_fetch import FLAGS, MODSEQ, UID, fetch, read_items
+from engine.sandbox.imap_input import Numbers, Syntax, Token, atoms, text, written_set
 from engine.sandbox.imap_search import search
 from engine.sandbox.imap_state import Command, ImapState, arguments, read_flags
-from engine.sandbox.imap_view import View, written_flags
+from engine.sandbox.imap_view import View
 from engine.sandbox.mailboxes import Folder, Message
 
 
@@ -21,9 +21,11 @@ def _select(state: ImapState, given: list[Token], *, read_only: bool) -> str:
     if state.view is not None:
         state.leave()
         state.say("OK [CLOSED] Previous mailbox closed.")
-    (name,) = arguments(given, 1)
+    name, *options = arguments(given, 1, 2)
     folder = state.find(text(name), None)
-    view = View(folder, read_only)
+    known = _position(state, options[0] if options else [])
+    modseqs = state.knows_modseqs()
+    view = View(folder, read_only, modseqs=modseqs, vanished="QRESYNC" in state.enabled)
     state.select(view)
     state.say(view.flags_line())
     state.say(view.permanent_flags_line())
@@ -34,7 +36,39 @@ def _select(state: ImapState, given: list[Token], *, read_only: bool) -> str:
         state.say(f"OK [UNSEEN {unseen}] First unseen.")
     state.say(f"OK [UIDVALIDITY {folder.uid_validity}] UIDs valid")
     state.say(f"OK [UIDNEXT {folder.uid_next}] Predicted next UID")
+    if state.offers("CONDSTORE"):
+        state.say(f"OK [HIGHESTMODSEQ {highest_modseq(folder)}] Highest")
+    if known is not None and known[0] == folder.uid_validity:
+        gone = folder.removed_since(known[1])
+        if gone:
+            state.say(f"VANISHED (EARLIER) {written_set(gone)}")
+        for number, message in view.changed_since(known[1]):
+            state.say(view.flags_of(number, message, with_uid=True))
     return "[READ-ONLY] Examine completed." if read_only else "[READ-WRITE] Select completed."
+
+
+def _position(state: ImapState, options: Token) -> tuple[int, int] | None:
+    """The UIDVALIDITY and MODSEQ a QRESYNC gives; CONDSTORE is switched on by the way. Raises `Syntax`."""
+    if not isinstance(options, list):
+        raise Syntax("Invalid arguments")
+    words = [each for each in options if not isinstance(each, list)]
+    lists = [each for each in options if isinstance(each, list)]
+    names = [text(word).upper() for word in words]
+    if not names:
+        return None
+    if names == ["CONDSTORE"] and state.knows_modseqs(now=True):
+        return None
+    if names != ["QRESYNC"] or "QRESYNC" not in state.enabled or not lists:
+        raise Syntax("Unknown parameter")
+    numbers = [text(each) for each in lists[0][:2]]
+    if len(numbers) != 2 or not all(number.isdecimal() and len(number) < 20 for number in numbers):
+        raise Syntax("Invalid QRESYNC parameters")
+    return int(numbers[0]), int(numbers[1])
+
+
+def highest_modseq(folder: Folder) -> int:
+    """The last change of a folder; a MODSEQ is never 0."""
+    return max(folder.changes, 1)
 
 
 def _close(state: ImapState, given: list[Token]) -> str:
@@ -57,13 +91,20 @@ def _check(state: ImapState, given: list[Token]) -> str:
 
 
 def _fetch(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
-    numbers, wanted = arguments(given, 2)
-    items = read_items(wanted)
+    numbers, wanted, *modifiers = arguments(given, 2, 3)
+    items = read_items(wanted, gmail=state.faults.play_gmail)
     if by_uid and UID not in items:
         items.insert(0, UID)
     view = state.selected
+    since = _changed_since(state, modifiers)
+    if since is not None:
+        view.modseqs = True
+        if MODSEQ not in items:
+            items.append(MODSEQ)
     marks_seen = not view.read_only and any(item.marks_seen for item in items)
     for number, message in view.select(Numbers(text(numbers)), by_uid=by_uid):
+        if message.uid in state.faults.imap_silent_about or (since is not None and message.change <= since):
+            continue
         asked = items
         if marks_seen and "\\Seen" not in message.flags:
             view.folder.set_flags(message, message.flags | {"\\Seen"})
@@ -71,8 +112,24 @@ def _fetch(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
                 asked = [FLAGS, *items]
         if FLAGS in asked:
             view.told(message)
-        state.out.append(b"* %d FETCH " % number + fetch(message, asked) + b"\r\n")
+        garbled = message.uid in state.faults.imap_garbles and any(item.label in _DESCRIBING for item in asked)
+        shown = b"(ENVELOPE ((((" if garbled else fetch(message, asked)
+        state.out.append(b"* %d FETCH " % number + shown + b"\r\n")
     return "Fetch completed."
+
+
+_DESCRIBING: Final = ("ENVELOPE", "BODYSTRUCTURE")
+
+
+def _changed_since(state: ImapState, modifiers: list[Token]) -> int | None:
+    if not modifiers:
+        return None
+    words = [word.upper() for word in atoms(modifiers[0])]
+    if words[:1] != ["CHANGEDSINCE"] or len(words) != 2 or not state.knows_modseqs(now=True):
+        raise Syntax("Unknown modifier")
+    if not words[1].isdecimal() or len(words[1]) >= 20:
+        raise Syntax("Invalid CHANGEDSINCE")
+    return int(words[1])
 
 
 def _store(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
@@ -90,15 +147,27 @@ def _store(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
         view.folder.set_flags(message, changed)
         view.told(message)
         if not silent:
-            uid = f"UID {message.uid} " if by_uid else ""
-            state.say(f"{number} FETCH ({uid}FLAGS ({written_flags(message.flags)}))")
+            state.say(view.flags_of(number, message, with_uid=by_uid))
+        elif view.modseqs:
+            state.say(f"{number} FETCH (UID {message.uid} MODSEQ ({message.change}))")
     return "Store completed."
 
 
 def _search(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
+    if by_uid and len(given) > 2 and text_or_none(given[0]) == "RETURN" and state.offers("ESEARCH"):
+        if [word.upper() for word in atoms(given[1])] not in (["ALL"], []):
+            raise Syntax("Unknown search options")
+        uids = [message.uid for _, message in search(state.selected, given[2:])]
+        state.say(f'ESEARCH (TAG "{state.tag}") UID{f" ALL {written_set(uids)}" if uids else ""}')
+        return "Search completed."
     found = search(state.selected, given)
     state.say(" ".join(["SEARCH", *(str(message.uid if by_uid else number) for number, message in found)]))
     return "Search completed."
+
+
+def text_or_none(token: Token) -> str | None:
+    """An argument that is a word, in upper case."""
+    return text(token).upper() if not isinstance(token, list) else None
 
 
 def _expunge(state: ImapState, given: list[Token]) -> str:

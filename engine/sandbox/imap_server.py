@@ -42,6 +42,7 @@ _START = re.compile(rb"([^ (){%*\"\\+\x00-\x1f\x7f-\xff]+)(?: (UID )?([A-Z]+))?(
 _KEEP_NUMBERS = ("FETCH", "STORE", "SEARCH")
 """Commands whose sequence numbers must stay put until their OK (RFC 3501 section 7.4.1)."""
 _NEEDS = {
+    "ENABLE": "ENABLE",
     "ID": "ID",
     "IDLE": "IDLE",
     "MOVE": "MOVE",
@@ -121,6 +122,7 @@ class ImapConnection:
     async def _answer(self, tag: str, name: str, given: list[Token]) -> str | None:
         """The text of the command's OK; None if it was answered already."""
         state = self._state
+        state.tag = tag
         in_folder = name in imap_messages.COMMANDS
         if _NEEDS.get(name) not in self._faults.imap_capabilities_drop:
             if name in _DIALOGUES and (state.user is None, name) not in _WRONG_TIME:

@@ -31,6 +31,9 @@ class ImapState:
         self.faults = faults
         self.user: str | None = None
         self.view: View | None = None
+        self.enabled: set[str] = set()
+        self.tag = ""
+        """Of the command at hand."""
         self.out: list[bytes] = []
         self._changed = changed
 
@@ -71,7 +74,13 @@ class ImapState:
 
     def offers(self, capability: str) -> bool:
         """Whether a capability is announced and understood."""
-        return capability not in self.faults.imap_capabilities_drop
+        return capability not in self.faults.imap_capabilities_drop and (capability != GMAIL or self.faults.play_gmail)
+
+    def knows_modseqs(self, *, now: bool = False) -> bool:
+        """Whether the client asked for CONDSTORE; `now`: it just did."""
+        if now and self.offers("CONDSTORE"):
+            self.enabled.add("CONDSTORE")
+        return "CONDSTORE" in self.enabled
 
 
 Command = Callable[[ImapState, list[Token]], str]
@@ -112,6 +121,7 @@ def is_word(token: Token, word: str) -> bool:
     return isinstance(token, Atom) and token.upper() == word
 
 
+GMAIL: Final = "X-GM-EXT-1"
 PRELOGIN_CAPABILITIES: Final = (
     "IMAP4rev1",
     "SASL-IR",
@@ -129,9 +139,15 @@ CAPABILITIES: Final = (
     "IDLE",
     "LITERAL+",
     "CHILDREN",
+    "CONDSTORE",
+    "ENABLE",
+    "ESEARCH",
+    "LIST-STATUS",
     "MOVE",
     "NAMESPACE",
+    "QRESYNC",
     "SPECIAL-USE",
     "UIDPLUS",
     "UNSELECT",
+    GMAIL,
 )

@@ -10,18 +10,20 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
-from engine.sandbox.imap_input import Numbers, Syntax
+from engine.sandbox.imap_input import Numbers, Syntax, written_set
 from engine.sandbox.mailboxes import Folder, Message
 
 SYSTEM_FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
 
 
 class View:
-    """`read_only` after EXAMINE."""
+    """`read_only` after EXAMINE. `modseqs` and `vanished`: the client enabled CONDSTORE and QRESYNC (RFC 7162)."""
 
-    def __init__(self, folder: Folder, read_only: bool) -> None:
+    def __init__(self, folder: Folder, read_only: bool, *, modseqs: bool = False, vanished: bool = False) -> None:
         self.folder = folder
         self.read_only = read_only
+        self.modseqs = modseqs
+        self.vanished = vanished
         self._uid_validity = folder.uid_validity
         self._uids = [message.uid for message in folder.messages]
         self._changes = folder.changes
@@ -89,16 +91,28 @@ class View:
         there = {message.uid for message in self.folder.messages}
         # From the top down, so that no number shifts under the next one.
         gone = [index for index in reversed(range(len(self._uids))) if self._uids[index] not in there]
+        uids = [self._uids[index] for index in reversed(gone)]
         self._uids = [uid for uid in self._uids if uid in there]
+        if self.vanished:
+            return [f"VANISHED {written_set(uids)}"] if uids else []
         return [f"{index + 1} EXPUNGE" for index in gone]
 
     def _new_flags(self, with_uid: bool) -> list[str]:
         lines = []
         for number, message in self.all():
             if message.change > self._changes and message.uid not in self._told:
-                uid = f"UID {message.uid} " if with_uid else ""
-                lines.append(f"{number} FETCH ({uid}FLAGS ({written_flags(message.flags)}))")
+                lines.append(self.flags_of(number, message, with_uid=with_uid))
         return lines
+
+    def flags_of(self, number: int, message: Message, *, with_uid: bool) -> str:
+        """A FETCH response with the message's flags."""
+        uid = f"UID {message.uid} " if with_uid or self.vanished else ""
+        modseq = f" MODSEQ ({message.change})" if self.modseqs else ""
+        return f"{number} FETCH ({uid}FLAGS ({written_flags(message.flags)}){modseq})"
+
+    def changed_since(self, change: int) -> list[tuple[int, Message]]:
+        """The messages that something happened to after a change."""
+        return [(number, message) for number, message in self.all() if message.change > change]
 
     def _arrived(self) -> list[str]:
         known = self._uids[-1] if self._uids else 0

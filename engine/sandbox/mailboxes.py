@@ -9,11 +9,14 @@ Refused changes raise `Refused`. Nothing here waits; every change calls the fold
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
 DELIMITER = "/"
+REMOVED = 10_000
+"""Removals a folder remembers."""
 SPECIAL_USE = {"INBOX": None, "Sent": "\\Sent", "Drafts": "\\Drafts", "Trash": "\\Trash", "Junk": "\\Junk"}
 
 
@@ -99,6 +102,8 @@ class Folder:
         """The last change that set flags."""
         self.removals = 0
         """How often messages were taken out."""
+        self.removed: deque[tuple[int, int]] = deque(maxlen=REMOVED)
+        """(change, UID) of what was taken out last."""
         self._space = space
         self._watchers: dict[object, Callable[[], None]] = {}
 
@@ -146,6 +151,7 @@ class Folder:
             self.messages = [message for message in self.messages if message.uid not in gone]
             self._space.count(-len(removed), -sum(len(message.raw) for message in removed))
             self.removals += 1
+            self.removed += [(self.changes + 1, message.uid) for message in removed]
             self._changed()
 
     def drop_oldest(self) -> None:
@@ -153,11 +159,20 @@ class Folder:
         message = self.messages.pop(0)
         self._space.count(-1, -len(message.raw))
         self.removals += 1
+        self.removed.append((self.changes + 1, message.uid))
         self._changed()
+
+    def removed_since(self, change: int) -> list[int]:
+        """The UIDs taken out after a change, in order; all that are not there where that is not known any more."""
+        if len(self.removed) == REMOVED and change < self.removed[0][0]:
+            there = {message.uid for message in self.messages}
+            return [uid for uid in range(1, self.uid_next) if uid not in there]
+        return sorted(uid for when, uid in self.removed if when > change)
 
     def renumber(self, uid_validity: int) -> None:
         """The same messages under UIDs from 1 again and another UIDVALIDITY."""
         self.uid_validity = uid_validity
+        self.removed.clear()
         for uid, message in enumerate(self.messages, start=1):
             message.uid = uid
         self.uid_next = len(self.messages) + 1

@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.account import LastError
 from engine.schema.fields import Address, Check, Filled256, Off, Request, Response, When
+from engine.schema.mail_events import MAIL_EVENT_DATA, MailEventName
 from engine.schema.outbox import EnvelopeShown
 from engine.schema.submission import OnDoubt
 
@@ -189,10 +190,11 @@ EVENT_DATA: dict[str, type[Response]] = {
     "messageCancelled": MessageCancelled,
     "messageCopyFailed": MessageCopyFailed,
     "webhookGap": WebhookGap,
+    **MAIL_EVENT_DATA,
 }
 """The shape of `data` by event name."""
 
-EventName = Literal[
+_SendingEventName = Literal[
     "accountAdded",
     "accountInitialized",
     "accountDeleted",
@@ -207,6 +209,7 @@ EventName = Literal[
     "messageCopyFailed",
     "webhookGap",
 ]
+EventName = Literal[_SendingEventName, MailEventName]
 
 
 class Event(Response, frozen=True, kw_only=True):

@@ -6,12 +6,15 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Check, CustomHeader, Filled256, Request, Response, WebUrl
+from engine.schema.fields import Check, CustomHeader, FieldName, Filled256, Request, Response, WebUrl
 
 _WEBHOOKS = 'URL that events are posted to. `null` or `""`: nowhere.'
 _ENABLED = "Whether events are posted at all."
 _EVENTS = 'Names of the events posted; `"*"` is every one, an empty list none.'
 _SERVICE_URL = "URL under which this engine is known outside; stands in every event. `null`: unknown."
+_TEXT = "Whether `messageNew` holds the text of the message."
+_TEXT_SIZE = "How many characters of each text it holds at most. `null`: 131,072."
+_HEADERS = 'Names of the header fields `messageNew` holds; `"*"` is every one. Empty: none.'
 _ATTEMPTS = "How often a message is tried at most, where it does not say so itself. `null`: as configured."
 _HEADERS = "Headers that go with every webhook to `webhooks`, and to the URLs of accounts."
 _SECRET = "Secret that signs these webhooks. `null`: the engine makes one."
@@ -40,11 +43,19 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1, le=1000)] | UnsetType | None, Meta(description=_ATTEMPTS, examples=[10])
     ] = UNSET
     webhooks_custom_headers: Annotated[
-        Annotated[tuple[CustomHeader, ...], Meta(max_length=100)] | UnsetType, Meta(description=_HEADERS)
+        Annotated[tuple[CustomHeader, ...], Meta(max_length=100)] | UnsetType, Meta(description=_CUSTOM_HEADERS)
     ] = UNSET
     service_secret: Annotated[
         Annotated[str, Meta(min_length=1, max_length=1024, extra={"check": Check.LINE})] | UnsetType | None,
         Meta(description=_SECRET),
+    ] = UNSET
+    notify_text: Annotated[bool | UnsetType, Meta(description=_TEXT)] = UNSET
+    notify_text_size: Annotated[
+        Annotated[int, Meta(ge=0, le=2**20)] | UnsetType | None, Meta(description=_TEXT_SIZE, examples=[65536])
+    ] = UNSET
+    notify_headers: Annotated[
+        Annotated[tuple[FieldName, ...], Meta(max_length=100)] | UnsetType,
+        Meta(description=_HEADERS, examples=[["List-ID"]]),
     ] = UNSET
 
 
@@ -62,6 +73,9 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     webhooks_custom_headers: Annotated[bool, Meta(description=_ASK)] = False
     service_secret: Annotated[bool, Meta(description=_ASK)] = False
     event_types: Annotated[bool, Meta(description="Whether to answer with the names of all events.")] = False
+    notify_text: Annotated[bool, Meta(description=_ASK)] = False
+    notify_text_size: Annotated[bool, Meta(description=_ASK)] = False
+    notify_headers: Annotated[bool, Meta(description=_ASK)] = False
 
 
 class Settings(Response, frozen=True, kw_only=True):
@@ -73,13 +87,16 @@ class Settings(Response, frozen=True, kw_only=True):
     service_url: Annotated[str | UnsetType | None, Meta(description=_SERVICE_URL)] = UNSET
     delivery_attempts: Annotated[int | UnsetType | None, Meta(description=_ATTEMPTS)] = UNSET
     webhooks_custom_headers: Annotated[
-        tuple[CustomHeader, ...] | UnsetType | None, Meta(description=_HEADERS + " Their values are masked.")
+        tuple[CustomHeader, ...] | UnsetType | None, Meta(description=_CUSTOM_HEADERS + " Their values are masked.")
     ] = UNSET
     service_secret: Annotated[str | UnsetType | None, Meta(description=_SECRET + " Masked.")] = UNSET
     event_types: Annotated[tuple[str, ...] | UnsetType, Meta(description="Names of all events.")] = UNSET
+    notify_text: Annotated[bool | UnsetType | None, Meta(description=_TEXT)] = UNSET
+    notify_text_size: Annotated[int | UnsetType | None, Meta(description=_TEXT_SIZE)] = UNSET
+    notify_headers: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_HEADERS)] = UNSET
 
 
-_HEADERS = "Headers that go with every webhook to `webhooks`, and to the URLs of accounts."
+_CUSTOM_HEADERS = "Headers that go with every webhook to `webhooks`, and to the URLs of accounts."
 _SECRET = "Secret that signs these webhooks. `null`: the engine makes one."
 
 

@@ -192,4 +192,39 @@ MIGRATIONS = (
         FROM webhook_cursor WHERE name = 'default';
     DROP TABLE webhook_cursor;
     """,
+    """
+    CREATE TABLE mailbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,   -- part of message ids, so never used again
+        account TEXT NOT NULL,
+        path TEXT NOT NULL,
+        special_use TEXT,
+        uid_validity INTEGER,               -- NULL: never opened
+        uid_next INTEGER,                   -- messages below it are known; NULL: the first look goes on
+        modseq INTEGER,                     -- changes up to it are known; NULL: the server keeps none
+        silent INTEGER NOT NULL DEFAULT 0,  -- 1: the first look announces nothing
+        UNIQUE (account, path)
+    );
+    CREATE TABLE mailbox_message (
+        mailbox INTEGER NOT NULL,
+        uid INTEGER NOT NULL,
+        flags TEXT NOT NULL,                -- in order, separated by spaces
+        PRIMARY KEY (mailbox, uid)
+    ) WITHOUT ROWID;
+    CREATE TABLE mailbox_gone (
+        id INTEGER PRIMARY KEY              -- a mailbox whose messages are still to be forgotten
+    );
+
+    CREATE TABLE bounce (
+        message INTEGER NOT NULL,           -- lives as long as this message's record
+        address TEXT NOT NULL,              -- lower case
+        action TEXT NOT NULL,               -- failed, delayed ... or complaint
+        status TEXT,                        -- enhanced status code
+        response TEXT,
+        at REAL NOT NULL,
+        PRIMARY KEY (message, address)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER bounce_goes_with_message AFTER DELETE ON message BEGIN
+        DELETE FROM bounce WHERE message = OLD.id;
+    END;
+    """,
 )

@@ -53,7 +53,7 @@ local {plain_host} {{
   ssl = no
 }}
 disable_plaintext_auth = no
-auth_mechanisms = plain login cram-md5
+auth_mechanisms = plain login cram-md5 scram-sha-256
 auth_failure_delay = 0
 passdb {{
   driver = passwd-file

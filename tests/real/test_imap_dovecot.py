@@ -58,6 +58,19 @@ async def test_login_in_clear_where_there_is_no_tls(dovecot):
     await session.logout()
 
 
+async def test_scram(dovecot):
+    trace = Trace()
+    login, password = dovecot.user()
+    where = endpoint(dovecot, login, password)
+    session = await ImapSession.connect(where, dial=World().dial, trace=trace, client_id=ID, nonce="0123456789abcdef")
+    assert any("AUTHENTICATE SCRAM-SHA-256" in line for line in trace.lines())
+    await session.logout()
+    wrong = endpoint(dovecot, login, "wrong")
+    with pytest.raises(LoginRefused) as caught:
+        await ImapSession.connect(wrong, dial=World().dial, client_id=ID, nonce="0123456789abcdef")
+    assert caught.value.code == "AUTHENTICATIONFAILED"
+
+
 async def test_login_refused(dovecot):
     login, _ = dovecot.user()
     with pytest.raises(LoginRefused) as caught:

@@ -43,9 +43,12 @@ PURE = (
     "smtp/dots.py",
     "smtp/verdict.py",
     *(f"imap/{name}.py" for name in ("tokens", "responses", "commands", "utf7", "protocol", "limits", "buffer")),
-    "imap/mailboxes.py",
+    *(f"imap/{name}.py" for name in ("mailboxes", "numbers", "envelope", "structure", "fetched")),
     "mail/*.py",
     *(f"events/{name}.py" for name in ("expressions", "lines", "plan", "recent", "signing", "target")),
+    "accounts/ids.py",
+    "accounts/providers.py",
+    "accounts/summary.py",
     "queue/lifecycle.py",
     "queue/retry.py",
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.sasl import Credentials, choose
+from engine.sasl import Credentials, Scram, choose
 
 BOTH = Credentials(user="tim", password="tanstaaftanstaaf", access_token="t0ken")
 PASSWORD = Credentials(user="tim", password="tanstaaftanstaaf", access_token=None)
@@ -81,3 +81,56 @@ def test_what_cannot_be_sent(name, user):
 def test_repr_keeps_secrets():
     assert "tanstaaf" not in repr(BOTH)
     assert "t0ken" not in repr(BOTH)
+
+
+SCRAM = Credentials(user="user", password="pencil", access_token=None)
+NONCE = "rOprNGfwEbeRWgbNEkqO"
+FIRST = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+
+
+def test_scram_as_in_rfc_7677():
+    mechanism = choose(["PLAIN", "scram-sha-256"], SCRAM, NONCE)
+    assert isinstance(mechanism, Scram)
+    assert mechanism.initial() == b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO"
+    assert mechanism.respond(FIRST) == (
+        b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+    )
+    assert not mechanism.verified
+    assert mechanism.respond(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=") == b""
+    assert mechanism.verified
+    with pytest.raises(ValueError, match="no third step"):
+        mechanism.respond(b"")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"",
+        b"nonsense",
+        FIRST.replace(b"rOpr", b"rOps"),
+        FIRST.replace(b"%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0", b""),
+        FIRST.replace(b"i=4096", b"i=0"),
+        FIRST.replace(b"i=4096", b"i=4000000000"),
+        FIRST.replace(b"i=4096", b"i=100001"),
+        FIRST.replace(b"i=4096", b"i=-1"),
+        FIRST.replace(b"s=W", b"s=!"),
+        b"m=x," + FIRST,
+    ],
+)
+def test_scram_takes_no_nonsense(first):
+    with pytest.raises(ValueError):
+        Scram("user", "pencil", NONCE).respond(first)
+
+
+@pytest.mark.parametrize("last", [b"", b"v=", b"v=AAAA", b"e=invalid-proof", b"v=!"])
+def test_scram_wants_proof(last):
+    mechanism = Scram("user", "pencil", NONCE)
+    mechanism.respond(FIRST)
+    with pytest.raises(ValueError):
+        mechanism.respond(last)
+    assert not mechanism.verified
+
+
+def test_scram_needs_a_nonce_and_escapes_names():
+    assert choose(["SCRAM-SHA-256"], SCRAM) is None
+    assert Scram("a=b,c", "x", "n").initial() == b"n,,n=a=3Db=2Cc,r=n"

@@ -10,7 +10,7 @@ from imap_script import CREDENTIALS, HELLO, Scripted, Server
 
 from engine import sasl
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
-from engine.imap import session as session_module
+from engine.imap import connection as session_module
 from engine.trace import Trace
 from engine.transport import TlsRules
 

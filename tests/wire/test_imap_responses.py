@@ -11,6 +11,7 @@ from engine.imap.responses import (
     Code,
     Continuation,
     Enabled,
+    ESearch,
     Exists,
     Expunge,
     Fetch,
@@ -99,7 +100,8 @@ DATA = [
     (b'* ID ("Name" "Dovecot" "os" NIL)\r\n', Id({"name": "Dovecot", "os": None})),
     (b"* ID NIL\r\n", Id({})),
     (b'* NAMESPACE (("" "/")) NIL NIL\r\n', Namespace([[b"", b"/"]], None, None)),
-    (b"* ESEARCH (TAG A1) UID\r\n", Other("ESEARCH", ["ESEARCH", ["TAG", "A1"], "UID"])),
+    (b'* ESEARCH (TAG "A1") UID\r\n', ESearch((), None, None)),
+    (b'* ESEARCH (TAG "A1") UID ALL 2,7:4 COUNT 5 MODSEQ 9\r\n', ESearch(((2, 2), (4, 7)), 5, 9)),
     (b"* 5 x-odd 7\r\n", Other("X-ODD", ["5", "x-odd", "7"])),
 ]
 
@@ -136,6 +138,9 @@ MALFORMED = [
     b"* VANISHED 1,\r\n",
     b"* VANISHED 99999999999\r\n",
     b"* VANISHED 4294967296\r\n",
+    b"* ESEARCH (TAG A1) UID ALL\r\n",
+    b"* ESEARCH (TAG A1) UID ALL 0\r\n",
+    b"* ESEARCH UID COUNT x\r\n",
     b"* SEARCH 1 x\r\n",
     b"* SEARCH 0\r\n",
     b"* SEARCH 4294967296\r\n",

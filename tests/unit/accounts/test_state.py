@@ -24,5 +24,6 @@ def test_the_codes() -> None:
         "authenticationError": "AuthenticationFails",
         "connectError": "ConnectionError",
         "disconnected": "ConnectionError",
+        "paused": "NoAvailable",
         "unset": "NotSyncing",
     }

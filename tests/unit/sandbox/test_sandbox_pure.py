@@ -5,6 +5,7 @@ import pytest
 
 POISON = """
 import importlib, sys
+import email.message  # the standard library's own, which draws in what the machine has
 for name in ("trio", "os.path", "socket", "ssl", "time", "random"):
     if name not in sys.modules:
         sys.modules[name] = None
@@ -14,7 +15,8 @@ assert sys.modules.get("trio") is None
 
 
 @pytest.mark.parametrize(
-    "name", ["script", "smtp_input", "imap_input", "imap_view", "imap_fetch", "imap_search", "login", "mailboxes"]
+    "name",
+    ["script", "smtp_input", "imap_input", "imap_view", "imap_fetch", "imap_mime", "imap_search", "login", "mailboxes"],
 )
 def test_pure_modules_import_neither_trio_nor_the_machine(name):
     """Run apart, in an interpreter where Trio and what talks to the machine cannot be imported."""

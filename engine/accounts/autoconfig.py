@@ -1,0 +1,55 @@
+"""Finding the servers of an address: well-known providers, then the domain's mail exchanger, then its SRV records.
+
+The first needs no network. A name server that does not answer gives "none found", not an error: the person can still
+type the servers in. Nothing is dialled and no web page is asked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.accounts.providers import BY_DOMAIN, Provider, by_mx
+from engine.errors import NetworkError
+from engine.world import World
+
+_IMAP = (("_imaps._tcp", True), ("_imap._tcp", False))
+_SMTP = (("_submissions._tcp", True), ("_submission._tcp", False))
+SECURE_PORTS = frozenset({993, 465})
+
+
+async def autoconfig(email: str, world: World) -> dict[str, Any]:
+    """The answer of `GET /v1/autoconfig` for a normalised address. Cancelled: nothing stays behind."""
+    domain = email.rpartition("@")[2].lower()
+    if (provider := BY_DOMAIN.get(domain)) is not None:
+        return _of_provider(provider, email, "provider")
+    try:
+        for _, exchanger in await world.mx(domain):
+            if (provider := by_mx(exchanger)) is not None:
+                return _of_provider(provider, email, "mx")
+        imap, smtp = await _by_srv(_IMAP, domain, email, world), await _by_srv(_SMTP, domain, email, world)
+    except NetworkError:
+        imap = smtp = None
+    source = "srv" if imap or smtp else "none"
+    return {"imap": imap or False, "smtp": smtp or False, "_source": source}
+
+
+def _of_provider(provider: Provider, email: str, source: str) -> dict[str, Any]:
+    found = {"imap": _server(*provider.imap, email), "smtp": _server(*provider.smtp, email), "_source": source}
+    if provider.app_password is not None:
+        found["appPassword"] = {"required": True, "provider": provider.name, "instructions": provider.app_password}
+    return found
+
+
+async def _by_srv(
+    services: tuple[tuple[str, bool], ...], domain: str, email: str, world: World
+) -> dict[str, Any] | None:
+    """The first server named for one of these services (RFC 6186, RFC 8314)."""
+    for service, secure in services:
+        for record in await world.srv(f"{service}.{domain}"):
+            if record.target:
+                return {**_server(record.target, record.port, email), "secure": secure}
+    return None
+
+
+def _server(host: str, port: int, user: str) -> dict[str, Any]:
+    return {"auth": {"user": user}, "host": host, "port": port, "secure": port in SECURE_PORTS}

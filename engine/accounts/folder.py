@@ -1,0 +1,292 @@
+"""One mailbox of an account, followed through one session: opened, compared with what is known, listened to.
+
+Whatever the server says is put to the store as an observation - this message has these flags, that one is gone - and
+only what differs from the stored state becomes an event, in the same commit. So a change is announced once, however
+often and through whatever means (QRESYNC, CONDSTORE, comparison, IDLE) it is seen, and none is lost between two
+sessions. The MODSEQ up to which changes are known only moves after a whole answer was worked through.
+"""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+from engine.accounts import changes
+from engine.accounts.arrivals import Arrivals
+from engine.accounts.services import Services
+from engine.imap.fetched import Fetched, read_fetch
+from engine.imap.mailboxes import Mailbox
+from engine.imap.numbers import Ranges, chunks
+from engine.imap.responses import Exists, Expunge, Fetch, Untagged, Vanished
+from engine.imap.session import ImapSession, Selected
+from engine.store import mailboxes
+from engine.store.mailboxes import MailboxRow
+from engine.store.writer import Tx
+
+log = logging.getLogger("engine.folder")
+Item = TypeVar("Item")
+
+CHUNK = 500
+"""Messages in one FETCH of flags, and changes in one commit."""
+NUMBERING_TRIES = 5
+"""How often a mailbox that changes all the time is numbered anew before comparison has to do."""
+DAY = 86_400.0
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY")
+
+
+class Folder:
+    """`full`: follow flags and removals too, not only new messages."""
+
+    def __init__(
+        self, row: MailboxRow, mailbox: Mailbox, arrivals: Arrivals, services: Services, *, full: bool
+    ) -> None:
+        self.row = row
+        self.mailbox = mailbox
+        self._arrivals = arrivals
+        self._services = services
+        self._full = full
+        self._exists = 0
+        self._uids: array[int] | None = None
+        """The UID of each sequence number, where the server speaks in sequence numbers; None: not known."""
+
+    @property
+    def path(self) -> str:
+        """Its path."""
+        return self.mailbox.path
+
+    def differs(self, status: dict[str, int]) -> bool:
+        """Whether its STATUS shows something that is not known yet, or cannot show whether there is."""
+        row = self.row
+        if row.uid_next is None or status.get("UIDVALIDITY", row.uid_validity) != row.uid_validity:
+            return True
+        if status.get("UIDNEXT") != row.uid_next:
+            return True
+        if not self._full:
+            return False
+        if row.modseq is None or status.get("HIGHESTMODSEQ") != row.modseq:
+            return True
+        return status.get("MESSAGES") != mailboxes.count(self._services.store.reader, row.id)
+
+    async def look(self, session: ImapSession) -> None:
+        """Open the mailbox and announce everything that changed since the last look.
+
+        Raises `CommandRefused` where it cannot be opened, and what a broken session raises; then the next look goes on
+        where this one ended.
+        """
+        row = self.row
+        resyncs = self._full and row.uid_next is not None and "QRESYNC" in await session.enable()
+        known = (row.uid_validity, row.modseq) if resyncs and row.uid_validity and row.modseq else None
+        selected = await session.select(self.path, known=known)
+        self._exists = selected.exists
+        self._uids = None
+        validity = selected.uid_validity or 0
+        if row.uid_validity not in (None, validity):
+            await self._reset(validity)
+        if self.row.uid_next is None:
+            await self._first_look(session, selected, validity)
+        elif self._full:
+            await self._catch_up(session, selected, told=known is not None)
+        await self._arrived(session, selected.uid_next)
+
+    async def hear(self, session: ImapSession, news: Sequence[Untagged]) -> None:
+        """Announce what the server said unasked of this mailbox, which is the one selected."""
+        before = self._exists
+        gone: list[int] = []
+        flags: dict[int, frozenset[str]] = {}
+        lost_count = False
+        for each in news:
+            if isinstance(each, Exists):
+                self._exists = each.count
+            elif isinstance(each, Vanished):
+                gone += self._known(each.ranges)
+                size = sum(last - first + 1 for first, last in each.ranges)
+                before, self._exists = before - size, self._exists - size
+            elif isinstance(each, Expunge):
+                before, self._exists = before - 1, self._exists - 1
+                if self._uids is None:
+                    lost_count = True
+                elif each.number <= len(self._uids):
+                    gone.append(self._uids.pop(each.number - 1))
+            elif isinstance(each, Fetch):
+                uid, new = self._flags_of(each)
+                if uid is not None and new is not None:
+                    flags[uid] = new
+        if self._full:
+            await self._changed(flags)
+            await self._gone(gone)
+            if lost_count and await self._compare_uids(session):
+                await self._arrived(session, None)
+                return
+        if self._exists > before:
+            await self._arrived(session, None, self._exists - before)
+
+    def _flags_of(self, response: Fetch) -> tuple[int | None, frozenset[str] | None]:
+        one = read_fetch(response)
+        if one is None:
+            known = self._uids is not None and 0 < response.number <= len(self._uids)
+            if not known or self._uids is None:
+                return None, None
+            named = Fetch(response.number, {**response.items, "UID": str(self._uids[response.number - 1])})
+            one = read_fetch(named)
+        return (one.uid, one.flags) if one is not None else (None, None)
+
+    async def _reset(self, validity: int) -> None:
+        """Every UID is void: one event, and a row of its own for what comes now."""
+        old = self.row
+
+        def change(tx: Tx) -> int:
+            mailboxes.drop(tx, old.id)
+            new = mailboxes.add(tx, old.account, old.path, old.special_use, uid_validity=validity, silent=True)
+            changes.mailbox_reset(tx, self._services.journal, old, self.mailbox.name, validity)
+            return new
+
+        log.info("account %s: UIDVALIDITY of %s changed", old.account, old.path)
+        await self.reload(await self._services.store.commit(change))
+
+    async def _first_look(self, session: ImapSession, selected: Selected, validity: int) -> None:
+        uids = await session.search("ALL") if selected.exists else array("I")
+        uid_next = selected.uid_next or (uids[-1] + 1 if uids else 1)
+        start = uid_next if self.row.silent else await self._first_to_announce(session, uids, uid_next)
+        row = self.row
+        if self._full:
+            for batch in chunks(array("I", (uid for uid in uids if uid < start)), CHUNK):
+                found = await session.fetch(((batch[0], batch[-1]),), ("UID", "FLAGS"))
+                noted = [(each.uid, each.flags) for each in found if each.flags is not None and each.uid < start]
+                await self._services.store.commit(partial(mailboxes.note, mailbox=row.id, messages=noted))
+        modseq = selected.highest_modseq
+        await self._services.store.commit(lambda tx: mailboxes.set_position(tx, row.id, validity, start, modseq))
+        await self.reload()
+        # A look that was broken off may have noted messages that were gone at the next.
+        there = set(uids)
+        await self._gone(
+            [uid for uid in mailboxes.uids(self._services.store.reader, row.id) if uid not in there], quiet=True
+        )
+
+    async def _first_to_announce(self, session: ImapSession, uids: array[int], uid_next: int) -> int:
+        """The UID from which on there are messages to tell of at the first look."""
+        since = self._arrivals.notify_from
+        if since is None or not uids:
+            return uids[0] if uids else uid_next
+        # SEARCH knows days only, and the server's days may begin elsewhere.
+        day = datetime.fromtimestamp(max(since - DAY, 0), UTC)
+        recent = await session.search(f"SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year}")
+        for batch in chunks(recent, CHUNK):
+            found = await session.fetch(((batch[0], batch[-1]),), ("UID", "INTERNALDATE"))
+            wanted = [each.uid for each in found if each.internal_date is not None and each.internal_date >= since]
+            if wanted:
+                return min(wanted)
+        return uid_next
+
+    async def _catch_up(self, session: ImapSession, selected: Selected, *, told: bool) -> None:
+        row = self.row
+        assert row.uid_next is not None
+        if told:
+            await self._gone(self._known(selected.vanished))
+            await self._changed(_flags(selected.changed))
+        elif row.uid_next > 1:
+            if selected.highest_modseq is None or row.modseq is None:
+                await self._compare_flags(session)
+            elif selected.highest_modseq != row.modseq:
+                numbers = ((1, row.uid_next - 1),)
+                changed = await session.fetch(numbers, ("UID", "FLAGS"), changed_since=row.modseq)
+                await self._changed(_flags(changed))
+            if mailboxes.count(self._services.store.reader, row.id) != selected.exists or (
+                selected.uid_next != row.uid_next
+            ):
+                await self._compare_uids(session)
+        if selected.highest_modseq != row.modseq:
+            modseq = selected.highest_modseq
+            await self._services.store.commit(lambda tx: mailboxes.set_modseq(tx, row.id, modseq))
+            await self.reload()
+
+    async def _compare_flags(self, session: ImapSession) -> None:
+        known = mailboxes.uids(self._services.store.reader, self.row.id)
+        for batch in chunks(known, CHUNK):
+            await self._changed(_flags(await session.fetch(((batch[0], batch[-1]),), ("UID", "FLAGS"))))
+
+    async def _compare_uids(self, session: ImapSession) -> bool:
+        """Announce what is gone, by comparing all UIDs; whether there are new ones."""
+        assert self.row.uid_next is not None
+        uids = await session.search("ALL")
+        there = set(uids)
+        known = mailboxes.uids(self._services.store.reader, self.row.id)
+        await self._gone([uid for uid in known if uid not in there])
+        self._exists = len(uids)
+        self._uids = array("I", (uid for uid in uids if uid < self.row.uid_next))
+        return len(self._uids) < len(uids)
+
+    async def _arrived(self, session: ImapSession, uid_next: int | None, expected: int | None = None) -> None:
+        row = self.row
+        assert row.uid_next is not None
+        speaks_in_numbers = self._full and "QRESYNC" not in await session.enable()
+        if speaks_in_numbers and self._uids is None:
+            if not await self._learn_numbers(session):
+                return
+            expected = None
+        elif uid_next == row.uid_next:
+            return
+        found = await self._arrivals.take(session, row, row.uid_next, expected)
+        await self.reload()
+        if self._uids is not None:
+            self._uids.extend(found)
+
+    async def _learn_numbers(self, session: ImapSession) -> bool:
+        """Which UID has which sequence number, as of a moment after which no news of the mailbox is waiting.
+
+        Returns whether there are new messages.
+        """
+        fresh = False
+        for _ in range(NUMBERING_TRIES):
+            if any(isinstance(each, Fetch) for each in session.take_pending()):
+                await self._compare_flags(session)
+            fresh = await self._compare_uids(session)
+            if not session.pending:
+                return fresh
+        self._uids = None
+        return fresh
+
+    def _known(self, spans: Ranges) -> list[int]:
+        return list(mailboxes.uids(self._services.store.reader, self.row.id, spans))
+
+    async def _changed(self, flags: dict[int, frozenset[str]]) -> None:
+        row, journal = self.row, self._services.journal
+        for batch in _batches(flags.items()):
+
+            def change(tx: Tx, batch: Sequence[tuple[int, frozenset[str]]] = batch) -> None:
+                for uid, new in batch if mailboxes.exists(tx, row.id) else ():
+                    changes.flags_changed(tx, journal, row, uid, new)
+
+            await self._services.store.commit(change)
+
+    async def _gone(self, uids: Sequence[int], *, quiet: bool = False) -> None:
+        row, journal = self.row, self._services.journal
+        for batch in _batches(uids):
+
+            def change(tx: Tx, batch: Sequence[int] = batch) -> None:
+                for uid in batch if mailboxes.exists(tx, row.id) else ():
+                    if quiet:
+                        mailboxes.remove(tx, row.id, uid)
+                    else:
+                        changes.message_gone(tx, journal, row, uid)
+
+            await self._services.store.commit(change)
+
+    async def reload(self, mailbox: int | None = None) -> None:
+        """Take the stored position, or that of the row `mailbox`, which is the mailbox's now."""
+        row = mailboxes.get(self._services.store.reader, mailbox or self.row.id)
+        if row is not None:
+            self.row = row
+
+
+def _flags(messages: Iterable[Fetched]) -> dict[int, frozenset[str]]:
+    return {each.uid: each.flags for each in messages if each.flags is not None}
+
+
+def _batches(items: Iterable[Item]) -> Iterable[Sequence[Item]]:
+    several = list(items)
+    return (several[start : start + CHUNK] for start in range(0, len(several), CHUNK))

@@ -1,0 +1,32 @@
+"""The protocol log of one account: the lines of all its connections to the mailbox, newest last, in memory.
+
+Kept only for an account registered with `logs`, bounded in lines, gone with the process. Secrets and the content of
+messages never get in: the protocol machine writes placeholders instead.
+"""
+
+from __future__ import annotations
+
+from engine.isotime import iso
+from engine.trace import Trace
+from engine.world import World
+
+LINES = 10_000
+
+
+class ProtocolLog(Trace):
+    """A trace with the time before each line."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(LINES)
+        self._world = world
+
+    def note(self, text: str) -> None:
+        """Note something that is no line of the protocol."""
+        self._write("-- ", text)
+
+    def text(self) -> str:
+        """The whole log, one line each."""
+        return "".join(line + "\n" for line in self.lines())
+
+    def _write(self, prefix: str, text: str) -> None:
+        super()._write(f"{iso(self._world.now())} {prefix}", text)

@@ -1,0 +1,125 @@
+"""A message as `messageNew` tells of it, made from what FETCH said. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from engine.accounts import ids
+from engine.imap.envelope import Envelope, Mailbox
+from engine.imap.fetched import Fetched
+from engine.imap.structure import Part, Structure
+from engine.isotime import iso
+from engine.mail.decode import header_text, parameter
+from engine.mail.fields import fields
+
+_BOOLEANS = {"\\flagged": "flagged", "\\answered": "answered", "\\draft": "draft"}
+_NOT_NEW = frozenset({"\\Sent", "\\Drafts", "\\Trash", "\\Archive", "\\All"})
+_AUTO_SUBJECT = re.compile(
+    r"(?:auto(?:matic)?[ -]?(?:reply|response)|out of (?:the )?office|abwesenheit)\b", re.IGNORECASE
+)
+
+
+class Text:
+    """Which parts of a message are its text, by section number."""
+
+    def __init__(self, structure: Structure | None) -> None:
+        parts = structure.parts if structure is not None else ()
+        self.plain = [part for part in parts if part.kind == "text/plain" and is_text(part)]
+        self.html = [part for part in parts if part.kind == "text/html" and is_text(part)]
+
+
+def is_text(part: Part) -> bool:
+    """Whether a part is text to be read, not a file."""
+    return part.kind in ("text/plain", "text/html") and part.disposition != "attachment" and not filename(part)
+
+
+def filename(part: Part) -> str:
+    """The name of an attached file; empty if it has none."""
+    return parameter(part.disposition_parameters, "filename") or parameter(part.parameters, "name")
+
+
+def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> dict[str, Any]:
+    """The members of `messageNew` that need no further question to the server."""
+    envelope = one.envelope or Envelope()
+    flags = one.flags or frozenset()
+    lowered = {flag.lower() for flag in flags}
+    data: dict[str, Any] = {"id": ids.message_id(mailbox, one.uid), "uid": one.uid, "path": path}
+    data |= {name: value for name, value in (("emailId", one.email_id), ("threadId", one.thread_id)) if value}
+    if one.internal_date is not None:
+        data["date"] = iso(one.internal_date)
+    data["flags"] = sorted(flags)
+    if one.labels is not None:
+        data["labels"] = [header_text(label) for label in one.labels]
+    if "\\seen" not in lowered:
+        data["unseen"] = True
+    data |= {name: True for flag, name in _BOOLEANS.items() if flag in lowered}
+    if one.size is not None:
+        data["size"] = one.size
+    data["subject"] = header_text(envelope.subject)
+    if envelope.author:
+        data["from"] = _address(envelope.author[0])
+    data["replyTo"] = [_address(each) for each in envelope.reply_to]
+    if envelope.sender:
+        data["sender"] = _address(envelope.sender[0])
+    data["to"] = [_address(each) for each in envelope.to]
+    for name, several in (("cc", envelope.cc), ("bcc", envelope.bcc)):
+        if several:
+            data[name] = [_address(each) for each in several]
+    if attachments := _attachments(one, mailbox):
+        data["attachments"] = attachments
+    data |= {
+        name: header_text(value)
+        for name, value in (("messageId", envelope.message_id), ("inReplyTo", envelope.in_reply_to))
+        if value
+    }
+    text = Text(one.structure)
+    sizes = {"plain": sum(part.size for part in text.plain), "html": sum(part.size for part in text.html)}
+    data["text"] = {
+        "id": ids.text_id(mailbox, one.uid, [part.path for part in text.plain], [part.path for part in text.html]),
+        "encodedSize": {name: size for name, size in sizes.items() if size},
+    }
+    if is_auto_reply(fields(one.header), data["subject"], answers=bool(envelope.in_reply_to)):
+        data["isAutoReply"] = True
+    if special_use is not None:
+        data["specialUse"] = data["messageSpecialUse"] = special_use
+    data["seemsLikeNew"] = special_use not in _NOT_NEW and "\\seen" not in lowered and "\\draft" not in lowered
+    return data
+
+
+def is_auto_reply(header: dict[str, list[str]], subject: str, *, answers: bool) -> bool:
+    """Whether nobody wrote this message (RFC 3834, and what was used before it)."""
+    submitted = (header.get("auto-submitted") or ["no"])[0].partition(";")[0].strip().lower()
+    if submitted in ("auto-replied", "auto-notified"):
+        return True
+    if {"x-autoreply", "x-autorespond", "x-auto-response"} & header.keys():
+        return True
+    if (header.get("precedence") or [""])[0].strip().lower() in ("auto_reply", "auto-reply"):
+        return True
+    return (answers or submitted != "no") and _AUTO_SUBJECT.match(subject) is not None
+
+
+def _attachments(one: Fetched, mailbox: int) -> list[dict[str, Any]]:
+    shown = []
+    for part in one.structure.parts if one.structure is not None else ():
+        if is_text(part):
+            continue
+        entry: dict[str, Any] = {
+            "id": ids.attachment_id(mailbox, one.uid, part.path),
+            "contentType": part.kind,
+            "encodedSize": part.size,
+            "embedded": "multipart/related" in part.parents,
+            "inline": part.disposition == "inline",
+        }
+        if part.content_id:
+            entry["contentId"] = header_text(part.content_id)
+        if name := filename(part):
+            entry["filename"] = name
+        if part.kind == "text/calendar" and (method := parameter(part.parameters, "method")):
+            entry["method"] = method
+        shown.append(entry)
+    return shown
+
+
+def _address(one: Mailbox) -> dict[str, str]:
+    return {"name": header_text(one.name), "address": header_text(one.address)}

@@ -1,0 +1,334 @@
+"""One IMAP connection: dialling, STARTTLS, login, IDLE, time limits, LOGOUT; the verbs are in `session`.
+
+It promises that a call either does what the server confirmed or raises, within its time limit; that nothing the server
+said unasked is lost (`pending`, and what `idle` returns); and that after a failure, a cancelled call or a BYE the
+connection is broken (`usable` is false) and only good for `close`. It never logs in twice, never falls back from TLS to
+clear text and never reconnects: that is the account's business. One task uses it at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Self
+
+import msgspec
+import trio
+
+from engine import sasl
+from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
+from engine.imap import commands
+from engine.imap.commands import Command
+from engine.imap.protocol import Completion, Protocol, State
+from engine.imap.responses import Id, Untagged
+from engine.trace import Trace
+from engine.transport import TlsRules, Transport
+from engine.world import Dial
+
+CONNECT_SECONDS = 30.0
+COMMAND_SECONDS = 60.0
+LOGOUT_SECONDS = 5.0
+POLL_SECONDS = 60.0
+WRITE_BYTES = 256 * 1024
+"""Chunks are joined up to this size, so that small ones share a packet and large ones are not copied."""
+
+TEMPORARY_CODES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "OVERQUOTA", "SERVERBUG", "THROTTLED"})
+"""Codes of a refused login that are no word about the credentials (RFC 5530; OVERQUOTA and THROTTLED at Gmail)."""
+
+_FILES_SENT = (".office365.com", ".outlook.com")
+
+
+class ImapEndpoint(msgspec.Struct, frozen=True):
+    """Where and how to log in. `secure`: TLS from the first byte; else STARTTLS is used wherever it is offered."""
+
+    host: str
+    port: int
+    secure: bool
+    tls: TlsRules
+    credentials: sasl.Credentials
+
+
+class ImapConnection:
+    """A connection that is logged in. Made by `connect`."""
+
+    def __init__(self, endpoint: ImapEndpoint, transport: Transport, protocol: Protocol) -> None:
+        self.usable = True
+        """False once the session is broken or the server said BYE."""
+        self.server_id: dict[str, str | None] = {}
+        """Who the server says it is (RFC 2971)."""
+        self._endpoint = endpoint
+        self._transport = transport
+        self._protocol = protocol
+        self._names: dict[str, bytes] = {}
+        self._idles = True
+
+    @classmethod
+    async def connect(
+        cls,
+        endpoint: ImapEndpoint,
+        *,
+        dial: Dial,
+        trace: Trace | None = None,
+        client_id: Mapping[str, str],
+        nonce: str | None = None,
+    ) -> Self:
+        """Dial, STARTTLS if offered, log in once, exchange ID.
+
+        `client_id` are the ID fields we name ourselves by; `nonce` is for SCRAM (`sasl.choose`). Raises `NetworkError`,
+        `ProtocolError` or `LoginRefused`; cancelled or failed: nothing stays open.
+        """
+        transport = await Transport.open(
+            dial,
+            endpoint.host,
+            endpoint.port,
+            secure=endpoint.secure,
+            tls=endpoint.tls,
+            timeout=CONNECT_SECONDS,
+        )
+        session = cls(endpoint, transport, Protocol(trace))
+        try:
+            await session._greet()
+            await session._secure()
+            await session._log_in(nonce)
+            await session._identify(client_id)
+        except BaseException:
+            await session.close()
+            raise
+        return session
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the server can do, upper case."""
+        return self._protocol.capabilities or frozenset()
+
+    @property
+    def tls_version(self) -> str | None:
+        """`TLSv1.3` and the like, None in clear."""
+        return self._transport.tls_version
+
+    @property
+    def files_sent_itself(self) -> bool:
+        """True where the provider files its own copy of what is sent through it: Gmail, Outlook."""
+        return "X-GM-EXT-1" in self.capabilities or f".{self._endpoint.host.lower()}".endswith(_FILES_SENT)
+
+    @property
+    def pending(self) -> tuple[Untagged, ...]:
+        """What the server said unasked and `idle` has not returned yet, oldest first."""
+        return self._protocol.news
+
+    def take_pending(self) -> list[Untagged]:
+        """`pending`, which is empty afterwards."""
+        return self._protocol.take_news()
+
+    async def noop(self) -> None:
+        """Ask the server what is new; the answer is in `pending`. Raises `CommandRefused`, `NetworkError`."""
+        await self._require(commands.noop())
+
+    async def idle(self, wake: trio.Event, limit: float) -> list[Untagged]:
+        """Wait until the server has news of the selected mailbox, `wake` is set, or `limit` seconds have passed.
+
+        Returns the news, empty if there are none; what was pending comes at once. `limit` belongs below the server's
+        own patience (29 minutes by RFC 2177, 10 at some providers). Where the server cannot IDLE it is asked once a
+        minute. Raises `NetworkError` when the connection ends or the server says BYE, `ProtocolError`.
+        """
+        until = trio.current_time() + limit
+        with self._breaking():
+            while not self._protocol.news and not wake.is_set() and trio.current_time() < until:
+                self._check_bye()
+                if self._idles and "IDLE" in self.capabilities:
+                    await self._idle(wake, until)
+                else:
+                    await self._poll(wake, until)
+            return self._protocol.take_news()
+
+    async def logout(self) -> None:
+        """Say goodbye within five seconds and close. Never raises but when cancelled."""
+        try:
+            if self.usable:
+                await self._run(commands.logout(), LOGOUT_SECONDS)
+        except (NetworkError, ProtocolError):
+            pass
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close within a second. Never raises; safe in a cancelled scope."""
+        self.usable = False
+        await self._transport.close()
+
+    async def _greet(self) -> None:
+        protocol = self._protocol
+        deadline = trio.current_time() + CONNECT_SECONDS
+        while protocol.greeting is None:
+            await self._receive(deadline)
+        if protocol.bye is not None:
+            raise self._end()
+
+    async def _secure(self) -> None:
+        """STARTTLS where it can be had, and an error where it must be."""
+        if self._endpoint.secure:
+            return
+        capabilities = await self._learn_capabilities()
+        if self._protocol.state is State.NOT_AUTHENTICATED and "STARTTLS" in capabilities:
+            completion = await self._run(commands.start_tls())
+            if not completion.ok:
+                raise NetworkError(NetworkKind.TLS, "ETLS", f"STARTTLS refused: {completion.status.line}")
+            await self._transport.start_tls(CONNECT_SECONDS)
+        elif self._endpoint.tls.required:
+            raise NetworkError(NetworkKind.TLS, "ETLS", f"{self._endpoint.host} does not offer STARTTLS")
+
+    async def _log_in(self, nonce: str | None) -> None:
+        if self._protocol.state is State.NOT_AUTHENTICATED:
+            capabilities = await self._learn_capabilities()
+            try:
+                command = _login_command(capabilities, self._endpoint.credentials, nonce)
+            except ValueError as error:
+                raise LoginRefused(f"The credentials cannot be sent: {error}", None) from error
+            completion = await self._run(command)
+            if not completion.ok:
+                temporary = completion.code in TEMPORARY_CODES
+                raise LoginRefused(completion.status.line, completion.code, temporary=temporary)
+            if isinstance(command.mechanism, sasl.Scram) and not command.mechanism.verified:
+                raise LoginRefused("The server let us in without proving that it knows the password", None)
+        await self._learn_capabilities()
+
+    async def _identify(self, client_id: Mapping[str, str]) -> None:
+        if "ID" not in self.capabilities:
+            return
+        completion = await self._run(commands.identify(client_id))
+        for response in completion.data:
+            if isinstance(response, Id):
+                self.server_id = response.fields
+
+    async def _learn_capabilities(self) -> frozenset[str]:
+        if self._protocol.capabilities is None:
+            await self._run(commands.capability())
+        return self.capabilities
+
+    async def _idle(self, wake: trio.Event, until: float) -> None:
+        protocol = self._protocol
+        deadline = trio.current_time() + COMMAND_SECONDS
+        protocol.start(commands.idle())
+        while protocol.state is State.SELECTED and protocol.completion is None:
+            await self._exchange(deadline)
+        while protocol.state is State.IDLING and not protocol.news:
+            if not await self._receive_or_wake(wake, until):
+                break
+        if protocol.state is State.IDLING:
+            protocol.done()
+            await self._finish(trio.current_time() + COMMAND_SECONDS)
+        elif protocol.state is State.SELECTED:
+            # Refused, or ended by the server itself: asking again at once would only spin.
+            self._idles = False
+
+    async def _poll(self, wake: trio.Event, until: float) -> None:
+        pause = min(until, trio.current_time() + POLL_SECONDS)
+        while not self._protocol.news and await self._receive_or_wake(wake, pause):
+            self._check_bye()
+        if not self._protocol.news and not wake.is_set():
+            self._protocol.start(commands.noop())
+            await self._finish(trio.current_time() + COMMAND_SECONDS)
+
+    async def _receive_or_wake(self, wake: trio.Event, until: float) -> bool:
+        """Take what comes; false when `wake` or the time came first. A receive that is cancelled loses no bytes."""
+        data: bytes | None = None
+        failure: NetworkError | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = until
+
+            async def watch() -> None:
+                await wake.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            try:
+                data = await self._transport.receive(math.inf)
+            except NetworkError as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        if data is None:
+            return False
+        self._take(data)
+        return True
+
+    async def _require(self, command: Command, timeout: float = COMMAND_SECONDS) -> Completion:
+        completion = await self._run(command, timeout)
+        if not completion.ok:
+            raise completion.refused()
+        return completion
+
+    async def _run(self, command: Command, timeout: float = COMMAND_SECONDS) -> Completion:
+        """Give one command and read until its end, all within `timeout` seconds."""
+        with self._breaking():
+            self._protocol.start(command)
+            return await self._finish(trio.current_time() + timeout)
+
+    async def _finish(self, deadline: float) -> Completion:
+        protocol = self._protocol
+        while protocol.completion is None:
+            await self._exchange(deadline)
+        return protocol.completion
+
+    async def _exchange(self, deadline: float) -> None:
+        """Send what is due, then take what comes."""
+        for data in _joined(self._protocol.take_outgoing()):
+            await self._transport.send(data, max(deadline - trio.current_time(), 0.0))
+        await self._receive(deadline)
+
+    async def _receive(self, deadline: float) -> None:
+        self._take(await self._transport.receive(max(deadline - trio.current_time(), 0.0)))
+
+    def _take(self, data: bytes) -> None:
+        if not data:
+            raise self._end()
+        self._protocol.receive(data)
+
+    def _check_bye(self) -> None:
+        if self._protocol.bye is not None:
+            raise self._end()
+
+    def _end(self) -> NetworkError:
+        bye = self._protocol.bye
+        if bye is None:
+            return self._transport.end_of_stream()
+        return NetworkError(NetworkKind.CLOSED, "ECONNECTION", f"The server closed the connection: {bye.text}")
+
+    @contextmanager
+    def _breaking(self) -> Iterator[None]:
+        """Whatever escapes leaves the dialogue in the middle, so the session is not usable any more."""
+        if not self.usable:
+            raise self._end()
+        try:
+            yield
+        except BaseException:
+            self.usable = False
+            raise
+        if self._protocol.state is State.LOGOUT:
+            self.usable = False
+
+
+def _login_command(capabilities: frozenset[str], credentials: sasl.Credentials, nonce: str | None) -> Command:
+    offered = [name.removeprefix("AUTH=") for name in capabilities if name.startswith("AUTH=")]
+    mechanism = sasl.choose(offered, credentials, nonce)
+    if mechanism is not None:
+        return commands.authenticate(mechanism, at_once="SASL-IR" in capabilities)
+    if credentials.password is None or "LOGINDISABLED" in capabilities:
+        raise LoginRefused("The server offers no way to log in with these credentials", None)
+    return commands.login(credentials.user, credentials.password)
+
+
+def _joined(chunks: list[bytes]) -> Iterator[bytes]:
+    """The chunks in order, small ones together."""
+    batch: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        if batch and size + len(chunk) > WRITE_BYTES:
+            yield b"".join(batch)
+            batch, size = [], 0
+        batch.append(chunk)
+        size += len(chunk)
+    if batch:
+        yield b"".join(batch)

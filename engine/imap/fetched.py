@@ -1,0 +1,125 @@
+"""One message as a FETCH described it, typed.
+
+Only UID, FLAGS and MODSEQ decide what happened in a mailbox, so they are checked strictly (`ProtocolError`); what
+describes the message is read leniently and absent where it makes no sense.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+
+import msgspec
+
+from engine.errors import ProtocolError
+from engine.imap import limits
+from engine.imap.envelope import Envelope, octets, read_envelope
+from engine.imap.responses import Fetch
+from engine.imap.structure import Structure, read_structure
+from engine.imap.tokens import Node
+
+_DATE = re.compile(
+    r" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"
+)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_SECTION = re.compile(r"(?:BODY|BINARY)\[([^]]*)\](?:<[0-9]+>)?")
+_NUMBER = re.compile(rf"[0-9]{{1,{limits.NUMBER_DIGITS}}}")
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one message; None, or empty, for what the server did not say.
+
+    `flags` without `\\Recent`, which is not the message's. `internal_date` in seconds since 1970, `size` in octets.
+    `sections` by their name in upper case (`1.2`, `HEADER.FIELDS (SUBJECT)`, empty for the whole). `labels` are
+    Gmail's; `email_id` and `thread_id` come from RFC 8474 or from Gmail.
+    """
+
+    uid: int
+    number: int = 0
+    flags: frozenset[str] | None = None
+    modseq: int | None = None
+    internal_date: float | None = None
+    size: int | None = None
+    envelope: Envelope | None = None
+    structure: Structure | None = None
+    sections: dict[str, bytes] = {}
+    email_id: str | None = None
+    thread_id: str | None = None
+    labels: tuple[bytes, ...] | None = None
+
+    @property
+    def header(self) -> bytes:
+        """The header, or the fields of it that were asked for."""
+        return next((value for name, value in self.sections.items() if name.startswith("HEADER")), b"")
+
+
+def read_fetch(response: Fetch) -> Fetched | None:
+    """The message of a FETCH; None if the server did not say which. Raises `ProtocolError`."""
+    items = response.items
+    if "UID" not in items:
+        return None
+    return Fetched(
+        uid=_number(items["UID"], 32),
+        number=response.number,
+        flags=read_flags(items["FLAGS"]) if "FLAGS" in items else None,
+        modseq=_modseq(items["MODSEQ"]) if "MODSEQ" in items else None,
+        internal_date=read_date(items.get("INTERNALDATE")),
+        size=_number(items["RFC822.SIZE"], 63) if "RFC822.SIZE" in items else None,
+        envelope=read_envelope(items.get("ENVELOPE")),
+        structure=read_structure(items.get("BODYSTRUCTURE")),
+        sections=_sections(items),
+        email_id=_identifier(items.get("EMAILID", items.get("X-GM-MSGID"))),
+        thread_id=_identifier(items.get("THREADID", items.get("X-GM-THRID"))),
+        labels=_labels(items.get("X-GM-LABELS")),
+    )
+
+
+def read_flags(node: Node) -> frozenset[str]:
+    """A flag list. Raises `ProtocolError`."""
+    if not isinstance(node, list):
+        raise ProtocolError("The server sent flags that are no list")
+    flags = {octets(flag).decode("utf-8", "replace") for flag in node}
+    return frozenset(flag for flag in flags if flag.lower() != "\\recent")
+
+
+def read_date(node: Node) -> float | None:
+    """An INTERNALDATE in seconds since 1970; None where there is none that makes sense."""
+    match = _DATE.fullmatch(octets(node).decode("ascii", "replace"))
+    if match is None or match[2].lower() not in _MONTHS or not 1900 <= int(match[3]) < 9000:
+        return None
+    day, year, hour, minute, second = (int(match[group]) for group in (1, 3, 4, 5, 6))
+    zone = timedelta(hours=int(match[8]), minutes=int(match[9])) * (-1 if match[7] == "-" else 1)
+    try:
+        month = _MONTHS.index(match[2].lower()) + 1
+        return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=timezone(zone)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _sections(items: dict[str, Node]) -> dict[str, bytes]:
+    found = {}
+    for name, value in items.items():
+        match = _SECTION.fullmatch(name)
+        if match is not None:
+            found[match[1].upper()] = octets(value)
+    return found
+
+
+def _modseq(node: Node) -> int:
+    return _number(node[0] if isinstance(node, list) and node else node, 63)
+
+
+def _identifier(node: Node) -> str | None:
+    if isinstance(node, list):
+        node = node[0] if node else None
+    return octets(node).decode("utf-8", "replace") or None
+
+
+def _labels(node: Node) -> tuple[bytes, ...] | None:
+    return tuple(octets(label) for label in node) if isinstance(node, list) else None
+
+
+def _number(node: Node, bits: int) -> int:
+    if isinstance(node, str) and _NUMBER.fullmatch(node) and int(node) < 2**bits:
+        return int(node)
+    raise ProtocolError("The server sent a FETCH with a number that is none")

@@ -1,0 +1,50 @@
+"""Sets of UIDs: as ranges on the wire, as arrays in memory.
+
+A server may name four thousand million UIDs in twelve bytes, so ranges are never expanded without a limit.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+
+from engine.errors import ProtocolError
+from engine.imap import limits
+
+Ranges = tuple[tuple[int, int], ...]
+"""Inclusive ranges, in the server's order."""
+
+
+def ranges(numbers: Iterable[int]) -> Ranges:
+    """Rising numbers as ranges."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return tuple((first, last) for first, last in runs)
+
+
+def written(spans: Iterable[tuple[int, int]]) -> str:
+    """Ranges as a sequence set: `2,4:7` (RFC 9051 section 9)."""
+    return ",".join(str(first) if first == last else f"{first}:{last}" for first, last in spans)
+
+
+def expanded(spans: Iterable[tuple[int, int]], limit: int = limits.UIDS) -> array[int]:
+    """The numbers of the ranges in rising order, each once. Raises `ProtocolError` for more than `limit` of them."""
+    found = array("I")
+    total = 0
+    for first, last in sorted(spans):
+        total += last - first + 1
+        if total > limit:
+            raise ProtocolError(f"The server named more than {limit} messages")
+        first = max(first, found[-1] + 1) if found else first
+        found.extend(range(first, last + 1))
+    return found
+
+
+def chunks(numbers: array[int], size: int) -> Iterator[array[int]]:
+    """The numbers in runs of at most `size`."""
+    for start in range(0, len(numbers), size):
+        yield numbers[start : start + size]

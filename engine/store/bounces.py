@@ -1,0 +1,56 @@
+"""What came back of sent messages: per recipient, what a bounce or a complaint said last."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from engine.store.writer import Tx
+
+
+class Bounce(msgspec.Struct, frozen=True):
+    """`action`: `failed`, or `complaint`; `status` an enhanced code; `at` in seconds since 1970."""
+
+    address: str
+    action: str
+    status: str | None
+    response: str | None
+    at: float
+
+
+def find_message(tx: Tx, account: str, message_id: str, envelope_id: str) -> tuple[int, str] | None:
+    """(row id, queue id) of the message an account sent under this Message-ID, or with this envelope id (ENVID)."""
+    row = None
+    if message_id:
+        row = tx.execute(
+            "SELECT id, queue_id FROM message WHERE message_id = ? AND account = ? ORDER BY id DESC LIMIT 1",
+            (message_id, account),
+        ).fetchone()
+    if row is None and envelope_id:
+        row = tx.execute(
+            "SELECT id, queue_id FROM message WHERE queue_id = ? AND account = ?", (envelope_id, account)
+        ).fetchone()
+    return (int(row[0]), str(row[1])) if row else None
+
+
+def has_recipient(tx: Tx, message: int, address: str) -> bool:
+    """Whether the message went to this address."""
+    row = tx.execute(
+        "SELECT 1 FROM recipient WHERE message = ? AND lower(address) = ?", (message, address.lower())
+    ).fetchone()
+    return row is not None
+
+
+def note(tx: Tx, message: int, bounce: Bounce) -> None:
+    """Remember it, in place of what was said before."""
+    tx.execute(
+        "INSERT OR REPLACE INTO bounce (message, address, action, status, response, at) VALUES (?, ?, ?, ?, ?, ?)",
+        (message, bounce.address.lower(), bounce.action, bounce.status, bounce.response, bounce.at),
+    )
+
+
+def of_message(db: sqlite3.Connection | Tx, message: int) -> dict[str, Bounce]:
+    """What came back of a message, by address in lower case; such a recipient's state is `bounced`."""
+    rows = db.execute("SELECT address, action, status, response, at FROM bounce WHERE message = ?", (message,))
+    return {row[0]: Bounce(*row) for row in rows}

@@ -1,0 +1,178 @@
+"""What is known of every watched mailbox: its position, and UID and flags of its messages. Enough to see a change.
+
+A row's id is part of message ids, so it is never used again: a mailbox whose UIDs became void gets a new row. What a
+dropped row knew of its messages is swept away afterwards in small commits (`sweep`), since a mailbox may hold a
+million of them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from engine.store.writer import Tx
+
+
+class MailboxRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One mailbox. `uid_validity` None: never opened.
+
+    `uid_next`: messages below it are known, or were announced; None until the first look at it has ended. `modseq`:
+    changes up to it are known; None where the server keeps none. `silent`: the first look announces nothing.
+    """
+
+    id: int
+    account: str
+    path: str
+    special_use: str | None
+    uid_validity: int | None
+    uid_next: int | None
+    modseq: int | None
+    silent: bool
+
+
+_COLUMNS = "id, account, path, special_use, uid_validity, uid_next, modseq, silent"
+
+
+def of_account(db: sqlite3.Connection | Tx, account: str) -> list[MailboxRow]:
+    """Every mailbox of an account."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM mailbox WHERE account = ? ORDER BY id", (account,))
+    return [_row(row) for row in rows]
+
+
+def get(db: sqlite3.Connection | Tx, mailbox: int) -> MailboxRow | None:
+    """The mailbox with this id."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM mailbox WHERE id = ?", (mailbox,)).fetchone()
+    return _row(row) if row else None
+
+
+def exists(tx: Tx, mailbox: int) -> bool:
+    """Whether the mailbox is still there, as the transaction at hand sees it."""
+    return tx.execute("SELECT 1 FROM mailbox WHERE id = ?", (mailbox,)).fetchone() is not None
+
+
+def add(
+    tx: Tx,
+    account: str,
+    path: str,
+    special_use: str | None,
+    *,
+    uid_validity: int | None = None,
+    silent: bool = False,
+) -> int:
+    """Add a mailbox nothing is known of; its id."""
+    row = tx.execute(
+        "INSERT INTO mailbox (account, path, special_use, uid_validity, silent) VALUES (?, ?, ?, ?, ?)",
+        (account, path, special_use, uid_validity, silent),
+    )
+    assert row.lastrowid is not None
+    return row.lastrowid
+
+
+def drop(tx: Tx, mailbox: int) -> None:
+    """Forget a mailbox; its messages go with `sweep`."""
+    tx.execute("DELETE FROM mailbox WHERE id = ?", (mailbox,))
+    tx.execute("INSERT INTO mailbox_gone (id) VALUES (?)", (mailbox,))
+
+
+def drop_account(tx: Tx, account: str) -> None:
+    """Forget all mailboxes of an account."""
+    tx.execute("INSERT INTO mailbox_gone (id) SELECT id FROM mailbox WHERE account = ?", (account,))
+    tx.execute("DELETE FROM mailbox WHERE account = ?", (account,))
+
+
+def sweep(tx: Tx, limit: int) -> bool:
+    """Remove at most `limit` messages of mailboxes that are gone; whether there may be more."""
+    row = tx.execute("SELECT id FROM mailbox_gone LIMIT 1").fetchone()
+    if row is None:
+        return False
+    uids = tx.execute("SELECT uid FROM mailbox_message WHERE mailbox = ? LIMIT ?", (row[0], limit)).fetchall()
+    tx.executemany("DELETE FROM mailbox_message WHERE mailbox = ? AND uid = ?", [(row[0], uid) for (uid,) in uids])
+    if len(uids) < limit:
+        tx.execute("DELETE FROM mailbox_gone WHERE id = ?", (row[0],))
+    return True
+
+
+def mark_use(tx: Tx, mailbox: int, special_use: str | None) -> None:
+    """Remember what a mailbox is used for now."""
+    tx.execute("UPDATE mailbox SET special_use = ? WHERE id = ?", (special_use, mailbox))
+
+
+def set_position(tx: Tx, mailbox: int, uid_validity: int, uid_next: int, modseq: int | None) -> None:
+    """Everything below `uid_next` and up to `modseq` is known."""
+    tx.execute(
+        "UPDATE mailbox SET uid_validity = ?, uid_next = ?, modseq = ? WHERE id = ?",
+        (uid_validity, uid_next, modseq, mailbox),
+    )
+
+
+def set_modseq(tx: Tx, mailbox: int, modseq: int | None) -> None:
+    """Changes up to `modseq` are known."""
+    tx.execute("UPDATE mailbox SET modseq = ? WHERE id = ?", (modseq, mailbox))
+
+
+def advance(tx: Tx, mailbox: int, uid: int) -> bool:
+    """The message `uid` is being announced; False if it was before, or the mailbox is gone: then it must not be."""
+    changed = tx.execute("UPDATE mailbox SET uid_next = ? WHERE id = ? AND uid_next <= ?", (uid + 1, mailbox, uid))
+    return changed.rowcount > 0
+
+
+def note(tx: Tx, mailbox: int, messages: Iterable[tuple[int, frozenset[str]]]) -> None:
+    """Remember UID and flags of messages, unless the mailbox is gone."""
+    if not exists(tx, mailbox):
+        return
+    tx.executemany(
+        "INSERT OR REPLACE INTO mailbox_message (mailbox, uid, flags) VALUES (?, ?, ?)",
+        [(mailbox, uid, _written(flags)) for uid, flags in messages],
+    )
+
+
+def change_flags(tx: Tx, mailbox: int, uid: int, flags: frozenset[str]) -> frozenset[str] | None:
+    """Give a message these flags; those it had if they were others, None if nothing changed or it is not known."""
+    row = tx.execute("SELECT flags FROM mailbox_message WHERE mailbox = ? AND uid = ?", (mailbox, uid)).fetchone()
+    new = _written(flags)
+    if row is None or row[0] == new:
+        return None
+    tx.execute("UPDATE mailbox_message SET flags = ? WHERE mailbox = ? AND uid = ?", (new, mailbox, uid))
+    return frozenset(row[0].split())
+
+
+def remove(tx: Tx, mailbox: int, uid: int) -> bool:
+    """Forget a message; whether it was known."""
+    return tx.execute("DELETE FROM mailbox_message WHERE mailbox = ? AND uid = ?", (mailbox, uid)).rowcount > 0
+
+
+def count(db: sqlite3.Connection, mailbox: int) -> int:
+    """How many messages are known."""
+    return int(db.execute("SELECT count(*) FROM mailbox_message WHERE mailbox = ?", (mailbox,)).fetchone()[0])
+
+
+def uids(db: sqlite3.Connection, mailbox: int, spans: Sequence[tuple[int, int]] = ((1, 2**32 - 1),)) -> array[int]:
+    """The UIDs known within these ranges, rising within each."""
+    found = array("I")
+    for first, last in spans:
+        rows = db.execute(
+            "SELECT uid FROM mailbox_message WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid",
+            (mailbox, first, last),
+        )
+        found.extend(uid for (uid,) in rows)
+    return found
+
+
+def _written(flags: frozenset[str]) -> str:
+    return " ".join(sorted(flags))
+
+
+def _row(row: tuple[int, str, str, str | None, int | None, int | None, int | None, int]) -> MailboxRow:
+    return MailboxRow(
+        id=row[0],
+        account=row[1],
+        path=row[2],
+        special_use=row[3],
+        uid_validity=row[4],
+        uid_next=row[5],
+        modseq=row[6],
+        silent=bool(row[7]),
+    )

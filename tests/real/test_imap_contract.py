@@ -1,0 +1,189 @@
+"""One IMAP contract, whoever the server is: the sandbox, or a real Dovecot. The session is ours, the answers theirs."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import trio
+from real.dovecot import Dovecot
+
+from engine import sasl
+from engine.imap.fetched import Fetched
+from engine.imap.responses import Fetch, Vanished
+from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
+from engine.sandbox.provider import Sandbox
+from engine.transport import TlsRules
+from engine.world import World
+
+pytestmark = pytest.mark.real
+
+PLAIN = b'From: =?utf-8?q?H=C3=A9?= <he@x.example>\r\nTo: a@x.example, "B, C" <b@x.example>\r\nSubject: hi\r\n' + (
+    b"Date: Wed, 17 Jul 1996 02:23:25 -0700\r\nMessage-ID: <1@x.example>\r\nIn-Reply-To: <0@x.example>\r\n\r\nbody\r\n"
+)
+MIXED = (
+    b"From: a@x.example\r\nSender: s@x.example\r\nSubject: parts\r\nMIME-Version: 1.0\r\n"
+    b'Content-Type: multipart/mixed; boundary="out"\r\n\r\npreamble\r\n'
+    b'--out\r\nContent-Type: multipart/alternative; boundary="in"\r\n\r\n'
+    b"--in\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nplain text\r\n"
+    b"--in\r\nContent-Type: text/html; charset=utf-8\r\n"
+    b"Content-Transfer-Encoding: quoted-printable\r\n\r\n<p>html</p>\r\n"
+    b"--in--\r\n"
+    b'--out\r\nContent-Type: application/pdf; name="a.pdf"\r\nContent-ID: <c@x>\r\n'
+    b"Content-Transfer-Encoding: base64\r\n"
+    b'Content-Disposition: attachment; filename="a.pdf"\r\n\r\nJVBERg==\r\n'
+    b"--out\r\nContent-Type: message/rfc822\r\n\r\n" + PLAIN + b"\r\n--out--\r\n"
+)
+_numbers = itertools.count(1)
+Connect = Callable[[], Any]
+
+
+@pytest.fixture(params=["sandbox", "dovecot"])
+async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    """Opens sessions on one fresh mailbox."""
+    async with contextlib.AsyncExitStack() as stack:
+        if request.param == "sandbox":
+            world = World()
+            sandbox = Sandbox(world)
+            nursery = await stack.enter_async_context(trio.open_nursery())
+            await nursery.start(sandbox.run)
+            stack.callback(nursery.cancel_scope.cancel)
+            login, password, dial, port, tls = "c@sandbox.example", "x", sandbox.dial, 143, TlsRules()
+            host = "sandbox.example"
+        else:
+            dovecot: Dovecot = request.getfixturevalue("dovecot")
+            login, password = dovecot.user()
+            dial, host, port, tls = World().dial, dovecot.plain_host, dovecot.plain_port, TlsRules()
+        credentials = sasl.Credentials(user=login, password=password, access_token=None)
+        endpoint = ImapEndpoint(host=host, port=port, secure=False, tls=tls, credentials=credentials)
+
+        async def connect() -> ImapSession:
+            session = await ImapSession.connect(endpoint, dial=dial, client_id={"name": "test"})
+            stack.push_async_callback(session.logout)
+            await session.enable("QRESYNC")
+            return session
+
+        yield connect
+
+
+def shown(one: Fetched) -> Any:
+    assert one.structure is not None
+    return [
+        (part.path, part.kind, part.size, part.encoding, part.disposition, part.parents) for part in one.structure.parts
+    ]
+
+
+async def test_structure_and_sections(connect: Connect) -> None:
+    session = await connect()
+    await session.append("INBOX", [MIXED], flags=("\\Flagged",), date=1_793_000_000)
+    await session.select("INBOX")
+    items = ["UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[1.2]<0.6>"]
+    (one,) = await session.fetch_from(1, [*items, "BODY.PEEK[3.HEADER]", "BODY.PEEK[HEADER.FIELDS (SUBJECT X-NO)]"])
+    assert (one.uid, one.flags, one.internal_date, one.size) == (1, {"\\Flagged"}, 1_793_000_000, len(MIXED))
+    alternative = ("multipart/mixed", "multipart/alternative")
+    assert shown(one) == [
+        ("1.1", "text/plain", 10, "7bit", "", alternative),
+        ("1.2", "text/html", 11, "quoted-printable", "", alternative),
+        ("2", "application/pdf", 8, "base64", "attachment", alternative[:1]),
+        ("3", "message/rfc822", len(PLAIN), "7bit", "", alternative[:1]),
+    ]
+    assert one.structure is not None
+    assert one.structure.parameters == {"boundary": b"out"}
+    assert one.structure.parts[2].content_id == b"<c@x>"
+    assert one.structure.parts[2].disposition_parameters == {"filename": b"a.pdf"}
+    assert one.sections["1.2"] == b"<p>htm"
+    assert one.sections["3.HEADER"] == PLAIN.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    assert one.header == b"Subject: parts\r\n\r\n"
+    assert one.envelope is not None
+    assert [each.address for each in one.envelope.sender] == [b"s@x.example"]
+    assert [each.address for each in one.envelope.reply_to] == [b"a@x.example"]
+
+
+async def test_envelope(connect: Connect) -> None:
+    session = await connect()
+    await session.append("INBOX", [PLAIN], flags=())
+    await session.select("INBOX")
+    (one,) = await session.fetch_from(1, ["ENVELOPE", "BODYSTRUCTURE"])
+    envelope = one.envelope
+    assert envelope is not None
+    assert [(each.name, each.address) for each in envelope.to] == [(b"", b"a@x.example"), (b"B, C", b"b@x.example")]
+    assert envelope.author[0].name == b"=?utf-8?q?H=C3=A9?="
+    assert (envelope.message_id, envelope.in_reply_to) == (b"<1@x.example>", b"<0@x.example>")
+    assert envelope.date == b"Wed, 17 Jul 1996 02:23:25 -0700"
+    assert shown(one) == [("1", "text/plain", 6, "7bit", "", ())]
+
+
+async def test_what_changed_meanwhile(connect: Connect) -> None:
+    one, other = await connect(), await connect()
+    for _ in range(5):
+        await one.append("INBOX", [PLAIN], flags=())
+    first = await one.select("INBOX")
+    assert (first.exists, first.uid_next) == (5, 6)
+    assert first.uid_validity is not None and first.highest_modseq is not None
+    await one.select("Sent")
+    await other.select("INBOX")
+    await other.store([2], ("\\Seen",))
+    await other.store([3, 4], ("\\Deleted",))
+    await other.expunge([3, 4])
+    await other.append("INBOX", [PLAIN], flags=())
+    again = await one.select("INBOX", known=(first.uid_validity, first.highest_modseq))
+    assert again.vanished == ((3, 4),)
+    assert {each.uid: each.flags for each in again.changed} == {2: {"\\Seen"}, 6: frozenset()}
+    assert again.highest_modseq is not None and again.highest_modseq > first.highest_modseq
+    quiet = await one.select("INBOX", known=(first.uid_validity, again.highest_modseq))
+    assert (quiet.vanished, quiet.changed) == ((), ())
+    changed = await one.fetch(((1, 100),), ["FLAGS"], changed_since=first.highest_modseq)
+    assert {each.uid for each in changed} == {2, 6}
+
+
+async def test_news_while_idling(connect: Connect) -> None:
+    one, other = await connect(), await connect()
+    for _ in range(3):
+        await one.append("INBOX", [PLAIN], flags=())
+    await one.select("INBOX")
+    await other.select("INBOX")
+    await other.store([2], ("\\Seen",))
+    with trio.fail_after(60):
+        (news,) = await one.idle(trio.Event(), 60)
+    assert isinstance(news, Fetch)
+    assert (news.items["UID"], "\\Seen" in news.items["FLAGS"]) == ("2", True)
+    await other.move([1, 2], "Trash")
+    with trio.fail_after(60):
+        (news,) = await one.idle(trio.Event(), 60)
+    assert news == Vanished(earlier=False, ranges=((1, 2),))
+    await one.select("Trash")
+    assert list(await one.search("ALL")) == [1, 2]
+
+
+async def test_folders(connect: Connect) -> None:
+    session = await connect()
+    await session.create("Projects/Größe")
+    await session.subscribe("Projects/Größe")
+    await session.append("Projects/Größe", [PLAIN])
+    items = ["MESSAGES", "UIDNEXT", "UIDVALIDITY", "HIGHESTMODSEQ"]
+    found, status = await session.list_with_status(items)
+    assert {"INBOX", "Sent", "Projects/Größe"} <= {each.path for each in found if each.selectable}
+    assert set(status["INBOX"]) == set(items)
+    assert (status["Projects/Größe"]["MESSAGES"], status["Projects/Größe"]["UIDNEXT"]) == (1, 2)
+    assert await session.status("Projects/Größe", items) == status["Projects/Größe"]
+    await session.rename("Projects/Größe", "Projects/Höhe")
+    await session.delete("Projects/Höhe")
+    with pytest.raises(CommandRefused):
+        await session.select("Projects/Höhe")
+    assert await session.status("Projects/Höhe", items) == {}
+    space = await session.namespace()
+    assert space is not None and space.personal == [[b"", b"/"]]
+
+
+async def test_search(connect: Connect) -> None:
+    session = await connect()
+    await session.append("INBOX", [PLAIN], flags=("\\Seen",))
+    await session.append("INBOX", [MIXED], flags=(), date=1_000_000_000)
+    await session.select("INBOX")
+    assert list(await session.search("HEADER Message-ID", b"<1@x.example>")) == [1]
+    assert list(await session.search("UNSEEN")) == [2]
+    assert list(await session.search("SINCE 1-Jan-2020")) == [1]
+    assert list(await session.search("SUBJECT", b"nothing such")) == []

@@ -1,0 +1,145 @@
+"""Bounces and complaints find the message they are about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from simulation import Engine, Simulation
+
+from engine.store import bounces, messages
+
+
+def report(kind: str, part: bytes, original: bytes) -> bytes:
+    return (
+        b"From: MAILER-DAEMON@mx.example\r\nTo: acme@sandbox.example\r\nSubject: report\r\n"
+        b'MIME-Version: 1.0\r\nContent-Type: multipart/report; boundary="b"; report-type=' + kind.encode() + b"\r\n\r\n"
+        b"--b\r\nContent-Type: text/plain\r\n\r\nSorry.\r\n--b\r\n"
+        + part
+        + b"\r\n--b\r\n"
+        + original
+        + b"\r\n--b--\r\n"
+    )
+
+
+def deliver(engine: Engine, raw: bytes, path: str = "INBOX") -> None:
+    folder = engine.sandbox.mailbox("acme@sandbox.example").folder(path)
+    folder.add(raw, engine.context.services.world.now())
+
+
+@pytest.mark.parametrize("told", ["message", "headers", "envelope id"])
+async def test_a_bounce(tmp_path: Path, told: str, autojump_clock: trio.testing.MockClock) -> None:
+    async with Simulation(tmp_path / "data", 4711).running() as engine:
+        await engine.register("acme")
+        answer = await engine.submit("acme", "You@sandbox.example", "other@sandbox.example")
+        await engine.event("acme", "messageSent")
+        header = b"Message-ID: " + answer["messageId"].encode() + b"\r\nSubject: Hello\r\n"
+        original = {
+            "message": b"Content-Type: message/rfc822\r\n\r\n" + header + b"\r\nHi\r\n",
+            "headers": b"Content-Type: text/rfc822-headers\r\n\r\n" + header,
+            "envelope id": b"Content-Type: text/plain\r\n\r\ngone\r\n",
+        }[told]
+        status = (
+            b"Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example\r\n"
+            b"Original-Envelope-Id: " + answer["queueId"].encode() + b"\r\n\r\n"
+            b"Final-Recipient: rfc822; you@sandbox.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+            b"Diagnostic-Code: smtp; 550 5.1.1 User unknown\r\n\r\n"
+            b"Final-Recipient: rfc822; other@sandbox.example\r\nAction: delayed\r\nStatus: 4.4.1\r\n"
+        )
+        deliver(engine, report("delivery-status", status, original))
+        bounce = (await engine.event("acme", "messageBounce"))["data"]
+        (new,) = [each["data"] for each in engine.events("acme", "messageNew") if each["data"]["path"] == "INBOX"]
+        assert new["isBounce"] is True
+        assert new["deliveryReport"] == [
+            {"recipient": "other@sandbox.example", "action": "delayed", "status": "4.4.1"},
+        ]
+        assert bounce["bounceMessage"] == new["id"]
+        assert bounce["queueId"] == answer["queueId"]
+        assert (bounce["recipient"], bounce["action"], bounce["mta"]) == ("you@sandbox.example", "failed", "mx.example")
+        assert bounce["response"] == {
+            "source": "smtp",
+            "message": "550 5.1.1 User unknown",
+            "status": "5.1.1",
+            "category": "user_unknown",
+        }
+        if told != "envelope id":
+            assert bounce["messageId"] == new["relatedMessageId"] == answer["messageId"]
+            assert bounce["messageHeaders"]["subject"] == ["Hello"]
+        db = engine.context.services.store.reader
+        message = messages.by_queue_id(db, answer["queueId"])
+        assert message is not None
+        (marked,) = bounces.of_message(db, message.id).values()
+        assert (marked.address, marked.action, marked.status) == ("you@sandbox.example", "failed", "5.1.1")
+        await engine.context.services.store.commit(
+            lambda tx: tx.execute("DELETE FROM message WHERE id = ?", (message.id,)) and None
+        )
+        assert bounces.of_message(db, message.id) == {}
+
+
+async def test_a_bounce_of_somebody_elses_mail_and_a_report_of_success(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with Simulation(tmp_path / "data", 4711).running() as engine:
+        await engine.register("acme")
+        original = b"Content-Type: text/rfc822-headers\r\n\r\nMessage-ID: <unknown@x.example>\r\n"
+        status = b"Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; m\r\n\r\n"
+        failed = status + b"Final-Recipient: rfc822; a@x.example\r\nAction: failed\r\n"
+        fine = status + b"Final-Recipient: rfc822; a@x.example\r\nAction: delivered\r\nStatus: 2.0.0\r\n"
+        for path in ("INBOX", "Trash"):
+            deliver(engine, report("delivery-status", failed, original), path)
+        deliver(engine, report("delivery-status", fine, original))
+        deliver(engine, report("delivery-status", b"Content-Type: text/plain\r\n\r\nx\r\n", original))
+        await trio.sleep(2000)
+        (bounce,) = engine.events("acme", "messageBounce")
+        assert "queueId" not in bounce["data"]
+        assert bounce["data"]["messageId"] == "<unknown@x.example>"
+        shown = [each["data"] for each in engine.events("acme", "messageNew")]
+        assert [each.get("isBounce") for each in shown] == [True, None, None, None]
+        assert shown[1]["deliveryReport"] == [{"recipient": "a@x.example", "action": "delivered", "status": "2.0.0"}]
+
+
+async def test_a_complaint(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    async with Simulation(tmp_path / "data", 4711).running() as engine:
+        await engine.register("acme")
+        answer = await engine.submit("acme", "you@sandbox.example")
+        await engine.event("acme", "messageSent")
+        part = (
+            b"Content-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: X/1\r\nVersion: 1\r\n"
+            b"Original-Rcpt-To: <you@sandbox.example>\r\n"
+        )
+        header = b"Message-ID: " + answer["messageId"].encode() + b"\r\nTo: you@sandbox.example\r\nSubject: Hello\r\n"
+        deliver(
+            engine, report("feedback-report", part, b"Content-Type: message/rfc822\r\n\r\n" + header + b"\r\nHi\r\n")
+        )
+        data = (await engine.event("acme", "messageComplaint"))["data"]
+        assert data == {
+            "complaintMessage": data["complaintMessage"],
+            "queueId": answer["queueId"],
+            "arf": {
+                "feedbackType": "abuse",
+                "userAgent": "X/1",
+                "version": "1",
+                "originalRcptTo": ["you@sandbox.example"],
+            },
+            "headers": {"messageId": answer["messageId"], "to": ["you@sandbox.example"], "subject": "Hello"},
+        }
+
+
+async def test_nobody_wrote_it(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    async with Simulation(tmp_path / "data", 4711).running() as engine:
+        await engine.register("acme")
+        fields = [
+            b"Auto-Submitted: auto-replied (vacation)\r\n",
+            b"Subject: Automatic reply: hi\r\nIn-Reply-To: <1@x.example>\r\n",
+            b"Precedence: auto_reply\r\n",
+            b"X-Autoreply: yes\r\n",
+            b"Auto-Submitted: no\r\nSubject: Automatic reply\r\n",
+            b"Precedence: bulk\r\n",
+        ]
+        for field in fields:
+            deliver(engine, b"From: a@x.example\r\n" + field + b"\r\nhi\r\n")
+        await engine.event("acme", "messageNew", 6)
+        shown = [each["data"].get("isAutoReply", False) for each in engine.events("acme", "messageNew")]
+        assert shown == [True, True, True, True, False, False]

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.mail.decode import body_bytes, body_text, decoded, header_text, parameter
+from engine.mail.encoding import encoded_words
+
+WORDS = [
+    (b"plain", "plain"),
+    (b"=?utf-8?q?H=C3=A9?= llo", "Hé llo"),
+    (b"=?UTF-8?B?SMOp?=\r\n =?utf-8?B?bGxv?=", "Héllo"),
+    (b"=?utf-8?b?4p8=?= =?utf-8?b?hA==?=", "⟄"),
+    (b"=?iso-8859-1*en?q?caf=E9_x?=", "café x"),
+    (b"=?no-such-charset?q?a=C3=A9?=", "aé"),
+    (b"=?utf-8?q?unfinished", "=?utf-8?q?unfinished"),
+    (b"=?utf-8?b?SMO?=", "H"),
+    ("schön".encode(), "schön"),
+    (b"sch\xf6n", "schön"),
+    (b"a\r\n\tb\x00\x07", "a b"),
+    (b"=?utf-8?q?a=0D=0AInjected:_x?=", "a Injected: x"),
+    (b"", ""),
+]
+
+
+@pytest.mark.parametrize(("raw", "text"), WORDS)
+def test_words(raw, text):
+    assert header_text(raw) == text
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters=" \u2028\u2029"), min_size=1))
+def test_what_we_write_comes_back(text):
+    assert header_text(" ".join(encoded_words(text, 75)).encode()) == text.strip()
+
+
+@given(st.binary(max_size=300), st.sampled_from(["base64", "quoted-printable", "7bit", "x"]), st.text(max_size=12))
+def test_nothing_raises(raw, encoding, charset):
+    header_text(raw)
+    body_text(raw, encoding, charset)
+    parameter({"a": raw, "b*": raw, "c*0*": raw, "c*1": raw}, "c")
+
+
+PARAMETERS = [
+    ({"filename": b"a.txt"}, "a.txt"),
+    ({"filename": b"=?utf-8?q?=C3=A9.txt?="}, "é.txt"),
+    ({"filename*": b"utf-8''%C3%A9.txt"}, "é.txt"),
+    ({"filename*0*": b"iso-8859-1'en'%E9", "filename*1": b"%41", "filename*2*": b"%42"}, "é%41B"),
+    ({"filename*1": b"b", "filename*0": b"a"}, "ab"),
+    ({"name": b"x"}, ""),
+]
+
+
+@pytest.mark.parametrize(("parameters", "text"), PARAMETERS)
+def test_parameters(parameters, text):
+    assert parameter(parameters, "filename") == text
+
+
+def test_bodies():
+    assert body_text(b"caf=E9=\r\n!\r\n", "quoted-printable", "iso-8859-1") == "café!\n"
+    assert body_text(b"SMOp\r\n", "base64", "utf-8") == "Hé"
+    assert body_bytes(b"SGVsbG8", "base64") == b"Hello"
+    assert decoded("hé".encode()[:-1], "utf-8") == "h"
+    assert decoded(b"rot", "rot13") == "rot"
+    assert decoded(b"\xb0\xa1", "ks_c_5601-1987") == "가"

@@ -1,0 +1,290 @@
+"""FETCH and its kin on a live session, and the typed values they become."""
+
+from __future__ import annotations
+
+from array import array
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from imap_script import Scripted
+
+from engine.errors import ProtocolError
+from engine.imap import limits
+from engine.imap.envelope import Mailbox, read_envelope
+from engine.imap.fetched import Fetched, read_date, read_fetch
+from engine.imap.numbers import chunks, expanded, ranges, written
+from engine.imap.responses import Exists, Fetch, parse
+from engine.imap.structure import read_structure
+from engine.imap.tokens import Tokenizer
+
+
+def hello(capabilities: bytes = b"") -> bytes:
+    return b"* PREAUTH [CAPABILITY IMAP4rev1 " + capabilities + b"] hello\r\n"
+
+
+def fetched(data: bytes) -> Fetched | None:
+    tokenizer = Tokenizer()
+    tokenizer.feed(data)
+    frame = tokenizer.next_frame()
+    assert frame is not None
+    response = parse(frame)
+    assert isinstance(response, Fetch)
+    return read_fetch(response)
+
+
+ENVELOPE = (
+    b'("Wed, 17 Jul 1996 02:23:25 -0700" "=?utf-8?q?H=C3=A9?=" (("Terry" NIL "gray" "cac.example")) NIL '
+    b'(("" NIL "reply" "cac.example")) ((NIL NIL "team" NIL) (NIL NIL "imap" "cac.example") (NIL NIL NIL NIL)) '
+    b'NIL NIL NIL "<B27397@cac.example>")'
+)
+MIXED = (
+    b'((("text" "plain" ("charset" "utf-8") NIL NIL "7bit" 10 1 NIL NIL NIL NIL)'
+    b'("text" "html" ("charset" "utf-8") NIL NIL "quoted-printable" 24 1 NIL NIL NIL NIL) '
+    b'"alternative" ("boundary" "x") NIL NIL NIL)'
+    b'("text" "plain" ("name" "a.txt") "<cid@x>" NIL "base64" 8 1 NIL ("attachment" ("filename" "a.txt")) NIL NIL)'
+    b'("message" "rfc822" NIL NIL NIL "7bit" 300 (NIL "in" NIL NIL NIL NIL NIL NIL NIL NIL) '
+    b'("text" "plain" NIL NIL NIL "7bit" 3 1 NIL NIL NIL NIL) 9 NIL ("attachment" NIL) NIL NIL) '
+    b'"mixed" ("boundary" "y") NIL NIL NIL)'
+)
+
+
+def test_everything_of_one_message():
+    one = fetched(
+        b"* 3 FETCH (UID 17 FLAGS (\\Seen \\Recent $Label1) MODSEQ (624140003) RFC822.SIZE 1086 "
+        b'INTERNALDATE "17-Jul-1996 02:44:25 -0700" ENVELOPE ' + ENVELOPE + b" BODYSTRUCTURE " + MIXED + b" "
+        b"X-GM-MSGID 1278455344230334865 X-GM-THRID 1266894439832287888 X-GM-LABELS (\\Inbox foo) "
+        b"BODY[HEADER.FIELDS (SUBJECT X-Y)] {6}\r\nX: 1\r\n BODY[1.1]<0> {2}\r\nhi)\r\n"
+    )
+    assert one is not None
+    assert (one.uid, one.number, one.modseq, one.size) == (17, 3, 624140003, 1086)
+    assert one.flags == {"\\Seen", "$Label1"}
+    assert one.internal_date == 837596665
+    assert (one.email_id, one.thread_id, one.labels) == (
+        "1278455344230334865",
+        "1266894439832287888",
+        (b"\\Inbox", b"foo"),
+    )
+    assert one.sections == {"HEADER.FIELDS (SUBJECT X-Y)": b"X: 1\r\n", "1.1": b"hi"}
+    assert one.header == b"X: 1\r\n"
+    assert one.envelope is not None
+    assert one.envelope.author == (Mailbox(b"Terry", b"gray@cac.example"),)
+    assert one.envelope.to == (Mailbox(b"", b"imap@cac.example"),)
+    assert one.envelope.message_id == b"<B27397@cac.example>"
+    assert one.structure is not None
+    assert one.structure.kind == "multipart/mixed"
+    assert one.structure.parameters == {"boundary": b"y"}
+    assert [(part.path, part.kind, part.size, part.disposition) for part in one.structure.parts] == [
+        ("1.1", "text/plain", 10, ""),
+        ("1.2", "text/html", 24, ""),
+        ("2", "text/plain", 8, "attachment"),
+        ("3", "message/rfc822", 300, "attachment"),
+    ]
+    assert one.structure.parts[0].parents == ("multipart/mixed", "multipart/alternative")
+    assert one.structure.parts[2].disposition_parameters == {"filename": b"a.txt"}
+    assert one.structure.parts[2].content_id == b"<cid@x>"
+
+
+def test_object_ids_come_before_gmails():
+    one = fetched(b"* 1 FETCH (UID 2 EMAILID (M6d99) THREADID NIL X-GM-MSGID 12)\r\n")
+    assert one is not None
+    assert (one.email_id, one.thread_id) == ("M6d99", None)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        b"UID 0x1",
+        b"UID 4294967296",
+        b"UID (1)",
+        b"UID 1 FLAGS x",
+        b"UID 1 MODSEQ (x)",
+        b"UID 1 RFC822.SIZE NIL",
+    ],
+)
+def test_what_decides_is_checked(items):
+    with pytest.raises(ProtocolError):
+        fetched(b"* 1 FETCH (" + items + b")\r\n")
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        b"ENVELOPE NIL",
+        b"ENVELOPE ()",
+        b"ENVELOPE (1 2 3)",
+        b"ENVELOPE ((a) (b) x y z 1 2 3 (4) (5))",
+        b"BODYSTRUCTURE NIL",
+        b"BODYSTRUCTURE ()",
+        b"BODYSTRUCTURE (())",
+        b"BODYSTRUCTURE ((((((()))))))",
+        b'BODYSTRUCTURE ("text" "plain")',
+        b'BODYSTRUCTURE ((NIL) (x y z) "mixed" 5 6)',
+        b'BODYSTRUCTURE ("text" "plain" x NIL NIL ("a") "b" 1 NIL (()))',
+        b'BODYSTRUCTURE ("message" "rfc822" NIL NIL NIL "7bit" 5)',
+        b'INTERNALDATE "31-Feb-1996 02:44:25 -0700"',
+        b"INTERNALDATE NIL",
+        b"X-GM-LABELS NIL",
+    ],
+)
+def test_what_only_describes_is_read_leniently(items):
+    one = fetched(b"* 1 FETCH (UID 1 " + items + b")\r\n")
+    assert one is not None
+    assert one.internal_date is None
+
+
+NODES = st.recursive(
+    st.one_of(st.none(), st.binary(max_size=5), st.text("abc1\\", max_size=5)),
+    lambda children: st.lists(children, max_size=12),
+    max_leaves=40,
+)
+
+
+@given(NODES)
+def test_no_tree_breaks_the_readers(node):
+    read_envelope(node)
+    read_structure(node)
+    read_date(node)
+
+
+def test_a_structure_of_too_many_parts_is_cut():
+    part = b'("text" "plain" NIL NIL NIL "7bit" 1 1)'
+    one = fetched(b"* 1 FETCH (UID 1 BODYSTRUCTURE (" + part * (limits.BODY_PARTS + 5) + b' "mixed"))\r\n')
+    assert one is not None and one.structure is not None
+    assert len(one.structure.parts) == limits.BODY_PARTS
+
+
+@given(st.sets(st.integers(1, 60)))
+def test_sets_survive_the_wire(numbers):
+    spans = ranges(sorted(numbers))
+    assert list(expanded(spans)) == sorted(numbers)
+    assert len(written(spans).split(",")) == max(len(spans), 1)
+
+
+def test_sets_are_not_expanded_without_limit():
+    assert list(expanded(((3, 5), (4, 8), (1, 1)))) == [1, 3, 4, 5, 6, 7, 8]
+    with pytest.raises(ProtocolError):
+        expanded(((1, 2**32 - 1),))
+    assert [list(each) for each in chunks(array("I", [1, 2, 3]), 2)] == [[1, 2], [3]]
+
+
+async def test_others_news_are_told_apart_from_our_answer(autojump_clock):
+    async def script(server):
+        await server.say(hello())
+        await server.answer(b'A1 SELECT "INBOX"', b"* 2 EXISTS\r\nA1 OK\r\n")
+        await server.answer(
+            b"A2 UID FETCH 5:* (UID FLAGS)",
+            b"* 1 FETCH (FLAGS (\\Seen))\r\n* 2 FETCH (UID 4 FLAGS ())\r\n* 3 EXISTS\r\n* 3 FETCH (UID 5)\r\n"
+            b"* 3 FETCH (UID 5 FLAGS (x))\r\nA2 OK\r\n",
+        )
+        await server.hung_up()
+
+    async with Scripted(script) as scripted:
+        session = await scripted.connect()
+        await session.select("INBOX")
+        (one,) = await session.fetch_from(5, ["UID", "FLAGS"])
+        assert (one.uid, one.flags) == (5, {"x"})
+        assert session.pending == (Fetch(1, {"FLAGS": ["\\Seen"]}), Exists(3))
+        await session.close()
+
+
+async def test_qresync_tells_what_changed_and_forgets_the_mailbox_before(autojump_clock):
+    async def script(server):
+        await server.say(hello(b"ENABLE QRESYNC CONDSTORE"))
+        await server.answer(b"A1 ENABLE QRESYNC", b"* ENABLED QRESYNC\r\nA1 OK\r\n")
+        await server.answer(
+            b'A2 SELECT "INBOX" (QRESYNC (9 20))',
+            b"* VANISHED 90:95\r\n* 1 FETCH (UID 99 FLAGS ())\r\n* OK [CLOSED] .\r\n"
+            b"* 4 EXISTS\r\n* OK [UIDVALIDITY 9] .\r\n* OK [UIDNEXT 11] .\r\n* OK [HIGHESTMODSEQ 30] .\r\n"
+            b"* VANISHED (EARLIER) 2:3,7\r\n* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (25))\r\nA2 OK [READ-WRITE] .\r\n",
+        )
+        await server.hung_up()
+
+    async with Scripted(script) as scripted:
+        session = await scripted.connect()
+        assert await session.enable("QRESYNC", "UTF8=ACCEPT") == {"QRESYNC"}
+        selected = await session.select("INBOX", known=(9, 20))
+        assert (selected.exists, selected.uid_next, selected.highest_modseq) == (4, 11, 30)
+        assert selected.vanished == ((2, 3), (7, 7))
+        assert selected.changed == (Fetched(uid=1, number=1, flags=frozenset({"\\Seen"}), modseq=25),)
+        await session.close()
+
+
+async def test_a_large_section_comes_in_pieces(autojump_clock):
+    async def script(server):
+        await server.say(hello())
+        await server.answer(b'A1 SELECT "INBOX"', b"* 1 EXISTS\r\nA1 OK\r\n")
+        await server.hear(b"A2 UID FETCH 7 (UID BODY.PEEK[1]<0.262144>)")
+        await server.say(b"* 1 FETCH (UID 7 BODY[1]<0> {262144}\r\n" + b"x" * 262144 + b")\r\nA2 OK\r\n")
+        await server.answer(
+            b"A3 UID FETCH 7 (UID BODY.PEEK[1]<262144.262144>)",
+            b"* 1 FETCH (UID 7 BODY[1]<262144> {3}\r\nend)\r\nA3 OK\r\n",
+        )
+        await server.answer(b"A4 UID FETCH 8 (UID BODY.PEEK[1]<0.262144>)", b"A4 OK\r\n")
+        await server.hung_up()
+
+    async with Scripted(script) as scripted:
+        session = await scripted.connect()
+        await session.select("INBOX")
+        assert [len(piece) async for piece in session.download(7, "1")] == [262144, 3]
+        assert [piece async for piece in session.download(8, "1")] == []
+        await session.close()
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "command", "reply"),
+    [
+        (b"", b'A2 UID SEARCH HEADER Message-ID "<a@b>"', b"* SEARCH 9 2 5\r\n"),
+        (b"ESEARCH", b'A2 UID SEARCH RETURN (ALL) HEADER Message-ID "<a@b>"', b"* ESEARCH (TAG A2) UID ALL 2,5,9\r\n"),
+    ],
+)
+async def test_search_either_way(capabilities, command, reply, autojump_clock):
+    async def script(server):
+        await server.say(hello(capabilities))
+        await server.answer(b'A1 SELECT "INBOX"', b"* 9 EXISTS\r\nA1 OK\r\n")
+        await server.answer(command, reply + b"A2 OK\r\n")
+        await server.hung_up()
+
+    async with Scripted(script) as scripted:
+        session = await scripted.connect()
+        await session.select("INBOX")
+        assert list(await session.search("HEADER Message-ID", b"<a@b>")) == [2, 5, 9]
+        await session.close()
+
+
+async def test_move_without_the_extension(autojump_clock):
+    async def script(server):
+        await server.say(hello(b"UIDPLUS"))
+        await server.answer(b'A1 SELECT "INBOX"', b"* 9 EXISTS\r\nA1 OK\r\n")
+        await server.answer(b'A2 UID COPY 2:3,7 "Trash"', b"A2 OK [COPYUID 1 2:3,7 4:6] .\r\n")
+        await server.answer(b"A3 UID STORE 2:3,7 +FLAGS.SILENT (\\Deleted)", b"A3 OK\r\n")
+        await server.answer(b"A4 UID EXPUNGE 2:3,7", b"* 2 EXPUNGE\r\nA4 OK\r\n")
+        await server.hung_up()
+
+    async with Scripted(script) as scripted:
+        session = await scripted.connect()
+        await session.select("INBOX")
+        await session.move([7, 2, 3], "Trash")
+        await session.close()
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_status_of_every_mailbox(together, autojump_clock):
+    listed = b'* LIST () "/" INBOX\r\n* LIST (\\Noselect) "/" x\r\n'
+    status = b"* STATUS INBOX (MESSAGES 3 UIDNEXT 8)\r\n"
+
+    async def script(server):
+        await server.say(hello(b"LIST-STATUS" if together else b""))
+        if together:
+            await server.answer(b'A1 LIST "" "*" RETURN (STATUS (MESSAGES UIDNEXT))', listed + status + b"A1 OK\r\n")
+        else:
+            await server.answer(b'A1 LIST "" "*"', listed + b"A1 OK\r\n")
+            await server.answer(b'A2 STATUS "INBOX" (MESSAGES UIDNEXT)', status + b"A2 OK\r\n")
+        await server.hung_up()
+
+    async with Scripted(script) as scripted:
+        session = await scripted.connect()
+        found, items = await session.list_with_status(["MESSAGES", "UIDNEXT"])
+        assert [(each.path, each.selectable) for each in found] == [("INBOX", True), ("x", False)]
+        assert items == {"INBOX": {"MESSAGES": 3, "UIDNEXT": 8}}
+        await session.close()
