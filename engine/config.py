@@ -93,6 +93,7 @@ class Imap(Section, frozen=True):
 
     logins: int = 20
     idle: Seconds = 540.0
+    compress: bool = False
     reconnect_min: Seconds = 2.0
     reconnect_max: Seconds = 600.0
     copy_schedule: tuple[Seconds, ...] = (10.0, 60.0, 300.0, 900.0, 3600.0)

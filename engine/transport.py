@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 import trio
 
+from engine.deflate import DeflateStream
 from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.world import Dial
 
@@ -98,6 +99,10 @@ class Transport:
         except (trio.BrokenResourceError, OSError) as error:
             raise _tls_error(error, self.host, self.port) from error
         self.tls_version = stream.version()
+
+    def compress(self) -> None:
+        """From now on both directions are deflated (RFC 4978); the peer has agreed and nothing is in the air."""
+        self._stream = DeflateStream(self._stream)
 
     async def send(self, data: bytes, timeout: float) -> None:
         """Write all of `data` within `timeout` seconds. Raises `NetworkError`. Cancelled: a part may have gone."""

@@ -1,7 +1,8 @@
 """What many idle accounts cost here: memory, CPU, the time until all are connected, the delay of new mail.
 
 `--accounts N` accounts (1,000) in one engine process, each idle in its INBOX. The servers are the sandbox behind a TCP
-port, or with `--dovecot` a real Dovecot (root only). Everything is on loopback and ends by itself.
+port, with `--dovecot` a real Dovecot (root only), with `--tls` that one by TLS. Everything is on loopback and ends by
+itself.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def bridge(stack: ExitStack) -> tuple[subprocess.Popen[str], Any]:
     return process, imap
 
 
-def dovecot(stack: ExitStack, accounts: int) -> Any:
+def dovecot(stack: ExitStack, accounts: int, tls: bool) -> Any:
     """A private Dovecot with as many users; the registration of its account number n."""
     sys.path.insert(0, str(REPOSITORY / "tests"))
     from real.certificates import Certificates
@@ -142,6 +143,9 @@ def dovecot(stack: ExitStack, accounts: int) -> Any:
     def imap(number: int) -> dict[str, Any]:
         user, password = logins[number]
         auth = {"user": user, "pass": password}
+        if tls:
+            ca = {"ca": server.ca_pem}
+            return {"host": server.host, "port": server.tls_port, "secure": True, "auth": auth, "tls": ca}
         return {"host": server.plain_host, "port": server.plain_port, "auth": auth}
 
     return imap
@@ -173,11 +177,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, default=1000)
     parser.add_argument("--dovecot", action="store_true")
+    parser.add_argument("--tls", action="store_true")
     options = parser.parse_args()
     with ExitStack() as stack:
         process, imap = None, None
-        if options.dovecot:
-            imap = dovecot(stack, options.accounts)
+        if options.dovecot or options.tls:
+            imap = dovecot(stack, options.accounts, options.tls)
         else:
             process, imap = bridge(stack)
         engine = Engine(stack)

@@ -96,6 +96,7 @@ class MailboxTask:
                 await self._stay_connected()
             except FAILURES as error:
                 self._arrivals.stumbled()
+                self._synced = trio.Event()
                 was_connected = self._status.state is AccountState.CONNECTED
                 if was_connected and not isinstance(error, LoginRefused):
                     self._status.state = AccountState.DISCONNECTED
@@ -116,6 +117,7 @@ class MailboxTask:
             while True:
                 self._wake = trio.Event()
                 await self._do_jobs(session)
+                await self._watch.come_back(session)
                 if self._watch.seconds_to_next == 0:
                     await self._watch.go_round(session, self._rules.resync_delay)
                 news = await session.idle(self._wake, self._idle_seconds(session))
@@ -125,7 +127,7 @@ class MailboxTask:
             await self._leave(session)
 
     async def _do_jobs(self, session: ImapSession) -> None:
-        """What the account wants done over the session; each job asks whether it is due and leaves INBOX selected."""
+        """What the account wants done over the session; each job asks whether it is due, and may select a folder."""
         await self._copies.make_due(session, self._watch.sent_path)
         await self._look_for_doubts(session)
 
@@ -150,7 +152,7 @@ class MailboxTask:
         return min(*limits, *(due for due in dues if due is not None))
 
     async def _run_beside(self, path: str) -> None:
-        """Listen to one more folder, whatever becomes of the main session."""
+        """Listen to one more folder. It is connected only after the main session was: one login is tried at a time."""
         await self._synced.wait()
         known = self._watch.beside(path)
         if known is None:
@@ -159,6 +161,7 @@ class MailboxTask:
         folder = Folder(known.row, known.mailbox, arrivals, self._services, full=self._rules.full)
         backoff = Backoff(self._services)
         while True:
+            await self._synced.wait()
             backoff.begin()
             try:
                 await self._listen_beside(folder)
@@ -185,6 +188,8 @@ class MailboxTask:
             session = await ImapSession.connect(self._endpoint, dial=self._dial, trace=self._log, client_id=CLIENT_ID)
         self._status.connections += 1
         try:
+            if self._services.config.imap.compress:
+                await session.compress()
             await session.enable("CONDSTORE", "QRESYNC")
         except BaseException:
             await self._leave(session)

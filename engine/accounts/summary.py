@@ -89,7 +89,8 @@ def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> d
 
 def is_auto_reply(header: dict[str, list[str]], subject: str, *, answers: bool) -> bool:
     """Whether nobody wrote this message (RFC 3834, and what was used before it)."""
-    submitted = (header.get("auto-submitted") or ["no"])[0].partition(";")[0].strip().lower()
+    # A keyword, perhaps with parameters or a comment behind it.
+    submitted = re.split(r"[;(\s]", (header.get("auto-submitted") or ["no"])[0].strip().lower(), maxsplit=1)[0]
     if submitted in ("auto-replied", "auto-notified"):
         return True
     if {"x-autoreply", "x-autorespond", "x-auto-response"} & header.keys():

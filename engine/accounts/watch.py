@@ -51,7 +51,8 @@ class Watch:
         self._elsewhere = frozenset(elsewhere)
         self._folders: dict[str, Folder] = {}
         self._main: Folder | None = None
-        self._session: ImapSession | None = None
+        self._opened = False
+        """Whether the main mailbox was looked into since it became that one."""
         self._next_round = 0.0
         self.sent_path: str | None = None
         """The folder for sent mail; None when the account has none."""
@@ -82,26 +83,34 @@ class Watch:
         listed = [self._marked(each) for each in listed]
         named = next((path for path, use in self._uses.items() if use == "\\Sent"), None)
         self.sent_path = named or next((each.path for each in listed if each.special_use == "\\Sent"), None)
-        await self._compare(self._choose(session, listed), status)
-        main = self._choose_main(session, listed)
-        reopen = main is not self._main or session is not self._session
+        if listed:  # every account has an INBOX: a server that lists nothing has a bad moment
+            await self._compare(self._choose(session, listed), {each.path for each in listed}, status)
+        main = self._choose_main(session)
+        if main is not self._main:
+            self._opened = False
         for path, folder in self._folders.items():
             if folder is main or path in self._elsewhere or not folder.differs(status.get(path, {})):
                 continue
-            reopen = True
             try:
                 await folder.look(session)
             except (CommandRefused, ValueError) as error:
                 log.warning("account %s: %s cannot be opened: %s", self._account, path, error)
-        self._main, self._session = main, session
+        self._main = main
+        await self.come_back(session)
+
+    async def come_back(self, session: ImapSession) -> None:
+        """Be in the main mailbox again, if a look elsewhere or a job has selected another one."""
+        main = self._main
         if main is None:
-            await session.select("INBOX", read_only=True)  # nothing to watch, but only a selected mailbox can idle
-        elif reopen:
+            if session.selected is None:
+                await session.select("INBOX", read_only=True)  # nothing to watch, but only a selected mailbox can idle
+        elif session.selected != main.path or not self._opened:
             await main.look(session)
+            self._opened = True
 
     async def hear(self, session: ImapSession, news: Sequence[Untagged]) -> None:
         """Announce what the server said of the main mailbox."""
-        if self._main is not None:
+        if self._main is not None and session.selected == self._main.path:
             await self._main.hear(session, news)
 
     def _marked(self, mailbox: Mailbox) -> Mailbox:
@@ -126,7 +135,7 @@ class Watch:
             return [each for each in found if each.special_use in GMAIL_USES]
         return found
 
-    def _choose_main(self, session: ImapSession, listed: list[Mailbox]) -> Folder | None:
+    def _choose_main(self, session: ImapSession) -> Folder | None:
         uses = ("\\All", INBOX) if "X-GM-EXT-1" in session.capabilities else (INBOX,)
         for use in uses:
             for folder in self._folders.values():
@@ -134,8 +143,11 @@ class Watch:
                     return folder
         return next(iter(self._folders.values()), None)
 
-    async def _compare(self, found: list[Mailbox], status: dict[str, dict[str, int]]) -> None:
-        """Bring the stored mailboxes in line with those listed; announced unless this is the first listing ever."""
+    async def _compare(self, found: list[Mailbox], listed: Collection[str], status: dict[str, dict[str, int]]) -> None:
+        """Bring the stored mailboxes in line with those to watch; announced unless this is the first listing ever.
+
+        One that is still listed but not to be watched any more is forgotten without an event.
+        """
         account, journal = self._account, self._services.journal
         stored = {row.path: row for row in mailboxes.of_account(self._services.store.reader, account)}
         gone = [row for path, row in stored.items() if path not in {each.path for each in found}]
@@ -145,7 +157,12 @@ class Watch:
 
             def change(tx: Tx) -> None:
                 for row in gone:
-                    changes.mailbox_deleted(tx, journal, row, row.path.rpartition("/")[2])
+                    if row.path in listed:
+                        mailboxes.drop(tx, row.id)
+                        continue
+                    known = self._folders.get(row.path)
+                    name = known.mailbox.name if known is not None else row.path.rpartition("/")[2]
+                    changes.mailbox_deleted(tx, journal, row, name)
                 for each in moved:
                     mailboxes.mark_use(tx, stored[each.path].id, each.special_use)
                 for each in new:

@@ -55,6 +55,8 @@ class ImapConnection:
     def __init__(self, endpoint: ImapEndpoint, transport: Transport, protocol: Protocol) -> None:
         self.usable = True
         """False once the session is broken or the server said BYE."""
+        self.selected: str | None = None
+        """The path of the mailbox that is selected."""
         self.server_id: dict[str, str | None] = {}
         """Who the server says it is (RFC 2971)."""
         self._endpoint = endpoint
@@ -116,6 +118,17 @@ class ImapConnection:
     def pending(self) -> tuple[Untagged, ...]:
         """What the server said unasked and `idle` has not returned yet, oldest first."""
         return self._protocol.news
+
+    async def compress(self) -> bool:
+        """Have both directions deflated where the server can (RFC 4978); whether it is so. Raises `NetworkError`."""
+        if "COMPRESS=DEFLATE" not in self.capabilities:
+            return False
+        with self._breaking():
+            self._protocol.start(commands.compress())
+            completion = await self._finish(trio.current_time() + COMMAND_SECONDS)
+            if completion.ok:
+                self._transport.compress()
+        return completion.ok
 
     def take_pending(self) -> list[Untagged]:
         """`pending`, which is empty afterwards."""

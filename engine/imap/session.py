@@ -148,6 +148,7 @@ class ImapSession(ImapConnection):
         `known` (UIDVALIDITY, MODSEQ) asks for what changed since; only with QRESYNC enabled. Raises `CommandRefused`
         (no mailbox is selected then), `NetworkError`, `ProtocolError`, `ValueError` for a path IMAP cannot carry.
         """
+        self.selected = None
         command = commands.select(
             self._wire_name(path),
             read_only=read_only,
@@ -156,12 +157,14 @@ class ImapSession(ImapConnection):
             known=known,
         )
         completion = await self._require(command, FETCH_SECONDS if known else COMMAND_SECONDS)
+        self.selected = path
         return _selected(completion, read_only, told_changes=known is not None)
 
     async def unselect(self) -> None:
         """Leave the mailbox as it is; nothing where the server cannot."""
         if "UNSELECT" in self.capabilities:
             await self._require(commands.unselect())
+            self.selected = None
 
     async def fetch(self, numbers: Ranges, items: Sequence[str], *, changed_since: int | None = None) -> list[Fetched]:
         """Ask for data items of messages by UID; what the server said of others meanwhile is among the answers.

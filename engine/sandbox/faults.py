@@ -51,6 +51,8 @@ class Faults:
     """The provider puts what a user sends into the user's Sent folder itself, as Gmail and Outlook do."""
     play_gmail: bool = False
     """IMAP announces X-GM-EXT-1 and answers Gmail's FETCH items."""
+    imap_lists_nothing: bool = False
+    """LIST answers OK without a single folder."""
     imap_silent_about: set[int] = field(default_factory=set)
     """UIDs that FETCH leaves out although they are there, as a server does whose index is ahead of its store."""
     imap_garbles: set[int] = field(default_factory=set)

@@ -62,7 +62,7 @@ def _lsub(state: ImapState, given: list[Token]) -> str:
 
 
 def _matching(state: ImapState, reference: str, patterns: list[str]) -> list[Folder]:
-    folders = list(state.mailbox.folders.values())
+    folders = [] if state.faults.imap_lists_nothing else list(state.mailbox.folders.values())
     return [folder for folder in folders if any(matches(reference + pattern, folder.name) for pattern in patterns)]
 
 

@@ -90,6 +90,9 @@ service imap-login {{
   }}
 }}
 
+protocol imap {{
+  mail_plugins = imap_zlib
+}}
 mail_location = maildir:{folder}/mail/%u/Maildir
 first_valid_uid = 100
 mail_fsync = never

@@ -176,6 +176,44 @@ async def test_a_sent_message_is_told_in_three_ways_with_the_same_bytes(
     assert (event["data"]["accepted"], event["data"]["rejected"]) == ([recipient], [])
 
 
+def test_what_arrives_is_told(provider: SandboxProvider | RealProvider, engine: EngineProcess, jane: str) -> None:
+    registration = provider.registration(jane)
+    register(engine, registration)
+    attachment = {"filename": "a.txt", "content": "YQ==", "contentType": "text/plain"}
+    answer = submit(engine, jane, registration["email"], html="<p>Hi</p>", attachments=[attachment])
+    wait_for_events(engine, jane, queued(answer), "messageSent")
+
+    def arrived() -> list[dict[str, Any]]:
+        events = engine.request("GET", f"/v1/events?limit=1000&account={jane}").json["events"]
+        return [event["data"] for event in events if event["event"] == "messageNew"]
+
+    wait_until(lambda: [each for each in arrived() if each["path"] == "INBOX"], "messageNew")
+    (new,) = [each for each in arrived() if each["path"] == "INBOX"]
+    assert new["messageId"] == answer.json["messageId"]
+    assert (new["subject"], new["specialUse"], new["unseen"], new["seemsLikeNew"]) == ("Hello", "\\Inbox", True, True)
+    assert new["from"] == {"name": "Jane", "address": registration["email"]}
+    assert [each["address"] for each in new["to"]] == [registration["email"]]
+    assert [each["filename"] for each in new["attachments"]] == ["a.txt"]
+    assert set(new["text"]["encodedSize"]) == {"plain", "html"}
+    assert len(new["id"]) == 11
+
+
+@pytest.mark.parametrize("provider", SECURITY, indirect=True)
+def test_logins_are_tried_without_an_account(provider: RealProvider, engine: EngineProcess) -> None:
+    registration = provider.registration("")
+    body = {"mailboxes": True, "imap": registration["imap"], "smtp": registration["smtp"]}
+    answer = engine.request("POST", "/v1/verifyAccount", body).json
+    assert (answer["imap"], answer["smtp"]) == ({"success": True}, {"success": True})
+    assert {each["path"] for each in answer["mailboxes"]} == {"INBOX", "Sent", "Drafts", "Trash", "Junk"}
+    body["imap"]["auth"]["pass"] = "wrong"
+    assert engine.request("POST", "/v1/verifyAccount", body).json["imap"] == {
+        "success": False,
+        "error": "Command failed",
+        "code": "AUTHENTICATIONFAILED",
+        "responseText": "Authentication failed.",
+    }
+
+
 @pytest.mark.parametrize("provider", SECURITY, indirect=True)
 def test_mail_arrives_once_and_a_copy_is_filed(provider: RealProvider, engine: EngineProcess, jane: str) -> None:
     registration = provider.registration(jane)

@@ -71,6 +71,20 @@ async def test_scram(dovecot):
     assert caught.value.code == "AUTHENTICATIONFAILED"
 
 
+@pytest.mark.parametrize("secure", [False, True])
+async def test_compressed(dovecot, secure):
+    login, password = dovecot.user()
+    session = await connect(dovecot, login, password, secure=secure)
+    assert await session.compress()
+    line = b"x" * 998 + b"\r\n"
+    await session.append("INBOX", [b"Subject: large\r\n\r\n", *([line] * 1000)])
+    await session.select("INBOX")
+    pieces = [piece async for piece in session.download(1, "TEXT")]
+    assert b"".join(pieces) == line * 1000
+    assert await session.idle(trio.Event(), 0.1) == []
+    await session.logout()
+
+
 async def test_login_refused(dovecot):
     login, _ = dovecot.user()
     with pytest.raises(LoginRefused) as caught:

@@ -18,6 +18,7 @@ from engine.config import Imap
 from engine.isotime import iso
 from engine.sandbox.faults import EXTENSIONS
 from engine.sandbox.mailboxes import Folder, Mailbox
+from engine.schema.account import AccountUpdate
 from engine.store import database, events, mailboxes
 
 SEED = 4711
@@ -352,6 +353,39 @@ async def test_only_the_folders_asked_for(simulation: Simulation, autojump_clock
             deliver(engine, number, path)
         await trio.sleep(2000)
         assert sorted(path for _, path, _ in mail_events(engine)) == ["Drafts", "Sent"]
+
+
+async def test_a_folder_no_longer_watched_is_not_gone(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        account = engine.context.registry.get("acme")
+        assert account is not None
+        await engine.context.registry.update(account, AccountUpdate(path=("INBOX",)))
+        await trio.sleep(10)
+        deliver(engine, 1, "Trash")
+        deliver(engine, 2)
+        await trio.sleep(4000)
+        assert mail_events(engine) == [("messageNew", "INBOX", 1)]
+        assert engine.events("acme", "mailboxDeleted") == []
+        rows = mailboxes.of_account(engine.context.services.store.reader, "acme")
+        assert [row.path for row in rows] == ["INBOX"]
+
+
+async def test_a_server_that_lists_nothing_has_lost_nothing(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        deliver(engine, 1, "Trash")
+        await engine.event("acme", "messageNew")
+        engine.sandbox.faults.imap_lists_nothing = True
+        await trio.sleep(2000)
+        engine.sandbox.faults.imap_lists_nothing = False
+        await trio.sleep(2000)
+        assert engine.events("acme", "mailboxDeleted") == engine.events("acme", "mailboxNew") == []
+        assert len(mail_events(engine)) == 1
 
 
 async def test_a_fast_indexer_tells_only_of_new_mail(

@@ -16,6 +16,7 @@ ORDER = (
     {"schema"},
     {"config"},
     {"world", "isotime", "trace"},
+    {"deflate"},
     {"transport"},
     {"sasl"},
     {"smtp"},
