@@ -16,6 +16,7 @@ from typing import Any
 import trio
 
 from engine.accounts import ids
+from engine.accounts.changes import scope
 from engine.accounts.reports import Follow, read_report
 from engine.accounts.services import Services
 from engine.accounts.summary import Text, summary
@@ -155,7 +156,7 @@ class Arrivals:
                 if self._full:
                     mailboxes.note(tx, row.id, [(each.uid, each.flags or frozenset())])
                 if data is not None:
-                    self._services.journal.append(tx, "messageNew", self._account, data)
+                    self._services.journal.append(tx, "messageNew", self._account, data, scope(row))
                 if follow is not None:
                     follow(tx)
 
@@ -172,7 +173,7 @@ class Arrivals:
 
         def change(tx: Tx) -> None:
             if mailboxes.advance(tx, row.id, uid):
-                self._services.journal.append(tx, "messageMissing", self._account, data)
+                self._services.journal.append(tx, "messageMissing", self._account, data, scope(row))
 
         await self._services.store.commit(change)
 

@@ -27,13 +27,13 @@ def flags_changed(tx: Tx, journal: Journal, row: MailboxRow, uid: int, flags: fr
         shown["deleted"] = deleted
     shown["value"] = sorted(flags)
     data = {**_message(row, uid), "changes": {"flags": shown}}
-    journal.append(tx, "messageUpdated", row.account, data)
+    journal.append(tx, "messageUpdated", row.account, data, scope(row))
 
 
 def message_gone(tx: Tx, journal: Journal, row: MailboxRow, uid: int) -> None:
     """A message is not in its mailbox any more: `messageDeleted` if it was known."""
     if mailboxes.remove(tx, row.id, uid):
-        journal.append(tx, "messageDeleted", row.account, _message(row, uid))
+        journal.append(tx, "messageDeleted", row.account, _message(row, uid), scope(row))
 
 
 def mailbox_new(tx: Tx, journal: Journal, account: str, mailbox: Mailbox, uid_validity: int | None) -> None:
@@ -41,13 +41,14 @@ def mailbox_new(tx: Tx, journal: Journal, account: str, mailbox: Mailbox, uid_va
     data: dict[str, Any] = {"path": mailbox.path, "name": mailbox.name, "specialUse": mailbox.special_use or False}
     if uid_validity is not None:
         data["uidValidity"] = str(uid_validity)
-    journal.append(tx, "mailboxNew", account, data)
+    where = {"path": mailbox.path, "specialUse": mailbox.special_use}
+    journal.append(tx, "mailboxNew", account, data, {name: value for name, value in where.items() if value})
 
 
 def mailbox_deleted(tx: Tx, journal: Journal, row: MailboxRow, name: str) -> None:
     """A mailbox is not listed any more."""
     mailboxes.drop(tx, row.id)
-    journal.append(tx, "mailboxDeleted", row.account, _mailbox(row, name))
+    journal.append(tx, "mailboxDeleted", row.account, _mailbox(row, name), scope(row))
 
 
 def mailbox_reset(tx: Tx, journal: Journal, row: MailboxRow, name: str, uid_validity: int) -> None:
@@ -59,7 +60,12 @@ def mailbox_reset(tx: Tx, journal: Journal, row: MailboxRow, name: str, uid_vali
         "prevUidValidity": before,
         "reason": "uidValidityChange",
     }
-    journal.append(tx, "mailboxReset", row.account, data)
+    journal.append(tx, "mailboxReset", row.account, data, scope(row))
+
+
+def scope(row: MailboxRow) -> dict[str, str]:
+    """Where an event happened, as it stands beside its account."""
+    return {"path": row.path} | ({"specialUse": row.special_use} if row.special_use is not None else {})
 
 
 def _mailbox(row: MailboxRow, name: str) -> dict[str, Any]:

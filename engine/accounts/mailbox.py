@@ -141,8 +141,6 @@ class MailboxTask:
         for search in searches:
             found = await session.search("HEADER Message-ID", search.message_id.encode())
             await self._evidence.tell(search, found=bool(found))
-        # The main folder is selected again by the round that follows, and nothing of it is missed.
-        self._watch.look_soon()
 
     def _idle_seconds(self, session: ImapSession) -> float:
         limits = [self._services.config.imap.idle, self._watch.seconds_to_next]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.accounts import ids
+from engine.accounts.changes import scope
 from engine.accounts.services import Services
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
@@ -112,7 +113,7 @@ def _delivery(
                 event["messageId"] = report.message_id
             if report.headers:
                 event["messageHeaders"] = report.headers
-            services.journal.append(tx, "messageBounce", row.account, event)
+            services.journal.append(tx, "messageBounce", row.account, event, scope(row))
 
     return follow
 
@@ -167,6 +168,6 @@ def _complaint(report: FeedbackReport, row: MailboxRow, uid: int, data: dict[str
                 if bounces.has_recipient(tx, linked[0], address):
                     now = services.world.now()
                     bounces.note(tx, linked[0], Bounce(address, "complaint", None, report.feedback_type or None, now))
-        services.journal.append(tx, "messageComplaint", row.account, event)
+        services.journal.append(tx, "messageComplaint", row.account, event, scope(row))
 
     return follow

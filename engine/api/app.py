@@ -20,9 +20,9 @@ from engine.api import server
 from engine.api.auth import given, narrowed, require, still_good
 from engine.api.context import Context
 from engine.api.events import names_of
-from engine.api.openapi import Route, document
+from engine.api.openapi import Handler, Route, document
 from engine.api.problems import as_problem, bytes_response, json_response, problem_response
-from engine.api.routes import ROUTES, Handler
+from engine.api.routes import ROUTES
 from engine.api.stream import Wanted, serve_stream
 from engine.api.validation import decode_body, decode_query
 from engine.errors import EngineError, Problem, StorageFailed

@@ -8,7 +8,7 @@ A route given twice, or a path parameter this file does not describe, is a `Valu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -20,6 +20,8 @@ from engine.schema.fields import Request
 from engine.schema.problem import ProblemDocument
 
 Kind = type[msgspec.Struct]
+Handler = Callable[..., Awaitable[Any]]
+"""What carries an operation out."""
 
 _SCHEMAS = "#/components/schemas/{name}"
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")

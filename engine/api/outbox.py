@@ -16,8 +16,9 @@ from engine.queue.hold import Waiting
 from engine.queue.lifecycle import ENDED, State
 from engine.queue.outbox import UNKNOWN, Cancelled, TooLate
 from engine.schema.outbox import OutboxQuery, OutboxUpdate, QueueQuery, QueueUpdate
-from engine.store import attempts, idempotency, messages, outbox
+from engine.store import attempts, bounces, idempotency, messages, outbox
 from engine.store.attempts import Attempt
+from engine.store.bounces import Bounce
 from engine.store.messages import Message, Recipient
 from engine.store.tokens import Token
 
@@ -53,7 +54,8 @@ async def read(context: Context, queue_id: str, *, caller: Token | None = None) 
     key = idempotency.of_message(db, message.id)
     if key is not None:
         entry["idempotencyKey"] = key
-    entry["recipients"] = [_recipient(message, each) for each in recipients]
+    came_back = bounces.of_message(db, message.id)
+    entry["recipients"] = [_recipient(message, each, came_back.get(each.address.lower())) for each in recipients]
     entry["waitingFor"] = _waiting_for(context, message, recipients)
     entry["attemptLog"] = [_attempt(each) for each in attempts.of_message(db, message.id)]
     return entry
@@ -177,7 +179,9 @@ def _progress(message: Message, state: State, recipients: list[Recipient]) -> di
     return {"status": "queued"}
 
 
-def _recipient(message: Message, recipient: Recipient) -> dict[str, Any]:
+def _recipient(message: Message, recipient: Recipient, bounce: Bounce | None) -> dict[str, Any]:
+    if bounce is not None and bounce.action == "failed" and recipient.state == State.SENT:
+        return {"address": recipient.address, "state": "bounced", "response": bounce.response or bounce.status or ""}
     sending = message.state == State.SENDING and recipient.state in (State.QUEUED, State.DEFERRED)
     shown: dict[str, Any] = {"address": recipient.address, "state": State.SENDING if sending else recipient.state}
     if recipient.code is not None:

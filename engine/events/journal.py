@@ -51,11 +51,16 @@ class Journal:
         self.service_url: str | None = None
         self._latest = events.latest(store.reader)
 
-    def append(self, tx: Tx, name: str, account: str | None, data: dict[str, Any]) -> int:
-        """Add an event to the transaction at hand and return its number; readers wake once it is on disk."""
+    def append(
+        self, tx: Tx, name: str, account: str | None, data: dict[str, Any], scope: dict[str, str] | None = None
+    ) -> int:
+        """Add an event to the transaction at hand and return its number; readers wake once it is on disk.
+
+        `scope` says where it happened (`path`, `specialUse`) and stands beside the account.
+        """
         seq, now = tx.next_seq(), self._world.now()
         stepped, self._latest = now < self._latest - CLOCK_TOLERANCE, now
-        body = self.encode(name, account, data, seq, now, stepped=stepped)
+        body = self.encode(name, account, data, seq, now, scope, stepped=stepped)
         events.insert(tx, seq, account, name, body, now)
 
         def committed() -> None:
@@ -66,13 +71,22 @@ class Journal:
         return seq
 
     def encode(
-        self, name: str, account: str | None, data: dict[str, Any], seq: int, now: float, *, stepped: bool = False
+        self,
+        name: str,
+        account: str | None,
+        data: dict[str, Any],
+        seq: int,
+        now: float,
+        scope: dict[str, str] | None = None,
+        *,
+        stepped: bool = False,
     ) -> bytes:
         """An event's bytes. `stepped`: the clock was set back before it."""
         event = {
             "serviceUrl": self.service_url,
             "account": account,
             "date": iso(now),
+            **(scope or {}),
             "event": name,
             "data": data,
             "seq": seq,

@@ -218,6 +218,12 @@ class Event(Response, frozen=True, kw_only=True):
     service_url: Annotated[str | None, Meta(description="The setting `serviceUrl`.")] = None
     account: Annotated[str | None, Meta(description="Whose it is. `null`: the engine's.", examples=["example"])] = None
     date: Annotated[When, Meta(description="When it happened.")]
+    path: Annotated[str | UnsetType, Meta(description="The folder it happened in, if in one.", examples=["INBOX"])] = (
+        UNSET
+    )
+    special_use: Annotated[str | UnsetType, Meta(description="What that folder is used for.", examples=["\\Inbox"])] = (
+        UNSET
+    )
     event: Annotated[EventName, Meta(description="Its name.", examples=["messageSent"])]
     data: Annotated[Any, Meta(description="What happened; the shape depends on `event`.")]
     seq: Annotated[int, Meta(description="Its number: one more than that of the event before it.", examples=[4711])]

@@ -75,7 +75,10 @@ class OutboxRecipient(Response, frozen=True, kw_only=True):
     """One recipient of a message."""
 
     address: Annotated[Address, Meta(description="Envelope address.")]
-    state: Annotated[MessageState, Meta(description="Where the delivery to this recipient stands.")]
+    state: Annotated[
+        MessageState | Literal["bounced"],
+        Meta(description="Where the delivery to this recipient stands. `bounced`: sent, and it came back later."),
+    ]
     code: Annotated[int | UnsetType, Meta(description="Last SMTP reply code for it.", examples=[550])] = UNSET
     response: Annotated[str | UnsetType, Meta(description="Last SMTP reply line for it.")] = UNSET
 
