@@ -137,9 +137,7 @@ class Registry:
 
             def change(tx: Tx) -> None:
                 self._services.journal.append(tx, "accountDeleted", account.id, {"account": account.id})
-                for message in messages.open_of_account(tx, account.id):
-                    messages.cancel(tx, message, now)
-                    bodies.drop(tx, message, self._services.spool)
+                self._services.outbox.end_account(tx, account.id, now)
                 for message in copies.of_account(tx, account.id):
                     copies.remove(tx, message)
                     bodies.drop(tx, message, self._services.spool)

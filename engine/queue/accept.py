@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import trio
 
-from engine.errors import Problem
+from engine.errors import Problem, StorageFailed
 from engine.queue.lifecycle import State
 from engine.queue.schedule import Schedule
 from engine.store import accounts, bodies, idempotency, messages
@@ -72,8 +72,8 @@ async def accept(
     try:
         answer = await store.admit(change)
         queued = answer is None
-    except trio.Cancelled:
-        # The change is made all the same, so its body must stay; without it the next start removes the file.
+    except (trio.Cancelled, StorageFailed):
+        # The change is made all the same, or may have been, so its body must stay; if not, the next start removes it.
         queued = True
         raise
     finally:

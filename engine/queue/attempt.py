@@ -197,7 +197,11 @@ class Attempts:
             recipients = messages.recipients(tx, message.id)
         left = {address: verdict for address, verdict in verdicts.items() if address not in attempt.taken}
         unknown = message.doubt_since is not None or any(each.kind is Kind.DOUBT for each in left.values())
-        evidence = unknown and self._recorder.evidence(tx, message)
+        evidence = False
+        if unknown:
+            evidence = self._recorder.evidence(tx, message)
+            # It may have been chosen anew while the message was being sent.
+            message.on_doubt = messages.on_doubt(tx, message.id)
         judgement = judge(message, recipients, left, overall, now=now, retry_at=retry_at, evidence=evidence)
         self._recorder.end_try(tx, message, judgement, now, interruptions)
         encoded = msgspec.json.encode({**report, **_said(attempt, verdicts, overall)})

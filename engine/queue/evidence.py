@@ -60,7 +60,8 @@ class Evidence:
                 return
             recipients = messages.recipients(tx, message.id)
             if found:
-                self._recorder.settle(tx, message, settlement.found(message, recipients, now), now)
+                if settlement.tells(message, recipients):
+                    self._recorder.settle(tx, message, settlement.found(message, recipients, now), now)
             elif search.last:
                 self._recorder.settle(tx, message, settlement.not_found(message, recipients, now), now)
 

@@ -68,6 +68,20 @@ class Outbox:
 
         return await self._store.commit(change)
 
+    def end_account(self, tx: Tx, account: str, now: float) -> None:
+        """End everything of an account that is being removed, without an event each.
+
+        What may have gone already, its dot being on its way, fails in doubt, and that is said.
+        """
+        for number in messages.open_of_account(tx, account):
+            message = messages.get(tx, number)
+            assert message is not None
+            if messages.cancel(tx, number, now):
+                self._recorder.drop(tx, message)
+            else:
+                recipients = messages.recipients(tx, number)
+                self._recorder.settle(tx, message, settlement.given_up(message, recipients, settlement.UNKNOWN), now)
+
     async def move(self, queue_id: str, send_at: float | None) -> TooLate | None:
         """Have the next try made at `send_at` (seconds since 1970), None: now. Releases what is held.
 

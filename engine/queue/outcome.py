@@ -89,7 +89,10 @@ def judge(
             about = verdicts[unknown[0].address]
             events.append(("messageInDoubt", reports.in_doubt(message, unknown, about, next_at, evidence=evidence)))
         if ended:
-            events.append(("messageFailed", reports.failed(message, unsent, rejected, worst)))
+            data = reports.failed(message, unsent, rejected, worst)
+            if any(each.state == State.IN_DOUBT for each in recipients if each.address in verdicts):
+                data["inDoubt"] = True
+            events.append(("messageFailed", data))
     if unsent:
         worst = overall if overall.kind is not Kind.ACCEPTED else verdicts[unsent[0].address]
         error = {**reports.last_error(worst), "message": _said(worst, accepted)}
@@ -108,11 +111,13 @@ def _said(worst: Verdict, accepted: Sequence[Recipient]) -> str:
 
 
 def _after(recipient: Recipient, verdict: Verdict, spent: bool, doubtful: State) -> Recipient:
+    # Who may have got it in an earlier try stays in doubt until a server takes it.
+    later = State.IN_DOUBT if recipient.state == State.IN_DOUBT else State.DEFERRED
     state = {
         Kind.ACCEPTED: State.SENT,
         Kind.REJECTED: State.FAILED,
-        Kind.LATER: State.FAILED if spent else State.DEFERRED,
-        Kind.LOGIN_REFUSED: State.FAILED if spent else State.DEFERRED,
+        Kind.LATER: State.FAILED if spent else later,
+        Kind.LOGIN_REFUSED: State.FAILED if spent else later,
         Kind.DOUBT: doubtful,
     }[verdict.kind]
     return Recipient(recipient.position, recipient.address, state, verdict.code, verdict.text)

@@ -33,6 +33,17 @@ def taken(message: Message, recipients: Sequence[Recipient], addresses: dict[str
     return Judgement(accepted, State.SENDING, False, message.next_at, message.doubt_since, None, events)
 
 
+def tells(message: Message, recipients: Sequence[Recipient]) -> bool:
+    """Whether a copy in the Sent folder says that those in doubt got it: it must not be there for somebody else.
+
+    The copy does not name the try it was filed in, so with several recipients it says nothing once one of them was
+    accepted, or another try was made.
+    """
+    if len(recipients) == 1:
+        return True
+    return message.attempts_made == 1 and all(each.state != State.SENT for each in recipients)
+
+
 def found(message: Message, recipients: Sequence[Recipient], now: float) -> Judgement:
     """The provider's Sent folder holds it: those in doubt got it."""
     settled = [_as(each, State.SENT, FOUND) for each in recipients if each.state == State.IN_DOUBT]

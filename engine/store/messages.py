@@ -211,7 +211,7 @@ def settle(
 ) -> None:
     """Move a message between tries: a doubt was cleared up, it is held or let go, it ends."""
     tx.execute(
-        "UPDATE message SET state = ?, next_at = ?, doubt_since = ?, ended = ? WHERE id = ?",
+        "UPDATE message SET state = ?, next_at = ?, dot_at = NULL, doubt_since = ?, ended = ? WHERE id = ?",
         (state, next_at, doubt_since, ended, message),
     )
 
@@ -249,6 +249,12 @@ def reschedule(tx: Tx, message: int, send_at: float | None, expires_at: float) -
     tx.execute(
         "UPDATE message SET send_at = coalesce(?, send_at), expires_at = ? WHERE id = ?", (send_at, expires_at, message)
     )
+
+
+def on_doubt(tx: Tx, message: int) -> str:
+    """What an unknown outcome of this message comes to."""
+    (choice,) = tx.execute("SELECT on_doubt FROM message WHERE id = ?", (message,)).fetchone()
+    return str(choice)
 
 
 def choose_on_doubt(tx: Tx, message: int, choice: str) -> None:

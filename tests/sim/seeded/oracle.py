@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -40,6 +41,8 @@ class Known:
     next_at: float | None = None
     dot_at: float | None = None
     send_at: float = 0.0
+    scheduled: bool = False
+    """Its caller chose the moment, and has not said `sendNow` since."""
     on_doubt: str = ""
     expires_at: float = 0.0
     recipients: dict[str, State] = field(default_factory=dict)
@@ -47,6 +50,8 @@ class Known:
     """Trio's time before which the next try may not begin; None where anything goes."""
     holds: bool = False
     """`onDoubt` is `hold`, has been since the commit before, and nobody is changing it."""
+    waits_since: float | None = None
+    """Trio's time from which its time limit counts; None where only the wall clock can tell."""
     may_repeat: bool = False
     """`onDoubt` was `resend` at some time."""
     account_removed: bool = False
@@ -62,6 +67,7 @@ class Oracle:
         deliveries: Callable[[], list[tuple[str, Delivery]]],
         now: Callable[[], float],
         waits: Callable[[int], float],
+        horizon: Callable[[int], float],
         has_evidence: Callable[[str], bool],
         wrong: Callable[[str], None],
     ) -> None:
@@ -73,6 +79,7 @@ class Oracle:
         self._deliveries = deliveries
         self._now = now
         self._shortest_wait = waits
+        self._horizon = horizon
         self._has_evidence = has_evidence
         self._wrong = wrong
         self._db: sqlite3.Connection | None = None
@@ -96,7 +103,7 @@ class Oracle:
         if self._stepped:
             # A start knows the wall clock only, so a step before it moves what is due.
             for each in self.known.values():
-                each.not_before = None
+                each.not_before = each.waits_since = None
 
     def process_answers(self) -> None:
         """Recovery is done: everything acknowledged has to be there."""
@@ -134,19 +141,24 @@ class Oracle:
             for each in self.known.values():
                 if concerned in (each.account, each.queue_id):
                     each.not_before = None
+                if concerned == each.queue_id:
+                    each.scheduled = each.next_at == each.send_at > self._now()
+                    if each.waits_since is not None:
+                        each.waits_since = trio.current_time()
 
     # After each commit
 
-    def look(self, folder: Any) -> None:
+    def look(self, folder: Path) -> None:
         """Judge what the last commit did."""
         if self._db is None:
             self._db = database.open_reader(folder)
         self._take_deliveries()
         before = {row: State(self._by_row[row].state) for row in self._open}
+        self._read_removals(self._db)
         self._read_messages(self._db)
         new_states = self._read_recipients(self._db)
         self._read_events(self._db, new_states)
-        self._judge_bodies(self._db)
+        self._judge_bodies(self._db, folder)
         for row in list(self._open):
             known = self._by_row[row]
             if known.state in ENDED:
@@ -206,7 +218,17 @@ class Oracle:
     def taken_back(self, queue_id: str) -> None:
         """A cancellation was answered with `deleted: true`, which the ledger knows."""
         self._take_deliveries()
+        if self.known[queue_id].state not in ENDED:
+            self._wrong(f"deleted: true, yet it is still open: {self.known[queue_id]}")
         self._judge_taken_back(queue_id)
+
+    def _read_removals(self, db: sqlite3.Connection) -> None:
+        rows = db.execute(
+            "SELECT account FROM event WHERE seq > ? AND name = 'accountDeleted'", (self._seq,)
+        ).fetchall()
+        for (account,) in rows:
+            for each in self.known.values():
+                each.account_removed = each.account_removed or each.account == account
 
     def _read_messages(self, db: sqlite3.Connection) -> None:
         last = max(self._by_row, default=0)
@@ -222,11 +244,12 @@ class Oracle:
         for row, *values in rows:
             known = self._by_row.get(row)
             if known is None:
-                known = Known(*values[:4])
+                known = Known(*values[:4], waits_since=trio.current_time())
                 self._by_row[row] = self.known[known.queue_id] = self._by_message_id[known.message_id] = known
                 self._open.add(row)
                 if sum(each.subject == known.subject for each in self.known.values()) > 1:
                     self._wrong(f"one request, two messages: {known}")
+                known.scheduled = values[9] > self._now() + EARLY
             self._take_row(known, *values[4:])
 
     def _take_row(
@@ -260,8 +283,7 @@ class Oracle:
         self._trace.note(f"try {made} of {known.queue_id} begins")
         if known.not_before is not None and trio.current_time() < known.not_before:
             self._wrong(f"try {made} begins {known.not_before - trio.current_time():.1f} s early: {known}")
-        scheduled = made == 1 and known.next_at is not None and not self._hurried[known.queue_id]
-        if scheduled and self._now() < (known.next_at or 0.0) - EARLY:
+        if known.scheduled and made == 1 and self._now() < known.send_at - EARLY and not self._hurried[known.queue_id]:
             self._wrong(f"sent before its time: {known} at {self._now()}")
         if made > known.attempts_max:
             self._wrong(f"tried more often than allowed: {known}")
@@ -269,9 +291,8 @@ class Oracle:
     def _read_recipients(self, db: sqlite3.Connection) -> dict[tuple[str, str], State]:
         changed: dict[tuple[str, str], State] = {}
         marks = ", ".join(map(str, self._open))
-        for row, address, state in db.execute(
-            f"SELECT message, address, state FROM recipient WHERE message IN ({marks})"
-        ):
+        rows = db.execute(f"SELECT message, address, state, code FROM recipient WHERE message IN ({marks})")
+        for row, address, state, code in rows:
             known = self._by_row[row]
             was, now = known.recipients.get(address), State(state)
             if was is now:
@@ -282,9 +303,21 @@ class Oracle:
                 self._trace.note(f"{known.queue_id} to {address}: {was} -> {now}")
             if was is State.IN_DOUBT and now is State.FAILED and known.holds and not self._has_evidence(known.account):
                 self._wrong(f"given up without being asked: {known.queue_id} to {address}, {known}")
+            if now is State.FAILED and was is not State.IN_DOUBT and not known.account_removed:
+                self._judge_giving_up(known, address, code)
             known.recipients[address] = now
             changed[known.queue_id, address] = now
         return changed
+
+    def _judge_giving_up(self, known: Known, to: str, code: int | None) -> None:
+        """What was not refused for good is given up after its last try, or after as long as all its tries take."""
+        refused = (code or 0) >= 500 and code != 535
+        spent = known.attempts_made >= known.attempts_max
+        if refused or spent or known.waits_since is None or known.on_doubt == "fail":
+            return
+        waited, tries = trio.current_time() - known.waits_since, known.attempts_made
+        if waited < self._horizon(known.attempts_max) - EARLY:
+            self._wrong(f"given up after {waited:.0f} s and {tries} tries: {known.queue_id} to {to}, {known}")
 
     def _read_events(self, db: sqlite3.Connection, changed: dict[tuple[str, str], State]) -> None:
         for seq, account, name, body in db.execute(
@@ -298,10 +331,7 @@ class Oracle:
             self._trace.note(f"event {seq} {name} {account} {data.get('queueId', '')}")
             if event["seq"] != seq or event["event"] != name:
                 self._wrong(f"event {seq} says {event['seq']} {event['event']}")
-            if name == "accountDeleted":
-                for each in self.known.values():
-                    each.account_removed = each.account_removed or each.account == account
-            if name.startswith("message") and name != "messageCopyFailed":
+            if name.startswith("message") and name not in ("messageCopyFailed", "messageNew"):
                 self._judge_event(name, data, changed)
 
     def _judge_event(self, name: str, data: dict[str, Any], changed: dict[tuple[str, str], State]) -> None:
@@ -333,13 +363,16 @@ class Oracle:
             for to in data["envelope"]["to"]:
                 self._named[queue_id, to, "cancelled"] += 1
 
-    def _judge_bodies(self, db: sqlite3.Connection) -> None:
+    def _judge_bodies(self, db: sqlite3.Connection, folder: Path) -> None:
         stale = db.execute(
             "SELECT message FROM body JOIN message m ON m.id = message WHERE m.ended IS NOT NULL "
             "AND message NOT IN (SELECT message FROM sent_copy)"
         ).fetchall()
         for (row,) in stale:
             self._wrong(f"its body outlives it: {self._by_row[row]}")
+        for row, spool in db.execute("SELECT message, spool FROM body WHERE spool IS NOT NULL").fetchall():
+            if not (folder / "spool" / spool).exists():
+                self._wrong(f"its body is gone from the spool: {self._by_row[row]}")
         missing = db.execute(
             "SELECT id FROM message WHERE ended IS NULL AND id NOT IN (SELECT message FROM body)"
         ).fetchall()

@@ -19,7 +19,7 @@ import trio
 from engine import app
 from engine.api.context import Context
 from engine.config import Config
-from engine.errors import StorageFailed, StorageFull
+from engine.errors import Problem, StorageFailed, StorageFull
 from engine.store import database
 from engine.world import SeededWorld, StoreThread
 from seeded.wire import Wire
@@ -119,8 +119,8 @@ class Process:
                 answer = await handler(self._context, *arguments)
         except (StorageFailed, StorageFull):
             raise Unanswered from None
-        except Exception:
-            if self.killed:
+        except Exception as error:
+            if self.killed or (isinstance(error, Problem) and error.extra.get("code") == "Timeout"):
                 raise Unanswered from None
             raise
         finally:

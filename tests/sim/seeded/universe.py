@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import traceback
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import partial
@@ -22,6 +23,7 @@ import msgspec
 import trio
 
 from engine.config import Config, Imap, Retention, StoreConfig
+from engine.queue.retry import horizon
 from engine.sandbox.post_office import Delivery
 from engine.store import database
 from engine.world import SeededWorld
@@ -39,8 +41,8 @@ START = 1_800_000_000.0
 DAY = 86_400.0
 MEMORY = "/dev/shm"
 """Where there is one, the folders of a run are on a file system in memory: what a power cut does is not simulated."""
-SETTLES_IN = 7 * DAY
-"""Longer than the longest waits a message can meet: all its tries, and a sendAt of two days ahead."""
+SETTLES_IN = 10 * DAY
+"""Longer than anything takes: ten tries are spread over four days, and a sendAt is a day ahead at most."""
 
 
 LAST = 40
@@ -86,7 +88,7 @@ class Universe:
             provider.sandbox.faults.imap_timeout = 10 * DAY
         self.config = Config(
             store=StoreConfig(path="", reserve=0, spool_above=4096),
-            imap=Imap(idle=5 * DAY),
+            imap=Imap(idle=DAY / 4),
             retention=Retention(messages=0, events=0, size=0),
         )
         retry = self.config.retry
@@ -96,6 +98,7 @@ class Universe:
             self._news,
             self.now,
             lambda tries: retry.schedule[min(tries, len(retry.schedule)) - 1] * (1 - retry.jitter),
+            lambda tries: horizon(retry.schedule, tries, retry.jitter),
             lambda account: account == "filing",
             self.wrong,
         )
@@ -254,7 +257,13 @@ def simulate(seed: int, mode: Mode, days: float) -> Trace:
                 errors.report = universe.wrong
                 await universe.run(mode, days)
 
-            determinism.run(main, seed, steps)
+            try:
+                determinism.run(main, seed, steps)
+            except Exception as error:
+                if not made:
+                    raise
+                crash = "".join(traceback.format_exception(error))
+                made[0].violation = made[0].violation or f"crashed: {error!r}\n{crash}"
     finally:
         log.handlers, log.propagate = handlers, propagate
         log.setLevel(level)

@@ -7,6 +7,7 @@ asks again, without one it lets go.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,6 +21,7 @@ from engine.queue.lifecycle import ENDED, State
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.outbox import OutboxQuery, OutboxUpdate, QueueUpdate
 from engine.schema.submission import Submit, SubmitHeaders
+from engine.store.tokens import Token
 from seeded.ledger import Intent
 from seeded.process import Unanswered
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 PAUSE = 900.0
 """Mean seconds between two things one caller does."""
 CALLERS = 3
+OWNER = Token(hash="", description="of the simulation", scopes=["*"], created=0.0)
 TROUBLES = (
     "",
     "",
@@ -227,11 +230,11 @@ class Workload:
         self._note(f"cancel {intent.queue_id}: {answer}")
         if answer["deleted"]:
             self._ledger.cancelled.add(intent.queue_id)
+            self._universe.oracle.taken_back(intent.queue_id)
             known = self._universe.oracle.known[intent.queue_id]
             sent = {to for to, state in known.recipients.items() if state is State.SENT}
             if sent != set(answer.get("alreadySent", ())):
                 self._universe.wrong(f"already sent to {sent}, and the answer says {answer}")
-            self._universe.oracle.taken_back(intent.queue_id)
         elif not answer["reason"]:
             self._universe.wrong(f"not deleted, and no reason: {intent.queue_id}")
 
@@ -282,7 +285,8 @@ class Workload:
             members["imap"] = {"partial": True, "auth": auth}
         try:
             with self._universe.oracle.hurried(account=kind.name):
-                await self._universe.call(accounts.update, kind.name, msgspec.convert(members, AccountUpdate))
+                update = partial(accounts.update, caller=OWNER)
+                await self._universe.call(update, kind.name, msgspec.convert(members, AccountUpdate))
         except Problem as problem:
             if problem.status != 404:
                 raise
@@ -314,7 +318,7 @@ class Workload:
     async def _register(self, kind: AccountKind) -> None:
         given = msgspec.convert(kind.registration(self._passwords[kind.name]), AccountCreate)
         with self._universe.oracle.hurried(account=kind.name):
-            await self._universe.call(accounts.register, given)
+            await self._universe.call(partial(accounts.register, caller=OWNER), given)
         self._registrations[kind.name] += 1
         self._note(f"{kind.name} is registered")
 

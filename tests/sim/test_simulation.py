@@ -1,0 +1,91 @@
+"""A handful of seeds, and proof that the simulation would notice; `scripts/simulate` runs as many as you like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from seeded.universe import Broken, Mode, simulate
+
+from engine.api import submit
+from engine.queue import doubt, retry
+from engine.queue.attempt import Attempts
+from engine.queue.outbox import Cancelled, Outbox
+from engine.store import bodies, events, idempotency, messages
+
+DAYS = 0.3
+SEEDS = (1, 5, 11, 13, 23)
+
+HAPPENS = (
+    "was killed",
+    "failed",
+    "the clock steps",
+    "the disk is full",
+    "no answer",
+    "messageSent",
+    "messageDeliveryError",
+    "messageInDoubt",
+    "messageFailed",
+    "messageCancelled",
+    "accountDeleted",
+    "authenticationError",
+    "in_doubt -> sent",
+    "'deleted': False",
+    "try 4",
+)
+"""What has to happen in these runs, all together: a simulation of nothing finds nothing."""
+
+_seen: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def judged_by_the_simulation(engine_errors: list[Any]) -> None:
+    """A simulated disk that fails is logged as an error; the simulation tells those from others."""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_wrong_happens(seed: int) -> None:
+    _seen.extend(simulate(seed, Mode.SAFETY, DAYS).lines)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:2])
+def test_everything_settles_once_the_faults_stop(seed: int) -> None:
+    _seen.extend(simulate(seed, Mode.LIVENESS, DAYS).lines)
+
+
+def test_enough_happened() -> None:
+    if not _seen:
+        _seen.extend(line for seed in SEEDS for line in simulate(seed, Mode.SAFETY, DAYS).lines)
+    text = "\n".join(_seen)
+    assert [what for what in HAPPENS if what not in text] == []
+
+
+async def _nothing(*arguments: Any, **more: Any) -> None:
+    pass
+
+
+async def _cancelled(*arguments: Any) -> Cancelled:
+    return Cancelled(())
+
+
+SABOTAGE: dict[str, tuple[object, str, Callable[..., Any], str]] = {
+    "an answer before the commit": (submit, "accept", _nothing, "not in the journal"),
+    "no mark before the dot": (Attempts, "_dot", _nothing, "without a committed dot"),
+    "doubts that are never said": (doubt, "in_doubt", lambda *_, **__: doubt.State.DEFERRED, "delivered"),
+    "no wait between tries": (retry, "delay", lambda *_: 0.0, "early"),
+    "keys that are forgotten": (idempotency, "keep", lambda *_: None, "one request, two messages"),
+    "a dot whose mark is not written": (messages, "mark_dot", lambda *_: True, "without a committed dot"),
+    "a cancel that does nothing": (Outbox, "cancel", _cancelled, "(still open|the answer says)"),
+    "bodies that stay": (bodies, "drop", lambda *_: None, "its body outlives it"),
+    "events that are lost": (events, "insert", lambda *_: None, "which 0 events say"),
+}
+
+
+@pytest.mark.parametrize("name", SABOTAGE)
+def test_it_would_be_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of these breaks a promise on purpose."""
+    place, member, broken, found = SABOTAGE[name]
+    monkeypatch.setattr(place, member, broken)
+    with pytest.raises(Broken, match=f"(?s){found}.*SEED=1 COMMIT="):
+        simulate(1, Mode.SAFETY, DAYS)
