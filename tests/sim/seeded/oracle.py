@@ -93,6 +93,7 @@ class Oracle:
         self._read: set[tuple[str, str]] = set()
         self._starting = True
         self._stepped = False
+        self._stalled_until = 0.0
         self._hurried: Counter[str] = Counter()
 
     # What the world tells
@@ -124,6 +125,10 @@ class Oracle:
         """The wall clock moved."""
         self._stepped = True
 
+    def disk_stalls(self, until: float) -> None:
+        """Outcomes may be written later than they were known, until then (Trio's time)."""
+        self._stalled_until = until
+
     def acceptance_read(self, provider: str, queue_id: str) -> None:
         """The engine has read the provider's 250 to this message."""
         self._take_deliveries()
@@ -143,8 +148,6 @@ class Oracle:
                     each.not_before = None
                 if concerned == each.queue_id:
                     each.scheduled = each.next_at == each.send_at > self._now()
-                    if each.waits_since is not None:
-                        each.waits_since = trio.current_time()
 
     # After each commit
 
@@ -268,6 +271,9 @@ class Oracle:
         free = self._starting or self._hurried[known.account] or self._hurried[known.queue_id]
         if now is State.SENDING and (was is not State.SENDING or made > known.attempts_made):
             self._judge_beginning(known, made)
+        if expires_at != known.expires_at and known.waits_since is not None:
+            known.waits_since = trio.current_time()
+        free = free or trio.current_time() < self._stalled_until
         if made < known.attempts_made or (was is State.IN_DOUBT and now is State.DEFERRED) or free:
             known.not_before = None
         elif was is State.SENDING and now is not State.SENDING:

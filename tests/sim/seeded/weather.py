@@ -6,6 +6,7 @@ A fault is a line in a table: how often it comes, relative to the others, and wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from seeded.universe import Universe
 
 HOUR = 3600.0
+NOTICED = 10.0
+"""Seconds after which the engine has noticed that there is room again."""
 YEAR = 365 * 24 * HOUR
 
 
@@ -44,6 +47,7 @@ class Weather:
         if self._universe.process is not None:
             self._universe.process.full = False
             self._universe.process.fates.clear()
+        self._universe.oracle.disk_stalls(trio.current_time() + NOTICED)
         self._universe.steps.after(0, lambda: None)
 
     # Providers
@@ -116,8 +120,10 @@ class Weather:
         process = await self._universe.answering()
         self._universe.trace.note("the disk is full")
         process.full = True
+        self._universe.oracle.disk_stalls(math.inf)
         await trio.sleep(10 ** dice.uniform(0, 2.5))
         process.full = False
+        self._universe.oracle.disk_stalls(trio.current_time() + NOTICED)
         self._universe.trace.note("the disk has room")
 
     async def _step_the_clock(self, dice: Random) -> None:
