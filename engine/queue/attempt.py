@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+import trio
 
 from engine.errors import EngineError, Fault
 from engine.queue import doubt, retry, settlement
@@ -74,6 +75,11 @@ class Attempts:
         self._recorder = recorder
         self._policy = policy
         self._world = world
+        self._clock = world.now() - trio.current_time()
+
+    def _stepped(self) -> float:
+        """Seconds by which the wall clock was set ahead since the start. What waits is not older for it."""
+        return self._world.now() - trio.current_time() - self._clock
 
     def wait_after(self, failed: int) -> float:
         """Seconds until the next try after the `failed`-th failed one in a row."""
@@ -173,7 +179,7 @@ class Attempts:
             now = self._world.now()
 
             def change(tx: Tx, now: float = now) -> bool:
-                overdue = messages.overdue(tx, account, now, GIVE_UP_AT_ONCE)
+                overdue = messages.overdue(tx, account, now, now - self._stepped(), GIVE_UP_AT_ONCE)
                 for message in overdue:
                     recipients = messages.recipients(tx, message.id)
                     self._recorder.settle(tx, message, settlement.given_up(message, recipients, verdict), now)
@@ -202,6 +208,7 @@ class Attempts:
             evidence = self._recorder.evidence(tx, message)
             # It may have been chosen anew while the message was being sent.
             message.on_doubt = messages.on_doubt(tx, message.id)
+        message.expires_at += self._stepped()
         judgement = judge(message, recipients, left, overall, now=now, retry_at=retry_at, evidence=evidence)
         self._recorder.end_try(tx, message, judgement, now, interruptions)
         encoded = msgspec.json.encode({**report, **_said(attempt, verdicts, overall)})

@@ -60,7 +60,7 @@ class Evidence:
                 return
             recipients = messages.recipients(tx, message.id)
             if found:
-                if settlement.tells(message, recipients):
+                if settlement.tells(recipients):
                     self._recorder.settle(tx, message, settlement.found(message, recipients, now), now)
             elif search.last:
                 self._recorder.settle(tx, message, settlement.not_found(message, recipients, now), now)

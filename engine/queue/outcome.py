@@ -67,6 +67,7 @@ def judge(
     if State.IN_DOUBT in states:
         doubt_since = now if unknown else message.doubt_since
     ended = all(state in ENDED for state in states)
+    retry_at = now if spent else retry_at
     next_at = doubt.due(states, choice, retry_at=retry_at, doubt_since=doubt_since, evidence=evidence)
     accepted = [each for each in tried if each.state == State.SENT]
     refused = [each for each in tried if verdicts[each.address].kind is Kind.REJECTED]

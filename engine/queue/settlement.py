@@ -33,15 +33,12 @@ def taken(message: Message, recipients: Sequence[Recipient], addresses: dict[str
     return Judgement(accepted, State.SENDING, False, message.next_at, message.doubt_since, None, events)
 
 
-def tells(message: Message, recipients: Sequence[Recipient]) -> bool:
-    """Whether a copy in the Sent folder says that those in doubt got it: it must not be there for somebody else.
+def tells(recipients: Sequence[Recipient]) -> bool:
+    """Whether a copy in the Sent folder says that those in doubt got it.
 
-    The copy does not name the try it was filed in, so with several recipients it says nothing once one of them was
-    accepted, or another try was made.
+    It names neither the try it was filed in nor its recipients: with several of them it may be there for another one.
     """
-    if len(recipients) == 1:
-        return True
-    return message.attempts_made == 1 and all(each.state != State.SENT for each in recipients)
+    return len(recipients) == 1
 
 
 def found(message: Message, recipients: Sequence[Recipient], now: float) -> Judgement:

@@ -137,12 +137,12 @@ def interrupted(db: sqlite3.Connection | Tx, account: str | None = None) -> list
     return [message for row in rows if (message := _message(row)) is not None]
 
 
-def overdue(tx: Tx, account: str, now: float, limit: int) -> list[Message]:
-    """At most `limit` messages of an account that are due and past their `expires_at`."""
+def overdue(tx: Tx, account: str, now: float, expired: float, limit: int) -> list[Message]:
+    """At most `limit` messages of an account that are due `now` and whose `expires_at` is `expired` or before."""
     rows = tx.execute(
         f"SELECT {_COLUMNS} FROM message WHERE account = ? AND ended IS NULL AND next_at <= ? AND expires_at <= ? "
         "AND state IN ('queued', 'deferred') ORDER BY next_at LIMIT ?",
-        (account, now, now, limit),
+        (account, now, expired, limit),
     ).fetchall()
     return [message for row in rows if (message := _message(row)) is not None]
 

@@ -58,7 +58,7 @@ async def test_ended_messages_and_events_go_by_age(tmp_path: Path, autojump_cloc
     async with simulation.running() as engine:
         # The numbers go on over a restart, from the one event that is always kept.
         third = await engine.submit("acme", "third@sandbox.example")
-        await engine.event("acme", "messageSent", 2)
+        await engine.event("acme", "messageSent")
         assert bounds(engine) == (last, last + 1)
         assert engine.events("acme")[-1]["data"]["queueId"] == third["queueId"]
 
