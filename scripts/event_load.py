@@ -120,8 +120,9 @@ class Engine:
             except trio.BrokenResourceError as error:
                 raise ConnectionError("cut") from error
         head, _, rest = answer.partition(b"\r\n\r\n")
-        if not head:
-            raise ConnectionError("no answer")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        if not head or (length and len(rest) < int(length[1])):
+            raise ConnectionError("no answer, or a part of one")
         return int(head.split()[1]), rest
 
 
