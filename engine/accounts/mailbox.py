@@ -13,6 +13,7 @@ import logging
 import trio
 
 from engine.accounts.arrivals import Arrivals
+from engine.accounts.backoff import Backoff
 from engine.accounts.folder import Folder
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.record import WatchRules
@@ -28,7 +29,6 @@ from engine.world import Dial
 
 log = logging.getLogger("engine.mailbox")
 
-SURVIVED = 300.0
 NONCE_BYTES = 18
 CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
 FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused)
@@ -91,7 +91,7 @@ class MailboxTask:
     async def _run_main(self) -> None:
         backoff = Backoff(self._services)
         while True:
-            backoff.begin()
+            began = trio.current_time()
             try:
                 await self._stay_connected()
             except FAILURES as error:
@@ -102,7 +102,7 @@ class MailboxTask:
                     self._status.state = AccountState.DISCONNECTED
                 else:
                     await self._status.failed(error)
-            await backoff.wait()
+            await backoff.wait(trio.current_time() - began)
 
     async def _stay_connected(self) -> None:
         self._status.state = AccountState.CONNECTING
@@ -160,13 +160,13 @@ class MailboxTask:
         backoff = Backoff(self._services)
         while True:
             await self._synced.wait()
-            backoff.begin()
+            began = trio.current_time()
             try:
                 await self._listen_beside(folder)
             except FAILURES as error:
                 arrivals.stumbled()
                 log.warning("account %s: the connection for %s: %s", self._status.account, path, error)
-            await backoff.wait()
+            await backoff.wait(trio.current_time() - began)
 
     async def _listen_beside(self, folder: Folder) -> None:
         session = await self._open()
@@ -198,24 +198,3 @@ class MailboxTask:
         self._status.connections -= 1
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
             await session.logout()
-
-
-class Backoff:
-    """The waits between connections: doubling, reset by a connection that survived."""
-
-    def __init__(self, services: Services) -> None:
-        self._config = services.config.imap
-        self._random = services.world.random
-        self._wait = self._config.reconnect_min
-        self._started = 0.0
-
-    def begin(self) -> None:
-        """A connection is being made."""
-        self._started = trio.current_time()
-
-    async def wait(self) -> None:
-        """Sleep before the next one; it ended just now."""
-        if trio.current_time() - self._started >= SURVIVED:
-            self._wait = self._config.reconnect_min
-        await trio.sleep(self._wait * (1 + 0.2 * self._random.random()))
-        self._wait = min(self._wait * 2, self._config.reconnect_max)

@@ -6,8 +6,7 @@ like connections to a mailbox; after the first success the outbox lane alone tal
 
 from __future__ import annotations
 
-import trio
-
+from engine.accounts.backoff import Backoff
 from engine.accounts.services import Services
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status, login_error
@@ -19,8 +18,7 @@ from engine.smtp.verdict import Kind, Verdict, error_code
 
 async def probe(route: Route, timeouts: Timeouts, status: Status, services: Services) -> None:
     """Return once the login of `route` was accepted. Cancelled: nothing stays open."""
-    config = services.config.imap
-    wait = config.reconnect_min
+    backoff = Backoff(services)
     while True:
         status.state = AccountState.CONNECTING
         try:
@@ -36,8 +34,7 @@ async def probe(route: Route, timeouts: Timeouts, status: Status, services: Serv
                 await status.logged_in(route.endpoint.credentials.user)
             await status.connected()
             return
-        await trio.sleep(wait * (1 + 0.2 * services.world.random.random()))
-        wait = min(wait * 2, config.reconnect_max)
+        await backoff.wait()
 
 
 def _as_error(verdict: Verdict) -> LoginRefused | NetworkError:

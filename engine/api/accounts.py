@@ -10,6 +10,7 @@ from msgspec import UNSET
 from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.state import AccountState
+from engine.api import paging
 from engine.api.context import Context, carry_through, find_account
 from engine.api.webhooks import refuse_egress
 from engine.errors import Problem
@@ -81,14 +82,11 @@ async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> d
         and (not query.state or account.status.state == query.state)
         and any(needle in str(text or "").lower() for text in (account.id, account.record.name, account.record.email))
     ]
-    first = query.page * query.page_size
     return {
-        "total": len(found),
-        "pages": -(-len(found) // query.page_size),
-        "page": query.page,
+        **paging.numbers(len(found), query),
         "query": query.query or False,
         "state": query.state or "*",
-        "accounts": [_summary(context, account) for account in found[first : first + query.page_size]],
+        "accounts": [_summary(context, account) for account in paging.cut(found, query)],
     }
 
 

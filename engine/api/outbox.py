@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from engine.api import paging
 from engine.api.context import Context, carry_through, find_account
 from engine.api.submit import checked_send_at
 from engine.errors import Problem
@@ -36,9 +37,7 @@ async def listing(context: Context, query: OutboxQuery) -> dict[str, Any]:
     )
     recipients = outbox.recipients(db, found)
     return {
-        "total": total,
-        "page": query.page,
-        "pages": -(-total // query.page_size),
+        **paging.numbers(total, query),
         "messages": [_entry(message, recipients[message.id]) for message in found],
     }
 

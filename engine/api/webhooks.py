@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from engine.api import paging
 from engine.api.context import Context, carry_through
 from engine.api.events import ahead
 from engine.errors import Problem
@@ -56,12 +57,9 @@ async def listing(context: Context, query: WebhooksQuery, *, caller: Token) -> d
     service = context.services.webhooks
     rows: list[Made | None] = [None] if caller.account is None else []
     rows += [made for made in service.made.values() if caller.account in (None, made.owner)]
-    first = query.page * query.page_size
     return {
-        "total": len(rows),
-        "pages": -(-len(rows) // query.page_size),
-        "page": query.page,
-        "webhooks": [_shown(context, each) for each in rows[first : first + query.page_size]],
+        **paging.numbers(len(rows), query),
+        "webhooks": [_shown(context, each) for each in paging.cut(rows, query)],
     }
 
 
@@ -151,9 +149,7 @@ async def parked(context: Context, name: str, query: WebhooksQuery, *, caller: T
     total = webhooks.parked_count(reader, endpoint.id)
     rows = webhooks.parked(reader, endpoint.id, query.page_size, query.page * query.page_size)
     return {
-        "total": total,
-        "pages": -(-total // query.page_size),
-        "page": query.page,
+        **paging.numbers(total, query),
         "parked": [
             {
                 "seq": row.seq,
@@ -180,12 +176,9 @@ async def settle(context: Context, name: str, body: ParkedAction, *, caller: Tok
 async def routes(context: Context, query: WebhooksQuery, *, caller: Token) -> dict[str, Any]:
     """`GET /v1/webhookRoutes`: the endpoints of the API as EmailEngine shows its routes."""
     rows = [made for made in context.services.webhooks.made.values() if caller.account in (None, made.owner)]
-    first = query.page * query.page_size
     return {
-        "total": len(rows),
-        "pages": -(-len(rows) // query.page_size),
-        "page": query.page,
-        "webhooks": [_route(context, made) for made in rows[first : first + query.page_size]],
+        **paging.numbers(len(rows), query),
+        "webhooks": [_route(context, made) for made in paging.cut(rows, query)],
     }
 
 

@@ -15,7 +15,6 @@ import trio
 
 from engine.errors import EngineError, Fault
 from engine.queue import doubt, retry, settlement
-from engine.queue.doubt import Choice
 from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import Judgement, judge
 from engine.queue.record import Recorder
@@ -51,7 +50,7 @@ class Policy(msgspec.Struct, frozen=True):
 class Try:
     """A message being tried: made by `begin`, ended by `record` or `take_back`.
 
-    `body` is None where there is nothing to send and only a doubt to end. `trace` holds what is said from now on.
+    `body` is None only where the journal has lost it, which ends as a crash of the try. `trace` holds what is said.
     """
 
     def __init__(self, message: Message, recipients: list[Recipient], tried: list[str], body: Body | None) -> None:
@@ -221,18 +220,11 @@ class Attempts:
             return None
         message.attempts_made += 1
         recipients = messages.recipients(tx, number)
-        choice = Choice(message.on_doubt)
         unknown = State.IN_DOUBT in [each.state for each in recipients]
         evidence = unknown and self._recorder.evidence(tx, message)
         spent = message.attempts_made > message.attempts_max
-        tried = [
-            each.address
-            for each in recipients
-            # What is due is due, though the wall clock may have been set back since.
-            if doubt.may_try(
-                State(each.state), choice, now=max(now, due), doubt_since=message.doubt_since, evidence=evidence
-            )
-        ]
+        # What is due is due, though the wall clock may have been set back since.
+        tried = doubt.to_try(message, recipients, now=max(now, due), evidence=evidence)
         if spent or not tried:
             # Only a doubt is left, which evidence did not clear up in its time.
             message.attempts_made -= 1

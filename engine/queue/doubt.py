@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from engine.queue.lifecycle import State
+from engine.store.messages import Message, Recipient
 
 LOOKS = (20.0, 60.0, 300.0)
 """Seconds after a doubt arose at which the Sent folder is searched: a provider may take a while to file."""
@@ -50,11 +51,11 @@ def due(
     return min(moments, default=None)
 
 
-def may_try(state: State, choice: Choice, *, now: float, doubt_since: float | None, evidence: bool) -> bool:
-    """Whether a recipient in this state belongs into a try that begins now."""
-    if state is State.IN_DOUBT:
-        return choice is Choice.RESEND and not (evidence and now < _waits_until(doubt_since))
-    return state in (State.QUEUED, State.DEFERRED)
+def to_try(message: Message, recipients: Iterable[Recipient], *, now: float, evidence: bool) -> list[str]:
+    """The addresses that belong into a try that begins `now`: who waits, and who is in doubt if that is sent again."""
+    resend = Choice(message.on_doubt) is Choice.RESEND and not (evidence and now < _waits_until(message.doubt_since))
+    states = (State.QUEUED, State.DEFERRED, State.IN_DOUBT) if resend else (State.QUEUED, State.DEFERRED)
+    return [each.address for each in recipients if State(each.state) in states]
 
 
 def next_look(doubt_since: float, after: float) -> float | None:

@@ -8,7 +8,6 @@ already, so it cannot be taken back; it can be given up.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -51,11 +50,9 @@ class Outbox:
         now = self._world.now()
 
         def change(tx: Tx) -> Cancelled | TooLate:
-            message = messages.by_queue_id(tx, queue_id)
-            if message is None:
-                return UNKNOWN
-            if State(message.state) in ENDED:
-                return TooLate(_ENDED[State(message.state)])
+            message = _open(tx, queue_id)
+            if isinstance(message, TooLate):
+                return message
             recipients = messages.recipients(tx, message.id)
             if message.state == State.IN_DOUBT or any(each.state == State.IN_DOUBT for each in recipients):
                 return TooLate(_IN_DOUBT)
@@ -90,13 +87,10 @@ class Outbox:
         now = self._world.now()
 
         def change(tx: Tx) -> TooLate | None:
-            message = messages.by_queue_id(tx, queue_id)
-            if message is None:
-                return UNKNOWN
-            state = State(message.state)
-            if state in ENDED:
-                return TooLate(_ENDED[state])
-            if state is State.SENDING:
+            message = _open(tx, queue_id)
+            if isinstance(message, TooLate):
+                return message
+            if message.state == State.SENDING:
                 return TooLate("It is being sent right now")
             at = now if send_at is None else max(send_at, now)
             self._let_go(tx, message, at)
@@ -112,16 +106,12 @@ class Outbox:
         now = self._world.now()
 
         def change(tx: Tx) -> TooLate | None:
-            message = messages.by_queue_id(tx, queue_id)
-            if message is None:
-                return UNKNOWN
-            state = State(message.state)
-            if state in ENDED:
-                return TooLate(_ENDED[state])
+            message = _open(tx, queue_id)
+            if isinstance(message, TooLate):
+                return message
             messages.choose_on_doubt(tx, message.id, choice)
-            recipients = messages.recipients(tx, message.id)
-            if state is State.IN_DOUBT:
-                self._decide(tx, message, recipients, choice, now)
+            if message.state == State.IN_DOUBT:
+                self._decide(tx, message, messages.recipients(tx, message.id), choice, now)
             return None
 
         return await self._store.commit(change)
@@ -145,16 +135,26 @@ class Outbox:
 
     def _let_go(self, tx: Tx, message: Message, at: float) -> None:
         """Make everything open of a message wait for a try at `at`, whatever kept it from one."""
-        recipients: list[Recipient] = messages.recipients(tx, message.id)
+        recipients = messages.recipients(tx, message.id)
         for each in recipients:
             if each.state == State.HELD:
-                messages.set_recipient(tx, message.id, msgspec.structs.replace(each, state=State.QUEUED))
+                each.state = State.QUEUED
+                messages.set_recipient(tx, message.id, each)
         if State(message.state) is State.IN_DOUBT:
             messages.choose_on_doubt(tx, message.id, Choice.RESEND)
             if message.attempts_made >= message.attempts_max:
                 messages.allow_tries(tx, message.id, message.attempts_made + 1)
-        states: list[Any] = [State(each.state) for each in messages.recipients(tx, message.id)]
-        messages.settle(tx, message.id, state=message_state(states), next_at=at, doubt_since=None, ended=None)
+        state = message_state(State(each.state) for each in recipients)
+        messages.settle(tx, message.id, state=state, next_at=at, doubt_since=None, ended=None)
+
+
+def _open(tx: Tx, queue_id: str) -> Message | TooLate:
+    """The message, unless there is none or it has ended."""
+    message = messages.by_queue_id(tx, queue_id)
+    if message is None:
+        return UNKNOWN
+    state = State(message.state)
+    return TooLate(_ENDED[state]) if state in ENDED else message
 
 
 _IN_DOUBT = (

@@ -14,7 +14,6 @@ import logging
 
 from engine.errors import NetworkKind
 from engine.queue import doubt, restored
-from engine.queue.doubt import Choice
 from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import judge
 from engine.queue.record import Recorder
@@ -98,19 +97,8 @@ def _take_back(tx: Tx, message: Message, recipients: list[Recipient], now: float
 
 
 def _doubt(tx: Tx, recorder: Recorder, message: Message, recipients: list[Recipient], now: float) -> None:
-    tried = [
-        each.address
-        for each in recipients
-        if doubt.may_try(
-            State(each.state),
-            Choice(message.on_doubt),
-            now=now,
-            doubt_since=message.doubt_since,
-            evidence=recorder.evidence(tx, message),
-        )
-    ]
-    verdicts = dict.fromkeys(tried, INTERRUPTED)
     evidence = recorder.evidence(tx, message)
+    verdicts = dict.fromkeys(doubt.to_try(message, recipients, now=now, evidence=evidence), INTERRUPTED)
     judgement = judge(message, recipients, verdicts, INTERRUPTED, now=now, retry_at=now, evidence=evidence)
     recorder.end_try(tx, message, judgement, now)
     attempts.end(tx, message.id, message.attempts_made, now, b'{"outcome":"doubt","interrupted":true}')

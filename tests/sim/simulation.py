@@ -126,6 +126,11 @@ class Simulation:
                     nursery.cancel_scope.cancel()
 
 
+def came(engine: Engine) -> list[str]:
+    """The Message-IDs of what the sandbox kept, one for each recipient, in order."""
+    return [each.message_id for each in engine.sandbox.delivered]
+
+
 def when(event: dict[str, Any]) -> float:
     """An event's time in seconds since 1970."""
     return datetime.fromisoformat(event["date"]).timestamp()
@@ -140,4 +145,4 @@ def servers(name: str, password: str) -> dict[str, Any]:
     }
 
 
-__all__ = ["Engine", "Shutdown", "Simulation", "servers", "when"]
+__all__ = ["Engine", "Shutdown", "Simulation", "came", "servers", "when"]

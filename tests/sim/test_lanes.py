@@ -1,0 +1,115 @@
+"""Lanes that wait: refused logins, set and hidden limits, servers that hang."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+from simulation import Simulation, came, servers, when
+
+from engine.config import Smtp
+from engine.schema.account import AccountUpdate
+
+SEED = 4712
+START = 1_800_000_000.0
+
+
+@pytest.fixture
+def simulation(tmp_path: Path) -> Simulation:
+    return Simulation(tmp_path / "data", SEED)
+
+
+class TestLogin:
+    async def test_however_much_waits_logins_come_at_growing_intervals(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme", **servers("acme", "first"))
+            engine.sandbox.set_password("acme@sandbox.example", "second")
+            answers = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(30)]
+            await trio.sleep(2 * 86_400)
+            tried = [when(each) for each in engine.events("acme", "messageDeliveryError")]
+            waits = [later - sooner for sooner, later in itertools.pairwise(tried)]
+            assert waits == sorted(waits) or max(waits[5:]) <= 3700, waits
+            assert len(tried) < 60
+            assert len(engine.events("acme", "authenticationError")) == 1
+            entry = await engine.entry(answers[0]["queueId"])
+            assert entry["waitingFor"]["kind"] in ("login", "retry")
+            account = engine.context.registry.get("acme")
+            assert account is not None
+            auth = {"user": "acme@sandbox.example", "pass": "second"}
+            change = {"imap": {"partial": True, "auth": auth}, "smtp": {"partial": True, "auth": auth}}
+            changed = trio.current_time()
+            await engine.context.registry.update(account, msgspec.convert(change, AccountUpdate))
+            last = await engine.event("acme", "messageSent", 30)
+            assert when(last) - START - changed < 2
+
+    async def test_spent_they_end_with_the_servers_word(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme", **servers("acme", "first"))
+            engine.sandbox.set_password("acme@sandbox.example", "second")
+            answers = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(20)]
+            await engine.until_ended(*(each["queueId"] for each in answers))
+            failed = engine.events("acme", "messageFailed")
+            assert len(failed) == 20
+            assert {each["data"]["error"][:25] for each in failed} == {"Error: Invalid login: 535"}
+            assert len(engine.events("acme", "messageDeliveryError")) < 140
+            lives = [(when(each) - START) / 86_400 for each in failed]
+            assert all(3 < days < 5 for days in lives), sorted(lives)[::-1]
+
+
+class TestPace:
+    async def test_the_accounts_own_limit(self, simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+        given = servers("acme", "secret")
+        given["smtp"]["rateLimit"] = {"messages": 5, "seconds": 60}
+        async with simulation.running() as engine:
+            await engine.register("acme", **given)
+            answers = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(22)]
+            await trio.sleep(30)
+            entry = await engine.entry(answers[-1]["queueId"])
+            assert entry["waitingFor"]["kind"] == "rateLimit"
+            assert len(came(engine)) == 5
+        async with simulation.running() as engine:
+            await engine.event("acme", "messageSent", 22)
+            times = [when(each) for each in engine.events("acme", "messageSent")]
+            assert all(later - sooner >= 59.9 for sooner, later in zip(times, times[5:], strict=False)), times
+            assert times[-1] - times[0] < 300
+
+    async def test_a_hidden_limit_is_met(self, simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            engine.sandbox.faults.messages_per_second = 2.0
+            answers = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(600)]
+            await engine.until_ended(*(each["queueId"] for each in answers))
+            sent = [when(each) for each in engine.events("acme", "messageSent")]
+            assert len(sent) == 600
+            # Once the limit is known: at least four fifths of it, and hardly a message refused.
+            assert sent[500] - sent[100] < 400 / 2.0 / 0.8
+            assert len(engine.events("acme", "messageDeliveryError")) <= 20
+
+
+class TestHangingServers:
+    async def test_more_of_them_than_sessions_do_not_delay_the_good_one(
+        self, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        simulation = Simulation(tmp_path / "data", SEED, smtp=Smtp(sessions=3))
+        async with simulation.running() as engine:
+            for number in range(12):
+                await engine.register(f"bad{number}")
+                await engine.submit(f"bad{number}", "hang+x@sandbox.example")
+            await engine.register("good")
+            await trio.sleep(30)
+            started = trio.current_time()
+            for number in range(50):
+                await engine.submit("good", f"{number}@sandbox.example")
+            last = await engine.event("good", "messageSent", 50)
+            assert when(last) - START - started < 1, SEED
+            await trio.sleep(500)
+            assert engine.events("bad0", "messageInDoubt") == []
+            await engine.event("bad11", "messageInDoubt")
