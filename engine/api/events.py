@@ -43,7 +43,7 @@ async def page(context: Context, query: EventsQuery) -> bytes:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             if found or not query.wait or not await journal.more(position):
                 break
-    first, last = journal.bounds()
+    first, last = (journal.first, journal.last) if journal.last else (0, 0)
     return b'{"events":[%b],"first":%d,"last":%d,"next":%d}' % (b",".join(found), first, last, position)
 
 

@@ -234,7 +234,7 @@ class Endpoint:
 
     async def _run_line(self, line: Line) -> None:
         while line.seq < line.until:
-            first, _ = self._journal.bounds()
+            first = self._journal.first
             if line.seq + 1 < first:
                 # Which of these were this account's cannot be told any more.
                 await self._tell_gap(line.account, line.seq + 1, min(line.until, first - 1))

@@ -27,6 +27,8 @@ CLOCK_TOLERANCE = 1.0
 WINDOW = 2000
 """Events looked at for one page, those a filter leaves out counted: what one look may cost everybody else."""
 PAGE_BYTES = 256 * 1024
+SCANNED = 500
+"""So many of the newest events are looked through faster than the store can be asked for those of one account."""
 
 
 class Page(NamedTuple):
@@ -110,7 +112,7 @@ class Journal:
         last = self.last
         if after >= last:
             return Page([], after, None)
-        first, _ = self.bounds()
+        first = self.first
         lost = first if after + 1 < first else None
         if lost is not None:
             after = first - 1
@@ -127,11 +129,15 @@ class Journal:
         self, account: str | None, after: int, upto: int, limit: int, names: Collection[str] | None = None
     ) -> list[Entry]:
         """At most `limit` events of one account (None: the engine's own) numbered above `after` up to `upto`."""
-        return events.of_account(self._store.reader, account, after, upto, limit, names)
+        recent = self._recent.after(max(after, self.first - 1), upto) if upto - after <= SCANNED else None
+        if recent is None:
+            return events.of_account(self._store.reader, account, after, upto, limit, names)
+        return [each for each in recent if each[1] == account and (names is None or each[2] in names)][:limit]
 
-    def bounds(self) -> tuple[int, int]:
-        """The first and last number there is; (0, 0) while there is none."""
-        return events.bounds(self._store.reader)
+    @property
+    def first(self) -> int:
+        """The number of the oldest event that is kept; 1 before there is one."""
+        return self._store.first_seq
 
     @property
     def last(self) -> int:

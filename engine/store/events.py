@@ -92,6 +92,12 @@ def of_account(
     ).fetchall()
 
 
+def remove(tx: Tx, upto: int) -> None:
+    """Take away the oldest events, up to this number."""
+    tx.execute("DELETE FROM event WHERE seq <= ?", (upto,))
+    tx.first_seq = upto + 1
+
+
 def since(db: sqlite3.Connection, moment: float) -> int:
     """The number before the first event that happened at or after `moment` (seconds since 1970).
 

@@ -10,6 +10,7 @@ import sqlite3
 
 import msgspec
 
+from engine.store import events
 from engine.store.bodies import Spool, drop
 from engine.store.writer import Tx
 
@@ -61,7 +62,7 @@ def remove_events(tx: Tx, before: float) -> int:
     while old < len(rows) and rows[old][1] < before:
         old += 1
     if old:
-        tx.execute("DELETE FROM event WHERE seq <= ?", (rows[old - 1][0],))
+        events.remove(tx, rows[old - 1][0])
     return old
 
 

@@ -54,9 +54,10 @@ LOG_TOO_LONG = 4
 class Tx:
     """One open transaction, as a change sees it."""
 
-    def __init__(self, db: sqlite3.Connection, last_seq: int) -> None:
+    def __init__(self, db: sqlite3.Connection, first_seq: int, last_seq: int) -> None:
         self.execute = db.execute
         self.executemany = db.executemany
+        self.first_seq = first_seq
         self.last_seq = last_seq
         self._after: list[Callable[[], None]] = []
 
@@ -69,14 +70,14 @@ class Tx:
         """Have `call` run once this change is on disk, before anyone is told. It must be quick and must not raise."""
         self._after.append(call)
 
-    def mark(self) -> tuple[int, int]:
+    def mark(self) -> tuple[int, int, int]:
         """Where to go back to if the change about to run fails."""
-        return self.last_seq, len(self._after)
+        return self.first_seq, self.last_seq, len(self._after)
 
-    def back_to(self, mark: tuple[int, int]) -> None:
+    def back_to(self, mark: tuple[int, int, int]) -> None:
         """Forget what a failed change asked for."""
-        self.last_seq = mark[0]
-        del self._after[mark[1] :]
+        self.first_seq, self.last_seq, after = mark
+        del self._after[after:]
 
     def finish(self) -> None:
         """Run what was to run after the commit."""
@@ -116,7 +117,9 @@ class Store:
         pages = max(16, min(database.LOG_PAGES, self._reserve.system_size // LOG_SHARE // database.PAGE))
         self._log_limit = pages * database.PAGE * LOG_TOO_LONG
         self._db, self.reader = database.open_for_engine(path, pages, self._log_limit)
-        (self._last_seq,) = self.reader.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
+        self._first_seq, self._last_seq = self.reader.execute(
+            "SELECT (SELECT coalesce(min(seq), 1) FROM event), (SELECT coalesce(max(seq), 0) FROM event)"
+        ).fetchone()
         self._reserve.take()
         self._pending: list[_Waiting[Any]] = []
         self._wake = trio.Event()
@@ -128,6 +131,11 @@ class Store:
     def last_seq(self) -> int:
         """The number of the last committed event, 0 before the first."""
         return int(self._last_seq)
+
+    @property
+    def first_seq(self) -> int:
+        """The number of the oldest event that is kept, or of the first there will be."""
+        return int(self._first_seq)
 
     @property
     def failed(self) -> bool:
@@ -242,7 +250,7 @@ class Store:
                 for each in batch:
                     each.result = outcome.Error(meaning)
             else:
-                self._last_seq = tx.last_seq
+                self._first_seq, self._last_seq = tx.first_seq, tx.last_seq
                 if self._failure is None:
                     tx.finish()
         for each in batch:
@@ -269,7 +277,7 @@ class Store:
 
     def _apply(self, batch: list[_Waiting[Any]]) -> Tx | None:
         """Run the changes in the open transaction; None when room ran out, with the transaction undone."""
-        tx = Tx(self._db, self._last_seq)
+        tx = Tx(self._db, self._first_seq, self._last_seq)
         for waiting in batch:
             mark = tx.mark()
             self._db.execute("SAVEPOINT change")

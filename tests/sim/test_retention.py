@@ -31,7 +31,8 @@ def rows(engine: Engine) -> dict[str, int]:
 
 
 def bounds(engine: Engine) -> tuple[int, int]:
-    return engine.context.services.journal.bounds()
+    journal = engine.context.services.journal
+    return journal.first, journal.last
 
 
 async def test_ended_messages_and_events_go_by_age(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:

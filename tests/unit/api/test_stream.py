@@ -11,6 +11,8 @@ import trio
 from http_service import WAIT, Service, closing, serving
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
+from engine.store import events
+
 
 async def test_the_stream_replays_then_follows(tmp_path: Path) -> None:
     async with serving(tmp_path) as service:
@@ -26,7 +28,7 @@ async def test_the_stream_replays_then_follows(tmp_path: Path) -> None:
 async def test_the_stream_tells_of_a_gap(tmp_path: Path) -> None:
     async with serving(tmp_path) as service:
         await service.add(5)
-        await service.store.commit(lambda tx: tx.execute("DELETE FROM event WHERE seq < 4"))
+        await service.store.commit(lambda tx: events.remove(tx, 3))
         async with service.stream("after=1") as client:
             assert json.loads(await client.get_message()) == {"stream": "gap", "first": 4}
             assert json.loads(await client.get_message())["seq"] == 4
@@ -94,7 +96,7 @@ async def test_a_reader_that_retention_overtakes_is_told(tmp_path: Path) -> None
             assert len(await frames(client, 10)) == 10
             page = service.journal.page(0, 100)
             assert page.first is None
-            await service.store.commit(lambda tx: tx.execute("DELETE FROM event WHERE seq < 8"))
+            await service.store.commit(lambda tx: events.remove(tx, 7))
             page = service.journal.page(3, 100)
             assert page.first == 8
             assert [entry[0] for entry in page.entries] == [8, 9, 10]

@@ -18,7 +18,7 @@ from engine.events.egress import EgressRefused
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Made, Record, Webhooks
-from engine.store import database, webhooks
+from engine.store import database, events, webhooks
 from engine.store.vault import Vault
 from engine.store.writer import Store
 
@@ -289,7 +289,7 @@ async def test_what_retention_took_is_told(tmp_path: Path, autojump_clock) -> No
         made = await engine.make()
         await engine.add("a", 40)
         await trio.sleep(60)
-        await engine.store.commit(lambda tx: tx.execute("DELETE FROM event WHERE seq <= 36"))
+        await engine.store.commit(lambda tx: events.remove(tx, 36))
         receiver.up = True
         await engine.done(made, within=3 * 3600)
         gaps = [post.event["data"] for post in receiver.posts if post.event["event"] == "webhookGap"]
