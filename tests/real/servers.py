@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import os
 import random
 import shutil
 import signal
@@ -24,6 +25,10 @@ HOST = "127.0.0.1"
 EXPIRED_HOST = "127.0.0.2"
 WRONG_NAME_HOST = "127.0.0.3"
 PLAIN_HOST = "127.0.0.4"
+
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PORTS = range(20_000 + 2000 * (_WORKER % 6), 22_000 + 2000 * (_WORKER % 6))
+"""Each process that tests beside others looks in a range of its own, since a port found is not taken yet."""
 
 VMAIL_UID = 5000
 """Owner of all test mailboxes. A number without a name serves both servers and leaves the machine's user list alone."""
@@ -49,7 +54,7 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as held:
         ports: list[int] = []
         while len(ports) < count:
-            port = random.randrange(20000, 32000)
+            port = random.choice(PORTS)
             probe = held.enter_context(socket.socket())
             with contextlib.suppress(OSError):
                 probe.bind((HOST, port))
