@@ -26,6 +26,8 @@ PARTS = Path(__file__).resolve().parent / "bench_parts"
 REPOSITORY = PARTS.parent.parent
 ACCOUNTS = 20
 CLIENTS = 16
+WEBSOCKETS = 100
+ENDPOINTS = 5
 TEXT = "All work and no play makes this a rather plain message.\n" * 18
 HTML = "<p>" + "All work and no play makes this a rather plain message.<br>\n" * 17 + "</p>"
 
@@ -155,6 +157,19 @@ class Bench:
         subprocess.run(command, input=octets, check=True)
         return rate, self.sink_rate()[0]
 
+    def followed(self, accepted_a_second: float) -> tuple[float, float]:
+        """(messages a second while many follow the events, the same while nobody does)."""
+        alone = self.delivering(accepted_a_second)[0]
+        followers = self.start(PARTS / "followers.py", self.port, self.token, WEBSOCKETS, ENDPOINTS)
+        assert followers.stdout is not None
+        followers.stdout.readline()
+        beside = self.delivering(accepted_a_second)[0]
+        followers.terminate()
+        for endpoint in self.call("GET", "/v1/webhooks")["webhooks"]:
+            if endpoint["id"] != "default":
+                self.call("DELETE", f"/v1/webhooks/{endpoint['id']}")
+        return beside, alone
+
     def sink_rate(self) -> tuple[float, bytes]:
         seen = self.await_at_sink(self.backlog)
         return (seen["count"] - 1) / (seen["last"] - seen["first"]), seen["octets"].encode("latin-1")
@@ -214,6 +229,8 @@ def main() -> None:
             [bench.delivering(slowest) for _ in range(bench.rounds)],
             "goal 0.15",
         )
+        followed = [bench.followed(slowest) for _ in range(bench.rounds)]
+        show(f"the same, {WEBSOCKETS} websockets and {ENDPOINTS} webhooks", followed, "of what it is without them")
         found = bench.latencies()
         p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
         print(f"{'submit to sink, idle system':42} p50 {p50:.1f} ms, p99 {p99:.1f} ms   goal p50 10 ms")

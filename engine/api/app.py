@@ -17,7 +17,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from engine.api import server
-from engine.api.auth import given, narrowed, require, still_good
+from engine.api.auth import narrowed, require
 from engine.api.context import Context
 from engine.api.events import names_of
 from engine.api.openapi import Handler, Route, document
@@ -28,6 +28,7 @@ from engine.api.validation import decode_body, decode_query
 from engine.errors import EngineError, Problem, StorageFailed
 from engine.schema.events import StreamQuery
 from engine.schema.fields import NoQuery
+from engine.store import tokens
 from engine.version import VERSION
 
 log = logging.getLogger("engine.api")
@@ -131,7 +132,7 @@ def _stream(context: Context) -> Callable[[], Awaitable[None]]:
                 owner=caller.account or "",
             ),
             stopping=context.stopping,
-            may_go_on=still_good(reader, given(websocket.headers, websocket.args), "api"),
+            may_go_on=lambda: tokens.exists(reader, caller.hash),
         )
 
     return stream

@@ -8,7 +8,6 @@ the path or the query names an account, and sees no other; everywhere else only 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import unquote
 
@@ -47,16 +46,6 @@ def given(headers: Headers, arguments: MultiDict[str, str]) -> str:
 def allows(token: tokens.Token, scope: str) -> bool:
     """Whether the token holds this scope."""
     return scope in token.scopes or "*" in token.scopes
-
-
-def still_good(db: sqlite3.Connection, token: str, scope: str) -> Callable[[], bool]:
-    """Whether a token that was good still is, for whoever goes on for long: asked anew by each call."""
-
-    def good() -> bool:
-        found = tokens.find(db, token)
-        return found is not None and allows(found, scope)
-
-    return good
 
 
 def narrowed(caller: tokens.Token | None, path: dict[str, str], query: QueryT, *, by_handler: bool) -> QueryT:

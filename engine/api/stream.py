@@ -20,7 +20,7 @@ import quart.wrappers
 import trio
 from quart import Websocket
 
-from engine.api.websockets import Frames, raw_frames
+from engine.api.websockets import Framed, raw_frames
 from engine.errors import StorageFailed, StorageFull
 from engine.events.consumers import Consumers, Lease
 from engine.events.hub import Hub
@@ -46,6 +46,7 @@ class Streams(msgspec.Struct, frozen=True):
     hub: Hub
     consumers: Consumers
     most: int = 1000
+    framed: Framed = msgspec.field(default_factory=Framed)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +112,7 @@ async def _serve(
         if position > streams.journal.last:
             return _End(1008, "cursor is ahead of the journal")
         lease = streams.consumers.take(wanted.owner, wanted.consumer)
-    stream = _Stream(websocket, Reader(streams.journal, streams.hub, position, wanted.account, wanted.names), lease)
+    stream = _Stream(websocket, streams, wanted, position, lease)
     end: _End | None = None
     try:
         async with trio.open_nursery() as nursery:
@@ -141,11 +142,15 @@ async def _serve(
 
 
 class _Stream:
-    def __init__(self, websocket: Websocket, reader: Reader, lease: Lease | None) -> None:
+    def __init__(
+        self, websocket: Websocket, streams: Streams, wanted: Wanted, position: int, lease: Lease | None
+    ) -> None:
         self._websocket = websocket
-        self._reader = reader
+        self._reader = Reader(streams.journal, streams.hub, position, wanted.account, wanted.names)
+        self._framed = streams.framed
+        self._filter = (wanted.account, wanted.names)
         self._lease = lease
-        self._sent = reader.position
+        self._sent = position
         self._raw = raw_frames(websocket.scope)
 
     async def feed(self, consumer: str | None, may_go_on: Callable[[], bool]) -> _End | None:
@@ -168,7 +173,8 @@ class _Stream:
         self._sent = page.position
         bodies = [entry[3] for entry in page.entries]
         if self._raw and bodies:
-            await self._websocket.send(Frames.of(bodies))
+            key = (self._filter, page.entries[0][0], page.entries[-1][0])
+            await self._websocket.send(self._framed.of(key, bodies))
             return
         for body in bodies:
             await self._websocket.send(body.decode())

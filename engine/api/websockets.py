@@ -8,7 +8,7 @@ even a pong, has come for `SILENT_PINGS` pings is taken as gone.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import hypercorn.protocol.h2
@@ -19,6 +19,9 @@ from wsproto.events import Ping
 
 SILENT_PINGS = 3
 """Generous, because the pong of a client that reads slowly stands behind everything it has not read."""
+
+PAGES = 4
+"""Pages kept framed, of at most 256 KiB and one event each."""
 
 _RAW = "engine.raw_frames"
 
@@ -34,6 +37,22 @@ class Frames(bytes):
             parts.append(_head(len(text)))
             parts.append(text)
         return cls(b"".join(parts))
+
+
+class Framed:
+    """The pages framed last: readers that keep up ask for the same few, and each is framed once for all of them."""
+
+    def __init__(self) -> None:
+        self._pages: dict[Hashable, Frames] = {}
+
+    def of(self, key: Hashable, texts: Sequence[bytes]) -> Frames:
+        """`texts` as frames; `key` stands for them and nothing else."""
+        found = self._pages.get(key)
+        if found is None:
+            if len(self._pages) >= PAGES:
+                del self._pages[next(iter(self._pages))]
+            found = self._pages[key] = Frames.of(texts)
+        return found
 
 
 def raw_frames(scope: Mapping[str, Any]) -> bool:

@@ -322,7 +322,8 @@ class Endpoint:
                     await self._taken.wait()
             self._waiting.pop(line.account, None)
             early = not waiting.cancelled_caught
-        await trio.sleep_until(self._not_before)
+        if self._not_before > trio.current_time():
+            await trio.sleep_until(self._not_before)
         return early
 
     # What came of it.

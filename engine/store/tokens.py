@@ -51,6 +51,11 @@ def find(db: sqlite3.Connection, token: str) -> Token | None:
     return _token(row) if row else None
 
 
+def exists(db: sqlite3.Connection, hash_: str) -> bool:
+    """Whether a token that was found still is there, for whoever goes on for long; what it may do never changes."""
+    return db.execute("SELECT 1 FROM token WHERE hash = ?", (hash_,)).fetchone() is not None
+
+
 def every(db: sqlite3.Connection) -> list[Token]:
     """All tokens, oldest first."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM token ORDER BY created, hash")
