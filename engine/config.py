@@ -96,6 +96,7 @@ class Imap(Section, frozen=True):
     compress: bool = False
     reconnect_min: Seconds = 2.0
     reconnect_max: Seconds = 600.0
+    give_up_refused: Seconds = 3 * 86_400.0
     copy_schedule: tuple[Seconds, ...] = (10.0, 60.0, 300.0, 900.0, 3600.0)
 
 

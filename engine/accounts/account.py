@@ -44,7 +44,14 @@ class Account:
     def __init__(self, row: AccountRow, record: AccountCreate, services: Services) -> None:
         self.id = row.id
         self.record = record
-        self.status = Status(row, services.store, services.journal, services.changes, services.world)
+        self.status = Status(
+            row,
+            services.store,
+            services.journal,
+            services.changes,
+            services.world,
+            services.config.imap.give_up_refused,
+        )
         self._services = services
         self._copies = SentCopies(
             row.id,

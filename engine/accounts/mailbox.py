@@ -79,14 +79,15 @@ class MailboxTask:
         self._wake.set()
 
     async def run(self) -> None:
-        """Stay connected until cancelled; then every session is closed."""
-        if not self._rules.subconnections:
-            await self._run_main()
-            return
+        """Stay connected until cancelled; then every session is closed.
+
+        Returns, with the state `unset`, when the login has been refused for so long that it is given up.
+        """
         async with trio.open_nursery() as nursery:
             for path in dict.fromkeys(self._rules.subconnections):
                 nursery.start_soon(self._run_beside, path)
             await self._run_main()
+            nursery.cancel_scope.cancel()
 
     async def _run_main(self) -> None:
         backoff = Backoff(self._services)
@@ -102,6 +103,10 @@ class MailboxTask:
                     self._status.state = AccountState.DISCONNECTED
                 else:
                     await self._status.failed(error)
+                    if self._status.given_up:
+                        log.warning("account %s: a login refused for so long is not tried again", self._status.account)
+                        self._status.state = AccountState.UNSET
+                        return
             await backoff.wait(trio.current_time() - began)
 
     async def _stay_connected(self) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import trio
+
 from engine.accounts.state import AccountState
 from engine.errors import EngineError, LoginRefused, NetworkError
 from engine.events.changes import Changes
@@ -19,11 +21,22 @@ from engine.store.accounts import AccountRow
 from engine.store.writer import Store, Tx
 from engine.world import World
 
+_MAILBOX = "mailbox"
+_SMTP = "smtp"
+
 
 class Status:
     """One account's state. The coroutines return once what they announce is on disk."""
 
-    def __init__(self, row: AccountRow, store: Store, journal: Journal, changes: Changes, world: World) -> None:
+    def __init__(
+        self,
+        row: AccountRow,
+        store: Store,
+        journal: Journal,
+        changes: Changes,
+        world: World,
+        give_up_refused: float,
+    ) -> None:
         self.account = row.id
         self.created = row.created
         self._state = AccountState.INIT
@@ -32,11 +45,17 @@ class Status:
         self.last_error = row.last_error
         self.smtp_status = row.smtp_status
         self.sync_time = row.sync_time
+        self.refused_since = row.refused_since
         self.connections = 0
         self._store = store
         self._journal = journal
         self._world = world
         self._files_sent = row.files_sent
+        self._give_up_refused = give_up_refused
+        # A wall clock that jumps ahead while the engine runs must not end anything.
+        self._clock = world.now() - trio.current_time()
+        self._told = _told_before(row)
+        """The error announced last, of the mailbox and of the SMTP login: each may go on beside the other."""
         self._logged_in = row.initialized and row.last_error is None
 
     @property
@@ -54,7 +73,15 @@ class Status:
     def forget_error(self) -> None:
         """The registration has changed: whatever went wrong before may be announced anew."""
         self.last_error = None
+        self.refused_since = None
+        self._told.clear()
         self._logged_in = False
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the mailbox has refused the login for so long that it is not asked again by itself."""
+        limit = self._give_up_refused
+        return bool(limit) and self.refused_since is not None and self._now() - self.refused_since >= limit
 
     async def logged_in(self, user: str) -> None:
         """A login was accepted: announced the first time and after an error."""
@@ -82,10 +109,12 @@ class Status:
             self.initialized = True
             self.state = AccountState.CONNECTED
             self.last_error = None
+            self.refused_since = None
+            self._told.pop(_MAILBOX, None)
             self.sync_time = now
 
         def change(tx: Tx) -> None:
-            accounts.remember(tx, self.account, initialized=1, last_error=None, sync_time=now)
+            accounts.remember(tx, self.account, initialized=1, last_error=None, refused_since=None, sync_time=now)
             # Before any reader hears of it: who submits on hearing the event must not be refused.
             tx.after_commit(become)
             if first:
@@ -100,7 +129,11 @@ class Status:
         code = error.code if isinstance(error, (LoginRefused, NetworkError)) else "EPROTOCOL"
         if code is not None:
             shown["serverResponseCode"] = code
-        await self._announce("authenticationError" if refused else "connectError", shown)
+        if not refused:
+            self.refused_since = None
+        elif self.refused_since is None or self._told.get(_MAILBOX) != shown:
+            self.refused_since = self._now()
+        await self._announce(_MAILBOX, "authenticationError" if refused else "connectError", shown)
         self.state = AccountState.AUTHENTICATION_ERROR if refused else AccountState.CONNECT_ERROR
 
     async def smtp_tried(self, verdict: Verdict) -> None:
@@ -118,20 +151,38 @@ class Status:
             await self._store.commit(lambda tx: accounts.remember(tx, self.account, smtp_status=status))
         if ok and self.state is AccountState.CONNECTED and self.last_error is not None:
             await self.connected()
+        if ok:
+            self._told.pop(_SMTP, None)
         if verdict.kind is Kind.LOGIN_REFUSED:
-            await self._announce("authenticationError", login_error(verdict))
+            await self._announce(_SMTP, "authenticationError", login_error(verdict))
 
-    async def _announce(self, event: str, shown: dict[str, Any]) -> None:
-        if self.last_error == shown:
+    def _now(self) -> float:
+        return self._clock + trio.current_time()
+
+    async def _announce(self, of: str, event: str, shown: dict[str, Any]) -> None:
+        if self._told.get(of) == shown:
             return
-        self.last_error = shown
-        self._logged_in = False
+        self._told[of] = shown
+        if of == _MAILBOX or _MAILBOX not in self._told:
+            self.last_error = shown
+        if of == _MAILBOX:
+            self._logged_in = False
 
         def change(tx: Tx) -> None:
-            accounts.remember(tx, self.account, last_error=shown)
+            accounts.remember(tx, self.account, last_error=self.last_error, refused_since=self.refused_since)
             self._journal.append(tx, event, self.account, shown)
 
         await self._store.commit(change)
+
+
+def _told_before(row: AccountRow) -> dict[str, dict[str, Any]]:
+    told = {}
+    smtp = row.smtp_status or {}
+    if smtp.get("code") == "EAUTH":
+        told[_SMTP] = {"response": smtp["response"], "serverResponseCode": str(smtp.get("responseCode", "EAUTH"))}
+    if row.last_error is not None and row.last_error != told.get(_SMTP):
+        told[_MAILBOX] = row.last_error
+    return told
 
 
 def login_error(verdict: Verdict) -> dict[str, Any]:

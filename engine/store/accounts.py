@@ -15,7 +15,8 @@ class AccountRow(msgspec.Struct, kw_only=True):
 
     `initialized`: the first sync has ended once. `last_error`: the error last announced, None when all is well.
     `smtp_status`: how the last SMTP try ended, None before the first. `queue_paused`: its mail waits.
-    `files_sent`: its provider was seen to file sent mail itself.
+    `files_sent`: its provider was seen to file sent mail itself. `refused_since`: since when the login to its mailbox
+    is refused in the same words, None while it is not.
     """
 
     id: str
@@ -27,9 +28,12 @@ class AccountRow(msgspec.Struct, kw_only=True):
     sync_time: float | None = None
     queue_paused: bool = False
     files_sent: bool = False
+    refused_since: float | None = None
 
 
-_COLUMNS = "id, record, created, initialized, last_error, smtp_status, sync_time, queue_paused, files_sent"
+_COLUMNS = (
+    "id, record, created, initialized, last_error, smtp_status, sync_time, queue_paused, files_sent, refused_since"
+)
 
 
 def get(db: sqlite3.Connection | Tx, account: str) -> AccountRow | None:
@@ -52,7 +56,7 @@ def save(tx: Tx, account: str, record: bytes, now: float) -> None:
     """Add the account, or replace its registration and forget the error that went with the old one."""
     tx.execute(
         "INSERT INTO account (id, record, created) VALUES (?, ?, ?) "
-        "ON CONFLICT (id) DO UPDATE SET record = excluded.record, last_error = NULL",
+        "ON CONFLICT (id) DO UPDATE SET record = excluded.record, last_error = NULL, refused_since = NULL",
         (account, record, now),
     )
 
@@ -89,4 +93,5 @@ def _row(row: tuple[Any, ...]) -> AccountRow:
         sync_time=row[6],
         queue_paused=bool(row[7]),
         files_sent=bool(row[8]),
+        refused_since=row[9],
     )

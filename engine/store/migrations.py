@@ -227,4 +227,7 @@ MIGRATIONS = (
         DELETE FROM bounce WHERE message = OLD.id;
     END;
     """,
+    """
+    ALTER TABLE account ADD COLUMN refused_since REAL;  -- the login to its mailbox; NULL: it is not
+    """,
 )

@@ -207,6 +207,50 @@ async def test_the_same_error_is_announced_once_in_a_day_of_failing(engine: Engi
     assert account(engine).status.state == "connected"
 
 
+async def test_two_refused_logins_are_announced_once_each(tmp_path: Path, autojump_clock: Clock) -> None:
+    simulation = Simulation(tmp_path / "data", 4711)
+    async with simulation.running() as engine:
+        await engine.register("acme", **servers("acme", "first"))
+        engine.sandbox.set_password("acme@sandbox.example", "second")
+        engine.sandbox.faults.cut_imap()
+        await engine.submit("acme", "x@sandbox.example")
+        await trio.sleep(86_400)
+        assert count(engine, "authenticationError") == 2
+        assert count(engine, "messageDeliveryError") > 5
+    async with simulation.running() as engine:
+        engine.sandbox.set_password("acme@sandbox.example", "second")
+        await trio.sleep(86_400)
+        assert count(engine, "authenticationError") == 2
+        assert account(engine).status.last_error is not None
+        assert account(engine).status.last_error["serverResponseCode"] == "AUTHENTICATIONFAILED"
+
+
+async def test_a_login_refused_for_days_is_given_up_until_something_changes(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    simulation = Simulation(tmp_path / "data", 4711)
+    async with simulation.running() as engine:
+        await engine.register("acme", **servers("acme", "first"), subconnections=["Sent"])
+        engine.sandbox.set_password("acme@sandbox.example", "second")
+        engine.sandbox.faults.cut_imap()
+        await trio.sleep(2.9 * 86_400)
+        assert account(engine).status.state == "authenticationError"
+        await trio.sleep(0.2 * 86_400)
+        assert account(engine).status.state == "unset"
+        assert account(engine).status.last_error is not None
+    async with simulation.running() as engine:
+        engine.sandbox.set_password("acme@sandbox.example", "second")
+        await trio.sleep(60)
+        assert account(engine).status.state == "unset"
+        assert count(engine, "authenticationError") == 1
+        engine.sandbox.set_password("acme@sandbox.example", "first")
+        await trio.sleep(86_400)
+        assert account(engine).status.state == "unset"
+        await account_actions.reconnect(engine.context, "acme", Reconnect(reconnect=True))
+        await trio.sleep(1)
+        assert account(engine).status.state == "connected"
+
+
 async def test_mail_that_came_while_locked_out_is_told_later(engine: Engine, autojump_clock: Clock) -> None:
     await engine.register("acme")
     engine.sandbox.faults.reject_login.add("acme@sandbox.example")
