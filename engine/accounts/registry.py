@@ -19,7 +19,7 @@ from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.services import Services
 from engine.schema.account import AccountCreate, AccountUpdate
-from engine.store import accounts, bodies, copies, mailboxes, messages
+from engine.store import accounts, bodies, consumers, copies, mailboxes, messages, tokens, webhooks
 from engine.store.writer import Tx
 
 SWEEP = 1000
@@ -142,12 +142,16 @@ class Registry:
                     copies.remove(tx, message)
                     bodies.drop(tx, message, self._services.spool)
                 mailboxes.drop_account(tx, account.id)
+                tokens.remove_account(tx, account.id)
+                consumers.remove_owner(tx, account.id)
+                webhooks.remove_account(tx, account.id)
                 accounts.remove(tx, account.id)
 
             await self._services.store.commit(change)
             self._accounts.pop(account.id, None)
             self._services.pauses.pause(account.id, False)
             self._services.schedule.forget(account.id)
+            self._services.webhooks.forget_account(account.id)
             self._scopes.pop(account.id).cancel()
         self._sweeper.set()
 

@@ -40,6 +40,8 @@ PAGE = 500
 LINE_PAGE = 20
 FULL_WAIT = 5.0
 LONGEST_RESTART = 60.0
+JITTER = 0.1
+"""Part of a wait by which it is longer or shorter, so that the lines of many accounts do not come back together."""
 KEEP_EVERY = 1.0
 KEEP_AFTER = 100
 """Posts after which the position is written even within the second."""
@@ -304,7 +306,9 @@ class Endpoint:
                 await self._park(line, entry, answer.text)
                 return True
             line.next_at = now + wait
-            if answer.retry_after is not None:
+            if answer.retry_after is None:
+                line.next_at += wait * JITTER * (2 * self._world.random.random() - 1)
+            else:
                 self._not_before = max(self._not_before, trio.current_time() + answer.retry_after)
             log.info("event %d was not taken (attempt %d): %s", entry[0], line.attempts, answer.text)
 

@@ -152,6 +152,14 @@ class Webhooks:
             self._follow(always=False)
             self.default.nudge(account)
 
+    def forget_account(self, account: str) -> None:
+        """An account is gone, and its rows: what is still due for it goes to the settings' URL, its endpoints end."""
+        self._bound.discard(account)
+        self.account(account, None)
+        for made in [each for each in self.made.values() if each.owner == account]:
+            del self.made[made.id]
+            made.scope.cancel()
+
     async def bind_account(self, account: str, bound: bool) -> None:
         """Note whether an account's URL is set with a token of that account alone. Call it before `account`."""
         if bound != (account in self._bound):

@@ -56,6 +56,11 @@ def exists(db: sqlite3.Connection, hash_: str) -> bool:
     return db.execute("SELECT 1 FROM token WHERE hash = ?", (hash_,)).fetchone() is not None
 
 
+def remove_account(tx: Tx, account: str) -> None:
+    """Remove the tokens that are for this account alone."""
+    tx.execute("DELETE FROM token WHERE account = ?", (account,))
+
+
 def every(db: sqlite3.Connection) -> list[Token]:
     """All tokens, oldest first."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM token ORDER BY created, hash")

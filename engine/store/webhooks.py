@@ -74,6 +74,13 @@ def remove(tx: Tx, endpoint: str) -> None:
     tx.execute("DELETE FROM webhook_parked WHERE endpoint = ?", (endpoint,))
 
 
+def remove_account(tx: Tx, account: str) -> None:
+    """Forget the endpoints that were set with a token for this account, and how its own URL was set."""
+    for (endpoint,) in tx.execute("SELECT id FROM webhook WHERE owner = ?", (account,)).fetchall():
+        remove(tx, endpoint)
+    tx.execute("DELETE FROM webhook_of_account WHERE account = ?", (account,))
+
+
 def lines(db: sqlite3.Connection, endpoint: str) -> list[LineRow]:
     """The lines of an endpoint."""
     rows = db.execute(
