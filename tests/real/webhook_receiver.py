@@ -34,14 +34,16 @@ class Webhook:
 class WebhookReceiver(ThreadingHTTPServer):
     """Listening at `url` from its making until the end of its `with` block.
 
+    `connections` are all there have been, each for one request unless `keep_alive`.
     Answer: `status` with `headers`, after `delay` seconds; all three may be changed at any time.
     """
 
     daemon_threads = False
 
-    def __init__(self) -> None:
-        super().__init__((HOST, 0), _Request)
-        self.url = f"http://{HOST}:{self.server_address[1]}/hook"
+    def __init__(self, host: str = HOST, *, keep_alive: bool = False) -> None:
+        super().__init__((host, 0), _KeptRequest if keep_alive else _Request)
+        self.url = f"http://{host}:{self.server_address[1]}/hook"
+        self.connections: list[Any] = []
         self.status = 200
         self.headers: dict[str, str] = {}
         self.delay = 0.0
@@ -75,6 +77,10 @@ class _Request(BaseHTTPRequestHandler):
     timeout = 5
     disable_nagle_algorithm = True
 
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.append(self.client_address)
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.webhooks.append(Webhook(self.path, self.headers, body))
@@ -89,3 +95,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """The test looks at `webhooks`; nothing goes to stderr."""
+
+
+class _KeptRequest(_Request):
+    protocol_version = "HTTP/1.1"
