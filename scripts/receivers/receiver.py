@@ -3,8 +3,8 @@
 
     SECRET=whsec_... python3 receiver.py 8000 seen.txt
 
-`seen.txt` holds the number of the last event that was handled. Events come at least once, and in order within an
-account; with several accounts, keep one number for each (as here), or use the event's id.
+`seen.txt` holds the numbers of the events that were handled. Events come at least once, and in order within an account;
+one that was parked comes when it is retried, behind later ones, so the highest number alone would not do.
 """
 
 import base64
@@ -38,24 +38,21 @@ def handle(event: dict) -> None:
 
 
 class Seen:
-    """The last number handled, for each account, on disk."""
+    """The numbers of the events that were handled, a line each on disk."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._numbers = json.loads(file.read_text()) if file.exists() else {}
+        self._numbers = {int(line) for line in file.read_text().split("\n")[:-1]} if file.exists() else set()
+        self._out = file.open("a")
         self.lock = Lock()
 
     def before(self, event: dict) -> bool:
-        return event["seq"] <= self._numbers.get(str(event["account"]), 0)
+        return event["seq"] in self._numbers
 
     def note(self, event: dict) -> None:
-        self._numbers[str(event["account"])] = event["seq"]
-        new = self._file.with_suffix(".new")
-        with new.open("w") as out:
-            json.dump(self._numbers, out)
-            out.flush()
-            os.fsync(out.fileno())
-        new.replace(self._file)
+        self._out.write(f"{event['seq']}\n")
+        self._out.flush()
+        os.fsync(self._out.fileno())
+        self._numbers.add(event["seq"])
 
 
 class Receiver(BaseHTTPRequestHandler):

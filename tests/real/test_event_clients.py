@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 from real.engine_process import REPOSITORY, EngineProcess
 from real.processes import wait_until
 from real.servers import HOST, free_ports
-from real.test_event_channels import make, register, submit
+from real.test_event_channels import endpoint, make, register, submit
 from real.webhook_receiver import WebhookReceiver
 
 pytestmark = pytest.mark.process
@@ -110,6 +110,30 @@ def test_a_receiver_example_handles_each_event_once(
         wait_until(lambda: log.read_text().count("listening") == 3, "the receiver")
         tested = engine.request("POST", f"/v1/webhooks/{made['id']}/test").json
         assert (tested["success"], tested["status"]) == (False, 401)
+
+
+@pytest.mark.parametrize(("program", "file"), EXAMPLES, ids=[file for _, file in EXAMPLES])
+def test_a_receiver_example_takes_what_was_parked(
+    start_engine: Callable[..., EngineProcess], tmp_path: Path, program: str, file: str
+) -> None:
+    engine = start_engine(ENGINE_WEBHOOKS__SCHEDULE="10ms")
+    register(engine, "a")
+    (port,) = free_ports(1)
+    log, command = tmp_path / "log", (program, str(RECEIVERS / file), str(port), str(tmp_path / "seen.txt"))
+    made = make(engine, f"http://{HOST}:{port}/", events=["messageSent"], enabled=False)
+    submit(engine, "a")
+    submit(engine, "a")
+    with running(log, *command, SECRET="whsec_" + "AAAA" * 10):
+        wait_until(lambda: "listening" in log.read_text(), "the receiver")
+        engine.request("PUT", f"/v1/webhooks/{made['id']}", {"enabled": True})
+        wait_until(lambda: endpoint(engine, made["id"])["parked"] == 2, "two parked events")
+    with running(log, *command, SECRET=made["secrets"][0]):
+        submit(engine, "a")
+        wait_until(lambda: len(lines(log)) == 1, "the third event")
+        assert engine.request("POST", f"/v1/webhooks/{made['id']}/parked", {"action": "retry"}).status == 200
+        wait_until(lambda: len(lines(log)) == 3, "the two that were parked")
+    third, first, second = (line["seq"] for line in lines(log))
+    assert first < second < third
 
 
 @pytest.mark.skipif(NODE is None, reason="there is no node here")
