@@ -7,6 +7,7 @@ not asked here.
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from engine.events.expressions import Expression
 from engine.events.target import reserved
 from engine.mail.addresses import parse_address
 from engine.mail.headers import message_id_of
+from engine.schema.events import EVENT_DATA, NEVER_RAISED
 from engine.schema.fields import Check
 from engine.schema.servers import MASK
 
@@ -123,6 +125,22 @@ def name(value: str) -> str:
     return value
 
 
+def event_name(value: str) -> str:
+    """The name of an event there can be, here or in EmailEngine, or `*` for all: any other would never be posted."""
+    if value != "*" and value not in EVENT_DATA and value not in NEVER_RAISED:
+        close = difflib.get_close_matches(value, EVENT_DATA, n=1)
+        raise ValueError(f"is not the name of an event{f', {close[0]} is' if close else ''}")
+    return value
+
+
+def event_names(value: str) -> str:
+    """Such names, separated by commas."""
+    for each in value.split(","):
+        if each.strip():
+            event_name(each.strip())
+    return value
+
+
 def secret(value: str) -> str:
     """A secret that signs webhooks."""
     if value != MASK:
@@ -164,6 +182,8 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.MESSAGE_ID: message_id,
     Check.INSTANT: instant,
     Check.NAME: name,
+    Check.EVENT_NAME: event_name,
+    Check.EVENT_NAMES: event_names,
     Check.SECRET: secret,
     Check.CUSTOM_HEADER: custom_header,
     Check.EXPRESSION: expression,

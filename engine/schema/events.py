@@ -194,6 +194,11 @@ EVENT_DATA: dict[str, type[Response]] = {
 }
 """The shape of `data` by event name."""
 
+NEVER_RAISED = frozenset(
+    ("trackOpen", "trackClick", "listUnsubscribe", "listSubscribe", "exportCompleted", "exportFailed")
+)
+"""Events of EmailEngine that this engine has no cause for; its clients may ask for them."""
+
 _SendingEventName = Literal[
     "accountAdded",
     "accountInitialized",
@@ -239,7 +244,7 @@ class Event(Response, frozen=True, kw_only=True):
 _AFTER = Annotated[int, Meta(ge=0, le=2**53)]
 _ACCOUNT = Annotated[Filled256 | None, Meta(description="Only this account's events. Absent: all.")]
 _NAMES = Annotated[
-    Annotated[str, Meta(max_length=4096)] | None,
+    Annotated[str, Meta(max_length=4096, extra={"check": Check.EVENT_NAMES})] | None,
     Meta(description="Only events of these names, comma-separated. Absent or `*`: all.", examples=["messageSent"]),
 ]
 _CONSUMER = Annotated[str, Meta(min_length=1, max_length=100, extra={"check": Check.NAME})]

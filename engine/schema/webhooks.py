@@ -21,7 +21,7 @@ from engine.schema.fields import (
 
 _URL = "URL that events are posted to."
 _DESCRIPTION = "What it is for, in your words."
-_EVENTS = "Names of the events posted. `null` or absent: all."
+_EVENTS = "Names of the events posted. `null`, absent or `*` among them: all."
 _ACCOUNTS = "Accounts whose events are posted. `null` or absent: all."
 _HEADERS = "Headers that go with every post. Absent: none."
 _SECRETS = (
@@ -36,6 +36,8 @@ _SINCE = "Only events from this moment on."
 
 _Seq = Annotated[int, Meta(ge=0, le=2**53)]
 _Names = Annotated[tuple[Filled256, ...], Meta(max_length=1000)]
+_EventName = Annotated[str, Meta(min_length=1, max_length=256, extra={"check": Check.EVENT_NAME})]
+_EventNames = Annotated[tuple[_EventName, ...], Meta(max_length=1000)]
 _Headers = Annotated[tuple[CustomHeader, ...], Meta(max_length=100)]
 _Secret = Annotated[str, Meta(extra={"check": Check.SECRET}, examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])]
 _Secrets = Annotated[tuple[_Secret, ...], Meta(max_length=10)]
@@ -48,7 +50,7 @@ class WebhookCreate(Request, frozen=True, kw_only=True):
 
     url: Annotated[WebUrl, Meta(description=_URL, examples=["https://app.example.com/hooks/mail"])]
     description: Annotated[_Description, Meta(description=_DESCRIPTION)] = ""
-    events: Annotated[_Names | None, Meta(description=_EVENTS, examples=[["messageSent", "messageFailed"]])] = None
+    events: Annotated[_EventNames | None, Meta(description=_EVENTS, examples=[["messageSent", "messageFailed"]])] = None
     accounts: Annotated[_Names | None, Meta(description=_ACCOUNTS)] = None
     headers: Annotated[_Headers, Meta(description=_HEADERS)] = ()
     secrets: Annotated[_Secrets | UnsetType, Meta(description=_SECRETS)] = UNSET
@@ -65,7 +67,7 @@ class WebhookUpdate(Request, frozen=True, kw_only=True):
 
     url: Annotated[WebUrl | UnsetType, Meta(description=_URL)] = UNSET
     description: Annotated[_Description | UnsetType, Meta(description=_DESCRIPTION)] = UNSET
-    events: Annotated[_Names | UnsetType | None, Meta(description=_EVENTS)] = UNSET
+    events: Annotated[_EventNames | UnsetType | None, Meta(description=_EVENTS)] = UNSET
     accounts: Annotated[_Names | UnsetType | None, Meta(description=_ACCOUNTS)] = UNSET
     headers: Annotated[_Headers | UnsetType, Meta(description=_HEADERS)] = UNSET
     secrets: Annotated[_Secrets | UnsetType, Meta(description=_SECRETS)] = UNSET

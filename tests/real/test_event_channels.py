@@ -309,6 +309,8 @@ def test_an_endpoint_from_making_to_removal(engine: EngineProcess, webhook_recei
     update = {"filter": None, "map": None, "secrets": made["secrets"]}
     assert engine.request("PUT", f"/v1/webhooks/{made['id']}", update).json == {"id": made["id"]}
     assert engine.request("PUT", f"/v1/webhooks/{made['id']}", {"filter": "a b"}).status == 400
+    (wrong,) = engine.request("PUT", f"/v1/webhooks/{made['id']}", {"events": ["messageSnt"]}).json["fields"]
+    assert wrong["path"] == "events[0]"
     assert engine.request("PUT", f"/v1/webhooks/{made['id']}", {"secrets": ["******"]}).status == 400
     assert engine.request("PUT", f"/v1/webhooks/{made['id']}", {"headers": [{"key": "Host"}]}).status == 400
     assert engine.request("DELETE", f"/v1/webhooks/{made['id']}").json == {"id": made["id"], "deleted": True}
