@@ -8,9 +8,11 @@ itself.
 from __future__ import annotations
 
 import argparse
+import imaplib
 import json
 import os
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -22,11 +24,15 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import trio
+
 PARTS = Path(__file__).resolve().parent / "bench_parts"
 REPOSITORY = PARTS.parent.parent
 PATIENCE = 300.0
 IDLE_SECONDS = 30.0
 BURST = 200
+ALONE = 30
+LOGINS = 20
 
 
 class Engine:
@@ -173,6 +179,77 @@ def delays(engine: Engine, process: subprocess.Popen[str]) -> list[float]:
     return sorted(1000 * (found[each] - told[each]) for each in told)
 
 
+def bare_logins(servers: list[dict[str, Any]]) -> float:
+    """Seconds until a client that does nothing else has logged in everywhere, as many at once as the engine tries."""
+    context = None
+    if "tls" in servers[0]:
+        context = ssl.create_default_context(cadata=servers[0]["tls"]["ca"])
+
+    async def login(server: dict[str, Any], limit: trio.CapacityLimiter, opened: list[trio.abc.Stream]) -> None:
+        async with limit:
+            stream: trio.abc.Stream = await trio.open_tcp_stream(server["host"], server["port"])
+            if context is not None:
+                stream = trio.SSLStream(stream, context, server_hostname=server["host"])
+            opened.append(stream)
+            await until(stream, b"* OK")
+            auth = server["auth"]
+            await stream.send_all(f'a LOGIN "{auth["user"]}" "{auth["pass"]}"\r\n'.encode())
+            await until(stream, b"a OK")
+
+    async def until(stream: trio.abc.Stream, word: bytes) -> None:
+        data = b""
+        while word not in data:
+            data += await stream.receive_some(65536)
+
+    async def everywhere() -> float:
+        began = time.monotonic()
+        limit, opened = trio.CapacityLimiter(LOGINS), []
+        async with trio.open_nursery() as nursery:
+            for server in servers:
+                nursery.start_soon(login, server, limit, opened)
+        took = time.monotonic() - began
+        for stream in opened:
+            await trio.aclose_forcefully(stream)
+        return took
+
+    return trio.run(everywhere)
+
+
+def delays_from_the_line(engine: Engine, server: dict[str, Any]) -> tuple[list[float], list[float]]:
+    """Milliseconds from Dovecot's own EXISTS line to the event at a websocket: of messages alone, and of a burst."""
+    relay = subprocess.Popen(
+        [sys.executable, PARTS / "imap_relay.py", server["host"], str(server["port"]), str(engine.port), engine.token],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    engine.stack.callback(relay.kill)
+    assert relay.stdout is not None
+    port = int(relay.stdout.readline())
+    body = {"account": "relayed", "name": "R", "email": "r@x.example", "notifyFrom": None}
+    engine.request("POST", "/v1/account", {**body, "imap": {**server, "host": "127.0.0.1", "port": port}})
+    wait(lambda: engine.request("GET", "/v1/account/relayed")["state"] == "connected", "the account behind the relay")
+    foreign = imaplib.IMAP4(server["host"], server["port"])
+    foreign.login(server["auth"]["user"], server["auth"]["pass"])
+    told: dict[int, float] = {}
+    came: dict[int, float] = {}
+
+    def append(count: int, pause: float) -> list[float]:
+        before = len(came)
+        for number in range(count):
+            foreign.append("INBOX", "", None, b"From: a@x.example\r\nSubject: %d\r\n\r\nhi\r\n" % number)
+            time.sleep(pause)
+        while len(came) < before + count:
+            kind, number, when = relay.stdout.readline().split()
+            if kind == "event":
+                came[int(number)] = float(when)
+            for each in range(len(told) + 1, int(number) + 1 if kind == "exists" else 0):
+                told[each] = float(when)
+        return sorted(1000 * (came[each] - told[each]) for each in range(before + 1, before + count + 1))
+
+    alone = append(ALONE, 0.3)
+    return alone, append(BURST, 0.0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, default=1000)
@@ -195,7 +272,8 @@ def main() -> None:
         engine.stop()
         started = engine.start()
         wait(lambda: engine.connected() == options.accounts, "all accounts")
-        print(f"start to all {options.accounts} connected: {time.monotonic() - started:.1f} s")
+        took = time.monotonic() - started
+        print(f"start to all {options.accounts} connected: {took:.1f} s")
         time.sleep(5)
         before, since = engine.cpu(), time.monotonic()
         time.sleep(IDLE_SECONDS)
@@ -204,7 +282,20 @@ def main() -> None:
         each = 1024 * (used - empty) / options.accounts
         print(f"memory: {used:.0f} MB, {empty:.0f} MB without accounts, {each:.0f} KB each")
         print(f"CPU while idle: {100 * share:.1f} % of a core")
-        if process is not None:
+        if process is None:
+            if not options.tls:
+                for what, found in zip(
+                    ("alone", f"burst of {BURST}"), delays_from_the_line(engine, imap(0)), strict=True
+                ):
+                    print(
+                        f"Dovecot's line to the event, {what}: p50 {statistics.median(found):.1f} ms, "
+                        f"worst {found[-1]:.1f} ms"
+                    )
+            engine.stop()
+            time.sleep(2)
+            bare = bare_logins([imap(number) for number in range(options.accounts)])
+            print(f"bare logins to all {options.accounts}: {bare:.1f} s; the engine takes {took / bare:.2f} of that")
+        else:
             found = delays(engine, process)
             print(
                 f"new mail to event, burst of {BURST}: p50 {statistics.median(found):.1f} ms, worst {found[-1]:.1f} ms"

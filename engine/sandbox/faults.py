@@ -51,6 +51,8 @@ class Faults:
     """The provider puts what a user sends into the user's Sent folder itself, as Gmail and Outlook do."""
     play_gmail: bool = False
     """IMAP announces X-GM-EXT-1 and answers Gmail's FETCH items."""
+    knows_passwords: bool = False
+    """IMAP offers SCRAM-SHA-256 and CRAM-MD5 too, with which only those get in whose password was set."""
     imap_lists_nothing: bool = False
     """LIST answers OK without a single folder."""
     imap_silent_about: set[int] = field(default_factory=set)

@@ -15,6 +15,7 @@ from typing import Final, NoReturn, TypeVar
 
 import trio
 
+from engine.deflate import DeflateStream
 from engine.errors import ProtocolError
 from engine.sandbox import imap_folders, imap_messages, login
 from engine.sandbox.faults import Faults
@@ -42,6 +43,7 @@ _START = re.compile(rb"([^ (){%*\"\\+\x00-\x1f\x7f-\xff]+)(?: (UID )?([A-Z]+))?(
 _KEEP_NUMBERS = ("FETCH", "STORE", "SEARCH")
 """Commands whose sequence numbers must stay put until their OK (RFC 3501 section 7.4.1)."""
 _NEEDS = {
+    "COMPRESS": "COMPRESS=DEFLATE",
     "ENABLE": "ENABLE",
     "ID": "ID",
     "IDLE": "IDLE",
@@ -63,7 +65,7 @@ class ImapConnection:
     """`run` it once. `stream` is closed by its owner."""
 
     def __init__(self, stream: MemoryStream, post: PostOffice, faults: Faults) -> None:
-        self._stream = stream
+        self._stream: trio.abc.Stream = stream
         self._post = post
         self._faults = faults
         self._input = ImapInput()
@@ -161,11 +163,14 @@ class ImapConnection:
 
     async def _authenticate(self, tag: str, given: list[Token]) -> str | None:
         mechanism = text(arguments(given, 1, 2)[0]).upper()
-        if mechanism not in login.MECHANISMS:
+        if not self._state.offers(f"AUTH={mechanism}") or f"AUTH={mechanism}" not in PRELOGIN_CAPABILITIES:
             raise Refused("Unsupported authentication mechanism.", "ALERT")
         if len(given) == 2 and not self._state.offers("SASL-IR"):
             raise Syntax("Initial response not supported")
-        exchange = login.exchange(mechanism, self._post.may_login)
+        if mechanism in login.KNOWING:
+            exchange = login.knowing_exchange(mechanism, self._post.password, self._post.nonce())
+        else:
+            exchange = login.exchange(mechanism, self._post.may_login)
         challenge = next(exchange)
         response = text(given[1]).encode("utf-8", "surrogateescape") if len(given) == 2 else None
         try:
@@ -183,6 +188,16 @@ class ImapConnection:
         except ValueError as error:
             await self._finish(tag, "AUTHENTICATE", f"BAD {error}")
             return None
+
+    async def _compress(self, tag: str, given: list[Token]) -> str | None:
+        if text(arguments(given, 1)[0]).upper() != "DEFLATE":
+            raise Refused("Unknown compression mechanism.")
+        if isinstance(self._stream, DeflateStream):
+            raise Refused("COMPRESSION already enabled.", "COMPRESSIONACTIVE")
+        await self._finish(tag, "COMPRESS", "OK Begin compression.")
+        await self._flush()
+        self._stream = DeflateStream(self._stream)
+        return None
 
     async def _idle(self, tag: str, given: list[Token]) -> str | None:
         arguments(given, 0)
@@ -317,7 +332,7 @@ class ImapConnection:
             if not data:
                 raise _Over
             self._heard = trio.current_time()
-            self._input.feed(data)
+            self._input.feed(bytes(data))
             return
         self._state.say("BYE Disconnected for inactivity.")
         await self._close()
@@ -332,11 +347,12 @@ _COMMANDS: Final = imap_folders.COMMANDS | imap_messages.COMMANDS | imap_message
 _DIALOGUES: Final[dict[str, Callable[[ImapConnection, str, list[Token]], Awaitable[str | None]]]] = {
     "AUTHENTICATE": ImapConnection._authenticate,
     "CAPABILITY": ImapConnection._capability,
+    "COMPRESS": ImapConnection._compress,
     "ID": ImapConnection._id,
     "IDLE": ImapConnection._idle,
     "LOGIN": ImapConnection._login,
     "LOGOUT": ImapConnection._logout,
     "NOOP": ImapConnection._noop,
 }
-_WRONG_TIME: Final = {(True, "IDLE"), (False, "AUTHENTICATE"), (False, "LOGIN")}
+_WRONG_TIME: Final = {(True, "COMPRESS"), (True, "IDLE"), (False, "AUTHENTICATE"), (False, "LOGIN")}
 """Dialogues that do not exist before login (True) or after it (False)."""

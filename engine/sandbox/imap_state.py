@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from engine.sandbox import login
 from engine.sandbox.faults import Faults
 from engine.sandbox.imap_input import Atom, Syntax, Token, atoms
 from engine.sandbox.imap_view import SYSTEM_FLAGS, View
@@ -74,7 +75,11 @@ class ImapState:
 
     def offers(self, capability: str) -> bool:
         """Whether a capability is announced and understood."""
-        return capability not in self.faults.imap_capabilities_drop and (capability != GMAIL or self.faults.play_gmail)
+        if capability in self.faults.imap_capabilities_drop:
+            return False
+        if capability in KNOWING:
+            return self.faults.knows_passwords
+        return capability != GMAIL or self.faults.play_gmail
 
     def knows_modseqs(self, *, now: bool = False) -> bool:
         """Whether the client asked for CONDSTORE; `now`: it just did."""
@@ -122,6 +127,7 @@ def is_word(token: Token, word: str) -> bool:
 
 
 GMAIL: Final = "X-GM-EXT-1"
+KNOWING: Final = tuple(f"AUTH={mechanism}" for mechanism in login.KNOWING)
 PRELOGIN_CAPABILITIES: Final = (
     "IMAP4rev1",
     "SASL-IR",
@@ -131,6 +137,7 @@ PRELOGIN_CAPABILITIES: Final = (
     "AUTH=PLAIN",
     "AUTH=LOGIN",
     "AUTH=XOAUTH2",
+    *KNOWING,
 )
 CAPABILITIES: Final = (
     "IMAP4rev1",
@@ -139,6 +146,7 @@ CAPABILITIES: Final = (
     "IDLE",
     "LITERAL+",
     "CHILDREN",
+    "COMPRESS=DEFLATE",
     "CONDSTORE",
     "ENABLE",
     "ESEARCH",

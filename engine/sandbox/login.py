@@ -1,4 +1,4 @@
-"""The server's half of a SASL exchange: PLAIN, LOGIN and XOAUTH2. Pure; one for both protocols.
+"""The server's half of a SASL exchange: PLAIN, LOGIN, XOAUTH2; CRAM-MD5 and SCRAM-SHA-256. Pure; for both protocols.
 
 `exchange` is a generator: it yields challenges, takes responses (both as bytes, base64 is the protocol's business) and
 returns the user who got in, None for a refusal. Malformed responses raise `ValueError`.
@@ -8,22 +8,34 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import hmac
 import re
 from collections.abc import Callable, Generator
 from typing import Final
 
 MECHANISMS: Final = ("PLAIN", "LOGIN", "XOAUTH2")
+KNOWING: Final = ("SCRAM-SHA-256", "CRAM-MD5")
+"""Mechanisms for which the server must know the password: the client only proves that it does."""
+ROUNDS: Final = 4096
 _OAUTH_REFUSAL: Final = b'{"status":"400","schemes":"Bearer","scope":"https://mail.sandbox.example/"}'
 _XOAUTH2 = re.compile(r"user=([^\x01]+)\x01auth=Bearer ([^\x01]*)\x01\x01", re.IGNORECASE)
 
 Check = Callable[[str, str], bool]
 """Whether a user may log in with a password or access token."""
+Password = Callable[[str], str | None]
+"""A user's password, None where every one is good."""
 Exchange = Generator[bytes, bytes, str | None]
 
 
 def exchange(mechanism: str, check: Check) -> Exchange:
     """One exchange; `mechanism` is one of `MECHANISMS`."""
     return _EXCHANGES[mechanism](check)
+
+
+def knowing_exchange(mechanism: str, password: Password, nonce: str) -> Exchange:
+    """One exchange; `mechanism` is one of `KNOWING`, `nonce` printable, random and used once."""
+    return (_scram if mechanism == "SCRAM-SHA-256" else _cram_md5)(password, nonce.encode())
 
 
 def decode(line: bytes) -> bytes:
@@ -65,6 +77,55 @@ def _xoauth2(check: Check) -> Exchange:
     # The reason comes as one more challenge; the client answers with nothing and only then hears the refusal.
     yield _OAUTH_REFUSAL
     return None
+
+
+def _cram_md5(password: Password, nonce: bytes) -> Exchange:
+    """RFC 2195."""
+    challenge = b"<" + nonce + b"@sandbox.example>"
+    user, _, digest = _text((yield challenge)).rpartition(" ")
+    known = password(user)
+    if not user or known is None:
+        return None
+    expected = hmac.new(known.encode(), challenge, hashlib.md5).hexdigest()
+    return user if hmac.compare_digest(expected, digest) else None
+
+
+def _scram(password: Password, nonce: bytes) -> Exchange:
+    """RFC 5802 with SHA-256 (RFC 7677), without channel binding."""
+    first = yield b""
+    fields = _fields(first)
+    if not first.startswith(b"n,,") or not fields.get(b"r"):
+        raise ValueError("Invalid SCRAM request")
+    user = _text(fields.get(b"n", b"")).replace("=2C", ",").replace("=3D", "=")
+    nonce, salt = fields[b"r"] + nonce, hashlib.sha256(nonce).digest()[:16]
+    challenge = b"r=%b,s=%b,i=%d" % (nonce, base64.b64encode(salt), ROUNDS)
+    final = yield challenge
+    unproven, _, proof = final.rpartition(b",p=")
+    if unproven != b"c=biws,r=" + nonce:
+        raise ValueError("Invalid SCRAM response")
+    known = password(user)
+    if known is None:
+        return None
+    salted = hashlib.pbkdf2_hmac("sha256", known.encode(), salt, ROUNDS)
+    signed = b",".join((first[3:], challenge, unproven))
+    client = _hmac(salted, b"Client Key")
+    expected = _xor(client, _hmac(hashlib.sha256(client).digest(), signed))
+    if not hmac.compare_digest(base64.b64encode(expected), proof):
+        return None
+    yield b"v=" + base64.b64encode(_hmac(_hmac(salted, b"Server Key"), signed))
+    return user
+
+
+def _fields(message: bytes) -> dict[bytes, bytes]:
+    return dict(part.split(b"=", 1) for part in message.split(b",") if b"=" in part)
+
+
+def _hmac(key: bytes, data: bytes) -> bytes:
+    return hmac.digest(key, data, hashlib.sha256)
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=True))
 
 
 _EXCHANGES: Final[dict[str, Callable[[Check], Exchange]]] = {"PLAIN": _plain, "LOGIN": _login, "XOAUTH2": _xoauth2}

@@ -76,6 +76,14 @@ class PostOffice:
         """From now on `user` gets in with this password only."""
         self._passwords[account(user)] = password
 
+    def password(self, user: str) -> str | None:
+        """The password that was set, None where every one is good."""
+        return self._passwords.get(account(user))
+
+    def nonce(self) -> str:
+        """Random and used once."""
+        return self._world.token_bytes(12).hex()
+
     def may_login(self, user: str, password: str) -> bool:
         """Whether this password (or token) opens the mailbox: any but `wrong`, unless one was set."""
         expected = self._passwords.get(account(user))

@@ -7,15 +7,18 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from real.dovecot import Dovecot
 
 from engine import sasl
+from engine.errors import LoginRefused
 from engine.imap.fetched import Fetched
 from engine.imap.responses import Fetch, Vanished
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
 from engine.sandbox.provider import Sandbox
+from engine.trace import Trace
 from engine.transport import TlsRules
 from engine.world import World
 
@@ -38,12 +41,12 @@ MIXED = (
     b"--out\r\nContent-Type: message/rfc822\r\n\r\n" + PLAIN + b"\r\n--out--\r\n"
 )
 _numbers = itertools.count(1)
-Connect = Callable[[], Any]
+Connect = Callable[..., Any]
 
 
 @pytest.fixture(params=["sandbox", "dovecot"])
 async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
-    """Opens sessions on one fresh mailbox."""
+    """Opens sessions on one fresh mailbox; with the name of a SASL mechanism, logged in by that one and no other."""
     async with contextlib.AsyncExitStack() as stack:
         if request.param == "sandbox":
             world = World()
@@ -51,17 +54,31 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
             nursery = await stack.enter_async_context(trio.open_nursery())
             await nursery.start(sandbox.run)
             stack.callback(nursery.cancel_scope.cancel)
-            login, password, dial, port, tls = "c@sandbox.example", "x", sandbox.dial, 143, TlsRules()
+            login, password, dial, port, tls = "c@sandbox.example", "päss=,word", sandbox.dial, 143, TlsRules()
+            sandbox.faults.knows_passwords = True
+            sandbox.set_password(login, password)
             host = "sandbox.example"
         else:
             dovecot: Dovecot = request.getfixturevalue("dovecot")
             login, password = dovecot.user()
             dial, host, port, tls = World().dial, dovecot.plain_host, dovecot.plain_port, TlsRules()
-        credentials = sasl.Credentials(user=login, password=password, access_token=None)
-        endpoint = ImapEndpoint(host=host, port=port, secure=False, tls=tls, credentials=credentials)
+        nobody = sasl.Credentials(user=login, password=None, access_token=None)
+        endpoint = ImapEndpoint(host=host, port=port, secure=False, tls=tls, credentials=nobody)
 
-        async def connect() -> ImapSession:
-            session = await ImapSession.connect(endpoint, dial=dial, client_id={"name": "test"})
+        async def connect(mechanism: str | None = None, *, password: str = password) -> ImapSession:
+            tried = msgspec.structs.replace(
+                endpoint, credentials=sasl.Credentials(user=login, password=password, access_token=None)
+            )
+            nonce, trace = None if mechanism is None else "0123456789abcdef", Trace()
+            with pytest.MonkeyPatch.context() as patched:
+                if mechanism is not None:
+                    choose = sasl.choose
+                    patched.setattr(sasl, "choose", lambda offered, *rest: choose({mechanism} & set(offered), *rest))
+                session = await ImapSession.connect(
+                    tried, dial=dial, trace=trace, client_id={"name": "test"}, nonce=nonce
+                )
+            assert mechanism is None or any(f"AUTHENTICATE {mechanism}" in line for line in trace.lines())
+            assert password not in "\n".join(trace.lines())
             stack.push_async_callback(session.logout)
             await session.enable("QRESYNC")
             return session
@@ -187,3 +204,60 @@ async def test_search(connect: Connect) -> None:
     assert list(await session.search("UNSEEN")) == [2]
     assert list(await session.search("SINCE 1-Jan-2020")) == [1]
     assert list(await session.search("SUBJECT", b"nothing such")) == []
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"])
+async def test_ways_to_log_in(connect: Connect, mechanism: str) -> None:
+    session = await connect(mechanism)
+    assert (await session.select("INBOX")).exists == 0
+    with pytest.raises(LoginRefused) as refused:
+        await connect(mechanism, password="another")
+    assert (refused.value.code, refused.value.temporary) == ("AUTHENTICATIONFAILED", False)
+
+
+async def test_compressed(connect: Connect) -> None:
+    session, other = await connect(), await connect()
+    assert await session.compress()
+    line = b"x" * 998 + b"\r\n"
+    await session.append("INBOX", [b"Subject: large\r\n\r\n", *([line] * 1000)])
+    await session.select("INBOX")
+    assert b"".join([piece async for piece in session.download(1, "TEXT")]) == line * 1000
+    await other.append("INBOX", [PLAIN])
+    with trio.fail_after(20):
+        assert await session.idle(trio.Event(), 20)
+
+
+async def test_marks_copies_and_moves(connect: Connect) -> None:
+    session = await connect()
+    first = await session.append("INBOX", [PLAIN], flags=())
+    second = await session.append("INBOX", [PLAIN], flags=())
+    assert first is not None and second is not None and second.uid == first.uid + 1
+    await session.select("INBOX")
+    await session.store([first.uid, second.uid], ("\\Flagged", "$Label"))
+    await session.store([second.uid], ("\\Flagged",), "-")
+    await session.copy([first.uid], "Trash")
+    await session.move([second.uid], "Trash")
+    (left,) = await session.fetch_from(1, ["UID", "FLAGS"])
+    assert left.uid == first.uid and left.flags is not None and left.flags >= {"\\Flagged", "$Label"}
+    await session.store([first.uid], ("\\Deleted",))
+    await session.expunge([first.uid])
+    assert list(await session.search("ALL")) == []
+    await session.select("Trash")
+    found = await session.fetch_from(1, ["UID", "FLAGS"])
+    assert [sorted((each.flags or frozenset()) - {"\\Recent"}) for each in found] == [
+        ["$Label", "\\Flagged"],
+        ["$Label"],
+    ]
+
+
+async def test_what_the_server_says_of_itself(connect: Connect) -> None:
+    session = await connect()
+    namespace = await session.namespace()
+    assert namespace is not None and namespace.personal
+    assert session.server_id["name"]
+    assert {"COMPRESS=DEFLATE", "CONDSTORE", "QRESYNC", "LIST-STATUS", "MOVE", "SPECIAL-USE"} <= session.capabilities
+    await session.noop()
+    await session.subscribe("Trash")
+    await session.subscribe("Trash", on=False)
+    with pytest.raises(CommandRefused):
+        await session.select("No such folder")

@@ -30,7 +30,7 @@ ORDER = (
     {"api"},
     {"app", "doctor", "cli", "commands", "__main__", "__init__"},
 )
-SANDBOX_MAY_IMPORT = {"errors", "world", "sandbox"}
+SANDBOX_MAY_IMPORT = {"deflate", "errors", "world", "sandbox"}
 MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "app", "cli", "doctor"}
 
 IMPURE = {"trio", "anyio", "asyncio", "os", "socket", "ssl", "time", "random", "threading", "sqlite3", "subprocess"}

@@ -31,8 +31,8 @@ async def test_greeting_and_capabilities(connect):
     assert client.greeting == f"* OK [CAPABILITY {offered}] Sandbox ready."
     assert await client.imap("CAPABILITY") == [f"* CAPABILITY {offered}", "OK Capability completed."]
     after = (
-        "IMAP4rev1 SASL-IR ID IDLE LITERAL+ CHILDREN CONDSTORE ENABLE ESEARCH LIST-STATUS MOVE NAMESPACE QRESYNC "
-        "SPECIAL-USE UIDPLUS UNSELECT"
+        "IMAP4rev1 SASL-IR ID IDLE LITERAL+ CHILDREN COMPRESS=DEFLATE CONDSTORE ENABLE ESEARCH LIST-STATUS MOVE "
+        "NAMESPACE QRESYNC SPECIAL-USE UIDPLUS UNSELECT"
     )
     assert await client.imap("LOGIN demo secret") == [f"OK [CAPABILITY {after}] Logged in"]
     assert await client.imap("CAPABILITY") == [f"* CAPABILITY {after}", "OK Capability completed."]
