@@ -58,7 +58,11 @@ class Try:
         self.recipients = recipients
         self.body = body
         self.envelope = Envelope(
-            sender=message.sender, recipients=tuple(tried), smtputf8=message.smtputf8, size=message.size
+            sender=message.sender,
+            recipients=tuple(tried),
+            smtputf8=message.smtputf8,
+            size=message.size,
+            envelope_id=message.queue_id,
         )
         self.trace = Trace()
         self.taken: dict[str, Verdict] = {}

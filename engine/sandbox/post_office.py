@@ -27,7 +27,7 @@ _MESSAGE_ID = re.compile(rb"^message-id:[ \t]*(?:\r\n[ \t]+)?(\S+)", re.IGNORECA
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """What MAIL and RCPT said. `user` is who had logged in, `helo` the name the client gave."""
+    """What MAIL and RCPT said. `user` is who had logged in, `helo` the name the client gave, `envelope_id` ENVID."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -35,6 +35,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     helo: str = "localhost"
     smtputf8: bool = False
     eight_bit: bool = False
+    envelope_id: str = ""
 
 
 class Delivery(msgspec.Struct, frozen=True):

@@ -33,6 +33,11 @@ _RCPT = re.compile("TO:" + _PATH, re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s@].*@[^\s@]+", re.DOTALL)
 _HELO = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 _SIZE = re.compile(r"[0-9]{1,20}")
+_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2}){1,100}")
+_DSN_OPTION = re.compile(
+    r"NOTIFY=(?:NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2})|ORCPT=[A-Z0-9-]+;\S{1,500}",
+    re.IGNORECASE,
+)
 
 
 class _Over(Exception):
@@ -48,6 +53,7 @@ class _Transaction:
         self.recipient_seen = False
         self.smtputf8 = False
         self.eight_bit = False
+        self.envelope_id = ""
 
 
 class SmtpConnection:
@@ -116,6 +122,7 @@ class SmtpConnection:
             "AUTH " + " ".join(login.MECHANISMS),
             "ENHANCEDSTATUSCODES",
             "8BITMIME",
+            "DSN",
             "SMTPUTF8",
         ]
         lines = [HOSTNAME, *(keyword for keyword in keywords if self._offers(keyword.partition(" ")[0]))]
@@ -173,8 +180,8 @@ class SmtpConnection:
             self._say("503 5.5.1 Error: need MAIL command")
         elif match is None:
             self._say("501 5.5.4 Syntax: RCPT TO:<address>")
-        elif match[2].strip():
-            self._say(f"555 5.5.4 Unsupported option: {match[2].strip()}")
+        elif (unknown := self._unknown_option(match[2])) is not None:
+            self._say(f"555 5.5.4 Unsupported option: {unknown}")
         elif not _ADDRESS.fullmatch(match[1]):
             self._say("501 5.1.3 Bad recipient address syntax")
         elif not match[1].isascii() and not self._mail.smtputf8:
@@ -280,11 +287,22 @@ class SmtpConnection:
                     return "552 5.3.4 Message size exceeds fixed limit"
             elif name == "BODY" and value in ("7BIT", "8BITMIME") and self._offers("8BITMIME"):
                 self._mail.eight_bit = value == "8BITMIME"
+            elif name == "ENVID" and _XTEXT.fullmatch(value) and self._offers("DSN"):
+                self._mail.envelope_id = option.partition("=")[2]
+            elif name == "RET" and value in ("FULL", "HDRS") and self._offers("DSN"):
+                pass
             elif name == "SMTPUTF8" and not value and self._offers("SMTPUTF8"):
                 self._mail.smtputf8 = True
             elif name != "AUTH":
                 return f"555 5.5.4 Unsupported option: {option}"
         return None
+
+    def _unknown_option(self, text: str) -> str | None:
+        """The first option of RCPT that is not understood. What DSN asks for (RFC 3461) is taken, and not done."""
+        unknown = text.split()
+        if self._offers("DSN"):
+            unknown = [option for option in unknown if not _DSN_OPTION.fullmatch(option)]
+        return unknown[0] if unknown else None
 
     async def _answer_dot(self, data: Data, sender: str) -> None:
         if data.too_big:
@@ -328,6 +346,7 @@ class SmtpConnection:
             helo=self._helo or HOSTNAME,
             smtputf8=self._mail.smtputf8,
             eight_bit=self._mail.eight_bit,
+            envelope_id=self._mail.envelope_id,
         )
         if self._faults.files_sent and self._user is not None:
             mailbox = self._post.mailbox(self._user)

@@ -1,4 +1,6 @@
-"""The SMTP dialogue without a network: capabilities, the envelope, one mail transaction (RFC 5321, 2920, 1870, 6531).
+"""The SMTP dialogue without a network: capabilities, the envelope, one mail transaction.
+
+RFC 5321, 2920 (PIPELINING), 1870 (SIZE), 6531 (SMTPUTF8), 3461 (DSN, of which only the envelope id is used).
 
 A `Transaction` says which commands to write next and takes the replies in order; it alone knows which reply belongs to
 which command, with PIPELINING and without. What the server could not carry anyway (too big, an address beyond ASCII
@@ -20,6 +22,8 @@ from engine.smtp.verdict import Kind, Stage, Verdict, of_reply
 GROUP_RECIPIENTS = 100
 """RFC 5321 section 4.5.3.1.8: the number of recipients every server has to take."""
 
+_XTEXT = re.compile(r"[!-*,-<>-~]{1,100}")
+"""RFC 3461 section 4: what stands for itself, and how long an envelope id may be."""
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>]")
 
 
@@ -33,6 +37,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     smtputf8: bool = False
     eight_bit: bool = False
     starttls: bool = False
+    dsn: bool = False
 
 
 def capabilities(reply: Reply) -> Capabilities:
@@ -52,16 +57,21 @@ def capabilities(reply: Reply) -> Capabilities:
         smtputf8="SMTPUTF8" in offers,
         eight_bit="8BITMIME" in offers,
         starttls="STARTTLS" in offers,
+        dsn="DSN" in offers,
     )
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """Who sends to whom. `sender` may be empty (a bounce); `smtputf8`: the header needs it; `size`: bytes or 0."""
+    """Who sends to whom. `sender` may be empty (a bounce); `smtputf8`: the header needs it; `size`: bytes or 0.
+
+    `envelope_id` comes back in the bounces of servers that know RFC 3461; empty for none.
+    """
 
     sender: str
     recipients: tuple[str, ...]
     smtputf8: bool = False
     size: int = 0
+    envelope_id: str = ""
 
     @property
     def international(self) -> bool:
@@ -96,6 +106,8 @@ class Transaction:
             mail += f" SIZE={envelope.size}"
         if envelope.international:
             mail += " SMTPUTF8 BODY=8BITMIME" if offered.eight_bit else " SMTPUTF8"
+        if offered.dsn and _XTEXT.fullmatch(envelope.envelope_id):
+            mail += f" ENVID={envelope.envelope_id}"
         self._pipelining = offered.pipelining
         self._commands: deque[tuple[Stage | None, str]] = deque([(None, "RSET")] if reset else ())
         self._commands.append((Stage.MAIL, mail))

@@ -29,6 +29,15 @@ def deliver(engine: Engine, raw: bytes, path: str = "INBOX") -> None:
     folder.add(raw, engine.context.services.world.now())
 
 
+async def test_the_queue_id_travels_as_envelope_id(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    async with Simulation(tmp_path / "data", 4711).running() as engine:
+        await engine.register("acme")
+        answer = await engine.submit("acme", "you@example.com")
+        await engine.event("acme", "messageSent")
+        ((envelope, _),) = engine.sandbox.outside
+        assert envelope.envelope_id == answer["queueId"]
+
+
 @pytest.mark.parametrize("told", ["message", "headers", "envelope id"])
 async def test_a_bounce(tmp_path: Path, told: str, autojump_clock: trio.testing.MockClock) -> None:
     async with Simulation(tmp_path / "data", 4711).running() as engine:

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,8 +89,14 @@ def test_any_bytes(data):
 
 def test_capabilities():
     lines = ("mx", "pipelining", "SIZE 1000", "AUTH PLAIN login", "AUTH=PLAIN XOAUTH2", "SMTPUTF8", "8BITMIME", "", "?")
-    assert capabilities(Reply(250, lines)) == Capabilities(
-        auth=("PLAIN", "LOGIN", "XOAUTH2"), pipelining=True, size=1000, size_known=True, smtputf8=True, eight_bit=True
+    assert capabilities(Reply(250, (*lines, "dsn"))) == Capabilities(
+        auth=("PLAIN", "LOGIN", "XOAUTH2"),
+        pipelining=True,
+        size=1000,
+        size_known=True,
+        smtputf8=True,
+        eight_bit=True,
+        dsn=True,
     )
     assert capabilities(Reply(250, ("STARTTLS", "SIZE 0", "AUTH=PLAIN"))) == Capabilities(
         auth=("PLAIN",), size_known=True
@@ -210,6 +217,12 @@ def test_parameters():
         "MAIL FROM:<> SIZE=7 SMTPUTF8 BODY=8BITMIME"
     ]
     assert Transaction(ENVELOPE, ("a@x",), full, reset=False).take() == [MAIL + " SIZE=10"]
+    named = msgspec.structs.replace(ENVELOPE, envelope_id="1a2063")
+    assert Transaction(named, ("a@x",), full, reset=False).take() == [MAIL + " SIZE=10"]
+    dsn = msgspec.structs.replace(full, dsn=True)
+    assert Transaction(named, ("a@x",), dsn, reset=False).take() == [MAIL + " SIZE=10 ENVID=1a2063"]
+    unsafe = msgspec.structs.replace(ENVELOPE, envelope_id="a b")
+    assert Transaction(unsafe, ("a@x",), dsn, reset=False).take() == [MAIL + " SIZE=10"]
 
 
 @pytest.mark.parametrize(

@@ -185,12 +185,13 @@ class TestFaults:
             "AUTH",
             "ENHANCEDSTATUSCODES",
             "8BITMIME",
+            "DSN",
             "SMTPUTF8",
         }
         client = await connect(587)
         assert await client.smtp("EHLO me") == "250 sandbox.example"
         assert await client.smtp(PLAIN) == "503 5.5.1 Error: authentication not enabled"
-        for option in ("SIZE=1", "BODY=8BITMIME", "SMTPUTF8"):
+        for option in ("SIZE=1", "BODY=8BITMIME", "SMTPUTF8", "ENVID=x", "RET=FULL"):
             assert await client.smtp(f"MAIL FROM:<a@a.example> {option}") == f"555 5.5.4 Unsupported option: {option}"
 
     async def test_imap_without_its_extensions(self, sandbox, connect):

@@ -23,6 +23,7 @@ async def test_greeting_and_capabilities(connect):
         "250-AUTH PLAIN LOGIN XOAUTH2",
         "250-ENHANCEDSTATUSCODES",
         "250-8BITMIME",
+        "250-DSN",
         "250 SMTPUTF8",
     ]
 
@@ -46,7 +47,9 @@ DIALOGUES = [
         ("MAIL FROM:<a@b.example> SIZE=x", "501 5.5.4 Bad message size syntax"),
         ("MAIL FROM:<a@b.example> SIZE=99999999999", "552 5.3.4 Message size exceeds fixed limit"),
         ("MAIL FROM:<ü@b.example>", "553 5.6.7 Must declare SMTPUTF8 to send unicode address"),  # stricter
-        ("MAIL FROM:<a@b.example> SIZE=10 BODY=8BITMIME", "250 2.1.0 Ok"),
+        ("MAIL FROM:<a@b.example> ENVID=a=b", "555 5.5.4 Unsupported option: ENVID=a=b"),
+        ("MAIL FROM:<a@b.example> RET=X", "555 5.5.4 Unsupported option: RET=X"),
+        ("MAIL FROM:<a@b.example> SIZE=10 BODY=8BITMIME ENVID=a+3Db RET=HDRS", "250 2.1.0 Ok"),
         ("MAIL FROM:<a@b.example>", "503 5.5.1 Error: nested MAIL command"),
         ("DATA", "503 5.5.1 Error: need RCPT command"),
         ("RCPT", "501 5.5.4 Syntax: RCPT TO:<address>"),
@@ -54,8 +57,9 @@ DIALOGUES = [
         ("RCPT TO:<ü@b.example>", "553 5.6.7 Must declare SMTPUTF8 to send unicode address"),  # stricter
         ("RCPT TO:<x@y.example> FOO=1", "555 5.5.4 Unsupported option: FOO=1"),
         ("RCPT TO:<reject+x@y.example>", "550 5.1.1 <reject+x@y.example>: Recipient address rejected: User unknown"),
+        ("RCPT TO:<x@y.example> NOTIFY=NEVER,DELAY", "555 5.5.4 Unsupported option: NOTIFY=NEVER,DELAY"),
         ("DATA", "554 5.5.1 Error: no valid recipients"),
-        ('RCPT TO:<"odd > one"@y.example>', "250 2.1.5 Ok"),
+        ('RCPT TO:<"odd > one"@y.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;x@y', "250 2.1.5 Ok"),
         ("AUTH PLAIN x", "503 5.5.1 Error: MAIL transaction in progress"),
         ("RSET", "250 2.0.0 Ok"),
         ("MAIL FROM:<>", "250 2.1.0 Ok"),
