@@ -254,7 +254,6 @@ def differences(reader: Reader, account: str, there: tuple[set[str], Contents]) 
 def run(options: argparse.Namespace, stack: ExitStack) -> int:
     certificates = Certificates(stack.enter_context(private_folder("certificates")))
     server = Dovecot(stack.enter_context(private_folder("dovecot")), certificates)
-    server.grace = 60.0
     limits = f"default_client_limit = {3 * options.accounts + 1000}\n"
     limits += f"service imap {{\n  process_limit = {2 * options.accounts + 100}\n}}\n"
     config = server.folder / "dovecot.conf"

@@ -1,7 +1,8 @@
 """Stands between the engine and an IMAP server, and says when the server spoke of new mail and when its event arrived.
 
 Arguments: the server's host and port, the engine's port, a token. Prints its port, then `exists N T` for each untagged
-EXISTS line as it is passed on, and `event UID T` for each messageNew at a websocket; T in seconds since 1970.
+EXISTS line as it is passed on, and `event UID T` for each messageNew of the account `relayed` at a
+websocket; T in seconds since 1970.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ async def pump(source: trio.abc.Stream, target: trio.abc.Stream, *, watched: boo
 
 
 async def listen(port: int, token: str) -> None:
-    url = f"ws://127.0.0.1:{port}/v1/events/stream?events=messageNew"
+    url = f"ws://127.0.0.1:{port}/v1/events/stream?events=messageNew&account=relayed"
     headers = [("Authorization", f"Bearer {token}")]
     try:
         async with open_websocket_url(url, extra_headers=headers) as events:

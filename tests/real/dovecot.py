@@ -163,6 +163,10 @@ class Dovecot(MailServer):
     def _launch(self) -> None:
         # No parent-death signal: it is sent when the *thread* that started the process ends, and tests restart this
         # from worker threads.
+        # With very many sessions it does not end in time and is killed; its sockets then keep the next from starting.
+        for path in (self.folder / "run").rglob("*"):
+            if path.is_socket():
+                path.unlink()
         command = ["dovecot", "-F", "-c", str(self.folder / "dovecot.conf")]
         self._process = subprocess.Popen(command, start_new_session=True)
 

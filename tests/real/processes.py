@@ -43,13 +43,13 @@ def signal_tree(pid: int, number: signal.Signals) -> None:
     _signal_all(process_tree(pid), number)
 
 
-def end_tree(pid: int, grace: float = 2.0) -> None:
-    """SIGTERM to `pid`, SIGKILL to what is still there of its tree `grace` seconds later. Ends a stopped tree too."""
+def end_tree(pid: int) -> None:
+    """SIGTERM to `pid`, and SIGKILL to what is still there of its tree two seconds later. Ends a stopped tree too."""
     tree = process_tree(pid)
     _signal_all(tree, signal.SIGCONT)
     _signal_all(tree[:1], signal.SIGTERM)
     try:
-        wait_until(lambda: not any(map(_alive, tree)), f"end of process {pid}", timeout=grace)
+        wait_until(lambda: not any(map(_alive, tree)), f"end of process {pid}", timeout=2.0)
     except TimeoutError:
         _signal_all(tree, signal.SIGKILL)
 

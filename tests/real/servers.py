@@ -87,9 +87,6 @@ class MailServer(abc.ABC):
     plain_port: int
     ca_pem: str
 
-    grace = 2.0
-    """Seconds it has to end by itself; with very many sessions it needs more, and cut off it could not start again."""
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._log_file = folder / "log"
@@ -121,7 +118,7 @@ class MailServer(abc.ABC):
     def stop(self) -> None:
         """End it and every session on it; nothing to do when it does not run."""
         if (pid := self.pid) is not None:
-            end_tree(pid, self.grace)
+            end_tree(pid)
 
     def restart(self) -> None:
         """Stop it and start it on the same ports, with all it has on disk."""
