@@ -30,6 +30,7 @@ from engine.schema.account import AccountCreate
 from engine.smtp.session import Timeouts
 from engine.smtp.verdict import Verdict
 from engine.store.accounts import AccountRow
+from engine.trace import Trace
 from engine.world import Dial
 
 log = logging.getLogger("engine.account")
@@ -195,7 +196,9 @@ class Account:
         async for verdict in self._verdicts:
             await self.status.smtp_tried(verdict)
 
-    def _tried(self, verdict: Verdict) -> None:
+    def _tried(self, verdict: Verdict, trace: Trace) -> None:
+        if self.log is not None:
+            self.log.take(trace, "SMTP, a try that has just ended")
         try:
             self._verdicts_in.send_nowait(verdict)
         except trio.WouldBlock:

@@ -1,7 +1,7 @@
-"""The protocol log of one account: the lines of all its connections to the mailbox, newest last, in memory.
+"""The protocol log of one account: the lines of its IMAP connections, and of each SMTP try once it has ended.
 
-Kept only for an account registered with `logs`, bounded in lines, gone with the process. Secrets and the content of
-messages never get in: the protocol machine writes placeholders instead.
+Newest last, in memory: kept only for an account registered with `logs`, bounded in lines, gone with the process.
+Secrets and the content of messages never get in: the protocol machines write placeholders instead.
 """
 
 from __future__ import annotations
@@ -23,6 +23,12 @@ class ProtocolLog(Trace):
     def note(self, text: str) -> None:
         """Note something that is no line of the protocol."""
         self._write("-- ", text)
+
+    def take(self, trace: Trace, what: str) -> None:
+        """Add the lines of a dialogue that has ended, below a note of what it was."""
+        self.note(what)
+        for line in trace.lines():
+            self._write("", line)
 
     def text(self) -> str:
         """The whole log, one line each."""

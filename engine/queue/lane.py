@@ -75,7 +75,7 @@ class Lane:
         pauses: Pauses,
         limits: LaneLimits,
         world: World,
-        tell: Callable[[Verdict], None],
+        tell: Callable[[Verdict, Trace], None],
     ) -> None:
         self._account = account
         self._route = route
@@ -233,7 +233,7 @@ class Lane:
         self._pace.ended(overall, trio.current_time())
         following = self._next() if overall.kind is Kind.ACCEPTED and not others_turn else None
         judgement, begun = await self._attempts.record(attempt, verdicts, overall, self._report(), following)
-        self._tell(overall)
+        self._tell(overall, attempt.trace)
         await self._note(overall, judgement)
         return begun
 

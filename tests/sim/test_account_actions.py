@@ -120,9 +120,15 @@ async def test_the_protocol_log(engine: Engine, autojump_clock: Clock) -> None:
     assert " C: A1 AUTHENTICATE PLAIN [secret]\n" in text
     assert text.startswith("2027-01-15T")
     assert "Subject: hi" not in text
+    await engine.submit("acme", "you@sandbox.example", text="between us")
+    await engine.event("acme", "messageSent")
+    text = log.text()
+    assert "SMTP, a try that has just ended" in text
+    assert "Z C: MAIL FROM:<acme@sandbox.example>" in text and "Z S: 250 2.0.0 Ok: queued as" in text
+    assert "geheim" not in text and "between us" not in text
     engine.sandbox.faults.cut_imap()
     await trio.sleep(60)
-    assert log.text().count("connecting to") == 2
+    assert log.text().count("connecting to imap") == 2
     await engine.context.registry.update(account(engine), AccountUpdate(logs=False))
     await trio.sleep(1)
     assert account(engine).log is None
