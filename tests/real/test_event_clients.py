@@ -17,7 +17,8 @@ import pytest
 from real.engine_process import REPOSITORY, EngineProcess
 from real.processes import wait_until
 from real.servers import HOST, free_ports
-from real.test_event_channels import endpoint, make, register, submit
+from real.test_event_channels import register, submit
+from real.test_webhook_endpoints import endpoint, make
 from real.webhook_receiver import WebhookReceiver
 
 pytestmark = pytest.mark.process
