@@ -249,14 +249,12 @@ def select(
     return _shown("EXAMINE" if read_only else "SELECT", pieces, *takes)
 
 
-def uid_fetch(
-    numbers: str, items: Sequence[str], *, changed_since: int | None = None, vanished: bool = False
-) -> Command:
-    """UID FETCH of a sequence set. `changed_since` a MODSEQ (CONDSTORE), `vanished` also what is gone (QRESYNC)."""
+def uid_fetch(numbers: str, items: Sequence[str], *, changed_since: int | None = None) -> Command:
+    """UID FETCH of a sequence set; `changed_since` a MODSEQ only what changed (RFC 7162)."""
     text = f"{numbers} ({' '.join(items)})"
     if changed_since is not None:
-        text += f" (CHANGEDSINCE {changed_since}{' VANISHED' if vanished else ''})"
-    return _shown("UID FETCH", [text.encode("ascii")], Fetch, *((Vanished,) if vanished else ()))
+        text += f" (CHANGEDSINCE {changed_since})"
+    return _shown("UID FETCH", [text.encode("ascii")], Fetch)
 
 
 def uid_search(criteria: Sequence[Piece], *, extended: bool = False, charset: bool = False) -> Command:

@@ -44,8 +44,8 @@ COMMANDS = [
     (commands.rename(b"a", b'b"'), b'A1 RENAME "a" "b\\""\r\n'),
     (commands.uid_fetch("1:*", ["UID", "FLAGS"]), b"A1 UID FETCH 1:* (UID FLAGS)\r\n"),
     (
-        commands.uid_fetch("5", ["FLAGS"], changed_since=7, vanished=True),
-        b"A1 UID FETCH 5 (FLAGS) (CHANGEDSINCE 7 VANISHED)\r\n",
+        commands.uid_fetch("5", ["FLAGS"], changed_since=7),
+        b"A1 UID FETCH 5 (FLAGS) (CHANGEDSINCE 7)\r\n",
     ),
     (commands.uid_search([b"ALL"]), b"A1 UID SEARCH ALL\r\n"),
     (
