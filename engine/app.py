@@ -121,7 +121,7 @@ async def run(
             schedule=schedule,
             recorder=recorder,
             attempts=attempts,
-            outbox=Outbox(store, recorder, attempts.horizon, world),
+            outbox=Outbox(store, recorder, attempts.expires_at, world),
             pauses=pauses,
             sandbox=sandbox,
             slots=slots,

@@ -78,7 +78,7 @@ async def submit(context: Context, account: str, body: Submit, headers: SubmitHe
         on_doubt=body.on_doubt or services.config.queue.on_doubt,
         doubt_since=None,
         interruptions=0,
-        expires_at=send_at + services.attempts.horizon(attempts),
+        expires_at=services.attempts.expires_at(send_at, attempts),
     )
     answer: dict[str, Any] = {
         "response": "Queued for delivery",

@@ -88,9 +88,12 @@ class Attempts:
         """Seconds until the next try after the `failed`-th failed one in a row."""
         return retry.delay(self._policy.schedule, failed, self._policy.jitter, self._world.random)
 
-    def horizon(self, attempts_max: int) -> float:
-        """Seconds for which a message waits at most for an account that cannot send at all."""
-        return retry.horizon(self._policy.schedule, attempts_max, self._policy.jitter)
+    def expires_at(self, due: float, attempts_max: int) -> float:
+        """Until when a message that is `due` waits at most for an account that cannot send at all.
+
+        By the wall clock as it would be if nobody had set it since the start, which is what it is compared with.
+        """
+        return due - self._stepped() + retry.horizon(self._policy.schedule, attempts_max, self._policy.jitter)
 
     def began_since(self, account: str, since: float) -> list[float]:
         """When the tries of an account began that are on record, later than `since` (seconds since 1970), in order."""

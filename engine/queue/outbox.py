@@ -39,10 +39,12 @@ UNKNOWN = TooLate("There is no message with this queueId")
 class Outbox:
     """The waiting mail of all accounts. Every call raises `StorageFailed` and `StorageFull`."""
 
-    def __init__(self, store: Store, recorder: Recorder, horizon: Callable[[int], float], world: World) -> None:
+    def __init__(
+        self, store: Store, recorder: Recorder, expires_at: Callable[[float, int], float], world: World
+    ) -> None:
         self._store = store
         self._recorder = recorder
-        self._horizon = horizon
+        self._expires_at = expires_at
         self._world = world
 
     async def cancel(self, queue_id: str) -> Cancelled | TooLate:
@@ -95,7 +97,7 @@ class Outbox:
             at = now if send_at is None else max(send_at, now)
             self._let_go(tx, message, at)
             scheduled = None if send_at is None else at
-            messages.reschedule(tx, message.id, scheduled, at + self._horizon(message.attempts_max))
+            messages.reschedule(tx, message.id, scheduled, self._expires_at(at, message.attempts_max))
             self._recorder.due(tx, message, at, scheduled=send_at is not None)
             return None
 

@@ -72,6 +72,7 @@ async def test_a_restored_backup_sends_nothing_until_it_is_released(
         assert trio.current_time() - before < 3
         assert [each.recipient for each in engine.sandbox.delivered] == ["late@sandbox.example"]
         assert engine.state(part["queueId"]) is State.HELD
+        await trio.sleep(1)  # `release` blocks this thread, which may be in the middle of a commit of the engine's
         assert release(tmp_path / "copy", restored.world.now(), None, {part["queueId"], sent["queueId"]}) == 1
         await engine.until_ended(part["queueId"])
         assert engine.state(part["queueId"]) is State.SENT
