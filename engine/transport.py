@@ -17,7 +17,7 @@ from engine.deflate import DeflateStream
 from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.world import Dial
 
-RECEIVE_SIZE = 65536
+RECEIVE_SIZE = 16384
 CLOSE_SECONDS = 1.0
 
 # OpenSSL's X509_V_ERR numbers under the names Node.js gives them, which callers of this API already match on.

@@ -1,8 +1,9 @@
 """New messages: asked for, described, and announced in the commit that moves the mailbox's position past them.
 
-However many arrive, they are fetched and committed in batches, oldest first. A message the server cannot describe is
-announced with the little that is known of it, and one it named but never shows becomes `messageMissing`: neither holds
-up those behind it. Messages older than the account's `notifyFrom` are noted without an event.
+However many arrive, they are asked for in batches and announced while the answer still comes, oldest first. A message
+the server cannot describe is announced with the little that is known of it, and one it named but never shows becomes
+`messageMissing`: neither holds up those behind it. Messages older than the account's `notifyFrom` are noted without an
+event.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
+import msgspec
 import trio
 
 from engine.accounts import ids
 from engine.accounts.changes import scope
-from engine.accounts.reports import Follow, read_report
+from engine.accounts.reports import Follow, is_report, read_report
 from engine.accounts.services import Services
 from engine.accounts.summary import Text, summary
 from engine.imap.fetched import Fetched
@@ -32,7 +36,10 @@ from engine.store.writer import Tx
 
 log = logging.getLogger("engine.arrivals")
 
-BATCH = 50
+BATCH = 100
+"""Messages asked for at once."""
+END = 2**32
+"""Above every UID there can be."""
 MISSING_WAITS = (1.0, 1.7, 2.9)
 """Seconds before each further question for a message the server named but did not show."""
 TEXT_BYTES = 512 * 1024
@@ -45,6 +52,13 @@ BASIC = ("UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE")
 _HEADERS = (
     "AUTO-SUBMITTED PRECEDENCE X-AUTOREPLY X-AUTORESPOND X-AUTO-RESPONSE X-FAILED-RECIPIENTS CONTENT-TYPE RETURN-PATH"
 )
+
+
+class Taken(msgspec.Struct):
+    """What came of the new messages: UIDs in order, and flags the server told of meanwhile, by UID."""
+
+    uids: list[int] = []
+    flags: dict[int, frozenset[str]] = {}
 
 
 class Arrivals:
@@ -62,23 +76,32 @@ class Arrivals:
         self._indescribable: set[tuple[int, int]] = set()
         """Mailbox and UID of messages whose description alone ended the connection."""
 
-    async def take(self, session: ImapSession, row: MailboxRow, uid_next: int, expected: int | None) -> list[int]:
-        """Announce every message from `uid_next` on; their UIDs.
+    async def take(self, session: ImapSession, row: MailboxRow, uid_next: int, expected: int | None) -> Taken:
+        """Announce every message from `uid_next` on.
 
         `expected` is how many the server spoke of, None where that is not known. Raises what a broken session raises;
         what was announced before is announced for good.
         """
-        if expected is not None and expected <= BATCH and uid_next >= self._careful.get(row.id, 0):
-            self._asked = (row.id, uid_next, uid_next + BATCH)
-            found = await self._describe(session, None, uid_next)
-            if found is not None and len(found) >= expected:
-                await self._commit(session, row, found)
-                return [each.uid for each in found]
-        uids = await session.search(f"UID {uid_next}:*")
-        wanted = uids[_first_at_least(uids, uid_next) :]
-        for batch in chunks(wanted, BATCH):
-            await self._take_batch(session, row, list(batch))
-        return list(wanted)
+        taken = Taken()
+        while expected is not None and len(taken.uids) < expected and uid_next >= self._careful.get(row.id, 0):
+            # New messages mostly have the UIDs that follow, which saves the question for them.
+            likely = range(uid_next, min(uid_next + BATCH, END))
+            if not likely:
+                break
+            before = len(taken.uids)
+            left = await self._describe(session, row, likely, taken)
+            found = len(taken.uids) + len(left or ())
+            if left is not None and (found >= expected or found - before == len(likely)):
+                await self._announce(session, row, left, taken)
+            if not taken.uids or taken.uids[-1] != likely[-1]:
+                break
+            uid_next = likely.stop
+        if expected is None or len(taken.uids) < expected:
+            uid_next = taken.uids[-1] + 1 if taken.uids else uid_next
+            uids = await session.search(f"UID {uid_next}:*")
+            for batch in chunks(uids[_first_at_least(uids, uid_next) :], BATCH):
+                await self._take_batch(session, row, batch, taken)
+        return taken
 
     def stumbled(self) -> None:
         """The connection ended. If new messages were being described, they are asked for more carefully next time."""
@@ -90,19 +113,20 @@ class Arrivals:
             self._indescribable.add((mailbox, first))
         self._careful[mailbox] = max(self._careful.get(mailbox, 0), last + 1)
 
-    async def _take_batch(self, session: ImapSession, row: MailboxRow, uids: list[int]) -> None:
+    async def _take_batch(self, session: ImapSession, row: MailboxRow, uids: Sequence[int], taken: Taken) -> None:
         if uids[0] >= self._careful.get(row.id, 0):
-            self._asked = (row.id, uids[0], uids[-1])
-            found = await self._describe(session, ranges(uids), 0)
-            if found is not None and {each.uid for each in found} >= set(uids):
-                await self._commit(session, row, found)
+            left = await self._describe(session, row, uids, taken)
+            uids = uids[_first_at_least(uids, taken.uids[-1] + 1) :] if taken.uids else uids
+            if left is not None and {each.uid for each in left} >= set(uids):
+                await self._announce(session, row, left, taken)
                 return
         for uid in uids:
             one = await self._describe_one(session, row, uid)
             if one is None:
                 await self._missing(row, uid)
+                taken.uids.append(uid)
             else:
-                await self._commit(session, row, [one])
+                await self._announce(session, row, [one], taken)
 
     async def _describe_one(self, session: ImapSession, row: MailboxRow, uid: int) -> Fetched | None:
         for wait in (0.0, *MISSING_WAITS):
@@ -114,26 +138,51 @@ class Arrivals:
                 log.warning("account %s: message %d of %s cannot be described", self._account, uid, row.path)
                 return basic[0]
             self._asked = (row.id, uid, uid)
-            described = [each for each in await self._describe(session, ((uid, uid),), 0) or [] if each.uid == uid]
-            return described[0] if described else basic[0]
+            try:
+                found = await session.fetch(((uid, uid),), self._items(session))
+            except CommandRefused as error:
+                self._refused(error)
+                found = []
+            self._asked = None
+            return next((each for each in found if each.uid == uid and each.size is not None), basic[0])
         return None
 
     async def _describe(
-        self, session: ImapSession, numbers: tuple[tuple[int, int], ...] | None, first: int
+        self, session: ImapSession, row: MailboxRow, uids: Sequence[int], taken: Taken
     ) -> list[Fetched] | None:
-        """The messages in full, oldest first; None where the server refuses to say."""
-        items = self._items(session)
+        """Ask for messages in full, and announce them while they come.
+
+        Returns those that could not be yet, oldest first: a message between them and those announced has not been
+        shown, or more is to be asked of one of them. None where the server refuses to say.
+        """
+        due = deque(uids)
+        waiting: dict[int, Fetched] = {}
+
+        async def heed(found: list[Fetched]) -> None:
+            for each in found:
+                if each.size is not None:
+                    waiting[each.uid] = each
+                    taken.flags.pop(each.uid, None)
+                elif each.flags is not None:
+                    taken.flags[each.uid] = each.flags
+            ready = []
+            while due and due[0] in waiting and not self._asks_more(row, waiting[due[0]]):
+                ready.append(waiting.pop(due.popleft()))
+            self._asked = (row.id, due[0], due[-1]) if due else None
+            if ready:
+                await self._announce(session, row, ready, taken)
+
+        self._asked = (row.id, due[0], due[-1])
         try:
-            if numbers is None:
-                found = await session.fetch_from(first, items)
-            else:
-                found = await session.fetch(numbers, items)
+            await session.fetch_each(ranges(uids), self._items(session), heed)
         except CommandRefused as error:
-            log.warning("account %s: new messages cannot be described: %s", self._account, error)
+            self._refused(error)
             return None
         self._asked = None
-        # What the server says of other messages meanwhile holds their flags only.
-        return sorted((each for each in found if each.size is not None), key=lambda each: each.uid)
+        return [waiting[uid] for uid in sorted(waiting)]
+
+    def _refused(self, error: CommandRefused) -> None:
+        log.warning("account %s: new messages cannot be described: %s", self._account, error)
 
     def _items(self, session: ImapSession) -> list[str]:
         wanted = self._services.settings.values["notifyHeaders"] or ()
@@ -146,21 +195,25 @@ class Arrivals:
             items += ["EMAILID", "THREADID"]
         return items
 
-    async def _commit(self, session: ImapSession, row: MailboxRow, found: list[Fetched]) -> None:
+    async def _announce(self, session: ImapSession, row: MailboxRow, found: list[Fetched], taken: Taken) -> None:
+        if not found:
+            return
         told = [(each, *await self._event(session, row, each)) for each in found]
 
         def change(tx: Tx) -> None:
-            for each, data, follow in told:
-                if not mailboxes.advance(tx, row.id, each.uid):
-                    continue
-                if self._full:
-                    mailboxes.note(tx, row.id, [(each.uid, each.flags or frozenset())])
-                if data is not None:
-                    self._services.journal.append(tx, "messageNew", self._account, data, scope(row))
+            start = mailboxes.advance(tx, row.id, found[-1].uid)
+            new = [] if start is None else [each for each in told if each[0].uid >= start]
+            if self._full:
+                mailboxes.note(tx, row.id, [(each.uid, each.flags or frozenset()) for each, _, _ in new])
+            journal, where = self._services.journal, scope(row)
+            for follow, group in groupby(new, key=lambda each: each[2]):
+                told_of = [data for _, data, _ in group if data is not None]
+                journal.extend(tx, "messageNew", self._account, told_of, where)
                 if follow is not None:
                     follow(tx)
 
         await self._services.store.commit(change)
+        taken.uids += [each.uid for each in found]
 
     async def _missing(self, row: MailboxRow, uid: int) -> None:
         data = {
@@ -172,7 +225,7 @@ class Arrivals:
         }
 
         def change(tx: Tx) -> None:
-            if mailboxes.advance(tx, row.id, uid):
+            if mailboxes.advance(tx, row.id, uid) is not None:
                 self._services.journal.append(tx, "messageMissing", self._account, data, scope(row))
 
         await self._services.store.commit(change)
@@ -189,9 +242,17 @@ class Arrivals:
         if wanted:
             header = fields(one.header)
             data["headers"] = {name: header[name] for name in header if name in wanted or "*" in wanted}
-        if self._services.settings.values["notifyText"]:
+        if self._tells_text:
             await self._add_text(session, one, data["text"])
         return data, await read_report(session, row, one, data, self._services)
+
+    @property
+    def _tells_text(self) -> bool:
+        return self._services.settings.values["notifyText"] is True
+
+    def _asks_more(self, row: MailboxRow, one: Fetched) -> bool:
+        """Whether the server has to be asked again to tell of a message."""
+        return self._tells_text or is_report(row, one)
 
     async def _add_text(self, session: ImapSession, one: Fetched, shown: dict[str, Any]) -> None:
         limit = self._services.settings.values["notifyTextSize"] or TEXT_CHARACTERS

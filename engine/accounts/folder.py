@@ -230,10 +230,12 @@ class Folder:
             expected = None
         elif uid_next == row.uid_next:
             return
-        found = await self._arrivals.take(session, row, row.uid_next, expected)
+        taken = await self._arrivals.take(session, row, row.uid_next, expected)
         await self.reload()
         if self._uids is not None:
-            self._uids.extend(found)
+            self._uids.extend(taken.uids)
+        if self._full:
+            await self._changed(taken.flags)
 
     async def _learn_numbers(self, session: ImapSession) -> bool:
         """Which UID has which sequence number, as of a moment after which no news of the mailbox is waiting.

@@ -42,12 +42,18 @@ _ORIGINAL = (
 _ELSEWHERE = frozenset({"\\Sent", "\\Drafts", "\\Trash"})
 
 
+def is_report(row: MailboxRow, one: Fetched) -> bool:
+    """Whether a message says that it reports on another, which is to be read."""
+    structure = one.structure
+    return structure is not None and structure.kind == "multipart/report" and row.special_use not in _ELSEWHERE
+
+
 async def read_report(
     session: ImapSession, row: MailboxRow, one: Fetched, data: dict[str, Any], services: Services
 ) -> Follow | None:
     """Add to `data` what a report says; what is to follow, None for a message that is no report."""
     structure = one.structure
-    if structure is None or structure.kind != "multipart/report" or row.special_use in _ELSEWHERE:
+    if structure is None or not is_report(row, one):
         return None
     status, feedback = _first(structure, _STATUS), _first(structure, _FEEDBACK)
     machine = status or feedback

@@ -25,8 +25,9 @@ class Text:
 
     def __init__(self, structure: Structure | None) -> None:
         parts = structure.parts if structure is not None else ()
-        self.plain = [part for part in parts if part.kind == "text/plain" and is_text(part)]
-        self.html = [part for part in parts if part.kind == "text/html" and is_text(part)]
+        texts = [part for part in parts if is_text(part)]
+        self.plain = [part for part in texts if part.kind == "text/plain"]
+        self.html = [part for part in texts if part.kind == "text/html"]
 
 
 def is_text(part: Part) -> bool:

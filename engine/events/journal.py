@@ -10,7 +10,7 @@ Retention takes the oldest events away, also under a reader that is far behind: 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -60,17 +60,35 @@ class Journal:
 
         `scope` says where it happened (`path`, `specialUse`) and stands beside the account.
         """
-        seq, now = tx.next_seq(), self._world.now()
+        self.extend(tx, name, account, [data], scope)
+        return tx.last_seq
+
+    def extend(
+        self,
+        tx: Tx,
+        name: str,
+        account: str | None,
+        several: Sequence[dict[str, Any]],
+        scope: dict[str, str] | None = None,
+    ) -> None:
+        """The same for several events, or none, that differ in their data only."""
+        if not several:
+            return
+        now = self._world.now()
         stepped, self._latest = now < self._latest - CLOCK_TOLERANCE, now
-        body = self.encode(name, account, data, seq, now, scope, stepped=stepped)
-        events.insert(tx, seq, account, name, body, now)
+        entries: list[Entry] = []
+        for data in several:
+            seq = tx.next_seq()
+            body = self.encode(name, account, data, seq, now, scope, stepped=stepped and not entries)
+            entries.append((seq, account, name, body))
+        events.insert(tx, account, name, [(seq, body) for seq, _, _, body in entries], now)
 
         def committed() -> None:
-            self._recent.add((seq, account, name, body))
+            for entry in entries:
+                self._recent.add(entry)
             self._hub.wake()
 
         tx.after_commit(committed)
-        return seq
 
     def encode(
         self,

@@ -9,7 +9,7 @@ clear text and never reconnects: that is the account's business. One task uses i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Self
 
@@ -32,6 +32,9 @@ LOGOUT_SECONDS = 5.0
 POLL_SECONDS = 60.0
 WRITE_BYTES = 256 * 1024
 """Chunks are joined up to this size, so that small ones share a packet and large ones are not copied."""
+
+Heed = Callable[[list[Untagged]], Awaitable[None]]
+"""Is given a part of an answer while the rest is still on its way."""
 
 TEMPORARY_CODES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "OVERQUOTA", "SERVERBUG", "THROTTLED"})
 """Codes of a refused login that are no word about the credentials (RFC 5530; OVERQUOTA and THROTTLED at Gmail)."""
@@ -267,22 +270,32 @@ class ImapConnection:
         self._take(data)
         return True
 
-    async def _require(self, command: Command, timeout: float = COMMAND_SECONDS) -> Completion:
-        completion = await self._run(command, timeout)
+    async def _require(
+        self, command: Command, timeout: float = COMMAND_SECONDS, heed: Heed | None = None
+    ) -> Completion:
+        completion = await self._run(command, timeout, heed)
         if not completion.ok:
             raise completion.refused()
         return completion
 
-    async def _run(self, command: Command, timeout: float = COMMAND_SECONDS) -> Completion:
+    async def _run(self, command: Command, timeout: float = COMMAND_SECONDS, heed: Heed | None = None) -> Completion:
         """Give one command and read until its end, all within `timeout` seconds."""
         with self._breaking():
             self._protocol.start(command)
-            return await self._finish(trio.current_time() + timeout)
+            return await self._finish(trio.current_time() + timeout, heed)
 
-    async def _finish(self, deadline: float) -> Completion:
+    async def _finish(self, deadline: float, heed: Heed | None = None) -> Completion:
+        """Read until the command ends. `heed` gets the answer's data as it comes, but for the rest in the completion.
+
+        The time `heed` takes is not the server's.
+        """
         protocol = self._protocol
         while protocol.completion is None:
             await self._exchange(deadline)
+            if heed is not None and protocol.completion is None:
+                came = trio.current_time()
+                await heed(protocol.take_data())
+                deadline += trio.current_time() - came
         return protocol.completion
 
     async def _exchange(self, deadline: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
 import msgspec
 
@@ -21,6 +22,7 @@ from engine.imap.tokens import Node
 _DATE = re.compile(
     r" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"
 )
+LONGEST_DATE = 40
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _SECTION = re.compile(r"(?:BODY|BINARY)\[([^]]*)\](?:<[0-9]+>)?")
 _NUMBER = re.compile(rf"[0-9]{{1,{limits.NUMBER_DIGITS}}}")
@@ -84,7 +86,13 @@ def read_flags(node: Node) -> frozenset[str]:
 
 def read_date(node: Node) -> float | None:
     """An INTERNALDATE in seconds since 1970; None where there is none that makes sense."""
-    match = _DATE.fullmatch(octets(node).decode("ascii", "replace"))
+    text = octets(node)
+    return _read_date(text) if len(text) <= LONGEST_DATE else None
+
+
+@lru_cache(maxsize=64)  # messages that come together have the same one
+def _read_date(text: bytes) -> float | None:
+    match = _DATE.fullmatch(text.decode("ascii", "replace"))
     if match is None or match[2].lower() not in _MONTHS or not 1900 <= int(match[3]) < 9000:
         return None
     day, year, hour, minute, second = (int(match[group]) for group in (1, 3, 4, 5, 6))
@@ -99,7 +107,7 @@ def read_date(node: Node) -> float | None:
 def _sections(items: dict[str, Node]) -> dict[str, bytes]:
     found = {}
     for name, value in items.items():
-        match = _SECTION.fullmatch(name)
+        match = _SECTION.fullmatch(name) if "[" in name else None
         if match is not None:
             found[match[1].upper()] = octets(value)
     return found

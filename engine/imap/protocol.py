@@ -196,6 +196,11 @@ class Protocol:
         self._news_weight = 0
         return news
 
+    def take_data(self) -> list[Untagged]:
+        """What has come so far of the answer to the command in flight; its `completion` will hold the rest."""
+        data, self._data = self._data, []
+        return data
+
     def take_outgoing(self) -> list[bytes]:
         """The chunks to send now, in order; the list is empty afterwards."""
         outgoing, self._outgoing = self._outgoing, []

@@ -8,7 +8,7 @@ extension is used is decided here, from what the server offers; callers see the 
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 
 import msgspec
 
@@ -35,6 +35,7 @@ from engine.imap.responses import (
     Search,
     StatusKind,
     StatusResponse,
+    Untagged,
     Vanished,
 )
 
@@ -176,10 +177,25 @@ class ImapSession(ImapConnection):
         command = commands.uid_fetch(written(numbers), items, changed_since=changed_since)
         return _fetched(await self._require(command, FETCH_SECONDS))
 
-    async def fetch_from(self, uid: int, items: Sequence[str]) -> list[Fetched]:
-        """Ask for data items of every message whose UID is `uid` or above."""
-        found = _fetched(await self._require(commands.uid_fetch(f"{uid}:*", items), FETCH_SECONDS))
-        return [each for each in found if each.uid >= uid]  # "*" is the last one, however low
+    async def fetch_each(
+        self, numbers: Ranges, items: Sequence[str], heed: Callable[[list[Fetched]], Awaitable[None]]
+    ) -> None:
+        """Ask for data items of messages by UID; `heed` is given them while they come.
+
+        A message is handed on once another follows, since a server may spread one over several responses; what it says
+        of one after that comes as a message of its own, as does what it says of others. What `heed` raises leaves the
+        session broken.
+        """
+        kept: dict[int, Fetched] = {}
+
+        async def take(data: list[Untagged]) -> None:
+            _gather(kept, data)
+            whole = [kept.pop(uid) for uid in list(kept)[:-1]]
+            if whole:
+                await heed(whole)
+
+        completion = await self._require(commands.uid_fetch(written(numbers), items), FETCH_SECONDS, take)
+        await heed(list(_gather(kept, completion.data).values()))
 
     async def download(self, uid: int, section: str) -> AsyncIterator[bytes]:
         """A section of a message, however large, in pieces of at most 256 KiB; nothing where there is no such message.
@@ -277,17 +293,18 @@ def _set(uids: Collection[int]) -> str:
 
 
 def _fetched(completion: Completion) -> list[Fetched]:
-    """The messages told of, each once: a server may spread one message over several responses."""
-    found: dict[int, Fetched] = {}
-    for response in completion.data:
+    return list(_gather({}, completion.data).values())
+
+
+def _gather(found: dict[int, Fetched], data: list[Untagged]) -> dict[int, Fetched]:
+    """Add the messages told of, each once: a server may spread one message over several responses."""
+    for response in data:
         one = read_fetch(response) if isinstance(response, Fetch) else None
         if one is None:
             continue
         before = found.get(one.uid)
-        if before is not None:
-            one = _joined(before, one)
-        found[one.uid] = one
-    return list(found.values())
+        found[one.uid] = one if before is None else _joined(before, one)
+    return found
 
 
 def _joined(one: Fetched, more: Fetched) -> Fetched:

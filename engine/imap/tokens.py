@@ -10,6 +10,7 @@ breaks the grammar or `limits` raises `ProtocolError`; the tokenizer is of no us
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TypeAlias
 
 import msgspec
@@ -21,22 +22,29 @@ from engine.imap.buffer import ReceiveBuffer
 Node: TypeAlias = "str | bytes | list[Node] | None"
 """An atom, a string, NIL or a list of nodes."""
 
-# Every alternative is possessive, and a section may not hold another "[", so no input is scanned more than twice.
+# Every alternative is possessive, a section may not hold another "[", and what breaks the grammar takes the rest of the
+# line with it, so no input is scanned more than twice. There are no groups: what a token is, its first byte says
+# (`_KINDS`).
 _TOKEN = re.compile(
     rb"""
-      "([^"\\]*+)"                                                           # 1 quoted string
-    | (\()                                                                   # 2
-    | (\))                                                                   # 3
-    | ([Nn][Ii][Ll])(?=[ ()]|\Z)                                             # 4
-    | ((?:BODY|BINARY)[.A-Z]*+\[[^][]*+\](?:<[0-9]++>)?+|[^\x00-\x20\x7f()"{~][^\x00-\x20\x7f()"{]*+)     # 5 atom
-    | "([^"\\]*+(?:\\.[^"\\]*+)*+)"                                          # 6 quoted string with escapes
-    | ~?\{([0-9]{1,20})\+?\}\Z                                               # 7 literal, its bytes follow the line
-    | (~[^\x00-\x20\x7f()"{]*+)                                              # 8 atom that is no literal8
-    | [^ ]                                                                   # anything else has no place here
+      "[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)                # quoted string, perhaps without its end
+    | [()]
+    | ~?\{[0-9]{1,20}\+?\}\Z                                # literal, its bytes follow the line
+    | (?:BODY|BINARY)[.A-Z]*+\[[^][]*+\](?:<[0-9]++>)?+     # section, an atom
+    | [^\x00-\x20\x7f()"{][^\x00-\x20\x7f()"{]*+            # atom
+    | [^ ].*+                                              # anything else has no place here
     """,
     re.VERBOSE | re.DOTALL,
 )
-_QUOTED, _OPEN, _CLOSE, _NIL, _ATOM, _ESCAPED, _LITERAL, _TILDE = range(1, 9)
+_WITH_ESCAPES = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_LITERAL = re.compile(rb"~?\{([0-9]{1,20})\+?\}")
+_ATOM, _NIL, _QUOTED, _OPEN, _CLOSE, _BRACE, _TILDE, _WRONG = range(8)
+_KINDS = bytearray(256)
+_KINDS[:33] = bytes([_WRONG]) * 33
+for _first, _kind in zip(b'Nn"(){~\x7f', (_NIL, _NIL, _QUOTED, _OPEN, _CLOSE, _BRACE, _TILDE, _WRONG), strict=True):
+    _KINDS[_first] = _kind
+SHORT_LINE = 64 * 1024
+"""Bytes of a line whose tokens are taken all at once, which is faster; of a longer one they might fill the memory."""
 
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _WHOLE_LINE = re.compile(rb"\* (?:OK|NO|BAD|BYE|PREAUTH|SEARCH)(?: |\Z)", re.IGNORECASE)
@@ -132,18 +140,14 @@ class _Tree:
 
     def add(self, line: bytes) -> int | None:
         """Add one line's tokens; the size of the literal that follows, None if the response ends here."""
-        current, stack = self.current, self._stack
-        room = limits.RESPONSE_TOKENS - self.tokens
-        count = 0
+        tokens = _tokens(line, limits.RESPONSE_TOKENS - self.tokens)
+        self.tokens += len(tokens)
+        current, stack, kinds = self.current, self._stack, _KINDS
         literal = None
-        for count, token in enumerate(_TOKEN.finditer(line), 1):
-            kind = token.lastindex
-            if kind == _QUOTED:
-                current.append(token[1])
-            elif kind == _ATOM:
-                current.append(token[5].decode("utf-8", "replace"))
-            elif kind == _NIL:
-                current.append(None)
+        for token in tokens:
+            kind = kinds[token[0]]
+            if kind == _ATOM:
+                current.append(token.decode("utf-8", "replace"))
             elif kind == _OPEN:
                 if len(stack) == limits.LIST_DEPTH:
                     raise ProtocolError(f"The server nested lists more than {limits.LIST_DEPTH} deep")
@@ -155,18 +159,17 @@ class _Tree:
                 if not stack:
                     raise ProtocolError("The server closed a list it had not opened")
                 current = stack.pop()
-            elif kind == _ESCAPED:
-                current.append(_ESCAPE.sub(rb"\1", token[6]))
-            elif kind == _LITERAL:
-                literal = int(token[7])
-            elif kind == _TILDE:
-                current.append(token[8].decode("utf-8", "replace"))
+            elif kind == _NIL:
+                current.append(None if token.upper() == b"NIL" else token.decode("utf-8", "replace"))
+            elif kind == _QUOTED:
+                current.append(_quoted(token))
+            elif kind == _TILDE and token[1:2] != b"{":
+                current.append(token.decode("utf-8", "replace"))
+            elif match := _LITERAL.fullmatch(token):
+                literal = int(match[1])
             else:
-                raise ProtocolError(f"The server sent {token[0]!r} where it has no place")
-            if count > room:
-                raise ProtocolError(f"The server sent a response of more than {limits.RESPONSE_TOKENS} tokens")
+                raise ProtocolError(f"The server sent {token[:1]!r} where it has no place")
         self.current = current
-        self.tokens += count
         return literal
 
     def finish(self) -> list[Node]:
@@ -174,3 +177,22 @@ class _Tree:
         if self._stack:
             raise ProtocolError("The server did not close a list")
         return self.current
+
+
+def _quoted(token: bytes) -> bytes:
+    if b"\\" not in token:
+        if len(token) > 1 and token.endswith(b'"'):
+            return token[1:-1]
+    elif _WITH_ESCAPES.fullmatch(token):
+        return _ESCAPE.sub(rb"\1", token[1:-1])
+    raise ProtocolError("The server did not end a quoted string")
+
+
+def _tokens(line: bytes, most: int) -> list[bytes]:
+    if len(line) <= SHORT_LINE:
+        found = _TOKEN.findall(line)
+    else:
+        found = [match[0] for match in islice(_TOKEN.finditer(line), most + 1)]
+    if len(found) > most:
+        raise ProtocolError(f"The server sent a response of more than {limits.RESPONSE_TOKENS} tokens")
+    return found

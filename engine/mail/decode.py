@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
 _WORD = re.compile(rb"=\?([^?\s*]{1,64})(?:\*[^?\s]{0,64})?\?([BbQq])\?([^?]*)\?=")
-_SIMPLE = re.compile(rb"[ -~]*+")
 _BETWEEN = re.compile(rb"[ \t\r\n]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BREAK = re.compile(r"[ \t]*[\r\n]+[ \t]*")
@@ -26,8 +25,8 @@ _ALIASES = {"utf8": "utf-8", "unicode-1-1-utf-7": "utf-7", "ks_c_5601-1987": "cp
 
 def header_text(raw: bytes) -> str:
     """A header value with its encoded words decoded (RFC 2047), on one line."""
-    if _SIMPLE.fullmatch(raw) and b"=?" not in raw:
-        return raw.decode("ascii").strip()
+    if b"=?" not in raw and raw.isascii() and (simple := raw.decode("ascii")).isprintable():
+        return simple.strip()
     text: list[str] = []
     words: list[tuple[str, bytes]] = []
     at = 0

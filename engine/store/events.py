@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from engine.store.writer import Tx
 
 
-def insert(tx: Tx, seq: int, account: str | None, name: str, body: bytes, now: float) -> None:
-    """Add one event; `seq` must be `tx.next_seq()`."""
-    tx.execute(
-        "INSERT INTO event (seq, account, name, body, created) VALUES (?, ?, ?, ?, ?)", (seq, account, name, body, now)
+def insert(tx: Tx, account: str | None, name: str, numbered: Sequence[tuple[int, bytes]], now: float) -> None:
+    """Add events of one account and name; each number must be `tx.next_seq()`."""
+    tx.executemany(
+        "INSERT INTO event (seq, account, name, body, created) VALUES (?, ?, ?, ?, ?)",
+        [(seq, account, name, body, now) for seq, body in numbered],
     )
     if account is not None:
         tx.execute(
-            "INSERT INTO event_count (account, name, n) VALUES (?, ?, 1) "
-            "ON CONFLICT (account, name) DO UPDATE SET n = n + 1",
-            (account, name),
+            "INSERT INTO event_count (account, name, n) VALUES (?, ?, ?) "
+            "ON CONFLICT (account, name) DO UPDATE SET n = n + excluded.n",
+            (account, name, len(numbered)),
         )
 
 

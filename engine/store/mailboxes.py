@@ -113,10 +113,16 @@ def set_modseq(tx: Tx, mailbox: int, modseq: int | None) -> None:
     tx.execute("UPDATE mailbox SET modseq = ? WHERE id = ?", (modseq, mailbox))
 
 
-def advance(tx: Tx, mailbox: int, uid: int) -> bool:
-    """The message `uid` is being announced; False if it was before, or the mailbox is gone: then it must not be."""
-    changed = tx.execute("UPDATE mailbox SET uid_next = ? WHERE id = ? AND uid_next <= ?", (uid + 1, mailbox, uid))
-    return changed.rowcount > 0
+def advance(tx: Tx, mailbox: int, uid: int) -> int | None:
+    """Messages up to `uid` are being announced; the first of them that may be.
+
+    None if all were announced before, or the mailbox is gone: then none of them may be.
+    """
+    row = tx.execute("SELECT uid_next FROM mailbox WHERE id = ? AND uid_next <= ?", (mailbox, uid)).fetchone()
+    if row is None:
+        return None
+    tx.execute("UPDATE mailbox SET uid_next = ? WHERE id = ?", (uid + 1, mailbox))
+    return int(row[0])
 
 
 def note(tx: Tx, mailbox: int, messages: Iterable[tuple[int, frozenset[str]]]) -> None:

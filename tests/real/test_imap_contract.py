@@ -22,6 +22,7 @@ from engine.trace import Trace
 from engine.transport import TlsRules
 from engine.world import World
 
+EVERY = ((1, 2**32 - 1),)
 pytestmark = pytest.mark.real
 
 PLAIN = b'From: =?utf-8?q?H=C3=A9?= <he@x.example>\r\nTo: a@x.example, "B, C" <b@x.example>\r\nSubject: hi\r\n' + (
@@ -98,7 +99,7 @@ async def test_structure_and_sections(connect: Connect) -> None:
     await session.append("INBOX", [MIXED], flags=("\\Flagged",), date=1_793_000_000)
     await session.select("INBOX")
     items = ["UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[1.2]<0.6>"]
-    (one,) = await session.fetch_from(1, [*items, "BODY.PEEK[3.HEADER]", "BODY.PEEK[HEADER.FIELDS (SUBJECT X-NO)]"])
+    (one,) = await session.fetch(EVERY, [*items, "BODY.PEEK[3.HEADER]", "BODY.PEEK[HEADER.FIELDS (SUBJECT X-NO)]"])
     assert (one.uid, one.flags, one.internal_date, one.size) == (1, {"\\Flagged"}, 1_793_000_000, len(MIXED))
     alternative = ("multipart/mixed", "multipart/alternative")
     assert shown(one) == [
@@ -123,7 +124,7 @@ async def test_envelope(connect: Connect) -> None:
     session = await connect()
     await session.append("INBOX", [PLAIN], flags=())
     await session.select("INBOX")
-    (one,) = await session.fetch_from(1, ["ENVELOPE", "BODYSTRUCTURE"])
+    (one,) = await session.fetch(EVERY, ["ENVELOPE", "BODYSTRUCTURE"])
     envelope = one.envelope
     assert envelope is not None
     assert [(each.name, each.address) for each in envelope.to] == [(b"", b"a@x.example"), (b"B, C", b"b@x.example")]
@@ -237,13 +238,13 @@ async def test_marks_copies_and_moves(connect: Connect) -> None:
     await session.store([second.uid], ("\\Flagged",), "-")
     await session.copy([first.uid], "Trash")
     await session.move([second.uid], "Trash")
-    (left,) = await session.fetch_from(1, ["UID", "FLAGS"])
+    (left,) = await session.fetch(EVERY, ["UID", "FLAGS"])
     assert left.uid == first.uid and left.flags is not None and left.flags >= {"\\Flagged", "$Label"}
     await session.store([first.uid], ("\\Deleted",))
     await session.expunge([first.uid])
     assert list(await session.search("ALL")) == []
     await session.select("Trash")
-    found = await session.fetch_from(1, ["UID", "FLAGS"])
+    found = await session.fetch(EVERY, ["UID", "FLAGS"])
     assert [sorted((each.flags or frozenset()) - {"\\Recent"}) for each in found] == [
         ["$Label", "\\Flagged"],
         ["$Label"],

@@ -18,6 +18,8 @@ from engine.imap.session import ImapEndpoint, ImapSession
 from engine.transport import TlsRules
 from engine.world import World
 
+EVERY = ((1, 2**32 - 1),)
+
 pytestmark = [pytest.mark.real, pytest.mark.process]
 
 MESSAGE = (
@@ -81,7 +83,7 @@ async def contents(session: ImapSession) -> dict[tuple[str, int], frozenset[str]
     found = {}
     for mailbox in await session.list_mailboxes():
         await session.select(mailbox.path, read_only=True)
-        for each in await session.fetch_from(1, ["UID", "FLAGS"]):
+        for each in await session.fetch(EVERY, ["UID", "FLAGS"]):
             found[mailbox.path, each.uid] = each.flags or frozenset()
     return found
 

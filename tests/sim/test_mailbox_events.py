@@ -15,6 +15,7 @@ from simulation import Engine, Simulation
 
 from engine.accounts import ids
 from engine.config import Imap
+from engine.imap.session import ImapSession
 from engine.isotime import iso
 from engine.sandbox.faults import EXTENSIONS
 from engine.sandbox.mailboxes import Folder, Mailbox
@@ -168,6 +169,50 @@ async def test_a_burst_is_told_at_once_and_in_order(
         await engine.event("acme", "messageNew", 230)
         assert trio.current_time() - started < (130 if "IDLE" in missing else 1)
         assert mail_events(engine) == [("messageNew", "INBOX", uid) for uid in range(1, 231)]
+
+
+async def test_flags_changed_while_new_mail_is_described_are_told_at_once(
+    simulation: Simulation,
+    missing: frozenset[str],
+    autojump_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fetch_each = ImapSession.fetch_each
+
+    async def meanwhile(session: ImapSession, *asked: Any) -> None:
+        inbox = folder(engine)
+        inbox.set_flags(inbox.messages[0], frozenset({"\\Flagged"}))
+        inbox.set_flags(inbox.messages[-1], frozenset({"\\Seen"}))
+        await fetch_each(session, *asked)
+
+    async with simulation.running() as engine:
+        engine.sandbox.faults.imap_capabilities_drop |= missing
+        deliver(engine, age=1000)
+        await engine.register("acme")
+        monkeypatch.setattr(ImapSession, "fetch_each", meanwhile)
+        started = trio.current_time()
+        deliver(engine, 2)
+        await engine.event("acme", "messageUpdated")
+        assert trio.current_time() - started < (130 if "IDLE" in missing else 1)
+        assert mail_events(engine) == [("messageNew", "INBOX", 2), ("messageUpdated", "INBOX", 1)]
+
+
+@pytest.mark.parametrize("asks", ["nothing more", "text"])
+async def test_a_burst_with_gaps(
+    simulation: Simulation, missing: frozenset[str], asks: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        engine.sandbox.faults.imap_capabilities_drop |= missing
+        await engine.context.settings.update({"notifyText": asks == "text"})
+        await engine.register("acme")
+        for number in range(330):
+            deliver(engine, number)
+        gone = [3, 150, 151, 329]
+        folder(engine).remove(gone)
+        deliver(engine, 330)
+        await engine.event("acme", "messageNew", 331 - len(gone))
+        told = [("messageNew", "INBOX", uid) for uid in range(1, 332) if uid not in gone]
+        assert mail_events(engine) == told
 
 
 class Model:

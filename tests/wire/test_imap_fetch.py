@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from imap_script import Scripted
@@ -168,23 +169,52 @@ def test_sets_are_not_expanded_without_limit():
     assert [list(each) for each in chunks(array("I", [1, 2, 3]), 2)] == [[1, 2], [3]]
 
 
-async def test_others_news_are_told_apart_from_our_answer(autojump_clock):
+async def test_messages_are_handed_on_while_the_answer_comes_and_others_news_told_apart(autojump_clock):
+    handed: list[list[tuple[int, frozenset[str] | None]]] = []
+
     async def script(server):
         await server.say(hello())
         await server.answer(b'A1 SELECT "INBOX"', b"* 2 EXISTS\r\nA1 OK\r\n")
         await server.answer(
-            b"A2 UID FETCH 5:* (UID FLAGS)",
-            b"* 1 FETCH (FLAGS (\\Seen))\r\n* 2 FETCH (UID 4 FLAGS ())\r\n* 3 EXISTS\r\n* 3 FETCH (UID 5)\r\n"
-            b"* 3 FETCH (UID 5 FLAGS (x))\r\nA2 OK\r\n",
+            b"A2 UID FETCH 5:9 (UID FLAGS)",
+            b"* 1 FETCH (FLAGS (\\Seen))\r\n* 3 EXISTS\r\n* 3 FETCH (UID 5)\r\n",
         )
+        await trio.sleep(1)
+        assert handed == []  # more may be said of it
+        await server.say(b"* 3 FETCH (UID 5 FLAGS (x))\r\n* 4 FETCH (UID 6 FLAGS ())\r\n* 4 FETCH (UID 7 FL")
+        await trio.sleep(1)
+        assert handed == [[(5, {"x"})]]
+        await server.say(b"AGS ())\r\n* 2 FETCH (UID 4 FLAGS ())\r\n* 3 FETCH (UID 5 FLAGS (y))\r\nA2 OK\r\n")
         await server.hung_up()
+
+    async def heed(found):
+        handed.append([(each.uid, each.flags) for each in found])
 
     async with Scripted(script) as scripted:
         session = await scripted.connect()
         await session.select("INBOX")
-        (one,) = await session.fetch_from(5, ["UID", "FLAGS"])
-        assert (one.uid, one.flags) == (5, {"x"})
+        await session.fetch_each(((5, 9),), ["UID", "FLAGS"], heed)
+        assert handed[1:] == [[(6, frozenset()), (7, frozenset()), (4, frozenset()), (5, {"y"})]]
         assert session.pending == (Fetch(1, {"FLAGS": ["\\Seen"]}), Exists(3))
+        await session.close()
+
+
+async def test_what_fails_while_an_answer_comes_breaks_the_session(autojump_clock):
+    async def script(server):
+        await server.say(hello())
+        await server.answer(b'A1 SELECT "INBOX"', b"* 2 EXISTS\r\nA1 OK\r\n")
+        await server.answer(b"A2 UID FETCH 1:2 (UID)", b"* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 2)\r\n")
+        await server.hung_up()
+
+    async def heed(found):
+        raise KeyError
+
+    async with Scripted(script) as scripted:
+        session = await scripted.connect()
+        await session.select("INBOX")
+        with pytest.raises(KeyError):
+            await session.fetch_each(((1, 2),), ["UID"], heed)
+        assert not session.usable
         await session.close()
 
 
