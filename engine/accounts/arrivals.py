@@ -40,6 +40,8 @@ BATCH = 100
 """Messages asked for at once."""
 END = 2**32
 """Above every UID there can be."""
+TURN = 0.001
+"""Seconds in which those who wait for the events just announced get them, before the next messages are read."""
 MISSING_WAITS = (1.0, 1.7, 2.9)
 """Seconds before each further question for a message the server named but did not show."""
 TEXT_BYTES = 512 * 1024
@@ -171,6 +173,7 @@ class Arrivals:
             self._asked = (row.id, due[0], due[-1]) if due else None
             if ready:
                 await self._announce(session, row, ready, taken)
+                await trio.sleep(TURN)
 
         self._asked = (row.id, due[0], due[-1])
         try:
