@@ -17,7 +17,8 @@ from engine.deflate import DeflateStream
 from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.world import Dial
 
-RECEIVE_SIZE = 16384
+RECEIVE_SIZE = 16 * 1024
+"""Bytes taken at once: what one read holds is parsed in one go, and nobody else has a turn meanwhile."""
 CLOSE_SECONDS = 1.0
 
 # OpenSSL's X509_V_ERR numbers under the names Node.js gives them, which callers of this API already match on.
@@ -115,7 +116,7 @@ class Transport:
             raise self._closed(error) from error
 
     async def receive(self, timeout: float) -> bytes:
-        """The next bytes, at most 64 KiB; empty at the end of the stream. Raises `NetworkError`."""
+        """The next bytes, at most 16 KiB; empty at the end of the stream. Raises `NetworkError`."""
         try:
             with trio.fail_after(timeout):
                 return bytes(await self._stream.receive_some(RECEIVE_SIZE))

@@ -14,6 +14,7 @@ import random
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -70,11 +71,7 @@ class World:
 
     def uuid(self) -> str:
         """A random UUID (RFC 9562 version 4) in its text form."""
-        octets = bytearray(self.token_bytes(16))
-        octets[6] = octets[6] & 0x0F | 0x40
-        octets[8] = octets[8] & 0x3F | 0x80
-        digits = octets.hex()
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return str(uuid.UUID(bytes=self.token_bytes(16), version=4))
 
     def store_thread(self) -> StoreThread:
         """A thread of the store's own: a hop there and back costs half of what `trio.to_thread` takes."""

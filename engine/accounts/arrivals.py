@@ -11,8 +11,9 @@ from __future__ import annotations
 import logging
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -101,7 +102,7 @@ class Arrivals:
         if expected is None or len(taken.uids) < expected:
             uid_next = taken.uids[-1] + 1 if taken.uids else uid_next
             uids = await session.search(f"UID {uid_next}:*")
-            for batch in chunks(uids[_first_at_least(uids, uid_next) :], BATCH):
+            for batch in chunks(uids[bisect_left(uids, uid_next) :], BATCH):
                 await self._take_batch(session, row, batch, taken)
         return taken
 
@@ -118,7 +119,7 @@ class Arrivals:
     async def _take_batch(self, session: ImapSession, row: MailboxRow, uids: Sequence[int], taken: Taken) -> None:
         if uids[0] >= self._careful.get(row.id, 0):
             left = await self._describe(session, row, uids, taken)
-            uids = uids[_first_at_least(uids, taken.uids[-1] + 1) :] if taken.uids else uids
+            uids = uids[bisect_right(uids, taken.uids[-1]) :] if taken.uids else uids
             if left is not None and {each.uid for each in left} >= set(uids):
                 await self._announce(session, row, left, taken)
                 return
@@ -279,7 +280,3 @@ class Arrivals:
 
 def _read(part: Part, raw: bytes) -> str:
     return body_text(raw, part.encoding, part.parameters.get("charset", b"").decode("ascii", "replace"))
-
-
-def _first_at_least(uids: Iterable[int], uid: int) -> int:
-    return next((index for index, each in enumerate(uids) if each >= uid), 10**9)

@@ -38,10 +38,10 @@ _TOKEN = re.compile(
 )
 _WITH_ESCAPES = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _LITERAL = re.compile(rb"~?\{([0-9]{1,20})\+?\}")
-_ATOM, _NIL, _QUOTED, _OPEN, _CLOSE, _BRACE, _TILDE, _WRONG = range(8)
+_ATOM, _NIL, _QUOTED, _OPEN, _CLOSE, _OTHER = range(6)
 _KINDS = bytearray(256)
-_KINDS[:33] = bytes([_WRONG]) * 33
-for _first, _kind in zip(b'Nn"(){~\x7f', (_NIL, _NIL, _QUOTED, _OPEN, _CLOSE, _BRACE, _TILDE, _WRONG), strict=True):
+_KINDS[:33] = bytes([_OTHER]) * 33
+for _first, _kind in zip(b'Nn"(){~\x7f', (_NIL, _NIL, _QUOTED, _OPEN, _CLOSE, _OTHER, _OTHER, _OTHER), strict=True):
     _KINDS[_first] = _kind
 SHORT_LINE = 64 * 1024
 """Bytes of a line whose tokens are taken all at once, which is faster; of a longer one they might fill the memory."""
@@ -163,10 +163,10 @@ class _Tree:
                 current.append(None if token.upper() == b"NIL" else token.decode("utf-8", "replace"))
             elif kind == _QUOTED:
                 current.append(_quoted(token))
-            elif kind == _TILDE and token[1:2] != b"{":
-                current.append(token.decode("utf-8", "replace"))
             elif match := _LITERAL.fullmatch(token):
                 literal = int(match[1])
+            elif token.startswith(b"~"):
+                current.append(token.decode("utf-8", "replace"))
             else:
                 raise ProtocolError(f"The server sent {token[:1]!r} where it has no place")
         self.current = current
