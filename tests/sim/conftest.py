@@ -1,0 +1,20 @@
+"""What mail servers can do, for every test of what happens in a mailbox."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.sandbox.faults import EXTENSIONS
+
+SERVERS = {
+    "everything": frozenset[str](),
+    "condstore": frozenset({"QRESYNC", "ENABLE"}),
+    "no modseq": frozenset({"QRESYNC", "CONDSTORE", "ENABLE", "ESEARCH", "LIST-STATUS"}),
+    "nothing": EXTENSIONS,
+}
+
+
+@pytest.fixture(params=list(SERVERS))
+def missing(request: pytest.FixtureRequest) -> frozenset[str]:
+    """What the server cannot do."""
+    return SERVERS[request.param]
