@@ -26,6 +26,7 @@ from engine.api.context import Context
 from engine.api.server import serve_http
 from engine.api.stream import Streams
 from engine.config import Config
+from engine.egress import Egress
 from engine.errors import StorageFailed
 from engine.events.changes import Changes
 from engine.events.consumers import Consumers
@@ -107,10 +108,12 @@ async def run(
         pauses, slots = Pauses(schedule, world), Slots(config.smtp.sessions)
         settings.listen(lambda: pauses.pause_everyone(settings.values["queuePaused"] is True), "queuePaused")
         sandbox = Sandbox(world)
-        webhooks = Webhooks(journal, store, vault, config.webhooks, world)
+        egress = Egress(config.network, world)
+        webhooks = Webhooks(journal, store, vault, config.webhooks, world, egress)
         services = Services(
             config=config,
             world=world,
+            egress=egress,
             store=store,
             spool=spool,
             vault=vault,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -24,6 +25,9 @@ Seconds = Annotated[float, "duration"]
 Bytes = Annotated[int, "size"]
 
 DEFAULT_SCHEDULE = (10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 172800.0)
+
+_MOVED = {("webhooks", "allow_private"): ("network", "allow_private")}
+"""Keys that have moved, under the names they had: a configuration of then still works."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
@@ -100,10 +104,18 @@ class Imap(Section, frozen=True):
     copy_schedule: tuple[Seconds, ...] = (10.0, 60.0, 300.0, 900.0, 3600.0)
 
 
+class Network(Section, frozen=True):
+    """`[network]`: which addresses webhooks and mail servers may have."""
+
+    allow_private: bool = True
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    mail_ports: tuple[int, ...] = (25, 143, 465, 587, 993, 2525)
+
+
 class Webhooks(Section, frozen=True):
     """`[webhooks]`: posting events to whoever asked for them."""
 
-    allow_private: bool = True
     timeout: Seconds = 15.0
     parallel: int = 10
     schedule: tuple[Seconds, ...] = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 21600.0, 43200.0, 86400.0, 86400.0)
@@ -138,6 +150,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queue: Queue = Queue()
     smtp: Smtp = Smtp()
     imap: Imap = Imap()
+    network: Network = Network()
     webhooks: Webhooks = Webhooks()
     retention: Retention = Retention()
     shutdown: Shutdown = Shutdown()
@@ -156,12 +169,14 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Config:
         if not isinstance(table, dict):
             raise ConfigError(f"{file}: {section} must be a table, written as [{section}]")
         for key, value in table.items():
-            values.setdefault(section, {})[key] = _value(section, key, value, f"{file}")
+            home, name = _MOVED.get((section, key), (section, key))
+            values.setdefault(home, {})[name] = _value(home, name, value, f"{file}")
     for name, text in sorted(environ.items()):
         match = _ENV.fullmatch(name)
         if match is None:
             continue
         section, key = match[1].lower(), match[2].lower()
+        section, key = _MOVED.get((section, key), (section, key))
         _known_section(section, name)
         values.setdefault(section, {})[key] = _value(section, key, _from_env(section, key, text), name)
     config = msgspec.convert(values, Config)
@@ -214,7 +229,7 @@ def _hint(section: str, key: str, where: str) -> Any:
 def _from_env(section: str, key: str, text: str) -> Any:
     hint = _hint(section, key, f"ENGINE_{section.upper()}__{key.upper()}")
     if _is_list(hint):
-        return text.split()
+        return [int(each) if get_args(hint)[0] is int and each.isdigit() else each for each in text.split()]
     if hint is bool:
         return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower(), text)
     if hint in (int, float):
@@ -269,6 +284,14 @@ def _check(config: Config) -> None:
         raise ConfigError("smtp.sessions, smtp.messages_per_session and imap.logins must be at least 1")
     if config.webhooks.parallel < 1 or config.http.streams < 1:
         raise ConfigError("webhooks.parallel and http.streams must be at least 1")
+    for key, networks in (("allow", config.network.allow), ("deny", config.network.deny)):
+        for text in networks:
+            try:
+                ip_network(text, strict=False)
+            except ValueError as error:
+                raise ConfigError(f"network.{key} must list addresses or networks, not {text!r}") from error
+    if not all(1 <= port <= 65535 for port in config.network.mail_ports):
+        raise ConfigError("network.mail_ports must be between 1 and 65535")
     if config.log.level not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"log.level must be debug, info, warning or error, not {config.log.level!r}")
     if config.store.key and config.store.key_file:

@@ -7,6 +7,7 @@ middle of a call is broken: close it.
 
 from __future__ import annotations
 
+import functools
 import ssl
 from typing import Self
 
@@ -20,6 +21,8 @@ from engine.world import Dial
 RECEIVE_SIZE = 16 * 1024
 """Bytes taken at once: what one read holds is parsed in one go, and nobody else has a turn meanwhile."""
 CLOSE_SECONDS = 1.0
+CONTEXTS = 32
+"""Distinct TLS rules whose contexts are kept, of 0.8 MB each: rules come from API callers."""
 
 # OpenSSL's X509_V_ERR numbers under the names Node.js gives them, which callers of this API already match on.
 _CERTIFICATE_CODES = {
@@ -150,20 +153,16 @@ class Transport:
 
 
 def client_context(tls: TlsRules) -> ssl.SSLContext:
-    """The TLS rules as an `ssl.SSLContext`; one is kept per distinct set, since loading the roots takes ~10 ms.
+    """The TLS rules as an `ssl.SSLContext`; the last few sets are kept, since loading the roots takes ~10 ms.
 
     Raises `ProtocolError` when `min_version` or `ca` cannot be used.
     """
-    context = _contexts.get(tls)
-    if context is None:
-        context = _contexts[tls] = _make_context(tls)
-    return context
+    # The name to check is no property of a context: accounts that differ only in it share one.
+    return _context(msgspec.structs.replace(tls, required=False, servername=None))
 
 
-_contexts: dict[TlsRules, ssl.SSLContext] = {}
-
-
-def _make_context(tls: TlsRules) -> ssl.SSLContext:
+@functools.lru_cache(maxsize=CONTEXTS)
+def _context(tls: TlsRules) -> ssl.SSLContext:
     context = ssl.create_default_context()
     try:
         if tls.ca is not None:

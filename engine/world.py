@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -30,12 +30,18 @@ T = TypeVar("T")
 LOOKUPS = 100
 """Names looked up at once."""
 DNS_SECONDS = 10.0
+STAGGER_SECONDS = 0.25
+"""How long one address is waited for before the next is tried beside it (RFC 8305 section 8)."""
 
 
 class Dial(Protocol):
     """Opens one byte stream to a server. Raises `NetworkError`; cancelled: nothing stays open."""
 
     async def __call__(self, host: str, port: int) -> trio.abc.Stream: ...
+
+
+Choose = Callable[[Sequence[str]], Sequence[str]]
+"""Picks those of a host's addresses that may be dialled; raises `NetworkError` when it picks none."""
 
 
 class StoreThread(Protocol):
@@ -88,7 +94,7 @@ class World:
         """Looks names up for everything in the process that connects."""
         return _Resolver()
 
-    async def resolve(self, host: str, port: int) -> list[str]:
+    async def resolve(self, host: str, port: int | None) -> list[str]:
         """The IP addresses of `host`, best first. Raises `NetworkError`. The caller sets the deadline."""
         try:
             found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
@@ -98,16 +104,14 @@ class World:
             raise map_os_error(error, host, port) from error
         return [str(entry[4][0]) for entry in found]
 
-    async def dial(self, host: str, port: int) -> trio.abc.Stream:
-        """A TCP stream with TCP_NODELAY to `host:port`, trying all its addresses.
+    async def dial(self, host: str, port: int, choose: Choose | None = None) -> trio.abc.Stream:
+        """A TCP stream with TCP_NODELAY to `host:port`, trying all its addresses, or those `choose` leaves of them.
 
         A peer that is gone without a word is noticed by the kernel: within a minute while data waits for it, within two
         while nothing does. Raises `NetworkError`. The caller sets the deadline. Cancelled: nothing stays open.
         """
-        try:
-            stream = await trio.open_tcp_stream(host, port)
-        except OSError as error:
-            raise map_os_error(error, host, port) from error
+        addresses = await self.resolve(host, port)
+        stream = await _connect(host, port, choose(addresses) if choose else addresses)
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _NOTICE_SILENCE:
             stream.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -159,6 +163,38 @@ class _Resolver(trio.abc.HostnameResolver):
         return await trio.to_thread.run_sync(
             socket.getnameinfo, sockaddr, flags, limiter=self._limiter, abandon_on_cancel=True
         )
+
+
+async def _connect(host: str, port: int, addresses: Sequence[str]) -> trio.SocketStream:
+    """The first connection that any of the addresses accepts; they are begun in order, one shortly after the other."""
+    made: list[trio.SocketStream] = []
+    failures: list[OSError] = []
+
+    async def attempt(address: str, failed: trio.Event) -> None:
+        try:
+            made.append(await trio.open_tcp_stream(address, port))
+        except OSError as error:
+            failures.append(error)
+            failed.set()
+        else:
+            nursery.cancel_scope.cancel()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            for address in addresses:
+                failed = trio.Event()
+                nursery.start_soon(attempt, address, failed)
+                with trio.move_on_after(STAGGER_SECONDS):
+                    await failed.wait()
+    except BaseException:
+        for stream in made:
+            stream.socket.close()
+        raise
+    for stream in made[1:]:
+        stream.socket.close()
+    if not made:
+        raise map_os_error(failures[0], host, port) from failures[0]
+    return made[0]
 
 
 async def _ask(name: str, kind: str) -> list[Any]:
@@ -239,7 +275,7 @@ class _Inline:
         pass
 
 
-def map_os_error(error: OSError, host: str, port: int) -> NetworkError:
+def map_os_error(error: OSError, host: str, port: int | None) -> NetworkError:
     """The `NetworkError` that says what `error` means, in the words API callers know."""
     cause = _first_cause(error)
     if isinstance(cause, trio.socket.gaierror):

@@ -45,6 +45,8 @@ class Account:
     def __init__(self, row: AccountRow, record: AccountCreate, services: Services) -> None:
         self.id = row.id
         self.record = record
+        self.restricted = row.restricted
+        """Which of its servers were named with a token for this account alone."""
         self.status = Status(
             row,
             services.store,
@@ -86,10 +88,10 @@ class Account:
         self._lane_began = False
         self._lane_ended = trio.Event()
 
-    def change(self, record: AccountCreate) -> None:
+    def change(self, record: AccountCreate, restricted: frozenset[str]) -> None:
         """Go on with a changed registration: what it changes nothing about and works stays connected."""
         before = self._connections()
-        self.record = record
+        self.record, self.restricted = record, restricted
         self._lane.change(self._route())
         if self._connections() != before or self.status.state is not AccountState.CONNECTED:
             self.status.forget_error()
@@ -178,7 +180,7 @@ class Account:
             rules = records.watch_rules(self.record, self.status.created)
             self._mailbox = MailboxTask(
                 endpoint,
-                self._dial(),
+                self._dial("imap"),
                 rules,
                 self.status,
                 self._copies,
@@ -208,8 +210,13 @@ class Account:
 
     def _connections(self) -> tuple[object, ...]:
         """What the mailbox task, or the probe, was made from."""
-        rules = records.watch_rules(self.record, self.status.created)
-        return records.imap_endpoint(self.record), records.smtp_endpoint(self.record), rules, self.record.logs is True
+        return (
+            records.imap_endpoint(self.record),
+            records.smtp_endpoint(self.record),
+            self.restricted,
+            records.watch_rules(self.record, self.status.created),
+            self.record.logs is True,
+        )
 
     def _route(self) -> Route | None:
         endpoint = records.smtp_endpoint(self.record)
@@ -219,10 +226,12 @@ class Account:
         name = self.record.smtp_ehlo_name or self._services.config.smtp.ehlo_name or domain or "localhost"
         limit = getattr(self.record.smtp, "rate_limit", None) or None
         pace = RateLimit(limit.messages, limit.seconds) if limit is not None else None
-        return Route(endpoint, self._dial(), name, pace)
+        return Route(endpoint, self._dial("smtp"), name, pace)
 
-    def _dial(self) -> Dial:
-        return self._services.sandbox.dial if records.is_sandbox(self.record) else self._services.world.dial
+    def _dial(self, server: str) -> Dial:
+        if records.is_sandbox(self.record):
+            return self._services.sandbox.dial
+        return self._services.egress.dialer(restricted=server in self.restricted, mail=True)
 
 
 def _timeouts(services: Services) -> Timeouts:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from engine.accounts.clear_text import guarded
 from engine.imap.session import ImapEndpoint
 from engine.sasl import Credentials
 from engine.schema.account import AccountCreate, AccountUpdate
@@ -22,6 +23,7 @@ from engine.smtp.session import SmtpEndpoint
 from engine.store.vault import Vault
 from engine.transport import TlsRules
 
+SERVERS = ("imap", "smtp")
 _SECRETS = ("pass", "accessToken")
 _WEBHOOKS = ("webhooks", "webhooksCustomHeaders")
 """A URL may hold a password, and headers often hold a token."""
@@ -54,10 +56,15 @@ def unseal(data: bytes, vault: Vault) -> AccountCreate:
     return msgspec.convert(built, AccountCreate)
 
 
+def registered(given: AccountCreate) -> AccountCreate:
+    """A registration as it is kept: a password goes over TLS only, unless the caller says otherwise."""
+    return guarded(given, None)
+
+
 def registered_again(stored: AccountCreate, given: AccountCreate) -> AccountCreate:
     """A registration of an id already taken: what is given replaces, what is absent stays."""
     changes = {name: value for name, value in _members(given).items() if value is not UNSET}
-    return msgspec.structs.replace(stored, **changes)
+    return guarded(msgspec.structs.replace(stored, **changes), stored)
 
 
 def updated(stored: AccountCreate, update: AccountUpdate) -> AccountCreate:
@@ -71,7 +78,32 @@ def updated(stored: AccountCreate, update: AccountUpdate) -> AccountCreate:
         smtp = stored.smtp if isinstance(stored.smtp, SmtpConfig) else None
         with _naming("smtp"):
             changes["smtp"] = merged(update.smtp, smtp, SmtpConfig)
-    return msgspec.structs.replace(stored, **changes)
+    return guarded(msgspec.structs.replace(stored, **changes), stored)
+
+
+def restricted(
+    given: AccountCreate | AccountUpdate,
+    before: AccountCreate | None,
+    after: AccountCreate,
+    *,
+    was: frozenset[str],
+    narrowed: bool,
+) -> frozenset[str]:
+    """Which servers were named by a caller with a token for this account alone, once `given` has been applied.
+
+    A caller with a token for all accounts who names a server vouches for it; a narrowed one who changes where a server
+    is makes it restricted. Whoever changes only the rest, such as a password, changes nothing about it.
+    """
+    found = set(was)
+    for name in SERVERS:
+        config = getattr(given, name)
+        if getattr(config, "host", UNSET) is UNSET and getattr(config, "port", UNSET) is UNSET:
+            continue
+        if not narrowed:
+            found.discard(name)
+        elif _place(after, name) != _place(before, name):
+            found.add(name)
+    return frozenset(found)
 
 
 def is_sandbox(record: AccountCreate) -> bool:
@@ -156,6 +188,11 @@ def watch_rules(record: AccountCreate, created: float) -> WatchRules:
 _USES = {"sent": "\\Sent", "drafts": "\\Drafts", "junk": "\\Junk", "trash": "\\Trash", "archive": "\\Archive"}
 
 
+def _place(record: AccountCreate | None, server: str) -> tuple[str, int] | None:
+    config = getattr(record, server, None)
+    return (config.host, config.port) if isinstance(config, ImapConfig | SmtpConfig) else None
+
+
 @contextmanager
 def _naming(server: str) -> Iterator[None]:
     try:
@@ -197,7 +234,7 @@ def _members(record: msgspec.Struct) -> dict[str, Any]:
 
 def _auths(built: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     found = []
-    for server in ("imap", "smtp"):
+    for server in SERVERS:
         config = built.get(server)
         if isinstance(config, dict) and isinstance(config.get("auth"), dict):
             found.append((server, config["auth"]))

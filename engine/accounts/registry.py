@@ -70,20 +70,24 @@ class Registry:
                 for account in self._accounts.values():
                     nursery.start_soon(account.stop_lane)
 
-    async def register(self, given: AccountCreate) -> tuple[str, bool]:
-        """Add an account, or change the one with this id. Returns its id and whether it is new."""
+    async def register(self, given: AccountCreate, *, narrowed: bool = False) -> tuple[str, bool]:
+        """Add an account, or change the one with this id. Returns its id and whether it is new.
+
+        `narrowed`: by a caller with a token for this account alone.
+        """
         async with self._changing:
             account = self._accounts.get(given.account) if given.account is not None else None
             if account is not None:
-                await self._save(account, records.registered_again(account.record, given))
+                await self._save(account, records.registered_again(account.record, given), given, narrowed)
                 return account.id, False
             name = given.account or self._new_id()
-            record = msgspec.structs.replace(given, account=name)
+            record = records.registered(msgspec.structs.replace(given, account=name))
+            restricted = records.restricted(given, None, record, was=frozenset(), narrowed=narrowed)
             sealed = records.seal(record, self._services.vault)
             now = self._services.world.now()
 
             def change(tx: Tx) -> None:
-                accounts.save(tx, name, sealed, now)
+                accounts.save(tx, name, sealed, now, restricted)
                 self._services.journal.append(tx, "accountAdded", name, {"account": name})
 
             await self._services.store.admit(change)
@@ -94,10 +98,10 @@ class Registry:
             self._start(account)
             return name, True
 
-    async def update(self, account: Account, update: AccountUpdate) -> None:
+    async def update(self, account: Account, update: AccountUpdate, *, narrowed: bool = False) -> None:
         """Change an account. Raises `ValueError` naming a member that would be missing."""
         async with self._changing:
-            await self._save(account, records.updated(account.record, update))
+            await self._save(account, records.updated(account.record, update), update, narrowed)
 
     async def pause_queue(self, account: Account, paused: bool) -> None:
         """Hold back one account's mail, or let it go."""
@@ -119,7 +123,7 @@ class Registry:
             await self._services.store.commit(lambda tx: mailboxes.drop_account(tx, account.id))
             update = AccountUpdate(notify_from=since, imap_indexer=indexer)
             async with self._changing:
-                await self._save(account, records.updated(account.record, update))
+                await self._save(account, records.updated(account.record, update), update, False)
         finally:
             self._flushing.discard(account.id)
             account.resume()
@@ -164,18 +168,21 @@ class Registry:
             with trio.move_on_after(SWEEP_SECONDS):
                 await self._sweeper.wait()
 
-    async def _save(self, account: Account, record: AccountCreate) -> None:
+    async def _save(
+        self, account: Account, record: AccountCreate, given: AccountCreate | AccountUpdate, narrowed: bool
+    ) -> None:
+        restricted = records.restricted(given, account.record, record, was=account.restricted, narrowed=narrowed)
         sealed = records.seal(record, self._services.vault)
         now = self._services.world.now()
         agenda = self._services.schedule.of(account.id)
 
         def change(tx: Tx) -> None:
-            accounts.save(tx, account.id, sealed, now)
+            accounts.save(tx, account.id, sealed, now, restricted)
             for message in messages.hasten(tx, account.id, now):
                 tx.after_commit(partial(agenda.add, message, now))
 
         await self._services.store.admit(change)
-        account.change(record)
+        account.change(record, restricted)
         self._tell_webhooks(account)
 
     def _tell_webhooks(self, account: Account) -> None:

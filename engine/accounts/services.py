@@ -6,6 +6,7 @@ import msgspec
 
 from engine.accounts.slots import LoginSlots
 from engine.config import Config
+from engine.egress import Egress
 from engine.events.changes import Changes
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
@@ -28,6 +29,7 @@ class Services(msgspec.Struct, frozen=True):
 
     config: Config
     world: World
+    egress: Egress
     store: Store
     spool: Spool
     vault: Vault

@@ -26,11 +26,12 @@ async def verify(
 ) -> dict[str, Any]:
     """The answer of `POST /v1/verifyAccount`. Cancelled: nothing stays open."""
     answer: dict[str, Any] = {}
+    dial = services.egress.dialer(restricted=False, mail=True)
     async with trio.open_nursery() as nursery:
 
         async def try_imap(endpoint: ImapEndpoint) -> None:
             nonce = services.world.token_bytes(18).hex()
-            session = await ImapSession.connect(endpoint, dial=services.world.dial, client_id=CLIENT_ID, nonce=nonce)
+            session = await ImapSession.connect(endpoint, dial=dial, client_id=CLIENT_ID, nonce=nonce)
             try:
                 if mailboxes:
                     answer["mailboxes"] = [_shown(each) for each in await session.list_mailboxes()]
@@ -39,7 +40,7 @@ async def verify(
 
         async def try_smtp(endpoint: SmtpEndpoint) -> None:
             session = await SmtpSession.connect(
-                endpoint, dial=services.world.dial, ehlo_name=ehlo_name, timeouts=Timeouts(greeting=SECONDS)
+                endpoint, dial=dial, ehlo_name=ehlo_name, timeouts=Timeouts(greeting=SECONDS)
             )
             await session.quit()
 

@@ -60,7 +60,7 @@ async def logs(context: Context, account: str) -> Response:
 
 async def verify(context: Context, body: VerifyAccount) -> dict[str, Any]:
     """`POST /v1/verifyAccount`."""
-    record = AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp)
+    record = records.registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp))
     name = body.smtp_ehlo_name or context.services.config.smtp.ehlo_name or "localhost"
     return await try_logins(
         records.imap_endpoint(record),

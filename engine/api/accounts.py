@@ -9,10 +9,12 @@ from msgspec import UNSET
 
 from engine.accounts import record as records
 from engine.accounts.account import Account
+from engine.accounts.clear_text import insecure
 from engine.accounts.state import AccountState
 from engine.api import paging
 from engine.api.context import Context, carry_through, find_account
 from engine.api.webhooks import refuse_egress
+from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.events.target import masked as masked_url
 from engine.isotime import iso
@@ -29,8 +31,8 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> d
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")
     _refuse_masks(body)
-    await _check_webhooks(context, body, caller)
-    account, new = await carry_through(_registered(context, body, bound=caller.account is not None))
+    await _check_egress(context, body, context.registry.get(body.account or ""), caller)
+    account, new = await carry_through(_registered(context, body, narrowed=caller.account is not None))
     return {"account": account, "state": "new" if new else "existing"}
 
 
@@ -55,6 +57,8 @@ async def read(context: Context, account: str, query: AccountQuery) -> dict[str,
         config = getattr(record, name)
         if config is not UNSET and config is not False:
             row[name] = masked(config)
+    if open_servers := insecure(record):
+        row["insecure"] = open_servers
     if record.webhooks:
         row["webhooks"] = masked_url(record.webhooks, MASK)
     if record.webhooks_custom_headers:
@@ -94,9 +98,9 @@ async def update(context: Context, account: str, body: AccountUpdate, *, caller:
     """`PUT /v1/account/{account}`."""
     found = find_account(context, account)
     _refuse_masks(body)
-    await _check_webhooks(context, body, caller)
+    await _check_egress(context, body, found, caller)
     try:
-        await carry_through(_updated(context, found, body, bound=caller.account is not None))
+        await carry_through(_updated(context, found, body, narrowed=caller.account is not None))
     except ValueError as error:
         path = str(error)
         field = {"message": f'"{path}" is required', "key": path.rpartition(".")[2], "path": path}
@@ -111,21 +115,46 @@ async def remove(context: Context, account: str) -> dict[str, Any]:
     return {"account": found.id, "deleted": True}
 
 
-async def _registered(context: Context, body: AccountCreate, *, bound: bool) -> tuple[str, bool]:
+async def _registered(context: Context, body: AccountCreate, *, narrowed: bool) -> tuple[str, bool]:
     if body.account is not None and body.webhooks:
-        await context.services.webhooks.bind_account(body.account, bound)
-    return await context.registry.register(body)
+        await context.services.webhooks.bind_account(body.account, narrowed)
+    return await context.registry.register(body, narrowed=narrowed)
 
 
-async def _updated(context: Context, account: Account, body: AccountUpdate, *, bound: bool) -> None:
+async def _updated(context: Context, account: Account, body: AccountUpdate, *, narrowed: bool) -> None:
     if body.webhooks:
-        await context.services.webhooks.bind_account(account.id, bound)
-    await context.registry.update(account, body)
+        await context.services.webhooks.bind_account(account.id, narrowed)
+    await context.registry.update(account, body, narrowed=narrowed)
 
 
-async def _check_webhooks(context: Context, body: AccountCreate | AccountUpdate, caller: Token) -> None:
+async def _check_egress(
+    context: Context, body: AccountCreate | AccountUpdate, stored: Account | None, caller: Token
+) -> None:
+    """Refuse what leads where it must not; mail servers of a trusted caller are left to the connection itself."""
+    narrowed = caller.account is not None
     if body.webhooks:
-        await refuse_egress(context, "webhooks", body.webhooks, restricted=caller.account is not None)
+        await refuse_egress(context, "webhooks", body.webhooks, restricted=narrowed)
+    for name in records.SERVERS if narrowed else ():
+        known = getattr(stored.record, name) if stored is not None else UNSET
+        await _check_server(context, name, getattr(body, name), known)
+
+
+async def _check_server(context: Context, name: str, given: Any, known: Any) -> None:
+    """Refuse a server that a token for one account may not name, except where it is already."""
+    host, port = (getattr(given, member, UNSET) for member in ("host", "port"))
+    if host in (UNSET, getattr(known, "host", UNSET)) and port in (UNSET, getattr(known, "port", UNSET)):
+        return
+    egress, member = context.services.egress, "port"
+    try:
+        if port is not UNSET:
+            egress.check_port(port, restricted=True)
+        member = "host"
+        if host is not UNSET:
+            await egress.check(host, port or None, restricted=True)
+    except EgressRefused as error:
+        path = f"{name}.{member}"
+        fields = [{"message": f'"{path}" cannot be used: {error}', "key": member, "path": path}]
+        raise Problem(400, "Invalid input", code="EgressRefused", fields=fields) from error
 
 
 def _refuse_masks(body: AccountCreate | AccountUpdate) -> None:

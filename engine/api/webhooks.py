@@ -14,8 +14,8 @@ from msgspec import UNSET
 from engine.api import paging
 from engine.api.context import Context, carry_through
 from engine.api.events import ahead
+from engine.egress import EgressRefused
 from engine.errors import Problem
-from engine.events.egress import EgressRefused
 from engine.events.endpoint import Endpoint
 from engine.events.target import masked
 from engine.events.webhooks import DEFAULT, Made, Record

@@ -21,6 +21,7 @@ import msgspec
 import trio
 
 from engine import config
+from engine.egress import Egress
 from engine.errors import StorageFailed, StorageFull
 from engine.events.expressions import ExpressionError
 from engine.events.journal import Journal
@@ -61,6 +62,7 @@ class Endpoint:
         store: Store,
         config: config.Webhooks,
         world: World,
+        egress: Egress,
         on_gone: Callable[[str], None],
         on_done: Callable[[str], None],
     ) -> None:
@@ -73,9 +75,7 @@ class Endpoint:
         self._on_done = on_done
         self._plan: Plan | None = None
         self._round = trio.CancelScope()
-        self._poster = Poster(
-            world, timeout=config.timeout, allow_private=config.allow_private, connections=config.parallel
-        )
+        self._poster = Poster(world, egress, timeout=config.timeout, connections=config.parallel)
         self.position = row.seq
         self.health = msgspec.json.decode(row.health, type=Health)
         self.lines = {each.account: _line(each, row.seq) for each in webhooks.lines(store.reader, row.id)}

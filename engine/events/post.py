@@ -11,8 +11,9 @@ from email.utils import parsedate_to_datetime
 import msgspec
 import trio
 
+from engine.egress import Egress
 from engine.errors import EngineError
-from engine.events import egress, signing
+from engine.events import signing
 from engine.events.http import Connections, Reply
 from engine.events.plan import Letter
 from engine.events.target import Target
@@ -41,10 +42,10 @@ class Answer(msgspec.Struct, frozen=True):
 class Poster:
     """Posts for one endpoint over kept connections, at most `connections` of them for each host."""
 
-    def __init__(self, world: World, *, timeout: float, allow_private: bool, connections: int) -> None:
+    def __init__(self, world: World, egress: Egress, *, timeout: float, connections: int) -> None:
         self._world = world
         self._timeout = timeout
-        self._allow_private = allow_private
+        self._egress = egress
         self._most = connections
         self._kept: dict[tuple[str, str, int, bool], Connections] = {}
 
@@ -93,9 +94,9 @@ class Poster:
         key = (target.scheme, target.host, port, target.restricted)
         found = self._kept.get(key)
         if found is None:
-            allow_private = self._allow_private and not target.restricted
+            dial = self._egress.dialer(restricted=target.restricted)
             found = self._kept[key] = Connections(
-                lambda: egress.connect(self._world, target.host, port, allow_private=allow_private),
+                lambda: dial(target.host, port),
                 target.host if target.scheme == "https" else None,
                 self._most,
             )

@@ -16,8 +16,8 @@ import msgspec
 import trio
 
 from engine import config
-from engine.errors import NetworkError
-from engine.events import egress, signing
+from engine.egress import Egress
+from engine.events import signing
 from engine.events.endpoint import Endpoint
 from engine.events.expressions import Expression
 from engine.events.journal import Journal
@@ -34,7 +34,6 @@ log = logging.getLogger("engine.webhooks")
 
 DEFAULT = "default"
 TEST_EVENT = "webhookTest"
-RESOLVE_SECONDS = 5.0
 
 
 Headers = tuple[tuple[str, str], ...]
@@ -81,12 +80,15 @@ class Made:
 class Webhooks:
     """The service that owns every endpoint."""
 
-    def __init__(self, journal: Journal, store: Store, vault: Vault, config: config.Webhooks, world: World) -> None:
+    def __init__(
+        self, journal: Journal, store: Store, vault: Vault, config: config.Webhooks, world: World, egress: Egress
+    ) -> None:
         self._journal = journal
         self._store = store
         self._vault = vault
         self._config = config
         self._world = world
+        self._egress = egress
         self._nursery: trio.Nursery | None = None
         self._bound = webhooks.of_accounts(store.reader)
         self._settings = _Settings()
@@ -279,16 +281,12 @@ class Webhooks:
         A name that cannot be resolved now passes: each connection is checked anyway.
         """
         target = parse(url)
-        allow_private = self._config.allow_private and not restricted
-        with trio.move_on_after(RESOLVE_SECONDS):
-            try:
-                addresses = await self._world.resolve(target.host, target.port or 443)
-            except NetworkError:
-                return
-            egress.choose(target.host, addresses, allow_private=allow_private)
+        await self._egress.check(target.host, target.port or 443, restricted=restricted)
 
     def _endpoint(self, row: EndpointRow) -> Endpoint:
-        return Endpoint(row, self._journal, self._store, self._config, self._world, self._gone, self._done)
+        return Endpoint(
+            row, self._journal, self._store, self._config, self._world, self._egress, self._gone, self._done
+        )
 
     async def _run(self, made: Made) -> None:
         with made.scope:

@@ -230,6 +230,10 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
     imap: Annotated[ImapConfig | UnsetType, Meta(description="The IMAP server.")] = UNSET
     smtp: Annotated[SmtpConfig | UnsetType, Meta(description="The SMTP server.")] = UNSET
+    insecure: Annotated[
+        tuple[Literal["imap", "smtp"], ...] | UnsetType,
+        Meta(description="Servers to which the password may go in clear text over a network. Absent: none."),
+    ] = UNSET
     sandbox: Annotated[bool | UnsetType, Meta(description="`true`: a mailbox inside the engine.")] = UNSET
     webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET
     webhooks_custom_headers: Annotated[

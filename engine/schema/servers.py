@@ -23,7 +23,7 @@ TlsVersion = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 _HOST = "Name or IP address of the server."
 _PORT = "TCP port of the server."
 _SECURE = "`true`: TLS from the first byte. `false` or absent: clear text first, then STARTTLS if the server offers it."
-_TLS = "What a TLS connection may accept. Absent: a trusted certificate that names the server, TLS where it is offered."
+_TLS = "What a TLS connection may accept. Absent: only a trusted certificate that names the server."
 _AUTH = "How to log in."
 _PARTIAL = "`true`: the members given replace the stored ones one by one. `false` or absent: this object replaces all."
 
@@ -68,7 +68,11 @@ class Tls(Request, frozen=True, kw_only=True):
         Meta(description="Certificates in PEM form trusted beside the system's. Absent: only the system's."),
     ] = UNSET
     required: Annotated[
-        bool | UnsetType, Meta(description="`true`: never go on in clear text. `false` or absent: STARTTLS if offered.")
+        bool | UnsetType,
+        Meta(
+            description="`true`: never go on in clear text. `false`: STARTTLS where it is offered. Absent in a new "
+            "registration: `true` where a password would go to a host that is not loopback."
+        ),
     ] = UNSET
 
 

@@ -16,7 +16,8 @@ class AccountRow(msgspec.Struct, kw_only=True):
     `initialized`: the first sync has ended once. `last_error`: the error last announced, None when all is well.
     `smtp_status`: how the last SMTP try ended, None before the first. `queue_paused`: its mail waits.
     `files_sent`: its provider was seen to file sent mail itself. `refused_since`: since when the login to its mailbox
-    is refused in the same words, None while it is not.
+    is refused in the same words, None while it is not. `restricted`: those of its servers (`imap`, `smtp`) that were
+    named with a token for this account alone.
     """
 
     id: str
@@ -29,10 +30,12 @@ class AccountRow(msgspec.Struct, kw_only=True):
     queue_paused: bool = False
     files_sent: bool = False
     refused_since: float | None = None
+    restricted: frozenset[str] = frozenset()
 
 
 _COLUMNS = (
-    "id, record, created, initialized, last_error, smtp_status, sync_time, queue_paused, files_sent, refused_since"
+    "id, record, created, initialized, last_error, smtp_status, sync_time, queue_paused, files_sent, refused_since, "
+    "restricted"
 )
 
 
@@ -52,12 +55,12 @@ def every(db: sqlite3.Connection) -> list[AccountRow]:
     return [_row(row) for row in db.execute(f"SELECT {_COLUMNS} FROM account ORDER BY created, id")]
 
 
-def save(tx: Tx, account: str, record: bytes, now: float) -> None:
+def save(tx: Tx, account: str, record: bytes, now: float, restricted: frozenset[str] = frozenset()) -> None:
     """Add the account, or replace its registration and forget the error that went with the old one."""
     tx.execute(
-        "INSERT INTO account (id, record, created) VALUES (?, ?, ?) "
-        "ON CONFLICT (id) DO UPDATE SET record = excluded.record, last_error = NULL, refused_since = NULL",
-        (account, record, now),
+        "INSERT INTO account (id, record, created, restricted) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
+        "SET record = excluded.record, restricted = excluded.restricted, last_error = NULL, refused_since = NULL",
+        (account, record, now, " ".join(sorted(restricted))),
     )
 
 
@@ -94,4 +97,5 @@ def _row(row: tuple[Any, ...]) -> AccountRow:
         queue_paused=bool(row[7]),
         files_sent=bool(row[8]),
         refused_since=row[9],
+        restricted=frozenset(row[10].split()),
     )

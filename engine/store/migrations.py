@@ -230,4 +230,8 @@ MIGRATIONS = (
     """
     ALTER TABLE account ADD COLUMN refused_since REAL;  -- the login to its mailbox; NULL: it is not
     """,
+    """
+    -- 'imap smtp': which of its servers were named with a token for this account alone.
+    ALTER TABLE account ADD COLUMN restricted TEXT NOT NULL DEFAULT '';
+    """,
 )

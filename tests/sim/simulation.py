@@ -22,7 +22,10 @@ from engine.schema.account import AccountCreate
 from engine.schema.outbox import OutboxUpdate, QueueUpdate
 from engine.schema.submission import Submit, SubmitHeaders
 from engine.store import database, messages
-from engine.world import SeededWorld
+from engine.world import Choose, SeededWorld
+
+CLEAR_TEXT = {"required": False}
+"""The sandbox speaks no TLS."""
 
 
 class SandboxWorld(SeededWorld):
@@ -30,7 +33,7 @@ class SandboxWorld(SeededWorld):
 
     sandbox: Sandbox
 
-    async def dial(self, host: str, port: int) -> trio.abc.Stream:
+    async def dial(self, host: str, port: int, choose: Choose | None = None) -> trio.abc.Stream:
         return await self.sandbox.dial(host, port)
 
 
@@ -140,8 +143,8 @@ def servers(name: str, password: str) -> dict[str, Any]:
     """An account with a login of its own at the sandbox's servers."""
     auth = {"user": f"{name}@sandbox.example", "pass": password}
     return {
-        "imap": {"host": "imap.sandbox.example", "port": 143, "auth": auth},
-        "smtp": {"host": "smtp.sandbox.example", "port": 587, "auth": auth},
+        "imap": {"host": "imap.sandbox.example", "port": 143, "auth": auth, "tls": CLEAR_TEXT},
+        "smtp": {"host": "smtp.sandbox.example", "port": 587, "auth": auth, "tls": CLEAR_TEXT},
     }
 
 

@@ -179,7 +179,7 @@ async def test_a_server_that_takes_and_drops_is_not_stormed(engine: Engine, auto
     world = engine.context.services.world
     real = world.dial
 
-    async def dial(host: str, port: int) -> trio.abc.Stream:
+    async def dial(host: str, port: int, choose: object) -> trio.abc.Stream:
         nonlocal dials
         dials += 1
         stream = await real(host, port)

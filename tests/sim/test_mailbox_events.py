@@ -329,7 +329,12 @@ async def test_idle_is_taken_up_again_before_ten_minutes(
 async def test_a_round_of_its_own_length(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     simulation = Simulation(tmp_path / "data", SEED, imap=Imap(idle=100.0))
     async with simulation.running() as engine:
-        imap = {"host": "h.example", "port": 143, "auth": {"user": "acme@sandbox.example", "pass": "x"}}
+        imap = {
+            "host": "h.example",
+            "port": 143,
+            "auth": {"user": "acme@sandbox.example", "pass": "x"},
+            "tls": {"required": False},
+        }
         await engine.register("acme", imap={**imap, "resyncDelay": 40}, smtp=False)
         deliver(engine, 1, "Sent")
         with trio.fail_after(41):

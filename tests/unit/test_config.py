@@ -56,8 +56,8 @@ def test_the_environment_goes_over_the_file(toml):
         ("ENGINE_RETRY__JITTER", "0", "retry", "jitter", 0.0),
         ("ENGINE_HTTP__KEEP_ALIVE", "250ms", "http", "keep_alive", 0.25),
         ("ENGINE_STORE__SPOOL_ABOVE", "64KiB", "store", "spool_above", 65536),
-        ("ENGINE_WEBHOOKS__ALLOW_PRIVATE", "no", "webhooks", "allow_private", False),
-        ("ENGINE_WEBHOOKS__ALLOW_PRIVATE", "TRUE", "webhooks", "allow_private", True),
+        ("ENGINE_WEBHOOKS__ALLOW_PRIVATE", "no", "network", "allow_private", False),
+        ("ENGINE_WEBHOOKS__ALLOW_PRIVATE", "TRUE", "network", "allow_private", True),
         ("ENGINE_SMTP__EHLO_NAME", "mail.example.com", "smtp", "ehlo_name", "mail.example.com"),
     ],
 )
@@ -86,7 +86,7 @@ def test_a_list_in_the_file(toml):
         ("[http]\nport = true\n", "http.port must be a whole number, not True"),
         ("[http]\nport = 3.5\n", "http.port must be a whole number, not 3.5"),
         ("[store]\npath = 7\n", "store.path must be a text, not 7"),
-        ("[webhooks]\nallow_private = 1\n", "webhooks.allow_private must be true or false, not 1"),
+        ("[network]\nallow_private = 1\n", "network.allow_private must be true or false, not 1"),
         ('[retry]\njitter = "much"\n', "retry.jitter must be a number"),
         ('[http]\nkeep_alive = "soon"\n', "http.keep_alive must be a duration"),
         ("[http]\nkeep_alive = -1\n", "http.keep_alive must be a duration"),
@@ -111,7 +111,8 @@ def test_what_is_wrong_in_the_file_is_named_with_the_file(toml, text, words):
         ("ENGINE_HTTP__PROT", "1", "unknown key http.prot"),
         ("ENGINE_HTTP__PORT", "many", "http.port must be a whole number, not 'many'"),
         ("ENGINE_RETRY__JITTER", "much", "retry.jitter must be a number"),
-        ("ENGINE_WEBHOOKS__ALLOW_PRIVATE", "maybe", "webhooks.allow_private must be true or false"),
+        ("ENGINE_NETWORK__ALLOW_PRIVATE", "maybe", "network.allow_private must be true or false"),
+        ("ENGINE_NETWORK__MAIL_PORTS", "25 smtp", "network.mail_ports must be a whole number"),
         ("ENGINE_RETRY__SCHEDULE", "1s soon", "retry.schedule must be a duration"),
     ],
 )
@@ -130,10 +131,23 @@ def test_what_is_wrong_in_the_environment_is_named_with_the_variable(name, text,
         ("ENGINE_RETRY__JITTER", "0.6", "retry.jitter"),
         ("ENGINE_SMTP__SESSIONS", "0", "smtp.sessions"),
         ("ENGINE_LOG__LEVEL", "loud", "log.level"),
+        ("ENGINE_NETWORK__DENY", "10.0.0.0/33", "network.deny"),
+        ("ENGINE_NETWORK__ALLOW", "localhost", "network.allow"),
+        ("ENGINE_NETWORK__MAIL_PORTS", "0", "network.mail_ports"),
     ],
 )
 def test_a_value_out_of_range_is_named(name, text, key):
     assert key in refused(None, {name: text})
+
+
+def test_a_key_that_has_moved_still_works(toml):
+    assert load(toml("[webhooks]\nallow_private = false\n"), {}).network.allow_private is False
+    assert load(None, {"ENGINE_WEBHOOKS__ALLOW_PRIVATE": "no"}).network.allow_private is False
+
+
+def test_lists_in_the_environment():
+    network = load(None, {"ENGINE_NETWORK__ALLOW": "10.0.0.0/8 ::1", "ENGINE_NETWORK__MAIL_PORTS": "25 587"}).network
+    assert (network.allow, network.mail_ports) == (("10.0.0.0/8", "::1"), (25, 587))
 
 
 def test_two_keys_are_one_too_many():

@@ -21,7 +21,7 @@ from engine.api.context import Context
 from engine.config import Config
 from engine.errors import Problem, StorageFailed, StorageFull
 from engine.store import database
-from engine.world import SeededWorld, StoreThread
+from engine.world import Choose, SeededWorld, StoreThread
 from seeded.wire import Wire
 
 
@@ -179,7 +179,7 @@ class _World(SeededWorld):
     def store_thread(self) -> StoreThread:
         return _StoreThread(self._process)
 
-    async def dial(self, host: str, port: int) -> trio.abc.Stream:
+    async def dial(self, host: str, port: int, choose: Choose | None = None) -> trio.abc.Stream:
         return await self._process.dial(host, port)
 
 

@@ -73,12 +73,12 @@ class AccountKind:
     def registration(self, password: str) -> dict[str, Any]:
         """The body of `POST /v1/account`."""
         auth = {"user": self.user, "pass": password}
-        smtp: dict[str, Any] = {"host": self.smtp_host, "port": 587, "auth": auth}
+        smtp: dict[str, Any] = {"host": self.smtp_host, "port": 587, "auth": auth, "tls": {"required": False}}
         if self.rate_limit is not None:
             smtp["rateLimit"] = self.rate_limit
         given = {"account": self.name, "name": self.name, "email": self.user, "smtp": smtp}
         if self.imap_host is not None:
-            given["imap"] = {"host": self.imap_host, "port": 143, "auth": auth}
+            given["imap"] = {"host": self.imap_host, "port": 143, "auth": auth, "tls": {"required": False}}
         return given
 
 

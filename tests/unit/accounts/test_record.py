@@ -116,3 +116,38 @@ def test_a_sandbox_account_has_servers_of_its_own() -> None:
     assert imap is not None and smtp is not None and smtp.credentials is not None
     assert imap.credentials.user == smtp.credentials.user == "box@sandbox.example"
     assert records.is_sandbox(record) and records.has_imap(record)
+
+
+class TestRestricted:
+    """Which servers were named with a token for one account."""
+
+    def after(self, given: AccountUpdate, was: frozenset[str] = frozenset(), *, narrowed: bool) -> frozenset[str]:
+        before = account()
+        return records.restricted(given, before, records.updated(before, given), was=was, narrowed=narrowed)
+
+    def test_a_new_account(self) -> None:
+        for narrowed, servers in ((True, {"imap", "smtp"}), (False, set())):
+            given = account()
+            assert records.restricted(given, None, given, was=frozenset(), narrowed=narrowed) == servers
+
+    @pytest.mark.parametrize(
+        ("imap", "restricted"),
+        [
+            ({**IMAP, "host": "127.0.0.1"}, True),
+            ({**IMAP, "port": 22}, True),
+            ({"partial": True, "host": "127.0.0.1"}, True),
+            ({"partial": True, "port": 22}, True),
+            (IMAP, False),
+            ({"partial": True, "auth": {"user": "me", "pass": "new"}}, False),
+        ],
+    )
+    def test_moving_a_server_restricts_it(self, imap: dict[str, Any], restricted: bool) -> None:
+        assert self.after(update(imap=imap), narrowed=True) == ({"imap"} if restricted else set())
+        assert self.after(update(imap=imap), narrowed=False) == set()
+
+    def test_it_stays_until_a_trusted_caller_names_the_server(self) -> None:
+        was = frozenset({"imap"})
+        assert self.after(update(name="x"), was, narrowed=False) == was
+        assert self.after(update(imap={"partial": True, "secure": True}), was, narrowed=False) == was
+        assert self.after(update(imap={**IMAP, "host": "other.example"}), was, narrowed=False) == set()
+        assert self.after(update(imap=IMAP), was, narrowed=True) == was

@@ -11,7 +11,7 @@ import msgspec
 import trio
 
 from engine.errors import NetworkError, NetworkKind
-from engine.world import SeededWorld
+from engine.world import Choose, SeededWorld
 
 Answer = tuple[int, dict[str, str], bytes]
 Behaviour = Callable[["Post"], Awaitable[Answer]]
@@ -107,7 +107,9 @@ class ReceiverWorld(SeededWorld):
             raise NetworkError(NetworkKind.DNS, "ENOTFOUND", f"getaddrinfo ENOTFOUND {host}")
         return list(self.names[host])
 
-    async def dial(self, host: str, port: int) -> trio.abc.Stream:
+    async def dial(self, host: str, port: int, choose: Choose | None = None) -> trio.abc.Stream:
+        if choose is not None:
+            host = choose(await self.resolve(host, port))[-1]
         await trio.lowlevel.checkpoint()
         self.dialled.append(host)
         receiver = self.hosts.get(host)

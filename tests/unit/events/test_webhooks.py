@@ -12,7 +12,9 @@ import pytest
 import trio
 from real.webhook_receiver import WebhookReceiver
 
+from engine.config import Network
 from engine.config import Webhooks as WebhooksConfig
+from engine.egress import Egress
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
@@ -25,12 +27,13 @@ WAIT = 20
 
 
 class Engine:
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, allow_private: bool = True, **settings: object) -> None:
         world = World()
         self.store = Store(folder, world)
         self.journal = Journal(self.store, Hub(), world)
         vault = Vault(bytes(32), world)
-        self.webhooks = Webhooks(self.journal, self.store, vault, WebhooksConfig(**settings), world)
+        egress = Egress(Network(allow_private=allow_private), world)
+        self.webhooks = Webhooks(self.journal, self.store, vault, WebhooksConfig(**settings), world, egress)
 
     async def add(self, n: int = 1, name: str = "messageSent") -> None:
         for number in range(n):
@@ -189,7 +192,10 @@ async def test_private_addresses_can_be_off_limits(tmp_path: Path, webhook_recei
         engine.webhooks.configure(webhook_receiver.url, True, ["*"])
         await engine.add(1)
         await until(lambda: engine.line("a") is not None and engine.line("a").attempts >= 1)
-        assert engine.line("a").error == "127.0.0.1 leads to 127.0.0.1, which webhooks may not reach"
+        assert (
+            engine.line("a").error
+            == "127.0.0.1 leads to 127.0.0.1, which may not be reached: see [network] in config.toml"
+        )
     assert webhook_receiver.webhooks == []
 
 

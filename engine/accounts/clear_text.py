@@ -1,0 +1,58 @@
+"""Passwords and clear text, *pure*: a password leaves this machine over TLS only, unless the caller says otherwise.
+
+The rule is written into a registration when it is made, as `tls.required`, so that what is stored says what will
+happen. Loopback needs no TLS. A server registered before this rule keeps what it had.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from engine.schema.account import AccountCreate
+from engine.schema.servers import Auth, ImapConfig, SmtpConfig, Tls
+
+_SERVERS = ("imap", "smtp")
+
+
+def guarded(record: AccountCreate, before: AccountCreate | None) -> AccountCreate:
+    """The record with TLS required wherever it leaves open whether a password goes out in clear text.
+
+    `before` is the registration it replaces, None for a new account.
+    """
+    changes: dict[str, Any] = {}
+    for name in _SERVERS:
+        config: Any = getattr(record, name)
+        old: Any = getattr(before, name, UNSET)
+        if not _may_be_overheard(config) or (isinstance(config.tls, Tls) and config.tls.required is False):
+            continue
+        if _may_be_overheard(old) and old.host == config.host:
+            continue
+        tls = config.tls if isinstance(config.tls, Tls) else Tls()
+        changes[name] = msgspec.structs.replace(config, tls=msgspec.structs.replace(tls, required=True))
+    return msgspec.structs.replace(record, **changes) if changes else record
+
+
+def insecure(record: AccountCreate) -> list[str]:
+    """The servers (`imap`, `smtp`) to which the password may go in clear text over a network."""
+    return [name for name in _SERVERS if _may_be_overheard(getattr(record, name))]
+
+
+def _may_be_overheard(config: Any) -> bool:
+    return (
+        isinstance(config, ImapConfig | SmtpConfig)
+        and isinstance(config.auth, Auth)
+        and not config.secure
+        and not (isinstance(config.tls, Tls) and config.tls.required is True)
+        and not _is_loopback(config.host)
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost" or host.lower().endswith(".localhost")
