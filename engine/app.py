@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,6 +32,7 @@ from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
+from engine.log import to_stderr as log_to_stderr
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
@@ -60,7 +60,7 @@ LAST_RESORT = 5.0
 
 def serve(config: Config) -> int:
     """Run until a signal stops it; the process's exit code. Raises `ConfigError` when it cannot start."""
-    _log_to_stderr(config.log.level)
+    log_to_stderr(config.log.level)
     folder = Path(config.store.path)
     database.prepare_folder(folder)
     _take_all_descriptors()
@@ -219,9 +219,3 @@ def _take_all_descriptors() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )

@@ -7,12 +7,11 @@ forge lines. It does not know secrets: whoever writes to it puts a placeholder i
 
 from __future__ import annotations
 
-import re
 from collections import deque
 
-LINE_LENGTH = 500
+from engine.visible import visible
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+LINE_LENGTH = 500
 
 
 class Trace:
@@ -38,7 +37,5 @@ class Trace:
     def _write(self, prefix: str, text: str) -> None:
         if len(text) > LINE_LENGTH:
             text = text[:LINE_LENGTH] + "..."
-        if not text.isprintable():
-            text = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
-        self._lines.append(prefix + text)
+        self._lines.append(prefix + visible(text))
         self._written += 1

@@ -12,10 +12,10 @@ FILES = sorted((ROOT / "engine").rglob("*.py"))
 IDS = [str(file.relative_to(ROOT)) for file in FILES]
 
 ORDER = (
-    {"errors", "version"},
+    {"errors", "version", "visible"},
     {"schema"},
     {"config"},
-    {"world", "isotime", "trace"},
+    {"world", "isotime", "trace", "log"},
     {"deflate", "egress"},
     {"transport"},
     {"sasl"},
@@ -37,6 +37,7 @@ IMPURE = {"trio", "anyio", "asyncio", "os", "socket", "ssl", "time", "random", "
 PURE = (
     "errors.py",
     "isotime.py",
+    "visible.py",
     "sasl.py",
     "schema/*.py",
     "smtp/replies.py",

@@ -24,4 +24,4 @@ def test_a_long_line_is_cut():
 def test_control_characters_are_made_visible():
     trace = Trace()
     trace.server("a\r\nC: forged\x1b[31m\u2028\x85ü")
-    assert trace.lines() == ["S: a\\x0d\\x0aC: forged\\x1b[31m\\x2028\\x85ü"]
+    assert trace.lines() == ["S: a\\x0d\\x0aC: forged\\x1b[31m\\u2028\\x85ü"]
