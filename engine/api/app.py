@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from quart import Response, request, websocket
+from quart import Response, has_websocket_context, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing.exceptions import WebsocketMismatch
 
 from engine.api import server
 from engine.api.auth import narrowed, require
@@ -145,9 +146,13 @@ async def _engine_error(error: EngineError) -> Response:
 
 async def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
-    allowed = error.valid_methods if isinstance(error, MethodNotAllowed) else None
-    headers = {"Allow": ", ".join(sorted(allowed))} if allowed else None
-    return problem_response(Problem(status, phrase(status), headers=headers))
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        return problem_response(Problem(405, phrase(405), headers={"Allow": ", ".join(sorted(error.valid_methods))}))
+    if isinstance(error, WebsocketMismatch):
+        if has_websocket_context():
+            return problem_response(Problem(400, "There is no websocket at this path"))
+        return problem_response(Problem(426, "There is a websocket at this path", headers={"Upgrade": "websocket"}))
+    return problem_response(Problem(status, phrase(status)))
 
 
 async def _crash(error: Exception) -> Response:

@@ -28,7 +28,7 @@ from hypercorn.typing import AppWrapper, Scope
 from engine.api.heads import checked, handshake, path_of, wants_websocket
 from engine.api.incidents import Peer
 from engine.api.problems import phrase
-from engine.api.refusals import INTERNAL, Refused, answer, send_error
+from engine.api.refusals import INTERNAL, Refused, answer, misread, send_error
 from engine.api.websockets import EventWebsocket
 from engine.errors import Problem
 
@@ -48,8 +48,14 @@ class HttpProtocol(H11Protocol):
 
     async def handle(self, event: Event) -> None:
         """Take what came, or the end of the connection."""
-        if self._refused and isinstance(event, RawData):
-            return
+        if isinstance(event, RawData):
+            if self._refused or self._has_said_all():
+                return
+            if event.data and self._http.their_state is h11.IDLE and not self._http.trailing_data[0]:
+                # Empty lines before a request are not heard (RFC 9112 section 2.2).
+                event = RawData(event.data.lstrip(b"\r\n"))
+                if not event.data:
+                    return
         problem = Problem(500, INTERNAL)
         with self._peer.contained():
             try:
@@ -85,13 +91,13 @@ class HttpProtocol(H11Protocol):
         await self._send_h11_event(kind(status_code=event.status_code, reason=reason, headers=fields))
 
     async def _handle_events(self) -> None:
-        while True:
+        while not self._has_said_all():
             if self.connection.they_are_waiting_for_100_continue:
                 await self._send_h11_event(h11.InformationalResponse(status_code=100, reason=b"Continue", headers=[]))
             try:
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
-                raise Refused(error.error_status_hint, str(error)) from error
+                raise misread(error, in_body=self.stream is not None) from error
             if isinstance(event, h11.Request):
                 self._peer.requests += 1
                 await self.send(Updated(idle=False))
@@ -107,6 +113,10 @@ class HttpProtocol(H11Protocol):
                 await self.stream.handle(EndBody(stream_id=STREAM_ID))
             elif isinstance(event, Data):
                 await self.stream.handle(event)
+
+    def _has_said_all(self) -> bool:
+        """Whether the client has said that its last request, which is read, is the last."""
+        return self.connection is self._http and self._http.their_state in (h11.MUST_CLOSE, h11.CLOSED)
 
     async def _create_stream(self, request: h11.Request) -> None:
         fields, path = checked(request), path_of(request)

@@ -12,17 +12,15 @@ import re
 
 import h11
 
-from engine.api.refusals import Refused
+from engine.api.refusals import MAX_FIELDS, MAX_HEAD, TOO_LONG, Refused
 
-MAX_HEAD = 32 * 1024
-"""Bytes of a request line with its header fields."""
-MAX_FIELDS = 100
 METHODS = "DELETE, GET, HEAD, OPTIONS, POST, PUT"
 
 Fields = list[tuple[bytes, bytes]]
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]{0,5})?")
+_LABEL = rb"[A-Za-z0-9_~!$&'()*+,;=%-]{1,63}"
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|(%b(\.%b)*\.?)?)(:[0-9]{0,5})?" % (_LABEL, _LABEL))
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 _NEGOTIATED = frozenset(
     {b"connection", b"upgrade", b"sec-websocket-extensions", b"sec-websocket-protocol", b"content-length"}
@@ -36,7 +34,7 @@ def checked(request: h11.Request) -> Fields:
     fields = list(request.headers)
     size = len(request.target) + sum(len(name) + len(value) + 4 for name, value in fields)
     if size > MAX_HEAD or len(fields) > MAX_FIELDS:
-        raise Refused(431, f"A request has at most {MAX_FIELDS} header fields and {MAX_HEAD} bytes of them")
+        raise Refused(431, TOO_LONG)
     names = [name for name, _ in fields]
     for name, value in fields:
         if _CONTROL.search(value):

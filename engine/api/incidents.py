@@ -36,8 +36,11 @@ class Incidents:
 
     async def run(self) -> None:
         """Begin a new window every `WINDOW` seconds, until cancelled."""
-        while True:
-            await trio.sleep(WINDOW)
+        try:
+            while True:
+                await trio.sleep(WINDOW)
+                self.next_window()
+        finally:
             self.next_window()
 
     def next_window(self) -> None:

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import h11
 from hypercorn.protocol.events import Body, EndBody, Response
 
 from engine.api.problems import phrase, problem_body
 from engine.errors import Problem
 
+MAX_HEAD = 32 * 1024
+"""Bytes of a request line with its header fields."""
+MAX_FIELDS = 100
+TOO_LONG = f"A request has at most {MAX_FIELDS} header fields and {MAX_HEAD} bytes of them"
+_BYTES = re.compile(r":? bytearray\(.*", re.DOTALL)
 INTERNAL = "An internal server error occurred"
 
 
 class Refused(Exception):
-    """What came is no request; `problem` is the answer."""
+    """What came is no request; `problem` is the answer, and the text, where given, says more to the operator."""
 
-    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None, *, text: str = "") -> None:
+        super().__init__(text or message)
         self.problem = Problem(status, message, headers=headers)
+
+
+def misread(error: h11.RemoteProtocolError, *, in_body: bool) -> Refused:
+    """What h11 cannot read, in its words but without the bytes, which are for the operator."""
+    if error.error_status_hint == 431:
+        return Refused(400, "The body's framing is broken") if in_body else Refused(431, TOO_LONG)
+    message = _BYTES.sub("", str(error))
+    return Refused(error.error_status_hint, message[:1].upper() + message[1:], text=str(error))
 
 
 def answer(problem: Problem, *, with_body: bool = True) -> bytes:

@@ -22,7 +22,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from engine import config as settings
 from engine.api.connection import ClientConnection, ServerConfig
-from engine.api.heads import MAX_HEAD
+from engine.api.refusals import MAX_HEAD
 from engine.errors import ConfigError, Problem
 
 GRACE = 1.0

@@ -73,6 +73,7 @@ class EventWebsocket(WSStream):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.answered = trio.Event()
+        self._ended = trio.Event()
         self._heard = True
 
     async def handle(self, event: Event) -> None:
@@ -82,6 +83,7 @@ class EventWebsocket(WSStream):
             event.state[_RAW] = True
         elif isinstance(event, StreamClosed):
             self.answered.set()
+            self._ended.set()
         elif isinstance(event, Body | Data) and self.state is not ASGIWebsocketState.CONNECTED:
             return
         await super().handle(event)
@@ -146,7 +148,8 @@ class EventWebsocket(WSStream):
                 return
             self._heard = False
             await self._send_wsproto_event(Ping())
-            await self.context.sleep(self.config.websocket_ping_interval or 0)
+            with trio.move_on_after(self.config.websocket_ping_interval or 0):
+                await self._ended.wait()
 
 
 def _head(length: int) -> bytes:
