@@ -159,8 +159,9 @@ class HttpProtocol(H11Protocol):
 
     async def _refuse(self, problem: Problem) -> None:
         """Answer where no answer has begun, and close."""
+        begun = self._refused or self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE)
         self._refused = True
-        if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+        if not begun:
             await self.send(RawData(data=answer(problem, with_body=self._http._request_method != b"HEAD")))
         self._answered.set()
         await self.send(Closed())

@@ -27,6 +27,8 @@ WINDOW = 60.0
 LONGEST = 200
 """Characters of foreign text in one line."""
 
+_LEFT = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+
 
 class Incidents:
     """The lines written in the window at hand. `run` tells what went beyond them."""
@@ -78,21 +80,27 @@ class Peer:
             self._incidents.tell(logging.WARNING, "%s: refused with %d: %s", self, status, escaped(why))
 
     def broke(self, error: BaseException) -> None:
-        """`error`, which nothing expected, ended its request."""
-        if not self._told:
+        """`error`, which nothing expected, ended its request. One that says that the client has left is no fault."""
+        faults = [each for each in leaves(error) if not isinstance(each, _LEFT)]
+        if faults and not self._told:
             self._told = True
-            self._incidents.tell(logging.ERROR, "%s: ended by %s", self, described(leaves(error)[0]))
+            self._incidents.tell(logging.ERROR, "%s: ended by %s", self, described(faults[0]))
 
     @contextmanager
     def contained(self) -> Iterator[None]:
-        """Let no error out of the block; one that does not say that the client has left is told."""
+        """Let no error out of the block."""
         try:
             yield
-        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            log.debug("%s: left", self, exc_info=True)
-        except* Exception as errors:
+        except Exception as error:
             log.debug("%s: broken", self, exc_info=True)
-            self.broke(errors)
+            self.broke(error)
+        except BaseExceptionGroup as group:
+            errors, others = group.split(Exception)
+            if errors is not None:
+                log.debug("%s: broken", self, exc_info=True)
+                self.broke(errors)
+            if others is not None:
+                raise others from None
 
 
 _current: ContextVar[Peer] = ContextVar("peer")
