@@ -37,6 +37,13 @@ class EngineError(Exception):
     remedy: ClassVar[Remedy] = Remedy.GIVE_UP
 
 
+def leaves(error: BaseException) -> list[BaseException]:
+    """The errors that a group of groups holds, first come first; `error` alone when it is no group."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for each in error.exceptions for leaf in leaves(each)]
+
+
 class NetworkKind(StrEnum):
     """Which step of talking to a server broke."""
 
@@ -106,6 +113,13 @@ class StorageFull(EngineError):
 
     fault = Fault.DISK
     remedy = Remedy.RETRY
+
+
+class AccountGone(EngineError):
+    """The account was removed while something else was done with it."""
+
+    fault = Fault.CALLER
+    remedy = Remedy.GIVE_UP
 
 
 class Problem(EngineError):

@@ -6,22 +6,23 @@ id may hold a slash: clients send it as `%2F`, and it is kept that way until the
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from quart import Response, request, websocket
+from quart import Response, has_websocket_context, request, websocket
 from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing.exceptions import WebsocketMismatch
 
 from engine.api import server
 from engine.api.auth import narrowed, require
 from engine.api.context import Context
 from engine.api.events import names_of
+from engine.api.incidents import request_broke
 from engine.api.openapi import Handler, Route, document
-from engine.api.problems import as_problem, bytes_response, json_response, problem_response
+from engine.api.problems import as_problem, bytes_response, json_response, phrase, problem_response
+from engine.api.refusals import INTERNAL
 from engine.api.routes import ROUTES
 from engine.api.stream import Wanted, serve_stream
 from engine.api.validation import decode_body, decode_query
@@ -30,8 +31,6 @@ from engine.schema.events import StreamQuery
 from engine.schema.fields import NoQuery
 from engine.store import tokens
 from engine.version import VERSION
-
-log = logging.getLogger("engine.api")
 
 FAILED = "the data folder could not be written"
 
@@ -141,16 +140,21 @@ def _stream(context: Context) -> Callable[[], Awaitable[None]]:
 async def _engine_error(error: EngineError) -> Response:
     problem = as_problem(error)
     if problem.status == 500:
-        log.error("a request failed", exc_info=error)
+        request_broke(error)
     return problem_response(problem)
 
 
 async def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
-    message = {404: "Not Found", 405: "Method Not Allowed"}.get(status, HTTPStatus(status).phrase)
-    return problem_response(Problem(status, message))
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        return problem_response(Problem(405, phrase(405), headers={"Allow": ", ".join(sorted(error.valid_methods))}))
+    if isinstance(error, WebsocketMismatch):
+        if has_websocket_context():
+            return problem_response(Problem(400, "There is no websocket at this path"))
+        return problem_response(Problem(426, "There is a websocket at this path", headers={"Upgrade": "websocket"}))
+    return problem_response(Problem(status, phrase(status)))
 
 
 async def _crash(error: Exception) -> Response:
-    log.error("a request crashed", exc_info=error)
-    return problem_response(Problem(500, "An internal server error occurred"))
+    request_broke(error)
+    return problem_response(Problem(500, INTERNAL))

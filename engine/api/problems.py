@@ -8,10 +8,16 @@ from typing import Any
 import msgspec
 from quart import Response
 
-from engine.errors import EngineError, Fault, Problem, StorageFailed, StorageFull
+from engine.errors import AccountGone, EngineError, Fault, Problem, StorageFailed, StorageFull
 
-_PHRASES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
-"""What callers know; Python's own names of these differ between versions."""
+_PHRASES = {status.value: status.phrase for status in HTTPStatus} | {
+    # What callers know; Python's own names of these differ between versions.
+    413: "Request Entity Too Large",
+    422: "Unprocessable Entity",
+}
+
+
+NO_ACCOUNT = "Account record was not found for requested ID"
 
 
 def as_problem(error: EngineError) -> Problem:
@@ -22,16 +28,27 @@ def as_problem(error: EngineError) -> Problem:
         return Problem(507, str(error), code="StorageFull", headers={"Retry-After": "60"})
     if isinstance(error, StorageFailed):
         return Problem(503, f"{error}; whether this request was carried out is unknown", code="StorageFailed")
+    if isinstance(error, AccountGone):
+        return Problem(404, NO_ACCOUNT)
     status = 503 if error.fault in (Fault.NETWORK, Fault.PROVIDER) else 500
     return Problem(status, str(error))
 
 
+def phrase(status: int) -> str:
+    """The reason phrase of a status, in the status line and as `error` in the body; empty for one that has none."""
+    return _PHRASES.get(status, "")
+
+
+def problem_body(problem: Problem) -> bytes:
+    """The JSON of a problem."""
+    return msgspec.json.encode(
+        {"statusCode": problem.status, "error": phrase(problem.status), "message": problem.message, **problem.extra}
+    )
+
+
 def problem_response(problem: Problem) -> Response:
     """The HTTP answer of a problem."""
-    phrase = _PHRASES.get(problem.status) or HTTPStatus(problem.status).phrase
-    response = json_response(
-        {"statusCode": problem.status, "error": phrase, "message": problem.message, **problem.extra}, problem.status
-    )
+    response = bytes_response(problem_body(problem), problem.status)
     response.headers.update(problem.headers)
     return response
 

@@ -1,9 +1,10 @@
-"""Serving the API over HTTP: hypercorn with the edges that hang filed off.
+"""Serving the API over HTTP: hypercorn with the edges that hang or break filed off.
 
 What is different from plain hypercorn: a write to a client that does not read ends after a limit and never holds up a
 stop; a connection is closed with what the client still sends read for a moment, so that an early answer is not lost; an
 answer given before the body was read closes the connection, since what is left of that body would be in the way of the
-next request; and bodies are counted as they come, chunked ones too.
+next request; bodies are counted as they come, chunked ones too; there are at most as many connections as leave half of
+the descriptors to the mail servers; and whatever is raised on a connection ends that connection alone (`edge.py`).
 """
 
 from __future__ import annotations
@@ -14,89 +15,18 @@ import socket
 
 import hypercorn.trio.run
 import trio
-from hypercorn.config import Config as HypercornConfig
-from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio import serve
-from hypercorn.trio.tcp_server import TCPServer
 from quart import Request, Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from engine import config as settings
-from engine.api import websockets
+from engine.api.connection import ClientConnection, ServerConfig
+from engine.api.refusals import MAX_HEAD
 from engine.errors import ConfigError, Problem
 
 GRACE = 1.0
-LINGER = 1.0
-MAX_HEADERS = 32 * 1024
 MAX_WEBSOCKET_MESSAGE = 64 * 1024
-
-
-class _Config(HypercornConfig):
-    write_timeout: float = 30.0
-
-
-class _TCPServer(TCPServer):
-    """One connection, whose writes have a limit and whose end is an orderly one."""
-
-    config: _Config
-
-    async def run(self) -> None:
-        self._reading = trio.CancelScope()
-        self._read_all = trio.Event()
-        self._lingering = False
-        await super().run()
-
-    async def protocol_send(self, event: Event) -> None:
-        if isinstance(event, RawData):
-            await self._send(event.data)
-        elif isinstance(event, Closed):
-            # A task of its own: the one at hand may be an application that is cancelled as soon as it has answered.
-            if not self._lingering:
-                self._lingering = True
-                self._task_group.spawn(self._linger)
-            await self.protocol.handle(Closed())
-        elif not (isinstance(event, Updated) and self._read_all.is_set()):
-            await super().protocol_send(event)
-
-    async def _send(self, data: bytes) -> None:
-        async with self.send_lock:
-            try:
-                with trio.fail_after(self.config.write_timeout):
-                    await self.stream.send_all(data)
-                return
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                pass
-            except trio.TooSlowError:
-                await trio.aclose_forcefully(self.stream)
-        await self.protocol.handle(Closed())
-
-    async def _read_data(self) -> None:
-        try:
-            with self._reading:
-                await super()._read_data()
-        finally:
-            self._read_all.set()
-        # A client that has said all it has to say is not waited for: it would hold its descriptor like an idle one.
-        await self.idle_task.stop()
-
-    async def _linger(self) -> None:
-        """Close, but read for a moment first: closing over unread data makes the kernel drop the answer on its way."""
-        # The reader may be waiting for an application that has answered and takes no more.
-        self._reading.cancel()
-        try:
-            with trio.move_on_after(LINGER):
-                async with self.send_lock:
-                    await self.stream.send_eof()
-                await self._read_all.wait()
-                while await self.stream.receive_some(65536):
-                    pass
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
-        await self._close()
-
-    async def _close(self) -> None:
-        await trio.aclose_forcefully(self.stream)
 
 
 async def serve_http(
@@ -115,7 +45,7 @@ async def serve_http(
     app.config["MAX_CONTENT_LENGTH"] = config.max_body
     app.config["RESPONSE_TIMEOUT"] = None
     listening = _listen(config)
-    options = _Config()
+    options = ServerConfig()
     options.bind = [f"fd://{listening.detach()}"]
     options.write_timeout = config.write_timeout
     options.keep_alive_timeout = config.keep_alive
@@ -123,11 +53,13 @@ async def serve_http(
     options.websocket_max_message_size = MAX_WEBSOCKET_MESSAGE
     options.include_server_header = False
     options.graceful_timeout = GRACE
-    options.h11_max_incomplete_size = MAX_HEADERS
+    options.h11_max_incomplete_size = MAX_HEAD
     options.errorlog = logging.getLogger("engine.http")
-    hypercorn.trio.run.TCPServer = _TCPServer  # type: ignore[attr-defined]
-    websockets.install()
-    await serve(app, options, shutdown_trigger=stop.wait, task_status=task_status)
+    hypercorn.trio.run.TCPServer = ClientConnection  # type: ignore[attr-defined, assignment]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(options.incidents.run)
+        await serve(app, options, shutdown_trigger=stop.wait, task_status=task_status)
+        nursery.cancel_scope.cancel()
 
 
 def install(app: QuartTrio) -> None:
