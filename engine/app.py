@@ -22,8 +22,10 @@ from engine.accounts.registry import Registry
 from engine.accounts.services import Services
 from engine.accounts.slots import LoginSlots
 from engine.api.app import make_app
+from engine.api.bodies import Bodies
 from engine.api.context import Context
 from engine.api.server import serve_http
+from engine.api.shares import Share
 from engine.api.stream import Streams
 from engine.config import Config
 from engine.errors import StorageFailed
@@ -134,8 +136,16 @@ async def run(
             registry=registry,
             settings=settings,
             stopping=trio.Event(),
-            streams=Streams(journal, hub, Consumers(store, world), config.http.streams),
+            streams=Streams(
+                journal,
+                hub,
+                Consumers(store, world),
+                Share("streams", config.http.streams, config.http.streams_per_token),
+                config.http.consumers,
+            ),
             changes=changes,
+            bodies=Bodies(config.http.bodies),
+            requests=Share("requests", None, config.http.requests_per_token),
         )
         releases, retention = Releases(store, schedule), Retention(store, spool, config.retention, world)
         async with (

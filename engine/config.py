@@ -42,11 +42,16 @@ class Http(Section, frozen=True):
     host: str = "127.0.0.1"
     port: int = 3000
     max_body: Bytes = 50 * 1024**2
+    max_members: int = 250_000
+    bodies: Bytes = 256 * 1024**2
     keep_alive: Seconds = 65.0
     body_timeout: Seconds = 60.0
     write_timeout: Seconds = 30.0
     websocket_ping: Seconds = 25.0
     streams: int = 1000
+    streams_per_token: int = 500
+    requests_per_token: int = 1000
+    consumers: int = 250
 
 
 class StoreConfig(Section, frozen=True):
@@ -106,6 +111,7 @@ class Webhooks(Section, frozen=True):
     allow_private: bool = True
     timeout: Seconds = 15.0
     parallel: int = 10
+    endpoints: int = 250
     schedule: tuple[Seconds, ...] = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 21600.0, 43200.0, 86400.0, 86400.0)
 
 
@@ -269,6 +275,9 @@ def _check(config: Config) -> None:
         raise ConfigError("smtp.sessions, smtp.messages_per_session and imap.logins must be at least 1")
     if config.webhooks.parallel < 1 or config.http.streams < 1:
         raise ConfigError("webhooks.parallel and http.streams must be at least 1")
+    for key in ("max_members", "bodies", "streams_per_token", "requests_per_token"):
+        if getattr(config.http, key) < 1:
+            raise ConfigError(f"http.{key} must be at least 1")
     if config.log.level not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"log.level must be debug, info, warning or error, not {config.log.level!r}")
     if config.store.key and config.store.key_file:

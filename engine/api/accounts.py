@@ -112,15 +112,17 @@ async def remove(context: Context, account: str) -> dict[str, Any]:
 
 
 async def _registered(context: Context, body: AccountCreate, *, bound: bool) -> tuple[str, bool]:
-    if body.account is not None and body.webhooks:
-        await context.services.webhooks.bind_account(body.account, bound)
-    return await context.registry.register(body)
+    if body.account is None or not body.webhooks:
+        return await context.registry.register(body)
+    async with context.services.webhooks.setting_url(body.account, bound=bound):
+        return await context.registry.register(body)
 
 
 async def _updated(context: Context, account: Account, body: AccountUpdate, *, bound: bool) -> None:
-    if body.webhooks:
-        await context.services.webhooks.bind_account(account.id, bound)
-    await context.registry.update(account, body)
+    if not body.webhooks:
+        return await context.registry.update(account, body)
+    async with context.services.webhooks.setting_url(account.id, bound=bound):
+        return await context.registry.update(account, body)
 
 
 async def _check_webhooks(context: Context, body: AccountCreate | AccountUpdate, caller: Token) -> None:

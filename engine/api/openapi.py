@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from engine.api.access import Access
 from engine.schema.events import EVENT_DATA, Event
 from engine.schema.fields import Request
 from engine.schema.problem import ProblemDocument
@@ -48,7 +49,8 @@ class Route:
 
     `path` has its parameters in braces: `/v1/account/{account}/submit`. `body`, `query` and `headers` are Structs, None
     for none. `responses` maps each HTTP status of a success to the Struct answered, None for an answer without JSON.
-    `scope` is what a token needs, None where no token is asked for. `media` is the type of an answer that is not JSON.
+    `scope` is what a token needs, None where no token is asked for; `access` is what one for a single account may ask.
+    `large`: the body may hold attachments, up to `http.max_body`. `media` is the type of an answer that is not JSON.
     """
 
     method: str
@@ -60,6 +62,8 @@ class Route:
     headers: type[Request] | None = None
     responses: Mapping[int, Kind | None] = field(default_factory=dict)
     scope: str | None = None
+    access: Access
+    large: bool = False
     media: str | None = None
 
 

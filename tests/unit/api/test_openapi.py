@@ -11,6 +11,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
+from engine.api.access import Access
 from engine.api.openapi import Route, document
 from engine.api.validation import decode_body
 from engine.errors import Problem
@@ -34,7 +35,7 @@ ACCOUNT = "/v1/account/{account}"
 
 
 def route(method: str, path: str, answer: Any, **more: Any) -> Route:
-    more = {"summary": f"{method} {path}", "tags": ("Things",), "scope": "api", **more}
+    more = {"summary": f"{method} {path}", "tags": ("Things",), "scope": "api", "access": Access.HANDLER, **more}
     return Route(method=method, path=path, responses={200: answer}, **more)
 
 
@@ -51,7 +52,7 @@ ROUTES = (
     route("GET", "/v1/settings", Settings),
     route("POST", "/v1/settings", SettingsUpdated, body=SettingsUpdate),
     route("GET", "/v1/events", EventsPage, query=EventsQuery),
-    Route(method="GET", path="/health", summary="Whether it runs", responses={200: None}),
+    Route(method="GET", path="/health", summary="Whether it runs", access=Access.ANYONE, responses={200: None}),
 )
 
 
@@ -146,7 +147,7 @@ def test_failures_have_the_shape_of_a_problem(made):
 
 
 def test_an_answer_the_route_gives_itself_stays():
-    own = Route(method="GET", path="/v1/outbox/{queueId}", summary="s", responses={404: DryRun})
+    own = Route(method="GET", path="/v1/outbox/{queueId}", summary="s", access=Access.ANYONE, responses={404: DryRun})
     found = document([own], version="1", server_url="/")["paths"][own.path]["get"]["responses"]["404"]
     assert found["content"]["application/json"]["schema"]["$ref"].endswith("/DryRun")
 
