@@ -13,6 +13,9 @@ from engine.errors import EngineError, Fault, Problem, StorageFailed, StorageFul
 _PHRASES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
 """What callers know; Python's own names of these differ between versions."""
 
+JSON = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-cache"}
+"""The headers of a JSON answer."""
+
 
 def as_problem(error: EngineError) -> Problem:
     """The answer for an error that reached the edge of the API."""
@@ -43,6 +46,4 @@ def json_response(value: Any, status: int = 200) -> Response:
 
 def bytes_response(body: bytes, status: int = 200) -> Response:
     """JSON that is encoded already."""
-    return Response(
-        body, status, headers={"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-cache"}
-    )
+    return Response(body, status, headers=JSON)

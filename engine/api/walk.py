@@ -25,10 +25,13 @@ from msgspec import inspect as mi
 from engine.api.checks import CHECKS, EMPTY
 from engine.api.complaints import WRONG, Complaints, Place
 from engine.api.large import Long
-from engine.schema.fields import MAX_TEXT, Check, Request
+from engine.schema.fields import Check, Request
 
 Walk = Callable[[Any, Place, Complaints], Any]
 """Takes a plain JSON value and returns it as its type, or complains and returns `WRONG`."""
+
+LONGEST = 1024**2
+"""Characters in a `Long` where its type sets no limit."""
 
 _NUMBER = re.compile(r"\s*([+-]?[0-9]{1,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?\s*")
 _BLANK = re.compile(r"\s+")
@@ -137,7 +140,7 @@ def _string(info: mi.StrType) -> Walk:
 
     def string(value: Any, place: Place, found: Complaints) -> Any:
         if isinstance(value, Long):
-            most = MAX_TEXT if longest is None else longest
+            most = LONGEST if longest is None else longest
             value = value.text(most)
             if value is None:
                 return found.add(place, f"length must be less than or equal to {most} characters long")

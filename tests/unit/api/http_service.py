@@ -36,7 +36,7 @@ class Service:
         self.hub = Hub()
         self.journal = Journal(store, self.hub, world)
         self.consumers = Consumers(store, world)
-        self.streams = Streams(self.journal, self.hub, self.consumers, Share("streams", 120, 120), 100)
+        self.streams = Streams(self.journal, self.hub, self.consumers, Share("streams", 120, 100), 100)
         self.bodies = Bodies(8 * LIMIT)
         self.token_holds = True
         self.stop = trio.Event()
