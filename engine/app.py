@@ -57,6 +57,9 @@ log = logging.getLogger("engine")
 WEBHOOK_SETTINGS = ("webhooks", "webhooksEnabled", "webhookEvents", "webhooksCustomHeaders", "serviceSecret")
 LAST_RESORT = 5.0
 """Seconds after the grace time at which a stop that hangs all the same ends the process."""
+SWITCH_SECONDS = 0.001
+"""How long a thread that composes may keep the interpreter: a request needs it back some twenty times until its answer.
+"""
 
 
 def serve(config: Config) -> int:
@@ -65,6 +68,7 @@ def serve(config: Config) -> int:
     folder = Path(config.store.path)
     database.prepare_folder(folder)
     _take_all_descriptors()
+    sys.setswitchinterval(SWITCH_SECONDS)
     with database.lock_folder(folder):
         try:
             trio.run(_run_until_signal, config)

@@ -44,7 +44,7 @@ from engine.schema.outbox import (
     QueueUpdated,
 )
 from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
-from engine.schema.submission import Submit, SubmitAccepted, SubmitHeaders
+from engine.schema.submission import DryRun, Submit, SubmitAccepted, SubmitHeaders
 
 ROUTES: tuple[tuple[Route, Handler], ...] = (
     (
@@ -157,6 +157,7 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
             summary="Read the protocol log of an account, as plain text",
             tags=("Account",),
             responses={200: None},
+            media="text/plain",
             scope="api",
             access=Access.PATH,
         ),
@@ -197,7 +198,7 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
             body=Submit,
             headers=SubmitHeaders,
             large=True,
-            responses={200: SubmitAccepted},
+            responses={200: (SubmitAccepted, DryRun)},
             scope="api",
             access=Access.PATH,
         ),

@@ -55,9 +55,10 @@ async def submit(context: Context, account: str, body: Submit, headers: SubmitHe
         _refuse_unless_ready(found)
     now = services.world.now()
     send_at = now if body.send_at is UNSET else checked_send_at(body.send_at, now)
-    draft = _draft(found, body)
+    is_large = _size(body) > HERE
+    draft = await services.world.in_thread(_draft, found, body) if is_large else _draft(found, body)
     message_id = _message_id(context, draft, body)
-    composed = await _compose(context, draft, message_id, send_at)
+    composed = await _compose(context, draft, message_id, send_at, in_thread=is_large)
     if body.dry_run:
         return await _rehearsal(context, message_id, composed)
     sender, recipients = _envelope(draft, body)
@@ -186,6 +187,14 @@ def checked_send_at(asked: datetime, now: float) -> float:
     return max(moment, now)
 
 
+def _size(body: Submit) -> int:
+    """About how much there is to compose, in octets."""
+    size = len(body.text or "") + len(body.html or "") + sum(len(each.content) for each in body.attachments)
+    for given in body.headers.values():
+        size += sum(map(len, given)) + 20 * len(given) if isinstance(given, tuple) else len(str(given))
+    return size + 100 * (len(body.to) + len(body.cc) + len(body.bcc) + len(body.reply_to))
+
+
 def _draft(account: Account, body: Submit) -> Draft:
     record = account.record
     if body.sender is not UNSET:
@@ -224,26 +233,19 @@ def _message_id(context: Context, draft: Draft, body: Submit) -> str:
     return f"<{context.services.world.uuid()}@{domain}>"
 
 
-async def _compose(context: Context, draft: Draft, message_id: str, date: float) -> Composed:
+async def _compose(context: Context, draft: Draft, message_id: str, date: float, *, in_thread: bool) -> Composed:
     boundary = f"----=_Part-{context.services.world.token_bytes(12).hex()}"
 
     def work() -> Composed:
         return compose(draft, message_id=message_id, date=date, boundary=boundary)
 
     try:
-        if _size(draft) <= HERE:
+        if not in_thread:
             return work()
         async with context.bodies.heavy:
             return await context.services.world.in_thread(work)
     except HeaderError as error:
         raise _invalid(error.field, error.reason) from error
-
-
-def _size(draft: Draft) -> int:
-    """About how much there is to compose, in octets."""
-    size = len(draft.text or "") + len(draft.html or "") + sum(len(each.content) for each in draft.attachments)
-    size += sum(len(name) + len(value) for name, value in draft.headers)
-    return size + 100 * (len(draft.to) + len(draft.cc) + len(draft.bcc) + len(draft.reply_to))
 
 
 def _envelope(draft: Draft, body: Submit) -> tuple[str, tuple[str, ...]]:

@@ -45,7 +45,7 @@ ROUTES = (
     route("PUT", ACCOUNT, AccountUpdated, body=AccountUpdate),
     route("DELETE", ACCOUNT, AccountRemoved),
     route("GET", "/v1/accounts", AccountList, query=AccountsQuery),
-    route("POST", f"{ACCOUNT}/submit", SubmitAccepted, body=Submit, headers=SubmitHeaders),
+    route("POST", f"{ACCOUNT}/submit", (SubmitAccepted, DryRun), body=Submit, headers=SubmitHeaders),
     route("GET", "/v1/outbox", OutboxPage, query=OutboxQuery),
     route("GET", "/v1/outbox/{queueId}", OutboxEntry),
     route("DELETE", "/v1/outbox/{queueId}", OutboxDeleted),
@@ -139,8 +139,9 @@ def test_a_token_is_asked_for_where_a_scope_is_named(made):
 
 def test_failures_have_the_shape_of_a_problem(made):
     submit = made["paths"][f"{ACCOUNT}/submit"]["post"]
-    assert set(submit["responses"]) == {"200", "400", "401", "404", "409", "503", "507"}
-    assert set(made["paths"]["/v1/outbox/{queueId}"]["get"]["responses"]) == {"200", "401", "404", "503"}
+    everywhere_ = {"200", "400", "401", "403", "408", "413", "415", "429", "503"}
+    assert set(submit["responses"]) == everywhere_ | {"404", "409", "507"}
+    assert set(made["paths"]["/v1/outbox/{queueId}"]["get"]["responses"]) == everywhere_ | {"404"}
     assert set(made["paths"]["/health"]["get"]["responses"]) == {"200", "503"}
     for found in made["components"]["responses"].values():
         assert found["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ProblemDocument"}
