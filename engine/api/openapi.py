@@ -53,8 +53,8 @@ class Route:
     """One operation of the API.
 
     `path` has its parameters in braces: `/v1/account/{account}/submit`. `body`, `query` and `headers` are Structs, None
-    for none. `responses` maps each HTTP status of a success to the Struct answered, or to several of which it is one; None for an answer without
-    JSON.
+    for none. `responses` maps each HTTP status of a success to the Struct answered, or to several of which it is one;
+    None for an answer without JSON.
     `scope` is what a token needs, None where no token is asked for; `access` is what one for a single account may ask.
     `large`: the body may hold attachments, up to `http.max_body`. `media` is the type of an answer that is not JSON.
     """
