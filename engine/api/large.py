@@ -183,7 +183,7 @@ def _inside(data: bytearray, at: int, end: int) -> int:
 def _string(piece: bytes) -> str:
     try:
         return str(_json.decode(b'"%b"' % piece))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # The library's own decoder keeps half pairs, and is faster with many than `_ESCAPE`.
         try:
             text = str(json.loads(b'"%b"' % piece))
