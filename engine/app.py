@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,8 +22,10 @@ from engine.accounts.registry import Registry
 from engine.accounts.services import Services
 from engine.accounts.slots import LoginSlots
 from engine.api.app import make_app
+from engine.api.bodies import Bodies
 from engine.api.context import Context
 from engine.api.server import serve_http
+from engine.api.shares import Share
 from engine.api.stream import Streams
 from engine.config import Config
 from engine.egress import Egress
@@ -56,6 +59,9 @@ log = logging.getLogger("engine")
 WEBHOOK_SETTINGS = ("webhooks", "webhooksEnabled", "webhookEvents", "webhooksCustomHeaders", "serviceSecret")
 LAST_RESORT = 5.0
 """Seconds after the grace time at which a stop that hangs all the same ends the process."""
+SWITCH_SECONDS = 0.001
+"""How long a thread that composes may keep the interpreter: a request needs it back some twenty times until its answer.
+"""
 
 
 def serve(config: Config) -> int:
@@ -64,6 +70,7 @@ def serve(config: Config) -> int:
     folder = Path(config.store.path)
     database.prepare_folder(folder)
     _take_all_descriptors()
+    sys.setswitchinterval(SWITCH_SECONDS)
     with database.lock_folder(folder):
         try:
             trio.run(_run_until_signal, config)
@@ -137,8 +144,16 @@ async def run(
             registry=registry,
             settings=settings,
             stopping=trio.Event(),
-            streams=Streams(journal, hub, Consumers(store, world), config.http.streams),
+            streams=Streams(
+                journal,
+                hub,
+                Consumers(store, world),
+                Share("streams", config.http.streams, config.http.streams_per_token),
+                config.http.consumers,
+            ),
             changes=changes,
+            bodies=Bodies(config.http.bodies),
+            requests=Share("requests", None, config.http.requests_per_token),
         )
         releases, retention = Releases(store, schedule), Retention(store, spool, config.retention, world)
         async with (

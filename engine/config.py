@@ -46,11 +46,16 @@ class Http(Section, frozen=True):
     host: str = "127.0.0.1"
     port: int = 3000
     max_body: Bytes = 50 * 1024**2
+    max_members: int = 250_000
+    bodies: Bytes = 256 * 1024**2
     keep_alive: Seconds = 65.0
     body_timeout: Seconds = 60.0
     write_timeout: Seconds = 30.0
     websocket_ping: Seconds = 25.0
     streams: int = 1000
+    streams_per_token: int = 500
+    requests_per_token: int = 1000
+    consumers: int = 250
 
 
 class StoreConfig(Section, frozen=True):
@@ -118,6 +123,7 @@ class Webhooks(Section, frozen=True):
 
     timeout: Seconds = 15.0
     parallel: int = 10
+    endpoints: int = 250
     schedule: tuple[Seconds, ...] = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 21600.0, 43200.0, 86400.0, 86400.0)
 
 
@@ -292,6 +298,9 @@ def _check(config: Config) -> None:
                 raise ConfigError(f"network.{key} must list addresses or networks, not {text!r}") from error
     if not all(1 <= port <= 65535 for port in config.network.mail_ports):
         raise ConfigError("network.mail_ports must be between 1 and 65535")
+    for key in ("max_members", "bodies", "streams_per_token", "requests_per_token"):
+        if getattr(config.http, key) < 1:
+            raise ConfigError(f"http.{key} must be at least 1")
     if config.log.level not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"log.level must be debug, info, warning or error, not {config.log.level!r}")
     if config.store.key and config.store.key_file:

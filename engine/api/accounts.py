@@ -116,15 +116,17 @@ async def remove(context: Context, account: str) -> dict[str, Any]:
 
 
 async def _registered(context: Context, body: AccountCreate, *, narrowed: bool) -> tuple[str, bool]:
-    if body.account is not None and body.webhooks:
-        await context.services.webhooks.bind_account(body.account, narrowed)
-    return await context.registry.register(body, narrowed=narrowed)
+    if body.account is None or not body.webhooks:
+        return await context.registry.register(body, narrowed=narrowed)
+    async with context.services.webhooks.setting_url(body.account, bound=narrowed):
+        return await context.registry.register(body, narrowed=narrowed)
 
 
 async def _updated(context: Context, account: Account, body: AccountUpdate, *, narrowed: bool) -> None:
-    if body.webhooks:
-        await context.services.webhooks.bind_account(account.id, narrowed)
-    await context.registry.update(account, body, narrowed=narrowed)
+    if not body.webhooks:
+        return await context.registry.update(account, body, narrowed=narrowed)
+    async with context.services.webhooks.setting_url(account.id, bound=narrowed):
+        return await context.registry.update(account, body, narrowed=narrowed)
 
 
 async def _check_egress(

@@ -1,13 +1,16 @@
 """The Quart app: the route table made callable, the event stream, `/health` and `/openapi.json`.
 
-Every request goes the same way: token, body, query, handler, JSON. What goes wrong is answered in one shape. An account
-id may hold a slash: clients send it as `%2F`, and it is kept that way until the handler looks the account up.
+Every request goes the same way: token, right to the path, body, query, handler, JSON. What goes wrong is answered in
+one shape. The router sees the path as it was sent, and each id in it is percent-decoded once, here: an id may hold any
+character, `/` and `%` among them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from quart import Response, has_websocket_context, request, websocket
@@ -15,8 +18,10 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing.exceptions import WebsocketMismatch
 
-from engine.api import server
-from engine.api.auth import narrowed, require
+from engine.api import horizon, server
+from engine.api.access import check, enter, narrowed
+from engine.api.auth import require
+from engine.api.bodies import OTHER_BODIES, Body, has_body
 from engine.api.context import Context
 from engine.api.events import names_of
 from engine.api.incidents import request_broke
@@ -25,13 +30,17 @@ from engine.api.problems import as_problem, bytes_response, json_response, phras
 from engine.api.refusals import INTERNAL
 from engine.api.routes import ROUTES
 from engine.api.stream import Wanted, serve_stream
-from engine.api.validation import decode_body, decode_query
+from engine.api.validation import HERE, decode_body, decode_query
 from engine.errors import EngineError, Problem, StorageFailed
 from engine.schema.events import StreamQuery
-from engine.schema.fields import NoQuery
+from engine.schema.fields import NoQuery, Request
 from engine.store import tokens
+from engine.store.tokens import Token
 from engine.version import VERSION
 
+RequestT = TypeVar("RequestT", bound=Request)
+
+_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 FAILED = "the data folder could not be written"
 
 
@@ -39,6 +48,7 @@ def make_app(context: Context) -> QuartTrio:
     """The app for one running engine."""
     app = _App("engine", static_folder=None)
     server.install(app)
+    app.url_map.merge_slashes = False
     for route, handler in ROUTES:
         app.add_url_rule(
             route.path.replace("{", "<").replace("}", ">"),
@@ -56,21 +66,44 @@ def make_app(context: Context) -> QuartTrio:
 
 
 class _App(QuartTrio):
-    """Keeps `%2F` in a path apart from `/`: the router then sees it quoted, and so does the handler."""
+    """Routes by the path as it was sent: the server has decoded it, and then `%2F` could not be told from `/`."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        raw = scope.get("raw_path", b"")
-        if b"%2f" in raw.lower():
-            scope = {**scope, "path": raw.partition(b"?")[0].decode("ascii", "replace")}
+        if "raw_path" in scope:
+            path = scope["raw_path"].decode("latin-1")
+            # The router drops slashes at the beginning; there is nothing behind two of them.
+            scope = {**scope, "path": f"/%2F{path[2:]}" if path.startswith("//") else path}
         await super().__call__(scope, receive, send)
 
 
 def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awaitable[Response]]:
-    limit = context.services.config.http.max_body
+    limit = context.services.config.http.max_body if route.large else OTHER_BODIES
     reader = context.services.store.reader
     takes_query = "query" in handler.__annotations__
     header_names = [each.encode_name for each in msgspec.structs.fields(route.headers)] if route.headers else []
     takes_caller = "caller" in handler.__annotations__
+    try:
+        check(route, takes_caller=takes_caller)
+    except ValueError as error:
+        raise ValueError(f"{route.method} {route.path}: {error}") from error
+
+    async def answer(path: dict[str, str], caller: Token | None, body: Body) -> Response:
+        arguments: list[Any] = [context, *path.values()]
+        if route.body is not None:
+            arguments.append(await _decoded(context, route.body, await body.read(request, limit)))
+        elif has_body(request):
+            await body.read(request, limit)
+        pairs = [pair for pair in request.args.items(multi=True) if pair[0] != "access_token"]
+        query = narrowed(caller, decode_query(route.query or NoQuery, pairs))
+        if takes_query:
+            arguments.append(query)
+        if route.headers is not None:
+            given = [(name, request.headers[name]) for name in header_names if name in request.headers]
+            arguments.append(decode_query(route.headers, given))
+        made = await (handler(*arguments, caller=caller) if takes_caller else handler(*arguments))
+        if isinstance(made, Response):
+            return made
+        return bytes_response(made) if isinstance(made, bytes) else json_response(made)
 
     async def view(**path: str) -> Response:
         if context.services.store.failed:
@@ -78,22 +111,33 @@ def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awa
         caller = None
         if route.scope is not None:
             caller = require(reader, request.headers, request.args, route.scope)
-        arguments: list[Any] = [context, *path.values()]
-        if route.body is not None:
-            arguments.append(decode_body(route.body, await server.read_body(request, limit)))
-        pairs = [pair for pair in request.args.items(multi=True) if pair[0] != "access_token"]
-        query = narrowed(caller, path, decode_query(route.query or NoQuery, pairs), by_handler=takes_caller)
-        if takes_query:
-            arguments.append(query)
-        if route.headers is not None:
-            given = [(name, request.headers[name]) for name in header_names if name in request.headers]
-            arguments.append(decode_query(route.headers, given))
-        answer = await (handler(*arguments, caller=caller) if takes_caller else handler(*arguments))
-        if isinstance(answer, Response):
-            return answer
-        return bytes_response(answer) if isinstance(answer, bytes) else json_response(answer)
+        ids = {name: _id(raw) for name, raw in path.items()}
+        enter(route.access, caller, ids)
+        holder = "" if caller is None else caller.hash
+        with context.requests.hold(holder), context.bodies.of(holder) as body:
+            return await answer(ids, caller, body)
 
     return view
+
+
+async def _decoded(context: Context, kind: type[RequestT], data: bytearray) -> RequestT:
+    most = context.services.config.http.max_members
+    if len(data) <= HERE:
+        return decode_body(kind, data, most)
+    async with context.bodies.heavy:
+        return await context.services.world.in_thread(decode_body, kind, data, most)
+
+
+def _id(raw: str) -> str:
+    """An id out of a path. Raises `Problem` 400 when it is not percent-encoded UTF-8."""
+    if raw.isalnum() and raw.isascii():
+        return raw
+    try:
+        if not _BAD_ESCAPE.search(raw):
+            return unquote_to_bytes(raw.encode("latin-1")).decode()
+    except UnicodeDecodeError:
+        pass
+    raise Problem(400, "The path is not percent-encoded UTF-8")
 
 
 def _health(context: Context) -> Callable[[], Awaitable[Response]]:
@@ -119,11 +163,13 @@ def _stream(context: Context) -> Callable[[], Awaitable[None]]:
         reader = context.services.store.reader
         caller = require(reader, websocket.headers, websocket.args, "api")
         pairs = [pair for pair in websocket.args.items(multi=True) if pair[0] != "access_token"]
-        query = narrowed(caller, {}, decode_query(StreamQuery, pairs), by_handler=True)
+        query = narrowed(caller, decode_query(StreamQuery, pairs))
         await serve_stream(
             websocket,
             context.streams,
             Wanted(
+                token=caller.hash,
+                newest=horizon.last(context, caller.account),
                 after=query.after,
                 account=query.account,
                 names=names_of(query.events),

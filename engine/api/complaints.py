@@ -1,6 +1,7 @@
 """What is wrong with a request, collected fault by fault: where it is and the sentence about it.
 
-The order is the order of adding. More than `MOST_COMPLAINTS` are counted but not kept.
+The order is the order of adding. The search ends with `MOST_COMPLAINTS`, and names of members are cut: the answer must
+not outgrow the request, nor take longer than it.
 """
 
 from __future__ import annotations
@@ -8,10 +9,16 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 MOST_COMPLAINTS = 1000
-"""A request with more faults than this gets the first so many; the answer must not outgrow the request."""
+"""A request with more faults than this gets the first so many."""
+LONGEST_NAME = 100
+"""Characters of a member's name that are shown."""
 
 WRONG: Final = object()
 """What a walk returns in place of a value after it complained."""
+
+
+class Enough(Exception):
+    """So much is wrong that nothing more is looked for."""
 
 
 class Place(NamedTuple):
@@ -22,6 +29,8 @@ class Place(NamedTuple):
 
     def member(self, name: str) -> Place:
         """The place of a member of the object here."""
+        if len(name) > LONGEST_NAME:
+            name = f"{name[:LONGEST_NAME]}…"
         return Place(f"{self.path}.{name}" if self.path else name, name)
 
     def item(self, index: int) -> Place:
@@ -30,16 +39,17 @@ class Place(NamedTuple):
 
 
 class Complaints:
-    """What was found wrong: `fields` as the problem document shows it, `count` with those left out."""
+    """What was found wrong: `fields` as the problem document shows it, `count` of them."""
 
     def __init__(self) -> None:
         self.fields: list[dict[str, str]] = []
         self.count = 0
 
     def add(self, place: Place, text: str) -> object:
-        """Note that the value at `place` is wrong as `text` says; returns `WRONG`."""
+        """Note that the value at `place` is wrong as `text` says; returns `WRONG`. Raises `Enough` at the last one."""
         self.count += 1
-        if self.count <= MOST_COMPLAINTS:
-            path, key = (place.path, place.key) if place.path else ("value", "value")
-            self.fields.append({"message": f'"{path}" {text}', "key": key, "path": path})
+        path, key = (place.path, place.key) if place.path else ("value", "value")
+        self.fields.append({"message": f'"{path}" {text}', "key": key, "path": path})
+        if self.count == MOST_COMPLAINTS:
+            raise Enough
         return WRONG

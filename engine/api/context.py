@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from typing import TypeVar
-from urllib.parse import unquote
 
 import msgspec
 import trio
@@ -12,6 +11,8 @@ import trio
 from engine.accounts.account import Account
 from engine.accounts.registry import Registry
 from engine.accounts.services import Services
+from engine.api.bodies import Bodies
+from engine.api.shares import Share
 from engine.api.stream import Streams
 from engine.errors import Problem
 from engine.events.changes import Changes
@@ -22,7 +23,10 @@ CHANGE_SECONDS = 60.0
 
 
 class Context(msgspec.Struct, frozen=True):
-    """The engine as the handlers see it. `stopping` is set when the process is about to end."""
+    """The engine as the handlers see it. `stopping` is set when the process is about to end.
+
+    `bodies` and `requests` count what all requests under way hold.
+    """
 
     services: Services
     registry: Registry
@@ -30,11 +34,13 @@ class Context(msgspec.Struct, frozen=True):
     stopping: trio.Event
     streams: Streams
     changes: Changes
+    bodies: Bodies
+    requests: Share
 
 
 def find_account(context: Context, account: str) -> Account:
-    """The account named in a path. Raises `Problem` 404."""
-    found = context.registry.get(unquote(account))
+    """The account of this id. Raises `Problem` 404."""
+    found = context.registry.get(account)
     if found is None:
         raise Problem(404, "Account record was not found for requested ID")
     return found

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
-from urllib.parse import unquote
 
 import trio
 
+from engine.api import horizon
 from engine.api.context import Context, carry_through
+from engine.api.validation import decode_query
 from engine.errors import Problem
 from engine.isotime import iso, iso_or_none
-from engine.schema.events import ConsumerMove, EventsQuery
+from engine.schema.events import ConsumerMove, ConsumerName, EventsQuery
 from engine.store.consumers import Consumer
 from engine.store.tokens import Token
 
@@ -21,18 +23,19 @@ def names_of(text: str | None) -> frozenset[str] | None:
     return None if not names or "*" in names else names
 
 
-async def page(context: Context, query: EventsQuery) -> bytes:
+async def page(context: Context, query: EventsQuery, *, caller: Token) -> bytes:
     """`GET /v1/events`: the very bytes every other channel sends, in one JSON document.
 
     With `wait` it answers as soon as there is an event, at the latest after so many seconds or when the engine stops.
     """
+    horizon.refuse_ahead(context, caller.account, query.after)
     journal = context.services.journal
-    if query.after > journal.last:
-        raise ahead(journal.last)
     names = names_of(query.events)
-    position, size = query.after, 0
+    position, size = horizon.start(context, caller.account, query.after), 0
     found: list[bytes] = []
-    with trio.move_on_after(query.wait):
+    # One that waits holds what a stream holds.
+    waiting = context.streams.share.hold(caller.hash) if query.wait else nullcontext()
+    with waiting, trio.move_on_after(query.wait):
         while True:
             while position < journal.last and len(found) < query.limit and size < MOST_BYTES:
                 page = journal.page(position, query.limit - len(found), query.account, names)
@@ -43,40 +46,39 @@ async def page(context: Context, query: EventsQuery) -> bytes:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             if found or not query.wait or not await journal.more(position):
                 break
-    first, last = (journal.first, journal.last) if journal.last else (0, 0)
-    return b'{"events":[%b],"first":%d,"last":%d,"next":%d}' % (b",".join(found), first, last, position)
+    last = horizon.last(context, caller.account)
+    first = min(journal.first, last)
+    next_ = max(query.after, horizon.seen(context, caller.account, position))
+    return b'{"events":[%b],"first":%d,"last":%d,"next":%d}' % (b",".join(found), first, last, next_)
 
 
 MOST_BYTES = 16 * 1024**2
 """An answer that holds so much ends early; `next` says where to go on."""
 
 
-def ahead(last: int) -> Problem:
-    """A number that does not exist yet: the journal is another one than the caller thinks, or was restored."""
-    return Problem(400, "Cursor is ahead of the journal", code="FutureCursor", last=last)
-
-
 async def consumers(context: Context, *, caller: Token) -> dict[str, Any]:
     """`GET /v1/events/consumers`."""
     found = context.streams.consumers.every(caller.account)
-    return {"consumers": [_shown(context, each) for each in found], "last": context.services.journal.last}
+    shown = [_shown(context, each, caller) for each in found]
+    return {"consumers": shown, "last": horizon.last(context, caller.account)}
 
 
 async def consumer(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
     """`GET /v1/events/consumers/{consumer}`."""
-    return _shown(context, _find(context, name, caller))
+    return _shown(context, _find(context, name, caller), caller)
 
 
 async def move_consumer(context: Context, name: str, body: ConsumerMove, *, caller: Token) -> dict[str, Any]:
     """`PUT /v1/events/consumers/{consumer}`: put it at a number, forward or back; makes it if it is new."""
-    owner, name = caller.account or "", unquote(name)
-    if body.seq > context.services.journal.last:
-        raise ahead(context.services.journal.last)
+    owner = caller.account or ""
+    horizon.refuse_ahead(context, caller.account, body.seq)
     consumers = context.streams.consumers
     if consumers.find(owner, name) is None:
+        decode_query(ConsumerName, [("consumer", name)])
+        context.streams.refuse_one_more_consumer(owner)
         await carry_through(consumers.start(owner, name, body.seq))
     await carry_through(consumers.move(owner, name, body.seq))
-    return _shown(context, _find(context, name, caller))
+    return _shown(context, _find(context, name, caller), caller)
 
 
 async def remove_consumer(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
@@ -87,17 +89,19 @@ async def remove_consumer(context: Context, name: str, *, caller: Token) -> dict
 
 
 def _find(context: Context, name: str, caller: Token) -> Consumer:
-    found = context.streams.consumers.find(caller.account or "", unquote(name))
+    found = context.streams.consumers.find(caller.account or "", name)
     if found is None:
         raise Problem(404, "There is no consumer of this name")
     return found
 
 
-def _shown(context: Context, consumer: Consumer) -> dict[str, Any]:
+def _shown(context: Context, consumer: Consumer, caller: Token) -> dict[str, Any]:
+    last = horizon.last(context, caller.account)
+    seq = min(consumer.seq, last)
     row: dict[str, Any] = {
         "consumer": consumer.name,
-        "seq": consumer.seq,
-        "behind": context.services.journal.last - consumer.seq,
+        "seq": seq,
+        "behind": last - seq,
         "connected": context.streams.consumers.connected(consumer.owner, consumer.name),
         "created": iso(consumer.created),
         "acknowledged": iso_or_none(consumer.acked),

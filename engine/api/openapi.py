@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from engine.api.access import Access
 from engine.schema.events import EVENT_DATA, Event
 from engine.schema.fields import Request
 from engine.schema.problem import ProblemDocument
@@ -35,10 +36,15 @@ _PATH_PARAMETERS = {
 _PROBLEMS = {
     400: "The request is wrong; `fields` names every member that is.",
     401: "There is no token, or it is not known.",
+    403: "The token is not for this: it lacks the scope, or is for another account.",
     404: "There is no such thing.",
+    408: "The body did not arrive in time.",
     409: "It contradicts what was asked before.",
-    507: "There is no room on the disk; nothing of it was kept.",
+    413: "The body is too large.",
+    415: "The body is compressed.",
+    429: "Too much of this at once with this token; `Retry-After` says when to come back.",
     503: "Not now; `code` and `state` say why.",
+    507: "There is no room on the disk; nothing of it was kept.",
 }
 
 
@@ -47,8 +53,10 @@ class Route:
     """One operation of the API.
 
     `path` has its parameters in braces: `/v1/account/{account}/submit`. `body`, `query` and `headers` are Structs, None
-    for none. `responses` maps each HTTP status of a success to the Struct answered, None for an answer without JSON.
-    `scope` is what a token needs, None where no token is asked for. `media` is the type of an answer that is not JSON.
+    for none. `responses` maps each HTTP status of a success to the Struct answered, or to several of which it is one;
+    None for an answer without JSON.
+    `scope` is what a token needs, None where no token is asked for; `access` is what one for a single account may ask.
+    `large`: the body may hold attachments, up to `http.max_body`. `media` is the type of an answer that is not JSON.
     """
 
     method: str
@@ -58,8 +66,10 @@ class Route:
     body: type[Request] | None = None
     query: type[Request] | None = None
     headers: type[Request] | None = None
-    responses: Mapping[int, Kind | None] = field(default_factory=dict)
+    responses: Mapping[int, Kind | tuple[Kind, ...] | None] = field(default_factory=dict)
     scope: str | None = None
+    access: Access
+    large: bool = False
     media: str | None = None
 
 
@@ -72,7 +82,8 @@ def document(routes: Iterable[Route], *, version: str, server_url: str) -> dict[
         if route.method.lower() in operations:
             raise ValueError(f"{route.method} {route.path} is there twice")
         operations[route.method.lower()] = _operation(route)
-        kinds += [kind for kind in (route.body, *route.responses.values()) if kind]
+        kinds += [route.body] if route.body else []
+        kinds += [kind for answer in route.responses.values() for kind in _kinds(answer)]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -98,15 +109,12 @@ def _operation(route: Route) -> dict[str, Any]:
     parameters = [_path_parameter(name) for name in in_path]
     parameters += _parameters("query", route.query) + _parameters("header", route.headers)
     responses = {str(status): _success(status, kind, route.media) for status, kind in route.responses.items()}
-    for status, applies in {
-        400: route.body or route.query or route.headers,
-        401: route.scope,
-        404: in_path,
-        409: route.headers,
-        503: True,
-        507: route.body,
-    }.items():
-        if applies:
+    # A body is read, and measured, even where none is wanted.
+    asked = route.scope is not None
+    for status in _PROBLEMS:
+        if {404: bool(in_path), 409: route.headers is not None, 503: True, 507: route.body is not None}.get(
+            status, asked
+        ):
             responses.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
@@ -159,11 +167,20 @@ def _parameters(place: str, kind: Kind | None) -> list[dict[str, Any]]:
     return parameters
 
 
-def _success(status: int, kind: Kind | None, media: str | None) -> dict[str, Any]:
-    if kind is None:
+def _kinds(answer: Kind | tuple[Kind, ...] | None) -> tuple[Kind, ...]:
+    if answer is None:
+        return ()
+    return answer if isinstance(answer, tuple) else (answer,)
+
+
+def _success(status: int, answer: Kind | tuple[Kind, ...] | None, media: str | None) -> dict[str, Any]:
+    kinds = _kinds(answer)
+    if not kinds:
         content = {"content": {media: {"schema": {"type": "string"}}}} if media else {}
         return {"description": HTTPStatus(status).phrase, **content}
-    return {"description": (kind.__doc__ or kind.__name__).partition("\n")[0], "content": _json(_reference(kind))}
+    said = " Or: ".join((kind.__doc__ or kind.__name__).partition("\n")[0] for kind in kinds)
+    references = [_reference(kind) for kind in kinds]
+    return {"description": said, "content": _json(references[0] if len(references) == 1 else {"anyOf": references})}
 
 
 def _problem(text: str) -> dict[str, Any]:

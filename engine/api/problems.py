@@ -19,6 +19,9 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {
 
 NO_ACCOUNT = "Account record was not found for requested ID"
 
+JSON = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-cache"}
+"""The headers of a JSON answer."""
+
 
 def as_problem(error: EngineError) -> Problem:
     """The answer for an error that reached the edge of the API."""
@@ -60,6 +63,4 @@ def json_response(value: Any, status: int = 200) -> Response:
 
 def bytes_response(body: bytes, status: int = 200) -> Response:
     """JSON that is encoded already."""
-    return Response(
-        body, status, headers={"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-cache"}
-    )
+    return Response(body, status, headers=JSON)

@@ -3,8 +3,8 @@
 What is different from plain hypercorn: a write to a client that does not read ends after a limit and never holds up a
 stop; a connection is closed with what the client still sends read for a moment, so that an early answer is not lost; an
 answer given before the body was read closes the connection, since what is left of that body would be in the way of the
-next request; bodies are counted as they come, chunked ones too; there are at most as many connections as leave half of
-the descriptors to the mail servers; and whatever is raised on a connection ends that connection alone (`edge.py`).
+next request; there are at most as many connections as leave half of the descriptors to the mail servers; and whatever
+is raised on a connection ends that connection alone (`edge.py`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import socket
 import hypercorn.trio.run
 import trio
 from hypercorn.trio import serve
-from quart import Request, Response, request
+from quart import Response, request
 from quart_trio import QuartTrio
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from engine import config as settings
+from engine.api.bodies import has_body
 from engine.api.connection import ClientConnection, ServerConfig
 from engine.api.refusals import MAX_HEAD
-from engine.errors import ConfigError, Problem
+from engine.errors import ConfigError
 
 GRACE = 1.0
 MAX_WEBSOCKET_MESSAGE = 64 * 1024
@@ -67,33 +67,10 @@ def install(app: QuartTrio) -> None:
     app.after_request(_close_if_unread)
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, at most `limit` bytes.
-
-    Raises `Problem`: 413 when it is longer, by its Content-Length or as it comes; 408 when it takes too long.
-    """
-    too_long = Problem(413, f"Payload content length greater than maximum allowed: {limit}")
-    if (request.content_length or 0) > limit:
-        raise too_long
-    body = bytearray()
-    with trio.move_on_after(request.body_timeout or float("inf")) as timeout:
-        try:
-            async for chunk in request.body:
-                body += chunk
-                if len(body) > limit:
-                    raise too_long
-        except RequestEntityTooLarge as error:
-            raise too_long from error
-    if timeout.cancelled_caught:
-        raise Problem(408, "The request body did not arrive in time")
-    return bytes(body)
-
-
 async def _close_if_unread(response: Response) -> Response:
-    has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
     # Quart has no public way to ask; `_must_raise` is set when it stopped keeping a body that is too long.
     body = request.body
-    if has_body and (not body._complete.is_set() or body._must_raise is not None):
+    if has_body(request) and (not body._complete.is_set() or body._must_raise is not None):
         response.headers["Connection"] = "close"
     return response
 

@@ -7,14 +7,16 @@ a comment now and then, so that whoever stands between does not close it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 
 import msgspec
 import trio
 from quart import Response, request
 
+from engine.api import horizon
 from engine.api.context import Context
-from engine.api.events import ahead, names_of
+from engine.api.events import names_of
 from engine.errors import Problem
 from engine.events.changes import Changes
 from engine.events.reader import Reader
@@ -41,23 +43,34 @@ async def events(context: Context, query: StreamQuery, *, caller: Token) -> Resp
         after = int(last_id)
     if after is None:
         after = journal.last
-    if after > journal.last:
-        raise ahead(journal.last)
-    if streams.hub.readers >= streams.most:
-        raise Problem(503, "Too many streams, come back later", headers={"Retry-After": "5"})
+    else:
+        horizon.refuse_ahead(context, caller.account, after)
     reader = Reader(journal, streams.hub, after, query.account, names_of(query.events))
-    db = context.services.store.reader
-    return _stream(_events(reader, lambda: tokens.exists(db, caller.hash)))
+    return _stream(context, caller, _events(reader, _may_go_on(context, caller)))
 
 
-async def changes(context: Context, query: ChangesQuery) -> Response:
+async def changes(context: Context, query: ChangesQuery, *, caller: Token) -> Response:
     """`GET /v1/changes`: what accounts' states change to from now on."""
-    return _stream(_changes(context.changes, query.account))
+    return _stream(context, caller, _changes(context.changes, query.account, _may_go_on(context, caller)))
 
 
-def _stream(frames: AsyncIterator[bytes]) -> Response:
+def _may_go_on(context: Context, caller: Token) -> Callable[[], bool]:
+    return lambda: tokens.exists(context.services.store.reader, caller.hash)
+
+
+def _stream(context: Context, caller: Token, frames: AsyncGenerator[bytes, None]) -> Response:
+    share = context.streams.share
+    share.refuse_one_more(caller.hash)
+
+    async def counted() -> AsyncIterator[bytes]:
+        # Here and not before, since nothing would give it back if the client left before the first frame.
+        with share.hold(caller.hash):
+            async with aclosing(frames):
+                async for frame in frames:
+                    yield frame
+
     response = Response(
-        frames,
+        counted(),
         headers={
             "Content-Type": "text/event-stream",
             "Cache-Control": "no-cache, no-transform",
@@ -68,33 +81,33 @@ def _stream(frames: AsyncIterator[bytes]) -> Response:
     return response
 
 
-async def _events(reader: Reader, may_go_on: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def _events(reader: Reader, may_go_on: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
     with reader.counted():
         yield b"retry: %d\n: Mailbox Engine v%b\n\n" % (RETRY, VERSION.encode())
         while True:
             page, silent = None, True
             with trio.move_on_after(KEEP_ALIVE):
                 page, silent = await reader.next(), False
+            if (page is None and not silent) or not may_go_on():
+                return
             if page is None:
-                if not silent:
-                    return
                 yield b": still here\n\n"
                 continue
-            if not may_go_on():
-                return
             frames = [b"id: %d\ndata: %b\n\n" % (entry[0], entry[3]) for entry in page.entries]
             if page.first is not None:
                 frames.insert(0, b'event: gap\ndata: {"stream":"gap","first":%d}\n\n' % page.first)
             yield b"".join(frames)
 
 
-async def _changes(changes: Changes, account: str | None) -> AsyncIterator[bytes]:
+async def _changes(changes: Changes, account: str | None, may_go_on: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
     with changes.watching(account) as watcher:
         yield b": Mailbox Engine v%b\n\n" % VERSION.encode()
         while not changes.stopped:
             found, silent = [], True
             with trio.move_on_after(CHANGES_KEEP_ALIVE):
                 found, silent = await watcher.take(), False
+            if not may_go_on():
+                return
             if silent:
                 yield b": still here\n\n"
             for change in found:

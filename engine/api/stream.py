@@ -20,8 +20,9 @@ import quart.wrappers
 import trio
 from quart import Websocket
 
+from engine.api.shares import Share
 from engine.api.websockets import Framed, raw_frames
-from engine.errors import StorageFailed, StorageFull
+from engine.errors import Problem, StorageFailed, StorageFull
 from engine.events.consumers import Consumers, Lease
 from engine.events.hub import Hub
 from engine.events.journal import Journal, Page
@@ -32,6 +33,8 @@ log = logging.getLogger("engine.http")
 FLOOD = 1000
 """Messages a client may send in `FLOOD_WINDOW` seconds that are no acknowledgement of something new."""
 FLOOD_WINDOW = 60.0
+LOOK_AGAIN = 25.0
+"""Seconds after which a silent stream looks whether its token still holds."""
 CLOSE_SECONDS = 5.0
 """How long a client that does not read may hold up its own close frame."""
 
@@ -40,18 +43,34 @@ _CLIENT_LEFT: type[Exception] = getattr(quart.wrappers, "ClientDisconnectedError
 
 
 class Streams(msgspec.Struct, frozen=True):
-    """What every stream reads from, and how many there may be."""
+    """What every stream reads from; how many there may be, and how many named consumers each owner may have."""
 
     journal: Journal
     hub: Hub
     consumers: Consumers
-    most: int = 1000
+    share: Share
+    most_consumers: int
     framed: Framed = msgspec.field(default_factory=Framed)
+
+    def refuse_one_more_consumer(self, owner: str) -> None:
+        """Raise `Problem` 429 when this owner has as many consumers as it may."""
+        if len(self.consumers.every(owner)) >= self.most_consumers:
+            raise Problem(
+                429,
+                f"Too many consumers: {self.most_consumers} at most, remove one first",
+                code="TooMany",
+                headers={"Retry-After": "60"},
+            )
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What one client asks for: `after` None is only new events, None elsewhere is all of them."""
+    """What one client asks for: `after` None is only new events, None elsewhere is all of them.
 
+    `newest` is the newest number there is for it, `token` what its streams are counted by.
+    """
+
+    token: str
+    newest: int
     after: int | None = None
     account: str | None = None
     names: frozenset[str] | None = None
@@ -87,7 +106,10 @@ async def serve_stream(
     await websocket.accept()
     end = _End(1001, "the engine is stopping")
     try:
-        end = await _serve(websocket, streams, wanted, stopping, may_go_on) or end
+        with streams.share.hold(wanted.token):
+            end = await _serve(websocket, streams, wanted, stopping, may_go_on) or end
+    except Problem as problem:
+        end = _End(1013, problem.message[:1].lower() + problem.message[1:])
     except (StorageFailed, StorageFull):
         end = _End(1011, "the journal cannot be written")
     except Exception:
@@ -100,15 +122,15 @@ async def serve_stream(
 async def _serve(
     websocket: Websocket, streams: Streams, wanted: Wanted, stopping: trio.Event, may_go_on: Callable[[], bool]
 ) -> _End | None:
-    if streams.hub.readers >= streams.most:
-        return _End(1013, "too many streams, come back later")
-    last = streams.journal.last
-    position = last if wanted.after is None else wanted.after
-    if position > last:
+    if wanted.after is not None and wanted.after > wanted.newest:
         return _End(1008, "cursor is ahead of the journal")
+    position = streams.journal.last if wanted.after is None else wanted.after
     lease = None
     if wanted.consumer is not None:
-        position = await streams.consumers.start(wanted.owner, wanted.consumer, position)
+        if streams.consumers.find(wanted.owner, wanted.consumer) is None:
+            streams.refuse_one_more_consumer(wanted.owner)
+        begin = wanted.newest if wanted.after is None else wanted.after
+        position = await streams.consumers.start(wanted.owner, wanted.consumer, begin)
         if position > streams.journal.last:
             return _End(1008, "cursor is ahead of the journal")
         lease = streams.consumers.take(wanted.owner, wanted.consumer)
@@ -159,10 +181,16 @@ class _Stream:
             with self._reader.counted():
                 if consumer is not None:
                     await self._control(stream="consumer", consumer=consumer, seq=self._reader.position)
-                while (page := await self._reader.next()) is not None:
+                while True:
+                    page, silent = None, True
+                    with trio.move_on_after(LOOK_AGAIN):
+                        page, silent = await self._reader.next(), False
                     if not may_go_on():
                         return _End(1008, "the token is not valid any more")
-                    await self._send(page)
+                    if page is not None:
+                        await self._send(page)
+                    elif not silent:
+                        break
         except _CLIENT_LEFT:
             pass
         return None
@@ -170,7 +198,9 @@ class _Stream:
     async def _send(self, page: Page) -> None:
         if page.first is not None:
             await self._control(stream="gap", first=page.first)
-        self._sent = page.position
+            self._sent = page.first - 1
+        if page.entries:
+            self._sent = page.entries[-1][0]
         bodies = [entry[3] for entry in page.entries]
         if self._raw and bodies:
             key = (self._filter, page.entries[0][0], page.entries[-1][0])

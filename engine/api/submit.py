@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
+from quart import Response
 
 from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.state import REFUSALS
+from engine.api.checks import EMPTY
 from engine.api.context import Context, carry_through, find_account
+from engine.api.problems import JSON
+from engine.api.validation import HERE
 from engine.errors import Problem
 from engine.isotime import iso
 from engine.mail.addresses import Address, needs_smtputf8
@@ -32,28 +37,30 @@ from engine.store.messages import Message
 
 YEAR = 366 * 86400.0
 
-COMPOSE_HERE_UP_TO = 100_000
-"""Octets of text and attachments above which composing moves to a thread, so that other requests are not held up."""
+PIECE = 256 * 1024
+"""Octets encoded at once of a large preview."""
 
 
-async def submit(context: Context, account: str, body: Submit, headers: SubmitHeaders) -> dict[str, Any]:
+async def submit(context: Context, account: str, body: Submit, headers: SubmitHeaders) -> dict[str, Any] | Response:
     """`POST /v1/account/{account}/submit`."""
     found = find_account(context, account)
     services = context.services
-    key = None if body.dry_run else _key(headers)
-    fingerprint = hashlib.sha256(msgspec.json.encode(body)).digest() if key is not None else b""
+    key = _key(headers)
+    if body.dry_run:
+        key = None
+    fingerprint = await _fingerprint(context, body) if key is not None else b""
     if key is not None and (before := idempotency.find(services.store.reader, found.id, key)) is not None:
         return _again(repeated(before, fingerprint), key)
     if not body.dry_run:
         _refuse_unless_ready(found)
     now = services.world.now()
     send_at = now if body.send_at is UNSET else checked_send_at(body.send_at, now)
-    draft = _draft(found, body)
+    is_large = _size(body) > HERE
+    draft = await services.world.in_thread(_draft, found, body) if is_large else _draft(found, body)
     message_id = _message_id(context, draft, body)
-    composed = await _compose(context, draft, message_id, send_at)
+    composed = await _compose(context, draft, message_id, send_at, in_thread=is_large)
     if body.dry_run:
-        octets = composed.header + composed.bcc_header + b"\r\n" + composed.body
-        return {"response": "Dry run", "messageId": message_id, "preview": base64.b64encode(octets).decode()}
+        return await _rehearsal(context, message_id, composed)
     sender, recipients = _envelope(draft, body)
     attempts = _attempts(context, body)
     message = Message(
@@ -106,11 +113,56 @@ async def submit(context: Context, account: str, body: Submit, headers: SubmitHe
 
 
 def _key(headers: SubmitHeaders) -> str | None:
-    """The key itself: the header's draft standard writes it in quotes, most clients do not."""
-    given = (headers.idempotency_key or "").strip()
+    """The key itself: the header's draft standard writes it in quotes, most clients do not.
+
+    Raises `Problem` 400 for an empty one: its caller believes to be safe from sending twice.
+    """
+    if headers.idempotency_key is None:
+        return None
+    given = headers.idempotency_key.strip()
     if len(given) >= 2 and given[0] == given[-1] == '"':
         given = given[1:-1]
-    return given or None
+    if not given:
+        raise _invalid("Idempotency-Key", EMPTY)
+    return given
+
+
+async def _fingerprint(context: Context, body: Submit) -> bytes:
+    """What tells one request from another."""
+    if body.copy is None:
+        body = msgspec.structs.replace(body, copy=UNSET)
+    if sum(len(each.content) for each in body.attachments) <= HERE:
+        return hashlib.sha256(msgspec.json.encode(body)).digest()
+
+    def work() -> bytes:
+        short = [
+            msgspec.structs.replace(each, content=hashlib.sha256(each.content).digest()) for each in body.attachments
+        ]
+        return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(body, attachments=tuple(short)))).digest()
+
+    return await context.services.world.in_thread(work)
+
+
+async def _rehearsal(context: Context, message_id: str, composed: Composed) -> dict[str, Any] | Response:
+    """The answer to a `dryRun`; a large one is sent piece by piece."""
+    head = composed.header + composed.bcc_header + b"\r\n"
+    answer = {"response": "Dry run", "messageId": message_id, "preview": ""}
+    if len(composed.body) <= HERE:
+        return {**answer, "preview": base64.b64encode(head + composed.body).decode()}
+    start = msgspec.json.encode(answer).removesuffix(b'"}')
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield start
+        rest = head
+        for at in range(0, len(composed.body), PIECE):
+            rest += composed.body[at : at + PIECE]
+            whole = len(rest) - len(rest) % 3
+            yield base64.b64encode(rest[:whole])
+            rest = rest[whole:]
+        yield base64.b64encode(rest) + b'"}'
+
+    length = len(start) + -(-(len(head) + len(composed.body)) // 3) * 4 + len(b'"}')
+    return Response(pieces(), headers={**JSON, "Content-Length": str(length)})
 
 
 def _again(answer: bytes, key: str) -> dict[str, Any]:
@@ -133,6 +185,14 @@ def checked_send_at(asked: datetime, now: float) -> float:
     if moment > now + YEAR:
         raise _invalid("sendAt", "must be less than a year ahead")
     return max(moment, now)
+
+
+def _size(body: Submit) -> int:
+    """About how much there is to compose, in octets."""
+    size = len(body.text or "") + len(body.html or "") + sum(len(each.content) for each in body.attachments)
+    for given in body.headers.values():
+        size += sum(map(len, given)) + 20 * len(given) if isinstance(given, tuple) else len(str(given))
+    return size + 100 * (len(body.to) + len(body.cc) + len(body.bcc) + len(body.reply_to))
 
 
 def _draft(account: Account, body: Submit) -> Draft:
@@ -173,15 +233,17 @@ def _message_id(context: Context, draft: Draft, body: Submit) -> str:
     return f"<{context.services.world.uuid()}@{domain}>"
 
 
-async def _compose(context: Context, draft: Draft, message_id: str, date: float) -> Composed:
+async def _compose(context: Context, draft: Draft, message_id: str, date: float, *, in_thread: bool) -> Composed:
     boundary = f"----=_Part-{context.services.world.token_bytes(12).hex()}"
-    size = len(draft.text or "") + len(draft.html or "") + sum(len(each.content) for each in draft.attachments)
 
     def work() -> Composed:
         return compose(draft, message_id=message_id, date=date, boundary=boundary)
 
     try:
-        return work() if size <= COMPOSE_HERE_UP_TO else await context.services.world.in_thread(work)
+        if not in_thread:
+            return work()
+        async with context.bodies.heavy:
+            return await context.services.world.in_thread(work)
     except HeaderError as error:
         raise _invalid(error.field, error.reason) from error
 

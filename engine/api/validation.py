@@ -2,7 +2,8 @@
 
 A request as a careful client writes it is decoded by msgspec and has its fields' checks run: a few microseconds.
 Anything that fails there, for whatever reason, is decoded again as plain JSON and taken apart by a walk, which accepts
-a little more (see `engine.api.walk`) and otherwise finds every fault. Both ways end in the same Struct: checked and
+a little more (see `engine.api.walk`) and otherwise finds every fault. So is a large one, which a decoder would hold
+everybody up with (see `engine.api.large`). Both ways end in the same Struct: checked and
 normalised, lists as tuples, dates in UTC, base64 as bytes. Nothing but `Problem` is raised, whatever the bytes.
 """
 
@@ -19,7 +20,8 @@ from msgspec import inspect as mi
 from msgspec.structs import force_setattr
 
 from engine.api.checks import CHECKS
-from engine.api.complaints import Complaints, Place
+from engine.api.complaints import Complaints, Enough, Place
+from engine.api.large import Crowded, decode_large, plain, refuse_crowd
 from engine.api.walk import Walk, walk_of
 from engine.errors import Problem
 from engine.schema.fields import Request
@@ -29,21 +31,37 @@ RequestT = TypeVar("RequestT", bound=Request)
 Normalise = Callable[[Any], Any]
 """Runs the checks on a decoded value and returns it normalised; raises `ValueError` if one fails."""
 
-_plain_json = msgspec.json.Decoder()
+HERE = 100_000
+"""Bytes of a body above which it is decoded in a thread, so that other requests are not held up."""
+LARGE = 1024**2
+"""Bytes above which it is not decoded in one piece."""
+MOST_MEMBERS = 250_000
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def decode_body(kind: type[RequestT], data: bytes) -> RequestT:
-    """The JSON in `data` as a checked `kind`.
+def decode_body(kind: type[RequestT], data: bytes | bytearray, most_members: int = MOST_MEMBERS) -> RequestT:
+    """The JSON in `data` as a checked `kind`; a byte order mark before it is left out (RFC 8259 section 8.1).
 
     Raises `Problem` 400: `Invalid input` with `fields` naming every wrong member as `{message, key, path}`, or, without
-    `fields`, `Invalid request payload JSON format` for what is not JSON (RFC 8259) in UTF-8 or is nested too deeply.
+    `fields`, `Invalid request payload JSON format` for what is not JSON (RFC 8259) in UTF-8, is nested too deeply, or
+    has more than `most_members` members and items.
     """
-    decode, normalise = _fast(kind)
+    if data.startswith(_BYTE_ORDER_MARK):
+        data = data[len(_BYTE_ORDER_MARK) :]
     try:
-        decoded: RequestT = normalise(decode(data))
-        return decoded
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return _walked(kind, _parsed(data))
+        if len(data) > LARGE:
+            return _walked(kind, decode_large(bytearray(data) if isinstance(data, bytes) else data, most_members))
+        refuse_crowd(data, most_members)
+        decode, normalise = _fast(kind)
+        try:
+            decoded: RequestT = normalise(decode(data))
+            return decoded
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return _walked(kind, plain(data))
+    except Crowded as error:
+        raise Problem(400, f"Invalid request payload: {error}", code="TooManyMembers") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Problem(400, "Invalid request payload JSON format") from error
 
 
 def decode_query(kind: type[RequestT], pairs: Iterable[tuple[str, str]]) -> RequestT:
@@ -54,20 +72,15 @@ def decode_query(kind: type[RequestT], pairs: Iterable[tuple[str, str]]) -> Requ
     return _walked(kind, dict(pairs))
 
 
-def _parsed(data: bytes) -> Any:
-    try:
-        return _plain_json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, "Invalid request payload JSON format") from error
-
-
 def _walked(kind: type[RequestT], value: Any) -> RequestT:
     found = Complaints()
-    walked = _walk(kind)(value, Place("", ""), found)
-    if found.count:
-        raise Problem(400, "Invalid input", fields=found.fields)
-    request: RequestT = walked
-    return request
+    try:
+        walked: RequestT = _walk(kind)(value, Place("", ""), found)
+        if not found.count:
+            return walked
+    except Enough:
+        pass
+    raise Problem(400, "Invalid input", fields=found.fields)
 
 
 @functools.cache
@@ -76,7 +89,7 @@ def _walk(kind: type[Request]) -> Walk:
 
 
 @functools.cache
-def _fast(kind: type[Request]) -> tuple[Callable[[bytes], Any], Normalise]:
+def _fast(kind: type[Request]) -> tuple[Callable[[bytes | bytearray], Any], Normalise]:
     return msgspec.json.Decoder(kind).decode, _normalise(mi.type_info(kind)) or _as_it_is
 
 

@@ -3,13 +3,15 @@
 A decoder stops at the first fault; a walk visits every member in the order of the schema, then the unknown ones, then
 asks what is wrong between them, and adds one complaint each in the wording EmailEngine's callers know. It also takes
 what a decoder does not: booleans and numbers written as text (all of a query string is), `Y` and `N`, one item in place
-of a list, a date without a time, white space in base64. So it decides: a request it has no complaint about is good.
+of a list, a date without a time, white space in base64, and a `Long`, which it decodes where a string may stand. So it
+decides: a request it has no complaint about is good.
 It only reads; its depth is that of the schema, whatever the request's. A type it has no rule for is a `TypeError` when
 the walk is built.
 """
 
 from __future__ import annotations
 
+import binascii
 import math
 import re
 from collections.abc import Callable
@@ -22,10 +24,14 @@ from msgspec import inspect as mi
 
 from engine.api.checks import CHECKS, EMPTY
 from engine.api.complaints import WRONG, Complaints, Place
+from engine.api.large import Long
 from engine.schema.fields import Check, Request
 
 Walk = Callable[[Any, Place, Complaints], Any]
 """Takes a plain JSON value and returns it as its type, or complains and returns `WRONG`."""
+
+LONGEST = 1024**2
+"""Characters in a `Long` where its type sets no limit."""
 
 _NUMBER = re.compile(r"\s*([+-]?[0-9]{1,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?\s*")
 _BLANK = re.compile(r"\s+")
@@ -117,6 +123,8 @@ def _union(info: mi.UnionType) -> Walk:
     for each in kinds:
         name, types = _JSON_TYPES[type(_plain(each))]
         by_type.update(dict.fromkeys(types, _build(each)))
+        if str in types:
+            by_type[Long] = by_type[str]
         names.append(name)
     complaint = f"must be one of [{', '.join(dict.fromkeys(names))}]"
 
@@ -131,6 +139,11 @@ def _string(info: mi.StrType) -> Walk:
     shortest, longest = info.min_length or 0, info.max_length
 
     def string(value: Any, place: Place, found: Complaints) -> Any:
+        if isinstance(value, Long):
+            most = LONGEST if longest is None else longest
+            value = value.text(most)
+            if value is None:
+                return found.add(place, f"length must be less than or equal to {most} characters long")
         if not isinstance(value, str):
             return found.add(place, "must be a string")
         if not value and shortest:
@@ -181,11 +194,11 @@ def _literal(info: mi.LiteralType, *, nullable: bool) -> Walk:
 
 
 def _base64(value: Any, place: Place, found: Complaints) -> Any:
-    if not isinstance(value, str):
+    if not isinstance(value, str | Long):
         return found.add(place, "must be a string")
     try:
-        return msgspec.convert(_BLANK.sub("", value), bytes)
-    except msgspec.ValidationError:
+        return value.octets() if isinstance(value, Long) else msgspec.convert(_BLANK.sub("", value), bytes)
+    except (msgspec.ValidationError, binascii.Error):
         return found.add(place, "must be a valid base64 string")
 
 

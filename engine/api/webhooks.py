@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from engine.api import paging
+from engine.api import horizon, paging
 from engine.api.context import Context, carry_through
-from engine.api.events import ahead
 from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.events.endpoint import Endpoint
@@ -31,12 +30,11 @@ LINES_SHOWN = 100
 
 async def create(context: Context, body: WebhookCreate, *, caller: Token) -> dict[str, Any]:
     """`POST /v1/webhooks`."""
-    journal = context.services.journal
-    after = journal.last if body.after is None else body.after
-    if after > journal.last:
-        raise ahead(journal.last)
+    after = horizon.last(context, caller.account) if body.after is None else body.after
+    horizon.refuse_ahead(context, caller.account, after)
     _refuse_masks(body)
     await refuse_egress(context, "url", body.url, restricted=caller.account is not None)
+    _refuse_one_more(context, caller)
     record = Record(
         url=body.url,
         description=body.description,
@@ -59,14 +57,14 @@ async def listing(context: Context, query: WebhooksQuery, *, caller: Token) -> d
     rows += [made for made in service.made.values() if caller.account in (None, made.owner)]
     return {
         **paging.numbers(len(rows), query),
-        "webhooks": [_shown(context, each) for each in paging.cut(rows, query)],
+        "webhooks": [_shown(context, each, caller) for each in paging.cut(rows, query)],
     }
 
 
 async def read(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
     """`GET /v1/webhooks/{webhook}`."""
     made, _ = _find(context, name, caller)
-    return _shown(context, made)
+    return _shown(context, made, caller)
 
 
 async def update(context: Context, name: str, body: WebhookUpdate, *, caller: Token) -> dict[str, Any]:
@@ -116,15 +114,17 @@ async def replay(context: Context, name: str, body: WebhookReplay, *, caller: To
     made, endpoint = _find(context, name, caller)
     journal, service = context.services.journal, context.services.webhooks
     if body.since is not None:
-        after = events.since(context.services.store.reader, body.since.timestamp())
+        after = horizon.seen(
+            context, caller.account, events.since(context.services.store.reader, body.since.timestamp())
+        )
     else:
         after = body.after or 0
-    if after > journal.last:
-        raise ahead(journal.last)
+        horizon.refuse_ahead(context, caller.account, after)
     if body.url is None:
         await carry_through(service.replay(endpoint, after))
         return {"id": endpoint.id, "seq": after}
     await refuse_egress(context, "url", body.url, restricted=caller.account is not None)
+    _refuse_one_more(context, caller)
     names = context.settings.values["webhookEvents"]
     like = made.record if made is not None else Record(url="", events=None if names is None else tuple(names))
     if made is None and context.settings.values["serviceSecret"]:
@@ -139,7 +139,7 @@ async def replay(context: Context, name: str, body: WebhookReplay, *, caller: To
         replay_of=endpoint.id,
     )
     copy = await carry_through(service.create(record, caller.account, after))
-    return {"id": copy.id, "seq": after, "until": record.until}
+    return {"id": copy.id, "seq": after, "until": horizon.last(context, caller.account)}
 
 
 async def parked(context: Context, name: str, query: WebhooksQuery, *, caller: Token) -> dict[str, Any]:
@@ -178,7 +178,7 @@ async def routes(context: Context, query: WebhooksQuery, *, caller: Token) -> di
     rows = [made for made in context.services.webhooks.made.values() if caller.account in (None, made.owner)]
     return {
         **paging.numbers(len(rows), query),
-        "webhooks": [_route(context, made) for made in paging.cut(rows, query)],
+        "webhooks": [_route(context, made, caller) for made in paging.cut(rows, query)],
     }
 
 
@@ -187,7 +187,7 @@ async def route(context: Context, name: str, *, caller: Token) -> dict[str, Any]
     made, _ = _find(context, name, caller)
     if made is None:
         raise Problem(404, "There is no webhook with this id")
-    return {**_route(context, made), "content": {"fn": None}}
+    return {**_route(context, made, caller), "content": {"fn": None}}
 
 
 async def refuse_egress(context: Context, field: str, url: str, *, restricted: bool) -> None:
@@ -197,6 +197,18 @@ async def refuse_egress(context: Context, field: str, url: str, *, restricted: b
     except (EgressRefused, ValueError) as error:
         fields = [{"message": f'"{field}" cannot be used: {error}', "key": field, "path": field}]
         raise Problem(400, "Invalid input", code="EgressRefused", fields=fields) from error
+
+
+def _refuse_one_more(context: Context, caller: Token) -> None:
+    """Raise `Problem` 429 when the caller's account, or all tokens for all accounts together, have their share."""
+    most = context.services.config.webhooks.endpoints
+    if sum(made.owner == caller.account for made in context.services.webhooks.made.values()) >= most:
+        raise Problem(
+            429,
+            f"Too many webhook endpoints: {most} at most, remove one first",
+            code="TooMany",
+            headers={"Retry-After": "60"},
+        )
 
 
 def _find(context: Context, name: str, caller: Token) -> tuple[Made | None, Endpoint]:
@@ -240,19 +252,21 @@ def _refuse_masks(body: WebhookCreate | WebhookUpdate) -> None:
         raise Problem(400, "Invalid input", fields=fields)
 
 
-def _shown(context: Context, made: Made | None) -> dict[str, Any]:
+def _shown(context: Context, made: Made | None, caller: Token) -> dict[str, Any]:
     service = context.services.webhooks
     endpoint = service.default if made is None else made.endpoint
     health = endpoint.health
     row: dict[str, Any] = {"id": endpoint.id}
     row.update(_settings(context) if made is None else _record(made))
+    if "until" in row:
+        row["until"] = horizon.seen(context, caller.account, row["until"])
     troubled = [line for line in endpoint.lines.values() if line.attempts or line.gone]
     enabled = row["enabled"] and not health.gone
     row["state"] = "disabled" if not enabled else "failing" if troubled else "ok"
     if health.gone and "disabledReason" not in row:
         row["disabledReason"] = "the receiver answered 410 Gone"
-    row["seq"] = endpoint.position
-    row["behind"] = context.services.journal.last - endpoint.position
+    row["seq"] = horizon.seen(context, caller.account, endpoint.position)
+    row["behind"] = horizon.last(context, caller.account) - row["seq"]
     row["delivered"] = health.delivered
     row["parked"] = webhooks.parked_count(context.services.store.reader, endpoint.id)
     row["lines"] = [
@@ -273,8 +287,8 @@ def _shown(context: Context, made: Made | None) -> dict[str, Any]:
     return row
 
 
-def _route(context: Context, made: Made) -> dict[str, Any]:
-    shown = _shown(context, made)
+def _route(context: Context, made: Made, caller: Token) -> dict[str, Any]:
+    shown = _shown(context, made, caller)
     error = shown["lastError"] if shown["state"] != "ok" else None
     return {
         "id": made.id,

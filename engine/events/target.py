@@ -46,9 +46,17 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def parse(
-    url: str, extra: Iterable[tuple[str, str]] = (), secrets: tuple[str, ...] = (), *, restricted: bool = False
+    url: str,
+    extra: Iterable[tuple[str, str]] = (),
+    secrets: tuple[str, ...] = (),
+    *,
+    under: Iterable[tuple[str, str]] = (),
+    restricted: bool = False,
 ) -> Target:
-    """The target of a URL, `extra` headers laid over its own. Raises ValueError when it cannot be used."""
+    """The target of a URL, `extra` headers laid over its own, and `under` them those that replace none of either.
+
+    Raises ValueError when it cannot be used.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("it must be an http or https URL with a host")
@@ -64,6 +72,9 @@ def parse(
         headers["authorization"] = ("Authorization", f"Basic {base64.b64encode(login).decode()}")
     for name, value in extra:
         if not reserved(name):
+            headers[name.lower()] = (name, value)
+    for name, value in under:
+        if not reserved(name) and (name.lower() not in headers or name.lower() == "user-agent"):
             headers[name.lower()] = (name, value)
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
     if parts.query:

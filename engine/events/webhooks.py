@@ -4,19 +4,23 @@
 events there instead, in the same order and by the same rules. The others stand in the store, sealed, since they hold
 secrets. Each endpoint runs in a task of its own (`engine.events.endpoint`) and knows nothing of the others.
 
-An endpoint set with a token for one account gets that account's events only and never reaches a private address.
+An endpoint set with a token for one account gets that account's events only and never reaches a private address. A URL
+set with such a token gets neither the headers nor the signature of the settings: they are the operator's secrets. Where
+an account's headers go beside the operator's, they replace none of them.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import msgspec
 import trio
 
 from engine import config
 from engine.egress import Egress
+from engine.errors import Problem, StorageFull
 from engine.events import signing
 from engine.events.endpoint import Endpoint
 from engine.events.expressions import Expression
@@ -92,6 +96,7 @@ class Webhooks:
         self._nursery: trio.Nursery | None = None
         self._bound = webhooks.of_accounts(store.reader)
         self._settings = _Settings()
+        self._setting = trio.Lock()
         self._accounts: dict[str, tuple[str | None, Headers]] = {}
         self._targets: dict[str, Target] = {}
         self._target_of_all: Target | None = None
@@ -144,7 +149,7 @@ class Webhooks:
         self._follow(always=True)
 
     def account(self, account: str, url: str | None, headers: Headers = ()) -> None:
-        """An account's events go to this URL instead, None to that of the settings; the headers go on top of both."""
+        """An account's events go to this URL instead, None to that of the settings; the headers go with both."""
         before = self._targets.get(account)
         self._accounts[account] = (url or None, headers)
         if not url and not headers:
@@ -162,11 +167,31 @@ class Webhooks:
             del self.made[made.id]
             made.scope.cancel()
 
-    async def bind_account(self, account: str, bound: bool) -> None:
-        """Note whether an account's URL is set with a token of that account alone. Call it before `account`."""
+    @asynccontextmanager
+    async def setting_url(self, account: str, *, bound: bool) -> AsyncIterator[None]:
+        """Have the block set an account's URL, with a token of that account alone or not.
+
+        One at a time, so that no URL of the one kind is ever taken for one of the other.
+        """
+        async with self._setting:
+            before = account in self._bound
+            if bound:
+                await self._bind(account, True)
+            try:
+                yield
+            except (Problem, StorageFull, ValueError):
+                # It was refused, so the URL of before is still there.
+                await self._bind(account, before)
+                raise
+            await self._bind(account, bound)
+
+    async def _bind(self, account: str, bound: bool) -> None:
         if bound != (account in self._bound):
             await self._store.commit(lambda tx: webhooks.mark_account(tx, account, bound))
             (self._bound.add if bound else self._bound.discard)(account)
+            self._retarget(account)
+            self._follow(always=False)
+            self.default.nudge(account)
 
     def _retarget(self, account: str) -> None:
         """Work out where an account's events go, where that is not where everybody's go."""
@@ -177,10 +202,12 @@ class Webhooks:
             self._targets[account] = target
 
     def _parsed(self, url: str, account: str | None, *, own: bool = False) -> Target | None:
-        headers = self._settings.headers + (self._accounts[account][1] if account is not None else ())
-        secrets = (self._settings.secret,) if self._settings.secret else ()
+        theirs = self._accounts[account][1] if account is not None else ()
         try:
-            return parse(url, headers, secrets, restricted=own and account in self._bound)
+            if own and account in self._bound:
+                return parse(url, theirs, restricted=True)
+            secrets = (self._settings.secret,) if self._settings.secret else ()
+            return parse(url, self._settings.headers, secrets, under=theirs)
         except ValueError as error:
             of = f" of account {account}" if account is not None else ""
             log.warning("webhooks%s are off: the URL cannot be used: %s", of, error)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import binascii
 import re
 import struct
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -59,6 +60,7 @@ _CONTENT_ID = re.compile(r"[!-;=?-~]{1,256}")
 _SEVEN_BIT = bytes([9, 10, 13, *range(32, 127)])
 _LINE_OCTETS = 57
 _BLOCK_LINES = 512
+_BLOCK_OCTETS = 64 * 1024
 _BLOCK = struct.Struct("76s" * _BLOCK_LINES)
 
 
@@ -80,21 +82,37 @@ def text_part(subtype: str, text: str) -> Part:
 def _encode_text(data: bytes) -> tuple[str, bytes]:
     if not data.translate(None, _SEVEN_BIT) and longest_line(data) <= LONGEST_LINE:
         return "7bit", data
-    quoted = binascii.b2a_qp(data, istext=True)
-    if b"\r\n" not in data:
+    base64_length = (len(data) + 2) // 3 * 4
+    most = base64_length + base64_length // 76 * 2
+    if len(data) + 2 * len(data.translate(None, _SEVEN_BIT)) <= most:
+        quoted = b"".join(map(_quoted, _blocks(data)))
+        if len(quoted) <= most:
+            return "quoted-printable", quoted
+    return "base64", base64_lines(data)
+
+
+def _quoted(block: bytes) -> bytes:
+    quoted = binascii.b2a_qp(block, istext=True)
+    if b"\r\n" not in block:
         # Without a CRLF to copy, b2a_qp ends its soft line breaks with a bare LF.
         quoted = quoted.replace(b"=\n", b"=\r\n")
-    base64_length = (len(data) + 2) // 3 * 4
-    if len(quoted) <= base64_length + base64_length // 76 * 2:
-        return "quoted-printable", quoted
-    return "base64", base64_lines(data)
+    return quoted
+
+
+def _blocks(data: bytes) -> Iterator[bytes]:
+    """`data` in blocks of whole lines: what is done with one of them keeps nobody waiting."""
+    at = 0
+    while at < len(data):
+        end = data.find(b"\n", at + _BLOCK_OCTETS) + 1 or len(data)
+        yield data[at:end]
+        at = end
 
 
 def longest_line(data: bytes) -> int:
     """Octets of the longest line, without its CRLF."""
     if len(data) <= LONGEST_LINE:
         return len(data)
-    return max(map(len, data.split(b"\r\n")))
+    return max(len(line) for block in _blocks(data) for line in block.split(b"\r\n"))
 
 
 def base64_lines(data: bytes) -> bytes:
@@ -170,12 +188,18 @@ def _embeddable(content: bytes) -> bytes | None:
     servers with 8BITMIME, and binary to those with BINARYMIME, so a message that is not 7bit already is sent as an
     opaque file: readers still open it by its name. A file with LF line ends throughout is the same message.
     """
-    if b"\r" not in content:
-        content = content.replace(b"\n", b"\r\n")
-    if not content.isascii() or b"\0" in content or longest_line(content) > LONGEST_LINE:
+    if not content.isascii() or b"\0" in content:
         return None
-    bare = content.replace(b"\r\n", b"")
-    return None if b"\r" in bare or b"\n" in bare else content
+    has_cr = b"\r" in content
+    blocks: list[bytes] = []
+    for block in _blocks(content):
+        if not has_cr:
+            block = block.replace(b"\n", b"\r\n")
+        bare = block.replace(b"\r\n", b"")
+        if b"\r" in bare or b"\n" in bare or longest_line(block) > LONGEST_LINE:
+            return None
+        blocks.append(block)
+    return content if has_cr else b"".join(blocks)
 
 
 def _content_id(text: str, field: str) -> str:

@@ -297,6 +297,12 @@ class EventsPage(Response, frozen=True, kw_only=True):
     next: Annotated[int, Meta(description="The next `after`: everything up to it is dealt with, by the filter too.")]
 
 
+class ConsumerName(Request, frozen=True, kw_only=True):
+    """What a consumer may be called."""
+
+    consumer: Annotated[_CONSUMER, Meta(description="The consumer's name.", examples=["billing"])]
+
+
 class ConsumerMove(Request, frozen=True, kw_only=True):
     """Puts a consumer at a number."""
 

@@ -27,6 +27,12 @@ class ProblemDocument(Response, frozen=True, kw_only=True):
         UNSET
     )
     state: Annotated[str | UnsetType, Meta(description="The account's state, where that is the reason.")] = UNSET
+    requested_scope: Annotated[str | UnsetType, Meta(description="The scope the token lacks.", examples=["api"])] = (
+        UNSET
+    )
+    last: Annotated[
+        int | UnsetType, Meta(description="The newest number there is, where a cursor is above it.", examples=[4711])
+    ] = UNSET
     fields: Annotated[
         tuple[FieldProblem, ...] | UnsetType,
         Meta(description="Every wrong member, where the request is what is wrong."),

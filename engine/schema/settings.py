@@ -16,7 +16,9 @@ _TEXT = "Whether `messageNew` holds the text of the message."
 _TEXT_SIZE = "How many characters of each text it holds at most. `null`: 131,072."
 _HEADERS = 'Names of the header fields `messageNew` holds; `"*"` is every one. Empty: none.'
 _ATTEMPTS = "How often a message is tried at most, where it does not say so itself. `null`: as configured."
-_HEADERS = "Headers that go with every webhook to `webhooks`, and to the URLs of accounts."
+_CUSTOM_HEADERS = (
+    "Headers that go with every webhook to `webhooks`, and to the URLs of accounts that a token for all accounts set."
+)
 _SECRET = "Secret that signs these webhooks. `null`: the engine makes one."
 
 
@@ -94,10 +96,6 @@ class Settings(Response, frozen=True, kw_only=True):
     notify_text: Annotated[bool | UnsetType | None, Meta(description=_TEXT)] = UNSET
     notify_text_size: Annotated[int | UnsetType | None, Meta(description=_TEXT_SIZE)] = UNSET
     notify_headers: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_HEADERS)] = UNSET
-
-
-_CUSTOM_HEADERS = "Headers that go with every webhook to `webhooks`, and to the URLs of accounts."
-_SECRET = "Secret that signs these webhooks. `null`: the engine makes one."
 
 
 class SettingsUpdated(Response, frozen=True, kw_only=True):

@@ -93,6 +93,18 @@ def of_account(
     ).fetchall()
 
 
+def newest(db: sqlite3.Connection, account: str, upto: int) -> int:
+    """The number of an account's newest event up to `upto`, 0 while there is none."""
+    row = db.execute("SELECT max(seq) FROM event WHERE account = ? AND seq <= ?", (account, upto)).fetchone()
+    return int(row[0] or 0)
+
+
+def following(db: sqlite3.Connection, account: str, seq: int) -> int | None:
+    """The number of an account's first event above `seq`; None while there is none."""
+    row = db.execute("SELECT min(seq) FROM event WHERE account = ? AND seq > ?", (account, seq)).fetchone()
+    return None if row[0] is None else int(row[0])
+
+
 def remove(tx: Tx, upto: int) -> None:
     """Take away the oldest events, up to this number."""
     tx.execute("DELETE FROM event WHERE seq <= ?", (upto,))

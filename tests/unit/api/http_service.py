@@ -14,7 +14,9 @@ from quart_trio import QuartTrio
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
 from engine import config
-from engine.api.server import install, read_body, serve_http
+from engine.api.bodies import Bodies
+from engine.api.server import install, serve_http
+from engine.api.shares import Share
 from engine.api.stream import Streams, Wanted, serve_stream
 from engine.errors import Problem
 from engine.events.consumers import Consumers
@@ -34,7 +36,8 @@ class Service:
         self.hub = Hub()
         self.journal = Journal(store, self.hub, world)
         self.consumers = Consumers(store, world)
-        self.streams = Streams(self.journal, self.hub, self.consumers, most=120)
+        self.streams = Streams(self.journal, self.hub, self.consumers, Share("streams", 120, 100), 100)
+        self.bodies = Bodies(8 * LIMIT)
         self.token_holds = True
         self.stop = trio.Event()
         self.returned = trio.Event()
@@ -93,13 +96,14 @@ def make_app(service: Service) -> QuartTrio:
 
     @app.post("/read")
     async def read():
-        return str(len(await read_body(request, LIMIT)))
+        with service.bodies.of(request.headers.get("X-Token", "")) as body:
+            return str(len(await body.read(request, LIMIT)))
 
     @app.websocket("/stream")
     async def stream():
         after = websocket.args.get("after", type=int)
         try:
-            wanted = Wanted(after=after, consumer=websocket.args.get("consumer"))
+            wanted = Wanted(token="", newest=service.journal.last, after=after, consumer=websocket.args.get("consumer"))
             await serve_stream(websocket, service.streams, wanted, stopping=service.stop, may_go_on=service.may_go_on)
         finally:
             service.stream_ended.set()

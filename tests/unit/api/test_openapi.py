@@ -11,6 +11,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
+from engine.api.access import Access
 from engine.api.openapi import Route, document
 from engine.api.validation import decode_body
 from engine.errors import Problem
@@ -34,7 +35,7 @@ ACCOUNT = "/v1/account/{account}"
 
 
 def route(method: str, path: str, answer: Any, **more: Any) -> Route:
-    more = {"summary": f"{method} {path}", "tags": ("Things",), "scope": "api", **more}
+    more = {"summary": f"{method} {path}", "tags": ("Things",), "scope": "api", "access": Access.HANDLER, **more}
     return Route(method=method, path=path, responses={200: answer}, **more)
 
 
@@ -44,14 +45,14 @@ ROUTES = (
     route("PUT", ACCOUNT, AccountUpdated, body=AccountUpdate),
     route("DELETE", ACCOUNT, AccountRemoved),
     route("GET", "/v1/accounts", AccountList, query=AccountsQuery),
-    route("POST", f"{ACCOUNT}/submit", SubmitAccepted, body=Submit, headers=SubmitHeaders),
+    route("POST", f"{ACCOUNT}/submit", (SubmitAccepted, DryRun), body=Submit, headers=SubmitHeaders),
     route("GET", "/v1/outbox", OutboxPage, query=OutboxQuery),
     route("GET", "/v1/outbox/{queueId}", OutboxEntry),
     route("DELETE", "/v1/outbox/{queueId}", OutboxDeleted),
     route("GET", "/v1/settings", Settings),
     route("POST", "/v1/settings", SettingsUpdated, body=SettingsUpdate),
     route("GET", "/v1/events", EventsPage, query=EventsQuery),
-    Route(method="GET", path="/health", summary="Whether it runs", responses={200: None}),
+    Route(method="GET", path="/health", summary="Whether it runs", access=Access.ANYONE, responses={200: None}),
 )
 
 
@@ -138,15 +139,16 @@ def test_a_token_is_asked_for_where_a_scope_is_named(made):
 
 def test_failures_have_the_shape_of_a_problem(made):
     submit = made["paths"][f"{ACCOUNT}/submit"]["post"]
-    assert set(submit["responses"]) == {"200", "400", "401", "404", "409", "503", "507"}
-    assert set(made["paths"]["/v1/outbox/{queueId}"]["get"]["responses"]) == {"200", "401", "404", "503"}
+    everywhere_ = {"200", "400", "401", "403", "408", "413", "415", "429", "503"}
+    assert set(submit["responses"]) == everywhere_ | {"404", "409", "507"}
+    assert set(made["paths"]["/v1/outbox/{queueId}"]["get"]["responses"]) == everywhere_ | {"404"}
     assert set(made["paths"]["/health"]["get"]["responses"]) == {"200", "503"}
     for found in made["components"]["responses"].values():
         assert found["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ProblemDocument"}
 
 
 def test_an_answer_the_route_gives_itself_stays():
-    own = Route(method="GET", path="/v1/outbox/{queueId}", summary="s", responses={404: DryRun})
+    own = Route(method="GET", path="/v1/outbox/{queueId}", summary="s", access=Access.ANYONE, responses={404: DryRun})
     found = document([own], version="1", server_url="/")["paths"][own.path]["get"]["responses"]["404"]
     assert found["content"]["application/json"]["schema"]["$ref"].endswith("/DryRun")
 

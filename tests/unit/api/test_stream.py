@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -104,10 +105,20 @@ async def test_a_reader_that_retention_overtakes_is_told(tmp_path: Path) -> None
 
 async def test_too_many_streams_are_told_to_come_back(tmp_path: Path) -> None:
     async with serving(tmp_path) as service:
-        service.hub.readers = 120
-        async with service.stream() as client:
-            assert await closing(client) == (1013, "too many streams, come back later")
-        service.hub.readers = 0
+        with ExitStack() as others:
+            for number in range(120):
+                others.enter_context(service.streams.share.hold(f"token {number}"))
+            async with service.stream() as client:
+                assert await closing(client) == (1013, "too many streams, come back later")
+        with ExitStack() as mine:
+            for _ in range(100):
+                mine.enter_context(service.streams.share.hold(""))
+            async with service.stream() as client:
+                reason = "too many streams with this token, 100 at most: come back later"
+                assert await closing(client) == (1013, reason)
+        async with service.stream("after=0") as client:
+            await service.add(1)
+            assert len(await frames(client, 1)) == 1
 
 
 async def test_a_token_that_is_revoked_ends_the_stream_before_the_next_event(tmp_path: Path) -> None:

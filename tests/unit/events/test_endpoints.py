@@ -412,8 +412,8 @@ async def test_an_account_url_set_with_its_own_token_stays_out_of_private_networ
     async with world() as w:
         local = w.host("local.example", "127.0.0.1")
         async with running(tmp_path, w) as engine:
-            await engine.webhooks.bind_account("a", True)
-            engine.webhooks.account("a", "http://local.example/")
+            async with engine.webhooks.setting_url("a", bound=True):
+                engine.webhooks.account("a", "http://local.example/")
             engine.webhooks.configure(None, True, ["*"])
             await engine.add("a")
             await trio.sleep(60)
@@ -423,8 +423,8 @@ async def test_an_account_url_set_with_its_own_token_stays_out_of_private_networ
             engine.webhooks.configure(None, True, ["*"])
             await trio.sleep(60)
             assert local.posts == []
-            await engine.webhooks.bind_account("a", False)
-            engine.webhooks.account("a", "http://local.example/")
+            async with engine.webhooks.setting_url("a", bound=False):
+                engine.webhooks.account("a", "http://local.example/")
             await engine.until(lambda: local.seqs == [1], within=10)
 
 

@@ -1,0 +1,88 @@
+"""Who may ask what: declared at each operation, checked before its body is read.
+
+A token for one account is let in where the operation says how it is narrowed, and nowhere else. What an operation
+declares must fit its path, its query and its handler: `check` refuses a table in which it does not, so that an
+operation nobody thought about does not start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from engine.errors import Problem
+from engine.schema.fields import Request
+from engine.store.tokens import Token
+
+QueryT = TypeVar("QueryT", bound=Request)
+
+
+class Access(StrEnum):
+    """How an operation treats a token for one account. A token for all accounts is never narrowed."""
+
+    ANYONE = "anyone"
+    """No token is asked for."""
+    ALL_ACCOUNTS = "all accounts"
+    """Only tokens for all accounts: it is about the engine as a whole."""
+    PATH = "path"
+    """The `{account}` in the path must be the token's."""
+    QUERY = "query"
+    """The `account` of the query must be the token's; left out, it is."""
+    HANDLER = "handler"
+    """The handler is given the token and shows or changes only what belongs to its account."""
+
+
+class Operation(Protocol):
+    """What is looked at of an operation."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def query(self) -> type[Request] | None: ...
+
+    @property
+    def scope(self) -> str | None: ...
+
+    @property
+    def access(self) -> Access: ...
+
+
+def check(operation: Operation, *, takes_caller: bool) -> None:
+    """Raise ValueError when an operation cannot treat a token as it declares."""
+    access = operation.access
+    in_path = "{account}" in operation.path
+    if (access is Access.ANYONE) != (operation.scope is None):
+        raise ValueError("it needs a scope if and only if it needs a token")
+    if in_path and access not in (Access.PATH, Access.ALL_ACCOUNTS):
+        raise ValueError("the account in its path must be the token's")
+    if access is Access.PATH and not in_path:
+        raise ValueError("there is no {account} in its path")
+    if access is Access.QUERY and "account" not in getattr(operation.query, "__struct_fields__", ()):
+        raise ValueError("there is no account in its query")
+    if access is Access.HANDLER and not takes_caller:
+        raise ValueError("its handler does not take the caller")
+
+
+def enter(access: Access, caller: Token | None, path: Mapping[str, str]) -> None:
+    """Let a caller in by the path it asks for. Raises `Problem` 403."""
+    if caller is None or caller.account is None:
+        return
+    if access is Access.ALL_ACCOUNTS or path.get("account", caller.account) != caller.account:
+        raise _refused()
+
+
+def narrowed(caller: Token | None, query: QueryT) -> QueryT:
+    """The query as the caller may ask it: an account in it is its own. Raises `Problem` 403 for another one."""
+    if caller is None or caller.account is None or not hasattr(query, "account"):
+        return query
+    if query.account not in (None, caller.account):
+        raise _refused()
+    return msgspec.structs.replace(query, account=caller.account)
+
+
+def _refused() -> Problem:
+    return Problem(403, "Unauthorized account")

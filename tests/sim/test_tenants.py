@@ -1,0 +1,287 @@
+"""What a token for one account may ask, of every operation there is: its own, and nothing of anybody else's."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from asking import Answer, Caller
+from simulation import Engine, Simulation
+
+from engine.api.access import Access, check
+from engine.api.app import make_app
+from engine.api.openapi import Route
+from engine.api.routes import ROUTES
+from engine.config import Http, Webhooks
+from engine.store import events, tokens
+
+CANARY = "canary-of-b"
+MINE = "a"
+THEIRS = "b"
+
+
+@pytest.fixture
+def simulation(tmp_path: Path) -> Simulation:
+    return Simulation(tmp_path / "data", 4711)
+
+
+class World:
+    """An engine with two accounts, in which everything of `b` says so."""
+
+    def __init__(self, engine: Engine, operator: Caller, tenant: Caller, ids: dict[str, str]) -> None:
+        self.engine = engine
+        self.operator = operator
+        self.tenant = tenant
+        self.ids = ids
+
+
+async def two(engine: Engine) -> World:
+    app = make_app(engine.context)
+    await engine.register(MINE)
+    await engine.register(THEIRS, email=f"{CANARY}@sandbox.example")
+    operator = await Caller.of(engine, app=app)
+    tenant, other = await Caller.of(engine, MINE, app), await Caller.of(engine, THEIRS, app)
+    queued = await engine.submit(THEIRS, f"{CANARY}@sandbox.example", subject=CANARY, sendAt="2027-06-01T00:00:00Z")
+    made = await other.ask("POST", "/v1/webhooks", {"url": f"https://203.0.114.9/{CANARY}", "description": CANARY})
+    assert made.status == 200
+    assert (await other.ask("PUT", f"/v1/events/consumers/{CANARY}", {"seq": 1})).status == 200
+    ids = {
+        "account": THEIRS,
+        "queueId": queued["queueId"],
+        "webhook": made.json["id"],
+        "consumer": CANARY,
+        "queue": "submit",
+    }
+    return World(engine, operator, tenant, ids)
+
+
+BODIES: dict[str, Any] = {
+    "POST /v1/account": {"account": THEIRS, "name": "x", "imap": False, "smtp": False},
+    "PUT /v1/account/{account}": {"name": "x"},
+    "PUT /v1/account/{account}/reconnect": {"reconnect": True},
+    "PUT /v1/account/{account}/sync": {"sync": True},
+    "PUT /v1/account/{account}/flush": {"flush": True},
+    "POST /v1/verifyAccount": {"imap": {"host": "127.0.0.1", "port": 1, "auth": {"user": "u", "pass": "p"}}},
+    "POST /v1/account/{account}/submit": {"to": [{"address": "x@sandbox.example"}]},
+    "PUT /v1/outbox/{queueId}": {"sendNow": True},
+    "PUT /v1/settings/queue/{queue}": {"paused": True, "account": THEIRS},
+    "POST /v1/settings": {"serviceUrl": "https://x.example"},
+    "PUT /v1/events/consumers/{consumer}": {"seq": 0},
+    "POST /v1/webhooks": {"url": "https://203.0.114.9/", "accounts": [THEIRS]},
+    "PUT /v1/webhooks/{webhook}": {"description": "x"},
+    "POST /v1/webhooks/{webhook}/replay": {"after": 0},
+    "POST /v1/webhooks/{webhook}/parked": {"action": "skip"},
+}
+OF_ONES_OWN = {
+    "PUT /v1/events/consumers/{consumer}",
+    "DELETE /v1/events/consumers/{consumer}",
+    "DELETE /v1/outbox/{queueId}",
+}
+"""A consumer's name is each account's own, and a message that is not there counts as cancelled, whosever it is."""
+
+
+async def of_theirs(world: World, route: Route) -> list[Answer]:
+    """The answers to an operation asked for what is of `b`, in every place where that can be said."""
+    path = re.sub(r"\{(\w+)\}", lambda match: world.ids[match[1]], route.path)
+    if "{queue}" in route.path and route.method == "GET":
+        path += f"?account={THEIRS}"
+    queries = [""]
+    if route.query is not None and "account" in route.query.__struct_fields__ and "?" not in path:
+        queries.append(f"?account={THEIRS}")
+    if "email" in getattr(route.query, "__struct_fields__", ()):
+        queries = ["?email=x@sandbox.example"]
+    body = BODIES.get(f"{route.method} {route.path}")
+    return [await world.tenant.ask(route.method, path + query, body) for query in queries]
+
+
+def state(world: World) -> Any:
+    """Everything a change by the tenant could have changed of `b`'s."""
+    context = world.engine.context
+    account = context.registry.get(THEIRS)
+    made = context.services.webhooks.get(world.ids["webhook"])
+    consumer = context.streams.consumers.find(THEIRS, CANARY)
+    assert account is not None and made is not None and consumer is not None
+    return (
+        account.record,
+        made.record,
+        made.endpoint.position,
+        consumer,
+        world.engine.state(world.ids["queueId"]),
+        context.services.pauses.paused(THEIRS),
+        context.settings.values,
+    )
+
+
+async def test_no_operation_shows_or_changes_what_is_anothers(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        world = await two(engine)
+        before = state(world)
+        for route, _ in ROUTES:
+            operation = f"{route.method} {route.path}"
+            if route.body is not None:
+                assert operation in BODIES, f"say what to send to {operation}"
+            answers = await of_theirs(world, route)
+            for answer in answers:
+                shown = answer.body.replace(f'"consumer":"{CANARY}"'.encode(), b"")
+                assert CANARY.encode() not in shown, operation
+                assert not re.search(rb'"account": ?"b"', shown), operation
+            names_theirs = route.path.count("{") > route.path.count("{queue}") or len(answers) > 1 or route.body
+            if (names_theirs or route.access is Access.ALL_ACCOUNTS) and operation not in OF_ONES_OWN:
+                assert answers[-1].status in (403, 404), (operation, answers[-1])
+            assert state(world) == before, operation
+
+
+async def test_the_operator_may_ask_all_of_it(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    """The requests above are refused for their token alone: each is good with one for all accounts."""
+    async with simulation.running() as engine:
+        world = await two(engine)
+        world.tenant = world.operator
+        world.ids["consumer"] = "mine"
+        await world.operator.ask("PUT", "/v1/events/consumers/mine", {"seq": 0})
+        for route, _ in sorted(ROUTES, key=lambda each: (each[0].method == "DELETE", "{account}" in each[0].path)):
+            for answer in await of_theirs(world, route):
+                assert answer.status == 200 or (answer.status, answer.json["message"]) == (
+                    404,
+                    "Requested queue entry was not found",
+                ), (route.method, route.path, answer)
+
+
+def test_an_operation_that_does_not_say_who_may_ask_does_not_start() -> None:
+    with pytest.raises(TypeError, match="access"):
+        functools.partial(Route, method="GET", path="/v1/new")(summary="x", scope="api")
+
+
+@pytest.mark.parametrize(
+    ("path", "access", "takes_caller", "scope"),
+    [
+        ("/v1/new", Access.PATH, True, "api"),
+        ("/v1/new", Access.QUERY, True, "api"),
+        ("/v1/new", Access.HANDLER, False, "api"),
+        ("/v1/new", Access.ANYONE, True, "api"),
+        ("/v1/new", Access.ALL_ACCOUNTS, True, None),
+        ("/v1/new/{account}", Access.HANDLER, True, "api"),
+    ],
+)
+def test_an_operation_that_cannot_be_narrowed_as_it_says_does_not_start(path, access, takes_caller, scope) -> None:
+    route = Route(method="GET", path=path, summary="x", scope=scope, access=access)
+    with pytest.raises(ValueError):
+        check(route, takes_caller=takes_caller)
+
+
+async def test_numbers_tell_nothing_of_what_others_do(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def seen(world: World) -> list[Any]:
+        asked = [
+            "/v1/events?after=0",
+            "/v1/events?after=0&events=messageFailed",
+            "/v1/events/consumers",
+            "/v1/webhooks",
+        ]
+        answers = [(await world.tenant.ask("GET", each)).json for each in asked]
+        answers.append((await world.tenant.ask("GET", "/v1/events?after=99999")).json)
+        stream = await world.tenant.ask("GET", "/v1/events/sse")
+        answers.append(re.findall(rb"\d+", re.sub(rb"Mailbox Engine v[0-9.]+", b"", stream.body)))
+        return answers
+
+    async with simulation.running() as engine:
+        world = await two(engine)
+        await world.tenant.ask("PUT", "/v1/events/consumers/mine", {"seq": 1})
+        await world.tenant.ask("POST", "/v1/webhooks", {"url": "https://203.0.114.9/"})
+        await trio.sleep(5)
+        before = await seen(world)
+        for number in range(20):
+            await engine.submit(THEIRS, f"you{number}@sandbox.example")
+        await trio.sleep(60)
+        assert engine.context.services.journal.last > before[0]["last"] + 20
+        assert await seen(world) == before
+        made = await world.tenant.ask("POST", "/v1/webhooks", {"url": "https://203.0.114.9/new"})
+        assert made.json["seq"] == before[0]["last"]
+        await engine.submit(MINE, "you@sandbox.example")
+        await trio.sleep(60)
+        page = (await world.tenant.ask("GET", f"/v1/events?after={before[0]['next']}")).json
+        assert "messageSent" in [each["event"] for each in page["events"]]
+        assert page["last"] == page["next"] == page["events"][-1]["seq"]
+
+
+async def test_a_cursor_of_ones_own_outlives_the_removal_of_old_events(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        world = await two(engine)
+        next_ = (await world.tenant.ask("GET", "/v1/events?after=0")).json["next"]
+        last = engine.context.services.journal.last
+        assert 0 < next_ < last
+        await engine.context.services.store.commit(lambda tx: events.remove(tx, last))
+        answer = await world.tenant.ask("GET", f"/v1/events?after={next_}")
+        assert (answer.status, answer.json["events"]) == (200, [])
+        assert (await world.tenant.ask("GET", f"/v1/events?after={last + 1}")).json["code"] == "FutureCursor"
+
+
+async def test_a_revoked_token_ends_changes(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with simulation.running() as engine:
+        world = await two(engine)
+        share = engine.context.streams.share
+        answers: list[Answer] = []
+        async with trio.open_nursery() as nursery:
+
+            async def follow() -> None:
+                answers.append(await world.operator.ask("GET", "/v1/changes"))
+
+            nursery.start_soon(follow)
+            await trio.sleep(1)
+            assert share.taken == 1
+            hash_ = tokens.find(engine.context.services.store.reader, world.operator.token).hash
+            await engine.context.services.store.commit(lambda tx: tokens.revoke(tx, hash_))
+            engine.context.changes.state(THEIRS, "connecting", None)
+            await trio.sleep(1)
+            assert answers and b"connecting" not in answers[0].body
+        assert share.taken == 0
+
+
+async def test_each_token_has_its_share(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    http = Http(streams=5, streams_per_token=2, requests_per_token=3, consumers=2)
+    simulation = Simulation(tmp_path / "data", 4711, http=http, webhooks=Webhooks(endpoints=2))
+    async with simulation.running() as engine:
+        world = await two(engine)
+        async with trio.open_nursery() as nursery:
+            for path in ("/v1/changes", "/v1/events/sse"):
+                nursery.start_soon(world.tenant.ask, "GET", path)
+            await trio.sleep(1)
+            for path in ("/v1/changes", "/v1/events/sse", "/v1/events?wait=30&after=99"):
+                answer = await world.tenant.ask("GET", path.replace("99", "0") if "99" in path else path)
+                assert (answer.status, "retry-after" in answer.headers) == (429, True), path
+            assert (await world.tenant.ask("GET", "/v1/events")).status == 200
+            for _ in range(3):
+                nursery.start_soon(world.operator.ask, "GET", "/v1/events/sse")
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+        for name, status in (("one", 200), ("two", 200), ("three", 429), ("one", 200)):
+            assert (await world.tenant.ask("PUT", f"/v1/events/consumers/{name}", {"seq": 0})).status == status
+        for status in (200, 200, 429):
+            made = await world.tenant.ask("POST", "/v1/webhooks", {"url": "https://203.0.114.9/"})
+            assert made.status == status
+        assert (await world.operator.ask("POST", "/v1/webhooks", {"url": "https://203.0.114.9/"})).status == 200
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(world.operator.ask, "GET", "/v1/autoconfig?email=x@slow.example")
+            with engine.context.requests.hold("somebody else"):
+                pass
+            nursery.cancel_scope.cancel()
+
+
+async def test_names_of_consumers_are_checked_where_they_are_made(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        world = await two(engine)
+        for name in ("a%2Fb", "a%20b", "x" * 101):
+            answer = await world.operator.ask("PUT", f"/v1/events/consumers/{name}", {"seq": 0})
+            assert (answer.status, answer.json["fields"][0]["key"]) == (400, "consumer")
