@@ -29,7 +29,7 @@ from engine.imap.fetched import Fetched
 from engine.imap.numbers import chunks, ranges
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import Part
-from engine.mail.decode import body_text
+from engine.mail.decode import body_text, parameter
 from engine.mail.fields import fields
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
@@ -279,4 +279,4 @@ class Arrivals:
 
 
 def _read(part: Part, raw: bytes) -> str:
-    return body_text(raw, part.encoding, part.parameters.get("charset", b"").decode("ascii", "replace"))
+    return body_text(raw, part.encoding, parameter(part.parameters, "charset"), cut=len(raw) >= TEXT_BYTES)
