@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.mail.arf import read_feedback
-from engine.mail.dsn import category, read_delivery_status
+from engine.mail.bounce_categories import category
+from engine.mail.dsn import read_delivery_status
 
 STATUS = (
     b"Reporting-MTA: dns; mx.example.org\r\nOriginal-Envelope-Id: 1a2063\r\nArrival-Date: Mon, 1 Jan 2026\r\n\r\n"
