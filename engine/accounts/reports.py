@@ -137,8 +137,13 @@ async def _fetch(session: ImapSession, uid: int, machine: Part, original: Part |
         items.append(f"BODY.PEEK[{section}]<0.{LONGEST}>")
     sections = await _sections(session, uid, items)
     said = body_bytes(sections.get(machine.path, b""), machine.encoding)
-    header = sections.get(section, b"") if section else b""
-    return said, header if original is None else body_bytes(header, original.encoding)
+    if original is None:
+        return said, b""
+    header = sections.get(section, b"")
+    if original.kind in _WHOLE and not header.strip():
+        # The message begins with an empty line, so that its header is its text.
+        header = (await _sections(session, uid, [f"BODY.PEEK[{original.path}]<0.{LONGEST}>"])).get(original.path, b"")
+    return said, body_bytes(header, original.encoding)
 
 
 async def _source(session: ImapSession, uid: int) -> bytes:

@@ -81,6 +81,8 @@ _REPLY = {
 _CODE = re.compile(r"(?<![\d.])[245]\d\d(?![\d.])")
 _VAGUE = frozenset({"server_error", "policy_blocked"})
 """Categories whose phrases stand in many an answer, so that an exact status code says more."""
+_OF_THE_SENDER = frozenset({"1.7", "1.8"})
+"""What is "not found" there is not the recipient."""
 _GAPS = re.compile(r"[\W_]+")
 _LONGEST = 2048
 
@@ -102,11 +104,13 @@ def _patterns() -> dict[str, re.Pattern[str]]:
 
 def category(status: str, text: str) -> str:
     """One of `ACTIONS`; `status` an enhanced code or "", `text` what the server wrote."""
+    subject = status.partition(".")[2]
+    if subject in _OF_THE_SENDER:
+        return _STATUS[subject]
     words = _GAPS.sub(" ", text[:_LONGEST].lower())
     said = [name for name, pattern in _patterns().items() if pattern.search(words)]
     if said and said[0] not in _VAGUE:
         return said[0]
-    subject = status.partition(".")[2]
     if subject in _STATUS:
         return _STATUS[subject]
     if said:
@@ -129,6 +133,4 @@ def bounce_type(category: str, status: str, text: str) -> Literal["hard", "soft"
     code = _CODE.search(text[:_LONGEST])
     if code is not None and not status:
         return "hard" if code[0].startswith("5") else "soft"
-    if category == "unknown":
-        return "hard" if "permanent" in text.lower() else "soft"
     return "soft" if category == "server_error" else "hard"

@@ -47,7 +47,8 @@ PHRASES = {
         ip|ips|ip_address|client_host|sending_mta|your_host|your_server|mail_server .. blocked|listed|
             blacklisted|banned|rejected|blacklist|blocklist|denied|reputation
         poor|bad|low|mta_s|sender .. reputation
-        reverse_dns|ptr|reverse_hostname|rdns|dynamic_ip|unverifiable .. ips|ip
+        reverse_dns|ptr|reverse_hostname|rdns|dynamic_ip
+        unverifiable|unverifyable .. ips|ip
         cannot_find|cannot_resolve|find .. your .. hostname|ip
     """,
     "domain_blacklisted": """
@@ -118,6 +119,7 @@ PHRASES = {
         system|local|internal|server|service|protocol|configuration|database|disk|lookup|network|
             io|lmtp|remote .. error|problem|failure|trouble
         system_resources|out_of_memory|overloaded|too_busy|no_space|service_unavailable|not_available
+        could_not_deliver_for|multiple_retries|requests_to_connect|socket_error|giving_up_after
         certificate|tls_handshake|handshake|starttls|delivery_time_expired|expired|child_status|lookup_failure|
             host_or_domain_name_lookup
     """,
@@ -125,8 +127,9 @@ PHRASES = {
         policy|policies|access_denied|not_allowed|not_permitted|not_authorized|prohibited|forbidden|
             administrative|administratively|restricted|permission|permitted
         refused|rejected|blocked|denied|banned|not_accepted|security|moderated|not_member|not_a_member|members
-        too_big|too_large|too_long|size_limit|size .. exceeds|exceeded
-        header|headers|malformed|rfc|bare_lf|line_length
-        verify|verification|sender
+        too_big|too_large|too_long|size_limit|message_size
+        size .. exceeds|exceeded
+        sender_verify|verify_failed|sender_verification|malformed|not_rfc|rfc_5322|rfc_2822|bare_lf|duplicate_header
+        blacklisted|blocklisted|does_not_conform|not_compliant
     """,
 }

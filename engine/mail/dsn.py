@@ -19,6 +19,7 @@ RECIPIENTS = 1000
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 _MESSAGE_ID = re.compile(r"<[^<>\s]+>")
 _LINE = re.compile(rb"\r?\n(?![ \t\r\n]|[A-Za-z][A-Za-z0-9-]{1,60}[ \t]*:|\Z)")
+_TOLD_ID = re.compile(rb"^(?:x-original-)?message-id[ \t]*:[ \t]*(<[^<>\s]{1,996}>)", re.IGNORECASE | re.MULTILINE)
 _CODE_POINT = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _FAILED = re.compile(r"fail|error|bounce|reject|undeliver|expire|return|permanent", re.IGNORECASE)
 _RECIPIENT = ("final-recipient", "original-recipient", "x-actual-recipient")
@@ -55,14 +56,14 @@ def read_delivery_status(status: bytes, original: bytes) -> DeliveryReport:
     """The report in these parts, each at most 64 KiB of it."""
     # A line that is neither a field nor folded continues the text of the field above it.
     status = _LINE.sub(b" ", status[:LONGEST].strip())
-    groups = [dict(raw_fields(group)) for group in re.split(rb"\r?\n[ \t]*\r?\n", status) if group.strip()]
+    groups = [dict(raw_fields(group)) for group in re.split(rb"\r?\n(?:[ \t]*\r?\n)+", status) if group.strip()]
     of_message = next((group for group in groups if group), {})
     headers = fields(original[:LONGEST].lstrip())
     return DeliveryReport(
         envelope_id=header_text(of_message.get("original-envelope-id", b"")),
         reporting_mta=_value(of_message.get("reporting-mta", b"")),
         recipients=tuple(_recipient(group) for group in _of_recipients(groups)[:RECIPIENTS]),
-        message_id=message_id(headers) or _id(of_message.get("x-original-message-id", b"")),
+        message_id=message_id(headers) or _told_id(status),
         headers=headers,
     )
 
@@ -78,9 +79,10 @@ def _of_recipients(groups: list[dict[str, bytes]]) -> list[dict[str, bytes]]:
     return found
 
 
-def _id(raw: bytes) -> str:
-    match = _MESSAGE_ID.search(header_text(raw))
-    return match[0] if match else ""
+def _told_id(status: bytes) -> str:
+    """The original's Message-ID out of a field of the report, or of what a broken boundary left behind it."""
+    found = _TOLD_ID.search(status)
+    return found[1].decode("ascii", "replace") if found else ""
 
 
 def message_id(headers: dict[str, list[str]]) -> str:

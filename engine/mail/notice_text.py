@@ -28,6 +28,7 @@ ORIGINALS = (
     "text/rfc822-header",
     "message/rfc822-headers",
     "message/global-headers",
+    "message/partial",
 )
 """Media types under which the message a report is about is returned, whole or only its header."""
 
@@ -63,10 +64,9 @@ def read_notice(source: bytes) -> Notice:
         # Parts nested some hundred deep: nobody who means it writes that.
         texts, original = [source[end.end() if end else 0 :].decode("utf-8", "replace")], {}
     lines = "\n".join(texts)[:LONGEST].splitlines()
-    at = _where_the_original_begins(lines)
-    if at < len(lines) and not original:
-        original = fields("\r\n".join(_unmarked(lines[at:])).encode())
-    text = "\n".join(line[:LONGEST_LINE].rstrip() for line in lines[:at])
+    end_of_text, original_from = _where_the_original_begins(lines)
+    original = original or fields("\r\n".join(_from_first_field(lines[original_from:])).encode())
+    text = "\n".join(line[:LONGEST_LINE].rstrip() for line in lines[:end_of_text])
     return Notice(text, original, head)
 
 
@@ -79,19 +79,37 @@ def _parts(message: Message) -> tuple[list[str], dict[str, list[str]]]:
         part = stack.pop()
         kind = part.get_content_type()
         payload = part.get_payload()
-        if kind in ORIGINALS and part is not message:
-            inner = payload[0] if isinstance(payload, list) and payload else payload
-            original = original or (_header(inner) if isinstance(inner, Message) else fields(_octets(part).lstrip()))
+        if part is not message and "received" in part and "from" in part:
+            # The returned message itself, put in where a part should be.
+            original = original or _header(part)
+        elif kind in ORIGINALS and part is not message:
+            original = original or _returned(part)
         elif isinstance(payload, list) and not kind.startswith("message/"):
             stack += reversed([each for each in payload if isinstance(each, Message)])
         elif kind in ("message/delivery-status", "message/global-delivery-status"):
-            texts.append("\n\n".join(str(each) for each in payload) if isinstance(payload, list) else str(payload))
+            blocks = payload if isinstance(payload, list) else [payload]
+            texts.append("\n\n".join(_block(each) if isinstance(each, Message) else str(each) for each in blocks))
         elif kind == "text/html":
             pages.append(html_to_text(_text(part), LONGEST))
         elif isinstance(payload, str) and (kind.startswith(("text/", "multipart/")) or part is message):
             texts.append(_text(part))
     # HTML says again what the plain text says, where there is one.
     return ([text for text in texts if text.strip()] or pages), original
+
+
+def _returned(part: Message) -> dict[str, list[str]]:
+    """The header of the message in a part, also behind an empty line."""
+    payload = part.get_payload()
+    if isinstance(payload, list) and payload and isinstance(payload[0], Message):
+        return _header(payload[0]) or fields(_octets(payload[0]).lstrip())
+    return fields(_octets(part).lstrip())
+
+
+def _block(message: Message) -> str:
+    """Fields of a report as they stand, and what follows a line that is none."""
+    payload = message.get_payload()
+    fields_of = [f"{name}: {value}" for name, value in message.items()]
+    return "\n".join([*fields_of, payload] if isinstance(payload, str) and payload else fields_of)
 
 
 def _header(message: Message) -> dict[str, list[str]]:
@@ -113,13 +131,14 @@ def _text(part: Message) -> str:
     return body_text(_octets(part), encoding, charset[2] if isinstance(charset, tuple) else str(charset))
 
 
-def _where_the_original_begins(lines: list[str]) -> int:
+def _where_the_original_begins(lines: list[str]) -> tuple[int, int]:
+    """Where the text ends, and where the message it returns begins: behind a line that says so, or there."""
     for at, line in enumerate(lines):
         if at and _MARKER.match(line) and len(line) < 120:
-            return at + 1
+            return at, at + 1
         if _FIELD.match(line) and _begins_a_header(lines[at : at + _WINDOW]):
-            return at
-    return len(lines)
+            return at, at
+    return len(lines), len(lines)
 
 
 def _begins_a_header(lines: list[str]) -> bool:
@@ -132,7 +151,6 @@ def _begins_a_header(lines: list[str]) -> bool:
     return bool(names & _OF_A_MESSAGE) and len(names & (_OF_A_MESSAGE | _OTHERS)) >= 3
 
 
-def _unmarked(lines: list[str]) -> list[str]:
-    """What follows a marker, from its first field on."""
+def _from_first_field(lines: list[str]) -> list[str]:
     start = next((at for at, line in enumerate(lines) if _FIELD.match(line)), len(lines))
     return lines[start:]

@@ -11,6 +11,7 @@ It never raises, reads bounded text, and gives a report without recipients for w
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -144,13 +145,13 @@ def _mentions(number: int, line: str) -> list[_Found]:
 
 
 def _status(one: _Found, found: list[_Found], lines: list[str], action: str) -> RecipientStatus:
-    following = [each.line for each in found if each.line > one.line]
-    own = [line.strip() for line in lines[one.line : min(following, default=len(lines))]]
-    about = " ".join(line for line in own if line)
+    following = min((each.line for each in found if each.line > one.line), default=len(lines))
+    about = _joined(lines, range(one.line, following))
     if not (_CODE.search(about) or _STATUS.search(about)):
-        # The reason stands before the recipients, or behind all of them.
+        # The reason stands behind all recipients, or before them.
         first, last = min(each.line for each in found), max(each.line for each in found)
-        about = " ".join(filter(None, (about, *(line.strip() for line in (*lines[last + 1 :], *lines[:first])))))
+        others = (*range(last + 1, len(lines)), *range(first))
+        about = _joined(lines, dict.fromkeys((*range(one.line, following), *others)))
     status, code = _STATUS.search(about), _CODE.search(about)
     shown = about[code.start() :] if code is not None else about
     return RecipientStatus(
@@ -162,6 +163,10 @@ def _status(one: _Found, found: list[_Found], lines: list[str], action: str) -> 
         diagnostic=shown[:1000].strip(),
         remote_mta="",
     )
+
+
+def _joined(lines: list[str], numbers: Iterable[int]) -> str:
+    return " ".join(line for line in (lines[number].strip() for number in numbers) if line)
 
 
 def _one(header: dict[str, list[str]], name: str) -> str:
