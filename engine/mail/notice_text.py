@@ -13,6 +13,7 @@ from email.message import Message
 
 import msgspec
 
+from engine.mail.charsets import decoded
 from engine.mail.decode import body_text, header_text
 from engine.mail.fields import fields
 from engine.mail.html_text import html_to_text
@@ -87,8 +88,8 @@ def _parts(message: Message) -> tuple[list[str], dict[str, list[str]]]:
         elif isinstance(payload, list) and not kind.startswith("message/"):
             stack += reversed([each for each in payload if isinstance(each, Message)])
         elif kind in ("message/delivery-status", "message/global-delivery-status"):
-            blocks = payload if isinstance(payload, list) else [payload]
-            texts.append("\n\n".join(_block(each) if isinstance(each, Message) else str(each) for each in blocks))
+            blocks = [each for each in payload if isinstance(each, Message)] if isinstance(payload, list) else [part]
+            texts.append("\n\n".join(_block(each) for each in blocks))
         elif kind == "text/html":
             pages.append(html_to_text(_text(part), LONGEST))
         elif isinstance(payload, str) and (kind.startswith(("text/", "multipart/")) or part is message):
@@ -107,9 +108,8 @@ def _returned(part: Message) -> dict[str, list[str]]:
 
 def _block(message: Message) -> str:
     """Fields of a report as they stand, and what follows a line that is none."""
-    payload = message.get_payload()
-    fields_of = [f"{name}: {value}" for name, value in message.items()]
-    return "\n".join([*fields_of, payload] if isinstance(payload, str) and payload else fields_of)
+    lines = [f"{name}: {value}" for name, value in message.items()]
+    return "\n".join([*lines, decoded(_octets(message), "")])
 
 
 def _header(message: Message) -> dict[str, list[str]]:
