@@ -19,7 +19,7 @@ import msgspec
 from engine.accounts import ids
 from engine.accounts.changes import scope
 from engine.accounts.services import Services
-from engine.imap.envelope import Envelope
+from engine.imap.envelope import Envelope, Mailbox
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import Part, Structure
@@ -28,7 +28,7 @@ from engine.mail.bounce_categories import ACTIONS, bounce_type, category
 from engine.mail.decode import body_bytes, header_text
 from engine.mail.dsn import LONGEST, DeliveryReport, RecipientStatus, read_delivery_status
 from engine.mail.fields import fields
-from engine.mail.notice_signs import Sign, sign
+from engine.mail.notice_signs import Sign, may_be, sign
 from engine.mail.notice_text import ORIGINALS, read_notice
 from engine.mail.notices import read_prose
 from engine.mail.second_reader import second_reading
@@ -87,8 +87,10 @@ async def read_report(
 
 def _sign(one: Fetched) -> Sign:
     envelope = one.envelope or Envelope()
-    author = envelope.author[0] if envelope.author else None
-    sender = f"{header_text(author.name)} {header_text(author.address)}".strip() if author is not None else ""
+    author = envelope.author[0] if envelope.author else Mailbox(b"", b"")
+    if not may_be(one.header, author.name + author.address, envelope.subject):
+        return Sign.NONE
+    sender = f"{header_text(author.name)} {header_text(author.address)}".strip()
     return sign(fields(one.header), sender, header_text(envelope.subject))
 
 

@@ -18,7 +18,8 @@ _NOT_NEW = frozenset({"\\Sent", "\\Drafts", "\\Trash", "\\Archive", "\\All"})
 _AUTO_SUBJECT = re.compile(
     r"(?:auto|oof|ooo):|auto(?:matic|mated|matische|matisk)?[ -]?(?:reply|response|antwort|antwoord|svar)"
     r"|(?:r[eé]ponse|respuesta|resposta|risposta) autom[aá]ti(?:ca?|que)|out of (?:the )?office"
-    r"|vacation (?:reply|response)|abwesenheit|absence du bureau|fuori sede|автоответ|автоматический ответ|自動返信|自動回覆|自动回复",
+    r"|vacation (?:reply|response)|abwesenheit|absence du bureau|fuori sede|автоответ"
+    r"|автоматический ответ|自動返信|自動回覆|自动回复",
     re.IGNORECASE,
 )
 _SUPPRESSED = re.compile(r"\b(?:all|oof|autoreply)\b", re.IGNORECASE)

@@ -11,8 +11,7 @@ from enum import IntEnum
 
 _SYSTEM = re.compile(
     r"mail(?:er)?[-_. ]?daemon|po+st-?master|mail[-_. ]?(?:deliver(?:y|er)?|transport|system|administrator)"
-    r"|delivery[-_. ]?(?:sub)?(?:system|service|agent|status)|\bndr\b|bounce",
-    re.IGNORECASE,
+    r"|delivery[-_. ]?(?:sub)?(?:system|service|agent|status)|\bndr\b|bounce"
 )
 _FAILED = re.compile(
     r"undeliver|non[- ]?d[eé]liver|not (?:been )?deliver|return(?:ed|ing) (?:mail|message|e-?mail|to sender)"
@@ -24,6 +23,11 @@ _FAILED = re.compile(
     r"|n[aã]o (?:foi )?entreg|mancat[ao] (?:recapit|consegn)|onbestelbaar|недостав|не доставлен|не удалось"
     r"|не может быть доставлено|配信|配送|送信(?:でき|エラー|失敗)|エラー|失敗|退信|无法(?:投递|送达)",
     re.IGNORECASE,
+)
+_PERHAPS = re.compile(r"deliver|return|fail|bounce|error|notif|transcript")
+_SYSTEM_PERHAPS = re.compile(rb"daemon|po+st-?master|mail[-_. ]?(?:del|tra|sys|adm)|deliver|ndr|bounce", re.IGNORECASE)
+_NOBODY_PERHAPS = re.compile(
+    rb"^(?:return-path[ \t]*:\s*<?\s*(?:>|null|mailer-daemon)|x-failed-rec)", re.IGNORECASE | re.MULTILINE
 )
 _TALK = re.compile(r"\s*(?:re|aw|sv|antw|fwd?|wg|tr|rv|enc|i)\s*(?:\[\d+\])?\s*:", re.IGNORECASE)
 _NO_SENDER = re.compile(r"\s*<?\s*(?:null|mailer-daemon\b.*)?\s*>?\s*", re.IGNORECASE)
@@ -38,6 +42,16 @@ class Sign(IntEnum):
     STRONG = 2
 
 
+def may_be(header: bytes, sender: bytes, subject: bytes) -> bool:
+    """Whether it is worth while to ask for the `sign`, by the fields as they stand: most mail is told apart here."""
+    return (
+        not sender
+        or _NOBODY_PERHAPS.search(header) is not None
+        or _SYSTEM_PERHAPS.search(sender) is not None
+        or _PERHAPS.search(subject[:_LONGEST].lower().decode("latin-1")) is not None
+    )
+
+
 def sign(header: dict[str, list[str]], sender: str, subject: str) -> Sign:
     """The sign in a header; `sender` is the name and address of its author, "" for a message without one."""
     sender, subject = sender[:_LONGEST], subject[:_LONGEST]
@@ -47,8 +61,10 @@ def sign(header: dict[str, list[str]], sender: str, subject: str) -> Sign:
         # A person answers or hands on what a notice said.
         return Sign.NONE
     nobody = any(_NO_SENDER.fullmatch(value) for value in header.get("return-path", []))
-    system, failed = _SYSTEM.search(sender) is not None, _FAILED.search(subject) is not None
-    if failed and (nobody or system or not sender):
+    system = _SYSTEM.search(sender.lower()) is not None
+    written_by_none = nobody or system or not sender
+    failed = (written_by_none or _PERHAPS.search(subject.lower())) and _FAILED.search(subject) is not None
+    if failed and written_by_none:
         return Sign.STRONG
     if _answers(header) and not system:
         # A program answers for a person, and says so.

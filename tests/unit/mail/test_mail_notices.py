@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.mail.notice_signs import Sign, sign
+from engine.mail.notice_signs import Sign, may_be, sign
 from engine.mail.notice_text import read_notice
 from engine.mail.notices import read_prose
 from engine.mail.second_reader import second_reading
@@ -115,6 +115,12 @@ def test_the_returned_message_is_no_part_of_the_notice(returned):
     assert notice.original["message-id"] == ["<1@x.example>"]
 
 
+def test_bytes_of_no_charset_in_a_report_are_text():
+    head = HEAD[:-2] + b'Content-Type: multipart/report; boundary="b"\r\n\r\n'
+    status = b"--b\r\nContent-Type: message/delivery-status\r\n\r\nX: \xe9\r\nno field \xe9\xff\r\n\r\n"
+    assert told(status + b"Final-Recipient: rfc822; \xe9@y.example\r\nAction: failed\r\n--b--\r\n", head)
+
+
 SIGNS = [
     ({"x-failed-recipients": ["a@y.example"]}, "x@y.example", "s", Sign.STRONG),
     ({}, "MAILER-DAEMON@y.example", "Returned mail: User unknown", Sign.STRONG),
@@ -139,6 +145,14 @@ SIGNS = [
 @pytest.mark.parametrize(("header", "sender", "subject", "wanted"), SIGNS)
 def test_signs(header, sender, subject, wanted):
     assert sign(header, sender, subject) is wanted
+    raw = "".join(f"{name}: {value}\r\n" for name, values in header.items() for value in values)
+    assert may_be(raw.encode(), sender.encode(), subject.encode()) or wanted is Sign.NONE
+
+
+def test_most_mail_is_told_apart_at_a_glance():
+    assert not may_be(
+        b"Return-Path: <a@y.example>\r\nList-Id: x\r\n\r\n", b"Ann ann@y.example", b"=?utf-8?q?Gr=C3=BC=C3=9Fe?="
+    )
 
 
 def test_the_second_reader_names_only_who_stands_in_the_text():
