@@ -175,11 +175,11 @@ def _delivery(
     if not failed:
         return None
     data["isBounce"] = True
+    judged = [(each, category(each.status, each.diagnostic)) for each in failed]
 
     def follow(tx: Tx) -> None:
         linked = bounces.find_message(tx, row.account, about, report.envelope_id)
-        for each in failed:
-            kind = category(each.status, each.diagnostic)
+        for each, kind in judged:
             event: dict[str, Any] = {
                 "bounceMessage": ids.message_id(row.id, uid),
                 "recipient": each.recipient,

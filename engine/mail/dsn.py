@@ -15,6 +15,8 @@ from engine.mail.decode import header_text
 from engine.mail.fields import fields, raw_fields
 
 LONGEST = 65_536
+LONGEST_HEADER = 16_384
+"""Octets of the original's header that are read: it is told with every recipient."""
 RECIPIENTS = 1000
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 _MESSAGE_ID = re.compile(r"<[^<>\s]+>")
@@ -53,12 +55,12 @@ class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_delivery_status(status: bytes, original: bytes) -> DeliveryReport:
-    """The report in these parts, each at most 64 KiB of it."""
+    """The report in these parts, at most 64 KiB of the first and 16 KiB of the second."""
     # A line that is neither a field nor folded continues the text of the field above it.
     status = _LINE.sub(b" ", status[:LONGEST].strip())
     groups = [dict(raw_fields(group)) for group in re.split(rb"\r?\n(?:[ \t]*\r?\n)+", status) if group.strip()]
     of_message = next((group for group in groups if group), {})
-    headers = fields(original[:LONGEST].lstrip())
+    headers = fields(original.lstrip()[:LONGEST_HEADER])
     return DeliveryReport(
         envelope_id=header_text(of_message.get("original-envelope-id", b"")),
         reporting_mta=_value(of_message.get("reporting-mta", b"")),
