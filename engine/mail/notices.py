@@ -90,6 +90,10 @@ def read_prose(notice: Notice, own: frozenset[str], sure: bool) -> DeliveryRepor
     )
     if not _FAILURE.search(said) and not _DELAY.search(said) and not _CODE.search(said):
         return report
+    if not sure and not notice.original and not _CODE.search(notice.text) and not _STATUS.search(notice.text):
+        # A digest of what was held back names addresses as well: only a refusal in a server's words, or the message
+        # itself, makes it a bounce.
+        return report
     if (fields := _DSN_FIELDS.search(notice.text)) is not None:
         machine = read_delivery_status(notice.text[fields.start() :].encode(), b"")
         if any("@" in each.recipient for each in machine.recipients):

@@ -95,6 +95,7 @@ def test_failed_recipients_of_the_header_win():
 
 def test_without_a_sure_sign_only_the_place_of_a_recipient_counts():
     assert told(b"It failed again, ask a@y.example or the office.\r\n", sure=False) == []
+    assert told(b"These were rejected for you:\r\n\r\na@y.example\r\nb@y.example\r\n", sure=False) == []
     assert told(b"It failed.\r\n<a@y.example>: 550 no\r\n", sure=False) == [("a@y.example", "failed", "")]
 
 
