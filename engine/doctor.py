@@ -46,6 +46,9 @@ REQUIRED = (
     "email-validator>=2.4,<3",
     "jmespath>=1.1,<2",
     "dnspython>=2.6,<3",
+    "webencodings>=0.6.1,<0.7",
+    "charset-normalizer>=3.5,<4",
+    "flufl-bounce>=6,<7",
 )
 LEAST_FREE = 256 * 1024**2  # bytes
 HEALTH_TIMEOUT = 3.0  # seconds

@@ -29,7 +29,7 @@ from engine.imap.fetched import Fetched
 from engine.imap.numbers import chunks, ranges
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import Part
-from engine.mail.decode import body_text
+from engine.mail.decode import body_text, parameter
 from engine.mail.fields import fields
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
@@ -53,7 +53,8 @@ _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """What may stand in a FETCH without quotes; field names are made of nothing else in practice."""
 BASIC = ("UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE")
 _HEADERS = (
-    "AUTO-SUBMITTED PRECEDENCE X-AUTOREPLY X-AUTORESPOND X-AUTO-RESPONSE X-FAILED-RECIPIENTS CONTENT-TYPE RETURN-PATH"
+    "AUTO-SUBMITTED PRECEDENCE X-AUTOREPLY X-AUTORESPOND X-AUTORESPONDER X-AUTO-RESPONSE X-AUTO-RESPONSE-SUPPRESS"
+    " X-FAILED-RECIPIENTS CONTENT-TYPE RETURN-PATH REFERENCES LIST-ID"
 )
 
 
@@ -279,4 +280,4 @@ class Arrivals:
 
 
 def _read(part: Part, raw: bytes) -> str:
-    return body_text(raw, part.encoding, part.parameters.get("charset", b"").decode("ascii", "replace"))
+    return body_text(raw, part.encoding, parameter(part.parameters, "charset"), cut=len(raw) >= TEXT_BYTES)

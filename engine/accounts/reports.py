@@ -1,25 +1,37 @@
 """Messages that report on other messages: bounces and complaints, read and linked to what was sent.
 
-A report is recognised by its media type alone (`multipart/report`), its machine-readable part is fetched and read, and
-the events follow `messageNew` in the same commit. The original is found by its Message-ID, or by the envelope id it was
-sent with, which is its queue id. Parts are read up to 64 KiB; what cannot be read leaves an ordinary new message.
+A report is recognised by a part for machines anywhere in it, or looks like the notice of a mail system
+(`mail/notice_signs`). The part is fetched and read first; where there is none, or it names nobody, the beginning of the
+whole message is, as prose. The events follow `messageNew` in the same commit. The original is found by its Message-ID,
+by what the report answers, or by the envelope id it was sent with, which is its queue id. At most 64 KiB are read of a
+part, and of a message; what cannot be read leaves an ordinary new message.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from engine.accounts import ids
 from engine.accounts.changes import scope
 from engine.accounts.services import Services
+from engine.imap.envelope import Envelope, Mailbox
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import Part, Structure
 from engine.mail.arf import FeedbackReport, read_feedback
-from engine.mail.decode import body_bytes
-from engine.mail.dsn import LONGEST, DeliveryReport, RecipientStatus, category, read_delivery_status
+from engine.mail.bounce_categories import ACTIONS, bounce_type, category
+from engine.mail.decode import body_bytes, header_text
+from engine.mail.dsn import LONGEST, DeliveryReport, RecipientStatus, read_delivery_status
+from engine.mail.fields import fields
+from engine.mail.notice_signs import Sign, may_be, sign
+from engine.mail.notice_text import ORIGINALS, read_notice
+from engine.mail.notices import read_prose
+from engine.mail.second_reader import second_reading
 from engine.store import bounces
 from engine.store.bounces import Bounce
 from engine.store.mailboxes import MailboxRow
@@ -32,20 +44,18 @@ Follow = Callable[[Tx], None]
 
 _STATUS = ("message/delivery-status", "message/global-delivery-status")
 _FEEDBACK = ("message/feedback-report",)
-_ORIGINAL = (
-    "message/rfc822",
-    "message/global",
-    "text/rfc822-headers",
-    "message/rfc822-headers",
-    "message/global-headers",
-)
+_WHOLE = frozenset({"message/rfc822"})
+"""What a server takes apart, so that its header can be asked for; others are asked for as they are (RFC 6533)."""
 _ELSEWHERE = frozenset({"\\Sent", "\\Drafts", "\\Trash"})
+_REFERENCES = 20
+_MESSAGE_ID = re.compile(r"<[^<>\s]{1,996}>")
 
 
 def is_report(row: MailboxRow, one: Fetched) -> bool:
-    """Whether a message says that it reports on another, which is to be read."""
-    structure = one.structure
-    return structure is not None and structure.kind == "multipart/report" and row.special_use not in _ELSEWHERE
+    """Whether more has to be asked of a message, since it says, or looks as if, it reported on another."""
+    if row.special_use in _ELSEWHERE or one.structure is None:
+        return False
+    return _first(one.structure, (*_STATUS, *_FEEDBACK)) is not None or _sign(one) is not Sign.NONE
 
 
 async def read_report(
@@ -56,18 +66,65 @@ async def read_report(
     if structure is None or not is_report(row, one):
         return None
     status, feedback = _first(structure, _STATUS), _first(structure, _FEEDBACK)
-    machine = status or feedback
-    if machine is None:
-        return None
-    original = _first(structure, _ORIGINAL)
+    report: DeliveryReport | None = None
+    source: Literal["dsn", "text"] = "dsn"
     try:
-        said, header = await _fetch(session, one.uid, machine, original)
+        if machine := status or feedback:
+            said, header = await _fetch(session, one.uid, machine, _first(structure, ORIGINALS))
+            if status is None:
+                return _complaint(read_feedback(said, header), row, one.uid, data, services)
+            report = read_delivery_status(said, header)
+        if report is None or not any("@" in each.recipient for each in report.recipients):
+            prose = await services.world.in_thread(_prose, await _source(session, one.uid), _own(data), _sign(one))
+            if prose.recipients:
+                report, source = _both(report, prose), "text"
     except CommandRefused as error:
         log.warning("account %s: a report cannot be read: %s", row.account, error)
+    if report is None:
         return None
-    if status is not None:
-        return _delivery(read_delivery_status(said, header), row, one.uid, data, services)
-    return _complaint(read_feedback(said, header), row, one.uid, data, services)
+    return _delivery(report, source, _answered(one, report), row, one.uid, data, services)
+
+
+def _sign(one: Fetched) -> Sign:
+    envelope = one.envelope or Envelope()
+    author = envelope.author[0] if envelope.author else Mailbox(b"", b"")
+    if not may_be(one.header, author.name + author.address, envelope.subject):
+        return Sign.NONE
+    sender = f"{header_text(author.name)} {header_text(author.address)}".strip()
+    return sign(fields(one.header), sender, header_text(envelope.subject))
+
+
+def _own(data: dict[str, Any]) -> frozenset[str]:
+    """To whom the notice went: who sent what it is about."""
+    return frozenset(each["address"].lower() for each in (*data.get("to", ()), *data.get("cc", ())))
+
+
+def _prose(source: bytes, own: frozenset[str], sign: Sign) -> DeliveryReport:
+    notice = read_notice(source)
+    report = read_prose(notice, own, sure=sign is Sign.STRONG)
+    if not report.recipients and sign is Sign.STRONG:
+        second = tuple(each for each in second_reading(source, notice.text) if each.recipient.lower() not in own)
+        report = msgspec.structs.replace(report, recipients=second)
+    return report
+
+
+def _both(report: DeliveryReport | None, prose: DeliveryReport) -> DeliveryReport:
+    """What the prose says of the recipients, with what the part for machines says of the message."""
+    if report is None:
+        return prose
+    return msgspec.structs.replace(
+        report,
+        recipients=prose.recipients,
+        message_id=report.message_id or prose.message_id,
+        headers=report.headers or prose.headers,
+    )
+
+
+def _answered(one: Fetched, report: DeliveryReport) -> list[str]:
+    """Message-IDs the report may be about, the surest first, without those of no such form."""
+    header, envelope = fields(one.header), one.envelope or Envelope()
+    said = [report.message_id, header_text(envelope.in_reply_to), *reversed(header.get("references", []))]
+    return list(dict.fromkeys(each for text in said for each in reversed(_MESSAGE_ID.findall(text))))[:_REFERENCES]
 
 
 def _first(structure: Structure, kinds: tuple[str, ...]) -> Part | None:
@@ -78,45 +135,68 @@ async def _fetch(session: ImapSession, uid: int, machine: Part, original: Part |
     items = [f"BODY.PEEK[{machine.path}]<0.{LONGEST}>"]
     section = ""
     if original is not None:
-        whole = original.kind in ("message/rfc822", "message/global")
-        section = f"{original.path}.HEADER" if whole else original.path
+        section = f"{original.path}.HEADER" if original.kind in _WHOLE else original.path
         items.append(f"BODY.PEEK[{section}]<0.{LONGEST}>")
-    found = await session.fetch(((uid, uid),), ["UID", *items])
-    sections = next((each.sections for each in found if each.uid == uid), {})
+    sections = await _sections(session, uid, items)
     said = body_bytes(sections.get(machine.path, b""), machine.encoding)
-    header = sections.get(section, b"") if section else b""
-    return said, header if original is None else body_bytes(header, original.encoding)
+    if original is None:
+        return said, b""
+    header = sections.get(section, b"")
+    if original.kind in _WHOLE and not header.strip():
+        # The message begins with an empty line, so that its header is its text.
+        header = (await _sections(session, uid, [f"BODY.PEEK[{original.path}]<0.{LONGEST}>"])).get(original.path, b"")
+    return said, body_bytes(header, original.encoding)
+
+
+async def _source(session: ImapSession, uid: int) -> bytes:
+    return (await _sections(session, uid, [f"BODY.PEEK[]<0.{LONGEST}>"])).get("", b"")
+
+
+async def _sections(session: ImapSession, uid: int, items: list[str]) -> dict[str, bytes]:
+    found = await session.fetch(((uid, uid),), ["UID", *items])
+    return {name: text[:LONGEST] for each in found if each.uid == uid for name, text in each.sections.items()}
 
 
 def _delivery(
-    report: DeliveryReport, row: MailboxRow, uid: int, data: dict[str, Any], services: Services
+    report: DeliveryReport,
+    source: Literal["dsn", "text"],
+    about: list[str],
+    row: MailboxRow,
+    uid: int,
+    data: dict[str, Any],
+    services: Services,
 ) -> Follow | None:
     failed = [each for each in report.recipients if each.action == "failed"]
     others = [each for each in report.recipients if each.action != "failed"]
-    if report.message_id:
-        data["relatedMessageId"] = report.message_id
+    if about and report.recipients:
+        data["relatedMessageId"] = about[0]
     if others:
         data["deliveryReport"] = [_status(each) for each in others]
     if not failed:
         return None
     data["isBounce"] = True
+    judged = [(each, category(each.status, each.diagnostic)) for each in failed]
 
     def follow(tx: Tx) -> None:
-        linked = bounces.find_message(tx, row.account, report.message_id, report.envelope_id)
-        for each in failed:
+        linked = bounces.find_message(tx, row.account, about, report.envelope_id)
+        for each, kind in judged:
             event: dict[str, Any] = {
                 "bounceMessage": ids.message_id(row.id, uid),
                 "recipient": each.recipient,
                 "action": each.action,
-                "response": _response(each),
+                "bounceType": bounce_type(kind, each.status, each.diagnostic),
+                "source": source,
+                "response": _response(each, kind, source),
             }
+            if each.original and each.original != each.recipient:
+                event["originalRecipient"] = each.original
             if each.remote_mta or report.reporting_mta:
                 event["mta"] = each.remote_mta or report.reporting_mta
             if linked is not None:
                 event["queueId"] = linked[1]
                 _mark(tx, linked[0], [each.original, each.recipient], each, services.world.now())
-            if report.message_id:
-                event["messageId"] = report.message_id
+            if about:
+                event["messageId"] = about[0]
             if report.headers:
                 event["messageHeaders"] = report.headers
             services.journal.append(tx, "messageBounce", row.account, event, scope(row))
@@ -136,9 +216,10 @@ def _status(one: RecipientStatus) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if value}
 
 
-def _response(one: RecipientStatus) -> dict[str, str]:
-    shown = {"source": one.source or "dsn", "message": one.diagnostic, "status": one.status}
-    return {name: value for name, value in shown.items() if value} | {"category": category(one.status)}
+def _response(one: RecipientStatus, kind: str, source: str) -> dict[str, str]:
+    shown = {"source": one.source or source, "message": one.diagnostic, "status": one.status}
+    told = {name: value for name, value in shown.items() if value}
+    return told | {"category": kind, "recommendedAction": ACTIONS[kind]}
 
 
 def _complaint(report: FeedbackReport, row: MailboxRow, uid: int, data: dict[str, Any], services: Services) -> Follow:
@@ -167,7 +248,7 @@ def _complaint(report: FeedbackReport, row: MailboxRow, uid: int, data: dict[str
 
     def follow(tx: Tx) -> None:
         event: dict[str, Any] = {"complaintMessage": ids.message_id(row.id, uid), "arf": arf, "headers": headers}
-        linked = bounces.find_message(tx, row.account, report.message_id, report.original_envelope_id)
+        linked = bounces.find_message(tx, row.account, [report.message_id], report.original_envelope_id)
         if linked is not None:
             event["queueId"] = linked[1]
             for address in report.original_rcpt_to:

@@ -16,8 +16,15 @@ from engine.mail.fields import fields
 _BOOLEANS = {"\\flagged": "flagged", "\\answered": "answered", "\\draft": "draft"}
 _NOT_NEW = frozenset({"\\Sent", "\\Drafts", "\\Trash", "\\Archive", "\\All"})
 _AUTO_SUBJECT = re.compile(
-    r"(?:auto(?:matic)?[ -]?(?:reply|response)|out of (?:the )?office|abwesenheit)\b", re.IGNORECASE
+    r"(?:auto|oof|ooo):|auto(?:matic|mated|matische|matisk)?[ -]?(?:reply|response|antwort|antwoord|svar)"
+    r"|(?:r[eé]ponse|respuesta|resposta|risposta) autom[aá]ti(?:ca?|que)|out of (?:the )?office"
+    r"|vacation (?:reply|response)|abwesenheit|absence du bureau|fuori sede|автоответ"
+    r"|автоматический ответ|自動返信|自動回覆|自动回复",
+    re.IGNORECASE,
 )
+_SUPPRESSED = re.compile(r"\b(?:all|oof|autoreply)\b", re.IGNORECASE)
+"""Answers that programs are asked not to give: programs ask for it, and above all those that answer themselves."""
+_AUTO_FIELDS = frozenset({"x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-response"})
 
 
 class Text:
@@ -80,7 +87,8 @@ def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> d
         "id": ids.text_id(mailbox, one.uid, [part.path for part in text.plain], [part.path for part in text.html]),
         "encodedSize": {name: size for name, size in sizes.items() if size},
     }
-    if is_auto_reply(fields(one.header), data["subject"], answers=bool(envelope.in_reply_to)):
+    header = fields(one.header)
+    if is_auto_reply(header, data["subject"], answers=bool(envelope.in_reply_to or header.get("references"))):
         data["isAutoReply"] = True
     if special_use is not None:
         data["specialUse"] = data["messageSpecialUse"] = special_use
@@ -94,9 +102,14 @@ def is_auto_reply(header: dict[str, list[str]], subject: str, *, answers: bool) 
     submitted = re.split(r"[;(\s]", (header.get("auto-submitted") or ["no"])[0].strip().lower(), maxsplit=1)[0]
     if submitted in ("auto-replied", "auto-notified"):
         return True
-    if {"x-autoreply", "x-autorespond", "x-auto-response"} & header.keys():
+    if _AUTO_FIELDS & header.keys():
         return True
-    if (header.get("precedence") or [""])[0].strip().lower() in ("auto_reply", "auto-reply"):
+    precedence = (header.get("precedence") or [""])[0].strip().lower()
+    if precedence.replace("-", "_") in ("auto_reply", "autoreply"):
+        return True
+    # Those who write to many ask for the same, and answer nobody.
+    to_many = "list-id" in header or precedence in ("bulk", "list", "junk")
+    if not to_many and any(_SUPPRESSED.search(value) for value in header.get("x-auto-response-suppress", [])):
         return True
     return (answers or submitted != "no") and _AUTO_SUBJECT.match(subject) is not None
 

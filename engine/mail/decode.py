@@ -1,18 +1,20 @@
-"""Header texts and body parts as a person reads them: encoded words, parameters, transfer encodings, charsets.
+"""Header texts and body parts as a person reads them: encoded words, parameters, transfer encodings.
 
-It never raises: mail in the wild breaks every rule, and what cannot be decoded is shown as near as can be (U+FFFD for
-what is no character). Time is proportional to the input.
+It never raises: mail in the wild breaks every rule, and what cannot be decoded is shown as near as can be. What a
+charset means is said in `charsets`, for all of them alike. Time is proportional to the input.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import codecs
 import quopri
 import re
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
+
+from engine.mail.charset_labels import encoding as charset_of
+from engine.mail.charsets import decoded
 
 _WORD = re.compile(rb"=\?([^?\s*]{1,64})(?:\*[^?\s]{0,64})?\?([BbQq])\?([^?]*)\?=")
 _BETWEEN = re.compile(rb"[ \t\r\n]+")
@@ -20,7 +22,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BREAK = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _SECTION = re.compile(r"(.+?)\*([0-9]{1,3})?(\*)?")
-_ALIASES = {"utf8": "utf-8", "unicode-1-1-utf-7": "utf-7", "ks_c_5601-1987": "cp949", "x-unknown": "utf-8"}
+_CUT_ESCAPE = re.compile(rb"=[0-9A-Fa-f]?\Z")
 
 
 def header_text(raw: bytes) -> str:
@@ -34,11 +36,11 @@ def header_text(raw: bytes) -> str:
         between = raw[at : match.start()]
         # White space between two encoded words is not part of the text.
         if between and not (words and _BETWEEN.fullmatch(between)):
-            text += [_joined(words), _plain(between)]
+            text += [_joined(words), decoded(between, "")]
             words = []
-        words.append((match[1].decode("ascii", "replace").lower(), _content(match[2], match[3])))
+        words.append((match[1].decode("ascii", "replace"), _content(match[2], match[3])))
         at = match.end()
-    text += [_joined(words), _plain(raw[at:])]
+    text += [_joined(words), decoded(raw[at:], "")]
     return _CONTROL.sub("", _BREAK.sub(" ", "".join(text))).strip()
 
 
@@ -54,20 +56,25 @@ def parameter(parameters: Mapping[str, bytes], name: str) -> str:
             sections[int(match[2] or 0)] = (value, match[3] is not None or match[2] is None)
     if not sections:
         return ""
-    charset = "utf-8"
+    charset = ""
     data = b""
     for number in sorted(sections):
         value, encoded = sections[number]
         if encoded and number == min(sections) and value.count(b"'") >= 2:
             written, _, value = value.split(b"'", 2)
-            charset = written.decode("ascii", "replace") or charset
+            charset = written.decode("ascii", "replace")
         data += unquote_to_bytes(value) if encoded else value
     return _CONTROL.sub("", _BREAK.sub(" ", decoded(data, charset))).strip()
 
 
-def body_text(raw: bytes, encoding: str, charset: str) -> str:
-    """A text part with LF line ends: transfer encoding undone, then its charset."""
-    return decoded(body_bytes(raw, encoding), charset).replace("\r\n", "\n")
+def body_text(raw: bytes, encoding: str, charset: str, *, cut: bool = False) -> str:
+    """A text part with LF line ends: transfer encoding undone, then its charset.
+
+    `cut` says that `raw` is only the beginning of the part.
+    """
+    if cut and encoding == "quoted-printable":
+        raw = _CUT_ESCAPE.sub(b"", raw)
+    return decoded(body_bytes(raw, encoding), charset, cut=cut).replace("\r\n", "\n")
 
 
 def body_bytes(raw: bytes, encoding: str) -> bytes:
@@ -75,20 +82,6 @@ def body_bytes(raw: bytes, encoding: str) -> bytes:
     if encoding == "base64":
         return _base64(raw)
     return quopri.decodestring(raw) if encoding == "quoted-printable" else raw
-
-
-def decoded(data: bytes, charset: str) -> str:
-    """Bytes in a named charset; in UTF-8, else Latin-1, where nobody knows that name or it does not fit."""
-    name = charset.strip().strip("\"'").lower()
-    name = _ALIASES.get(name, name)
-    if name in ("", "us-ascii", "ascii", "utf-8"):
-        return _plain(data)
-    try:
-        if not codecs.lookup(name)._is_text_encoding:
-            return _plain(data)
-        return data.decode(name, "replace")
-    except (LookupError, ValueError):
-        return _plain(data)
 
 
 def _content(kind: bytes, data: bytes) -> bytes:
@@ -109,17 +102,8 @@ def _joined(words: list[tuple[str, bytes]]) -> str:
     text: list[str] = []
     charset, data = "", b""
     for name, piece in words:
-        if name != charset:
+        if name != charset and charset_of(name) != charset_of(charset):
             text.append(decoded(data, charset))
             charset, data = name, b""
         data += piece
     return "".join([*text, decoded(data, charset)])
-
-
-def _plain(data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # A text cut in the middle of its last character is still UTF-8.
-        cut = error.reason == "unexpected end of data"
-        return data[: error.start].decode("utf-8") if cut else data.decode("latin-1")

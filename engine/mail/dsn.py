@@ -10,31 +10,29 @@ import re
 
 import msgspec
 
+from engine.mail.charsets import clean
 from engine.mail.decode import header_text
 from engine.mail.fields import fields, raw_fields
 
 LONGEST = 65_536
+LONGEST_HEADER = 16_384
+"""Octets of the original's header that are read: it is told with every recipient."""
 RECIPIENTS = 1000
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 _MESSAGE_ID = re.compile(r"<[^<>\s]+>")
-_CATEGORIES = {
-    "1.1": "user_unknown",
-    "1.2": "invalid_address",
-    "1.3": "invalid_address",
-    "1.10": "invalid_address",
-    "2.1": "mailbox_disabled",
-    "2.2": "mailbox_full",
-    "4.4": "server_error",
-    "7.1": "policy_blocked",
-    "7.26": "auth_failure",
-}
+_LINE = re.compile(rb"\r?\n(?![ \t\r\n]|[A-Za-z][A-Za-z0-9-]{1,60}[ \t]*:|\Z)")
+_TOLD_ID = re.compile(rb"^(?:x-original-)?message-id[ \t]*:[ \t]*(<[^<>\s]{1,996}>)", re.IGNORECASE | re.MULTILINE)
+_CODE_POINT = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
+_FAILED = re.compile(r"fail|error|bounce|reject|undeliver|expire|return|permanent", re.IGNORECASE)
+_RECIPIENT = ("final-recipient", "original-recipient", "x-actual-recipient")
 
 
 class RecipientStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What became of it at one recipient.
 
-    `action` is `failed`, `delayed`, `delivered`, `relayed` or `expanded`; `status` the enhanced code (`5.1.1`);
-    `source` what kind of text `diagnostic` is (`smtp`). All lower case but the texts.
+    `action` is `failed`, `delayed`, `delivered`, `relayed` or `expanded`, or "" where the system says nothing that
+    tells; `status` the enhanced code (`5.1.1`); `source` what kind of text `diagnostic` is (`smtp`). All lower case
+    but the texts.
     """
 
     recipient: str
@@ -57,17 +55,36 @@ class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_delivery_status(status: bytes, original: bytes) -> DeliveryReport:
-    """The report in these parts, each at most 64 KiB of it."""
-    groups = [group for group in re.split(rb"\r?\n[ \t]*\r?\n", status[:LONGEST].strip()) if group.strip()]
-    of_message = dict(raw_fields(groups[0])) if groups else {}
-    headers = fields(original[:LONGEST])
+    """The report in these parts, at most 64 KiB of the first and 16 KiB of the second."""
+    # A line that is neither a field nor folded continues the text of the field above it.
+    status = _LINE.sub(b" ", status[:LONGEST].strip())
+    groups = [dict(raw_fields(group)) for group in re.split(rb"\r?\n(?:[ \t]*\r?\n)+", status) if group.strip()]
+    of_message = next((group for group in groups if group), {})
+    headers = fields(original.lstrip()[:LONGEST_HEADER])
     return DeliveryReport(
         envelope_id=header_text(of_message.get("original-envelope-id", b"")),
         reporting_mta=_value(of_message.get("reporting-mta", b"")),
-        recipients=tuple(filter(None, (_recipient(dict(raw_fields(group))) for group in groups[:RECIPIENTS]))),
-        message_id=message_id(headers),
+        recipients=tuple(_recipient(group) for group in _of_recipients(groups)[:RECIPIENTS]),
+        message_id=message_id(headers) or _told_id(status),
         headers=headers,
     )
+
+
+def _of_recipients(groups: list[dict[str, bytes]]) -> list[dict[str, bytes]]:
+    found: list[dict[str, bytes]] = []
+    for group in groups:
+        if any(group.get(name) for name in _RECIPIENT):
+            found.append(group)
+        elif found and not found[-1].keys() & group.keys() & {"action", "status"}:
+            # A blank line within what is said of one recipient.
+            found[-1] = found[-1] | group
+    return found
+
+
+def _told_id(status: bytes) -> str:
+    """The original's Message-ID out of a field of the report, or of what a broken boundary left behind it."""
+    found = _TOLD_ID.search(status)
+    return found[1].decode("ascii", "replace") if found else ""
 
 
 def message_id(headers: dict[str, list[str]]) -> str:
@@ -76,31 +93,48 @@ def message_id(headers: dict[str, list[str]]) -> str:
     return match[0] if match else ""
 
 
-def category(status: str) -> str:
-    """What an enhanced status code means, in one word."""
-    return _CATEGORIES.get(status.partition(".")[2], "unknown")
-
-
-def _recipient(group: dict[str, bytes]) -> RecipientStatus | None:
-    final, action = _value(group.get("final-recipient", b"")), header_text(group.get("action", b"")).lower()
-    if not final and not group.get("original-recipient"):
-        return None
+def _recipient(group: dict[str, bytes]) -> RecipientStatus:
+    final, original, actual = (_value(group.get(name, b"")) for name in _RECIPIENT)
     diagnostic = header_text(group.get("diagnostic-code", b""))
     source, semicolon, text = diagnostic.partition(";")
+    if not semicolon or not re.fullmatch(r"[A-Za-z0-9-]{1,20}", source.strip()):
+        source, text = "", diagnostic
     found = _STATUS.search(header_text(group.get("status", b""))) or _STATUS.search(diagnostic)
-    original = _value(group.get("original-recipient", b""))
+    status = found[1] if found else ""
     return RecipientStatus(
-        recipient=final or original,
+        # Some name the mailbox on their own machine, which is no address for anybody else.
+        recipient=next((each for each in (final, original, actual) if "@" in each), final or original or actual),
         original=original,
-        action=action.partition(" ")[0],
-        status=found[1] if found else "",
-        source=source.strip().lower() if semicolon else "",
-        diagnostic=text.strip() if semicolon else diagnostic,
+        action=_action(group, status),
+        status=status,
+        source=source.strip().lower(),
+        diagnostic=text.strip(),
         remote_mta=_value(group.get("remote-mta", b"")),
     )
 
 
+def _action(group: dict[str, bytes], status: str) -> str:
+    """The action in one of its five words, whatever the system calls it; by the status where it says nothing."""
+    said = header_text(group.get("action", b"")).lower()
+    word = re.split(r"[\s(;]", said, maxsplit=1)[0]
+    if word in ("delayed", "delivered", "relayed", "expanded"):
+        return word
+    if word and not _FAILED.search(word):
+        return word
+    if not word and ("will-retry-until" in group or status.startswith("2")):
+        return "delayed" if "will-retry-until" in group else "delivered"
+    return "failed" if word or status or group.get("diagnostic-code") else ""
+
+
 def _value(raw: bytes) -> str:
-    """What follows the type in `rfc822; user@example.com`."""
-    text = header_text(raw)
-    return text.partition(";")[2].strip().strip("<>") if ";" in text else text.strip("<>")
+    """What follows the type in `rfc822; user@example.com`; `utf-8` types with their escapes undone (RFC 6533)."""
+    kind, semicolon, text = header_text(raw).partition(";")
+    text = (text if semicolon else kind).strip().removeprefix("<").removesuffix(">")
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1]
+    return clean(_CODE_POINT.sub(_character, text)) if kind.strip().lower() == "utf-8" else text
+
+
+def _character(match: re.Match[str]) -> str:
+    number = int(match[1], 16)
+    return chr(number) if number <= 0x10FFFF else match[0]

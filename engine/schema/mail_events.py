@@ -23,6 +23,26 @@ _VALIDITY = Annotated[str, Meta(description="The UIDVALIDITY now.", examples=["1
 _FLAG = Annotated[bool | UnsetType, Meta(description="`true`, or absent.")]
 
 
+BounceCategory = Literal[
+    "auth_failure",
+    "domain_blacklisted",
+    "geo_blocked",
+    "greylisting",
+    "invalid_address",
+    "ip_blacklisted",
+    "mailbox_disabled",
+    "mailbox_full",
+    "policy_blocked",
+    "rate_limited",
+    "relay_denied",
+    "server_error",
+    "spam_blocked",
+    "unknown",
+    "user_unknown",
+    "virus_detected",
+]
+
+
 class MailAddress(Response, frozen=True, kw_only=True):
     """One address of a header."""
 
@@ -188,10 +208,14 @@ class MailboxReset(Response, frozen=True, kw_only=True):
 class BounceResponse(Response, frozen=True, kw_only=True):
     """Why a message bounced."""
 
-    source: Annotated[str, Meta(description="Whose words `message` are.", examples=["smtp"])]
+    source: Annotated[str, Meta(description="Whose words `message` are: `smtp`, `dsn`, `text`.", examples=["smtp"])]
     message: Annotated[str | UnsetType, Meta(description="What the server said.")] = UNSET
     status: Annotated[str | UnsetType, Meta(description="Enhanced status code.", examples=["5.1.1"])] = UNSET
-    category: Annotated[str, Meta(description="The code in one word.", examples=["user_unknown"])]
+    category: Annotated[BounceCategory, Meta(description="The reason in one word.", examples=["user_unknown"])]
+    recommended_action: Annotated[
+        Literal["remove", "retry", "retry_different_ip", "fix_configuration", "remove_content", "review"],
+        Meta(description="What to do about it.", examples=["remove"]),
+    ]
 
 
 class MessageBounce(Response, frozen=True, kw_only=True):
@@ -199,7 +223,18 @@ class MessageBounce(Response, frozen=True, kw_only=True):
 
     bounce_message: _ID
     recipient: Annotated[str, Meta(description="Who did not get it.", examples=["b@example.org"])]
+    original_recipient: Annotated[
+        str | UnsetType, Meta(description="The address it was sent to, where the server tells of another.")
+    ] = UNSET
     action: Annotated[str, Meta(description="Always `failed`.")]
+    bounce_type: Annotated[
+        Literal["hard", "soft"],
+        Meta(description="`hard`: the server says it fails for good. `soft`: it may work later.", examples=["hard"]),
+    ]
+    source: Annotated[
+        Literal["dsn", "text"],
+        Meta(description="Read in a part for machines (RFC 3464), or in the text of the notice.", examples=["dsn"]),
+    ]
     response: Annotated[BounceResponse, Meta(description="Why.")]
     mta: Annotated[str | UnsetType, Meta(description="The server that refused it.")] = UNSET
     queue_id: Annotated[str | UnsetType, Meta(description="The message's id in the outbox, if it is known.")] = UNSET

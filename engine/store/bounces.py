@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 import msgspec
 
@@ -19,19 +20,22 @@ class Bounce(msgspec.Struct, frozen=True):
     at: float
 
 
-def find_message(tx: Tx, account: str, message_id: str, envelope_id: str) -> tuple[int, str] | None:
-    """(row id, queue id) of the message an account sent under this Message-ID, or with this envelope id (ENVID)."""
-    row = None
-    if message_id:
+def find_message(tx: Tx, account: str, message_ids: Sequence[str], envelope_id: str) -> tuple[int, str] | None:
+    """(row id, queue id) of the message an account sent under one of these Message-IDs, the first that fits.
+
+    Failing that, the one with this envelope id (ENVID), which is its queue id.
+    """
+    for message_id in filter(None, message_ids):
         row = tx.execute(
             "SELECT id, queue_id FROM message WHERE message_id = ? AND account = ? ORDER BY id DESC LIMIT 1",
             (message_id, account),
         ).fetchone()
-    if row is None and envelope_id:
-        row = tx.execute(
-            "SELECT id, queue_id FROM message WHERE queue_id = ? AND account = ?", (envelope_id, account)
-        ).fetchone()
-    return (int(row[0]), str(row[1])) if row else None
+        if row is not None:
+            return int(row[0]), str(row[1])
+    row = tx.execute(
+        "SELECT id, queue_id FROM message WHERE queue_id = ? AND account = ?", (envelope_id, account)
+    ).fetchone()
+    return (int(row[0]), str(row[1])) if envelope_id and row else None
 
 
 def has_recipient(tx: Tx, message: int, address: str) -> bool:

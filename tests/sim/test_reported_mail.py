@@ -9,6 +9,7 @@ import trio
 import trio.testing
 from simulation import Engine, Simulation
 
+from engine.imap.session import ImapSession
 from engine.store import bounces, messages
 
 
@@ -72,7 +73,9 @@ async def test_a_bounce(tmp_path: Path, told: str, autojump_clock: trio.testing.
             "message": "550 5.1.1 User unknown",
             "status": "5.1.1",
             "category": "user_unknown",
+            "recommendedAction": "remove",
         }
+        assert (bounce["bounceType"], bounce["source"]) == ("hard", "dsn")
         if told != "envelope id":
             assert bounce["messageId"] == new["relatedMessageId"] == answer["messageId"]
             assert bounce["messageHeaders"]["subject"] == ["Hello"]
@@ -146,9 +149,86 @@ async def test_nobody_wrote_it(tmp_path: Path, autojump_clock: trio.testing.Mock
             b"X-Autoreply: yes\r\n",
             b"Auto-Submitted: no\r\nSubject: Automatic reply\r\n",
             b"Precedence: bulk\r\n",
+            b"X-Auto-Response-Suppress: All\r\n",
+            b"X-Auto-Response-Suppress: DR, OOF, AutoReply\r\nList-Id: <news.x.example>\r\n",
+            b"X-Auto-Response-Suppress: DR, RN\r\n",
+            b"Subject: OOO: hi\r\nReferences: <1@x.example>\r\n",
+            b"Subject: =?utf-8?q?R=C3=A9ponse?= automatique : hi\r\nIn-Reply-To: <1@x.example>\r\n",
+            b"Subject: Auto parts\r\nIn-Reply-To: <1@x.example>\r\n",
         ]
         for field in fields:
             deliver(engine, b"From: a@x.example\r\n" + field + b"\r\nhi\r\n")
-        await engine.event("acme", "messageNew", 6)
+        await engine.event("acme", "messageNew", len(fields))
         shown = [each["data"].get("isAutoReply", False) for each in engine.events("acme", "messageNew")]
-        assert shown == [True, True, True, True, False, False]
+        assert shown == [*[True] * 4, False, False, True, False, False, True, True, False]
+
+
+PROSE = (
+    b"Return-Path: <>\r\nFrom: Mail Delivery System <MAILER-DAEMON@mx.example>\r\nTo: acme@sandbox.example\r\n"
+    b"Subject: Mail delivery failed\r\n\r\nThe following address failed:\r\n\r\n"
+    b"  <you@sandbox.example>:\r\n    550 5.1.1 no such user\r\n\r\n"
+    b"--- Below this line is a copy of the message.\r\n\r\n"
+)
+
+
+async def test_a_bounce_in_prose(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    async with Simulation(tmp_path / "data", 4711).running() as engine:
+        await engine.register("acme")
+        answer = await engine.submit("acme", "you@sandbox.example")
+        await engine.event("acme", "messageSent")
+        deliver(engine, PROSE + b"From: acme@sandbox.example\r\nMessage-ID: " + answer["messageId"].encode() + b"\r\n")
+        bounce = (await engine.event("acme", "messageBounce"))["data"]
+        assert (bounce["recipient"], bounce["bounceType"], bounce["source"]) == ("you@sandbox.example", "hard", "text")
+        assert (bounce["queueId"], bounce["messageId"]) == (answer["queueId"], answer["messageId"])
+        assert bounce["response"]["message"] == "550 5.1.1 no such user"
+        message = messages.by_queue_id(engine.context.services.store.reader, answer["queueId"])
+        assert message is not None
+        assert list(bounces.of_message(engine.context.services.store.reader, message.id)) == ["you@sandbox.example"]
+
+
+async def test_a_report_below_other_parts_linked_by_what_it_answers(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with Simulation(tmp_path / "data", 4711).running() as engine:
+        await engine.register("acme")
+        answer = await engine.submit("acme", "you@sandbox.example")
+        await engine.event("acme", "messageSent")
+        deliver(
+            engine,
+            b"From: x@mx.example\r\nTo: acme@sandbox.example\r\nSubject: about your mail\r\n"
+            b"References: <other@x.example> " + answer["messageId"].encode() + b"\r\nMIME-Version: 1.0\r\n"
+            b'Content-Type: multipart/mixed; boundary="o"\r\n\r\n--o\r\n'
+            b'Content-Type: multipart/related; boundary="b"\r\n\r\n'
+            b"--b\r\nContent-Type: text/plain\r\n\r\nSorry.\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+            b"\r\n\r\n\r\nFinal-Recipient: rfc822; you@sandbox.example\r\nStatus: 4.2.2\r\n"
+            b"Diagnostic-Code: smtp; 452 4.2.2 over quota\r\n\r\n--b--\r\n--o--\r\n",
+        )
+        bounce = (await engine.event("acme", "messageBounce"))["data"]
+        assert (bounce["queueId"], bounce["action"], bounce["bounceType"]) == (answer["queueId"], "failed", "soft")
+        assert bounce["response"]["category"] == "mailbox_full"
+
+
+async def test_the_text_of_ordinary_mail_is_not_asked_for(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    fetch = ImapSession.fetch
+
+    async def noted(self: ImapSession, which: object, items: list[str]) -> object:
+        asked.extend(each for each in items if each.startswith("BODY.PEEK[]"))
+        return await fetch(self, which, items)
+
+    monkeypatch.setattr(ImapSession, "fetch", noted)
+    async with Simulation(tmp_path / "data", 4711).running() as engine:
+        await engine.register("acme")
+        for head in (
+            b"From: a@x.example\r\nSubject: Re: Undelivered Mail Returned to Sender\r\n",
+            b"From: a@x.example\r\nSubject: lunch\r\n",
+            b"Return-Path: <>\r\nFrom: a@x.example\r\nAuto-Submitted: auto-replied\r\nSubject: away\r\n",
+        ):
+            deliver(engine, head + b"To: acme@sandbox.example\r\n\r\nfailed: 550 <you@sandbox.example>\r\n")
+        await engine.event("acme", "messageNew", 3)
+        assert asked == []
+        deliver(engine, PROSE)
+        await engine.event("acme", "messageBounce")
+        assert asked == ["BODY.PEEK[]<0.65536>"]

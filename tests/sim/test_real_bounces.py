@@ -1,0 +1,71 @@
+"""Three hundred real mails through the whole engine: bounces are found, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio.testing
+from simulation import Engine, Simulation
+
+MAILS = Path(__file__).parents[1] / "data" / "bounces"
+Told = set[tuple[str, str]]
+
+
+def expected() -> dict[str, Told]:
+    found: dict[str, Told] = {}
+    for line in (MAILS / "expected.tsv").read_text().splitlines():
+        name, recipient, kind = line.split("\t")
+        found.setdefault(name, set()).update({(recipient.lower(), kind)} - {("-", "-")})
+    return found
+
+
+async def read(engine: Engine) -> dict[str, list[dict[str, object]]]:
+    """The events about each of the mails, in the order in which they are told."""
+    await engine.register("acme")
+    folder = engine.sandbox.mailbox("acme@sandbox.example").folder("INBOX")
+    names = {}
+    for file in sorted(MAILS.glob("*.eml")):
+        raw = file.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        names[folder.add(raw, engine.context.services.world.now()).uid] = file.stem
+    await engine.event("acme", "messageNew", len(names))
+    by_id: dict[str, list[dict[str, object]]] = {}
+    for event in engine.events("acme"):
+        data = event["data"]
+        about = data.get("bounceMessage") or data.get("complaintMessage") or data.get("id")
+        by_id.setdefault(about, []).append(event)
+    return {names[events[0]["data"]["uid"]]: events for events in by_id.values() if "uid" in events[0]["data"]}
+
+
+@pytest.fixture
+async def told(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> dict[str, list[dict[str, object]]]:
+    async with Simulation(tmp_path / "data", 4711).running() as engine:
+        return await read(engine)
+
+
+def outcome(events: list[dict[str, object]]) -> Told:
+    new, bounces = events[0]["data"], [each["data"] for each in events if each["event"] == "messageBounce"]
+    failed = {(each["recipient"].lower(), each["bounceType"]) for each in bounces}
+    return failed | {(each["recipient"].lower(), each["action"]) for each in new.get("deliveryReport", [])}
+
+
+async def test_real_mail(told: dict[str, list[dict[str, object]]]) -> None:
+    wanted = expected()
+    assert set(wanted) | {name for name in told if name.startswith(("arf-", "rfc3834-"))} == set(told)
+    wrong = {name: (outcome(told[name]), wanted[name]) for name in wanted if outcome(told[name]) != wanted[name]}
+    assert not wrong
+
+    for name, events in told.items():
+        kinds = [each["event"] for each in events]
+        new = events[0]["data"]
+        if name.startswith(("arf-", "rfc3834-")):
+            assert "messageBounce" not in kinds and "isBounce" not in new and "deliveryReport" not in new, name
+        if name.startswith("rfc3834-"):
+            assert new["isAutoReply"], name
+        for each in events[1:]:
+            if each["event"] == "messageBounce":
+                assert new["isBounce"] and each["data"]["source"] in ("dsn", "text"), name
+                assert each["data"]["response"]["category"], name
+    linked = [name for name in wanted if any("messageId" in each["data"] for each in told[name][1:])]
+    assert len(linked) > 0.85 * len(wanted)
+    assert sum("messageComplaint" in [each["event"] for each in events] for events in told.values()) >= 6
