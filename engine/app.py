@@ -26,7 +26,7 @@ from engine.api.context import Context
 from engine.api.server import serve_http
 from engine.api.stream import Streams
 from engine.config import Config
-from engine.errors import StorageFailed
+from engine.errors import StorageFailed, leaves
 from engine.events.changes import Changes
 from engine.events.consumers import Consumers
 from engine.events.hub import Hub
@@ -54,7 +54,9 @@ log = logging.getLogger("engine")
 
 WEBHOOK_SETTINGS = ("webhooks", "webhooksEnabled", "webhookEvents", "webhooksCustomHeaders", "serviceSecret")
 LAST_RESORT = 5.0
-"""Seconds after the grace time at which a stop that hangs all the same ends the process."""
+"""Seconds after the grace time at which a stop that hangs all the same ends the process, with exit code 1."""
+STUCK_SHOWN = 10
+"""Tasks named when a stop hangs."""
 
 
 def serve(config: Config) -> int:
@@ -67,13 +69,13 @@ def serve(config: Config) -> int:
         try:
             trio.run(_run_until_signal, config)
         except BaseExceptionGroup as group:
-            error = _only(group)
-            if isinstance(error, StorageFailed):
+            causes = leaves(group)
+            if any(isinstance(each, StorageFailed) for each in causes):
                 return 1
-            if isinstance(error, sqlite3.DatabaseError):
-                log.error("%s cannot be read: %s; see: engine doctor", folder / database.FILE, error)
+            if isinstance(causes[0], sqlite3.DatabaseError):
+                log.error("%s cannot be read: %s; see: engine doctor", folder / database.FILE, causes[0])
                 return 1
-            raise error from None
+            raise (causes[0] if len(causes) == 1 else group) from None
     return 0
 
 
@@ -186,9 +188,26 @@ async def _watch_signals(
         await anext(signals)
         log.info("stopping; a second signal exits at once")
         stop.set()
-        with trio.move_on_after(grace + LAST_RESORT):
+        with trio.move_on_after(grace + LAST_RESORT) as patience:
             await anext(signals)
+    if patience.cancelled_caught:
+        log.error("the stop hangs and is cut after %g s; still running: %s", grace + LAST_RESORT, ", ".join(_stuck()))
+        os._exit(1)
+    log.warning("exiting at once")
     os._exit(0)
+
+
+def _stuck() -> list[str]:
+    """Names of the tasks that others wait for, at most `STUCK_SHOWN`."""
+    found: list[str] = []
+    waiting = [trio.lowlevel.current_root_task()]
+    while waiting and len(found) < STUCK_SHOWN:
+        task = waiting.pop()
+        children = [child for nursery in task.child_nurseries for child in nursery.child_tasks] if task else []
+        if task is not None and not children and task is not trio.lowlevel.current_task():
+            found.append(task.name)
+        waiting += children
+    return found
 
 
 def _configure(webhooks: Webhooks, settings: SettingsBook) -> None:
@@ -201,14 +220,6 @@ def _configure(webhooks: Webhooks, settings: SettingsBook) -> None:
         values["webhooksCustomHeaders"] or (),
         values["serviceSecret"],
     )
-
-
-def _only(group: BaseExceptionGroup) -> BaseException:
-    """The one error a group of groups holds, or the group itself when it holds several."""
-    only: BaseException = group
-    while isinstance(only, BaseExceptionGroup) and len(only.exceptions) == 1:
-        only = only.exceptions[0]
-    return only
 
 
 def _take_all_descriptors() -> None:

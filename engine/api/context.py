@@ -12,6 +12,7 @@ import trio
 from engine.accounts.account import Account
 from engine.accounts.registry import Registry
 from engine.accounts.services import Services
+from engine.api.problems import NO_ACCOUNT
 from engine.api.stream import Streams
 from engine.errors import Problem
 from engine.events.changes import Changes
@@ -36,7 +37,7 @@ def find_account(context: Context, account: str) -> Account:
     """The account named in a path. Raises `Problem` 404."""
     found = context.registry.get(unquote(account))
     if found is None:
-        raise Problem(404, "Account record was not found for requested ID")
+        raise Problem(404, NO_ACCOUNT)
     return found
 
 
