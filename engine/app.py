@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import FrameType
 
 import trio
 
@@ -198,16 +199,23 @@ async def _watch_signals(
 
 
 def _stuck() -> list[str]:
-    """Names of the tasks that others wait for, at most `STUCK_SHOWN`."""
+    """Where other tasks stand, the innermost first, at most `STUCK_SHOWN` of them."""
     found: list[str] = []
     waiting = [trio.lowlevel.current_root_task()]
-    while waiting and len(found) < STUCK_SHOWN:
+    while waiting:
         task = waiting.pop()
-        children = [child for nursery in task.child_nurseries for child in nursery.child_tasks] if task else []
-        if task is not None and not children and task is not trio.lowlevel.current_task():
-            found.append(task.name)
-        waiting += children
-    return found
+        if task is None or task is trio.lowlevel.current_task():
+            continue
+        waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+        ours = [(frame, line) for frame, line in task.iter_await_frames() if trio.__name__ not in _packages(frame)]
+        if ours:
+            frame, line = ours[-1]
+            found.append(f"{frame.f_code.co_qualname} ({Path(frame.f_code.co_filename).name}:{line})")
+    return found[: -STUCK_SHOWN - 1 : -1]
+
+
+def _packages(frame: FrameType) -> list[str]:
+    return str(frame.f_globals.get("__name__", "")).split(".")
 
 
 def _configure(webhooks: Webhooks, settings: SettingsBook) -> None:
