@@ -54,7 +54,7 @@ def unseal(data: bytes, vault: Vault) -> AccountCreate:
         for name in _WEBHOOKS:
             if built.get(name):
                 built[name] = msgspec.json.decode(vault.open(built["account"], name, built[name]))
-    except (DamagedSecret, KeyError, AttributeError, TypeError, ValueError) as error:
+    except (DamagedSecret, KeyError, AttributeError, TypeError, ValueError, RecursionError) as error:
         raise Unreadable(str(error)) from error
     return read(built)
 
