@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import FrameType
 
 import trio
 
@@ -29,7 +30,7 @@ from engine.api.shares import Share
 from engine.api.stream import Streams
 from engine.config import Config
 from engine.egress import Egress
-from engine.errors import StorageFailed
+from engine.errors import StorageFailed, leaves
 from engine.events.changes import Changes
 from engine.events.consumers import Consumers
 from engine.events.hub import Hub
@@ -58,10 +59,12 @@ log = logging.getLogger("engine")
 
 WEBHOOK_SETTINGS = ("webhooks", "webhooksEnabled", "webhookEvents", "webhooksCustomHeaders", "serviceSecret")
 LAST_RESORT = 5.0
-"""Seconds after the grace time at which a stop that hangs all the same ends the process."""
+"""Seconds after the grace time at which a stop that hangs all the same ends the process, with exit code 1."""
 SWITCH_SECONDS = 0.001
 """How long a thread that composes may keep the interpreter: a request needs it back some twenty times until its answer.
 """
+STUCK_SHOWN = 10
+"""Tasks named when a stop hangs."""
 
 
 def serve(config: Config) -> int:
@@ -75,13 +78,13 @@ def serve(config: Config) -> int:
         try:
             trio.run(_run_until_signal, config)
         except BaseExceptionGroup as group:
-            error = _only(group)
-            if isinstance(error, StorageFailed):
+            causes = leaves(group)
+            if any(isinstance(each, StorageFailed) for each in causes):
                 return 1
-            if isinstance(error, sqlite3.DatabaseError):
-                log.error("%s cannot be read: %s; see: engine doctor", folder / database.FILE, error)
+            if isinstance(causes[0], sqlite3.DatabaseError):
+                log.error("%s cannot be read: %s; see: engine doctor", folder / database.FILE, causes[0])
                 return 1
-            raise error from None
+            raise (causes[0] if len(causes) == 1 else group) from None
     return 0
 
 
@@ -204,9 +207,33 @@ async def _watch_signals(
         await anext(signals)
         log.info("stopping; a second signal exits at once")
         stop.set()
-        with trio.move_on_after(grace + LAST_RESORT):
+        with trio.move_on_after(grace + LAST_RESORT) as patience:
             await anext(signals)
+    if patience.cancelled_caught:
+        log.error("the stop hangs and is cut after %g s; still running: %s", grace + LAST_RESORT, ", ".join(_stuck()))
+        os._exit(1)
+    log.warning("exiting at once")
     os._exit(0)
+
+
+def _stuck() -> list[str]:
+    """Where other tasks stand, the innermost first, at most `STUCK_SHOWN` of them."""
+    found: list[str] = []
+    waiting = [trio.lowlevel.current_root_task()]
+    while waiting:
+        task = waiting.pop()
+        if task is None or task is trio.lowlevel.current_task():
+            continue
+        waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+        ours = [(frame, line) for frame, line in task.iter_await_frames() if trio.__name__ not in _packages(frame)]
+        if ours:
+            frame, line = ours[-1]
+            found.append(f"{frame.f_code.co_qualname} ({Path(frame.f_code.co_filename).name}:{line})")
+    return found[: -STUCK_SHOWN - 1 : -1]
+
+
+def _packages(frame: FrameType) -> list[str]:
+    return str(frame.f_globals.get("__name__", "")).split(".")
 
 
 def _configure(webhooks: Webhooks, settings: SettingsBook) -> None:
@@ -219,14 +246,6 @@ def _configure(webhooks: Webhooks, settings: SettingsBook) -> None:
         values["webhooksCustomHeaders"] or (),
         values["serviceSecret"],
     )
-
-
-def _only(group: BaseExceptionGroup) -> BaseException:
-    """The one error a group of groups holds, or the group itself when it holds several."""
-    only: BaseException = group
-    while isinstance(only, BaseExceptionGroup) and len(only.exceptions) == 1:
-        only = only.exceptions[0]
-    return only
 
 
 def _take_all_descriptors() -> None:

@@ -101,6 +101,10 @@ class ConfigError(EngineError):
     remedy = Remedy.STOP
 
 
+class DamagedSecret(ConfigError):
+    """A sealed secret is not what it was sealed as; the others may be in order."""
+
+
 class StorageFailed(EngineError):
     """A commit did not reach the disk. The store says no to every later write; a restart recovers."""
 
@@ -119,6 +123,13 @@ class AccountGone(EngineError):
     """The account was removed while something else was done with it."""
 
     fault = Fault.CALLER
+    remedy = Remedy.GIVE_UP
+
+
+class AccountUnreadable(EngineError):
+    """The stored registration of an account cannot be read, so that it cannot be changed; the text says why."""
+
+    fault = Fault.ENGINE
     remedy = Remedy.GIVE_UP
 
 

@@ -59,7 +59,7 @@ class Fuzz:
 
     async def run(self, seconds: float, start: int) -> None:
         """Send inputs from `start` on for `seconds`, then judge what is left behind."""
-        began = time.monotonic()
+        began, idle = time.monotonic(), descriptors(self.engine.pid)
         numbers = iter(range(start, sys.maxsize))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_health)
@@ -70,7 +70,7 @@ class Fuzz:
                     await self._warm.wait()
                 before = resident(self.engine.pid) if self.engine.running else 0
             nursery.cancel_scope.cancel()
-        await self._judge_end(before, time.monotonic() - began)
+        await self._judge_end(before, idle, time.monotonic() - began)
 
     async def one(self, number: int) -> str:
         """Send input `number`; what came of it."""
@@ -99,20 +99,20 @@ class Fuzz:
                 self.found(f"/health took {took:.2f} s: {answer[:100]!r}")
             await trio.sleep(0.1)
 
-    async def _judge_end(self, before: int, seconds: float) -> None:
+    async def _judge_end(self, before: int, idle: int, seconds: float) -> None:
         if not self.engine.running:
             self.found(f"the process has ended\n{self.engine.log[-3000:]}")
             return
-        grown = 0
+        grown = left = 0
         for _ in range(100):
-            grown = resident(self.engine.pid) - before
-            if grown <= GROWTH_MIB and connections(self.engine.port) == 0:
+            grown, left = resident(self.engine.pid) - before, descriptors(self.engine.pid) - idle
+            if grown <= GROWTH_MIB and left <= 0:
                 break
             await trio.sleep(0.1)
         print(f"memory {before} MiB, grew by {grown}; slowest /health {self.slowest:.3f} s")
         if grown > GROWTH_MIB:
             self.found(f"memory has grown by {grown} MiB")
-        if (left := connections(self.engine.port)) != 0:
+        if left > 0:
             self.found(f"{left} connections are still open")
         log = self.engine.log
         for line in log.splitlines():
@@ -201,10 +201,9 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4 // 1024
 
 
-def connections(port: int) -> int:
-    """Connections to `port` that are open on the engine's side."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[1].endswith(f":{port:04X}") and row[3] in ("01", "08") for row in rows)
+def descriptors(pid: int) -> int:
+    """Files and sockets that a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def main() -> int:

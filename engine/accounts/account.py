@@ -20,7 +20,7 @@ from engine.accounts.sentcopy import SentCopies
 from engine.accounts.services import Services
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
-from engine.errors import StorageFailed
+from engine.errors import StorageFailed, leaves
 from engine.queue.evidence import Evidence
 from engine.queue.hold import Waiting
 from engine.queue.lane import Lane, LaneLimits, Route
@@ -35,18 +35,25 @@ from engine.world import Dial
 
 log = logging.getLogger("engine.account")
 
+FIRST_RESTART = 1.0
 LONGEST_RESTART = 60.0
+HEALTHY = 300.0
+"""Seconds a task must have run for its crash to be taken as the first one."""
 PAUSE_SECONDS = 5.0
 
 
 class Account:
     """One registered account while the engine runs. `run` is its service."""
 
-    def __init__(self, row: AccountRow, record: AccountCreate, services: Services) -> None:
+    def __init__(
+        self, row: AccountRow, record: AccountCreate, services: Services, *, unreadable: str | None = None
+    ) -> None:
         self.id = row.id
         self.record = record
         self.restricted = row.restricted
         """Which of its servers were named with a token for this account alone."""
+        self.unreadable = unreadable
+        """Why its stored registration cannot be read; it is then left alone, and `record` stands in for it."""
         self.status = Status(
             row,
             services.store,
@@ -87,6 +94,10 @@ class Account:
         )
         self._lane_began = False
         self._lane_ended = trio.Event()
+        if unreadable is not None:
+            self.status.state = AccountState.UNSET
+            self.status.last_error = {"response": unreadable, "serverResponseCode": "EUNREADABLE"}
+            self._lane_ended.set()
 
     def change(self, record: AccountCreate, restricted: frozenset[str]) -> None:
         """Go on with a changed registration: what it changes nothing about and works stays connected."""
@@ -130,22 +141,37 @@ class Account:
 
     async def run(self) -> None:
         """Run the account's tasks until cancelled."""
+        if self.unreadable is not None:
+            await trio.sleep_forever()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._guarded, self._run_lane)
             nursery.start_soon(self._guarded, self._run_mailbox)
             nursery.start_soon(self._guarded, self._note_verdicts)
 
     async def _guarded(self, service: Callable[[], Awaitable[None]]) -> None:
-        wait = 1.0
+        wait = FIRST_RESTART
         while True:
+            began = trio.current_time()
             try:
                 await service()
                 return
-            except StorageFailed:
-                return
             except Exception as error:
+                # A nursery inside the service hands on what was raised in it as a group.
+                causes = leaves(error)
+                if any(isinstance(each, StorageFailed) for each in causes):
+                    return
+                if trio.current_time() - began >= HEALTHY:
+                    wait = FIRST_RESTART
                 log.exception("account %s: a task crashed and is started again in %d s", self.id, wait)
-                self.status.last_error = {"response": f"Internal error: {error!r}", "serverResponseCode": "EINTERNAL"}
+                self.status.last_error = {
+                    "response": f"Internal error: {causes[0]!r}",
+                    "serverResponseCode": "EINTERNAL",
+                }
+            except BaseExceptionGroup as group:
+                crash, others = group.split(Exception)
+                if crash is not None:
+                    log.error("account %s: a task crashed as it ended", self.id, exc_info=crash)
+                raise others or group from None
             await trio.sleep(wait)
             wait = min(wait * 2, LONGEST_RESTART)
 

@@ -15,6 +15,8 @@ import msgspec
 from msgspec import UNSET
 
 from engine.accounts.clear_text import guarded
+from engine.accounts.stored import Unreadable, read
+from engine.errors import DamagedSecret
 from engine.imap.session import ImapEndpoint
 from engine.sasl import Credentials
 from engine.schema.account import AccountCreate, AccountUpdate
@@ -44,16 +46,27 @@ def seal(record: AccountCreate, vault: Vault) -> bytes:
 
 
 def unseal(data: bytes, vault: Vault) -> AccountCreate:
-    """The record again. Raises `ConfigError` when the vault has the wrong key."""
-    built = msgspec.json.decode(data)
-    for server, auth in _auths(built):
-        for name in _SECRETS:
-            if name in auth:
-                auth[name] = vault.open(built["account"], f"{server}.{name}", auth[name])
-    for name in _WEBHOOKS:
-        if built.get(name):
-            built[name] = msgspec.json.decode(vault.open(built["account"], name, built[name]))
-    return msgspec.convert(built, AccountCreate)
+    """The record again. Raises `Unreadable`, and `ConfigError` when another key than the vault's has sealed it."""
+    try:
+        built = msgspec.json.decode(data)
+        for server, auth in _auths(built):
+            for name in _SECRETS:
+                if name in auth:
+                    auth[name] = vault.open(built["account"], f"{server}.{name}", auth[name])
+        for name in _WEBHOOKS:
+            if built.get(name):
+                built[name] = msgspec.json.decode(vault.open(built["account"], name, built[name]))
+    except (DamagedSecret, KeyError, AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise Unreadable(str(error)) from error
+    return read(built)
+
+
+def has_secrets(record: AccountCreate) -> bool:
+    """Whether something of the record is sealed when it is stored."""
+    servers = (record.imap, record.smtp)
+    return any(isinstance(getattr(each, "auth", None), Auth) for each in servers) or bool(
+        record.webhooks or record.webhooks_custom_headers
+    )
 
 
 def registered(given: AccountCreate) -> AccountCreate:

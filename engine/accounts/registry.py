@@ -1,11 +1,14 @@
 """All accounts: registered, changed, removed, found; and the nursery in which each of them runs.
 
-Every change is committed with its event before anything acts on it. Removing an account ends its open messages as
-cancelled, except one whose final dot is on its way: that one is waited for within the grace time.
+Every change is committed with its event before anything acts on it, and only where the account is still there. One
+whose stored registration cannot be read is shown and left alone until it is registered again or removed. Removing an
+account ends its open messages as cancelled, except one whose final dot is on its way: that one is waited for within the
+grace time.
 """
 
 from __future__ import annotations
 
+import logging
 import string
 from datetime import UTC, datetime
 from functools import partial
@@ -18,9 +21,14 @@ from msgspec import UnsetType
 from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.services import Services
+from engine.accounts.stored import Unreadable
+from engine.errors import AccountGone, AccountUnreadable, ConfigError
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.store import accounts, bodies, consumers, copies, mailboxes, messages, tokens, webhooks
+from engine.store.accounts import AccountRow
 from engine.store.writer import Tx
+
+log = logging.getLogger("engine.account")
 
 SWEEP = 1000
 """Rows forgotten in one commit."""
@@ -32,7 +40,7 @@ class Registry:
     """The accounts of this engine. `run` is the service that owns their tasks."""
 
     def __init__(self, services: Services) -> None:
-        """Load all accounts. Raises `ConfigError` when their secrets cannot be opened."""
+        """Load all accounts. Raises `ConfigError` when another key has sealed all their secrets."""
         self._services = services
         self._accounts: dict[str, Account] = {}
         self._scopes: dict[str, trio.CancelScope] = {}
@@ -40,9 +48,8 @@ class Registry:
         self._changing = trio.Lock()
         self._sweeper = trio.Event()
         self._flushing: set[str] = set()
-        for row in accounts.every(services.store.reader):
-            account = Account(row, records.unseal(row.record, services.vault), services)
-            self._accounts[row.id] = account
+        for account in self._load():
+            self._accounts[account.id] = account
             self._tell_webhooks(account)
 
     def get(self, account: str) -> Account | None:
@@ -77,7 +84,7 @@ class Registry:
         """
         async with self._changing:
             account = self._accounts.get(given.account) if given.account is not None else None
-            if account is not None:
+            if account is not None and account.unreadable is None:
                 await self._save(account, records.registered_again(account.record, given), given, narrowed)
                 return account.id, False
             name = given.account or self._new_id()
@@ -93,25 +100,33 @@ class Registry:
             await self._services.store.admit(change)
             row = accounts.get(self._services.store.reader, name)
             assert row is not None
+            if account is not None:
+                self._scopes.pop(name).cancel()
             account = self._accounts[name] = Account(row, record, self._services)
             self._tell_webhooks(account)
             self._start(account)
             return name, True
 
     async def update(self, account: Account, update: AccountUpdate, *, narrowed: bool = False) -> None:
-        """Change an account. Raises `ValueError` naming a member that would be missing."""
+        """Change an account. Raises `ValueError` naming a member that would be missing.
+
+        Raises `AccountGone` when it was removed meanwhile, `AccountUnreadable` when there is nothing to change.
+        """
         async with self._changing:
             await self._save(account, records.updated(account.record, update), update, narrowed)
 
     async def pause_queue(self, account: Account, paused: bool) -> None:
         """Hold back one account's mail, or let it go."""
-        await self._services.store.commit(lambda tx: accounts.remember(tx, account.id, queue_paused=paused))
-        self._services.pauses.pause(account.id, paused)
+        async with self._changing:
+            self._must_be_there(account)
+            await self._services.store.commit(lambda tx: accounts.remember(tx, account.id, queue_paused=paused))
+            self._services.pauses.pause(account.id, paused)
 
     async def flush(self, account: Account, notify_from: datetime | UnsetType | None, indexer: Any) -> bool:
         """Forget what is known of the mailbox and begin anew; False when that is being done already.
 
-        `notify_from` absent means now. Messages that are there are noted in silence, as at a registration.
+        `notify_from` absent means now. Messages that are there are noted in silence, as at a registration. Raises as
+        `update` does.
         """
         if account.id in self._flushing:
             return False
@@ -120,9 +135,10 @@ class Registry:
             await account.pause()
             now = self._services.world.now()
             since = datetime.fromtimestamp(now, UTC) if isinstance(notify_from, UnsetType) else notify_from
-            await self._services.store.commit(lambda tx: mailboxes.drop_account(tx, account.id))
             update = AccountUpdate(notify_from=since, imap_indexer=indexer)
             async with self._changing:
+                self._must_be_there(account)
+                await self._services.store.commit(lambda tx: mailboxes.drop_account(tx, account.id))
                 await self._save(account, records.updated(account.record, update), update, False)
         finally:
             self._flushing.discard(account.id)
@@ -168,9 +184,17 @@ class Registry:
             with trio.move_on_after(SWEEP_SECONDS):
                 await self._sweeper.wait()
 
+    def _must_be_there(self, account: Account) -> None:
+        """For the holder of `_changing`: the account may have been removed, and added anew, while it was waited for."""
+        if self._accounts.get(account.id) is not account:
+            raise AccountGone(f"account {account.id} was removed")
+        if account.unreadable is not None:
+            raise AccountUnreadable(account.unreadable)
+
     async def _save(
         self, account: Account, record: AccountCreate, given: AccountCreate | AccountUpdate, narrowed: bool
     ) -> None:
+        self._must_be_there(account)
         restricted = records.restricted(given, account.record, record, was=account.restricted, narrowed=narrowed)
         sealed = records.seal(record, self._services.vault)
         now = self._services.world.now()
@@ -184,6 +208,30 @@ class Registry:
         await self._services.store.admit(change)
         account.change(record, restricted)
         self._tell_webhooks(account)
+
+    def _load(self) -> list[Account]:
+        vault, rows = self._services.vault, accounts.every(self._services.store.reader)
+        read: dict[str, AccountCreate] = {}
+        failed: dict[str, Unreadable | ConfigError] = {}
+        for row in rows:
+            try:
+                record = records.unseal(row.record, vault)
+                if record.account != row.id:
+                    raise Unreadable("it is that of another account")
+                read[row.id] = record
+            except (Unreadable, ConfigError) as error:
+                failed[row.id] = error
+        other_key = [error for error in failed.values() if isinstance(error, ConfigError)]
+        if other_key and not any(map(records.has_secrets, read.values())):
+            raise other_key[0]
+        return [self._loaded(row, read.get(row.id), failed.get(row.id)) for row in rows]
+
+    def _loaded(self, row: AccountRow, record: AccountCreate | None, error: Exception | None) -> Account:
+        if record is not None:
+            return Account(row, record, self._services)
+        why = f"The stored registration cannot be read: {error}"
+        log.error("account %s is left alone. %s", row.id, why)
+        return Account(row, AccountCreate(account=row.id, name=row.id), self._services, unreadable=why)
 
     def _tell_webhooks(self, account: Account) -> None:
         record = account.record

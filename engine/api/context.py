@@ -12,6 +12,7 @@ from engine.accounts.account import Account
 from engine.accounts.registry import Registry
 from engine.accounts.services import Services
 from engine.api.bodies import Bodies
+from engine.api.problems import NO_ACCOUNT
 from engine.api.shares import Share
 from engine.api.stream import Streams
 from engine.errors import Problem
@@ -42,7 +43,7 @@ def find_account(context: Context, account: str) -> Account:
     """The account of this id. Raises `Problem` 404."""
     found = context.registry.get(account)
     if found is None:
-        raise Problem(404, "Account record was not found for requested ID")
+        raise Problem(404, NO_ACCOUNT)
     return found
 
 

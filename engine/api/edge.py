@@ -41,7 +41,7 @@ class HttpProtocol(H11Protocol):
         self._peer = peer
         assert isinstance(self.connection, h11.Connection)
         self._http = self.connection
-        self._refused = False
+        self._over = False
         self._answered = trio.Event()
         self._answered.set()
         self._endless = False
@@ -49,13 +49,17 @@ class HttpProtocol(H11Protocol):
     async def handle(self, event: Event) -> None:
         """Take what came, or the end of the connection."""
         if isinstance(event, RawData):
-            if self._refused or self._has_said_all():
+            if self._over or self._has_said_all():
                 return
             if event.data and self._http.their_state is h11.IDLE and not self._http.trailing_data[0]:
                 # Empty lines before a request are not heard (RFC 9112 section 2.2).
                 event = RawData(event.data.lstrip(b"\r\n"))
                 if not event.data:
                     return
+        if isinstance(event, Closed):
+            # The reader may be waiting for the end of an answer that has been given up.
+            self._over = True
+            await self.can_read.set()
         problem = Problem(500, INTERNAL)
         with self._peer.contained():
             try:
@@ -75,7 +79,7 @@ class HttpProtocol(H11Protocol):
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Send what the application says."""
-        if self._refused:
+        if self._over:
             return
         if not isinstance(event, Response):
             await super().stream_send(event)
@@ -91,7 +95,7 @@ class HttpProtocol(H11Protocol):
         await self._send_h11_event(kind(status_code=event.status_code, reason=reason, headers=fields))
 
     async def _handle_events(self) -> None:
-        while not self._has_said_all():
+        while not self._over and not self._has_said_all():
             if self.connection.they_are_waiting_for_100_continue:
                 await self._send_h11_event(h11.InformationalResponse(status_code=100, reason=b"Continue", headers=[]))
             try:
@@ -159,8 +163,8 @@ class HttpProtocol(H11Protocol):
 
     async def _refuse(self, problem: Problem) -> None:
         """Answer where no answer has begun, and close."""
-        begun = self._refused or self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE)
-        self._refused = True
+        begun = self._over or self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE)
+        self._over = True
         if not begun:
             await self.send(RawData(data=answer(problem, with_body=self._http._request_method != b"HEAD")))
         self._answered.set()

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from quart import Response
 
-from engine.errors import AccountGone, EngineError, Fault, Problem, StorageFailed, StorageFull
+from engine.errors import AccountGone, AccountUnreadable, EngineError, Fault, Problem, StorageFailed, StorageFull
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {
     # What callers know; Python's own names of these differ between versions.
@@ -33,6 +33,8 @@ def as_problem(error: EngineError) -> Problem:
         return Problem(503, f"{error}; whether this request was carried out is unknown", code="StorageFailed")
     if isinstance(error, AccountGone):
         return Problem(404, NO_ACCOUNT)
+    if isinstance(error, AccountUnreadable):
+        return Problem(409, f"{error}; register the account again, or remove it", code="AccountUnreadable")
     status = 503 if error.fault in (Fault.NETWORK, Fault.PROVIDER) else 500
     return Problem(status, str(error))
 

@@ -91,11 +91,19 @@ def _row(row: tuple[Any, ...]) -> AccountRow:
         record=row[1],
         created=row[2],
         initialized=bool(row[3]),
-        last_error=msgspec.json.decode(row[4]) if row[4] else None,
-        smtp_status=msgspec.json.decode(row[5]) if row[5] else None,
+        last_error=_members(row[4]),
+        smtp_status=_members(row[5]),
         sync_time=row[6],
         queue_paused=bool(row[7]),
         files_sent=bool(row[8]),
         refused_since=row[9],
         restricted=frozenset(row[10].split()),
     )
+
+
+def _members(stored: bytes | None) -> dict[str, Any] | None:
+    """What was remembered, or nothing where it cannot be read: it is only shown."""
+    try:
+        return msgspec.json.decode(stored, type=dict[str, Any]) if stored else None
+    except (msgspec.DecodeError, TypeError):
+        return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, DamagedSecret
 from engine.world import World
 
 NONCE_BYTES = 12
@@ -36,7 +36,7 @@ class Vault:
         return f"v1.{self.key_id}.{base64.b64encode(nonce + sealed).decode()}"
 
     def open(self, account: str, field: str, sealed: str) -> str:
-        """The secret again. Raises `ConfigError` when it was sealed with another key, or is not what it claims."""
+        """The secret again. Raises `ConfigError` when another key has sealed it, `DamagedSecret` when it is none."""
         version, _, rest = sealed.partition(".")
         key_id, _, text = rest.partition(".")
         if version != "v1" or key_id != self.key_id:
@@ -45,7 +45,7 @@ class Vault:
             data = base64.b64decode(text, validate=True)
             opened = self._aead.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _binding(account, field))
         except (InvalidTag, ValueError) as error:
-            raise ConfigError(f"a secret of account {account!r} is damaged or belongs elsewhere") from error
+            raise DamagedSecret(f"a secret of account {account!r} is damaged or belongs elsewhere") from error
         return opened.decode()
 
 

@@ -210,3 +210,41 @@ def test_an_unknown_key_in_the_file_stops_the_start_with_one_line(tmp_path: Path
     (line,) = (ended.stdout + ended.stderr).splitlines()
     assert "config.toml" in line
     assert "retry.scedule" in line
+
+
+HANGING = """
+import trio
+from engine import app, cli
+
+async def never_ends(*_, **__):
+    with trio.CancelScope(shield=True):
+        await trio.sleep_forever()
+
+app.run, app.LAST_RESORT = never_ends, 0.2
+cli.main(["serve"])
+"""
+
+
+@pytest.mark.parametrize(("signals", "code", "word"), [(1, 1, "the stop hangs"), (2, 0, "exiting at once")])
+def test_a_stop_that_hangs_says_so(signals: int, code: int, word: str, tmp_path: Path) -> None:
+    settings = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": str(REPOSITORY),
+        "ENGINE_SHUTDOWN__GRACE": f"{signals * 20 - 20}s",
+    }
+    command = [sys.executable, "-c", HANGING]
+    with subprocess.Popen(command, env=settings, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        lines: list[str] = []
+        assert process.stderr is not None
+        wait_until((tmp_path / "data" / "lock").exists, "start")
+        while "stopping" not in "".join(lines):
+            process.terminate()
+            lines += [process.stderr.readline()]
+        if signals == 2:
+            process.terminate()
+        assert process.wait(20) == code
+        lines += process.stderr.readlines()
+    assert word in lines[-1]
+    assert "Traceback" not in "".join(lines)
+    if signals == 1:
+        assert "never_ends" in lines[-1]

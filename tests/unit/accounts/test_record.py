@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from engine.accounts import record as records
+from engine.accounts.stored import Unreadable, read
 from engine.errors import ConfigError
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.store.vault import Vault
@@ -47,11 +48,11 @@ def test_no_secret_is_stored_in_clear(vault: Vault) -> None:
 def test_a_secret_moved_to_another_account_or_server_does_not_open(vault: Vault) -> None:
     moved = msgspec.json.decode(records.seal(account(), vault))
     moved["account"] = "other"
-    with pytest.raises(ConfigError):
+    with pytest.raises(Unreadable):
         records.unseal(msgspec.json.encode(moved), vault)
     moved = msgspec.json.decode(records.seal(account(), vault))
     moved["smtp"]["auth"] = moved["imap"]["auth"]
-    with pytest.raises(ConfigError):
+    with pytest.raises(Unreadable):
         records.unseal(msgspec.json.encode(moved), vault)
 
 
@@ -151,3 +152,69 @@ class TestRestricted:
         assert self.after(update(imap={"partial": True, "secure": True}), was, narrowed=False) == was
         assert self.after(update(imap={**IMAP, "host": "other.example"}), was, narrowed=False) == set()
         assert self.after(update(imap=IMAP), was, narrowed=True) == was
+
+
+def test_a_limit_that_was_tightened_since_does_not_count() -> None:
+    built = msgspec.to_builtins(account())
+    built.update(name="n" * 10_000, email="no address", path=("p" * 10_000,) * 5000, smtpEhloName="", tz="\n")
+    built["imap"].update(port=0, host="", resyncDelay=-1, tls={"ca": "c" * 300_000, "servername": ""})
+    built["smtp"]["rateLimit"] = {"messages": 0, "seconds": 10**9}
+    record = read(built)
+    assert isinstance(record, AccountCreate)
+    assert (record.name, record.imap.port, record.smtp.rate_limit.messages) == ("n" * 10_000, 0, 0)
+    assert msgspec.to_builtins(record) == built
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(built, AccountCreate)
+
+
+def test_members_of_a_later_version_are_left_out() -> None:
+    built = msgspec.to_builtins(
+        account(webhooks="https://x.example", webhooksCustomHeaders=[{"key": "a", "value": "b"}])
+    )
+    plain = read(built)
+    for holder in (built, built["imap"], built["smtp"], built["imap"]["auth"], built["webhooksCustomHeaders"][0]):
+        holder["later"] = {"a": [1]}
+    assert read(built) == plain
+
+
+def test_every_member_is_read_as_it_was_given() -> None:
+    given = account(
+        path=["INBOX"],
+        subconnections=["a", "b"],
+        copy=None,
+        logs=True,
+        notifyFrom="2026-01-02T03:04:05.678Z",
+        imapIndexer="fast",
+        imap={**IMAP, "tls": {"rejectUnauthorized": False, "minVersion": "TLSv1.2"}, "sentMailPath": None},
+        smtp=False,
+    )
+    assert read(msgspec.to_builtins(given)) == given
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": 7},
+        {"imap": {"host": "x"}},
+        {"imap": []},
+        {"imap": {**IMAP, "port": "993"}},
+        {"imap": {**IMAP, "auth": {"user": None}}},
+        {"imap": {**IMAP, "auth": {"user": "u", "pass": 5}}},
+        {"notifyFrom": "soon"},
+        {"sandbox": "yes"},
+        {"webhooks": 7},
+        {"account": 7},
+    ],
+)
+def test_a_registration_that_makes_no_sense_is_unreadable_and_not_quoted(change: dict[str, Any]) -> None:
+    with pytest.raises(Unreadable) as caught:
+        read({**msgspec.to_builtins(account()), **change})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"7", b"null", b"{}", b"\xff", b'{"account":"acme"', b"[" * 9000 + b"]" * 9000]
+)
+def test_what_is_no_registration_is_unreadable(vault: Vault, data: bytes) -> None:
+    with pytest.raises(Unreadable):
+        records.unseal(data, vault)

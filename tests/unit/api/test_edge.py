@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -262,6 +263,22 @@ async def test_a_reset_at_any_point(tmp_path: Path) -> None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.socket.close()
         assert (await exchange(service, GET % b"")).endswith(b"ok")
+
+
+async def test_a_client_that_resets_with_requests_in_line_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            client = await service.connect()
+            await client.send_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n" + GET % b"" + GET % b"")
+            await client.receive_some(1000)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.socket.close()
+        for _ in range(WAIT * 20):
+            if len(os.listdir("/proc/self/fd")) == before:
+                break
+            await trio.sleep(0.05)
+        assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.parametrize("data", [GET % b"", HANDSHAKE + b"\r\n"])
