@@ -62,6 +62,8 @@ FETCH_SECONDS = 300.0
 """For a FETCH or SEARCH that may concern many messages."""
 MESSAGES_AT_ONCE = 500
 """In one FETCH, where the server cannot say what changed."""
+CHANGEDSINCE = "CHANGEDSINCE"
+"""Remembered apart from CONDSTORE, of which it is a part: SELECT may take the one and FETCH not the other."""
 DOWNLOAD_BYTES = 256 * 1024
 """How much of a large section is asked for at a time."""
 
@@ -207,16 +209,19 @@ class ImapSession(ImapConnection):
         return _fetched(await self._run(commands.uid_fetch(written(numbers), items), FETCH_SECONDS))
 
     async def _fetch_changed(self, numbers: Ranges, items: Sequence[str], changed_since: int) -> list[Fetched]:
-        if "CONDSTORE" in self.capabilities:
+        can = "CONDSTORE" in self.capabilities and not self._refusals.refuses(self._server, CHANGEDSINCE)
+        if can:
             command = commands.uid_fetch(written(numbers), items, changed_since=changed_since)
-            with self._leaning_on("CONDSTORE"):
+            with self._leaning_on(CHANGEDSINCE):
                 completion = await self._run(command, FETCH_SECONDS)
             if completion.ok:
+                self._refusals.worked(self._server, CHANGEDSINCE)
                 return _fetched(completion)
         found: list[Fetched] = []
         for batch in chunks(await self.search(f"UID {written(numbers)}"), MESSAGES_AT_ONCE):
             found += await self.fetch(((batch[0], batch[-1]),), items)
-        self._refusals.refused(self._server, "CONDSTORE")
+        if can:
+            self._refusals.refused(self._server, CHANGEDSINCE)
         return found
 
     async def fetch_each(
