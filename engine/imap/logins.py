@@ -34,6 +34,9 @@ TEMPORARY_CODES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "OVERQUOTA", "SERV
 CREDENTIAL_CODES = frozenset({"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED", "CONTACTADMIN", "WEBALERT"})
 """Codes that are a word about the credentials or the account."""
 
+WAY_CODES = frozenset({"CANNOT", "PRIVACYREQUIRED"})
+"""Codes that are a word about the way."""
+
 _LATER = re.compile(
     r"too (?:many|much)|temporar|unavailable|overload|throttl|maintenance|shutting down|\bbusy\b|rate limit"
     r"|(?:connection|session|login|user)s? limit|(?:limit|maximum|max) (?:\w+ ){0,4}(?:connection|session|login)"
@@ -73,7 +76,7 @@ def judged(status: StatusResponse) -> Verdict:
         return Verdict.CREDENTIALS
     if _LATER_UNLESS_BLAMED.search(status.text) and not _BLAMED.search(status.text):
         return Verdict.LATER
-    if status.kind is StatusKind.BAD or _NOT_THIS_WAY.search(status.text):
+    if status.kind is StatusKind.BAD or code in WAY_CODES or _NOT_THIS_WAY.search(status.text):
         return Verdict.WAY
     return Verdict.UNCLEAR
 
