@@ -1,4 +1,4 @@
-"""A short run of scripts/fuzz_imap: each input must come to a value or a `ProtocolError`."""
+"""A short run of scripts/fuzz_imap: each input must come to values, or to what may end a connection."""
 
 from __future__ import annotations
 
