@@ -20,7 +20,7 @@ _STRING = rb"""
     |"""
 _WORD = rb"""
     \( | \)(?=[ \t()"]|\Z)
-    | (?:BODY|BINARY)[.A-Z]*+\[[^][]*+\](?:<[0-9]++>)?+  # section
+    | (?:BODY|BINARY)[.A-Z]*+\[[^][() ]*+(?:\ \([^][()]*+\))?+\](?:<[0-9]++>)?+  # section
     | (?:[^ \t()]|\((?!["(\\])|\)(?![ \t()"]|\Z))++     # word
 """
 _WITH_STRINGS = re.compile(_STRING + _WORD, re.VERBOSE | re.DOTALL)

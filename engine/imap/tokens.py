@@ -31,7 +31,7 @@ _TOKEN = re.compile(
     rb"""
       "[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)                # quoted string, perhaps without its end
     | [()]
-    | (?:BODY|BINARY)[.A-Z]*+\[[^][]*+\](?:<[0-9]++>)?+     # section, an atom
+    | (?:BODY|BINARY)[.A-Z]*+\[[^][() ]*+(?:\ \([^][()]*+\))?+\](?:<[0-9]++>)?+  # section, an atom
     | [^\x00-\x20\x7f()"{][^\x00-\x20\x7f()"{]*+            # atom
     | [^ ].*+                                              # anything else has no place here
     """,

@@ -117,6 +117,10 @@ ODD = [
         ["1", "FETCH", ["FLAGS", ['x"y'], "BODY[1]", b'")(\r\n', "UID", "7"]],
     ),
     (b'* X "open {3}\r\nabc {2+}\r\nde ~{1}\r\nf\r\n', ["X", '"open', b"abc", b"de", b"f"]),
+    (
+        b"* FLAGS (BODY[ x) BODY[1 y]z BODY[HEADER (a)\r\n",
+        ["FLAGS", ["BODY[", "x"], "BODY[1", "y]z", "BODY[HEADER", ["a"]],
+    ),
     (b"* X) {3}\r\n* 1 EXISTS\r\n", ["X", b"* 1", "EXISTS"]),
 ]
 
