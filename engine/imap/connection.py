@@ -228,10 +228,8 @@ class ImapConnection:
             except NetworkError as error:
                 if error.kind is not NetworkKind.CLOSED or self._protocol.bye is not None:
                     raise
-                if last:
+                if last or not (refused or login.cut(server, way)):
                     raise login.error or error from error
-                if not refused:
-                    login.cut(way)
                 return False
             if completion.ok:
                 login.accepted(server, way)

@@ -38,7 +38,8 @@ WAY_CODES = frozenset({"CANNOT", "PRIVACYREQUIRED"})
 """Codes that are a word about the way."""
 
 _LATER = re.compile(
-    r"too (?:many|much)|temporar|unavailable|overload|throttl|maintenance|shutting down|\bbusy\b|rate limit"
+    r"too (?:many|much)(?! (?:arguments|parameters|spaces))|temporar|unavailable|overload|throttl"
+    r"|maintenance|shutting down|\bbusy\b|rate limit"
     r"|(?:connection|session|login|user)s? limit|(?:limit|maximum|max) (?:\w+ ){0,4}(?:connection|session|login)"
     r"|authenticated but not connected|limits? exceeded|exceeded .{0,40}limit",
     re.IGNORECASE,
@@ -102,6 +103,8 @@ class Login:
         self._nonce = nonce
         self._refusals = refusals
         self._tried: dict[str, Verdict] = {}
+        self._cut: set[str] = set()
+        """Ways upon which the connection ended, which may be the network's doing."""
         self._plainly: set[str] = set()
         """Ways not to be begun with their first response, since the server did not take it so."""
         self._blamed = 0
@@ -121,22 +124,23 @@ class Login:
         return ways[0]
 
     def _open(self, server: Server) -> list[Way]:
-        every = self._every(server[1])
+        every = self._every(server)
         usable = [way for way in every if not self._refusals.refuses(server, way.name)]
         if not usable and not self._tried:
             self._refusals.forget(server, (way.name for way in every))
             return every
         return usable
 
-    def _every(self, offered: frozenset[str]) -> list[Way]:
-        credentials = self._credentials
+    def _every(self, server: Server) -> list[Way]:
+        offered, credentials = server[1], self._credentials
+        takes_at_once = "SASL-IR" in offered and not self._refusals.refuses(server, "SASL-IR")
         names = [name.removeprefix("AUTH=") for name in offered if name.startswith("AUTH=")]
         nonce = None if self._nonce is None else f"{self._nonce}{len(self._plainly)}"
         try:
             ways = []
             for mechanism in sasl.mechanisms(names, credentials, nonce):
                 name = f"AUTH={mechanism.name}"
-                at_once = "SASL-IR" in offered and name not in self._plainly
+                at_once = takes_at_once and name not in self._plainly
                 ways.append(Way(name, commands.authenticate(mechanism, at_once=at_once)))
             if credentials.password is not None and "LOGINDISABLED" not in offered:
                 ways.append(Way(LOGIN, commands.login(credentials.user, credentials.password)))
@@ -150,7 +154,10 @@ class Login:
             raise LoginRefused("The server let us in without proving that it knows the password", None)
         self._refusals.worked(server, way.name)
         for name in self._tried:
-            self._refusals.refused(server, name)
+            if name in self._cut:
+                self._refusals.cut(server, name)
+            else:
+                self._refusals.refused(server, name)
         if way.name in self._plainly:
             self._refusals.refused(server, "SASL-IR")
 
@@ -175,10 +182,14 @@ class Login:
         if self.error is None or (blames and self._blamed == 1):
             self.error = error
 
-    def cut(self, way: Way) -> None:
-        """The connection ended upon it."""
+    def cut(self, server: Server, way: Way) -> bool:
+        """The connection ended upon it; whether another one may help, which it may not where the way has worked."""
+        if self._refusals.has_worked(server, way.name):
+            return False
         if not self._plain_first(way, None):
             self._tried[way.name] = Verdict.WAY
+            self._cut.add(way.name)
+        return any(each.name not in self._tried for each in self._open(server))
 
     def _plain_first(self, way: Way, status: StatusResponse | None) -> bool:
         """Whether the same way is to be tried again without its first response in the command."""
