@@ -1,9 +1,9 @@
 """SASL, the client's side, for both protocols: pick a mechanism, answer its challenges (RFC 4422).
 
 OAUTHBEARER (RFC 7628), XOAUTH2, SCRAM-SHA-256 (RFC 5802, 7677), PLAIN (RFC 4616), LOGIN and CRAM-MD5 (RFC 2195). Bytes
-in and out; base64 and framing belong to the protocol that carries them. A mechanism serves one login: ask `choose` for
-a fresh one each time. Raises only `ValueError`: for credentials that cannot be sent and for a challenge its mechanism
-does not know. It never says whether the login succeeded; the server's own reply does.
+in and out; base64 and framing belong to the protocol that carries them. A mechanism serves one login: ask `mechanisms`
+or `choose` for a fresh one each time. Raises only `ValueError`: for credentials that cannot be sent and for a challenge
+its mechanism does not know. It never says whether the login succeeded; the server's own reply does.
 """
 
 from __future__ import annotations
@@ -46,27 +46,26 @@ class Mechanism(Protocol):
         """The answer to the next challenge. Raises `ValueError` where the mechanism has no answer left."""
 
 
-def choose(offered: Collection[str], credentials: Credentials, nonce: str | None = None) -> Mechanism | None:
-    """The best mechanism among `offered` names (any case) that these credentials can serve, None if there is none.
+def mechanisms(offered: Collection[str], credentials: Credentials, nonce: str | None = None) -> list[Mechanism]:
+    """A fresh mechanism for each of the `offered` names (any case) that these credentials can serve, the best first.
 
-    `nonce` is printable ASCII without a comma, random and used once; without one SCRAM cannot be chosen.
+    `nonce` is printable ASCII without a comma, random and used once; without one SCRAM is left out.
     """
     names = {name.upper() for name in offered}
-    if credentials.access_token is not None:
-        if "OAUTHBEARER" in names:
-            return _OAuthBearer(credentials.user, credentials.access_token)
-        if "XOAUTH2" in names:
-            return _XOAuth2(credentials.user, credentials.access_token)
-    if credentials.password is not None:
+    user, password, token = credentials.user, credentials.password, credentials.access_token
+    found: list[Mechanism] = []
+    if token is not None:
+        found += [_OAuthBearer(user, token), _XOAuth2(user, token)]
+    if password is not None:
         if "SCRAM-SHA-256" in names and nonce is not None:
-            return Scram(credentials.user, credentials.password, nonce)
-        if "PLAIN" in names:
-            return _Plain(credentials.user, credentials.password)
-        if "LOGIN" in names:
-            return _Login(credentials.user, credentials.password)
-        if "CRAM-MD5" in names:
-            return _CramMd5(credentials.user, credentials.password)
-    return None
+            found.append(Scram(user, password, nonce))
+        found += [_Plain(user, password), _Login(user, password), _CramMd5(user, password)]
+    return [mechanism for mechanism in found if mechanism.name in names]
+
+
+def choose(offered: Collection[str], credentials: Credentials, nonce: str | None = None) -> Mechanism | None:
+    """The best of `mechanisms`, None if there is none."""
+    return next(iter(mechanisms(offered, credentials, nonce)), None)
 
 
 class _Plain:
@@ -126,6 +125,8 @@ class Scram:
     def __init__(self, user: str, password: str, nonce: str) -> None:
         self.verified = False
         """True once the server has proved that it knows the password."""
+        self.impostor = False
+        """True once the server has failed to prove it."""
         escaped = _field(unicodedata.normalize("NFKC", user), "\0").replace(b"=", b"=3D").replace(b",", b"=2C")
         self._bare = b"n=" + escaped + b",r=" + nonce.encode("ascii")
         self._nonce = nonce.encode("ascii")
@@ -141,10 +142,11 @@ class Scram:
         said = dict(part.split(b"=", 1) for part in challenge.split(b",") if b"=" in part)
         if self._signature is None:
             return self._proof(challenge, said)
+        self.impostor = b"v" in said
         given = base64.b64decode(said.get(b"v", b""), validate=True)
         if not hmac.compare_digest(given, self._signature):
             raise ValueError("The server does not know the password")
-        self.verified = True
+        self.verified, self.impostor = True, False
         return b""
 
     def _proof(self, challenge: bytes, said: dict[bytes, bytes]) -> bytes:

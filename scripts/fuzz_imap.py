@@ -1,10 +1,12 @@
-"""Feed the IMAP client what no server should say: it must answer with values or a `ProtocolError`, and soon.
+"""Feed the IMAP client what no server should say: it must make values of it, and soon.
 
 Each input is a server's side of a dialogue, changed at random places or made up from the grammar, in pieces of random
 size, behind a random command; what the parser makes of it is read as far as the engine would read it: messages to the
-members of an event, folder lists, positions, reports of bounces and complaints. Anything but a value or a
-`ProtocolError`, a second of CPU for one input, or memory that grows is a finding: it is printed with the arguments that
-repeat it, and the exit code is 1.
+members of an event, folder lists, positions, reports of bounces and complaints. Some inputs are a whole dialogue in
+good order with damaged lines between that nobody needs, which must be understood as if these were not there. A finding
+is anything but a value or a `ProtocolError` about what may end a connection (`ENDS`), two mailboxes with one path, a
+second of CPU for one input, or memory that grows: it is printed with the arguments that repeat it, and the exit code is
+1.
 """
 
 from __future__ import annotations
@@ -106,6 +108,19 @@ HOSTILE = [
     b"=?utf-8?b?" * 300,
     b"&" * 2000,
 ]
+ENDS = re.compile(
+    "more than|announced a literal|did not greet|behind its reply to|before it was complete|named more than"
+)
+"""What a `ProtocolError` may be about: limits, and what would be dangerous to go on with."""
+NEEDED: list[tuple[Callable[[], commands.Command], list[bytes]]] = [
+    (lambda: commands.list_mailboxes(special_use=False), [b'* LIST () "/" {5}\r\nINBOX\r\n', b"A1 OK\r\n"]),
+    (lambda: commands.status(b"x", ["UIDNEXT"]), [b'* STATUS "x" (UIDNEXT 7)\r\n', b"A2 OK\r\n"]),
+    (lambda: commands.select(b"x"), [b"* 3 EXISTS\r\n", b"* OK [UIDNEXT 8] x\r\n", b"A3 OK [READ-WRITE] x\r\n"]),
+    (lambda: commands.uid_search([b"ALL"]), [b"* SEARCH 5 6 7\r\n", b"A4 OK\r\n"]),
+    (lambda: commands.uid_fetch("1:*", ["FLAGS"]), [SAID[2], SAID[3], b"A5 OK\r\n"]),
+    (commands.noop, [b"* 4 EXISTS\r\n", b"* 2 EXPUNGE\r\n", b"A6 OK\r\n"]),
+]
+"""Commands and answers in good order, as few as may be."""
 Finding = tuple[str, str]
 
 
@@ -227,7 +242,10 @@ def read(protocol: Protocol) -> str:
             expanded(response.ranges)
         elif isinstance(response, Search):
             expanded((number, number) for number in response.numbers)
-    mailboxes([each for each in told if isinstance(each, ListEntry)], utf8=protocol.utf8)
+    listed = mailboxes([each for each in told if isinstance(each, ListEntry)], utf8=protocol.utf8).values()
+    paths = [each.path.encode() for each in listed]
+    if len(set(paths)) < len(paths):
+        raise ValueError("two mailboxes have one path")
     protocol.take_outgoing()
     return f"{protocol.state}, {len(told)} read" if told else str(protocol.state)
 
@@ -240,6 +258,39 @@ def one_dialogue(rng: random.Random) -> str:
         protocol.receive(data[place : place + step])
         place += step
     return read(protocol)
+
+
+def unneeded(rng: random.Random) -> bytes:
+    """Something between two responses that says nothing to anybody."""
+    line = changed(rng, rng.choice(SAID)).replace(b"\n", b"")[:3000].rstrip(b"}\r")
+    dice = rng.random()
+    if dice < 0.3:
+        return b""
+    if dice < 0.7:
+        return b"* X-" + line + rng.choice((b"\r\n", b"\n"))
+    if dice < 0.9:
+        literal = rng.randbytes(rng.randrange(20))
+        return b"* X-" + line + b" {%d}\r\n" % len(literal) + literal + line.replace(b"{", b"") + b"\r\n"
+    return b"Z9 " + line + b"\r\n"
+
+
+def understood(rng: random.Random | None) -> str:
+    """What is made of the answers that are needed, with something unneeded before each unless `rng` is None."""
+    protocol = Protocol()
+    protocol.receive(b"* PREAUTH [CAPABILITY IMAP4rev1] hello\r\n")
+    told: list[object] = []
+    for command, answer in NEEDED:
+        protocol.start(command())
+        for response in answer:
+            protocol.receive(response if rng is None else unneeded(rng) + response)
+        told += [protocol.completion, *protocol.take_news()]
+    return repr(told)
+
+
+def one_interruption(rng: random.Random) -> str:
+    if understood(rng) != understood(None):
+        raise ValueError("a response nobody needs has changed what is understood of the others")
+    return "understood"
 
 
 def one_report(rng: random.Random) -> str:
@@ -257,8 +308,12 @@ def tried(seed: int, number: int) -> tuple[str, Finding | None]:
     rng = random.Random(f"{seed}:{number}")
     signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS_EACH)
     try:
-        return one_report(rng) if rng.random() < 0.1 else one_dialogue(rng), None
+        dice = rng.random()
+        kind = one_report if dice < 0.1 else one_interruption if dice < 0.2 else one_dialogue
+        return kind(rng), None
     except ProtocolError as error:
+        if not ENDS.search(str(error)):
+            return "finding", (str(error), traceback.format_exc())
         return f"refused: {re.sub('[0-9]+', 'N', str(error))[:50]}", None
     except Exception as error:  # noqa: BLE001 - whatever else it is, it is what is looked for
         return "finding", (type(error).__name__, traceback.format_exc())

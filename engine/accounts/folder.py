@@ -90,7 +90,7 @@ class Folder:
         if self.row.uid_next is None:
             await self._first_look(session, selected, validity)
         elif self._full:
-            await self._catch_up(session, selected, told=known is not None)
+            await self._catch_up(session, selected, told=selected.tells_changes)
         await self._arrived(session, selected.uid_next)
 
     async def hear(self, session: ImapSession, news: Sequence[Untagged]) -> None:

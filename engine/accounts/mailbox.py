@@ -23,6 +23,7 @@ from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.accounts.watch import Watch
 from engine.errors import LoginRefused, NetworkError, ProtocolError
+from engine.imap.refusals import Refusals
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
 from engine.queue.evidence import Evidence
 from engine.world import Dial
@@ -56,6 +57,7 @@ class MailboxTask:
         self._copies = copies
         self._evidence = evidence
         self._services = services
+        self._refusals = Refusals()
         self._wake = trio.Event()
         self._synced = trio.Event()
         self._arrivals = Arrivals(status.account, rules.notify_from, services, full=rules.full)
@@ -185,10 +187,18 @@ class MailboxTask:
             await self._leave(session)
 
     async def _open(self) -> ImapSession:
-        async with self._services.logins:
+        endpoint = self._endpoint
+        async with self._services.logins.at(endpoint.host, endpoint.port):
             if self._log is not None:
-                self._log.note(f"connecting to {self._endpoint.host}:{self._endpoint.port}")
-            session = await ImapSession.connect(self._endpoint, dial=self._dial, trace=self._log, client_id=CLIENT_ID)
+                self._log.note(f"connecting to {endpoint.host}:{endpoint.port}")
+            session = await ImapSession.connect(
+                endpoint,
+                dial=self._dial,
+                trace=self._log,
+                client_id=CLIENT_ID,
+                nonce=self._services.world.token_bytes(NONCE_BYTES).hex(),
+                refusals=self._refusals,
+            )
         self._status.connections += 1
         try:
             if self._services.config.imap.compress:

@@ -22,7 +22,7 @@ async def probe(route: Route, timeouts: Timeouts, status: Status, services: Serv
     while True:
         status.state = AccountState.CONNECTING
         try:
-            async with services.logins:
+            async with services.logins.at(route.endpoint.host, route.endpoint.port):
                 session = await SmtpSession.connect(
                     route.endpoint, dial=route.dial, ehlo_name=route.ehlo_name, timeouts=timeouts
                 )

@@ -1,41 +1,100 @@
-"""How many accounts log in at once, so that a start with a thousand of them is no storm.
+"""How many connections are set up at once, at one server and in all: a start with a thousand accounts is no storm.
 
-A slot is a lease: whoever holds it longer than `LEASE` seconds, because a server is slow or silent, goes on without it
-and the next in line gets it. So dead servers cannot keep the accounts of live ones waiting. First come, first served.
+A slot is a lease: what takes longer than that, because a server is slow or silent, goes on without its slot and the
+next in line gets it. A lease lasts `LEASE` seconds, less at a server that mostly answers sooner, so that logins that
+hang keep nobody waiting. First come, first served. A server that says "later", or hangs up, is given half as many at
+once, and one more after each login that works.
 """
 
 from __future__ import annotations
 
-from types import TracebackType
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import trio
 
+from engine.errors import LoginRefused, NetworkError, NetworkKind
+
 LEASE = 3.0
+SHORTEST_LEASE = 0.5
+LEASE_PER_LOGIN = 5.0
+"""How many times as long as a login usually takes at a server a lease lasts there."""
+SERVERS_AT_ONCE = 5
+"""How many servers may use all their slots at the same time."""
+KEPT = 1000
+"""Servers that are remembered while nothing is under way at them."""
 
 
 class LoginSlots:
-    """`async with slots:` around a login. One task holds at most one slot at a time."""
+    """`per_server` at one server at once, `SERVERS_AT_ONCE` times as many in all."""
 
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._leases: dict[trio.lowlevel.Task, float] = {}
+    def __init__(self, per_server: int) -> None:
+        self._per_server = per_server
+        self._all = _Gate(per_server * SERVERS_AT_ONCE)
+        self._servers: dict[tuple[str, int], _Gate] = {}
+
+    @asynccontextmanager
+    async def at(self, host: str, port: int) -> AsyncIterator[None]:
+        """Wait for a slot for setting up a connection. Cancelled: none is taken."""
+        key = (host.lower(), port)
+        gate = self._servers.setdefault(key, _Gate(self._per_server))
+        self._servers[key] = self._servers.pop(key)
+        try:
+            async with gate.slot():
+                began = trio.current_time()
+                async with self._all.slot():
+                    yield
+                for each in (gate, self._all):
+                    each.widen(trio.current_time() - began)
+        except (LoginRefused, NetworkError) as error:
+            if error.temporary if isinstance(error, LoginRefused) else error.kind is NetworkKind.CLOSED:
+                gate.narrow()
+            raise
+        finally:
+            for other in [each for each, idle in self._servers.items() if not idle.leases][: len(self._servers) - KEPT]:
+                del self._servers[other]
+
+
+class _Gate:
+    """Lets `most` through at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._width = most
+        self._usual: float | None = None
+        self.leases: dict[object, float] = {}
         self._line = trio.StrictFIFOLock()
         self._freed = trio.Event()
 
-    async def __aenter__(self) -> None:
-        """Wait for a slot. Cancelled: none is taken."""
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """One slot, given back unless its lease has ended already."""
+        mine = object()
         async with self._line:
-            while len(self._leases) >= self._total:
+            while len(self.leases) >= self._width:
                 self._freed = trio.Event()
-                with trio.move_on_at(min(self._leases.values())):
+                with trio.move_on_at(min(self.leases.values())):
                     await self._freed.wait()
                 now = trio.current_time()
-                self._leases = {task: end for task, end in self._leases.items() if end > now}
-            self._leases[trio.lowlevel.current_task()] = trio.current_time() + LEASE
+                self.leases = {task: end for task, end in self.leases.items() if end > now}
+            self.leases[mine] = trio.current_time() + self._lease
+        try:
+            yield
+        finally:
+            self.leases.pop(mine, None)
+            self._freed.set()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Give the slot back, unless its lease has ended already."""
-        self._leases.pop(trio.lowlevel.current_task(), None)
-        self._freed.set()
+    @property
+    def _lease(self) -> float:
+        if self._usual is None:
+            return LEASE
+        return min(max(LEASE_PER_LOGIN * self._usual, SHORTEST_LEASE), LEASE)
+
+    def narrow(self) -> None:
+        """Half as many at once."""
+        self._width = max(1, self._width // 2)
+
+    def widen(self, seconds: float) -> None:
+        """One took so many seconds and went well."""
+        self._width = min(self._most, self._width + 1)
+        self._usual = seconds if self._usual is None else 0.8 * self._usual + 0.2 * seconds

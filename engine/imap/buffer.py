@@ -24,20 +24,19 @@ class ReceiveBuffer:
         self._data += data
 
     def take_line(self, limit: int) -> bytes | None:
-        """The next line without its CRLF, None if its end is not here yet.
+        """The next line without its CRLF or LF, None if its end is not here yet.
 
         Raises `ProtocolError` once the line is longer than `limit` bytes.
         """
-        end = self._data.find(b"\r\n", self._scanned)
+        end = self._data.find(b"\n", self._scanned)
         if end < 0:
-            # The last byte may be the CR of a CRLF whose LF is still on its way.
-            self._scanned = max(len(self._data) - 1, 0)
-        if max(end, self._scanned) > limit:
+            self._scanned = len(self._data)
+        if max(end, self._scanned) > limit + 1:
             raise ProtocolError(f"The server sent a line of more than {limit} bytes")
         if end < 0:
             return None
-        line = bytes(self._data[:end])
-        self._drop(end + 2)
+        line = bytes(self._data[: end - 1 if self._data[end - 1 : end] == b"\r" else end])
+        self._drop(end + 1)
         return line
 
     def take(self, size: int) -> bytes | None:

@@ -57,7 +57,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     `pieces` follow the name and a space, as they stand. `takes` are the untagged responses that belong to the answer.
     `shown` is the arguments fit for a transcript. `mechanism` answers the server's challenges, except that `initial`,
-    if it is not None, answers the first.
+    if it is not None, answers the first. `at_once`: it went out with the command, and is only sent again to a server
+    that took no notice.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     shown: str = ""
     mechanism: Mechanism | None = None
     initial: bytes | None = None
+    at_once: bool = False
 
 
 def encode(command: Command, tag: str, unasked: int) -> list[list[bytes]]:
@@ -169,8 +171,14 @@ def authenticate(mechanism: Mechanism, *, at_once: bool) -> Command:
     if initial is None or not at_once:
         return Command(name="AUTHENTICATE", pieces=(name,), shown=mechanism.name, mechanism=mechanism, initial=initial)
     encoded = binascii.b2a_base64(initial, newline=False) or b"="
-    shown = f"{mechanism.name} {SECRET}"
-    return Command(name="AUTHENTICATE", pieces=(name, b" ", encoded), shown=shown, mechanism=mechanism)
+    return Command(
+        name="AUTHENTICATE",
+        pieces=(name, b" ", encoded),
+        shown=f"{mechanism.name} {SECRET}",
+        mechanism=mechanism,
+        initial=initial,
+        at_once=True,
+    )
 
 
 def identify(fields: Mapping[str, str]) -> Command:

@@ -2,14 +2,16 @@
 
 It promises that a call either does what the server confirmed or raises, within its time limit; that nothing the server
 said unasked is lost (`pending`, and what `idle` returns); and that after a failure, a cancelled call or a BYE the
-connection is broken (`usable` is false) and only good for `close`. It never logs in twice, never falls back from TLS to
-clear text and never reconnects: that is the account's business. One task uses it at a time.
+connection is broken (`usable` is false) and only good for `close`. What a server offers but refuses is done without,
+and remembered (`refusals`). It never falls back from TLS to clear text, and reconnects only within one login: anything
+else is the account's business. One task uses it at a time.
 """
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -17,17 +19,23 @@ import msgspec
 import trio
 
 from engine import sasl
-from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
+from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.imap import commands
-from engine.imap.commands import Command
+from engine.imap.commands import Command, unasked_limit
+from engine.imap.logins import DIALS, TEMPORARY_CODES, Login
 from engine.imap.protocol import Completion, Protocol, State
+from engine.imap.refusals import Refusals, Server, steady
 from engine.imap.responses import Id, Untagged
 from engine.trace import Trace
 from engine.transport import TlsRules, Transport
 from engine.world import Dial
 
+log = logging.getLogger("engine.imap")
+
 CONNECT_SECONDS = 30.0
 COMMAND_SECONDS = 60.0
+GO_AHEAD_SECONDS = 20.0
+"""How long a server may take to begin to IDLE, or to end it where it never said that it had begun."""
 LOGOUT_SECONDS = 5.0
 POLL_SECONDS = 60.0
 WRITE_BYTES = 256 * 1024
@@ -36,8 +44,8 @@ WRITE_BYTES = 256 * 1024
 Heed = Callable[[list[Untagged]], Awaitable[None]]
 """Is given a part of an answer while the rest is still on its way."""
 
-TEMPORARY_CODES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "OVERQUOTA", "SERVERBUG", "THROTTLED"})
-"""Codes of a refused login that are no word about the credentials (RFC 5530; OVERQUOTA and THROTTLED at Gmail)."""
+_NOT_THE_FORM = TEMPORARY_CODES | {"NONEXISTENT", "TRYCREATE", "NOPERM", "AUTHORIZATIONFAILED"}
+"""Codes of a refusal that another form of the same command would meet too."""
 
 _FILES_SENT = (".office365.com", ".outlook.com")
 
@@ -55,7 +63,7 @@ class ImapEndpoint(msgspec.Struct, frozen=True):
 class ImapConnection:
     """A connection that is logged in. Made by `connect`."""
 
-    def __init__(self, endpoint: ImapEndpoint, transport: Transport, protocol: Protocol) -> None:
+    def __init__(self, endpoint: ImapEndpoint, transport: Transport, protocol: Protocol, refusals: Refusals) -> None:
         self.usable = True
         """False once the session is broken or the server said BYE."""
         self.selected: str | None = None
@@ -65,6 +73,8 @@ class ImapConnection:
         self._endpoint = endpoint
         self._transport = transport
         self._protocol = protocol
+        self._refusals = refusals
+        self._said = ""
         self._names: dict[str, bytes] = {}
         self._idles = True
 
@@ -77,35 +87,43 @@ class ImapConnection:
         trace: Trace | None = None,
         client_id: Mapping[str, str],
         nonce: str | None = None,
+        refusals: Refusals | None = None,
     ) -> Self:
-        """Dial, STARTTLS if offered, log in once, exchange ID.
+        """Dial, STARTTLS if offered, log in, exchange ID.
 
-        `client_id` are the ID fields we name ourselves by; `nonce` is for SCRAM (`sasl.choose`). Raises `NetworkError`,
-        `ProtocolError` or `LoginRefused`; cancelled or failed: nothing stays open.
+        `client_id` are the ID fields we name ourselves by; `nonce` is for SCRAM (`sasl.mechanisms`); `refusals` is what
+        the account remembers of its servers. A server that hangs up on one way to log in is dialled again for the next
+        (`logins`). Raises `NetworkError`, `ProtocolError` or `LoginRefused`; cancelled or failed: nothing stays open.
         """
-        transport = await Transport.open(
-            dial,
-            endpoint.host,
-            endpoint.port,
-            secure=endpoint.secure,
-            tls=endpoint.tls,
-            timeout=CONNECT_SECONDS,
-        )
-        session = cls(endpoint, transport, Protocol(trace))
-        try:
-            await session._greet()
-            await session._secure()
-            await session._log_in(nonce)
-            await session._identify(client_id)
-        except BaseException:
+        refusals = Refusals() if refusals is None else refusals
+        login = Login(endpoint.credentials, nonce, refusals)
+        dials = 0
+        while True:
+            dials += 1
+            transport = await Transport.open(
+                dial,
+                endpoint.host,
+                endpoint.port,
+                secure=endpoint.secure,
+                tls=endpoint.tls,
+                timeout=CONNECT_SECONDS,
+            )
+            session = cls(endpoint, transport, Protocol(trace), refusals)
+            try:
+                await session._greet()
+                await session._secure()
+                if await session._log_in(login, last=dials == DIALS):
+                    await session._identify(client_id)
+                    return session
+            except BaseException:
+                await session.close()
+                raise
             await session.close()
-            raise
-        return session
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What the server can do, upper case."""
-        return self._protocol.capabilities or frozenset()
+        """What the server can do, upper case: what it offers without what it is known to refuse."""
+        return self._refusals.usable(self._server)
 
     @property
     def tls_version(self) -> str | None:
@@ -126,12 +144,12 @@ class ImapConnection:
         """Have both directions deflated where the server can (RFC 4978); whether it is so. Raises `NetworkError`."""
         if "COMPRESS=DEFLATE" not in self.capabilities:
             return False
-        with self._breaking():
-            self._protocol.start(commands.compress())
-            completion = await self._finish(trio.current_time() + COMMAND_SECONDS)
+        with self._leaning_on("COMPRESS=DEFLATE"):
+            completion = await self._run(commands.compress())
             if completion.ok:
                 self._transport.compress()
-        return completion.ok
+                await self._run(commands.noop())  # does it deflate, as it said?
+        return self._taken("COMPRESS=DEFLATE", completion)
 
     def take_pending(self) -> list[Untagged]:
         """`pending`, which is empty afterwards."""
@@ -180,13 +198,14 @@ class ImapConnection:
             await self._receive(deadline)
         if protocol.bye is not None:
             raise self._end()
+        self._said = steady(protocol.greeting.text)
 
     async def _secure(self) -> None:
         """STARTTLS where it can be had, and an error where it must be."""
         if self._endpoint.secure:
             return
-        capabilities = await self._learn_capabilities()
-        if self._protocol.state is State.NOT_AUTHENTICATED and "STARTTLS" in capabilities:
+        await self._learn_capabilities()
+        if self._protocol.state is State.NOT_AUTHENTICATED and "STARTTLS" in self.capabilities:
             completion = await self._run(commands.start_tls())
             if not completion.ok:
                 raise NetworkError(NetworkKind.TLS, "ETLS", f"STARTTLS refused: {completion.status.line}")
@@ -194,48 +213,132 @@ class ImapConnection:
         elif self._endpoint.tls.required:
             raise NetworkError(NetworkKind.TLS, "ETLS", f"{self._endpoint.host} does not offer STARTTLS")
 
-    async def _log_in(self, nonce: str | None) -> None:
-        if self._protocol.state is State.NOT_AUTHENTICATED:
-            capabilities = await self._learn_capabilities()
+    async def _log_in(self, login: Login, *, last: bool) -> bool:
+        """Log in; false where the server has hung up and another way is open.
+
+        On the `last` connection that is an error.
+        """
+        refused = False
+        while self._protocol.state is State.NOT_AUTHENTICATED:
+            await self._learn_capabilities()
+            server = self._server
+            way = login.next(server)
             try:
-                command = _login_command(capabilities, self._endpoint.credentials, nonce)
-            except ValueError as error:
-                raise LoginRefused(f"The credentials cannot be sent: {error}", None) from error
-            completion = await self._run(command)
-            if not completion.ok:
-                temporary = completion.code in TEMPORARY_CODES
-                raise LoginRefused(completion.status.line, completion.code, temporary=temporary)
-            if isinstance(command.mechanism, sasl.Scram) and not command.mechanism.verified:
-                raise LoginRefused("The server let us in without proving that it knows the password", None)
+                completion = await self._run(way.command)
+            except NetworkError as error:
+                if error.kind is not NetworkKind.CLOSED or self._protocol.bye is not None:
+                    raise
+                if last or not (refused or login.cut(server, way)):
+                    raise login.error or error from error
+                return False
+            if completion.ok:
+                login.accepted(server, way)
+                break
+            login.refused(server, way, completion.status)
+            refused = True
+            if not self.usable:
+                login.next(server)
+                if last and login.error is not None:
+                    raise login.error
+                return False
         await self._learn_capabilities()
+        return True
 
     async def _identify(self, client_id: Mapping[str, str]) -> None:
         if "ID" not in self.capabilities:
             return
-        completion = await self._run(commands.identify(client_id))
+        completion = await self._try("ID", commands.identify(client_id))
         for response in completion.data:
             if isinstance(response, Id):
                 self.server_id = response.fields
 
-    async def _learn_capabilities(self) -> frozenset[str]:
+    async def _learn_capabilities(self) -> None:
         if self._protocol.capabilities is None:
             await self._run(commands.capability())
-        return self.capabilities
+
+    @property
+    def _server(self) -> Server:
+        return self._said, self._protocol.capabilities or frozenset()
+
+    @contextmanager
+    def _leaning_on(self, extension: str) -> Iterator[None]:
+        """A connection that ends in here ended upon the use of `extension`, as it seems."""
+        server = self._server
+        try:
+            yield
+        except (NetworkError, ProtocolError):
+            self._refusals.cut(server, extension)
+            raise
+
+    def _taken(self, extension: str, completion: Completion) -> bool:
+        """Whether the server did what leans on `extension`; remembered either way, unless it may later."""
+        if completion.ok:
+            self._refusals.worked(self._server, extension)
+        elif completion.code not in TEMPORARY_CODES:
+            self._refusals.refused(self._server, extension)
+        return completion.ok
+
+    async def _try(self, extension: str, command: Command) -> Completion:
+        """Give a command that is only a courtesy: a server that does not know it is not asked again."""
+        with self._leaning_on(extension):
+            completion = await self._run(command)
+        self._taken(extension, completion)
+        return completion
+
+    async def _first_taken(
+        self, forms: Sequence[tuple[str | None, Command]], timeout: float = COMMAND_SECONDS
+    ) -> tuple[str | None, Completion]:
+        """Give the first of several forms of one command that the server takes, and say which.
+
+        Each leans on the extension named with it, the last one on none. Those before the one that is taken are
+        remembered as refused. Raises `CommandRefused` where the server takes none, or says that it is not for the form.
+        """
+        refused: list[str] = []
+        for extension, command in forms:
+            if extension is None:
+                completion = await self._require(command, timeout)
+                break
+            with self._leaning_on(extension):
+                completion = await self._run(command, timeout)
+            if completion.ok:
+                self._refusals.worked(self._server, extension)
+                break
+            if completion.code in _NOT_THE_FORM:
+                raise completion.refused()
+            refused.append(extension)
+        for name in refused:
+            self._refusals.refused(self._server, name)
+        return extension, completion
 
     async def _idle(self, wake: trio.Event, until: float) -> None:
         protocol = self._protocol
-        deadline = trio.current_time() + COMMAND_SECONDS
-        protocol.start(commands.idle())
-        while protocol.state is State.SELECTED and protocol.completion is None:
-            await self._exchange(deadline)
+        with self._leaning_on("IDLE"):
+            protocol.start(commands.idle())
+            await self._send_due(trio.current_time() + COMMAND_SECONDS)
+            go_ahead = trio.current_time() + GO_AHEAD_SECONDS
+            while protocol.state is State.SELECTED and protocol.completion is None:
+                if not await self._receive_or_wake(trio.Event(), go_ahead):
+                    break
+        if protocol.completion is not None:
+            # Refused, or ended by the server itself: asking again at once would only spin.
+            self._idles = False
+            if not protocol.completion.ok:
+                self._taken("IDLE", protocol.completion)
+            return
+        if protocol.state is State.SELECTED:
+            log.warning("%s: the server does not begin to IDLE, and is asked for news instead", self._endpoint.host)
+            self._refusals.refused(self._server, "IDLE")
+            protocol.done()
+            await self._finish(trio.current_time() + GO_AHEAD_SECONDS)
+            return
+        self._refusals.worked(self._server, "IDLE")
         while protocol.state is State.IDLING and not protocol.news:
             if not await self._receive_or_wake(wake, until):
                 break
         if protocol.state is State.IDLING:
             protocol.done()
             await self._finish(trio.current_time() + COMMAND_SECONDS)
-        elif protocol.state is State.SELECTED:
-            # Refused, or ended by the server itself: asking again at once would only spin.
+        else:
             self._idles = False
 
     async def _poll(self, wake: trio.Event, until: float) -> None:
@@ -281,7 +384,7 @@ class ImapConnection:
     async def _run(self, command: Command, timeout: float = COMMAND_SECONDS, heed: Heed | None = None) -> Completion:
         """Give one command and read until its end, all within `timeout` seconds."""
         with self._breaking():
-            self._protocol.start(command)
+            self._protocol.start(command, unasked_limit(self.capabilities))
             return await self._finish(trio.current_time() + timeout, heed)
 
     async def _finish(self, deadline: float, heed: Heed | None = None) -> Completion:
@@ -300,9 +403,12 @@ class ImapConnection:
 
     async def _exchange(self, deadline: float) -> None:
         """Send what is due, then take what comes."""
+        await self._send_due(deadline)
+        await self._receive(deadline)
+
+    async def _send_due(self, deadline: float) -> None:
         for data in _joined(self._protocol.take_outgoing()):
             await self._transport.send(data, max(deadline - trio.current_time(), 0.0))
-        await self._receive(deadline)
 
     async def _receive(self, deadline: float) -> None:
         self._take(await self._transport.receive(max(deadline - trio.current_time(), 0.0)))
@@ -334,16 +440,6 @@ class ImapConnection:
             raise
         if self._protocol.state is State.LOGOUT:
             self.usable = False
-
-
-def _login_command(capabilities: frozenset[str], credentials: sasl.Credentials, nonce: str | None) -> Command:
-    offered = [name.removeprefix("AUTH=") for name in capabilities if name.startswith("AUTH=")]
-    mechanism = sasl.choose(offered, credentials, nonce)
-    if mechanism is not None:
-        return commands.authenticate(mechanism, at_once="SASL-IR" in capabilities)
-    if credentials.password is None or "LOGINDISABLED" in capabilities:
-        raise LoginRefused("The server offers no way to log in with these credentials", None)
-    return commands.login(credentials.user, credentials.password)
 
 
 def _joined(chunks: list[bytes]) -> Iterator[bytes]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.imap.tokens import Node
+from engine.imap.nodes import Node, octets
+
+MEMBERS = 10
 
 
 class Mailbox(msgspec.Struct, frozen=True):
@@ -35,28 +37,35 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_envelope(node: Node) -> Envelope | None:
-    """The envelope in a tree; None if there is none."""
-    if not isinstance(node, list) or len(node) < 10:
+    """The envelope in a tree; None if there is none. One of other than ten members is read as far as it makes sense."""
+    if not isinstance(node, list) or not node:
         return None
+    members = _aligned(node)
     return Envelope(
-        date=octets(node[0]),
-        subject=octets(node[1]),
-        author=_mailboxes(node[2]),
-        sender=_mailboxes(node[3]),
-        reply_to=_mailboxes(node[4]),
-        to=_mailboxes(node[5]),
-        cc=_mailboxes(node[6]),
-        bcc=_mailboxes(node[7]),
-        in_reply_to=octets(node[8]),
-        message_id=octets(node[9]).strip(),
+        date=octets(members[0]),
+        subject=octets(members[1]),
+        author=_mailboxes(members[2]),
+        sender=_mailboxes(members[3]),
+        reply_to=_mailboxes(members[4]),
+        to=_mailboxes(members[5]),
+        cc=_mailboxes(members[6]),
+        bcc=_mailboxes(members[7]),
+        in_reply_to=octets(members[8]),
+        message_id=octets(members[9]).strip(),
     )
 
 
-def octets(node: Node) -> bytes:
-    """A string or an atom as bytes; empty for NIL and for lists."""
-    if isinstance(node, bytes):
+def _aligned(node: list[Node]) -> list[Node]:
+    """The ten members. A quote nobody escaped makes many of one subject; a server may leave some of the lists out."""
+    if len(node) == MEMBERS:
         return node
-    return node.encode() if isinstance(node, str) else b""
+    lists = next((place for place, member in enumerate(node) if isinstance(member, list)), len(node))
+    if len(node) > MEMBERS and lists > 2:
+        node = [node[0], b" ".join(octets(member) for member in node[1:lists] if member), *node[lists:]]
+    members = (node + [None] * MEMBERS)[:MEMBERS]
+    if len(node) < MEMBERS and octets(node[-1]).lstrip().startswith(b"<"):
+        members[MEMBERS - 1] = node[-1]
+    return members
 
 
 def _mailboxes(node: Node) -> tuple[Mailbox, ...]:

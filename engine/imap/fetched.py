@@ -1,7 +1,7 @@
 """One message as a FETCH described it, typed.
 
-Only UID, FLAGS and MODSEQ decide what happened in a mailbox, so they are checked strictly (`ProtocolError`); what
-describes the message is read leniently and absent where it makes no sense.
+What makes no sense is absent, as is what the server did not say: nothing here raises. Without a UID there is no message
+to speak of; everything else may be missing.
 """
 
 from __future__ import annotations
@@ -12,28 +12,27 @@ from functools import lru_cache
 
 import msgspec
 
-from engine.errors import ProtocolError
-from engine.imap import limits
-from engine.imap.envelope import Envelope, octets, read_envelope
+from engine.imap.envelope import Envelope, read_envelope
+from engine.imap.nodes import Node, number, octets, text, words
 from engine.imap.responses import Fetch
 from engine.imap.structure import Structure, read_structure
-from engine.imap.tokens import Node
 
 _DATE = re.compile(
     r" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"
 )
 LONGEST_DATE = 40
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_RECENT = {"\\Recent", "\\recent", "\\RECENT"}
 _SECTION = re.compile(r"(?:BODY|BINARY)\[([^]]*)\](?:<[0-9]+>)?")
-_NUMBER = re.compile(rf"[0-9]{{1,{limits.NUMBER_DIGITS}}}")
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one message; None, or empty, for what the server did not say.
 
     `flags` without `\\Recent`, which is not the message's. `internal_date` in seconds since 1970, `size` in octets.
-    `sections` by their name in upper case (`1.2`, `HEADER.FIELDS (SUBJECT)`, empty for the whole). `labels` are
-    Gmail's; `email_id` and `thread_id` come from RFC 8474 or from Gmail.
+    `sections` by their name in upper case (`1.2`, `HEADER.FIELDS (SUBJECT)`, empty for the whole), `cut` those that
+    came in part, which a server may not do although it was asked to. `labels` are Gmail's; `email_id` and `thread_id`
+    come from RFC 8474 or from Gmail.
     """
 
     uid: int
@@ -45,6 +44,7 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     envelope: Envelope | None = None
     structure: Structure | None = None
     sections: dict[str, bytes] = {}
+    cut: frozenset[str] = frozenset()
     email_id: str | None = None
     thread_id: str | None = None
     labels: tuple[bytes, ...] | None = None
@@ -56,32 +56,33 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_fetch(response: Fetch) -> Fetched | None:
-    """The message of a FETCH; None if the server did not say which. Raises `ProtocolError`."""
+    """The message of a FETCH; None if the server did not say which."""
     items = response.items
-    if "UID" not in items:
+    uid = number(items.get("UID"))
+    if not uid:
         return None
     return Fetched(
-        uid=_number(items["UID"], 32),
+        uid=uid,
         number=response.number,
         flags=read_flags(items["FLAGS"]) if "FLAGS" in items else None,
-        modseq=_modseq(items["MODSEQ"]) if "MODSEQ" in items else None,
+        modseq=_modseq(items.get("MODSEQ")),
         internal_date=read_date(items.get("INTERNALDATE")),
-        size=_number(items["RFC822.SIZE"], 63) if "RFC822.SIZE" in items else None,
+        size=number(items.get("RFC822.SIZE"), 63),
         envelope=read_envelope(items.get("ENVELOPE")),
         structure=read_structure(items.get("BODYSTRUCTURE")),
         sections=_sections(items),
+        cut=frozenset(match[1].upper() for name in items if name.endswith(">") and (match := _SECTION.fullmatch(name))),
         email_id=_identifier(items.get("EMAILID", items.get("X-GM-MSGID"))),
         thread_id=_identifier(items.get("THREADID", items.get("X-GM-THRID"))),
         labels=_labels(items.get("X-GM-LABELS")),
     )
 
 
-def read_flags(node: Node) -> frozenset[str]:
-    """A flag list. Raises `ProtocolError`."""
-    if not isinstance(node, list):
-        raise ProtocolError("The server sent flags that are no list")
-    flags = {octets(flag).decode("utf-8", "replace") for flag in node}
-    return frozenset(flag for flag in flags if flag.lower() != "\\recent")
+def read_flags(node: Node) -> frozenset[str] | None:
+    """A flag list, NIL for an empty one; None where it is none."""
+    if node is not None and not isinstance(node, list):
+        return None
+    return frozenset(words(node)) - _RECENT
 
 
 def read_date(node: Node) -> float | None:
@@ -113,21 +114,15 @@ def _sections(items: dict[str, Node]) -> dict[str, bytes]:
     return found
 
 
-def _modseq(node: Node) -> int:
-    return _number(node[0] if isinstance(node, list) and node else node, 63)
+def _modseq(node: Node) -> int | None:
+    return number(node[0] if isinstance(node, list) and node else node, 63)
 
 
 def _identifier(node: Node) -> str | None:
     if isinstance(node, list):
         node = node[0] if node else None
-    return octets(node).decode("utf-8", "replace") or None
+    return text(node) or None
 
 
 def _labels(node: Node) -> tuple[bytes, ...] | None:
     return tuple(octets(label) for label in node) if isinstance(node, list) else None
-
-
-def _number(node: Node, bits: int) -> int:
-    if isinstance(node, str) and _NUMBER.fullmatch(node) and int(node) < 2**bits:
-        return int(node)
-    raise ProtocolError("The server sent a FETCH with a number that is none")

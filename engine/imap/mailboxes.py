@@ -1,12 +1,17 @@
 """Mailboxes as the rest of the engine sees them: decoded names, and which one holds Sent, Drafts, Trash ...
 
 A server that marks mailboxes (RFC 6154, or plain LIST flags) is believed. For a use it marks nowhere, the mailbox with
-a usual name for it in one of the common languages is taken, and `special_use_source` says so. A name that cannot be
-decoded is shown as it came; whoever talks to the server keeps the name it was listed under.
+a usual name for it in one of the common languages is taken, and `special_use_source` says so.
+
+Each name of a LIST has a path of its own, and the name is kept beside it, for the server is to get back exactly what it
+sent. Names by the rules come first. What servers write against the rules (UTF-8 or "R&D" as they stand) is shown as a
+person would read it, unless another mailbox has that path; then, and where bytes make no sense, they are shown as
+U+FFFD and two hexadecimal digits each.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -82,15 +87,23 @@ _USE_OF_NAME = {
 }
 
 
+_MARK = "\ufffd"
+_UNREADABLE = re.compile(rb"[^\x20-\x7e]|&")
+_ESCAPE = re.compile(f"{_MARK}([0-9A-F]{{2}})")
+_ESCAPED = re.compile(f"(?:[\x20-\x7e]|{_MARK}[0-9A-F]{{2}})*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
 class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
     """One mailbox of an account.
 
-    `path` is the decoded full name; `delimiter` what separates its levels, None where there are none; `flags` as the
-    server gave them; `special_use` one of `SPECIAL_USES` or `\\Inbox`, with `special_use_source` `extension` (the
-    server said so) or `name`; both None for an ordinary mailbox.
+    `path` is the decoded full name, `wire_name` the name the server listed; `delimiter` what separates its levels, None
+    where there are none; `flags` as the server gave them; `special_use` one of `SPECIAL_USES` or `\\Inbox`, with
+    `special_use_source` `extension` (the server said so) or `name`; both None for an ordinary mailbox.
     """
 
     path: str
+    wire_name: bytes = b""
     delimiter: str | None
     flags: frozenset[str]
     special_use: str | None = None
@@ -109,29 +122,65 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_name(path: str, *, utf8: bool) -> bytes:
     """The path as a name on the wire. Raises `ValueError` for lone surrogates."""
+    if _MARK in path and (name := _unescaped(path)) is not None:
+        return name
     return path.encode() if utf8 else utf7.encode(path)
 
 
 def decode_name(name: bytes, *, utf8: bool) -> str:
-    """A name on the wire as a path. Never fails: what cannot be decoded is shown as it stands."""
-    if not utf8:
-        try:
-            return utf7.decode(name)
-        except ValueError:
-            pass
-    return name.decode("utf-8", "replace")
+    """A name on the wire as a path, as a person would read it. Never fails, but two names may have one path."""
+    return _by_the_rules(name, utf8=utf8) or _readable(name) or _escaped(name)
+
+
+def _by_the_rules(name: bytes, *, utf8: bool) -> str | None:
+    try:
+        path = name.decode() if utf8 else utf7.decode(name)
+        return path if _MARK not in path and (utf8 or utf7.encode(path) == name) else None
+    except ValueError:
+        return None
+
+
+def _readable(name: bytes) -> str | None:
+    try:
+        path = name.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if _MARK in path or _CONTROL.search(path) else path
+
+
+def _escaped(name: bytes) -> str:
+    """Different for each name, and like no name by the rules: none of those is shown with U+FFFD in it."""
+    return _UNREADABLE.sub(lambda match: f"{_MARK}{match[0][0]:02X}".encode(), name).decode()
+
+
+def _unescaped(path: str) -> bytes | None:
+    if _ESCAPED.fullmatch(path) is None:
+        return None
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), path).encode("latin-1")
 
 
 def mailboxes(entries: Iterable[ListEntry], *, utf8: bool) -> dict[bytes, Mailbox]:
-    """The mailboxes of a LIST by their name on the wire, in the server's order."""
+    """The mailboxes of a LIST by their name on the wire, in the server's order; no two have one path.
+
+    One with NUL in its name is left out, for IMAP cannot carry it back.
+    """
+    several = {entry.name: entry for entry in entries if b"\0" not in entry.name}
+    paths = {name: path for name in several if (path := _by_the_rules(name, utf8=utf8)) is not None}
+    taken = set(paths.values())
+    for name in several:
+        if name not in paths:
+            readable = _readable(name)
+            paths[name] = _escaped(name) if readable is None or readable in taken else readable
+            taken.add(paths[name])
     found = {}
-    for entry in entries:
-        path = decode_name(entry.name, utf8=utf8)
+    for name, entry in several.items():
+        path = paths[name]
         use, source = _marked_use(entry.flags), "extension"
         if path.upper() == "INBOX":
             use, source = INBOX, "name"
-        found[entry.name] = Mailbox(
+        found[name] = Mailbox(
             path=path,
+            wire_name=name,
             delimiter=entry.delimiter,
             flags=entry.flags,
             special_use=use,

@@ -1,9 +1,10 @@
 """The client side of one IMAP connection as a pure machine: commands in, bytes out; bytes in, answers out.
 
 It owns the tags, the state (in the tables below and nowhere else), continuation requests, the SASL dialogue, and what
-the server says unasked. One command is in flight at a time. Whatever the server may not do - an answer to a command
-nobody gave, a continuation nobody waits for, bytes behind the reply to STARTTLS - raises `ProtocolError`, after which
-the connection must be closed. Using it out of turn is a bug of ours and raises `RuntimeError`.
+the server says unasked. One command is in flight at a time. What the server says out of turn - an answer to a command
+nobody gave, a continuation nobody waits for, a second greeting - is passed over. `ProtocolError`, after which the
+connection must be closed, is for what would be dangerous to go on with: bytes behind the reply to STARTTLS, a success
+before the command was complete, more than `limits`. Using it out of turn is a bug of ours and raises `RuntimeError`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from engine.imap.responses import (
     weight,
 )
 from engine.imap.tokens import Frame, Tokenizer
+from engine.sasl import Mechanism
 from engine.trace import Trace
 
 
@@ -54,6 +56,7 @@ class State(StrEnum):
 
 _OPEN = frozenset({State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED})
 _SELECTING = frozenset({"SELECT", "EXAMINE"})
+_LOGINS = frozenset({"LOGIN", "AUTHENTICATE"})
 _LOGGED_IN = frozenset({State.AUTHENTICATED, State.SELECTED})
 _IN_MAILBOX = frozenset({State.SELECTED})
 
@@ -93,6 +96,8 @@ ALLOWED: dict[str, frozenset[State]] = {
 GREETED: dict[StatusKind, State] = {
     StatusKind.OK: State.NOT_AUTHENTICATED,
     StatusKind.PREAUTH: State.AUTHENTICATED,
+    StatusKind.NO: State.LOGOUT,
+    StatusKind.BAD: State.LOGOUT,
     StatusKind.BYE: State.LOGOUT,
 }
 """Where a greeting leads."""
@@ -115,6 +120,9 @@ COMPLETED: dict[tuple[str, StatusKind], State] = {
 """Where a command's completion leads; a pair that is not here changes nothing. BYE leads to LOGOUT from everywhere."""
 
 _FETCH = re.compile(rb"\* [0-9]{1,20} FETCH\b", re.IGNORECASE)
+
+_CHANGES = {"FLAGS", "MODSEQ"}
+"""What a server tells unasked of a message that has changed."""
 
 NEWS = (Exists, Expunge, Vanished, Fetch, ListEntry, MailboxStatus)
 """What is worth a look when it comes unasked."""
@@ -172,6 +180,8 @@ class Protocol:
         self._command: Command | None = None
         self._waiting: deque[list[bytes]] = deque()
         self._rounds = 0
+        self._renumbered = False
+        self._before_login: frozenset[str] | None = None
         self._outgoing: list[bytes] = []
         self._data: list[Untagged] = []
         self._weight = 0
@@ -206,8 +216,11 @@ class Protocol:
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
-    def start(self, command: Command) -> None:
-        """Give a command. Raises `RuntimeError` out of turn: one is in flight, or the state does not allow it."""
+    def start(self, command: Command, unasked: int | None = None) -> None:
+        """Give a command. Raises `RuntimeError` out of turn: one is in flight, or the state does not allow it.
+
+        `unasked` is how long a literal may be to go out without the server's go-ahead, None for what it offers.
+        """
         if self._command is not None or self.state not in ALLOWED[command.name]:
             raise RuntimeError(f"{command.name} cannot be given now ({self.state})")
         self._tags += 1
@@ -217,17 +230,20 @@ class Protocol:
         self._data = []
         self._weight = 0
         self._rounds = 0
-        self._waiting = deque(encode(command, self._tag, unasked_limit(self.capabilities or ())))
+        self._renumbered = False
+        unasked = unasked_limit(self.capabilities or ()) if unasked is None else unasked
+        self._waiting = deque(encode(command, self._tag, unasked))
         self._outgoing += self._waiting.popleft()
-        if command.name in ("LOGIN", "AUTHENTICATE"):
-            self.capabilities = None  # the server may tell the new ones before its tagged reply
+        if command.name in _LOGINS:
+            # The server may tell the new ones before its tagged reply.
+            self._before_login, self.capabilities = self.capabilities, None
         if command.name in _SELECTING:
             self.take_news()
         self._note_client(f"{self._tag} {command.name} {command.shown}".rstrip())
 
     def done(self) -> None:
-        """End IDLE. Raises `RuntimeError` when not idling."""
-        if self.state is not State.IDLING:
+        """End IDLE, also where the server has not said that it began. Raises `RuntimeError` without one."""
+        if self._command is None or self._command.name != "IDLE":
             raise RuntimeError(f"DONE cannot be said now ({self.state})")
         self._outgoing.append(b"DONE\r\n")
         self._note_client("DONE")
@@ -263,23 +279,24 @@ class Protocol:
         if not isinstance(response, StatusResponse) or response.tag is not None or response.kind not in GREETED:
             raise ProtocolError("The server did not greet us as an IMAP server does")
         self.greeting = response
-        if response.kind is StatusKind.BYE:
+        self.state = GREETED[response.kind]
+        if self.state is State.LOGOUT:
             self.bye = response
         self._learn(response)
-        self.state = GREETED[response.kind]
 
     def _take_untagged(self, response: Untagged, cost: int) -> None:
         if isinstance(response, Capability):
-            self.capabilities = response.names
+            self._know(response.names)
         elif isinstance(response, Enabled):
-            self.enabled |= response.names
+            if self._command is not None and self._command.name == "ENABLE":
+                self.enabled |= response.names
         elif isinstance(response, StatusResponse):
             self._learn(response)
-            if response.kind is StatusKind.PREAUTH:
-                raise ProtocolError("The server greeted us twice")
             if response.kind is StatusKind.BYE:
                 self.bye = response
                 self.state = State.LOGOUT
+        elif isinstance(response, (Expunge, Vanished)):
+            self._renumbered = True
         if self._command is not None and self._belongs(self._command, response):
             self._data.append(response)
         elif isinstance(response, NEWS) and not (self._command and self._command.name in _SELECTING):
@@ -292,7 +309,9 @@ class Protocol:
     def _belongs(self, command: Command, response: Untagged) -> bool:
         """Whether `response` is part of the answer to the command in flight."""
         if isinstance(response, Fetch) and command.name.startswith("UID ") and "UID" not in response.items:
-            return False  # somebody else changed a flag meanwhile; an answer to us would name the UID
+            # Somebody else changed a flag meanwhile, or the server spreads one message over several responses.
+            spread = not self._renumbered and not response.items.keys() <= _CHANGES
+            return spread and isinstance(response, command.takes)
         if command.name in _SELECTING and isinstance(response, StatusResponse) and _is(response, "CLOSED"):
             self._data = []  # what came before it was still about the mailbox that is closed now
         return isinstance(response, command.takes)
@@ -300,41 +319,48 @@ class Protocol:
     def _learn(self, response: StatusResponse) -> None:
         code = response.code
         if code is not None and code.name == "CAPABILITY":
-            self.capabilities = capability_names(code.arguments)
+            self._know(capability_names(code.arguments))
+
+    def _know(self, names: frozenset[str]) -> None:
+        # Every server names the version of IMAP it speaks (RFC 9051 section 7.2.2); a list without it is damaged.
+        if self.capabilities is None or any(name.startswith("IMAP4") for name in names):
+            self.capabilities = names
 
     def _continue(self, text: bytes) -> None:
         command = self._command
-        if command is not None and self._waiting:
+        if command is None:
+            return
+        if self._waiting:
             self._outgoing += self._waiting.popleft()
-        elif command is not None and command.mechanism is not None:
-            self._answer(command, text)
-        elif command is not None and command.name == "IDLE" and self.state is State.SELECTED:
+        elif command.mechanism is not None:
+            self._answer(command, command.mechanism, text)
+        elif command.name == "IDLE" and self.state is State.SELECTED:
             self.state = State.IDLING
-        else:
-            raise ProtocolError("The server asked for a continuation nobody has")
 
-    def _answer(self, command: Command, text: bytes) -> None:
-        mechanism = command.mechanism
-        assert mechanism is not None
+    def _answer(self, command: Command, mechanism: Mechanism, text: bytes) -> None:
         self._rounds += 1
         if self._rounds > limits.AUTHENTICATE_ROUNDS:
             raise ProtocolError(f"The server asked more than {limits.AUTHENTICATE_ROUNDS} times in one login")
-        response = command.initial if self._rounds == 1 else None
-        if response is None:
+        first = self._rounds == 1
+        if first and command.initial is not None and (not text or not command.at_once):
+            response: bytes | None = command.initial
+        else:
             try:
-                response = mechanism.respond(binascii.a2b_base64(text, strict_mode=True))
-            except ValueError as error:
-                raise ProtocolError("The server sent a challenge that makes no sense") from error
-        self._outgoing.append(binascii.b2a_base64(response, newline=False) + b"\r\n")
-        self._note_client(SECRET)
+                response = mechanism.respond(_decoded(text))
+            except ValueError:
+                response = command.initial if first and command.at_once else None
+        # "*" gives up this mechanism (RFC 9051 section 6.2.2); the server's refusal follows.
+        encoded = b"*" if response is None else binascii.b2a_base64(response, newline=False)
+        self._outgoing.append(encoded + b"\r\n")
+        self._note_client("*" if response is None else SECRET)
 
     def _complete(self, status: StatusResponse) -> None:
         command = self._command
-        if command is None or status.tag != self._tag:
-            raise ProtocolError(f"The server answered a command nobody gave: {status.line[:100]}")
+        if command is None or status.tag is None or status.tag.upper() != self._tag:
+            return
+        if status.kind not in (StatusKind.OK, StatusKind.NO):
+            status = msgspec.structs.replace(status, kind=StatusKind.BAD)
         ok = status.kind is StatusKind.OK
-        if not ok and status.kind not in (StatusKind.NO, StatusKind.BAD):
-            raise ProtocolError(f"The server answered a command with {status.kind}")
         if ok and self._waiting:
             raise ProtocolError(f"The server answered {command.name} before it was complete")
         if ok and command.name == "COMPRESS" and not self._tokenizer.empty:
@@ -346,6 +372,8 @@ class Protocol:
             self.take_news()
         else:
             self._learn(status)
+        if not ok and command.name in _LOGINS and self.capabilities is None:
+            self.capabilities = self._before_login
         if self.state is not State.LOGOUT:
             self.state = COMPLETED.get((command.name, status.kind), self.state)
         self._command = None
@@ -366,6 +394,14 @@ class Protocol:
             self._trace.server(f"+ [{len(frame.line) - 1} bytes]")
         else:
             self._trace.server(plain_text(frame.line))
+
+
+def _decoded(challenge: bytes) -> bytes:
+    """A challenge out of base64, or as it stands: some servers prompt in clear."""
+    try:
+        return binascii.a2b_base64(challenge, strict_mode=True)
+    except ValueError:
+        return challenge
 
 
 def _is(response: StatusResponse, code: str) -> bool:

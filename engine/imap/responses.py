@@ -1,22 +1,26 @@
 """What an IMAP server can say, as typed values, and the one function that makes them from frames.
 
-Known responses are checked here once, so nothing behind this file has to doubt them: a malformed one is a
-`ProtocolError`. Unknown ones are passed on as `Other` with their tree. Texts are decoded leniently (what is not UTF-8
-becomes U+FFFD), names of capabilities, codes and data items are upper case, numbers are range checked.
+Known responses are checked here once, so nothing behind this file has to doubt them. What a response says in good order
+is used and the rest of it left out; one that says nothing of use, or that nobody knows, is `Other`, which everybody
+passes over. So no response is an error: only sets longer than `limits` raise `ProtocolError`. Texts are decoded
+leniently (what is not UTF-8 becomes U+FFFD), names of capabilities, codes and data items are upper case, numbers are
+range checked.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from itertools import chain, takewhile
 from typing import TypeAlias
 
 import msgspec
 
 from engine.errors import ProtocolError
 from engine.imap import limits
-from engine.imap.tokens import Frame, Node, parse_text
+from engine.imap.nodes import Node, items, number, octets, text, words
+from engine.imap.tokens import Frame, parse_text
 
 
 class StatusKind(StrEnum):
@@ -30,20 +34,14 @@ class StatusKind(StrEnum):
 
 
 class Code(msgspec.Struct, frozen=True):
-    """A response code: `[APPENDUID 38505 3955]` is name `APPENDUID` and two atoms.
-
-    Arguments that do not follow the grammar are one string, as they came.
-    """
+    """A response code: `[APPENDUID 38505 3955]` is name `APPENDUID` and two atoms."""
 
     name: str
     arguments: tuple[Node, ...] = ()
 
     def number(self, index: int = 0) -> int | None:
         """The argument at `index` as an unsigned 63-bit number, None if it is absent or not one."""
-        try:
-            return _number(self.arguments[index], 63)
-        except (IndexError, ProtocolError):
-            return None
+        return number(self.arguments[index], 63) if index < len(self.arguments) else None
 
 
 class StatusResponse(msgspec.Struct, frozen=True):
@@ -112,7 +110,7 @@ class Vanished(msgspec.Struct, frozen=True):
 
 
 class Fetch(msgspec.Struct, frozen=True):
-    """Data items of the message with sequence number `number`, each still a tree."""
+    """Data items of the message with sequence number `number` (0: not told), each still a tree."""
 
     number: int
     items: dict[str, Node]
@@ -134,7 +132,7 @@ class ESearch(msgspec.Struct, frozen=True):
 
 
 class MailboxStatus(msgspec.Struct, frozen=True):
-    """The reply to STATUS. `name` is as on the wire; items that are not numbers are left out."""
+    """The reply to STATUS. `name` is as on the wire; items that are no unsigned numbers are left out."""
 
     name: bytes
     items: dict[str, int]
@@ -153,7 +151,7 @@ class Enabled(msgspec.Struct, frozen=True):
 
 
 class Namespace(msgspec.Struct, frozen=True):
-    """The server's namespaces (RFC 2342), each still a tree or None."""
+    """The server's namespaces (RFC 2342), each still a tree; None for those it has not, or did not tell."""
 
     personal: Node
     other_users: Node
@@ -161,7 +159,7 @@ class Namespace(msgspec.Struct, frozen=True):
 
 
 class Other(msgspec.Struct, frozen=True):
-    """A response this file does not know: its first word, upper case, and the whole tree."""
+    """A response of no use, unknown or malformed: its first word, upper case and perhaps empty, and the whole tree."""
 
     name: str
     tree: list[Node]
@@ -188,31 +186,61 @@ Untagged: TypeAlias = (
 Response: TypeAlias = Untagged | Continuation
 
 _STATUS = re.compile(
-    rb"(\*|[A-Za-z0-9]{1,32}) (OK|NO|BAD|BYE|PREAUTH)(?: (?:\[([^]\s]++)(?: ([^]]*+))?+\] ?)?(.*))?\Z",
+    rb"(\*|[^ \t*+][^ \t]{0,63})[ \t]++(OK|NO|BAD|BYE|PREAUTH)"
+    rb"(?:[ \t]++(?:\[([^]\s]++)(?:[ \t]++([^]]*+))?+\][ \t]?)?(.*))?\Z",
     re.IGNORECASE | re.DOTALL,
 )
-_SEARCH = re.compile(rb"\* SEARCH([ 0-9]*+)(?:\(MODSEQ ([0-9]{1,20})\) *)?\Z", re.IGNORECASE)
-_NUMBER = re.compile(rf"[0-9]{{1,{limits.NUMBER_DIGITS}}}")
+_OPEN_CODE = re.compile(rb"\[([A-Z]++ [0-9]++)(?![^ \t])", re.IGNORECASE)
+"""A code with a number whose bracket is not closed."""
+_TAGGED = re.compile(rb"([^ \t*+][^ \t]{0,63})(?:[ \t]|\Z)")
+_SEARCH = re.compile(rb"\*[ \t]*+SEARCH([ 0-9]*+)(?:\(MODSEQ ([0-9]{1,20})\) *)?\Z", re.IGNORECASE)
+_ODD_SEARCH = re.compile(rb"\*[ \t]*+SEARCH\b([^(]*+)", re.IGNORECASE)
+_NUMBER_APART = re.compile(rb"(?<![^ \t])[0-9]{1,10}(?![^ \t])")
+_NIL_APART = re.compile(rb"(?<![^ \t])NIL(?![^ \t])", re.IGNORECASE)
 _RANGE = re.compile(r"([0-9]{1,10})(?::([0-9]{1,10}))?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+FETCH_ITEMS = frozenset(
+    {
+        "UID",
+        "FLAGS",
+        "INTERNALDATE",
+        "RFC822.SIZE",
+        "ENVELOPE",
+        "BODY",
+        "BODYSTRUCTURE",
+        "MODSEQ",
+        "EMAILID",
+        "THREADID",
+    }
+    | {"X-GM-MSGID", "X-GM-THRID", "X-GM-LABELS"}
+)
+"""Data items by name: none of these words is ever the value of another."""
+_ESEARCH_ITEMS = frozenset({"ALL", "COUNT", "MIN", "MAX", "MODSEQ", "PARTIAL"})
+_NAME_AT = {"LIST": 3, "STATUS": 1}
+_STATUS_ITEMS = frozenset({"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "HIGHESTMODSEQ", "SIZE"})
 
 
 def parse(frame: Frame) -> Response:
-    """What `frame` says. Raises `ProtocolError`."""
+    """What `frame` says. Raises `ProtocolError` for a set of more than `limits.RESPONSE_TOKENS` ranges."""
     tree = frame.tree
     if tree is None:
         return _parse_line(frame.line)
     if not tree or not isinstance(tree[0], str):
-        raise ProtocolError("The server sent a response without a name")
+        return Other("", tree)
     name = tree[0].upper()
     try:
-        if _NUMBER.fullmatch(name) and len(tree) > 1 and isinstance(tree[1], str):
-            numbered = _NUMBERED.get(tree[1].upper())
-            return numbered(_number(name), tree[2:]) if numbered else Other(tree[1].upper(), tree)
+        if name[0].isdigit() and len(tree) > 1 and isinstance(tree[1], str):
+            name = tree[1].upper()
+            numbered = _NUMBERED.get(name)
+            return numbered(number(tree[0]), tree[2:]) if numbered else Other(name, tree)
+        if name in _NAME_AT and tree[_NAME_AT[name] : _NAME_AT[name] + 1] == [None]:
+            # A mailbox may be called NIL, or nil, which is another one.
+            spelled = _NIL_APART.findall(frame.line)
+            tree[_NAME_AT[name]] = spelled[-1 if name == "LIST" else 0] if spelled else b"NIL"
         named = _NAMED.get(name)
         return named(tree[1:]) if named else Other(name, tree)
-    except (_Malformed, IndexError) as error:
-        raise ProtocolError(f"The server sent a malformed {name} response") from error
+    except (_Odd, IndexError):
+        return Other(name, tree)
 
 
 def weight(frame: Frame, response: Response) -> int:
@@ -224,97 +252,61 @@ def weight(frame: Frame, response: Response) -> int:
     return frame.weight
 
 
-class _Malformed(ProtocolError):
-    """A token is not what its place asks for."""
+class _Odd(Exception):
+    """The response says nothing of use."""
 
 
 def _parse_line(line: bytes) -> Response:
     if line.startswith(b"+"):
-        return Continuation(line[1:].strip(b" "))
+        return Continuation(line[1:].strip(b" \t"))
     if match := _STATUS.match(line):
         return _status(match)
     if match := _SEARCH.match(line):
         return _search(match)
-    raise ProtocolError(f"The server sent a line that is no response: {plain_text(line)[:100]}")
+    if match := _ODD_SEARCH.match(line):
+        return Search(_in_range(map(int, _NUMBER_APART.findall(match[1]))), None)
+    if match := _TAGGED.match(line):
+        # The end of a command in words nobody knows is no success.
+        return StatusResponse(plain_text(match[1]), StatusKind.BAD, None, plain_text(line), plain_text(line))
+    return Other("", [])
 
 
 def _status(match: re.Match[bytes]) -> StatusResponse:
-    tag, kind, name, arguments, text = match.groups()
-    code = None
-    if name is not None:
-        try:
-            nodes = tuple(parse_text(arguments)) if arguments else ()
-        except ProtocolError:
-            nodes = (plain_text(arguments),)
-        code = Code(plain_text(name).upper(), nodes)
+    tag, kind, name, arguments, said = match.groups()
+    if name is None and said is not None and (unclosed := _OPEN_CODE.match(said)):
+        name, _, arguments = unclosed[1].partition(b" ")
     return StatusResponse(
-        tag=None if tag == b"*" else tag.decode("ascii"),
+        tag=None if tag == b"*" else plain_text(tag),
         kind=StatusKind(kind.decode("ascii").upper()),
-        code=code,
-        text=plain_text(text or b""),
+        code=Code(plain_text(name).upper(), tuple(parse_text(arguments or b""))) if name is not None else None,
+        text=plain_text(said or b""),
         line=plain_text(match[0]),
     )
 
 
 def plain_text(data: bytes) -> str:
     """At most `limits.STATUS_TEXT` characters of `data` on one line, whatever bytes it holds."""
-    text = data[: 4 * limits.STATUS_TEXT].decode("utf-8", "replace")
-    return _CONTROL.sub(" ", text)[: limits.STATUS_TEXT]
+    return _CONTROL.sub(" ", text(data[: 4 * limits.STATUS_TEXT]))[: limits.STATUS_TEXT]
 
 
 def _search(match: re.Match[bytes]) -> Search:
-    # One reply can hold half a million numbers; split and int do it in C, so their input is checked beforehand.
+    # One reply can hold half a million numbers; split and int do it in C.
     try:
         numbers = tuple(map(int, match[1].split()))
-    except ValueError as error:
-        raise ProtocolError("The server sent a malformed SEARCH response") from error
+    except ValueError:  # thousands of digits
+        numbers = (0,)
     if numbers and not 0 < min(numbers) <= max(numbers) < 2**32:
-        raise ProtocolError("The server found a message number out of range")
+        numbers = _in_range(map(int, _NUMBER_APART.findall(match[1])))
     return Search(numbers, int(match[2]) if match[2] else None)
 
 
-def _number(node: Node, bits: int = 32) -> int:
-    if isinstance(node, str) and _NUMBER.fullmatch(node):
-        number = int(node)
-        if number < 2**bits:
-            return number
-    raise _Malformed("not a number, or out of range")
-
-
-def _atom(node: Node) -> str:
-    if not isinstance(node, str):
-        raise _Malformed("not an atom")
-    return node
-
-
-def _list(node: Node) -> list[Node]:
-    if not isinstance(node, list):
-        raise _Malformed("not a list")
-    return node
-
-
-def _octets(node: Node) -> bytes:
-    """A mailbox name: a string or an atom, among them one that reads NIL."""
-    if isinstance(node, list):
-        raise _Malformed("a list where a name belongs")
-    return node if isinstance(node, bytes) else (node or "NIL").encode()
-
-
-def _pairs(nodes: list[Node]) -> dict[str, Node]:
-    if len(nodes) % 2:
-        raise _Malformed("a name without a value")
-    return {_key(name): value for name, value in zip(nodes[::2], nodes[1::2], strict=True)}
-
-
-def _key(node: Node) -> str:
-    return (node.decode("utf-8", "replace") if isinstance(node, bytes) else _atom(node)).upper()
+def _in_range(numbers: Iterable[int]) -> tuple[int, ...]:
+    return tuple(number for number in numbers if 0 < number < 2**32)
 
 
 def capability_names(nodes: Sequence[Node]) -> frozenset[str]:
-    """The names of a CAPABILITY response or code, upper case. Raises `ProtocolError`."""
-    if len(nodes) > limits.CAPABILITIES:
-        raise ProtocolError(f"The server announced more than {limits.CAPABILITIES} capabilities")
-    return frozenset(_atom(node).upper() for node in nodes)
+    """The names of a CAPABILITY response or code, upper case, at most `limits.CAPABILITIES` of them."""
+    return frozenset(name.upper() for name in words(list(nodes))[: limits.CAPABILITIES])
 
 
 def _capability(tree: list[Node]) -> Capability:
@@ -322,72 +314,91 @@ def _capability(tree: list[Node]) -> Capability:
 
 
 def _list_entry(tree: list[Node]) -> ListEntry:
-    delimiter = tree[1]
-    if isinstance(delimiter, list):
-        raise _Malformed("a list where the delimiter belongs")
-    if isinstance(delimiter, bytes):
-        delimiter = delimiter.decode("utf-8", "replace")
-    return ListEntry(frozenset(map(_atom, _list(tree[0]))), delimiter or None, _octets(tree[2]))
+    return ListEntry(frozenset(words(tree[0])), text(tree[1]) or None, _name(tree[2:]))
+
+
+def _name(nodes: Sequence[Node]) -> bytes:
+    """The name these nodes begin with: one string, or words that should have been one."""
+    found = b" ".join(map(octets, takewhile(lambda node: isinstance(node, (str, bytes)), nodes)))
+    if not found:
+        raise _Odd
+    return found
 
 
 def _flags(tree: list[Node]) -> Flags:
-    return Flags(tuple(map(_atom, _list(tree[0]))))
+    return Flags(tuple(words(tree[0])))
 
 
-def _fetch(number: int, tree: list[Node]) -> Fetch:
-    return Fetch(number, _pairs(_list(tree[0])))
+def _exists(number: int | None, tree: list[Node]) -> Exists:
+    return Exists(_needed(number))
+
+
+def _recent(number: int | None, tree: list[Node]) -> Recent:
+    return Recent(_needed(number))
+
+
+def _expunge(number: int | None, tree: list[Node]) -> Expunge:
+    return Expunge(_needed(number or None))
+
+
+def _needed(number: int | None) -> int:
+    if number is None:
+        raise _Odd
+    return number
+
+
+def _fetch(number: int | None, tree: list[Node]) -> Fetch:
+    inside = tree[0]
+    if not isinstance(inside, list):
+        inside = tree
+    elif len(tree) > 1:
+        inside = inside + tree[1:]  # a parenthesis too many closed the list before its end
+    found = items(inside, FETCH_ITEMS)
+    if not found:
+        raise _Odd
+    return Fetch(number or 0, found)
 
 
 def _vanished(tree: list[Node]) -> Vanished:
-    earlier = len(tree) > 1 and isinstance(tree[0], list) and list(map(_key, tree[0])) == ["EARLIER"]
-    return Vanished(earlier, _ranges(tree[-1]))
+    earlier = bool(tree) and isinstance(tree[0], list) and [word.upper() for word in words(tree[0])] == ["EARLIER"]
+    return Vanished(earlier, tuple(chain.from_iterable(map(_ranges, tree))))
 
 
 def _esearch(tree: list[Node]) -> ESearch:
-    rest = tree[1:] if tree and isinstance(tree[0], list) else tree
-    if rest and isinstance(rest[0], str) and rest[0].upper() == "UID":
-        rest = rest[1:]
-    items = _pairs(rest)
-    return ESearch(
-        _ranges(items["ALL"]) if "ALL" in items else (),
-        _number(items["COUNT"]) if "COUNT" in items else None,
-        _number(items["MODSEQ"], 63) if "MODSEQ" in items else None,
-    )
+    found = items(tree, _ESEARCH_ITEMS)
+    modseq = found.get("MODSEQ")
+    return ESearch(_ranges(found.get("ALL")), number(found.get("COUNT")), number(modseq, 63))
 
 
 def _ranges(node: Node) -> tuple[tuple[int, int], ...]:
-    text = _atom(node)
-    if text.count(",") >= limits.RESPONSE_TOKENS:
+    """The ranges of a set, those that are none left out."""
+    written = text(node)
+    if written.count(",") >= limits.RESPONSE_TOKENS:
         raise ProtocolError(f"The server sent a set of more than {limits.RESPONSE_TOKENS} ranges")
-    return tuple(map(_range, text.split(",")))
+    return tuple(span for one in written.split(",") if (span := _range(one)) is not None)
 
 
-def _range(text: str) -> tuple[int, int]:
-    match = _RANGE.fullmatch(text)
+def _range(written: str) -> tuple[int, int] | None:
+    match = _RANGE.fullmatch(written)
     if match is None:
-        raise _Malformed("not a range of UIDs")
+        return None
     first = int(match[1])
     last = int(match[2] or first)
     if not 0 < min(first, last) <= max(first, last) < 2**32:
-        raise _Malformed("a UID out of range")
+        return None
     return (first, last) if first <= last else (last, first)
 
 
 def _mailbox_status(tree: list[Node]) -> MailboxStatus:
-    items = _pairs(_list(tree[1]))
-    numbers = {name: _number(value, 63) for name, value in items.items() if isinstance(value, str)}
-    return MailboxStatus(_octets(tree[0]), numbers)
+    told = items(next((node for node in reversed(tree) if isinstance(node, list)), []), _STATUS_ITEMS)
+    numbers = {name: count for name, node in told.items() if (count := number(node, 63)) is not None}
+    return MailboxStatus(_name(tree), numbers)
 
 
 def _id(tree: list[Node]) -> Id:
-    if tree[0] is None:
-        return Id({})
-    fields = _pairs(_list(tree[0])[: 2 * limits.ID_FIELDS])
-    return Id({name.lower(): _nstring(value) for name, value in fields.items()})
-
-
-def _nstring(node: Node) -> str | None:
-    return None if node is None else plain_text(_octets(node))
+    nodes = tree[0] if isinstance(tree[0], list) else []
+    pairs = list(zip(nodes[::2], nodes[1::2], strict=False))[: limits.ID_FIELDS]
+    return Id({text(name).lower(): None if value is None else plain_text(octets(value)) for name, value in pairs})
 
 
 def _enabled(tree: list[Node]) -> Enabled:
@@ -395,7 +406,7 @@ def _enabled(tree: list[Node]) -> Enabled:
 
 
 def _namespace(tree: list[Node]) -> Namespace:
-    return Namespace(tree[0], tree[1], tree[2])
+    return Namespace(*(tree + [None] * 3)[:3])
 
 
 _NAMED: dict[str, Callable[[list[Node]], Untagged]] = {
@@ -409,9 +420,9 @@ _NAMED: dict[str, Callable[[list[Node]], Untagged]] = {
     "STATUS": _mailbox_status,
     "VANISHED": _vanished,
 }
-_NUMBERED: dict[str, Callable[[int, list[Node]], Untagged]] = {
-    "EXISTS": lambda number, tree: Exists(number),
-    "EXPUNGE": lambda number, tree: Expunge(number),
+_NUMBERED: dict[str, Callable[[int | None, list[Node]], Untagged]] = {
+    "EXISTS": _exists,
+    "EXPUNGE": _expunge,
     "FETCH": _fetch,
-    "RECENT": lambda number, tree: Recent(number),
+    "RECENT": _recent,
 }

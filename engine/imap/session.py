@@ -2,7 +2,11 @@
 
 Every method raises `CommandRefused` for NO and BAD, `NetworkError` and `ProtocolError` when the connection is of no use
 any more, and `ValueError` for what IMAP cannot carry. Lists of messages are given and taken by UID only. Which
-extension is used is decided here, from what the server offers; callers see the same answers either way.
+extension is used is decided here, from what the server offers; one that is refused is done without, and not asked for
+again (`refusals`). Callers see the same answers either way.
+
+What a server says of a message is told as far as it makes sense (`fetched`). A FETCH that ends with NO or BAD tells
+what came before; the messages asked for and not told of are those that failed, or that are gone.
 """
 
 from __future__ import annotations
@@ -12,8 +16,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 
 import msgspec
 
-from engine.errors import ProtocolError
 from engine.imap import commands
+from engine.imap.commands import Command
 from engine.imap.connection import (
     COMMAND_SECONDS,
     LOGOUT_SECONDS,
@@ -23,7 +27,7 @@ from engine.imap.connection import (
 )
 from engine.imap.fetched import Fetched, read_fetch
 from engine.imap.mailboxes import Mailbox, encode_name, mailboxes
-from engine.imap.numbers import Ranges, expanded, ranges, written
+from engine.imap.numbers import Ranges, chunks, expanded, ranges, written
 from engine.imap.protocol import CommandRefused, Completion
 from engine.imap.responses import (
     ESearch,
@@ -45,6 +49,7 @@ __all__ = [
     "POLL_SECONDS",
     "Appended",
     "CommandRefused",
+    "FetchRefused",
     "ImapEndpoint",
     "ImapSession",
     "Mailbox",
@@ -55,6 +60,10 @@ APPEND_BYTES_PER_SECOND = 32 * 1024
 """The slowest upload an APPEND is given time for."""
 FETCH_SECONDS = 300.0
 """For a FETCH or SEARCH that may concern many messages."""
+MESSAGES_AT_ONCE = 500
+"""In one FETCH, where the server cannot say what changed."""
+CHANGEDSINCE = "CHANGEDSINCE"
+"""Remembered apart from CONDSTORE, of which it is a part: SELECT may take the one and FETCH not the other."""
 DOWNLOAD_BYTES = 256 * 1024
 """How much of a large section is asked for at a time."""
 
@@ -63,7 +72,7 @@ class Selected(msgspec.Struct, frozen=True):
     """What a server says of a mailbox when it is selected; None for what it left out.
 
     Without `uid_validity` its UIDs mean nothing beyond this session, without `highest_modseq` it keeps no MODSEQ.
-    `vanished` and `changed` are what happened since the position that was given (QRESYNC).
+    `vanished` and `changed` are what happened since the position that was given, if `tells_changes` (QRESYNC).
     """
 
     exists: int
@@ -71,6 +80,7 @@ class Selected(msgspec.Struct, frozen=True):
     uid_next: int | None
     highest_modseq: int | None
     read_only: bool
+    tells_changes: bool = False
     vanished: Ranges = ()
     changed: tuple[Fetched, ...] = ()
 
@@ -82,49 +92,67 @@ class Appended(msgspec.Struct, frozen=True):
     uid: int | None
 
 
+class FetchRefused(CommandRefused):
+    """A FETCH ended with NO or BAD. `known` is what the server told before that; the other messages are not known."""
+
+    def __init__(self, refused: CommandRefused, known: list[Fetched]) -> None:
+        super().__init__(refused.response, refused.code)
+        self.known = known
+
+
 class ImapSession(ImapConnection):
     """A connection that is logged in. Made by `connect`."""
 
     async def list_mailboxes(self) -> list[Mailbox]:
         """Every mailbox, in the server's order. Raises `CommandRefused`, `NetworkError`, `ProtocolError`."""
-        completion = await self._require(commands.list_mailboxes(special_use=self._marks_uses))
-        return self._listed(completion)
+        return self._listed((await self._list(()))[1])
 
     async def list_with_status(self, items: Sequence[str]) -> tuple[list[Mailbox], dict[str, dict[str, int]]]:
         """Every mailbox, and the STATUS items of those that have one, by path.
 
         One command where the server has LIST-STATUS (RFC 5819), else one more for each mailbox that can be selected.
         """
-        if "LIST-STATUS" not in self.capabilities:
-            found = await self.list_mailboxes()
-            return found, {each.path: await self.status(each.path, items) for each in found if each.selectable}
-        completion = await self._require(
-            commands.list_mailboxes(special_use=self._marks_uses, status=items), FETCH_SECONDS
-        )
+        form, completion = await self._list(items if "LIST-STATUS" in self.capabilities else ())
         found = self._listed(completion)
         paths = {name: path for path, name in self._names.items()}
         told = [each for each in completion.data if isinstance(each, MailboxStatus)]
-        return found, {paths[each.name]: each.items for each in told if each.name in paths}
+        selectable = [each.path for each in found if each.selectable]
+        if form == "LIST-STATUS" and (told or not selectable):
+            return found, {paths[each.name]: each.items for each in told if each.name in paths}
+        if form == "LIST-STATUS":
+            self._refusals.refused(self._server, form)  # it took no notice
+        return found, {path: await self.status(path, items) for path in selectable}
+
+    async def _list(self, status: Sequence[str]) -> tuple[str | None, Completion]:
+        forms: list[tuple[str | None, Command]] = []
+        marks = {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities
+        if status:
+            forms.append(("LIST-STATUS", commands.list_mailboxes(special_use=marks, status=status)))
+        if marks:
+            forms.append(("LIST-EXTENDED", commands.list_mailboxes(special_use=True)))
+        forms.append((None, commands.list_mailboxes(special_use=False)))
+        return await self._first_taken(forms, FETCH_SECONDS if status else COMMAND_SECONDS)
 
     async def status(self, path: str, items: Sequence[str]) -> dict[str, int]:
         """The STATUS items of a mailbox; empty where the server refuses them."""
-        command = commands.status(self._wire_name(path), items, utf8=self._protocol.utf8)
-        completion = await self._run(command)
+        name = self._wire_name(path)
+        completion = await self._run(commands.status(name, items, utf8=self._protocol.utf8))
         told = [each for each in completion.data if isinstance(each, MailboxStatus)]
-        return told[0].items if told else {}
+        # A server may spell the name in another way than it lists it.
+        return next((each.items for each in told if each.name == name), told[-1].items if told else {})
 
     async def namespace(self) -> Namespace | None:
-        """The server's namespaces (RFC 2342); None where it has no such command."""
+        """The server's namespaces (RFC 2342); None where it has no such command, or refuses it."""
         if "NAMESPACE" not in self.capabilities:
             return None
-        completion = await self._require(commands.namespace())
+        completion = await self._try("NAMESPACE", commands.namespace())
         return next((each for each in completion.data if isinstance(each, Namespace)), None)
 
     async def enable(self, *names: str) -> frozenset[str]:
         """Switch on those of the extensions that the server offers (RFC 5161); all that are on now."""
         wanted = [name for name in names if name in self.capabilities and name not in self._protocol.enabled]
         if wanted and "ENABLE" in self.capabilities:
-            await self._require(commands.enable(wanted))
+            await self._try("ENABLE", commands.enable(wanted))
         return self._protocol.enabled
 
     async def create(self, path: str) -> None:
@@ -146,20 +174,21 @@ class ImapSession(ImapConnection):
     async def select(self, path: str, *, read_only: bool = False, known: tuple[int, int] | None = None) -> Selected:
         """Select a mailbox; what was pending of the one before is dropped, its numbers mean nothing any more.
 
-        `known` (UIDVALIDITY, MODSEQ) asks for what changed since; only with QRESYNC enabled. Raises `CommandRefused`
-        (no mailbox is selected then), `NetworkError`, `ProtocolError`, `ValueError` for a path IMAP cannot carry.
+        `known` (UIDVALIDITY, MODSEQ) asks for what changed since; only with QRESYNC enabled, and the answer says
+        whether the server told. Raises `CommandRefused` (no mailbox is selected then), `NetworkError`, `ProtocolError`,
+        `ValueError` for a path IMAP cannot carry.
         """
         self.selected = None
-        command = commands.select(
-            self._wire_name(path),
-            read_only=read_only,
-            utf8=self._protocol.utf8,
-            condstore="CONDSTORE" in self.capabilities,
-            known=known,
-        )
-        completion = await self._require(command, FETCH_SECONDS if known else COMMAND_SECONDS)
+        name, utf8 = self._wire_name(path), self._protocol.utf8
+        forms: list[tuple[str | None, Command]] = []
+        if known is not None and "QRESYNC" in self.capabilities:
+            forms.append(("QRESYNC", commands.select(name, read_only=read_only, utf8=utf8, known=known)))
+        elif "CONDSTORE" in self.capabilities:
+            forms.append(("CONDSTORE", commands.select(name, read_only=read_only, utf8=utf8, condstore=True)))
+        forms.append((None, commands.select(name, read_only=read_only, utf8=utf8)))
+        form, completion = await self._first_taken(forms, FETCH_SECONDS if known else COMMAND_SECONDS)
         self.selected = path
-        return _selected(completion, read_only, told_changes=known is not None)
+        return _selected(completion, read_only, tells_changes=form == "QRESYNC")
 
     async def unselect(self) -> None:
         """Leave the mailbox as it is; nothing where the server cannot."""
@@ -170,12 +199,30 @@ class ImapSession(ImapConnection):
     async def fetch(self, numbers: Ranges, items: Sequence[str], *, changed_since: int | None = None) -> list[Fetched]:
         """Ask for data items of messages by UID; what the server said of others meanwhile is among the answers.
 
-        `changed_since` limits it to messages changed after that MODSEQ (CONDSTORE).
+        `changed_since` limits it to messages changed after that MODSEQ, where the server can (CONDSTORE); else all are
+        told of. Raises `FetchRefused`, which has what came.
         """
         if not numbers:
             return []
-        command = commands.uid_fetch(written(numbers), items, changed_since=changed_since)
-        return _fetched(await self._require(command, FETCH_SECONDS))
+        if changed_since is not None:
+            return await self._fetch_changed(numbers, items, changed_since)
+        return _fetched(await self._run(commands.uid_fetch(written(numbers), items), FETCH_SECONDS))
+
+    async def _fetch_changed(self, numbers: Ranges, items: Sequence[str], changed_since: int) -> list[Fetched]:
+        can = "CONDSTORE" in self.capabilities and not self._refusals.refuses(self._server, CHANGEDSINCE)
+        if can:
+            command = commands.uid_fetch(written(numbers), items, changed_since=changed_since)
+            with self._leaning_on(CHANGEDSINCE):
+                completion = await self._run(command, FETCH_SECONDS)
+            if completion.ok:
+                self._refusals.worked(self._server, CHANGEDSINCE)
+                return _fetched(completion)
+        found: list[Fetched] = []
+        for batch in chunks(await self.search(f"UID {written(numbers)}"), MESSAGES_AT_ONCE):
+            found += await self.fetch(((batch[0], batch[-1]),), items)
+        if can:
+            self._refusals.refused(self._server, CHANGEDSINCE)
+        return found
 
     async def fetch_each(
         self, numbers: Ranges, items: Sequence[str], heed: Callable[[list[Fetched]], Awaitable[None]]
@@ -183,19 +230,22 @@ class ImapSession(ImapConnection):
         """Ask for data items of messages by UID; `heed` is given them while they come.
 
         A message is handed on once another follows, since a server may spread one over several responses; what it says
-        of one after that comes as a message of its own, as does what it says of others. What `heed` raises leaves the
-        session broken.
+        of one after that comes as a message of its own, as does what it says of others. Raises `CommandRefused` for NO
+        and BAD, after `heed` was given what came before. What `heed` raises leaves the session broken.
         """
-        kept: dict[int, Fetched] = {}
+        gathered = _Gathering()
 
         async def take(data: list[Untagged]) -> None:
-            _gather(kept, data)
-            whole = [kept.pop(uid) for uid in list(kept)[:-1]]
-            if whole:
+            gathered.add(data)
+            if whole := gathered.take_whole():
                 await heed(whole)
 
-        completion = await self._require(commands.uid_fetch(written(numbers), items), FETCH_SECONDS, take)
-        await heed(list(_gather(kept, completion.data).values()))
+        completion = await self._run(commands.uid_fetch(written(numbers), items), FETCH_SECONDS, take)
+        gathered.add(completion.data)
+        if gathered.found or completion.ok:
+            await heed(list(gathered.found.values()))
+        if not completion.ok:
+            raise completion.refused()
 
     async def download(self, uid: int, section: str) -> AsyncIterator[bytes]:
         """A section of a message, however large, in pieces of at most 256 KiB; nothing where there is no such message.
@@ -206,10 +256,14 @@ class ImapSession(ImapConnection):
         while True:
             wanted = f"BODY.PEEK[{section}]<{offset}.{DOWNLOAD_BYTES}>"
             found = await self.fetch(((uid, uid),), ["UID", wanted])
-            piece = next((each.sections.get(section.upper(), b"") for each in found if each.uid == uid), b"")
+            one = next((each for each in found if each.uid == uid), None)
+            piece = b"" if one is None else one.sections.get(section.upper(), b"")
+            whole = one is not None and section.upper() not in one.cut
+            if whole:
+                piece = piece[offset:]
             if piece:
                 yield piece
-            if len(piece) != DOWNLOAD_BYTES:
+            if whole or len(piece) != DOWNLOAD_BYTES:
                 return
             offset += len(piece)
 
@@ -217,8 +271,14 @@ class ImapSession(ImapConnection):
         """The UIDs that match, rising. `str` criteria stand as they are (`SINCE 1-Jan-2026`), `bytes` are quoted."""
         pieces = [each.encode("ascii") if isinstance(each, str) else commands.string(each) for each in criteria]
         foreign = any(isinstance(each, bytes) and not each.isascii() for each in criteria)
-        command = commands.uid_search(pieces, extended="ESEARCH" in self.capabilities, charset=foreign)
-        completion = await self._require(command, FETCH_SECONDS)
+        forms: list[tuple[str | None, Command]] = [(None, commands.uid_search(pieces, charset=foreign))]
+        if "ESEARCH" in self.capabilities:
+            forms.insert(0, ("ESEARCH", commands.uid_search(pieces, extended=True, charset=foreign)))
+        form, completion = await self._first_taken(forms, FETCH_SECONDS)
+        if form == "ESEARCH" and not completion.data:
+            completion = await self._require(forms[-1][1], FETCH_SECONDS)
+            if completion.data:
+                self._refusals.refused(self._server, form)  # it took no notice
         found: list[tuple[int, int]] = []
         for each in completion.data:
             if isinstance(each, ESearch):
@@ -264,15 +324,31 @@ class ImapSession(ImapConnection):
         utf8 = self._protocol.utf8
         command = commands.append(self._wire_name(path), flags, date, message, utf8=utf8)
         size = sum(map(len, message))
-        completion = await self._require(command, COMMAND_SECONDS + size / APPEND_BYTES_PER_SECOND)
+        completion = await self._with_literal(command, size, COMMAND_SECONDS + size / APPEND_BYTES_PER_SECOND)
         code = completion.status.code
         if code is None or code.name != "APPENDUID":
             return Appended(None, None)
         return Appended(code.number(0), code.number(1))
 
-    @property
-    def _marks_uses(self) -> bool:
-        return {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities
+    async def _with_literal(self, command: Command, size: int, timeout: float) -> Completion:
+        """A command that ends in a literal: where the server may not take it unasked after all, it is asked."""
+        kind = next((each for each in ("LITERAL+", "LITERAL-") if each in self.capabilities), None)
+        if kind is None or size > commands.unasked_limit(self.capabilities):
+            return await self._require(command, timeout)
+        with self._leaning_on(kind):
+            completion = await self._run(command, timeout)
+        if completion.status.kind is not StatusKind.BAD:
+            if not completion.ok:
+                raise completion.refused()
+            self._refusals.worked(self._server, kind)
+            return completion
+        server = self._server
+        self._refusals.refused(server, kind)
+        try:
+            return await self._require(command, timeout)
+        except CommandRefused:
+            self._refusals.forget(server, (kind,))
+            raise
 
     def _listed(self, completion: Completion) -> list[Mailbox]:
         entries = [entry for entry in completion.data if isinstance(entry, ListEntry)]
@@ -293,26 +369,54 @@ def _set(uids: Collection[int]) -> str:
 
 
 def _fetched(completion: Completion) -> list[Fetched]:
-    return list(_gather({}, completion.data).values())
-
-
-def _gather(found: dict[int, Fetched], data: list[Untagged]) -> dict[int, Fetched]:
-    """Add the messages told of, each once: a server may spread one message over several responses."""
-    for response in data:
-        one = read_fetch(response) if isinstance(response, Fetch) else None
-        if one is None:
-            continue
-        before = found.get(one.uid)
-        found[one.uid] = one if before is None else _joined(before, one)
+    gathered = _Gathering()
+    gathered.add(completion.data)
+    found = list(gathered.found.values())
+    if not completion.ok:
+        raise FetchRefused(completion.refused(), found)
     return found
+
+
+class _Gathering:
+    """The messages told of, each once: a server may spread one over several responses, and name its UID in one only."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, Fetched] = {}
+        self._nameless: dict[int, Fetch] = {}
+        """By sequence number: what was said of a message before its UID."""
+
+    def add(self, data: list[Untagged]) -> None:
+        """Take more of the answer."""
+        for response in data:
+            if isinstance(response, Fetch):
+                self._take(response)
+
+    def take_whole(self) -> list[Fetched]:
+        """Those that others follow; they are forgotten."""
+        return [self.found.pop(uid) for uid in list(self.found)[:-1]]
+
+    def _take(self, response: Fetch) -> None:
+        one = read_fetch(response)
+        if one is None:
+            known = next((each for each in self.found.values() if each.number == response.number), None)
+            if known is None:
+                self._nameless[response.number] = response
+                return
+            one = read_fetch(Fetch(response.number, {**response.items, "UID": str(known.uid)}))
+        elif (more := self._nameless.pop(response.number, None)) is not None:
+            one = read_fetch(Fetch(response.number, {**more.items, **response.items}))
+        if one is not None:
+            before = self.found.get(one.uid)
+            self.found[one.uid] = one if before is None else _joined(before, one)
 
 
 def _joined(one: Fetched, more: Fetched) -> Fetched:
     told = {name: value for name, value in msgspec.structs.asdict(more).items() if value is not None}
-    return msgspec.structs.replace(one, **{**told, "sections": {**one.sections, **more.sections}})
+    joined = {"sections": {**one.sections, **more.sections}, "cut": one.cut | more.cut}
+    return msgspec.structs.replace(one, **{**told, **joined})
 
 
-def _selected(completion: Completion, read_only: bool, *, told_changes: bool = False) -> Selected:
+def _selected(completion: Completion, read_only: bool, *, tells_changes: bool) -> Selected:
     exists = 0
     numbers: dict[str, int | None] = {}
     vanished: list[tuple[int, int]] = []
@@ -324,14 +428,13 @@ def _selected(completion: Completion, read_only: bool, *, told_changes: bool = F
         elif isinstance(response, StatusResponse) and response.kind is StatusKind.OK and response.code is not None:
             numbers[response.code.name] = response.code.number()
     uid_next = numbers.get("UIDNEXT")
-    if uid_next is not None and not 0 < uid_next <= 2**32:
-        raise ProtocolError("The server predicted a UID that cannot be")
     return Selected(
         exists=exists,
         uid_validity=numbers.get("UIDVALIDITY"),
-        uid_next=uid_next,
+        uid_next=uid_next if uid_next is not None and 0 < uid_next <= 2**32 else None,
         highest_modseq=numbers.get("HIGHESTMODSEQ"),
         read_only=read_only or "READ-ONLY" in numbers,
-        vanished=tuple(vanished) if told_changes else (),
-        changed=tuple(_fetched(completion)) if told_changes else (),
+        tells_changes=tells_changes,
+        vanished=tuple(vanished) if tells_changes else (),
+        changed=tuple(_fetched(completion)) if tells_changes else (),
     )

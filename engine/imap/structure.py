@@ -9,8 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from engine.imap import limits
-from engine.imap.envelope import octets
-from engine.imap.tokens import Node
+from engine.imap.nodes import Node, number, octets, text
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,9 +77,11 @@ def _multipart_kind(node: list[Node], children: int) -> str:
 
 
 def _part(node: list[Node], path: str, parents: tuple[str, ...]) -> Part | None:
-    if len(node) < 7:
+    if len(node) < 2:
         return None
-    kind = f"{_word(node[0])}/{_word(node[1])}"
+    # Where members are missing at the end, what MIME takes for granted holds (RFC 2045 section 5.2).
+    node = node + [None] * (7 - len(node)) if len(node) < 7 else node
+    kind = f"{_word(node[0]) or 'text'}/{_word(node[1]) or 'plain'}"
     # Behind the seven basic fields: envelope, body and lines of an attached message, lines of a text, then the MD5.
     extra = 8 if kind.startswith("text/") else 7
     if kind == "message/rfc822" and len(node) > 8 and isinstance(node[8], list):
@@ -93,7 +94,7 @@ def _part(node: list[Node], path: str, parents: tuple[str, ...]) -> Part | None:
         parameters=_parameters(node[2]),
         content_id=octets(node[3]).strip(),
         encoding=_word(node[5]),
-        size=_size(node[6]),
+        size=number(node[6], 63) or 0,
         disposition=_word(shown[0]),
         disposition_parameters=_parameters(shown[1] if len(shown) > 1 else None),
         parents=parents,
@@ -107,8 +108,4 @@ def _parameters(node: Node) -> dict[str, bytes]:
 
 
 def _word(node: Node) -> str:
-    return octets(node).decode("utf-8", "replace").strip().lower()
-
-
-def _size(node: Node) -> int:
-    return int(node) if isinstance(node, str) and node.isascii() and node.isdigit() and len(node) <= 18 else 0
+    return text(node).strip().lower()

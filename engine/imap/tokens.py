@@ -3,23 +3,25 @@
 An atom is a `str`, a quoted string or literal is `bytes` (its charset is the caller's question), NIL is None, a
 parenthesised list is a `list`. A section such as `BODY[HEADER.FIELDS (DATE)]<0>` is one atom. Status lines,
 continuation requests and SEARCH replies are not taken apart: their text is prose, or too long to be worth a tree.
-It is incremental, keeps its own stack instead of recursing, and spends time in proportion to the bytes it is fed. What
-breaks the grammar or `limits` raises `ProtocolError`; the tokenizer is of no use after that.
+It is incremental, keeps its own stack instead of recursing, and spends time in proportion to the bytes it is fed.
+
+Where a response ends does not depend on what is in it: with the first line that announces no literal. So what breaks
+the grammar costs at most itself; such a response is read once more by `lenient`. A line may end with LF alone. Only
+lines, literals and responses over `limits` raise `ProtocolError`; the tokenizer is of no use after that.
 """
 
 from __future__ import annotations
 
 import re
 from itertools import islice
-from typing import TypeAlias
 
 import msgspec
 
 from engine.errors import ProtocolError
-from engine.imap import limits
+from engine.imap import lenient, limits
 from engine.imap.buffer import ReceiveBuffer
+from engine.imap.nodes import Node
 
-Node: TypeAlias = "str | bytes | list[Node] | None"
 """An atom, a string, NIL or a list of nodes."""
 
 # Every alternative is possessive, a section may not hold another "[", and what breaks the grammar takes the rest of the
@@ -29,31 +31,32 @@ _TOKEN = re.compile(
     rb"""
       "[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)                # quoted string, perhaps without its end
     | [()]
-    | ~?\{[0-9]{1,20}\+?\}\Z                                # literal, its bytes follow the line
-    | (?:BODY|BINARY)[.A-Z]*+\[[^][]*+\](?:<[0-9]++>)?+     # section, an atom
+    | (?:BODY|BINARY)[.A-Z]*+\[[^][() ]*+(?:\ \([^][()]*+\))?+\](?:<[0-9]++>)?+  # section, an atom
     | [^\x00-\x20\x7f()"{][^\x00-\x20\x7f()"{]*+            # atom
     | [^ ].*+                                              # anything else has no place here
     """,
     re.VERBOSE | re.DOTALL,
 )
 _WITH_ESCAPES = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_LITERAL = re.compile(rb"~?\{([0-9]{1,20})\+?\}")
+_LITERAL = re.compile(rb"~?\{([0-9]{1,20})\+?\}\Z")
+_LONGEST_LITERAL = 24
+"""Bytes of a line's end in which a literal is announced."""
 _ATOM, _NIL, _QUOTED, _OPEN, _CLOSE, _OTHER = range(6)
 _KINDS = bytearray(256)
 _KINDS[:33] = bytes([_OTHER]) * 33
-for _first, _kind in zip(b'Nn"(){~\x7f', (_NIL, _NIL, _QUOTED, _OPEN, _CLOSE, _OTHER, _OTHER, _OTHER), strict=True):
+for _first, _kind in zip(b'Nn"(){\x7f', (_NIL, _NIL, _QUOTED, _OPEN, _CLOSE, _OTHER, _OTHER), strict=True):
     _KINDS[_first] = _kind
 SHORT_LINE = 64 * 1024
 """Bytes of a line whose tokens are taken all at once, which is faster; of a longer one they might fill the memory."""
 
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
-_WHOLE_LINE = re.compile(rb"\* (?:OK|NO|BAD|BYE|PREAUTH|SEARCH)(?: |\Z)", re.IGNORECASE)
+_WHOLE_LINE = re.compile(rb"\*[ \t]*+(?:OK|NO|BAD|BYE|PREAUTH|SEARCH)(?:[ \t]|\Z)", re.IGNORECASE)
 
 
 class Frame(msgspec.Struct, frozen=True):
     """One response as it stood on the wire.
 
-    `line` is its first line without CRLF; `tree` the tokens after `* `, None for a response that is kept as a line;
+    `line` is its first line without its end; `tree` the tokens behind `*`, None for a response that is kept as a line;
     `size` its bytes in all; `weight` about what it costs to keep, in bytes.
     """
 
@@ -69,7 +72,8 @@ class Tokenizer:
     def __init__(self) -> None:
         self._buffer = ReceiveBuffer()
         self._first: bytes | None = None
-        self._tree = _Tree()
+        self._parts: list[bytes] = []
+        self._tree: _Tree | None = _Tree()
         self._literal: int | None = None
         self._size = 0
 
@@ -89,19 +93,27 @@ class Tokenizer:
                 literal = self._buffer.take(self._literal)
                 if literal is None:
                     return None
-                self._tree.current.append(literal)
+                self._parts.append(literal)
+                if self._tree is not None:
+                    self._tree.current.append(literal)
                 self._literal = None
             line = self._buffer.take_line(limits.LINE_BYTES)
             if line is None:
                 return None
             self._grow(len(line) + 2)
             if self._first is None:
-                if not line.startswith(b"* ") or _WHOLE_LINE.match(line):
+                if not line.startswith(b"*") or _WHOLE_LINE.match(line):
                     size, self._size = self._size, 0
                     return Frame(line, None, size, size + limits.FRAME_WEIGHT)
                 self._first = line
-                line = line[2:]
-            self._literal = self._tree.add(line)
+                line = line[1:]
+            announced = _LITERAL.search(line, max(len(line) - _LONGEST_LITERAL, 0)) if line.endswith(b"}") else None
+            if announced is not None:
+                line = line[: announced.start()]
+                self._literal = int(announced[1])
+            self._parts.append(line)
+            if self._tree is not None and not self._tree.add(line):
+                self._tree = None
             if self._literal is None:
                 return self._finish(self._first)
             if self._literal > limits.LITERAL_BYTES:
@@ -114,20 +126,22 @@ class Tokenizer:
             raise ProtocolError(f"The server sent a response of more than {limits.RESPONSE_BYTES} bytes")
 
     def _finish(self, first: bytes) -> Frame:
-        weight = self._size + limits.FRAME_WEIGHT + limits.TOKEN_WEIGHT * self._tree.tokens
-        frame = Frame(first, self._tree.finish(), self._size, weight)
+        if self._tree is not None and self._tree.closed:
+            tree, tokens = self._tree.current, self._tree.tokens
+        else:
+            tree, tokens = lenient.read(self._parts)
+        frame = Frame(first, tree, self._size, self._size + limits.FRAME_WEIGHT + limits.TOKEN_WEIGHT * tokens)
         self._first = None
+        self._parts = []
         self._tree = _Tree()
         self._size = 0
         return frame
 
 
 def parse_text(text: bytes) -> list[Node]:
-    """The tokens of a text that stands alone, such as a response code's arguments. Raises `ProtocolError`."""
+    """The tokens of a text that stands alone, such as a response code's arguments."""
     tree = _Tree()
-    if tree.add(text) is not None:
-        raise ProtocolError("A literal has no place here")
-    return tree.finish()
+    return tree.current if tree.add(text) and tree.closed else lenient.read([text])[0]
 
 
 class _Tree:
@@ -138,61 +152,56 @@ class _Tree:
         self.tokens = 0
         self._stack: list[list[Node]] = []
 
-    def add(self, line: bytes) -> int | None:
-        """Add one line's tokens; the size of the literal that follows, None if the response ends here."""
-        tokens = _tokens(line, limits.RESPONSE_TOKENS - self.tokens)
+    @property
+    def closed(self) -> bool:
+        """Whether no list is open."""
+        return not self._stack
+
+    def add(self, line: bytes) -> bool:
+        """Add one line's tokens, without the literal it announces; false where it breaks the grammar or the limits."""
+        most = limits.RESPONSE_TOKENS - self.tokens
+        if len(line) <= SHORT_LINE:
+            tokens = _TOKEN.findall(line)
+        else:
+            tokens = [match[0] for match in islice(_TOKEN.finditer(line), most + 1)]
+        if len(tokens) > most:
+            return False
         self.tokens += len(tokens)
         current, stack, kinds = self.current, self._stack, _KINDS
-        literal = None
-        for token in tokens:
-            kind = kinds[token[0]]
-            if kind == _ATOM:
-                current.append(token.decode("utf-8", "replace"))
-            elif kind == _OPEN:
-                if len(stack) == limits.LIST_DEPTH:
-                    raise ProtocolError(f"The server nested lists more than {limits.LIST_DEPTH} deep")
-                stack.append(current)
-                inner: list[Node] = []
-                current.append(inner)
-                current = inner
-            elif kind == _CLOSE:
-                if not stack:
-                    raise ProtocolError("The server closed a list it had not opened")
-                current = stack.pop()
-            elif kind == _NIL:
-                current.append(None if token.upper() == b"NIL" else token.decode("utf-8", "replace"))
-            elif kind == _QUOTED:
-                current.append(_quoted(token))
-            elif match := _LITERAL.fullmatch(token):
-                literal = int(match[1])
-            elif token.startswith(b"~"):
-                current.append(token.decode("utf-8", "replace"))
-            else:
-                raise ProtocolError(f"The server sent {token[:1]!r} where it has no place")
+        try:
+            for token in tokens:
+                kind = kinds[token[0]]
+                if kind == _ATOM:
+                    current.append(token.decode("utf-8"))
+                elif kind == _OPEN:
+                    if len(stack) == limits.LIST_DEPTH:
+                        return False
+                    stack.append(current)
+                    inner: list[Node] = []
+                    current.append(inner)
+                    current = inner
+                elif kind == _CLOSE:
+                    if not stack:
+                        return False
+                    current = stack.pop()
+                elif kind == _NIL:
+                    current.append(None if token.upper() == b"NIL" else token.decode("utf-8"))
+                elif kind == _QUOTED:
+                    if (string := _quoted(token)) is None:
+                        return False
+                    current.append(string)
+                else:
+                    return False
+        except UnicodeDecodeError:
+            return False
         self.current = current
-        return literal
-
-    def finish(self) -> list[Node]:
-        """The whole tree. Raises `ProtocolError` if a list is still open."""
-        if self._stack:
-            raise ProtocolError("The server did not close a list")
-        return self.current
+        return True
 
 
-def _quoted(token: bytes) -> bytes:
+def _quoted(token: bytes) -> bytes | None:
     if b"\\" not in token:
         if len(token) > 1 and token.endswith(b'"'):
             return token[1:-1]
     elif _WITH_ESCAPES.fullmatch(token):
         return _ESCAPE.sub(rb"\1", token[1:-1])
-    raise ProtocolError("The server did not end a quoted string")
-
-
-def _tokens(line: bytes, most: int) -> list[bytes]:
-    if len(line) <= SHORT_LINE:
-        found = _TOKEN.findall(line)
-    else:
-        found = [match[0] for match in islice(_TOKEN.finditer(line), most + 1)]
-    if len(found) > most:
-        raise ProtocolError(f"The server sent a response of more than {limits.RESPONSE_TOKENS} tokens")
-    return found
+    return None

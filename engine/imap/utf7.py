@@ -1,7 +1,8 @@
 """Mailbox names in IMAP's modified UTF-7 (RFC 3501 section 5.1.3).
 
 Both ways are exact inverses for every text that UTF-16 can hold. `encode` refuses lone surrogates, `decode` refuses
-what is not well formed, both with `ValueError`; a caller that only wants to show a name falls back to its bytes.
+what is not well formed, both with `ValueError`. `decode` reads some names that `encode` would have written in another
+way; who has to tell two names apart compares (`mailboxes`).
 """
 
 from __future__ import annotations

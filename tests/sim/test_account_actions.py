@@ -135,6 +135,22 @@ async def test_the_protocol_log(engine: Engine, autojump_clock: Clock) -> None:
     assert account(engine).log is None
 
 
+async def test_accounts_prove_their_password_where_the_server_can_check_that(
+    engine: Engine, autojump_clock: Clock
+) -> None:
+    engine.sandbox.faults.knows_passwords = True
+    engine.sandbox.set_password("acme@sandbox.example", "geheim")
+    await engine.register("acme", logs=True, **servers("acme", "geheim"))
+    await trio.sleep(1)
+    engine.sandbox.faults.cut_imap()
+    await trio.sleep(60)
+    log = account(engine).log
+    assert log is not None
+    assert account(engine).status.state == "connected"
+    assert log.text().count(" C: A1 AUTHENTICATE SCRAM-SHA-256") == 2
+    assert "PLAIN" not in log.text().replace("AUTH=PLAIN", "")
+
+
 async def test_verifying(engine: Engine, autojump_clock: Clock) -> None:
     def given(password: str, **more: Any) -> VerifyAccount:
         return msgspec.convert({**servers("acme", password), **more}, VerifyAccount)

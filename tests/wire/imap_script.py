@@ -7,6 +7,7 @@ import trio
 import trio.testing
 
 from engine import sasl
+from engine.imap.refusals import Refusals
 from engine.imap.session import ImapEndpoint, ImapSession
 from engine.trace import Trace
 from engine.transport import TlsRules
@@ -106,8 +107,15 @@ class Scripted:
         host: str = "imap.example.com",
         trace: Trace | None = None,
         client_id: dict[str, str] | None = None,
+        nonce: str | None = None,
+        refusals: Refusals | None = None,
     ) -> ImapSession:
         endpoint = ImapEndpoint(host, 993 if secure else 143, secure, tls or TlsRules(), credentials)
         return await ImapSession.connect(
-            endpoint, dial=self.dial, trace=trace, client_id=client_id or {"name": "engine"}
+            endpoint,
+            dial=self.dial,
+            trace=trace,
+            client_id=client_id or {"name": "engine"},
+            nonce=nonce,
+            refusals=refusals,
         )

@@ -274,7 +274,7 @@ async def test_another_protocol(greeting, autojump_clock):
             await scripted.connect()
 
 
-@pytest.mark.parametrize("greeting", [b"", b"* OK hello", b"* OK hello\n"])
+@pytest.mark.parametrize("greeting", [b"", b"* OK hello", b"* OK hello\r"])
 async def test_a_silent_server(greeting, autojump_clock):
     async def script(server):
         await server.say(greeting)

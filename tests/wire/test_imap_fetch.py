@@ -16,6 +16,7 @@ from engine.imap.envelope import Mailbox, read_envelope
 from engine.imap.fetched import Fetched, read_date, read_fetch
 from engine.imap.numbers import chunks, expanded, ranges, written
 from engine.imap.responses import Exists, Fetch, parse
+from engine.imap.session import CommandRefused, FetchRefused
 from engine.imap.structure import read_structure
 from engine.imap.tokens import Tokenizer
 
@@ -92,20 +93,86 @@ def test_object_ids_come_before_gmails():
     assert (one.email_id, one.thread_id) == ("M6d99", None)
 
 
+@pytest.mark.parametrize("items", [b"UID 0x1", b"UID 4294967296", b"UID (1)", b"UID 0", b"UID NIL", b"UID -1", b"X 1"])
+def test_without_a_uid_there_is_no_message(items):
+    assert fetched(b"* 1 FETCH (" + items + b" FLAGS ())\r\n") is None
+
+
 @pytest.mark.parametrize(
-    "items",
+    ("items", "known"),
     [
-        b"UID 0x1",
-        b"UID 4294967296",
-        b"UID (1)",
-        b"UID 1 FLAGS x",
-        b"UID 1 MODSEQ (x)",
-        b"UID 1 RFC822.SIZE NIL",
+        (b'UID "7"', {}),
+        (b"FLAGS NIL", {"flags": frozenset()}),
+        (b"FLAGS x", {}),
+        (b'FLAGS (NIL "a]b" foo(bar \\RECENT \\Seen)', {"flags": frozenset({"NIL", "a]b", "foo(bar", "\\Seen"})}),
+        (b"FLAGS (\xff\xfe)", {"flags": frozenset({"\ufffd\ufffd"})}),
+        (b"MODSEQ (x)", {}),
+        (b"MODSEQ NIL", {}),
+        (b"MODSEQ ()", {}),
+        (b"MODSEQ 9", {"modseq": 9}),
+        (b"MODSEQ (18446744073709551615)", {}),
+        (b"RFC822.SIZE NIL", {}),
+        (b"RFC822.SIZE -1", {}),
+        (b'RFC822.SIZE "123"', {"size": 123}),
+        (b"RFC822.SIZE 99999999999999999999", {}),
+        (b"RFC822.SIZE MODSEQ (5)", {"modseq": 5}),
+        (b"RFC822.SIZE 1 RFC822.SIZE 2", {"size": 2}),
+        (b'X-GM-MSGID NIL X-GM-THRID (5) X-GM-LABELS "x"', {"thread_id": "5"}),
+        (b"INTERNALDATE 17-Jul-1996 02:44:25 -0700 RFC822.SIZE 3", {"size": 3}),
+        (b'BODY[1] NIL BODY[2]<0> "x"', {"sections": {"1": b"", "2": b"x"}, "cut": frozenset({"2"})}),
     ],
 )
-def test_what_decides_is_checked(items):
-    with pytest.raises(ProtocolError):
-        fetched(b"* 1 FETCH (" + items + b")\r\n")
+def test_what_makes_no_sense_costs_only_itself(items, known):
+    assert fetched(b"* 1 FETCH (UID 7 " + items + b" X (y {1}\r\n) z))\r\n") == Fetched(uid=7, number=1, **known)
+
+
+ADDRESSES = [b'(("A" NIL "a" "x.example"))', b"NIL", b'((NIL NIL "b" "x.example"))']
+
+
+@pytest.mark.parametrize(
+    ("members", "known"),
+    [
+        (
+            [b'"date"', b'"subject"', *ADDRESSES, *ADDRESSES],
+            {"date": b"date", "subject": b"subject", "author": (Mailbox(b"A", b"a@x.example"),)},
+        ),
+        ([b'"date"', b'"subject"', *ADDRESSES, b"NIL", b'"<i@x>"'], {"message_id": b"<i@x>", "subject": b"subject"}),
+        (
+            [b'"date"', b'"a"', *ADDRESSES, *ADDRESSES, b'"<r@x>"', b'"<i@x>"', b'"more"', b"(x)"],
+            {"in_reply_to": b"<r@x>", "message_id": b"<i@x>"},
+        ),
+        (
+            [b'"date"', b'"say', b'"hi" you"', *ADDRESSES, *ADDRESSES, b"NIL", b'"<i@x>"'],
+            {"message_id": b"<i@x>", "author": (Mailbox(b"A", b"a@x.example"),)},
+        ),
+        ([b"NIL"], {"date": b"", "subject": b""}),
+        (
+            [b'"date"', b"(x)", b'"string"', b"(NIL)", b"((NIL NIL))", b"(((a) (b) c d))"],
+            {"author": (), "subject": b""},
+        ),
+    ],
+)
+def test_envelopes_of_other_than_ten_members(members, known):
+    one = fetched(b"* 1 FETCH (UID 7 ENVELOPE (" + b" ".join(members) + b"))\r\n")
+    assert one is not None and one.envelope is not None
+    assert {name: getattr(one.envelope, name) for name in known} == known
+
+
+@pytest.mark.parametrize(
+    ("structure", "kinds"),
+    [
+        (b'("TEXT" "HTML")', ["text/html"]),
+        (b'("TEXT" "PLAIN" NIL NIL NIL NIL "12")', ["text/plain"]),
+        (b"(NIL NIL NIL NIL NIL NIL NIL)", ["text/plain"]),
+        (b'(("TEXT" "PLAIN" NIL)("IMAGE" "PNG" NIL NIL NIL "BASE64")', ["text/plain", "image/png"]),
+        (b'(("TEXT" "PLAIN") "MIXED" x (y) "z")', ["text/plain"]),
+        (b"(" * 300 + b'"TEXT" "PLAIN"' + b")" * 300, []),
+    ],
+)
+def test_odd_structures(structure, kinds):
+    one = fetched(b"* 1 FETCH (UID 7 RFC822.SIZE 5 BODYSTRUCTURE " + structure + b")\r\n")
+    assert one is not None and one.size == 5
+    assert [part.kind for part in one.structure.parts] == kinds if one.structure else not kinds
 
 
 @pytest.mark.parametrize(
@@ -237,6 +304,68 @@ async def test_qresync_tells_what_changed_and_forgets_the_mailbox_before(autojum
         assert (selected.exists, selected.uid_next, selected.highest_modseq) == (4, 11, 30)
         assert selected.vanished == ((2, 3), (7, 7))
         assert selected.changed == (Fetched(uid=1, number=1, flags=frozenset({"\\Seen"}), modseq=25),)
+        await session.close()
+
+
+@pytest.mark.parametrize("size", [100, 262144, 300000])
+async def test_a_server_that_gives_the_whole_for_a_piece(size, autojump_clock):
+    async def script(server):
+        await server.say(hello())
+        await server.answer(b'A1 SELECT "INBOX"', b"* 1 EXISTS\r\nA1 OK\r\n")
+        await server.hear(b"A2 UID FETCH 7 (UID BODY.PEEK[1]<0.262144>)")
+        await server.say(b"* 1 FETCH (UID 7 BODY[1] {%d}\r\n" % size + b"x" * size + b")\r\nA2 OK\r\n")
+        await server.hung_up()
+
+    async with Scripted(script) as scripted:
+        session = await scripted.connect()
+        await session.select("INBOX")
+        assert [len(piece) async for piece in session.download(7, "1")] == [size]
+        await session.close()
+
+
+ANSWERS = [
+    (b"* 1 FETCH (UID 7 FLAGS (x))\r\n* 1 FETCH (RFC822.SIZE 5)\r\n", {7: (frozenset({"x"}), 5)}),
+    (b"* 1 FETCH (RFC822.SIZE 5)\r\n* 1 FETCH (UID 7 FLAGS (x))\r\n", {7: (frozenset({"x"}), 5)}),
+    (b"* 1 FETCH (UID 7 RFC822.SIZE 5)\r\n* 2 FETCH (RFC822.SIZE 6)\r\n* 1 FETCH (FLAGS (y))\r\n", {7: (None, 5)}),
+    (b"* 1 FETCH (UID 7 RFC822.SIZE 5)\r\n* 1 EXPUNGE\r\n* 1 FETCH (RFC822.SIZE 6)\r\n", {7: (None, 5)}),
+    (b"* 1 FETCH (UID 7)\r\n* 2 FETCH (UID 7 RFC822.SIZE 5)\r\n", {7: (None, 5)}),
+    (b"* 1 FETCH (UID 7 FLAGS () RFC822.SIZE 5)\r\n* 2 FETCH (UID x RFC822.SIZE 9)\r\n", {7: (frozenset(), 5)}),
+    (b"", {}),
+]
+
+
+@pytest.mark.parametrize("final", [b"OK done", b"NO [SERVERBUG] Internal error", b"BAD what"])
+@pytest.mark.parametrize(("answer", "known"), ANSWERS)
+async def test_what_is_told_of_messages_in_several_responses_and_before_a_refusal(answer, known, final, autojump_clock):
+    async def script(server):
+        await server.say(hello())
+        await server.answer(b'A1 SELECT "INBOX"', b"* 2 EXISTS\r\nA1 OK\r\n")
+        await server.answer(b"A2 UID FETCH 7:8 (UID RFC822.SIZE)", answer + b"A2 " + final + b"\r\n")
+        await server.answer(b"A3 UID FETCH 7:8 (UID RFC822.SIZE)", answer + b"A3 " + final + b"\r\n")
+        await server.hung_up()
+
+    def shown(messages):
+        return {each.uid: (each.flags, each.size) for each in messages}
+
+    async with Scripted(script) as scripted:
+        session = await scripted.connect()
+        await session.select("INBOX")
+        heeded: list[Fetched] = []
+
+        async def heed(messages):
+            heeded.extend(messages)
+
+        if final.startswith(b"OK"):
+            assert shown(await session.fetch(((7, 8),), ["UID", "RFC822.SIZE"])) == known
+            await session.fetch_each(((7, 8),), ["UID", "RFC822.SIZE"], heed)
+        else:
+            with pytest.raises(FetchRefused) as caught:
+                await session.fetch(((7, 8),), ["UID", "RFC822.SIZE"])
+            assert shown(caught.value.known) == known
+            with pytest.raises(CommandRefused):
+                await session.fetch_each(((7, 8),), ["UID", "RFC822.SIZE"], heed)
+        assert shown(heeded) == known
+        assert session.usable
         await session.close()
 
 

@@ -1,4 +1,4 @@
-"""A short run of scripts/fuzz_imap: each input must come to a value or a `ProtocolError`."""
+"""A short run of scripts/fuzz_imap: each input must come to values, or to what may end a connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fuzz() -> ModuleType:
 def test_whatever_a_server_says(fuzz: ModuleType) -> None:
     came = [fuzz.tried(4711, number) for number in range(INPUTS)]
     assert [finding for _, finding in came if finding is not None] == []
-    assert len({outcome for outcome, _ in came}) > 100
+    assert len({outcome for outcome, _ in came}) > 40
 
 
 def test_a_wrong_reading_is_found(fuzz: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

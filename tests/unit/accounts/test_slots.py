@@ -4,13 +4,27 @@ import pytest
 import trio
 import trio.testing
 
-from engine.accounts.slots import LEASE, LoginSlots
+from engine.accounts import slots as slots_module
+from engine.accounts.slots import LEASE, SERVERS_AT_ONCE, SHORTEST_LEASE, LoginSlots
+from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind
+
+HOST, OTHER = ("imap.example.com", 993), ("imap.example.org", 993)
+TOO_MANY = LoginRefused("A1 NO [ALERT] Too many simultaneous connections", "ALERT", temporary=True)
+HUNG_UP = NetworkError(NetworkKind.CLOSED, "ECONNECTION", "The server closed the connection: too many")
+WRONG = LoginRefused("A1 NO no", None)
 
 
-async def log_in(slots: LoginSlots, seconds: float, begun: list[float]) -> None:
-    async with slots:
-        begun.append(trio.current_time())
-        await trio.sleep(seconds)
+async def log_in(
+    slots: LoginSlots, seconds: float, begun: list[float], at: tuple[str, int] = HOST, error: EngineError | None = None
+) -> None:
+    try:
+        async with slots.at(*at):
+            begun.append(trio.current_time())
+            await trio.sleep(seconds)
+            if error is not None:
+                raise error
+    except EngineError:
+        pass
 
 
 async def test_no_more_at_once_than_there_are_slots(autojump_clock):
@@ -20,6 +34,29 @@ async def test_no_more_at_once_than_there_are_slots(autojump_clock):
         for _ in range(10):
             nursery.start_soon(log_in, slots, 1.0, begun)
     assert [round(each - start) for each in begun] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3]
+
+
+async def test_servers_do_not_wait_for_each_other(autojump_clock):
+    slots, begun = LoginSlots(2), []
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for _ in range(40):
+            nursery.start_soon(log_in, slots, 600.0, [])
+        await trio.testing.wait_all_tasks_blocked()
+        for at in (OTHER, (HOST[0], 143)):
+            nursery.start_soon(log_in, slots, 1.0, begun, at)
+        await trio.testing.wait_all_tasks_blocked()
+        assert begun == [start, start]
+        nursery.cancel_scope.cancel()
+
+
+async def test_all_servers_together_are_limited_too(autojump_clock):
+    slots, begun = LoginSlots(2), []
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for number in range(2 * SERVERS_AT_ONCE + 1):
+            nursery.start_soon(log_in, slots, 1.0, begun, (f"{number}.example.com", 993))
+    assert [each - start for each in begun] == [0.0] * 2 * SERVERS_AT_ONCE + [1.0]
 
 
 async def test_those_who_hang_do_not_keep_the_others_waiting(autojump_clock):
@@ -35,6 +72,18 @@ async def test_those_who_hang_do_not_keep_the_others_waiting(autojump_clock):
     assert begun[-1] - start == pytest.approx(LEASE + 1.0)
 
 
+async def test_where_logins_are_quick_those_who_hang_lose_their_slots_sooner(autojump_clock):
+    slots, begun = LoginSlots(2), []
+    await log_in(slots, 0.01, [])
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(log_in, slots, 600.0, [])
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(log_in, slots, 0.01, begun)
+    assert begun[0] - start == pytest.approx(5 * SHORTEST_LEASE)
+
+
 async def test_who_gives_up_waiting_takes_nothing(autojump_clock):
     slots, begun = LoginSlots(1), []
     async with trio.open_nursery() as nursery:
@@ -45,3 +94,39 @@ async def test_who_gives_up_waiting_takes_nothing(autojump_clock):
         assert begun == []
     await log_in(slots, 1.0, begun)
     assert len(begun) == 1
+
+
+@pytest.mark.parametrize(("error", "at_once"), [(TOO_MANY, 2), (HUNG_UP, 2), (WRONG, 4)])
+async def test_a_server_that_says_later_is_given_fewer_at_once(error, at_once, autojump_clock):
+    slots, begun = LoginSlots(4), []
+    await log_in(slots, 1.0, [], error=error)
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(log_in, slots, 1.0, begun)
+    assert begun.count(start) == at_once
+    assert begun.count(max(begun)) <= 4
+
+
+async def test_it_is_never_given_none_and_all_again_after_logins_that_work(autojump_clock):
+    slots, begun = LoginSlots(4), []
+    for _ in range(9):
+        await log_in(slots, 0.1, [], error=TOO_MANY)
+    for _ in range(3):
+        await log_in(slots, 0.1, [])
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(log_in, slots, 0.1, begun)
+    assert begun.count(start) == 4
+
+
+async def test_servers_long_gone_are_forgotten(autojump_clock, monkeypatch):
+    monkeypatch.setattr(slots_module, "KEPT", 3)
+    slots = LoginSlots(1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(log_in, slots, 50.0, [])
+        await trio.testing.wait_all_tasks_blocked()
+        for number in range(10):
+            await log_in(slots, 0.1, [], (f"{number}.example.com", 993))
+        assert set(slots._servers) == {HOST, ("8.example.com", 993), ("9.example.com", 993)}

@@ -20,10 +20,13 @@ def test_lines_and_runs():
     assert len(buffer) == 1
 
 
-def test_a_lone_line_feed_or_return_ends_nothing():
+def test_a_lone_line_feed_ends_a_line_and_a_lone_return_does_not():
     buffer = ReceiveBuffer()
-    buffer.feed(b"a\nb\rc\r\n")
-    assert buffer.take_line(100) == b"a\nb\rc"
+    buffer.feed(b"a\nb\rc\r\n\n\r")
+    assert buffer.take_line(100) == b"a"
+    assert buffer.take_line(100) == b"b\rc"
+    assert buffer.take_line(100) == b""
+    assert buffer.take_line(100) is None
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b""])

@@ -2,6 +2,8 @@ import unicodedata
 
 import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from engine.imap.mailboxes import decode_name, encode_name, mailboxes
 from engine.imap.responses import ListEntry
@@ -25,6 +27,7 @@ def test_a_plain_mailbox():
     assert name == b"Entw&APw-rfe/2026"
     assert msgspec.structs.asdict(mailbox) == {
         "path": "Entwürfe/2026",
+        "wire_name": b"Entw&APw-rfe/2026",
         "delimiter": "/",
         "flags": frozenset({"\\HasNoChildren"}),
         "special_use": None,
@@ -131,14 +134,64 @@ def test_what_cannot_be_selected_is_no_place_for_mail():
         (b"a&-b", True, "a&-b"),
         ("ü".encode(), False, "ü"),
         ("ü".encode(), True, "ü"),
-        (b"\xfc", False, "�"),
-        (b"\xfc", True, "�"),
+        (b"Entw\xfcrfe", False, "Entw\ufffdFCrfe"),
+        (b"\xfc", True, "\ufffdFC"),
+        ("\ufffd".encode(), True, "\ufffdEF\ufffdBF\ufffdBD"),
+        (b"&//0-", False, "&//0-"),
+        (b"&,,0-", False, "&,,0-"),
+        (b"&2D0-", False, "&2D0-"),
+        (b"&AEI-", False, "&AEI-"),
+        (b"a\x01b", False, "a\ufffd01b"),
     ],
 )
 def test_names_never_fail(name, utf8, path):
     assert decode_name(name, utf8=utf8) == path
 
 
+def listed(*names: bytes, utf8: bool = False) -> dict[bytes, str]:
+    found = mailboxes([entry(name) for name in names], utf8=utf8)
+    assert all(name == mailbox.wire_name for name, mailbox in found.items())
+    return {name: mailbox.path for name, mailbox in found.items()}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {b"Entw\xfcrfe": "Entw\ufffdFCrfe", b"Entw\xe4rfe": "Entw\ufffdE4rfe"},
+        {"Café".encode(): "Caf\ufffdC3\ufffdA9", b"Caf&AOk-": "Café"},
+        {"Café".encode(): "Café", b"Cafe": "Cafe"},
+        {b"A&AEI-C": "A&AEI-C", b"ABC": "ABC"},
+        {b"A&AEI-C": "A\ufffd26AEI-C", b"A&-AEI-C": "A&AEI-C"},
+        {b"R&D": "R\ufffd26D", b"R&-D": "R&D"},
+        {b"&AEkATgBCAE8AWA-": "&AEkATgBCAE8AWA-", b"INBOX": "INBOX"},
+        {b"NIL": "NIL", b"nil": "nil"},
+        {b"x\r\ny": "x\ufffd0D\ufffd0Ay"},
+        {b"&//0-": "&//0-", b"&,,0-": "&,,0-"},
+    ],
+)
+def test_each_name_has_a_path_of_its_own(names):
+    assert listed(*names) == names
+    assert listed(*reversed(names)) == names
+
+
+def test_what_imap_cannot_carry_is_left_out():
+    assert listed(b"a\0b", b"INBOX") == {b"INBOX": "INBOX"}
+
+
+@given(st.lists(st.binary(min_size=1, max_size=6), max_size=8), st.booleans())
+@example([b"&", b"\xef\xbf\xbd26", b"\xef\xbf\xbd"], False)
+def test_no_two_names_have_one_path_and_none_is_lost(names, utf8):
+    paths = listed(*names, utf8=utf8)
+    assert set(paths) == {name for name in names if b"\0" not in name}
+    assert len(set(paths.values())) == len(paths)
+    for name, path in paths.items():
+        path.encode()
+        if "\ufffd" in path:
+            assert encode_name(path, utf8=utf8) == name
+
+
 def test_encode_name():
     assert encode_name("ü&", utf8=False) == b"&APw-&-"
     assert encode_name("ü&", utf8=True) == "ü&".encode()
+    assert encode_name("\ufffd", utf8=False) == b"&,,0-"
+    assert encode_name("a\ufffd26", utf8=False) == b"a&"

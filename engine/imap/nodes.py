@@ -1,0 +1,64 @@
+"""One token of a response, and reading it as what its place asks for, whatever it is.
+
+Nothing here raises: a token that is not what is asked for is absent (None, or empty), so that one odd value costs only
+itself. Numbers may come in quotes and names as strings, as some servers write them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import TypeAlias
+
+from engine.imap import limits
+
+Node: TypeAlias = "str | bytes | list[Node] | None"
+"""An atom, a string (or an atom that is not UTF-8), NIL, or a list of nodes."""
+
+_NUMBER = re.compile(rf"[0-9]{{1,{limits.NUMBER_DIGITS}}}")
+
+
+def octets(node: Node) -> bytes:
+    """A string or an atom as bytes; empty for NIL and for lists."""
+    if isinstance(node, bytes):
+        return node
+    return node.encode() if isinstance(node, str) else b""
+
+
+def text(node: Node) -> str:
+    """A string or an atom as text, what is not UTF-8 as U+FFFD; empty for NIL and for lists."""
+    return node if isinstance(node, str) else octets(node).decode("utf-8", "replace")
+
+
+def words(nodes: Node) -> list[str]:
+    """The words of a list such as FLAGS, where an atom that reads NIL is a word too; lists and empty ones left out."""
+    if not isinstance(nodes, list):
+        return []
+    return [word for node in nodes if (word := "NIL" if node is None else text(node))]
+
+
+def number(node: Node, bits: int = 32) -> int | None:
+    """An unsigned number of at most so many bits, None for anything else."""
+    if isinstance(node, bytes):
+        node = text(node)
+    if isinstance(node, str) and _NUMBER.fullmatch(node) and (value := int(node)) < 2**bits:
+        return value
+    return None
+
+
+def items(nodes: Sequence[Node], known: Collection[str]) -> dict[str, Node]:
+    """Names, upper case, with the value behind each. One of the `known` names is never taken for a value.
+
+    So a name without a value, or a value too many, costs that item alone.
+    """
+    found: dict[str, Node] = {}
+    name = None
+    for node in nodes:
+        if isinstance(node, str) and (name is None or node.upper() in known):
+            name = node.upper()
+        elif name is not None:
+            found[name] = node
+            name = None
+        elif isinstance(node, bytes):
+            name = text(node).upper()
+    return found
