@@ -1,7 +1,8 @@
 """Header texts and body parts as a person reads them: encoded words, parameters, transfer encodings, charsets.
 
 It never raises: mail in the wild breaks every rule, and what cannot be decoded is shown as near as can be (U+FFFD for
-what is no character). Time is proportional to the input.
+what is no character). What it returns can always be encoded: no lone surrogate leaves it. Time is proportional to the
+input.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ _BETWEEN = re.compile(rb"[ \t\r\n]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BREAK = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_CHARSET = re.compile(
+    r"utf-?(7|8|16|32)|iso(8859|2022)|cp[0-9]|big5|gb|hz|euc|shift_?jis|johab|koi8|kz1048|mac|tis-620|hp-roman8|ptcp154"
+)
+"""Codecs that are charsets of mail, by the start of Python's name for them; others undo escapes or mangle names."""
 _SECTION = re.compile(r"(.+?)\*([0-9]{1,3})?(\*)?")
 _ALIASES = {"utf8": "utf-8", "unicode-1-1-utf-7": "utf-7", "ks_c_5601-1987": "cp949", "x-unknown": "utf-8"}
 
@@ -84,11 +90,16 @@ def decoded(data: bytes, charset: str) -> str:
     if name in ("", "us-ascii", "ascii", "utf-8"):
         return _plain(data)
     try:
-        if not codecs.lookup(name)._is_text_encoding:
-            return _plain(data)
-        return data.decode(name, "replace")
+        if _CHARSET.match(codecs.lookup(name).name):
+            return clean(data.decode(name, "replace"))
     except (LookupError, ValueError):
-        return _plain(data)
+        pass
+    return _plain(data)
+
+
+def clean(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate, which UTF-7 can spell and nothing can encode."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def _content(kind: bytes, data: bytes) -> bytes:
