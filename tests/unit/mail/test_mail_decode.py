@@ -67,7 +67,9 @@ def test_bodies():
     assert decoded(b"\xb0\xa1", "ks_c_5601-1987") == "가"
 
 
-@pytest.mark.parametrize("raw", [b"=?utf-7?Q?+2AA-?=", b"=?UTF-7*en?B?KzNBQS0=?=", b"=?unicode-1-1-utf-7?Q?a+2D3YAA-b?="])
+@pytest.mark.parametrize(
+    "raw", [b"=?utf-7?Q?+2AA-?=", b"=?UTF-7*en?B?KzNBQS0=?=", b"=?unicode-1-1-utf-7?Q?a+2D3YAA-b?="]
+)
 def test_lone_surrogates_are_no_text(raw):
     assert "\ufffd" in header_text(raw)
     header_text(raw).encode()
@@ -77,7 +79,18 @@ def test_lone_surrogates_are_no_text(raw):
 
 @pytest.mark.parametrize(
     "codec",
-    ["unicode_escape", "raw_unicode_escape", "idna", "punycode", "palmos", "charmap", "undefined", "rot13", "zlib", "hex"],
+    [
+        "unicode_escape",
+        "raw_unicode_escape",
+        "idna",
+        "punycode",
+        "palmos",
+        "charmap",
+        "undefined",
+        "rot13",
+        "zlib",
+        "hex",
+    ],
 )
 def test_codecs_that_are_no_charset_are_not_reachable(codec):
     assert decoded(rb"\ud800 abc-", codec) == r"\ud800 abc-"
