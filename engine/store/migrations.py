@@ -230,4 +230,14 @@ MIGRATIONS = (
     """
     ALTER TABLE account ADD COLUMN refused_since REAL;  -- the login to its mailbox; NULL: it is not
     """,
+    """
+    ALTER TABLE mailbox ADD COLUMN gone_at REAL;    -- not listed any more since then; NULL: it is
+    CREATE TABLE mailbox_unreadable (
+        mailbox INTEGER NOT NULL,
+        uid INTEGER NOT NULL,
+        question TEXT NOT NULL,             -- what the server was asked of the message
+        failures INTEGER NOT NULL,          -- how often that alone ended the connection
+        PRIMARY KEY (mailbox, uid, question)
+    ) WITHOUT ROWID;
+    """,
 )

@@ -49,6 +49,7 @@ PURE = (
     *(f"events/{name}.py" for name in ("expressions", "lines", "plan", "recent", "signing", "target")),
     "accounts/ids.py",
     "accounts/providers.py",
+    "accounts/sameness.py",
     "accounts/summary.py",
     "queue/lifecycle.py",
     "queue/retry.py",
