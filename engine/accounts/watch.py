@@ -14,6 +14,7 @@ import logging
 import math
 from collections.abc import Collection, Sequence
 
+import msgspec
 import trio
 
 from engine.accounts import changes
@@ -42,6 +43,7 @@ LIST_PAUSE = 3600.0
 """Seconds without a list once asking for one ended the connection."""
 GONE_KEPT = 7 * 86_400.0
 """Seconds for which what is known of a mailbox is kept after it is gone."""
+INBOX_PATH = "INBOX"
 _EVERY = "every"
 _PLAIN = "plain"
 _NO_LIST = "no list"
@@ -83,6 +85,8 @@ class Watch:
         self._next_list = 0.0
         self._looking_at: str | None = None
         """The folder that is looked into beside the main one, or `_EVERY` and `_PLAIN` while a list is awaited."""
+        self._hidden: set[str] = set()
+        """Paths that another mailbox has too."""
         self.troubles = Troubles(services.world)
         self.sent_path: str | None = None
         """The folder for sent mail; None when the account has none."""
@@ -128,7 +132,7 @@ class Watch:
         try:
             await self.come_back(session)
         except CommandRefused as error:
-            if main is None or main.mailbox is not _INBOX:
+            if main is None or main.mailbox != _INBOX:
                 raise
             self._failed(main.path, error)
             self._be_main(self._choose_main(session))
@@ -160,7 +164,8 @@ class Watch:
         main = self._main
         if main is None:
             if session.selected is None:
-                await session.select("INBOX", read_only=True)  # nothing to watch, but only a selected mailbox can idle
+                # There is nothing to watch, but only a selected mailbox can idle.
+                await session.select(INBOX_PATH, read_only=True)
         elif session.selected != main.path or not self._opened:
             await main.look(session)
             self._opened = True
@@ -236,19 +241,22 @@ class Watch:
             log.warning("account %s: the folders cannot be listed: %s", self._account, error)
             found = []
         self._looking_at = None
+        self._statuses = {_path(path): items for path, items in self._statuses.items()}
         listed: dict[str, Mailbox] = {}
-        for each in map(self._marked, found):
-            if listed.setdefault(each.path, each) is not each:
+        for each in found:
+            mailbox = self._marked(msgspec.structs.replace(each, path=_path(each.path)))
+            if listed.setdefault(mailbox.path, mailbox) is not mailbox and each.path not in self._hidden:
+                self._hidden.add(each.path)
                 log.warning("account %s: two folders are called %s, one is not watched", self._account, each.path)
-        if listed and "INBOX" not in listed:
-            listed["INBOX"] = _INBOX
+        if listed:
+            listed.setdefault(_INBOX.path, self._marked(_INBOX))
         return list(listed.values())
 
     async def _take_stored(self) -> None:
         """Watch what was watched before, and INBOX: there is no list to go by."""
         stored = mailboxes.of_account(self._services.store.reader, self._account)
         if not stored and self._wanted is None:
-            await self._services.store.commit(lambda tx: mailboxes.add(tx, self._account, "INBOX", INBOX))
+            await self._services.store.commit(lambda tx: mailboxes.add(tx, self._account, INBOX_PATH, INBOX))
             stored = mailboxes.of_account(self._services.store.reader, self._account)
         self._folders = {row.path: self._kept(row, _of_row(row)) for row in stored}
 
@@ -263,13 +271,7 @@ class Watch:
         taken = mailbox.special_use in self._uses.values()
         if use is None and not taken:
             return mailbox
-        return Mailbox(
-            path=mailbox.path,
-            delimiter=mailbox.delimiter,
-            flags=mailbox.flags,
-            special_use=use,
-            special_use_source="user" if use else None,
-        )
+        return msgspec.structs.replace(mailbox, special_use=use, special_use_source="user" if use else None)
 
     def _choose(self, session: ImapSession, listed: list[Mailbox]) -> list[Mailbox]:
         found = [each for each in listed if each.selectable]
@@ -283,7 +285,7 @@ class Watch:
 
     def _choose_main(self, session: ImapSession) -> Folder | None:
         uses = ("\\All", INBOX) if "X-GM-EXT-1" in session.capabilities else (INBOX,)
-        there = [each for each in self._folders.values() if each.mailbox is not _INBOX or not self._skips(each)]
+        there = [each for each in self._folders.values() if each.mailbox != _INBOX or not self._skips(each)]
         for use in uses:
             for folder in there:
                 if folder.mailbox.special_use == use:
@@ -362,12 +364,12 @@ class Watch:
         return Folder(row, mailbox, self._arrivals, self._services, full=self._full)
 
 
-_INBOX = Mailbox(path="INBOX", delimiter=None, flags=frozenset(), special_use=INBOX, special_use_source="name")
+_INBOX = Mailbox(path=INBOX_PATH, delimiter=None, flags=frozenset(), special_use=INBOX, special_use_source="name")
 
 
 def _path(path: str) -> str:
     """A path as it is kept: INBOX has one name, however it is written (RFC 9051 section 5.1)."""
-    return "INBOX" if path.upper() == "INBOX" else path
+    return INBOX_PATH if path.upper() == INBOX_PATH else path
 
 
 def _of_row(row: MailboxRow) -> Mailbox:
