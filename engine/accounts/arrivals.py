@@ -57,7 +57,7 @@ LATER = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "THROTTLED", "OVERQUOTA"})
 PATIENCE = 30.0
 """Seconds without a word after which an answer is not waited for any longer."""
 PATIENCE_FOR_ONE = 15.0
-"""The same for a few numbers of one message."""
+"""The same for a few numbers of one message, and where one of several is known to be at fault."""
 TEXT_BYTES = 512 * 1024
 """How much of a text part is fetched at most."""
 TEXT_CHARACTERS = 128 * 1024
@@ -221,8 +221,9 @@ class Arrivals:
                     await trio.sleep(TURN)
 
         refused = False
+        patience = PATIENCE if self.care.easy(row.id, due[0], DESCRIPTION) else PATIENCE_FOR_ONE
         try:
-            with self.care.asking(row.id, due[0], due[-1], DESCRIPTION, PATIENCE) as asked:
+            with self.care.asking(row.id, due[0], due[-1], DESCRIPTION, patience) as asked:
                 await session.fetch_each(ranges(uids), self._items(session), heed)
         except CommandRefused as error:
             self._refused(error)
@@ -297,6 +298,7 @@ class Arrivals:
                 self._services.journal.append(tx, "messageMissing", self._account, data, scope(row))
 
         await self._services.store.commit(change)
+        await self.care.give_up(row.id, uid, FLAGS)
 
     async def _event(self, session: ImapSession, row: MailboxRow, one: Fetched) -> Shown:
         """The data of `messageNew` and what follows it; None for a message that is too old to be told of."""

@@ -145,12 +145,20 @@ class Care:
         if asked.first != asked.last:
             self.split(mailbox, asked.first, asked.last, asked.question)
         else:
-            known = self._known(mailbox)
-            known[key] = known.get(key, 0) + 1
-            await self._store.commit(lambda tx: mailboxes.count_failure(tx, mailbox, *key))
+            await self._count(mailbox, key, 1)
             if not self.may_ask(mailbox, *key):
                 log.warning("mailbox %d: the server cannot be asked for the %s of message %d", mailbox, key[1], key[0])
         return True
+
+    async def give_up(self, mailbox: int, uid: int, question: str) -> None:
+        """The server tells nothing of a message: it is not asked this again."""
+        if self.may_ask(mailbox, uid, question):
+            await self._count(mailbox, (uid, question), ATTEMPTS.get(question, 1))
+
+    async def _count(self, mailbox: int, key: tuple[int, str], failures: int) -> None:
+        known = self._known(mailbox)
+        known[key] = known.get(key, 0) + failures
+        await self._store.commit(lambda tx: mailboxes.count_failure(tx, mailbox, *key, failures))
 
     def _answered(self, asked: Asked) -> None:
         mailbox = asked.mailbox
