@@ -185,7 +185,7 @@ class Arrivals:
             return None, None
         patience = PATIENCE if question == DESCRIPTION else PATIENCE_FOR_ONE
         try:
-            with self.care.asking(row.id, uid, uid, question, patience):
+            with self.care.asking(session, row.id, uid, uid, question, patience):
                 found = await session.fetch(((uid, uid),), items)
         except CommandRefused as error:
             self._refused(error)
@@ -223,7 +223,7 @@ class Arrivals:
         refused = False
         patience = PATIENCE if self.care.easy(row.id, due[0], DESCRIPTION) else PATIENCE_FOR_ONE
         try:
-            with self.care.asking(row.id, due[0], due[-1], DESCRIPTION, patience) as asked:
+            with self.care.asking(session, row.id, due[0], due[-1], DESCRIPTION, patience) as asked:
                 await session.fetch_each(ranges(uids), self._items(session), heed)
         except CommandRefused as error:
             self._refused(error)
@@ -319,7 +319,7 @@ class Arrivals:
                 await self._add_text(session, row, one, data["text"])
         follow = None
         if is_report(row, one) and self.care.may_ask(row.id, one.uid, REPORT):
-            care = self.care.asking(row.id, one.uid, one.uid, REPORT, PATIENCE)
+            care = self.care.asking(session, row.id, one.uid, one.uid, REPORT, PATIENCE)
             with self._costing_no_more(row, one, "report"), care:
                 follow = await read_report(session, row, one, data, self._services)
         return data, follow
@@ -354,7 +354,7 @@ class Arrivals:
         if not items:
             return
         try:
-            with self.care.asking(row.id, one.uid, one.uid, TEXT, PATIENCE):
+            with self.care.asking(session, row.id, one.uid, one.uid, TEXT, PATIENCE):
                 found = await session.fetch(((one.uid, one.uid),), ["UID", *items])
         except CommandRefused as error:
             log.warning("account %s: the text of a new message cannot be read: %s", self._account, error)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import trio
 
 from engine.errors import EngineError, NetworkError, NetworkKind, ProtocolError
-from engine.imap.session import CommandRefused
+from engine.imap.session import CommandRefused, ImapSession
 from engine.store import mailboxes
 from engine.store.writer import Store
 
@@ -112,8 +112,10 @@ class Care:
         self._suspects[mailbox, question] = _Suspects(first, last)
 
     @contextmanager
-    def asking(self, mailbox: int, first: int, last: int, question: str, patience: float) -> Iterator[Asked]:
-        """Ask inside the block about the messages from `first` to `last`.
+    def asking(
+        self, session: ImapSession, mailbox: int, first: int, last: int, question: str, patience: float
+    ) -> Iterator[Asked]:
+        """Ask inside the block, over this session, about the messages from `first` to `last`.
 
         Raises what the block raises, `NetworkError` after `patience` seconds without a word, and `ProtocolError` for an
         answer that cannot be read: then, and when the connection ends, the session is of no use any more.
@@ -128,6 +130,9 @@ class Care:
         except EngineError:
             raise
         except Exception as error:
+            if session.usable:
+                self._asked = None
+                raise
             log.exception("mailbox %d: the answer about messages %d to %d", mailbox, first, last)
             raise ProtocolError("The server sent an answer that cannot be read") from error
         self._asked = None

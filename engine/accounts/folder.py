@@ -277,7 +277,7 @@ class Folder:
         care, numbers = self._arrivals.care, ((1, uid_next - 1),)
         if care.may_ask(self.row.id, 0, CHANGES):
             try:
-                with care.asking(self.row.id, 0, 0, CHANGES, PATIENCE):
+                with care.asking(session, self.row.id, 0, 0, CHANGES, PATIENCE):
                     changed = await session.fetch(numbers, ("UID", "FLAGS"), changed_since=modseq)
             except CommandRefused as error:
                 log.warning("account %s: changes in %s are not told: %s", self.row.account, self.path, error)
@@ -301,7 +301,7 @@ class Folder:
         easy = care.easy(mailbox, piece[0], FLAGS)
         numbers: Ranges = ((piece[0], piece[-1]),) if easy else ranges(piece)
         try:
-            with care.asking(mailbox, piece[0], piece[-1], FLAGS, PATIENCE):
+            with care.asking(session, mailbox, piece[0], piece[-1], FLAGS, PATIENCE):
                 return await session.fetch(numbers, ("UID", item)), at + len(piece)
         except CommandRefused:
             if len(piece) > 1:
