@@ -173,8 +173,6 @@ class Arrivals:
                     raise refusal
             return None
         self._hidden = 0
-        if not self.care.may_ask(row.id, uid, BASICS):
-            return known
         full, _ = await self._ask(session, row, uid, DESCRIPTION, self._items(session))
         return full if full is not None and _describes(full) else known
 

@@ -26,10 +26,13 @@ log = logging.getLogger("engine.care")
 DESCRIPTION = "description"
 BASICS = "basics"
 FLAGS = "flags"
+DATE = "date"
 CHANGES = "changes"
 """What changed since a MODSEQ; asked of no message, so its UID is 0."""
 TEXT = "text"
 REPORT = "report"
+PARTS = {DESCRIPTION: (BASICS, FLAGS), BASICS: (FLAGS,), DATE: (BASICS, FLAGS)}
+"""What a question asks for too."""
 ATTEMPTS = {TEXT: 2, REPORT: 2}
 """How often the connection may end over a question about one message; once where a batch with it failed before."""
 STRIKES = 8
@@ -87,7 +90,10 @@ class Care:
     def may_ask(self, mailbox: int, uid: int, question: str) -> bool:
         """Whether the server can be asked this about a message."""
         failures = self._known(mailbox)
-        return not failures or failures.get((uid, question), 0) < ATTEMPTS.get(question, 1)
+        attempts = ATTEMPTS.get(question, 1)
+        return not failures or all(
+            failures.get((uid, each), 0) < attempts for each in (question, *PARTS.get(question, ()))
+        )
 
     def easy(self, mailbox: int, uid: int, question: str) -> bool:
         """Whether nothing stands against asking this about every message from `uid` on."""

@@ -24,7 +24,7 @@ import trio
 
 from engine.accounts import changes
 from engine.accounts.arrivals import Arrivals
-from engine.accounts.care import CHANGES, FLAGS, within
+from engine.accounts.care import CHANGES, DATE, FLAGS, within
 from engine.accounts.services import Services
 from engine.imap.fetched import Fetched, read_fetch
 from engine.imap.mailboxes import Mailbox
@@ -51,6 +51,7 @@ UNSEEN_WAITS = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds before each further look for messages the server counted but did not show."""
 DAY = 86_400.0
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_ITEM = {FLAGS: "FLAGS", DATE: "INTERNALDATE"}
 STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY")
 
 
@@ -240,7 +241,7 @@ class Folder:
         recent = await session.search(f"SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year}")
         at = 0
         while at < len(recent):
-            found, at = await self._ask(session, recent, at, "INTERNALDATE")
+            found, at = await self._ask(session, recent, at, DATE)
             wanted = [each.uid for each in found if each.internal_date is not None and each.internal_date >= since]
             if wanted:
                 return min(wanted)
@@ -287,7 +288,7 @@ class Folder:
         await self._compare_flags(session)
 
     async def _ask(
-        self, session: ImapSession, uids: array[int], at: int, item: str = "FLAGS"
+        self, session: ImapSession, uids: array[int], at: int, question: str = FLAGS
     ) -> tuple[list[Fetched], int]:
         """One data item of some messages from place `at` on, and the place behind them.
 
@@ -295,22 +296,24 @@ class Folder:
         """
         care, mailbox = self._arrivals.care, self.row.id
         self._refused = self._refused if at else 0
-        if not care.may_ask(mailbox, uids[at], FLAGS):
+        if not care.may_ask(mailbox, uids[at], question):
             return [], at + 1
-        piece = care.together(mailbox, uids[at : at + CHUNK], FLAGS)
-        easy = care.easy(mailbox, piece[0], FLAGS)
+        piece = care.together(mailbox, uids[at : at + CHUNK], question)
+        easy = care.easy(mailbox, piece[0], question)
         numbers: Ranges = ((piece[0], piece[-1]),) if easy else ranges(piece)
         try:
-            with care.asking(session, mailbox, piece[0], piece[-1], FLAGS, PATIENCE):
-                return await session.fetch(numbers, ("UID", item)), at + len(piece)
+            with care.asking(session, mailbox, piece[0], piece[-1], question, PATIENCE):
+                return await session.fetch(numbers, ("UID", _ITEM[question])), at + len(piece)
         except CommandRefused:
             if len(piece) > 1:
-                care.split(mailbox, piece[0], piece[-1], FLAGS)
+                care.split(mailbox, piece[0], piece[-1], question)
                 return [], at
             self._refused += 1
             if self._refused > REFUSED_FLAGS:
                 raise
-            log.warning("account %s: the server tells no %s of %d in %s", self.row.account, item, piece[0], self.path)
+            log.warning(
+                "account %s: the server tells no %s of %d in %s", self.row.account, question, piece[0], self.path
+            )
             return [], at + 1
 
     async def _compare_uids(self, session: ImapSession) -> bool:
