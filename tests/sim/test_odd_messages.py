@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from conftest import SERVERS
-from inbox import box, deliver, folder, mail_events
+from inbox import SERVERS, box, deliver, folder, mail_events
 from simulation import Simulation
 
 from engine.accounts import arrivals
