@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import trio
 
@@ -107,6 +108,11 @@ class Account:
         if self._connections() != before or self.status.state is not AccountState.CONNECTED:
             self.status.forget_error()
             self._changed.set()
+
+    @property
+    def folder_errors(self) -> list[dict[str, Any]]:
+        """The folders that cannot be looked into, as the account shows them."""
+        return self._mailbox.folder_errors if self._mailbox is not None else []
 
     def mail_waits_for(self) -> Waiting | None:
         """What keeps all of the account's mail from being sent now."""

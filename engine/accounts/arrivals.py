@@ -1,9 +1,10 @@
 """New messages: asked for, described, and announced in the commit that moves the mailbox's position past them.
 
 However many arrive, they are asked for in batches and announced while the answer still comes, oldest first. A message
-the server cannot describe is announced with the little that is known of it, and one it named but never shows becomes
-`messageMissing`: neither holds up those behind it. Messages older than the account's `notifyFrom` are noted without an
-event.
+the server cannot describe, or of which something cannot be read or written into an event, is announced with what is
+known of it, and one the server named but never shows becomes `messageMissing`: none holds up those behind it. How a
+server that stumbles over a message is asked is said in `care`. Messages older than the account's `notifyFrom` are noted
+without an event.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import logging
 import math
 import re
-from bisect import bisect_left, bisect_right
+from array import array
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
@@ -21,12 +24,14 @@ import msgspec
 import trio
 
 from engine.accounts import ids
+from engine.accounts.care import BASICS, DESCRIPTION, FLAGS, REPORT, TEXT, Care
 from engine.accounts.changes import scope
 from engine.accounts.reports import Follow, is_report, read_report
 from engine.accounts.services import Services
 from engine.accounts.summary import Text, summary
+from engine.errors import EngineError
 from engine.imap.fetched import Fetched
-from engine.imap.numbers import chunks, ranges
+from engine.imap.numbers import ranges
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import Part
 from engine.mail.decode import body_text, parameter
@@ -45,6 +50,14 @@ TURN = 0.001
 """Seconds in which those who wait for the events just announced get them, before the next messages are read."""
 MISSING_WAITS = (1.0, 1.7, 2.9)
 """Seconds before each further question for a message the server named but did not show."""
+REFUSED_IN_A_ROW = 3
+"""So many messages of which a server tells nothing at all, and it is not the messages."""
+LATER = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "THROTTLED", "OVERQUOTA"})
+"""Codes of a refusal that speaks of no single message (RFC 5530)."""
+PATIENCE = 30.0
+"""Seconds without a word after which an answer is not waited for any longer."""
+PATIENCE_FOR_ONE = 15.0
+"""The same for a few numbers of one message, and where one of several is known to be at fault."""
 TEXT_BYTES = 512 * 1024
 """How much of a text part is fetched at most."""
 TEXT_CHARACTERS = 128 * 1024
@@ -52,10 +65,15 @@ TEXT_CHARACTERS = 128 * 1024
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """What may stand in a FETCH without quotes; field names are made of nothing else in practice."""
 BASIC = ("UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE")
+_LITTLE = ((BASICS, BASIC), (FLAGS, ("UID", "FLAGS")))
 _HEADERS = (
     "AUTO-SUBMITTED PRECEDENCE X-AUTOREPLY X-AUTORESPOND X-AUTORESPONDER X-AUTO-RESPONSE X-AUTO-RESPONSE-SUPPRESS"
     " X-FAILED-RECIPIENTS CONTENT-TYPE RETURN-PATH REFERENCES LIST-ID"
 )
+
+
+Shown = tuple[dict[str, Any] | None, Follow | None]
+Told = tuple[Fetched, dict[str, Any] | None, Follow | None]
 
 
 class Taken(msgspec.Struct):
@@ -73,12 +91,9 @@ class Arrivals:
         self.notify_from = None if notify_from is None else math.floor(notify_from)
         self._services = services
         self._full = full
-        self._asked: tuple[int, int, int] | None = None
-        """Mailbox and UIDs in full description on the wire; None while nothing is."""
-        self._careful: dict[int, int] = {}
-        """By mailbox: messages below this UID are asked for one by one, since asking for many ended the connection."""
-        self._indescribable: set[tuple[int, int]] = set()
-        """Mailbox and UID of messages whose description alone ended the connection."""
+        self.care = Care(services.store)
+        self._hidden = 0
+        """Messages in a row of which the server refused to say anything."""
 
     async def take(self, session: ImapSession, row: MailboxRow, uid_next: int, expected: int | None) -> Taken:
         """Announce every message from `uid_next` on.
@@ -87,84 +102,109 @@ class Arrivals:
         what was announced before is announced for good.
         """
         taken = Taken()
-        while expected is not None and len(taken.uids) < expected and uid_next >= self._careful.get(row.id, 0):
+        while expected is not None and len(taken.uids) < expected and self.care.easy(row.id, uid_next, DESCRIPTION):
             # New messages mostly have the UIDs that follow, which saves the question for them.
             likely = range(uid_next, min(uid_next + BATCH, END))
             if not likely:
                 break
             before = len(taken.uids)
-            left = await self._describe(session, row, likely, taken)
-            found = len(taken.uids) + len(left or ())
-            if left is not None and (found >= expected or found - before == len(likely)):
-                await self._announce(session, row, left, taken)
+            left, refused = await self._describe(session, row, likely, taken)
+            found = len(taken.uids) + len(left)
+            if not refused and (found >= expected or found - before == len(likely)):
+                await self._announce(session, row, list(left.values()), taken)
             if not taken.uids or taken.uids[-1] != likely[-1]:
                 break
             uid_next = likely.stop
         if expected is None or len(taken.uids) < expected:
             uid_next = taken.uids[-1] + 1 if taken.uids else uid_next
             uids = await session.search(f"UID {uid_next}:*")
-            for batch in chunks(uids[bisect_left(uids, uid_next) :], BATCH):
-                await self._take_batch(session, row, batch, taken)
+            at = bisect_left(uids, uid_next)
+            while at < len(uids):
+                at += await self._take_some(session, row, uids[at : at + BATCH], taken)
         return taken
 
-    def stumbled(self) -> None:
-        """The connection ended. If new messages were being described, they are asked for more carefully next time."""
-        if self._asked is None:
-            return
-        mailbox, first, last = self._asked
-        self._asked = None
-        if first == last:
-            self._indescribable.add((mailbox, first))
-        self._careful[mailbox] = max(self._careful.get(mailbox, 0), last + 1)
+    async def _take_some(self, session: ImapSession, row: MailboxRow, uids: array[int], taken: Taken) -> int:
+        """Announce the first of these messages, at least one; how many."""
+        several = self.care.together(row.id, uids, DESCRIPTION)
+        shown: dict[int, Fetched] = {}
+        refused = False
+        if len(several) > 1:
+            shown, refused = await self._describe(session, row, several, taken)
+            if refused:
+                self.care.split(row.id, several[0], several[-1], DESCRIPTION)
+        done = bisect_left(several, taken.uids[-1] + 1) if taken.uids else 0
+        while done < len(several):
+            run: list[Fetched] = []
+            while done < len(several) and several[done] in shown:
+                run.append(shown[several[done]])
+                done += 1
+            await self._announce(session, row, run, taken)
+            if done == len(several) or (refused and done):
+                break
+            await self._take_one(session, row, several[done], taken)
+            done += 1
+        return done
 
-    async def _take_batch(self, session: ImapSession, row: MailboxRow, uids: Sequence[int], taken: Taken) -> None:
-        if uids[0] >= self._careful.get(row.id, 0):
-            left = await self._describe(session, row, uids, taken)
-            uids = uids[bisect_right(uids, taken.uids[-1]) :] if taken.uids else uids
-            if left is not None and {each.uid for each in left} >= set(uids):
-                await self._announce(session, row, left, taken)
-                return
-        for uid in uids:
+    async def _take_one(self, session: ImapSession, row: MailboxRow, uid: int, taken: Taken) -> None:
+        retries = 0
+        one = await self._describe_one(session, row, uid)
+        while one is None and retries < len(MISSING_WAITS) and self.care.may_ask(row.id, uid, FLAGS):
+            await trio.sleep(MISSING_WAITS[retries])
+            retries += 1
             one = await self._describe_one(session, row, uid)
-            if one is None:
-                await self._missing(row, uid)
-                taken.uids.append(uid)
-            else:
-                await self._announce(session, row, [one], taken)
+        if one is None:
+            await self._missing(row, uid, retries)
+            taken.uids.append(uid)
+        else:
+            await self._announce(session, row, [one], taken)
 
     async def _describe_one(self, session: ImapSession, row: MailboxRow, uid: int) -> Fetched | None:
-        for wait in (0.0, *MISSING_WAITS):
-            await trio.sleep(wait)
-            basic = [each for each in await session.fetch(((uid, uid),), BASIC) if each.uid == uid]
-            if not basic:
-                continue
-            if (row.id, uid) in self._indescribable:
-                log.warning("account %s: message %d of %s cannot be described", self._account, uid, row.path)
-                return basic[0]
-            self._asked = (row.id, uid, uid)
-            try:
-                found = await session.fetch(((uid, uid),), self._items(session))
-            except CommandRefused as error:
-                self._refused(error)
-                found = []
-            self._asked = None
-            return next((each for each in found if each.uid == uid and each.size is not None), basic[0])
-        return None
+        """What the server tells of one message, as much as it can; None for nothing."""
+        refusal: CommandRefused | None = None
+        known: Fetched | None = None
+        for question, items in _LITTLE:
+            if known is None:
+                known, refused = await self._ask(session, row, uid, question, items)
+                refusal = refused or refusal
+        if known is None:
+            if refusal is not None:
+                self._hidden += 1
+                if refusal.code in LATER or self._hidden > REFUSED_IN_A_ROW * (1 + len(MISSING_WAITS)):
+                    self._hidden = 0
+                    raise refusal
+            return None
+        self._hidden = 0
+        full, _ = await self._ask(session, row, uid, DESCRIPTION, self._items(session))
+        return full if full is not None and _describes(full) else known
+
+    async def _ask(
+        self, session: ImapSession, row: MailboxRow, uid: int, question: str, items: Sequence[str]
+    ) -> tuple[Fetched | None, CommandRefused | None]:
+        if not self.care.may_ask(row.id, uid, question):
+            return None, None
+        patience = PATIENCE if question == DESCRIPTION else PATIENCE_FOR_ONE
+        try:
+            with self.care.asking(session, row.id, uid, uid, question, patience):
+                found = await session.fetch(((uid, uid),), items)
+        except CommandRefused as error:
+            self._refused(error)
+            return None, error
+        return next((each for each in found if each.uid == uid), None), None
 
     async def _describe(
         self, session: ImapSession, row: MailboxRow, uids: Sequence[int], taken: Taken
-    ) -> list[Fetched] | None:
+    ) -> tuple[dict[int, Fetched], bool]:
         """Ask for messages in full, and announce them while they come.
 
         Returns those that could not be yet, oldest first: a message between them and those announced has not been
-        shown, or more is to be asked of one of them. None where the server refuses to say.
+        shown, or more is to be asked of one of them. And whether the server refused to tell of all.
         """
         due = deque(uids)
         waiting: dict[int, Fetched] = {}
 
         async def heed(found: list[Fetched]) -> None:
             for each in found:
-                if each.size is not None:
+                if _describes(each):
                     waiting[each.uid] = each
                     taken.flags.pop(each.uid, None)
                 elif each.flags is not None:
@@ -172,19 +212,22 @@ class Arrivals:
             ready = []
             while due and due[0] in waiting and not self._asks_more(row, waiting[due[0]]):
                 ready.append(waiting.pop(due.popleft()))
-            self._asked = (row.id, due[0], due[-1]) if due else None
-            if ready:
-                await self._announce(session, row, ready, taken)
-                await trio.sleep(TURN)
+            if due:
+                asked.first, asked.last = due[0], due[-1]
+            with asked.heard():
+                if ready:
+                    await self._announce(session, row, ready, taken)
+                    await trio.sleep(TURN)
 
-        self._asked = (row.id, due[0], due[-1])
+        refused = False
+        patience = PATIENCE if self.care.easy(row.id, due[0], DESCRIPTION) else PATIENCE_FOR_ONE
         try:
-            await session.fetch_each(ranges(uids), self._items(session), heed)
+            with self.care.asking(session, row.id, due[0], due[-1], DESCRIPTION, patience) as asked:
+                await session.fetch_each(ranges(uids), self._items(session), heed)
         except CommandRefused as error:
             self._refused(error)
-            return None
-        self._asked = None
-        return [waiting[uid] for uid in sorted(waiting)]
+            refused = True
+        return {uid: waiting[uid] for uid in sorted(waiting)}, refused
 
     def _refused(self, error: CommandRefused) -> None:
         log.warning("account %s: new messages cannot be described: %s", self._account, error)
@@ -204,9 +247,30 @@ class Arrivals:
         if not found:
             return
         told = [(each, *await self._event(session, row, each)) for each in found]
+        if not await self._written(row, told):
+            # One of them cannot be written down as it is described: each goes alone, that one with little.
+            for each in told:
+                if not await self._written(row, [each]):
+                    await self._commit(row, [(each[0], self._little(row, each[0]), None)])
+        taken.uids += [each.uid for each in found]
+
+    async def _written(self, row: MailboxRow, told: list[Told]) -> bool:
+        try:
+            await self._commit(row, told)
+        except EngineError:
+            raise
+        except Exception:
+            level = logging.WARNING if len(told) == 1 else logging.DEBUG
+            uid = told[0][0].uid
+            log.log(level, "account %s: message %d of %s in an event", self._account, uid, row.path, exc_info=True)
+            return False
+        return True
+
+    async def _commit(self, row: MailboxRow, told: list[Told]) -> None:
+        last = told[-1][0].uid
 
         def change(tx: Tx) -> None:
-            start = mailboxes.advance(tx, row.id, found[-1].uid)
+            start = mailboxes.advance(tx, row.id, last)
             new = [] if start is None else [each for each in told if each[0].uid >= start]
             if self._full:
                 mailboxes.note(tx, row.id, [(each.uid, each.flags or frozenset()) for each, _, _ in new])
@@ -218,15 +282,14 @@ class Arrivals:
                     follow(tx)
 
         await self._services.store.commit(change)
-        taken.uids += [each.uid for each in found]
 
-    async def _missing(self, row: MailboxRow, uid: int) -> None:
+    async def _missing(self, row: MailboxRow, uid: int, retries: int) -> None:
         data = {
             "id": ids.message_id(row.id, uid),
             "uid": uid,
             "path": row.path,
-            "missingRetries": len(MISSING_WAITS),
-            "missingDelay": round(sum(MISSING_WAITS) * 1000),
+            "missingRetries": retries,
+            "missingDelay": round(sum(MISSING_WAITS[:retries]) * 1000),
         }
 
         def change(tx: Tx) -> None:
@@ -234,22 +297,46 @@ class Arrivals:
                 self._services.journal.append(tx, "messageMissing", self._account, data, scope(row))
 
         await self._services.store.commit(change)
+        await self.care.give_up(row.id, uid, FLAGS)
 
-    async def _event(
-        self, session: ImapSession, row: MailboxRow, one: Fetched
-    ) -> tuple[dict[str, Any] | None, Follow | None]:
+    async def _event(self, session: ImapSession, row: MailboxRow, one: Fetched) -> Shown:
         """The data of `messageNew` and what follows it; None for a message that is too old to be told of."""
         arrived = one.internal_date
         if self.notify_from is not None and arrived is not None and arrived < self.notify_from:
             return None, None
-        data = summary(one, row.id, row.path, row.special_use)
+        data = None
+        with self._costing_no_more(row, one, "description"):
+            data = summary(one, row.id, row.path, row.special_use)
+        data = data or self._little(row, one)
         wanted = {name.lower() for name in self._services.settings.values["notifyHeaders"] or ()}
         if wanted:
-            header = fields(one.header)
-            data["headers"] = {name: header[name] for name in header if name in wanted or "*" in wanted}
-        if self._tells_text:
-            await self._add_text(session, one, data["text"])
-        return data, await read_report(session, row, one, data, self._services)
+            with self._costing_no_more(row, one, "header"):
+                header = fields(one.header)
+                data["headers"] = {name: header[name] for name in header if name in wanted or "*" in wanted}
+        if self._tells_text and self.care.may_ask(row.id, one.uid, TEXT):
+            with self._costing_no_more(row, one, "text"):
+                await self._add_text(session, row, one, data["text"])
+        follow = None
+        if is_report(row, one) and self.care.may_ask(row.id, one.uid, REPORT):
+            care = self.care.asking(session, row.id, one.uid, one.uid, REPORT, PATIENCE)
+            with self._costing_no_more(row, one, "report"), care:
+                follow = await read_report(session, row, one, data, self._services)
+        return data, follow
+
+    def _little(self, row: MailboxRow, one: Fetched) -> dict[str, Any]:
+        """The members of `messageNew` that no sender has a hand in."""
+        bare = Fetched(uid=one.uid, flags=one.flags, internal_date=one.internal_date, size=one.size)
+        return summary(bare, row.id, row.path, row.special_use)
+
+    @contextmanager
+    def _costing_no_more(self, row: MailboxRow, one: Fetched, part: str) -> Iterator[None]:
+        """What the block stumbles over in a message costs only what the block was to find out."""
+        try:
+            yield
+        except EngineError:
+            raise
+        except Exception:
+            log.exception("account %s: the %s of message %d of %s", self._account, part, one.uid, row.path)
 
     @property
     def _tells_text(self) -> bool:
@@ -259,24 +346,32 @@ class Arrivals:
         """Whether the server has to be asked again to tell of a message."""
         return self._tells_text or is_report(row, one)
 
-    async def _add_text(self, session: ImapSession, one: Fetched, shown: dict[str, Any]) -> None:
+    async def _add_text(self, session: ImapSession, row: MailboxRow, one: Fetched, shown: dict[str, Any]) -> None:
         limit = self._services.settings.values["notifyTextSize"] or TEXT_CHARACTERS
         text = Text(one.structure)
         items = [f"BODY.PEEK[{part.path}]<0.{TEXT_BYTES}>" for part in (*text.plain, *text.html)]
         if not items:
             return
         try:
-            found = await session.fetch(((one.uid, one.uid),), ["UID", *items])
+            with self.care.asking(session, row.id, one.uid, one.uid, TEXT, PATIENCE):
+                found = await session.fetch(((one.uid, one.uid),), ["UID", *items])
         except CommandRefused as error:
             log.warning("account %s: the text of a new message cannot be read: %s", self._account, error)
             return
         sections = next((each.sections for each in found if each.uid == one.uid), {})
         for name, parts in (("plain", text.plain), ("html", text.html)):
             if parts:
-                whole = "\n".join(_read(part, sections.get(part.path, b"")) for part in parts)
+                # A server may give the whole where a part was asked for.
+                whole = "\n".join(_read(part, sections.get(part.path, b"")[:TEXT_BYTES]) for part in parts)
                 shown[name] = whole[:limit]
                 if len(whole) > limit or any(part.size > TEXT_BYTES for part in parts):
                     shown["hasMore"] = True
+
+
+def _describes(one: Fetched) -> bool:
+    """Whether this is the answer to our question, and not only what the server says of flags unasked."""
+    told = (one.size, one.internal_date, one.envelope, one.structure)
+    return bool(one.sections) or any(each is not None for each in told)
 
 
 def _read(part: Part, raw: bytes) -> str:

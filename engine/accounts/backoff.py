@@ -1,6 +1,7 @@
 """The waits between two connections to one server: doubling, and from the start again after one that survived.
 
-Survival resets them, not success: a server that accepts and drops cannot make anybody spin.
+Survival resets them, not success: a server that accepts and drops cannot make anybody spin. A connection that ended
+over something the next one leaves alone is followed by a short wait, which says nothing about the server.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ class Backoff:
         self._config = services.config.imap
         self._random = services.world.random
         self._wait = self._config.reconnect_min
+
+    async def wait_shortly(self) -> None:
+        """Sleep before a connection that leaves alone what ended the last one."""
+        await trio.sleep(self._config.reconnect_min * (1 + JITTER * self._random.random()))
 
     async def wait(self, lasted: float = 0.0) -> None:
         """Sleep before the next connection; the last one lasted so many seconds."""

@@ -45,9 +45,9 @@ def mailbox_new(tx: Tx, journal: Journal, account: str, mailbox: Mailbox, uid_va
     journal.append(tx, "mailboxNew", account, data, {name: value for name, value in where.items() if value})
 
 
-def mailbox_deleted(tx: Tx, journal: Journal, row: MailboxRow, name: str) -> None:
-    """A mailbox is not listed any more."""
-    mailboxes.drop(tx, row.id)
+def mailbox_deleted(tx: Tx, journal: Journal, row: MailboxRow, name: str, now: float) -> None:
+    """A mailbox is not listed any more; what is known of it is kept for a while."""
+    mailboxes.mark_gone(tx, row.id, now)
     journal.append(tx, "mailboxDeleted", row.account, _mailbox(row, name), scope(row))
 
 

@@ -4,25 +4,33 @@ Whatever the server says is put to the store as an observation - this message ha
 only what differs from the stored state becomes an event, in the same commit. So a change is announced once, however
 often and through whatever means (QRESYNC, CONDSTORE, comparison, IDLE) it is seen, and none is lost between two
 sessions. The MODSEQ up to which changes are known only moves after a whole answer was worked through.
+
+A sequence number is believed as long as the server's counts agree with ours; where they do not, nothing said by number
+is, and the mailbox is compared by UID. A message the server named before it can be seen is asked for again soon.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
+import trio
+
 from engine.accounts import changes
 from engine.accounts.arrivals import Arrivals
+from engine.accounts.care import CHANGES, DATE, FLAGS, within
 from engine.accounts.services import Services
 from engine.imap.fetched import Fetched, read_fetch
 from engine.imap.mailboxes import Mailbox
-from engine.imap.numbers import Ranges, chunks
+from engine.imap.numbers import Ranges, ranges
 from engine.imap.responses import Exists, Expunge, Fetch, Untagged, Vanished
-from engine.imap.session import ImapSession, Selected
+from engine.imap.session import CommandRefused, ImapSession, Selected
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Tx
@@ -34,8 +42,16 @@ CHUNK = 500
 """Messages in one FETCH of flags, and changes in one commit."""
 NUMBERING_TRIES = 5
 """How often a mailbox that changes all the time is numbered anew before comparison has to do."""
+PATIENCE = 60.0
+"""Seconds without a word after which the flags of messages are not waited for any longer."""
+SELECT_PATIENCE = 60.0
+REFUSED_FLAGS = 8
+"""So many messages whose flags a server refuses to tell, and it is not the messages."""
+UNSEEN_WAITS = (1.0, 2.0, 5.0, 15.0, 60.0)
+"""Seconds before each further look for messages the server counted but did not show."""
 DAY = 86_400.0
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_ITEM = {FLAGS: "FLAGS", DATE: "INTERNALDATE"}
 STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY")
 
 
@@ -53,11 +69,30 @@ class Folder:
         self._exists = 0
         self._uids: array[int] | None = None
         """The UID of each sequence number, where the server speaks in sequence numbers; None: not known."""
+        self._unseen = 0
+        """Messages the server counted but did not show."""
+        self._unseen_looks = 0
+        self._next_look = math.inf
+        self._refused = 0
+        """Messages of which the server would not tell us the item at hand."""
 
     @property
     def path(self) -> str:
         """Its path."""
         return self.mailbox.path
+
+    @property
+    def seconds_to_next(self) -> float:
+        """Seconds until `look_for_unseen` is due; infinite when it is not."""
+        return max(0.0, self._next_look - trio.current_time())
+
+    def behind(self, status: dict[str, int]) -> bool:
+        """Whether its STATUS shows something that is not known yet."""
+        row = self.row
+        known = {"UIDVALIDITY": row.uid_validity, "UIDNEXT": row.uid_next}
+        if self._full:
+            known |= {"HIGHESTMODSEQ": row.modseq, "MESSAGES": mailboxes.count(self._services.store.reader, row.id)}
+        return any(status.get(name, value) != value for name, value in known.items() if value is not None)
 
     def differs(self, status: dict[str, int]) -> bool:
         """Whether its STATUS shows something that is not known yet, or cannot show whether there is."""
@@ -72,18 +107,22 @@ class Folder:
             return True
         return status.get("MESSAGES") != mailboxes.count(self._services.store.reader, row.id)
 
-    async def look(self, session: ImapSession) -> None:
+    async def look(self, session: ImapSession, *, doubt: bool = False, patience: float = SELECT_PATIENCE) -> None:
         """Open the mailbox and announce everything that changed since the last look.
 
-        Raises `CommandRefused` where it cannot be opened, and what a broken session raises; then the next look goes on
-        where this one ended.
+        `doubt`: compare all UIDs, whatever the counts say. `patience`: seconds the server has for opening it. Raises
+        `CommandRefused` where it cannot be opened, and what a broken session raises; then the next look goes on where
+        this one ended.
         """
+        await self.reload()  # a look that was broken off has told of some messages
         row = self.row
         resyncs = self._full and row.uid_next is not None and "QRESYNC" in await session.enable()
         known = (row.uid_validity, row.modseq) if resyncs and row.uid_validity and row.modseq else None
-        selected = await session.select(self.path, known=known)
+        with within(patience):
+            selected = await session.select(self.path, known=known)
         self._exists = selected.exists
         self._uids = None
+        self._owe(0)
         validity = selected.uid_validity or 0
         if row.uid_validity not in (None, validity):
             await self._reset(validity)
@@ -91,6 +130,8 @@ class Folder:
             await self._first_look(session, selected, validity)
         elif self._full:
             await self._catch_up(session, selected, told=selected.tells_changes)
+            if doubt:
+                await self._compare_uids(session)
         await self._arrived(session, selected.uid_next)
 
     async def hear(self, session: ImapSession, news: Sequence[Untagged]) -> None:
@@ -98,42 +139,63 @@ class Folder:
         before = self._exists
         gone: list[int] = []
         flags: dict[int, frozenset[str]] = {}
-        lost_count = False
+        numbered: dict[int, frozenset[str]] = {}
+        removed: list[int] = []
+        void = False
         for each in news:
             if isinstance(each, Exists):
+                void = void or each.count < self._exists
                 self._exists = each.count
             elif isinstance(each, Vanished):
                 gone += self._known(each.ranges)
                 size = sum(last - first + 1 for first, last in each.ranges)
-                before, self._exists = before - size, self._exists - size
+                before, self._exists = before - size, max(0, self._exists - size)
             elif isinstance(each, Expunge):
-                before, self._exists = before - 1, self._exists - 1
-                if self._uids is None:
-                    lost_count = True
-                elif each.number <= len(self._uids):
-                    gone.append(self._uids.pop(each.number - 1))
-            elif isinstance(each, Fetch):
-                uid, new = self._flags_of(each)
+                void = void or self._uids is None or not 0 < each.number <= self._exists
+                before, self._exists = before - 1, max(0, self._exists - 1)
+                if not void and self._uids is not None and each.number <= len(self._uids):
+                    removed.append(self._uids.pop(each.number - 1))
+            elif isinstance(each, Fetch) and "FLAGS" in each.items:
+                uid, new, fits = self._flags_of(each)
+                void = void or not fits
                 if uid is not None and new is not None:
-                    flags[uid] = new
+                    (flags if "UID" in each.items else numbered)[uid] = new
         if self._full:
+            if not void:
+                flags, gone = {**numbered, **flags}, [*gone, *removed]
             await self._changed(flags)
             await self._gone(gone)
-            if lost_count and await self._compare_uids(session):
-                await self._arrived(session, None)
+            if void:
+                await self.look(session, doubt=True)
                 return
         if self._exists > before:
-            await self._arrived(session, None, self._exists - before)
+            found = await self._arrived(session, None, self._exists - before)
+            self._owe(self._exists - before - found)
 
-    def _flags_of(self, response: Fetch) -> tuple[int | None, frozenset[str] | None]:
+    async def look_for_unseen(self, session: ImapSession) -> None:
+        """Look again for messages the server counted but did not show."""
+        self._next_look = math.inf
+        await session.noop()  # some servers show in no other command what has come
+        found = await self._arrived(session, None)
+        self._owe(self._unseen - found, self._unseen_looks + 1)
+
+    def _owe(self, unseen: int, looks: int = 0) -> None:
+        self._unseen, self._unseen_looks = unseen, looks
+        due = unseen > 0 and looks < len(UNSEEN_WAITS)
+        self._next_look = trio.current_time() + UNSEEN_WAITS[looks] if due else math.inf
+
+    def _flags_of(self, response: Fetch) -> tuple[int | None, frozenset[str] | None, bool]:
+        """UID and flags a FETCH tells, and whether its number is one that can be: else numbers mean nothing now."""
+        place, known = response.number - 1, self._uids
+        fits = 0 <= place < self._exists
+        there = known[place] if known is not None and 0 <= place < len(known) else None
         one = read_fetch(response)
-        if one is None:
-            known = self._uids is not None and 0 < response.number <= len(self._uids)
-            if not known or self._uids is None:
-                return None, None
-            named = Fetch(response.number, {**response.items, "UID": str(self._uids[response.number - 1])})
-            one = read_fetch(named)
-        return (one.uid, one.flags) if one is not None else (None, None)
+        if one is not None:
+            return one.uid, one.flags, fits and there in (None, one.uid)
+        if there is None or not fits:
+            return None, None, fits and known is not None
+        one = read_fetch(Fetch(response.number, {**response.items, "UID": str(there)}))
+        return (one.uid, one.flags, True) if one is not None else (None, None, True)
 
     async def _reset(self, validity: int) -> None:
         """Every UID is void: one event, and a row of its own for what comes now."""
@@ -154,8 +216,10 @@ class Folder:
         start = uid_next if self.row.silent else await self._first_to_announce(session, uids, uid_next)
         row = self.row
         if self._full:
-            for batch in chunks(array("I", (uid for uid in uids if uid < start)), CHUNK):
-                found = await session.fetch(((batch[0], batch[-1]),), ("UID", "FLAGS"))
+            before = uids[: bisect_left(uids, start)]
+            at = 0
+            while at < len(before):
+                found, at = await self._ask(session, before, at)
                 noted = [(each.uid, each.flags) for each in found if each.flags is not None and each.uid < start]
                 await self._services.store.commit(partial(mailboxes.note, mailbox=row.id, messages=noted))
         modseq = selected.highest_modseq
@@ -175,8 +239,9 @@ class Folder:
         # SEARCH knows days only, and the server's days may begin elsewhere.
         day = datetime.fromtimestamp(max(since - DAY, 0), UTC)
         recent = await session.search(f"SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year}")
-        for batch in chunks(recent, CHUNK):
-            found = await session.fetch(((batch[0], batch[-1]),), ("UID", "INTERNALDATE"))
+        at = 0
+        while at < len(recent):
+            found, at = await self._ask(session, recent, at, DATE)
             wanted = [each.uid for each in found if each.internal_date is not None and each.internal_date >= since]
             if wanted:
                 return min(wanted)
@@ -192,9 +257,7 @@ class Folder:
             if selected.highest_modseq is None or row.modseq is None:
                 await self._compare_flags(session)
             elif selected.highest_modseq != row.modseq:
-                numbers = ((1, row.uid_next - 1),)
-                changed = await session.fetch(numbers, ("UID", "FLAGS"), changed_since=row.modseq)
-                await self._changed(_flags(changed))
+                await self._ask_for_changes(session, row.uid_next, row.modseq)
             if mailboxes.count(self._services.store.reader, row.id) != selected.exists or (
                 selected.uid_next != row.uid_next
             ):
@@ -206,8 +269,52 @@ class Folder:
 
     async def _compare_flags(self, session: ImapSession) -> None:
         known = mailboxes.uids(self._services.store.reader, self.row.id)
-        for batch in chunks(known, CHUNK):
-            await self._changed(_flags(await session.fetch(((batch[0], batch[-1]),), ("UID", "FLAGS"))))
+        at = 0
+        while at < len(known):
+            found, at = await self._ask(session, known, at)
+            await self._changed(_flags(found))
+
+    async def _ask_for_changes(self, session: ImapSession, uid_next: int, modseq: int) -> None:
+        care, numbers = self._arrivals.care, ((1, uid_next - 1),)
+        if care.may_ask(self.row.id, 0, CHANGES):
+            try:
+                with care.asking(session, self.row.id, 0, 0, CHANGES, PATIENCE):
+                    changed = await session.fetch(numbers, ("UID", "FLAGS"), changed_since=modseq)
+            except CommandRefused as error:
+                log.warning("account %s: changes in %s are not told: %s", self.row.account, self.path, error)
+            else:
+                await self._changed(_flags(changed))
+                return
+        await self._compare_flags(session)
+
+    async def _ask(
+        self, session: ImapSession, uids: array[int], at: int, question: str = FLAGS
+    ) -> tuple[list[Fetched], int]:
+        """One data item of some messages from place `at` on, and the place behind them.
+
+        Those the server cannot tell it of are left out. Raises `CommandRefused` where it tells it of none.
+        """
+        care, mailbox = self._arrivals.care, self.row.id
+        self._refused = self._refused if at else 0
+        if not care.may_ask(mailbox, uids[at], question):
+            return [], at + 1
+        piece = care.together(mailbox, uids[at : at + CHUNK], question)
+        easy = care.easy(mailbox, piece[0], question)
+        numbers: Ranges = ((piece[0], piece[-1]),) if easy else ranges(piece)
+        try:
+            with care.asking(session, mailbox, piece[0], piece[-1], question, PATIENCE):
+                return await session.fetch(numbers, ("UID", _ITEM[question])), at + len(piece)
+        except CommandRefused:
+            if len(piece) > 1:
+                care.split(mailbox, piece[0], piece[-1], question)
+                return [], at
+            self._refused += 1
+            if self._refused > REFUSED_FLAGS:
+                raise
+            log.warning(
+                "account %s: the server tells no %s of %d in %s", self.row.account, question, piece[0], self.path
+            )
+            return [], at + 1
 
     async def _compare_uids(self, session: ImapSession) -> bool:
         """Announce what is gone, by comparing all UIDs; whether there are new ones."""
@@ -220,22 +327,24 @@ class Folder:
         self._uids = array("I", (uid for uid in uids if uid < self.row.uid_next))
         return len(self._uids) < len(uids)
 
-    async def _arrived(self, session: ImapSession, uid_next: int | None, expected: int | None = None) -> None:
+    async def _arrived(self, session: ImapSession, uid_next: int | None, expected: int | None = None) -> int:
+        """Announce new messages; how many there were."""
         row = self.row
         assert row.uid_next is not None
         speaks_in_numbers = self._full and "QRESYNC" not in await session.enable()
         if speaks_in_numbers and self._uids is None:
             if not await self._learn_numbers(session):
-                return
+                return 0
             expected = None
         elif uid_next == row.uid_next:
-            return
+            return 0
         taken = await self._arrivals.take(session, row, row.uid_next, expected)
         await self.reload()
         if self._uids is not None:
             self._uids.extend(taken.uids)
         if self._full:
             await self._changed(taken.flags)
+        return len(taken.uids)
 
     async def _learn_numbers(self, session: ImapSession) -> bool:
         """Which UID has which sequence number, as of a moment after which no news of the mailbox is waiting.

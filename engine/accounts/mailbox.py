@@ -2,13 +2,15 @@
 
 One task owns the session, so nothing needs a lock; each subconnection is a task with a session of its own. The wait
 between two connections doubles from `reconnect_min` to `reconnect_max` and starts again from below only after a
-connection has survived five minutes: a server that accepts and drops cannot make it spin. While idle it does the
-account's small jobs over the session (`_do_jobs`) and looks into the other folders.
+connection has survived five minutes: a server that accepts and drops cannot make it spin. A connection that ended over
+one message or one side folder is followed by another soon, which leaves that alone, and no error is announced. While
+idle it does the account's small jobs over the session (`_do_jobs`) and looks into the other folders.
 """
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import trio
 
@@ -71,6 +73,11 @@ class MailboxTask:
             elsewhere=rules.subconnections,
         )
 
+    @property
+    def folder_errors(self) -> list[dict[str, Any]]:
+        """The folders that cannot be looked into, as the account shows them."""
+        return self._watch.troubles.shown()
+
     def wake(self) -> None:
         """Something is to be done over the session."""
         self._wake.set()
@@ -98,9 +105,13 @@ class MailboxTask:
             try:
                 await self._stay_connected()
             except FAILURES as error:
-                self._arrivals.stumbled()
                 self._synced = trio.Event()
                 was_connected = self._status.state is AccountState.CONNECTED
+                if await self._arrivals.care.stumbled() or self._watch.stumbled(error):
+                    log.info("account %s: connecting anew: %s", self._status.account, error)
+                    self._status.state = AccountState.DISCONNECTED
+                    await backoff.wait_shortly()
+                    continue
                 if was_connected and not isinstance(error, LoginRefused):
                     self._status.state = AccountState.DISCONNECTED
                 else:
@@ -118,15 +129,23 @@ class MailboxTask:
             await self._status.logged_in(self._endpoint.credentials.user)
             await self._status.files_sent(session.files_sent_itself)
             self._status.state = AccountState.SYNCING
-            await self._watch.go_round(session, self._rules.resync_delay)
-            await self._status.connected()
+            await self._watch.begin_round(session, self._rules.resync_delay)
+            if self._watch.troubles:
+                # What is wrong with a side folder keeps the account from nothing.
+                await self._status.connected()
+            await self._watch.end_round(session)
+            if self._status.state is not AccountState.CONNECTED:
+                await self._status.connected()
             self._synced.set()
             while True:
                 self._wake = trio.Event()
                 await self._do_jobs(session)
                 await self._watch.come_back(session)
+                if self._watch.seconds_to_unseen == 0:
+                    await self._watch.look_for_unseen(session)
                 if self._watch.seconds_to_next == 0:
-                    await self._watch.go_round(session, self._rules.resync_delay)
+                    await self._watch.begin_round(session, self._rules.resync_delay)
+                    await self._watch.end_round(session)
                 news = await session.idle(self._wake, self._idle_seconds(session))
                 if news:
                     await self._watch.hear(session, news)
@@ -135,7 +154,8 @@ class MailboxTask:
 
     async def _do_jobs(self, session: ImapSession) -> None:
         """What the account wants done over the session; each job asks whether it is due, and may select a folder."""
-        await self._copies.make_due(session, self._watch.sent_path)
+        for path in await self._copies.make_due(session, self._watch.sent_path):
+            await self._watch.look_into(session, path)
         await self._look_for_doubts(session)
 
     async def _look_for_doubts(self, session: ImapSession) -> None:
@@ -150,7 +170,7 @@ class MailboxTask:
             await self._evidence.tell(search, found=bool(found))
 
     def _idle_seconds(self, session: ImapSession) -> float:
-        limits = [self._services.config.imap.idle, self._watch.seconds_to_next]
+        limits = [self._services.config.imap.idle, self._watch.seconds_to_next, self._watch.seconds_to_unseen]
         dues = [self._copies.seconds_to_next()]
         if session.files_sent_itself and self._watch.sent_path is not None:
             dues.append(self._evidence.seconds_to_next())
@@ -171,8 +191,10 @@ class MailboxTask:
             try:
                 await self._listen_beside(folder)
             except FAILURES as error:
-                arrivals.stumbled()
                 log.warning("account %s: the connection for %s: %s", self._status.account, path, error)
+                if await arrivals.care.stumbled():
+                    await backoff.wait_shortly()
+                    continue
             await backoff.wait(trio.current_time() - began)
 
     async def _listen_beside(self, folder: Folder) -> None:

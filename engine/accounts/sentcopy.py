@@ -41,14 +41,17 @@ class SentCopies:
         first = copies.first(self._store.reader, self._account)
         return None if first is None else max(0.0, first.next_at - self._world.now())
 
-    async def make_due(self, session: ImapSession, folder: str | None) -> None:
-        """Make every copy that is due. `folder` is the account's Sent folder, None when it has none.
+    async def make_due(self, session: ImapSession, folder: str | None) -> set[str]:
+        """Make every copy that is due, and return the folders that got one.
+
+        `folder` is the account's Sent folder, None when it has none.
 
         Raises what a broken session raises; the copy in hand is then put off. Cancelled: a copy may be made twice.
         """
+        filed: set[str] = set()
         while (due := copies.first(self._store.reader, self._account)) is not None:
             if due.next_at > self._world.now():
-                return
+                break
             body = bodies.get(self._store.reader, due.message)
             if body is None or (session.files_sent_itself and not due.path):
                 await self._store.commit(partial(self._done, due))
@@ -63,7 +66,9 @@ class SentCopies:
                 if isinstance(error, NetworkError):
                     raise
             else:
+                filed.add(path)
                 await self._store.commit(partial(self._done, due))
+        return filed
 
     async def _failed(self, due: SentCopy, path: str | None, reason: str) -> None:
         tries = due.tries + 1

@@ -1,7 +1,8 @@
 """What one account knows about itself, and the events that announce a change of it.
 
 Held in memory for every question of the API and written through to the store where a restart must remember it. An error
-is announced once: the same one again, also after a restart, raises no second event.
+is announced once: the same one again, also after a restart and with another time or session id in its text, raises no
+second event.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import trio
 
+from engine.accounts.sameness import gist
 from engine.accounts.state import AccountState
 from engine.errors import EngineError, LoginRefused, NetworkError
 from engine.events.changes import Changes
@@ -55,7 +57,7 @@ class Status:
         # A wall clock that jumps ahead while the engine runs must not end anything.
         self._clock = world.now() - trio.current_time()
         self._told = _told_before(row)
-        """The error announced last, of the mailbox and of the SMTP login: each may go on beside the other."""
+        """What the error announced last says, of the mailbox and of the SMTP login: each may go on beside the other."""
         self._logged_in = row.initialized and row.last_error is None
 
     @property
@@ -131,7 +133,7 @@ class Status:
             shown["serverResponseCode"] = code
         if not refused:
             self.refused_since = None
-        elif self.refused_since is None or self._told.get(_MAILBOX) != shown:
+        elif self.refused_since is None or self._told.get(_MAILBOX) != gist(shown):
             self.refused_since = self._now()
         await self._announce(_MAILBOX, "authenticationError" if refused else "connectError", shown)
         self.state = AccountState.AUTHENTICATION_ERROR if refused else AccountState.CONNECT_ERROR
@@ -160,9 +162,9 @@ class Status:
         return self._clock + trio.current_time()
 
     async def _announce(self, of: str, event: str, shown: dict[str, Any]) -> None:
-        if self._told.get(of) == shown:
+        if self._told.get(of) == gist(shown):
             return
-        self._told[of] = shown
+        self._told[of] = gist(shown)
         if of == _MAILBOX or _MAILBOX not in self._told:
             self.last_error = shown
         if of == _MAILBOX:
@@ -175,13 +177,14 @@ class Status:
         await self._store.commit(change)
 
 
-def _told_before(row: AccountRow) -> dict[str, dict[str, Any]]:
+def _told_before(row: AccountRow) -> dict[str, tuple[str, str]]:
     told = {}
     smtp = row.smtp_status or {}
     if smtp.get("code") == "EAUTH":
-        told[_SMTP] = {"response": smtp["response"], "serverResponseCode": str(smtp.get("responseCode", "EAUTH"))}
-    if row.last_error is not None and row.last_error != told.get(_SMTP):
-        told[_MAILBOX] = row.last_error
+        response = {"response": smtp["response"], "serverResponseCode": str(smtp.get("responseCode", "EAUTH"))}
+        told[_SMTP] = gist(response)
+    if row.last_error is not None and gist(row.last_error) != told.get(_SMTP):
+        told[_MAILBOX] = gist(row.last_error)
     return told
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from engine.accounts import ids
 from engine.imap.envelope import Envelope, Mailbox
 from engine.imap.fetched import Fetched
+from engine.imap.mailboxes import INBOX, decode_name
 from engine.imap.structure import Part, Structure
 from engine.isotime import iso
 from engine.mail.decode import header_text, parameter
@@ -15,6 +16,16 @@ from engine.mail.fields import fields
 
 _BOOLEANS = {"\\flagged": "flagged", "\\answered": "answered", "\\draft": "draft"}
 _NOT_NEW = frozenset({"\\Sent", "\\Drafts", "\\Trash", "\\Archive", "\\All"})
+_USE_OF_LABEL = {
+    "\\junk": "\\Junk",
+    "\\spam": "\\Junk",
+    "\\trash": "\\Trash",
+    "\\sent": "\\Sent",
+    "\\draft": "\\Drafts",
+    "\\drafts": "\\Drafts",
+    "\\inbox": INBOX,
+}
+"""What Gmail's own labels say of a message in All Mail. The first of them counts: who writes to themselves sent it."""
 _AUTO_SUBJECT = re.compile(
     r"(?:auto|oof|ooo):|auto(?:matic|mated|matische|matisk)?[ -]?(?:reply|response|antwort|antwoord|svar)"
     r"|(?:r[eé]ponse|respuesta|resposta|risposta) autom[aá]ti(?:ca?|que)|out of (?:the )?office"
@@ -57,8 +68,9 @@ def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> d
     if one.internal_date is not None:
         data["date"] = iso(one.internal_date)
     data["flags"] = sorted(flags)
-    if one.labels is not None:
-        data["labels"] = [header_text(label) for label in one.labels]
+    labels = None if one.labels is None else [decode_name(label, utf8=False) for label in one.labels]
+    if labels is not None:
+        data["labels"] = labels
     if "\\seen" not in lowered:
         data["unseen"] = True
     data |= {name: True for flag, name in _BOOLEANS.items() if flag in lowered}
@@ -90,10 +102,16 @@ def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> d
     header = fields(one.header)
     if is_auto_reply(header, data["subject"], answers=bool(envelope.in_reply_to or header.get("references"))):
         data["isAutoReply"] = True
-    if special_use is not None:
-        data["specialUse"] = data["messageSpecialUse"] = special_use
-    data["seemsLikeNew"] = special_use not in _NOT_NEW and "\\seen" not in lowered and "\\draft" not in lowered
+    use = special_use if labels is None or special_use != "\\All" else _use_of(labels)
+    data |= {name: value for name, value in (("specialUse", special_use), ("messageSpecialUse", use)) if value}
+    fits = use not in _NOT_NEW or INBOX in (labels or ())
+    data["seemsLikeNew"] = fits and "\\seen" not in lowered and "\\draft" not in lowered
     return data
+
+
+def _use_of(labels: list[str]) -> str | None:
+    has = {label.lower() for label in labels}
+    return next((use for label, use in _USE_OF_LABEL.items() if label in has), None)
 
 
 def is_auto_reply(header: dict[str, list[str]], subject: str, *, answers: bool) -> bool:

@@ -1,20 +1,29 @@
 """The mailboxes of one account that are watched: which they are, which comes and goes, when each is looked into.
 
-One of them, the main one, stays selected and is listened to; the others are looked into when their STATUS differs from
-what is known, once every `resyncDelay`. A mailbox that cannot be opened is left alone until the next round.
+1. One of them, the main one, stays selected and is listened to. Each round begins with it, so that no other folder can
+   keep its mail from being told; INBOX is watched also where the server does not list it.
+2. The others are looked into when their STATUS differs from what is known, once every `resyncDelay`. What goes wrong
+   with one of them costs that one: it is skipped for a while (`troubles`).
+3. A mailbox is gone when two lists in a row do not name it; its row is kept for a week. One that comes back with the
+   same UIDVALIDITY goes on where it was. A list that cannot be had changes nothing.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection, Sequence
 
+import msgspec
 import trio
 
 from engine.accounts import changes
 from engine.accounts.arrivals import Arrivals
+from engine.accounts.care import within
 from engine.accounts.folder import STATUS_ITEMS, Folder
 from engine.accounts.services import Services
+from engine.accounts.troubles import Troubles
+from engine.errors import EngineError, ProtocolError
 from engine.imap.mailboxes import INBOX, Mailbox
 from engine.imap.responses import Untagged
 from engine.imap.session import CommandRefused, ImapSession
@@ -26,6 +35,18 @@ log = logging.getLogger("engine.watch")
 
 GMAIL_USES = ("\\All", "\\Junk", "\\Trash")
 """At Gmail every other folder is a view of what is in these."""
+LIST_PATIENCE = 60.0
+"""Seconds a server has for its list of mailboxes."""
+LIST_AGAIN = 10.0
+"""Seconds after which the list is asked for once more, where a mailbox is missing from it."""
+LIST_PAUSE = 3600.0
+"""Seconds without a list once asking for one ended the connection."""
+GONE_KEPT = 7 * 86_400.0
+"""Seconds for which what is known of a mailbox is kept after it is gone."""
+INBOX_PATH = "INBOX"
+_EVERY = "every"
+_PLAIN = "plain"
+_NO_LIST = "no list"
 
 
 class Watch:
@@ -43,70 +64,201 @@ class Watch:
         elsewhere: Collection[str] = (),
     ) -> None:
         self._account = account
-        self._wanted = None if wanted is None else frozenset(wanted)
+        self._wanted = None if wanted is None else frozenset(map(_path, wanted))
         self._arrivals = arrivals
         self._services = services
         self._full = full
-        self._uses = uses or {}
-        self._elsewhere = frozenset(elsewhere)
+        self._uses = {_path(path): use for path, use in (uses or {}).items()}
+        self._elsewhere = frozenset(map(_path, elsewhere))
         self._folders: dict[str, Folder] = {}
         self._main: Folder | None = None
         self._opened = False
         """Whether the main mailbox was looked into since it became that one."""
         self._next_round = 0.0
+        self._asked_to_look = False
+        self._missed: frozenset[str] = frozenset()
+        """Mailboxes the last list did not name."""
+        self._statuses: dict[str, dict[str, int]] = {}
+        """What came with the last list."""
+        self._listing = _EVERY
+        """What may be asked for: a list with every STATUS, a plain one, or none until `_next_list`."""
+        self._next_list = 0.0
+        self._looking_at: str | None = None
+        """The folder that is looked into beside the main one, or `_EVERY` and `_PLAIN` while a list is awaited."""
+        self._hidden: set[str] = set()
+        """Paths that another mailbox has too."""
+        self.troubles = Troubles(services.world)
         self.sent_path: str | None = None
         """The folder for sent mail; None when the account has none."""
 
     @property
     def seconds_to_next(self) -> float:
         """Seconds until the folders are due to be looked at again."""
-        return max(0.0, self._next_round - trio.current_time())
+        return min(max(0.0, self._next_round - trio.current_time()), self.troubles.seconds_to_next)
+
+    @property
+    def seconds_to_unseen(self) -> float:
+        """Seconds until `look_for_unseen` is due; infinite when it is not."""
+        return self._main.seconds_to_next if self._main is not None else math.inf
 
     def look_soon(self) -> None:
-        """Have the next `go_round` come at once."""
+        """Have the next round come at once and look into the main mailbox whatever its STATUS says."""
         self._next_round = 0.0
+        self._asked_to_look = True
 
     def beside(self, path: str) -> Folder | None:
         """The watched mailbox with this path, unless it is the main one."""
-        folder = self._folders.get(path)
+        folder = self._folders.get(_path(path))
         return None if folder is self._main else folder
 
-    async def go_round(self, session: ImapSession, delay: float) -> None:
-        """List the mailboxes, announce those that came or went, look into each that changed, end in the main one.
+    async def begin_round(self, session: ImapSession, delay: float) -> None:
+        """List the mailboxes, announce those that came or went, look into the main one.
 
         `delay` is the time in seconds until the next round. Raises what a broken session raises, and `CommandRefused`
         where the main mailbox cannot be opened.
         """
         self._next_round = trio.current_time() + delay
-        items = [*STATUS_ITEMS, "HIGHESTMODSEQ"] if "CONDSTORE" in session.capabilities else STATUS_ITEMS
-        listed, status = await session.list_with_status(items)
-        listed = [self._marked(each) for each in listed]
-        named = next((path for path, use in self._uses.items() if use == "\\Sent"), None)
-        self.sent_path = named or next((each.path for each in listed if each.special_use == "\\Sent"), None)
-        if listed:  # every account has an INBOX: a server that lists nothing has a bad moment
-            await self._compare(self._choose(session, listed), {each.path for each in listed}, status)
-        main = self._choose_main(session)
+        listed = await self._list(session)
+        if listed:
+            named = next((path for path, use in self._uses.items() if use == "\\Sent"), None)
+            self.sent_path = named or next((each.path for each in listed if each.special_use == "\\Sent"), None)
+            await self._compare(session, self._choose(session, listed), {each.path for each in listed})
+        elif not self._folders:
+            await self._take_stored()
+        self.troubles.keep(self._folders.keys() - self._elsewhere - self._missed)
+        main = self._be_main(self._choose_main(session))
+        if main is not None and self._opened:
+            await self._look_into_main(session, main)
+        try:
+            await self.come_back(session)
+        except CommandRefused as error:
+            if main is None or main.mailbox != _INBOX:
+                raise
+            self._failed(main.path, error)
+            self._be_main(self._choose_main(session))
+            await self.come_back(session)
+        if self._main is not None:
+            self.troubles.well(self._main.path)
+
+    def _be_main(self, main: Folder | None) -> Folder | None:
         if main is not self._main:
             self._opened = False
-        for path, folder in self._folders.items():
-            if folder is main or path in self._elsewhere or not folder.differs(status.get(path, {})):
-                continue
-            try:
-                await folder.look(session)
-            except (CommandRefused, ValueError) as error:
-                log.warning("account %s: %s cannot be opened: %s", self._account, path, error)
         self._main = main
+        return main
+
+    async def end_round(self, session: ImapSession) -> None:
+        """Look into the other mailboxes, each where it changed, and end in the main one. Raises as `begin_round`."""
+        for path, folder in self._folders.items():
+            if folder is not self._main and path not in self._elsewhere and path not in self._missed:
+                await self._look_beside(session, folder, self._statuses.get(path))
         await self.come_back(session)
+
+    async def look_into(self, session: ImapSession, path: str) -> None:
+        """Look into one mailbox, if it is watched beside the main one. Raises what a broken session raises."""
+        folder = self._folders.get(path)
+        if folder is not None and folder is not self._main and path not in self._elsewhere:
+            await self._look_beside(session, folder, None)
 
     async def come_back(self, session: ImapSession) -> None:
         """Be in the main mailbox again, if a look elsewhere or a job has selected another one."""
         main = self._main
         if main is None:
             if session.selected is None:
-                await session.select("INBOX", read_only=True)  # nothing to watch, but only a selected mailbox can idle
+                # There is nothing to watch, but only a selected mailbox can idle.
+                await session.select(INBOX_PATH, read_only=True)
         elif session.selected != main.path or not self._opened:
             await main.look(session)
             self._opened = True
+
+    async def look_for_unseen(self, session: ImapSession) -> None:
+        """Look again for messages of the main mailbox the server counted but did not show."""
+        if self._main is not None and session.selected == self._main.path:
+            await self._main.look_for_unseen(session)
+
+    def stumbled(self, error: EngineError) -> bool:
+        """The connection has ended. Whether that was over something the next one leaves alone."""
+        path, self._looking_at = self._looking_at, None
+        if path is None:
+            return False
+        if path == _EVERY:
+            self._listing = _PLAIN
+        elif path == _PLAIN:
+            self._listing, self._next_list = _NO_LIST, trio.current_time() + LIST_PAUSE
+        else:
+            self._failed(path, error)
+        return True
+
+    async def _look_into_main(self, session: ImapSession, main: Folder) -> None:
+        asked, self._asked_to_look = self._asked_to_look, False
+        if session.selected != main.path:
+            return  # `come_back` looks
+        await session.noop()  # some servers answer STATUS of the selected mailbox with what they last said of it
+        await main.hear(session, session.take_pending())
+        status = self._statuses.get(main.path) or await session.status(main.path, _items(session))
+        if asked or main.behind(status) or "QRESYNC" in await session.enable():
+            await main.look(session, doubt=asked)
+
+    async def _look_beside(self, session: ImapSession, folder: Folder, status: dict[str, int] | None) -> None:
+        path = folder.path
+        if self.troubles.skips(path):
+            return
+        self._looking_at = path
+        patience = self.troubles.patience(path)
+        try:
+            if status is None:
+                with within(patience):
+                    status = await session.status(path, _items(session))
+            if folder.differs(status):
+                await folder.look(session, patience=patience)
+        except (CommandRefused, ValueError) as error:
+            self._failed(path, error)
+        except EngineError:
+            raise
+        except Exception as error:
+            raise ProtocolError(f"{path} cannot be understood: {error!r}") from error
+        else:
+            self.troubles.well(path)
+        self._looking_at = None
+
+    def _failed(self, path: str, error: Exception) -> None:
+        if self.troubles.failed(path, str(error)):
+            log.warning("account %s: %s cannot be looked into: %s", self._account, path, error)
+
+    async def _list(self, session: ImapSession) -> list[Mailbox]:
+        """Every mailbox, INBOX among them, with what their STATUS says in `_statuses`; none where there is no list."""
+        self._statuses = {}
+        if self._listing == _NO_LIST and trio.current_time() < self._next_list:
+            return []
+        every = self._listing == _EVERY and "LIST-STATUS" in session.capabilities
+        self._looking_at = _EVERY if every else _PLAIN
+        try:
+            with within(LIST_PATIENCE):
+                if every:
+                    found, self._statuses = await session.list_with_status(_items(session))
+                else:
+                    found = await session.list_mailboxes()
+        except CommandRefused as error:
+            log.warning("account %s: the folders cannot be listed: %s", self._account, error)
+            found = []
+        self._looking_at = None
+        self._statuses = {_path(path): items for path, items in self._statuses.items()}
+        listed: dict[str, Mailbox] = {}
+        for each in found:
+            mailbox = self._marked(msgspec.structs.replace(each, path=_path(each.path)))
+            if listed.setdefault(mailbox.path, mailbox) is not mailbox and each.path not in self._hidden:
+                self._hidden.add(each.path)
+                log.warning("account %s: two folders are called %s, one is not watched", self._account, each.path)
+        if listed:
+            listed.setdefault(_INBOX.path, self._marked(_INBOX))
+        return list(listed.values())
+
+    async def _take_stored(self) -> None:
+        """Watch what was watched before, and INBOX: there is no list to go by."""
+        stored = mailboxes.of_account(self._services.store.reader, self._account)
+        if not stored and self._wanted is None:
+            await self._services.store.commit(lambda tx: mailboxes.add(tx, self._account, INBOX_PATH, INBOX))
+            stored = mailboxes.of_account(self._services.store.reader, self._account)
+        self._folders = {row.path: self._kept(row, _of_row(row)) for row in stored}
 
     async def hear(self, session: ImapSession, news: Sequence[Untagged]) -> None:
         """Announce what the server said of the main mailbox."""
@@ -119,63 +271,111 @@ class Watch:
         taken = mailbox.special_use in self._uses.values()
         if use is None and not taken:
             return mailbox
-        return Mailbox(
-            path=mailbox.path,
-            delimiter=mailbox.delimiter,
-            flags=mailbox.flags,
-            special_use=use,
-            special_use_source="user" if use else None,
-        )
+        return msgspec.structs.replace(mailbox, special_use=use, special_use_source="user" if use else None)
 
     def _choose(self, session: ImapSession, listed: list[Mailbox]) -> list[Mailbox]:
         found = [each for each in listed if each.selectable]
         if self._wanted is not None:
             return [each for each in found if {each.path, each.special_use} & self._wanted]
-        if "X-GM-EXT-1" in session.capabilities and any(each.special_use == "\\All" for each in found):
+        stored = mailboxes.of_account(self._services.store.reader, self._account)
+        has_all = "\\All" in {each.special_use for each in found} | {row.special_use for row in stored}
+        if "X-GM-EXT-1" in session.capabilities and has_all:
             return [each for each in found if each.special_use in GMAIL_USES]
         return found
 
     def _choose_main(self, session: ImapSession) -> Folder | None:
         uses = ("\\All", INBOX) if "X-GM-EXT-1" in session.capabilities else (INBOX,)
+        there = [each for each in self._folders.values() if each.mailbox != _INBOX or not self._skips(each)]
         for use in uses:
-            for folder in self._folders.values():
+            for folder in there:
                 if folder.mailbox.special_use == use:
                     return folder
-        return next(iter(self._folders.values()), None)
+        return next(iter(there), None)
 
-    async def _compare(self, found: list[Mailbox], listed: Collection[str], status: dict[str, dict[str, int]]) -> None:
+    def _skips(self, folder: Folder) -> bool:
+        return self.troubles.skips(folder.path)
+
+    async def _compare(self, session: ImapSession, found: list[Mailbox], listed: Collection[str]) -> None:
         """Bring the stored mailboxes in line with those to watch; announced unless this is the first listing ever.
 
         One that is still listed but not to be watched any more is forgotten without an event.
         """
-        account, journal = self._account, self._services.journal
-        stored = {row.path: row for row in mailboxes.of_account(self._services.store.reader, account)}
-        gone = [row for path, row in stored.items() if path not in {each.path for each in found}]
-        new = [each for each in found if each.path not in stored]
-        moved = [each for each in found if each.path in stored and stored[each.path].special_use != each.special_use]
-        if gone or new or moved:
+        account, journal, reader = self._account, self._services.journal, self._services.store.reader
+        now = self._services.world.now()
+        rows = {_path(row.path): row for row in mailboxes.of_account(reader, account)}
+        missed = frozenset(rows.keys() - set(listed))
+        gone = [rows[path] for path in missed & self._missed]
+        unwanted = [
+            row for path, row in rows.items() if path not in missed and path not in {each.path for each in found}
+        ]
+        new = [each for each in found if each.path not in rows]
+        moved = [each for each in found if each.path in rows and rows[each.path].special_use != each.special_use]
+        called = [(path, row) for path, row in rows.items() if path != row.path]
+        old = mailboxes.gone(reader, account, now - GONE_KEPT)
+        kept = {row.path: row for row in mailboxes.gone(reader, account) if row not in old}
+        validities = {each.path: await self._validity(session, each) for each in new if rows}
 
-            def change(tx: Tx) -> None:
-                for row in gone:
-                    if row.path in listed:
-                        mailboxes.drop(tx, row.id)
-                        continue
-                    known = self._folders.get(row.path)
-                    name = known.mailbox.name if known is not None else row.path.rpartition("/")[2]
-                    changes.mailbox_deleted(tx, journal, row, name)
-                for each in moved:
-                    mailboxes.mark_use(tx, stored[each.path].id, each.special_use)
-                for each in new:
+        def change(tx: Tx) -> None:
+            for row in (*unwanted, *old):
+                mailboxes.drop(tx, row.id)
+            for path, row in called:
+                mailboxes.rename(tx, row.id, path)
+            for row in gone:
+                known = self._folders.get(row.path)
+                name = known.mailbox.name if known is not None else row.path.rpartition("/")[2]
+                changes.mailbox_deleted(tx, journal, row, name, now)
+            for each in moved:
+                mailboxes.mark_use(tx, rows[each.path].id, each.special_use)
+            for each in new:
+                validity = validities.get(each.path)
+                back = kept.get(each.path)
+                if back is not None and back.uid_validity == validity is not None:
+                    mailboxes.mark_gone(tx, back.id, None)
+                    mailboxes.mark_use(tx, back.id, each.special_use)
+                else:
+                    if back is not None:
+                        mailboxes.drop(tx, back.id)
                     mailboxes.add(tx, account, each.path, each.special_use)
-                    if stored:
-                        changes.mailbox_new(tx, journal, account, each, status.get(each.path, {}).get("UIDVALIDITY"))
+                if rows:
+                    changes.mailbox_new(tx, journal, account, each, validity)
 
+        if gone or unwanted or new or moved or called or old:
             await self._services.store.commit(change)
-            stored = {each.path: each for each in mailboxes.of_account(self._services.store.reader, account)}
-        self._folders = {each.path: self._kept(stored[each.path], each) for each in found}
+            rows = {each.path: each for each in mailboxes.of_account(reader, account)}
+        self._missed = missed - {row.path for row in gone}
+        if self._missed:
+            self._next_round = min(self._next_round, trio.current_time() + LIST_AGAIN)
+        watched = {each.path: each for each in found} | {path: _of_row(rows[path]) for path in self._missed}
+        self._folders = {path: self._kept(rows[path], each) for path, each in watched.items()}
+
+    async def _validity(self, session: ImapSession, mailbox: Mailbox) -> int | None:
+        status = self._statuses.get(mailbox.path, {})
+        if mailbox.path not in self._statuses and not self.troubles.skips(mailbox.path):
+            self._looking_at = mailbox.path
+            with within(self.troubles.patience(mailbox.path)):
+                status = await session.status(mailbox.path, _items(session))
+            self._looking_at = None
+        return status.get("UIDVALIDITY")
 
     def _kept(self, row: MailboxRow, mailbox: Mailbox) -> Folder:
         folder = self._folders.get(mailbox.path)
         if folder is not None and folder.row.id == row.id and folder.row.special_use == row.special_use:
             return folder
         return Folder(row, mailbox, self._arrivals, self._services, full=self._full)
+
+
+_INBOX = Mailbox(path=INBOX_PATH, delimiter=None, flags=frozenset(), special_use=INBOX, special_use_source="name")
+
+
+def _path(path: str) -> str:
+    """A path as it is kept: INBOX has one name, however it is written (RFC 9051 section 5.1)."""
+    return INBOX_PATH if path.upper() == INBOX_PATH else path
+
+
+def _of_row(row: MailboxRow) -> Mailbox:
+    """A mailbox the server does not list at the moment."""
+    return Mailbox(path=row.path, delimiter="/", flags=frozenset(), special_use=row.special_use)
+
+
+def _items(session: ImapSession) -> Sequence[str]:
+    return [*STATUS_ITEMS, "HIGHESTMODSEQ"] if "CONDSTORE" in session.capabilities else STATUS_ITEMS

@@ -6,6 +6,7 @@ nothing here, except that `sent_append_fails` counts down and the sets of connec
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +18,11 @@ EXTENSIONS: Final = frozenset(
     | {"QRESYNC", "SASL-IR", "SPECIAL-USE", "UIDPLUS", "UNSELECT"}
 )
 """Everything beyond IMAP4rev1: dropped, the sandbox is a server with no extensions at all."""
+
+
+HANG_UP: Final = b"hang up"
+SILENCE: Final = b"silence"
+"""What `imap_script` returns for a connection that ends without a word, and for one that says nothing more."""
 
 
 @dataclass
@@ -59,6 +65,11 @@ class Faults:
     """UIDs that FETCH leaves out although they are there, as a server does whose index is ahead of its store."""
     imap_garbles: set[int] = field(default_factory=set)
     """UIDs whose ENVELOPE or BODYSTRUCTURE comes as something no grammar knows."""
+    imap_script: Callable[[str, str, bytes], bytes | None] | None = None
+    """Asked before each IMAP command, with its tag, its name (`UID FETCH`) and the line it came in. What it returns is
+    sent in place of all that would be answered; None: the command is carried out."""
+    imap_rewrite: Callable[[bytes], bytes] | None = None
+    """Given each response with its CRLF before IMAP sends it; what it returns is sent, nothing if that is empty."""
     sent_append_fails: int = 0
     """The next so many APPENDs answer NO."""
     smtp_timeout: float = 300.0

@@ -18,7 +18,7 @@ import trio
 from engine.deflate import DeflateStream
 from engine.errors import ProtocolError
 from engine.sandbox import imap_folders, imap_messages, login
-from engine.sandbox.faults import Faults
+from engine.sandbox.faults import HANG_UP, SILENCE, Faults
 from engine.sandbox.imap_folders import check_append
 from engine.sandbox.imap_input import Command, ImapInput, Literal, Syntax, Token, text, tokens
 from engine.sandbox.imap_state import (
@@ -111,6 +111,11 @@ class ImapConnection:
             return
         tag = start[1].decode()
         name = (start[2] or b"").decode().upper() + start[3].decode().upper()
+        if self._faults.imap_script is not None:
+            said = self._faults.imap_script(tag, name, b" ".join(parts))
+            if said is not None:
+                await self._say_instead(said)
+                return
         try:
             done = await self._answer(tag, name, tokens((parts[0][start.end() :], *parts[1:])))
             if done is not None:
@@ -120,6 +125,19 @@ class ImapConnection:
             await self._finish(tag, name, f"BAD Error in IMAP command {name}: {error}")
         except Refused as error:
             await self._finish(tag, name, f"NO {f'[{error.code}] ' if error.code else ''}{error.text}")
+
+    async def _say_instead(self, said: bytes) -> None:
+        if said == HANG_UP:
+            raise _Over
+        if said == SILENCE:
+            await self._be_silent()
+        await self._stream.send_all(said)
+
+    async def _be_silent(self) -> NoReturn:
+        self._may_speak = False
+        while await self._stream.receive_some():
+            pass
+        raise _Over
 
     async def _answer(self, tag: str, name: str, given: list[Token]) -> str | None:
         """The text of the command's OK; None if it was answered already."""
@@ -287,10 +305,9 @@ class ImapConnection:
     async def _flush(self) -> None:
         out = self._state.out
         if self._faults.hang_imap:
-            self._may_speak = False
-            while await self._stream.receive_some():
-                pass
-            raise _Over
+            await self._be_silent()
+        if self._faults.imap_rewrite is not None:
+            out[:] = filter(None, map(self._faults.imap_rewrite, out))
         while out:
             # A fetched message is one entry and may be large; the rest is gathered into few writes.
             size = 0

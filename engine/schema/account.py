@@ -186,6 +186,15 @@ class LastError(Response, frozen=True, kw_only=True):
     description: Annotated[str | UnsetType, Meta(description="The same in plain words.")] = UNSET
 
 
+class FolderError(Response, frozen=True, kw_only=True):
+    """A folder that cannot be looked into. It is skipped for a while; the account is connected all the same."""
+
+    path: Annotated[str, Meta(description="The folder.", examples=["Archive/2019"])]
+    error: Annotated[str, Meta(description="The server's line, or what went wrong with the connection.")]
+    since: Annotated[When, Meta(description="When it went wrong first.")]
+    next_look: Annotated[When, Meta(description="When it is looked into again: after a minute, then later each time.")]
+
+
 class SmtpStatus(Response, frozen=True, kw_only=True):
     """How the last SMTP try of an account ended."""
 
@@ -245,6 +254,10 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     smtp_status: Annotated[SmtpStatus | None, Meta(description="How the last SMTP try ended. `null`: none yet.")] = None
     connections: Annotated[int, Meta(description="IMAP connections open now.")] = 0
     last_error: Annotated[LastError | None, Meta(description="Why it is not connected. `null`: all is well.")] = None
+    folder_errors: Annotated[
+        tuple[FolderError, ...] | UnsetType,
+        Meta(description="Folders that cannot be looked into, and when they are again. Absent: none."),
+    ] = UNSET
     type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
     sync_time: Annotated[When | UnsetType, Meta(description="When the mailbox was last looked at.")] = UNSET
     counters: Annotated[Counters, Meta(description="What was counted.")]

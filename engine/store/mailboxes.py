@@ -2,11 +2,13 @@
 
 A row's id is part of message ids, so it is never used again: a mailbox whose UIDs became void gets a new row. What a
 dropped row knew of its messages is swept away afterwards in small commits (`sweep`), since a mailbox may hold a
-million of them.
+million of them. A mailbox that is not listed any more keeps its row for a while (`mark_gone`): servers forget a mailbox
+for a moment, and one that comes back goes on where it was.
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from array import array
 from collections.abc import Iterable, Sequence
@@ -37,8 +39,14 @@ _COLUMNS = "id, account, path, special_use, uid_validity, uid_next, modseq, sile
 
 
 def of_account(db: sqlite3.Connection | Tx, account: str) -> list[MailboxRow]:
-    """Every mailbox of an account."""
-    rows = db.execute(f"SELECT {_COLUMNS} FROM mailbox WHERE account = ? ORDER BY id", (account,))
+    """Every mailbox of an account, but for those that are gone."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM mailbox WHERE account = ? AND gone_at IS NULL ORDER BY id", (account,))
+    return [_row(row) for row in rows]
+
+
+def gone(db: sqlite3.Connection | Tx, account: str, before: float = math.inf) -> list[MailboxRow]:
+    """The mailboxes of an account that are gone, since before that time, and whose rows are kept."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM mailbox WHERE account = ? AND gone_at < ?", (account, before))
     return [_row(row) for row in rows]
 
 
@@ -71,15 +79,28 @@ def add(
     return row.lastrowid
 
 
+def mark_gone(tx: Tx, mailbox: int, at: float | None) -> None:
+    """A mailbox is not listed any more since `at`; None: it is again."""
+    tx.execute("UPDATE mailbox SET gone_at = ? WHERE id = ?", (at, mailbox))
+
+
+def rename(tx: Tx, mailbox: int, path: str) -> None:
+    """The same mailbox is called otherwise now."""
+    tx.execute("UPDATE mailbox SET path = ? WHERE id = ?", (path, mailbox))
+
+
 def drop(tx: Tx, mailbox: int) -> None:
     """Forget a mailbox; its messages go with `sweep`."""
     tx.execute("DELETE FROM mailbox WHERE id = ?", (mailbox,))
+    tx.execute("DELETE FROM mailbox_unreadable WHERE mailbox = ?", (mailbox,))
     tx.execute("INSERT INTO mailbox_gone (id) VALUES (?)", (mailbox,))
 
 
 def drop_account(tx: Tx, account: str) -> None:
     """Forget all mailboxes of an account."""
     tx.execute("INSERT INTO mailbox_gone (id) SELECT id FROM mailbox WHERE account = ?", (account,))
+    mine = "SELECT id FROM mailbox WHERE account = ?"
+    tx.execute(f"DELETE FROM mailbox_unreadable WHERE mailbox IN ({mine})", (account,))
     tx.execute("DELETE FROM mailbox WHERE account = ?", (account,))
 
 
@@ -165,6 +186,21 @@ def uids(db: sqlite3.Connection, mailbox: int, spans: Sequence[tuple[int, int]] 
         )
         found.extend(uid for (uid,) in rows)
     return found
+
+
+def count_failure(tx: Tx, mailbox: int, uid: int, question: str, failures: int = 1) -> None:
+    """Asking `question` of a message ended the connection once more."""
+    tx.execute(
+        "INSERT INTO mailbox_unreadable (mailbox, uid, question, failures) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET failures = failures + excluded.failures",
+        (mailbox, uid, question, failures),
+    )
+
+
+def failures(db: sqlite3.Connection, mailbox: int) -> dict[tuple[int, str], int]:
+    """How often a question about a message of this mailbox ended the connection, by UID and question."""
+    rows = db.execute("SELECT uid, question, failures FROM mailbox_unreadable WHERE mailbox = ?", (mailbox,))
+    return {(uid, question): failures for uid, question, failures in rows}
 
 
 def _written(flags: frozenset[str]) -> str:

@@ -234,4 +234,14 @@ MIGRATIONS = (
     -- 'imap smtp': which of its servers were named with a token for this account alone.
     ALTER TABLE account ADD COLUMN restricted TEXT NOT NULL DEFAULT '';
     """,
+    """
+    ALTER TABLE mailbox ADD COLUMN gone_at REAL;    -- not listed any more since then; NULL: it is
+    CREATE TABLE mailbox_unreadable (
+        mailbox INTEGER NOT NULL,
+        uid INTEGER NOT NULL,
+        question TEXT NOT NULL,             -- what the server was asked of the message
+        failures INTEGER NOT NULL,          -- how often that alone ended the connection
+        PRIMARY KEY (mailbox, uid, question)
+    ) WITHOUT ROWID;
+    """,
 )

@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from engine.sandbox.faults import EXTENSIONS
-
-SERVERS = {
-    "everything": frozenset[str](),
-    "condstore": frozenset({"QRESYNC", "ENABLE"}),
-    "no modseq": frozenset({"QRESYNC", "CONDSTORE", "ENABLE", "ESEARCH", "LIST-STATUS"}),
-    "nothing": EXTENSIONS,
-}
+from inbox import SERVERS
 
 
 @pytest.fixture(params=list(SERVERS))

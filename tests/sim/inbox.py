@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from simulation import Engine
 
+from engine.sandbox.faults import EXTENSIONS
 from engine.sandbox.mailboxes import Folder, Mailbox
+
+SERVERS = {
+    "everything": frozenset[str](),
+    "condstore": frozenset({"QRESYNC", "ENABLE"}),
+    "no modseq": frozenset({"QRESYNC", "CONDSTORE", "ENABLE", "ESEARCH", "LIST-STATUS"}),
+    "nothing": EXTENSIONS,
+}
+"""What mail servers cannot do."""
 
 MAIL = (
     b"From: =?utf-8?q?=C3=84lice?= <alice@x.example>\r\nTo: acme@sandbox.example\r\n"

@@ -51,6 +51,7 @@ PURE = (
     "accounts/clear_text.py",
     "accounts/ids.py",
     "accounts/providers.py",
+    "accounts/sameness.py",
     "accounts/summary.py",
     "queue/lifecycle.py",
     "queue/retry.py",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import encodings.aliases
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,3 +65,38 @@ def test_bodies():
     assert decoded("hé".encode()[:-1], "utf-8", cut=True) == "h"
     assert decoded(b"rot", "rot13") == "rot"
     assert decoded(b"\xb0\xa1", "ks_c_5601-1987") == "가"
+
+
+@pytest.mark.parametrize(
+    "raw", [b"=?utf-7?Q?+2AA-?=", b"=?UTF-7*en?B?KzNBQS0=?=", b"=?unicode-1-1-utf-7?Q?a+2D3YAA-b?="]
+)
+def test_lone_surrogates_are_no_text(raw):
+    assert "\ufffd" in header_text(raw)
+    header_text(raw).encode()
+    decoded(b"+2AA-", "utf-7").encode()
+    parameter({"filename*0*": b"utf-7''%2B2AA-"}, "filename").encode()
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [
+        "unicode_escape",
+        "raw_unicode_escape",
+        "idna",
+        "punycode",
+        "palmos",
+        "charmap",
+        "undefined",
+        "rot13",
+        "zlib",
+        "hex",
+    ],
+)
+def test_codecs_that_are_no_charset_are_not_reachable(codec):
+    assert decoded(rb"\ud800 abc-", codec) == r"\ud800 abc-"
+
+
+@pytest.mark.parametrize("charset", sorted({*encodings.aliases.aliases, *encodings.aliases.aliases.values()}))
+def test_whatever_the_charset_the_text_can_be_encoded(charset):
+    for data in (b"+2AD-+3AD-", rb"\ud800", b"\xd8\x00", b"\x00\xd8\xff\xfe", bytes(range(256))):
+        decoded(data, charset).encode()
