@@ -12,7 +12,7 @@ import base64
 import hashlib
 import hmac
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 import msgspec
@@ -47,26 +47,30 @@ class Mechanism(Protocol):
 
 
 def choose(offered: Collection[str], credentials: Credentials, nonce: str | None = None) -> Mechanism | None:
-    """The best mechanism among `offered` names (any case) that these credentials can serve, None if there is none.
+    """The best of the `usable` mechanisms, None if there is none."""
+    return next(usable(offered, credentials, nonce), None)
+
+
+def usable(offered: Collection[str], credentials: Credentials, nonce: str | None = None) -> Iterator[Mechanism]:
+    """The mechanisms among `offered` names (any case) that these credentials can serve, the best first.
 
     `nonce` is printable ASCII without a comma, random and used once; without one SCRAM cannot be chosen.
     """
     names = {name.upper() for name in offered}
     if credentials.access_token is not None:
         if "OAUTHBEARER" in names:
-            return _OAuthBearer(credentials.user, credentials.access_token)
+            yield _OAuthBearer(credentials.user, credentials.access_token)
         if "XOAUTH2" in names:
-            return _XOAuth2(credentials.user, credentials.access_token)
+            yield _XOAuth2(credentials.user, credentials.access_token)
     if credentials.password is not None:
         if "SCRAM-SHA-256" in names and nonce is not None:
-            return Scram(credentials.user, credentials.password, nonce)
+            yield Scram(credentials.user, credentials.password, nonce)
         if "PLAIN" in names:
-            return _Plain(credentials.user, credentials.password)
+            yield _Plain(credentials.user, credentials.password)
         if "LOGIN" in names:
-            return _Login(credentials.user, credentials.password)
+            yield _Login(credentials.user, credentials.password)
         if "CRAM-MD5" in names:
-            return _CramMd5(credentials.user, credentials.password)
-    return None
+            yield _CramMd5(credentials.user, credentials.password)
 
 
 class _Plain:
