@@ -118,7 +118,7 @@ class ReplyParser:
         return replies[0] if replies else None
 
     def _take(self, line: bytes, replies: list[Reply]) -> None:
-        line = line[:LINE_BYTES].rstrip(b"\r")
+        line = line[:LINE_BYTES].strip(b"\r")
         match = _REGULAR.match(line)
         if match is None:
             self._take_odd(line, replies)
