@@ -711,6 +711,7 @@ async def test_a_reply_nobody_asked_for_voids_the_next_transaction(secure, upgra
         await taken.wait()
         await server.say(b"550 other\r\n")
         await server.hung_up()
+        await server.close()
 
     with trio.fail_after(20):
         async with OverSockets(script) as scripted:
