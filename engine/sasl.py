@@ -63,11 +63,6 @@ def mechanisms(offered: Collection[str], credentials: Credentials, nonce: str | 
     return [mechanism for mechanism in found if mechanism.name in names]
 
 
-def choose(offered: Collection[str], credentials: Credentials, nonce: str | None = None) -> Mechanism | None:
-    """The best of `mechanisms`, None if there is none."""
-    return next(iter(mechanisms(offered, credentials, nonce)), None)
-
-
 class _Plain:
     name = "PLAIN"
 

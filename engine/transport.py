@@ -8,6 +8,7 @@ middle of a call is broken: close it.
 from __future__ import annotations
 
 import functools
+import select
 import ssl
 from typing import Self
 
@@ -23,6 +24,7 @@ RECEIVE_SIZE = 16 * 1024
 CLOSE_SECONDS = 1.0
 CONTEXTS = 32
 """Distinct TLS rules whose contexts are kept, of 0.8 MB each: rules come from API callers."""
+ARRIVED_SECONDS = 0.05
 
 # OpenSSL's X509_V_ERR numbers under the names Node.js gives them, which callers of this API already match on.
 _CERTIFICATE_CODES = {
@@ -128,6 +130,17 @@ class Transport:
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             raise self._closed(error) from error
 
+    async def arrived(self) -> bytes | None:
+        """What has come already: None when nothing has, empty at the end of the stream. Raises `NetworkError`.
+
+        The socket is asked first, which costs next to nothing; what has come there may be no data but TLS's own.
+        """
+        if not _readable(self._stream):
+            return None
+        with trio.move_on_after(ARRIVED_SECONDS):
+            return await self.receive(ARRIVED_SECONDS * 2)
+        return None
+
     def end_of_stream(self) -> NetworkError:
         """The error for a server that closed the connection where we waited for an answer."""
         return NetworkError(NetworkKind.CLOSED, "ECONNECTION", "Connection closed unexpectedly")
@@ -150,6 +163,16 @@ class Transport:
         if isinstance(cause, ConnectionResetError):
             return NetworkError(NetworkKind.CLOSED, "ECONNRESET", "read ECONNRESET")
         return NetworkError(NetworkKind.CLOSED, "ECONNECTION", "Connection closed unexpectedly")
+
+
+def _readable(stream: trio.abc.Stream) -> bool:
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    if not isinstance(stream, trio.SocketStream):
+        return False
+    poll = select.poll()
+    poll.register(stream.socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def client_context(tls: TlsRules) -> ssl.SSLContext:

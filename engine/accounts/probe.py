@@ -11,7 +11,7 @@ from engine.accounts.services import Services
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status, login_error
 from engine.errors import LoginRefused, NetworkError, NetworkKind
-from engine.queue.lane import Route
+from engine.queue.lane import NONCE_BYTES, Route
 from engine.smtp.session import DeliveryError, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, Verdict, error_code
 
@@ -24,13 +24,17 @@ async def probe(route: Route, timeouts: Timeouts, status: Status, services: Serv
         try:
             async with services.logins.at(route.endpoint.host, route.endpoint.port):
                 session = await SmtpSession.connect(
-                    route.endpoint, dial=route.dial, ehlo_name=route.ehlo_name, timeouts=timeouts
+                    route.endpoint,
+                    dial=route.dial,
+                    ehlo_name=route.ehlo_name,
+                    timeouts=timeouts,
+                    nonce=services.world.token_bytes(NONCE_BYTES).hex(),
                 )
                 await session.quit()
         except DeliveryError as error:
             await status.failed(_as_error(error.verdict))
         else:
-            if route.endpoint.credentials is not None:
+            if route.endpoint.credentials is not None and session.logged_in:
                 await status.logged_in(route.endpoint.credentials.user)
             await status.connected()
             return

@@ -40,7 +40,11 @@ async def verify(
 
         async def try_smtp(endpoint: SmtpEndpoint) -> None:
             session = await SmtpSession.connect(
-                endpoint, dial=dial, ehlo_name=ehlo_name, timeouts=Timeouts(greeting=SECONDS)
+                endpoint,
+                dial=dial,
+                ehlo_name=ehlo_name,
+                timeouts=Timeouts(greeting=SECONDS),
+                nonce=services.world.token_bytes(18).hex(),
             )
             await session.quit()
 

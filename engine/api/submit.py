@@ -206,19 +206,19 @@ def _draft(account: Account, body: Submit) -> Draft:
     return Draft(
         sender=sender,
         to=tuple(map(_address, body.to)),
-        cc=tuple(map(_address, body.cc)),
-        bcc=tuple(map(_address, body.bcc)),
-        reply_to=tuple(map(_address, body.reply_to)),
+        cc=tuple(map(_address, body.cc or ())),
+        bcc=tuple(map(_address, body.bcc or ())),
+        reply_to=tuple(map(_address, body.reply_to or ())),
         subject=body.subject or None,
-        text=body.text if body.text is not UNSET else None,
-        html=body.html if body.html is not UNSET else None,
+        text=body.text or None,
+        html=body.html or None,
         headers=body.header_fields(),
         attachments=tuple(
             Attachment(
                 content=each.content,
                 filename=each.filename or None,
                 content_type=each.content_type or None,
-                disposition=each.content_disposition or ("inline" if each.cid else "attachment"),
+                disposition=each.content_disposition or None,
                 cid=each.cid or None,
             )
             for each in body.attachments

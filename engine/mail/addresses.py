@@ -1,9 +1,11 @@
 """Mail addresses: checked once, then trusted.
 
-Promises that what `parse_address` returns can stand in an SMTP command or a header without further care: no space, no
-control character, no angle bracket, a domain in its ASCII form, lengths within RFC 5321 §4.5.3.1.
-Refuses quoted local parts and addresses with a display name around them. Private names are welcome (`root@localhost`,
-`a@sandbox.example`, `a@[127.0.0.1]`): whether a domain exists is the server's business.
+Promises that what `parse_address` returns can stand in an SMTP command or a header without further care: no control
+character, no angle bracket, no space but in a quoted local part, a domain in its ASCII form, lengths within RFC 5321
+§4.5.3.1.3. A local part is quoted where it has to be (`"a..b"@x`: such addresses were given out) and only there. It may
+be longer than the 64 octets of §4.5.3.1.1, as reply addresses of many services are.
+Refuses addresses with a display name around them. Private names are welcome (`root@localhost`, `a@sandbox.example`,
+`a@[127.0.0.1]`): whether a domain exists is the server's business.
 A plain ASCII address costs one regular expression; email-validator reads the rest.
 """
 
@@ -16,11 +18,12 @@ from email_validator import EmailNotValidError, validate_email
 
 LONGEST_ADDRESS = 254
 """Octets: a path is at most 256 with its angle brackets (RFC 5321 §4.5.3.1.3)."""
-LONGEST_LOCAL_PART = 64
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
-_PLAIN = re.compile(rf"(?=[^@]{{1,{LONGEST_LOCAL_PART}}}@){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}")
+_DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+_PLAIN = re.compile(rf"{_DOT_ATOM.pattern}@(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}")
+_SPECIAL = re.compile(r'["\\(),:;<>@\[\]]')
 # As last label: an address literal that lost its brackets.
 _ONLY_DIGITS = re.compile(r"(?:^|\.)[0-9]+\Z")
 # Every character Unicode calls a space, a separator or a control, not only those that end a line.
@@ -45,28 +48,42 @@ def parse_address(text: str) -> str:
         raise ValueError("is empty")
     if len(text) > LONGEST_ADDRESS:
         raise ValueError(f"is longer than {LONGEST_ADDRESS} characters")
-    if _BLANK.search(text):
+    local, _, domain = text.rpartition("@")
+    quoted = len(local) > 1 and local[0] == local[-1] == '"'
+    if _BLANK.search(local.replace(" ", "") if quoted else local) or _BLANK.search(domain):
         raise ValueError("contains a space or a control character")
+    if "<" in text or ">" in text:
+        raise ValueError("contains an angle bracket")
+    if not quoted and (".." in f".{local}.") and not _SPECIAL.search(local):
+        local, quoted = f'"{local}"', True
     try:
         found = validate_email(
-            text,
+            f"{local}@{domain}",
             check_deliverability=False,
             allow_smtputf8=True,
             allow_domain_literal=True,
+            allow_quoted_local=True,
             globally_deliverable=False,
         )
     except EmailNotValidError as error:
         raise ValueError(f"is not a mail address: {error}") from error
     # The library lower-cases local parts such as Postmaster; only its normal form of non-ASCII ones is wanted.
-    local = text.rpartition("@")[0] if found.ascii_local_part else found.local_part
-    if len(local.encode()) > LONGEST_LOCAL_PART:
-        raise ValueError(f"has more than {LONGEST_LOCAL_PART} octets before the @")
+    local = found.local_part if found.ascii_local_part is None else _normal(local) if quoted else local
     if _ONLY_DIGITS.search(found.ascii_domain):
         raise ValueError("ends in a number: write an IP address in brackets")
     address = f"{local}@{found.ascii_domain}"
     if len(address.encode()) > LONGEST_ADDRESS:
         raise ValueError(f"is longer than {LONGEST_ADDRESS} octets")
     return address
+
+
+def _normal(quoted: str) -> str:
+    """A quoted local part without what it does not need: its quotes, or backslashes in it."""
+    inner = re.sub(r"\\(.)", r"\1", quoted[1:-1])
+    if _DOT_ATOM.fullmatch(inner):
+        return inner
+    escaped = inner.replace("\\", r"\\").replace('"', r"\"")
+    return f'"{escaped}"'
 
 
 def needs_smtputf8(address: str) -> bool:

@@ -11,9 +11,10 @@ The tree, each level only where there is something for it:
     multipart/mixed
     ├─ multipart/alternative
     │  ├─ text/plain                 (made from the HTML when the draft has none)
-    │  └─ multipart/related
-    │     ├─ text/html
-    │     └─ inline attachments with a cid
+    │  ├─ multipart/related
+    │  │  ├─ text/html
+    │  │  └─ inline attachments with a cid
+    │  └─ text/calendar; method=…    (an invitation that is not given as "attachment": another form of the text)
     └─ every other attachment
 """
 
@@ -25,9 +26,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from engine.mail.addresses import Address
-from engine.mail.headers import HeaderError, address_list, custom, message_id_of, one_address, tokens, unstructured
+from engine.mail.headers import HeaderError, address_list, message_id_of, one_address, tokens, unstructured
 from engine.mail.html_text import html_to_text
-from engine.mail.parts import Attachment, Part, attachment_part, multipart, text_part
+from engine.mail.own_fields import own_fields
+from engine.mail.parts import Attachment, Part, attachment_part, is_invitation, multipart, text_part
 
 __all__ = ["Attachment", "Composed", "Draft", "compose", "message_id_of"]
 
@@ -86,13 +88,13 @@ def compose(draft: Draft, *, message_id: str, date: float, boundary: str) -> Com
         fields.append(address_list("To", draft.to, "to"))
     if draft.cc:
         fields.append(address_list("Cc", draft.cc, "cc"))
-    if draft.reply_to:
-        fields.append(address_list("Reply-To", draft.reply_to, "replyTo"))
+    reply, own = own_fields(draft.headers, draft.reply_to)
+    fields.append(reply)
     if draft.subject is not None:
         fields.append(unstructured("Subject", draft.subject, "subject"))
     fields.append(tokens("Message-ID", identifier, "messageId"))
     fields.append(f"Date: {_date(date)}\r\n")
-    fields += [custom(name, value) for name, value in draft.headers]
+    fields += own
     fields.append("MIME-Version: 1.0\r\n")
     root = _tree(draft, boundary)
     fields.append(root.header)
@@ -119,23 +121,30 @@ def _date(seconds: float) -> str:
 def _tree(draft: Draft, seed: str) -> Part:
     beside: list[Part] = []
     inside: list[Part] = []
+    invitation: list[Part] = []
     for n, attachment in enumerate(draft.attachments):
-        shown = bool(draft.html) and attachment.disposition == "inline" and attachment.cid is not None
-        (inside if shown else beside).append(attachment_part(attachment, f"attachments[{n}]"))
+        shown = bool(draft.html) and attachment.is_inline and attachment.cid is not None
+        part = attachment_part(attachment, f"attachments[{n}]")
+        if not invitation and is_invitation(attachment):
+            invitation.append(part)
+        else:
+            (inside if shown else beside).append(part)
     html = text_part("html", draft.html) if draft.html else None
     text = text_part("plain", draft.text or (html_to_text(draft.html) if draft.html else ""))
-    leaves = [text, *beside, *inside]
+    leaves = [text, *beside, *inside, *invitation]
     if html is not None:
         leaves.append(html)
     if len(leaves) == 1:
         return text
     seed = _unused(seed, leaves)
-    root = text
+    forms = [text]
     if html is not None:
         if inside:
             # RFC 2387 §3.1: the type of the part that is shown first.
             html = multipart("related", [html, *inside], seed + "_3", 'type="text/html"')
-        root = multipart("alternative", [text, html], seed + "_2")
+        forms.append(html)
+    forms += invitation
+    root = multipart("alternative", forms, seed + "_2") if len(forms) > 1 else text
     return multipart("mixed", [root, *beside], seed + "_1") if beside else root
 
 

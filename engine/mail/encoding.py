@@ -33,6 +33,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$&+.^_`{|}~-]{1,60}")
 # Quote and backslash are left out: readers disagree about undoing their escapes.
 _QUOTABLE = re.compile(r"[ !#-\[\]-~]{1,60}")
 _SECTION = 50
+_NEXT_WORD = "\r\n "
 
 
 def _split(text: str, safe: frozenset[str], weight: int, first: int, rest: int) -> Iterator[str]:
@@ -79,3 +80,16 @@ def parameter(name: str, value: str) -> list[str]:
     if len(pieces) == 1:
         return [f"{name}*={pieces[0]}"]
     return [f"{name}*{n}*={piece}" for n, piece in enumerate(pieces)]
+
+
+def old_parameter(name: str, value: str) -> str:
+    """One MIME parameter as readers from before RFC 2231 know it: encoded words in quotes, against RFC 2047 §5 (3).
+
+    Those readers, some web mail and old Outlook among them, show no name for a file otherwise; others undo it too.
+    """
+    if _TOKEN.fullmatch(value):
+        return f"{name}={value}"
+    if _QUOTABLE.fullmatch(value) and "=?" not in value:
+        return f'{name}="{value}"'
+    words = encoded_words(value, WORD_LENGTH - len(name) - 4)
+    return f'{name}="{_NEXT_WORD.join(words)}"'

@@ -33,6 +33,10 @@ _PHRASE = re.compile(rf"{_ATEXT}(?: {_ATEXT})*")
 _QUOTABLE = re.compile(r"[ -~]*")
 _LONGEST_NAME = 60
 _FTEXT = re.compile(r"[!-9;-~]+")
+_ID = re.compile(r"<([^<>]*)>|([^ \t,<>]+)")
+_BETWEEN_IDS = re.compile(r"[ \t,]*")
+# An address with dots where only a quoted string may have them.
+_ODD_DOTS = re.compile(r"\.\.|\.@|(?:^|[<,\s])\.")
 _MESSAGE_ID = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")
 _MAILBOX = re.compile(
     r"""[ \t]*+(?: (?:"((?:[^"\\]|\\.)*+)"[ \t]*+ | ([^"<>,;\\]*+)) <([^<>]*+)> | ([^"<>,;\\ \t]++) )[ \t]*+(?:,|\Z)""",
@@ -57,8 +61,9 @@ _ADDRESSES = frozenset(
     | {"mail-followup-to", "resent-from", "resent-sender", "resent-to", "resent-cc", "resent-reply-to"}
 )
 # Read by programs, which do not decode: encoded words would only break them.
+_IDS = frozenset({"in-reply-to", "references"})
 _TOKENS = frozenset(
-    {"in-reply-to", "references", "resent-message-id", "auto-submitted", "importance", "priority", "precedence"}
+    {"resent-message-id", "auto-submitted", "importance", "priority", "precedence"}
     | {"x-priority", "feedback-id", "list-unsubscribe", "list-unsubscribe-post", "list-subscribe", "list-help"}
     | {"list-post", "list-owner", "list-archive"}
 )
@@ -197,7 +202,10 @@ def tokens(name: str, text: str, field: str) -> str:
 
 
 def custom(name: str, value: str) -> str:
-    """A field from the caller's own `headers`. Raises `HeaderError` for one that the engine writes itself."""
+    """A field from the caller's own `headers`; empty for one of message ids that holds none.
+
+    Raises `HeaderError` for one that the engine writes itself.
+    """
     if not _FTEXT.fullmatch(name):
         raise HeaderError("headers", f"contains an illegal header name: {ascii(name)[:80]}")
     field = f"headers.{name}"
@@ -208,13 +216,48 @@ def custom(name: str, value: str) -> str:
         raise HeaderError(field, f"is not allowed: {_OURS[key]}")
     if key in _TOKENS:
         return tokens(name, value, field)
+    if key in _IDS:
+        return tokens(name, ids, field) if (ids := _message_ids(value, field)) else ""
     if key in _ADDRESSES:
-        return tokens(name, value, field) if value.isascii() else address_list(name, _mailboxes(value, field), field)
+        return _address_field(name, value, field)
     return unstructured(name, value, field)
 
 
-def _mailboxes(text: str, field: str) -> list[Address]:
-    """The mailboxes of a header value that is not ASCII; no groups, no comments."""
+def _address_field(name: str, value: str, field: str) -> str:
+    """As given where it is ASCII and nothing in it has to be quoted: it may hold groups and comments."""
+    if value.isascii() and not _ODD_DOTS.search(value) and name.lower() != "sender":
+        return tokens(name, value, field)
+    try:
+        found = mailboxes(value, field)
+        if name.lower() == "sender" and len(found) != 1:
+            raise HeaderError(field, "must be one address")
+        written = address_list(name, found, field)
+    except HeaderError:
+        if not value.isascii() or "," in value:
+            raise
+        return tokens(name, value, field)
+    as_given = value.isascii() and not _ODD_DOTS.search(value)
+    return tokens(name, value, field) if as_given else written
+
+
+def _message_ids(text: str, field: str) -> str:
+    """Message ids (RFC 5322 §3.6.4) with their angle brackets and a space between them, each once."""
+    check_text(text, field)
+    if not _BETWEEN_IDS.fullmatch(_ID.sub("", text)):
+        raise HeaderError(field, "is not a list of message ids")
+    found: dict[str, None] = {}
+    for bracketed, bare in _ID.findall(text):
+        # Some programs fold a long id inside.
+        inner = bare or bracketed.replace(" ", "").replace("\t", "")
+        if bare and "@" not in bare:
+            raise HeaderError(field, "is not a list of message ids")
+        if inner:
+            found[f"<{inner}>"] = None
+    return " ".join(found)
+
+
+def mailboxes(text: str, field: str) -> list[Address]:
+    """The mailboxes in a header value; no groups, no comments. Raises `HeaderError`."""
     check_text(text, field)
     found: list[Address] = []
     at = 0

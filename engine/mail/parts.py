@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.mail.encoding import parameter
+from engine.mail.encoding import old_parameter, parameter
 from engine.mail.headers import LONGEST_LINE, HeaderError, check_text, fold
 from engine.mail.media_types import OCTET_STREAM, guess_media_type
 
@@ -27,14 +27,20 @@ class Attachment(msgspec.Struct, frozen=True):
     """A file that goes with a message.
 
     `content_type` None: guessed from `filename`. `cid` is the bare content id or in angle brackets; an inline
-    attachment that has one is put beside the HTML that shows it.
+    attachment that has one is put beside the HTML that shows it. `disposition` None: "inline" with a `cid`, else
+    "attachment", and none for an invitation.
     """
 
     content: bytes
     filename: str | None = None
     content_type: str | None = None
-    disposition: Disposition = "attachment"
+    disposition: Disposition | None = None
     cid: str | None = None
+
+    @property
+    def is_inline(self) -> bool:
+        """To be shown where it stands."""
+        return self.disposition == "inline" or (self.disposition is None and self.cid is not None)
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -145,20 +151,34 @@ def attachment_part(attachment: Attachment, field: str) -> Part:
     elif media_type.startswith("multipart/"):
         # Composite as well (RFC 2045 §6.4 forbids base64), and its inner structure is not ours to vouch for.
         media_type, parameters = OCTET_STREAM, []
-    if attachment.disposition not in ("attachment", "inline"):
+    if attachment.disposition not in ("attachment", "inline", None):
         raise HeaderError(f"{field}.contentDisposition", 'must be "attachment" or "inline"')
     if filename and not any(given.lower().startswith(("name=", "name*")) for given in parameters):
-        parameters = [*parameters, *parameter("name", filename)]
+        parameters = [*parameters, old_parameter("name", filename)]
+    invitation = is_invitation(attachment)
+    if invitation and not content.isascii() and not any(given.lower().startswith("charset=") for given in parameters):
+        parameters = [*parameters, "charset=utf-8"]
     header = content_field("Content-Type", media_type, parameters)
     header += f"Content-Transfer-Encoding: {encoding}\r\n"
     if attachment.cid is not None:
         header += fold("Content-ID", [f" <{_content_id(attachment.cid, f'{field}.cid')}>"])
-    header += content_field(
-        "Content-Disposition", attachment.disposition, parameter("filename", filename) if filename else []
-    )
+    if not invitation or attachment.disposition is not None:
+        disposition = "inline" if attachment.is_inline else "attachment"
+        header += content_field("Content-Disposition", disposition, parameter("filename", filename) if filename else [])
     if encoding == "7bit":
         return Part(header, content)
     return Part(header, base64_lines(content), encoded=True)
+
+
+def is_invitation(attachment: Attachment) -> bool:
+    """Whether it is an invitation (RFC 6047 section 2.4), which calendars show in place of the text.
+
+    With "attachment" as its disposition, or as a part that the HTML shows, it is a file like others.
+    """
+    given = (attachment.content_type or "").lower()
+    if attachment.disposition == "attachment" or attachment.cid is not None or not given.startswith("text/calendar"):
+        return False
+    return any(name.lower() == "method" for name, _ in _MEDIA_PARAMETER.findall(given))
 
 
 def content_field(name: str, value: str, parameters: list[str]) -> str:

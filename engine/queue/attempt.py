@@ -67,6 +67,12 @@ class Try:
         self.trace = Trace()
         self.taken: dict[str, Verdict] = {}
         """Recipients whose acceptance is on record already, while the rest of a long list is being sent."""
+        self.decided: dict[str, Verdict] = {}
+        """Verdicts that stand although the connection they came on lost step; the others are asked for again."""
+
+    def verdicts(self, others: Verdict) -> dict[str, Verdict]:
+        """A verdict for each recipient of this try: its own, else `others`."""
+        return {each: self.decided.get(each, others) for each in self.envelope.recipients}
 
 
 class Attempts:
@@ -107,21 +113,29 @@ class Attempts:
     async def hand_over(self, attempt: Try, session: SmtpSession) -> tuple[dict[str, Verdict], Verdict]:
         """Send it: a verdict for each recipient, and one for the try as a whole.
 
-        Raises `Withdrawn`, `StorageFailed`. Cancelled before the dot: nothing was sent; after it: in doubt.
+        Raises `Withdrawn`, `StorageFailed`, and `DeliveryError` where the connection lost step: then it may be handed
+        over again on a new one. Cancelled before the dot: nothing was sent; after it: in doubt.
         """
         assert attempt.body is not None
         session.trace = attempt.trace
+        envelope = attempt.envelope
+        if attempt.decided:
+            left = tuple(each for each in envelope.recipients if each not in attempt.decided)
+            envelope = msgspec.structs.replace(envelope, recipients=left)
         try:
             outcome = await session.send(
-                attempt.envelope,
-                self._octets(attempt.body),
+                envelope,
+                _Octets(attempt.body, self._spool),
                 lambda: self._dot(attempt),
                 lambda verdicts: self._taken(attempt, verdicts),
             )
         except DeliveryError as error:
-            verdicts = {each: error.recipients.get(each, error.verdict) for each in attempt.envelope.recipients}
-            return verdicts, error.verdict
-        return outcome.recipients, _overall(outcome.recipients)
+            attempt.decided.update(error.recipients)
+            if error.out_of_step:
+                raise
+            return attempt.verdicts(error.verdict), error.verdict
+        verdicts = {**outcome.recipients, **attempt.decided}
+        return verdicts, _overall(verdicts)
 
     async def record(
         self,
@@ -260,12 +274,20 @@ class Attempts:
         await self._store.commit(change)
         attempt.taken.update(accepted)
 
-    def _octets(self, body: Body) -> Iterator[bytes]:
-        yield body.header + b"\r\n"
-        if body.spool is not None:
-            yield from self._spool.blocks(body.spool)
+
+class _Octets:
+    """A message as it goes on the wire, read anew for each transaction."""
+
+    def __init__(self, body: Body, spool: Spool) -> None:
+        self._body = body
+        self._spool = spool
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._body.header + b"\r\n"
+        if self._body.spool is not None:
+            yield from self._spool.blocks(self._body.spool)
         else:
-            yield body.content or b""
+            yield self._body.content or b""
 
 
 def _overall(verdicts: dict[str, Verdict]) -> Verdict:

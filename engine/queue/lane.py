@@ -4,9 +4,10 @@ Sessions are kept for the next message and given up when idle, used up, or when 
 process's slots: those are handed out first come, first served, so a full lane cannot starve the others. A server that
 hangs or refuses holds up this lane only.
 
-When a server cannot be reached or refuses the login, the message at hand is charged with the try and the whole lane
-waits, ever longer (`hold.py`); a changed account wakes it at once. What has waited as long as its tries would have
-taken is given up then too. `pace.py` says how fast the lane may go.
+When a server cannot be reached, the message at hand is charged with the try and the whole lane waits, ever longer
+(`hold.py`); when it refuses the login, the lane waits and no message is charged. A changed account wakes it at once.
+What has waited as long as its tries would have taken is given up then too. `pace.py` says how fast the lane may go.
+A connection that loses step is given up for a new one within the same try, a few times.
 
 Stopping lets a message whose final dot is on its way finish within the grace time and aborts any other before its dot.
 """
@@ -40,6 +41,12 @@ TURN = 20
 
 IDLE = 1.0
 """Seconds without a message after which a 421 to the next one is taken for the server's idle limit."""
+
+
+LOST_STEPS = 3
+"""Connections on which the server may lose step in one try before that try has failed."""
+
+NONCE_BYTES = 18
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -116,11 +123,12 @@ class Lane:
             return paused
         if self._route is None:
             return Waiting("smtp", wall, None, "The account has no SMTP server: PUT /v1/account/{account} with smtp")
-        if (held := self._hold.seconds(now)) > 0 and self._hold.verdict is not None:
+        if self._hold.verdict is not None:
+            held = self._hold.seconds(now)
             said = error_text(self._hold.verdict)
             remedy = f"The server cannot be reached ({said}); it is tried again by itself"
             if self._hold.reason is Reason.LOGIN:
-                remedy = f"The login was refused ({said}): PUT /v1/account/{{account}} with the right password"
+                remedy = f"The login was refused ({said}): correct the password with PUT /v1/account/{{account}}"
             return Waiting(str(self._hold.reason), self._hold.since, wall + held, remedy)
         if (ready := self._pace.ready_at(now)) > now:
             kind, remedy = "rateLimit", "smtp.rateLimit of the account: nothing to do"
@@ -231,6 +239,9 @@ class Lane:
             return None
         self._paced_since = self._world.now()
         self._pace.ended(overall, trio.current_time())
+        if overall.kind is Kind.LOGIN_REFUSED and not attempt.decided:
+            await self._refused(attempt, overall)
+            return None
         following = self._next() if overall.kind is Kind.ACCEPTED and not others_turn else None
         judgement, begun = await self._attempts.record(attempt, verdicts, overall, self._report(), following)
         self._tell(overall, attempt.trace)
@@ -238,18 +249,29 @@ class Lane:
         return begun
 
     async def _deliver(self, attempt: Try) -> tuple[dict[str, Verdict], Verdict]:
-        idle = trio.current_time() - self._used_at
-        try:
-            session, reused = await self._connected(attempt.trace)
-            verdicts, overall = await self._attempts.hand_over(attempt, session)
-        except DeliveryError as error:
-            return dict.fromkeys(attempt.envelope.recipients, error.verdict), error.verdict
-        self._used_at = trio.current_time()
-        if reused and _was_stale(overall, idle):
+        lost_steps = 0
+        while True:
+            idle = trio.current_time() - self._used_at
+            try:
+                session, reused = await self._connected(attempt.trace)
+                verdicts, overall = await self._attempts.hand_over(attempt, session)
+            except DeliveryError as error:
+                lost_steps += 1
+                if not error.out_of_step or lost_steps >= LOST_STEPS:
+                    return attempt.verdicts(error.verdict), error.verdict
+                continue
+            self._used_at = trio.current_time()
+            if not (reused and _was_stale(overall, idle)):
+                return verdicts, overall
             # The server had given the session up, which says nothing about this message.
             await self._hang_up()
-            return await self._deliver(attempt)
-        return verdicts, overall
+
+    async def _refused(self, attempt: Try, verdict: Verdict) -> None:
+        """Hold the lane after a refused login, which says nothing about the message at hand: it is as it was before."""
+        self._hold.tried(verdict, trio.current_time(), self._world.now(), None)
+        await self._attempts.take_back(attempt)
+        self._tell(verdict, attempt.trace)
+        await self._attempts.give_up_overdue(self._account, verdict)
 
     async def _connected(self, trace: Trace) -> tuple[SmtpSession, bool]:
         """A session to send through, and whether it was used before."""
@@ -267,6 +289,7 @@ class Lane:
             ehlo_name=route.ehlo_name,
             timeouts=self._limits.timeouts,
             trace=trace,
+            nonce=self._world.token_bytes(NONCE_BYTES).hex(),
         )
         self._session_route = route
         return self._session, False

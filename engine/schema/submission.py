@@ -76,7 +76,10 @@ class Attachment(Request, frozen=True, kw_only=True):
     ] = UNSET
     content_disposition: Annotated[
         Literal["inline", "attachment"] | UnsetType,
-        Meta(description="How to show it. Absent: `inline` with a `cid`, else `attachment`."),
+        Meta(
+            description="How to show it. Absent: `inline` with a `cid`, else `attachment`. An invitation "
+            "(`contentType` `text/calendar; method=REQUEST`) that is not an `attachment` is another form of the text."
+        ),
     ] = UNSET
     cid: Annotated[
         Line256 | UnsetType,
@@ -106,29 +109,38 @@ class Submit(Request, frozen=True, kw_only=True):
             examples=[[{"name": "Andris Reinman", "address": "andris@ethereal.email"}]],
         ),
     ] = ()
-    cc: Annotated[NamedAddresses, Meta(description="Recipients, shown as `Cc`; one or a list. Absent: none.")] = ()
-    bcc: Annotated[
-        NamedAddresses,
-        Meta(description="Recipients shown only in the Sent copy; one or a list. Absent: none."),
+    cc: Annotated[
+        NamedAddresses | None, Meta(description="Recipients, shown as `Cc`; one or a list. `null` or absent: none.")
     ] = ()
-    reply_to: Annotated[NamedAddresses, Meta(description="Where replies go; one or a list. Absent: the author.")] = ()
+    bcc: Annotated[
+        NamedAddresses | None,
+        Meta(description="Recipients shown only in the Sent copy; one or a list. `null` or absent: none."),
+    ] = ()
+    reply_to: Annotated[
+        NamedAddresses | None, Meta(description="Where replies go; one or a list. `null` or absent: the author.")
+    ] = ()
     subject: Annotated[
-        Annotated[Line, Meta(max_length=10_240)] | UnsetType,
-        Meta(description="Subject. Absent: none.", examples=["Hello"]),
+        Annotated[Line, Meta(max_length=10_240)] | UnsetType | None,
+        Meta(description="Subject. `null` or absent: none.", examples=["Hello"]),
     ] = UNSET
     text: Annotated[
-        Annotated[str, Meta(max_length=MAX_TEXT)] | UnsetType,
-        Meta(description="Plain text. Absent: made from `html`, if there is one.", examples=["Hello from myself!"]),
+        Annotated[str, Meta(max_length=MAX_TEXT)] | UnsetType | None,
+        Meta(
+            description="Plain text. `null` or absent: made from `html`, if there is one.",
+            examples=["Hello from myself!"],
+        ),
     ] = UNSET
     html: Annotated[
-        Annotated[str, Meta(max_length=MAX_TEXT)] | UnsetType,
-        Meta(description="HTML. Absent: the message is plain text.", examples=["<p>Hello from myself!</p>"]),
+        Annotated[str, Meta(max_length=MAX_TEXT)] | UnsetType | None,
+        Meta(description="HTML. `null` or absent: the message is plain text.", examples=["<p>Hello from myself!</p>"]),
     ] = UNSET
     headers: Annotated[
         dict[HeaderName, Line | int | float | Annotated[tuple[Line, ...], Meta(max_length=MAX_HEADERS)]],
         Meta(
             max_length=MAX_HEADERS,
-            description="Further header fields by name; a list gives a field several times. Absent: none.",
+            description="Further header fields by name; a list gives a field several times. One that may stand once is "
+            "merged where it holds a list (addresses, message ids), else two values are refused. Empty ones are left "
+            "out. Absent: none.",
             examples=[{"X-Campaign": "welcome"}],
         ),
     ] = msgspec.field(default_factory=dict)

@@ -3,9 +3,11 @@
 RFC 5321, 2920 (PIPELINING), 1870 (SIZE), 6531 (SMTPUTF8), 3461 (DSN, of which only the envelope id is used).
 
 A `Transaction` says which commands to write next and takes the replies in order; it alone knows which reply belongs to
-which command, with PIPELINING and without. What the server could not carry anyway (too big, an address beyond ASCII
-without SMTPUTF8) is refused here before a byte is sent. No address can smuggle a command: control characters and angle
-brackets are refused too.
+which command, with PIPELINING and without, and notices where the server has lost count: one reply too many, and each
+is taken for the answer to the command behind its own.
+
+What the server could not carry anyway (too big, an address beyond ASCII without SMTPUTF8) is refused here before a byte
+is sent. No address can smuggle a command: control characters and angle brackets are refused too.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.smtp.replies import Reply
-from engine.smtp.verdict import Kind, Stage, Verdict, of_reply
+from engine.smtp.verdict import Kind, Stage, Verdict, is_one_too_many, of_reply
 
 GROUP_RECIPIENTS = 100
 """RFC 5321 section 4.5.3.1.8: the number of recipients every server has to take."""
@@ -117,6 +119,8 @@ class Transaction:
         self._recipients = recipients
         self._answered = 0
         self._refused = False
+        self._postponed: list[str] = []
+        self._unsure = len(recipients) > 1
         self.accepted: list[str] = []
         self.verdicts: dict[str, Verdict] = {}
         self.go_ahead = False
@@ -126,6 +130,10 @@ class Transaction:
         """No reply to a message has ended the transaction: the next one on this connection begins with RSET."""
         self.broken = False
         """The server closes the connection (421) or answered out of turn: the session ends here."""
+        self.out_of_step = False
+        """A reply cannot be the one to its command, so every verdict may be another's: none of them counts."""
+        self.limit: int | None = None
+        """How many recipients the server took before it said that there is one too many; None while it has not."""
 
     @property
     def waiting(self) -> bool:
@@ -153,18 +161,34 @@ class Transaction:
     def receive(self, reply: Reply) -> None:
         """The next reply in order."""
         stage = self._expected.popleft()
+        # Only DATA is answered with 3xx, and a 2xx to it is the answer to the command before.
+        self.out_of_step = self.out_of_step or (reply.code < 300 if stage is Stage.DATA else 300 <= reply.code < 400)
         if reply.code == 421:
             self._end(of_reply(stage or Stage.MAIL, reply))
         elif stage is Stage.MAIL:
             if reply.code >= 300:
+                self._unsure = self._unsure or self._pipelining
                 self.fail(of_reply(stage, reply))
         elif stage is Stage.RCPT:
             self._receive_recipient(reply)
         elif stage is Stage.DATA:
-            self.go_ahead = reply.code == 354
+            self._unsure = self._unsure or bool(self.accepted)
+            self.go_ahead = 300 <= reply.code < 400
             if not self.go_ahead:
-                self.broken = reply.code < 400
                 self.fail(of_reply(stage, reply))
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a refusal for good may be another's: a reply too many would not have shown by itself.
+
+        A 354 shows that there was none; where DATA was refused or not asked, the next command must.
+        """
+        return (
+            self._unsure
+            and not self.go_ahead
+            and not self.broken
+            and any(verdict.kind is Kind.REJECTED for verdict in self.verdicts.values())
+        )
 
     def fail(self, verdict: Verdict) -> None:
         """The verdict of everybody who has no other yet."""
@@ -182,6 +206,21 @@ class Transaction:
             self.verdicts[recipient] = verdict
         return verdict
 
+    def once_more(self) -> list[str]:
+        """Those the server called one too many, to go in a further transaction at once; they have no verdict then.
+
+        None where nothing else was decided: the next transaction would fare no better.
+        """
+        postponed = self._postponed
+        decided = {
+            recipient for recipient, verdict in self.verdicts.items() if verdict.kind in (Kind.ACCEPTED, Kind.REJECTED)
+        }
+        if not postponed or not decided or self.broken:
+            return []
+        for recipient in postponed:
+            del self.verdicts[recipient]
+        return postponed
+
     def _receive_recipient(self, reply: Reply) -> None:
         recipient = self._recipients[self._answered]
         self._answered += 1
@@ -189,8 +228,11 @@ class Transaction:
             return
         if reply.code < 300:
             self.accepted.append(recipient)
-        else:
-            self.verdicts[recipient] = of_reply(Stage.RCPT, reply)
+            return
+        self.verdicts[recipient] = of_reply(Stage.RCPT, reply)
+        if is_one_too_many(reply):
+            self._postponed.append(recipient)
+            self.limit = self.limit or max(self._answered - 1, 1)
 
     def _end(self, verdict: Verdict) -> None:
         self.fail(verdict)

@@ -1,9 +1,17 @@
-"""SMTP replies out of a byte stream (RFC 5321 section 4.2).
+"""SMTP replies out of a byte stream (RFC 5321 section 4.2), as servers really write them.
 
-The parser takes the bytes in any cut and gives whole replies, multi-line ones as one. It accepts a bare LF and text
-that is not ASCII (UTF-8, else Latin-1), and refuses what no server has reason to send: a line or a reply beyond the
-limits, a code outside 200-599, lines of one reply with different codes. After a `ProtocolError` the stream has no
-meaning any more: close the connection.
+The parser takes the bytes in any cut and gives whole replies, multi-line ones as one. Only the code matters to a client
+(RFC 5321 section 4.2.1), and of it the first digit most, so whatever begins with a digit from 2 to 5 is a reply:
+
+* The last line decides, also where the lines of one reply bear different codes (`220-hello`, `521 go away`).
+* Blank lines, and lines before a reply that do not begin with such a digit, are skipped; inside a reply a line without
+  a code is its text.
+* `250<TAB>ok`, `250`, `250ok` and ` 250 ok` are what they seem. Of `25 ok` or `2xx ok` the first digit is taken: 250.
+* A line is cut at `LINE_BYTES`, a reply at `REPLY_BYTES`; the rest is read and dropped.
+* A reply that the server never ends counts by what was read of it (`cut`).
+
+Refused (`ProtocolError`) is only what goes on for `FLOOD_BYTES` without a reply. Then the stream has no meaning any
+more: close the connection.
 """
 
 from __future__ import annotations
@@ -16,15 +24,26 @@ from engine.errors import ProtocolError
 
 LINE_BYTES = 2048
 REPLY_BYTES = 65536
+FLOOD_BYTES = 1 << 20
 
+_REGULAR = re.compile(rb"([2-5][0-9][0-9])([ \t-]|\Z)")
+_FIRST = re.compile(rb"[ \t\r\0]*([2-5])([0-9]?[0-9]?)[0-9]*([ \t-]?)")
+_FURTHER = re.compile(rb"[ \t\r\0]*([2-5][0-9][0-9])(?![0-9])([ \t-]?)")
+_CODE_READ = re.compile(rb"[ \t\r\0]*[2-5][0-9][0-9]")
+_BLANK = b" \t\r\0"
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=\s|$)", re.ASCII)
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """One reply: its code and the text of each line, without code and separator."""
+    """One reply: its code and the text of each line, without code and separator.
+
+    `raw` holds the lines as they came where they are not all of the form `250-text`, `250 text` with that one code.
+    """
 
     code: int
     lines: tuple[str, ...]
+    raw: tuple[str, ...] = ()
 
     @property
     def enhanced(self) -> str | None:
@@ -40,6 +59,8 @@ class Reply(msgspec.Struct, frozen=True):
     @property
     def line(self) -> str:
         """As it came, each line with its code, joined by a line feed: `250-first` LF `250 last`."""
+        if self.raw:
+            return "\n".join(self.raw)
         *first, last = self.lines
         return "\n".join([f"{self.code}-{text}" for text in first] + [f"{self.code} {last}".rstrip()])
 
@@ -51,60 +72,108 @@ class ReplyParser:
         self._buffer = b""
         self._code = 0
         self._lines: list[str] = []
+        self._raw: list[str] = []
+        self._regular = True
         self._size = 0
+        self._unused = 0
+        self.stray = ""
+        """The first line that was no reply and is not followed by one, cut; empty for none."""
         self.error: ProtocolError | None = None
         """What is wrong with the bytes behind the replies already given; `feed` raises it from then on."""
 
     @property
     def idle(self) -> bool:
-        """Nothing of a next reply has come yet."""
-        return not self._buffer and not self._lines and self.error is None
+        """Nothing of a next reply has come yet; lines that are none may have (`stray`)."""
+        return not (self._lines or self.error or self._buffer.strip(_BLANK))
 
     def feed(self, data: bytes) -> list[Reply]:
         """The replies that `data` completes, in order.
 
-        Raises `ProtocolError`; replies that stood before the offending bytes are given first, the next call raises.
+        Raises `ProtocolError`; replies that stood before the flood are given first, the next call raises.
         """
-        replies: list[Reply] = []
-        if self.error is None:
-            try:
-                self._parse(data, replies)
-            except ProtocolError as error:
-                self.error = error
-        if self.error is not None and not replies:
+        if self.error is not None:
             raise self.error
-        return replies
-
-    def _parse(self, data: bytes, replies: list[Reply]) -> None:
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        replies: list[Reply] = []
+        *lines, rest = (self._buffer + data).split(b"\n")
         for line in lines:
             self._take(line, replies)
-        if len(self._buffer) > LINE_BYTES:
-            raise ProtocolError(f"The server sent a reply line of more than {LINE_BYTES} bytes")
+        self._buffer = rest if len(rest) <= LINE_BYTES else rest[:LINE_BYTES]
+        self._unused = len(rest) if replies else self._unused + len(data)
+        if self._unused > FLOOD_BYTES:
+            begun = self.cut()
+            self.error = ProtocolError(f"The server sent more than {FLOOD_BYTES} bytes without ending a reply")
+            if begun is None:
+                raise self.error
+            replies.append(begun)
+        return replies
+
+    def cut(self) -> Reply | None:
+        """The reply that had begun, where no more of it comes: its code was read. None when none was."""
+        line, self._buffer = self._buffer, b""
+        replies: list[Reply] = []
+        if self._lines or _CODE_READ.match(line):
+            self._take(line, replies)
+        if self._lines and not replies:
+            self._complete(replies)
+        return replies[0] if replies else None
 
     def _take(self, line: bytes, replies: list[Reply]) -> None:
-        line = line.removesuffix(b"\r")
-        if len(line) > LINE_BYTES:
-            raise ProtocolError(f"The server sent a reply line of more than {LINE_BYTES} bytes")
+        line = line[:LINE_BYTES].strip(b"\r")
+        match = _REGULAR.match(line)
+        if match is None:
+            self._take_odd(line, replies)
+        elif match[2] != b"-" and not self._lines:
+            # Most replies are one such line.
+            self.stray = ""
+            replies.append(Reply(int(match[1]), (_decode(line[4:]),)))
+        else:
+            code = int(match[1])
+            self._regular = self._regular and (not self._lines or code == self._code)
+            self._code = code
+            self._keep(line, 4)
+            if match[2] != b"-":
+                self._complete(replies)
+
+    def _take_odd(self, line: bytes, replies: list[Reply]) -> None:
+        if not line.strip(_BLANK):
+            return
+        if not self._lines:
+            match = _FIRST.match(line)
+            if match is None:
+                self.stray = self.stray or _decode(line[:80])
+                return
+            self._code = int(match[1] + (match[2] if len(match[2]) == 2 else b"50"))
+        else:
+            match = _FURTHER.match(line)
+            if match is not None and int(match[1]) != self._code:
+                match = None
+        self._regular = False
+        self._keep(line, match.end() if match is not None else 0)
+        if match is not None and match[match.re.groups] != b"-":
+            self._complete(replies)
+
+    def _keep(self, line: bytes, text_from: int) -> None:
         self._size += len(line) + 2
-        if self._size > REPLY_BYTES:
-            raise ProtocolError(f"The server sent a reply of more than {REPLY_BYTES} bytes")
-        digits, separator = line[:3], line[3:4]
-        if not (len(digits) == 3 and digits.isdigit() and b"200" <= digits < b"600" and separator in (b"", b" ", b"-")):
-            raise ProtocolError(f"The server sent something that is no SMTP reply: {_decode(line[:80])!r}")
-        code = int(digits)
-        if self._lines and code != self._code:
-            raise ProtocolError(f"The server mixed the codes {self._code} and {code} in one reply")
-        self._code = code
-        self._lines.append(_decode(line[4:]))
-        if separator != b"-":
-            replies.append(Reply(code, tuple(self._lines)))
-            self._lines.clear()
-            self._size = 0
+        if self._size <= REPLY_BYTES or not self._lines:
+            self._lines.append(_decode(line[text_from:]))
+            self._raw.append(_decode(line))
+
+    def _complete(self, replies: list[Reply]) -> None:
+        replies.append(Reply(self._code, tuple(self._lines), () if self._regular else tuple(self._raw)))
+        self._lines.clear()
+        self._raw.clear()
+        self._regular = True
+        self._size = 0
+        self.stray = ""
 
 
 def _decode(text: bytes) -> str:
     try:
-        return text.decode("utf-8")
-    except UnicodeDecodeError:
-        return text.decode("latin-1")
+        decoded = text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if len(text) > LINE_BYTES - 5 and error.start > len(text) - 4:
+            # Where a line is cut may be inside a character.
+            decoded = text[: error.start].decode("utf-8")
+        else:
+            decoded = text.decode("latin-1")
+    return decoded if decoded.isprintable() else _CONTROL.sub("\ufffd", decoded)

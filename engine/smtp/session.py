@@ -2,14 +2,14 @@
 
 `connect` gives a session that is ready to send or raises `DeliveryError`; it never goes on in clear where TLS was
 offered or required. `send` answers for every recipient. The final dot is written only after the caller's `before_dot`
-has returned, so the caller knows on disk that a message may be out before it can be. A session that broke, was told
-421 or was cancelled in the middle is not `usable`: close it. One task uses a session.
+has returned, so the caller knows on disk that a message may be out before it can be. A reply that was read decides,
+also one the server did not end; only where none was, the message is in doubt. Where replies do not match the commands,
+none of a transaction's counts (`DeliveryError.out_of_step`). A session that broke, lost step, was told 421 or was
+cancelled in the middle is not `usable`: close it. One task uses a session.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,67 +18,28 @@ import msgspec
 import trio
 
 from engine import sasl
-from engine.errors import EngineError, Fault, NetworkError, NetworkKind, ProtocolError, Remedy
+from engine.errors import NetworkError, NetworkKind, ProtocolError
+from engine.smtp.delivery import DeliveryError, Outcome, SmtpEndpoint, Timeouts
 from engine.smtp.dots import DotStuffer
+from engine.smtp.login import Login
 from engine.smtp.protocol import GROUP_RECIPIENTS, Capabilities, Envelope, Transaction, capabilities, refused_here
 from engine.smtp.replies import Reply, ReplyParser
-from engine.smtp.verdict import Kind, Stage, Verdict, error_text, of_network, of_reply
+from engine.smtp.verdict import Kind, Stage, Verdict, of_network, of_reply
 from engine.trace import Trace
-from engine.transport import TlsRules, Transport
+from engine.transport import Transport
 from engine.world import Dial
 
 __all__ = ["DeliveryError", "Envelope", "Outcome", "SmtpEndpoint", "SmtpSession", "Timeouts"]
 
 BLOCK_BYTES = 256 * 1024
 QUIT_SECONDS = 2.0
-AUTH_ROUNDS = 8
-SECRET = "[secret]"
+PROOF_SECONDS = 30.0
+STRAY_SECONDS = 10.0
+"""How long a reply may take after a line that is none: something else than an SMTP server may stand there."""
 
 
-class SmtpEndpoint(msgspec.Struct, frozen=True):
-    """A server and how to log in there. `secure`: TLS from the first byte; else STARTTLS where offered."""
-
-    host: str
-    port: int
-    secure: bool
-    tls: TlsRules
-    credentials: sasl.Credentials | None
-
-
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits in seconds, RFC 5321 section 4.5.3.2 where it has one; `connect` counts for TLS handshakes too."""
-
-    connect: float = 30
-    greeting: float = 300
-    command: float = 300
-    data: float = 120
-    block: float = 180
-    dot: float = 600
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of each recipient; `reply` is the server's to the message; `dot_sent`: the message went out."""
-
-    recipients: dict[str, Verdict]
-    reply: Reply | None
-    dot_sent: bool
-
-
-class DeliveryError(EngineError):
-    """The connection failed, or the server did not let us in.
-
-    `recipients` holds a verdict for each recipient of a `send` (empty for `connect`), those decided before the failure
-    with their own. `dot_sent`: the message whose reply did not come may have been accepted.
-    """
-
-    fault = Fault.PROVIDER
-    remedy = Remedy.RETRY
-
-    def __init__(self, verdict: Verdict, recipients: dict[str, Verdict], dot_sent: bool) -> None:
-        super().__init__(error_text(verdict))
-        self.verdict = verdict
-        self.recipients = recipients
-        self.dot_sent = dot_sent
+class _OutOfStep(ProtocolError):
+    """A reply came that nobody asked for, or one that cannot be the answer to its command."""
 
 
 class SmtpSession:
@@ -97,6 +58,10 @@ class SmtpSession:
         self.sent = 0
         """Messages accepted on this connection."""
         self._used = False
+        self._surplus = False
+        self._group = GROUP_RECIPIENTS
+        self.logged_in = False
+        """A login was accepted. A server that offers none is sent to without."""
         self.in_flight = False
         """The end of a message may be on its way and its reply has not been read."""
         self.timings: dict[str, float] = {}
@@ -111,8 +76,12 @@ class SmtpSession:
         ehlo_name: str,
         timeouts: Timeouts | None = None,
         trace: Trace | None = None,
+        nonce: str | None = None,
     ) -> SmtpSession:
-        """Dial, greet, secure, log in. Raises `DeliveryError`. Cancelled: nothing stays open."""
+        """Dial, greet, secure, log in; `nonce` is for SCRAM (`sasl.mechanisms`).
+
+        Raises `DeliveryError`. Cancelled: nothing stays open.
+        """
         timeouts = timeouts or Timeouts()
         started = trio.current_time()
         try:
@@ -131,7 +100,7 @@ class SmtpSession:
         session = cls(transport, timeouts, trace)
         session._timed("connect", started)
         try:
-            await session._prepare(endpoint, ehlo_name)
+            await session._prepare(endpoint, ehlo_name, nonce)
         except (NetworkError, ProtocolError) as error:
             await session.close()
             raise DeliveryError(of_network(session._stage, error, dot_sent=False), {}, dot_sent=False) from error
@@ -152,12 +121,14 @@ class SmtpSession:
         before_dot: Callable[[], Awaitable[None]],
         after_group: Callable[[dict[str, Verdict]], Awaitable[None]] | None = None,
     ) -> Outcome:
-        """Hand over one message; `body` is its wire form in chunks, not dot-stuffed, and is not kept.
+        """Hand over one message; `body` is its wire form in chunks, not dot-stuffed; it is gone through once for each
+        transaction and not kept.
 
-        More than 100 recipients go in several transactions. `before_dot` is awaited once in each, while the server
-        works on the envelope, and `after_group` after each but the last, with its recipients' verdicts; if one of them
-        or `body` raises, the connection is closed before the end of data and the exception goes on as it is. Raises
-        `DeliveryError` when the connection breaks. Cancelled: `usable` is false and nothing is known about the message.
+        More than 100 recipients go in several transactions, fewer where the server takes fewer. `before_dot` is awaited
+        once in each, while the server works on the envelope, and `after_group` after each but the last, with its
+        recipients' verdicts; if one of them or `body` raises, the connection is closed before the end of data and the
+        exception goes on as it is. Raises `DeliveryError` when the connection breaks or loses step. Cancelled: `usable`
+        is false and nothing is known about the message.
         """
         if not self.usable:
             raise RuntimeError("This session has ended")
@@ -165,33 +136,39 @@ class SmtpSession:
             self.timings = {}
         self._used = True
         verdicts = refused_here(envelope, self.capabilities)
-        recipients = [recipient for recipient in dict.fromkeys(envelope.recipients) if recipient not in verdicts]
-        if len(recipients) > GROUP_RECIPIENTS and isinstance(body, Iterator):
-            body = list(body)
+        pending = [recipient for recipient in dict.fromkeys(envelope.recipients) if recipient not in verdicts]
         delivery = _Delivery(body, before_dot)
-        for first in range(0, len(recipients), GROUP_RECIPIENTS):
-            group = recipients[first : first + GROUP_RECIPIENTS]
-            if self.usable:
-                transaction = Transaction(envelope, group, self.capabilities, reset=self._reset)
-                try:
-                    with self._breaking():
-                        await self._transact(transaction, delivery)
-                except (NetworkError, ProtocolError) as error:
-                    await self.close()
-                    verdict = of_network(self._stage, error, dot_sent=self.in_flight)
-                    transaction.fail(verdict)
-                    verdicts.update(transaction.verdicts)
-                    untried = of_network(self._stage, error, dot_sent=False)
-                    verdicts.update(dict.fromkeys(recipients[first + GROUP_RECIPIENTS :], untried))
-                    raise DeliveryError(verdict, _ordered(envelope, verdicts), self.in_flight) from error
-                except Exception:
-                    await self.close()
-                    raise
+        while pending:
+            group, pending = pending[: self._group], pending[self._group :]
+            transaction = Transaction(envelope, group, self.capabilities, reset=self._reset)
+            try:
+                with self._breaking():
+                    await self._transact(transaction, delivery)
+            except _OutOfStep as error:
+                await self.close()
+                verdict = of_network(self._stage, error, dot_sent=False)
+                raise DeliveryError(verdict, verdicts, dot_sent=False, out_of_step=True) from error
+            except (NetworkError, ProtocolError) as error:
+                await self.close()
+                verdict = of_network(self._stage, error, dot_sent=self.in_flight)
+                transaction.fail(verdict)
                 verdicts.update(transaction.verdicts)
-                if after_group is not None and first + GROUP_RECIPIENTS < len(recipients):
-                    await after_group(transaction.verdicts)
-            else:
-                verdicts.update(dict.fromkeys(group, _ENDED))
+                verdicts.update(dict.fromkeys(pending, of_network(self._stage, error, dot_sent=False)))
+                raise DeliveryError(verdict, _ordered(envelope, verdicts), self.in_flight) from error
+            except Exception:
+                await self.close()
+                raise
+            pending = transaction.once_more() + pending
+            self._group = min(self._group, transaction.limit or self._group)
+            verdicts.update(transaction.verdicts)
+            if pending and after_group is not None:
+                await after_group(transaction.verdicts)
+            if pending and not self.usable:
+                if self._surplus:
+                    verdict = Verdict(Kind.LATER, Stage.DOT, None, None, _SURPLUS)
+                    raise DeliveryError(verdict, verdicts, dot_sent=False, out_of_step=True)
+                verdicts.update(dict.fromkeys(pending, _ENDED))
+                break
         return Outcome(_ordered(envelope, verdicts), delivery.reply, delivery.dot_sent)
 
     async def quit(self) -> None:
@@ -209,10 +186,10 @@ class SmtpSession:
         self.usable = False
         await self._transport.close()
 
-    async def _prepare(self, endpoint: SmtpEndpoint, ehlo_name: str) -> None:
+    async def _prepare(self, endpoint: SmtpEndpoint, ehlo_name: str, nonce: str | None) -> None:
         started = trio.current_time()
         greeting = await self._reply(self._timeouts.greeting)
-        if greeting.code != 220:
+        if greeting.code >= 300:
             raise _refused(Stage.GREETING, greeting)
         started = self._timed("greeting", started)
         await self._hello(ehlo_name)
@@ -221,8 +198,8 @@ class SmtpSession:
             await self._start_tls()
             await self._hello(ehlo_name)
             started = self._timed("tls", started)
-        if endpoint.credentials is not None:
-            await self._log_in(endpoint.credentials)
+        if endpoint.credentials is not None and self.capabilities.auth:
+            await self._log_in(endpoint.credentials, nonce)
             self._timed("auth", started)
 
     async def _hello(self, name: str) -> None:
@@ -241,46 +218,38 @@ class SmtpSession:
         if not self.capabilities.starttls:
             raise ProtocolError("TLS is required and the server does not offer STARTTLS")
         reply = await self._ask("STARTTLS", self._timeouts.command)
-        if reply.code != 220:
+        if reply.code >= 300:
             raise _refused(Stage.TLS, reply)
-        if self._replies or not self._parser.idle:
+        if self._replies or self._parser.stray or not self._parser.idle:
             raise ProtocolError("The server sent data behind its answer to STARTTLS; it may have been injected")
+        self._parser = ReplyParser()
         await self._transport.start_tls(self._timeouts.connect)
 
-    async def _log_in(self, credentials: sasl.Credentials) -> None:
+    async def _log_in(self, credentials: sasl.Credentials, nonce: str | None) -> None:
         self._stage = Stage.AUTH
-        offered = self.capabilities.auth
-        mechanism = sasl.choose(offered, credentials)
-        if mechanism is None:
-            offer = f"AUTH {' '.join(offered)}, none of it usable" if offered else "no AUTH, so nothing usable"
-            raise _login_refused(f"The server offers {offer} with these credentials")
-        command = shown = f"AUTH {mechanism.name}"
-        try:
-            initial = mechanism.initial()
-        except ValueError as error:
-            raise _login_refused(str(error)) from error
-        if initial is not None:
-            command, shown = f"{command} {_base64(initial) or '='}", f"{shown} {SECRET}"
-        reply = await self._ask(command, self._timeouts.command, shown)
-        rounds = 0
-        while reply.code == 334:
-            rounds += 1
-            if rounds > AUTH_ROUNDS:
-                raise ProtocolError(f"The server asked more than {AUTH_ROUNDS} times in one login")
+        login = Login(self.capabilities.auth, credentials, nonce)
+        line = login.begin()
+        while line is not None:
             try:
-                answer = mechanism.respond(_challenge(reply))
-            except ValueError as error:
-                raise ProtocolError(f"The server's challenge makes no sense: {error}") from error
-            reply = await self._ask(_base64(answer), self._timeouts.command, SECRET)
-        if reply.code >= 300:
-            raise _refused(Stage.AUTH, reply)
+                reply = await self._ask(line.text, self._timeouts.command, line.shown)
+                line = login.receive(reply)
+            except (NetworkError, ProtocolError):
+                if login.refusal is None:
+                    raise
+                # The server said why it refuses before it broke off another mechanism.
+                break
+        if login.refusal is not None:
+            raise DeliveryError(login.refusal, {}, dot_sent=False)
+        self.logged_in = True
 
     async def _transact(self, transaction: Transaction, delivery: _Delivery) -> None:
         started = trio.current_time()
         self.in_flight = False
         asked = False
         self._stage = Stage.MAIL
+        await self._hear_surplus()
         while commands := transaction.take():
+            self._refuse_surplus()
             await self._write(commands)
             if transaction.data_asked and not asked:
                 # The server answers into the socket's buffer meanwhile, so this costs no waiting and needs no task.
@@ -289,26 +258,107 @@ class SmtpSession:
             while transaction.waiting:
                 self._stage = transaction.stage
                 limit = self._timeouts.data if self._stage is Stage.DATA else self._timeouts.command
-                transaction.receive(await self._reply(limit))
+                reply = await self._reply(limit)
+                transaction.receive(reply)
+                if transaction.out_of_step:
+                    raise _OutOfStep(f"The server's replies are out of step with our commands: {reply.line}")
         started = self._timed("envelope", started)
         if transaction.go_ahead and transaction.accepted:
-            await self._send_data(delivery)
-            self._stage = Stage.DOT
-            started = self._timed("data", started)
-            reply = await self._reply(self._timeouts.dot)
-            self.in_flight = False
-            delivery.reply = reply
-            if transaction.finish(reply).kind is Kind.ACCEPTED:
-                self.sent += 1
-            self._timed("dot", started)
+            self._refuse_surplus()
+            await self._deliver_data(transaction, delivery)
         elif transaction.go_ahead:
             # Pipelining: the server wants data though it took no recipient (RFC 2920 section 3.1).
             await self._transport.send(b".\r\n", self._timeouts.command)
             self._note_client(".")
             transaction.finish(await self._reply(self._timeouts.dot))
+        elif transaction.doubtful:
+            await self._prove_step(transaction)
         self._reset = transaction.open
-        if transaction.broken or self._replies or not self._parser.idle:
+        self._surplus = bool(self._replies) or not self._parser.idle
+        if transaction.broken or self._surplus:
             self.usable = False
+
+    async def _deliver_data(self, transaction: Transaction, delivery: _Delivery) -> None:
+        started = trio.current_time()
+        try:
+            await self._send_data(delivery)
+        except NetworkError:
+            words = await self._last_words()
+            if words is None:
+                raise
+            # It would not read the message to its end; its reason is worth more than ours.
+            self.in_flight = False
+            transaction.broken = True
+            transaction.fail(of_reply(Stage.DATA, words))
+            return
+        started = self._timed("data", started)
+        reply = await self._reply(self._timeouts.dot)
+        self.in_flight = False
+        delivery.reply = reply
+        if transaction.finish(reply).kind is Kind.ACCEPTED:
+            self.sent += 1
+        self._timed("dot", started)
+
+    async def _hear_surplus(self) -> None:
+        """Raise `_OutOfStep` where the server has said something nobody asked for, `NetworkError` if it is gone."""
+        if self._parser.idle and not self._replies:
+            data = await self._transport.arrived()
+            if data is None:
+                return
+            if not data:
+                raise self._transport.end_of_stream()
+            self._replies.extend(self._parser.feed(data))
+        self._refuse_surplus()
+
+    def _refuse_surplus(self) -> None:
+        if self._replies:
+            for reply in self._replies:
+                self._note_server(reply)
+            raise _OutOfStep(f"{_SURPLUS}: {self._replies[0].line}")
+        if not self._parser.idle:
+            raise _OutOfStep(_SURPLUS)
+
+    async def _hear_early(self) -> None:
+        """The same while the message is on its way: a refusal of a server that hangs up then is its last word."""
+        try:
+            await self._hear_surplus()
+        except _OutOfStep:
+            if self._replies and self._replies[0].code >= 400:
+                try:
+                    await self._receive(QUIT_SECONDS)
+                except NetworkError as error:
+                    if error.kind is NetworkKind.CLOSED:
+                        raise
+            raise
+
+    async def _prove_step(self, transaction: Transaction) -> None:
+        """Ask something whose answer cannot be taken for another: a refusal for good must be the recipient's own.
+
+        What may still be due is the answer to DATA, which is never 2xx, or to RCPT, which is never 221.
+        """
+        transaction.open = False
+        try:
+            if transaction.data_asked:
+                reply = await self._ask("RSET", PROOF_SECONDS)
+                proven = reply.code < 300
+            else:
+                transaction.broken = True
+                reply = await self._ask("QUIT", QUIT_SECONDS)
+                proven = reply.code == 221
+        except (NetworkError, ProtocolError):
+            # It hung up after its refusal, as some do.
+            transaction.broken = True
+            return
+        if not proven or self._replies:
+            raise _OutOfStep(f"The server's replies are out of step with our commands: {reply.line}")
+
+    async def _last_words(self) -> Reply | None:
+        """The refusal of a server that closed the connection while we wrote; None when it said none."""
+        try:
+            reply = await self._reply(QUIT_SECONDS)
+        except (NetworkError, ProtocolError):
+            return None
+        return reply if reply.code >= 400 else None
 
     async def _send_data(self, delivery: _Delivery) -> None:
         stuffer = DotStuffer()
@@ -323,6 +373,8 @@ class SmtpSession:
             blocks.append(block)
             held += len(block)
             total += len(block)
+        if total > BLOCK_BYTES:
+            await self._hear_early()
         blocks.append(stuffer.finish())
         self._note_client(f"[{total} bytes]")
         self._stage = Stage.DOT
@@ -341,24 +393,47 @@ class SmtpSession:
             self._note_client(command)
 
     async def _reply(self, limit: float) -> Reply:
-        """The next reply, whole within `limit` seconds. Raises `NetworkError` and `ProtocolError`."""
+        """The next reply, whole within `limit` seconds. Raises `NetworkError` and `ProtocolError`.
+
+        A refusal, or an answer to the message, that the server began and did not end counts as far as it was read.
+        """
         if not self._replies:
             deadline = trio.current_time() + limit
             while not self._replies:
-                if self._parser.error is not None:
-                    raise self._parser.error
-                data = await self._transport.receive(max(deadline - trio.current_time(), 0))
-                if not data:
-                    raise self._transport.end_of_stream()
-                self._replies.extend(self._parser.feed(data))
+                try:
+                    await self._receive(max(deadline - trio.current_time(), 0))
+                except NetworkError as error:
+                    self._replies.append(self._begun(error))
+                if self._parser.stray and self._stage is not Stage.DOT:
+                    deadline = min(deadline, trio.current_time() + STRAY_SECONDS)
         reply = self._replies.popleft()
-        if self.trace is not None:
-            if reply.code == 334:
-                self.trace.server(f"334 [{len(reply.text)} bytes]")
-            else:
-                for line in reply.line.split("\n"):
-                    self.trace.server(line)
+        self._note_server(reply)
         return reply
+
+    async def _receive(self, seconds: float) -> None:
+        data = await self._transport.receive(seconds)
+        if not data:
+            raise self._transport.end_of_stream()
+        self._replies.extend(self._parser.feed(data))
+
+    def _begun(self, error: NetworkError) -> Reply:
+        stray = self._parser.stray
+        reply = self._parser.cut()
+        if reply is not None and (reply.code >= 400 or self._stage is Stage.DOT):
+            self.usable = False
+            return reply
+        if stray:
+            raise ProtocolError(f"The server sent something that is no SMTP reply: {stray!r}") from error
+        raise error
+
+    def _note_server(self, reply: Reply) -> None:
+        if self.trace is None:
+            return
+        if 300 <= reply.code < 400 and self._stage is Stage.AUTH:
+            self.trace.server(f"{reply.code} [{len(reply.text)} bytes]")
+        else:
+            for line in reply.line.split("\n"):
+                self.trace.server(line)
 
     def _note_client(self, text: str) -> None:
         if self.trace is not None:
@@ -398,6 +473,7 @@ def _cut_up(body: Iterable[bytes]) -> Iterator[bytes]:
                 yield chunk[start : start + BLOCK_BYTES]
 
 
+_SURPLUS = "The server sent a reply that no command of ours asked for"
 _ENDED = Verdict(Kind.LATER, Stage.MAIL, None, None, "The server ended the connection before this recipient's turn")
 
 
@@ -411,20 +487,3 @@ def _refused(stage: Stage, reply: Reply) -> DeliveryError:
         # A 2xx or 3xx that is not the one the command asks for opens no door.
         verdict = msgspec.structs.replace(verdict, kind=Kind.LATER)
     return DeliveryError(verdict, {}, dot_sent=False)
-
-
-def _login_refused(text: str) -> DeliveryError:
-    return DeliveryError(Verdict(Kind.LOGIN_REFUSED, Stage.AUTH, None, None, text), {}, dot_sent=False)
-
-
-def _base64(data: bytes) -> str:
-    # RFC 4954 section 4: an empty initial response is written "=", an empty later one is an empty line.
-    return binascii.b2a_base64(data, newline=False).decode("ascii")
-
-
-def _challenge(reply: Reply) -> bytes:
-    try:
-        return base64.b64decode(reply.text, validate=True)
-    except ValueError:
-        # Some servers prompt in clear for LOGIN, whose wording means nothing anyway.
-        return reply.text.encode("utf-8")

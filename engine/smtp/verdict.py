@@ -8,6 +8,7 @@ see (`EENVELOPE`, "Message failed: ...") are made here too.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 import msgspec
@@ -61,6 +62,8 @@ BEFORE_ANY_MESSAGE = frozenset({Stage.CONNECT, Stage.GREETING, Stage.TLS, Stage.
 """Stages at which a failure says nothing about the message at hand: every one of the account would meet it."""
 
 _MESSAGE_STAGES = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
+_STATUS = re.compile(r"[45]\.(\d{1,3}\.\d{1,3})\b", re.ASCII)
+_TOO_MANY = re.compile(r"too many (recipients|rcpt)", re.IGNORECASE)
 _STAGE_CODES = {
     Stage.CONNECT: "ECONNECTION",
     Stage.GREETING: "EPROTOCOL",
@@ -102,7 +105,24 @@ _PREFIXES = {
 
 def of_reply(stage: Stage, reply: Reply) -> Verdict:
     """The verdict of a reply read at `stage`."""
-    return Verdict(_kind(stage, reply.code), stage, reply.code, reply.enhanced, reply.line)
+    if stage is Stage.MAIL and reply.code == 530:
+        # RFC 4954 section 6: "Authentication required", which says nothing about the message.
+        stage = Stage.AUTH
+    kind = Kind.LATER if stage is Stage.RCPT and is_one_too_many(reply) else _kind(stage, reply.code)
+    return Verdict(kind, stage, reply.code, reply.enhanced, reply.line)
+
+
+def is_one_too_many(reply: Reply) -> bool:
+    """Whether a refusal of a recipient is about how many there are (RFC 5321 section 4.5.3.1.10, RFC 3463 section 3.6).
+
+    452 says so, 552 does at old servers; a status code of RFC 3463 beside them tells it from a full mailbox.
+    """
+    if reply.code < 400:
+        return False
+    for line in reply.lines:
+        if (status := _STATUS.match(line)) is not None:
+            return status[1] == "5.3"
+    return reply.code in (452, 552) or _TOO_MANY.search(reply.text) is not None
 
 
 def of_network(stage: Stage, error: NetworkError | ProtocolError, *, dot_sent: bool) -> Verdict:
@@ -131,7 +151,7 @@ def command(verdict: Verdict) -> str:
 
 
 def _kind(stage: Stage, code: int) -> Kind:
-    if code == 354 if stage is Stage.DATA else code < 300:
+    if 300 <= code < 400 if stage is Stage.DATA else code < 300:
         return Kind.ACCEPTED
     if stage is Stage.DOT and code < 400:
         # 3xx is no answer to a message: the two sides have lost step, and nobody knows what became of it.
@@ -140,7 +160,7 @@ def _kind(stage: Stage, code: int) -> Kind:
         return Kind.LATER
     if stage is Stage.AUTH:
         return Kind.LOGIN_REFUSED
-    # RFC 5321 section 4.5.3.1.10: a 552 for a recipient means "too many recipients", what 452 says properly.
+    # RFC 5321 section 4.5.3.1.10: a 552 for a recipient is temporary, what 452 says properly.
     if stage not in _MESSAGE_STAGES or (stage is Stage.RCPT and code == 552):
         return Kind.LATER
     return Kind.REJECTED

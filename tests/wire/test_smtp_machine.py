@@ -11,7 +11,7 @@ from engine.errors import ProtocolError
 from engine.smtp.dots import DotStuffer
 from engine.smtp.protocol import Capabilities, Envelope, Transaction, capabilities, refused_here
 from engine.smtp.replies import Reply, ReplyParser
-from engine.smtp.verdict import Kind, Stage
+from engine.smtp.verdict import Kind, Stage, is_one_too_many
 
 STREAM = b"220 hi\r\n250-first\r\n250-\r\n250 SIZE 5\n354\r\n550 5.1.1 K\xc3\xb6ln \xff\r\n550 5.1.1 K\xc3\xb6ln\r\n"
 REPLIES = [
@@ -46,45 +46,138 @@ def test_reply_forms(reply, enhanced, line):
     assert (reply.enhanced, reply.line) == (enhanced, line)
 
 
+ODD = [
+    (b"\r\n250 ok\r\n", 250, "250 ok"),
+    (b"\n\n \r\n250 ok\n", 250, "250 ok"),
+    (b"250 ok\n\r", 250, "250 ok"),
+    (b"hello\r\n250 ok\r\n", 250, "250 ok"),
+    (b"150 wait\r\n250 ok\r\n", 250, "250 ok"),
+    (b"600 what\r\n250 ok\r\n", 250, "250 ok"),
+    (b"250\r\n", 250, "250"),
+    (b"250\tok\r\n", 250, "250 ok"),
+    (b"250ok\r\n", 250, "250ok"),
+    (b"250: ok\r\n", 250, "250: ok"),
+    (b" 250 ok\r\n", 250, " 250 ok"),
+    (b"\x00\x00250 ok\r\n", 250, "\ufffd\ufffd250 ok"),
+    (b"2500 ok\r\n", 250, "2500 ok"),
+    (b"25 ok\r\n", 250, "25 ok"),
+    (b"2xx ok\r\n", 250, "2xx ok"),
+    (b"5xx no\r\n", 550, "5xx no"),
+    (b"4\r\n", 450, "4"),
+    (b"250-a\r\n251 b\r\n", 251, "250-a\n251 b"),
+    (b"550-5.7.1 a\r\n554\t5.7.1 b\r\n", 554, "550-5.7.1 a\n554\t5.7.1 b"),
+    (b"220-hello\r\n521 go away\r\n", 521, "220-hello\n521 go away"),
+    (b"250-Ok\r\n queued as 1\r\n250 done\r\n", 250, "250-Ok\n queued as 1\n250 done"),
+    (b"250-Ok\r\nqueued\r\n\r\n250 done\r\n", 250, "250-Ok\nqueued\n250 done"),
+    (b"250-Ok\r\n2 messages\r\n250 done\r\n", 250, "250-Ok\n2 messages\n250 done"),
+    (b" 250-a\r\n 250 b\r\n", 250, " 250-a\n 250 b"),
+    (b"250-a\r\n250b\r\n", 250, "250-a\n250b"),
+    (b"250-a\r\n250\r\n", 250, "250-a\n250"),
+    (b"250 a\0b\x1b[31m\r\n", 250, "250 a\ufffdb\ufffd[31m"),
+    (b"250 " + b"x" * 3000 + b"\r\n", 250, "250 " + "x" * 2044),
+    (b"250-" + b"x" * 3000 + b"\r\n250 b\r\n", 250, "250-" + "x" * 2044 + "\n250 b"),
+    (b"250 " + b"\xe4\xbd\xa0" * 1000 + b"\r\n", 250, "250 " + "你" * 681),
+    (b"550-" + b"y" * 1500 + b"\r\n" + b"550-z\r\n" * 20_000 + b"550 end\r\n", 550, None),
+]
+
+
+@pytest.mark.parametrize(("data", "code", "line"), ODD)
+@pytest.mark.parametrize("size", [1, 3, 1000, 100_000])
+def test_odd_replies_are_what_their_first_digit_says(data, code, line, size):
+    parser = ReplyParser()
+    if len(data) > 50_000 and size < 1000:
+        size = 1000
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    (reply,) = [reply for piece in pieces for reply in parser.feed(piece)]
+    assert reply.code == code
+    assert reply.line == line or (line is None and len(reply.line) < 70_000)
+    assert parser.idle
+    assert not parser.stray
+    assert parser.feed(b"354 go\r\n") == [Reply(354, ("go",))]
+
+
+@given(st.data())
+def test_odd_replies_in_any_cut(data):
+    chosen = data.draw(st.lists(st.sampled_from([odd for odd in ODD if len(odd[0]) < 100]), max_size=5))
+    stream = b"".join(wire for wire, _, _ in chosen)
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=8).map(sorted))
+    parser = ReplyParser()
+    pieces = [stream[a:b] for a, b in pairwise([0, *cuts, len(stream)])]
+    assert [(reply.code, reply.line.lstrip("\ufffd")) for piece in pieces for reply in parser.feed(piece)] == [
+        (code, line.lstrip("\ufffd")) for _, code, line in chosen
+    ]
+
+
 @pytest.mark.parametrize(
-    "data",
+    ("data", "code", "line"),
     [
-        b"hello\r\n",
-        b"\r\n",
-        b"25\r\n",
-        b"2500 x\r\n",
-        b"199 x\r\n",
-        b"600 x\r\n",
-        b"250-a\r\n251 b\r\n",
-        b"250 " + b"x" * 2045 + b"\r\n",
-        b"x" * 2049,
-        b"250-" + b"x" * 2000 + b"\r\n",
+        (b"250-Ok\r\n", 250, "250 Ok"),
+        (b"250-Ok\r\n250-more", 250, "250-Ok\n250 more"),
+        (b"250 Ok: que", 250, "250 Ok: que"),
+        (b"250", 250, "250"),
+        (b"550-no\r\n55", 550, "550-no\n55"),
+        (b"\r\n554 5.7.1 sp", 554, "554 5.7.1 sp"),
+        (b"", None, None),
+        (b"2", None, None),
+        (b"25", None, None),
+        (b"rubbish\r\n", None, None),
+        (b"rub", None, None),
     ],
 )
-def test_no_replies(data):
+def test_what_the_server_did_not_end(data, code, line):
     parser = ReplyParser()
-    with pytest.raises(ProtocolError):
-        for _ in range(40):
-            assert parser.feed(data) == []
+    assert parser.feed(data) == []
+    reply = parser.cut()
+    assert (reply and reply.code) == code
+    assert (reply and reply.line) == line
+    assert parser.cut() is None
+
+
+@pytest.mark.parametrize("piece", [b"x" * 16_384, b"\r\n" * 8_192, b"nothing\r\n" * 1_000])
+def test_a_flood_without_a_reply_is_refused(piece):
+    parser = ReplyParser()
+    with pytest.raises(ProtocolError, match="without ending a reply"):
+        for _ in range(200):
+            assert parser.feed(piece) == []
     with pytest.raises(ProtocolError):
         parser.feed(b"250 ok\r\n")
 
 
-def test_a_reply_before_the_offence_counts():
+@pytest.mark.parametrize("piece", [b"x" * 16_384, b"\r\n250-" * 2_000, b"\r\n250-x" * 2_000])
+def test_an_endless_reply_counts_by_its_code(piece):
+    parser = ReplyParser()
+    assert parser.feed(b"250-") == []
+    given = []
+    for _ in range(200):
+        given = parser.feed(piece)
+        if given:
+            break
+    assert [reply.code for reply in given] == [250]
+    assert len(given[0].line) < 2 * 65_536
+    with pytest.raises(ProtocolError):
+        parser.feed(b"250 ok\r\n")
+
+
+def test_lines_behind_a_reply_are_remembered():
     parser = ReplyParser()
     assert parser.feed(b"250 ok\r\nrubbish\r\n") == [Reply(250, ("ok",))]
+    assert parser.idle
+    assert parser.stray == "rubbish"
+    assert parser.feed(b"250 ok\r\n25") == [Reply(250, ("ok",))]
+    assert not parser.stray
     assert not parser.idle
-    with pytest.raises(ProtocolError):
-        parser.feed(b"")
 
 
-@given(st.binary(max_size=300))
-def test_any_bytes(data):
-    try:
-        for reply in ReplyParser().feed(data):
-            assert 200 <= reply.code < 600
-    except ProtocolError:
-        pass
+@given(st.lists(st.binary(max_size=300) | st.sampled_from([b"250-", b"250 ", b"\r\n", b"\n", b" 250"])))
+def test_any_bytes(pieces):
+    whole, cut = ReplyParser(), ReplyParser()
+    expected = whole.feed(b"".join(pieces))
+    assert [reply for piece in pieces for reply in cut.feed(piece)] == expected
+    assert (whole.cut(), whole.stray) == (cut.cut(), cut.stray)
+    for reply in expected:
+        assert 200 <= reply.code < 600
+        assert reply.line
+        assert len(reply.lines) == len(reply.line.split("\n"))
 
 
 def test_capabilities():
@@ -197,7 +290,6 @@ def test_no_needless_command(codes, written):
         ([250, 550, 450, 503], [Kind.REJECTED, Kind.LATER], Stage.RCPT, False, False),
         ([250, 250, 250, 451], [Kind.LATER] * 2, Stage.DATA, False, False),
         ([250, 250, 250, 554], [Kind.REJECTED] * 2, Stage.DATA, False, False),
-        ([250, 250, 250, 250], [Kind.LATER] * 2, Stage.DATA, False, True),
         ([250, 421], [Kind.LATER] * 2, Stage.RCPT, False, True),
     ],
 )
@@ -208,6 +300,67 @@ def test_refusals_with_pipelining(codes, kinds, stage, go_ahead, broken):
     assert [verdict.kind for verdict in verdicts] == kinds
     assert {verdict.stage for verdict in verdicts} == {stage}
     assert (machine.go_ahead, machine.broken, machine.accepted) == (go_ahead, broken, [])
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize(
+    "codes", [[354], [250, 354], [250, 250, 350], [250, 250, 250, 250], [250, 250, 550, 221], [250, 250, 250, 200]]
+)
+def test_replies_out_of_step_are_noticed(codes, pipelining):
+    machine = transaction(pipelining=pipelining)
+    answers = iter(codes)
+    while not machine.out_of_step and machine.take():
+        while machine.waiting and not machine.out_of_step:
+            machine.receive(Reply(next(answers), ("x",)))
+    assert machine.out_of_step
+    assert list(answers) == []
+
+
+@pytest.mark.parametrize(
+    ("pipelining", "recipients", "codes", "doubtful"),
+    [
+        (True, 1, [250, 550, 554], False),
+        (True, 1, [250, 250, 550], True),
+        (True, 1, [250, 250, 451], False),
+        (True, 1, [550, 503, 503], True),
+        (True, 2, [250, 550, 550, 554], True),
+        (True, 2, [250, 450, 450, 554], False),
+        (True, 2, [250, 550, 250, 354], False),
+        (True, 2, [421], False),
+        (False, 1, [250, 550], False),
+        (False, 1, [550], False),
+        (False, 2, [250, 550, 450], True),
+        (False, 2, [250, 550, 250, 554], True),
+    ],
+)
+def test_a_refusal_that_may_be_anothers(pipelining, recipients, codes, doubtful):
+    machine = Transaction(ENVELOPE, ENVELOPE.recipients[:recipients], Capabilities(pipelining=pipelining), reset=False)
+    run(machine, codes)
+    assert machine.doubtful is doubtful
+
+
+@pytest.mark.parametrize(
+    ("reply", "too_many"),
+    [
+        (Reply(452, ("4.5.3 Too many recipients",)), True),
+        (Reply(552, ("5.5.3 no more",)), True),
+        (Reply(552, ("4.5.3 no more",)), True),
+        (Reply(451, ("4.5.3 enough",)), True),
+        (Reply(550, ("5.5.3 RESOLVER.ADR.RecipLimit",)), True),
+        (Reply(452, ("enough",)), True),
+        (Reply(552, ("enough",)), True),
+        (Reply(450, ("Error: too many recipients",)), True),
+        (Reply(452, ("hello", "4.5.3 Too many recipients")), True),
+        (Reply(452, ("4.2.2 Mailbox full",)), False),
+        (Reply(452, ("4.3.1 Insufficient system storage",)), False),
+        (Reply(552, ("5.2.2 Mailbox full",)), False),
+        (Reply(450, ("4.7.1 too many recipients",)), False),
+        (Reply(550, ("User unknown",)), False),
+        (Reply(250, ("4.5.3",)), False),
+    ],
+)
+def test_one_too_many(reply, too_many):
+    assert is_one_too_many(reply) is too_many
 
 
 def test_parameters():

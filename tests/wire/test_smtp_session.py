@@ -1,6 +1,7 @@
 """The session against a server that follows a script: connecting, TLS, login, sending, and every way it breaks."""
 
 import base64
+import socket
 import ssl
 
 import pytest
@@ -10,8 +11,9 @@ import trustme
 from imap_script import Scripted, Server
 
 from engine.errors import NetworkError, NetworkKind
+from engine.sandbox.login import knowing_exchange
 from engine.sasl import Credentials
-from engine.smtp.session import DeliveryError, Envelope, SmtpEndpoint, SmtpSession
+from engine.smtp.session import DeliveryError, Envelope, Outcome, SmtpEndpoint, SmtpSession
 from engine.smtp.verdict import Kind, Stage
 from engine.trace import Trace
 from engine.transport import TlsRules
@@ -105,7 +107,7 @@ async def test_one_at_a_time_then_reset(autojump_clock):
         await server.answer(b"HELO me.example", b"250 mx\r\n")
         await server.answer(GROUP[0], b"250 ok\r\n")
         await server.answer(GROUP[1], b"450 a\r\n")
-        await server.answer(GROUP[2], b"550 b\r\n")
+        await server.answer(GROUP[2], b"450 b\r\n")
         await server.answer(b"RSET", b"250 ok\r\n")
         for command in GROUP[:3]:
             await server.answer(command, b"250 ok\r\n")
@@ -116,7 +118,7 @@ async def test_one_at_a_time_then_reset(autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         outcome = await session.send(ENVELOPE, BODY, nothing)
-        assert [v.kind for v in outcome.recipients.values()] == [Kind.LATER, Kind.REJECTED]
+        assert [v.kind for v in outcome.recipients.values()] == [Kind.LATER, Kind.LATER]
         assert not outcome.dot_sent
         assert outcome.reply is None
         outcome = await session.send(ENVELOPE, BODY, nothing)
@@ -196,7 +198,7 @@ async def test_our_own_failure_sends_no_dot(where, autojump_clock):
 
 @pytest.mark.parametrize(
     ("ending", "network"),
-    [(None, NetworkKind.CLOSED), (b"rubbish\r\n", None), (b"250-half\r\n", NetworkKind.CLOSED)],
+    [(None, NetworkKind.CLOSED), (b"rubbish\r\n", None), (b"25", NetworkKind.CLOSED)],
 )
 async def test_cut_after_the_dot_is_doubt(ending, network, autojump_clock):
     async def script(server):
@@ -281,7 +283,7 @@ async def test_many_recipients_go_in_groups(autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         with pytest.raises(DeliveryError) as caught:
-            await session.send(Envelope("s@x", everybody), iter(BODY), before_dot, after_group)
+            await session.send(Envelope("s@x", everybody), BODY, before_dot, after_group)
         kinds = [caught.value.recipients[r].kind for r in everybody]
         assert kinds == [Kind.ACCEPTED] * 200 + [Kind.DOUBT] * 50
         assert calls == ["dot", everybody[:100], "dot", everybody[100:200], "dot"]
@@ -350,9 +352,19 @@ async def test_login(offer, credentials, dialogue, autojump_clock):
         ([b"AUTH PLAIN"], PASSWORD, [b"535 5.7.8 no\r\n"], Kind.LOGIN_REFUSED, 535, "535 5.7.8 no"),
         ([b"AUTH PLAIN"], PASSWORD, [b"454 4.7.0 busy\r\n"], Kind.LATER, 454, "454 4.7.0 busy"),
         ([b"AUTH XOAUTH2"], TOKEN, [b"334 eyJ9\r\n", b"535 5.7.8 no\r\n"], Kind.LOGIN_REFUSED, 535, "535 5.7.8 no"),
-        ([b"AUTH PLAIN"], PASSWORD, [b"334 \r\n"], Kind.LATER, None, "challenge makes no sense"),
+        ([b"AUTH PLAIN"], PASSWORD, [b"334 \r\n", b"334 \r\n"], Kind.LATER, None, "challenge makes no sense"),
+        ([b"AUTH PLAIN LOGIN"], PASSWORD, [b"535 5.7.8 no\r\n"], Kind.LOGIN_REFUSED, 535, "535 5.7.8 no"),
+        ([b"AUTH PLAIN LOGIN"], PASSWORD, [b"504 a\r\n", b"504 b\r\n"], Kind.LOGIN_REFUSED, 504, "504 b"),
+        ([b"AUTH PLAIN LOGIN"], PASSWORD, [b"504 a\r\n", b""], Kind.LOGIN_REFUSED, 504, "504 a"),
+        (
+            [b"AUTH XOAUTH2"],
+            TOKEN,
+            [b"334 eyJzdGF0dXMiOiI0MDAifQ==\r\n", b"535 no\r\n"],
+            Kind.LOGIN_REFUSED,
+            535,
+            '535 no ({"status":"400"})',
+        ),
         ([b"AUTH NTLM GSSAPI"], PASSWORD, [], Kind.LOGIN_REFUSED, None, "offers AUTH NTLM GSSAPI"),
-        ([], PASSWORD, [], Kind.LOGIN_REFUSED, None, "offers no AUTH"),
     ],
 )
 async def test_refused_login(offers, credentials, dialogue, kind, code, text, autojump_clock):
@@ -360,15 +372,16 @@ async def test_refused_login(offers, credentials, dialogue, kind, code, text, au
         await greet(server, *offers)
         for reply in dialogue:
             await server.line()
-            await server.say(reply)
-        await server.hung_up()
+            await (server.say(reply) if reply else server.close())
+        if all(dialogue):
+            await server.hung_up()
 
     verdict = (await refused(script, credentials=credentials)).verdict
     assert (verdict.kind, verdict.stage, verdict.code) == (kind, Stage.AUTH, code)
     assert text in verdict.text
 
 
-@pytest.mark.parametrize("greeting", [b"554 go away\r\n", b"421 busy\r\n", b"250 ok\r\n", b"hello\r\n", b""])
+@pytest.mark.parametrize("greeting", [b"554 go away\r\n", b"421 busy\r\n", b"hello\r\n", b"250-x\r\n", b""])
 async def test_no_welcome(greeting, autojump_clock):
     async def script(server):
         await server.say(greeting)
@@ -491,3 +504,327 @@ async def test_cancelled_while_sending(autojump_clock):
         assert scope.cancelled_caught
         assert not session.usable
         await session.quit()
+
+
+@pytest.mark.parametrize(
+    ("offer", "credentials", "dialogue"),
+    [
+        # RFC 4954 section 4: a command of more than 512 octets goes without its initial response.
+        (b"AUTH XOAUTH2", 5000, [(b"AUTH XOAUTH2", b"334 \r\n"), (None, b"235 in\r\n")]),
+        (b"AUTH OAUTHBEARER", 5000, [(b"AUTH OAUTHBEARER", b"334\r\n"), (None, b"235 in\r\n")]),
+        (b"AUTH XOAUTH2", 351, [(None, b"235 in\r\n")]),
+        (b"AUTH XOAUTH2", 352, [(b"AUTH XOAUTH2", b"334 \r\n"), (None, b"235 in\r\n")]),
+        # An empty question after the initial response asks for it again; PLAIN knows no other.
+        (b"AUTH PLAIN", 0, [(b"AUTH PLAIN " + PLAIN, b"334 \r\n"), (PLAIN, b"235 in\r\n")]),
+        (b"AUTH PLAIN", 0, [(b"AUTH PLAIN " + PLAIN, b"334 go on\r\n"), (PLAIN, b"235 in\r\n")]),
+        # What is wrong with the mechanism leads on to the next one.
+        *(
+            (
+                b"AUTH PLAIN LOGIN",
+                0,
+                [
+                    (b"AUTH PLAIN " + PLAIN, refusal + b"\r\n"),
+                    (b"AUTH LOGIN", b"334 User\r\n"),
+                    (b"dQ==", b"334 Password\r\n"),
+                    (b"Z2VoZWlt", b"235 in\r\n"),
+                ],
+            )
+            for refusal in (b"500 a", b"501 a", b"502 a", b"503 a", b"504 a", b"534 a", b"535 5.7.4 a", b"550 5.5.4 a")
+        ),
+    ],
+)
+async def test_logins_of_real_servers(offer, credentials, dialogue, autojump_clock):
+    token = Credentials(user="u", password=None, access_token="t" * credentials) if credentials else PASSWORD
+
+    async def script(server):
+        await greet(server, offer)
+        for command, reply in dialogue:
+            said = await server.line()
+            assert said == command or command is None
+            assert len(said) <= 510 or not said.startswith(b"AUTH")
+            await server.say(reply)
+
+    async with Scripted(script) as scripted:
+        session = await connect(scripted, credentials=token)
+        assert session.logged_in
+        await session.close()
+
+
+async def test_no_login_where_none_is_offered(autojump_clock):
+    async def script(server):
+        await greet(server, b"PIPELINING")
+        await server.hung_up()
+
+    async with Scripted(script) as scripted:
+        session = await connect(scripted, credentials=PASSWORD)
+        assert not session.logged_in
+        await session.close()
+
+
+@pytest.mark.parametrize(("proof", "let_in"), [("real", True), ("forged", False), ("none", False)])
+async def test_scram_wants_the_servers_proof(proof, let_in, autojump_clock):
+    async def script(server):
+        await greet(server, b"AUTH PLAIN SCRAM-SHA-256")
+        exchange = knowing_exchange("SCRAM-SHA-256", lambda user: "geheim", "server")
+        next(exchange)
+        word, name, initial = (await server.line()).split()
+        assert (word, name) == (b"AUTH", b"SCRAM-SHA-256")
+        await server.say(b"334 %s\r\n" % base64.b64encode(exchange.send(base64.b64decode(initial))))
+        signature = exchange.send(base64.b64decode(await server.line()))
+        if proof == "forged":
+            signature = b"v=" + base64.b64encode(bytes(32))
+        if proof != "none":
+            await server.say(b"334 %s\r\n" % base64.b64encode(signature))
+            assert await server.line() == b""
+        if proof != "forged":
+            await server.say(b"235 in\r\n")
+
+    endpoint = SmtpEndpoint(HOST, 587, False, TlsRules(), PASSWORD)
+    async with Scripted(script) as scripted:
+        try:
+            session = await SmtpSession.connect(endpoint, dial=scripted.dial, ehlo_name="me.example", nonce="client")
+        except DeliveryError as error:
+            assert not let_in or error.verdict.network is NetworkKind.CLOSED
+            assert "password" in str(error) or let_in
+        else:
+            assert let_in
+            await session.close()
+
+
+async def test_scram_without_its_secret_leads_on(autojump_clock):
+    async def script(server):
+        await greet(server, b"AUTH SCRAM-SHA-256 PLAIN")
+        await server.line()
+        await server.say(b"535 5.7.8 no secret in database\r\n")
+        await server.answer(b"AUTH PLAIN " + PLAIN, b"235 in\r\n")
+
+    endpoint = SmtpEndpoint(HOST, 587, False, TlsRules(), PASSWORD)
+    async with Scripted(script) as scripted:
+        session = await SmtpSession.connect(endpoint, dial=scripted.dial, ehlo_name="me.example", nonce="client")
+        assert session.logged_in
+        await session.close()
+
+
+async def send_after(replies: bytes, last: bytes = b"") -> tuple[Outcome | DeliveryError, bool]:
+    """What one `send` gave, and whether the session was usable then; the server closes after `last`."""
+
+    async def script(server):
+        await greet(server, b"PIPELINING")
+        await server.hear(b"MAIL FROM:<s@x>")
+        await server.say(replies)
+        for _ in range(10):
+            line = await server.line()
+            if line in (b".", b"RSET"):
+                await server.say(last or b"250 ok\r\n")
+                break
+        await server.close()
+
+    async with Scripted(script) as scripted:
+        session = await connect(scripted)
+        try:
+            return await session.send(ENVELOPE, BODY, nothing), session.usable
+        except DeliveryError as error:
+            return error, session.usable
+        finally:
+            await session.close()
+
+
+GO = b"250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (b"\r\n250 ok\r\n", Kind.ACCEPTED),
+        (b"250-ok\r\n", Kind.ACCEPTED),
+        (b"250 ok", Kind.ACCEPTED),
+        (b"250-Ok\r\n queued\r\n250 done\r\n", Kind.ACCEPTED),
+        (b"250 " + b"x" * 5000 + b"\r\n", Kind.ACCEPTED),
+        (b"thanks\r\n250 ok\r\n", Kind.ACCEPTED),
+        (b"2xx\r\n", Kind.ACCEPTED),
+        (b"550-no\r\n", Kind.REJECTED),
+        (b"554 sp", Kind.REJECTED),
+        (b"\r\n451 not now\r\n", Kind.LATER),
+    ],
+)
+async def test_a_reply_to_the_dot_that_was_read_decides(reply, kind, autojump_clock):
+    outcome, _ = await send_after(GO, last=reply)
+    assert {verdict.kind for verdict in outcome.recipients.values()} == {kind}
+
+
+@pytest.mark.parametrize("go", [b"354 go\r\n", b"\r\n354\r\n", b"350 go\r\n", b"3xx\r\n", b"354-a\r\n354 b\r\n"])
+async def test_odd_replies_to_the_envelope(go, autojump_clock):
+    outcome, _ = await send_after(b"\r\n250\tok\r\n251-a\r\n250 b\r\n250ok\r\n" + go, last=b"250 ok\r\n")
+    assert {verdict.kind for verdict in outcome.recipients.values()} == {Kind.ACCEPTED}
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        b"250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n",
+        b"250 ok\r\n550 a\r\n550 a\r\n250 ok\r\n354 go\r\n",
+        b"550 other\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n",
+        b"250 ok\r\n354 go\r\n250 ok\r\n250 ok\r\n",
+        GO + b"250 queued\r\n",
+        GO + b"550 other\r\n",
+    ],
+)
+async def test_replies_out_of_step_are_no_verdicts(replies, autojump_clock):
+    error, usable = await send_after(replies)
+    assert isinstance(error, DeliveryError)
+    assert error.out_of_step
+    assert (error.recipients, error.dot_sent, error.verdict.kind) == ({}, False, Kind.LATER)
+    assert not usable
+
+
+@pytest.mark.parametrize(("last", "step"), [(b"250 ok\r\n", True), (b"354 go\r\n", False), (b"503 no\r\n", False)])
+async def test_refusals_for_good_are_proven(last, step, autojump_clock):
+    result, usable = await send_after(b"250 ok\r\n550 a\r\n550 b\r\n554 nobody\r\n", last=last)
+    assert isinstance(result, DeliveryError) is not step
+    assert usable is step
+    if step:
+        assert [verdict.text for verdict in result.recipients.values()] == ["550 a", "550 b"]
+
+
+class OverSockets(Scripted):
+    """A script over a real pair of sockets, on which is seen whether anything has come."""
+
+    async def dial(self, host: str, port: int) -> trio.abc.Stream:
+        ours, theirs = (trio.SocketStream(trio.socket.from_stdlib_socket(each)) for each in socket.socketpair())
+        self.socket = ours.socket
+        self._nursery.start_soon(self._run, theirs)
+        return ours
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_reply_nobody_asked_for_voids_the_next_transaction(secure, upgrade, trusting):
+    taken = trio.Event()
+
+    async def script(server):
+        server = upgrade(server) if secure else server
+        await greet(server, b"PIPELINING")
+        for _ in range(2):
+            await server.hear(*GROUP)
+            await server.say(GO)
+            await server.hear(*WIRE)
+            await server.say(b"250 ok\r\n")
+        await taken.wait()
+        await server.say(b"550 other\r\n")
+        await server.hung_up()
+        await server.close()
+
+    with trio.fail_after(20):
+        async with OverSockets(script) as scripted:
+            session = await connect(scripted, secure=secure, tls=trusting if secure else None)
+            for _ in range(2):
+                await session.send(ENVELOPE, BODY, nothing)
+            assert session.usable
+            taken.set()
+            await trio.lowlevel.wait_readable(scripted.socket)
+            with pytest.raises(DeliveryError, match="550 other") as caught:
+                await session.send(ENVELOPE, BODY, nothing)
+            assert caught.value.out_of_step
+            assert caught.value.recipients == {}
+
+
+async def test_a_server_that_refuses_while_we_write_has_the_last_word(autojump_clock):
+    async def script(server):
+        await greet(server, b"PIPELINING")
+        await server.hear(*GROUP)
+        await server.say(GO)
+        await server.octets(100_000)
+        await server.say(b"552 5.3.4 too big\r\n")
+        await server.close()
+
+    async with Scripted(script) as scripted:
+        session = await connect(scripted)
+        outcome = await session.send(ENVELOPE, [b"x" * 998 + b"\r\n"] * 1000, nothing)
+        assert {(v.kind, v.text) for v in outcome.recipients.values()} == {(Kind.REJECTED, "552 5.3.4 too big")}
+        assert not session.in_flight
+        await session.close()
+
+
+@pytest.mark.parametrize(
+    "full", [b"452 4.5.3 Too many recipients", b"452 enough", b"552 5.5.3 too many", b"452-4.5.3 a\r\n452 b"]
+)
+async def test_those_beyond_the_servers_limit_go_at_once(full, autojump_clock):
+    everybody = tuple(f"{i}@x" for i in range(7))
+    groups = []
+
+    async def after_group(verdicts):
+        groups.append(list(verdicts))
+        await nothing()
+
+    async def take(server, recipients, accepted):
+        await server.hear(GROUP[0], *(b"RCPT TO:<%s>" % r.encode() for r in recipients), b"DATA")
+        late = len(recipients) - accepted
+        await server.say(b"250 ok\r\n" * (1 + accepted) + (full + b"\r\n") * late + b"354 go\r\n")
+        await server.hear(*WIRE)
+        await server.say(b"250 queued\r\n")
+
+    async def script(server):
+        await greet(server, b"PIPELINING")
+        await take(server, everybody, 3)
+        await take(server, everybody[3:6], 3)
+        await take(server, everybody[6:], 1)
+        # The limit is known from the first time on.
+        await take(server, everybody[:3], 3)
+        await take(server, everybody[3:6], 3)
+        await take(server, everybody[6:], 1)
+
+    async with Scripted(script) as scripted:
+        session = await connect(scripted)
+        for _ in range(2):
+            outcome = await session.send(Envelope("s@x", everybody), BODY, nothing, after_group)
+            assert {verdict.kind for verdict in outcome.recipients.values()} == {Kind.ACCEPTED}
+            assert list(outcome.recipients) == list(everybody)
+        assert groups == [list(everybody[:3]), list(everybody[3:6])] * 2
+        await session.close()
+
+
+async def test_no_progress_is_later(autojump_clock):
+    outcome, _ = await send_after(b"250 ok\r\n452 4.5.3 no\r\n452 4.5.3 no\r\n503 nobody\r\n")
+    assert [verdict.kind for verdict in outcome.recipients.values()] == [Kind.LATER, Kind.LATER]
+
+
+async def test_a_server_that_wants_a_login_after_all_refuses_no_message(autojump_clock):
+    outcome, _ = await send_after(b"530 5.7.0 Authentication required\r\n503 a\r\n503 b\r\n503 c\r\n")
+    assert {(verdict.kind, verdict.stage) for verdict in outcome.recipients.values()} == {
+        (Kind.LOGIN_REFUSED, Stage.AUTH)
+    }
+
+
+@pytest.mark.parametrize(
+    ("greeting", "text"),
+    [(b"220-hello\r\n521 go away\r\n", "220-hello\n521 go away"), (b"554-no\r\n", "554 no"), (b"554 bl", "554 bl")],
+)
+async def test_the_last_words_of_a_greeting(greeting, text, autojump_clock):
+    async def script(server):
+        await server.say(greeting)
+        await server.close()
+
+    error = await refused(script)
+    assert (error.verdict.kind, error.verdict.stage, error.verdict.text) == (Kind.LATER, Stage.GREETING, text)
+
+
+async def test_what_is_no_smtp_server_is_not_waited_for(autojump_clock):
+    async def script(server):
+        await server.say(b"* OK IMAP4rev1 ready\r\n")
+        await server.hung_up()
+
+    error = await refused(script)
+    assert "IMAP4rev1" in error.verdict.text
+    assert trio.current_time() <= 11
+
+
+async def test_an_odd_greeting_and_ehlo(autojump_clock):
+    async def script(server):
+        await server.say(b"\r\nwelcome\r\n250 hi\r\n")
+        await server.answer(b"EHLO me.example", b"250-mx\r\nPIPELINING\r\n\r\n250-AUTH PLAIN\r\n250\tSIZE 9\r\n")
+        await server.answer(b"AUTH PLAIN " + PLAIN, b"\r\n235-in\r\n235\r\n")
+
+    async with Scripted(script) as scripted:
+        session = await connect(scripted, credentials=PASSWORD)
+        assert (session.capabilities.pipelining, session.capabilities.size) == (True, 9)
+        assert session.logged_in
+        await session.close()

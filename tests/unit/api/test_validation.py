@@ -149,7 +149,7 @@ URL = "must be a valid uri with a scheme matching the http|https pattern"
         ({"subject": "a\nb"}, [f'"subject" {NOT_ONE_LINE}']),
         ({"subject": "a\rb"}, [f'"subject" {NOT_ONE_LINE}']),
         ({"subject": "a\0b"}, ['"subject" must not contain null characters']),
-        ({"subject": None}, ['"subject" must be a string']),
+        ({"messageId": None}, ['"messageId" must be a string']),
         ({"subject": "x" * 10_241}, ['"subject" length must be less than or equal to 10240 characters long']),
         ({"text": 1, "html": []}, ['"text" must be a string', '"html" must be a string']),
         ({"headers": []}, ['"headers" must be of type object']),

@@ -40,7 +40,7 @@ def selected() -> Protocol:
 
 def authenticate(mechanism_name: str, *, at_once: bool) -> tuple[Protocol, sasl.Mechanism]:
     protocol = greeted()
-    mechanism = sasl.choose([mechanism_name], CREDENTIALS, "nonce")
+    mechanism = sasl.mechanisms([mechanism_name], CREDENTIALS, "nonce")[0]
     assert mechanism is not None
     protocol.start(commands.authenticate(mechanism, at_once=at_once))
     return protocol, mechanism
@@ -521,7 +521,7 @@ def test_trace():
     protocol = greeted(b"* OK hello\r\n", trace)
     protocol.start(commands.login("u", "geheim"))
     protocol.receive(b"* 1 FETCH (BODY[] {6}\r\nsecret)\r\nA1 NO [AUTHENTICATIONFAILED] no\x1b[31m\r\n")
-    mechanism = sasl.choose(["LOGIN"], CREDENTIALS)
+    mechanism = sasl.mechanisms(["LOGIN"], CREDENTIALS)[0]
     assert mechanism is not None
     protocol.start(commands.authenticate(mechanism, at_once=False))
     protocol.receive(b"+ VXNlcm5hbWU6\r\n+ UGFzc3dvcmQ6\r\nA2 OK in\r\n")

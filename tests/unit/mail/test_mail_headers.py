@@ -253,6 +253,48 @@ def test_custom_header_that_cannot_be_written_is_refused(name: str, value: str) 
     assert caught.value.field.startswith(f"headers.{name}")
 
 
+@pytest.mark.parametrize("name", ["In-Reply-To", "references"])
+@pytest.mark.parametrize(
+    ("value", "ids"),
+    [
+        ("<a@x>", "<a@x>"),
+        ("a@x", "<a@x>"),
+        ("a@x b@y", "<a@x> <b@y>"),
+        ("<a@x>,<b@y>", "<a@x> <b@y>"),
+        ("<a@x><b@y>", "<a@x> <b@y>"),
+        (" a@x ,\t<b@y>, ", "<a@x> <b@y>"),
+        ("<a@x> <b@y> <a@x>", "<a@x> <b@y>"),
+        ("<no-at-sign>", "<no-at-sign>"),
+        ("<folded. inside@x>", "<folded.inside@x>"),
+        ("<a,b@x>", "<a,b@x>"),
+        ("<>", ""),
+        (",", ""),
+    ],
+)
+def test_message_ids_have_their_brackets_and_no_commas(name: str, value: str, ids: str) -> None:
+    assert custom(name, value) == (f"{name}: {ids}\r\n" if ids else "")
+
+
+@pytest.mark.parametrize("value", ["Your message of Monday", "<a@x", "a@x>", "<<a@x>>", "<a@x> no"])
+def test_what_is_no_message_id_is_refused(value: str) -> None:
+    with pytest.raises(HeaderError) as caught:
+        custom("References", value)
+    assert caught.value.field == "headers.References"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("a..b@x.example", '"a..b"@x.example'),
+        ("A <a.@x.example>, b@x.example", 'A <"a."@x.example>, b@x.example'),
+        ('"a..b"@x.example', '"a..b"@x.example'),
+        ("Team: a@x.example, b@x.example;", "Team: a@x.example, b@x.example;"),
+    ],
+)
+def test_an_address_that_has_to_be_quoted_is(value: str, written: str) -> None:
+    assert custom("Reply-To", value) == f"Reply-To: {written}\r\n"
+
+
 def test_references_are_folded_and_never_encoded() -> None:
     ids = [f"<{n:04}.{'x' * 60}@mail.example.com>" for n in range(60)] + ["<" + "y" * 990 + "@z>"]
     field = custom("References", " ".join(ids))
@@ -270,6 +312,8 @@ def test_any_custom_header_is_one_field_or_refused(name: str, value: str) -> Non
             continue
         if header == "X-Foo":
             assert read(field) == value
+        elif header == "References" and not field:
+            assert not value.strip(" \t,<>")
         else:
             # ASCII in an address header goes out as given; the modern reader raises on some of what that can be.
             assert len(BytesParser(policy=policy.compat32).parsebytes(field.encode() + b"\r\n").keys()) == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from email.header import decode_header, make_header
 
 import pytest
 from hypothesis import given
@@ -171,3 +172,66 @@ def test_related_names_the_type_of_its_root() -> None:
     picture = related.get_payload()[1]
     assert picture["Content-ID"] == "<x@y>"  # type: ignore[index]
     assert picture.get_content_disposition() == "inline"  # type: ignore[union-attr]
+
+
+REQUEST = 'text/calendar; charset=utf-8; METHOD="REQUEST"'
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "disposition"),
+    [
+        ({}, ["multipart/alternative", "text/plain", "text/calendar"], None),
+        ({"disposition": "inline"}, ["multipart/alternative", "text/plain", "text/calendar"], "inline"),
+        ({"disposition": "attachment"}, ["multipart/mixed", "text/plain", "text/calendar"], "attachment"),
+        ({"cid": "a"}, ["multipart/mixed", "text/plain", "text/calendar"], "inline"),
+        ({"content_type": "text/calendar"}, ["multipart/mixed", "text/plain", "text/calendar"], "attachment"),
+        ({"content_type": None}, ["multipart/mixed", "text/plain", "text/calendar"], "attachment"),
+    ],
+)
+def test_an_invitation_is_another_form_of_the_text(
+    fields: dict[str, object], kind: object, disposition: str | None
+) -> None:
+    given = Attachment(**{"content": b"BEGIN:VCALENDAR\r\n", "filename": "i.ics", "content_type": REQUEST, **fields})  # type: ignore[arg-type]
+    for message in (modern(composed(text="x", attachments=(given,))), plain(composed(text="x", attachments=(given,)))):
+        assert shape(message) == kind
+        calendar = message.get_payload()[1]
+        assert calendar.get_content_disposition() == disposition
+        assert calendar.get_payload(decode=True) == b"BEGIN:VCALENDAR\r\n"
+
+
+def test_an_invitation_says_that_it_is_utf8() -> None:
+    bare = Attachment("SUMMARY:Grüße".encode(), content_type="text/calendar; method=REPLY")
+    assert "method=REPLY; charset=utf-8\r\n" in attachment_part(bare, "attachments[0]").header
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        ("a.pdf", "name=a.pdf"),
+        ("my file.pdf", 'name="my file.pdf"'),
+        ("Prüfung.pdf", 'name="=?UTF-8?Q?Pr=C3=BCfung=2Epdf?="'),
+        ("日本語.pdf", 'name="=?UTF-8?B?5pel5pys6KqeLnBkZg==?="'),
+        ('quo"te.pdf', 'name="=?UTF-8?Q?quo=22te=2Epdf?="'),
+    ],
+)
+def test_old_readers_find_the_name_in_the_content_type(name: str, parameter: str) -> None:
+    header = part_of(filename=name).header
+    assert f"; {parameter}\r\n" in header
+    assert "filename" in header
+
+
+@given(st.text(min_size=1, max_size=255).filter(lambda name: not set(name) & set("\r\n\0") and name.isprintable()))
+def test_any_name_comes_back_to_old_readers(name: str) -> None:
+    try:
+        header = part_of(filename=name).header
+    except HeaderError:
+        return
+    assert max(map(len, header.split("\r\n"))) <= 78
+    old = as_old_readers_show_it(header)
+    assert old == name
+
+
+def as_old_readers_show_it(header: str) -> str:
+    """The `name` parameter as a reader that knows RFC 2047 and not RFC 2231 shows it."""
+    parameter = header.partition("\r\nContent-Transfer-Encoding")[0].partition("name=")[2].replace("\r\n ", " ")
+    return str(make_header(decode_header(parameter.strip('"')))) if "=?" in parameter else parameter.strip('"')

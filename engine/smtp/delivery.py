@@ -1,0 +1,61 @@
+"""What an SMTP session is given, and what it gives back: the server, the time limits, the outcome, the failure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine import sasl
+from engine.errors import EngineError, Fault, Remedy
+from engine.smtp.replies import Reply
+from engine.smtp.verdict import Verdict, error_text
+from engine.transport import TlsRules
+
+
+class SmtpEndpoint(msgspec.Struct, frozen=True):
+    """A server and how to log in there. `secure`: TLS from the first byte; else STARTTLS where offered."""
+
+    host: str
+    port: int
+    secure: bool
+    tls: TlsRules
+    credentials: sasl.Credentials | None
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits in seconds, RFC 5321 section 4.5.3.2 where it has one; `connect` counts for TLS handshakes too."""
+
+    connect: float = 30
+    greeting: float = 300
+    command: float = 300
+    data: float = 120
+    block: float = 180
+    dot: float = 600
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of each recipient; `reply` is the server's to the message; `dot_sent`: the message went out."""
+
+    recipients: dict[str, Verdict]
+    reply: Reply | None
+    dot_sent: bool
+
+
+class DeliveryError(EngineError):
+    """The connection failed, or the server did not let us in.
+
+    `recipients` holds a verdict for each recipient of a `send` (empty for `connect`), those decided before the failure
+    with their own. `dot_sent`: the message whose reply did not come may have been accepted. `out_of_step`: the server's
+    replies did not match our commands; recipients without a verdict of their own may be tried on a new connection.
+    """
+
+    fault = Fault.PROVIDER
+    remedy = Remedy.RETRY
+
+    def __init__(
+        self, verdict: Verdict, recipients: dict[str, Verdict], dot_sent: bool, *, out_of_step: bool = False
+    ) -> None:
+        super().__init__(error_text(verdict))
+        self.verdict = verdict
+        self.recipients = recipients
+        self.dot_sent = dot_sent
+        self.out_of_step = out_of_step
