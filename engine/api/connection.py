@@ -158,7 +158,9 @@ class ClientConnection:
             self._read_all.set()
             self._watching.cancel()
         if self._reading.cancelled_caught and not self._lingering:
-            await trio.aclose_forcefully(self._stream)
+            # It was idle for too long.
+            if self._stopping or not await self._protocol.give_up():
+                await trio.aclose_forcefully(self._stream)
 
     async def _receive(self) -> bytes:
         try:

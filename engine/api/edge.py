@@ -77,6 +77,15 @@ class HttpProtocol(H11Protocol):
         if not self._endless:
             await self._answered.wait()
 
+    async def give_up(self) -> bool:
+        """Refuse a request whose head has begun and does not come; False where none has begun."""
+        if self._http.their_state is not h11.IDLE or not self._http.trailing_data[0]:
+            return False
+        problem = Problem(408, "The head of the request did not arrive in time")
+        self._peer.refused(problem.status, problem.message)
+        await self._refuse(problem)
+        return True
+
     async def stream_send(self, event: StreamEvent) -> None:
         """Send what the application says."""
         if self._over:
