@@ -157,10 +157,9 @@ class ClientConnection:
         finally:
             self._read_all.set()
             self._watching.cancel()
-        if self._reading.cancelled_caught and not self._lingering:
-            # It was idle for too long.
-            if self._stopping or not await self._protocol.give_up():
-                await trio.aclose_forcefully(self._stream)
+        was_idle = self._reading.cancelled_caught and not self._lingering
+        if was_idle and (self._stopping or not await self._protocol.give_up()):
+            await trio.aclose_forcefully(self._stream)
 
     async def _receive(self) -> bytes:
         try:
