@@ -59,6 +59,7 @@ class HttpProtocol(H11Protocol):
         if isinstance(event, Closed):
             # The reader may be waiting for the end of an answer that has been given up.
             self._over = True
+            self._answered.set()
             await self.can_read.set()
         problem = Problem(500, INTERNAL)
         with self._peer.contained():
