@@ -162,20 +162,18 @@ class Account:
                 await service()
                 return
             except Exception as error:
-                # A nursery inside the service hands on what was raised in it as a group.
-                causes = leaves(error)
-                if any(isinstance(each, StorageFailed) for each in causes):
+                if _disk_failed(error):
                     return
                 if trio.current_time() - began >= HEALTHY:
                     wait = FIRST_RESTART
                 log.exception("account %s: a task crashed and is started again in %d s", self.id, wait)
                 self.status.last_error = {
-                    "response": f"Internal error: {causes[0]!r}",
+                    "response": f"Internal error: {leaves(error)[0]!r}",
                     "serverResponseCode": "EINTERNAL",
                 }
             except BaseExceptionGroup as group:
                 crash, others = group.split(Exception)
-                if crash is not None:
+                if crash is not None and not _disk_failed(crash):
                     log.error("account %s: a task crashed as it ended", self.id, exc_info=crash)
                 raise others or group from None
             await trio.sleep(wait)
@@ -264,6 +262,11 @@ class Account:
         if records.is_sandbox(self.record):
             return self._services.sandbox.dial
         return self._services.egress.dialer(restricted=server in self.restricted, mail=True)
+
+
+def _disk_failed(error: BaseException) -> bool:
+    """Whether the store has failed, which its own service tells; a nursery on the way here makes a group of it."""
+    return any(isinstance(each, StorageFailed) for each in leaves(error))
 
 
 def _timeouts(services: Services) -> Timeouts:

@@ -64,6 +64,7 @@ class ClientConnection:
         """Its deadline is when an idle connection is closed."""
         self._watching = trio.CancelScope()
         self._read_all = trio.Event()
+        self._reset = False
         self._lingering = False
         self._stopping = False
         self._tasks: ConnectionTasks
@@ -150,20 +151,23 @@ class ClientConnection:
             with self._reading:
                 while data := await self._receive():
                     await self._protocol.handle(RawData(data))
-                await self._protocol.handle(RawData(b""))
-                with trio.move_on_after(HALF_CLOSED):
-                    await self._protocol.answered()
+                if not self._reset:
+                    await self._protocol.handle(RawData(b""))
+                    with trio.move_on_after(HALF_CLOSED):
+                        await self._protocol.answered()
                 await self._protocol.handle(Closed())
         finally:
             self._read_all.set()
             self._watching.cancel()
-        if self._reading.cancelled_caught and not self._lingering:
+        was_idle = self._reading.cancelled_caught and not self._lingering
+        if was_idle and (self._stopping or not await self._protocol.give_up()):
             await trio.aclose_forcefully(self._stream)
 
     async def _receive(self) -> bytes:
         try:
             return bytes(await self._stream.receive_some(READ_SIZE))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._reset = True
             return b""
 
     async def _linger(self) -> None:

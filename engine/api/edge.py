@@ -59,6 +59,7 @@ class HttpProtocol(H11Protocol):
         if isinstance(event, Closed):
             # The reader may be waiting for the end of an answer that has been given up.
             self._over = True
+            self._answered.set()
             await self.can_read.set()
         problem = Problem(500, INTERNAL)
         with self._peer.contained():
@@ -76,6 +77,15 @@ class HttpProtocol(H11Protocol):
         """Return when the request at hand is answered, at once where its answer has no end."""
         if not self._endless:
             await self._answered.wait()
+
+    async def give_up(self) -> bool:
+        """Refuse a request whose head has begun and does not come; False where none has begun."""
+        if self._http.their_state is not h11.IDLE or not self._http.trailing_data[0]:
+            return False
+        problem = Problem(408, "The head of the request did not arrive in time")
+        self._peer.refused(problem.status, problem.message)
+        await self._refuse(problem)
+        return True
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Send what the application says."""

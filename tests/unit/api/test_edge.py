@@ -164,6 +164,13 @@ async def test_a_request_byte_by_byte(tmp_path: Path) -> None:
             assert (await client.receive_some()).startswith(b"HTTP/1.1 200 OK")
 
 
+async def test_a_head_that_does_not_come_is_given_up(tmp_path: Path) -> None:
+    async with serving(tmp_path, keep_alive=0.05) as service:
+        assert refusal(await exchange(service, b"GET / HTTP/1.1\r\nHo", then_end=False))[0] == 408
+        assert await exchange(service, b"", then_end=False) == b""
+        assert (await exchange(service, GET % b"", then_end=False)).endswith(b"ok")
+
+
 async def test_an_answer_to_head_has_no_body(tmp_path: Path) -> None:
     async with serving(tmp_path) as service:
         for path, length in (("/", 2), ("/large", 50_000_000)):
