@@ -122,7 +122,7 @@ def _key(headers: SubmitHeaders) -> str | None:
     given = headers.idempotency_key.strip()
     if len(given) >= 2 and given[0] == given[-1] == '"':
         given = given[1:-1]
-    if not given:
+    if not given.strip():
         raise _invalid("Idempotency-Key", EMPTY)
     return given
 
