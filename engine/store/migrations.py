@@ -230,4 +230,10 @@ MIGRATIONS = (
     """
     ALTER TABLE account ADD COLUMN refused_since REAL;  -- the login to its mailbox; NULL: it is not
     """,
+    """
+    CREATE TABLE webhook_headers_of_account (
+        account TEXT PRIMARY KEY            -- its headers were set with a token of this account alone
+    ) WITHOUT ROWID;
+    INSERT INTO webhook_headers_of_account (account) SELECT account FROM webhook_of_account;
+    """,
 )

@@ -410,7 +410,7 @@ async def test_an_account_url_set_with_its_own_token_stays_out_of_private_networ
     async with world() as w:
         local = w.host("local.example", "127.0.0.1")
         async with running(tmp_path, w) as engine:
-            async with engine.webhooks.setting_url("a", bound=True):
+            async with engine.webhooks.setting("a", "url", bound=True):
                 engine.webhooks.account("a", "http://local.example/")
             engine.webhooks.configure(None, True, ["*"])
             await engine.add("a")
@@ -421,7 +421,7 @@ async def test_an_account_url_set_with_its_own_token_stays_out_of_private_networ
             engine.webhooks.configure(None, True, ["*"])
             await trio.sleep(60)
             assert local.posts == []
-            async with engine.webhooks.setting_url("a", bound=False):
+            async with engine.webhooks.setting("a", "url", bound=False):
                 engine.webhooks.account("a", "http://local.example/")
             await engine.until(lambda: local.seqs == [1], within=10)
 
@@ -441,7 +441,11 @@ async def test_a_url_of_a_tenant_never_gets_what_is_the_operators(tmp_path: Path
             return receiver.posts[-1].headers
 
         theirs = (("x-api-key", "tenants"), ("X-Mine", "1"), ("Authorization", "Bearer tenants"))
-        async with engine.webhooks.setting_url("a", bound=True):
+        engine.webhooks.account("a", None, (("X-Set-By", "operators"),))
+        async with engine.webhooks.setting("a", "url", bound=True):
+            engine.webhooks.account("a", "http://own.example/", (("X-Set-By", "operators"),))
+        assert "operators" not in str(await posted(own, "a"))
+        async with engine.webhooks.setting("a", "headers", bound=True):
             engine.webhooks.account("a", "http://own.example/", theirs)
         headers = await posted(own, "a")
         assert "operators" not in str(headers) and "x-other" not in headers
@@ -457,20 +461,23 @@ async def test_a_url_of_a_tenant_never_gets_what_is_the_operators(tmp_path: Path
         assert headers["authorization"].startswith("Basic ")
         assert "webhook-signature" in headers
 
-        async with engine.webhooks.setting_url("a", bound=False):
+        async with engine.webhooks.setting("a", "url", bound=False):
             engine.webhooks.account("a", "http://own.example/", theirs)
         headers = await posted(own, "a")
         assert headers["x-api-key"] == "operators" and "webhook-signature" in headers
+        async with engine.webhooks.setting("a", "headers", bound=False):
+            engine.webhooks.account("a", "http://own.example/", (("X-Api-Key", "operators, for a"),))
+        assert (await posted(own, "a"))["x-api-key"] == "operators, for a"
 
 
 async def test_a_refused_change_leaves_a_url_whose_it_was(tmp_path: Path, autojump_clock) -> None:
     async with world() as w, running(tmp_path, w) as engine:
         own = w.host("own.example", "203.0.114.2")
         engine.webhooks.configure(None, True, ["*"], OPERATORS)
-        async with engine.webhooks.setting_url("a", bound=False):
+        async with engine.webhooks.setting("a", "url", bound=False):
             engine.webhooks.account("a", "http://own.example/")
         with pytest.raises(ValueError):
-            async with engine.webhooks.setting_url("a", bound=True):
+            async with engine.webhooks.setting("a", "url", bound=True):
                 raise ValueError("a member is missing")
         await engine.add("a")
         await engine.until(lambda: bool(own.posts))
