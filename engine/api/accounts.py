@@ -22,6 +22,7 @@ from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, Ac
 from engine.schema.servers import MASK, Auth, masked
 from engine.store import events
 from engine.store.tokens import Token
+from engine.store.webhooks import Bound
 
 _SHOWN = ("name", "email", "copy", "smtp_ehlo_name", "subconnections", "locale", "tz", "sandbox")
 
@@ -118,17 +119,29 @@ async def remove(context: Context, account: str) -> dict[str, Any]:
 
 
 async def _registered(context: Context, body: AccountCreate, *, narrowed: bool) -> tuple[str, bool]:
-    if body.account is None or not body.webhooks:
+    parts = _webhook_parts(body)
+    if body.account is None or not parts:
         return await context.registry.register(body, narrowed=narrowed)
-    async with context.services.webhooks.setting_url(body.account, bound=narrowed):
+    async with context.services.webhooks.setting(body.account, *parts, bound=narrowed):
         return await context.registry.register(body, narrowed=narrowed)
 
 
 async def _updated(context: Context, account: Account, body: AccountUpdate, *, narrowed: bool) -> None:
-    if not body.webhooks:
+    parts = _webhook_parts(body)
+    if not parts:
         return await context.registry.update(account, body, narrowed=narrowed)
-    async with context.services.webhooks.setting_url(account.id, bound=narrowed):
+    async with context.services.webhooks.setting(account.id, *parts, bound=narrowed):
         return await context.registry.update(account, body, narrowed=narrowed)
+
+
+def _webhook_parts(body: AccountCreate | AccountUpdate) -> list[Bound]:
+    """What a request sets of where an account's events go."""
+    parts: list[Bound] = []
+    if body.webhooks:
+        parts.append("url")
+    if body.webhooks_custom_headers:
+        parts.append("headers")
+    return parts
 
 
 async def _check_egress(

@@ -26,13 +26,17 @@ Handler = Callable[..., Awaitable[Any]]
 
 _SCHEMAS = "#/components/schemas/{name}"
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
-_PATH_PARAMETERS = {
-    "account": ("The account's id.", "example"),
-    "queue": ("The queue's name.", "submit"),
-    "consumer": ("The consumer's name.", "billing"),
-    "webhook": ("The endpoint's id.", "default"),
-    "queueId": ("The message's id in the outbox.", "1a20313426c0f27d36e"),
+_PATH_PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "account": ("The account's id.", {"minLength": 1, "examples": ["example"]}),
+    "queue": ("The queue's name.", {"enum": ["submit"]}),
+    "consumer": (
+        "The consumer's name.",
+        {"pattern": "^[A-Za-z0-9._-]+$", "minLength": 1, "maxLength": 100, "examples": ["billing"]},
+    ),
+    "webhook": ("The endpoint's id.", {"minLength": 1, "examples": ["default"]}),
+    "queueId": ("The message's id in the outbox.", {"minLength": 1, "examples": ["1a20313426c0f27d36e"]}),
 }
+"""What each is, and what is said of it beside that it is text."""
 _PROBLEMS = {
     400: "The request is wrong; `fields` names every member that is.",
     401: "There is no token, or it is not known.",
@@ -132,13 +136,13 @@ def _operation(route: Route) -> dict[str, Any]:
 def _path_parameter(name: str) -> dict[str, Any]:
     if name not in _PATH_PARAMETERS:
         raise ValueError(f"the path parameter {name} has no description")
-    text, example = _PATH_PARAMETERS[name]
+    text, schema = _PATH_PARAMETERS[name]
     return {
         "name": name,
         "in": "path",
         "required": True,
         "description": text,
-        "schema": {"type": "string", "examples": [example]},
+        "schema": {"type": "string", **schema},
     }
 
 

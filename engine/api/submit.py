@@ -122,7 +122,7 @@ def _key(headers: SubmitHeaders) -> str | None:
     given = headers.idempotency_key.strip()
     if len(given) >= 2 and given[0] == given[-1] == '"':
         given = given[1:-1]
-    if not given:
+    if not given.strip():
         raise _invalid("Idempotency-Key", EMPTY)
     return given
 
@@ -192,7 +192,7 @@ def _size(body: Submit) -> int:
     size = len(body.text or "") + len(body.html or "") + sum(len(each.content) for each in body.attachments)
     for given in body.headers.values():
         size += sum(map(len, given)) + 20 * len(given) if isinstance(given, tuple) else len(str(given))
-    return size + 100 * (len(body.to) + len(body.cc) + len(body.bcc) + len(body.reply_to))
+    return size + 100 * sum(len(each or ()) for each in (body.to, body.cc, body.bcc, body.reply_to))
 
 
 def _draft(account: Account, body: Submit) -> Draft:

@@ -5,15 +5,16 @@ events there instead, in the same order and by the same rules. The others stand 
 secrets. Each endpoint runs in a task of its own (`engine.events.endpoint`) and knows nothing of the others.
 
 An endpoint set with a token for one account gets that account's events only and never reaches a private address. A URL
-set with such a token gets neither the headers nor the signature of the settings: they are the operator's secrets. Where
-an account's headers go beside the operator's, they replace none of them.
+set with such a token gets neither the operator's headers nor the signature of the settings: they are the operator's
+secrets. Headers set with such a token replace none of the operator's.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import get_args
 
 import msgspec
 import trio
@@ -31,7 +32,7 @@ from engine.events.target import Target, parse
 from engine.store import webhooks
 from engine.store.vault import Vault
 from engine.store.webhooks import EndpointRow
-from engine.store.writer import Store
+from engine.store.writer import Store, Tx
 from engine.world import World
 
 log = logging.getLogger("engine.webhooks")
@@ -94,7 +95,7 @@ class Webhooks:
         self._world = world
         self._egress = egress
         self._nursery: trio.Nursery | None = None
-        self._bound = webhooks.of_accounts(store.reader)
+        self._bound = {part: webhooks.of_accounts(store.reader, part) for part in get_args(webhooks.Bound)}
         self._settings = _Settings()
         self._setting = trio.Lock()
         self._accounts: dict[str, tuple[str | None, Headers]] = {}
@@ -161,37 +162,46 @@ class Webhooks:
 
     def forget_account(self, account: str) -> None:
         """An account is gone, and its rows: what is still due for it goes to the settings' URL, its endpoints end."""
-        self._bound.discard(account)
+        for bound in self._bound.values():
+            bound.discard(account)
         self.account(account, None)
         for made in [each for each in self.made.values() if each.owner == account]:
             del self.made[made.id]
             made.scope.cancel()
 
     @asynccontextmanager
-    async def setting_url(self, account: str, *, bound: bool) -> AsyncIterator[None]:
-        """Have the block set an account's URL, with a token of that account alone or not.
+    async def setting(self, account: str, *parts: webhooks.Bound, bound: bool) -> AsyncIterator[None]:
+        """Have the block set an account's URL or headers, with a token of that account alone or not.
 
-        One at a time, so that no URL of the one kind is ever taken for one of the other.
+        One at a time, so that nothing of the one kind is ever taken for the other.
         """
         async with self._setting:
-            before = account in self._bound
+            before = {part for part in parts if account in self._bound[part]}
             if bound:
-                await self._bind(account, True)
+                await self._bind(account, parts, parts)
             try:
                 yield
             except (Problem, StorageFull, ValueError):
-                # It was refused, so the URL of before is still there.
-                await self._bind(account, before)
+                # It was refused, so what was set before is still there.
+                await self._bind(account, parts, before)
                 raise
-            await self._bind(account, bound)
+            await self._bind(account, parts, parts if bound else ())
 
-    async def _bind(self, account: str, bound: bool) -> None:
-        if bound != (account in self._bound):
-            await self._store.commit(lambda tx: webhooks.mark_account(tx, account, bound))
-            (self._bound.add if bound else self._bound.discard)(account)
-            self._retarget(account)
-            self._follow(always=False)
-            self.default.nudge(account)
+    async def _bind(self, account: str, parts: Iterable[webhooks.Bound], bound: Collection[webhooks.Bound]) -> None:
+        changed = [part for part in parts if (part in bound) != (account in self._bound[part])]
+        if not changed:
+            return
+
+        def change(tx: Tx) -> None:
+            for part in changed:
+                webhooks.mark_account(tx, account, part, part in bound)
+
+        await self._store.commit(change)
+        for part in changed:
+            (self._bound[part].add if part in bound else self._bound[part].discard)(account)
+        self._retarget(account)
+        self._follow(always=False)
+        self.default.nudge(account)
 
     def _retarget(self, account: str) -> None:
         """Work out where an account's events go, where that is not where everybody's go."""
@@ -202,12 +212,15 @@ class Webhooks:
             self._targets[account] = target
 
     def _parsed(self, url: str, account: str | None, *, own: bool = False) -> Target | None:
-        theirs = self._accounts[account][1] if account is not None else ()
+        headers = self._accounts[account][1] if account is not None else ()
+        tenants = account in self._bound["headers"]
         try:
-            if own and account in self._bound:
-                return parse(url, theirs, restricted=True)
+            if own and account in self._bound["url"]:
+                return parse(url, headers if tenants else (), restricted=True)
             secrets = (self._settings.secret,) if self._settings.secret else ()
-            return parse(url, self._settings.headers, secrets, under=theirs)
+            if tenants:
+                return parse(url, self._settings.headers, secrets, under=headers)
+            return parse(url, self._settings.headers + headers, secrets)
         except ValueError as error:
             of = f" of account {account}" if account is not None else ""
             log.warning("webhooks%s are off: the URL cannot be used: %s", of, error)

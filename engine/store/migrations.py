@@ -244,4 +244,10 @@ MIGRATIONS = (
         PRIMARY KEY (mailbox, uid, question)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE webhook_headers_of_account (
+        account TEXT PRIMARY KEY            -- its headers were set with a token of this account alone
+    ) WITHOUT ROWID;
+    INSERT INTO webhook_headers_of_account (account) SELECT account FROM webhook_of_account;
+    """,
 )

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from engine.store.writer import Tx
+
+Bound = Literal["url", "headers"]
+"""What of an account may be set with a token of that account alone."""
 
 
 class EndpointRow(NamedTuple):
@@ -78,7 +81,8 @@ def remove_account(tx: Tx, account: str) -> None:
     """Forget the endpoints that were set with a token for this account, and how its own URL was set."""
     for (endpoint,) in tx.execute("SELECT id FROM webhook WHERE owner = ?", (account,)).fetchall():
         remove(tx, endpoint)
-    tx.execute("DELETE FROM webhook_of_account WHERE account = ?", (account,))
+    for table in _BOUND.values():
+        tx.execute(f"DELETE FROM {table} WHERE account = ?", (account,))
 
 
 def lines(db: sqlite3.Connection, endpoint: str) -> list[LineRow]:
@@ -157,13 +161,16 @@ def skip(tx: Tx, endpoint: str, seqs: Collection[int] | None) -> int:
     )
 
 
-def of_accounts(db: sqlite3.Connection) -> set[str]:
-    """Accounts whose own URL was set with a token of that account alone."""
-    return {row[0] for row in db.execute("SELECT account FROM webhook_of_account")}
+_BOUND: dict[Bound, str] = {"url": "webhook_of_account", "headers": "webhook_headers_of_account"}
 
 
-def mark_account(tx: Tx, account: str, bound: bool) -> None:
-    """Note with what kind of token an account's own URL was set."""
-    tx.execute("DELETE FROM webhook_of_account WHERE account = ?", (account,))
+def of_accounts(db: sqlite3.Connection, what: Bound) -> set[str]:
+    """Accounts whose own URL, or headers, were set with a token of that account alone."""
+    return {row[0] for row in db.execute(f"SELECT account FROM {_BOUND[what]}")}
+
+
+def mark_account(tx: Tx, account: str, what: Bound, bound: bool) -> None:
+    """Note with what kind of token an account's own URL, or its headers, were set."""
+    tx.execute(f"DELETE FROM {_BOUND[what]} WHERE account = ?", (account,))
     if bound:
-        tx.execute("INSERT INTO webhook_of_account (account) VALUES (?)", (account,))
+        tx.execute(f"INSERT INTO {_BOUND[what]} (account) VALUES (?)", (account,))

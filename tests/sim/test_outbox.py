@@ -299,6 +299,39 @@ class TestPause:
 
 
 class TestIdempotency:
+    @pytest.mark.parametrize("key", ["", " ", '""', '" "'])
+    async def test_an_empty_key_is_refused(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock, key: str
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            with pytest.raises(Problem) as refused:
+                await engine.submit("acme", "you@sandbox.example", key=key)
+            assert (refused.value.status, refused.value.extra["fields"][0]["key"]) == (400, "Idempotency-Key")
+
+    async def test_copy_null_is_the_same_as_no_copy(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            first = await engine.submit("acme", "you@sandbox.example", key="k", copy=None)
+            again = await engine.submit("acme", "you@sandbox.example", key="k")
+            assert again == {**first, "idempotency": {"key": "k", "status": "HIT"}}
+            with pytest.raises(Problem):
+                await engine.submit("acme", "you@sandbox.example", key="k", copy=False)
+
+    async def test_large_requests_are_compared_as_well(
+        self, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            content = ["QUFB" * 100_000, "QUFB" * 99_999 + "QUFC"]
+            first = await engine.submit("acme", "a@sandbox.example", key="k", attachments=[{"content": content[0]}])
+            again = await engine.submit("acme", "a@sandbox.example", key="k", attachments=[{"content": content[0]}])
+            assert again == {**first, "idempotency": {"key": "k", "status": "HIT"}}
+            with pytest.raises(Problem):
+                await engine.submit("acme", "a@sandbox.example", key="k", attachments=[{"content": content[1]}])
+
     async def test_the_same_again_is_the_first_answer(
         self, simulation: Simulation, autojump_clock: trio.testing.MockClock
     ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import email
 import functools
 import re
 from pathlib import Path
@@ -285,3 +287,23 @@ async def test_names_of_consumers_are_checked_where_they_are_made(
         for name in ("a%2Fb", "a%20b", "x" * 101):
             answer = await world.operator.ask("PUT", f"/v1/events/consumers/{name}", {"seq": 0})
             assert (answer.status, answer.json["fields"][0]["key"]) == (400, "consumer")
+
+
+async def test_a_large_rehearsal_is_what_a_small_one_is(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        world = await two(engine)
+        for size in range(300_000, 300_003):
+            content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+            body = {
+                "dryRun": True,
+                "to": [{"address": "x@sandbox.example"}],
+                "bcc": [{"address": "y@sandbox.example"}],
+                "attachments": [{"content": base64.b64encode(content).decode(), "filename": "a.bin"}],
+            }
+            answer = await world.operator.ask("POST", "/v1/account/a/submit", body)
+            assert int(answer.headers["content-length"]) == len(answer.body)
+            message = email.message_from_bytes(base64.b64decode(answer.json["preview"], validate=True))
+            assert answer.json["response"] == "Dry run" and message["Bcc"] == "y@sandbox.example"
+            assert message.get_payload()[1].get_payload(decode=True) == content

@@ -412,7 +412,7 @@ async def test_an_account_url_set_with_its_own_token_stays_out_of_private_networ
     async with world() as w:
         local = w.host("local.example", "127.0.0.1")
         async with running(tmp_path, w) as engine:
-            async with engine.webhooks.setting_url("a", bound=True):
+            async with engine.webhooks.setting("a", "url", bound=True):
                 engine.webhooks.account("a", "http://local.example/")
             engine.webhooks.configure(None, True, ["*"])
             await engine.add("a")
@@ -423,9 +423,67 @@ async def test_an_account_url_set_with_its_own_token_stays_out_of_private_networ
             engine.webhooks.configure(None, True, ["*"])
             await trio.sleep(60)
             assert local.posts == []
-            async with engine.webhooks.setting_url("a", bound=False):
+            async with engine.webhooks.setting("a", "url", bound=False):
                 engine.webhooks.account("a", "http://local.example/")
             await engine.until(lambda: local.seqs == [1], within=10)
+
+
+OPERATORS = ({"key": "X-Api-Key", "value": "operators"}, {"key": "X-Other", "value": "too"})
+
+
+async def test_a_url_of_a_tenant_never_gets_what_is_the_operators(tmp_path: Path, autojump_clock) -> None:
+    async with world() as w, running(tmp_path, w) as engine:
+        everybody, own = w.host("hooks.example"), w.host("own.example", "203.0.114.2")
+        engine.webhooks.configure("http://u:p@hooks.example/", True, ["*"], OPERATORS, "whsec_" + "QUFB" * 10)
+
+        async def posted(receiver, account: str) -> dict[str, str]:
+            before = len(receiver.posts)
+            await engine.add(account)
+            await engine.until(lambda: len(receiver.posts) > before)
+            return receiver.posts[-1].headers
+
+        theirs = (("x-api-key", "tenants"), ("X-Mine", "1"), ("Authorization", "Bearer tenants"))
+        engine.webhooks.account("a", None, (("X-Set-By", "operators"),))
+        async with engine.webhooks.setting("a", "url", bound=True):
+            engine.webhooks.account("a", "http://own.example/", (("X-Set-By", "operators"),))
+        assert "operators" not in str(await posted(own, "a"))
+        async with engine.webhooks.setting("a", "headers", bound=True):
+            engine.webhooks.account("a", "http://own.example/", theirs)
+        headers = await posted(own, "a")
+        assert "operators" not in str(headers) and "x-other" not in headers
+        assert not {"webhook-signature", "x-ee-wh-signature"} & headers.keys()
+        assert (headers["x-api-key"], headers["x-mine"]) == ("tenants", "1")
+        # The settings change while the URL stays: still nothing of them.
+        engine.webhooks.configure("http://u:p@hooks.example/", True, ["*"], OPERATORS[:1], "whsec_" + "QkJC" * 10)
+        assert "operators" not in str(await posted(own, "a"))
+
+        engine.webhooks.account("a", None, theirs)
+        headers = await posted(everybody, "a")
+        assert (headers["x-api-key"], headers["x-mine"]) == ("operators", "1")
+        assert headers["authorization"].startswith("Basic ")
+        assert "webhook-signature" in headers
+
+        async with engine.webhooks.setting("a", "url", bound=False):
+            engine.webhooks.account("a", "http://own.example/", theirs)
+        headers = await posted(own, "a")
+        assert headers["x-api-key"] == "operators" and "webhook-signature" in headers
+        async with engine.webhooks.setting("a", "headers", bound=False):
+            engine.webhooks.account("a", "http://own.example/", (("X-Api-Key", "operators, for a"),))
+        assert (await posted(own, "a"))["x-api-key"] == "operators, for a"
+
+
+async def test_a_refused_change_leaves_a_url_whose_it_was(tmp_path: Path, autojump_clock) -> None:
+    async with world() as w, running(tmp_path, w) as engine:
+        own = w.host("own.example", "203.0.114.2")
+        engine.webhooks.configure(None, True, ["*"], OPERATORS)
+        async with engine.webhooks.setting("a", "url", bound=False):
+            engine.webhooks.account("a", "http://own.example/")
+        with pytest.raises(ValueError):
+            async with engine.webhooks.setting("a", "url", bound=True):
+                raise ValueError("a member is missing")
+        await engine.add("a")
+        await engine.until(lambda: bool(own.posts))
+        assert own.posts[0].headers["x-api-key"] == "operators"
 
 
 async def test_one_accounts_receiver_that_is_gone_stops_that_account_alone(tmp_path: Path, autojump_clock) -> None:
