@@ -1,9 +1,9 @@
 """SASL, the client's side, for both protocols: pick a mechanism, answer its challenges (RFC 4422).
 
 OAUTHBEARER (RFC 7628), XOAUTH2, SCRAM-SHA-256 (RFC 5802, 7677), PLAIN (RFC 4616), LOGIN and CRAM-MD5 (RFC 2195). Bytes
-in and out; base64 and framing belong to the protocol that carries them. A mechanism serves one login: ask `mechanisms`
-or `choose` for a fresh one each time. Raises only `ValueError`: for credentials that cannot be sent and for a challenge
-its mechanism does not know. It never says whether the login succeeded; the server's own reply does.
+in and out; base64 and framing belong to the protocol that carries them. A mechanism serves one login: ask `choose` for
+a fresh one each time. Raises only `ValueError`: for credentials that cannot be sent and for a challenge its mechanism
+does not know. It never says whether the login succeeded; the server's own reply does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import base64
 import hashlib
 import hmac
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 import msgspec
@@ -46,26 +46,31 @@ class Mechanism(Protocol):
         """The answer to the next challenge. Raises `ValueError` where the mechanism has no answer left."""
 
 
-def mechanisms(offered: Collection[str], credentials: Credentials, nonce: str | None = None) -> list[Mechanism]:
-    """A fresh mechanism for each of the `offered` names (any case) that these credentials can serve, the best first.
+def choose(offered: Collection[str], credentials: Credentials, nonce: str | None = None) -> Mechanism | None:
+    """The best of the `usable` mechanisms, None if there is none."""
+    return next(usable(offered, credentials, nonce), None)
 
-    `nonce` is printable ASCII without a comma, random and used once; without one SCRAM is left out.
+
+def usable(offered: Collection[str], credentials: Credentials, nonce: str | None = None) -> Iterator[Mechanism]:
+    """The mechanisms among `offered` names (any case) that these credentials can serve, the best first.
+
+    `nonce` is printable ASCII without a comma, random and used once; without one SCRAM cannot be chosen.
     """
     names = {name.upper() for name in offered}
-    user, password, token = credentials.user, credentials.password, credentials.access_token
-    found: list[Mechanism] = []
-    if token is not None:
-        found += [_OAuthBearer(user, token), _XOAuth2(user, token)]
-    if password is not None:
+    if credentials.access_token is not None:
+        if "OAUTHBEARER" in names:
+            yield _OAuthBearer(credentials.user, credentials.access_token)
+        if "XOAUTH2" in names:
+            yield _XOAuth2(credentials.user, credentials.access_token)
+    if credentials.password is not None:
         if "SCRAM-SHA-256" in names and nonce is not None:
-            found.append(Scram(user, password, nonce))
-        found += [_Plain(user, password), _Login(user, password), _CramMd5(user, password)]
-    return [mechanism for mechanism in found if mechanism.name in names]
-
-
-def choose(offered: Collection[str], credentials: Credentials, nonce: str | None = None) -> Mechanism | None:
-    """The best of `mechanisms`, None if there is none."""
-    return next(iter(mechanisms(offered, credentials, nonce)), None)
+            yield Scram(credentials.user, credentials.password, nonce)
+        if "PLAIN" in names:
+            yield _Plain(credentials.user, credentials.password)
+        if "LOGIN" in names:
+            yield _Login(credentials.user, credentials.password)
+        if "CRAM-MD5" in names:
+            yield _CramMd5(credentials.user, credentials.password)
 
 
 class _Plain:

@@ -91,7 +91,7 @@ class ImapConnection:
     ) -> Self:
         """Dial, STARTTLS if offered, log in, exchange ID.
 
-        `client_id` are the ID fields we name ourselves by; `nonce` is for SCRAM (`sasl.mechanisms`); `refusals` is what
+        `client_id` are the ID fields we name ourselves by; `nonce` is for SCRAM (`sasl.usable`); `refusals` is what
         the account remembers of its servers. A server that hangs up on one way to log in is dialled again for the next
         (`logins`). Raises `NetworkError`, `ProtocolError` or `LoginRefused`; cancelled or failed: nothing stays open.
         """

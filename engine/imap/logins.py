@@ -96,7 +96,7 @@ class Way:
 
 
 class Login:
-    """One login, over up to `DIALS` connections. `nonce` as `sasl.mechanisms` wants it."""
+    """One login, over up to `DIALS` connections. `nonce` as `sasl.usable` wants it."""
 
     def __init__(self, credentials: sasl.Credentials, nonce: str | None, refusals: Refusals) -> None:
         self._credentials = credentials
@@ -138,7 +138,7 @@ class Login:
         nonce = None if self._nonce is None else f"{self._nonce}{len(self._plainly)}"
         try:
             ways = []
-            for mechanism in sasl.mechanisms(names, credentials, nonce):
+            for mechanism in sasl.usable(names, credentials, nonce):
                 name = f"AUTH={mechanism.name}"
                 at_once = takes_at_once and name not in self._plainly
                 ways.append(Way(name, commands.authenticate(mechanism, at_once=at_once)))

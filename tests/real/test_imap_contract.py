@@ -73,8 +73,8 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
             nonce, trace = None if mechanism is None else "0123456789abcdef", Trace()
             with pytest.MonkeyPatch.context() as patched:
                 if mechanism is not None:
-                    every = sasl.mechanisms
-                    patched.setattr(sasl, "mechanisms", lambda offered, *rest: every({mechanism} & set(offered), *rest))
+                    every = sasl.usable
+                    patched.setattr(sasl, "usable", lambda offered, *rest: every({mechanism} & set(offered), *rest))
                 session = await ImapSession.connect(
                     tried, dial=dial, trace=trace, client_id={"name": "test"}, nonce=nonce
                 )
