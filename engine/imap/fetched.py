@@ -23,6 +23,7 @@ _DATE = re.compile(
 LONGEST_DATE = 40
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _RECENT = {"\\Recent", "\\recent", "\\RECENT"}
+_NONE: frozenset[str] = frozenset()
 _SECTION = re.compile(r"(?:BODY|BINARY)\[([^]]*)\](?:<[0-9]+>)?")
 
 
@@ -61,6 +62,7 @@ def read_fetch(response: Fetch) -> Fetched | None:
     uid = number(items.get("UID"))
     if not uid:
         return None
+    sections, cut = _sections(items)
     return Fetched(
         uid=uid,
         number=response.number,
@@ -70,8 +72,8 @@ def read_fetch(response: Fetch) -> Fetched | None:
         size=number(items.get("RFC822.SIZE"), 63),
         envelope=read_envelope(items.get("ENVELOPE")),
         structure=read_structure(items.get("BODYSTRUCTURE")),
-        sections=_sections(items),
-        cut=frozenset(match[1].upper() for name in items if name.endswith(">") and (match := _SECTION.fullmatch(name))),
+        sections=sections,
+        cut=frozenset(cut) if cut else _NONE,
         email_id=_identifier(items.get("EMAILID", items.get("X-GM-MSGID"))),
         thread_id=_identifier(items.get("THREADID", items.get("X-GM-THRID"))),
         labels=_labels(items.get("X-GM-LABELS")),
@@ -105,13 +107,17 @@ def _read_date(text: bytes) -> float | None:
         return None
 
 
-def _sections(items: dict[str, Node]) -> dict[str, bytes]:
-    found = {}
+def _sections(items: dict[str, Node]) -> tuple[dict[str, bytes], list[str]]:
+    """The sections by name, and the names of those that came in part."""
+    found, cut = {}, []
     for name, value in items.items():
         match = _SECTION.fullmatch(name) if "[" in name else None
         if match is not None:
-            found[match[1].upper()] = octets(value)
-    return found
+            section = match[1].upper()
+            found[section] = octets(value)
+            if name.endswith(">"):
+                cut.append(section)
+    return found, cut
 
 
 def _modseq(node: Node) -> int | None:

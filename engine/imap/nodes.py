@@ -27,7 +27,9 @@ def octets(node: Node) -> bytes:
 
 def text(node: Node) -> str:
     """A string or an atom as text, what is not UTF-8 as U+FFFD; empty for NIL and for lists."""
-    return node if isinstance(node, str) else octets(node).decode("utf-8", "replace")
+    if isinstance(node, bytes):
+        return node.decode("utf-8", "replace")
+    return node if isinstance(node, str) else ""
 
 
 def words(nodes: Node) -> list[str]:
