@@ -15,7 +15,7 @@ ORDER = (
     {"errors", "version"},
     {"schema"},
     {"config"},
-    {"world", "isotime", "trace"},
+    {"world", "isotime", "masking", "trace"},
     {"deflate"},
     {"transport"},
     {"sasl"},
@@ -37,6 +37,7 @@ IMPURE = {"trio", "anyio", "asyncio", "os", "socket", "ssl", "time", "random", "
 PURE = (
     "errors.py",
     "isotime.py",
+    "masking.py",
     "sasl.py",
     "schema/*.py",
     "smtp/replies.py",
