@@ -1,9 +1,9 @@
 """Secrets taken out of what others say: a server or receiver may echo what a connection sent it. Pure.
 
 A secret is found as it is, its ASCII letters in any case, in base64 (alone or somewhere inside, as a login is), in
-hexadecimal, and behind percent, JSON, HTML or quoted-printable escapes, also two of them on top of each other. In base64
-the whole word goes, because what stands around the secret belongs to the same login. What has been encrypted, hashed or
-spelled otherwise is not found.
+hexadecimal, and behind percent, JSON, HTML or quoted-printable escapes, also two of them on top of each other. In
+base64 the whole word goes, because what stands around the secret belongs to the same login. What has been encrypted,
+hashed or spelled otherwise is not found.
 """
 
 from __future__ import annotations
