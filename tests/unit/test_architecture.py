@@ -47,7 +47,7 @@ PURE = (
     *(f"imap/{name}.py" for name in ("tokens", "responses", "commands", "utf7", "protocol", "limits", "buffer")),
     *(f"imap/{name}.py" for name in ("mailboxes", "numbers", "envelope", "structure", "fetched")),
     "mail/*.py",
-    *(f"events/{name}.py" for name in ("answer", "expressions", "lines", "plan", "recent", "retry_after")),
+    *(f"events/{name}.py" for name in ("answer", "bound", "expressions", "lines", "plan", "recent", "retry_after")),
     *(f"events/{name}.py" for name in ("signing", "target")),
     "accounts/ids.py",
     "accounts/providers.py",
