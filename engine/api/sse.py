@@ -24,7 +24,7 @@ from engine.store.tokens import Token
 from engine.version import VERSION
 
 KEEP_ALIVE = 25.0
-CHANGES_KEEP_ALIVE = 90.0
+"""Seconds; proxies close what is silent for 50 or 60."""
 RETRY = 1000
 """Milliseconds a browser waits before it comes back."""
 
@@ -70,7 +70,8 @@ def _stream(frames: AsyncIterator[bytes]) -> Response:
 
 async def _events(reader: Reader, may_go_on: Callable[[], bool]) -> AsyncIterator[bytes]:
     with reader.counted():
-        yield b"retry: %d\n: Mailbox Engine v%b\n\n" % (RETRY, VERSION.encode())
+        # The number comes first, without an event: who is cut off before there is one must come back to where it began.
+        yield b"id: %d\nretry: %d\n: Mailbox Engine v%b\n\n" % (reader.position, RETRY, VERSION.encode())
         while True:
             page, silent = None, True
             with trio.move_on_after(KEEP_ALIVE):
@@ -93,7 +94,7 @@ async def _changes(changes: Changes, account: str | None) -> AsyncIterator[bytes
         yield b": Mailbox Engine v%b\n\n" % VERSION.encode()
         while not changes.stopped:
             found, silent = [], True
-            with trio.move_on_after(CHANGES_KEEP_ALIVE):
+            with trio.move_on_after(KEEP_ALIVE):
                 found, silent = await watcher.take(), False
             if silent:
                 yield b": still here\n\n"

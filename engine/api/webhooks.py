@@ -254,6 +254,13 @@ def _shown(context: Context, made: Made | None) -> dict[str, Any]:
     row["seq"] = endpoint.position
     row["behind"] = context.services.journal.last - endpoint.position
     row["delivered"] = health.delivered
+    row["filtered"] = None
+    if row["filter"] is not None:
+        row["filtered"] = {
+            "passed": health.passed,
+            "leftOut": health.left_out,
+            "lastPassed": iso_or_none(health.last_passed),
+        }
     row["parked"] = webhooks.parked_count(context.services.store.reader, endpoint.id)
     row["lines"] = [
         {

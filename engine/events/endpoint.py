@@ -22,12 +22,12 @@ import trio
 
 from engine import config
 from engine.errors import StorageFailed, StorageFull
-from engine.events.expressions import ExpressionError
 from engine.events.journal import Journal
 from engine.events.lines import EARLY, Line, step
 from engine.events.plan import Health, Plan, letter_of, payload
 from engine.events.post import Answer, Poster
 from engine.events.recent import Entry
+from engine.events.sense import ExpressionError
 from engine.events.target import Target
 from engine.store import webhooks
 from engine.store.webhooks import EndpointRow, LineRow, ParkedRow
@@ -282,6 +282,8 @@ class Endpoint:
             except ExpressionError as error:
                 await self._park(line, entry, str(error))
                 return True
+            if plan.filter is not None and line.attempts == 0:
+                self._count(passed=body is not None)
             if body is None:
                 return True
             async with self._slots:
@@ -341,6 +343,13 @@ class Endpoint:
         return early
 
     # What came of it.
+
+    def _count(self, *, passed: bool) -> None:
+        if passed:
+            self.health.passed += 1
+            self.health.last_passed = self._world.now()
+        else:
+            self.health.left_out += 1
 
     def _succeeded(self, target: Target, now: float) -> None:
         self.health.delivered += 1

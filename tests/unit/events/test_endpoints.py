@@ -406,6 +406,10 @@ async def test_filter_and_map_decide_what_is_posted(tmp_path: Path, autojump_clo
         moment = datetime.fromtimestamp(int(post.headers["webhook-timestamp"]), UTC)
         signature = Verifier("whsec_" + "QUFB" * 10).sign(post.headers["webhook-id"], moment, post.body.decode())
         assert post.headers["webhook-signature"] == signature
+        health = made.endpoint.health
+        assert (health.passed, health.left_out, health.last_passed is None) == (2, 1, False)
+        await engine.webhooks.update(made, Record(url=URL, filter="account == 'b'"))
+        assert (health.passed, health.left_out, health.last_passed) == (0, 0, None)
 
 
 async def test_an_expression_that_does_not_fit_parks_the_event_at_once(tmp_path: Path, autojump_clock) -> None:
