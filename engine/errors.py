@@ -108,6 +108,13 @@ class StorageFull(EngineError):
     remedy = Remedy.RETRY
 
 
+class StorageBusy(EngineError):
+    """Another process holds a lock on the journal. Nothing was acknowledged; it goes on when the lock is released."""
+
+    fault = Fault.DISK
+    remedy = Remedy.RETRY
+
+
 class Problem(EngineError):
     """An answer of the HTTP API that is not a success.
 

@@ -15,7 +15,7 @@ import math
 import trio
 
 from engine.config import Retention as Limits
-from engine.errors import StorageFull
+from engine.errors import StorageBusy, StorageFull
 from engine.queue.age import Age
 from engine.store import marks, retention
 from engine.store.bodies import Spool
@@ -81,7 +81,7 @@ class Retention:
             )
         self._jump_said = self._age.ahead > 0
         value = self._age.value
-        with contextlib.suppress(StorageFull):
+        with contextlib.suppress(StorageBusy, StorageFull):
             await self._store.admit(lambda tx: marks.put(tx, marks.AGE, value))
         return moment
 
