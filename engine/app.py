@@ -38,6 +38,7 @@ from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
 from engine.log import to_stderr as log_to_stderr
 from engine.queue.attempt import Attempts, Policy
+from engine.queue.clock import Clock
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
 from engine.queue.record import Recorder
@@ -113,8 +114,11 @@ async def run(
         settings.listen(lambda: setattr(journal, "service_url", settings.values["serviceUrl"]), "serviceUrl")
         spool.sweep(store.reader)
         recorder = Recorder(spool, journal, schedule)
+        policy = Policy(config.retry.schedule, config.retry.jitter)
+        clock = Clock(store, policy, config.imap.copy_schedule, world)
+        await clock.put_right()
         waiting = await recover(store, recorder, schedule, world.now())
-        attempts = Attempts(store, spool, recorder, Policy(config.retry.schedule, config.retry.jitter), world)
+        attempts = Attempts(store, spool, recorder, policy, world)
         pauses, slots = Pauses(schedule, world), Slots(config.smtp.sessions)
         settings.listen(lambda: pauses.pause_everyone(settings.values["queuePaused"] is True), "queuePaused")
         sandbox = Sandbox(world)
@@ -161,6 +165,7 @@ async def run(
         releases, retention = Releases(store, schedule), Retention(store, spool, config.retention, world)
         async with (
             _service(retention.run),
+            _service(clock.run),
             _service(webhooks.run),
             _service(releases.run),
             _service(sandbox.run),

@@ -133,6 +133,13 @@ class AccountUnreadable(EngineError):
     remedy = Remedy.GIVE_UP
 
 
+class StorageBusy(EngineError):
+    """Another process holds a lock on the journal. Nothing was acknowledged; it goes on when the lock is released."""
+
+    fault = Fault.DISK
+    remedy = Remedy.RETRY
+
+
 class Problem(EngineError):
     """An answer of the HTTP API that is not a success.
 

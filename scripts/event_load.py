@@ -246,7 +246,7 @@ async def server_sent(engine: Engine, log: Log) -> None:
                     client.receive_data(await stream.receive_some(65536))
                 elif isinstance(event, h11.Data):
                     *whole, rest = (rest + event.data).split(b"\n\n")
-                    log.seqs += [int(line[4:].split(b"\n")[0]) for line in whole if line.startswith(b"id: ")]
+                    log.seqs += [int(line[4:].split(b"\n")[0]) for line in whole if b"\ndata: " in line]
                 elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
                     return
 

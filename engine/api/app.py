@@ -36,6 +36,7 @@ from engine.schema.events import StreamQuery
 from engine.schema.fields import NoQuery, Request
 from engine.store import tokens
 from engine.store.tokens import Token
+from engine.store.writer import busy
 from engine.version import VERSION
 
 RequestT = TypeVar("RequestT", bound=Request)
@@ -78,6 +79,7 @@ class _App(QuartTrio):
 
 def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awaitable[Response]]:
     limit = context.services.config.http.max_body if route.large else OTHER_BODIES
+    changes = route.method != "GET"
     reader = context.services.store.reader
     takes_query = "query" in handler.__annotations__
     header_names = [each.encode_name for each in msgspec.structs.fields(route.headers)] if route.headers else []
@@ -108,6 +110,8 @@ def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awa
     async def view(**path: str) -> Response:
         if context.services.store.failed:
             raise StorageFailed(FAILED)
+        if changes and context.services.store.locked_out:
+            raise busy()
         caller = None
         if route.scope is not None:
             caller = require(reader, request.headers, request.args, route.scope)
@@ -144,6 +148,8 @@ def _health(context: Context) -> Callable[[], Awaitable[Response]]:
     async def health() -> Response:
         if context.services.store.failed:
             return problem_response(as_problem(StorageFailed(FAILED)))
+        if context.services.store.locked_out:
+            return problem_response(as_problem(busy()))
         return json_response({"success": True})
 
     return health

@@ -159,7 +159,7 @@ def custom_header(value: str) -> str:
 
 def expression(value: str) -> str:
     """A filter or map of a webhook."""
-    Expression(value)
+    Expression(value).check()
     return value
 
 

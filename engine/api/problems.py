@@ -8,7 +8,16 @@ from typing import Any
 import msgspec
 from quart import Response
 
-from engine.errors import AccountGone, AccountUnreadable, EngineError, Fault, Problem, StorageFailed, StorageFull
+from engine.errors import (
+    AccountGone,
+    AccountUnreadable,
+    EngineError,
+    Fault,
+    Problem,
+    StorageBusy,
+    StorageFailed,
+    StorageFull,
+)
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {
     # What callers know; Python's own names of these differ between versions.
@@ -29,6 +38,8 @@ def as_problem(error: EngineError) -> Problem:
         return error
     if isinstance(error, StorageFull):
         return Problem(507, str(error), code="StorageFull", headers={"Retry-After": "60"})
+    if isinstance(error, StorageBusy):
+        return Problem(503, str(error), code="StorageBusy", headers={"Retry-After": "10"})
     if isinstance(error, StorageFailed):
         return Problem(503, f"{error}; whether this request was carried out is unknown", code="StorageFailed")
     if isinstance(error, AccountGone):

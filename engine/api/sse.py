@@ -26,7 +26,7 @@ from engine.store.tokens import Token
 from engine.version import VERSION
 
 KEEP_ALIVE = 25.0
-CHANGES_KEEP_ALIVE = 90.0
+"""Seconds; proxies close what is silent for 50 or 60."""
 RETRY = 1000
 """Milliseconds a browser waits before it comes back."""
 
@@ -42,11 +42,12 @@ async def events(context: Context, query: StreamQuery, *, caller: Token) -> Resp
             raise Problem(400, "Last-Event-ID is not the number of an event")
         after = int(last_id)
     if after is None:
-        after = journal.last
+        after, shown = journal.last, horizon.last(context, caller.account)
     else:
         horizon.refuse_ahead(context, caller.account, after)
+        shown = after
     reader = Reader(journal, streams.hub, after, query.account, names_of(query.events))
-    return _stream(context, caller, _events(reader, _may_go_on(context, caller)))
+    return _stream(context, caller, _events(reader, shown, _may_go_on(context, caller)))
 
 
 async def changes(context: Context, query: ChangesQuery, *, caller: Token) -> Response:
@@ -81,9 +82,10 @@ def _stream(context: Context, caller: Token, frames: AsyncGenerator[bytes, None]
     return response
 
 
-async def _events(reader: Reader, may_go_on: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+async def _events(reader: Reader, begin: int, may_go_on: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
     with reader.counted():
-        yield b"retry: %d\n: Mailbox Engine v%b\n\n" % (RETRY, VERSION.encode())
+        # The number comes first, without an event: who is cut off before there is one must come back to where it began.
+        yield b"id: %d\nretry: %d\n: Mailbox Engine v%b\n\n" % (begin, RETRY, VERSION.encode())
         while True:
             page, silent = None, True
             with trio.move_on_after(KEEP_ALIVE):
@@ -104,7 +106,7 @@ async def _changes(changes: Changes, account: str | None, may_go_on: Callable[[]
         yield b": Mailbox Engine v%b\n\n" % VERSION.encode()
         while not changes.stopped:
             found, silent = [], True
-            with trio.move_on_after(CHANGES_KEEP_ALIVE):
+            with trio.move_on_after(KEEP_ALIVE):
                 found, silent = await watcher.take(), False
             if not may_go_on():
                 return

@@ -35,6 +35,8 @@ FLOOD = 1000
 FLOOD_WINDOW = 60.0
 LOOK_AGAIN = 25.0
 """Seconds after which a silent stream looks whether its token still holds."""
+TAKEN_OVER = "the consumer was taken over, moved or removed"
+FOUGHT_OVER = "the consumer was taken over again: two clients use its name"
 CLOSE_SECONDS = 5.0
 """How long a client that does not read may hold up its own close frame."""
 
@@ -125,8 +127,10 @@ async def _serve(
     if wanted.after is not None and wanted.after > wanted.newest:
         return _End(1008, "cursor is ahead of the journal")
     position = streams.journal.last if wanted.after is None else wanted.after
-    lease = None
+    lease, end = None, None
     if wanted.consumer is not None:
+        if (end := await _contend(websocket, streams.consumers, wanted.owner, wanted.consumer, stopping)) is not None:
+            return end
         if streams.consumers.find(wanted.owner, wanted.consumer) is None:
             streams.refuse_one_more_consumer(wanted.owner)
         begin = wanted.newest if wanted.after is None else wanted.after
@@ -135,7 +139,6 @@ async def _serve(
             return _End(1008, "cursor is ahead of the journal")
         lease = streams.consumers.take(wanted.owner, wanted.consumer)
     stream = _Stream(websocket, streams, wanted, position, lease)
-    end: _End | None = None
     try:
         async with trio.open_nursery() as nursery:
 
@@ -153,14 +156,47 @@ async def _serve(
             nursery.start_soon(listen)
             nursery.start_soon(until, stopping, None)
             if lease is not None:
-                nursery.start_soon(until, lease.displaced, _End(1008, "the consumer was taken over, moved or removed"))
+                nursery.start_soon(until, lease.displaced, _End(1008, TAKEN_OVER))
                 nursery.start_soon(lease.keep, stream.acked)
             end = await stream.feed(wanted.consumer, may_go_on)
             nursery.cancel_scope.cancel()
     finally:
         if lease is not None:
             await lease.close()
+    if (
+        lease is not None
+        and lease.displaced.is_set()
+        and streams.consumers.fought_over(wanted.owner, wanted.consumer or "")
+    ):
+        return _End(1008, FOUGHT_OVER)
     return end
+
+
+async def _contend(
+    websocket: Websocket, consumers: Consumers, owner: str, name: str, stopping: trio.Event
+) -> _End | None:
+    """Where two clients take a consumer from each other, say so and wait; an end where the wait was for nothing."""
+    seconds = consumers.wait(owner, name)
+    if not seconds:
+        return None
+    told = {"stream": "contended", "consumer": name, "wait": seconds}
+    try:
+        await websocket.send(msgspec.json.encode(told).decode())
+    except _CLIENT_LEFT:
+        return _End(1001, "the client left")
+    mine = False
+    async with trio.open_nursery() as nursery:
+
+        async def give_up() -> None:
+            await stopping.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(give_up)
+        mine = await consumers.turn(owner, name, seconds)
+        nursery.cancel_scope.cancel()
+    if stopping.is_set():
+        return _End(1001, "the engine is stopping")
+    return None if mine else _End(1008, FOUGHT_OVER)
 
 
 class _Stream:

@@ -268,6 +268,13 @@ def _shown(context: Context, made: Made | None, caller: Token) -> dict[str, Any]
     row["seq"] = horizon.seen(context, caller.account, endpoint.position)
     row["behind"] = horizon.last(context, caller.account) - row["seq"]
     row["delivered"] = health.delivered
+    row["filtered"] = None
+    if row["filter"] is not None:
+        row["filtered"] = {
+            "passed": health.passed,
+            "leftOut": health.left_out,
+            "lastPassed": iso_or_none(health.last_passed),
+        }
     row["parked"] = webhooks.parked_count(context.services.store.reader, endpoint.id)
     row["lines"] = [
         {

@@ -63,6 +63,8 @@ def _list(options: argparse.Namespace, client: Client) -> int:
                 notes.append(f"{each['id']}: {each['disabledReason']}")
             elif each["state"] == "failing" and each["lastError"]:
                 notes.append(f"{each['id']}: {each['lastError']['message']} ({each['lastError']['time']})")
+            if (filtered := each["filtered"]) and filtered["leftOut"] and not filtered["passed"]:
+                notes.append(f"{each['id']}: its filter left out all {filtered['leftOut']} events so far")
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print(_plain("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()))

@@ -2,11 +2,13 @@
 
 The position moves only when the reader acknowledges, so what it lost on its way to it comes again. An acknowledgement
 is on disk before the reader hears that it is. One connection serves a consumer at a time; a newer one takes it over,
-because the older may be one whose client has long gone.
+because the older may be one whose client has long gone. Two clients that both come back whenever the other one took
+over would do that without end: each takeover soon after another one has to wait longer (`Consumers.wait`).
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -16,6 +18,11 @@ from engine.store.consumers import Consumer
 from engine.store.writer import Store
 from engine.world import World
 
+log = logging.getLogger("engine.http")
+
+FREE, SOON = 2, 60.0
+"""So many takeovers, none later than so many seconds after the one before, and two clients use one name."""
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 LAST_ACK = 5.0
 """Seconds that a reader who leaves has for its last acknowledgement to reach the disk."""
 
@@ -30,6 +37,9 @@ class Consumers:
         self._store = store
         self._world = world
         self._connected: dict[Key, trio.Event] = {}
+        self._takeovers: dict[Key, tuple[int, float]] = {}
+        """How many followed each other soon, and when the last one was (Trio's time)."""
+        self._waiting: dict[Key, trio.Event] = {}
 
     def every(self, owner: str | None) -> list[Consumer]:
         """The consumers of one owner, None of everybody."""
@@ -59,9 +69,39 @@ class Consumers:
         self._displace((owner, name))
         return gone
 
+    def wait(self, owner: str, name: str) -> float:
+        """Seconds a new connection has to wait before it may take the consumer: none, unless it is fought over."""
+        if (owner, name) not in self._connected or not self.fought_over(owner, name):
+            return 0.0
+        count, _ = self._takeovers[owner, name]
+        return min(FIRST_WAIT * 2.0 ** min(count - FREE, 16), LONGEST_WAIT)
+
+    def fought_over(self, owner: str, name: str) -> bool:
+        """Whether two clients take it from each other."""
+        count, last = self._takeovers.get((owner, name), (0, 0.0))
+        return count >= FREE and trio.current_time() - last <= SOON
+
+    async def turn(self, owner: str, name: str, seconds: float) -> bool:
+        """Wait for so long; False at once when a still newer connection waits for the same consumer.
+
+        Cancelled: nothing happens.
+        """
+        key = (owner, name)
+        if key in self._waiting:
+            self._waiting[key].set()
+        newer = self._waiting[key] = trio.Event()
+        try:
+            with trio.move_on_after(seconds):
+                await newer.wait()
+        finally:
+            if self._waiting.get(key) is newer:
+                del self._waiting[key]
+        return not newer.is_set()
+
     def take(self, owner: str, name: str) -> Lease:
         """Serve this consumer from now on; whoever did before is displaced."""
         key = (owner, name)
+        self._note_takeover(key)
         self._displace(key)
         displaced = self._connected[key] = trio.Event()
 
@@ -73,6 +113,16 @@ class Consumers:
             return await self._store.commit(lambda tx: consumers.acknowledge(tx, owner, name, seq, self._world.now()))
 
         return Lease(displaced, acknowledge, release)
+
+    def _note_takeover(self, key: Key) -> None:
+        if key not in self._connected:
+            return
+        now = trio.current_time()
+        self._takeovers = {each: kept for each, kept in self._takeovers.items() if now - kept[1] <= SOON}
+        count = self._takeovers.get(key, (0, now))[0] + 1
+        self._takeovers[key] = (count, now)
+        if count >= FREE:
+            log.warning("two clients take the consumer %s from each other: %d times by now", key[1], count)
 
     def _displace(self, key: Key) -> None:
         before = self._connected.pop(key, None)

@@ -23,12 +23,12 @@ import trio
 from engine import config
 from engine.egress import Egress
 from engine.errors import StorageFailed, StorageFull
-from engine.events.expressions import ExpressionError
 from engine.events.journal import Journal
-from engine.events.lines import EARLY, Line
+from engine.events.lines import EARLY, Line, step
 from engine.events.plan import Health, Plan, letter_of, payload
 from engine.events.post import Answer, Poster
 from engine.events.recent import Entry
+from engine.events.sense import ExpressionError
 from engine.events.target import Target
 from engine.store import webhooks
 from engine.store.webhooks import EndpointRow, LineRow, ParkedRow
@@ -78,7 +78,7 @@ class Endpoint:
         self._poster = Poster(world, egress, timeout=config.timeout, connections=config.parallel)
         self.position = row.seq
         self.health = msgspec.json.decode(row.health, type=Health)
-        self.lines = {each.account: _line(each, row.seq) for each in webhooks.lines(store.reader, row.id)}
+        self.lines = {each.account: self._line(each, row.seq) for each in webhooks.lines(store.reader, row.id)}
         self._touched: set[str] = set()
         self._kept_position = row.seq
         self._kept_delivered = self.health.delivered
@@ -86,7 +86,8 @@ class Endpoint:
         self._held = False
         self._news = trio.Event()
         self._again = trio.Event()
-        self._not_before = -math.inf
+        self._not_before: dict[str, float] = {}
+        """Until when a target asked to be left alone (Trio's time)."""
         self._waiting: dict[str, trio.CancelScope] = {}
         self._taken = trio.Event()
         self._taken_at: dict[str, float] = {}
@@ -148,21 +149,26 @@ class Endpoint:
 
         Cancelled: a post in flight is cut and may be made again after a restart; the position still goes to the store.
         """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._poster.close_idle)
+            try:
+                await self._rounds()
+            finally:
+                if not self._store.failed and self._dirty:
+                    await self._keep_once()
+
+    async def _rounds(self) -> None:
         crashes = 0
-        try:
-            while True:
-                with trio.CancelScope() as self._round:
-                    if self._plan is None or self.health.gone or self._held:
-                        await self._keep_once()
-                        await trio.sleep_forever()
-                    if await self._follow():
-                        crashes = 0
-                    else:
-                        crashes += 1
-                        await trio.sleep(min(2.0**crashes, LONGEST_RESTART))
-        finally:
-            if not self._store.failed and self._dirty:
-                await self._keep_once()
+        while True:
+            with trio.CancelScope() as self._round:
+                if self._plan is None or self.health.gone or self._held:
+                    await self._keep_once()
+                    await trio.sleep_forever()
+                if await self._follow():
+                    crashes = 0
+                else:
+                    crashes += 1
+                    await trio.sleep(min(2.0**crashes, LONGEST_RESTART))
 
     async def post_now(self, target: Target, body: bytes, seq: int) -> Answer:
         """Post something outside the order of events."""
@@ -276,6 +282,8 @@ class Endpoint:
             except ExpressionError as error:
                 await self._park(line, entry, str(error))
                 return True
+            if plan.filter is not None and line.attempts == 0:
+                self._count(passed=body is not None)
             if body is None:
                 return True
             async with self._slots:
@@ -305,11 +313,12 @@ class Endpoint:
             if wait is None:
                 await self._park(line, entry, answer.text)
                 return True
-            line.next_at = now + wait
             if answer.retry_after is None:
-                line.next_at += wait * JITTER * (2 * self._world.random.random() - 1)
+                wait *= 1 + JITTER * (2 * self._world.random.random() - 1)
             else:
-                self._not_before = max(self._not_before, trio.current_time() + answer.retry_after)
+                before = self._not_before.get(target.key, -math.inf)
+                self._not_before[target.key] = max(before, trio.current_time() + answer.retry_after)
+            line.next_at, line.longest = now + wait, wait
             log.info("event %d was not taken (attempt %d): %s", entry[0], line.attempts, answer.text)
 
     async def _until_due(self, line: Line, target: Target) -> bool:
@@ -317,6 +326,7 @@ class Endpoint:
         early = False
         if line.next_at is not None:
             waiting_since = self._world.now()
+            line.next_at = min(line.next_at, waiting_since + line.longest)
             with trio.move_on_after(max(0.0, line.next_at - waiting_since)) as waiting:
                 self._waiting[line.account] = waiting
                 if line.answered:
@@ -326,11 +336,20 @@ class Endpoint:
                     await self._taken.wait()
             self._waiting.pop(line.account, None)
             early = not waiting.cancelled_caught
-        if self._not_before > trio.current_time():
-            await trio.sleep_until(self._not_before)
+        if (until := self._not_before.get(target.key)) is not None:
+            await trio.sleep_until(until)
+            if self._not_before.get(target.key) == until:
+                del self._not_before[target.key]
         return early
 
     # What came of it.
+
+    def _count(self, *, passed: bool) -> None:
+        if passed:
+            self.health.passed += 1
+            self.health.last_passed = self._world.now()
+        else:
+            self.health.left_out += 1
 
     def _succeeded(self, target: Target, now: float) -> None:
         self.health.delivered += 1
@@ -409,6 +428,19 @@ class Endpoint:
 
     # Where it stands.
 
+    def _line(self, row: LineRow, until: int) -> Line:
+        return Line(
+            account=row.account,
+            seq=row.seq,
+            until=until,
+            attempts=row.attempts,
+            since=None if row.since is None else min(row.since, self._world.now()),
+            next_at=row.next_at,
+            error=row.error,
+            gone=bool(row.gone),
+            longest=step(self._config.schedule, row.attempts),
+        )
+
     @property
     def _dirty(self) -> bool:
         return bool(self._touched) or self.position != self._kept_position
@@ -445,19 +477,6 @@ class Endpoint:
         except StorageFull:
             self._touched |= touched
             self._kept_position = before
-
-
-def _line(row: LineRow, until: int) -> Line:
-    return Line(
-        account=row.account,
-        seq=row.seq,
-        until=until,
-        attempts=row.attempts,
-        since=row.since,
-        next_at=row.next_at,
-        error=row.error,
-        gone=bool(row.gone),
-    )
 
 
 def _row(line: Line) -> LineRow:

@@ -15,16 +15,15 @@ import jmespath.exceptions
 import jmespath.parser
 import jmespath.visitor
 
+from engine.events import sense
+from engine.events.sense import ExpressionError
+
 LONGEST = 2000
 """Characters."""
 DEEPEST = 60
 WORK = 200_000
 """What one evaluation may handle: a step counts ten, a value it makes one, and sixteen characters one. Some 30 ms."""
 STEP = 10
-
-
-class ExpressionError(ValueError):
-    """An expression is wrong, or does not fit what it is applied to."""
 
 
 class Expression:
@@ -42,6 +41,13 @@ class Expression:
             raise ExpressionError("is nested too deeply") from error
         if _depth(self._tree) > DEEPEST:
             raise ExpressionError("is nested too deeply")
+
+    def check(self) -> None:
+        """Raise `ExpressionError` where a part of it can never have a value, which is seldom what was meant.
+
+        Not when it is compiled: what was accepted before goes on working as it did.
+        """
+        sense.check(self._tree)
 
     def evaluate(self, value: Any) -> Any:
         """What the expression makes of `value`, which stays as it is."""

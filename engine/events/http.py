@@ -1,9 +1,14 @@
 """HTTP/1.1 as a webhook needs it: one POST out in one write, a status and a few octets back, connections kept.
 
 A general client spends a millisecond of the processor on a post; with five endpoints that is time taken from those who
-send mail. This one does not follow redirects, keep cookies, decompress, or read an answer to its end: a connection is
-used again only where the end of the answer was reached within what is read anyway. What is not HTTP, or too long a
-head, is a `ProtocolError`; a connection that breaks a `NetworkError`. The caller sets the deadline.
+send mail. This one does not follow redirects, keep cookies or decompress. The head of an answer decides, and what
+follows it is read only to use the connection again or to show why a post was refused: at most `MOST_BODY` octets, for
+at most `BODY_SECONDS`. An answer is read while a long request is still being sent, so one that comes early, before the
+receiver closes the line, is not lost. A connection with anything to read before the next request is not used again: it
+was closed, or holds what nobody asked for and would be taken for the next answer.
+
+What is not HTTP is a `ProtocolError`; a connection that breaks before an answer a `NetworkError`. The caller sets the
+deadline. Only sockets can be seen to be readable; other streams are asked.
 """
 
 from __future__ import annotations
@@ -11,25 +16,19 @@ from __future__ import annotations
 import ssl
 from collections.abc import Awaitable, Callable
 
-import msgspec
 import trio
 
 from engine.errors import NetworkError, NetworkKind, ProtocolError
+from engine.events.answer import MOST_BODY, Answering, Reply
 
-MAX_HEAD = 16 * 1024
+BODY_SECONDS = 1.0
 CHUNK = 16 * 1024
+LOOK_STEPS = 5
+"""Turns of the scheduler in which a stream that has something to read gives it out."""
 IDLE = 30.0
 """Seconds a connection is kept for the next post."""
 
 Connect = Callable[[], Awaitable[trio.abc.Stream]]
-
-
-class Reply(msgspec.Struct):
-    """The head of an answer. `headers` by lower-case name; of one given twice the last counts."""
-
-    status: int
-    headers: dict[bytes, bytes]
-    body: bytes = b""
 
 
 class Connections:
@@ -40,6 +39,17 @@ class Connections:
         self._tls = tls
         self._most = most
         self._idle: list[tuple[trio.abc.Stream, float]] = []
+        self._posts = 0
+
+    @property
+    def unused(self) -> bool:
+        """Whether nothing is under way and nothing is kept."""
+        return not self._posts and not self._idle
+
+    @property
+    def idle_until(self) -> float | None:
+        """When the next kept connection has been idle for too long (Trio's time); None while none is kept."""
+        return self._idle[0][1] + IDLE if self._idle else None
 
     async def aclose(self) -> None:
         """Close what is kept."""
@@ -47,28 +57,47 @@ class Connections:
         for stream, _ in idle:
             await trio.aclose_forcefully(stream)
 
+    async def close_idle(self) -> None:
+        """Close what has been idle for too long. Cancelled: that is closed as well."""
+        late = trio.current_time() - IDLE
+        old = [stream for stream, since in self._idle if since <= late]
+        self._idle = self._idle[len(old) :]
+        for stream in old:
+            await trio.aclose_forcefully(stream)
+
     async def post(self, request: bytes, most: int, on_head: Callable[[Reply], None]) -> Reply:
-        """Send `request` and read the answer, of its body about `most` octets; `on_head` hears of the head at once.
+        """Send `request` and read the answer, of its body at most `most` octets; `on_head` hears of the head at once.
 
         A kept connection that turns out to be closed is replaced by a new one. Cancelled: the connection is closed.
         """
-        kept = await self._take()
-        if kept is not None:
-            try:
-                return await self._exchange(kept, request, most, on_head)
-            except _Stale:
-                pass  # it was closed while nobody looked; once, and on a new one
+        self._posts += 1
         try:
-            return await self._exchange(await self._open(), request, most, on_head)
-        except _Stale as error:
-            raise NetworkError(NetworkKind.CLOSED, "ECONNECTION", "the connection broke before an answer") from error
+            kept = await self._take()
+            if kept is not None:
+                try:
+                    return await self._exchange(kept, request, most, on_head, kept=True)
+                except _Stale:
+                    pass  # it was closed while nobody looked; once, and on a new one
+            try:
+                return await self._exchange(await self._open(), request, most, on_head)
+            except _Stale as error:
+                raise NetworkError(
+                    NetworkKind.CLOSED, "ECONNECTION", "the connection broke before an answer"
+                ) from error
+        finally:
+            self._posts -= 1
 
     async def _take(self) -> trio.abc.Stream | None:
         while self._idle:
             stream, since = self._idle.pop()
-            if trio.current_time() - since <= IDLE:
+            usable = False
+            try:
+                usable = trio.current_time() - since <= IDLE and await _is_silent(stream)
+            finally:
+                if not usable:
+                    await trio.aclose_forcefully(stream)
+            if usable:
                 return stream
-            await trio.aclose_forcefully(stream)
         return None
 
     async def _open(self) -> trio.abc.Stream:
@@ -88,13 +117,23 @@ class Connections:
                 await trio.aclose_forcefully(stream)
 
     async def _exchange(
-        self, stream: trio.abc.Stream, request: bytes, most: int, on_head: Callable[[Reply], None]
+        self,
+        stream: trio.abc.Stream,
+        request: bytes,
+        most: int,
+        on_head: Callable[[Reply], None],
+        *,
+        kept: bool = False,
     ) -> Reply:
         keep = False
         try:
-            reply, rest = await _head(stream, request)
+            answering, sent = await _ask(stream, request)
+            reply = answering.reply
+            if kept and reply.status == 408:
+                # Said because the connection was idle, and on its way when the request was (RFC 9110 section 15.5.9).
+                raise _Stale
             on_head(reply)
-            keep = await _body(stream, reply, rest, most)
+            keep = await _finish(stream, answering, most) and sent
             return reply
         finally:
             if keep and len(self._idle) < self._most:
@@ -107,61 +146,92 @@ class _Stale(Exception):
     """The connection ended before a first octet came."""
 
 
-async def _head(stream: trio.abc.Stream, request: bytes) -> tuple[Reply, bytes]:
-    data = b""
-    try:
-        await stream.send_all(request)
-        while True:
-            while b"\r\n\r\n" not in data:
-                if len(data) > MAX_HEAD:
-                    raise ProtocolError("what came back has a head too long for HTTP")
-                chunk = await stream.receive_some(CHUNK)
-                if not chunk:
-                    raise _Stale if not data else ProtocolError("the answer broke off")
-                data += chunk
-            head, _, data = data.partition(b"\r\n\r\n")
-            reply = _parse(head)
-            if reply.status >= 200:
-                return reply, data
-    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        if not data:
-            raise _Stale from error
-        raise NetworkError(NetworkKind.CLOSED, "ECONNECTION", "the connection broke before an answer") from error
+async def _ask(stream: trio.abc.Stream, request: bytes) -> tuple[Answering, bool]:
+    """Send `request` and read until the head of the answer is there; whether all of the request went out."""
+    answering = Answering()
+    sent = False
+
+    async def send() -> None:
+        nonlocal sent
+        try:
+            await stream.send_all(request)
+            sent = True
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # what was answered before the line broke can still be read
+
+    if len(request) <= CHUNK:
+        await send()
+        await _head(stream, answering)
+        return answering, sent
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        try:
+            await _head(stream, answering)
+        except (_Stale, ProtocolError) as error:
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return answering, sent
 
 
-def _parse(head: bytes) -> Reply:
-    first, *lines = head.split(b"\r\n")
-    words = first.split(b" ", 2)
-    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or len(words[1]) != 3 or not words[1].isdigit():
-        raise ProtocolError("what came back is not HTTP")
-    headers = {}
-    for line in lines:
-        name, _, value = line.partition(b":")
-        headers[name.strip().lower()] = value.strip()
-    if words[0] == b"HTTP/1.0":
-        headers.setdefault(b"connection", b"close")
-    return Reply(int(words[1]), headers)
-
-
-async def _body(stream: trio.abc.Stream, reply: Reply, data: bytes, most: int) -> bool:
-    """Read a little of the body into `reply`; whether its end was reached and the connection can be used again."""
-    length: int | None = None
-    if reply.status in (204, 304):
-        length = 0
-    elif b"transfer-encoding" not in reply.headers:
-        text = reply.headers.get(b"content-length", b"")
-        length = int(text) if text.isdigit() and len(text) < 16 else None
-    wanted = most if length is None else min(length, most)
-    try:
-        while len(data) < wanted:
+async def _head(stream: trio.abc.Stream, answering: Answering) -> None:
+    error: Exception | None = None
+    chunk: bytes | bytearray = b""
+    while not answering.feed(chunk):
+        try:
             chunk = await stream.receive_some(CHUNK)
-            if not chunk:
-                break
-            data += chunk
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        length = None  # the head is what counts
-    reply.body = data[:most]
-    return length == len(data) and reply.headers.get(b"connection", b"").lower() != b"close"
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as broken:
+            error, chunk = broken, b""
+        if not chunk:
+            if not answering.began:
+                raise _Stale from error
+            answering.end()
+            return
+
+
+async def _finish(stream: trio.abc.Stream, answering: Answering, most: int) -> bool:
+    """Read what is left of the answer, as far as that is worth it; whether the connection can be used again."""
+    reply = answering.reply
+
+    def wanted() -> bool:
+        if answering.ended or answering.received >= MOST_BODY:
+            return False
+        return answering.reusable or (len(reply.body) < most and not 200 <= reply.status < 300)
+
+    if wanted():
+        with trio.move_on_after(BODY_SECONDS):
+            try:
+                while wanted() and (chunk := await stream.receive_some(CHUNK)):
+                    answering.feed(chunk)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass  # the head is what counts
+    del reply.body[most:]
+    return answering.ended and answering.reusable
+
+
+async def _is_silent(stream: trio.abc.Stream) -> bool:
+    """Whether there is nothing to read, not even the end."""
+    if isinstance(stream, trio.SocketStream):
+        return not stream.socket.is_readable()
+    silent = True
+
+    async def look() -> None:
+        nonlocal silent
+        try:
+            await stream.receive_some(1)
+        except trio.BrokenResourceError:
+            pass
+        silent = False
+
+    # TLS may hold octets that are no longer in the socket.
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        for _ in range(LOOK_STEPS):
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    return silent
 
 
 _context: ssl.SSLContext | None = None

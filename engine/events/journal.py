@@ -3,7 +3,8 @@
 An event is encoded once, inside the transaction that causes it; the webhook body, the websocket frame and the item of
 `GET /v1/events` are those same bytes. It carries its number (`seq`, gapless) and an id of its own (`eventId`) beside
 the members API clients know: `serviceUrl, account, date, event, data`. The numbers are the order; where the wall clock
-was set back in between, the first event after it says so (`clockStepped`).
+was set back in between, the first event after it says so (`clockStepped`). One that would be too large for its readers
+is cut (`engine.events.bound`).
 
 Retention takes the oldest events away, also under a reader that is far behind: each page says whether that happened.
 """
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from engine.events.bound import fit
 from engine.events.hub import Hub
 from engine.events.recent import Entry, Recent
 from engine.isotime import iso
@@ -114,7 +116,7 @@ class Journal:
         }
         if stepped:
             event["clockStepped"] = True
-        return msgspec.json.encode(event)
+        return fit(event, msgspec.json.encode(event))
 
     def read(
         self, after: int, limit: int, account: str | None = None, names: Collection[str] | None = None

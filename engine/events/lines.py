@@ -1,7 +1,8 @@
 """An account's line at an endpoint: what it waits for, and what a failed post means for it.
 
 An event that was answered with a refusal is posted again by the schedule and parked when that is spent, so that one bad
-event does not hold up its account for ever. No answer at all is the receiver being away: nothing is parked for that,
+event does not hold up its account for ever. A receiver may ask for more time, never for less, so what is promised holds
+whatever it says. No answer at all is the receiver being away: nothing is parked for that,
 however long it takes, unless the receiver has taken other events meanwhile (then it is this event that breaks it).
 """
 
@@ -20,7 +21,8 @@ EARLY = 60.0
 class Line(msgspec.Struct):
     """The events of one account that an endpoint is not done with: those above `seq` up to `until`.
 
-    `attempts` failed tries of the first of them since `since`; the next is due at `next_at` (all seconds since 1970).
+    `attempts` failed tries of the first of them since `since`; the next is due at `next_at` (all seconds since 1970),
+    and never more than `longest` seconds away: the wall clock may have been set since.
     `answered` is whether the last of them was. `gone`: the account's own URL answered 410.
     """
 
@@ -33,6 +35,7 @@ class Line(msgspec.Struct):
     error: str | None = None
     gone: bool = False
     answered: bool = True
+    longest: float = LONGEST_AWAY
 
     def advance(self, seq: int) -> None:
         """Done with everything up to `seq`."""
@@ -54,7 +57,12 @@ class Line(msgspec.Struct):
         if answered:
             if spent:
                 return None
-            return schedule[self.attempts - 1] if retry_after is None else retry_after
+            return max(schedule[self.attempts - 1], retry_after or 0.0)
         if spent and now - self.since >= sum(schedule) and taken_at >= self.since:
             return None
-        return min(schedule[min(self.attempts, len(schedule)) - 1] if schedule else LONGEST_AWAY, LONGEST_AWAY)
+        return min(step(schedule, self.attempts), LONGEST_AWAY)
+
+
+def step(schedule: Sequence[float], attempts: int) -> float:
+    """Seconds the schedule has a line wait after so many failed tries."""
+    return schedule[min(max(attempts, 1), len(schedule)) - 1] if schedule else LONGEST_AWAY

@@ -7,7 +7,8 @@ from datetime import datetime
 
 import msgspec
 
-from engine.events.expressions import Expression, ExpressionError
+from engine.events.expressions import Expression
+from engine.events.sense import ExpressionError
 from engine.events.target import Target
 
 
@@ -27,7 +28,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What an endpoint remembers of how it went; times are in seconds since 1970."""
+    """What an endpoint remembers of how it went; times are in seconds since 1970.
+
+    `passed` and `left_out` are what its filter did, if it has one.
+    """
 
     last_success: float | None = None
     failing_since: float | None = None
@@ -39,6 +43,13 @@ class Health(msgspec.Struct, rename="camel", omit_defaults=True):
     gone: bool = False
     started: bool = False
     delivered: int = 0
+    passed: int = 0
+    left_out: int = 0
+    last_passed: float | None = None
+
+    def forget_filter(self) -> None:
+        """The filter is another one now."""
+        self.passed, self.left_out, self.last_passed = 0, 0, None
 
 
 class _Head(msgspec.Struct):

@@ -1,26 +1,26 @@
 """One post to one receiver: time and size limits, redirects refused, and an answer that says what happened.
 
 Taken is any 2xx whose head came within the time limit. Redirects are not followed and no proxy is read from the
-environment. A post that fails, in whatever way, is an answer too.
+environment. A post that fails, in whatever way, is an answer too. What a receiver answers goes into log and journal, so
+the secrets the post carried are masked in it.
 """
 
 from __future__ import annotations
-
-from email.utils import parsedate_to_datetime
 
 import msgspec
 import trio
 
 from engine.egress import Egress
 from engine.errors import EngineError
-from engine.events import signing
-from engine.events.http import Connections, Reply
+from engine.events import retry_after, signing
+from engine.events.answer import Reply
+from engine.events.http import Connections
 from engine.events.plan import Letter
 from engine.events.target import Target
+from engine.masking import Masker
 from engine.world import World
 
 MAX_RESPONSE = 1024
-MAX_RETRY_AFTER = 3600.0
 SHOWN = 200
 """Characters of a receiver's answer that stand in an error."""
 
@@ -48,6 +48,21 @@ class Poster:
         self._egress = egress
         self._most = connections
         self._kept: dict[tuple[str, str, int, bool], Connections] = {}
+        self._some_kept = trio.Event()
+
+    async def close_idle(self) -> None:
+        """Close connections once they have been idle for too long, for ever. Cancelled: the others stay as they are."""
+        while True:
+            await self._some_kept.wait()
+            self._some_kept = trio.Event()
+            while True:
+                self._kept = {key: each for key, each in self._kept.items() if not each.unused}
+                idle = [until for each in self._kept.values() if (until := each.idle_until) is not None]
+                if not idle:
+                    break
+                await trio.sleep_until(min(idle))
+                for each in list(self._kept.values()):
+                    await each.close_idle()
 
     async def aclose(self) -> None:
         """Close the connections; the next post opens new ones."""
@@ -57,26 +72,30 @@ class Poster:
 
     async def post(self, target: Target, letter: Letter) -> Answer:
         """Post once. Cancelled: the connection is closed; the receiver may have the event."""
-        request = self._request(target, letter)
+        headers = self._headers(target, letter)
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        request = f"POST {target.path} HTTP/1.1\r\n{head}\r\n".encode() + letter.body
         began = trio.current_time()
         answer = Answer(None, f"no answer within {self._timeout:g} seconds")
 
         def on_head(reply: Reply) -> None:
             # The head decides: a receiver that has said 2xx has the event, however long it goes on talking.
             nonlocal answer
-            answer = self._answer(reply)
+            answer = self._answer(reply, target, headers)
 
         try:
             with trio.move_on_after(self._timeout):
-                answer = self._answer(await self._connections(target).post(request, MAX_RESPONSE, on_head))
+                reply = await self._connections(target).post(request, MAX_RESPONSE, on_head)
+                answer = self._answer(reply, target, headers)
         except EngineError as error:
             if answer.status is None:
                 answer = Answer(None, str(error))
+        self._some_kept.set()
         return msgspec.structs.replace(answer, took=trio.current_time() - began)
 
-    def _request(self, target: Target, letter: Letter) -> bytes:
+    def _headers(self, target: Target, letter: Letter) -> list[tuple[str, str]]:
         now = self._world.now()
-        headers = [
+        return [
             *target.headers,
             ("Content-Length", str(len(letter.body))),
             ("X-EE-Wh-Event-Id", letter.event_id),
@@ -86,8 +105,6 @@ class Poster:
             *((("X-EE-Wh-Custom-Route", letter.route),) if letter.route else ()),
             *signing.headers(target.secrets, letter.event_id, int(now), letter.body),
         ]
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        return f"POST {target.path} HTTP/1.1\r\n{head}\r\n".encode() + letter.body
 
     def _connections(self, target: Target) -> Connections:
         port = target.port or (443 if target.scheme == "https" else 80)
@@ -102,22 +119,17 @@ class Poster:
             )
         return found
 
-    def _answer(self, reply: Reply) -> Answer:
+    def _answer(self, reply: Reply, target: Target, headers: list[tuple[str, str]]) -> Answer:
         status = reply.status
         text = f"the answer was {status}"
         if 300 <= status < 400:
             text += ", a redirect, which is not followed"
-        shown = "".join(c if c.isprintable() else " " for c in reply.body.decode("utf-8", "replace")).strip()[:SHOWN]
-        if shown and not 200 <= status < 300:
-            text += f": {shown}"
-        value = reply.headers.get(b"retry-after")
-        return Answer(status, text, self._retry_after(value) if value and status in (429, 503) else None)
-
-    def _retry_after(self, value: bytes) -> float | None:
-        """Seconds to wait by a `Retry-After` header (RFC 9110 section 10.2.3), None when it is not valid."""
-        text = value.decode("latin-1")
-        try:
-            seconds = float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - self._world.now()
-        except ValueError:
-            return None
-        return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+        if reply.body and not 200 <= status < 300:
+            masker = Masker((*target.confidential(), *signing.signatures(headers)))
+            said = masker.mask(reply.body.decode("utf-8", "replace"), cut=len(reply.body) >= MAX_RESPONSE)
+            shown = "".join(c if c.isprintable() else " " for c in said).strip()[:SHOWN]
+            text += f": {shown}" if shown else ""
+        wait = None
+        if status in (429, 503):
+            wait = retry_after.seconds(reply.headers.get(b"retry-after", b"").decode("latin-1"), self._world.now())
+        return Answer(status, text, wait)

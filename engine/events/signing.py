@@ -12,10 +12,11 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 PREFIX = "whsec_"
 KEY_BYTES = 32
+_SIGNED = ("webhook-signature", "X-EE-Wh-Signature")
 
 
 def secret_of(key: bytes) -> str:
@@ -44,6 +45,15 @@ def headers(secrets: Sequence[str], event_id: str, timestamp: int, body: bytes) 
         ("webhook-signature", " ".join(f"v1,{_standard(secret, signed)}" for secret in secrets)),
         ("X-EE-Wh-Signature", _emailengine(secrets[0], body)),
     ]
+
+
+def signatures(headers: Iterable[tuple[str, str]]) -> list[str]:
+    """The signatures among the headers of a post."""
+    found = []
+    for name, value in headers:
+        if name in _SIGNED:
+            found += [each.removeprefix("v1,") for each in value.split(" ")]
+    return found
 
 
 def _standard(secret: str, signed: bytes) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 
+from engine.events.signing import PREFIX
 from engine.version import VERSION
 
 RESERVED = frozenset(
@@ -28,6 +30,11 @@ RESERVED = frozenset(
 )
 """Headers that are the engine's own; so are all that begin with `x-ee-wh-`."""
 
+_PUBLIC = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "host", "user-agent"})
+_PARTS = re.compile(r"[\s;,=]+")
+_FLAG, _WORD, _TOKEN = 4, 6, 16
+"""Characters from which a header's value, a part of it or of a query, and a part of a path is taken for a secret."""
+
 _USER_AGENT = f"mailbox-engine/{VERSION}"
 _QUERY = "/?%:@!$&'()*+,;=~[]"
 
@@ -43,6 +50,31 @@ class Target(msgspec.Struct, frozen=True):
     secrets: tuple[str, ...] = ()
     restricted: bool = False
     key: str = ""
+
+    def confidential(self) -> list[str]:
+        """What of it must not show in a receiver's words: secrets, headers, and the keys a URL holds."""
+        found = [*self.secrets, *(secret.removeprefix(PREFIX) for secret in self.secrets)]
+        for name, value in self.headers:
+            if name.lower() not in _PUBLIC:
+                found += [value] if len(value) >= _FLAG else []
+                found += [part for part in _PARTS.split(value) if len(part) >= _WORD]
+                found += _login(value)
+        path, _, query = self.path.partition("?")
+        found += [part for each in query.split("&") if len(part := each.partition("=")[2] or each) >= _WORD]
+        found += [part for part in path.split("/") if len(part) >= _TOKEN]
+        return found + [unquote(part) for part in found if "%" in part]
+
+
+def _login(value: str) -> list[str]:
+    """The user and password in the value of an `Authorization` header."""
+    scheme, _, coded = value.partition(" ")
+    if scheme.lower() != "basic":
+        return []
+    try:
+        login = base64.b64decode(coded).decode("utf-8", "replace")
+    except ValueError:
+        return []
+    return [login, *login.split(":", 1)]
 
 
 def parse(

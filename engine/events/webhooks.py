@@ -269,6 +269,8 @@ class Webhooks:
         """Another record for an endpoint; it goes on where it stands, at once."""
         now, sealed = self._world.now(), self._sealed(made.id, record)
         await self._store.commit(lambda tx: webhooks.change(tx, made.id, sealed, now))
+        if record.filter != made.record.filter:
+            made.endpoint.health.forget_filter()
         made.record, made.updated = record, now
         self._plan(made)
 

@@ -2,20 +2,24 @@
 
 It works in small steps with a pause after each, so that no commit of anybody else waits noticeably. Over the size, the
 oldest go first, whatever their kind. What is not sent yet is never touched, so a journal full of that stays as large as
-it is; that is said once. Age is counted by a clock that only a start sets: a wall clock that jumps ahead while the
-engine runs must not remove everything.
+it is; that is said once. Age is counted by a clock of its own (`queue/age.py`), kept in the journal: a wall clock that
+is set ahead, now or at a start, must not remove everything.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 
 import trio
 
 from engine.config import Retention as Limits
-from engine.store import retention
+from engine.errors import StorageBusy, StorageFull
+from engine.queue.age import Age
+from engine.store import marks, retention
 from engine.store.bodies import Spool
+from engine.store.events import latest
 from engine.store.retention import Place
 from engine.store.writer import Store
 from engine.world import World
@@ -36,11 +40,16 @@ class Retention:
         self._spool = spool
         self._limits = limits
         self._too_large_said = False
-        self._clock = world.now() - trio.current_time()
+        self._world = world
+        now = world.now()
+        seen = marks.get(store.reader, marks.AGE) or latest(store.reader) or now
+        self._age = Age(seen, now, trio.current_time())
+        self._jump_said = False
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look every five minutes. Raises `StorageFailed`. Cancelled: what was removed stays removed."""
         task_status.started()
+        await self._look()
         await trio.sleep(FIRST_LOOK)
         while True:
             await self.sweep()
@@ -48,7 +57,7 @@ class Retention:
 
     async def sweep(self) -> tuple[int, int]:
         """Remove what is too old and what is too much; how many messages and events went."""
-        now = self._clock + trio.current_time()
+        now = await self._look()
         messages = events = 0
         if self._limits.messages:
             messages += await self._remove_messages(now - self._limits.messages)
@@ -60,6 +69,21 @@ class Retention:
         if messages or events:
             log.info("%d ended messages and %d events were removed", messages, events)
         return messages, events
+
+    async def _look(self) -> float:
+        """The moment ages are counted back from, noted for the next start."""
+        moment = self._age.look(self._world.now(), trio.current_time())
+        if self._age.ahead and not self._jump_said:
+            log.warning(
+                "the clock is %.1f hours ahead of the time that was seen to pass; nothing is removed by age yet. "
+                "If it is right (the engine stood still for so long), a day's worth goes each hour",
+                self._age.ahead / 3600,
+            )
+        self._jump_said = self._age.ahead > 0
+        value = self._age.value
+        with contextlib.suppress(StorageBusy, StorageFull):
+            await self._store.admit(lambda tx: marks.put(tx, marks.AGE, value))
+        return moment
 
     async def _remove_messages(self, before: float) -> int:
         place: Place | None = Place()

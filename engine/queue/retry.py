@@ -16,6 +16,11 @@ def delay(schedule: Sequence[float], failed: int, jitter: float, random: Random)
     return base * (1 + jitter * (2 * random.random() - 1))
 
 
+def longest(schedule: Sequence[float], failed: int, jitter: float) -> float:
+    """Seconds that `delay` gives at most."""
+    return schedule[min(max(failed, 1), len(schedule)) - 1] * (1 + jitter)
+
+
 def horizon(schedule: Sequence[float], attempts: int, jitter: float) -> float:
     """Seconds over which `attempts` tries spread at most, at least the first wait.
 

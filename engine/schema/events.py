@@ -239,6 +239,10 @@ class Event(Response, frozen=True, kw_only=True):
         bool | UnsetType,
         Meta(description="`true`: the clock was set back before it, so its date is not after that of the one before."),
     ] = UNSET
+    truncated: Annotated[
+        bool | UnsetType,
+        Meta(description="`true`: it would be larger than 256 KiB, so long texts and lists in `data` are cut."),
+    ] = UNSET
 
 
 _AFTER = Annotated[int, Meta(ge=0, le=2**53)]

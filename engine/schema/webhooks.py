@@ -104,6 +104,14 @@ class WebhookLine(Response, frozen=True, kw_only=True):
     error: Annotated[str | None, Meta(description="Why the last one failed.")]
 
 
+class WebhookFiltered(Response, frozen=True, kw_only=True):
+    """What an endpoint's filter has done since it was set."""
+
+    passed: Annotated[int, Meta(description="Events it let through.")]
+    left_out: Annotated[int, Meta(description="Events it left out.")]
+    last_passed: Annotated[When | None, Meta(description="When it last let one through. `null`: never yet.")] = None
+
+
 class WebhookInfo(Response, frozen=True, kw_only=True):
     """One endpoint and how it is. Secrets are masked."""
 
@@ -128,6 +136,9 @@ class WebhookInfo(Response, frozen=True, kw_only=True):
     seq: Annotated[int, Meta(description="Done with everything up to this number, `lines` excepted.")]
     behind: Annotated[int, Meta(description="How many numbers that is behind the newest one.")]
     delivered: Annotated[int, Meta(description="Events taken so far.")]
+    filtered: Annotated[
+        WebhookFiltered | None, Meta(description="What its `filter` has done. `null`: it has none.")
+    ] = None
     parked: Annotated[int, Meta(description="Events put aside.")]
     lines: Annotated[tuple[WebhookLine, ...], Meta(description="Accounts in trouble, at most a hundred.")] = ()
     last_success: Annotated[When | None, Meta(description="When an event was last taken.")] = None

@@ -39,6 +39,11 @@ def postpone(tx: Tx, message: int, next_at: float) -> None:
     tx.execute("UPDATE sent_copy SET tries = tries + 1, next_at = ? WHERE message = ?", (next_at, message))
 
 
+def none_after(tx: Tx, moment: float) -> None:
+    """Have no copy be due later than `moment`."""
+    tx.execute("UPDATE sent_copy SET next_at = ?1 WHERE next_at > ?1", (moment,))
+
+
 def remove(tx: Tx, message: int) -> None:
     """The copy is made, or given up."""
     tx.execute("DELETE FROM sent_copy WHERE message = ?", (message,))

@@ -1,7 +1,7 @@
 """What the engine remembers about its folder: a few JSON values under their names.
 
 `restored`: the folder is a backup nobody has served yet. `released`: how often held messages were released from the
-command line, by which a running engine notices.
+command line, by which a running engine notices. `age`: by when records are counted as old (`queue/age.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from engine.store.writer import Tx
 
 RESTORED = "restored"
 RELEASED = "released"
+AGE = "age"
 
 
 def get(db: sqlite3.Connection | Tx, name: str) -> Any:

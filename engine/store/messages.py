@@ -128,6 +128,25 @@ def waiting(db: sqlite3.Connection, account: str | None = None) -> Iterator[tupl
     return ((each, account, due, bool(first)) for each, account, due, first in rows)
 
 
+def due_after(tx: Tx, moment: float) -> list[tuple[int, int]]:
+    """(id, tries made) of every message that is due later than `moment`, those sent at a chosen time left out."""
+    return tx.execute(
+        "SELECT id, attempts_made FROM message WHERE ended IS NULL AND next_at > ? "
+        "AND NOT (next_at = send_at AND send_at > created) AND state IN ('queued', 'deferred', 'in_doubt')",
+        (moment,),
+    ).fetchall()
+
+
+def bring_forward(tx: Tx, message: int, latest: float, due: float) -> None:
+    """Have a message that is due later than `latest` be due at `due`."""
+    tx.execute("UPDATE message SET next_at = ? WHERE id = ? AND next_at > ?", (due, message, latest))
+
+
+def no_doubt_after(tx: Tx, moment: float) -> None:
+    """Have no doubt have arisen later than `moment`."""
+    tx.execute("UPDATE message SET doubt_since = ?1 WHERE doubt_since > ?1 AND ended IS NULL", (moment,))
+
+
 def interrupted(db: sqlite3.Connection | Tx, account: str | None = None) -> list[Message]:
     """The messages, of one account or of all, whose try was cut short by the end of what ran it."""
     rows = db.execute(

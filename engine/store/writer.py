@@ -7,7 +7,8 @@ each returned is given back only after the sync, so whoever has an answer has it
 There are two kinds. `admit` is for what takes new work in: it is refused with `StorageFull` when room is low or runs
 out. `commit` is for what must be written because it has happened or has to end: when room runs out, the reserve
 (`store/reserve.py`) is given up for it, and when that is used up too it waits for room. A change may therefore be run
-more than once, each time from the state before it; what it did outside the transaction must stand that.
+more than once, each time from the state before it; what it did outside the transaction must stand that. While another
+process holds a lock on the journal everything waits; after `BUSY_REFUSED` new work is refused with `StorageBusy`.
 
 Statements run on Trio's own thread (a few microseconds each, no sync among them) and only COMMIT, which waits for the
 disk, runs on the store's thread: the two threads never fight for the interpreter.
@@ -28,7 +29,7 @@ from typing import Any, Generic, TypeVar
 import outcome
 import trio
 
-from engine.errors import StorageFailed, StorageFull
+from engine.errors import EngineError, StorageBusy, StorageFailed, StorageFull
 from engine.store import database
 from engine.store.reserve import Reserve
 from engine.world import StoreThread, World
@@ -38,6 +39,12 @@ log = logging.getLogger("engine.store")
 
 MAX_BATCH = 500
 BUSY_WAIT = 0.005
+BUSY_LOOK = 0.1
+"""The same once it is known to take long."""
+BUSY_SAID = 2.0
+"""Seconds after which a lock of another process is logged."""
+BUSY_REFUSED = 10.0
+"""Seconds after which new work is refused for it."""
 CLOSE_BUSY_WAIT = 2000
 """Milliseconds the last commit of all waits for a lock of another process."""
 
@@ -124,6 +131,7 @@ class Store:
         self._pending: list[_Waiting[Any]] = []
         self._wake = trio.Event()
         self._stuck = False
+        self._locked_out = False
         self._next_check = 0.0
         self._failure: StorageFailed | None = None
 
@@ -142,6 +150,11 @@ class Store:
         """Whether a write has failed: nothing is acknowledged any more and the process is about to end."""
         return self._failure is not None
 
+    @property
+    def locked_out(self) -> bool:
+        """Whether another process has held a lock on the journal for so long that new work is refused."""
+        return self._locked_out
+
     def has_room(self, size: int = 0) -> bool:
         """Whether new work of `size` bytes would be taken in now. Cheap."""
         return self._reserve.has_room(size)
@@ -156,7 +169,12 @@ class Store:
         return await self._hand_in(_Waiting(change, takes_in=False))
 
     async def admit(self, change: Callable[[Tx], T]) -> T:
-        """As `commit`, for a change that takes new work in: raises `StorageFull`, having kept nothing, at low room."""
+        """As `commit`, for a change that takes new work in: raises `StorageFull`, having kept nothing, at low room.
+
+        Raises `StorageBusy`, having kept nothing, while another process has locked the journal for too long.
+        """
+        if self._locked_out:
+            raise busy()
         if not self.failed and not self.has_room():
             raise _full()
         return await self._hand_in(_Waiting(change, takes_in=True))
@@ -221,7 +239,7 @@ class Store:
         """Commit `batch`. Where room runs out, refuse what takes new work in and do the rest with the reserve."""
         if await self._commit(thread, batch):
             return
-        essential = _refuse_new_work(batch)
+        essential = _refuse_new_work(batch, _full())
         if not essential:
             return
         if (self._reserve.release() or len(essential) < len(batch)) and await self._commit(thread, essential):
@@ -263,17 +281,37 @@ class Store:
         return True
 
     async def _begin(self, batch: list[_Waiting[Any]]) -> None:
-        """Take SQLite's write lock; another process (`engine tokens`) may hold it for a moment."""
-        while True:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    self._latch(batch, error)
-            await trio.sleep(BUSY_WAIT)
-            if self._failure is not None:
-                self._latch(batch, self._failure)
+        """Take SQLite's write lock; another process (`engine tokens`) may hold it for a moment.
+
+        Where it is held for long, a backup tool's or a shell's perhaps, what takes new work in is refused.
+        """
+        since, said = trio.current_time(), False
+        try:
+            while not self._took_lock(batch):
+                waited = trio.current_time() - since
+                if waited >= BUSY_SAID and not said:
+                    said = True
+                    log.warning("%s is locked by another process; waiting for it", self.path / database.FILE)
+                if waited >= BUSY_REFUSED:
+                    self._locked_out = True
+                    batch[:] = _refuse_new_work(batch, busy())
+                    self._pending = _refuse_new_work(self._pending, busy())
+                await trio.sleep(BUSY_LOOK if said else BUSY_WAIT)
+                if self._failure is not None:
+                    self._latch(batch, self._failure)
+        finally:
+            self._locked_out = False
+        if said:
+            log.warning("the journal is free again after %.0f seconds", trio.current_time() - since)
+
+    def _took_lock(self, batch: list[_Waiting[Any]]) -> bool:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                self._latch(batch, error)
+            return False
+        return True
 
     def _apply(self, batch: list[_Waiting[Any]]) -> Tx | None:
         """Run the changes in the open transaction; None when room ran out, with the transaction undone."""
@@ -334,7 +372,7 @@ class Store:
         batch, self._pending = self._pending, []
         try:
             if batch and not self.failed and not self._last_commit(batch):
-                essential = _refuse_new_work(batch)
+                essential = _refuse_new_work(batch, _full())
                 if essential and not (self._reserve.release() and self._last_commit(essential)):
                     for each in essential:
                         each.fail(_full())
@@ -366,12 +404,17 @@ class Store:
         return True
 
 
-def _refuse_new_work(batch: list[_Waiting[Any]]) -> list[_Waiting[Any]]:
-    """Answer what takes new work in with `StorageFull`; the others."""
+def _refuse_new_work(batch: list[_Waiting[Any]], error: EngineError) -> list[_Waiting[Any]]:
+    """Answer what takes new work in with `error`; the others."""
     for each in batch:
         if each.takes_in:
-            each.fail(_full())
+            each.fail(error)
     return [each for each in batch if not each.takes_in]
+
+
+def busy() -> StorageBusy:
+    """What new work is told while another process holds the journal."""
+    return StorageBusy("another process has locked the journal (a backup tool, a database shell?): come back later")
 
 
 def _full() -> StorageFull:

@@ -102,6 +102,15 @@ def test_a_poll_that_waits_does_not_hold_up_the_stop(engine: EngineProcess) -> N
 # Server-sent events.
 
 
+def test_server_sent_events_begin_with_the_number_they_begin_at(engine: EngineProcess) -> None:
+    register(engine, "a")
+    last = json.loads(engine.request("GET", "/v1/events").body)["last"]
+    with streaming(engine, "/v1/events/sse") as response:
+        assert response.readline() == f"id: {last}\n".encode()
+    with streaming(engine, "/v1/events/sse?after=1") as response:
+        assert response.readline() == b"id: 1\n"
+
+
 def test_server_sent_events_replay_and_go_on_from_the_last_id(engine: EngineProcess) -> None:
     register(engine, "a")
     with streaming(engine, "/v1/events/sse?after=0") as response:

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 from simulation import Simulation
 
+from engine.isotime import iso
 from engine.queue.lifecycle import State
 
 SEED = 366
@@ -52,3 +53,45 @@ async def test_mail_taken_in_after_a_step_back_is_not_given_up_early(
         engine.sandbox.faults.dead.clear()
         await engine.until_ended(*(each["queueId"] for each in answers))
         assert len(engine.sandbox.delivered) == 3
+
+
+async def test_a_start_after_a_clock_that_was_ahead_holds_no_retry_back(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    simulation.world._start += 2 * 86_400.0
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        retried = await engine.submit("acme", "defer1+x@sandbox.example")
+        await engine.event("acme", "messageDeliveryError")
+        engine.sandbox.faults.dead.add(587)
+        engine.sandbox.faults.cut_smtp()
+        waiting = await engine.submit("acme", "friend@sandbox.example")
+        chosen = await engine.submit("acme", "late@sandbox.example", sendAt=iso(simulation.world.now() + 86_400.0))
+    engine.sandbox.faults.dead.clear()
+    simulation.world._start -= 2 * 86_400.0
+    async with simulation.running() as engine:
+        began = trio.current_time()
+        await engine.until_ended(retried["queueId"], waiting["queueId"])
+        assert trio.current_time() - began < 600
+        await trio.sleep(2.9 * 86_400)
+        assert engine.state(chosen["queueId"]) is State.QUEUED
+        await engine.until_ended(chosen["queueId"])
+
+
+async def test_copies_follow_a_clock_that_is_set_back(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    simulation.world._start += 5 * 86_400.0
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        store = engine.context.services.store
+        engine.sandbox.faults.dead.add(993)
+        engine.sandbox.faults.dead.add(143)
+        engine.sandbox.faults.cut_imap()
+        sent = await engine.submit("acme", "friend@sandbox.example")
+        await engine.until_ended(sent["queueId"])
+        assert store.reader.execute("SELECT count(*) FROM sent_copy").fetchone() == (1,)
+        simulation.world._start -= 5 * 86_400.0
+        await trio.sleep(120)
+        (due,) = store.reader.execute("SELECT next_at FROM sent_copy").fetchone()
+        assert due <= simulation.world.now() + 3600

@@ -177,3 +177,51 @@ async def test_a_step_is_small(tmp_path: Path, autojump_clock: trio.testing.Mock
         # Ten rows each, but one with 302: it goes alone.
         assert steps == [10, 10, 10, 10, 10, 1, 10, 10, 10, 10, 9], steps
         assert rows(engine)["message"] == rows(engine)["recipient"] == 0
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_clock_that_is_days_ahead_removes_nothing_at_once(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture, restart: bool
+) -> None:
+    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(messages=7 * DAY, events=7 * DAY))
+
+    async def wrong(engine: Engine, before: tuple[int, int]) -> None:
+        await trio.sleep(1800)
+        assert bounds(engine)[0] == before[0]
+        assert rows(engine)["message"] == 1
+        assert [record.message[:17] for record in caplog.records if "seen to pass" in record.message] == [
+            "the clock is 960."
+        ]
+
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        sent = await engine.submit("acme", "friend@sandbox.example")
+        await engine.until_ended(sent["queueId"])
+        before = bounds(engine)
+        if not restart:
+            simulation.world._start += 40 * DAY
+            await wrong(engine, before)
+    if restart:
+        simulation.world._start += 40 * DAY
+        async with simulation.running() as engine:
+            await wrong(engine, before)
+    simulation.world._start -= 40 * DAY
+    async with simulation.running() as engine:
+        await trio.sleep(1 * DAY)
+        assert bounds(engine)[0] == before[0]
+        assert rows(engine)["message"] == 1
+
+
+async def test_a_long_stop_is_caught_up_by_and_by(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(messages=7 * DAY, events=7 * DAY))
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        sent = await engine.submit("acme", "friend@sandbox.example")
+        await engine.until_ended(sent["queueId"])
+        await trio.sleep(600)
+    simulation.world._start += 20 * DAY
+    async with simulation.running() as engine:
+        await trio.sleep(5 * 3600)
+        assert rows(engine)["message"] == 1
+        await trio.sleep(4 * 3600)
+        assert rows(engine)["message"] == 0

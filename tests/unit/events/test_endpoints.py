@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import logging
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import trio
@@ -228,6 +232,93 @@ async def test_429_holds_the_whole_endpoint_for_as_long_as_it_says(tmp_path: Pat
         assert [post.at - receiver.posts[0].at >= 100 for post in receiver.posts[1:]] == [True, True]
 
 
+async def test_the_schedule_holds_whatever_a_receiver_asks_for(tmp_path: Path, autojump_clock) -> None:
+    async with world() as w, running(tmp_path, w) as engine:
+        receiver, asked = w.host("hooks.example"), ["0", "1", "Thu, 01 Jan 1970 00:00:00 GMT", "-5", "9" * 40, "2", "x"]
+
+        async def busy(post: Post):
+            return 503, {"Retry-After": asked[len(receiver.posts) % len(asked)]}, b""
+
+        receiver.behave = busy
+        made = await engine.make()
+        await engine.add("a")
+        await engine.until(lambda: webhooks.parked_count(engine.store.reader, made.id) == 1, within=20 * DAY)
+        assert len(receiver.posts) == 11
+        waits = [after.at - before.at for before, after in pairwise(receiver.posts)]
+        schedule = WebhooksConfig().schedule
+        assert [wait >= 0.9 * step for wait, step in zip(waits, schedule, strict=True)] == [True] * 10
+        assert receiver.posts[-1].at - receiver.posts[0].at > 2.6 * DAY
+
+
+async def test_one_receiver_that_asks_for_time_holds_no_other(tmp_path: Path, autojump_clock) -> None:
+    """Accounts' own URLs belong to the endpoint of the settings, and each to somebody else."""
+    async with world() as w, running(tmp_path, w) as engine:
+        busy, free = w.host("busy.example"), w.host("free.example", "203.0.114.2")
+
+        async def later(post: Post):
+            return 503, {"Retry-After": "86400"}, b""
+
+        busy.behave = later
+        engine.webhooks.configure("http://free.example/", True, ["*"])
+        engine.webhooks.account("b", "http://busy.example/")
+        await engine.add("b")
+        await engine.until(lambda: len(busy.posts) == 1)
+        await engine.add("a")
+        await engine.until(lambda: len(free.posts) == 1)
+
+
+async def test_a_start_after_a_wrong_clock_holds_nothing_back(tmp_path: Path, autojump_clock) -> None:
+    async with world() as w:
+        receiver = w.host("hooks.example")
+        receiver.status = 500
+        w._start += 40 * DAY
+        async with running(tmp_path, w) as engine:
+            made = await engine.make()
+            await engine.add("a")
+            await engine.until(lambda: engine.position(made) is None)
+        w._start -= 40 * DAY
+        receiver.status = 200
+        async with running(tmp_path, w) as engine:
+            await engine.done(engine.webhooks.made[made.id], within=10)
+
+
+async def test_secrets_that_a_receiver_echoes_are_masked(
+    tmp_path: Path, autojump_clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    headers = (("Authorization", "Bearer canary-bearer"), ("X-Key", "canary-key"), ("Cookie", "a=canary-cookie; b=1"))
+    secret = "whsec_" + base64.b64encode(b"canary-secret-canary-secret").decode()
+    async with world() as w, running(tmp_path, w) as engine:
+        receiver, signatures = w.host("hooks.example"), set()
+
+        async def echo(post: Post):
+            signatures.update(each.removeprefix("v1,") for each in post.headers["webhook-signature"].split())
+            signatures.add(post.headers["X-EE-Wh-Signature".lower()])
+            words = [*post.headers.items(), post.path, secret]
+            shown = words[len(receiver.posts) % len(words)]
+            return 500, {}, (quote(str(shown)) if len(receiver.posts) % 2 else f"what is {shown}?").encode()
+
+        receiver.behave = echo
+        url = "http://canary-user:canary-password@hooks.example/canary-path-of-20-octets?token=canary-token&canary-only"
+        made = await engine.make(url, headers=headers, secrets=(secret,))
+        await engine.add("a", 4)
+        await engine.until(lambda: webhooks.parked_count(engine.store.reader, made.id) == 4, within=20 * DAY)
+        rows = [row.reason for row in webhooks.parked(engine.store.reader, made.id)]
+        answer = await engine.webhooks.test(made.endpoint, engine.webhooks.target(made))
+        kept = [
+            *rows,
+            answer.text,
+            str(made.endpoint.health.error),
+            *(tmp_path / "journal.db-wal").read_bytes().decode("latin-1").split("the answer was"),
+        ]
+        said = "\n".join([caplog.text, *kept])
+        assert "******" in caplog.text and "******" in rows[-1] + caplog.text
+        assert len(receiver.posts) >= 40
+        assert "canary" not in said
+        assert secret not in said and not any(signature in said for signature in signatures)
+        assert base64.b64encode(b"canary-user:canary-password").decode() not in said
+
+
 async def test_a_slow_drip_is_left_at_the_limit(tmp_path: Path, autojump_clock) -> None:
     async with world() as w, running(tmp_path, w) as engine:
         receiver = w.host("hooks.example")
@@ -317,6 +408,10 @@ async def test_filter_and_map_decide_what_is_posted(tmp_path: Path, autojump_clo
         moment = datetime.fromtimestamp(int(post.headers["webhook-timestamp"]), UTC)
         signature = Verifier("whsec_" + "QUFB" * 10).sign(post.headers["webhook-id"], moment, post.body.decode())
         assert post.headers["webhook-signature"] == signature
+        health = made.endpoint.health
+        assert (health.passed, health.left_out, health.last_passed is None) == (2, 1, False)
+        await engine.webhooks.update(made, Record(url=URL, filter="account == 'b'"))
+        assert (health.passed, health.left_out, health.last_passed) == (0, 0, None)
 
 
 async def test_an_expression_that_does_not_fit_parks_the_event_at_once(tmp_path: Path, autojump_clock) -> None:

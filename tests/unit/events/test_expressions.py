@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from engine.events.expressions import LONGEST, Expression, ExpressionError
+from engine.events.expressions import LONGEST, Expression
+from engine.events.sense import ExpressionError
 
 EVENT = {
     "event": "messageSent",
@@ -80,3 +83,55 @@ def test_what_would_double_for_ever_is_stopped(text: str) -> None:
 )
 def test_nothing_but_the_event_is_seen(text: str) -> None:
     assert Expression(text).evaluate(EVENT) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("!data.inDoubt", "write !(data.inDoubt)"),
+        ("event == 'messageSent' && !data.inDoubt", "write !(data.inDoubt)"),
+        ("!data.a.b.c", "write !(data.a.b.c)"),
+        ("data.list[?!a.b]", "write !(a.b)"),
+        ("!data[?a]", "write !("),
+        ("!data.rejected[0].address", "write !("),
+        ("{ok: !data.inDoubt}", "write !(data.inDoubt)"),
+        ("(event == 'a').b", "has no members"),
+        ("length(data.rejected).x", "has no members"),
+        ("event == messageSent", "write 'messageSent'"),
+        ('event == "messageSent"', "write 'messageSent'"),
+        ("messageSent == event || data.x", "write 'messageSent'"),
+        ("data.attemptsMade > '3'", "write `5`"),
+        ("'2026-01-01' <= date", "write `5`"),
+    ],
+)
+def test_what_can_never_have_a_value_is_told_with_what_was_meant(text: str, hint: str) -> None:
+    with pytest.raises(ExpressionError, match=re.escape(hint)):
+        Expression(text).check()
+    Expression(text).evaluate(EVENT)  # one that was accepted before goes on
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "!(data.inDoubt)",
+            "!data",
+            "!data[0]",
+            "!contains(data.rejected, 'x')",
+            "data.a == data.b",
+            "account == path",
+        ),
+        *(
+            "data.list[?a == b]",
+            "data | a == b",
+            "data.{x: a == b}",
+            "seq > `5`",
+            "`5` < seq",
+            "data.n != null_thing.x",
+        ),
+        *("data.response.category == 'x'", "length(data.rejected) > `3`", "[event, seq]", "sort_by(data.l, &n)[0].n"),
+        *("event == 'messageSent' && !(data.inDoubt)", "map(&a == b, data.l)", "truncated == `true`"),
+    ],
+)
+def test_what_makes_sense_passes(text: str) -> None:
+    Expression(text).check()

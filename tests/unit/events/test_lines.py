@@ -18,9 +18,11 @@ def test_what_is_refused_follows_the_schedule_and_is_parked_after_it() -> None:
     assert [failed(line, now, answered=True) for now in (0, 5, 65, 7265)] == [5.0, 60.0, 7200.0, None]
 
 
-def test_retry_after_replaces_a_wait() -> None:
+def test_retry_after_makes_a_wait_longer_and_never_shorter() -> None:
     line = Line("a", 0, 5)
     assert failed(line, 0, answered=True, retry_after=17.0) == 17.0
+    assert failed(line, 17, answered=True, retry_after=17.0) == 60.0
+    assert failed(line, 77, answered=True, retry_after=0.0) == 7200.0
 
 
 def test_a_receiver_that_is_away_is_waited_for_however_long() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -138,12 +139,14 @@ async def test_an_event_not_taken_is_repeated_then_left_behind(
     assert "event 1 is parked at default after 3 attempts" in caplog.text
 
 
-async def test_retry_after_comes_before_the_schedule(tmp_path: Path, webhook_receiver: WebhookReceiver) -> None:
+async def test_retry_after_makes_no_wait_shorter(tmp_path: Path, webhook_receiver: WebhookReceiver) -> None:
     webhook_receiver.status, webhook_receiver.headers = 429, {"Retry-After": "0"}
     async with running(tmp_path, schedule=(3600.0, 3600.0)) as engine:
         engine.webhooks.configure(webhook_receiver.url, True, ["*"])
         await engine.add(1)
-        await until(lambda: len(webhook_receiver.webhooks) == 3)
+        await until(lambda: engine.line("a") is not None and engine.line("a").attempts == 1)
+        assert engine.line("a").next_at > time.time() + 3000
+    assert len(webhook_receiver.webhooks) == 1
 
 
 async def test_gone_stops_until_configured_again(

@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from engine.errors import StorageFailed, StorageFull
+from engine.errors import StorageBusy, StorageFailed, StorageFull
 from engine.store import database
 from engine.store.writer import MAX_BATCH, Store, Tx
 from engine.world import SeededWorld, World
@@ -449,6 +449,40 @@ async def test_a_lock_of_another_process_is_waited_for(
         assert names(store) == []
         other.execute("COMMIT")
     assert names(store) == ["a"]
+    other.close()
+
+
+async def test_a_lock_held_for_long_refuses_new_work_and_loses_nothing(
+    folder: Path, store: Store, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = database._connect(folder, "rw")
+    other.execute("BEGIN EXCLUSIVE")
+    refused: list[float] = []
+
+    async def new(name: str) -> None:
+        with pytest.raises(StorageBusy):
+            await store.admit(put(name))
+        refused.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        for name in ("a", "b"):
+            nursery.start_soon(store.commit, put(name))
+            nursery.start_soon(new, name)
+            await trio.sleep(1.5)
+        assert "is locked by another process" in caplog.text
+        await trio.sleep(6.5)
+        assert (refused, store.locked_out) == ([], False)
+        await trio.sleep(1)
+        assert (len(refused), store.locked_out) == (2, True)
+        await new("c")
+        nursery.start_soon(store.commit, put("d"))
+        await trio.sleep(100)
+        assert names(store) == []
+        other.execute("COMMIT")
+    assert (names(store), store.locked_out) == (["a", "b", "d"], False)
+    assert await store.admit(put("e")) == "e"
+    assert caplog.text.count("is locked by another process") == 1
+    assert "free again" in caplog.text
     other.close()
 
 

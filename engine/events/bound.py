@@ -1,0 +1,100 @@
+"""An event is at most `MOST` octets, whatever is in it. Pure.
+
+What websockets and proxies refuse by default, they refuse for ever, and an event nobody can receive holds up all that
+follow. So where an event is larger, its longest texts and lists are cut, step by step, until it fits; `truncated` says
+so. Beside a list that was cut, `<name>More` says how many members are missing, and where they are answers to
+recipients, `<name>Groups` says how many there were of each kind. What an event is found by (`queueId`, `messageId`,
+`id`, `path` ...) stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+MOST = 256 * 1024
+"""Octets of one event."""
+GROUPS = 50
+"""Kinds of answers that are told apart."""
+
+_STEPS = ((1000, 16384), (300, 4096), (100, 1024), (30, 512), (10, 256), (3, 128))
+"""Members of a list and characters of a text, ever fewer."""
+_DEEPEST = 8
+_FOUND_BY = frozenset(
+    {"account", "bounceMessage", "emailId", "id", "messageId", "path", "queueId", "threadId", "uid", "webhook"}
+)
+_LONGEST_NAME = 1024
+"""Characters of what an event is found by, which no mail server gives out longer."""
+_ANSWER = 200
+"""Characters of an answer by which it is told from others, and that are shown of it."""
+_DIGITS = frozenset("0123456789")
+
+_Groups = dict[int, list[dict[str, Any]]]
+
+
+def fit(event: dict[str, Any], body: bytes) -> bytes:
+    """`event`, whose JSON is `body`, in at most `MOST` octets."""
+    if len(body) <= MOST:
+        return body
+    data = event["data"]
+    groups: _Groups = {}
+    for members, characters in _STEPS:
+        body = _encoded(event, _cut(data, members, characters, groups))
+        if len(body) <= MOST:
+            return body
+    kept = {name: data[name] for name in _FOUND_BY & data.keys() if isinstance(data[name], str | int)}
+    return _encoded(event, _cut(kept, *_STEPS[-1], groups))
+
+
+def _encoded(event: dict[str, Any], data: Any) -> bytes:
+    outside = {name: value[:_LONGEST_NAME] if isinstance(value, str) else value for name, value in event.items()}
+    return msgspec.json.encode({**outside, "data": data, "truncated": True})
+
+
+def _cut(value: Any, members: int, characters: int, groups: _Groups, depth: int = 0) -> Any:
+    """A copy of `value` that is cut; `groups` remembers what was found for its lists."""
+    if isinstance(value, str):
+        return _short(value, characters)
+    if not isinstance(value, dict | list | tuple):
+        return value
+    if depth == _DEEPEST:
+        return None
+    if not isinstance(value, dict):
+        return [_cut(each, members, characters, groups, depth + 1) for each in value[:members]]
+    names = sorted(value, key=lambda name: name not in _FOUND_BY) if len(value) > members else list(value)
+    shown: dict[str, Any] = {}
+    for name in names[:members]:
+        inside = value[name]
+        allowed = max(characters, _LONGEST_NAME) if name in _FOUND_BY else characters
+        short = name[:characters]
+        shown[short] = _cut(inside, members, allowed, groups, depth + 1)
+        if isinstance(inside, dict | list | tuple) and len(inside) > members:
+            shown[f"{short}More"] = len(inside) - members
+            if isinstance(inside, list | tuple):
+                found = groups.get(id(inside))
+                if found is None:
+                    found = groups[id(inside)] = _grouped(inside)
+                if found:
+                    shown[f"{short}Groups"] = found
+    return shown
+
+
+def _short(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[: characters - 1] + "…"
+
+
+def _grouped(replies: Iterable[Any]) -> list[dict[str, Any]]:
+    """The answers among `replies` by kind, the most frequent first: codes and words without what is particular."""
+    kinds: dict[tuple[Any, str], dict[str, Any]] = {}
+    for reply in replies:
+        if not isinstance(reply, dict) or not isinstance(response := reply.get("response"), str):
+            continue
+        code = reply.get("responseCode")
+        # A word that is cut is cut elsewhere in the next answer.
+        whole = response if len(response) <= _ANSWER else response[:_ANSWER].rpartition(" ")[0]
+        words = (word for word in whole.split() if "@" not in word and _DIGITS.isdisjoint(word))
+        shown = {"response": _short(response, _ANSWER), "responseCode": code, "count": 0}
+        kinds.setdefault((code, " ".join(words)), shown)["count"] += 1
+    return sorted(kinds.values(), key=lambda kind: -kind["count"])[:GROUPS]
