@@ -133,7 +133,7 @@ ROWS = (
     rejected("dot 554 after rcpt 250", "DOT", "554 5.6.0 Refused for all"),
     doubtful("dot nonsense", "ok, got it", kept=1),
     doubtful("dot 354", "354 Go on", kept=1),
-    Row("dot with two codes", {"DOT": ("251-2.0.0 Ok\r\n250 2.0.0 Ok",)}, "S"),
+    Row("dot with two codes", {"DOT": ("250-2.0.0 Ok\r\n251 2.0.0 Ok",)}, "S"),
     doubtful("dot close, not kept", Act.CLOSE, kept=1),
     doubtful("dot close, kept", Act.KEEP_AND_CLOSE, kept=2),
     doubtful("dot 250 too late", Act.KEEP_AND_LATE, kept=2),
