@@ -78,6 +78,8 @@ class ReplyParser:
         self._unused = 0
         self.stray = ""
         """The first line that was no reply and is not followed by one, cut; empty for none."""
+        self.strayed = False
+        """There was such a line: it may have stood in the place of a reply."""
         self.error: ProtocolError | None = None
         """What is wrong with the bytes behind the replies already given; `feed` raises it from then on."""
 
@@ -141,6 +143,7 @@ class ReplyParser:
             match = _FIRST.match(line)
             if match is None:
                 self.stray = self.stray or _decode(line[:80])
+                self.strayed = True
                 return
             self._code = int(match[1] + (match[2] if len(match[2]) == 2 else b"50"))
         else:

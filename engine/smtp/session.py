@@ -151,6 +151,9 @@ class SmtpSession:
             except (NetworkError, ProtocolError) as error:
                 await self.close()
                 verdict = of_network(self._stage, error, dot_sent=self.in_flight)
+                if self._parser.strayed and not self.in_flight:
+                    # A line that was no reply may have been meant as one: what followed was another command's answer.
+                    transaction.verdicts.clear()
                 transaction.fail(verdict)
                 verdicts.update(transaction.verdicts)
                 verdicts.update(dict.fromkeys(pending, of_network(self._stage, error, dot_sent=False)))
