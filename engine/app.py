@@ -25,6 +25,7 @@ from engine.api.app import make_app
 from engine.api.context import Context
 from engine.api.server import serve_http
 from engine.api.stream import Streams
+from engine.api.wrong_tokens import WrongTokens
 from engine.config import Config
 from engine.errors import StorageFailed
 from engine.events.changes import Changes
@@ -43,9 +44,9 @@ from engine.queue.schedule import Schedule
 from engine.queue.slots import Slots
 from engine.sandbox.provider import Sandbox
 from engine.settings import SettingsBook
-from engine.store import database
+from engine.store import database, keys, sealed
 from engine.store.bodies import Spool
-from engine.store.vault import Vault, load_key
+from engine.store.rotation import Rotation
 from engine.store.writer import Store
 from engine.version import VERSION
 from engine.world import World
@@ -92,9 +93,11 @@ async def run(
     """
     trio.socket.set_custom_hostname_resolver(world.resolver())
     folder = Path(config.store.path)
-    vault = Vault(load_key(folder, config.store.key, config.store.key_file, world), world)
     store = Store(folder, world, config.store.reserve)
     async with _service(store.run):
+        vault = keys.load(folder, config.store, world, sealed.key_ids(store.reader)).vault(world)
+        rotation = Rotation(store, vault, config.store, world)
+        await rotation.take_up()
         spool, hub, schedule = Spool(folder / "spool", store, world), Hub(), Schedule(world)
         journal = Journal(store, hub, world)
         changes = Changes()
@@ -136,6 +139,7 @@ async def run(
             stopping=trio.Event(),
             streams=Streams(journal, hub, Consumers(store, world), config.http.streams),
             changes=changes,
+            wrong_tokens=WrongTokens(),
         )
         releases, retention = Releases(store, schedule), Retention(store, spool, config.retention, world)
         async with (
@@ -145,9 +149,11 @@ async def run(
             _service(sandbox.run),
             _service(slots.run),
             _service(registry.run),
+            _service(context.wrong_tokens.run),
         ):
             async with trio.open_nursery() as nursery:
                 if http:
+                    nursery.start_soon(rotation.run, context.stopping)
                     app = make_app(context)
                     urls = await nursery.start(
                         lambda task_status: serve_http(app, config.http, stop=context.stopping, task_status=task_status)

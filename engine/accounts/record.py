@@ -19,38 +19,27 @@ from engine.sasl import Credentials
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.servers import Auth, ImapConfig, ImapUpdate, SmtpConfig, SmtpUpdate, Tls, merged
 from engine.smtp.session import SmtpEndpoint
+from engine.store.sealed import secrets_of
 from engine.store.vault import Vault
 from engine.transport import TlsRules
-
-_SECRETS = ("pass", "accessToken")
-_WEBHOOKS = ("webhooks", "webhooksCustomHeaders")
-"""A URL may hold a password, and headers often hold a token."""
 
 
 def seal(record: AccountCreate, vault: Vault) -> bytes:
     """The record as it is stored: JSON, secrets sealed for this account."""
     assert record.account is not None
     built = msgspec.to_builtins(record)
-    for server, auth in _auths(built):
-        for name in _SECRETS:
-            if name in auth:
-                auth[name] = vault.seal(record.account, f"{server}.{name}", auth[name])
-    for name in _WEBHOOKS:
-        if built.get(name):
-            built[name] = vault.seal(record.account, name, msgspec.json.encode(built[name]).decode())
+    for secret in secrets_of(built):
+        text = secret.value if secret.is_text else msgspec.json.encode(secret.value).decode()
+        secret.holder[secret.member] = vault.seal(record.account, secret.field, text)
     return msgspec.json.encode(built)
 
 
 def unseal(data: bytes, vault: Vault) -> AccountCreate:
     """The record again. Raises `ConfigError` when the vault has the wrong key."""
     built = msgspec.json.decode(data)
-    for server, auth in _auths(built):
-        for name in _SECRETS:
-            if name in auth:
-                auth[name] = vault.open(built["account"], f"{server}.{name}", auth[name])
-    for name in _WEBHOOKS:
-        if built.get(name):
-            built[name] = msgspec.json.decode(vault.open(built["account"], name, built[name]))
+    for secret in secrets_of(built):
+        text = vault.open(built["account"], secret.field, secret.value)
+        secret.holder[secret.member] = text if secret.is_text else msgspec.json.decode(text)
     return msgspec.convert(built, AccountCreate)
 
 
@@ -193,12 +182,3 @@ def _tls(tls: Any) -> TlsRules:
 
 def _members(record: msgspec.Struct) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__struct_fields__ if name != "account"}
-
-
-def _auths(built: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    for server in ("imap", "smtp"):
-        config = built.get(server)
-        if isinstance(config, dict) and isinstance(config.get("auth"), dict):
-            found.append((server, config["auth"]))
-    return found

@@ -17,7 +17,9 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from engine.api import server
-from engine.api.auth import narrowed, require
+from engine.api.audited import CHANGES, record
+from engine.api.auth import Door, narrowed
+from engine.api.client import Addresses
 from engine.api.context import Context
 from engine.api.events import names_of
 from engine.api.openapi import Handler, Route, document
@@ -28,7 +30,6 @@ from engine.api.validation import decode_body, decode_query
 from engine.errors import EngineError, Problem, StorageFailed
 from engine.schema.events import StreamQuery
 from engine.schema.fields import NoQuery
-from engine.store import tokens
 from engine.version import VERSION
 
 log = logging.getLogger("engine.api")
@@ -40,16 +41,19 @@ def make_app(context: Context) -> QuartTrio:
     """The app for one running engine."""
     app = _App("engine", static_folder=None)
     server.install(app)
+    services = context.services
+    addresses = Addresses(services.config.http.proxies)
+    door = Door(services.store.reader, services.world, context.wrong_tokens, addresses)
     for route, handler in ROUTES:
         app.add_url_rule(
             route.path.replace("{", "<").replace("}", ">"),
             endpoint=f"{route.method} {route.path}",
-            view_func=_view(context, route, handler),
+            view_func=_view(context, door, route, handler),
             methods=[route.method],
         )
     app.add_url_rule("/health", view_func=_health(context))
     app.add_url_rule("/openapi.json", view_func=_openapi())
-    app.add_websocket("/v1/events/stream", view_func=_stream(context))
+    app.add_websocket("/v1/events/stream", view_func=_stream(context, door))
     app.register_error_handler(EngineError, _engine_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _crash)
@@ -66,9 +70,9 @@ class _App(QuartTrio):
         await super().__call__(scope, receive, send)
 
 
-def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awaitable[Response]]:
+def _view(context: Context, door: Door, route: Route, handler: Handler) -> Callable[..., Awaitable[Response]]:
     limit = context.services.config.http.max_body
-    reader = context.services.store.reader
+    change = CHANGES.get((route.method, route.path))
     takes_query = "query" in handler.__annotations__
     header_names = [each.encode_name for each in msgspec.structs.fields(route.headers)] if route.headers else []
     takes_caller = "caller" in handler.__annotations__
@@ -76,9 +80,11 @@ def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awa
     async def view(**path: str) -> Response:
         if context.services.store.failed:
             raise StorageFailed(FAILED)
+        if route.method != "GET":
+            context.services.store.must_be_in_place()
         caller = None
         if route.scope is not None:
-            caller = require(reader, request.headers, request.args, route.scope)
+            caller = door.require(request, route.scope)
         arguments: list[Any] = [context, *path.values()]
         if route.body is not None:
             arguments.append(decode_body(route.body, await server.read_body(request, limit)))
@@ -90,6 +96,8 @@ def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awa
             given = [(name, request.headers[name]) for name in header_names if name in request.headers]
             arguments.append(decode_query(route.headers, given))
         answer = await (handler(*arguments, caller=caller) if takes_caller else handler(*arguments))
+        if change is not None and caller is not None:
+            await record(context, change, caller, door.addresses.of(request), path, answer)
         if isinstance(answer, Response):
             return answer
         return bytes_response(answer) if isinstance(answer, bytes) else json_response(answer)
@@ -101,6 +109,7 @@ def _health(context: Context) -> Callable[[], Awaitable[Response]]:
     async def health() -> Response:
         if context.services.store.failed:
             return problem_response(as_problem(StorageFailed(FAILED)))
+        context.services.store.must_be_in_place()
         return json_response({"success": True})
 
     return health
@@ -115,10 +124,10 @@ def _openapi() -> Callable[[], Awaitable[Response]]:
     return openapi
 
 
-def _stream(context: Context) -> Callable[[], Awaitable[None]]:
+def _stream(context: Context, door: Door) -> Callable[[], Awaitable[None]]:
     async def stream() -> None:
-        reader = context.services.store.reader
-        caller = require(reader, websocket.headers, websocket.args, "api")
+        caller = door.require(websocket, "api")
+        validity = door.validity(caller)
         pairs = [pair for pair in websocket.args.items(multi=True) if pair[0] != "access_token"]
         query = narrowed(caller, {}, decode_query(StreamQuery, pairs), by_handler=True)
         await serve_stream(
@@ -132,7 +141,8 @@ def _stream(context: Context) -> Callable[[], Awaitable[None]]:
                 owner=caller.account or "",
             ),
             stopping=context.stopping,
-            may_go_on=lambda: tokens.exists(reader, caller.hash),
+            may_go_on=validity.holds,
+            look_again=validity.seconds,
         )
 
     return stream

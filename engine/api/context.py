@@ -13,6 +13,7 @@ from engine.accounts.account import Account
 from engine.accounts.registry import Registry
 from engine.accounts.services import Services
 from engine.api.stream import Streams
+from engine.api.wrong_tokens import WrongTokens
 from engine.errors import Problem
 from engine.events.changes import Changes
 from engine.settings import SettingsBook
@@ -30,6 +31,7 @@ class Context(msgspec.Struct, frozen=True):
     stopping: trio.Event
     streams: Streams
     changes: Changes
+    wrong_tokens: WrongTokens
 
 
 def find_account(context: Context, account: str) -> Account:

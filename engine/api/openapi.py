@@ -30,6 +30,7 @@ _PATH_PARAMETERS = {
     "queue": ("The queue's name.", "submit"),
     "consumer": ("The consumer's name.", "billing"),
     "webhook": ("The endpoint's id.", "default"),
+    "token": ("The token's id, as `engine tokens list` shows it, or its whole hash.", "3f9a12bc44de"),
     "queueId": ("The message's id in the outbox.", "1a20313426c0f27d36e"),
 }
 _PROBLEMS = {

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from quart import Response
 
-from engine.errors import EngineError, Fault, Problem, StorageFailed, StorageFull
+from engine.errors import EngineError, Fault, Problem, StorageFailed, StorageFull, StorageUnavailable
 
 _PHRASES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
 """What callers know; Python's own names of these differ between versions."""
@@ -20,6 +20,8 @@ def as_problem(error: EngineError) -> Problem:
         return error
     if isinstance(error, StorageFull):
         return Problem(507, str(error), code="StorageFull", headers={"Retry-After": "60"})
+    if isinstance(error, StorageUnavailable):
+        return Problem(503, str(error), code="StorageUnavailable", headers={"Retry-After": "60"})
     if isinstance(error, StorageFailed):
         return Problem(503, f"{error}; whether this request was carried out is unknown", code="StorageFailed")
     status = 503 if error.fault in (Fault.NETWORK, Fault.PROVIDER) else 500

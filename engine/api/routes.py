@@ -5,7 +5,7 @@ The Quart app and the OpenAPI document are both made from it.
 
 from __future__ import annotations
 
-from engine.api import account_actions, accounts, outbox, routes_events, settings, submit
+from engine.api import account_actions, accounts, outbox, routes_events, settings, submit, tokens
 from engine.api.openapi import Handler, Route
 from engine.schema.account import (
     AccountCreate,
@@ -44,6 +44,7 @@ from engine.schema.outbox import (
 )
 from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
 from engine.schema.submission import Submit, SubmitAccepted, SubmitHeaders
+from engine.schema.tokens import TokenLog, TokenLogQuery
 
 ROUTES: tuple[tuple[Route, Handler], ...] = (
     (
@@ -282,6 +283,18 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
             scope="api",
         ),
         settings.update,
+    ),
+    (
+        Route(
+            method="GET",
+            path="/v1/tokens/{token}/log",
+            summary="Read what was changed with a token, newest first",
+            tags=("Token",),
+            query=TokenLogQuery,
+            responses={200: TokenLog},
+            scope="api",
+        ),
+        tokens.log,
     ),
     *routes_events.ROUTES,
 )

@@ -7,19 +7,19 @@ a comment now and then, so that whoever stands between does not close it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import msgspec
 import trio
 from quart import Response, request
 
+from engine.api.auth import Validity
 from engine.api.context import Context
 from engine.api.events import ahead, names_of
 from engine.errors import Problem
 from engine.events.changes import Changes
 from engine.events.reader import Reader
 from engine.schema.events import ChangesQuery, StreamQuery
-from engine.store import tokens
 from engine.store.tokens import Token
 from engine.version import VERSION
 
@@ -46,8 +46,7 @@ async def events(context: Context, query: StreamQuery, *, caller: Token) -> Resp
     if streams.hub.readers >= streams.most:
         raise Problem(503, "Too many streams, come back later", headers={"Retry-After": "5"})
     reader = Reader(journal, streams.hub, after, query.account, names_of(query.events))
-    db = context.services.store.reader
-    return _stream(_events(reader, lambda: tokens.exists(db, caller.hash)))
+    return _stream(_events(reader, Validity(context.services.store.reader, context.services.world, caller)))
 
 
 async def changes(context: Context, query: ChangesQuery) -> Response:
@@ -68,20 +67,20 @@ def _stream(frames: AsyncIterator[bytes]) -> Response:
     return response
 
 
-async def _events(reader: Reader, may_go_on: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def _events(reader: Reader, validity: Validity) -> AsyncIterator[bytes]:
     with reader.counted():
         yield b"retry: %d\n: Mailbox Engine v%b\n\n" % (RETRY, VERSION.encode())
         while True:
             page, silent = None, True
-            with trio.move_on_after(KEEP_ALIVE):
+            with trio.move_on_after(min(KEEP_ALIVE, validity.seconds())):
                 page, silent = await reader.next(), False
+            if not validity.holds():
+                return
             if page is None:
                 if not silent:
                     return
                 yield b": still here\n\n"
                 continue
-            if not may_go_on():
-                return
             frames = [b"id: %d\ndata: %b\n\n" % (entry[0], entry[3]) for entry in page.entries]
             if page.first is not None:
                 frames.insert(0, b'event: gap\ndata: {"stream":"gap","first":%d}\n\n' % page.first)

@@ -13,6 +13,7 @@ consumer taken over); 1011 an error of ours; 1013 too many streams, come back la
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -21,7 +22,7 @@ import trio
 from quart import Websocket
 
 from engine.api.websockets import Framed, raw_frames
-from engine.errors import StorageFailed, StorageFull
+from engine.errors import StorageFailed, StorageFull, StorageUnavailable
 from engine.events.consumers import Consumers, Lease
 from engine.events.hub import Hub
 from engine.events.journal import Journal, Page
@@ -72,6 +73,9 @@ class _End(Exception):
         self.reason = reason
 
 
+_INVALID = _End(1008, "the token is not valid any more")
+
+
 async def serve_stream(
     websocket: Websocket,
     streams: Streams,
@@ -79,16 +83,18 @@ async def serve_stream(
     *,
     stopping: trio.Event,
     may_go_on: Callable[[], bool] = lambda: True,
+    look_again: Callable[[], float] = lambda: math.inf,
 ) -> None:
     """Send the events asked for until the client leaves or `stopping` is set.
 
-    `may_go_on` says whether the token still holds. Cancelled: the connection is left to the server to close.
+    `may_go_on` says whether the token still holds; it is asked before each page and again after `look_again()` seconds.
+    Cancelled: the connection is left to the server to close.
     """
     await websocket.accept()
     end = _End(1001, "the engine is stopping")
     try:
-        end = await _serve(websocket, streams, wanted, stopping, may_go_on) or end
-    except (StorageFailed, StorageFull):
+        end = await _serve(websocket, streams, wanted, stopping, may_go_on, look_again) or end
+    except (StorageFailed, StorageFull, StorageUnavailable):
         end = _End(1011, "the journal cannot be written")
     except Exception:
         log.exception("the event stream broke")
@@ -98,7 +104,12 @@ async def serve_stream(
 
 
 async def _serve(
-    websocket: Websocket, streams: Streams, wanted: Wanted, stopping: trio.Event, may_go_on: Callable[[], bool]
+    websocket: Websocket,
+    streams: Streams,
+    wanted: Wanted,
+    stopping: trio.Event,
+    may_go_on: Callable[[], bool],
+    look_again: Callable[[], float],
 ) -> _End | None:
     if streams.hub.readers >= streams.most:
         return _End(1013, "too many streams, come back later")
@@ -128,6 +139,16 @@ async def _serve(
                 end = await stream.listen()
                 nursery.cancel_scope.cancel()
 
+            async def watch() -> None:
+                nonlocal end
+                while True:
+                    await trio.sleep(look_again())
+                    if not may_go_on():
+                        break
+                end = _INVALID
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
             nursery.start_soon(listen)
             nursery.start_soon(until, stopping, None)
             if lease is not None:
@@ -161,7 +182,7 @@ class _Stream:
                     await self._control(stream="consumer", consumer=consumer, seq=self._reader.position)
                 while (page := await self._reader.next()) is not None:
                     if not may_go_on():
-                        return _End(1008, "the token is not valid any more")
+                        return _INVALID
                     await self._send(page)
         except _CLIENT_LEFT:
             pass

@@ -21,7 +21,7 @@ import msgspec
 import trio
 
 from engine import config
-from engine.errors import StorageFailed, StorageFull
+from engine.errors import StorageFailed, StorageFull, StorageUnavailable
 from engine.events.expressions import ExpressionError
 from engine.events.journal import Journal
 from engine.events.lines import EARLY, Line
@@ -404,7 +404,7 @@ class Endpoint:
             try:
                 await self._store.commit(change)
                 return
-            except StorageFull:
+            except (StorageFull, StorageUnavailable):
                 await trio.sleep(FULL_WAIT)
 
     # Where it stands.
@@ -442,7 +442,7 @@ class Endpoint:
 
         try:
             await self._store.commit(change)
-        except StorageFull:
+        except (StorageFull, StorageUnavailable):
             self._touched |= touched
             self._kept_position = before
 

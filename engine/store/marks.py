@@ -1,7 +1,7 @@
 """What the engine remembers about its folder: a few JSON values under their names.
 
 `restored`: the folder is a backup nobody has served yet. `released`: how often held messages were released from the
-command line, by which a running engine notices.
+command line, by which a running engine notices. `key`: the id of the key that everything was last sealed anew with.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from engine.store.writer import Tx
 
 RESTORED = "restored"
 RELEASED = "released"
+KEY = "key"
 
 
 def get(db: sqlite3.Connection | Tx, name: str) -> Any:
