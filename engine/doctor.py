@@ -152,6 +152,7 @@ def journal(config: Config) -> Finding:
     folder = Path(config.store.path)
     file = folder / database.FILE
     try:
+        database.check_present(folder)
         if not file.exists():
             return Finding(True, "journal", f"{file} will be made at the first start")
         if not database.in_use(folder):

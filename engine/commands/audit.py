@@ -6,7 +6,17 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from engine.commands.common import PROGRAM, Add, data_folder, load_config, printable, reading, say, table
+from engine.commands.common import (
+    PROGRAM,
+    Add,
+    data_folder,
+    has_journal,
+    load_config,
+    printable,
+    say,
+    table,
+    with_journal,
+)
 
 if TYPE_CHECKING:
     from engine.store.audit import Entry
@@ -67,12 +77,12 @@ def _audit(options: argparse.Namespace) -> int:
     from engine.store import audit, database
 
     folder = data_folder(load_config(options))
-    if not (folder / database.FILE).exists():
+    if not has_journal(folder):
         say(f"{PROGRAM}: {folder / database.FILE}: there is no journal yet; check store.path")
         return 1
     token = options.token and options.token.lower()[: len("3f9a12bc44de")]
     wanted = audit.Wanted(token, options.operation, options.object, options.since)
-    entries = reading(folder, lambda db: list(audit.entries(db, wanted, options.limit or -1)))
+    entries = with_journal(folder, lambda db: list(audit.entries(db, wanted, options.limit or -1)))
     if options.json:
         for each in entries:
             row = {**msgspec.structs.asdict(each), "time": iso(each.time)}

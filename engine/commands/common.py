@@ -64,6 +64,14 @@ def data_folder(config: Config) -> Path:
     return folder
 
 
+def has_journal(folder: Path) -> bool:
+    """Whether there is one yet. Raises `ConfigError` when there was one and it is gone."""
+    from engine.store import database
+
+    database.check_present(folder)
+    return (folder / database.FILE).exists()
+
+
 def with_journal(folder: Path, work: Callable[[sqlite3.Connection], T]) -> T:
     """What `work` does with a connection that may write. Raises `ConfigError`; `StorageFailed` where SQLite fails."""
     import contextlib
@@ -72,6 +80,7 @@ def with_journal(folder: Path, work: Callable[[sqlite3.Connection], T]) -> T:
     from engine.errors import StorageFailed
     from engine.store import database
 
+    has_journal(folder)
     if not database.in_use(folder):
         database.check_log(folder)
     with contextlib.closing(database.open_writer(folder)) as db:

@@ -9,7 +9,17 @@ from __future__ import annotations
 import argparse
 import sqlite3
 
-from engine.commands.common import PROGRAM, Add, data_folder, load_config, printable, reading, say, with_journal
+from engine.commands.common import (
+    PROGRAM,
+    Add,
+    data_folder,
+    has_journal,
+    load_config,
+    printable,
+    reading,
+    say,
+    with_journal,
+)
 
 EXAMPLES = """\
 examples:
@@ -36,14 +46,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
 
 def _list(options: argparse.Namespace) -> int:
     from engine.queue.lifecycle import State
-    from engine.store import database
 
     if options.state is not None and options.state not in set(State):
         say(f"{PROGRAM}: there is no state {options.state!r}; there are: {', '.join(State)}")
         return 2
     folder = data_folder(load_config(options))
     _print("QUEUE ID", "STATE", "DUE", "ACCOUNT", "SUBJECT")
-    if not (folder / database.FILE).exists():
+    if not has_journal(folder):
         return 0
     reading(folder, lambda db: _print_messages(db, options.state, options.account))
     return 0
@@ -74,7 +83,7 @@ def _release(options: argparse.Namespace) -> int:
 
     folder = data_folder(load_config(options))
     named = list(dict.fromkeys(options.queue_ids))
-    if not (folder / database.FILE).exists():
+    if not has_journal(folder):
         say(f"{PROGRAM}: {folder / database.FILE}: there is no journal yet; check store.path")
         return 1
     released = with_journal(folder, lambda db: held.release(db, World().now(), options.account, set(named) or None))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sqlite3
 
-from engine.commands.common import PROGRAM, Add, data_folder, load_config, reading, say, table, with_journal
+from engine.commands.common import PROGRAM, Add, data_folder, has_journal, load_config, say, table, with_journal
 
 REVOKE_AT_LEAST = 8  # characters; fewer could name tokens nobody meant
 
@@ -81,11 +81,11 @@ def _issue(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     from engine.isotime import iso, iso_or_none
-    from engine.store import database, tokens
+    from engine.store import tokens
     from engine.world import World
 
     folder, now = data_folder(load_config(options)), World().now()
-    every = reading(folder, tokens.every) if (folder / database.FILE).exists() else []
+    every = with_journal(folder, tokens.every) if has_journal(folder) else []
     rows = [("ID", "CREATED", "EXPIRES", "SCOPES", "ACCOUNT", "DESCRIPTION")]
     for each in every:
         expires = (iso_or_none(each.expires) or "never") if each.holds(now) else "expired"
@@ -112,7 +112,7 @@ def _revoke(options: argparse.Namespace) -> int:
                 audit.add(db, audit.Entry(now, audit.CLI, None, "token.revoke", each.id))
         return len(named)
 
-    gone = with_journal(folder, revoke) if (folder / database.FILE).exists() else 0
+    gone = with_journal(folder, revoke) if has_journal(folder) else 0
     if gone == 0:
         say(f"{PROGRAM}: no such token; see: engine tokens list")
         return 1

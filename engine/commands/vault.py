@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.commands.common import PROGRAM, Add, data_folder, load_config, reading, say
+from engine.commands.common import PROGRAM, Add, data_folder, has_journal, load_config, reading, say, with_journal
 from engine.errors import ConfigError, EngineError, Fault
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ def _rotate(options: argparse.Namespace) -> int:
 
     config = load_config(options)
     folder = data_folder(config)
-    if not (folder / database.FILE).exists():
+    if not has_journal(folder):
         say(f"{PROGRAM}: {folder / database.FILE}: there is no journal yet; check store.path")
         return 1
-    found = keys.load(folder, config.store, World(), reading(folder, sealed.key_ids))
+    found = keys.load(folder, config.store, World(), with_journal(folder, sealed.key_ids))
     given = _given(options.key)
     new = found.following
     if new is None:

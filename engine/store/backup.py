@@ -85,6 +85,7 @@ def back_up(folder: Path, target: Path, key_file: Path | None, now: float) -> Su
 
 
 def _check(folder: Path, target: Path) -> None:
+    database.check_present(folder)
     if not (folder / database.FILE).exists():
         raise ConfigError(f"{folder / database.FILE}: there is no journal to back up; check store.path")
     if target.resolve().is_relative_to(folder.resolve()):

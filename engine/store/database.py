@@ -163,18 +163,30 @@ def check_log(path: Path) -> None:
         raise ConfigError(f"{path / wal.FILE}: cannot be read: {error.strerror}") from error
 
 
+def check_present(path: Path) -> None:
+    """Refuse a folder whose journal is gone: a new one beside what is left would hide that. Raises `ConfigError`."""
+    if in_use(path) and not (path / FILE).exists():
+        raise ConfigError(f"{path / FILE}: is gone, and an engine is running on it: put it back, or stop the engine")
+    _check_log_alone(path)
+
+
+def _check_log_alone(path: Path) -> None:
+    """Refuse a log without its journal: SQLite would remove it. Raises `ConfigError`."""
+    file = path / FILE
+    if log_size(path) and not (file.exists() and file.stat().st_size):
+        raise ConfigError(
+            f"{file}: is gone or empty, but its write-ahead log is there: restore a backup; or, to begin anew without "
+            f"those commits, move {wal.FILE} away"
+        )
+
+
 def _check_journal(path: Path) -> None:
     """Refuse a journal SQLite cannot read. Raises `ConfigError`.
 
     By a connection that cannot write: the last one that can would move the log into the damaged file as it is closed.
     """
-    file = path / FILE
-    if (not file.exists() or file.stat().st_size == 0) and log_size(path):
-        raise ConfigError(
-            f"{file}: is gone or empty, but its write-ahead log is there: restore a backup; or, to begin anew without "
-            f"those commits, move {wal.FILE} away"
-        )
-    if not file.exists():
+    _check_log_alone(path)
+    if not (path / FILE).exists():
         return
     try:
         with contextlib.closing(open_reader(path)) as db:
