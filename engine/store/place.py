@@ -23,13 +23,13 @@ class Place:
         """Remember the files that are there now. Raises OSError when one is missing."""
         root = folder.absolute()
         paths = [str(root / name) for name in (files.JOURNAL, files.LOG, files.INDEX)]
-        self._files = [(path, self._identity(path)) for path in paths]
+        self._files = [(path, _identity(path)) for path in paths]
         self.lost = False
         """What the last look came to."""
 
     def look(self) -> bool:
         """Whether the journal is lost; a change of mind is one line in the log."""
-        gone = next((path for path, identity in self._files if not self._is(path, identity)), None)
+        gone = self._gone()
         if (gone is not None) != self.lost:
             self.lost = gone is not None
             if gone is None:
@@ -42,13 +42,17 @@ class Place:
                 )
         return self.lost
 
-    def _is(self, path: str, identity: tuple[int, int]) -> bool:
+    def _gone(self) -> str | None:
+        path = None
         try:
-            return self._identity(path) == identity
+            for path, identity in self._files:
+                if _identity(path) != identity:
+                    return path
         except OSError:
-            return False
+            return path
+        return None
 
-    @staticmethod
-    def _identity(path: str) -> tuple[int, int]:
-        found = os.stat(path, follow_symlinks=False)
-        return found.st_dev, found.st_ino
+
+def _identity(path: str) -> tuple[int, int]:
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino
