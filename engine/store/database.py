@@ -208,8 +208,8 @@ def move_log(db: sqlite3.Connection) -> None:
 def log_size(path: Path) -> int:
     """Bytes the write-ahead log takes on the disk."""
     try:
-        return (path / f"{FILE}-wal").stat().st_size
-    except FileNotFoundError:
+        return (path / wal.FILE).stat().st_size
+    except OSError:
         return 0
 
 

@@ -180,6 +180,7 @@ class Store:
             if self._place.lost:
                 self.must_be_in_place()
             if not self.has_room():
+                self.must_be_in_place()
                 raise _full()
         return await self._hand_in(_Waiting(change, takes_in=True))
 

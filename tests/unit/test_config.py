@@ -130,6 +130,8 @@ def test_what_is_wrong_in_the_environment_is_named_with_the_variable(name, text,
         ("ENGINE_RETRY__JITTER", "0.6", "retry.jitter"),
         ("ENGINE_SMTP__SESSIONS", "0", "smtp.sessions"),
         ("ENGINE_LOG__LEVEL", "loud", "log.level"),
+        ("ENGINE_HTTP__PROXIES", "127.0.0.1 10.0.0.1/8", "http.proxies"),
+        ("ENGINE_HTTP__PROXIES", "localhost", "http.proxies"),
     ],
 )
 def test_a_value_out_of_range_is_named(name, text, key):

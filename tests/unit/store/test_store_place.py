@@ -48,6 +48,7 @@ LOSSES: dict[str, Callable[[Path], object]] = {
     "folder removed": shutil.rmtree,
     "folder moved": move,
     "folder replaced": replace,
+    "file instead": lambda folder: (move(folder), folder.write_bytes(b"")),
     "link instead": lambda folder: (move(folder), folder.symlink_to("nowhere")),
 }
 
@@ -56,7 +57,7 @@ LOSSES: dict[str, Callable[[Path], object]] = {
 async def test_nothing_is_said_to_be_kept_in_a_lost_journal(
     folder: Path, loss: str, autojump_clock: trio.testing.MockClock, engine_errors: list[logging.LogRecord]
 ) -> None:
-    store = Store(folder, SeededWorld(1))
+    store = Store(folder, SeededWorld(1), reserve=64 * 1024)
     spool = Spool(folder / "spool", store, SeededWorld(1))
     finished = False
     async with trio.open_nursery() as nursery:
