@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException
 
 from engine.api import server
 from engine.api.audited import CHANGES, record
-from engine.api.auth import Door, narrowed
+from engine.api.auth import Door, Validity, narrowed
 from engine.api.client import Addresses
 from engine.api.context import Context
 from engine.api.events import names_of
@@ -127,7 +127,7 @@ def _openapi() -> Callable[[], Awaitable[Response]]:
 def _stream(context: Context, door: Door) -> Callable[[], Awaitable[None]]:
     async def stream() -> None:
         caller = door.require(websocket, "api")
-        validity = door.validity(caller)
+        validity = Validity(context.services.store.reader, context.services.world, caller)
         pairs = [pair for pair in websocket.args.items(multi=True) if pair[0] != "access_token"]
         query = narrowed(caller, {}, decode_query(StreamQuery, pairs), by_handler=True)
         await serve_stream(

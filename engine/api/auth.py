@@ -54,10 +54,6 @@ class Door:
             raise Problem(403, "Unauthorized scope", requestedScope=scope)
         return found
 
-    def validity(self, caller: tokens.Token) -> Validity:
-        """Whether a token that was let in still holds."""
-        return Validity(self._db, self._world, caller)
-
 
 class Validity:
     """A token over time: what goes on for long asks now and then."""
