@@ -93,6 +93,9 @@ async def run(
     """
     trio.socket.set_custom_hostname_resolver(world.resolver())
     folder = Path(config.store.path)
+    if not (folder / database.FILE).exists():
+        # A first start makes its key before anything else: what is in the way of that is said in one line.
+        keys.load(folder, config.store, world, needed=())
     store = Store(folder, world, config.store.reserve)
     async with _service(store.run):
         vault = keys.load(folder, config.store, world, sealed.key_ids(store.reader)).vault(world)

@@ -41,7 +41,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
     command.add_argument("--operation", metavar="OP", help="only this, as account.update, or account for all of them")
     command.add_argument("--object", metavar="ID", help="only changes of this account, token, endpoint, setting")
     command.add_argument(
-        "--since", metavar="TIME", type=_since, help="only since then: 2026-11-20T00:00:00Z, or 2d ago"
+        "--since", metavar="TIME", type=_since, help="only since then: 2026-11-20T00:00:00Z, or 2d for two days ago"
     )
     command.add_argument("--limit", metavar="N", type=_limit, default=LIMIT, help="at most N; 0: all (default: 100)")
     command.add_argument("--json", action="store_true", help="print JSON, a line for each")

@@ -147,24 +147,23 @@ def install(folder: Path, config: StoreConfig, key: bytes) -> bool:
         if file is None:
             if decode(config.key, "store.key") != key:
                 return False
+        elif not file.exists():
+            write(file, key)
         elif read(file) != key:
             _replace(file.resolve(), key)
         for leftover in (folder / files.NEXT_KEY, *folder.glob(f"{_OFFER}*")):
             leftover.unlink(missing_ok=True)
         files.sync(folder)
-    except OSError:
+    except (OSError, ConfigError):
         return False
     return True
 
 
 def _replace(file: Path, key: bytes) -> None:
-    """Put `key` in place of what is in a file, with its mode; raises OSError, the file being as it was."""
+    """Put `key` in place of what is in a file, with its mode. Raises OSError, `ConfigError`, the file as it was."""
     made = file.with_name(f".{file.name}.next")
     made.unlink(missing_ok=True)
-    try:
-        write(made, key)
-    except ConfigError as error:
-        raise OSError(str(error)) from error
+    write(made, key)
     made.chmod(stat.S_IMODE(file.stat().st_mode))
     made.replace(file)
     files.sync(file.parent)

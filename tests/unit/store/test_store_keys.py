@@ -259,6 +259,21 @@ async def test_a_secret_that_cannot_be_opened_changes_nothing(
     assert "cannot replace" in engine_errors[0].getMessage()
 
 
+async def test_a_key_that_went_meanwhile_is_made_of_the_one_that_follows(filled: Path, nursery: trio.Nursery) -> None:
+    keys.offer(filled, NEW)
+    with contextlib.closing(database.open_writer(filled)) as db:
+        vault = Keys(OLD, NEW).vault(World())
+        vault.use(NEW)
+        seal_anew(db, vault, 0.0)
+    (filled / "key").unlink()
+    store = Store(filled, SeededWorld(1))
+    await nursery.start(store.run)
+    await Rotation(store, loaded(filled).vault(World()), StoreConfig(), SeededWorld(1)).take_up()
+    nursery.cancel_scope.cancel()
+    assert keys.read(filled / "key") == NEW
+    assert keys.offered(filled) is None
+
+
 def test_only_one_key_is_offered_at_a_time(filled: Path) -> None:
     keys.offer(filled, NEW)
     with pytest.raises(ConfigError, match="another change of key is under way"):
