@@ -28,6 +28,7 @@ from engine.api.context import Context
 from engine.api.server import serve_http
 from engine.api.shares import Share
 from engine.api.stream import Streams
+from engine.api.wrong_tokens import WrongTokens
 from engine.config import Config
 from engine.egress import Egress
 from engine.errors import StorageFailed, leaves
@@ -49,9 +50,9 @@ from engine.queue.schedule import Schedule
 from engine.queue.slots import Slots
 from engine.sandbox.provider import Sandbox
 from engine.settings import SettingsBook
-from engine.store import database
+from engine.store import database, keys, sealed
 from engine.store.bodies import Spool
-from engine.store.vault import Vault, load_key
+from engine.store.rotation import Rotation
 from engine.store.writer import Store
 from engine.version import VERSION
 from engine.world import World
@@ -104,9 +105,14 @@ async def run(
     """
     trio.socket.set_custom_hostname_resolver(world.resolver())
     folder = Path(config.store.path)
-    vault = Vault(load_key(folder, config.store.key, config.store.key_file, world), world)
+    if not (folder / database.FILE).exists():
+        # A first start makes its key before anything else: what is in the way of that is said in one line.
+        keys.load(folder, config.store, world, needed=())
     store = Store(folder, world, config.store.reserve)
     async with _service(store.run):
+        vault = keys.load(folder, config.store, world, sealed.key_ids(store.reader)).vault(world)
+        rotation = Rotation(store, vault, config.store, world)
+        await rotation.take_up()
         spool, hub, schedule = Spool(folder / "spool", store, world), Hub(), Schedule(world)
         journal = Journal(store, hub, world)
         changes = Changes()
@@ -161,6 +167,7 @@ async def run(
             changes=changes,
             bodies=Bodies(config.http.bodies),
             requests=Share("requests", None, config.http.requests_per_token),
+            wrong_tokens=WrongTokens(),
         )
         releases, retention = Releases(store, schedule), Retention(store, spool, config.retention, world)
         async with (
@@ -171,9 +178,11 @@ async def run(
             _service(sandbox.run),
             _service(slots.run),
             _service(registry.run),
+            _service(context.wrong_tokens.run),
         ):
             async with trio.open_nursery() as nursery:
                 if http:
+                    nursery.start_soon(rotation.run, context.stopping)
                     app = make_app(context)
                     urls = await nursery.start(
                         lambda task_status: serve_http(app, config.http, stop=context.stopping, task_status=task_status)

@@ -1,10 +1,10 @@
-"""The `engine` command: serve, tokens, events, doctor; the others are in `commands/`.
+"""The `engine` command: serve, events, doctor; the others are in `commands/`.
 
 Standard output carries only what was asked for (a token, a table, events as JSON lines, findings); everything else goes
 to standard error. A wrong configuration is one line there and exit code 2; a command that could not do its work exits
-with 1. `tokens` works on the data folder with or without a running engine: SQLite's own lock is enough, so the folder's
-is not taken. `events tail` is a client of the API like any other and comes back by itself, without a gap, when the
-connection is lost. Each command imports what it needs when it runs, so that the short ones start quickly.
+with 1. Whatever the umask is, what a command makes is for this user alone. `events tail` is a client of the API like
+any other and comes back by itself, without a gap, when the connection is lost. Each command imports what it needs when
+it runs, so that the short ones start quickly.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.commands import backup, outbox, webhooks
-from engine.commands.common import PROGRAM, config_file, printable
+from engine.commands import audit, backup, outbox, tokens, vault, webhooks
+from engine.commands.common import PROGRAM, config_file
 from engine.commands.common import load_config as _config
 from engine.commands.common import say as _say
-from engine.commands.common import with_journal as _with_journal
 from engine.errors import ConfigError, EngineError
 from engine.version import VERSION
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
     from engine.config import Config
 
-REVOKE_AT_LEAST = 8  # characters; fewer could name tokens nobody meant
-ID_SHOWN = 12
 TAIL_WAITS = (0.5, 1.0, 2.0, 5.0)  # seconds before each next try to connect; the last repeats
 TAIL_QUIET = 30.0  # seconds without a frame before the server is asked whether it is still there
 TAIL_CONNECT = 10.0
@@ -44,20 +41,10 @@ examples:
   engine serve                                   run the engine in the foreground
   engine events tail --token TOKEN               follow what happens, one JSON line per event
   engine backup /backup/monday                   copy the data folder while the engine runs
+  engine audit --since 2d                        who changed what lately
 
 Settings come from --config FILE, else config.toml in the current folder if there is one, else the defaults.
 ENGINE_<SECTION>__<KEY> in the environment goes over the file, as in ENGINE_HTTP__PORT=3100.
-"""
-ISSUE_EXAMPLES = """\
-examples:
-  engine tokens issue -d "my app" -s "*"
-  TOKEN=$(engine tokens issue -d "dashboard" -s api -s metrics)
-
-The token is shown this once; the engine keeps only its hash.
-"""
-REVOKE_EXAMPLES = """\
-examples:
-  engine tokens revoke 3f9a12bc44de              as shown by: engine tokens list
 """
 TAIL_EXAMPLES = """\
 examples:
@@ -75,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises `SystemExit` where argparse does: `--help`, `--version`, wrong usage.
     """
     options = _parser().parse_args(arguments)
+    os.umask(0o077)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         code = run(options)
@@ -136,19 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     add(commands, "serve", "run the engine in the foreground until it is told to stop", _serve)
     add(commands, "doctor", "check everything a start needs, changing nothing", _doctor)
 
-    tokens = commands.add_parser("tokens", help="issue, list and revoke API tokens").add_subparsers(
-        title="commands", metavar="COMMAND", required=True
-    )
-    issue = add(tokens, "issue", "make an API token and print it", _tokens_issue, ISSUE_EXAMPLES)
-    issue.add_argument("-d", "--description", metavar="TEXT", required=True, help="what it is for")
-    issue.add_argument(
-        "-s", "--scope", metavar="SCOPE", action="append", required=True, help='what it may do, "*": all; repeatable'
-    )
-    issue.add_argument("-a", "--account", metavar="A", help="the one account it may see and use (default: all)")
-    add(tokens, "list", "show all tokens, oldest first", _tokens_list)
-    revoke = add(tokens, "revoke", "make a token useless from the next request on", _tokens_revoke, REVOKE_EXAMPLES)
-    revoke.add_argument("id", metavar="ID", help="the start of its hash, 8 characters or more, or the token itself")
-
+    tokens.register(commands, add)
+    audit.register(commands, add)
+    vault.register(commands, add)
     outbox.register(commands, add)
     backup.register(commands, add)
 
@@ -188,55 +166,6 @@ def _doctor(options: argparse.Namespace) -> int:
     for finding in findings:
         print(finding.line)
     return 0 if all(finding.ok for finding in findings) else 1
-
-
-def _tokens_issue(options: argparse.Namespace) -> int:
-    from engine.store import database, tokens
-    from engine.world import World
-
-    if not all(scope.strip() for scope in options.scope):
-        _say(f"{PROGRAM}: a scope must not be empty")
-        return 1
-    folder = Path(_config(options).store.path)
-    database.prepare_folder(folder)
-    given = (options.description, options.scope, World(), options.account)
-    print(_with_journal(folder, lambda db: tokens.issue(db, *given)))
-    return 0
-
-
-def _tokens_list(options: argparse.Namespace) -> int:
-    from engine.isotime import iso
-    from engine.store import database, tokens
-
-    folder = Path(_config(options).store.path)
-    every = _with_journal(folder, tokens.every) if (folder / database.FILE).exists() else []
-    rows = [("ID", "CREATED", "SCOPES", "ACCOUNT", "DESCRIPTION")]
-    rows += [
-        (each.hash[:ID_SHOWN], iso(each.created), ",".join(each.scopes), each.account or "*", each.description)
-        for each in every
-    ]
-    scopes, accounts = (max(len(row[column]) for row in rows) for column in (2, 3))
-    for row in rows:
-        line = f"{row[0]:{ID_SHOWN}}  {row[1]:24}  {row[2]:{scopes}}  {row[3]:{accounts}}  {row[4]}"
-        print(printable(line).rstrip())
-    return 0
-
-
-def _tokens_revoke(options: argparse.Namespace) -> int:
-    from engine.store import database, tokens
-
-    start = options.id.strip().lower()
-    if len(start) < REVOKE_AT_LEAST:
-        _say(f"{PROGRAM}: give at least the first {REVOKE_AT_LEAST} characters of the ID, to hit no other token")
-        return 1
-    folder = Path(_config(options).store.path)
-    known = (folder / database.FILE).exists()
-    gone = _with_journal(folder, lambda db: tokens.revoke(db, start)) if known else 0
-    if gone == 0:
-        _say(f"{PROGRAM}: no such token; see: engine tokens list")
-        return 1
-    print(f"{gone} {'token' if gone == 1 else 'tokens'} revoked")
-    return 0
 
 
 def _events_tail(options: argparse.Namespace) -> int:

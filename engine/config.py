@@ -10,6 +10,7 @@ or a text such as `64KiB`, `50MiB`. In the environment a list is separated by sp
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
@@ -56,6 +57,7 @@ class Http(Section, frozen=True):
     streams_per_token: int = 500
     requests_per_token: int = 1000
     consumers: int = 250
+    proxies: tuple[str, ...] = ()
 
 
 class StoreConfig(Section, frozen=True):
@@ -128,10 +130,11 @@ class Webhooks(Section, frozen=True):
 
 
 class Retention(Section, frozen=True):
-    """`[retention]`: how long ended messages and events are kept; 0 is no limit."""
+    """`[retention]`: how long ended messages, events and the audit record are kept; 0 is no limit."""
 
     messages: Seconds = 30 * 86_400.0
     events: Seconds = 30 * 86_400.0
+    audit: Seconds = 365 * 86_400.0
     size: Bytes = 10 * 1024**3
 
 
@@ -278,6 +281,11 @@ def _scalar(hint: Any, value: Any) -> Any:
 def _check(config: Config) -> None:
     if not 0 <= config.http.port <= 65535:
         raise ConfigError(f"http.port must be between 0 and 65535, not {config.http.port}")
+    for each in config.http.proxies:
+        try:
+            ipaddress.ip_network(each)
+        except ValueError as error:
+            raise ConfigError(f"http.proxies: {each!r} is no address and no network: {error}") from error
     if not config.retry.schedule:
         raise ConfigError("retry.schedule must name at least one duration")
     if not 1 <= config.retry.attempts <= 1000:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import http.client
 import importlib.metadata
 import os
@@ -27,15 +26,15 @@ import msgspec
 
 from engine.config import Config, load
 from engine.errors import ConfigError
-from engine.store import database
+from engine.store import database, files, keys, sealed
 from engine.store.migrations import MIGRATIONS
-from engine.store.vault import load_key
 from engine.world import World
 
 PYTHON = (3, 11)
 REQUIRED = (
     "trio>=0.35,<0.36",
     "anyio>=4.16,<5",
+    "h11>=0.16,<0.17",
     "hypercorn>=0.18,<0.19",
     "quart>=0.22,<0.24",
     "quart-trio>=0.12,<0.14",
@@ -125,13 +124,28 @@ def data_folder(config: Config) -> Finding:
     return Finding(True, "data folder", f"{folder}, {room}")
 
 
+def modes(config: Config) -> Finding:
+    """Is everything in the data folder the user's own, and closed to others?"""
+    folder = Path(config.store.path)
+    try:
+        found = list(files.faults(folder, spooled=True))
+    except ConfigError as error:
+        return Finding(False, "files", f"{error}: run this as the user the engine runs as")
+    if not found:
+        return Finding(True, "files", "all of one user, closed to others")
+    first = found[0]
+    what = first.text if first.mode is None else f"{first.text}: a start mends that"
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return Finding(False, "files", f"{what}{more}")
+
+
 def lock(config: Config) -> Finding:
     """Is an engine running on the folder? Both answers are in order."""
-    file = Path(config.store.path) / "lock"
+    folder = Path(config.store.path)
     try:
-        owner = _owner(file)
+        owner = database.owner(folder)
     except OSError as error:
-        return Finding(False, "lock", f"{file}: {error.strerror}: run this as the user the engine runs as")
+        return Finding(False, "lock", f"{error.filename}: {error.strerror}: run this as the user the engine runs as")
     if owner is None:
         return Finding(True, "lock", "no engine is running on this folder")
     return Finding(True, "lock", f"an engine is running on this folder (pid {owner or 'unknown'})")
@@ -142,6 +156,7 @@ def journal(config: Config) -> Finding:
     folder = Path(config.store.path)
     file = folder / database.FILE
     try:
+        database.check_present(folder)
         if not file.exists():
             return Finding(True, "journal", f"{file} will be made at the first start")
         if not database.in_use(folder):
@@ -163,26 +178,24 @@ def journal(config: Config) -> Finding:
 
 def key(config: Config) -> Finding:
     """Is the key that seals passwords there, for the owner's eyes only, and 32 bytes long?"""
-    folder, store = Path(config.store.path), config.store
-    file = Path(store.key_file) if store.key_file else folder / "key"
+    folder = Path(config.store.path)
+    file = keys.file_of(folder, config.store)
     try:
-        if not store.key and not store.key_file and not file.exists():
-            if _accounts(folder):
-                return Finding(
-                    False, "key", f"{file} is gone and accounts are sealed with it: restore it from a backup"
-                )
+        needed = _needed(folder)
+        if file is not None and not config.store.key_file and not needed and not file.exists():
             return Finding(True, "key", f"{file} will be made at the first start")
-        load_key(folder, store.key, store.key_file, World())
-        mode = None if store.key else file.stat().st_mode & 0o777
+        found = keys.load(folder, config.store, World(), needed)
+        mode = None if file is None else file.stat().st_mode & 0o777
     except ConfigError as error:
         return Finding(False, "key", f"{error}: restore it from a backup, or correct the setting")
     except OSError as error:
         return Finding(False, "key", f"{file}: {error.strerror}: run this as the user the engine runs as")
-    if mode is None:
-        return Finding(True, "key", "32 bytes, from store.key")
-    if mode & 0o177:
+    if mode is not None and mode & 0o177:
         return Finding(False, "key", f"{file} has mode {mode:04o}, others may read it: chmod 600 {file}")
-    return Finding(True, "key", f"{file}, 32 bytes, mode {mode:04o}")
+    text = "32 bytes, from store.key" if mode is None else f"{file}, 32 bytes, mode {mode:04o}"
+    if found.following is not None:
+        text += f"; another one, in {folder / files.NEXT_KEY}, is to take its place"
+    return Finding(True, "key", text)
 
 
 def port(config: Config) -> Finding:
@@ -205,7 +218,7 @@ def port(config: Config) -> Finding:
     return Finding(True, "port", "a free one will be taken" if number == 0 else f"{where} is free")
 
 
-CHECKS: tuple[Callable[[Config], Finding], ...] = (data_folder, lock, journal, key, port)
+CHECKS: tuple[Callable[[Config], Finding], ...] = (data_folder, modes, lock, journal, key, port)
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -213,27 +226,12 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, match[0].split("."))) if match else ()
 
 
-def _owner(file: Path) -> str | None:
-    """The pid in a lock that is held, None when it is not held. Raises OSError."""
-    try:
-        handle = file.open()
-    except FileNotFoundError:
-        return None
-    with handle:
-        try:
-            # Shared and given back at once: two doctors do not take each other for an engine.
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return handle.read().strip()
-    return None
-
-
 @contextlib.contextmanager
 def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """The journal, open for reading, with nothing new in its folder. Raises sqlite3.Error, OSError."""
     file = folder / database.FILE
     log = folder / f"{database.FILE}-wal"
-    if _owner(folder / "lock") is not None:
+    if database.in_use(folder):
         with contextlib.closing(database.open_reader(folder)) as db:
             yield db
     elif log.exists() and log.stat().st_size:
@@ -248,15 +246,15 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
             yield db
 
 
-def _accounts(folder: Path) -> bool:
-    """Does the journal hold accounts? False when it cannot be read, which is another check's finding."""
+def _needed(folder: Path) -> set[str]:
+    """Which keys the journal needs; none when it cannot be read, which is another check's finding."""
     try:
         if not (folder / database.FILE).exists():
-            return False
+            return set()
         with _reading(folder) as db:
-            return db.execute("SELECT 1 FROM account LIMIT 1").fetchone() is not None
-    except (sqlite3.Error, OSError):
-        return False
+            return sealed.key_ids(db)
+    except (sqlite3.Error, OSError, ValueError):
+        return set()
 
 
 def _healthy(host: str, number: int) -> bool:

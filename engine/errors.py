@@ -140,6 +140,16 @@ class StorageBusy(EngineError):
     remedy = Remedy.RETRY
 
 
+class StorageUnavailable(EngineError):
+    """The data folder cannot be used at the moment: it was moved or removed, or a file in it cannot be made.
+
+    Nothing of what was asked for is kept unless the text says otherwise; it goes on by itself when that has changed.
+    """
+
+    fault = Fault.DISK
+    remedy = Remedy.RETRY
+
+
 class Problem(EngineError):
     """An answer of the HTTP API that is not a success.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from engine.store import settings
+from engine.store import sealed, settings
 from engine.store.vault import Vault
 from engine.store.writer import Store
 
@@ -48,8 +48,8 @@ class SettingsBook:
 
     async def update(self, values: dict[str, Any]) -> None:
         """Commit `values`, then let everyone know. Raises `StorageFailed`, `StorageFull`."""
-        sealed = {name: self._seal(name, value) for name, value in values.items()}
-        await self._store.admit(lambda tx: settings.save(tx, sealed))
+        stored = {name: self._seal(name, value) for name, value in values.items()}
+        await self._store.admit(lambda tx: settings.save(tx, stored))
         changed = {name for name, value in values.items() if self.values[name] != value}
         self.values.update(values)
         for names, call in self._listeners:
@@ -59,10 +59,11 @@ class SettingsBook:
     def _seal(self, name: str, value: Any) -> Any:
         if name not in SEALED or value is None:
             return value
-        return {"sealed": self._vault.seal("", f"setting.{name}", msgspec.json.encode(value).decode())}
+        text = msgspec.json.encode(value).decode()
+        return {sealed.SEALED: self._vault.seal("", sealed.setting_field(name), text)}
 
     def _open(self, name: str, value: Any) -> Any:
         # One that an earlier version wrote is not sealed yet.
-        if isinstance(value, dict) and "sealed" in value:
-            return msgspec.json.decode(self._vault.open("", f"setting.{name}", value["sealed"]))
+        if isinstance(value, dict) and sealed.SEALED in value:
+            return msgspec.json.decode(self._vault.open("", sealed.setting_field(name), value[sealed.SEALED]))
         return value

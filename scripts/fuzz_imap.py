@@ -39,7 +39,7 @@ from engine.mail.arf import read_feedback  # noqa: E402
 from engine.mail.decode import body_text, header_text  # noqa: E402
 from engine.mail.dsn import read_delivery_status  # noqa: E402
 from engine.mail.fields import fields  # noqa: E402
-from engine.sasl import Credentials, choose  # noqa: E402
+from engine.sasl import Credentials, mechanisms  # noqa: E402
 
 SECONDS_EACH = 1.0
 GROWTH_MIB = 200
@@ -191,11 +191,11 @@ def started(rng: random.Random) -> Protocol:
         return protocol
     greeting = b"* PREAUTH" if rng.random() < 0.85 else b"* OK"
     protocol.receive(greeting + b" [CAPABILITY IMAP4rev1 LITERAL+] hello\r\n")
-    mechanism = choose(
+    mechanism = mechanisms(
         [rng.choice(("SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5"))],
         Credentials(user="user", password="password", access_token=None),
         nonce="a" * 18,
-    )
+    )[0]
     assert mechanism is not None
     before_login: list[Callable[[], commands.Command]] = [
         lambda: commands.login("user", "password"),

@@ -22,26 +22,20 @@ from engine.sasl import Credentials
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.servers import Auth, ImapConfig, ImapUpdate, SmtpConfig, SmtpUpdate, Tls, merged
 from engine.smtp.session import SmtpEndpoint
+from engine.store.sealed import secrets_of
 from engine.store.vault import Vault
 from engine.transport import TlsRules
 
 SERVERS = ("imap", "smtp")
-_SECRETS = ("pass", "accessToken")
-_WEBHOOKS = ("webhooks", "webhooksCustomHeaders")
-"""A URL may hold a password, and headers often hold a token."""
 
 
 def seal(record: AccountCreate, vault: Vault) -> bytes:
     """The record as it is stored: JSON, secrets sealed for this account."""
     assert record.account is not None
     built = msgspec.to_builtins(record)
-    for server, auth in _auths(built):
-        for name in _SECRETS:
-            if name in auth:
-                auth[name] = vault.seal(record.account, f"{server}.{name}", auth[name])
-    for name in _WEBHOOKS:
-        if built.get(name):
-            built[name] = vault.seal(record.account, name, msgspec.json.encode(built[name]).decode())
+    for secret in secrets_of(built):
+        text = secret.value if secret.is_text else msgspec.json.encode(secret.value).decode()
+        secret.holder[secret.member] = vault.seal(record.account, secret.field, text)
     return msgspec.json.encode(built)
 
 
@@ -49,13 +43,9 @@ def unseal(data: bytes, vault: Vault) -> AccountCreate:
     """The record again. Raises `Unreadable`, and `ConfigError` when another key than the vault's has sealed it."""
     try:
         built = msgspec.json.decode(data)
-        for server, auth in _auths(built):
-            for name in _SECRETS:
-                if name in auth:
-                    auth[name] = vault.open(built["account"], f"{server}.{name}", auth[name])
-        for name in _WEBHOOKS:
-            if built.get(name):
-                built[name] = msgspec.json.decode(vault.open(built["account"], name, built[name]))
+        for secret in secrets_of(built):
+            text = vault.open(built["account"], secret.field, secret.value)
+            secret.holder[secret.member] = text if secret.is_text else msgspec.json.decode(text)
     except (DamagedSecret, KeyError, AttributeError, TypeError, ValueError, RecursionError) as error:
         raise Unreadable(str(error)) from error
     return read(built)
@@ -243,12 +233,3 @@ def _tls(tls: Any) -> TlsRules:
 
 def _members(record: msgspec.Struct) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__struct_fields__ if name != "account"}
-
-
-def _auths(built: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    for server in SERVERS:
-        config = built.get(server)
-        if isinstance(config, dict) and isinstance(config.get("auth"), dict):
-            found.append((server, config["auth"]))
-    return found

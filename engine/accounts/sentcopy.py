@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from engine.errors import NetworkError
+from engine.errors import NetworkError, StorageUnavailable
 from engine.events.journal import Journal
 from engine.imap.session import CommandRefused, ImapSession
 from engine.store import bodies, copies, messages
@@ -61,7 +61,7 @@ class SentCopies:
                 if path is None:
                     raise CommandRefused("the account has no Sent folder", None)
                 await session.append(path, self._octets(body), flags=("\\Seen",), date=None)
-            except (CommandRefused, NetworkError, ValueError) as error:
+            except (CommandRefused, NetworkError, StorageUnavailable, ValueError) as error:
                 await self._failed(due, path, str(error))
                 if isinstance(error, NetworkError):
                     raise

@@ -20,8 +20,10 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 
 from engine.api import horizon, server
 from engine.api.access import check, enter, narrowed
-from engine.api.auth import require
+from engine.api.audited import CHANGES, record
+from engine.api.auth import Door, Validity
 from engine.api.bodies import OTHER_BODIES, Body, has_body
+from engine.api.client import Addresses
 from engine.api.context import Context
 from engine.api.events import names_of
 from engine.api.incidents import request_broke
@@ -34,7 +36,6 @@ from engine.api.validation import HERE, decode_body, decode_query
 from engine.errors import EngineError, Problem, StorageFailed
 from engine.schema.events import StreamQuery
 from engine.schema.fields import NoQuery, Request
-from engine.store import tokens
 from engine.store.tokens import Token
 from engine.store.writer import busy
 from engine.version import VERSION
@@ -50,16 +51,19 @@ def make_app(context: Context) -> QuartTrio:
     app = _App("engine", static_folder=None)
     server.install(app)
     app.url_map.merge_slashes = False
+    services = context.services
+    addresses = Addresses(services.config.http.proxies)
+    door = Door(services.store.reader, services.world, context.wrong_tokens, addresses)
     for route, handler in ROUTES:
         app.add_url_rule(
             route.path.replace("{", "<").replace("}", ">"),
             endpoint=f"{route.method} {route.path}",
-            view_func=_view(context, route, handler),
+            view_func=_view(context, door, route, handler),
             methods=[route.method],
         )
     app.add_url_rule("/health", view_func=_health(context))
     app.add_url_rule("/openapi.json", view_func=_openapi())
-    app.add_websocket("/v1/events/stream", view_func=_stream(context))
+    app.add_websocket("/v1/events/stream", view_func=_stream(context, door))
     app.register_error_handler(EngineError, _engine_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _crash)
@@ -77,10 +81,11 @@ class _App(QuartTrio):
         await super().__call__(scope, receive, send)
 
 
-def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awaitable[Response]]:
+def _view(context: Context, door: Door, route: Route, handler: Handler) -> Callable[..., Awaitable[Response]]:
     limit = context.services.config.http.max_body if route.large else OTHER_BODIES
+    store = context.services.store
     changes = route.method != "GET"
-    reader = context.services.store.reader
+    audited = CHANGES.get((route.method, route.path))
     takes_query = "query" in handler.__annotations__
     header_names = [each.encode_name for each in msgspec.structs.fields(route.headers)] if route.headers else []
     takes_caller = "caller" in handler.__annotations__
@@ -103,18 +108,22 @@ def _view(context: Context, route: Route, handler: Handler) -> Callable[..., Awa
             given = [(name, request.headers[name]) for name in header_names if name in request.headers]
             arguments.append(decode_query(route.headers, given))
         made = await (handler(*arguments, caller=caller) if takes_caller else handler(*arguments))
+        if audited is not None and caller is not None:
+            await record(context, audited, caller, door.addresses.of(request), path, made)
         if isinstance(made, Response):
             return made
         return bytes_response(made) if isinstance(made, bytes) else json_response(made)
 
     async def view(**path: str) -> Response:
-        if context.services.store.failed:
+        if store.failed:
             raise StorageFailed(FAILED)
-        if changes and context.services.store.locked_out:
-            raise busy()
+        if changes:
+            store.must_be_in_place()
+            if store.locked_out:
+                raise busy()
         caller = None
         if route.scope is not None:
-            caller = require(reader, request.headers, request.args, route.scope)
+            caller = door.require(request, route.scope)
         ids = {name: _id(raw) for name, raw in path.items()}
         enter(route.access, caller, ids)
         holder = "" if caller is None else caller.hash
@@ -148,6 +157,7 @@ def _health(context: Context) -> Callable[[], Awaitable[Response]]:
     async def health() -> Response:
         if context.services.store.failed:
             return problem_response(as_problem(StorageFailed(FAILED)))
+        context.services.store.must_be_in_place()
         if context.services.store.locked_out:
             return problem_response(as_problem(busy()))
         return json_response({"success": True})
@@ -164,10 +174,10 @@ def _openapi() -> Callable[[], Awaitable[Response]]:
     return openapi
 
 
-def _stream(context: Context) -> Callable[[], Awaitable[None]]:
+def _stream(context: Context, door: Door) -> Callable[[], Awaitable[None]]:
     async def stream() -> None:
-        reader = context.services.store.reader
-        caller = require(reader, websocket.headers, websocket.args, "api")
+        caller = door.require(websocket, "api")
+        validity = Validity(context.services.store.reader, context.services.world, caller)
         pairs = [pair for pair in websocket.args.items(multi=True) if pair[0] != "access_token"]
         query = narrowed(caller, decode_query(StreamQuery, pairs))
         await serve_stream(
@@ -183,7 +193,8 @@ def _stream(context: Context) -> Callable[[], Awaitable[None]]:
                 owner=caller.account or "",
             ),
             stopping=context.stopping,
-            may_go_on=lambda: tokens.exists(reader, caller.hash),
+            may_go_on=validity.holds,
+            look_again=validity.seconds,
         )
 
     return stream

@@ -1,31 +1,69 @@
 """Who may call: a bearer token in the header, or `?access_token=` for clients that cannot set one.
 
 The token is looked up in the store on every request (about 10 µs), so one revoked from the command line is refused from
-the next request on. An unknown token and a malformed one get the same answer. What a token for one account may ask is
-`engine.api.access`'s.
+the next request on. An unknown token, an expired and a malformed one get the same answer, and an address that sends
+many of them waits (`engine.api.wrong_tokens`). What a token for one account may ask is `engine.api.access`'s.
 """
 
 from __future__ import annotations
 
 import sqlite3
 
+from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.datastructures import Headers, MultiDict
 
+from engine.api.client import Addresses
+from engine.api.wrong_tokens import WrongTokens
 from engine.errors import Problem
 from engine.store import tokens
+from engine.world import World
+
+LOOK_EVERY = 25.0
+"""Seconds after which a stream that is silent notices that its token was revoked."""
 
 
-def require(db: sqlite3.Connection, headers: Headers, arguments: MultiDict[str, str], scope: str) -> tokens.Token:
-    """The caller's token. Raises `Problem` 401 without a good one, 403 when it lacks `scope`."""
-    token = given(headers, arguments)
-    if not token:
-        raise Problem(401, "Missing authentication", headers={"WWW-Authenticate": "Bearer"})
-    found = tokens.find(db, token)
-    if found is None:
-        raise Problem(401, "Bad token", headers={"WWW-Authenticate": 'Bearer error="Bad token"'})
-    if not allows(found, scope):
-        raise Problem(403, "Unauthorized scope", requestedScope=scope)
-    return found
+class Door:
+    """Lets callers in. Knows where they come from, and who was wrong lately."""
+
+    def __init__(self, db: sqlite3.Connection, world: World, wrong: WrongTokens, addresses: Addresses) -> None:
+        self._db = db
+        self._world = world
+        self._wrong = wrong
+        self.addresses = addresses
+
+    def require(self, request: BaseRequestWebsocket, scope: str) -> tokens.Token:
+        """The caller's token.
+
+        Raises `Problem`: 401 without a good one, 429 for a bad one from an address that has sent too many, 403 when the
+        token lacks `scope`.
+        """
+        token = given(request.headers, request.args)
+        if not token:
+            raise Problem(401, "Missing authentication", headers={"WWW-Authenticate": "Bearer"})
+        found = tokens.find(self._db, token, self._world.now())
+        if found is None:
+            raise self._wrong.refusal(self.addresses.of(request))
+        if not allows(found, scope):
+            raise Problem(403, "Unauthorized scope", requestedScope=scope)
+        return found
+
+
+class Validity:
+    """A token over time: what goes on for long asks now and then."""
+
+    def __init__(self, db: sqlite3.Connection, world: World, caller: tokens.Token) -> None:
+        self._db = db
+        self._world = world
+        self._caller = caller
+
+    def holds(self) -> bool:
+        """Whether the token was not revoked and has not expired."""
+        return tokens.exists(self._db, self._caller.hash, self._world.now())
+
+    def seconds(self) -> float:
+        """After how long to ask again at the latest: when it expires, or soon after it may have been revoked."""
+        expires = self._caller.expires
+        return LOOK_EVERY if expires is None else max(0.0, min(LOOK_EVERY, expires - self._world.now()))
 
 
 def given(headers: Headers, arguments: MultiDict[str, str]) -> str:

@@ -15,6 +15,7 @@ from engine.api.bodies import Bodies
 from engine.api.problems import NO_ACCOUNT
 from engine.api.shares import Share
 from engine.api.stream import Streams
+from engine.api.wrong_tokens import WrongTokens
 from engine.errors import Problem
 from engine.events.changes import Changes
 from engine.settings import SettingsBook
@@ -37,6 +38,7 @@ class Context(msgspec.Struct, frozen=True):
     changes: Changes
     bodies: Bodies
     requests: Share
+    wrong_tokens: WrongTokens
 
 
 def find_account(context: Context, account: str) -> Account:

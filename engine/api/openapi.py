@@ -34,6 +34,10 @@ _PATH_PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
         {"pattern": "^[A-Za-z0-9._-]+$", "minLength": 1, "maxLength": 100, "examples": ["billing"]},
     ),
     "webhook": ("The endpoint's id.", {"minLength": 1, "examples": ["default"]}),
+    "token": (
+        "The token's id, as `engine tokens list` shows it, or its whole hash.",
+        {"minLength": 1, "examples": ["3f9a12bc44de"]},
+    ),
     "queueId": ("The message's id in the outbox.", {"minLength": 1, "examples": ["1a20313426c0f27d36e"]}),
 }
 """What each is, and what is said of it beside that it is text."""

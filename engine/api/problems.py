@@ -17,6 +17,7 @@ from engine.errors import (
     StorageBusy,
     StorageFailed,
     StorageFull,
+    StorageUnavailable,
 )
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {
@@ -40,6 +41,8 @@ def as_problem(error: EngineError) -> Problem:
         return Problem(507, str(error), code="StorageFull", headers={"Retry-After": "60"})
     if isinstance(error, StorageBusy):
         return Problem(503, str(error), code="StorageBusy", headers={"Retry-After": "10"})
+    if isinstance(error, StorageUnavailable):
+        return Problem(503, str(error), code="StorageUnavailable", headers={"Retry-After": "60"})
     if isinstance(error, StorageFailed):
         return Problem(503, f"{error}; whether this request was carried out is unknown", code="StorageFailed")
     if isinstance(error, AccountGone):

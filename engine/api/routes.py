@@ -5,7 +5,7 @@ The Quart app and the OpenAPI document are both made from it.
 
 from __future__ import annotations
 
-from engine.api import account_actions, accounts, outbox, routes_events, settings, submit
+from engine.api import account_actions, accounts, outbox, routes_events, settings, submit, tokens
 from engine.api.access import Access
 from engine.api.openapi import Handler, Route
 from engine.schema.account import (
@@ -45,6 +45,7 @@ from engine.schema.outbox import (
 )
 from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
 from engine.schema.submission import DryRun, Submit, SubmitAccepted, SubmitHeaders
+from engine.schema.tokens import TokenLog, TokenLogQuery
 
 ROUTES: tuple[tuple[Route, Handler], ...] = (
     (
@@ -305,6 +306,19 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
             access=Access.ALL_ACCOUNTS,
         ),
         settings.update,
+    ),
+    (
+        Route(
+            method="GET",
+            path="/v1/tokens/{token}/log",
+            summary="Read what was changed with a token, newest first",
+            tags=("Token",),
+            query=TokenLogQuery,
+            responses={200: TokenLog},
+            scope="api",
+            access=Access.ALL_ACCOUNTS,
+        ),
+        tokens.log,
     ),
     *routes_events.ROUTES,
 )

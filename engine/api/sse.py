@@ -7,7 +7,7 @@ a comment now and then, so that whoever stands between does not close it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import msgspec
@@ -15,13 +15,13 @@ import trio
 from quart import Response, request
 
 from engine.api import horizon
+from engine.api.auth import Validity
 from engine.api.context import Context
 from engine.api.events import names_of
 from engine.errors import Problem
 from engine.events.changes import Changes
 from engine.events.reader import Reader
 from engine.schema.events import ChangesQuery, StreamQuery
-from engine.store import tokens
 from engine.store.tokens import Token
 from engine.version import VERSION
 
@@ -47,16 +47,16 @@ async def events(context: Context, query: StreamQuery, *, caller: Token) -> Resp
         horizon.refuse_ahead(context, caller.account, after)
         shown = after
     reader = Reader(journal, streams.hub, after, query.account, names_of(query.events))
-    return _stream(context, caller, _events(reader, shown, _may_go_on(context, caller)))
+    return _stream(context, caller, _events(reader, shown, _validity(context, caller)))
 
 
 async def changes(context: Context, query: ChangesQuery, *, caller: Token) -> Response:
     """`GET /v1/changes`: what accounts' states change to from now on."""
-    return _stream(context, caller, _changes(context.changes, query.account, _may_go_on(context, caller)))
+    return _stream(context, caller, _changes(context.changes, query.account, _validity(context, caller)))
 
 
-def _may_go_on(context: Context, caller: Token) -> Callable[[], bool]:
-    return lambda: tokens.exists(context.services.store.reader, caller.hash)
+def _validity(context: Context, caller: Token) -> Validity:
+    return Validity(context.services.store.reader, context.services.world, caller)
 
 
 def _stream(context: Context, caller: Token, frames: AsyncGenerator[bytes, None]) -> Response:
@@ -82,15 +82,15 @@ def _stream(context: Context, caller: Token, frames: AsyncGenerator[bytes, None]
     return response
 
 
-async def _events(reader: Reader, begin: int, may_go_on: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+async def _events(reader: Reader, begin: int, validity: Validity) -> AsyncGenerator[bytes, None]:
     with reader.counted():
         # The number comes first, without an event: who is cut off before there is one must come back to where it began.
         yield b"id: %d\nretry: %d\n: Mailbox Engine v%b\n\n" % (begin, RETRY, VERSION.encode())
         while True:
             page, silent = None, True
-            with trio.move_on_after(KEEP_ALIVE):
+            with trio.move_on_after(min(KEEP_ALIVE, validity.seconds())):
                 page, silent = await reader.next(), False
-            if (page is None and not silent) or not may_go_on():
+            if (page is None and not silent) or not validity.holds():
                 return
             if page is None:
                 yield b": still here\n\n"
@@ -101,14 +101,14 @@ async def _events(reader: Reader, begin: int, may_go_on: Callable[[], bool]) -> 
             yield b"".join(frames)
 
 
-async def _changes(changes: Changes, account: str | None, may_go_on: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+async def _changes(changes: Changes, account: str | None, validity: Validity) -> AsyncGenerator[bytes, None]:
     with changes.watching(account) as watcher:
         yield b": Mailbox Engine v%b\n\n" % VERSION.encode()
         while not changes.stopped:
             found, silent = [], True
-            with trio.move_on_after(KEEP_ALIVE):
+            with trio.move_on_after(min(KEEP_ALIVE, validity.seconds())):
                 found, silent = await watcher.take(), False
-            if not may_go_on():
+            if not validity.holds():
                 return
             if silent:
                 yield b": still here\n\n"

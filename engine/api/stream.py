@@ -13,6 +13,7 @@ consumer taken over); 1011 an error of ours; 1013 too many streams, come back la
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -22,7 +23,7 @@ from quart import Websocket
 
 from engine.api.shares import Share
 from engine.api.websockets import Framed, raw_frames
-from engine.errors import Problem, StorageFailed, StorageFull
+from engine.errors import Problem, StorageFailed, StorageFull, StorageUnavailable
 from engine.events.consumers import Consumers, Lease
 from engine.events.hub import Hub
 from engine.events.journal import Journal, Page
@@ -33,8 +34,6 @@ log = logging.getLogger("engine.http")
 FLOOD = 1000
 """Messages a client may send in `FLOOD_WINDOW` seconds that are no acknowledgement of something new."""
 FLOOD_WINDOW = 60.0
-LOOK_AGAIN = 25.0
-"""Seconds after which a silent stream looks whether its token still holds."""
 TAKEN_OVER = "the consumer was taken over, moved or removed"
 FOUGHT_OVER = "the consumer was taken over again: two clients use its name"
 CLOSE_SECONDS = 5.0
@@ -93,6 +92,9 @@ class _End(Exception):
         self.reason = reason
 
 
+_INVALID = _End(1008, "the token is not valid any more")
+
+
 async def serve_stream(
     websocket: Websocket,
     streams: Streams,
@@ -100,19 +102,21 @@ async def serve_stream(
     *,
     stopping: trio.Event,
     may_go_on: Callable[[], bool] = lambda: True,
+    look_again: Callable[[], float] = lambda: math.inf,
 ) -> None:
     """Send the events asked for until the client leaves or `stopping` is set.
 
-    `may_go_on` says whether the token still holds. Cancelled: the connection is left to the server to close.
+    `may_go_on` says whether the token still holds; it is asked before each page and again after `look_again()` seconds.
+    Cancelled: the connection is left to the server to close.
     """
     await websocket.accept()
     end = _End(1001, "the engine is stopping")
     try:
         with streams.share.hold(wanted.token):
-            end = await _serve(websocket, streams, wanted, stopping, may_go_on) or end
+            end = await _serve(websocket, streams, wanted, stopping, may_go_on, look_again) or end
     except Problem as problem:
         end = _End(1013, problem.message[:1].lower() + problem.message[1:])
-    except (StorageFailed, StorageFull):
+    except (StorageFailed, StorageFull, StorageUnavailable):
         end = _End(1011, "the journal cannot be written")
     except Exception:
         log.exception("the event stream broke")
@@ -122,7 +126,12 @@ async def serve_stream(
 
 
 async def _serve(
-    websocket: Websocket, streams: Streams, wanted: Wanted, stopping: trio.Event, may_go_on: Callable[[], bool]
+    websocket: Websocket,
+    streams: Streams,
+    wanted: Wanted,
+    stopping: trio.Event,
+    may_go_on: Callable[[], bool],
+    look_again: Callable[[], float],
 ) -> _End | None:
     if wanted.after is not None and wanted.after > wanted.newest:
         return _End(1008, "cursor is ahead of the journal")
@@ -153,6 +162,16 @@ async def _serve(
                 end = await stream.listen()
                 nursery.cancel_scope.cancel()
 
+            async def watch() -> None:
+                nonlocal end
+                while True:
+                    await trio.sleep(look_again())
+                    if not may_go_on():
+                        break
+                end = _INVALID
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
             nursery.start_soon(listen)
             nursery.start_soon(until, stopping, None)
             if lease is not None:
@@ -217,16 +236,10 @@ class _Stream:
             with self._reader.counted():
                 if consumer is not None:
                     await self._control(stream="consumer", consumer=consumer, seq=self._reader.position)
-                while True:
-                    page, silent = None, True
-                    with trio.move_on_after(LOOK_AGAIN):
-                        page, silent = await self._reader.next(), False
+                while (page := await self._reader.next()) is not None:
                     if not may_go_on():
-                        return _End(1008, "the token is not valid any more")
-                    if page is not None:
-                        await self._send(page)
-                    elif not silent:
-                        break
+                        return _INVALID
+                    await self._send(page)
         except _CLIENT_LEFT:
             pass
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from engine.commands.common import Add, load_config, say
+from engine.commands.common import Add, data_folder, load_config, say
 
 EXAMPLES = """\
 examples:
@@ -29,7 +29,7 @@ def _backup(options: argparse.Namespace) -> int:
     from engine.world import World
 
     config = load_config(options)
-    folder = Path(config.store.path)
+    folder = data_folder(config)
     key = Path(config.store.key_file) if config.store.key_file else folder / "key"
     has_file = not config.store.key and key.exists()
     # Made absolute at once: it is renamed into place by its parent.

@@ -8,9 +8,18 @@ from __future__ import annotations
 
 import argparse
 import sqlite3
-from pathlib import Path
 
-from engine.commands.common import PROGRAM, Add, load_config, printable, say, with_journal
+from engine.commands.common import (
+    PROGRAM,
+    Add,
+    data_folder,
+    has_journal,
+    load_config,
+    printable,
+    reading,
+    say,
+    with_journal,
+)
 
 EXAMPLES = """\
 examples:
@@ -36,24 +45,16 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
 
 
 def _list(options: argparse.Namespace) -> int:
-    import contextlib
-
-    from engine.errors import StorageFailed
     from engine.queue.lifecycle import State
-    from engine.store import database
 
     if options.state is not None and options.state not in set(State):
         say(f"{PROGRAM}: there is no state {options.state!r}; there are: {', '.join(State)}")
         return 2
-    folder = Path(load_config(options).store.path)
+    folder = data_folder(load_config(options))
     _print("QUEUE ID", "STATE", "DUE", "ACCOUNT", "SUBJECT")
-    if not (folder / database.FILE).exists():
+    if not has_journal(folder):
         return 0
-    try:
-        with contextlib.closing(database.open_reader(folder)) as db:
-            _print_messages(db, options.state, options.account)
-    except sqlite3.Error as error:
-        raise StorageFailed(f"{folder / database.FILE}: {error}") from error
+    reading(folder, lambda db: _print_messages(db, options.state, options.account))
     return 0
 
 
@@ -80,9 +81,9 @@ def _release(options: argparse.Namespace) -> int:
     from engine.store import database, held
     from engine.world import World
 
-    folder = Path(load_config(options).store.path)
+    folder = data_folder(load_config(options))
     named = list(dict.fromkeys(options.queue_ids))
-    if not (folder / database.FILE).exists():
+    if not has_journal(folder):
         say(f"{PROGRAM}: {folder / database.FILE}: there is no journal yet; check store.path")
         return 1
     released = with_journal(folder, lambda db: held.release(db, World().now(), options.account, set(named) or None))

@@ -22,7 +22,7 @@ import trio
 
 from engine import config
 from engine.egress import Egress
-from engine.errors import StorageFailed, StorageFull
+from engine.errors import StorageFailed, StorageFull, StorageUnavailable
 from engine.events.journal import Journal
 from engine.events.lines import EARLY, Line, step
 from engine.events.plan import Health, Plan, letter_of, payload
@@ -423,7 +423,7 @@ class Endpoint:
             try:
                 await self._store.commit(change)
                 return
-            except StorageFull:
+            except (StorageFull, StorageUnavailable):
                 await trio.sleep(FULL_WAIT)
 
     # Where it stands.
@@ -474,7 +474,7 @@ class Endpoint:
 
         try:
             await self._store.commit(change)
-        except StorageFull:
+        except (StorageFull, StorageUnavailable):
             self._touched |= touched
             self._kept_position = before
 

@@ -30,6 +30,7 @@ from engine.events.plan import Plan
 from engine.events.post import Answer
 from engine.events.target import Target, parse
 from engine.store import webhooks
+from engine.store.sealed import endpoint_field
 from engine.store.vault import Vault
 from engine.store.webhooks import EndpointRow
 from engine.store.writer import Store, Tx
@@ -109,7 +110,7 @@ class Webhooks:
         self.default_created = self._default_row.created
         self.made: dict[str, Made] = {}
         for row in rows.values():
-            record = msgspec.json.decode(vault.open("", f"webhook.{row.id}", row.record.decode()), type=Record)
+            record = msgspec.json.decode(vault.open("", endpoint_field(row.id), row.record.decode()), type=Record)
             self.made[row.id] = Made(row, record, self._endpoint(row))
             self._plan(self.made[row.id])
 
@@ -335,7 +336,7 @@ class Webhooks:
             await made.endpoint.run()
 
     def _sealed(self, name: str, record: Record) -> bytes:
-        return self._vault.seal("", f"webhook.{name}", msgspec.json.encode(record).decode()).encode()
+        return self._vault.seal("", endpoint_field(name), msgspec.json.encode(record).decode()).encode()
 
     def _target(self, made: Made) -> Target:
         record = made.record

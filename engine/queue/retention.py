@@ -1,4 +1,4 @@
-"""The service that removes ended messages and events by age and, when the journal has grown too large, by size.
+"""The service that removes ended messages, events and audit entries by age, and by size when the journal is too large.
 
 It works in small steps with a pause after each, so that no commit of anybody else waits noticeably. Over the size, the
 oldest go first, whatever their kind. What is not sent yet is never touched, so a journal full of that stays as large as
@@ -11,17 +11,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+from collections.abc import Callable
+from functools import partial
 
 import trio
 
 from engine.config import Retention as Limits
-from engine.errors import StorageBusy, StorageFull
+from engine.errors import StorageBusy, StorageFull, StorageUnavailable
 from engine.queue.age import Age
 from engine.store import marks, retention
 from engine.store.bodies import Spool
 from engine.store.events import latest
 from engine.store.retention import Place
-from engine.store.writer import Store
+from engine.store.writer import Store, Tx
 from engine.world import World
 
 log = logging.getLogger("engine")
@@ -55,20 +57,21 @@ class Retention:
             await self.sweep()
             await trio.sleep(LOOK_EVERY)
 
-    async def sweep(self) -> tuple[int, int]:
-        """Remove what is too old and what is too much; how many messages and events went."""
+    async def sweep(self) -> None:
+        """Remove what is too old and what is too much, and say how much went."""
         now = await self._look()
-        messages = events = 0
+        messages = events = entries = 0
         if self._limits.messages:
             messages += await self._remove_messages(now - self._limits.messages)
         if self._limits.events:
-            events += await self._remove_events(now - self._limits.events)
+            events += await self._remove_all(retention.remove_events, now - self._limits.events)
+        if self._limits.audit:
+            entries += await self._remove_all(retention.remove_audit, now - self._limits.audit)
         if self._limits.size:
-            more_messages, more_events = await self._shrink()
-            messages, events = messages + more_messages, events + more_events
-        if messages or events:
-            log.info("%d ended messages and %d events were removed", messages, events)
-        return messages, events
+            more = await self._shrink()
+            messages, events, entries = messages + more[0], events + more[1], entries + more[2]
+        if messages or events or entries:
+            log.info("%d ended messages, %d events and %d audit entries were removed", messages, events, entries)
 
     async def _look(self) -> float:
         """The moment ages are counted back from, noted for the next start."""
@@ -81,7 +84,7 @@ class Retention:
             )
         self._jump_said = self._age.ahead > 0
         value = self._age.value
-        with contextlib.suppress(StorageBusy, StorageFull):
+        with contextlib.suppress(StorageBusy, StorageFull, StorageUnavailable):
             await self._store.admit(lambda tx: marks.put(tx, marks.AGE, value))
         return moment
 
@@ -94,36 +97,41 @@ class Retention:
             await trio.sleep(PAUSE)
         return total
 
-    async def _remove_events(self, before: float) -> int:
+    async def _remove_all(self, remove: Callable[[Tx, float], int], before: float) -> int:
         total = 0
-        while removed := await self._store.commit(lambda tx: retention.remove_events(tx, before)):
+        while removed := await self._store.commit(lambda tx: remove(tx, before)):
             total += removed
             await trio.sleep(PAUSE)
         return total
 
-    async def _shrink(self) -> tuple[int, int]:
+    async def _shrink(self) -> tuple[int, int, int]:
         """Remove the oldest, whatever they are, until the journal is within its size."""
-        messages = events = 0
+        messages = events = entries = 0
         place = Place()
         while retention.used(self._store.reader) > self._limits.size:
-            message, event = retention.oldest(self._store.reader)
-            if message is None and event is None:
+            ages = [math.inf if age is None else age for age in retention.oldest(self._store.reader)]
+            if min(ages) == math.inf:
                 if not self._too_large_said:
                     log.warning(
                         "the journal is larger than retention.size with nothing left to remove: what it holds is unsent"
                     )
                 self._too_large_said = True
                 break
-            if event is None or (message is not None and message <= event):
+            kind = ages.index(min(ages))
+            if kind == 0:
                 removed, following = await self._step_of_messages(math.inf, place)
                 place = following or Place()
                 messages += removed
-            else:
+            elif kind == 1:
                 events += await self._store.commit(lambda tx: retention.remove_events(tx, math.inf))
+            else:
+                # Entries are few: a hundred of them at once could be those of a year.
+                younger = min(ages[:2])
+                entries += await self._store.commit(partial(retention.remove_audit, before=younger))
             await trio.sleep(PAUSE)
         else:
             self._too_large_said = False
-        return messages, events
+        return messages, events, entries
 
     async def _step_of_messages(self, before: float, place: Place) -> tuple[int, Place | None]:
         return await self._store.commit(lambda tx: retention.remove_messages(tx, self._spool, before, place))

@@ -21,8 +21,9 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import ConfigError, StorageFailed, StorageFull
-from engine.store import database, marks
+from engine.store import database, files, keys, marks, sealed
 from engine.store.reserve import NO_ROOM
+from engine.store.vault import key_id
 
 STEP_PAGES = 512
 """Pages copied at a time, 2 MiB: in between an interrupt is noticed."""
@@ -48,26 +49,30 @@ def back_up(folder: Path, target: Path, key_file: Path | None, now: float) -> Su
     """Copy the data folder `folder` to `target`, which must not exist or be an empty folder.
 
     `key_file`: the key to take along, None when it is not in a file. `now` in seconds since 1970. Raises `ConfigError`
-    where source or target cannot be used, `StorageFull`, and `StorageFailed` when the copy cannot be made or is not
-    whole.
+    where source or target cannot be used, `StorageFull`, and `StorageFailed` when the copy cannot be made, is not whole
+    or lacks its key.
     """
     _check(folder, target)
     if not database.in_use(folder):
         database.check_log(folder)
     try:
         with _temporary(target) as made:
-            (made / "spool").mkdir(mode=0o700)
+            (made / files.SPOOL).mkdir(mode=files.FOLDER_MODE)
+            before = _keys(folder, key_file)
             with contextlib.closing(database.open_reader(folder)) as source, _pins(folder, now) as pins:
-                _fix_moment(source, folder / "spool", pins)
+                _fix_moment(source, folder / files.SPOOL, pins)
+                needed = sealed.key_ids(source)
                 for file in pins.iterdir():
-                    _copy(file, made / "spool" / file.name)
+                    _copy(file, made / files.SPOOL / file.name)
+                database.make_journal(made / database.FILE)
                 with contextlib.closing(sqlite3.connect(made / database.FILE)) as copy:
                     source.backup(copy, pages=STEP_PAGES)
             if key_file is not None:
-                _copy(key_file, made / "key")
+                # The key may be changed meanwhile: the copy takes what it needs, from before or after its moment.
+                _put_keys(made, _keys(folder, key_file) | before, needed, key_file)
             summary = _finish(made, key_file is not None, now)
             made.rename(target)
-        _sync(target.parent)
+        files.sync(target.parent)
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
             raise StorageFull(f"{target}: there is no room for the backup") from error
@@ -80,6 +85,7 @@ def back_up(folder: Path, target: Path, key_file: Path | None, now: float) -> Su
 
 
 def _check(folder: Path, target: Path) -> None:
+    database.check_present(folder)
     if not (folder / database.FILE).exists():
         raise ConfigError(f"{folder / database.FILE}: there is no journal to back up; check store.path")
     if target.resolve().is_relative_to(folder.resolve()):
@@ -150,20 +156,30 @@ def _pin(file: Path, pin: Path) -> None:
 
 
 def _copy(file: Path, target: Path) -> None:
-    with file.open("rb") as source, open(target, "xb", opener=_private) as out:
+    with file.open("rb") as source, open(target, "xb", opener=files.private) as out:
         shutil.copyfileobj(source, out, 1024**2)
         out.flush()
         os.fsync(out.fileno())
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _keys(folder: Path, key_file: Path | None) -> dict[str, bytes]:
+    """The keys there are, by their ids; that in force is the last."""
+    found = [keys.offered(folder), None if key_file is None else keys.read(key_file)]
+    return {key_id(key): key for key in found if key is not None}
+
+
+def _put_keys(made: Path, found: dict[str, bytes], needed: set[str], key_file: Path) -> None:
+    """Put the key in force beside the copy, and the one to follow where only both open all of it."""
+    if missing := needed - set(found):
+        raise StorageFailed(f"{key_file}: is not the key that sealed the journal ({', '.join(sorted(missing))})")
+    names = [name for name in found if name in needed] or list(found)[-1:]
+    for name, file in zip(reversed(names), (files.KEY, files.NEXT_KEY), strict=False):
+        keys.write(made / file, found[name])
 
 
 def _finish(made: Path, has_key: bool, now: float) -> Summary:
     """Mark and check the copied journal, sync everything, and say what is there."""
     journal = made / database.FILE
-    journal.chmod(0o600)
     with contextlib.closing(database.open_writer(made)) as db:
         marks.put(db, marks.RESTORED, {"backup": now})
         rows = [str(row[0]) for row in db.execute("PRAGMA quick_check(1)")]
@@ -172,15 +188,7 @@ def _finish(made: Path, has_key: bool, now: float) -> Summary:
         messages, unsent = db.execute("SELECT count(*), count(*) - count(ended) FROM message").fetchone()
         (events,) = db.execute("SELECT count(*) FROM event").fetchone()
         database.move_log(db)
-    files = [file for file in made.rglob("*") if file.is_file()]
-    for file in (journal, made / "spool", made):
-        _sync(file)
-    return Summary(messages, unsent, events, sum(file.stat().st_size for file in files), has_key)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    for each in (journal, made / files.SPOOL, made):
+        files.sync(each)
+    size = sum(each.stat().st_size for each in made.rglob("*") if each.is_file())
+    return Summary(messages, unsent, events, size, has_key)

@@ -13,10 +13,12 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
-from engine.errors import StorageFailed, StorageFull
+from engine.errors import EngineError, StorageFailed, StorageFull, StorageUnavailable
+from engine.store import files
 from engine.store.reserve import NO_ROOM
 from engine.store.writer import Store, Tx
 from engine.world import World
@@ -37,7 +39,7 @@ class Body(msgspec.Struct, frozen=True):
 
 
 class Spool:
-    """The folder of bodies too large for the journal. With a `store`, its room and its failure are one with it."""
+    """The folder of bodies too large for the journal. With a `store`, its room, place and failure are one with it."""
 
     def __init__(self, folder: Path, store: Store | None = None, world: World | None = None) -> None:
         self._folder = folder
@@ -47,11 +49,14 @@ class Spool:
     async def write(self, name: str, content: bytes) -> None:
         """Write and sync one file.
 
-        Raises `StorageFull`, or `StorageFailed` when the disk fails; the store has latched then. Cancelled: a leftover
-        file is removed at the next start.
+        Raises `StorageFull`, `StorageUnavailable` when the file cannot be made for another reason than room, or
+        `StorageFailed` when the disk fails; the store has latched then. Cancelled: a leftover file is removed at the
+        next start.
         """
-        if self._store is not None and not self._store.has_room(len(content)):
-            raise StorageFull("there is no room left for the message body on the disk that holds the data folder")
+        if self._store is not None:
+            self._store.must_be_in_place()
+            if not self._store.has_room(len(content)):
+                raise StorageFull("there is no room left for the message body on the disk that holds the data folder")
         try:
             await self._world.in_thread(self._write, name, content)
         except StorageFailed as error:
@@ -61,7 +66,7 @@ class Spool:
 
     def _write(self, name: str, content: bytes) -> None:
         try:
-            out = (self._folder / name).open("xb")
+            out = self._create(name)
         except OSError as error:
             # Nothing is removed: a file of this name would be another message's.
             raise _not_stored(error) from error
@@ -82,6 +87,17 @@ class Spool:
             self.remove(name)
             raise
 
+    def _create(self, name: str) -> IO[bytes]:
+        file = self._folder / name
+        try:
+            return open(file, "xb", opener=files.private)
+        except FileNotFoundError:
+            # The folder itself is made anew, that around it never: it may have been moved.
+            self._folder.mkdir(mode=files.FOLDER_MODE)
+            files.sync(self._folder.parent)
+            log.warning("%s was gone and is made anew", self._folder)
+            return open(file, "xb", opener=files.private)
+
     def remove(self, name: str) -> None:
         """Delete one file, if it is there; one that cannot be deleted is left for the next start."""
         try:
@@ -90,17 +106,21 @@ class Spool:
             log.warning("%s cannot be deleted: %s", self._folder / name, error.strerror)
 
     def blocks(self, name: str) -> Iterator[bytes]:
-        """The content in blocks of 256 KiB, read as they are asked for."""
-        with (self._folder / name).open("rb") as file:
-            while block := file.read(BLOCK):
-                yield block
+        """The content in blocks of 256 KiB, read as they are asked for. Raises `StorageUnavailable`."""
+        try:
+            with (self._folder / name).open("rb") as file:
+                while block := file.read(BLOCK):
+                    yield block
+        except OSError as error:
+            raise StorageUnavailable(f"the message body cannot be read: {error.strerror}") from error
 
     def sweep(self, db: sqlite3.Connection) -> int:
         """Remove the files no body names; how many there were."""
         named = {name for (name,) in db.execute("SELECT spool FROM body WHERE spool IS NOT NULL")}
-        strays = [file for file in self._folder.iterdir() if file.name not in named]
-        for file in strays:
-            file.unlink()
+        with os.scandir(self._folder) as entries:
+            strays = [each for each in entries if each.name not in named and not each.is_dir(follow_symlinks=False)]
+        for stray in strays:
+            self.remove(stray.name)
         return len(strays)
 
 
@@ -114,8 +134,9 @@ def _sync(handle: int) -> None:
         raise StorageFailed(f"the message body could not be synced: {error.strerror}") from error
 
 
-def _not_stored(error: OSError) -> StorageFull | StorageFailed:
-    kind = StorageFailed if error.errno in DISK_FAILED else StorageFull
+def _not_stored(error: OSError) -> EngineError:
+    kinds = {**dict.fromkeys(DISK_FAILED, StorageFailed), **dict.fromkeys(NO_ROOM, StorageFull)}
+    kind = kinds.get(error.errno or 0, StorageUnavailable)
     return kind(f"the message body could not be stored: {error.strerror}")
 
 

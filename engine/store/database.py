@@ -1,9 +1,9 @@
 """Opening the data folder: its lock, its SQLite file, its schema.
 
-The folder belongs to one engine at a time (`flock` on `lock`); a second one is told so and leaves. The journal is
-SQLite in WAL mode with `synchronous=FULL`: a commit that returned is on disk. A journal written by a newer version, a
-damaged one, or a folder that cannot be written is refused with one line of text (`ConfigError`); nothing is ever
-repaired silently.
+The folder belongs to one engine at a time (`flock` on the folder itself, so that no removed file lets a second one in,
+and on `lock`, which names the process); a second one is told so and leaves. The journal is SQLite in WAL mode with
+`synchronous=FULL`: a commit that returned is on disk. A journal written by a newer version, a damaged one, or a folder
+that cannot be written is refused with one line of text (`ConfigError`); nothing is ever repaired silently.
 """
 
 from __future__ import annotations
@@ -12,49 +12,97 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from engine.errors import ConfigError
-from engine.store import wal
+from engine.store import files, wal
 from engine.store.migrations import MIGRATIONS
 
-FILE = "journal.db"
+FILE = files.JOURNAL
 PAGE = 4096
 LOG_PAGES = 4000
 """The write-ahead log is moved into the journal when it holds as many pages."""
 
 
+LOCK_ATTEMPTS = 5
+LOCK_PAUSE = 0.02
+"""Seconds between two attempts at the lock: a command that only asks who holds it has it for less."""
+
+
 def prepare_folder(path: Path) -> None:
-    """Make the data folder (mode 0700) and its spool. Raises `ConfigError`."""
+    """Make the data folder and its spool, and mend what of it others may read. Raises `ConfigError`."""
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (path / "spool").mkdir(exist_ok=True, mode=0o700)
+        files.make_folder(path)
+        files.secure(path, spooled=True)
+        files.make_folder(path / files.SPOOL)
         if not os.access(path, os.W_OK):
             raise PermissionError(13, "Permission denied")
     except OSError as error:
         raise ConfigError(f"store.path {path}: cannot be used as the data folder: {error.strerror}") from error
 
 
-def lock_folder(path: Path) -> IO[str]:
-    """Take the folder for this process; held until the returned file is closed. Raises `ConfigError`."""
+@contextlib.contextmanager
+def lock_folder(path: Path) -> Iterator[None]:
+    """Hold the folder for this process as long as the block lasts. Raises `ConfigError` when another one does."""
+    with contextlib.ExitStack() as held:
+        try:
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            held.callback(os.close, folder)
+            # Still what it was when earlier versions locked nothing else; and it says who runs.
+            file = os.open(path / files.LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, files.FILE_MODE)
+            held.callback(os.close, file)
+        except OSError as error:
+            raise ConfigError(f"store.path {path}: cannot be locked: {error.strerror}") from error
+        if not (_locked(folder) and _locked(file)):
+            raise ConfigError(f"store.path {path}: another engine (pid {_pid(path) or 'unknown'}) is using it")
+        # The number is only for those who find the folder taken: on a full disk it is left out.
+        with contextlib.suppress(OSError):
+            os.truncate(file, 0)
+            os.write(file, str(os.getpid()).encode())
+        yield
+
+
+def owner(path: Path) -> str | None:
+    """The pid of the engine that runs on the folder, "" when it is not known, None when none does. Raises OSError."""
+    for place in (path, path / files.LOCK):
+        try:
+            handle = os.open(place, os.O_RDONLY | os.O_NONBLOCK)
+        except FileNotFoundError:
+            continue
+        try:
+            # Shared, and given back at once: two who ask do not take each other for an engine.
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _pid(path)
+        finally:
+            os.close(handle)
+    return None
+
+
+def in_use(path: Path) -> bool:
+    """Whether an engine runs on the folder."""
+    return owner(path) is not None
+
+
+def _locked(handle: int) -> bool:
+    for attempt in range(LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if attempt < LOCK_ATTEMPTS - 1:
+                time.sleep(LOCK_PAUSE)
+        else:
+            return True
+    return False
+
+
+def _pid(path: Path) -> str:
     try:
-        handle = (path / "lock").open("a+")
-    except OSError as error:
-        raise ConfigError(f"store.path {path}: cannot be locked: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        handle.seek(0)
-        owner = handle.read().strip()
-        handle.close()
-        raise ConfigError(f"store.path {path}: another engine (pid {owner or 'unknown'}) is using it") from error
-    # The number is only for those who find the folder taken: on a full disk it is left out.
-    with contextlib.suppress(OSError):
-        handle.truncate(0)
-        os.write(handle.fileno(), str(os.getpid()).encode())
-    return handle
+        return (path / files.LOCK).read_text(encoding="ascii")[:20].strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -115,11 +163,29 @@ def check_log(path: Path) -> None:
         raise ConfigError(f"{path / wal.FILE}: cannot be read: {error.strerror}") from error
 
 
+def check_present(path: Path) -> None:
+    """Refuse a folder whose journal is gone: a new one beside what is left would hide that. Raises `ConfigError`."""
+    if in_use(path) and not (path / FILE).exists():
+        raise ConfigError(f"{path / FILE}: is gone, and an engine is running on it: put it back, or stop the engine")
+    _check_log_alone(path)
+
+
+def _check_log_alone(path: Path) -> None:
+    """Refuse a log without its journal: SQLite would remove it. Raises `ConfigError`."""
+    file = path / FILE
+    if log_size(path) and not (file.exists() and file.stat().st_size):
+        raise ConfigError(
+            f"{file}: is gone or empty, but its write-ahead log is there: restore a backup; or, to begin anew without "
+            f"those commits, move {wal.FILE} away"
+        )
+
+
 def _check_journal(path: Path) -> None:
     """Refuse a journal SQLite cannot read. Raises `ConfigError`.
 
     By a connection that cannot write: the last one that can would move the log into the damaged file as it is closed.
     """
+    _check_log_alone(path)
     if not (path / FILE).exists():
         return
     try:
@@ -129,21 +195,6 @@ def _check_journal(path: Path) -> None:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
             return
         raise ConfigError(f"{path / FILE}: the journal cannot be opened: {error}") from error
-
-
-def in_use(path: Path) -> bool:
-    """Whether an engine runs on the folder."""
-    try:
-        handle = (path / "lock").open()
-    except FileNotFoundError:
-        return False
-    with handle:
-        try:
-            # Shared, and given back at once: two who ask do not take each other for an engine.
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def move_log(db: sqlite3.Connection) -> None:
@@ -157,29 +208,47 @@ def move_log(db: sqlite3.Connection) -> None:
 def log_size(path: Path) -> int:
     """Bytes the write-ahead log takes on the disk."""
     try:
-        return (path / f"{FILE}-wal").stat().st_size
-    except FileNotFoundError:
+        return (path / wal.FILE).stat().st_size
+    except OSError:
         return 0
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """One transaction, kept when the block ends and undone when it raises. Raises sqlite3.Error."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.commit()
+    finally:
+        if db.in_transaction:
+            db.rollback()
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
     """Bring the schema to this version. Raises `ConfigError` when the journal is from a newer engine."""
     while (version := _version(db)) < len(MIGRATIONS):
         # Another process may be doing the same step: whoever gets the lock second finds it done.
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(db):
             if _version(db) == version:
                 for statement in _statements(MIGRATIONS[version]):
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version={version + 1}")
-            db.commit()
-        finally:
-            if db.in_transaction:
-                db.rollback()
     if version > len(MIGRATIONS):
         raise ConfigError(
             f"{path / FILE}: written by a newer engine (schema {version}, this one knows up to {len(MIGRATIONS)})"
         )
+
+
+def make_journal(file: Path) -> None:
+    """An empty journal for this user alone; SQLite gives the files it makes beside it the same mode."""
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, files.FILE_MODE))
+    except FileExistsError:
+        # Not opened: closing it would give up the locks SQLite holds on it in this process.
+        return
+    except OSError as error:
+        raise ConfigError(f"{file}: the journal cannot be made: {error.strerror}") from error
 
 
 def _version(db: sqlite3.Connection) -> int:
@@ -198,6 +267,8 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    if mode == "rwc":
+        make_journal(path / FILE)
     # The connection crosses threads by design: statements on Trio's thread, commits on the store's, never both at once.
     db = sqlite3.connect(
         f"{(path / FILE).absolute().as_uri()}?mode={mode}",

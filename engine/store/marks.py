@@ -2,6 +2,7 @@
 
 `restored`: the folder is a backup nobody has served yet. `released`: how often held messages were released from the
 command line, by which a running engine notices. `age`: by when records are counted as old (`queue/age.py`).
+`key`: the id of the key that everything was last sealed anew with.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from engine.store.writer import Tx
 RESTORED = "restored"
 RELEASED = "released"
 AGE = "age"
+KEY = "key"
 
 
 def get(db: sqlite3.Connection | Tx, name: str) -> Any:

@@ -250,4 +250,17 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     INSERT INTO webhook_headers_of_account (account) SELECT account FROM webhook_of_account;
     """,
+    """
+    ALTER TABLE token ADD COLUMN expires REAL;  -- useless from then on, NULL: never
+
+    CREATE TABLE audit (
+        id INTEGER PRIMARY KEY,             -- in the order of the changes
+        time REAL NOT NULL,
+        token TEXT NOT NULL,                -- its public id, or 'cli'
+        address TEXT,                       -- of the client; NULL for a command
+        operation TEXT NOT NULL,            -- 'account.update' ...
+        object TEXT NOT NULL                -- which account, settings, token or endpoint
+    );
+    CREATE INDEX audit_of_token ON audit (token, id);
+    """,
 )

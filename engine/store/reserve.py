@@ -47,8 +47,11 @@ class Reserve:
             )
 
     def free(self) -> int:
-        """Bytes this process may still write there."""
-        system = os.statvfs(self._folder)
+        """Bytes this process may still write there; none where the folder itself is gone."""
+        try:
+            system = os.statvfs(self._folder)
+        except OSError:
+            return 0
         return system.f_bavail * system.f_frsize
 
     def has_room(self, size: int = 0) -> bool:

@@ -1,4 +1,4 @@
-"""Removing what has ended and what has been told, a few rows at a time.
+"""Removing what has ended, what has been told and what was recorded, a few rows at a time.
 
 A message goes with its recipients, attempts, idempotency key and body. One whose Sent copy is still owed stays, and so
 does the newest event, because the next number follows from it.
@@ -6,6 +6,7 @@ does the newest event, because the next number follows from it.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 
 import msgspec
@@ -66,8 +67,18 @@ def remove_events(tx: Tx, before: float) -> int:
     return old
 
 
-def oldest(db: sqlite3.Connection) -> tuple[float | None, float | None]:
-    """When the oldest message that may go ended and the oldest event that may go was made; None where there is none."""
+def remove_audit(tx: Tx, before: float) -> int:
+    """Remove the oldest entries of the audit record, those made before `before`; how many went."""
+    rows = tx.execute("SELECT id, time FROM audit ORDER BY id LIMIT ?", (STEP_ROWS,)).fetchall()
+    # Up to the first that stays, so that no look goes through the whole table.
+    old = list(itertools.takewhile(lambda row: row[1] < before, rows))
+    if old:
+        tx.execute("DELETE FROM audit WHERE id <= ?", (old[-1][0],))
+    return len(old)
+
+
+def oldest(db: sqlite3.Connection) -> tuple[float | None, float | None, float | None]:
+    """When the oldest that may go ended or was made: message, event, audit entry; None where there is none."""
     message = db.execute(
         "SELECT ended FROM message WHERE ended IS NOT NULL "
         "AND NOT EXISTS (SELECT 1 FROM sent_copy WHERE message = id) ORDER BY ended LIMIT 1"
@@ -75,7 +86,8 @@ def oldest(db: sqlite3.Connection) -> tuple[float | None, float | None]:
     event = db.execute(
         "SELECT created FROM event WHERE seq < (SELECT max(seq) FROM event) ORDER BY seq LIMIT 1"
     ).fetchone()
-    return message[0] if message else None, event[0] if event else None
+    entry = db.execute("SELECT time FROM audit ORDER BY id LIMIT 1").fetchone()
+    return message[0] if message else None, event[0] if event else None, entry[0] if entry else None
 
 
 def used(db: sqlite3.Connection) -> int:

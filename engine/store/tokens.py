@@ -1,14 +1,17 @@
 """API tokens: 256 random bits, shown once, kept as a SHA-256 hash with a description, scopes, and maybe the one account
-it is for.
+it is for and the time it expires.
 
 The functions take a bare connection as well as a `Tx`, because `engine tokens` works on the folder with or without a
-running engine. Nothing is cached: a token revoked from the command line is refused from the next request on.
+running engine. Nothing is cached: a token revoked from the command line is refused from the next request on. Tokens are
+compared as hashes, by the index of the table, so how long a look-up takes tells nothing about a token. The start of the
+hash is the token's public id.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -16,44 +19,64 @@ import msgspec
 from engine.store.writer import Tx
 from engine.world import World
 
-_COLUMNS = "hash, description, scopes, created, account"
+_COLUMNS = "hash, description, scopes, created, account, expires"
+ID_LENGTH = 12
 
 
 class Token(msgspec.Struct, frozen=True):
-    """One token as it is stored. `created` is in seconds since 1970; `account` is the one it is for, None for all."""
+    """One token as it is stored. Times are in seconds since 1970; None: for all accounts, and never expires."""
 
     hash: str
     description: str
     scopes: list[str]
     created: float
     account: str | None = None
+    expires: float | None = None
+
+    @property
+    def id(self) -> str:
+        """What names it in lists and records, and tells nothing about it."""
+        return self.hash[:ID_LENGTH]
+
+    def holds(self, now: float) -> bool:
+        """Whether it has not expired."""
+        return self.expires is None or now < self.expires
 
 
 def issue(
-    db: sqlite3.Connection | Tx, description: str, scopes: list[str], world: World, account: str | None = None
-) -> str:
-    """Make a token, for one account only if it is named, and return its 64 hex digits, which nobody can read again."""
-    secret = world.token_bytes(32)
+    db: sqlite3.Connection | Tx,
+    description: str,
+    scopes: list[str],
+    world: World,
+    account: str | None = None,
+    lifetime: float | None = None,
+) -> tuple[str, Token]:
+    """Make a token, for one account only if it is named, for `lifetime` seconds only if they are given.
+
+    Returns its 64 hex digits, which nobody can read again, and what is stored.
+    """
+    secret, now = world.token_bytes(32), world.now()
+    expires = None if lifetime is None else now + lifetime
+    token = Token(_hash(secret), description, scopes, now, account, expires)
     db.execute(
-        "INSERT INTO token (hash, description, scopes, created, account) VALUES (?, ?, ?, ?, ?)",
-        (hashlib.sha256(secret).hexdigest(), description, msgspec.json.encode(scopes).decode(), world.now(), account),
+        f"INSERT INTO token ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
+        (token.hash, description, msgspec.json.encode(scopes).decode(), now, account, expires),
     )
-    return secret.hex()
+    return secret.hex(), token
 
 
-def find(db: sqlite3.Connection, token: str) -> Token | None:
-    """The token with these 64 hex digits; None when it is unknown or is not one."""
-    try:
-        secret = bytes.fromhex(token)
-    except ValueError:
-        return None
-    row = db.execute(f"SELECT {_COLUMNS} FROM token WHERE hash = ?", (hashlib.sha256(secret).hexdigest(),)).fetchone()
-    return _token(row) if row else None
+def find(db: sqlite3.Connection, token: str, now: float) -> Token | None:
+    """The token with these 64 hex digits; None when it is unknown, has expired or is not one."""
+    found = _of_digits(db, token)
+    return found if found is not None and found.holds(now) else None
 
 
-def exists(db: sqlite3.Connection, hash_: str) -> bool:
-    """Whether a token that was found still is there, for whoever goes on for long; what it may do never changes."""
-    return db.execute("SELECT 1 FROM token WHERE hash = ?", (hash_,)).fetchone() is not None
+def exists(db: sqlite3.Connection, hash_: str, now: float) -> bool:
+    """Whether a token that was found still holds, for what goes on for long; what it may do never changes."""
+    return (
+        db.execute("SELECT 1 FROM token WHERE hash = ? AND (expires IS NULL OR expires > ?)", (hash_, now)).fetchone()
+        is not None
+    )
 
 
 def remove_account(tx: Tx, account: str) -> None:
@@ -67,15 +90,29 @@ def every(db: sqlite3.Connection) -> list[Token]:
     return [_token(row) for row in rows]
 
 
-def revoke(db: sqlite3.Connection, start: str) -> int:
-    """Remove the tokens whose hash, or whose own digits, are `start`, or whose hash begins with it; how many went."""
-    hashes = [token.hash for token in every(db) if token.hash.startswith(start)]
-    found = find(db, start)
-    if found is not None:
-        hashes.append(found.hash)
-    db.executemany("DELETE FROM token WHERE hash = ?", [(each,) for each in hashes])
-    return len(hashes)
+def named(db: sqlite3.Connection, start: str) -> list[Token]:
+    """The tokens whose hash begins with `start`, and the one whose own digits it is; oldest first."""
+    itself = _of_digits(db, start)
+    return [token for token in every(db) if token.hash.startswith(start) or token == itself]
+
+
+def revoke(db: sqlite3.Connection, revoked: Iterable[Token]) -> None:
+    """Remove these tokens."""
+    db.executemany("DELETE FROM token WHERE hash = ?", [(each.hash,) for each in revoked])
+
+
+def _of_digits(db: sqlite3.Connection, digits: str) -> Token | None:
+    try:
+        secret = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    row = db.execute(f"SELECT {_COLUMNS} FROM token WHERE hash = ?", (_hash(secret),)).fetchone()
+    return _token(row) if row else None
+
+
+def _hash(secret: bytes) -> str:
+    return hashlib.sha256(secret).hexdigest()
 
 
 def _token(row: tuple[Any, ...]) -> Token:
-    return Token(row[0], row[1], msgspec.json.decode(row[2]), row[3], row[4])
+    return Token(row[0], row[1], msgspec.json.decode(row[2]), *row[3:])

@@ -13,6 +13,9 @@ process holds a lock on the journal everything waits; after `BUSY_REFUSED` new w
 Statements run on Trio's own thread (a few microseconds each, no sync among them) and only COMMIT, which waits for the
 disk, runs on the store's thread: the two threads never fight for the interpreter.
 
+While the journal is not where it was opened (`store/place.py`), nothing is written: new work is refused with
+`StorageUnavailable`, and what must be written waits for the journal to come back.
+
 When a commit fails for another reason than room, nobody is told yes: the store latches, every waiting and later change
 gets `StorageFailed`, and `run` raises it so that the process ends and a restart recovers what was acknowledged. The
 write-ahead log is then left as it is; the start copies it into the journal before it answers anyone (`database.py`).
@@ -29,8 +32,9 @@ from typing import Any, Generic, TypeVar
 import outcome
 import trio
 
-from engine.errors import EngineError, StorageBusy, StorageFailed, StorageFull
+from engine.errors import EngineError, StorageBusy, StorageFailed, StorageFull, StorageUnavailable
 from engine.store import database
+from engine.store.place import Place
 from engine.store.reserve import Reserve
 from engine.world import StoreThread, World
 
@@ -127,6 +131,7 @@ class Store:
         self._first_seq, self._last_seq = self.reader.execute(
             "SELECT (SELECT coalesce(min(seq), 1) FROM event), (SELECT coalesce(max(seq), 0) FROM event)"
         ).fetchone()
+        self._place = Place(path)
         self._reserve.take()
         self._pending: list[_Waiting[Any]] = []
         self._wake = trio.Event()
@@ -155,6 +160,16 @@ class Store:
         """Whether another process has held a lock on the journal for so long that new work is refused."""
         return self._locked_out
 
+    @property
+    def lost(self) -> bool:
+        """Whether the journal was moved, removed or replaced under the engine. Cheap."""
+        return self._place.look()
+
+    def must_be_in_place(self) -> None:
+        """Raise `StorageUnavailable` when the journal is lost."""
+        if self.lost:
+            raise _lost()
+
     def has_room(self, size: int = 0) -> bool:
         """Whether new work of `size` bytes would be taken in now. Cheap."""
         return self._reserve.has_room(size)
@@ -163,20 +178,26 @@ class Store:
         """Run an essential `change` inside the next commit; return what it returned once that is synced to disk.
 
         Raises what `change` raised (then nothing of it is kept) or `StorageFailed`. On a full disk it takes of the
-        reserve, then waits for room; `StorageFull` is raised only when the store is stopped before there was any.
+        reserve, then waits for room, as it waits while the journal is lost; `StorageFull` and `StorageUnavailable` are
+        raised only when the store is stopped before that was over.
         Cancelled: the change is still made, only the answer is lost.
         """
         return await self._hand_in(_Waiting(change, takes_in=False))
 
     async def admit(self, change: Callable[[Tx], T]) -> T:
-        """As `commit`, for a change that takes new work in: raises `StorageFull`, having kept nothing, at low room.
+        """As `commit`, for a change that takes new work in.
 
-        Raises `StorageBusy`, having kept nothing, while another process has locked the journal for too long.
+        Raises, having kept nothing: `StorageFull` at low room, `StorageUnavailable` while the journal is lost,
+        `StorageBusy` while another process has locked it for too long.
         """
         if self._locked_out:
             raise busy()
-        if not self.failed and not self.has_room():
-            raise _full()
+        if not self.failed:
+            if self._place.lost:
+                self.must_be_in_place()
+            if not self.has_room():
+                self.must_be_in_place()
+                raise _full()
         return await self._hand_in(_Waiting(change, takes_in=True))
 
     def fail(self, error: StorageFailed) -> None:
@@ -237,9 +258,14 @@ class Store:
 
     async def _settle(self, thread: StoreThread, batch: list[_Waiting[Any]]) -> None:
         """Commit `batch`. Where room runs out, refuse what takes new work in and do the rest with the reserve."""
+        if self.lost:
+            essential = _refuse_new_work(batch, _lost)
+            self._stuck = bool(essential)
+            self._pending[:0] = essential
+            return
         if await self._commit(thread, batch):
             return
-        essential = _refuse_new_work(batch, _full())
+        essential = _refuse_new_work(batch, _full)
         if not essential:
             return
         if (self._reserve.release() or len(essential) < len(batch)) and await self._commit(thread, essential):
@@ -271,6 +297,8 @@ class Store:
                 self._first_seq, self._last_seq = tx.first_seq, tx.last_seq
                 if self._failure is None:
                     tx.finish()
+                if self.lost:
+                    _refuse_new_work(batch, _lost_meanwhile)
         for each in batch:
             if isinstance(each.result, outcome.Error) and isinstance(each.result.error, StorageFailed):
                 self._latch(batch, each.result.error)
@@ -294,8 +322,8 @@ class Store:
                     log.warning("%s is locked by another process; waiting for it", self.path / database.FILE)
                 if waited >= BUSY_REFUSED:
                     self._locked_out = True
-                    batch[:] = _refuse_new_work(batch, busy())
-                    self._pending = _refuse_new_work(self._pending, busy())
+                    batch[:] = _refuse_new_work(batch, busy)
+                    self._pending = _refuse_new_work(self._pending, busy)
                 await trio.sleep(BUSY_LOOK if said else BUSY_WAIT)
                 if self._failure is not None:
                     self._latch(batch, self._failure)
@@ -340,7 +368,7 @@ class Store:
         """While the disk is full, or the log far too long: move the log into the journal and take the reserve again."""
         if self._reserve.whole and not self._stuck and not self._log_is_too_long():
             return
-        if trio.current_time() < self._next_check:
+        if trio.current_time() < self._next_check or self.lost:
             return
         self._next_check = trio.current_time() + ROOM_CHECK
         try:
@@ -370,17 +398,24 @@ class Store:
 
     def _close(self) -> None:
         batch, self._pending = self._pending, []
+        lost = self.lost
+        if lost and batch:
+            log.error("%d changes are lost with the journal", len(batch))
+            for each in batch:
+                each.fail(_lost())
+            batch = []
         try:
             if batch and not self.failed and not self._last_commit(batch):
-                essential = _refuse_new_work(batch, _full())
+                essential = _refuse_new_work(batch, _full)
                 if essential and not (self._reserve.release() and self._last_commit(essential)):
                     for each in essential:
                         each.fail(_full())
         except sqlite3.Error as error:
             for each in batch:
                 each.fail(StorageFailed(f"the journal could not be written: {error}"))
-        # Closed last, the writer would move the log into the journal. After a failed write that is left to the start.
-        for connection in (self._db, self.reader) if self.failed else (self.reader, self._db):
+        # Closed last, the writer would move the log into the journal and remove it. After a failed write that is left
+        # to the start; and in place of a lost one there may be that of another journal.
+        for connection in (self._db, self.reader) if self.failed or lost else (self.reader, self._db):
             connection.close()
 
     def _last_commit(self, batch: list[_Waiting[Any]]) -> bool:
@@ -404,17 +439,25 @@ class Store:
         return True
 
 
-def _refuse_new_work(batch: list[_Waiting[Any]], error: EngineError) -> list[_Waiting[Any]]:
-    """Answer what takes new work in with `error`; the others."""
+def _refuse_new_work(batch: list[_Waiting[Any]], error: Callable[[], EngineError]) -> list[_Waiting[Any]]:
+    """Answer what takes new work in with an `error` each; the others."""
     for each in batch:
         if each.takes_in:
-            each.fail(error)
+            each.fail(error())
     return [each for each in batch if not each.takes_in]
 
 
 def busy() -> StorageBusy:
     """What new work is told while another process holds the journal."""
     return StorageBusy("another process has locked the journal (a backup tool, a database shell?): come back later")
+
+
+def _lost() -> StorageUnavailable:
+    return StorageUnavailable("the data folder was moved, removed or replaced")
+
+
+def _lost_meanwhile() -> StorageUnavailable:
+    return StorageUnavailable(f"{_lost()}; whether this request was carried out is unknown")
 
 
 def _full() -> StorageFull:

@@ -79,9 +79,12 @@ class EngineProcess:
             self._token = self.command("tokens", "issue", "-d", "test", "-s", "*").stdout.strip()
         return self._token
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `engine ARGUMENTS` on the same data folder. Raises `CalledProcessError` when it fails."""
-        command = [sys.executable, "-m", "engine", *arguments]
+    def command(self, *arguments: str, under: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        """Run `engine ARGUMENTS` on the same data folder. Raises `CalledProcessError` when it fails.
+
+        `under`: a command that runs it, such as strace.
+        """
+        command = [*under, sys.executable, "-m", "engine", *arguments]
         return subprocess.run(
             command, env=self._environment, cwd=self._log_file.parent, capture_output=True, text=True, check=True
         )

@@ -18,7 +18,8 @@ from engine.config import Retention
 from engine.isotime import iso
 from engine.queue.lifecycle import State
 from engine.schema.events import EventsQuery
-from engine.store import messages, retention
+from engine.store import audit, messages, retention
+from engine.store.writer import Tx
 
 SEED = 30
 DAY = 86_400.0
@@ -82,6 +83,22 @@ async def test_a_message_whose_copy_is_owed_stays(tmp_path: Path, autojump_clock
         assert set(rows(engine).values()) == {0}, SEED
 
 
+async def test_the_audit_record_goes_by_age(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(audit=2 * DAY))
+    async with simulation.running() as engine:
+        store, start = engine.context.services.store, simulation.world.now()
+
+        def fill(tx: Tx) -> None:
+            for number in range(250):
+                audit.add(tx, audit.Entry(start + number, audit.CLI, None, "token.issue", str(number)))
+
+        await store.commit(fill)
+        await trio.sleep(2 * DAY - 1)
+        assert audit.count(store.reader, audit.Wanted()) == 250
+        await trio.sleep(600)
+        assert audit.count(store.reader, audit.Wanted()) == 0, SEED
+
+
 async def test_over_the_size_the_oldest_go_and_unsent_mail_stays(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -91,6 +108,9 @@ async def test_over_the_size_the_oldest_go_and_unsent_mail_stays(
         await engine.register("acme")
         reader = engine.context.services.store.reader
         later = iso(simulation.world.now() + 90 * DAY)
+        for when in (-DAY, DAY):
+            entry = audit.Entry(simulation.world.now() + when, audit.CLI, None, "token.issue", "x")
+            await engine.context.services.store.commit(lambda tx, entry=entry: audit.add(tx, entry))
         waiting = [await engine.submit("acme", "late@sandbox.example", sendAt=later) for _ in range(20)]
         for _ in range(400):
             newest = await engine.submit("acme", *(f"{number}@sandbox.example" for number in range(10)))
@@ -106,8 +126,10 @@ async def test_over_the_size_the_oldest_go_and_unsent_mail_stays(
         assert [engine.state(each["queueId"]) for each in waiting] == [State.QUEUED] * 20, SEED
         numbers = [event["seq"] for event in engine.events("acme")]
         assert numbers == list(range(first, last + 1))
-        # Of both, the oldest went first: what is kept of one is about as old as what is kept of the other.
-        oldest_message, oldest_event = retention.oldest(reader)
+        # Of all, the oldest went first: what is kept of one is about as old as what is kept of the other.
+        assert audit.count(reader, audit.Wanted()) == 1
+        oldest_message, oldest_event, oldest_entry = retention.oldest(reader)
+        assert oldest_entry == entry.time
         assert oldest_message is not None
         assert oldest_event is not None
         assert abs(oldest_message - oldest_event) < 240

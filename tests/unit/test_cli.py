@@ -111,14 +111,14 @@ def test_issue_before_the_first_start(folder, capsys):
     assert len(bytes.fromhex(token)) == 32
     assert [(each.description, each.scopes) for each in known(folder)] == [("a test", ["api", "metrics"])]
     with contextlib.closing(database.open_reader(folder)) as db:
-        assert tokens.find(db, token) == known(folder)[0]
+        assert tokens.find(db, token, 0.0) == known(folder)[0]
 
 
 def test_issue_beside_a_running_engine(folder, capsys):
     database.prepare_folder(folder)
     with database.lock_folder(folder), contextlib.closing(database.open_writer(folder)) as db:
         token = issue(capsys)
-        assert tokens.find(db, token) is not None
+        assert tokens.find(db, token, 0.0) is not None
 
 
 def test_issue_waits_for_a_writer(folder, capsys):
@@ -164,7 +164,7 @@ def test_a_damaged_journal_is_one_line(folder):
 
 def test_list(folder, capsys):
     assert cli.main(["tokens", "list"]) == 0
-    assert capsys.readouterr().out.split() == ["ID", "CREATED", "SCOPES", "ACCOUNT", "DESCRIPTION"]
+    assert capsys.readouterr().out.split() == ["ID", "CREATED", "EXPIRES", "SCOPES", "ACCOUNT", "DESCRIPTION"]
     assert not folder.exists()
     token = issue(capsys, "api", "metrics")
     assert cli.main(["tokens", "issue", "-d", "evil\n\x1b[2Jline", "-s", "*"]) == 0
@@ -173,7 +173,7 @@ def test_list(folder, capsys):
     out = capsys.readouterr().out
     lines = out.splitlines()
     first = known(folder)[0]
-    assert lines[1].split() == [first.hash[:12], lines[1].split()[1], "api,metrics", "*", "a", "test"]
+    assert lines[1].split() == [first.id, lines[1].split()[1], "never", "api,metrics", "*", "a", "test"]
     assert lines[2].endswith("evil??[2Jline")
     assert len(lines) == 3
     assert token not in out
@@ -184,7 +184,7 @@ def test_a_token_for_one_account(folder, capsys):
     capsys.readouterr()
     assert [token.account for token in known(folder)] == ["jane"]
     assert cli.main(["tokens", "list"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["api", "jane", "one"]
+    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["never", "api", "jane", "one"]
 
 
 def test_webhook_commands_say_what_is_missing(folder, capsys):
@@ -207,8 +207,8 @@ def test_revoke(folder, capsys, by):
     assert cli.main(["tokens", "revoke", name]) == 0
     assert capsys.readouterr().out == "1 token revoked\n"
     with contextlib.closing(database.open_reader(folder)) as db:
-        assert tokens.find(db, token) is None
-        assert tokens.find(db, other) is not None
+        assert tokens.find(db, token, 0.0) is None
+        assert tokens.find(db, other, 0.0) is not None
 
 
 def test_revoke_says_how_many(folder, capsys):
@@ -243,7 +243,7 @@ def test_doctor(folder, capsys, monkeypatch):
     monkeypatch.setenv("ENGINE_HTTP__PORT", "0")
     assert cli.main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 8
+    assert len(lines) == 9
     assert all(line.startswith("ok   ") for line in lines)
     folder.write_text("in the way")
     assert cli.main(["doctor"]) == 1

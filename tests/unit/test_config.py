@@ -134,6 +134,8 @@ def test_what_is_wrong_in_the_environment_is_named_with_the_variable(name, text,
         ("ENGINE_NETWORK__DENY", "10.0.0.0/33", "network.deny"),
         ("ENGINE_NETWORK__ALLOW", "localhost", "network.allow"),
         ("ENGINE_NETWORK__MAIL_PORTS", "0", "network.mail_ports"),
+        ("ENGINE_HTTP__PROXIES", "127.0.0.1 10.0.0.1/8", "http.proxies"),
+        ("ENGINE_HTTP__PROXIES", "localhost", "http.proxies"),
     ],
 )
 def test_a_value_out_of_range_is_named(name, text, key):

@@ -14,8 +14,7 @@ import pytest
 
 from engine import doctor
 from engine.config import Config, Http, StoreConfig
-from engine.store import database
-from engine.store.vault import load_key
+from engine.store import database, keys
 from engine.world import World
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -32,6 +31,10 @@ def config(folder, **store):
     return Config(store=StoreConfig(path=str(folder), **store))
 
 
+def make_key(folder):
+    return keys.load(folder, StoreConfig(), World(), needed=()).current
+
+
 def listening(host, port):
     return Config(http=Http(host=host, port=port))
 
@@ -43,22 +46,25 @@ def contents(folder):
     }
 
 
-def journal_with_account(folder):
+SEALED = '{"smtp":{"auth":{"pass":"v1.0badc0de.AAAA"}}}'
+
+
+def journal_with_account(folder, record="{}"):
     with contextlib.closing(database.open_writer(folder)) as db:
-        db.execute("INSERT INTO account (id, record, created) VALUES ('a', '{}', 0)")
+        db.execute("INSERT INTO account (id, record, created) VALUES ('a', ?, 0)", (record,))
 
 
-def crash_with_a_log(folder):
+def crash_with_a_log(folder, record="{}"):
     """A journal as a killed engine leaves it: the last commits only in the log."""
     code = """
 import os, pathlib, sys
 from engine.store import database
 db = database.open_writer(pathlib.Path(sys.argv[1]))
-db.execute("INSERT INTO account (id, record, created) VALUES ('a', '{}', 0)")
+db.execute("INSERT INTO account (id, record, created) VALUES ('a', ?, 0)", (sys.argv[2],))
 os._exit(0)
 """
     environment = os.environ | {"PYTHONPATH": str(PROJECT.parent)}
-    subprocess.run([sys.executable, "-c", code, str(folder)], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", code, str(folder), record], check=True, env=environment)
     assert (folder / "journal.db-wal").stat().st_size > 0
 
 
@@ -94,7 +100,7 @@ def test_nothing_is_made_before_the_first_start(tmp_path):
 
 @pytest.mark.parametrize("state", ["stopped", "crashed", "running"])
 def test_nothing_is_changed(folder, state):
-    load_key(folder, "", "", World())
+    make_key(folder)
     with contextlib.ExitStack() as stack:
         if state == "crashed":
             crash_with_a_log(folder)
@@ -168,12 +174,12 @@ def test_a_newer_journal(folder):
 
 
 def test_a_key_in_order(folder):
-    load_key(folder, "", "", World())
+    make_key(folder)
     assert doctor.key(config(folder)).text.endswith("32 bytes, mode 0600")
 
 
 def test_a_key_others_may_read(folder):
-    load_key(folder, "", "", World())
+    make_key(folder)
     (folder / "key").chmod(0o640)
     found = doctor.key(config(folder))
     assert not found.ok
@@ -199,10 +205,10 @@ def test_a_key_from_the_settings(folder):
 
 @pytest.mark.parametrize("make", [journal_with_account, crash_with_a_log])
 def test_a_key_that_is_gone_while_accounts_are_sealed_with_it(folder, make):
-    make(folder)
+    make(folder, SEALED)
     found = doctor.key(config(folder))
     assert not found.ok
-    assert "restore it" in found.text
+    assert f"{folder / 'key'}: the key is gone" in found.text
     assert not (folder / "key").exists()
 
 

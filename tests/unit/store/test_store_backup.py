@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import contextlib
 import sqlite3
 from pathlib import Path
@@ -46,13 +47,14 @@ def test_the_copy_is_whole_and_marked(folder: Path, target: Path) -> None:
     add_message(folder, 1)
     add_message(folder, 2, spooled=True)
     (folder / "spool" / "stray").write_bytes(b"named by nothing")
-    (folder / "key").write_text("secret")
+    secret = base64.b64encode(b"k" * 32).decode() + "\n"
+    (folder / "key").write_text(secret)
     summary = back_up(folder, target, folder / "key", NOW)
     assert (summary.messages, summary.unsent, summary.events, summary.has_key) == (2, 2, 0, True)
     assert summary.size == sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     assert left_in(target) == ["journal.db", "key", "spool"]
     assert left_in(target / "spool") == ["q2"]
-    assert (target / "key").read_text() == "secret"
+    assert (target / "key").read_text() == secret
     assert [(target / name).stat().st_mode & 0o777 for name in ("", "key", "journal.db")] == [0o700, 0o600, 0o600]
     with contextlib.closing(database.open_reader(target)) as db:
         assert marks.get(db, marks.RESTORED) == {"backup": NOW}

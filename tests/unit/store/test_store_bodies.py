@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from engine.errors import StorageFailed, StorageFull
+from engine.errors import StorageFailed, StorageFull, StorageUnavailable
 from engine.store import bodies
 from engine.store.bodies import BLOCK, Body, Spool
 from engine.store.writer import Store
@@ -28,17 +28,46 @@ async def test_a_spooled_body_comes_back_in_blocks(folder: Path) -> None:
     assert b"".join(blocks) == content
 
 
-async def test_a_body_that_cannot_be_written_is_no_room_and_leaves_no_file(folder: Path) -> None:
-    spool = Spool(folder / "spool" / "gone")
-    with pytest.raises(StorageFull):
+async def test_a_body_that_cannot_be_written_is_no_lack_of_room_and_leaves_no_file(folder: Path) -> None:
+    spool = Spool(folder / "spool" / "gone" / "spool")
+    with pytest.raises(StorageUnavailable, match="could not be stored: No such file"):
         await spool.write("big", b"x")
     assert stray_files(folder) == []
+
+
+@pytest.mark.parametrize("left", ["nothing", "a file"])
+async def test_a_spool_that_is_gone_is_made_anew(folder: Path, left: str) -> None:
+    spool = Spool(folder / "spool")
+    (folder / "spool").rmdir()
+    if left == "a file":
+        (folder / "spool").write_text("in the way")
+        with pytest.raises(StorageUnavailable, match="Not a directory"):
+            await spool.write("big", b"x")
+        return
+    await spool.write("big", b"x")
+    assert (folder / "spool").stat().st_mode & 0o777 == 0o700
+    assert (folder / "spool" / "big").stat().st_mode & 0o777 == 0o600
+    assert list(spool.blocks("big")) == [b"x"]
+
+
+async def test_a_body_that_is_gone_is_said_to_be(folder: Path) -> None:
+    with pytest.raises(StorageUnavailable, match="the message body cannot be read: No such file"):
+        list(Spool(folder / "spool").blocks("big"))
+
+
+async def test_a_sweep_leaves_folders_alone(folder: Path, nursery: trio.Nursery) -> None:
+    store, spool = Store(folder, SeededWorld(1)), Spool(folder / "spool")
+    await nursery.start(store.run)
+    (folder / "spool" / "lost+found").mkdir()
+    (folder / "spool" / "stray").symlink_to("nowhere")
+    assert spool.sweep(store.reader) == 1
+    assert stray_files(folder) == ["lost+found"]
 
 
 async def test_a_name_in_use_is_refused_and_keeps_its_content(folder: Path) -> None:
     spool = Spool(folder / "spool")
     await spool.write("big", b"first")
-    with pytest.raises(StorageFull):
+    with pytest.raises(StorageUnavailable):
         await spool.write("big", b"second")
     assert b"".join(spool.blocks("big")) == b"first"
 

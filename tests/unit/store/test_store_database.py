@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -23,9 +24,23 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_one_engine_at_a_time(folder: Path) -> None:
-    with database.lock_folder(folder), pytest.raises(ConfigError, match=r"another engine \(pid \d+\)"):
-        database.lock_folder(folder)
-    database.lock_folder(folder).close()
+    with (
+        database.lock_folder(folder),
+        pytest.raises(ConfigError, match=rf"another engine \(pid {os.getpid()}\)"),
+        database.lock_folder(folder),
+    ):
+        pass
+    assert not database.in_use(folder)
+    with database.lock_folder(folder):
+        assert database.in_use(folder)
+
+
+def test_a_removed_lock_file_lets_no_second_engine_in(folder: Path) -> None:
+    with database.lock_folder(folder):
+        (folder / "lock").unlink()
+        assert database.in_use(folder)
+        with pytest.raises(ConfigError, match="another engine"), database.lock_folder(folder):
+            pass
 
 
 def test_a_commit_is_synced(folder: Path) -> None:

@@ -5,9 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from engine.config import StoreConfig
 from engine.errors import ConfigError
-from engine.store.vault import Vault, load_key
+from engine.store import keys
+from engine.store.vault import Vault
 from engine.world import World
+
+
+def loaded(folder: Path, **store: str) -> bytes:
+    return keys.load(folder, StoreConfig(**store), World(), needed=()).current
 
 
 @pytest.fixture
@@ -53,27 +59,27 @@ def test_what_is_no_sealed_value_is_refused(vault: Vault, text: str) -> None:
 
 
 def test_the_key_file_is_made_once_and_private(tmp_path: Path) -> None:
-    key = load_key(tmp_path, "", "", World())
+    key = loaded(tmp_path)
     assert len(key) == 32
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
-    assert load_key(tmp_path, "", "", World()) == key
+    assert loaded(tmp_path) == key
 
 
 def test_a_given_key_makes_no_file(tmp_path: Path) -> None:
-    assert load_key(tmp_path, base64.b64encode(b"g" * 32).decode(), "", World()) == b"g" * 32
+    assert loaded(tmp_path, key=base64.b64encode(b"g" * 32).decode()) == b"g" * 32
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["!!", base64.b64encode(b"short").decode(), "ä"])
 def test_a_key_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError):
-        load_key(tmp_path, text, "", World())
+        loaded(tmp_path, key=text)
     (tmp_path / "elsewhere").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError):
-        load_key(tmp_path, "", str(tmp_path / "elsewhere"), World())
+        loaded(tmp_path, key_file=str(tmp_path / "elsewhere"))
 
 
 def test_a_named_key_file_that_is_missing_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
-        load_key(tmp_path, "", str(tmp_path / "elsewhere"), World())
+        loaded(tmp_path, key_file=str(tmp_path / "elsewhere"))
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,53 @@
+"""Where a request comes from: the address of its connection, or what a trusted proxy says about it.
+
+`X-Forwarded-For` is believed only as far as it was written by proxies named in `http.proxies`: read from its end, each
+address is believed while the one that told of it is such a proxy. Anybody else may write what they like into it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from quart.wrappers.base import BaseRequestWebsocket
+
+UNKNOWN = "unknown"
+
+
+class Addresses:
+    """Finds the address of a client behind the proxies with these addresses or networks."""
+
+    def __init__(self, proxies: Sequence[str]) -> None:
+        self._proxies = [ipaddress.ip_network(each) for each in proxies]
+
+    def of(self, request: BaseRequestWebsocket) -> str:
+        """The client's address."""
+        peer = request.remote_addr or UNKNOWN
+        if not self._proxies:
+            return peer
+        told = [each.strip() for line in request.headers.getlist("X-Forwarded-For") for each in line.split(",")]
+        while told and self._is_proxy(peer):
+            address = _parsed(told.pop())
+            if address is None:
+                break
+            peer = str(address)
+        return peer
+
+    def _is_proxy(self, text: str) -> bool:
+        address = _parsed(text)
+        return address is not None and any(address in network for network in self._proxies)
+
+
+def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address, maybe with a port; IPv4 written as IPv6 is IPv4 again."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address

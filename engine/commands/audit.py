@@ -1,0 +1,99 @@
+"""`engine audit`: who changed which account, setting, token or webhook endpoint, when and from where."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from engine.commands.common import (
+    PROGRAM,
+    Add,
+    data_folder,
+    has_journal,
+    load_config,
+    printable,
+    say,
+    table,
+    with_journal,
+)
+
+if TYPE_CHECKING:
+    from engine.store.audit import Entry
+
+LIMIT = 100
+
+EXAMPLES = """\
+examples:
+  engine audit                                   the last 100 changes, newest first
+  engine audit --operation account --object jane
+  engine audit --operation token --since 30d
+  engine audit --token 3f9a12bc44de --json --limit 0 | jq .
+
+A token is named by its id, as shown by "engine tokens list"; what a command did says "cli".
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
+    """Add the command."""
+    command = add(commands, "audit", "show who changed what, newest first", _audit, EXAMPLES)
+    command.add_argument("--token", metavar="ID", help="only what this token changed, or cli")
+    command.add_argument("--operation", metavar="OP", help="only this, as account.update, or account for all of them")
+    command.add_argument("--object", metavar="ID", help="only changes of this account, token, endpoint, setting")
+    command.add_argument(
+        "--since", metavar="TIME", type=_since, help="only since then: 2026-11-20T00:00:00Z, or 2d for two days ago"
+    )
+    command.add_argument("--limit", metavar="N", type=_limit, default=LIMIT, help="at most N; 0: all (default: 100)")
+    command.add_argument("--json", action="store_true", help="print JSON, a line for each")
+
+
+def _since(text: str) -> float:
+    from datetime import UTC, datetime
+
+    from engine.config import parse_duration
+    from engine.world import World
+
+    try:
+        return World().now() - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("must be a time such as 2026-11-20T00:00:00Z, or as long ago as 2d") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
+    return int(text)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    import msgspec
+
+    from engine.isotime import iso
+    from engine.store import audit, database
+
+    folder = data_folder(load_config(options))
+    if not has_journal(folder):
+        say(f"{PROGRAM}: {folder / database.FILE}: there is no journal yet; check store.path")
+        return 1
+    token = options.token and options.token.lower()[: len("3f9a12bc44de")]
+    wanted = audit.Wanted(token, options.operation, options.object, options.since)
+    entries = with_journal(folder, lambda db: list(audit.entries(db, wanted, options.limit or -1)))
+    if options.json:
+        for each in entries:
+            row = {**msgspec.structs.asdict(each), "time": iso(each.time)}
+            sys.stdout.write(f"{msgspec.json.encode(row).decode()}\n")
+    else:
+        table([("TIME", "WHO", "ADDRESS", "OPERATION", "OBJECT"), *(_row(each) for each in entries)])
+    return 0
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    from engine.isotime import iso
+
+    row = (iso(entry.time), entry.token, entry.address or "-", entry.operation, entry.object)
+    return tuple(printable(text) for text in row)
