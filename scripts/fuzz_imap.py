@@ -196,7 +196,6 @@ def started(rng: random.Random) -> Protocol:
         Credentials(user="user", password="password", access_token=None),
         nonce="a" * 18,
     )[0]
-    assert mechanism is not None
     before_login: list[Callable[[], commands.Command]] = [
         lambda: commands.login("user", "password"),
         commands.start_tls,
