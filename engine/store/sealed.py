@@ -97,8 +97,14 @@ def seal_anew(db: Db, vault: Vault) -> int:
 
 
 def _registrations(db: Db) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Those that can be read; the others are left alone, and shown, by whoever loads them."""
     for account, record in db.execute("SELECT id, record FROM account").fetchall():
-        yield account, msgspec.json.decode(record)
+        try:
+            built = msgspec.json.decode(record)
+        except (TypeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        if isinstance(built, dict):
+            yield account, built
 
 
 def _settings(db: Db) -> Iterator[tuple[str, dict[str, str]]]:
