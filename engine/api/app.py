@@ -82,7 +82,8 @@ class _App(QuartTrio):
 
 
 def _view(context: Context, door: Door, route: Route, handler: Handler) -> Callable[..., Awaitable[Response]]:
-    limit = context.services.config.http.max_body if route.large else OTHER_BODIES
+    largest = context.services.config.http.max_body
+    limit = largest if route.large else min(largest, OTHER_BODIES)
     store = context.services.store
     changes = route.method != "GET"
     audited = CHANGES.get((route.method, route.path))

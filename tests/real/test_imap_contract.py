@@ -74,7 +74,7 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
             with pytest.MonkeyPatch.context() as patched:
                 if mechanism is not None:
                     every = sasl.mechanisms
-                    patched.setattr(sasl, "usable", lambda offered, *rest: every({mechanism} & set(offered), *rest))
+                    patched.setattr(sasl, "mechanisms", lambda offered, *rest: every({mechanism} & set(offered), *rest))
                 session = await ImapSession.connect(
                     tried, dial=dial, trace=trace, client_id={"name": "test"}, nonce=nonce
                 )

@@ -76,7 +76,7 @@ SABOTAGE: dict[str, tuple[object, str, Callable[..., Any], str]] = {
     "no mark before the dot": (Attempts, "_dot", _nothing, "without a committed dot"),
     "doubts that are never said": (doubt, "in_doubt", lambda *_, **__: doubt.State.DEFERRED, "delivered"),
     "no wait between tries": (retry, "delay", lambda *_: 0.0, "early"),
-    "keys that are forgotten": (idempotency, "keep", lambda *_: None, "one request, two messages"),
+    "keys that are forgotten": (idempotency, "keep", lambda *_: None, "(one request, two messages|under the key of)"),
     "a dot whose mark is not written": (messages, "mark_dot", lambda *_: True, "without a committed dot"),
     "a cancel that does nothing": (Outbox, "cancel", _cancelled, "(still open|the answer says)"),
     "bodies that stay": (bodies, "drop", lambda *_: None, "its body outlives it"),
