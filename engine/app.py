@@ -176,8 +176,8 @@ async def run(
             _service(releases.run),
             _service(sandbox.run),
             _service(slots.run),
-            _service(registry.run),
             _service(context.wrong_tokens.run),
+            _service(registry.run),
         ):
             async with trio.open_nursery() as nursery:
                 if http:

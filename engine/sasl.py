@@ -28,6 +28,11 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     password: str | None
     access_token: str | None
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown of them."""
+        return tuple(each for each in (self.password, self.access_token) if each)
+
     def __repr__(self) -> str:
         return f"Credentials(user={self.user!r})"
 

@@ -198,7 +198,7 @@ def _naming(server: str) -> Iterator[None]:
 
 def _sandbox_login(record: AccountCreate) -> Credentials:
     user = record.email or f"{record.account}@sandbox.example"
-    return Credentials(user=user, password="sandbox", access_token=None)
+    return Credentials(user=user, password="any password", access_token=None)
 
 
 def _credentials(auth: Any) -> Credentials | None:

@@ -108,7 +108,7 @@ class ImapConnection:
                 tls=endpoint.tls,
                 timeout=CONNECT_SECONDS,
             )
-            session = cls(endpoint, transport, Protocol(trace), refusals)
+            session = cls(endpoint, transport, Protocol(trace, endpoint.credentials.secrets), refusals)
             try:
                 await session._greet()
                 await session._secure()

@@ -12,7 +12,9 @@ from __future__ import annotations
 import binascii
 import re
 from collections import deque
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import TypeGuard
 
 import msgspec
 
@@ -39,6 +41,7 @@ from engine.imap.responses import (
     weight,
 )
 from engine.imap.tokens import Frame, Tokenizer
+from engine.masking import Masker
 from engine.sasl import Mechanism
 from engine.trace import Trace
 
@@ -164,7 +167,8 @@ class Completion(msgspec.Struct, frozen=True):
 class Protocol:
     """One connection's machine. After every call that may produce output, send what `take_outgoing` gives."""
 
-    def __init__(self, trace: Trace | None = None) -> None:
+    def __init__(self, trace: Trace | None = None, secrets: Iterable[str] = ()) -> None:
+        """`secrets` are masked in what the server says in words, to us and in `trace`."""
         self.state = State.GREETING
         self.greeting: StatusResponse | None = None
         self.bye: StatusResponse | None = None
@@ -174,6 +178,7 @@ class Protocol:
         self.completion: Completion | None = None
         """How the last command ended; None while one is in flight."""
         self._trace = trace
+        self._masker = Masker(secrets)
         self._tokenizer = Tokenizer()
         self._tags = 0
         self._tag = ""
@@ -253,8 +258,10 @@ class Protocol:
         self._tokenizer.feed(data)
         while (frame := self._tokenizer.next_frame()) is not None:
             if frame.line:
-                self._note_server(frame)
                 response = parse(frame)
+                if isinstance(response, StatusResponse):
+                    response = self._masked(response)
+                self._note_server(frame, response)
                 cost = weight(frame, response)
             else:
                 # Some servers add an empty line behind a literal.
@@ -276,7 +283,7 @@ class Protocol:
             self._take_untagged(response, cost)
 
     def _greet(self, response: Response) -> None:
-        if not isinstance(response, StatusResponse) or response.tag is not None or response.kind not in GREETED:
+        if not _greets(response):
             raise ProtocolError("The server did not greet us as an IMAP server does")
         self.greeting = response
         self.state = GREETED[response.kind]
@@ -384,8 +391,18 @@ class Protocol:
         if self._trace is not None:
             self._trace.client(text)
 
-    def _note_server(self, frame: Frame) -> None:
+    def _masked(self, response: StatusResponse) -> StatusResponse:
+        line = self._masker.mask(response.line)
+        if line == response.line:
+            return response
+        return msgspec.structs.replace(response, line=line, text=self._masker.mask(response.text))
+
+    def _note_server(self, frame: Frame, response: Response) -> None:
         if self._trace is None:
+            return
+        if self.state is State.GREETING and not _greets(response):
+            # It may be an internal service, and the reader of the log may be curious about its banner.
+            self._trace.server(f"[{len(frame.line)} bytes that are no IMAP greeting]")
             return
         fetch = _FETCH.match(frame.line)
         if fetch is not None:
@@ -393,7 +410,11 @@ class Protocol:
         elif frame.line.startswith(b"+") and self._command is not None and self._command.mechanism is not None:
             self._trace.server(f"+ [{len(frame.line) - 1} bytes]")
         else:
-            self._trace.server(plain_text(frame.line))
+            self._trace.server(self._masker.mask(plain_text(frame.line)))
+
+
+def _greets(response: Response) -> TypeGuard[StatusResponse]:
+    return isinstance(response, StatusResponse) and response.tag is None and response.kind in GREETED
 
 
 def _decoded(challenge: bytes) -> bytes:

@@ -97,7 +97,7 @@ class Recent(msgspec.Struct, frozen=True):
 
 
 class Expunge(msgspec.Struct, frozen=True):
-    """The message with this sequence number is gone; those behind it move up."""
+    """The message with this sequence number is gone; those behind it move up. 0: one is, and nobody knows which."""
 
     number: int
 
@@ -338,7 +338,7 @@ def _recent(number: int | None, tree: list[Node]) -> Recent:
 
 
 def _expunge(number: int | None, tree: list[Node]) -> Expunge:
-    return Expunge(_needed(number or None))
+    return Expunge(number or 0)
 
 
 def _needed(number: int | None) -> int:

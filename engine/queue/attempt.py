@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from engine.errors import EngineError, Fault
-from engine.queue import doubt, retry, settlement
+from engine.queue import doubt, reports, retry, settlement
 from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import Judgement, judge
 from engine.queue.record import Recorder
@@ -174,8 +174,11 @@ class Attempts:
         retry_at = now + self.wait_after(attempt.message.attempts_made)
         await self._store.commit(lambda tx: self._end(tx, attempt, verdicts, verdict, now, retry_at, {}, crashes))
 
-    async def take_back(self, attempt: Try) -> None:
-        """Undo the start of a try that was interrupted before its final dot; the message is due again at once."""
+    async def take_back(self, attempt: Try, refused: Verdict | None = None, again_in: float = 0.0) -> None:
+        """Undo the start of a try that was interrupted before its final dot; the message is due again at once.
+
+        `refused`: a login that was, which is told of, though it is no attempt; logins go on in `again_in` seconds.
+        """
         message, now = attempt.message, self._world.now()
 
         def change(tx: Tx) -> None:
@@ -183,6 +186,11 @@ class Attempts:
             if messages.undo_try(tx, message.id, state, now, message.interruptions):
                 attempts.undo(tx, message.id, message.attempts_made)
                 self._recorder.due(tx, message, now)
+                if refused is not None:
+                    before = msgspec.structs.replace(message, attempts_made=message.attempts_made - 1)
+                    unsent = [each for each in attempt.recipients if each.address in attempt.envelope.recipients]
+                    told = reports.delivery_error(before, unsent, [], refused, now + again_in)
+                    self._recorder.announce(tx, message, "messageDeliveryError", told)
 
         await self._store.commit(change)
 

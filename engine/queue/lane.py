@@ -269,7 +269,7 @@ class Lane:
     async def _refused(self, attempt: Try, verdict: Verdict) -> None:
         """Hold the lane after a refused login, which says nothing about the message at hand: it is as it was before."""
         self._hold.tried(verdict, trio.current_time(), self._world.now(), None)
-        await self._attempts.take_back(attempt)
+        await self._attempts.take_back(attempt, verdict, self._hold.seconds(trio.current_time()))
         self._tell(verdict, attempt.trace)
         await self._attempts.give_up_overdue(self._account, verdict)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+
 import msgspec
 
 from engine import sasl
@@ -9,6 +11,9 @@ from engine.errors import EngineError, Fault, Remedy
 from engine.smtp.replies import Reply
 from engine.smtp.verdict import Verdict, error_text
 from engine.transport import TlsRules
+
+BLOCK_BYTES = 256 * 1024
+"""The message goes out in pieces of this size, each of which has a time limit."""
 
 
 class SmtpEndpoint(msgspec.Struct, frozen=True):
@@ -59,3 +64,23 @@ class DeliveryError(EngineError):
         self.recipients = recipients
         self.dot_sent = dot_sent
         self.out_of_step = out_of_step
+
+
+class Delivery:
+    """What is common to all transactions of one message."""
+
+    def __init__(self, body: Iterable[bytes], before_dot: Callable[[], Awaitable[None]]) -> None:
+        self.body = body
+        self.before_dot = before_dot
+        self.dot_sent = False
+        self.reply: Reply | None = None
+
+
+def cut_up(body: Iterable[bytes]) -> Iterator[bytes]:
+    """No chunk longer than a block, so that the end of data never goes with more than about two of them."""
+    for chunk in body:
+        if len(chunk) <= BLOCK_BYTES:
+            yield chunk
+        else:
+            for start in range(0, len(chunk), BLOCK_BYTES):
+                yield chunk[start : start + BLOCK_BYTES]

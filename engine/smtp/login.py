@@ -16,6 +16,7 @@ import msgspec
 
 from engine import sasl
 from engine.errors import ProtocolError
+from engine.masking import Masker
 from engine.smtp.replies import Reply
 from engine.smtp.verdict import Kind, Stage, Verdict, of_reply
 
@@ -44,6 +45,7 @@ class Login:
 
     def __init__(self, offered: Collection[str], credentials: sasl.Credentials, nonce: str | None) -> None:
         self._offered = offered
+        self._masker = Masker(credentials.secrets)
         self._mechanisms = iter(sasl.mechanisms(offered, credentials, nonce))
         self._mechanism: sasl.Mechanism
         self._initial: bytes | None = None
@@ -107,7 +109,7 @@ class Login:
             raise ProtocolError(f"The server's challenge makes no sense: {error}") from error
         if self._mechanism.name in ("XOAUTH2", "OAUTHBEARER"):
             # RFC 7628 section 3.2.2: why the token is refused, in JSON; the reply that follows only says that it is.
-            self._reason = challenge.decode("utf-8", "replace")[:_LONGEST_REASON]
+            self._reason = self._masker.mask(challenge.decode("utf-8", "replace"), cut=True)[:_LONGEST_REASON]
         return answer
 
     def _is_about_the_mechanism(self, reply: Reply) -> bool:

@@ -21,12 +21,14 @@ import re
 import msgspec
 
 from engine.errors import ProtocolError
+from engine.masking import Masker
 
 LINE_BYTES = 2048
 REPLY_BYTES = 65536
 FLOOD_BYTES = 1 << 20
 
 _REGULAR = re.compile(rb"([2-5][0-9][0-9])([ \t-]|\Z)")
+_IN_FORM = re.compile(r"[2-5][0-9][0-9]([ \t-]|\Z)")
 _FIRST = re.compile(rb"[ \t\r\0]*([2-5])([0-9]?[0-9]?)[0-9]*([ \t-]?)")
 _FURTHER = re.compile(rb"[ \t\r\0]*([2-5][0-9][0-9])(?![0-9])([ \t-]?)")
 _CODE_READ = re.compile(rb"[ \t\r\0]*[2-5][0-9][0-9]")
@@ -44,6 +46,18 @@ class Reply(msgspec.Struct, frozen=True):
     code: int
     lines: tuple[str, ...]
     raw: tuple[str, ...] = ()
+
+    @property
+    def is_in_form(self) -> bool:
+        """Whether it begins as RFC 5321 has it, with a code of three digits and a separator."""
+        return not self.raw or _IN_FORM.match(self.raw[0]) is not None
+
+    def masked(self, masker: Masker) -> Reply:
+        """The same without the secrets the server may have echoed."""
+        if masker.mask(self.line) == self.line:
+            return self
+        lines, raw = (tuple(masker.mask(each) for each in given) for given in (self.lines, self.raw))
+        return Reply(self.code, lines, raw)
 
     @property
     def enhanced(self) -> str | None:

@@ -19,7 +19,8 @@ import trio
 
 from engine import sasl
 from engine.errors import NetworkError, NetworkKind, ProtocolError
-from engine.smtp.delivery import DeliveryError, Outcome, SmtpEndpoint, Timeouts
+from engine.masking import Masker
+from engine.smtp.delivery import BLOCK_BYTES, Delivery, DeliveryError, Outcome, SmtpEndpoint, Timeouts, cut_up
 from engine.smtp.dots import DotStuffer
 from engine.smtp.login import Login
 from engine.smtp.protocol import GROUP_RECIPIENTS, Capabilities, Envelope, Transaction, capabilities, refused_here
@@ -31,9 +32,12 @@ from engine.world import Dial
 
 __all__ = ["DeliveryError", "Envelope", "Outcome", "SmtpEndpoint", "SmtpSession", "Timeouts"]
 
-BLOCK_BYTES = 256 * 1024
 QUIT_SECONDS = 2.0
 PROOF_SECONDS = 30.0
+NO_GREETING = "The server did not greet us as an SMTP server does"
+"""In place of what it said: it may be an internal service, and the caller may be curious about its banner."""
+_SURPLUS = "The server sent a reply that no command of ours asked for"
+_ENDED = Verdict(Kind.LATER, Stage.MAIL, None, None, "The server ended the connection before this recipient's turn")
 STRAY_SECONDS = 10.0
 """How long a reply may take after a line that is none: something else than an SMTP server may stand there."""
 
@@ -45,8 +49,9 @@ class _OutOfStep(ProtocolError):
 class SmtpSession:
     """Made by `connect`."""
 
-    def __init__(self, transport: Transport, timeouts: Timeouts, trace: Trace | None) -> None:
+    def __init__(self, transport: Transport, timeouts: Timeouts, trace: Trace | None, masker: Masker) -> None:
         self._transport = transport
+        self._masker = masker
         self._timeouts = timeouts
         self._parser = ReplyParser()
         self._replies: deque[Reply] = deque()
@@ -97,7 +102,8 @@ class SmtpSession:
             tls = isinstance(error, ProtocolError) or error.kind is NetworkKind.TLS
             verdict = of_network(Stage.TLS if tls else Stage.CONNECT, error, dot_sent=False)
             raise DeliveryError(verdict, {}, dot_sent=False) from error
-        session = cls(transport, timeouts, trace)
+        secrets = endpoint.credentials.secrets if endpoint.credentials is not None else ()
+        session = cls(transport, timeouts, trace, Masker(secrets))
         session._timed("connect", started)
         try:
             await session._prepare(endpoint, ehlo_name, nonce)
@@ -137,7 +143,7 @@ class SmtpSession:
         self._used = True
         verdicts = refused_here(envelope, self.capabilities)
         pending = [recipient for recipient in dict.fromkeys(envelope.recipients) if recipient not in verdicts]
-        delivery = _Delivery(body, before_dot)
+        delivery = Delivery(body, before_dot)
         while pending:
             group, pending = pending[: self._group], pending[self._group :]
             transaction = Transaction(envelope, group, self.capabilities, reset=self._reset)
@@ -193,6 +199,8 @@ class SmtpSession:
         started = trio.current_time()
         greeting = await self._reply(self._timeouts.greeting)
         if greeting.code >= 300:
+            if not greeting.is_in_form:
+                raise ProtocolError(NO_GREETING)
             raise _refused(Stage.GREETING, greeting)
         started = self._timed("greeting", started)
         await self._hello(ehlo_name)
@@ -245,7 +253,7 @@ class SmtpSession:
             raise DeliveryError(login.refusal, {}, dot_sent=False)
         self.logged_in = True
 
-    async def _transact(self, transaction: Transaction, delivery: _Delivery) -> None:
+    async def _transact(self, transaction: Transaction, delivery: Delivery) -> None:
         started = trio.current_time()
         self.in_flight = False
         asked = False
@@ -281,7 +289,7 @@ class SmtpSession:
         if transaction.broken or self._surplus:
             self.usable = False
 
-    async def _deliver_data(self, transaction: Transaction, delivery: _Delivery) -> None:
+    async def _deliver_data(self, transaction: Transaction, delivery: Delivery) -> None:
         started = trio.current_time()
         try:
             await self._send_data(delivery)
@@ -317,7 +325,7 @@ class SmtpSession:
         if self._replies:
             for reply in self._replies:
                 self._note_server(reply)
-            raise _OutOfStep(f"{_SURPLUS}: {self._replies[0].line}")
+            raise _OutOfStep(f"{_SURPLUS}: {self._masker.mask(self._replies[0].line)}")
         if not self._parser.idle:
             raise _OutOfStep(_SURPLUS)
 
@@ -363,11 +371,11 @@ class SmtpSession:
             return None
         return reply if reply.code >= 400 else None
 
-    async def _send_data(self, delivery: _Delivery) -> None:
+    async def _send_data(self, delivery: Delivery) -> None:
         stuffer = DotStuffer()
         blocks: list[bytes] = []
         held = total = 0
-        for chunk in _cut_up(delivery.body):
+        for chunk in cut_up(delivery.body):
             block = stuffer.feed(chunk)
             if blocks and held + len(block) > BLOCK_BYTES:
                 await self._transport.send(b"".join(blocks), self._timeouts.block)
@@ -411,7 +419,9 @@ class SmtpSession:
                     deadline = min(deadline, trio.current_time() + STRAY_SECONDS)
         reply = self._replies.popleft()
         self._note_server(reply)
-        return reply
+        # What the dialogue itself goes by is not shown to anybody.
+        is_read = reply.code < 400 and self._stage in (Stage.EHLO, Stage.AUTH)
+        return reply if is_read else reply.masked(self._masker)
 
     async def _receive(self, seconds: float) -> None:
         data = await self._transport.receive(seconds)
@@ -426,7 +436,10 @@ class SmtpSession:
             self.usable = False
             return reply
         if stray:
-            raise ProtocolError(f"The server sent something that is no SMTP reply: {stray!r}") from error
+            if self._stage is Stage.GREETING:
+                raise ProtocolError(NO_GREETING) from error
+            said = self._masker.mask(stray)
+            raise ProtocolError(f"The server sent something that is no SMTP reply: {said!r}") from error
         raise error
 
     def _note_server(self, reply: Reply) -> None:
@@ -434,9 +447,11 @@ class SmtpSession:
             return
         if 300 <= reply.code < 400 and self._stage is Stage.AUTH:
             self.trace.server(f"{reply.code} [{len(reply.text)} bytes]")
+        elif self._stage is Stage.GREETING and not reply.is_in_form:
+            self.trace.server(f"[{len(reply.line)} characters that are no SMTP greeting]")
         else:
             for line in reply.line.split("\n"):
-                self.trace.server(line)
+                self.trace.server(self._masker.mask(line))
 
     def _note_client(self, text: str) -> None:
         if self.trace is not None:
@@ -454,30 +469,6 @@ class SmtpSession:
         except BaseException:
             self.usable = False
             raise
-
-
-class _Delivery:
-    """What is common to all transactions of one message."""
-
-    def __init__(self, body: Iterable[bytes], before_dot: Callable[[], Awaitable[None]]) -> None:
-        self.body = body
-        self.before_dot = before_dot
-        self.dot_sent = False
-        self.reply: Reply | None = None
-
-
-def _cut_up(body: Iterable[bytes]) -> Iterator[bytes]:
-    """No chunk longer than a block, so that the end of data never goes with more than about two of them."""
-    for chunk in body:
-        if len(chunk) <= BLOCK_BYTES:
-            yield chunk
-        else:
-            for start in range(0, len(chunk), BLOCK_BYTES):
-                yield chunk[start : start + BLOCK_BYTES]
-
-
-_SURPLUS = "The server sent a reply that no command of ours asked for"
-_ENDED = Verdict(Kind.LATER, Stage.MAIL, None, None, "The server ended the connection before this recipient's turn")
 
 
 def _ordered(envelope: Envelope, verdicts: dict[str, Verdict]) -> dict[str, Verdict]:

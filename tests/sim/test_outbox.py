@@ -12,11 +12,9 @@ import trio.testing
 from simulation import Simulation, came, servers, when
 
 from engine.errors import Problem
-from engine.queue import doubt
-from engine.queue.attempt import Attempts
+from engine.queue import attempt, doubt
 from engine.queue.lifecycle import State
 from engine.queue.recovery import QUARANTINE
-from engine.store.bodies import Body
 
 SEED = 4712
 START = 1_800_000_000.0
@@ -394,14 +392,14 @@ class TestCrashes:
         engine_errors: list[Any],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        octets = Attempts._octets
+        octets = attempt._Octets.__iter__
 
-        def poisoned(self: Attempts, body: Body) -> Any:
-            if b"Subject: poison" in body.header:
+        def poisoned(self: attempt._Octets) -> Any:
+            if b"Subject: poison" in self._body.header:
                 raise ValueError("poison")
-            return octets(self, body)
+            return octets(self)
 
-        monkeypatch.setattr(Attempts, "_octets", poisoned)
+        monkeypatch.setattr(attempt._Octets, "__iter__", poisoned)
         async with simulation.running() as engine:
             await engine.register("acme")
             poison = await engine.submit("acme", "you@sandbox.example", subject="poison")

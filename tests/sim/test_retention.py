@@ -19,10 +19,12 @@ from engine.isotime import iso
 from engine.queue.lifecycle import State
 from engine.schema.events import EventsQuery
 from engine.store import audit, messages, retention
+from engine.store.tokens import Token
 from engine.store.writer import Tx
 
 SEED = 30
 DAY = 86_400.0
+TOKEN = Token(hash="", description="", scopes=["*"], created=0.0)
 TABLES = ("message", "recipient", "attempt", "body", "sent_copy", "idempotency")
 
 
@@ -163,7 +165,7 @@ async def test_a_reader_that_comes_too_late_is_told(tmp_path: Path, autojump_clo
         await trio.sleep(3 * DAY)
         first, last = bounds(engine)
         assert first == last > 1
-        answer = json.loads(await page(engine.context, EventsQuery(after=0)))
+        answer = json.loads(await page(engine.context, EventsQuery(after=0), caller=TOKEN))
         assert (answer["first"], answer["last"]) == (first, last)
         assert [each["seq"] for each in answer["events"]] == [last]
         seen = engine.context.services.journal.page(0, 100)

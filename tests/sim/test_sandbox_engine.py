@@ -163,7 +163,7 @@ async def test_the_right_password_sends_at_once(simulation: Simulation, autojump
         await trio.sleep(3 * 3600)
         assert engine.events("acme", "messageDeliveryError")[0]["data"]["errorCode"] == "EAUTH"
         assert len(engine.events("acme", "authenticationError")) == 1, SEED
-        assert engine.state(answer["queueId"]) is State.DEFERRED
+        assert engine.state(answer["queueId"]) is State.QUEUED
         account = engine.context.registry.get("acme")
         assert account is not None
         auth = {"user": "acme@sandbox.example", "pass": "second"}

@@ -117,7 +117,7 @@ ODD = [
     (b"* 4294967296 EXISTS\r\n", Other("EXISTS", ["4294967296", "EXISTS"])),
     (b"* -1 EXISTS\r\n", Other("-1", ["-1", "EXISTS"])),
     (b"* 5x EXISTS\r\n", Other("EXISTS", ["5x", "EXISTS"])),
-    (b"* 0 EXPUNGE\r\n", Other("EXPUNGE", ["0", "EXPUNGE"])),
+    (b"* 0 EXPUNGE\r\n", Expunge(0)),
     (b'* CAPABILITY IMAP4rev1 (x) "a b" NIL [\r\n', Capability(frozenset({"IMAP4REV1", "A B", "NIL", "["}))),
     (b"* CAPABILITY  IMAP4rev1  IDLE  \r\n", Capability(frozenset({"IMAP4REV1", "IDLE"}))),
     (b"* ENABLED ()\r\n", Enabled(frozenset())),
