@@ -49,7 +49,7 @@ from engine.queue.retention import Retention
 from engine.queue.schedule import Schedule
 from engine.queue.slots import Slots
 from engine.sandbox.provider import Sandbox
-from engine.settings import SettingsBook
+from engine.settings import WEBHOOK_SETTINGS, SettingsBook
 from engine.store import database, keys, sealed
 from engine.store.bodies import Spool
 from engine.store.rotation import Rotation
@@ -59,7 +59,6 @@ from engine.world import World
 
 log = logging.getLogger("engine")
 
-WEBHOOK_SETTINGS = ("webhooks", "webhooksEnabled", "webhookEvents", "webhooksCustomHeaders", "serviceSecret")
 LAST_RESORT = 5.0
 """Seconds after the grace time at which a stop that hangs all the same ends the process, with exit code 1."""
 SWITCH_SECONDS = 0.001
@@ -255,7 +254,7 @@ def _configure(webhooks: Webhooks, settings: SettingsBook) -> None:
     names = values["webhookEvents"]
     webhooks.configure(
         values["webhooks"],
-        values["webhooksEnabled"] is True,
+        settings.webhooks_enabled,
         ["*"] if names is None else list(names),
         values["webhooksCustomHeaders"] or (),
         values["serviceSecret"],

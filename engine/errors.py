@@ -101,8 +101,8 @@ class ConfigError(EngineError):
     remedy = Remedy.STOP
 
 
-class DamagedSecret(ConfigError):
-    """A sealed secret is not what it was sealed as; the others may be in order."""
+class DamagedSecret(EngineError):
+    """A sealed secret cannot be opened; the others may be in order."""
 
 
 class StorageFailed(EngineError):

@@ -6,8 +6,12 @@ from datetime import UTC, datetime
 
 
 def iso(seconds: float) -> str:
-    """The text of a time given in seconds since 1970 UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    """The text of a time in seconds since 1970 UTC; beyond the years 1 to 9999 it is the first or last of them."""
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        moment = (datetime.max if seconds > 0 else datetime.min).replace(tzinfo=UTC)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def iso_or_none(seconds: float | None) -> str | None:

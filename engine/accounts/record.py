@@ -15,12 +15,12 @@ import msgspec
 from msgspec import UNSET
 
 from engine.accounts.clear_text import guarded
-from engine.accounts.stored import Unreadable, read
 from engine.errors import DamagedSecret
 from engine.imap.session import ImapEndpoint
 from engine.sasl import Credentials
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.servers import Auth, ImapConfig, ImapUpdate, SmtpConfig, SmtpUpdate, Tls, merged
+from engine.schema.stored import Unreadable, read
 from engine.smtp.session import SmtpEndpoint
 from engine.store.sealed import secrets_of
 from engine.store.vault import Vault
@@ -40,7 +40,7 @@ def seal(record: AccountCreate, vault: Vault) -> bytes:
 
 
 def unseal(data: bytes, vault: Vault) -> AccountCreate:
-    """The record again. Raises `Unreadable`, and `ConfigError` when another key than the vault's has sealed it."""
+    """The record again. Raises `Unreadable`."""
     try:
         built = msgspec.json.decode(data)
         for secret in secrets_of(built):
@@ -48,15 +48,7 @@ def unseal(data: bytes, vault: Vault) -> AccountCreate:
             secret.holder[secret.member] = text if secret.is_text else msgspec.json.decode(text)
     except (DamagedSecret, KeyError, AttributeError, TypeError, ValueError, RecursionError) as error:
         raise Unreadable(str(error)) from error
-    return read(built)
-
-
-def has_secrets(record: AccountCreate) -> bool:
-    """Whether something of the record is sealed when it is stored."""
-    servers = (record.imap, record.smtp)
-    return any(isinstance(getattr(each, "auth", None), Auth) for each in servers) or bool(
-        record.webhooks or record.webhooks_custom_headers
-    )
+    return read(AccountCreate, built)
 
 
 def registered(given: AccountCreate) -> AccountCreate:

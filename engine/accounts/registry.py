@@ -21,9 +21,9 @@ from msgspec import UnsetType
 from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.services import Services
-from engine.accounts.stored import Unreadable
-from engine.errors import AccountGone, AccountUnreadable, ConfigError
+from engine.errors import AccountGone, AccountUnreadable
 from engine.schema.account import AccountCreate, AccountUpdate
+from engine.schema.stored import Unreadable
 from engine.store import accounts, bodies, consumers, copies, mailboxes, messages, tokens, webhooks
 from engine.store.accounts import AccountRow
 from engine.store.writer import Tx
@@ -40,7 +40,7 @@ class Registry:
     """The accounts of this engine. `run` is the service that owns their tasks."""
 
     def __init__(self, services: Services) -> None:
-        """Load all accounts. Raises `ConfigError` when another key has sealed all their secrets."""
+        """Load all accounts."""
         self._services = services
         self._accounts: dict[str, Account] = {}
         self._scopes: dict[str, trio.CancelScope] = {}
@@ -212,18 +212,15 @@ class Registry:
     def _load(self) -> list[Account]:
         vault, rows = self._services.vault, accounts.every(self._services.store.reader)
         read: dict[str, AccountCreate] = {}
-        failed: dict[str, Unreadable | ConfigError] = {}
+        failed: dict[str, Unreadable] = {}
         for row in rows:
             try:
                 record = records.unseal(row.record, vault)
                 if record.account != row.id:
                     raise Unreadable("it is that of another account")
                 read[row.id] = record
-            except (Unreadable, ConfigError) as error:
+            except Unreadable as error:
                 failed[row.id] = error
-        other_key = [error for error in failed.values() if isinstance(error, ConfigError)]
-        if other_key and not any(map(records.has_secrets, read.values())):
-            raise other_key[0]
         return [self._loaded(row, read.get(row.id), failed.get(row.id)) for row in rows]
 
     def _loaded(self, row: AccountRow, record: AccountCreate | None, error: Exception | None) -> Account:

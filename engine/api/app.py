@@ -204,7 +204,7 @@ def _stream(context: Context, door: Door) -> Callable[[], Awaitable[None]]:
 async def _engine_error(error: EngineError) -> Response:
     problem = as_problem(error)
     if problem.status == 500:
-        request_broke(error)
+        problem.headers.update(request_broke(error))
     return problem_response(problem)
 
 
@@ -220,5 +220,4 @@ async def _http_error(error: HTTPException) -> Response:
 
 
 async def _crash(error: Exception) -> Response:
-    request_broke(error)
-    return problem_response(Problem(500, INTERNAL))
+    return problem_response(Problem(500, INTERNAL, headers=request_broke(error)))

@@ -3,7 +3,8 @@
 A body is read only once its caller is let in, and counted as it comes, chunked ones too: at most what the operation
 takes, and over all requests at most `http.bodies`. A token may hold as much as it leaves free, so one that takes all it
 can gets half, and there is always something left for the next one. The first `SMALL` bytes of a body are not measured
-against that share: a caller's large bodies do not stop its small requests.
+against that share: a caller's large bodies do not stop its small requests. A client that waits for `100 Continue` is
+told to send its body only then.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from engine.errors import Problem
 
 OTHER_BODIES = 1024**2
 """The largest body of an operation that takes no attachments."""
+GO_ON = "go_on"
+"""In the state of a request's scope: what tells a client that waits to send its body."""
 SMALL = 64 * 1024
 HEAVY_AT_ONCE = 2
 """Large bodies taken apart or composed at once: each needs about three times its size for a moment."""
@@ -89,6 +92,8 @@ class Body:
         if declared > limit:
             raise _too_long(limit)
         self._bodies.refuse_unless_room(self._token, declared)
+        if "Expect" in request.headers:
+            await request.scope["state"][GO_ON]()
         body = bytearray()
         with trio.move_on_after(request.body_timeout or float("inf")) as timeout:
             try:

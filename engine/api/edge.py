@@ -23,8 +23,9 @@ from hypercorn.protocol.events import Body, Data, EndBody, Request, Response
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
-from hypercorn.typing import AppWrapper, Scope
+from hypercorn.typing import AppWrapper, ConnectionState, Scope
 
+from engine.api.bodies import GO_ON
 from engine.api.heads import checked, handshake, path_of, wants_websocket
 from engine.api.incidents import Peer
 from engine.api.problems import phrase
@@ -106,8 +107,6 @@ class HttpProtocol(H11Protocol):
 
     async def _handle_events(self) -> None:
         while not self._over and not self._has_said_all():
-            if self.connection.they_are_waiting_for_100_continue:
-                await self._send_h11_event(h11.InformationalResponse(status_code=100, reason=b"Continue", headers=[]))
             try:
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
@@ -160,12 +159,17 @@ class HttpProtocol(H11Protocol):
                 # As it was sent: methods are case-sensitive, and h11 frames the answer by it.
                 method=request.method.decode(),
                 raw_path=path,
-                state=self.connection_state,
+                state=ConnectionState({**self.connection_state, GO_ON: self._go_on}),
             )
         )
         self.keep_alive_requests += 1
         if isinstance(self.stream, EventWebsocket):
             await self.stream.answered.wait()
+
+    async def _go_on(self) -> None:
+        """Have a client that asked whether to send its body do so (RFC 9110 section 10.1.1)."""
+        if self._http.they_are_waiting_for_100_continue:
+            await self._send_h11_event(h11.InformationalResponse(status_code=100, reason=b"Continue", headers=[]))
 
     async def _maybe_recycle(self) -> None:
         self._answered.set()

@@ -1,4 +1,4 @@
-"""What goes wrong at the edge, as the operator reads it: one line for one connection, and a bounded number of lines.
+"""What goes wrong at the edge, as the operator reads it: one line for one request, and a bounded number of lines.
 
 A connection that sends what is no request is a warning, one that meets a fault of ours an error with the place of the
 fault; its traceback is logged at level `debug`. At most `LINES` of each are written in `WINDOW` seconds; what goes
@@ -61,30 +61,37 @@ class Incidents:
 
 
 class Peer:
-    """The other side of one connection. Of all that goes wrong on it, only the first is told."""
+    """The other side of one connection. Of all that goes wrong with one of its requests, only the first is told."""
 
     def __init__(self, address: str, connection: int, incidents: Incidents) -> None:
         self.requests = 0
         self._address = address
         self._connection = connection
         self._incidents = incidents
-        self._told = False
+        self._told_of = -1
 
     def __str__(self) -> str:
-        return f"{self._address}, request {self._connection:x}.{self.requests}"
+        return f"{self._address}, request {self.request}"
+
+    @property
+    def request(self) -> str:
+        """What names the request at hand in the log."""
+        return f"{self._connection:x}.{self.requests}"
 
     def refused(self, status: int, why: str) -> None:
         """It sent what is no request, or no frame, and is told so with `status`."""
-        if not self._told:
-            self._told = True
+        if self._is_first():
             self._incidents.tell(logging.WARNING, "%s: refused with %d: %s", self, status, escaped(why))
 
     def broke(self, error: BaseException) -> None:
         """`error`, which nothing expected, ended its request. One that says that the client has left is no fault."""
         faults = [each for each in leaves(error) if not isinstance(each, _LEFT)]
-        if faults and not self._told:
-            self._told = True
+        if faults and self._is_first():
             self._incidents.tell(logging.ERROR, "%s: ended by %s", self, described(faults[0]))
+
+    def _is_first(self) -> bool:
+        first, self._told_of = self._told_of != self.requests, self.requests
+        return first
 
     @contextmanager
     def contained(self) -> Iterator[None]:
@@ -111,14 +118,15 @@ def serve_peer(peer: Peer) -> None:
     _current.set(peer)
 
 
-def request_broke(error: BaseException) -> None:
-    """`error` ended the request that the task at hand serves."""
+def request_broke(error: BaseException) -> dict[str, str]:
+    """`error` ended the request that the task at hand serves; what its caller is told to find it in the log by."""
     peer = _current.get(None)
     if peer is None:
         log.error("a request ended by %s", described(error), exc_info=error)
-    else:
-        log.debug("%s: broken", peer, exc_info=error)
-        peer.broke(error)
+        return {}
+    log.debug("%s: broken", peer, exc_info=error)
+    peer.broke(error)
+    return {"X-Request-Id": peer.request}
 
 
 def current_peer() -> Peer:

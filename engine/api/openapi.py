@@ -41,16 +41,25 @@ _PATH_PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "queueId": ("The message's id in the outbox.", {"minLength": 1, "examples": ["1a20313426c0f27d36e"]}),
 }
 """What each is, and what is said of it beside that it is text."""
+_DESCRIPTION = """\
+Register mailboxes, send through them, hear every outcome.
+
+What is no well-formed request is answered before any operation hears of it, in the shape of every other error, and the
+connection is closed: 400 where its head or framing is broken, 405 with `Allow` for a method that a path does not have,
+408 where its head does not arrive in time, 426 for anything but a websocket at `/v1/events/stream`, 431 where its head
+is too large, 501 for a `Transfer-Encoding` other than `chunked`, 503 where there are too many connections, and 505 for
+anything but HTTP/1.0 and HTTP/1.1."""
 _PROBLEMS = {
     400: "The request is wrong; `fields` names every member that is.",
     401: "There is no token, or it is not known.",
     403: "The token is not for this: it lacks the scope, or is for another account.",
     404: "There is no such thing.",
     408: "The body did not arrive in time.",
-    409: "It contradicts what was asked before.",
+    409: "It contradicts what was asked before, or what is stored of it cannot be read.",
     413: "The body is too large.",
     415: "The body is compressed.",
     429: "Too much of this at once with this token; `Retry-After` says when to come back.",
+    431: "The head of the request, with its query, is too large.",
     503: "Not now; `code` and `state` say why.",
     507: "There is no room on the disk; nothing of it was kept.",
 }
@@ -97,7 +106,7 @@ def document(routes: Iterable[Route], *, version: str, server_url: str) -> dict[
         "info": {
             "title": "Mailbox Engine",
             "version": version,
-            "description": "Register mailboxes, send through them, hear every outcome.",
+            "description": _DESCRIPTION,
         },
         "servers": [{"url": server_url}],
         "paths": paths,
@@ -118,11 +127,15 @@ def _operation(route: Route) -> dict[str, Any]:
     parameters += _parameters("query", route.query) + _parameters("header", route.headers)
     responses = {str(status): _success(status, kind, route.media) for status, kind in route.responses.items()}
     # A body is read, and measured, even where none is wanted.
-    asked = route.scope is not None
+    possible = {
+        404: bool(in_path),
+        409: route.headers is not None or bool(in_path and route.method != "GET"),
+        431: True,
+        503: True,
+        507: route.body is not None,
+    }
     for status in _PROBLEMS:
-        if {404: bool(in_path), 409: route.headers is not None, 503: True, 507: route.body is not None}.get(
-            status, asked
-        ):
+        if possible.get(status, route.scope is not None):
             responses.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),

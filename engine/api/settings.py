@@ -20,7 +20,10 @@ from engine.schema.settings import SettingsQuery, SettingsUpdate
 async def read(context: Context, query: SettingsQuery) -> dict[str, Any]:
     """`GET /v1/settings`: the settings whose names are given as `true`; what is secret in them is masked."""
     asked = [field.encode_name for field in msgspec.structs.fields(query) if getattr(query, field.name)]
-    return {name: _shown(name, context.settings.values.get(name)) for name in asked}
+    shown = {name: _shown(name, context.settings.values.get(name)) for name in asked}
+    if unreadable := context.settings.unreadable.intersection(asked):
+        shown["unreadable"] = sorted(unreadable)
+    return shown
 
 
 async def update(context: Context, body: SettingsUpdate) -> dict[str, Any]:

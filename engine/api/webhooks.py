@@ -70,6 +70,7 @@ async def read(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
 async def update(context: Context, name: str, body: WebhookUpdate, *, caller: Token) -> dict[str, Any]:
     """`PUT /v1/webhooks/{webhook}`."""
     made = _made(context, name, caller)
+    _must_be_readable(made)
     _refuse_masks(body)
     changes = {field: getattr(body, field) for field in body.__struct_fields__ if getattr(body, field) is not UNSET}
     if "url" in changes:
@@ -97,6 +98,7 @@ async def remove(context: Context, name: str, *, caller: Token) -> dict[str, Any
 async def test(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
     """`POST /v1/webhooks/{webhook}/test`: post a test event now and say how it went."""
     made, endpoint = _find(context, name, caller)
+    _must_be_readable(made)
     target = context.services.webhooks.target(made)
     if target is None:
         raise Problem(400, "There is no URL to post to")
@@ -112,6 +114,7 @@ async def test(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
 async def replay(context: Context, name: str, body: WebhookReplay, *, caller: Token) -> dict[str, Any]:
     """`POST /v1/webhooks/{webhook}/replay`: post events again, here or elsewhere."""
     made, endpoint = _find(context, name, caller)
+    _must_be_readable(made)
     journal, service = context.services.journal, context.services.webhooks
     if body.since is not None:
         after = horizon.seen(
@@ -228,6 +231,11 @@ def _made(context: Context, name: str, caller: Token) -> Made:
     return made
 
 
+def _must_be_readable(made: Made | None) -> None:
+    if made is not None and made.unreadable:
+        raise Problem(409, f"{made.record.stopped}; remove it and make another", code="WebhookUnreadable")
+
+
 def _accounts(given: tuple[str, ...] | None, caller: Token) -> tuple[str, ...] | None:
     if caller.account is None:
         return given
@@ -331,7 +339,7 @@ def _settings(context: Context) -> dict[str, Any]:
         "accounts": None,
         "headers": [{"key": each["key"], "value": MASK} for each in headers],
         "secrets": [MASK] if values["serviceSecret"] else [],
-        "enabled": values["webhooksEnabled"] is True,
+        "enabled": context.settings.webhooks_enabled,
         "filter": None,
         "map": None,
     }

@@ -53,6 +53,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
 
 def _rotate(options: argparse.Namespace) -> int:
     from engine.store import database, files, keys, sealed
+    from engine.store.rotation import listed
     from engine.store.vault import key_id
     from engine.world import World
 
@@ -76,7 +77,10 @@ def _rotate(options: argparse.Namespace) -> int:
             f"{folder / files.NEXT_KEY}: the change to another key is not done yet: run this without --key"
         )
     _carry_out(folder, config, found, new)
-    print(f"all secrets are sealed with the key {key_id(new)}")
+    left = with_journal(folder, lambda db: sealed.left(db, key_id(new)))
+    if left:
+        say(f"{len(left)} secrets could not be opened and stay as they are: {listed(left)}")
+    print(f"{'all other' if left else 'all'} secrets are sealed with the key {key_id(new)}")
     if keys.offered(folder) is not None:
         where = "store.key" if config.store.key else config.store.key_file
         say(f"put the new key into {where}; until a start finds it there, it is also in {folder / files.NEXT_KEY}")

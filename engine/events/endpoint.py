@@ -25,7 +25,7 @@ from engine.egress import Egress
 from engine.errors import StorageFailed, StorageFull, StorageUnavailable
 from engine.events.journal import Journal
 from engine.events.lines import EARLY, Line, step
-from engine.events.plan import Health, Plan, letter_of, payload
+from engine.events.plan import Plan, health_of, letter_of, payload
 from engine.events.post import Answer, Poster
 from engine.events.recent import Entry
 from engine.events.sense import ExpressionError
@@ -77,7 +77,7 @@ class Endpoint:
         self._round = trio.CancelScope()
         self._poster = Poster(world, egress, timeout=config.timeout, connections=config.parallel)
         self.position = row.seq
-        self.health = msgspec.json.decode(row.health, type=Health)
+        self.health = health_of(row.health)
         self.lines = {each.account: self._line(each, row.seq) for each in webhooks.lines(store.reader, row.id)}
         self._touched: set[str] = set()
         self._kept_position = row.seq

@@ -52,6 +52,14 @@ class Health(msgspec.Struct, rename="camel", omit_defaults=True):
         self.passed, self.left_out, self.last_passed = 0, 0, None
 
 
+def health_of(stored: bytes) -> Health:
+    """What was remembered; what cannot be read is forgotten, but not that the endpoint has begun."""
+    try:
+        return msgspec.json.decode(stored, type=Health)
+    except (TypeError, ValueError):
+        return Health(started=True)
+
+
 class _Head(msgspec.Struct):
     date: str
     event_id: str = msgspec.field(name="eventId")

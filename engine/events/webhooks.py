@@ -7,6 +7,8 @@ secrets. Each endpoint runs in a task of its own (`engine.events.endpoint`) and 
 An endpoint set with a token for one account gets that account's events only and never reaches a private address. A URL
 set with such a token gets neither the operator's headers nor the signature of the settings: they are the operator's
 secrets. Headers set with such a token replace none of the operator's.
+
+An endpoint whose stored record cannot be read is shown, posts nothing, and can only be removed.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import trio
 
 from engine import config
 from engine.egress import Egress
-from engine.errors import Problem, StorageFull
+from engine.errors import DamagedSecret, Problem, StorageFull
 from engine.events import signing
 from engine.events.endpoint import Endpoint
 from engine.events.expressions import Expression
@@ -73,7 +75,8 @@ class _Settings(msgspec.Struct, frozen=True):
 class Made:
     """One endpoint of the API while the engine runs."""
 
-    def __init__(self, row: EndpointRow, record: Record, endpoint: Endpoint) -> None:
+    def __init__(self, row: EndpointRow, record: Record, endpoint: Endpoint, *, unreadable: bool = False) -> None:
+        self.unreadable = unreadable
         self.id = row.id
         self.owner = row.owner
         self.created = row.created
@@ -110,9 +113,7 @@ class Webhooks:
         self.default_created = self._default_row.created
         self.made: dict[str, Made] = {}
         for row in rows.values():
-            record = msgspec.json.decode(vault.open("", endpoint_field(row.id), row.record.decode()), type=Record)
-            self.made[row.id] = Made(row, record, self._endpoint(row))
-            self._plan(self.made[row.id])
+            self.made[row.id] = self._loaded(row)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Post until cancelled. Raises `StorageFailed` when the journal cannot be written.
@@ -325,6 +326,18 @@ class Webhooks:
         """
         target = parse(url)
         await self._egress.check(target.host, target.port or 443, restricted=restricted)
+
+    def _loaded(self, row: EndpointRow) -> Made:
+        endpoint = self._endpoint(row)
+        try:
+            text = self._vault.open("", endpoint_field(row.id), row.record.decode())
+            made = Made(row, msgspec.json.decode(text, type=Record), endpoint)
+            self._plan(made)
+        except (DamagedSecret, AttributeError, TypeError, ValueError, RecursionError) as error:
+            why = f"the stored endpoint cannot be read: {error}"
+            log.error("webhook %s is left alone: %s", row.id, why)
+            return Made(row, Record(url="", enabled=False, stopped=why), endpoint, unreadable=True)
+        return made
 
     def _endpoint(self, row: EndpointRow) -> Endpoint:
         return Endpoint(

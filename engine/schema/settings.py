@@ -93,6 +93,10 @@ class Settings(Response, frozen=True, kw_only=True):
     ] = UNSET
     service_secret: Annotated[str | UnsetType | None, Meta(description=_SECRET + " Masked.")] = UNSET
     event_types: Annotated[tuple[str, ...] | UnsetType, Meta(description="Names of all events.")] = UNSET
+    unreadable: Annotated[
+        tuple[str, ...] | UnsetType,
+        Meta(description="Those asked for whose stored value cannot be read: set them again.", examples=[["webhooks"]]),
+    ] = UNSET
     notify_text: Annotated[bool | UnsetType | None, Meta(description=_TEXT)] = UNSET
     notify_text_size: Annotated[int | UnsetType | None, Meta(description=_TEXT_SIZE)] = UNSET
     notify_headers: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_HEADERS)] = UNSET

@@ -169,9 +169,9 @@ def _keys(folder: Path, key_file: Path | None) -> dict[str, bytes]:
 
 
 def _put_keys(made: Path, found: dict[str, bytes], needed: set[str], key_file: Path) -> None:
-    """Put the key in force beside the copy, and the one to follow where only both open all of it."""
-    if missing := needed - set(found):
-        raise StorageFailed(f"{key_file}: is not the key that sealed the journal ({', '.join(sorted(missing))})")
+    """Put the key in force beside the copy, and the one to follow where only both open all that can be opened."""
+    if needed and not needed & set(found):
+        raise StorageFailed(f"{key_file}: is not the key that sealed the journal ({', '.join(sorted(needed))})")
     names = [name for name in found if name in needed] or list(found)[-1:]
     for name, file in zip(reversed(names), (files.KEY, files.NEXT_KEY), strict=False):
         keys.write(made / file, found[name])

@@ -52,9 +52,10 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 def load(folder: Path, config: StoreConfig, world: World, needed: Collection[str]) -> Keys:
-    """The keys for a journal that needs those with the ids `needed`; a first key is made where it needs none.
+    """The keys for a journal in which those with the ids `needed` have sealed something; a first one where none has.
 
-    Raises `ConfigError` with one line that names the file, or `store.key`.
+    A key that opens some of it is the right one: what it does not open costs only itself. Raises `ConfigError` with one
+    line that names the file, or `store.key`.
     """
     following = offered(folder)
     file = file_of(folder, config)
@@ -69,11 +70,11 @@ def load(folder: Path, config: StoreConfig, world: World, needed: Collection[str
         current = following
     else:
         raise ConfigError(f"{file}: the key is gone, and secrets in the journal are sealed with it: {_RESTORE}")
-    if missing := set(needed) - {key_id(key) for key in (current, following) if key is not None}:
+    if needed and not set(needed) & {key_id(key) for key in (current, following) if key is not None}:
         where = file or "store.key"
         raise ConfigError(
             f"{where}: holds the key {key_id(current)}, and secrets in the journal are sealed with another key "
-            f"({', '.join(sorted(missing))}): {_RESTORE}"
+            f"({', '.join(sorted(needed))}): {_RESTORE}"
         )
     return Keys(current, following)
 

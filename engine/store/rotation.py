@@ -2,7 +2,7 @@
 
 `engine vault rotate` offers a key (`keys.py`); the engine notices, seals everything anew in one commit, and puts the
 key in place of the old one. Whatever is sealed from then on is sealed with the new key: it is handed to the store after
-that commit. When a value cannot be opened, nothing is changed, both keys stay, and the log says which value it was.
+that commit. What cannot be opened stays as it is, and the log names it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,22 @@ from engine.world import World
 log = logging.getLogger("engine.store")
 
 LOOK_EVERY = 1.0
+SHOWN = 10
+"""Secrets named in one line."""
 
 
 def seal_anew(db: sqlite3.Connection | Tx, vault: Vault, now: float) -> int:
-    """Second step, inside a transaction: how many secrets were sealed anew. Raises `ConfigError`."""
+    """Second step, inside a transaction: how many secrets were sealed anew."""
     count = sealed.seal_anew(db, vault)
     if marks.get(db, marks.KEY) != vault.key_id:
         marks.put(db, marks.KEY, vault.key_id)
         audit.add(db, audit.Entry(now, audit.CLI, None, "vault.rotate", vault.key_id))
     return count
+
+
+def listed(names: list[str]) -> str:
+    """The first of them, in one line."""
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 class Rotation:
@@ -56,15 +63,12 @@ class Rotation:
         if key is None or key_id(key) == self._done:
             return
         self._done = key_id(key)
-        before = self._vault.key_id
         self._vault.use(key)
         now = self._world.now()
-        try:
-            count = await self._store.commit(lambda tx: seal_anew(tx, self._vault, now))
-        except ConfigError as error:
-            log.error("the key %s cannot replace %s: %s", self._done, before, error)
-            return
+        count = await self._store.commit(lambda tx: seal_anew(tx, self._vault, now))
         log.info("%d secrets are sealed anew, with the key %s", count, self._done)
+        if left := sealed.left(self._store.reader, self._done):
+            log.warning("%d secrets could not be opened and stay as they are: %s", len(left), listed(left))
         if not await self._world.in_thread(keys.install, self._store.path, self._config, key):
             log.warning(
                 "the key %s is in %s: put it where the key is kept (store.key or store.key_file)",

@@ -1,17 +1,19 @@
 """Where sealed values lie in the journal, under which names they were sealed, and sealing them all anew.
 
 Three tables hold secrets: registrations (in their JSON, one by one), settings (the whole value) and webhook endpoints
-(the whole record). What is sealed says with which key, so the journal itself tells which keys it needs.
+(the whole record). What is sealed says with which key, so the journal itself tells which keys it needs. A row that is
+damaged is passed over here: it is for those who use it to say so.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
+from engine.errors import DamagedSecret
 from engine.store.vault import Vault, key_of
 from engine.store.writer import Tx
 
@@ -61,61 +63,87 @@ def endpoint_field(endpoint: str) -> str:
     return f"webhook.{endpoint}"
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where one sealed value lies. `name` says it to the operator; `put` replaces the value, inside a transaction."""
+
+    account: str
+    field: str
+    sealed: str
+    put: Callable[[str], object]
+
+    @property
+    def name(self) -> str:
+        """As the operator is told of it."""
+        return f"{self.field} of account {self.account}" if self.account else self.field
+
+
 def key_ids(db: Db) -> set[str]:
-    """The ids of the keys that open everything in the journal; empty when nothing in it is sealed."""
-    found = {key_of(secret.value) for _, built in _registrations(db) for secret in secrets_of(built)}
-    found |= {key_of(value[SEALED]) for _, value in _settings(db)}
-    found |= {key_of(record) for _, record in _endpoints(db)}
-    return found - {""}
+    """The ids of the keys that have sealed something in the journal; empty when nothing in it is sealed."""
+    return {key_of(place.sealed) for place in _places(db)}
 
 
 def seal_anew(db: Db, vault: Vault) -> int:
     """Seal what another key sealed with the one the vault seals with now; how many values there were.
 
-    Raises `ConfigError` when a value cannot be opened; the transaction must then be undone.
+    What cannot be opened stays as it is (`left`).
     """
     count = 0
-
-    def again(account: str, field: str, value: str) -> str:
-        nonlocal count
-        if key_of(value) == vault.key_id:
-            return value
+    for place in _places(db):
+        if key_of(place.sealed) == vault.key_id:
+            continue
+        try:
+            secret = vault.open(place.account, place.field, place.sealed)
+        except DamagedSecret:
+            continue
+        place.put(vault.seal(place.account, place.field, secret))
         count += 1
-        return vault.seal(account, field, vault.open(account, field, value))
-
-    for account, built in _registrations(db):
-        for secret in secrets_of(built):
-            secret.holder[secret.member] = again(account, secret.field, secret.value)
-        db.execute("UPDATE account SET record = ? WHERE id = ?", (msgspec.json.encode(built), account))
-    for name, value in _settings(db):
-        anew = {SEALED: again("", setting_field(name), value[SEALED])}
-        db.execute("UPDATE setting SET value = ? WHERE name = ?", (msgspec.json.encode(anew), name))
-    for endpoint, record in _endpoints(db):
-        anew_record = again("", endpoint_field(endpoint), record).encode()
-        db.execute("UPDATE webhook SET record = ? WHERE id = ?", (anew_record, endpoint))
     return count
 
 
-def _registrations(db: Db) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Those that can be read; the others are left alone, and shown, by whoever loads them."""
-    for account, record in db.execute("SELECT id, record FROM account").fetchall():
-        try:
-            built = msgspec.json.decode(record)
-        except (TypeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue
-        if isinstance(built, dict):
-            yield account, built
+def left(db: Db, key: str) -> list[str]:
+    """What is sealed with another key than the one with this id, in words."""
+    return [place.name for place in _places(db) if key_of(place.sealed) != key]
 
 
-def _settings(db: Db) -> Iterator[tuple[str, dict[str, str]]]:
+def _places(db: Db) -> Iterator[Place]:
+    for place in _every_place(db):
+        if isinstance(place.sealed, str) and key_of(place.sealed):
+            yield place
+
+
+def _every_place(db: Db) -> Iterator[Place]:
+    for account, text in db.execute("SELECT id, record FROM account").fetchall():
+        built = _decoded(text)
+        for secret in secrets_of(built) if isinstance(built, dict) else ():
+
+            def put_secret(value: str, account: str = account, built: Any = built, secret: Secret = secret) -> None:
+                secret.holder[secret.member] = value
+                db.execute("UPDATE account SET record = ? WHERE id = ?", (msgspec.json.encode(built), account))
+
+            yield Place(account, secret.field, secret.value, put_secret)
     for name, text in db.execute("SELECT name, value FROM setting").fetchall():
-        value = msgspec.json.decode(text)
+        value = _decoded(text)
         # One that an earlier version wrote is not sealed yet.
         if isinstance(value, dict) and SEALED in value:
-            yield name, value
 
+            def put_setting(value: str, name: str = name) -> None:
+                db.execute("UPDATE setting SET value = ? WHERE name = ?", (msgspec.json.encode({SEALED: value}), name))
 
-def _endpoints(db: Db) -> Iterator[tuple[str, str]]:
+            yield Place("", setting_field(name), value[SEALED], put_setting)
     for endpoint, record in db.execute("SELECT id, record FROM webhook").fetchall():
-        if record:
-            yield endpoint, record.decode()
+
+        def put_record(value: str, endpoint: str = endpoint) -> None:
+            db.execute("UPDATE webhook SET record = ? WHERE id = ?", (value.encode(), endpoint))
+
+        yield Place("", endpoint_field(endpoint), _text(record), put_record)
+
+
+def _decoded(text: Any) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def _text(record: Any) -> str:
+    return record.decode("ascii", "replace") if isinstance(record, bytes) else str(record)

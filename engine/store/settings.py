@@ -10,9 +10,9 @@ import msgspec
 from engine.store.writer import Tx
 
 
-def load(db: sqlite3.Connection) -> dict[str, Any]:
-    """All settings that were ever made."""
-    return {name: msgspec.json.decode(value) for name, value in db.execute("SELECT name, value FROM setting")}
+def load(db: sqlite3.Connection) -> dict[str, bytes]:
+    """All settings that were ever made, as they are stored."""
+    return dict(db.execute("SELECT name, value FROM setting").fetchall())
 
 
 def save(tx: Tx, values: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """Sealing secrets at rest: AES-256-GCM, bound to the account and field they belong to.
 
 A sealed value is `v1.<key id>.<base64 of nonce and ciphertext>`; moving it to another account or field makes it
-unreadable. Without the right key (`keys.py`) nothing can be opened and the engine refuses to start: it never falls back
-to clear text.
+unreadable. Where the key given opens nothing at all the engine refuses to start (`keys.py`): it never falls back to
+clear text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from engine.errors import ConfigError, DamagedSecret
+from engine.errors import DamagedSecret
 from engine.world import World
 
 NONCE_BYTES = 12
@@ -43,15 +43,17 @@ class Vault:
         return f"v1.{self.key_id}.{base64.b64encode(nonce + sealed).decode()}"
 
     def open(self, account: str, field: str, sealed: str) -> str:
-        """The secret again. Raises `ConfigError` when another key has sealed it, `DamagedSecret` when it is none."""
-        aead = self._keys.get(key_of(sealed))
+        """The secret again. Raises `DamagedSecret`, also when another key has sealed it."""
+        key = key_of(sealed)
+        aead = self._keys.get(key)
         if aead is None:
-            raise ConfigError(f"a secret of account {account!r} was sealed with another key than the one given")
+            why = f"was sealed with another key ({key})" if key else "is not sealed"
+            raise DamagedSecret(f"{field} {why}")
         try:
             data = base64.b64decode(sealed.rpartition(".")[2], validate=True)
             opened = aead.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _binding(account, field))
         except (InvalidTag, ValueError) as error:
-            raise DamagedSecret(f"a secret of account {account!r} is damaged or belongs elsewhere") from error
+            raise DamagedSecret(f"{field} is damaged or belongs elsewhere") from error
         return opened.decode()
 
 

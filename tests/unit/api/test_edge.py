@@ -16,7 +16,7 @@ from http_service import WAIT, Service, serving
 
 from engine.api import connection, edge
 from engine.api.heads import METHODS
-from engine.api.incidents import LINES, Incidents, Peer, escaped
+from engine.api.incidents import LINES, Incidents, Peer, escaped, request_broke, serve_peer
 from engine.api.problems import phrase
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n%b\r\n"
@@ -370,3 +370,17 @@ def test_text_from_outside_is_one_printable_line() -> None:
     every = "".join(map(chr, range(0x3000)))
     for start in range(0, len(every), 100):
         assert escaped(every[start : start + 100]).isprintable()
+
+
+async def test_each_request_that_breaks_is_told_once_with_the_id_its_caller_gets(
+    engine_errors: list[logging.LogRecord],
+) -> None:
+    peer = Peer("192.0.2.1:4711", 26, Incidents())
+    serve_peer(peer)
+    ids = []
+    for peer.requests in (1, 2, 3):
+        ids.append(request_broke(KeyError("x")))
+        peer.broke(KeyError("and then"))
+    assert ids == [{"X-Request-Id": "1a.1"}, {"X-Request-Id": "1a.2"}, {"X-Request-Id": "1a.3"}]
+    told = [record.getMessage() for record in engine_errors]
+    assert told == [f"192.0.2.1:4711, request 1a.{number}: ended by KeyError: 'x'" for number in (1, 2, 3)]

@@ -90,6 +90,32 @@ async def test_an_early_answer_arrives_and_closes(tmp_path: Path) -> None:
         await client.aclose()
 
 
+async def told(client: trio.SocketStream, method: bytes, rest: bytes) -> bytes:
+    """What a client that waits for `100 Continue` reads first."""
+    await client.send_all(b"%s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%s\r\n" % (method, rest))
+    with trio.fail_after(WAIT):
+        return bytes(await client.receive_some(65536)).partition(b"\r\n")[0]
+
+
+async def test_a_body_is_asked_for_only_where_it_is_read(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        client = await service.connect()
+        assert await told(client, b"POST /read", b"Content-Length: 5\r\n") == b"HTTP/1.1 100 Continue"
+        await client.send_all(b"hello")
+        assert (await answer(client))[0] == 200
+        # The same connection goes on, and a request without a body is answered at once.
+        assert await told(client, b"GET /", b"") == b"HTTP/1.1 200 OK"
+        await client.aclose()
+        for method, rest, said in (
+            (b"POST /refuse", b"Content-Length: 5\r\n", b"HTTP/1.1 401 "),
+            (b"POST /nowhere", b"Transfer-Encoding: chunked\r\n", b"HTTP/1.1 404 "),
+            (b"POST /read", b"Content-Length: %d\r\n" % (LIMIT + 1), b"HTTP/1.1 413 "),
+        ):
+            client = await service.connect()
+            assert (await told(client, method, rest)).startswith(said)
+            await client.aclose()
+
+
 @pytest.mark.parametrize("chunked", [True, False])
 async def test_a_body_over_the_limit_is_refused(tmp_path: Path, chunked: bool) -> None:
     async with serving(tmp_path) as service:

@@ -139,12 +139,24 @@ def test_a_token_is_asked_for_where_a_scope_is_named(made):
 
 def test_failures_have_the_shape_of_a_problem(made):
     submit = made["paths"][f"{ACCOUNT}/submit"]["post"]
-    everywhere_ = {"200", "400", "401", "403", "408", "413", "415", "429", "503"}
+    everywhere_ = {"200", "400", "401", "403", "408", "413", "415", "429", "431", "503"}
     assert set(submit["responses"]) == everywhere_ | {"404", "409", "507"}
     assert set(made["paths"]["/v1/outbox/{queueId}"]["get"]["responses"]) == everywhere_ | {"404"}
-    assert set(made["paths"]["/health"]["get"]["responses"]) == {"200", "503"}
+    assert set(made["paths"]["/health"]["get"]["responses"]) == {"200", "431", "503"}
     for found in made["components"]["responses"].values():
         assert found["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ProblemDocument"}
+
+
+@pytest.mark.parametrize(("method", "conflicts"), [("PUT", True), ("DELETE", True), ("GET", False)])
+def test_a_change_of_what_cannot_be_read_is_a_conflict(method, conflicts):
+    route = Route(method=method, path="/v1/webhooks/{webhook}", summary="s", scope="api", access=Access.HANDLER)
+    found = document([route], version="1", server_url="/")["paths"][route.path][method.lower()]["responses"]
+    assert ("409" in found) == conflicts
+
+
+def test_what_is_answered_before_any_operation_is_told_of_once(made):
+    for status in (400, 405, 408, 426, 431, 501, 503, 505):
+        assert str(status) in made["info"]["description"]
 
 
 def test_an_answer_the_route_gives_itself_stays():

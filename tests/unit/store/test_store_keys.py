@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -242,21 +241,56 @@ async def test_changes_and_kills_at_any_moment_of_many_rotations(
     assert needed(filled) == {key_id(bytes([9]) * 32)}
 
 
-async def test_a_secret_that_cannot_be_opened_changes_nothing(
-    filled: Path, nursery: trio.Nursery, engine_errors: list[logging.LogRecord]
-) -> None:
+def test_a_key_that_opens_some_of_it_is_the_right_one(filled: Path) -> None:
+    other = Vault(NEW, World()).seal("", "webhook.wh_1", "x")
     with contextlib.closing(database.open_writer(filled)) as db:
-        db.execute("UPDATE webhook SET record = ? WHERE id = 'wh_1'", (f"v1.{key_id(OLD)}.AAAA".encode(),))
+        db.execute("UPDATE webhook SET record = ? WHERE id = 'wh_1'", (other.encode(),))
+    assert needed(filled) == {key_id(OLD), key_id(NEW)}
+    assert loaded(filled) == Keys(OLD)
+
+
+DAMAGE: dict[str, tuple[str, object]] = {
+    "a secret cut short": ("UPDATE webhook SET record = ? WHERE id = 'wh_1'", f"v1.{key_id(OLD)}.AAAA".encode()),
+    "sealed with a lost key": ("UPDATE webhook SET record = ? WHERE id = 'wh_1'", b"v1.01234567.AAAA"),
+    "no text": ("UPDATE webhook SET record = ? WHERE id = 'wh_1'", b"\xff\xfe"),
+    "a number": ("UPDATE webhook SET record = ? WHERE id = 'wh_1'", 7),
+    "a registration that is no JSON": ("INSERT INTO account (id, record, created) VALUES ('x', ?, 0)", b"{"),
+    "a registration that is a list": ("INSERT INTO account (id, record, created) VALUES ('x', ?, 0)", b"[]"),
+    "a deep one": ("INSERT INTO account (id, record, created) VALUES ('x', ?, 0)", b"[" * 9000),
+    "a password in clear": (
+        "INSERT INTO account (id, record, created) VALUES ('x', ?, 0)",
+        b'{"imap":{"auth":{"pass":"v1.clear"}},"smtp":{"auth":{"pass":7}}}',
+    ),
+    "a setting that is no JSON": ("INSERT INTO setting VALUES ('webhooksCustomHeaders', ?)", b"\xff"),
+    "a setting sealed as a number": ("INSERT INTO setting VALUES ('webhooksCustomHeaders', ?)", b'{"sealed":7}'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_what_cannot_be_opened_stays_as_it_is_and_costs_only_itself(
+    filled: Path, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    statement, value = DAMAGE[damage]
+    with contextlib.closing(database.open_writer(filled)) as db:
+        db.execute(statement, (value,))
     vault = loaded(filled).vault(World())
     store = Store(filled, SeededWorld(1))
     await nursery.start(store.run)
     keys.offer(filled, NEW)
     await Rotation(store, vault, StoreConfig(), SeededWorld(1)).take_up()
     nursery.cancel_scope.cancel()
-    assert needed(filled) == {key_id(OLD)}
-    assert keys.read(filled / "key") == OLD
-    assert keys.offered(filled) == NEW
-    assert "cannot replace" in engine_errors[0].getMessage()
+    assert keys.read(filled / "key") == NEW
+    assert keys.offered(filled) is None
+    with contextlib.closing(database.open_writer(filled)) as db:
+        if statement.startswith("UPDATE"):
+            assert db.execute("SELECT record FROM webhook WHERE id = 'wh_1'").fetchone() == (value,)
+            webhook = Vault(NEW, World()).seal("", "webhook.wh_1", SECRETS[4])
+            db.execute("UPDATE webhook SET record = ? WHERE id = 'wh_1'", (webhook.encode(),))
+        left = sealed.left(db, key_id(NEW))
+    assert left == []
+    assert opened(filled, loaded(filled).vault(World())) == SECRETS
+    told = "1 secrets could not be opened and stay as they are: webhook.wh_1" in caplog.text
+    assert told == (damage in ("a secret cut short", "sealed with a lost key"))
 
 
 async def test_a_key_that_went_meanwhile_is_made_of_the_one_that_follows(filled: Path, nursery: trio.Nursery) -> None:

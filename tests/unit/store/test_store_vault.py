@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.config import StoreConfig
-from engine.errors import ConfigError
+from engine.errors import ConfigError, DamagedSecret
 from engine.store import keys
 from engine.store.vault import Vault
 from engine.world import World
@@ -34,12 +34,12 @@ def test_the_same_secret_is_never_sealed_alike(vault: Vault) -> None:
 
 @pytest.mark.parametrize(("account", "field"), [("other", "imap.pass"), ("acme", "smtp.pass"), ("acmei", "map.pass")])
 def test_a_secret_is_bound_to_its_account_and_field(vault: Vault, account: str, field: str) -> None:
-    with pytest.raises(ConfigError, match="damaged or belongs elsewhere"):
+    with pytest.raises(DamagedSecret, match="damaged or belongs elsewhere"):
         vault.open(account, field, vault.seal("acme", "imap.pass", "hunter2"))
 
 
 def test_another_key_opens_nothing(vault: Vault) -> None:
-    with pytest.raises(ConfigError, match="another key"):
+    with pytest.raises(DamagedSecret, match="another key"):
         Vault(b"q" * 32, World()).open("acme", "imap.pass", vault.seal("acme", "imap.pass", "hunter2"))
 
 
@@ -48,13 +48,13 @@ def test_every_flipped_octet_is_noticed(vault: Vault) -> None:
     data = base64.b64decode(text)
     for place in range(len(data)):
         flipped = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
-        with pytest.raises(ConfigError):
+        with pytest.raises(DamagedSecret):
             vault.open("acme", "imap.pass", f"{head}.{base64.b64encode(flipped).decode()}")
 
 
 @pytest.mark.parametrize("text", ["", "hunter2", "v2.{id}.AAAA", "v1.{id}.", "v1.{id}.AAAA", "v1.{id}.not base64!"])
 def test_what_is_no_sealed_value_is_refused(vault: Vault, text: str) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(DamagedSecret):
         vault.open("acme", "imap.pass", text.replace("{id}", vault.key_id))
 
 

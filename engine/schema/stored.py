@@ -1,4 +1,4 @@
-"""Reading a registration as it was stored, whatever today's API would say of it.
+"""Reading what a request brought as it was stored, whatever today's API would say of it.
 
 What was accepted once is read again: limits that were tightened since do not count, and members that a later version
 knew are left out. What has the wrong type, or lacks what a registration cannot be without, is `Unreadable`: guessing
@@ -10,22 +10,24 @@ from __future__ import annotations
 import functools
 import operator
 import types
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from engine.schema.account import AccountCreate
+from engine.schema.fields import Request
+
+RequestT = TypeVar("RequestT", bound=Request)
 
 
 class Unreadable(ValueError):
-    """A stored registration cannot be read; the text says why, and holds none of it."""
+    """What is stored cannot be read; the text says why, and holds none of it."""
 
 
-def read(built: Any) -> AccountCreate:
-    """The registration in decoded JSON. Raises `Unreadable`."""
+def read(kind: type[RequestT], built: Any) -> RequestT:
+    """The request in decoded JSON. Raises `Unreadable`."""
     try:
-        record: AccountCreate = _firm(msgspec.convert(built, _STORED))
-    except msgspec.ValidationError as error:
+        record: RequestT = _firm(msgspec.convert(built, _loose_struct(kind)))
+    except (msgspec.ValidationError, RecursionError) as error:
         raise Unreadable(str(error)) from error
     return record
 
@@ -44,6 +46,7 @@ def _loose(kind: Any) -> Any:
     return kind
 
 
+@functools.cache
 def _loose_struct(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
     members = [
         (field.name, _loose(field.type), msgspec.field(name=field.encode_name, default=field.default))
@@ -65,4 +68,4 @@ def _firm(value: Any) -> Any:
 
 
 _FIRM: dict[type[msgspec.Struct], type[msgspec.Struct]] = {}
-_STORED = _loose_struct(AccountCreate)
+"""Which request each loose type stands for."""
