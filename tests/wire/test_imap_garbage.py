@@ -101,7 +101,6 @@ ODD = [
     b"* -1 EXISTS\r\n",
     b"* EXISTS\r\n",
     b"* 5 X-ODD (((\r\n",
-    b"* 0 EXPUNGE\r\n",
     b"* 1 FETCH\r\n",
     b"* 1 FETCH (\r\n",
     b"* 1 FETCH NIL\r\n",
