@@ -31,6 +31,7 @@ from engine.accounts.services import Services
 from engine.accounts.summary import Text, summary
 from engine.errors import EngineError
 from engine.imap.fetched import Fetched
+from engine.imap.limits import UID_BITS
 from engine.imap.numbers import ranges
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import Part
@@ -44,7 +45,7 @@ log = logging.getLogger("engine.arrivals")
 
 BATCH = 100
 """Messages asked for at once."""
-END = 2**32
+END = 2**UID_BITS
 """Above every UID there can be."""
 TURN = 0.001
 """Seconds in which those who wait for the events just announced get them, before the next messages are read."""

@@ -50,6 +50,8 @@ REFUSED_FLAGS = 8
 UNSEEN_WAITS = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds before each further look for messages the server counted but did not show."""
 DAY = 86_400.0
+EVERY = (1, 2**32 - 1)
+"""All UIDs a server takes in a question (RFC 9051 section 9)."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ITEM = {FLAGS: "FLAGS", DATE: "INTERNALDATE"}
 STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY")
@@ -123,7 +125,8 @@ class Folder:
         self._exists = selected.exists
         self._uids = None
         self._owe(0)
-        validity = selected.uid_validity or 0
+        # One that is left out is no other one.
+        validity = selected.uid_validity or row.uid_validity or 0
         if row.uid_validity not in (None, validity):
             await self._reset(validity)
         if self.row.uid_next is None:
@@ -148,8 +151,9 @@ class Folder:
                 self._exists = each.count
             elif isinstance(each, Vanished):
                 gone += self._known(each.ranges)
-                size = sum(last - first + 1 for first, last in each.ranges)
-                before, self._exists = before - size, max(0, self._exists - size)
+                # It may name more than there are.
+                size = min(self._exists, sum(last - first + 1 for first, last in each.ranges))
+                before, self._exists = before - size, self._exists - size
             elif isinstance(each, Expunge):
                 void = void or self._uids is None or not 0 < each.number <= self._exists
                 before, self._exists = before - 1, max(0, self._exists - 1)
@@ -211,7 +215,7 @@ class Folder:
         await self.reload(await self._services.store.commit(change))
 
     async def _first_look(self, session: ImapSession, selected: Selected, validity: int) -> None:
-        uids = await session.search("ALL") if selected.exists else array("I")
+        uids = await self._every_uid(session)
         uid_next = selected.uid_next or (uids[-1] + 1 if uids else 1)
         start = uid_next if self.row.silent else await self._first_to_announce(session, uids, uid_next)
         row = self.row
@@ -253,14 +257,16 @@ class Folder:
         if told:
             await self._gone(self._known(selected.vanished))
             await self._changed(_flags(selected.changed))
-        elif row.uid_next > 1:
+        if row.uid_next > 1:
+            moved = selected.highest_modseq != row.modseq
             if selected.highest_modseq is None or row.modseq is None:
                 await self._compare_flags(session)
-            elif selected.highest_modseq != row.modseq:
+            elif moved and not (selected.vanished or selected.changed):
+                # Also a server that took the question for what had happened, and no notice of it.
                 await self._ask_for_changes(session, row.uid_next, row.modseq)
-            if mailboxes.count(self._services.store.reader, row.id) != selected.exists or (
-                selected.uid_next != row.uid_next
-            ):
+            known = mailboxes.count(self._services.store.reader, row.id)
+            grown = selected.uid_next != row.uid_next
+            if known > selected.exists or (not told if grown else known < selected.exists):
                 await self._compare_uids(session)
         if selected.highest_modseq != row.modseq:
             modseq = selected.highest_modseq
@@ -319,13 +325,24 @@ class Folder:
     async def _compare_uids(self, session: ImapSession) -> bool:
         """Announce what is gone, by comparing all UIDs; whether there are new ones."""
         assert self.row.uid_next is not None
-        uids = await session.search("ALL")
+        uids = await self._every_uid(session)
+        if not uids and self._exists and not session.pending:
+            log.warning("account %s: %s holds messages, and the server shows none", self.row.account, self.path)
+            return False
         there = set(uids)
         known = mailboxes.uids(self._services.store.reader, self.row.id)
         await self._gone([uid for uid in known if uid not in there])
         self._exists = len(uids)
-        self._uids = array("I", (uid for uid in uids if uid < self.row.uid_next))
+        self._uids = array("Q", (uid for uid in uids if uid < self.row.uid_next))
         return len(self._uids) < len(uids)
+
+    async def _every_uid(self, session: ImapSession) -> array[int]:
+        """The UIDs of all messages, rising. A search that finds none where the server counted some is not believed."""
+        uids = await session.search("ALL") if self._exists else array("Q")
+        if self._exists and not uids:
+            found = await session.fetch((EVERY,), ("UID",))
+            uids = array("Q", sorted({each.uid for each in found}))
+        return uids
 
     async def _arrived(self, session: ImapSession, uid_next: int | None, expected: int | None = None) -> int:
         """Announce new messages; how many there were."""

@@ -14,7 +14,7 @@ import msgspec
 
 
 def message_id(mailbox: int, uid: int) -> str:
-    """The id of a message: 11 characters."""
+    """The id of a message: 11 characters, 16 where its UID is beyond what IMAP knows."""
     return _written(_numbers(mailbox, uid))
 
 
@@ -29,7 +29,7 @@ def text_id(mailbox: int, uid: int, plain: Sequence[str], html: Sequence[str]) -
 
 
 def _numbers(mailbox: int, uid: int) -> bytes:
-    return struct.pack(">II", mailbox & 0xFFFFFFFF, uid)
+    return struct.pack(">II" if uid < 2**32 else ">IQ", mailbox & 0xFFFFFFFF, uid)
 
 
 def _written(data: bytes) -> str:

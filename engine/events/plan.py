@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from engine.events.bound import MOST
 from engine.events.expressions import Expression
 from engine.events.sense import ExpressionError
 from engine.events.target import Target
@@ -92,9 +93,12 @@ def payload(plan: Plan, body: bytes) -> bytes | None:
     if plan.map is None:
         return body
     try:
-        return msgspec.json.encode(plan.map.evaluate(event))
+        made = msgspec.json.encode(plan.map.evaluate(event))
     except (ExpressionError, TypeError, ValueError, RecursionError) as error:
         raise ExpressionError(f"the map cannot be applied: {error}") from error
+    if len(made) > MOST:
+        raise ExpressionError(f"the map makes {len(made)} octets of it, and at most {MOST} are posted")
+    return made
 
 
 def letter_of(seq: int, event: bytes, attempts: int, route: str | None, body: bytes | None = None) -> Letter:

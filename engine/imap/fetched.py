@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
+from engine.imap import limits
 from engine.imap.envelope import Envelope, read_envelope
 from engine.imap.nodes import Node, number, octets, text, words
 from engine.imap.responses import Fetch
@@ -59,7 +60,7 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 def read_fetch(response: Fetch) -> Fetched | None:
     """The message of a FETCH; None if the server did not say which."""
     items = response.items
-    uid = number(items.get("UID"))
+    uid = number(items.get("UID"), limits.UID_BITS)
     if not uid:
         return None
     sections, cut = _sections(items)

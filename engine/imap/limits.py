@@ -18,6 +18,9 @@ RESPONSE_BYTES = 8 * 1024 * 1024
 RESPONSE_TOKENS = 200_000
 """Tokens in one response. 10,000 recipients in an ENVELOPE take 60,000; each token is an object of some 60 bytes."""
 
+RANGES = 200_000
+"""Ranges of one set of UIDs that are kept. Removing every second message of a mailbox makes one for each."""
+
 LIST_DEPTH = 128
 """Lists inside lists. Servers stop parsing MIME at about 100 levels; deeper is an attack on whoever walks the tree."""
 
@@ -27,6 +30,9 @@ NUMBER_DIGITS = 20
 COLLECTED_WEIGHT = 32 * 1024 * 1024
 """Everything gathered for one command, and everything kept for the next `idle`: about 40,000 mailboxes, or 80,000
 EXPUNGE lines."""
+
+UID_BITS = 63
+"""Bits of a UID: what the store can hold. The protocol knows 32, and a server that counts on is understood."""
 
 FRAME_WEIGHT = 256
 """What a response weighs beside its bytes, since a short line becomes an object many times its size."""
@@ -56,7 +62,7 @@ LITERAL_MINUS_BYTES = 4096
 """RFC 7888: under LITERAL- a longer literal must wait for the go-ahead."""
 
 UIDS = 1_000_000
-"""Messages in one mailbox. Four bytes each while a mailbox is compared; the largest real ones hold half as many."""
+"""Messages in one mailbox. Eight bytes each while a mailbox is compared; the largest real ones hold half as many."""
 
 BODY_PARTS = 1000
 """Parts of one message that are looked at. Mail of people has a handful; digests have hundreds."""

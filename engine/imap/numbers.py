@@ -33,7 +33,7 @@ def written(spans: Iterable[tuple[int, int]]) -> str:
 
 def expanded(spans: Iterable[tuple[int, int]], limit: int = limits.UIDS) -> array[int]:
     """The numbers of the ranges in rising order, each once. Raises `ProtocolError` for more than `limit` of them."""
-    found = array("I")
+    found = array("Q")
     total = 0
     for first, last in sorted(spans):
         total += last - first + 1

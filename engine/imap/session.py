@@ -175,7 +175,8 @@ class ImapSession(ImapConnection):
         """Select a mailbox; what was pending of the one before is dropped, its numbers mean nothing any more.
 
         `known` (UIDVALIDITY, MODSEQ) asks for what changed since; only with QRESYNC enabled, and the answer says
-        whether the server told. Raises `CommandRefused` (no mailbox is selected then), `NetworkError`, `ProtocolError`,
+        whether the server told. Raises `CommandRefused` (no mailbox is selected then), also where the server says
+        nothing of its messages, `NetworkError`, `ProtocolError`,
         `ValueError` for a path IMAP cannot carry.
         """
         self.selected = None
@@ -187,6 +188,8 @@ class ImapSession(ImapConnection):
             forms.append(("CONDSTORE", commands.select(name, read_only=read_only, utf8=utf8, condstore=True)))
         forms.append((None, commands.select(name, read_only=read_only, utf8=utf8)))
         form, completion = await self._first_taken(forms, FETCH_SECONDS if known else COMMAND_SECONDS)
+        if not any(isinstance(each, Exists) for each in completion.data):
+            raise CommandRefused(f"The server does not say what {path} holds: {completion.status.line}", None)
         self.selected = path
         return _selected(completion, read_only, tells_changes=form == "QRESYNC")
 
@@ -431,7 +434,7 @@ def _selected(completion: Completion, read_only: bool, *, tells_changes: bool) -
     return Selected(
         exists=exists,
         uid_validity=numbers.get("UIDVALIDITY"),
-        uid_next=uid_next if uid_next is not None and 0 < uid_next <= 2**32 else None,
+        uid_next=uid_next if uid_next is not None and uid_next > 0 else None,
         highest_modseq=numbers.get("HIGHESTMODSEQ"),
         read_only=read_only or "READ-ONLY" in numbers,
         tells_changes=tells_changes,

@@ -40,6 +40,10 @@ class Withdrawn(EngineError):
     fault = Fault.CALLER
 
 
+GRACE = 3600.0
+"""Seconds for which a run gives up nothing whose time was over when it began: the wall clock may be far ahead."""
+
+
 class Policy(msgspec.Struct, frozen=True):
     """When failed tries are repeated: waits in seconds and the share of jitter."""
 
@@ -84,7 +88,8 @@ class Attempts:
         self._recorder = recorder
         self._policy = policy
         self._world = world
-        self._clock = world.now() - trio.current_time()
+        self._began = world.now()
+        self._clock = self._began - trio.current_time()
 
     def _stepped(self) -> float:
         """Seconds by which the wall clock was set ahead since the start. What waits is not older for it."""
@@ -207,7 +212,9 @@ class Attempts:
             now = self._world.now()
 
             def change(tx: Tx, now: float = now) -> bool:
-                overdue = messages.overdue(tx, account, now, now - self._stepped(), GIVE_UP_AT_ONCE)
+                counted = now - self._stepped()
+                since = self._began if counted < self._began + GRACE else 0.0
+                overdue = messages.overdue(tx, account, now, since, counted, GIVE_UP_AT_ONCE)
                 for message in overdue:
                     recipients = messages.recipients(tx, message.id)
                     self._recorder.settle(tx, message, settlement.given_up(message, recipients, verdict), now)
@@ -236,6 +243,8 @@ class Attempts:
             evidence = self._recorder.evidence(tx, message)
             # It may have been chosen anew while the message was being sent.
             message.on_doubt = messages.on_doubt(tx, message.id)
+        if message.expires_at <= self._began:
+            message.expires_at = self._began + GRACE
         message.expires_at += self._stepped()
         judgement = judge(message, recipients, left, overall, now=now, retry_at=retry_at, evidence=evidence)
         self._recorder.end_try(tx, message, judgement, now, interruptions)

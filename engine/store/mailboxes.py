@@ -176,9 +176,9 @@ def count(db: sqlite3.Connection, mailbox: int) -> int:
     return int(db.execute("SELECT count(*) FROM mailbox_message WHERE mailbox = ?", (mailbox,)).fetchone()[0])
 
 
-def uids(db: sqlite3.Connection, mailbox: int, spans: Sequence[tuple[int, int]] = ((1, 2**32 - 1),)) -> array[int]:
+def uids(db: sqlite3.Connection, mailbox: int, spans: Sequence[tuple[int, int]] = ((1, 2**63 - 1),)) -> array[int]:
     """The UIDs known within these ranges, rising within each."""
-    found = array("I")
+    found = array("Q")
     for first, last in spans:
         rows = db.execute(
             "SELECT uid FROM mailbox_message WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid",

@@ -55,6 +55,30 @@ async def test_mail_taken_in_after_a_step_back_is_not_given_up_early(
         assert len(engine.sandbox.delivered) == 3
 
 
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_start_with_a_clock_far_ahead_gives_nothing_up_at_once(
+    simulation: Simulation, refused: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        engine.sandbox.faults.dead.add(587)
+        engine.sandbox.faults.cut_smtp()
+        answers = [await engine.submit("acme", f"{each}@sandbox.example") for each in "abc"]
+        await engine.event("acme", "messageDeliveryError")
+    simulation.world._start += 40 * 86_400.0
+    ids = [each["queueId"] for each in answers]
+    async with simulation.running() as engine:
+        faults = engine.sandbox.faults
+        if refused:
+            faults.reject_login.add("acme@sandbox.example")
+        else:
+            faults.dead.add(587)
+        await trio.sleep(600)
+        assert {engine.state(each) for each in ids} <= {State.QUEUED, State.DEFERRED}
+        await trio.sleep(2 * 86_400)
+        assert {engine.state(each) for each in ids} == {State.FAILED}
+
+
 async def test_a_start_after_a_clock_that_was_ahead_holds_no_retry_back(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:

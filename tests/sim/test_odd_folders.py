@@ -42,7 +42,8 @@ async def shown(engine: Engine) -> dict[str, str]:
     return {each["path"]: each["error"] for each in account.get("folderErrors", [])}
 
 
-BAD = [HANG_UP, SILENCE, b"* BYE Internal error\r\n", b"TAG NO [NOPERM] no\r\n"]
+NOTHING = b"* STATUS Trash (\r\nTAG OK\r\n"
+BAD = [HANG_UP, SILENCE, b"* BYE Internal error\r\n", NOTHING, b"TAG NO [NOPERM] no\r\n"]
 
 
 @pytest.mark.parametrize("how", BAD, ids=str)
@@ -60,7 +61,7 @@ async def test_one_bad_folder(
         deliver(engine, 1)
         deliver(engine, 2, "Trash")
         await engine.event("acme", "messageNew")
-        if commands == ("SELECT",) or b"NO" not in how:
+        if commands == ("SELECT",) or (b"NO" not in how and how != NOTHING):
             assert list(await shown(engine)) == ["Trash"]
         await trio.sleep(20_000)
         assert engine.events("acme", "connectError") == []
@@ -291,3 +292,95 @@ async def test_gmails_labels(
         data = (await engine.event("acme", "messageNew"))["data"]
         assert (data["path"], data["specialUse"]) == (path, "\\All")
         assert (data.get("messageSpecialUse"), data["seemsLikeNew"], data["labels"]) == (use, new, names)
+
+
+async def test_uids_beyond_what_the_protocol_knows(
+    simulation: Simulation, missing: frozenset[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        engine.sandbox.faults.imap_capabilities_drop |= missing
+        deliver(engine, 1)
+        await engine.register("acme", notifyFrom=None)
+        inbox = folder(engine)
+        inbox.uid_next = 5_000_000_000
+        for number in (2, 3):
+            deliver(engine, number)
+        await engine.event("acme", "messageNew", 3)
+        inbox.remove([5_000_000_000])
+        await engine.event("acme", "messageDeleted")
+        assert mail_events(engine) == [
+            ("messageNew", "INBOX", 1),
+            ("messageNew", "INBOX", 5_000_000_000),
+            ("messageNew", "INBOX", 5_000_000_001),
+            ("messageDeleted", "INBOX", 5_000_000_000),
+        ]
+        assert len({each["data"]["id"] for each in engine.events("acme", "messageNew")}) == 3
+
+
+async def test_a_search_that_finds_nothing_is_not_believed(
+    simulation: Simulation, missing: frozenset[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    """EXISTS says that there are messages, so they are not all gone."""
+    asked: list[str] = []
+
+    def script(tag: str, name: str, line: bytes) -> bytes | None:
+        if name != "UID SEARCH" or not line.rstrip().endswith(b"ALL"):
+            return None
+        asked.append(tag)
+        return b"* SEARCH\r\n%s OK done\r\n" % tag.encode()
+
+    async with simulation.running() as engine:
+        engine.sandbox.faults.imap_capabilities_drop |= missing
+        deliver(engine, 1)
+        await engine.register("acme", notifyFrom=None)
+        await engine.event("acme", "messageNew")
+        engine.sandbox.faults.imap_script = script
+        account = engine.context.registry.get("acme")
+        assert account is not None
+        account.look_soon()
+        await trio.sleep(100)
+        assert asked
+        deliver(engine, 2)
+        await engine.event("acme", "messageNew", 2)
+        assert engine.events("acme", "messageDeleted") == []
+
+
+async def test_a_question_for_changes_that_is_overlooked(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The server takes QRESYNC with SELECT, and tells nothing of what happened meanwhile."""
+
+    def rewrite(response: bytes) -> bytes:
+        return b"" if b"VANISHED" in response else response
+
+    async with simulation.running() as engine:
+        for number in range(4):
+            deliver(engine, number)
+        await engine.register("acme", notifyFrom=None)
+        await engine.event("acme", "messageNew", 4)
+        engine.sandbox.faults.imap_rewrite = rewrite
+        folder(engine).remove([2])
+        await trio.sleep(2000)
+        assert [each["data"]["uid"] for each in engine.events("acme", "messageDeleted")] == [2]
+
+
+async def test_more_is_said_to_have_vanished_than_there_is(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme", notifyFrom=None)
+        said = b"* VANISHED 1:4294967295\r\n"
+
+        def rewrite(response: bytes) -> bytes:
+            return said if response.startswith(b"* VANISHED") else response
+
+        for number in range(3):
+            deliver(engine, number)
+        await engine.event("acme", "messageNew", 3)
+        engine.sandbox.faults.imap_rewrite = rewrite
+        folder(engine).remove([1, 2, 3])
+        await engine.event("acme", "messageDeleted", 3)
+        began = trio.current_time()
+        deliver(engine, 7)
+        await engine.event("acme", "messageNew", 4)
+        assert trio.current_time() - began < 10

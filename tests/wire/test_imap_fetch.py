@@ -93,7 +93,9 @@ def test_object_ids_come_before_gmails():
     assert (one.email_id, one.thread_id) == ("M6d99", None)
 
 
-@pytest.mark.parametrize("items", [b"UID 0x1", b"UID 4294967296", b"UID (1)", b"UID 0", b"UID NIL", b"UID -1", b"X 1"])
+@pytest.mark.parametrize(
+    "items", [b"UID 0x1", b"UID 9223372036854775808", b"UID (1)", b"UID 0", b"UID NIL", b"UID -1", b"X 1"]
+)
 def test_without_a_uid_there_is_no_message(items):
     assert fetched(b"* 1 FETCH (" + items + b" FLAGS ())\r\n") is None
 

@@ -213,7 +213,8 @@ async def test_a_mailbox_that_cannot_be_opened_says_nothing_of_the_extension(aut
         await server.answer(b'A1 SELECT "x" (CONDSTORE)', b"A1 NO Permission denied\r\n")
         await server.answer(b'A2 SELECT "x"', b"A2 NO Permission denied\r\n")
         await server.answer(b'A3 SELECT "x" (CONDSTORE)', b"A3 NO [NONEXISTENT] none\r\n")
-        await server.answer(b'A4 SELECT "x" (CONDSTORE)', b"A4 OK\r\n")
+        await server.answer(b'A4 SELECT "x" (CONDSTORE)', b"* 0 EXISTS\r\nA4 OK\r\n")
+        await server.answer(b'A5 SELECT "x" (CONDSTORE)', b"* FLAGS ()\r\nA5 OK\r\n")
         await server.hung_up()
 
     async with Scripted(script) as scripted:
@@ -222,6 +223,9 @@ async def test_a_mailbox_that_cannot_be_opened_says_nothing_of_the_extension(aut
             with pytest.raises(CommandRefused):
                 await session.select("x")
         await session.select("x")
+        with pytest.raises(CommandRefused, match="holds"):
+            await session.select("x")
+        assert session.selected is None
         await session.close()
 
 

@@ -62,12 +62,12 @@ async def test_names_go_back_as_they_were_listed(autojump_clock):
             b'A1 LIST "" "*"',
             b'* LIST () "/" "a&b"\r\n* LIST () "/" "W\xc3\xbcrze"\r\n* LIST () "/" "b\xfcro"\r\nA1 OK\r\n',
         )
-        await server.answer(b'A2 SELECT "a&b"', b"A2 OK\r\n")
+        await server.answer(b'A2 SELECT "a&b"', b"* 0 EXISTS\r\nA2 OK\r\n")
         await server.answer(b"A3 SELECT {6}", b"+ go\r\n")
-        await server.answer("Würze".encode(), b"A3 OK\r\n")
+        await server.answer("Würze".encode(), b"* 0 EXISTS\r\nA3 OK\r\n")
         await server.answer(b"A4 SELECT {4}", b"+ go\r\n")
-        await server.answer(b"b\xfcro", b"A4 OK\r\n")
-        await server.answer(b'A5 SELECT "Gr&APw-n"', b"A5 OK\r\n")
+        await server.answer(b"b\xfcro", b"* 0 EXISTS\r\nA4 OK\r\n")
+        await server.answer(b'A5 SELECT "Gr&APw-n"', b"* 0 EXISTS\r\nA5 OK\r\n")
 
     async with Scripted(script) as scripted:
         session = await scripted.connect()

@@ -121,6 +121,25 @@ async def test_too_many_streams_are_told_to_come_back(tmp_path: Path) -> None:
             assert len(await frames(client, 1)) == 1
 
 
+async def test_who_waits_for_a_consumer_and_leaves_takes_it_from_nobody(tmp_path: Path) -> None:
+    """Two clients took it from each other before, so a third has to wait; it is gone when its turn comes."""
+    query = "consumer=billing&after=0"
+    async with serving(tmp_path) as service, service.stream(query) as first:
+        await frames(first, 1)
+        async with service.stream(query) as second:
+            await frames(second, 1)
+            async with service.stream(query) as third:
+                await frames(third, 1)
+                assert service.streams.consumers.wait("", "billing") == 1
+                async with service.stream(query) as fourth:
+                    assert (await frames(fourth, 1))[0]["stream"] == "contended"
+                    await fourth._stream.aclose()
+                with trio.move_on_after(2):
+                    await third.get_message()
+                await service.add(1)
+                assert [each["seq"] for each in await frames(third, 1)] == [1]
+
+
 async def test_a_token_that_is_revoked_ends_the_stream_before_the_next_event(tmp_path: Path) -> None:
     async with serving(tmp_path) as service, service.stream() as client:
         await service.add(1)

@@ -430,6 +430,18 @@ async def test_an_expression_that_does_not_fit_parks_the_event_at_once(tmp_path:
         await engine.until(lambda: webhooks.parked_count(engine.store.reader, made.id) == 0)
 
 
+async def test_what_a_map_makes_has_the_bound_of_an_event(tmp_path: Path, autojump_clock) -> None:
+    async with world() as w, running(tmp_path, w) as engine:
+        receiver = w.host("hooks.example")
+        made = await engine.make(map="to_string(@)" + " | join('', [@, @])" * 11)
+        await engine.add("a", 2)
+        await engine.done(made)
+        assert receiver.posts == []
+        rows = webhooks.parked(engine.store.reader, made.id)
+        assert [row.seq for row in rows] == [1, 2]
+        assert "octets" in rows[0].reason
+
+
 async def test_a_name_that_is_moved_to_a_forbidden_address_is_not_followed(tmp_path: Path, autojump_clock) -> None:
     """DNS rebinding: good while the endpoint is made, the metadata service when it is used."""
     async with world() as w, running(tmp_path, w) as engine:
