@@ -7,6 +7,7 @@ import trio
 
 from engine.config import Network
 from engine.egress import Egress, EgressRefused
+from engine.hosts import Hosts
 from engine.world import Choose, World
 
 NEVER = [
@@ -78,7 +79,7 @@ PUBLIC = [
 
 
 def permits(ip: str, *, restricted: bool = False, **rules: object) -> bool:
-    return Egress(Network(**rules), World()).permits(ip, restricted=restricted)
+    return Egress(Network(**rules), World(), Hosts()).permits(ip, restricted=restricted)
 
 
 @pytest.mark.parametrize("ip", NEVER)
@@ -114,7 +115,7 @@ def test_deny_wins_over_allow_and_allow_is_as_narrow_as_it_is_written() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::ffff:127.0.0.1", "2130706433", "0x7f.1"])
 async def test_every_spelling_of_loopback_is_refused(host: str) -> None:
-    egress = Egress(Network(), World())
+    egress = Egress(Network(), World(), Hosts())
     with pytest.raises(EgressRefused, match="may not be reached"):
         await egress.dialer(restricted=True)(host, 80)
     with pytest.raises(EgressRefused, match="may not be reached"):
@@ -125,7 +126,7 @@ async def test_connects_to_the_address_it_checked() -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with listener:
         port = listener.socket.getsockname()[1]
-        stream = await Egress(Network(), World()).dialer(restricted=False)("localhost", port)
+        stream = await Egress(Network(), World(), Hosts()).dialer(restricted=False)("localhost", port)
         assert stream.socket.getpeername() == ("127.0.0.1", port)
         await stream.aclose()
 
@@ -135,7 +136,7 @@ async def test_a_restricted_caller_is_not_told_what_a_name_leads_to() -> None:
         async def resolve(self, host: str, port: int | None) -> list[str]:
             return ["10.20.30.40"]
 
-    egress = Egress(Network(allow_private=False), Inside())
+    egress = Egress(Network(allow_private=False), Inside(), Hosts())
     with pytest.raises(EgressRefused) as told:
         await egress.check("db.internal", 5432, restricted=False)
     assert "10.20.30.40" in str(told.value)
@@ -150,7 +151,7 @@ async def test_only_mail_ports_for_mail_servers_of_a_restricted_caller(port: int
         async def dial(self, host: str, port: int, choose: Choose | None = None) -> trio.abc.Stream:
             raise ConnectionError("dialled")
 
-    egress = Egress(Network(), Nobody())
+    egress = Egress(Network(), Nobody(), Hosts())
     with pytest.raises(ConnectionError if may else EgressRefused):
         await egress.dialer(restricted=True, mail=True)("203.0.114.1", port)
     with pytest.raises(ConnectionError):
