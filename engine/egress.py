@@ -89,7 +89,11 @@ class Egress:
         async def dial(host: str, port: int) -> trio.abc.Stream:
             if mail:
                 self.check_port(port, restricted=restricted)
-            return await self._world.dial(host, port, lambda found: self.choose(host, found, restricted=restricted))
+
+            def choose(found: Sequence[str]) -> list[str]:
+                return self._hosts.ordered(self.choose(host, found, restricted=restricted))
+
+            return await self._world.dial(host, port, choose)
 
         return self._hosts.watched(dial)
 

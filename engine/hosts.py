@@ -4,13 +4,15 @@ Every dial of a mail server or a webhook reports here (`watched`). A dial that s
 and port have gone unanswered ends the waits there at once, and those at the host's other silent ports now and then: a
 port that stays shut beside one that works must not be dialled each time the other is. A dial that succeeds where none
 went unanswered wakes nobody, so that servers which accept and hang up cannot make their callers wake each other. What
-the server refused is no matter of answering: whoever waits after a refusal does not listen here.
+the server refused is no matter of answering: what waits after a refusal does not listen here.
+
+It also remembers for an hour which addresses accepted a connection and never said a word: they are dialled last.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import trio
@@ -21,7 +23,9 @@ from engine.world import Dial
 OTHER_PORTS_SECONDS = 30.0
 """At least so long between two wakes of a host's silent ports by another port."""
 KEPT = 10_000
-"""Silent hosts that are remembered."""
+"""Silent hosts, and mute addresses, that are remembered."""
+MUTE_SECONDS = 3600.0
+"""How long an address that accepted and said nothing is dialled last."""
 
 _UNANSWERED = frozenset(
     {"ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"}
@@ -42,6 +46,7 @@ class Hosts:
         self._silent: dict[str, dict[int, float]] = {}
         """The silent ports of each host, and when each was last woken by another one."""
         self._listeners: dict[tuple[str, int], dict[object, Callable[[], None]]] = {}
+        self._mute: dict[str, float] = {}
 
     def watched(self, dial: Dial) -> Dial:
         """`dial`, reporting how each dial ended. One that is cancelled, as at a time limit, has gone unanswered."""
@@ -82,6 +87,20 @@ class Hosts:
         for each in ports:
             for wake in list(self._listeners.get((name, each), {}).values()):
                 wake()
+
+    def note_mute(self, error: Exception) -> None:
+        """Remember the address of a connection that failed like this, if it never said a word."""
+        if isinstance(error, NetworkError) and error.mute is not None:
+            self._mute.pop(error.mute, None)
+            self._mute[error.mute] = trio.current_time()
+            if len(self._mute) > KEPT:
+                del self._mute[next(iter(self._mute))]
+
+    def ordered(self, addresses: Sequence[str]) -> list[str]:
+        """The addresses of a host as they are to be dialled: those that were mute of late last, longest ago first."""
+        since = trio.current_time() - MUTE_SECONDS
+        mute = {each: when for each in addresses if (when := self._mute.get(each, since)) > since}
+        return sorted(addresses, key=lambda each: mute.get(each, -math.inf))
 
     @contextmanager
     def listening(self, host: str, port: int, wake: Callable[[], None]) -> Iterator[None]:

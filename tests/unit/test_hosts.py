@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from engine.errors import NetworkError, NetworkKind
-from engine.hosts import OTHER_PORTS_SECONDS, Hosts
+from engine.hosts import MUTE_SECONDS, OTHER_PORTS_SECONDS, Hosts
 
 
 async def ends_at(hosts: Hosts, port: int, ended: dict[int, float]) -> None:
@@ -96,3 +96,17 @@ async def test_dials_report_how_they_ended(
         await watched("mail.example.com", 993)
     assert woken == ([True] if wakes else [])
     await theirs.aclose()
+
+
+async def test_an_address_that_was_mute_is_dialled_last(autojump_clock: trio.abc.Clock) -> None:
+    hosts = Hosts()
+    addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    assert hosts.ordered(addresses) == addresses
+    for mute in (None, "192.0.2.1"):
+        hosts.note_mute(NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", "x", mute=mute))
+    assert hosts.ordered(addresses) == ["192.0.2.2", "192.0.2.3", "192.0.2.1"]
+    await trio.sleep(60)
+    hosts.note_mute(NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", "x", mute="192.0.2.2"))
+    assert hosts.ordered(addresses) == ["192.0.2.3", "192.0.2.1", "192.0.2.2"]
+    await trio.sleep(MUTE_SECONDS)
+    assert hosts.ordered(addresses) == addresses
