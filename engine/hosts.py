@@ -49,11 +49,17 @@ class Hosts:
         self._mute: dict[str, float] = {}
 
     def watched(self, dial: Dial) -> Dial:
-        """`dial`, reporting how each dial ended. One that is cancelled, as at a time limit, has gone unanswered."""
+        """`dial`, reporting how each dial ended. One that is cancelled, as at a time limit, has gone unanswered.
+
+        One under way when the host answers another begins anew: the kernel asks again only after ever longer pauses.
+        """
 
         async def watched(host: str, port: int) -> trio.abc.Stream:
+            stream = None
             try:
-                stream = await dial(host, port)
+                while stream is None:
+                    with trio.CancelScope() as scope, self.listening(host, port, scope.cancel):
+                        stream = await dial(host, port)
             except trio.Cancelled:
                 self.silent(host, port)
                 raise

@@ -333,8 +333,9 @@ class ImapConnection:
                 self._taken("IDLE", protocol.completion)
             return
         if protocol.state is State.SELECTED:
-            log.warning("%s: the server does not begin to IDLE, and is asked for news instead", self._endpoint.host)
-            self._refusals.refused(self._server, "IDLE")
+            if not self._refusals.has_worked(self._server, "IDLE"):
+                log.warning("%s: the server does not begin to IDLE, and is asked for news instead", self._endpoint.host)
+                self._refusals.refused(self._server, "IDLE")
             protocol.done()
             await self._finish(trio.current_time() + GO_AHEAD_SECONDS)
             return

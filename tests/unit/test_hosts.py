@@ -110,3 +110,23 @@ async def test_an_address_that_was_mute_is_dialled_last(autojump_clock: trio.abc
     assert hosts.ordered(addresses) == ["192.0.2.3", "192.0.2.1", "192.0.2.2"]
     await trio.sleep(MUTE_SECONDS)
     assert hosts.ordered(addresses) == addresses
+
+
+async def test_a_dial_under_way_begins_anew(autojump_clock: trio.abc.Clock) -> None:
+    hosts, begun = Hosts(), []
+    ours, theirs = trio.testing.memory_stream_pair()
+
+    async def dial(host: str, port: int) -> trio.abc.Stream:
+        begun.append(trio.current_time())
+        if len(begun) == 1:
+            await trio.sleep_forever()
+        return ours
+
+    hosts.silent("mail.example.com", 993)
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hosts.watched(dial), "mail.example.com", 993)
+        await trio.sleep(7)
+        hosts.answered("mail.example.com", 993)
+    assert [each - start for each in begun] == [0, 7]
+    await theirs.aclose()

@@ -428,8 +428,10 @@ async def test_how_long_a_line_was_quiet_before_it_died(closes, capabilities, au
             await server.answer(b"A2 IDLE", b"+ idling\r\n")
         if closes:
             await trio.sleep(35)
+            await server.close()
         else:
-            await trio.sleep(1000)
+            await server.hear(b"DONE" if capabilities == b"IDLE" else b"A2 NOOP")
+            await server.hung_up()
 
     async with Scripted(script) as scripted:
         session = await connect(scripted)
