@@ -111,7 +111,8 @@ class Transport:
                 await stream.do_handshake()
         except trio.TooSlowError as error:
             text = f"TLS handshake with {self.host}:{self.port} timed out"
-            raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", text, mute=self._address()) from error
+            mute = None if self._heard else self._address()
+            raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", text, mute=mute) from error
         except (trio.BrokenResourceError, OSError) as error:
             raise _tls_error(error, self.host, self.port) from error
         self._heard = True
