@@ -16,8 +16,8 @@ import trio
 from engine.errors import LoginRefused, NetworkError, NetworkKind
 
 LEASE = 3.0
-SHORTEST_LEASE = 0.25
-LEASE_PER_LOGIN = 5.0
+SHORTEST_LEASE = 0.1
+LEASE_PER_LOGIN = 2.0
 """How many times as long as a login usually takes at a server a lease lasts there."""
 KEPT = 1000
 """Servers that are remembered while nothing is under way at them."""

@@ -7,7 +7,9 @@ import trio
 
 from engine.config import Network
 from engine.egress import Egress, EgressRefused
+from engine.errors import NetworkError
 from engine.hosts import Hosts
+from engine.transport import TlsRules, Transport
 from engine.world import Choose, World
 
 NEVER = [
@@ -182,3 +184,25 @@ async def test_an_address_that_does_not_answer_keeps_nobody_from_the_next() -> N
         assert stream.socket.getpeername() == ("127.0.0.1", port)
         for each in (*held, stream):
             await each.aclose()
+
+
+async def test_an_address_that_accepted_and_said_nothing_is_dialled_last() -> None:
+    listeners = [await trio.open_tcp_listeners(0, host="127.0.0.2")]
+    port = listeners[0][0].socket.getsockname()[1]
+    listeners.append(await trio.open_tcp_listeners(port, host="127.0.0.3"))
+
+    class Two(World):
+        async def resolve(self, host: str, port: int | None) -> list[str]:
+            return ["127.0.0.2", "127.0.0.3"]
+
+    hosts = Hosts()
+    dial = Egress(Network(), Two(), hosts).dialer(restricted=False)
+    for expected in ("127.0.0.2", "127.0.0.3"):
+        transport = await Transport.open(dial, "mail.example.com", port, secure=False, tls=TlsRules(), timeout=10)
+        with pytest.raises(NetworkError) as caught:
+            await transport.receive(0.05)
+        assert caught.value.mute == expected
+        hosts.note_mute(caught.value)
+        await transport.close()
+    for (listener,) in listeners:
+        await listener.aclose()

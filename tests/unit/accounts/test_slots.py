@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 import trio
 import trio.testing
@@ -134,3 +136,18 @@ async def test_servers_long_gone_are_forgotten(autojump_clock, monkeypatch):
         for number in range(10):
             await log_in(slots, 0.1, [], (f"{number}.example.com", 993))
         assert set(slots._servers) == {HOST, ("8.example.com", 993), ("9.example.com", 993)}
+
+
+@pytest.mark.parametrize(("usual", "last"), [(0.02, 3.5), (0.1, 8.0), (0.3, 24.0)])
+async def test_a_start_with_a_thousand_accounts_of_which_many_hang(usual, last, autojump_clock):
+    slots, begun = LoginSlots(20), []
+    hanging = [True] * 400 + [False] * 600
+    random.Random(4711).shuffle(hanging)
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for hangs in hanging:
+            nursery.start_soon(log_in, slots, 600.0 if hangs else usual, [] if hangs else begun)
+        await trio.sleep(500)
+        nursery.cancel_scope.cancel()
+    assert len(begun) == 600
+    assert max(begun) - start < last
