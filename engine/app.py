@@ -37,6 +37,7 @@ from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
+from engine.hosts import Hosts
 from engine.log import to_stderr as log_to_stderr
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock import Clock
@@ -127,11 +128,13 @@ async def run(
         pauses, slots = Pauses(schedule, world), Slots(config.smtp.sessions)
         settings.listen(lambda: pauses.pause_everyone(settings.values["queuePaused"] is True), "queuePaused")
         sandbox = Sandbox(world)
-        egress = Egress(config.network, world)
+        hosts = Hosts()
+        egress = Egress(config.network, world, hosts)
         webhooks = Webhooks(journal, store, vault, config.webhooks, world, egress)
         services = Services(
             config=config,
             world=world,
+            hosts=hosts,
             egress=egress,
             store=store,
             spool=spool,

@@ -104,6 +104,7 @@ class Imap(Section, frozen=True):
 
     logins: int = 20
     idle: Seconds = 540.0
+    heartbeat: Seconds = 90.0
     compress: bool = False
     reconnect_min: Seconds = 2.0
     reconnect_max: Seconds = 600.0
@@ -296,6 +297,8 @@ def _check(config: Config) -> None:
         raise ConfigError(f"queue.on_doubt must be resend, hold or fail, not {config.queue.on_doubt!r}")
     if config.smtp.sessions < 1 or config.smtp.messages_per_session < 1 or config.imap.logins < 1:
         raise ConfigError("smtp.sessions, smtp.messages_per_session and imap.logins must be at least 1")
+    if config.imap.heartbeat < 10:
+        raise ConfigError(f"imap.heartbeat must be at least 10s, not {config.imap.heartbeat:g}s")
     if config.webhooks.parallel < 1 or config.http.streams < 1:
         raise ConfigError("webhooks.parallel and http.streams must be at least 1")
     for key, networks in (("allow", config.network.allow), ("deny", config.network.deny)):

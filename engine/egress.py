@@ -16,6 +16,7 @@ import trio
 
 from engine.config import Network
 from engine.errors import NetworkError, NetworkKind
+from engine.hosts import Hosts
 from engine.world import Dial, World
 
 RESOLVE_SECONDS = 5.0
@@ -52,8 +53,9 @@ class EgressRefused(NetworkError):
 class Egress:
     """The rules of `[network]`. `restricted` below: on behalf of a caller with a token for one account."""
 
-    def __init__(self, rules: Network, world: World) -> None:
+    def __init__(self, rules: Network, world: World, hosts: Hosts) -> None:
         self._world = world
+        self._hosts = hosts
         self._allow_private = rules.allow_private
         self._mail_ports = frozenset(rules.mail_ports)
         self._allow = tuple(ip_network(text, strict=False) for text in rules.allow)
@@ -87,9 +89,13 @@ class Egress:
         async def dial(host: str, port: int) -> trio.abc.Stream:
             if mail:
                 self.check_port(port, restricted=restricted)
-            return await self._world.dial(host, port, lambda found: self.choose(host, found, restricted=restricted))
 
-        return dial
+            def choose(found: Sequence[str]) -> list[str]:
+                return self._hosts.ordered(self.choose(host, found, restricted=restricted))
+
+            return await self._world.dial(host, port, choose)
+
+        return self._hosts.watched(dial)
 
     async def check(self, host: str, port: int | None, *, restricted: bool) -> None:
         """Raise `EgressRefused` when a host must not be dialled.

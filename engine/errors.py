@@ -58,16 +58,17 @@ class NetworkError(EngineError):
     """A connection could not be made, was cut, or stayed silent too long.
 
     `code` is the short name API callers know (`ECONNREFUSED`, `ETIMEDOUT`, `ENOTFOUND`, `CERT_HAS_EXPIRED` ...);
-    `str(error)` is one line of plain text.
+    `str(error)` is one line of plain text. `mute` is the address that accepted the connection and never said a word.
     """
 
     fault = Fault.NETWORK
     remedy = Remedy.RETRY
 
-    def __init__(self, kind: NetworkKind, code: str, text: str) -> None:
+    def __init__(self, kind: NetworkKind, code: str, text: str, *, mute: str | None = None) -> None:
         super().__init__(text)
         self.kind = kind
         self.code = code
+        self.mute = mute
 
 
 class ProtocolError(EngineError):

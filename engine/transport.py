@@ -7,8 +7,10 @@ middle of a call is broken: close it.
 
 from __future__ import annotations
 
+import errno
 import functools
 import select
+import socket
 import ssl
 from typing import Self
 
@@ -25,6 +27,13 @@ CLOSE_SECONDS = 1.0
 CONTEXTS = 32
 """Distinct TLS rules whose contexts are kept, of 0.8 MB each: rules come from API callers."""
 ARRIVED_SECONDS = 0.05
+KEEPALIVE = (
+    (socket.TCP_USER_TIMEOUT, 45_000),  # milliseconds
+    (socket.TCP_KEEPIDLE, 30),  # seconds
+    (socket.TCP_KEEPINTVL, 8),  # seconds
+    (socket.TCP_KEEPCNT, 2),
+)
+"""A line that was forgotten on the way is noticed within 50 s of the last word; the kernel asks, the engine sleeps."""
 
 # OpenSSL's X509_V_ERR numbers under the names Node.js gives them, which callers of this API already match on.
 _CERTIFICATE_CODES = {
@@ -37,6 +46,7 @@ _CERTIFICATE_CODES = {
     62: "ERR_TLS_CERT_ALTNAME_INVALID",
     64: "ERR_TLS_CERT_ALTNAME_INVALID",
 }
+_LOST = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 _VERSIONS = {
     "TLSv1": ssl.TLSVersion.TLSv1,
     "TLSv1.1": ssl.TLSVersion.TLSv1_1,
@@ -66,6 +76,7 @@ class Transport:
     def __init__(self, stream: trio.abc.Stream, host: str, port: int, tls: TlsRules) -> None:
         self._stream = stream
         self._tls = tls
+        self._heard = False
         self.host = host
         self.port = port
         self.tls_version: str | None = None
@@ -99,11 +110,12 @@ class Transport:
             with trio.fail_after(timeout):
                 await stream.do_handshake()
         except trio.TooSlowError as error:
-            raise NetworkError(
-                NetworkKind.TIMEOUT, "ETIMEDOUT", f"TLS handshake with {self.host}:{self.port} timed out"
-            ) from error
+            text = f"TLS handshake with {self.host}:{self.port} timed out"
+            mute = None if self._heard else self._address()
+            raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", text, mute=mute) from error
         except (trio.BrokenResourceError, OSError) as error:
             raise _tls_error(error, self.host, self.port) from error
+        self._heard = True
         self.tls_version = stream.version()
 
     def compress(self) -> None:
@@ -124,11 +136,13 @@ class Transport:
         """The next bytes, at most 16 KiB; empty at the end of the stream. Raises `NetworkError`."""
         try:
             with trio.fail_after(timeout):
-                return bytes(await self._stream.receive_some(RECEIVE_SIZE))
+                data = bytes(await self._stream.receive_some(RECEIVE_SIZE))
         except trio.TooSlowError as error:
-            raise self._silent("did not answer in time") from error
+            raise self._silent("did not answer in time", None if self._heard else self._address()) from error
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             raise self._closed(error) from error
+        self._heard = True
+        return data
 
     async def arrived(self) -> bytes | None:
         """What has come already: None when nothing has, empty at the end of the stream. Raises `NetworkError`.
@@ -140,6 +154,14 @@ class Transport:
         with trio.move_on_after(ARRIVED_SECONDS):
             return await self.receive(ARRIVED_SECONDS * 2)
         return None
+
+    def notice_silence(self) -> None:
+        """Have the kernel find out soon when the line is dead: for a connection that mostly waits."""
+        stream = _socket_stream(self._stream)
+        if stream is not None:
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in KEEPALIVE:
+                stream.setsockopt(socket.IPPROTO_TCP, option, value)
 
     def end_of_stream(self) -> NetworkError:
         """The error for a server that closed the connection where we waited for an answer."""
@@ -153,8 +175,15 @@ class Transport:
             except (trio.BrokenResourceError, OSError):
                 pass
 
-    def _silent(self, what: str) -> NetworkError:
-        return NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"{self.host}:{self.port} {what}")
+    def _silent(self, what: str, mute: str | None = None) -> NetworkError:
+        return NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"{self.host}:{self.port} {what}", mute=mute)
+
+    def _address(self) -> str | None:
+        stream = _socket_stream(self._stream)
+        try:
+            return str(stream.socket.getpeername()[0]) if stream is not None else None
+        except OSError:
+            return None
 
     def _closed(self, error: BaseException) -> NetworkError:
         cause = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
@@ -162,17 +191,33 @@ class Transport:
             return _tls_error(error, self.host, self.port)
         if isinstance(cause, ConnectionResetError):
             return NetworkError(NetworkKind.CLOSED, "ECONNRESET", "read ECONNRESET")
+        if (lost := _lost(cause)) is not None:
+            return lost
         return NetworkError(NetworkKind.CLOSED, "ECONNECTION", "Connection closed unexpectedly")
 
 
-def _readable(stream: trio.abc.Stream) -> bool:
+def _socket_stream(stream: trio.abc.Stream) -> trio.SocketStream | None:
     while isinstance(stream, trio.SSLStream):
         stream = stream.transport_stream
-    if not isinstance(stream, trio.SocketStream):
+    return stream if isinstance(stream, trio.SocketStream) else None
+
+
+def _readable(stream: trio.abc.Stream) -> bool:
+    inner = _socket_stream(stream)
+    if inner is None:
         return False
     poll = select.poll()
-    poll.register(stream.socket.fileno(), select.POLLIN)
+    poll.register(inner.socket.fileno(), select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _lost(cause: BaseException | None) -> NetworkError | None:
+    """The error for a line that the kernel has given up: nobody closed it."""
+    if not isinstance(cause, OSError) or cause.errno not in _LOST:
+        return None
+    code = errno.errorcode[cause.errno]
+    kind = NetworkKind.TIMEOUT if cause.errno == errno.ETIMEDOUT else NetworkKind.CLOSED
+    return NetworkError(kind, code, f"read {code}")
 
 
 def client_context(tls: TlsRules) -> ssl.SSLContext:
@@ -202,6 +247,8 @@ def _context(tls: TlsRules) -> ssl.SSLContext:
 
 def _tls_error(error: BaseException, host: str, port: int) -> NetworkError:
     cause = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
+    if (lost := _lost(cause)) is not None:
+        return lost
     if isinstance(cause, ssl.SSLCertVerificationError):
         code = _CERTIFICATE_CODES.get(cause.verify_code, "ETLS")
         return NetworkError(NetworkKind.TLS, code, f"{host}:{port}: {cause.verify_message}")

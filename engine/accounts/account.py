@@ -14,6 +14,7 @@ from typing import Any
 import trio
 
 from engine.accounts import record as records
+from engine.accounts.heartbeat import Heartbeat
 from engine.accounts.mailbox import MailboxTask
 from engine.accounts.probe import probe
 from engine.accounts.protocol_log import ProtocolLog
@@ -73,6 +74,7 @@ class Account:
             services.world,
         )
         self._evidence = Evidence(row.id, services.store, services.recorder, services.world)
+        self._heartbeat = Heartbeat(services.config.imap.heartbeat, services.world)
         self._mailbox: MailboxTask | None = None
         self._changed = trio.Event()
         self._paused = False
@@ -113,6 +115,11 @@ class Account:
     def folder_errors(self) -> list[dict[str, Any]]:
         """The folders that cannot be looked into, as the account shows them."""
         return self._mailbox.folder_errors if self._mailbox is not None else []
+
+    @property
+    def learnt_heartbeat(self) -> dict[str, Any] | None:
+        """What the account has learnt of lines that die of quiet, as it shows it; None: nothing."""
+        return self._heartbeat.shown()
 
     def mail_waits_for(self) -> Waiting | None:
         """What keeps all of the account's mail from being sent now."""
@@ -216,6 +223,7 @@ class Account:
                 self._copies,
                 self._evidence,
                 self._services,
+                self._heartbeat,
                 self.log,
             )
             await self._mailbox.run()

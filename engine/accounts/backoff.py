@@ -1,7 +1,9 @@
 """The waits between two connections to one server: doubling, and from the start again after one that survived.
 
 Survival resets them, not success: a server that accepts and drops cannot make anybody spin. A connection that ended
-over something the next one leaves alone is followed by a short wait, which says nothing about the server.
+over something the next one leaves alone is followed by a short wait, which says nothing about the server. Where nothing
+answers the waits stay short and end as soon as another dial shows that the host answers again; the long ones are for
+what the server refuses.
 """
 
 from __future__ import annotations
@@ -9,26 +11,47 @@ from __future__ import annotations
 import trio
 
 from engine.accounts.services import Services
+from engine.errors import EngineError, LoginRefused
+from engine.hosts import unanswered
+from engine.imap.session import CommandRefused
 
 SURVIVED = 300.0
 JITTER = 0.2
+LONGEST_UNANSWERED = 33.0
+"""Longest wait before jitter where nothing answers: with the dial before it, mail is told within a minute after."""
 
 
 class Backoff:
-    """One series of waits, between `imap.reconnect_min` and `imap.reconnect_max`."""
+    """One series of waits for one server, between `imap.reconnect_min` and `imap.reconnect_max`."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, host: str, port: int) -> None:
         self._config = services.config.imap
         self._random = services.world.random
+        self._hosts = services.hosts
+        self._host = host
+        self._port = port
         self._wait = self._config.reconnect_min
 
     async def wait_shortly(self) -> None:
         """Sleep before a connection that leaves alone what ended the last one."""
-        await trio.sleep(self._config.reconnect_min * (1 + JITTER * self._random.random()))
+        await trio.sleep(self._jittered(self._config.reconnect_min))
 
-    async def wait(self, lasted: float = 0.0) -> None:
-        """Sleep before the next connection; the last one lasted so many seconds."""
-        if lasted >= SURVIVED:
+    async def wait(self, error: EngineError, lasted: float = 0.0, *, anew: bool = False) -> None:
+        """Sleep before the next connection; the last one lasted so many seconds and ended like this.
+
+        `anew`: start from the shortest wait, however short the connection lasted.
+        """
+        if anew or lasted >= SURVIVED:
             self._wait = self._config.reconnect_min
-        await trio.sleep(self._wait * (1 + JITTER * self._random.random()))
-        self._wait = min(self._wait * 2, self._config.reconnect_max)
+        longest = self._config.reconnect_max
+        if unanswered(error):
+            longest = min(longest, LONGEST_UNANSWERED)
+        seconds = self._jittered(min(self._wait, longest))
+        if isinstance(error, (LoginRefused, CommandRefused)):
+            await trio.sleep(seconds)
+        else:
+            await self._hosts.wait(self._host, self._port, seconds)
+        self._wait = min(self._wait * 2, longest)
+
+    def _jittered(self, seconds: float) -> float:
+        return seconds * (1 + JITTER * self._random.random())

@@ -1,10 +1,10 @@
 """The connection to one account's mailbox: connect, sync, IDLE, reconnect by itself.
 
-One task owns the session, so nothing needs a lock; each subconnection is a task with a session of its own. The wait
-between two connections doubles from `reconnect_min` to `reconnect_max` and starts again from below only after a
-connection has survived five minutes: a server that accepts and drops cannot make it spin. A connection that ended over
-one message or one side folder is followed by another soon, which leaves that alone, and no error is announced. While
-idle it does the account's small jobs over the session (`_do_jobs`) and looks into the other folders.
+One task owns the session, so nothing needs a lock; each subconnection is a task with a session of its own. How long it
+waits between two connections is told in `backoff`, how it keeps a quiet line alive and notices a dead one in
+`heartbeat`. A connection that ended over one message or one side folder is followed by another soon, which leaves that
+alone, and no error is announced. While idle it does the account's small jobs over the session (`_do_jobs`) and looks
+into the other folders.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import trio
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.backoff import Backoff
 from engine.accounts.folder import Folder
+from engine.accounts.heartbeat import Heartbeat
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.record import WatchRules
 from engine.accounts.sentcopy import SentCopies
@@ -24,7 +25,7 @@ from engine.accounts.services import Services
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.accounts.watch import Watch
-from engine.errors import LoginRefused, NetworkError, ProtocolError
+from engine.errors import EngineError, LoginRefused, NetworkError, ProtocolError
 from engine.imap.refusals import Refusals
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
 from engine.queue.evidence import Evidence
@@ -49,6 +50,7 @@ class MailboxTask:
         copies: SentCopies,
         evidence: Evidence,
         services: Services,
+        heartbeat: Heartbeat,
         protocol_log: ProtocolLog | None = None,
     ) -> None:
         self._log = protocol_log
@@ -59,6 +61,8 @@ class MailboxTask:
         self._copies = copies
         self._evidence = evidence
         self._services = services
+        self._heartbeat = heartbeat
+        self._quiet = 0.0
         self._refusals = Refusals()
         self._wake = trio.Event()
         self._synced = trio.Event()
@@ -99,13 +103,16 @@ class MailboxTask:
             nursery.cancel_scope.cancel()
 
     async def _run_main(self) -> None:
-        backoff = Backoff(self._services)
+        backoff = self._backoff()
         while True:
             began = trio.current_time()
+            self._quiet = 0.0
             try:
                 await self._stay_connected()
             except FAILURES as error:
+                ended: EngineError = error
                 self._synced = trio.Event()
+                anew = self._heartbeat.died(self._quiet, error)
                 was_connected = self._status.state is AccountState.CONNECTED
                 if await self._arrivals.care.stumbled() or self._watch.stumbled(error):
                     log.info("account %s: connecting anew: %s", self._status.account, error)
@@ -120,7 +127,10 @@ class MailboxTask:
                         log.warning("account %s: a login refused for so long is not tried again", self._status.account)
                         self._status.state = AccountState.UNSET
                         return
-            await backoff.wait(trio.current_time() - began)
+            await backoff.wait(ended, trio.current_time() - began, anew=anew)
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._services, self._endpoint.host, self._endpoint.port)
 
     async def _stay_connected(self) -> None:
         self._status.state = AccountState.CONNECTING
@@ -146,10 +156,11 @@ class MailboxTask:
                 if self._watch.seconds_to_next == 0:
                     await self._watch.begin_round(session, self._rules.resync_delay)
                     await self._watch.end_round(session)
-                news = await session.idle(self._wake, self._idle_seconds(session))
+                news = await session.idle(self._wake, self._idle_seconds(session), self._heartbeat.next())
                 if news:
                     await self._watch.hear(session, news)
         finally:
+            self._quiet = session.quiet
             await self._leave(session)
 
     async def _do_jobs(self, session: ImapSession) -> None:
@@ -184,18 +195,19 @@ class MailboxTask:
             return  # there is no such folder, or the main session listens to it
         arrivals = Arrivals(self._status.account, self._rules.notify_from, self._services, full=self._rules.full)
         folder = Folder(known.row, known.mailbox, arrivals, self._services, full=self._rules.full)
-        backoff = Backoff(self._services)
+        backoff = self._backoff()
         while True:
             await self._synced.wait()
             began = trio.current_time()
             try:
                 await self._listen_beside(folder)
             except FAILURES as error:
+                ended: EngineError = error
                 log.warning("account %s: the connection for %s: %s", self._status.account, path, error)
                 if await arrivals.care.stumbled():
                     await backoff.wait_shortly()
                     continue
-            await backoff.wait(trio.current_time() - began)
+            await backoff.wait(ended, trio.current_time() - began)
 
     async def _listen_beside(self, folder: Folder) -> None:
         session = await self._open()
@@ -203,7 +215,7 @@ class MailboxTask:
             await folder.reload()
             await folder.look(session)
             while True:
-                news = await session.idle(trio.Event(), self._services.config.imap.idle)
+                news = await session.idle(trio.Event(), self._services.config.imap.idle, self._heartbeat.next())
                 await folder.hear(session, news)
         finally:
             await self._leave(session)
@@ -213,14 +225,19 @@ class MailboxTask:
         async with self._services.logins.at(endpoint.host, endpoint.port):
             if self._log is not None:
                 self._log.note(f"connecting to {endpoint.host}:{endpoint.port}")
-            session = await ImapSession.connect(
-                endpoint,
-                dial=self._dial,
-                trace=self._log,
-                client_id=CLIENT_ID,
-                nonce=self._services.world.token_bytes(NONCE_BYTES).hex(),
-                refusals=self._refusals,
-            )
+            try:
+                session = await ImapSession.connect(
+                    endpoint,
+                    dial=self._dial,
+                    trace=self._log,
+                    client_id=CLIENT_ID,
+                    nonce=self._services.world.token_bytes(NONCE_BYTES).hex(),
+                    refusals=self._refusals,
+                )
+            except NetworkError as error:
+                self._services.hosts.note_mute(error)
+                raise
+        self._heartbeat.connected()
         self._status.connections += 1
         try:
             if self._services.config.imap.compress:

@@ -18,7 +18,7 @@ from engine.smtp.verdict import Kind, Verdict, error_code
 
 async def probe(route: Route, timeouts: Timeouts, status: Status, services: Services) -> None:
     """Return once the login of `route` was accepted. Cancelled: nothing stays open."""
-    backoff = Backoff(services)
+    backoff = Backoff(services, route.endpoint.host, route.endpoint.port)
     while True:
         status.state = AccountState.CONNECTING
         try:
@@ -32,13 +32,14 @@ async def probe(route: Route, timeouts: Timeouts, status: Status, services: Serv
                 )
                 await session.quit()
         except DeliveryError as error:
-            await status.failed(_as_error(error.verdict))
+            failure = _as_error(error.verdict)
+            await status.failed(failure)
         else:
             if route.endpoint.credentials is not None and session.logged_in:
                 await status.logged_in(route.endpoint.credentials.user)
             await status.connected()
             return
-        await backoff.wait()
+        await backoff.wait(failure)
 
 
 def _as_error(verdict: Verdict) -> LoginRefused | NetworkError:

@@ -10,6 +10,7 @@ from engine.egress import Egress
 from engine.events.changes import Changes
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
+from engine.hosts import Hosts
 from engine.queue.attempt import Attempts
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
@@ -29,6 +30,7 @@ class Services(msgspec.Struct, frozen=True):
 
     config: Config
     world: World
+    hosts: Hosts
     egress: Egress
     store: Store
     spool: Spool

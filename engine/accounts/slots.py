@@ -1,4 +1,4 @@
-"""How many connections are set up at once, at one server and in all: a start with a thousand accounts is no storm.
+"""How many connections are set up at once at one server: a start with a thousand accounts is no storm there.
 
 A slot is a lease: what takes longer than that, because a server is slow or silent, goes on without its slot and the
 next in line gets it. A lease lasts `LEASE` seconds, less at a server that mostly answers sooner, so that logins that
@@ -16,21 +16,18 @@ import trio
 from engine.errors import LoginRefused, NetworkError, NetworkKind
 
 LEASE = 3.0
-SHORTEST_LEASE = 0.5
-LEASE_PER_LOGIN = 5.0
+SHORTEST_LEASE = 0.1
+LEASE_PER_LOGIN = 2.0
 """How many times as long as a login usually takes at a server a lease lasts there."""
-SERVERS_AT_ONCE = 5
-"""How many servers may use all their slots at the same time."""
 KEPT = 1000
 """Servers that are remembered while nothing is under way at them."""
 
 
 class LoginSlots:
-    """`per_server` at one server at once, `SERVERS_AT_ONCE` times as many in all."""
+    """`per_server` at one server at once. Servers share nothing, so that none waits for another one's silence."""
 
     def __init__(self, per_server: int) -> None:
         self._per_server = per_server
-        self._all = _Gate(per_server * SERVERS_AT_ONCE)
         self._servers: dict[tuple[str, int], _Gate] = {}
 
     @asynccontextmanager
@@ -42,10 +39,8 @@ class LoginSlots:
         try:
             async with gate.slot():
                 began = trio.current_time()
-                async with self._all.slot():
-                    yield
-                for each in (gate, self._all):
-                    each.widen(trio.current_time() - began)
+                yield
+                gate.widen(trio.current_time() - began)
         except (LoginRefused, NetworkError) as error:
             if error.temporary if isinstance(error, LoginRefused) else error.kind is NetworkKind.CLOSED:
                 gate.narrow()

@@ -70,6 +70,8 @@ async def read(context: Context, account: str, query: AccountQuery) -> dict[str,
     row["lastError"] = status.last_error
     if errors := found.folder_errors:
         row["folderErrors"] = errors
+    if heartbeat := found.learnt_heartbeat:
+        row["heartbeat"] = heartbeat
     row["type"] = "imap" if records.has_imap(record) else "sending"
     if status.sync_time is not None:
         row["syncTime"] = iso(status.sync_time)

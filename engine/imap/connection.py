@@ -37,6 +37,8 @@ COMMAND_SECONDS = 60.0
 GO_AHEAD_SECONDS = 20.0
 """How long a server may take to begin to IDLE, or to end it where it never said that it had begun."""
 LOGOUT_SECONDS = 5.0
+ANSWER_SECONDS = 15.0
+"""How long a server that is asked whether it is still there may be silent: upon DONE, and upon NOOP."""
 POLL_SECONDS = 60.0
 WRITE_BYTES = 256 * 1024
 """Chunks are joined up to this size, so that small ones share a packet and large ones are not copied."""
@@ -70,6 +72,8 @@ class ImapConnection:
         """The path of the mailbox that is selected."""
         self.server_id: dict[str, str | None] = {}
         """Who the server says it is (RFC 2971)."""
+        self.quiet = 0.0
+        """Seconds without a word from the server before the connection was used again, or ended, as `idle` saw it."""
         self._endpoint = endpoint
         self._transport = transport
         self._protocol = protocol
@@ -77,6 +81,7 @@ class ImapConnection:
         self._said = ""
         self._names: dict[str, bytes] = {}
         self._idles = True
+        self._heard = 0.0
 
     @classmethod
     async def connect(
@@ -114,6 +119,7 @@ class ImapConnection:
                 await session._secure()
                 if await session._log_in(login, last=dials == DIALS):
                     await session._identify(client_id)
+                    transport.notice_silence()
                     return session
             except BaseException:
                 await session.close()
@@ -159,21 +165,22 @@ class ImapConnection:
         """Ask the server what is new; the answer is in `pending`. Raises `CommandRefused`, `NetworkError`."""
         await self._require(commands.noop())
 
-    async def idle(self, wake: trio.Event, limit: float) -> list[Untagged]:
+    async def idle(self, wake: trio.Event, limit: float, heartbeat: float = math.inf) -> list[Untagged]:
         """Wait until the server has news of the selected mailbox, `wake` is set, or `limit` seconds have passed.
 
         Returns the news, empty if there are none; what was pending comes at once. `limit` belongs below the server's
-        own patience (29 minutes by RFC 2177, 10 at some providers). Where the server cannot IDLE it is asked once a
-        minute. Raises `NetworkError` when the connection ends or the server says BYE, `ProtocolError`.
+        own patience (29 minutes by RFC 2177, 10 at some providers). After `heartbeat` seconds without a word IDLE is
+        ended and begun anew, which a server that is still there answers. Where the server cannot IDLE it is asked once
+        a minute. Raises `NetworkError` when the connection ends, the server stays silent or says BYE, `ProtocolError`.
         """
         until = trio.current_time() + limit
         with self._breaking():
             while not self._protocol.news and not wake.is_set() and trio.current_time() < until:
                 self._check_bye()
                 if self._idles and "IDLE" in self.capabilities:
-                    await self._idle(wake, until)
+                    await self._idle(wake, until, heartbeat)
                 else:
-                    await self._poll(wake, until)
+                    await self._poll(wake, min(until, trio.current_time() + heartbeat))
             return self._protocol.take_news()
 
     async def logout(self) -> None:
@@ -310,7 +317,7 @@ class ImapConnection:
             self._refusals.refused(self._server, name)
         return extension, completion
 
-    async def _idle(self, wake: trio.Event, until: float) -> None:
+    async def _idle(self, wake: trio.Event, until: float, heartbeat: float) -> None:
         protocol = self._protocol
         with self._leaning_on("IDLE"):
             protocol.start(commands.idle())
@@ -326,28 +333,46 @@ class ImapConnection:
                 self._taken("IDLE", protocol.completion)
             return
         if protocol.state is State.SELECTED:
-            log.warning("%s: the server does not begin to IDLE, and is asked for news instead", self._endpoint.host)
-            self._refusals.refused(self._server, "IDLE")
+            if not self._refusals.has_worked(self._server, "IDLE"):
+                log.warning("%s: the server does not begin to IDLE, and is asked for news instead", self._endpoint.host)
+                self._refusals.refused(self._server, "IDLE")
             protocol.done()
             await self._finish(trio.current_time() + GO_AHEAD_SECONDS)
             return
         self._refusals.worked(self._server, "IDLE")
-        while protocol.state is State.IDLING and not protocol.news:
-            if not await self._receive_or_wake(wake, until):
-                break
+        with self._measuring_quiet():
+            while protocol.state is State.IDLING and not protocol.news:
+                if not await self._receive_or_wake(wake, min(until, self._heard + heartbeat)):
+                    break
         if protocol.state is State.IDLING:
             protocol.done()
-            await self._finish(trio.current_time() + COMMAND_SECONDS)
+            await self._be_answered()
         else:
             self._idles = False
+        self.quiet = 0.0
 
     async def _poll(self, wake: trio.Event, until: float) -> None:
         pause = min(until, trio.current_time() + POLL_SECONDS)
-        while not self._protocol.news and await self._receive_or_wake(wake, pause):
-            self._check_bye()
+        with self._measuring_quiet():
+            while not self._protocol.news and await self._receive_or_wake(wake, pause):
+                self._check_bye()
         if not self._protocol.news and not wake.is_set():
             self._protocol.start(commands.noop())
-            await self._finish(trio.current_time() + COMMAND_SECONDS)
+            await self._be_answered()
+        self.quiet = 0.0
+
+    @contextmanager
+    def _measuring_quiet(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.quiet = trio.current_time() - self._heard
+
+    async def _be_answered(self) -> None:
+        """Finish a command that costs the server nothing: one that is still there begins to answer soon."""
+        until = trio.current_time() + COMMAND_SECONDS
+        while self._protocol.completion is None:
+            await self._exchange(min(until, trio.current_time() + ANSWER_SECONDS))
 
     async def _receive_or_wake(self, wake: trio.Event, until: float) -> bool:
         """Take what comes; false when `wake` or the time came first. A receive that is cancelled loses no bytes."""
@@ -416,6 +441,7 @@ class ImapConnection:
     def _take(self, data: bytes) -> None:
         if not data:
             raise self._end()
+        self._heard = trio.current_time()
         self._protocol.receive(data)
 
     def _check_bye(self) -> None:

@@ -195,6 +195,13 @@ class FolderError(Response, frozen=True, kw_only=True):
     next_look: Annotated[When, Meta(description="When it is looked into again: after a minute, then later each time.")]
 
 
+class LearntHeartbeat(Response, frozen=True, kw_only=True):
+    """How often an account asks its mailbox for a sign of life, since something cuts its quiet connections."""
+
+    seconds: Annotated[int, Meta(description="Seconds without a word from the server after which it is asked.")]
+    until: Annotated[When, Meta(description="When `imap.heartbeat` counts again, to find out anew.")]
+
+
 class SmtpStatus(Response, frozen=True, kw_only=True):
     """How the last SMTP try of an account ended."""
 
@@ -257,6 +264,10 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     folder_errors: Annotated[
         tuple[FolderError, ...] | UnsetType,
         Meta(description="Folders that cannot be looked into, and when they are again. Absent: none."),
+    ] = UNSET
+    heartbeat: Annotated[
+        LearntHeartbeat | UnsetType,
+        Meta(description="What was learnt of connections cut for being quiet. Absent: nothing."),
     ] = UNSET
     type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
     sync_time: Annotated[When | UnsetType, Meta(description="When the mailbox was last looked at.")] = UNSET

@@ -15,7 +15,7 @@ ORDER = (
     {"errors", "version", "visible"},
     {"schema"},
     {"config"},
-    {"world", "isotime", "masking", "trace", "log"},
+    {"world", "hosts", "isotime", "masking", "trace", "log"},
     {"deflate", "egress"},
     {"transport"},
     {"sasl"},

@@ -7,6 +7,9 @@ import trio
 
 from engine.config import Network
 from engine.egress import Egress, EgressRefused
+from engine.errors import NetworkError
+from engine.hosts import Hosts
+from engine.transport import TlsRules, Transport
 from engine.world import Choose, World
 
 NEVER = [
@@ -78,7 +81,7 @@ PUBLIC = [
 
 
 def permits(ip: str, *, restricted: bool = False, **rules: object) -> bool:
-    return Egress(Network(**rules), World()).permits(ip, restricted=restricted)
+    return Egress(Network(**rules), World(), Hosts()).permits(ip, restricted=restricted)
 
 
 @pytest.mark.parametrize("ip", NEVER)
@@ -114,7 +117,7 @@ def test_deny_wins_over_allow_and_allow_is_as_narrow_as_it_is_written() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::ffff:127.0.0.1", "2130706433", "0x7f.1"])
 async def test_every_spelling_of_loopback_is_refused(host: str) -> None:
-    egress = Egress(Network(), World())
+    egress = Egress(Network(), World(), Hosts())
     with pytest.raises(EgressRefused, match="may not be reached"):
         await egress.dialer(restricted=True)(host, 80)
     with pytest.raises(EgressRefused, match="may not be reached"):
@@ -125,7 +128,7 @@ async def test_connects_to_the_address_it_checked() -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with listener:
         port = listener.socket.getsockname()[1]
-        stream = await Egress(Network(), World()).dialer(restricted=False)("localhost", port)
+        stream = await Egress(Network(), World(), Hosts()).dialer(restricted=False)("localhost", port)
         assert stream.socket.getpeername() == ("127.0.0.1", port)
         await stream.aclose()
 
@@ -135,7 +138,7 @@ async def test_a_restricted_caller_is_not_told_what_a_name_leads_to() -> None:
         async def resolve(self, host: str, port: int | None) -> list[str]:
             return ["10.20.30.40"]
 
-    egress = Egress(Network(allow_private=False), Inside())
+    egress = Egress(Network(allow_private=False), Inside(), Hosts())
     with pytest.raises(EgressRefused) as told:
         await egress.check("db.internal", 5432, restricted=False)
     assert "10.20.30.40" in str(told.value)
@@ -150,7 +153,7 @@ async def test_only_mail_ports_for_mail_servers_of_a_restricted_caller(port: int
         async def dial(self, host: str, port: int, choose: Choose | None = None) -> trio.abc.Stream:
             raise ConnectionError("dialled")
 
-    egress = Egress(Network(), Nobody())
+    egress = Egress(Network(), Nobody(), Hosts())
     with pytest.raises(ConnectionError if may else EgressRefused):
         await egress.dialer(restricted=True, mail=True)("203.0.114.1", port)
     with pytest.raises(ConnectionError):
@@ -181,3 +184,25 @@ async def test_an_address_that_does_not_answer_keeps_nobody_from_the_next() -> N
         assert stream.socket.getpeername() == ("127.0.0.1", port)
         for each in (*held, stream):
             await each.aclose()
+
+
+async def test_an_address_that_accepted_and_said_nothing_is_dialled_last() -> None:
+    listeners = [await trio.open_tcp_listeners(0, host="127.0.0.2")]
+    port = listeners[0][0].socket.getsockname()[1]
+    listeners.append(await trio.open_tcp_listeners(port, host="127.0.0.3"))
+
+    class Two(World):
+        async def resolve(self, host: str, port: int | None) -> list[str]:
+            return ["127.0.0.2", "127.0.0.3"]
+
+    hosts = Hosts()
+    dial = Egress(Network(), Two(), hosts).dialer(restricted=False)
+    for expected in ("127.0.0.2", "127.0.0.3"):
+        transport = await Transport.open(dial, "mail.example.com", port, secure=False, tls=TlsRules(), timeout=10)
+        with pytest.raises(NetworkError) as caught:
+            await transport.receive(0.05)
+        assert caught.value.mute == expected
+        hosts.note_mute(caught.value)
+        await transport.close()
+    for (listener,) in listeners:
+        await listener.aclose()

@@ -5,9 +5,9 @@ import trio
 from imap_script import Scripted
 
 from engine.errors import NetworkError, NetworkKind, ProtocolError
-from engine.imap.connection import GO_AHEAD_SECONDS
+from engine.imap.connection import ANSWER_SECONDS, GO_AHEAD_SECONDS
 from engine.imap.responses import Exists, Expunge, Fetch, Vanished
-from engine.imap.session import COMMAND_SECONDS, POLL_SECONDS, ImapSession
+from engine.imap.session import POLL_SECONDS, ImapSession
 
 
 async def selected(server, capabilities: bytes = b"IDLE") -> None:
@@ -246,7 +246,7 @@ async def test_a_server_that_does_not_answer(begins, autojump_clock):
         with pytest.raises(NetworkError) as caught:
             await session.idle(trio.Event(), 1000)
         assert caught.value.kind is NetworkKind.TIMEOUT
-        assert trio.current_time() - start == (1000 + COMMAND_SECONDS if begins else 2 * GO_AHEAD_SECONDS)
+        assert trio.current_time() - start == (1000 + ANSWER_SECONDS if begins else 2 * GO_AHEAD_SECONDS)
         await session.close()
 
 
@@ -376,4 +376,66 @@ async def test_idle_that_does_not_work_becomes_polling(reply, autojump_clock):
         assert await session.idle(trio.Event(), 1000) == [Exists(2)]
         assert await session.idle(trio.Event(), 1000) == [Exists(3)]
         assert trio.current_time() - start == 2 * POLL_SECONDS
+        await session.close()
+
+
+async def test_a_heartbeat_asks_only_where_the_server_says_nothing(autojump_clock):
+    async def script(server):
+        await selected(server)
+        await server.answer(b"A2 IDLE", b"+ idling\r\n")
+        for _ in range(5):
+            await trio.sleep(80)
+            await server.say(b"* OK Still here\r\n")
+        said = trio.current_time()
+        await server.answer(b"DONE", b"A2 OK\r\n")
+        assert trio.current_time() - said == 90
+        await server.answer(b"A3 IDLE", b"+ idling\r\n")
+        await trio.sleep(10)
+        await server.say(b"* 2 EXISTS\r\n")
+        await server.answer(b"DONE", b"A3 OK\r\n")
+        await server.hung_up()
+
+    async with Scripted(script) as scripted:
+        session = await connect(scripted)
+        assert await session.idle(trio.Event(), 1000, 90) == [Exists(2)]
+        assert session.quiet == 0
+        await session.close()
+
+
+async def test_a_slow_answer_to_a_heartbeat_is_no_silence(autojump_clock):
+    async def script(server):
+        await selected(server)
+        await server.answer(b"A2 IDLE", b"+ idling\r\n")
+        await server.hear(b"DONE")
+        for number in range(2, 5):
+            await trio.sleep(12)
+            await server.say(b"* %d EXISTS\r\n" % number)
+        await server.say(b"A2 OK\r\n")
+        await server.hung_up()
+
+    async with Scripted(script) as scripted:
+        session = await connect(scripted)
+        assert await session.idle(trio.Event(), 1000, 90) == [Exists(2), Exists(3), Exists(4)]
+        await session.close()
+
+
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize("capabilities", [b"IDLE", b"X"])
+async def test_how_long_a_line_was_quiet_before_it_died(closes, capabilities, autojump_clock):
+    async def script(server):
+        await selected(server, capabilities)
+        if capabilities == b"IDLE":
+            await server.answer(b"A2 IDLE", b"+ idling\r\n")
+        if closes:
+            await trio.sleep(35)
+            await server.close()
+        else:
+            await server.hear(b"DONE" if capabilities == b"IDLE" else b"A2 NOOP")
+            await server.hung_up()
+
+    async with Scripted(script) as scripted:
+        session = await connect(scripted)
+        with pytest.raises(NetworkError):
+            await session.idle(trio.Event(), 1000, 50)
+        assert session.quiet == (35 if closes else 50)
         await session.close()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 import trio
 import trio.testing
 
 from engine.accounts import slots as slots_module
-from engine.accounts.slots import LEASE, SERVERS_AT_ONCE, SHORTEST_LEASE, LoginSlots
+from engine.accounts.slots import LEASE, SHORTEST_LEASE, LoginSlots
 from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind
 
 HOST, OTHER = ("imap.example.com", 993), ("imap.example.org", 993)
@@ -50,13 +52,17 @@ async def test_servers_do_not_wait_for_each_other(autojump_clock):
         nursery.cancel_scope.cancel()
 
 
-async def test_all_servers_together_are_limited_too(autojump_clock):
+async def test_many_silent_servers_keep_nobody_waiting(autojump_clock):
     slots, begun = LoginSlots(2), []
     start = trio.current_time()
     async with trio.open_nursery() as nursery:
-        for number in range(2 * SERVERS_AT_ONCE + 1):
-            nursery.start_soon(log_in, slots, 1.0, begun, (f"{number}.example.com", 993))
-    assert [each - start for each in begun] == [0.0] * 2 * SERVERS_AT_ONCE + [1.0]
+        for number in range(400):
+            nursery.start_soon(log_in, slots, 600.0, [], (f"{number}.example.com", 993))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(log_in, slots, 0.01, begun)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert begun == [start]
 
 
 async def test_those_who_hang_do_not_keep_the_others_waiting(autojump_clock):
@@ -130,3 +136,18 @@ async def test_servers_long_gone_are_forgotten(autojump_clock, monkeypatch):
         for number in range(10):
             await log_in(slots, 0.1, [], (f"{number}.example.com", 993))
         assert set(slots._servers) == {HOST, ("8.example.com", 993), ("9.example.com", 993)}
+
+
+@pytest.mark.parametrize(("usual", "last"), [(0.02, 3.5), (0.1, 8.0), (0.3, 24.0)])
+async def test_a_start_with_a_thousand_accounts_of_which_many_hang(usual, last, autojump_clock):
+    slots, begun = LoginSlots(20), []
+    hanging = [True] * 400 + [False] * 600
+    random.Random(4711).shuffle(hanging)
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for hangs in hanging:
+            nursery.start_soon(log_in, slots, 600.0 if hangs else usual, [] if hangs else begun)
+        await trio.sleep(500)
+        nursery.cancel_scope.cancel()
+    assert len(begun) == 600
+    assert max(begun) - start < last

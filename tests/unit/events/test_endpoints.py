@@ -23,6 +23,7 @@ from engine.egress import Egress, EgressRefused
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Made, Record, Webhooks
+from engine.hosts import Hosts
 from engine.store import database, events, webhooks
 from engine.store.vault import Vault
 from engine.store.writer import Store
@@ -37,7 +38,7 @@ class Engine:
         self.store = Store(folder, world)
         self.journal = Journal(self.store, Hub(), world)
         config = WebhooksConfig(**settings)
-        egress = Egress(Network(allow_private=allow_private), world)
+        egress = Egress(Network(allow_private=allow_private), world, Hosts())
         self.webhooks = Webhooks(self.journal, self.store, Vault(bytes(32), world), config, world, egress)
 
     async def add(self, account: str | None = "a", n: int = 1, name: str = "messageSent") -> None:

@@ -19,6 +19,7 @@ from engine.egress import Egress
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
+from engine.hosts import Hosts
 from engine.store import database, webhooks
 from engine.store.vault import Vault
 from engine.store.writer import Store
@@ -33,7 +34,7 @@ class Engine:
         self.store = Store(folder, world)
         self.journal = Journal(self.store, Hub(), world)
         vault = Vault(bytes(32), world)
-        egress = Egress(Network(allow_private=allow_private), world)
+        egress = Egress(Network(allow_private=allow_private), world, Hosts())
         self.webhooks = Webhooks(self.journal, self.store, vault, WebhooksConfig(**settings), world, egress)
 
     async def add(self, n: int = 1, name: str = "messageSent") -> None:

@@ -1,0 +1,79 @@
+"""What an account learns of lines that die of quiet, and what it does not take for one."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from engine.accounts.heartbeat import LEARNT_SECONDS, SHORTEST, Heartbeat
+from engine.errors import NetworkError, NetworkKind, ProtocolError
+from engine.world import SeededWorld
+
+CLOSED = NetworkError(NetworkKind.CLOSED, "ECONNECTION", "Connection closed unexpectedly")
+MUTE = NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", "mail.example.com:993 did not answer in time")
+
+
+def bye(text: str) -> NetworkError:
+    return NetworkError(NetworkKind.CLOSED, "ECONNECTION", f"The server closed the connection: {text}")
+
+
+def made() -> Heartbeat:
+    return Heartbeat(90.0, SeededWorld(4711))
+
+
+@pytest.mark.parametrize("error", [CLOSED, MUTE, bye("Idle for too long"), bye("Autologout; idle for too long")])
+@pytest.mark.parametrize("quiet", [13.0, 25.0, 55.0, 60.0, 89.0])
+async def test_the_next_line_speaks_sooner_for_a_day(
+    error: NetworkError, quiet: float, autojump_clock: trio.abc.Clock
+) -> None:
+    heartbeat = made()
+    assert heartbeat.died(quiet, error)
+    assert heartbeat.interval == 90
+    heartbeat.connected()
+    assert SHORTEST <= heartbeat.interval < quiet
+    assert heartbeat.shown() is not None
+    await trio.sleep(LEARNT_SECONDS + 1)
+    assert heartbeat.interval == 90
+    assert heartbeat.shown() is None
+
+
+@pytest.mark.parametrize(
+    ("quiet", "error"),
+    [
+        (0.0, CLOSED),
+        (5.0, CLOSED),
+        (55.0, ProtocolError("nonsense")),
+        (55.0, bye("Server shutting down")),
+        (300.0, CLOSED),
+    ],
+)
+async def test_what_teaches_nothing(quiet: float, error: Exception, autojump_clock: trio.abc.Clock) -> None:
+    heartbeat = made()
+    assert not heartbeat.died(quiet, error)
+    heartbeat.connected()
+    assert heartbeat.interval == 90
+
+
+async def test_an_outage_teaches_nothing(autojump_clock: trio.abc.Clock) -> None:
+    heartbeat = made()
+    assert heartbeat.died(50.0, MUTE)
+    heartbeat.died(0.0, NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", "connect ETIMEDOUT"))
+    heartbeat.connected()
+    assert heartbeat.interval == 90
+
+
+async def test_at_the_shortest_interval_nothing_more_is_learnt(autojump_clock: trio.abc.Clock) -> None:
+    heartbeat = made()
+    lessons = 0
+    while heartbeat.died(heartbeat.interval, CLOSED):
+        heartbeat.connected()
+        lessons += 1
+    assert heartbeat.interval == SHORTEST
+    assert lessons < 15
+
+
+async def test_many_accounts_do_not_beat_together(autojump_clock: trio.abc.Clock) -> None:
+    heartbeat = made()
+    beats = [heartbeat.next() for _ in range(100)]
+    assert 75 < min(beats) < 80
+    assert 88 < max(beats) <= 90
