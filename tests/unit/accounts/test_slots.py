@@ -138,7 +138,7 @@ async def test_servers_long_gone_are_forgotten(autojump_clock, monkeypatch):
         assert set(slots._servers) == {HOST, ("8.example.com", 993), ("9.example.com", 993)}
 
 
-@pytest.mark.parametrize(("usual", "last"), [(0.02, 3.5), (0.1, 8.0), (0.3, 24.0)])
+@pytest.mark.parametrize(("usual", "last"), [(0.02, 5.0), (0.1, 10.0), (0.3, 30.0)])
 async def test_a_start_with_a_thousand_accounts_of_which_many_hang(usual, last, autojump_clock):
     slots, begun = LoginSlots(20), []
     hanging = [True] * 400 + [False] * 600
