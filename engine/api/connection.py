@@ -41,7 +41,7 @@ READ_SIZE = 65536
 class ServerConfig(Config):
     """Hypercorn's options, and what all connections share."""
 
-    write_timeout: float = 60.0
+    write_timeout: float = 50.0
     slowest: int = 0
 
     def __init__(self) -> None:
