@@ -5,9 +5,9 @@ taken back when one ends; so `/health` answers while mail servers, or files, hav
 the connection that has been idle for longest is closed, and the next attempt comes a moment later. One line a minute
 says so.
 
-Connections that are accepted inherit from the listening socket what has the kernel notice a client that vanished: some
-seconds after `http.write_timeout`, from its last word where nothing is on its way to it, and else from the first byte it
-has not acknowledged. A byte sent just before the end of the first wait begins the second one, so it is twice as long.
+Connections that are accepted inherit from the listening socket what has the kernel notice a client that vanished, some
+seconds after `http.write_timeout`: from its last word where nothing is on its way to it, else from the first byte that it
+has not acknowledged. A byte sent just before the end of the first wait begins the second, so both together are the most.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TOLD_EVERY = 60.0
 BACKLOG = 1024
 
 LONGER = 5.0
-"""Seconds that the kernel waits longer than `http.write_timeout`: it counts a full window of the client as silence too."""
+"""Seconds that the kernel waits longer than `http.write_timeout`: to it a full window of the client is silence too."""
 LONGEST = 50.0
 """What stands for `http.write_timeout` where that is 0: a vanished client is still to be noticed."""
 _KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 25), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))

@@ -26,7 +26,7 @@ HEAVY_AT_ONCE = 2
 
 
 class Bodies:
-    """The bodies of all requests under way: at most `most` bytes, none slower than `slowest` bytes a second (`Pace`)."""
+    """The bodies of all requests under way: at most `most` bytes, none slower than `slowest` bytes a second."""
 
     def __init__(self, most: int, slowest: int = 0) -> None:
         self._most = most

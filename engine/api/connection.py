@@ -21,8 +21,8 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr, repr_socket_addr
 
-from engine.api.edge import ConnectionTasks, HttpProtocol
 from engine.api.crowd import Crowd
+from engine.api.edge import ConnectionTasks, HttpProtocol
 from engine.api.incidents import Incidents, Peer, serve_peer
 from engine.api.pace import Pace
 from engine.api.refusals import answer

@@ -1,4 +1,4 @@
-"""The connections there are at once: at most half of the descriptors, which leaves the others to mail servers and files.
+"""The connections at once: at most half of the descriptors, which leaves the others to mail servers and files.
 
 Where there are more, the connection that has been idle for longest is closed, so that clients that only sit there keep
 out no other, and one that has never said anything goes first.
