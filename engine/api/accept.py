@@ -6,8 +6,8 @@ the connection that has been idle for longest is closed, and the next attempt co
 says so.
 
 Connections that are accepted inherit from the listening socket what has the kernel notice a client that vanished, some
-seconds after `http.write_timeout`: from its last word where nothing is on its way to it, else from the first byte that it
-has not acknowledged. A byte sent just before the end of the first wait begins the second, so both together are the most.
+seconds after `http.write_timeout`: counted from its last word where nothing is on its way to it, else from the first
+byte that it has not acknowledged. One sent just before the end of the first wait begins the second: both are the most.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How slow a transfer may be: a limit on silence, and a least rate over the whole of it.
 
-Each byte starts the limit on silence anew, so that a slow line gets as long as it needs. A peer that moves one byte just
-before each end of that limit is stopped by the rate: n bytes take at most the silence allowed and n / `slowest` s.
+Each byte starts the limit on silence anew, so that a slow line gets as long as it needs. A peer that moves one byte
+just before each end of that limit is stopped by the rate: n bytes take at most that limit and n / `slowest` seconds.
 """
 
 from __future__ import annotations
