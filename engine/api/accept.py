@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import logging
 import math
-import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
@@ -28,7 +27,6 @@ from engine.errors import ConfigError
 
 log = logging.getLogger("engine.http")
 
-SPARE = 8
 PAUSE = 0.1
 """Seconds until the next attempt where no descriptor could be had."""
 TOLD_EVERY = 60.0
@@ -52,7 +50,7 @@ def listen(config: settings.Http) -> trio.SocketListener:
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(f"http.port {config.port} on {config.host} is taken by another program") from error
         raise ConfigError(f"http.host {config.host} cannot be listened on: {error.strerror}") from error
-    unacknowledged = int(((config.write_timeout or LONGEST) + LONGER) * 1000)
+    unacknowledged = min(int(((config.write_timeout or LONGEST) + LONGER) * 1000), 2**31 - 1)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (*_KEEP_ALIVE, (socket.TCP_USER_TIMEOUT, unacknowledged)):
         listening.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -69,61 +67,29 @@ async def accept(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
     """Run `serve` in `nursery` for each connection, until cancelled; then the socket is closed."""
-    spare = _Spare()
     told = -math.inf
 
     async def run(stream: trio.SocketStream) -> None:
         try:
             await serve(stream)
         finally:
-            await trio.aclose_forcefully(stream)
-            spare.fill()
+            crowd.close(stream)
 
     async with listener:
-        with spare:
-            task_status.started()
-            while True:
-                try:
-                    stream = await listener.accept()
-                except OSError as error:
-                    if error.errno not in _NONE_LEFT:
-                        raise
-                    if trio.current_time() - told >= TOLD_EVERY:
-                        told = trio.current_time()
-                        log.error("no descriptor is left for a connection (%s)", error.strerror)
-                    if not spare.give():
-                        crowd.give_way()
-                        await trio.sleep(PAUSE)
-                else:
-                    nursery.start_soon(run, stream)
-
-
-class _Spare:
-    """Descriptors of nothing, at most `SPARE`, to be given up for connections."""
-
-    def __init__(self) -> None:
-        self._kept: list[int] = []
-        self._closed = False
-        self.fill()
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None:
-        self._closed = True
-        while self.give():
-            pass
-
-    def fill(self) -> None:
-        """Take back what can be had."""
-        try:
-            while len(self._kept) < SPARE and not self._closed:
-                self._kept.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-        except OSError:
-            pass  # none can be had now; the next connection that ends tries again
-
-    def give(self) -> bool:
-        """Give one up; False where there is none."""
-        if not self._kept:
-            return False
-        os.close(self._kept.pop())
-        return True
+        task_status.started()
+        while True:
+            try:
+                stream = await listener.accept()
+            except OSError as error:
+                if error.errno not in _NONE_LEFT:
+                    raise
+                # The kernel looks for a descriptor first, and then for a connection.
+                await trio.lowlevel.wait_readable(listener.socket)
+                if trio.current_time() - told >= TOLD_EVERY:
+                    told = trio.current_time()
+                    log.error("no descriptor is left for a connection (%s)", error.strerror)
+                if not crowd.spare.give():
+                    crowd.give_way()
+                    await trio.sleep(PAUSE)
+            else:
+                nursery.start_soon(run, stream)

@@ -151,7 +151,7 @@ class ClientConnection:
             try:
                 if await self._send_at_its_pace(data):
                     return
-                await trio.aclose_forcefully(self._stream)
+                self._config.crowd.close(self._stream)
             except (OSError, trio.ClosedResourceError):
                 pass
         await self._protocol.handle(Closed())
@@ -176,6 +176,9 @@ class ClientConnection:
         try:
             with self._reading:
                 while data := await self._receive():
+                    if self._reading.cancel_called:
+                        # Closed as idle while this was on its way: none of it is done, so that it can be sent again.
+                        await trio.lowlevel.checkpoint()
                     if self._fresh:
                         # What has passed since the last answer is not taken from the time for the next head.
                         self._fresh = False
@@ -190,7 +193,7 @@ class ClientConnection:
             self._watching.cancel()
         was_idle = self._reading.cancelled_caught and not self._lingering
         if was_idle and (self._stopping or not await self._protocol.give_up()):
-            await trio.aclose_forcefully(self._stream)
+            self._config.crowd.close(self._stream)
 
     async def _wait_for_answer(self) -> None:
         while True:
@@ -226,7 +229,7 @@ class ClientConnection:
             pass
         finally:
             self._config.crowd.busy(lingering)
-        await trio.aclose_forcefully(self._stream)
+        self._config.crowd.close(self._stream)
 
     async def _watch_stop(self) -> None:
         """Close at once what is idle when the server stops."""

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import trio
 
+from engine.api.spare import Spare
+
 
 class Crowd:
     """All connections. `most` is how many there may be."""
@@ -19,6 +21,7 @@ class Crowd:
     def __init__(self) -> None:
         self.most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self.present = 0
+        self.spare = Spare()
         self._idle: dict[trio.CancelScope, None] = {}
 
     @contextmanager
@@ -37,6 +40,11 @@ class Crowd:
     def busy(self, scope: trio.CancelScope) -> None:
         """It is of use again, or has ended."""
         self._idle.pop(scope, None)
+
+    def close(self, stream: trio.SocketStream) -> None:
+        """Close a connection, and keep its descriptor where a spare one is missing, before anything else takes it."""
+        stream.socket.close()
+        self.spare.fill()
 
     def give_way(self) -> bool:
         """Close the connection that has been idle for longest; False where none is idle."""

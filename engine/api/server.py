@@ -74,6 +74,7 @@ async def serve_http(
                 accepting.cancel_scope.cancel()
             await context.terminated.set()
             connections.cancel_scope.deadline = trio.current_time() + GRACE
+        options.crowd.spare.close()
         await lifespan.wait_for_shutdown()
         around.cancel_scope.cancel()
 
