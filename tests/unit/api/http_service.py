@@ -90,10 +90,6 @@ def make_app(service: Service) -> QuartTrio:
     async def large():
         return b"x" * 50_000_000
 
-    @app.get("/page")
-    async def page():
-        return b"x" * 300_000
-
     @app.post("/refuse")
     async def refuse():
         return "no", 401
