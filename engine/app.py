@@ -167,7 +167,7 @@ async def run(
                 config.http.consumers,
             ),
             changes=changes,
-            bodies=Bodies(config.http.bodies),
+            bodies=Bodies(config.http.bodies, config.http.slowest),
             requests=Share("requests", None, config.http.requests_per_token),
             wrong_tokens=WrongTokens(),
         )

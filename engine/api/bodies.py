@@ -16,6 +16,7 @@ import trio
 from quart import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from engine.api.pace import Pace
 from engine.errors import Problem
 
 OTHER_BODIES = 1024**2
@@ -28,11 +29,12 @@ HEAVY_AT_ONCE = 2
 
 
 class Bodies:
-    """The bodies of all requests under way: at most `most` bytes."""
+    """The bodies of all requests under way: at most `most` bytes, none slower than `slowest` bytes a second."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, slowest: int = 0) -> None:
         self._most = most
         self._held: dict[str, int] = {}
+        self.slowest = slowest
         self.total = 0
         self.heavy = trio.Semaphore(HEAVY_AT_ONCE)
 
@@ -82,8 +84,9 @@ class Body:
     async def read(self, request: Request, limit: int) -> bytearray:
         """All of it, at most `limit` bytes.
 
-        Raises `Problem`: 413 when it is longer, by its Content-Length or as it comes; 408 when it takes too long; 415
-        when it is compressed; 503 when too many bodies are in memory. Cancelled: what came is dropped.
+        Raises `Problem`: 413 when it is longer, by its Content-Length or as it comes; 408 when nothing comes for
+        `http.body_timeout`, or it comes too slowly; 415 when it is compressed; 503 when too many bodies are in memory.
+        Cancelled: what came is dropped.
         """
         encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("identity", ""):
@@ -95,9 +98,12 @@ class Body:
         if "Expect" in request.headers:
             await request.scope["state"][GO_ON]()
         body = bytearray()
-        with trio.move_on_after(request.body_timeout or float("inf")) as timeout:
+        pace = Pace(request.body_timeout or 0, self._bodies.slowest)
+        with trio.CancelScope(deadline=pace.deadline()) as timeout:
             try:
                 async for chunk in request.body:
+                    pace.moved(len(chunk))
+                    timeout.deadline = pace.deadline()
                     self.size += len(chunk)
                     self._bodies.take(self._token, self.size, len(chunk))
                     if self.size > limit:

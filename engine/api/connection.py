@@ -1,16 +1,18 @@
 """One TCP connection of a client: read, written with a limit, closed in good order; its faults are its own.
 
+Writing is limited by `Pace`: each byte that the client's side acknowledges shows that it is there.
+
 It takes the place of hypercorn's `TCPServer`. What is raised in any of its tasks ends this connection and is told once.
 Cancelled: the connection is cut.
 """
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import math
-import resource
-from collections.abc import Generator
-from typing import Any
+import sys
+import termios
 
 import trio
 from hypercorn.config import Config
@@ -19,32 +21,38 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr, repr_socket_addr
 
+from engine.api.crowd import Crowd
 from engine.api.edge import ConnectionTasks, HttpProtocol
 from engine.api.incidents import Incidents, Peer, serve_peer
+from engine.api.pace import Pace
 from engine.api.refusals import answer
 from engine.errors import Problem
 
-LINGER = 1.0
+LINGER = 5.0
+"""Seconds of silence after which a client that still sends what nobody reads has got its answer, on a slow line too."""
+LINGER_AT_MOST = 30.0
+TURN_AWAY = 1.0
+"""Seconds for telling a client that there is no room for it."""
 HALF_CLOSED = 5.0
-"""Seconds a client that has said all it has to say may wait for its answer; most of those have left."""
+"""Seconds a client that has said all it has to say may wait for its answer to go on; most of those have left."""
 READ_SIZE = 65536
 
 
 class ServerConfig(Config):
-    """Hypercorn's options, and what all connections share. At most half of the descriptors are theirs."""
+    """Hypercorn's options, and what all connections share."""
 
-    write_timeout: float = 30.0
+    write_timeout: float = 50.0
+    slowest: int = 0
 
     def __init__(self) -> None:
         super().__init__()
         self.incidents = Incidents()
         self.numbers = itertools.count(1)
-        self.connections = 0
-        self.most_connections = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+        self.crowd = Crowd()
 
 
 class ClientConnection:
-    """One connection, from its acceptance to its end: awaited as hypercorn awaits its own."""
+    """One connection, from its acceptance to its end."""
 
     def __init__(
         self,
@@ -65,17 +73,16 @@ class ClientConnection:
         self._watching = trio.CancelScope()
         self._read_all = trio.Event()
         self._reset = False
+        self._fresh = False
+        """Whether nothing has come since it is idle."""
         self._lingering = False
         self._stopping = False
         self._tasks: ConnectionTasks
         self._protocol: HttpProtocol
 
-    def __await__(self) -> Generator[Any]:
-        return self._run().__await__()
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Serve it. The caller closes the stream."""
         sock = self._stream.socket
-        self._config.connections += 1
         try:
             client = parse_socket_addr(sock.family, sock.getpeername())
             server = parse_socket_addr(sock.family, sock.getsockname())
@@ -84,16 +91,15 @@ class ClientConnection:
         except OSError:
             pass  # it left before it was greeted
         finally:
-            self._config.connections -= 1
-            await trio.aclose_forcefully(self._stream)
+            self._config.crowd.busy(self._reading)
 
     async def _serve(self, peer: Peer, client: tuple[str, int] | None, server: tuple[str, int] | None) -> None:
-        if self._config.connections > self._config.most_connections:
-            peer.refused(503, "there are too many connections")
-            await self._turn_away()
-            return
         serve_peer(peer)
-        with peer.contained():
+        with peer.contained(), self._config.crowd.one_more() as room:
+            if not room:
+                peer.refused(503, "there are too many connections")
+                await self._turn_away()
+                return
             async with trio.open_nursery() as nursery:
                 self._tasks = ConnectionTasks(nursery, peer)
                 self._protocol = HttpProtocol(
@@ -114,7 +120,7 @@ class ClientConnection:
 
     async def _turn_away(self) -> None:
         problem = Problem(503, "There are too many connections, come back later", headers={"Retry-After": "5"})
-        with trio.move_on_after(LINGER):
+        with trio.move_on_after(TURN_AWAY):
             await self._stream.send_all(answer(problem))
 
     async def _handle(self, event: Event) -> None:
@@ -131,37 +137,71 @@ class ClientConnection:
             self._set_idle(event.idle)
 
     def _set_idle(self, idle: bool) -> None:
-        wait = self._config.keep_alive_timeout if idle else math.inf
-        self._reading.deadline = trio.current_time() + (0 if idle and self._stopping else wait)
+        self._fresh = idle
+        if idle:
+            self._config.crowd.idle(self._reading)
+            wait = 0 if self._stopping else self._config.keep_alive_timeout
+            self._reading.deadline = trio.current_time() + wait
+        else:
+            self._config.crowd.busy(self._reading)
+            self._reading.deadline = math.inf
 
     async def _send(self, data: bytes) -> None:
         async with self._sending:
             try:
-                with trio.fail_after(self._config.write_timeout):
-                    await self._stream.send_all(data)
-                return
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                if await self._send_at_its_pace(data):
+                    return
+                self._config.crowd.close(self._stream)
+            except (OSError, trio.ClosedResourceError):
                 pass
-            except trio.TooSlowError:
-                await trio.aclose_forcefully(self._stream)
         await self._protocol.handle(Closed())
+
+    async def _send_at_its_pace(self, data: bytes) -> bool:
+        """Whether the client took it all before it was silent for too long, or too slow."""
+        sock = self._stream.socket
+        pace = Pace(self._config.write_timeout, self._config.slowest)
+        left = memoryview(data)
+        while left:
+            queued = _unacknowledged(sock)
+            with trio.CancelScope(deadline=pace.deadline()) as waiting:
+                sent = await sock.send(left)
+                pace.moved(sent)
+                left = left[sent:]
+            # A full buffer takes nothing for a while; that it gets emptier shows that the client reads.
+            if waiting.cancelled_caught and not pace.moved_on(queued - _unacknowledged(sock)):
+                return False
+        return True
 
     async def _read(self) -> None:
         try:
             with self._reading:
                 while data := await self._receive():
+                    if self._reading.cancel_called:
+                        # Closed as idle while this was on its way: none of it is done, so that it can be sent again.
+                        await trio.lowlevel.checkpoint()
+                    if self._fresh:
+                        # What has passed since the last answer is not taken from the time for the next head.
+                        self._fresh = False
+                        self._reading.deadline = trio.current_time() + self._config.keep_alive_timeout
                     await self._protocol.handle(RawData(data))
                 if not self._reset:
                     await self._protocol.handle(RawData(b""))
-                    with trio.move_on_after(HALF_CLOSED):
-                        await self._protocol.answered()
+                    await self._wait_for_answer()
                 await self._protocol.handle(Closed())
         finally:
             self._read_all.set()
             self._watching.cancel()
         was_idle = self._reading.cancelled_caught and not self._lingering
         if was_idle and (self._stopping or not await self._protocol.give_up()):
-            await trio.aclose_forcefully(self._stream)
+            self._config.crowd.close(self._stream)
+
+    async def _wait_for_answer(self) -> None:
+        while True:
+            with trio.move_on_after(HALF_CLOSED) as limit:
+                await self._protocol.answered()
+            # One that is on its way has a limit of its own.
+            if not limit.cancelled_caught or not self._sending.locked():
+                return
 
     async def _receive(self) -> bytes:
         try:
@@ -175,15 +215,21 @@ class ClientConnection:
         # The reader may be waiting for an application that has answered and takes no more.
         self._reading.cancel()
         try:
-            with trio.move_on_after(LINGER):
+            with trio.move_on_after(LINGER_AT_MOST) as lingering:
+                self._config.crowd.idle(lingering)
                 async with self._sending:
                     await self._stream.send_eof()
                 await self._read_all.wait()
-                while await self._stream.receive_some(READ_SIZE):
-                    pass
+                data = b"?"
+                while data:
+                    data = b""
+                    with trio.move_on_after(LINGER):
+                        data = bytes(await self._stream.receive_some(READ_SIZE))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
-        await trio.aclose_forcefully(self._stream)
+        finally:
+            self._config.crowd.busy(lingering)
+        self._config.crowd.close(self._stream)
 
     async def _watch_stop(self) -> None:
         """Close at once what is idle when the server stops."""
@@ -192,3 +238,10 @@ class ClientConnection:
             self._stopping = True
             if self._reading.deadline < math.inf:
                 self._reading.cancel()
+
+
+def _unacknowledged(sock: trio.socket.SocketType) -> int:
+    """Bytes that wait for the client's side to acknowledge them. Raises `ClosedResourceError`."""
+    if sock.fileno() < 0:
+        raise trio.ClosedResourceError
+    return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)

@@ -3,27 +3,28 @@
 What is different from plain hypercorn: a write to a client that does not read ends after a limit and never holds up a
 stop; a connection is closed with what the client still sends read for a moment, so that an early answer is not lost; an
 answer given before the body was read closes the connection, since what is left of that body would be in the way of the
-next request; there are at most as many connections as leave half of the descriptors to the mail servers; and whatever
-is raised on a connection ends that connection alone (`edge.py`).
+next request; connections are accepted in a loop of its own (`accept.py`), which needs descriptors kept for it, and give
+way to each other (`crowd.py`); and whatever is raised on a connection ends that connection alone (`edge.py`).
 """
 
 from __future__ import annotations
 
-import errno
 import logging
-import socket
 
-import hypercorn.trio.run
 import trio
-from hypercorn.trio import serve
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import repr_socket_addr
 from quart import Response, request
 from quart_trio import QuartTrio
 
 from engine import config as settings
+from engine.api.accept import accept, listen
 from engine.api.bodies import has_body
 from engine.api.connection import ClientConnection, ServerConfig
 from engine.api.refusals import MAX_HEAD
-from engine.errors import ConfigError
 
 GRACE = 1.0
 MAX_WEBSOCKET_MESSAGE = 64 * 1024
@@ -44,22 +45,38 @@ async def serve_http(
     app.config["BODY_TIMEOUT"] = config.body_timeout
     app.config["MAX_CONTENT_LENGTH"] = config.max_body
     app.config["RESPONSE_TIMEOUT"] = None
-    listening = _listen(config)
+    listener = listen(config)
     options = ServerConfig()
-    options.bind = [f"fd://{listening.detach()}"]
     options.write_timeout = config.write_timeout
+    options.slowest = config.slowest
     options.keep_alive_timeout = config.keep_alive
     options.websocket_ping_interval = config.websocket_ping
     options.websocket_max_message_size = MAX_WEBSOCKET_MESSAGE
     options.include_server_header = False
-    options.graceful_timeout = GRACE
     options.h11_max_incomplete_size = MAX_HEAD
     options.errorlog = logging.getLogger("engine.http")
-    hypercorn.trio.run.TCPServer = ClientConnection  # type: ignore[attr-defined, assignment]
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(options.incidents.run)
-        await serve(app, options, shutdown_trigger=stop.wait, task_status=task_status)
-        nursery.cancel_scope.cancel()
+    wrapped, context = ASGIWrapper(app), WorkerContext(None)
+    sock = listener.socket
+    lifespan = Lifespan(wrapped, options, {})
+
+    async def serve(stream: trio.SocketStream) -> None:
+        await ClientConnection(wrapped, options, context, ConnectionState({}), stream).run()
+
+    async with trio.open_nursery() as around:
+        around.start_soon(options.incidents.run)
+        await around.start(lifespan.handle_lifespan)
+        await lifespan.wait_for_startup()
+        async with trio.open_nursery() as connections:
+            async with trio.open_nursery() as accepting:
+                await accepting.start(accept, listener, serve, options.crowd, connections)
+                task_status.started([f"http://{repr_socket_addr(sock.family, sock.getsockname())}"])
+                await stop.wait()
+                accepting.cancel_scope.cancel()
+            await context.terminated.set()
+            connections.cancel_scope.deadline = trio.current_time() + GRACE
+        options.crowd.spare.close()
+        await lifespan.wait_for_shutdown()
+        around.cancel_scope.cancel()
 
 
 def install(app: QuartTrio) -> None:
@@ -73,13 +90,3 @@ async def _close_if_unread(response: Response) -> Response:
     if has_body(request) and (not body._complete.is_set() or body._must_raise is not None):
         response.headers["Connection"] = "close"
     return response
-
-
-def _listen(config: settings.Http) -> socket.socket:
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    try:
-        return socket.create_server((config.host, config.port), family=family)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ConfigError(f"http.port {config.port} on {config.host} is taken by another program") from error
-        raise ConfigError(f"http.host {config.host} cannot be listened on: {error.strerror}") from error

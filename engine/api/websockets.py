@@ -143,7 +143,7 @@ class EventWebsocket(WSStream):
         silent = 0
         while not self.closed:
             silent = 0 if self._heard else silent + 1
-            if silent > SILENT_PINGS:
+            if silent >= SILENT_PINGS:
                 await self.send(StreamClosed(stream_id=self.stream_id))
                 return
             self._heard = False

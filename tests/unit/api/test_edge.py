@@ -14,7 +14,7 @@ import pytest
 import trio
 from http_service import WAIT, Service, serving
 
-from engine.api import connection, edge
+from engine.api import crowd, edge
 from engine.api.heads import METHODS
 from engine.api.incidents import LINES, Incidents, Peer, escaped, request_broke, serve_peer
 from engine.api.problems import phrase
@@ -41,6 +41,14 @@ async def exchange(service: Service, data: bytes, *, then_end: bool = True) -> b
                 await client.send_eof()
             while chunk := await client.receive_some():
                 received += chunk
+    return received
+
+
+async def until(client: trio.SocketStream, end: bytes) -> bytes:
+    received = b""
+    with trio.fail_after(WAIT):
+        while not received.endswith(end) and (chunk := await client.receive_some()):
+            received += chunk
     return received
 
 
@@ -331,15 +339,41 @@ async def test_an_application_that_crashes_with_a_body_on_its_way_leaves_nothing
 
 
 async def test_too_many_connections_are_told_to_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection.resource, "getrlimit", lambda _: (4, 4))
-    async with serving(tmp_path) as service:
+    monkeypatch.setattr(crowd.resource, "getrlimit", lambda _: (4, 4))
+    async with serving(tmp_path, keep_alive=0.05) as service:
         async with await service.connect() as first, await service.connect() as second:
             for client in (first, second):
-                await client.send_all(GET % b"")
-                assert b"200 OK" in await client.receive_some()
+                await client.send_all(HANDSHAKE + b"\r\n")
+                assert b" 101 " in await client.receive_some()
             received = await exchange(service, b"", then_end=False)
             assert refusal(received)[0] == 503 and b"retry-after: 5\r\n" in received
+        with trio.fail_after(WAIT):
+            while b" 503 " in await exchange(service, b"", then_end=False):
+                pass  # the server has not seen yet that the two have left
         assert (await exchange(service, GET % b"")).endswith(b"ok")
+
+
+async def test_the_connection_that_is_idle_for_longest_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crowd.resource, "getrlimit", lambda _: (6, 6))
+    async with (
+        serving(tmp_path) as service,
+        await service.connect() as mute,
+        await service.connect() as busy,
+        await service.connect() as used,
+    ):
+        await busy.send_all(POST % b"Content-Length: 3\r\nExpect: 100-continue\r\n")
+        assert b" 100 " in await busy.receive_some()
+        await used.send_all(GET % b"")
+        assert (await until(used, b"ok")).startswith(b"HTTP/1.1 200 OK")
+        assert (await exchange(service, GET % b"Connection: close\r\n", then_end=False)).endswith(b"ok")
+        with trio.fail_after(WAIT):
+            assert await mute.receive_some() == b""
+        await used.send_all(GET % b"")
+        assert (await until(used, b"ok")).startswith(b"HTTP/1.1 200 OK")
+        await busy.send_all(b"abc")
+        assert (await until(busy, b"\r\n\r\n3")).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_a_flood_is_counted_and_not_written(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from http_service import LIMIT, WAIT, serving
 from quart_trio import QuartTrio
 
 from engine import config
+from engine.api.connection import _unacknowledged
 from engine.api.server import serve_http
 from engine.errors import ConfigError
 
@@ -58,6 +59,70 @@ async def test_a_client_that_stops_reading_is_cut_after_the_write_timeout(tmp_pa
                 pass
         assert received < 50_000_000
         await client.aclose()
+
+
+async def test_a_client_that_reads_slowly_gets_all_of_it(tmp_path: Path) -> None:
+    async with serving(tmp_path, write_timeout=1) as service, await service.connect() as client:
+        await client.send_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        # It has said all it has to say, which is no reason to hurry it.
+        await client.send_eof()
+        received, begun = 0, trio.current_time()
+        while chunk := await client.receive_some(1 << 20):
+            received += len(chunk)
+            await trio.sleep(max(0, begun + received / 20e6 - trio.current_time()))
+        assert received > 50_000_000
+
+
+async def test_what_the_client_reads_is_seen_before_the_kernel_takes_more() -> None:
+    with trio.socket.socket() as listening, trio.socket.socket() as client:
+        await listening.bind(("127.0.0.1", 0))
+        listening.listen(1)
+        await client.connect(listening.getsockname())
+        server, _ = await listening.accept()
+        with server, trio.fail_after(WAIT):
+            with trio.move_on_after(0.1):
+                while True:
+                    await server.send(b"x" * 100_000)
+            queued = _unacknowledged(server)
+            assert queued > 0
+            while _unacknowledged(server) == queued:
+                await client.recv(50_000)
+            assert _unacknowledged(server) < queued
+        with pytest.raises(trio.ClosedResourceError):
+            _unacknowledged(server)
+
+
+async def test_a_client_that_reads_too_slowly_is_cut(tmp_path: Path) -> None:
+    async with serving(tmp_path, write_timeout=0.2, slowest=200_000_000) as service, await service.connect() as client:
+        await client.send_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        received, begun = 0, trio.current_time()
+        try:
+            while chunk := await client.receive_some(1 << 20):
+                received += len(chunk)
+                await trio.sleep(max(0, begun + received / 20e6 - trio.current_time()))
+        except trio.BrokenResourceError:
+            pass
+        assert received < 50_000_000
+
+
+@pytest.mark.parametrize("request_head", [b"GET /", b"HEAD /large", b"POST /read", b"GET /none"])
+async def test_a_connection_that_is_idle_after_a_response_is_closed(tmp_path: Path, request_head: bytes) -> None:
+    async with serving(tmp_path, keep_alive=0.1) as service, await service.connect() as client:
+        await client.send_all(request_head + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        received = b""
+        with trio.fail_after(WAIT):
+            while chunk := await client.receive_some():
+                received += chunk
+        assert received.startswith(b"HTTP/1.1 ") and b"connection: close" not in received
+
+
+async def test_the_time_for_a_head_begins_with_it(tmp_path: Path) -> None:
+    async with serving(tmp_path, keep_alive=1) as service, await service.connect() as client:
+        await trio.sleep(0.7)
+        await client.send_all(b"GET / HTTP/1.1\r\n")
+        await trio.sleep(0.7)
+        await client.send_all(b"Host: x\r\n\r\n")
+        assert (await answer(client))[0] == 200
 
 
 async def test_connections_are_kept(tmp_path: Path) -> None:
@@ -139,6 +204,34 @@ async def test_a_body_that_does_not_come_is_given_up(tmp_path: Path) -> None:
         await client.send_all(b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
         assert (await answer(client))[0] == 408
         await client.aclose()
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+async def test_a_body_that_comes_slowly_is_taken(tmp_path: Path, chunked: bool) -> None:
+    async with serving(tmp_path, body_timeout=0.8) as service, await service.connect() as client:
+        head = b"Transfer-Encoding: chunked\r\n" if chunked else b"Content-Length: 20\r\n"
+        await client.send_all(b"POST /read HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n")
+        for _ in range(20):
+            await client.send_all(b"1\r\na\r\n" if chunked else b"a")
+            await trio.sleep(0.06)
+        await client.send_all(b"0\r\n\r\n" if chunked else b"")
+        assert (await answer(client))[::2] == (200, b"20")
+
+
+async def test_a_body_that_comes_byte_by_byte_does_not_go_on_for_ever(tmp_path: Path) -> None:
+    async with serving(tmp_path, body_timeout=0.3) as service, await service.connect() as client:
+        service.bodies.slowest = 1000
+        await client.send_all(b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\n")
+
+        async def trickle() -> None:
+            while True:
+                await client.send_all(b"a")
+                await trio.sleep(0.03)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trickle)
+            assert (await answer(client))[0] == 408
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_port_that_is_taken(tmp_path: Path) -> None:
