@@ -81,13 +81,13 @@ class Peer:
     def refused(self, status: int, why: str) -> None:
         """It sent what is no request, or no frame, and is told so with `status`."""
         if self._is_first():
-            self._incidents.tell(logging.WARNING, "%s: refused with %d: %s", self, status, escaped(why))
+            self._incidents.tell(logging.WARNING, "%s: refused with %d: %s", str(self), status, escaped(why))
 
     def broke(self, error: BaseException) -> None:
         """`error`, which nothing expected, ended its request. One that says that the client has left is no fault."""
         faults = [each for each in leaves(error) if not isinstance(each, _LEFT)]
         if faults and self._is_first():
-            self._incidents.tell(logging.ERROR, "%s: ended by %s", self, described(faults[0]))
+            self._incidents.tell(logging.ERROR, "%s: ended by %s", str(self), described(faults[0]))
 
     def _is_first(self) -> bool:
         first, self._told_of = self._told_of != self.requests, self.requests

@@ -22,6 +22,7 @@ from engine.isotime import iso, iso_or_none
 from engine.schema.fields import CustomHeader
 from engine.schema.servers import MASK
 from engine.schema.webhooks import ParkedAction, WebhookCreate, WebhookReplay, WebhooksQuery, WebhookUpdate
+from engine.settings import WEBHOOK_SETTINGS
 from engine.store import events, webhooks
 from engine.store.tokens import Token
 
@@ -332,7 +333,9 @@ def _error(endpoint: Endpoint) -> dict[str, Any] | None:
 def _settings(context: Context) -> dict[str, Any]:
     values = context.settings.values
     url, headers, names = values["webhooks"], values["webhooksCustomHeaders"] or (), values["webhookEvents"]
-    return {
+    unreadable = sorted(context.settings.unreadable.intersection(WEBHOOK_SETTINGS))
+    reason = {"disabledReason": f"stored settings cannot be read: {', '.join(unreadable)}"} if unreadable else {}
+    return reason | {
         "url": masked(url, MASK) if url else None,
         "description": "the webhook of the settings",
         "events": None if names is None or "*" in names else names,
