@@ -68,6 +68,8 @@ class Faults:
     imap_script: Callable[[str, str, bytes], bytes | None] | None = None
     """Asked before each IMAP command, with its tag, its name (`UID FETCH`) and the line it came in. What it returns is
     sent in place of all that would be answered; None: the command is carried out."""
+    smtp_rewrite: Callable[[str], str] | None = None
+    """Given each line of an SMTP reply, without CRLF, before it is sent; what it returns is sent in its place."""
     imap_rewrite: Callable[[bytes], bytes] | None = None
     """Given each response with its CRLF before IMAP sends it; what it returns is sent, nothing if that is empty."""
     sent_append_fails: int = 0

@@ -373,7 +373,8 @@ class SmtpConnection:
         if self._faults.hang_smtp:
             await self._be_silent()
         if self._replies:
-            out = "".join(f"{reply}\r\n" for reply in self._replies)
+            rewrite = self._faults.smtp_rewrite or str
+            out = "".join(f"{rewrite(reply)}\r\n" for reply in self._replies)
             self._replies.clear()
             before, self._may_speak = self._may_speak, False
             await self._stream.send_all(out.encode())

@@ -334,12 +334,10 @@ class SmtpSession:
         try:
             await self._hear_surplus()
         except _OutOfStep:
-            if self._replies and self._replies[0].code >= 400:
-                try:
-                    await self._receive(QUIT_SECONDS)
-                except NetworkError as error:
-                    if error.kind is NetworkKind.CLOSED:
-                        raise
+            if not self._replies or self._replies[0].code >= 400:
+                with trio.move_on_after(QUIT_SECONDS):
+                    while True:
+                        await self._receive(QUIT_SECONDS * 2)
             raise
 
     async def _prove_step(self, transaction: Transaction) -> None:

@@ -157,10 +157,10 @@ def interrupted(db: sqlite3.Connection | Tx, account: str | None = None) -> list
 
 
 def overdue(tx: Tx, account: str, now: float, since: float, expired: float, limit: int) -> list[Message]:
-    """At most `limit` messages of an account due `now`, with `expires_at` after `since` and up to `expired`."""
+    """At most `limit` messages of an account due `now`, with `expires_at` after `since` and not after `expired`."""
     rows = tx.execute(
-        f"SELECT {_COLUMNS} FROM message WHERE account = ? AND ended IS NULL AND next_at <= ? AND expires_at > ? "
-        "AND expires_at <= ? AND state IN ('queued', 'deferred') ORDER BY next_at LIMIT ?",
+        f"SELECT {_COLUMNS} FROM message WHERE account = ? AND ended IS NULL AND next_at <= ? "
+        "AND expires_at > ? AND expires_at <= ? AND state IN ('queued', 'deferred') ORDER BY next_at LIMIT ?",
         (account, now, since, expired, limit),
     ).fetchall()
     return [message for row in rows if (message := _message(row)) is not None]

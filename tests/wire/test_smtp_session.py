@@ -828,3 +828,70 @@ async def test_an_odd_greeting_and_ehlo(autojump_clock):
         assert (session.capabilities.pipelining, session.capabilities.size) == (True, 9)
         assert session.logged_in
         await session.close()
+
+
+class OverTcp(Scripted):
+    """A script over a TCP connection with small buffers: what is written is on its way until it is read."""
+
+    async def dial(self, host: str, port: int) -> trio.abc.Stream:
+        with trio.socket.socket() as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * 1024)
+            await listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            ours = trio.socket.socket()
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 * 1024)
+            await ours.connect(listening.getsockname())
+            theirs, _ = await listening.accept()
+        self._nursery.start_soon(self._run, trio.SocketStream(theirs))
+        return trio.SocketStream(ours)
+
+
+@pytest.mark.parametrize("reads_on", [False, True])
+@pytest.mark.parametrize(
+    "reply", [b"552 5.3.4 too big\r\n", b"552-5.3.4 too\r\n552 5.3.4 big\r\n", b"552 5.3.4 too big"]
+)
+async def test_a_refusal_amid_the_message_and_the_end_of_the_connection(reply, reads_on):
+    """The server closes with what it has not read, or says no more and reads on to the end."""
+
+    async def script(server):
+        await greet(server, b"PIPELINING")
+        await server.hear(*GROUP)
+        await server.say(GO)
+        await server.octets(100_000)
+        await server.say(reply)
+        if reads_on:
+            await server.stream.send_eof()
+            while await server.stream.receive_some():
+                pass
+        await server.close()
+
+    with trio.fail_after(20):
+        async with OverTcp(script) as scripted:
+            session = await connect(scripted)
+            outcome = await session.send(ENVELOPE, [b"x" * 998 + b"\r\n"] * 1000, nothing)
+            assert {(v.kind, v.code) for v in outcome.recipients.values()} == {(Kind.REJECTED, 552)}
+            assert not session.in_flight
+            assert not session.usable
+            await session.close()
+
+
+async def test_a_refusal_amid_the_message_that_is_read_on_may_be_of_another_one():
+    """Before the end of the message no reply to it is due: it may be the second one to the message before."""
+
+    async def script(server):
+        await greet(server, b"PIPELINING")
+        await server.hear(*GROUP)
+        await server.say(GO)
+        await server.octets(100_000)
+        await server.say(b"554 no\r\n")
+        while await server.stream.receive_some():
+            pass
+        await server.close()
+
+    with trio.fail_after(20):
+        async with OverTcp(script) as scripted:
+            session = await connect(scripted)
+            with pytest.raises(DeliveryError, match="554 no") as caught:
+                await session.send(ENVELOPE, [b"x" * 998 + b"\r\n"] * 1000, nothing)
+            assert caught.value.out_of_step
+            assert not session.in_flight
