@@ -17,7 +17,7 @@ import trio
 
 from engine.deflate import DeflateStream
 from engine.errors import NetworkError, NetworkKind, ProtocolError
-from engine.world import Dial
+from engine.world import UNACKNOWLEDGED_SECONDS, Dial, endure
 
 RECEIVE_SIZE = 16 * 1024
 """Bytes taken at once: what one read holds is parsed in one go, and nobody else has a turn meanwhile."""
@@ -66,6 +66,7 @@ class Transport:
     def __init__(self, stream: trio.abc.Stream, host: str, port: int, tls: TlsRules) -> None:
         self._stream = stream
         self._tls = tls
+        self._endures = UNACKNOWLEDGED_SECONDS
         self.host = host
         self.port = port
         self.tls_version: str | None = None
@@ -140,6 +141,12 @@ class Transport:
         with trio.move_on_after(ARRIVED_SECONDS):
             return await self.receive(ARRIVED_SECONDS * 2)
         return None
+
+    def endure(self, seconds: float) -> None:
+        """From now on the kernel bears with a peer that takes nothing for `seconds`, so that our own limit decides."""
+        if seconds != self._endures:
+            endure(self._stream, seconds)
+            self._endures = seconds
 
     def end_of_stream(self) -> NetworkError:
         """The error for a server that closed the connection where we waited for an answer."""

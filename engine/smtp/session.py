@@ -27,13 +27,15 @@ from engine.smtp.replies import Reply, ReplyParser
 from engine.smtp.verdict import Kind, Stage, Verdict, of_network, of_reply
 from engine.trace import Trace
 from engine.transport import Transport
-from engine.world import Dial
+from engine.world import UNACKNOWLEDGED_SECONDS, Dial
 
 __all__ = ["DeliveryError", "Envelope", "Outcome", "SmtpEndpoint", "SmtpSession", "Timeouts"]
 
 BLOCK_BYTES = 256 * 1024
 QUIT_SECONDS = 2.0
 PROOF_SECONDS = 30.0
+MARGIN_SECONDS = 30.0
+"""How much longer than we the kernel bears with a server that takes nothing of a message."""
 STRAY_SECONDS = 10.0
 """How long a reply may take after a line that is none: something else than an SMTP server may stand there."""
 
@@ -250,6 +252,8 @@ class SmtpSession:
         self.in_flight = False
         asked = False
         self._stage = Stage.MAIL
+        # Up to the data nothing is lost with a dead line, and a new one is sooner at work than one that comes back.
+        self._transport.endure(UNACKNOWLEDGED_SECONDS)
         await self._hear_surplus()
         while commands := transaction.take():
             self._refuse_surplus()
@@ -283,6 +287,7 @@ class SmtpSession:
 
     async def _deliver_data(self, transaction: Transaction, delivery: _Delivery) -> None:
         started = trio.current_time()
+        self._transport.endure(max(self._timeouts.block, self._timeouts.dot) + MARGIN_SECONDS)
         try:
             await self._send_data(delivery)
         except NetworkError:
