@@ -43,6 +43,8 @@ STEP = 1.0
 """Seconds by which the wall clock and Trio's may drift apart before one of them counts as set, or as stopped."""
 STANDSTILL = 86_400.0
 """The longest that the machine is taken to have stood still; a wall clock further ahead was set."""
+LOOK_AGAIN = 60.0
+"""Seconds after which a wait looks at the clocks again: one may have been set, the machine may have stood still."""
 KEPT_SHARE, KEPT_LEAST = 8, 32
 """The part of all descriptors, and the least number, that no dial takes: they are for the API, the store, the spool."""
 SAY_EVERY = 60.0

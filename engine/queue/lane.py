@@ -28,12 +28,12 @@ from engine.queue.hold import Hold, Reason, Waiting
 from engine.queue.outcome import Judgement
 from engine.queue.pace import Pace, RateLimit
 from engine.queue.pause import Pauses
-from engine.queue.schedule import LOOK_AGAIN, Agenda
+from engine.queue.schedule import Agenda
 from engine.queue.slots import Slot, Slots
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, Stage, Verdict, error_text, unanswered
 from engine.trace import Trace
-from engine.world import Dial, World
+from engine.world import LOOK_AGAIN, Dial, World
 
 log = logging.getLogger("engine.lane")
 

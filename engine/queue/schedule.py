@@ -15,10 +15,7 @@ import heapq
 
 import trio
 
-from engine.world import STEP, World
-
-LOOK_AGAIN = 60.0
-"""Seconds after which the clocks are looked at again: one may have been set, or the machine may have stood still."""
+from engine.world import LOOK_AGAIN, STEP, World
 
 
 class Agenda:
