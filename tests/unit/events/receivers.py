@@ -35,7 +35,7 @@ class Cut(Exception):
 
 
 class Receiver:
-    """One host. `behave` answers each post; `up` false refuses connections, `path` false leaves dials without an answer."""
+    """One host. `behave` answers each post; without `up` it refuses connections, without `path` dials get no answer."""
 
     def __init__(self, world: ReceiverWorld) -> None:
         self._world = world
