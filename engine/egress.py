@@ -9,7 +9,8 @@ for one account (`restricted`) only where `network.allow` lists them. A refusal 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import trio
@@ -96,6 +97,10 @@ class Egress:
             return await self._world.dial(host, port, choose)
 
         return self._hosts.watched(dial)
+
+    def listening(self, host: str, port: int, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """Within the block `wake` is called whenever the host answers again (`Hosts.listening`)."""
+        return self._hosts.listening(host, port, wake)
 
     async def check(self, host: str, port: int | None, *, restricted: bool) -> None:
         """Raise `EgressRefused` when a host must not be dialled.

@@ -19,7 +19,7 @@ import trio
 
 from engine.deflate import DeflateStream
 from engine.errors import NetworkError, NetworkKind, ProtocolError
-from engine.world import Dial
+from engine.world import UNACKNOWLEDGED_SECONDS, Dial, endure
 
 RECEIVE_SIZE = 16 * 1024
 """Bytes taken at once: what one read holds is parsed in one go, and nobody else has a turn meanwhile."""
@@ -77,6 +77,7 @@ class Transport:
         self._stream = stream
         self._tls = tls
         self._heard = False
+        self._endures = UNACKNOWLEDGED_SECONDS
         self.host = host
         self.port = port
         self.tls_version: str | None = None
@@ -162,6 +163,12 @@ class Transport:
             stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in KEEPALIVE:
                 stream.setsockopt(socket.IPPROTO_TCP, option, value)
+
+    def endure(self, seconds: float) -> None:
+        """From now on the kernel bears with a peer that takes nothing for `seconds`, so that our own limit decides."""
+        if seconds != self._endures:
+            endure(self._stream, seconds)
+            self._endures = seconds
 
     def end_of_stream(self) -> NetworkError:
         """The error for a server that closed the connection where we waited for an answer."""

@@ -8,9 +8,11 @@ test's clock already moves.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import queue
 import random
+import resource
 import socket
 import threading
 import time
@@ -25,6 +27,8 @@ import trio
 
 from engine.errors import NetworkError, NetworkKind
 
+log = logging.getLogger("engine.world")
+
 T = TypeVar("T")
 
 LOOKUPS = 100
@@ -32,6 +36,18 @@ LOOKUPS = 100
 DNS_SECONDS = 10.0
 STAGGER_SECONDS = 0.25
 """How long one address is waited for before the next is tried beside it (RFC 8305 section 8)."""
+
+UNACKNOWLEDGED_SECONDS = 60.0
+"""How long the kernel bears with octets that nobody acknowledges before it gives a connection up (`endure`)."""
+STEP = 1.0
+"""Seconds by which the wall clock and Trio's may drift apart before one of them counts as set, or as stopped."""
+STANDSTILL = 86_400.0
+"""The longest that the machine is taken to have stood still; a wall clock further ahead was set."""
+LOOK_AGAIN = 60.0
+"""Seconds after which a wait looks at the clocks again: one may have been set, the machine may have stood still."""
+KEPT_SHARE, KEPT_LEAST = 8, 32
+"""The part of all descriptors, and the least number, that no dial takes: they are for the API, the store, the spool."""
+SAY_EVERY = 60.0
 
 
 class Dial(Protocol):
@@ -66,10 +82,29 @@ class World:
 
     def __init__(self) -> None:
         self.random = random.Random(os.urandom(32))
+        self._descriptors = _Descriptors()
+        self._ahead: float | None = None
+        self._stood_still = 0.0
 
     def now(self) -> float:
         """Wall clock, seconds since 1970-01-01 UTC."""
         return time.time()
+
+    def elapsed(self) -> float:
+        """Seconds on a clock that only runs: Trio's, and with it the time for which the machine stood still.
+
+        Trio's clock stops in a suspended machine, which is seen by the wall clock being ahead afterwards. One set back,
+        or ahead by more than `STANDSTILL`, moves nothing. Who sleeps must look again now and then.
+        """
+        here = trio.current_time()
+        ahead = self.now() - here
+        if self._ahead is None:
+            self._ahead = ahead
+        elif abs(leap := ahead - self._ahead) > STEP:
+            self._ahead = ahead
+            if 0 < leap <= STANDSTILL:
+                self._stood_still += leap
+        return here + self._stood_still
 
     def token_bytes(self, n: int) -> bytes:
         """`n` bytes fit for keys and tokens."""
@@ -107,11 +142,14 @@ class World:
     async def dial(self, host: str, port: int, choose: Choose | None = None) -> trio.abc.Stream:
         """A TCP stream with TCP_NODELAY to `host:port`, trying all its addresses, or those `choose` leaves of them.
 
-        A peer that is gone without a word is noticed by the kernel: within a minute while data waits for it, within two
-        while nothing does. Raises `NetworkError`. The caller sets the deadline. Cancelled: nothing stays open.
+        A peer that is gone without a word is noticed by the kernel: within a minute while data waits for it (`endure`
+        changes that), within two while nothing does. Raises `NetworkError`, EMFILE where only the descriptors are left
+        that are kept for other things. The caller sets the deadline. Cancelled: nothing stays open.
         """
         addresses = await self.resolve(host, port)
-        stream = await _connect(host, port, choose(addresses) if choose else addresses)
+        chosen = choose(addresses) if choose else addresses
+        self._descriptors.refuse_dial(host, port)
+        stream = await _connect(host, port, chosen)
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _NOTICE_SILENCE:
             stream.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -127,8 +165,56 @@ class World:
         return sorted((record.preference, str(record.exchange).rstrip(".")) for record in await _ask(domain, "MX"))
 
 
+def endure(stream: trio.abc.Stream, seconds: float) -> None:
+    """Have the kernel bear with unacknowledged octets, and with a peer that does not read, for so long.
+
+    Nothing happens where there is no TCP beneath.
+    """
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    if isinstance(stream, trio.SocketStream) and stream.socket.family != socket.AF_UNIX:
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
+
+class _Descriptors:
+    """Keeps dials from the last descriptors."""
+
+    def __init__(self) -> None:
+        self._said_at: float | None = None
+        self._refused = 0
+
+    def refuse_dial(self, host: str, port: int) -> None:
+        """Raise `NetworkError` EMFILE when the next descriptor is one of those that are kept."""
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if limit == resource.RLIM_INFINITY or _next_descriptor() < limit - max(limit // KEPT_SHARE, KEPT_LEAST):
+            return
+        self._refused += 1
+        now = trio.current_time()
+        if self._said_at is None or now - self._said_at >= SAY_EVERY:
+            log.warning(
+                "%d dials were refused: nearly all of the %d open files are taken; raise the limit (ulimit -n, "
+                "LimitNOFILE) or have fewer accounts",
+                self._refused,
+                limit,
+            )
+            self._said_at, self._refused = now, 0
+        raise NetworkError(NetworkKind.CONNECT, "EMFILE", f"connect EMFILE {host}:{port}")
+
+
+def _next_descriptor() -> int:
+    """The number the next descriptor gets: the lowest free one, so at least as many are open."""
+    try:
+        number = os.dup(0)
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            return -1
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    os.close(number)
+    return number
+
+
 _NOTICE_SILENCE = (
-    (socket.TCP_USER_TIMEOUT, 60_000),  # milliseconds
+    (socket.TCP_USER_TIMEOUT, int(UNACKNOWLEDGED_SECONDS * 1000)),  # milliseconds
     (socket.TCP_KEEPIDLE, 60),  # seconds
     (socket.TCP_KEEPINTVL, 15),  # seconds
     (socket.TCP_KEEPCNT, 4),

@@ -92,6 +92,7 @@ class Account:
             services.slots,
             services.pauses,
             LaneLimits(smtp.messages_per_session, smtp.session_idle, _timeouts(services)),
+            services.hosts,
             services.world,
             self._tried,
         )

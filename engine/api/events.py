@@ -26,7 +26,8 @@ def names_of(text: str | None) -> frozenset[str] | None:
 async def page(context: Context, query: EventsQuery, *, caller: Token) -> bytes:
     """`GET /v1/events`: the very bytes every other channel sends, in one JSON document.
 
-    With `wait` it answers as soon as there is an event, at the latest after so many seconds or when the engine stops.
+    With `wait` it answers as soon as there is an event, at the latest after so many seconds, after `LONGEST_WAIT`, or
+    when the engine stops.
     """
     horizon.refuse_ahead(context, caller.account, query.after)
     journal = context.services.journal
@@ -35,7 +36,7 @@ async def page(context: Context, query: EventsQuery, *, caller: Token) -> bytes:
     found: list[bytes] = []
     # One that waits holds what a stream holds.
     waiting = context.streams.share.hold(caller.hash) if query.wait else nullcontext()
-    with waiting, trio.move_on_after(query.wait):
+    with waiting, trio.move_on_after(min(query.wait, LONGEST_WAIT)):
         while True:
             while position < journal.last and len(found) < query.limit and size < MOST_BYTES:
                 page = journal.page(position, query.limit - len(found), query.account, names)
@@ -52,6 +53,8 @@ async def page(context: Context, query: EventsQuery, *, caller: Token) -> bytes:
     return b'{"events":[%b],"first":%d,"last":%d,"next":%d}' % (b",".join(found), first, last, next_)
 
 
+LONGEST_WAIT = 50.0
+"""Seconds. Many proxies cut a request that has had no answer for a minute."""
 MOST_BYTES = 16 * 1024**2
 """An answer that holds so much ends early; `next` says where to go on."""
 

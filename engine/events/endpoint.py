@@ -24,7 +24,7 @@ from engine import config
 from engine.egress import Egress
 from engine.errors import StorageFailed, StorageFull, StorageUnavailable
 from engine.events.journal import Journal
-from engine.events.lines import EARLY, Line, step
+from engine.events.lines import EARLY, Line, Outcome, step, steps_within
 from engine.events.plan import Plan, health_of, letter_of, payload
 from engine.events.post import Answer, Poster
 from engine.events.recent import Entry
@@ -33,7 +33,7 @@ from engine.events.target import Target
 from engine.store import webhooks
 from engine.store.webhooks import EndpointRow, LineRow, ParkedRow
 from engine.store.writer import Store, Tx
-from engine.world import World
+from engine.world import LOOK_AGAIN, World
 
 log = logging.getLogger("engine.webhooks")
 
@@ -71,6 +71,7 @@ class Endpoint:
         self._store = store
         self._config = config
         self._world = world
+        self._egress = egress
         self._on_gone = on_gone
         self._on_done = on_done
         self._plan: Plan | None = None
@@ -87,7 +88,7 @@ class Endpoint:
         self._news = trio.Event()
         self._again = trio.Event()
         self._not_before: dict[str, float] = {}
-        """Until when a target asked to be left alone (Trio's time)."""
+        """Until when a target asked to be left alone (`World.elapsed`)."""
         self._waiting: dict[str, trio.CancelScope] = {}
         self._taken = trio.Event()
         self._taken_at: dict[str, float] = {}
@@ -306,7 +307,7 @@ class Endpoint:
             wait = line.wait_after(
                 self._config.schedule,
                 now,
-                answered=answer.status is not None,
+                answer.outcome,
                 retry_after=answer.retry_after,
                 taken_at=self._taken_at.get(target.key, -math.inf),
             )
@@ -317,28 +318,38 @@ class Endpoint:
                 wait *= 1 + JITTER * (2 * self._world.random.random() - 1)
             else:
                 before = self._not_before.get(target.key, -math.inf)
-                self._not_before[target.key] = max(before, trio.current_time() + answer.retry_after)
+                self._not_before[target.key] = max(before, self._world.elapsed() + answer.retry_after)
             line.next_at, line.longest = now + wait, wait
             log.info("event %d was not taken (attempt %d): %s", entry[0], line.attempts, answer.text)
 
     async def _until_due(self, line: Line, target: Target) -> bool:
-        """Wait for the line's next try; true when a receiver that was away takes events again and brings it forward."""
+        """Wait for the line's next post; true when the receiver, which was away, is back and brings it forward."""
         early = False
-        if line.next_at is not None:
-            waiting_since = self._world.now()
-            line.next_at = min(line.next_at, waiting_since + line.longest)
-            with trio.move_on_after(max(0.0, line.next_at - waiting_since)) as waiting:
-                self._waiting[line.account] = waiting
-                if line.answered:
-                    await trio.sleep_forever()
-                await trio.sleep(EARLY)
-                while self._taken_at.get(target.key, -math.inf) <= waiting_since:
-                    await self._taken.wait()
-            self._waiting.pop(line.account, None)
-            early = not waiting.cancelled_caught
-        if (until := self._not_before.get(target.key)) is not None:
-            await trio.sleep_until(until)
-            if self._not_before.get(target.key) == until:
+
+        def is_back() -> None:
+            nonlocal early
+            if not line.answered:
+                early = True
+                waiting.cancel()
+
+        began = trio.current_time()
+        listening = self._egress.listening(target.host, target.dialled, is_back)
+        with listening, trio.CancelScope() as waiting:
+            self._waiting[line.account] = waiting
+            since = self._world.now()
+            while (left := line.seconds_left(self._world.now())) > 0:
+                with trio.move_on_after(min(left, LOOK_AGAIN)):
+                    if line.answered:
+                        await trio.sleep_forever()
+                    await trio.sleep_until(began + EARLY)
+                    while self._taken_at.get(target.key, -math.inf) <= since:
+                        await self._taken.wait()
+                    is_back()
+        self._waiting.pop(line.account, None)
+        while (until := self._not_before.get(target.key)) is not None:
+            if (left := until - self._world.elapsed()) > 0:
+                await trio.sleep(min(left, LOOK_AGAIN))
+            else:
                 del self._not_before[target.key]
         return early
 
@@ -363,7 +374,7 @@ class Endpoint:
 
     def _failed(self, line: Line, entry: Entry, answer: Answer, now: float) -> None:
         line.error = answer.text
-        line.answered = answer.status is not None
+        line.answered = answer.outcome is Outcome.ANSWERED
         health = self.health
         health.error, health.error_at, health.error_seq = answer.text, now, entry[0]
         health.error_account, health.error_status = entry[1], answer.status
@@ -438,6 +449,7 @@ class Endpoint:
             next_at=row.next_at,
             error=row.error,
             gone=bool(row.gone),
+            steps=steps_within(self._config.schedule, row.attempts, self._world.now() - (row.since or 0.0)),
             longest=step(self._config.schedule, row.attempts),
         )
 

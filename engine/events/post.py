@@ -11,10 +11,11 @@ import msgspec
 import trio
 
 from engine.egress import Egress
-from engine.errors import EngineError
+from engine.errors import EngineError, NetworkError, NetworkKind
 from engine.events import retry_after, signing
 from engine.events.answer import Reply
 from engine.events.http import Connections
+from engine.events.lines import Outcome
 from engine.events.plan import Letter
 from engine.events.target import Target
 from engine.masking import Masker
@@ -23,6 +24,7 @@ from engine.world import World
 MAX_RESPONSE = 1024
 SHOWN = 200
 """Characters of a receiver's answer that stand in an error."""
+_SHUT = ("ECONNREFUSED", "EACCES")
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -30,6 +32,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int | None
     text: str
+    outcome: Outcome = Outcome.ANSWERED
     retry_after: float | None = None
     took: float = 0.0
 
@@ -76,7 +79,7 @@ class Poster:
         head = "".join(f"{name}: {value}\r\n" for name, value in headers)
         request = f"POST {target.path} HTTP/1.1\r\n{head}\r\n".encode() + letter.body
         began = trio.current_time()
-        answer = Answer(None, f"no answer within {self._timeout:g} seconds")
+        answer = Answer(None, f"no answer within {self._timeout:g} seconds", Outcome.UNKNOWN)
 
         def on_head(reply: Reply) -> None:
             # The head decides: a receiver that has said 2xx has the event, however long it goes on talking.
@@ -89,7 +92,7 @@ class Poster:
                 answer = self._answer(reply, target, headers)
         except EngineError as error:
             if answer.status is None:
-                answer = Answer(None, str(error))
+                answer = Answer(None, str(error), _outcome(error))
         self._some_kept.set()
         return msgspec.structs.replace(answer, took=trio.current_time() - began)
 
@@ -107,7 +110,7 @@ class Poster:
         ]
 
     def _connections(self, target: Target) -> Connections:
-        port = target.port or (443 if target.scheme == "https" else 80)
+        port = target.dialled
         key = (target.scheme, target.host, port, target.restricted)
         found = self._kept.get(key)
         if found is None:
@@ -132,4 +135,13 @@ class Poster:
         wait = None
         if status in (429, 503):
             wait = retry_after.seconds(reply.headers.get(b"retry-after", b"").decode("latin-1"), self._world.now())
-        return Answer(status, text, wait)
+        return Answer(status, text, retry_after=wait)
+
+
+def _outcome(error: EngineError) -> Outcome:
+    if isinstance(error, NetworkError):
+        if error.kind is NetworkKind.TIMEOUT:
+            return Outcome.UNKNOWN
+        if error.kind is NetworkKind.DNS or (error.kind is NetworkKind.CONNECT and error.code not in _SHUT):
+            return Outcome.SILENT
+    return Outcome.SHUT

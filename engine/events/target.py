@@ -51,6 +51,11 @@ class Target(msgspec.Struct, frozen=True):
     restricted: bool = False
     key: str = ""
 
+    @property
+    def dialled(self) -> int:
+        """The port to dial."""
+        return self.port or (443 if self.scheme == "https" else 80)
+
     def confidential(self) -> list[str]:
         """What of it must not show in a receiver's words: secrets, headers, and the keys a URL holds."""
         found = [*self.secrets, *(secret.removeprefix(PREFIX) for secret in self.secrets)]

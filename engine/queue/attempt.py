@@ -180,24 +180,46 @@ class Attempts:
         await self._store.commit(lambda tx: self._end(tx, attempt, verdicts, verdict, now, retry_at, {}, crashes))
 
     async def take_back(self, attempt: Try, refused: Verdict | None = None, again_in: float = 0.0) -> None:
-        """Undo the start of a try that was interrupted before its final dot; the message is due again at once.
+        """Undo the start of a try that was interrupted before its final dot; the message is due when it was.
 
         `refused`: a login that was, which is told of, though it is no attempt; logins go on in `again_in` seconds.
         """
-        message, now = attempt.message, self._world.now()
+        message, due, again_at = attempt.message, self._still_due(attempt), self._world.now() + again_in
 
         def change(tx: Tx) -> None:
             state = message_state(State(each.state) for each in messages.recipients(tx, message.id))
-            if messages.undo_try(tx, message.id, state, now, message.interruptions):
+            if messages.undo_try(tx, message.id, state, due, message.interruptions):
                 attempts.undo(tx, message.id, message.attempts_made)
-                self._recorder.due(tx, message, now)
+                self._recorder.due(tx, message, due)
                 if refused is not None:
                     before = msgspec.structs.replace(message, attempts_made=message.attempts_made - 1)
                     unsent = [each for each in attempt.recipients if each.address in attempt.envelope.recipients]
-                    told = reports.delivery_error(before, unsent, [], refused, now + again_in)
+                    told = reports.delivery_error(before, unsent, [], refused, again_at)
                     self._recorder.announce(tx, message, "messageDeliveryError", told)
 
         await self._store.commit(change)
+
+    async def unanswered(self, attempt: Try, verdict: Verdict, report: dict[str, object], goes_on: float) -> None:
+        """End a try before any word of the server; the message is due when it was, and its lane goes on at `goes_on`.
+
+        It counts and is told of as a failed one once, not each time the lane looks whether the server is back, and
+        never as the last of several: what waits like this ends by time.
+        """
+        message, now = attempt.message, self._world.now()
+        told = message.last_error is not None and "statusCode" not in message.last_error
+        last_of_several = 1 < message.attempts_max <= message.attempts_made
+        if (told or last_of_several) and now - self._stepped() < message.expires_at:
+            await self.take_back(attempt)
+            return
+        verdicts = attempt.verdicts(verdict)
+        await self._store.commit(
+            lambda tx: self._end(tx, attempt, verdicts, verdict, now, self._still_due(attempt), report, goes_on=goes_on)
+        )
+
+    def _still_due(self, attempt: Try) -> float:
+        """The moment for which the message was taken; not later than now, to which the clock may have been set back."""
+        now = self._world.now()
+        return min(attempt.message.next_at or now, now)
 
     async def withdrawn(self, attempt: Try) -> None:
         """Close the record of a try whose message was cancelled before the final dot."""
@@ -232,6 +254,7 @@ class Attempts:
         retry_at: float,
         report: dict[str, object],
         interruptions: int = 0,
+        goes_on: float | None = None,
     ) -> Judgement:
         message, recipients = attempt.message, attempt.recipients
         if attempt.taken:
@@ -246,7 +269,9 @@ class Attempts:
         if message.expires_at <= self._began:
             message.expires_at = self._began + GRACE
         message.expires_at += self._stepped()
-        judgement = judge(message, recipients, left, overall, now=now, retry_at=retry_at, evidence=evidence)
+        judgement = judge(
+            message, recipients, left, overall, now=now, retry_at=retry_at, evidence=evidence, goes_on=goes_on
+        )
         self._recorder.end_try(tx, message, judgement, now, interruptions)
         encoded = msgspec.json.encode({**report, **_said(attempt, verdicts, overall)})
         attempts.end(tx, message.id, message.attempts_made, now, encoded)

@@ -4,8 +4,9 @@ Sessions are kept for the next message and given up when idle, used up, or when 
 process's slots: those are handed out first come, first served, so a full lane cannot starve the others. A server that
 hangs or refuses holds up this lane only.
 
-When a server cannot be reached, the message at hand is charged with the try and the whole lane waits, ever longer
-(`hold.py`); when it refuses the login, the lane waits and no message is charged. A changed account wakes it at once.
+When a server cannot be reached, the whole lane waits (`hold.py`) and every message stays due, so that the oldest goes
+first when the host answers again, which any dial of it tells (`hosts.py`). A message is charged with the first such try
+only. When the server refuses the login, the lane waits and no message is charged. A changed account wakes it at once.
 What has waited as long as its tries would have taken is given up then too. `pace.py` says how fast the lane may go.
 A connection that loses step is given up for a new one within the same try, a few times.
 
@@ -21,6 +22,7 @@ import msgspec
 import trio
 
 from engine.errors import NetworkKind, StorageFailed
+from engine.hosts import Hosts
 from engine.queue.attempt import Attempts, Try, Withdrawn
 from engine.queue.hold import Hold, Reason, Waiting
 from engine.queue.outcome import Judgement
@@ -29,9 +31,9 @@ from engine.queue.pause import Pauses
 from engine.queue.schedule import Agenda
 from engine.queue.slots import Slot, Slots
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
-from engine.smtp.verdict import Kind, Stage, Verdict, error_text
+from engine.smtp.verdict import Kind, Stage, Verdict, error_text, unanswered
 from engine.trace import Trace
-from engine.world import Dial, World
+from engine.world import LOOK_AGAIN, Dial, World
 
 log = logging.getLogger("engine.lane")
 
@@ -81,6 +83,7 @@ class Lane:
         slots: Slots,
         pauses: Pauses,
         limits: LaneLimits,
+        hosts: Hosts,
         world: World,
         tell: Callable[[Verdict, Trace], None],
     ) -> None:
@@ -91,11 +94,12 @@ class Lane:
         self._slots = slots
         self._pauses = pauses
         self._limits = limits
+        self._hosts = hosts
         self._world = world
         self._tell = tell
         self._session: SmtpSession | None = None
         self._session_route: Route | None = None
-        self._hold = Hold(attempts.wait_after)
+        self._hold = Hold(attempts.wait_after, world.random)
         self._pace = Pace(route.rate_limit if route is not None else None)
         self._paced_since = 0.0
         self._used_at = 0.0
@@ -124,7 +128,7 @@ class Lane:
         if self._route is None:
             return Waiting("smtp", wall, None, "The account has no SMTP server: PUT /v1/account/{account} with smtp")
         if self._hold.verdict is not None:
-            held = self._hold.seconds(now)
+            held = self._hold.seconds(self._world.elapsed())
             said = error_text(self._hold.verdict)
             remedy = f"The server cannot be reached ({said}); it is tried again by itself"
             if self._hold.reason is Reason.LOGIN:
@@ -181,7 +185,7 @@ class Lane:
         return (
             not self._stopping
             and self._route is not None
-            and self._hold.seconds(now) <= 0
+            and self._hold.seconds(self._world.elapsed()) <= 0
             and self._pace.ready_at(now) <= now
             and not self._pauses.paused(self._account)
         )
@@ -190,15 +194,20 @@ class Lane:
         return self._agenda.take() if self._may_send() else None
 
     async def _rest(self) -> None:
-        if self._route is None or self._pauses.paused(self._account):
+        route, now = self._route, trio.current_time()
+        if route is None or self._pauses.paused(self._account):
             await self._agenda.wait_for_change(3600.0)
-            return
-        now = trio.current_time()
-        held = max(self._hold.seconds(now), self._pace.ready_at(now) - now)
-        if held > 0:
-            await self._agenda.wait_for_change(held)
+        elif (held := self._hold.seconds(self._world.elapsed())) > 0:
+            with self._hosts.listening(route.endpoint.host, route.endpoint.port, self._host_answers):
+                await self._agenda.wait_for_change(min(held, LOOK_AGAIN))
+        elif (ready := self._pace.ready_at(now)) > now:
+            await self._agenda.wait_for_change(ready - now)
         else:
             await self._agenda.wait(3600.0)
+
+    def _host_answers(self) -> None:
+        if self._hold.answers():
+            self._agenda.poke()
 
     async def _linger(self) -> None:
         """Keep the session a while for the next message, unless others wait for the slot."""
@@ -242,6 +251,9 @@ class Lane:
         if overall.kind is Kind.LOGIN_REFUSED and not attempt.decided:
             await self._refused(attempt, overall)
             return None
+        if unanswered(overall) and not attempt.decided:
+            await self._unanswered(attempt, overall)
+            return None
         following = self._next() if overall.kind is Kind.ACCEPTED and not others_turn else None
         judgement, begun = await self._attempts.record(attempt, verdicts, overall, self._report(), following)
         self._tell(overall, attempt.trace)
@@ -268,8 +280,17 @@ class Lane:
 
     async def _refused(self, attempt: Try, verdict: Verdict) -> None:
         """Hold the lane after a refused login, which says nothing about the message at hand: it is as it was before."""
-        self._hold.tried(verdict, trio.current_time(), self._world.now(), None)
-        await self._attempts.take_back(attempt, verdict, self._hold.seconds(trio.current_time()))
+        elapsed = self._world.elapsed()
+        self._hold.tried(verdict, elapsed, self._world.now(), None)
+        await self._attempts.take_back(attempt, verdict, self._hold.seconds(elapsed))
+        self._tell(verdict, attempt.trace)
+        await self._attempts.give_up_overdue(self._account, verdict)
+
+    async def _unanswered(self, attempt: Try, verdict: Verdict) -> None:
+        """Hold the lane because the server was not heard of; the message at hand stays where it was in the order."""
+        elapsed, wall = self._world.elapsed(), self._world.now()
+        self._hold.tried(verdict, elapsed, wall, None)
+        await self._attempts.unanswered(attempt, verdict, self._report(), wall + self._hold.seconds(elapsed))
         self._tell(verdict, attempt.trace)
         await self._attempts.give_up_overdue(self._account, verdict)
 
@@ -306,7 +327,7 @@ class Lane:
     async def _note(self, overall: Verdict, judgement: Judgement) -> None:
         wall = self._world.now()
         next_try = judgement.next_at - wall if judgement.next_at is not None else None
-        if self._hold.tried(overall, trio.current_time(), wall, next_try):
+        if self._hold.tried(overall, self._world.elapsed(), wall, next_try):
             await self._attempts.give_up_overdue(self._account, overall)
 
     def _report(self) -> dict[str, object]:
@@ -322,4 +343,4 @@ def _was_stale(overall: Verdict, idle: float) -> bool:
     """Whether a session used before was closed under us: at once, or with 421 after it had been idle for a while."""
     if overall.stage is not Stage.MAIL or overall.kind is not Kind.LATER:
         return False
-    return overall.network is NetworkKind.CLOSED or (overall.code == 421 and idle > IDLE)
+    return overall.network in (NetworkKind.CLOSED, NetworkKind.TIMEOUT) or (overall.code == 421 and idle > IDLE)

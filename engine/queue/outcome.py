@@ -45,12 +45,14 @@ def judge(
     now: float,
     retry_at: float,
     evidence: bool,
+    goes_on: float | None = None,
 ) -> Judgement:
     """Judge one try of `message`.
 
     `recipients` are all of the message's; `verdicts` holds one for each address this try was for; `overall` is what the
     try as a whole came to, for the events. `retry_at` is when a next try would be due. `message.attempts_made` counts
-    this try. `evidence`: the provider's Sent folder may tell what became of a doubt. Times in seconds since 1970.
+    this try. `evidence`: the provider's Sent folder may tell what became of a doubt. `goes_on`: until when all of the
+    account's mail waits, for the events. Times in seconds since 1970.
     """
     spent = message.attempts_made >= message.attempts_max
     if overall.stage in BEFORE_ANY_MESSAGE:
@@ -69,6 +71,7 @@ def judge(
     ended = all(state in ENDED for state in states)
     retry_at = now if spent else retry_at
     next_at = doubt.due(states, choice, retry_at=retry_at, doubt_since=doubt_since, evidence=evidence)
+    told = max(next_at, goes_on) if next_at is not None and goes_on is not None else next_at
     accepted = [each for each in tried if each.state == State.SENT]
     refused = [each for each in tried if verdicts[each.address].kind is Kind.REJECTED]
     # The last word on a message names everyone who did not get it, also those refused in earlier tries.
@@ -81,14 +84,14 @@ def judge(
     later = [each for each in unsent if verdicts[each.address].kind is not Kind.REJECTED]
     if later or (unsent and not accepted):
         worst = overall if overall.kind is not Kind.ACCEPTED else verdicts[later[0].address]
-        data = reports.delivery_error(message, unsent, refused, worst, next_at)
+        data = reports.delivery_error(message, unsent, refused, worst, told)
         data["error"] = _said(worst, accepted)
         if unknown:
             data["inDoubt"] = True
         events.append(("messageDeliveryError", data))
         if unknown:
             about = verdicts[unknown[0].address]
-            events.append(("messageInDoubt", reports.in_doubt(message, unknown, about, next_at, evidence=evidence)))
+            events.append(("messageInDoubt", reports.in_doubt(message, unknown, about, told, evidence=evidence)))
         if ended:
             data = reports.failed(message, unsent, rejected, worst)
             if any(each.state == State.IN_DOUBT for each in recipients if each.address in verdicts):

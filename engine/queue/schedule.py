@@ -4,8 +4,9 @@ It holds only ids and times (the store is the truth and rebuilds it at start), i
 out of date, because messages end or move without being looked for in a heap: whoever takes one asks the store whether
 the message is still waiting for that very moment.
 
-A retry is due after so many seconds, whatever becomes of the wall clock meanwhile; a message sent at a time its caller
-chose follows the wall clock. So a stepped clock starts no storm and holds nothing back.
+A retry is due after so many seconds, those for which the machine was suspended included, and otherwise whatever becomes
+of the wall clock; a message sent at a time its caller chose follows the wall clock. So a stepped clock starts no storm
+and holds nothing back.
 """
 
 from __future__ import annotations
@@ -14,13 +15,7 @@ import heapq
 
 import trio
 
-from engine.world import World
-
-STEP = 1.0
-"""Seconds by which the two clocks may drift apart before the wall clock counts as set."""
-
-LOOK_AGAIN = 60.0
-"""Seconds after which the wall clock is looked at again while only scheduled messages wait: it may have been set."""
+from engine.world import LOOK_AGAIN, STEP, World
 
 
 class Agenda:
@@ -29,7 +24,7 @@ class Agenda:
     def __init__(self, world: World) -> None:
         self._world = world
         self._after: list[tuple[float, float, int]] = []
-        """(Trio's time, due, message): retries and what is to go at once."""
+        """(`World.elapsed`, due, message): retries and what is to go at once."""
         self._at: list[tuple[float, int]] = []
         """(due, message): by the wall clock."""
         self._changed = trio.Event()
@@ -45,8 +40,9 @@ class Agenda:
         """
         now = self._world.now()
         # Kept as long as it holds: what is due at the same moment then has the same place, and its number decides.
-        if abs(trio.current_time() - now - self._offset) > STEP:
-            self._offset = trio.current_time() - now
+        elapsed = self._world.elapsed()
+        if abs(elapsed - now - self._offset) > STEP:
+            self._offset = elapsed - now
         if scheduled and due > now:
             heapq.heappush(self._at, (due, message))
             first = self._at[0] == (due, message)
@@ -69,7 +65,7 @@ class Agenda:
 
     def take(self) -> tuple[int, float] | None:
         """A message that is due now, the longest overdue first, and when it was due; None when none is."""
-        after = self._after[0] if self._after and self._after[0][0] <= trio.current_time() else None
+        after = self._after[0] if self._after and self._after[0][0] <= self._world.elapsed() else None
         at = self._at[0] if self._at and self._at[0][0] <= self._world.now() else None
         if at is not None and (after is None or at[0] < after[1]):
             heapq.heappop(self._at)
@@ -91,13 +87,15 @@ class Agenda:
 
     async def wait(self, at_most: float) -> None:
         """Return when a message may be due, when `poke` was called, or after `at_most` seconds."""
-        await self.wait_for_change(min(at_most, max(0.0, self._seconds_to_next())))
+        if len(self):
+            at_most = min(at_most, max(0.0, self._seconds_to_next()), LOOK_AGAIN)
+        await self.wait_for_change(at_most)
 
     def _seconds_to_next(self) -> float:
-        """Seconds until a message may be due; infinite when none waits."""
-        seconds = self._after[0][0] - trio.current_time() if self._after else float("inf")
+        """Seconds until a message is due by the clocks as they stand; infinite when none waits."""
+        seconds = self._after[0][0] - self._world.elapsed() if self._after else float("inf")
         if self._at:
-            seconds = min(seconds, self._at[0][0] - self._world.now(), LOOK_AGAIN)
+            seconds = min(seconds, self._at[0][0] - self._world.now())
         return seconds
 
 

@@ -261,7 +261,10 @@ class EventsQuery(Request, frozen=True, kw_only=True):
     limit: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="At most so many.")] = 100
     wait: Annotated[
         Annotated[int, Meta(ge=0, le=60)],
-        Meta(description="Seconds to wait for an event where there is none yet."),
+        Meta(
+            description="Seconds to wait for an event where there is none yet. More than 50 count as 50: many proxies "
+            "cut a request after a minute without an answer."
+        ),
     ] = 0
     account: _ACCOUNT = None
     events: _NAMES = None

@@ -28,7 +28,7 @@ from engine.smtp.replies import Reply, ReplyParser
 from engine.smtp.verdict import Kind, Stage, Verdict, of_network, of_reply
 from engine.trace import Trace
 from engine.transport import Transport
-from engine.world import Dial
+from engine.world import UNACKNOWLEDGED_SECONDS, Dial
 
 __all__ = ["DeliveryError", "Envelope", "Outcome", "SmtpEndpoint", "SmtpSession", "Timeouts"]
 
@@ -38,6 +38,8 @@ NO_GREETING = "The server did not greet us as an SMTP server does"
 """In place of what it said: it may be an internal service, and the caller may be curious about its banner."""
 _SURPLUS = "The server sent a reply that no command of ours asked for"
 _ENDED = Verdict(Kind.LATER, Stage.MAIL, None, None, "The server ended the connection before this recipient's turn")
+MARGIN_SECONDS = 30.0
+"""How much longer than we the kernel bears with a server that takes nothing of a message."""
 STRAY_SECONDS = 10.0
 """How long a reply may take after a line that is none: something else than an SMTP server may stand there."""
 
@@ -258,6 +260,8 @@ class SmtpSession:
         self.in_flight = False
         asked = False
         self._stage = Stage.MAIL
+        # Up to the data nothing is lost with a dead line, and a new one is sooner at work than one that comes back.
+        self._transport.endure(UNACKNOWLEDGED_SECONDS)
         await self._hear_surplus()
         while commands := transaction.take():
             self._refuse_surplus()
@@ -291,6 +295,7 @@ class SmtpSession:
 
     async def _deliver_data(self, transaction: Transaction, delivery: Delivery) -> None:
         started = trio.current_time()
+        self._transport.endure(max(self._timeouts.block, self._timeouts.dot) + MARGIN_SECONDS)
         try:
             await self._send_data(delivery)
         except NetworkError:

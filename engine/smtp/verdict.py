@@ -133,6 +133,23 @@ def of_network(stage: Stage, error: NetworkError | ProtocolError, *, dot_sent: b
     return Verdict(kind, stage, None, None, str(error))
 
 
+def unanswered(verdict: Verdict) -> bool:
+    """Whether a try ended before any word of the server, which then says nothing about the message.
+
+    A refusal of our own (`EgressRefused`) is none: it stays until somebody changes something.
+    """
+    if verdict.network in (NetworkKind.DNS, NetworkKind.CONNECT):
+        return verdict.network_code != "EACCES"
+    if verdict.network is NetworkKind.TIMEOUT:
+        return verdict.stage in (Stage.CONNECT, Stage.GREETING, Stage.TLS)
+    return verdict.network is NetworkKind.CLOSED and verdict.stage is Stage.GREETING
+
+
+def silent(verdict: Verdict) -> bool:
+    """Whether nothing at all answered, as on a dead path; not where a port is shut or the server hangs up."""
+    return unanswered(verdict) and verdict.network is not NetworkKind.CLOSED and verdict.network_code != "ECONNREFUSED"
+
+
 def error_code(verdict: Verdict) -> str:
     """The short code API callers know: `EENVELOPE`, `EAUTH`, `ETIMEDOUT` ..."""
     return _STAGE_CODES[verdict.stage] if verdict.network is None else _NETWORK_CODES[verdict.network]

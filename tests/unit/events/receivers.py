@@ -35,13 +35,14 @@ class Cut(Exception):
 
 
 class Receiver:
-    """One host. `behave` answers each post; `up` false refuses connections."""
+    """One host. `behave` answers each post; without `up` it refuses connections, without `path` dials get no answer."""
 
     def __init__(self, world: ReceiverWorld) -> None:
         self._world = world
         self.posts: list[Post] = []
         self.status = 200
         self.up = True
+        self.path = True
         self.behave: Behaviour = self._plainly
         self.connections = 0
 
@@ -113,6 +114,8 @@ class ReceiverWorld(SeededWorld):
         await trio.lowlevel.checkpoint()
         self.dialled.append(host)
         receiver = self.hosts.get(host)
+        if receiver is not None and not receiver.path:
+            await trio.sleep_forever()
         if receiver is None or not receiver.up:
             raise NetworkError(NetworkKind.CONNECT, "ECONNREFUSED", f"connect ECONNREFUSED {host}:{port}")
         ours, theirs = trio.testing.memory_stream_pair()

@@ -151,6 +151,46 @@ async def test_a_receiver_that_was_away_gets_everything_in_order(tmp_path: Path,
             assert numbers == sorted(numbers)
 
 
+@pytest.mark.parametrize("minutes", [10, 30, 120])
+async def test_after_a_dead_path_events_go_within_a_minute(tmp_path: Path, autojump_clock, minutes: int) -> None:
+    async with world() as w, running(tmp_path, w) as engine:
+        receiver = w.host("hooks.example")
+        receiver.path = False
+        made = await engine.make()
+        for account in "ab":
+            await engine.add(account, 5)
+        await trio.sleep(minutes * 60)
+        assert len(w.dialled) < minutes * 60 / 15 * 2 + 2
+        receiver.path = True
+        await engine.done(made, within=60)
+        for account in "ab":
+            numbers = [post.event["seq"] for post in receiver.posts if post.event["account"] == account]
+            assert numbers == sorted(numbers) and len(numbers) == 5
+
+
+async def test_a_line_that_is_too_slow_lengthens_no_wait(tmp_path: Path, autojump_clock) -> None:
+    """Posts that were not answered in time are made again at once, and a refusal after them is the first."""
+    async with world() as w, running(tmp_path, w) as engine:
+        receiver = w.host("hooks.example")
+        slow = True
+
+        async def too_late(post: Post):
+            if slow:
+                await trio.sleep_forever()
+            return (500 if len(receiver.posts) == refused else 200), {}, b""
+
+        receiver.behave = too_late
+        made = await engine.make()
+        await engine.add("a")
+        await trio.sleep(3600)
+        waits = [after.at - before.at for before, after in pairwise(receiver.posts)]
+        assert max(waits) < 15 + 6
+        refused = len(receiver.posts) + 1
+        slow = False
+        await engine.done(made, within=60)
+        assert webhooks.parked(engine.store.reader, made.id) == []
+
+
 async def test_coming_back_brings_those_who_wait_forward(tmp_path: Path, autojump_clock) -> None:
     async with world() as w, running(tmp_path, w) as engine:
         receiver = w.host("hooks.example")

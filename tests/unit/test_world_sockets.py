@@ -1,0 +1,119 @@
+"""What the kernel is told about connections, and which descriptors no dial takes: on real sockets."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import socket
+
+import pytest
+import trio
+
+from engine.errors import NetworkError
+from engine.smtp.delivery import SmtpEndpoint, Timeouts
+from engine.smtp.protocol import Envelope
+from engine.smtp.session import MARGIN_SECONDS, SmtpSession
+from engine.transport import TlsRules
+from engine.world import STANDSTILL, UNACKNOWLEDGED_SECONDS, SeededWorld, World
+
+TIMEOUTS = Timeouts(block=180, dot=600)
+
+
+def patience(stream: trio.abc.Stream) -> float:
+    assert isinstance(stream, trio.SocketStream)
+    return int(stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)) / 1000
+
+
+async def test_the_kernel_bears_with_a_server_as_long_as_each_phase_does() -> None:
+    seen: dict[str, float] = {}
+    dialled: list[trio.abc.Stream] = []
+    world = World()
+
+    async def dial(host: str, port: int) -> trio.abc.Stream:
+        dialled.append(await world.dial(host, port))
+        return dialled[-1]
+
+    async def serve(stream: trio.SocketStream) -> None:
+        buffer = b""
+
+        async def line() -> bytes:
+            nonlocal buffer
+            while b"\r\n" not in buffer:
+                buffer += await stream.receive_some()
+            found, buffer = buffer.split(b"\r\n", 1)
+            return found
+
+        await stream.send_all(b"220 x\r\n")
+        while (command := await line()) != b"QUIT":
+            name = command.split(b" ")[0].decode()
+            seen.setdefault(name, 0.0)
+            seen[name] = max(seen[name], patience(dialled[0]))
+            if name == "DATA":
+                await stream.send_all(b"354 go\r\n")
+                while await line() != b".":
+                    pass
+                await trio.testing.wait_all_tasks_blocked()
+                seen["dot"] = patience(dialled[0])
+            await stream.send_all(b"250 ok\r\n")
+        await stream.send_all(b"221 bye\r\n")
+
+    async def before_dot() -> None:
+        pass
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            nursery.start_soon(trio.serve_listeners, serve, [listener])
+            endpoint = SmtpEndpoint("127.0.0.1", listener.socket.getsockname()[1], False, TlsRules(), None)
+            session = await SmtpSession.connect(endpoint, dial=dial, ehlo_name="me", timeouts=TIMEOUTS)
+            envelope = Envelope(sender="a@x.example", recipients=("b@x.example",), smtputf8=False, size=10)
+            for _ in range(2):
+                await session.send(envelope, [b"Subject: x\r\n\r\nx\r\n"], before_dot)
+                assert seen.pop("dot") == 600 + MARGIN_SECONDS
+            await session.quit()
+            nursery.cancel_scope.cancel()
+    assert {seen[name] for name in ("EHLO", "MAIL", "RCPT", "DATA")} == {UNACKNOWLEDGED_SECONDS}
+
+
+async def test_no_dial_takes_the_last_descriptors(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    taken: list[int] = []
+    try:
+        lowest = os.dup(0)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 64, before[1]))
+        await (await world.dial("127.0.0.1", port)).aclose()
+        taken = [os.dup(0) for _ in range(40)]
+        with caplog.at_level(logging.WARNING, "engine.world"):
+            for _ in range(50):
+                with pytest.raises(NetworkError) as refused:
+                    await world.dial("127.0.0.1", port)
+                assert refused.value.code == "EMFILE"
+        assert len(caplog.records) == 1
+        os.close(os.dup(0))  # there is room for other things
+        while taken:
+            os.close(taken.pop())
+        await (await world.dial("127.0.0.1", port)).aclose()
+    finally:
+        for each in taken:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        await listener.aclose()
+
+
+async def test_time_for_which_the_machine_stood_still_has_passed(autojump_clock: trio.testing.MockClock) -> None:
+    world = SeededWorld(1)
+    began = world.elapsed()
+    await trio.sleep(100)
+    assert world.elapsed() - began == 100
+    world._start += 3 * 3600
+    assert world.elapsed() - began == 100 + 3 * 3600
+    world._start -= 86_400
+    assert world.elapsed() - began == 100 + 3 * 3600
+    world._start += 2 * STANDSTILL
+    await trio.sleep(10)
+    assert world.elapsed() - began == 110 + 3 * 3600
