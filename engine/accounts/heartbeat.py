@@ -18,6 +18,8 @@ from engine.isotime import iso
 from engine.world import World
 
 SHORTEST = 10.0
+SHORTEST_AFTER_MUTE = 20.0
+"""What forgets lines sooner than that closes them with a word; lines found dead one by one have other reasons too."""
 SHORTEST_LESSON = 12.0
 """A line that was quiet for less has not died of it."""
 BELOW = 0.8
@@ -62,8 +64,11 @@ class Heartbeat:
         told = str(error).startswith("The server closed the connection:")
         if told and not _FOR_IDLING.search(str(error)):
             return False
-        lesson = max(SHORTEST, quiet * (BELOW_MUTE if error.kind is NetworkKind.TIMEOUT else BELOW))
-        if lesson >= self.interval:
+        if error.kind is NetworkKind.TIMEOUT:
+            lesson = max(SHORTEST_AFTER_MUTE, quiet * BELOW_MUTE)
+        else:
+            lesson = max(SHORTEST, quiet * BELOW)
+        if lesson >= min(quiet, self.interval):
             return False
         self._lesson = lesson
         return True

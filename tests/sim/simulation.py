@@ -32,8 +32,12 @@ class SandboxWorld(SeededWorld):
     """Every server there is, is the sandbox."""
 
     sandbox: Sandbox
+    ready: trio.Event | None = None
+    """Set once `sandbox` is that of the engine which runs now: its accounts may dial before."""
 
     async def dial(self, host: str, port: int, choose: Choose | None = None) -> trio.abc.Stream:
+        if self.ready is not None:
+            await self.ready.wait()
         return await self.sandbox.dial(host, port)
 
 
@@ -115,6 +119,7 @@ class Simulation:
     async def running(self, *, cut: bool = False) -> AsyncIterator[Engine]:
         """An engine for as long as the block runs; then it is stopped in order, or with `cut` cancelled."""
         stop = trio.Event()
+        self.world.ready = trio.Event()
         with database.lock_folder(self.folder):
             async with trio.open_nursery() as nursery:
 
@@ -123,6 +128,7 @@ class Simulation:
 
                 context: Context = await nursery.start(run)
                 self.world.sandbox = context.services.sandbox
+                self.world.ready.set()
                 yield Engine(context, stop)
                 stop.set()
                 if cut:
