@@ -46,11 +46,13 @@ class HttpProtocol(H11Protocol):
         self._answered = trio.Event()
         self._answered.set()
         self._endless = False
+        self._deaf = False
+        """An answer without an end has begun: what comes behind its request will never be looked at."""
 
     async def handle(self, event: Event) -> None:
         """Take what came, or the end of the connection."""
         if isinstance(event, RawData):
-            if self._over or self._has_said_all():
+            if self._over or self._deaf or self._has_said_all():
                 return
             if event.data and self._http.their_state is h11.IDLE and not self._http.trailing_data[0]:
                 # Empty lines before a request are not heard (RFC 9112 section 2.2).
@@ -100,7 +102,11 @@ class HttpProtocol(H11Protocol):
         if event.status_code >= 200:
             kind = h11.Response
             self._endless = not any(name.lower() == b"content-length" for name, _ in fields)
-            if self.connection is not self._http or self.keep_alive_requests >= self.config.keep_alive_max_requests:
+            if self._endless:
+                self._deaf = True
+                await self.can_read.set()
+            used_up = self.keep_alive_requests >= self.config.keep_alive_max_requests
+            if self._deaf or used_up or self.connection is not self._http:
                 fields.append((b"connection", b"close"))
         reason = phrase(event.status_code).encode()
         await self._send_h11_event(kind(status_code=event.status_code, reason=reason, headers=fields))
@@ -118,6 +124,8 @@ class HttpProtocol(H11Protocol):
             elif event is h11.PAUSED:
                 await self.can_read.clear()
                 await self.can_read.wait()
+                if self._deaf:
+                    return
             elif event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed) or self.stream is None:
                 return
             elif isinstance(event, h11.Data):

@@ -90,6 +90,17 @@ def make_app(service: Service) -> QuartTrio:
     async def large():
         return b"x" * 50_000_000
 
+    @app.route("/endless", methods=["GET", "POST"])
+    async def endless():
+        async def forever():
+            try:
+                yield b"begun"
+                await trio.sleep_forever()
+            finally:
+                service.stream_ended.set()
+
+        return forever()
+
     @app.post("/refuse")
     async def refuse():
         return "no", 401

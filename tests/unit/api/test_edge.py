@@ -264,6 +264,29 @@ async def test_a_client_that_leaves_its_websocket_is_let_go_before_the_next_ping
         assert received.startswith(b"HTTP/1.1 101 ")
 
 
+@pytest.mark.parametrize(
+    ("request_", "behind"),
+    [
+        (GET % (H2C % b"AAAA"), b""),
+        (POST % (H2C % b"AAAA" + b"Transfer-Encoding: chunked\r\n"), b"3\r\nabc\r\n0\r\n\r\n"),
+        (GET % b"", GET % b""),
+        (GET % b"", b"x" * 100_000),
+    ],
+)
+async def test_a_client_that_leaves_an_answer_without_end_is_let_go(
+    request_: bytes, behind: bytes, tmp_path: Path
+) -> None:
+    target = request_.replace(b" / ", b" /endless ").replace(b" /read ", b" /endless ")
+    async with serving(tmp_path) as service:
+        client = await service.connect()
+        async with client:
+            await client.send_all(target + behind)
+            assert b"200" in await until(client, b"begun\r\n")
+            await client.send_all(behind[:10_000])
+        with trio.fail_after(WAIT):
+            await service.stream_ended.wait()
+
+
 async def test_a_reset_at_any_point(tmp_path: Path) -> None:
     async with serving(tmp_path) as service:
         for data in (
