@@ -78,11 +78,11 @@ ROWS = (
     Row("auth 235", {}, "S", login=True),
     later("auth 454", "AUTH", "454 4.7.0 Temporary authentication failure", login=True),
     later("auth 421", "AUTH", "421 4.7.0 Too many logins", login=True),
-    Row("auth 535 once", {"AUTH": ("535 5.7.8 Bad credentials",)}, "S", login=True),
+    Row("auth 535 once", {"AUTH": ("535 5.7.8 Bad credentials",)}, "ES", login=True),
     Row(
         "auth 535 always",
         {"AUTH": ("535 5.7.8 Bad credentials",) * 20},
-        "F",
+        "E" * TRIES + "F",
         kept=0,
         tries=0,
         states=("failed",),
