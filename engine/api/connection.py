@@ -77,6 +77,7 @@ class ClientConnection:
         """Whether nothing has come since it is idle."""
         self._lingering = False
         self._stopping = False
+        self._peer: Peer
         self._tasks: ConnectionTasks
         self._protocol: HttpProtocol
 
@@ -94,6 +95,7 @@ class ClientConnection:
             self._config.crowd.busy(self._reading)
 
     async def _serve(self, peer: Peer, client: tuple[str, int] | None, server: tuple[str, int] | None) -> None:
+        self._peer = peer
         serve_peer(peer)
         with peer.contained(), self._config.crowd.one_more() as room:
             if not room:
@@ -139,7 +141,7 @@ class ClientConnection:
     def _set_idle(self, idle: bool) -> None:
         self._fresh = idle
         if idle:
-            self._config.crowd.idle(self._reading)
+            self._config.crowd.idle(self._reading, mute=not self._peer.requests)
             wait = 0 if self._stopping else self._config.keep_alive_timeout
             self._reading.deadline = trio.current_time() + wait
         else:
@@ -182,6 +184,7 @@ class ClientConnection:
                     if self._fresh:
                         # What has passed since the last answer is not taken from the time for the next head.
                         self._fresh = False
+                        self._config.crowd.heard(self._reading)
                         self._reading.deadline = trio.current_time() + self._config.keep_alive_timeout
                     await self._protocol.handle(RawData(data))
                 if not self._reset:

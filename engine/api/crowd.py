@@ -1,7 +1,8 @@
 """The connections at once: at most half of the descriptors, which leaves the others to mail servers and files.
 
-Where there are more, the connection that has been idle for longest is closed, so that clients that only sit there keep
-out no other, and one that has never said anything goes first.
+Where there are more, one that has never said anything is closed for the newest, the oldest first: who only sits there
+keeps out nobody. One that was of use stays, so that strangers cannot drive a caller's kept connections out. Only where
+the process has no descriptor left at all do those give way too.
 """
 
 from __future__ import annotations
@@ -23,32 +24,40 @@ class Crowd:
         self.present = 0
         self.spare = Spare()
         self._idle: dict[trio.CancelScope, None] = {}
+        self._mute: dict[trio.CancelScope, None] = {}
 
     @contextmanager
     def one_more(self) -> Iterator[bool]:
         """Count one connection for the length of the block; whether there is room for it."""
         self.present += 1
         try:
-            yield self.present <= self.most or self.give_way()
+            yield self.present <= self.most or self.give_way(only_mute=True)
         finally:
             self.present -= 1
 
-    def idle(self, scope: trio.CancelScope) -> None:
-        """The connection that `scope` cancels is of use to nobody from now on."""
+    def idle(self, scope: trio.CancelScope, *, mute: bool = False) -> None:
+        """The connection that `scope` cancels is of use to nobody now; `mute`: it has never said anything."""
         self._idle[scope] = None
+        if mute:
+            self._mute[scope] = None
+
+    def heard(self, scope: trio.CancelScope) -> None:
+        """It has begun to say something."""
+        self._mute.pop(scope, None)
 
     def busy(self, scope: trio.CancelScope) -> None:
         """It is of use again, or has ended."""
         self._idle.pop(scope, None)
+        self._mute.pop(scope, None)
 
     def close(self, stream: trio.SocketStream) -> None:
         """Close a connection, and keep its descriptor where a spare one is missing, before anything else takes it."""
         stream.socket.close()
         self.spare.fill()
 
-    def give_way(self) -> bool:
-        """Close the connection that has been idle for longest; False where none is idle."""
-        oldest = next(iter(self._idle), None)
+    def give_way(self, *, only_mute: bool = False) -> bool:
+        """Close the connection that has been idle for longest, a mute one first; False where there is none."""
+        oldest = next(iter(self._mute or ({} if only_mute else self._idle)), None)
         if oldest is None:
             return False
         self.busy(oldest)
