@@ -2,8 +2,8 @@
 
 A few descriptors are kept spare. When accepting fails for want of one, a spare one is given up for the connection and
 taken back when one ends; so `/health` answers while mail servers, or files, have all the others. Without a spare one
-the connection that has been idle for longest, a mute one first, is closed, and the next attempt comes a moment later. One line a minute
-says so.
+the connection that has been idle for longest, a mute one first, is closed, and the next attempt comes a moment later.
+One line a minute says so.
 
 Connections that are accepted inherit from the listening socket what has the kernel notice a client that vanished, some
 seconds after `http.write_timeout`: counted from its last word where nothing is on its way to it, else from the first
