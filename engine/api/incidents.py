@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import PurePath
 
+import quart.wrappers.base
 import trio
 
 from engine.errors import leaves
@@ -27,7 +28,9 @@ WINDOW = 60.0
 LONGEST = 200
 """Characters of foreign text in one line."""
 
-_LEFT = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+# Newer versions of Quart say so with an error of their own where a body breaks off.
+_BROKE_OFF = getattr(quart.wrappers.base, "ClientDisconnectedError", trio.BrokenResourceError)
+_LEFT = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, _BROKE_OFF)
 
 
 class Incidents:

@@ -9,6 +9,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from engine.api import server
+from engine.api.bodies import Bodies
 from engine.config import Http
 
 
@@ -16,10 +17,12 @@ async def main() -> None:
     app = QuartTrio("floor", static_folder=None)
     server.install(app)
     config = Http(port=int(sys.argv[1]))
+    bodies = Bodies(config.bodies, config.slowest)
 
     @app.post("/v1/account/<account>/submit")
     async def submit(account: str) -> Response:
-        await server.read_body(request, config.max_body)
+        with bodies.of("") as body:
+            await body.read(request, config.max_body)
         return Response(b"")
 
     await server.serve_http(app, config, stop=trio.Event())
