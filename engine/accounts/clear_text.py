@@ -13,9 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from engine.schema.account import AccountCreate
-from engine.schema.servers import Auth, ImapConfig, SmtpConfig, Tls
-
-_SERVERS = ("imap", "smtp")
+from engine.schema.servers import SERVERS, Auth, ImapConfig, SmtpConfig, Tls
 
 
 def guarded(record: AccountCreate, before: AccountCreate | None) -> AccountCreate:
@@ -24,7 +22,7 @@ def guarded(record: AccountCreate, before: AccountCreate | None) -> AccountCreat
     `before` is the registration it replaces, None for a new account.
     """
     changes: dict[str, Any] = {}
-    for name in _SERVERS:
+    for name in SERVERS:
         config: Any = getattr(record, name)
         old: Any = getattr(before, name, UNSET)
         if not _may_be_overheard(config) or (isinstance(config.tls, Tls) and config.tls.required is False):
@@ -38,7 +36,7 @@ def guarded(record: AccountCreate, before: AccountCreate | None) -> AccountCreat
 
 def insecure(record: AccountCreate) -> list[str]:
     """The servers (`imap`, `smtp`) to which the password may go in clear text over a network."""
-    return [name for name in _SERVERS if _may_be_overheard(getattr(record, name))]
+    return [name for name in SERVERS if _may_be_overheard(getattr(record, name))]
 
 
 def _may_be_overheard(config: Any) -> bool:

@@ -19,14 +19,12 @@ from engine.errors import DamagedSecret
 from engine.imap.session import ImapEndpoint
 from engine.sasl import Credentials
 from engine.schema.account import AccountCreate, AccountUpdate
-from engine.schema.servers import Auth, ImapConfig, ImapUpdate, SmtpConfig, SmtpUpdate, Tls, merged
+from engine.schema.servers import SERVERS, Auth, ImapConfig, ImapUpdate, SmtpConfig, SmtpUpdate, Tls, merged
 from engine.schema.stored import Unreadable, read
 from engine.smtp.session import SmtpEndpoint
 from engine.store.sealed import secrets_of
 from engine.store.vault import Vault
 from engine.transport import TlsRules
-
-SERVERS = ("imap", "smtp")
 
 
 def seal(record: AccountCreate, vault: Vault) -> bytes:

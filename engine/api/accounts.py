@@ -19,7 +19,7 @@ from engine.errors import Problem
 from engine.events.target import masked as masked_url
 from engine.isotime import iso
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
-from engine.schema.servers import MASK, Auth, masked
+from engine.schema.servers import MASK, SERVERS, Auth, masked
 from engine.store import events
 from engine.store.tokens import Token
 from engine.store.webhooks import Bound
@@ -153,7 +153,7 @@ async def _check_egress(
     narrowed = caller.account is not None
     if body.webhooks:
         await refuse_egress(context, "webhooks", body.webhooks, restricted=narrowed)
-    for name in records.SERVERS if narrowed else ():
+    for name in SERVERS if narrowed else ():
         known = getattr(stored.record, name) if stored is not None else UNSET
         await _check_server(context, name, getattr(body, name), known)
 

@@ -15,6 +15,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import AccessToken, Filled256, Hostname, MailboxPath, Off, Port, Request, Secret
 
+SERVERS = ("imap", "smtp")
+"""The members of a registration that name its servers."""
+
 MASK = "******"
 """What stands in an answer where a secret is stored."""
 
