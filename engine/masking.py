@@ -43,6 +43,8 @@ class Masker:
 
     def mask(self, text: str, *, cut: bool = False) -> str:
         """`text` with every secret in it replaced. `cut`: the end may be missing, so half a secret there goes too."""
+        if not self._plain:
+            return text
         octets = text.encode("utf-8", "surrogatepass")
         if not cut and not self._may_hold(octets):
             return text

@@ -328,9 +328,10 @@ class SmtpSession:
 
     def _refuse_surplus(self) -> None:
         if self._replies:
-            for reply in self._replies:
+            said = [reply.masked(self._masker) for reply in self._replies]
+            for reply in said:
                 self._note_server(reply)
-            raise _OutOfStep(f"{_SURPLUS}: {self._masker.mask(self._replies[0].line)}")
+            raise _OutOfStep(f"{_SURPLUS}: {said[0].line}")
         if not self._parser.idle:
             raise _OutOfStep(_SURPLUS)
 
@@ -421,10 +422,11 @@ class SmtpSession:
                 if self._parser.stray and self._stage is not Stage.DOT:
                     deadline = min(deadline, trio.current_time() + STRAY_SECONDS)
         reply = self._replies.popleft()
-        self._note_server(reply)
+        shown = reply.masked(self._masker)
+        self._note_server(shown)
         # What the dialogue itself goes by is not shown to anybody.
         is_read = reply.code < 400 and self._stage in (Stage.EHLO, Stage.AUTH)
-        return reply if is_read else reply.masked(self._masker)
+        return reply if is_read else shown
 
     async def _receive(self, seconds: float) -> None:
         data = await self._transport.receive(seconds)
@@ -454,7 +456,7 @@ class SmtpSession:
             self.trace.server(f"[{len(reply.line)} characters that are no SMTP greeting]")
         else:
             for line in reply.line.split("\n"):
-                self.trace.server(self._masker.mask(line))
+                self.trace.server(line)
 
     def _note_client(self, text: str) -> None:
         if self.trace is not None:
