@@ -41,6 +41,10 @@ class Masker:
             self._plain |= {form.lower() for form in forms}
             self._in_base64 |= {form.lower() for form in _base64_forms(octets)}
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to mask."""
+        return bool(self._plain)
+
     def mask(self, text: str, *, cut: bool = False) -> str:
         """`text` with every secret in it replaced. `cut`: the end may be missing, so half a secret there goes too."""
         if not self._plain:

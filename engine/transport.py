@@ -27,6 +27,9 @@ CLOSE_SECONDS = 1.0
 CONTEXTS = 32
 """Distinct TLS rules whose contexts are kept, of 0.8 MB each: rules come from API callers."""
 ARRIVED_SECONDS = 0.05
+ENDURE_BYTES = 32 * 1024
+ENDURE_SECONDS = 10.0
+"""A write as large and a read as long are what a peer that takes nothing can hold up; a shorter one is over before."""
 KEEPALIVE = (
     (socket.TCP_USER_TIMEOUT, 45_000),  # milliseconds
     (socket.TCP_KEEPIDLE, 30),  # seconds
@@ -77,7 +80,8 @@ class Transport:
         self._stream = stream
         self._tls = tls
         self._heard = False
-        self._endures = UNACKNOWLEDGED_SECONDS
+        self._arrivals: select.poll | None = None
+        self._endures = self._told_to_endure = UNACKNOWLEDGED_SECONDS
         self.host = host
         self.port = port
         self.tls_version: str | None = None
@@ -125,6 +129,8 @@ class Transport:
 
     async def send(self, data: bytes, timeout: float) -> None:
         """Write all of `data` within `timeout` seconds. Raises `NetworkError`. Cancelled: a part may have gone."""
+        if self._endures != self._told_to_endure and len(data) > ENDURE_BYTES:
+            self._tell_to_endure()
         try:
             with trio.fail_after(timeout):
                 await self._stream.send_all(data)
@@ -135,10 +141,14 @@ class Transport:
 
     async def receive(self, timeout: float) -> bytes:
         """The next bytes, at most 16 KiB; empty at the end of the stream. Raises `NetworkError`."""
+        at_once = self._endures == self._told_to_endure or timeout <= ENDURE_SECONDS
         try:
-            with trio.fail_after(timeout):
+            with trio.fail_after(timeout if at_once else ENDURE_SECONDS):
                 data = bytes(await self._stream.receive_some(RECEIVE_SIZE))
         except trio.TooSlowError as error:
+            if not at_once:
+                self._tell_to_endure()
+                return await self.receive(timeout - ENDURE_SECONDS)
             raise self._silent("did not answer in time", None if self._heard else self._address()) from error
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             raise self._closed(error) from error
@@ -150,7 +160,9 @@ class Transport:
 
         The socket is asked first, which costs next to nothing; what has come there may be no data but TLS's own.
         """
-        if not _readable(self._stream):
+        if self._arrivals is None:
+            self._arrivals = _arrivals(self._stream)
+        if not self._arrivals.poll(0):
             return None
         with trio.move_on_after(ARRIVED_SECONDS):
             return await self.receive(ARRIVED_SECONDS * 2)
@@ -165,10 +177,11 @@ class Transport:
                 stream.setsockopt(socket.IPPROTO_TCP, option, value)
 
     def endure(self, seconds: float) -> None:
-        """From now on the kernel bears with a peer that takes nothing for `seconds`, so that our own limit decides."""
-        if seconds != self._endures:
-            endure(self._stream, seconds)
-            self._endures = seconds
+        """From now on the kernel bears with a peer that takes nothing for `seconds`, so that our own limit decides.
+
+        It is told when it may come to that: before each small message, telling it would cost a tenth of the delivery.
+        """
+        self._endures = seconds
 
     def end_of_stream(self) -> NetworkError:
         """The error for a server that closed the connection where we waited for an answer."""
@@ -181,6 +194,10 @@ class Transport:
                 await self._stream.aclose()
             except (trio.BrokenResourceError, OSError):
                 pass
+
+    def _tell_to_endure(self) -> None:
+        endure(self._stream, self._endures)
+        self._told_to_endure = self._endures
 
     def _silent(self, what: str, mute: str | None = None) -> NetworkError:
         return NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"{self.host}:{self.port} {what}", mute=mute)
@@ -209,13 +226,13 @@ def _socket_stream(stream: trio.abc.Stream) -> trio.SocketStream | None:
     return stream if isinstance(stream, trio.SocketStream) else None
 
 
-def _readable(stream: trio.abc.Stream) -> bool:
-    inner = _socket_stream(stream)
-    if inner is None:
-        return False
+def _arrivals(stream: trio.abc.Stream) -> select.poll:
+    """Reports the socket beneath when it has something to read; nothing ever where there is none."""
     poll = select.poll()
-    poll.register(inner.socket.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+    inner = _socket_stream(stream)
+    if inner is not None:
+        poll.register(inner.socket.fileno(), select.POLLIN)
+    return poll
 
 
 def _lost(cause: BaseException | None) -> NetworkError | None:

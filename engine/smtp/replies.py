@@ -54,7 +54,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     def masked(self, masker: Masker) -> Reply:
         """The same without the secrets the server may have echoed."""
-        if masker.mask(self.line) == self.line:
+        if not masker or masker.mask(line := self.line) == line:
             return self
         lines, raw = (tuple(masker.mask(each) for each in given) for given in (self.lines, self.raw))
         return Reply(self.code, lines, raw)
