@@ -292,6 +292,26 @@ async def test_names_of_consumers_are_checked_where_they_are_made(
             assert (answer.status, answer.json["fields"][0]["key"]) == (400, "consumer")
 
 
+async def test_headers_of_webhooks_hold_no_control_characters(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        world = await two(engine)
+        for value, status in (
+            *((chr(each), 400) for each in (*range(9), *range(10, 32), 127)),
+            *((text, 200) for text in ("a\tb", "\u00e9", "Basic dTpw", "")),
+        ):
+            headers = [{"key": "X-Key", "value": value}]
+            for method, target, body in (
+                ("POST", "/v1/settings", {"webhooksCustomHeaders": headers}),
+                ("PUT", f"/v1/account/{MINE}", {"webhooksCustomHeaders": headers}),
+                ("POST", "/v1/webhooks", {"url": "https://203.0.114.9/", "headers": headers}),
+            ):
+                answer = await world.operator.ask(method, target, body)
+                assert answer.status == status, (method, target, value)
+                assert status == 200 or "must not contain" in answer.json["fields"][0]["message"]
+
+
 async def test_a_large_rehearsal_is_what_a_small_one_is(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:
