@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -24,7 +25,7 @@ from engine.api.audited import CHANGES, record
 from engine.api.auth import Door, Validity
 from engine.api.bodies import OTHER_BODIES, Body, has_body
 from engine.api.client import Addresses
-from engine.api.context import Context
+from engine.api.context import HELD, Context
 from engine.api.events import names_of
 from engine.api.incidents import request_broke
 from engine.api.openapi import Handler, Route, document
@@ -71,9 +72,16 @@ def make_app(context: Context) -> QuartTrio:
 
 
 class _App(QuartTrio):
-    """Routes by the path as it was sent: the server has decoded it, and then `%2F` could not be told from `/`."""
+    """Routes by the path as it was sent: the server has decoded it, and then `%2F` could not be told from `/`.
+
+    What a request holds until its answer has ended, or its client has left, is let go of here.
+    """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        with ExitStack() as held:
+            await self._route({**scope, HELD: held}, receive, send)
+
+    async def _route(self, scope: Any, receive: Any, send: Any) -> None:
         if "raw_path" in scope:
             path = scope["raw_path"].decode("latin-1")
             # The router drops slashes at the beginning; there is nothing behind two of them.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Mapping
+from contextlib import ExitStack
+from typing import Any, TypeVar
 
 import msgspec
 import trio
+from quart import Request
 
 from engine.accounts.account import Account
 from engine.accounts.registry import Registry
@@ -22,6 +24,8 @@ from engine.settings import SettingsBook
 
 T = TypeVar("T")
 CHANGE_SECONDS = 60.0
+HELD = "engine.held"
+"""In the scope of a request: what is let go of once its answer has ended."""
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -47,6 +51,13 @@ def find_account(context: Context, account: str) -> Account:
     if found is None:
         raise Problem(404, NO_ACCOUNT)
     return found
+
+
+def until_answered(request: Request) -> ExitStack:
+    """What is entered here lasts until the answer to `request` has ended, or its client has left."""
+    scope: Mapping[str, Any] = request.scope
+    held: ExitStack = scope[HELD]
+    return held
 
 
 async def carry_through(change: Awaitable[T]) -> T:

@@ -282,6 +282,28 @@ async def test_each_token_has_its_share(tmp_path: Path, autojump_clock: trio.tes
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("path", ["/v1/changes", "/v1/events/sse"])
+async def test_no_stream_begins_that_has_no_share(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, path: str
+) -> None:
+    simulation = Simulation(tmp_path / "data", 4711, http=Http(streams=9, streams_per_token=2))
+    async with simulation.running() as engine:
+        world = await two(engine)
+        answers: list[Answer] = []
+
+        async def follow() -> None:
+            answers.append(await world.tenant.ask("GET", path))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(12):
+                nursery.start_soon(follow)
+        assert sorted(answer.status for answer in answers) == [200] * 2 + [429] * 10
+        assert all(answer.body.startswith(b'{"statusCode":429') for answer in answers if answer.status == 429)
+        assert engine.context.streams.share.taken == 0
+        assert (await world.tenant.ask("HEAD", path)).status == 200
+        assert engine.context.streams.share.taken == 0
+
+
 async def test_names_of_consumers_are_checked_where_they_are_made(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:
