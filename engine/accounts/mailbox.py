@@ -235,7 +235,7 @@ class MailboxTask:
                     refusals=self._refusals,
                 )
             except NetworkError as error:
-                self._services.hosts.note_mute(error)
+                self._services.hosts.note_mute(error.mute)
                 raise
         self._heartbeat.connected()
         self._status.connections += 1

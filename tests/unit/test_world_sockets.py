@@ -42,7 +42,7 @@ async def test_the_kernel_bears_with_a_server_as_long_as_each_phase_does(
         return dialled[-1]
 
     async def until(seconds: float) -> None:
-        while patience(dialled[0]) != seconds:
+        while patience(dialled[0]) != seconds:  # noqa: ASYNC110
             await trio.sleep(0.001)
 
     async def serve(stream: trio.SocketStream) -> None:
