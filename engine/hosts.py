@@ -55,18 +55,18 @@ class Hosts:
         """
 
         async def watched(host: str, port: int) -> trio.abc.Stream:
-            stream = None
+            stream, silent = None, True
             try:
                 while stream is None:
                     with trio.CancelScope() as scope, self.listening(host, port, scope.cancel):
                         stream = await dial(host, port)
-            except trio.Cancelled:
-                self.silent(host, port)
-                raise
+                silent = False
             except NetworkError as error:
-                if unanswered(error):
-                    self.silent(host, port)
+                silent = unanswered(error)
                 raise
+            finally:
+                if silent:
+                    self.silent(host, port)
             self.answered(host, port)
             return stream
 

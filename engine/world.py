@@ -249,12 +249,16 @@ async def _connect(host: str, port: int, addresses: Sequence[str], descriptors: 
             nursery.cancel_scope.cancel()
 
     try:
-        async with trio.open_nursery() as nursery:
-            for address in addresses:
-                failed = trio.Event()
-                nursery.start_soon(attempt, address, failed)
-                with trio.move_on_after(STAGGER_SECONDS):
-                    await failed.wait()
+        try:
+            async with trio.open_nursery() as nursery:
+                for address in addresses:
+                    failed = trio.Event()
+                    nursery.start_soon(attempt, address, failed)
+                    with trio.move_on_after(STAGGER_SECONDS):
+                        await failed.wait()
+        except* trio.Cancelled:
+            pass  # a nursery makes a group of it, which callers that wait for `Cancelled` do not know
+        await trio.lowlevel.checkpoint_if_cancelled()
     except BaseException:
         for stream in made:
             stream.socket.close()

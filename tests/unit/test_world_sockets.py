@@ -12,6 +12,7 @@ import trio
 
 from engine import transport
 from engine.errors import NetworkError
+from engine.hosts import Hosts
 from engine.smtp.delivery import SmtpEndpoint, Timeouts
 from engine.smtp.protocol import Envelope
 from engine.smtp.session import MARGIN_SECONDS, SmtpSession
@@ -84,6 +85,31 @@ async def test_the_kernel_bears_with_a_server_as_long_as_each_phase_does(
             nursery.cancel_scope.cancel()
     if size > transport.ENDURE_BYTES:
         assert at_first_line == [patient, patient]
+
+
+async def test_a_dial_that_is_cancelled_says_just_that_and_its_host_is_silent() -> None:
+    """Not a group of it: who is cancelled in a dial, as at each time limit, must be able to tell."""
+    hosts, woken = Hosts(), trio.Event()
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        host, port = full.getsockname()
+        dial = hosts.watched(World().dial)
+        waiting = []
+        while True:  # until the kernel takes no more
+            raised: BaseException | None = None
+            with trio.move_on_after(0.3) as limit:
+                try:
+                    waiting.append(await dial(host, port))
+                except BaseException as error:
+                    raised = error
+                    raise
+            if limit.cancelled_caught:
+                break
+        assert isinstance(raised, trio.Cancelled)
+        with hosts.listening(host, port, woken.set):
+            hosts.answered(host, port)
+        assert woken.is_set()
+        for each in waiting:
+            await each.aclose()
 
 
 async def test_no_dial_takes_the_last_descriptors(caplog: pytest.LogCaptureFixture) -> None:
