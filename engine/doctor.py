@@ -24,6 +24,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.api.accept import privileged_port
 from engine.config import Config, load
 from engine.errors import ConfigError
 from engine.store import database, files, keys, sealed
@@ -210,6 +211,8 @@ def port(config: Config) -> Finding:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
+        if error.errno == errno.EACCES:
+            return Finding(False, "port", f"http.port {number} {privileged_port()}")
         if error.errno != errno.EADDRINUSE:
             return Finding(False, "port", f"{where} cannot be used ({error.strerror}): change http.host or http.port")
         if _healthy(host, number):
