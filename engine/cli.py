@@ -156,7 +156,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     gc.freeze()
     gc.enable()
-    return serve(config)
+    return serve(config, config_file(options))
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -16,7 +16,6 @@ from engine.schema.events import EVENT_DATA
 from engine.schema.servers import MASK
 from engine.schema.settings import SettingsQuery, SettingsUpdate
 
-
 _ONLY_IF_ASKED = ("serviceSecret", "eventTypes")
 
 

@@ -14,6 +14,7 @@ IDS = [str(file.relative_to(ROOT)) for file in FILES]
 ORDER = (
     {"errors", "version", "visible"},
     {"schema"},
+    {"environment"},
     {"config"},
     {"world", "hosts", "isotime", "masking", "trace", "log"},
     {"deflate", "egress"},
