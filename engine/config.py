@@ -22,7 +22,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import msgspec
 
 from engine.environment import KEY, refuse_near_misses
-from engine.errors import ConfigError
+from engine.errors import ConfigError, NoFile
 
 Seconds = Annotated[float, "duration"]
 Bytes = Annotated[int, "size"]
@@ -239,6 +239,8 @@ def parse_size(value: object) -> int:
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NoFile(str(file)) from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -202,7 +202,7 @@ def test_two_keys_are_one_too_many():
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    assert "none.toml: cannot be read" in refused(tmp_path / "none.toml", {})
+    assert "none.toml: there is no such file" in refused(tmp_path / "none.toml", {})
 
 
 @pytest.mark.parametrize(
