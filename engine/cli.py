@@ -95,24 +95,17 @@ class _Version(argparse.Action):
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     common, shown = argparse.ArgumentParser(add_help=False), argparse.ArgumentParser(add_help=False)
-    for parser in (common, shown):
-        parser.add_argument(
-            "--config", metavar="FILE", type=Path, default=argparse.SUPPRESS, help="settings; see: engine where"
-        )
-    shown.add_argument(
-        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON, a line for each item"
-    )
-    shown.add_argument(
-        "-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="do not name the data folder"
-    )
+    _add_config(common, argparse.SUPPRESS)
+    _add_config(shown, argparse.SUPPRESS)
+    _add_shown(shown, argparse.SUPPRESS)
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="A self-hosted email API.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(json=False, quiet=False)
-    parser.add_argument("--config", metavar="FILE", type=Path, help="settings; see: engine where")
+    _add_config(parser, None)
+    _add_shown(parser, False)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -153,6 +146,15 @@ def make_parser() -> argparse.ArgumentParser:
     backup.register(commands, add)
     completion.register(commands, silent, make_parser)
     return parser
+
+
+def _add_config(parser: argparse.ArgumentParser, default: object) -> None:
+    parser.add_argument("--config", metavar="FILE", type=Path, default=default, help="settings; see: engine where")
+
+
+def _add_shown(parser: argparse.ArgumentParser, default: object) -> None:
+    parser.add_argument("--json", action="store_true", default=default, help="print JSON, a line for each item")
+    parser.add_argument("-q", "--quiet", action="store_true", default=default, help="do not name the data folder")
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -20,18 +20,18 @@ examples:
 _BASH = """\
 # Completion of `engine` for bash.
 _engine() {
-    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} path=engine each
+    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=engine each
     for each in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case "$path $each" in
-%(paths)s) path="$path $each" ;;
+        case "$command $each" in
+%(paths)s) command="$command $each" ;;
         esac
     done
     COMPREPLY=()
-    case "$path $previous" in
+    case "$command $previous" in
 %(files)s) compopt -o default; return ;;
 %(values)s) return ;;
     esac
-    case "$path" in
+    case "$command" in
 %(words)s
     esac
     [ ${#COMPREPLY[@]} -gt 0 ] || compopt -o default
@@ -42,18 +42,18 @@ _ZSH = """\
 #compdef engine
 # Completion of `engine` for zsh.
 _engine() {
-    local path=engine each
+    local command=engine each
     local -a words_here
     for each in "${(@)words[2,CURRENT-1]}"; do
-        case "$path $each" in
-%(paths)s) path="$path $each" ;;
+        case "$command $each" in
+%(paths)s) command="$command $each" ;;
         esac
     done
-    case "$path ${words[CURRENT-1]}" in
+    case "$command ${words[CURRENT-1]}" in
 %(files)s) _files; return ;;
 %(values)s) _message value; return ;;
     esac
-    case "$path" in
+    case "$command" in
 %(words)s
     esac
     if (( $#words_here )) && [[ $PREFIX == -* || -z ${(M)words_here:#[^-]*} ]]; then

@@ -37,6 +37,7 @@ MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "app", "cli", "doctor"}
 IMPURE = {"trio", "anyio", "asyncio", "os", "socket", "ssl", "time", "random", "threading", "sqlite3", "subprocess"}
 PURE = (
     "errors.py",
+    "environment.py",
     "isotime.py",
     "visible.py",
     "masking.py",
