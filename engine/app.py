@@ -23,12 +23,8 @@ from engine.accounts.registry import Registry
 from engine.accounts.services import Services
 from engine.accounts.slots import LoginSlots
 from engine.api.app import make_app
-from engine.api.bodies import Bodies
 from engine.api.context import Context
-from engine.api.server import serve_http
-from engine.api.shares import Share
 from engine.api.stream import Streams
-from engine.api.wrong_tokens import WrongTokens
 from engine.config import Config
 from engine.egress import Egress
 from engine.errors import StorageFailed, leaves
@@ -38,6 +34,10 @@ from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
 from engine.hosts import Hosts
+from engine.http.bodies import Bodies
+from engine.http.server import serve_http
+from engine.http.shares import Share
+from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock import Clock

@@ -18,22 +18,23 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing.exceptions import WebsocketMismatch
 
-from engine.api import horizon, server
-from engine.api.access import check, enter, narrowed
+from engine.api import horizon
 from engine.api.audited import CHANGES, record
-from engine.api.auth import Door, Validity
-from engine.api.bodies import OTHER_BODIES, Body, has_body
-from engine.api.client import Addresses
 from engine.api.context import Context
 from engine.api.events import names_of
-from engine.api.incidents import request_broke
-from engine.api.openapi import Handler, Route, document
-from engine.api.problems import as_problem, bytes_response, json_response, phrase, problem_response
-from engine.api.refusals import INTERNAL
 from engine.api.routes import ROUTES
 from engine.api.stream import Wanted, serve_stream
-from engine.api.validation import HERE, decode_body, decode_query
 from engine.errors import EngineError, Problem, StorageFailed
+from engine.http import server
+from engine.http.access import check, enter, narrowed
+from engine.http.auth import Door, Validity
+from engine.http.bodies import OTHER_BODIES, Body, has_body
+from engine.http.client import Addresses
+from engine.http.decode import HERE, decode_body, decode_query
+from engine.http.incidents import request_broke
+from engine.http.openapi import Handler, Route, document
+from engine.http.problems import as_problem, bytes_response, json_response, phrase, problem_response
+from engine.http.refusals import INTERNAL
 from engine.schema.events import StreamQuery
 from engine.schema.fields import NoQuery, Request
 from engine.store.tokens import Token

@@ -11,13 +11,13 @@ import trio
 from engine.accounts.account import Account
 from engine.accounts.registry import Registry
 from engine.accounts.services import Services
-from engine.api.bodies import Bodies
-from engine.api.problems import NO_ACCOUNT
-from engine.api.shares import Share
 from engine.api.stream import Streams
-from engine.api.wrong_tokens import WrongTokens
 from engine.errors import Problem
 from engine.events.changes import Changes
+from engine.http.bodies import Bodies
+from engine.http.problems import NO_ACCOUNT
+from engine.http.shares import Share
+from engine.http.wrong_tokens import WrongTokens
 from engine.settings import SettingsBook
 
 T = TypeVar("T")

@@ -9,8 +9,8 @@ import trio
 
 from engine.api import horizon
 from engine.api.context import Context, carry_through
-from engine.api.validation import decode_query
 from engine.errors import Problem
+from engine.http.decode import decode_query
 from engine.isotime import iso, iso_or_none
 from engine.schema.events import ConsumerMove, ConsumerName, EventsQuery
 from engine.store.consumers import Consumer

@@ -6,10 +6,10 @@ from typing import Any
 
 from msgspec import UNSET
 
-from engine.api import paging
 from engine.api.context import Context, carry_through, find_account
 from engine.api.submit import checked_send_at
 from engine.errors import Problem
+from engine.http import paging
 from engine.isotime import iso
 from engine.queue import doubt
 from engine.queue.doubt import Choice

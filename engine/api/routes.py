@@ -5,9 +5,9 @@ The Quart app and the OpenAPI document are both made from it.
 
 from __future__ import annotations
 
-from engine.api import account_actions, accounts, outbox, routes_events, settings, submit, tokens
-from engine.api.access import Access
-from engine.api.openapi import Handler, Route
+from engine.api import account, account_actions, outbox, routes_events, settings, submit, tokens
+from engine.http.access import Access
+from engine.http.openapi import Handler, Route
 from engine.schema.account import (
     AccountCreate,
     AccountCreated,
@@ -44,7 +44,7 @@ from engine.schema.outbox import (
     QueueUpdated,
 )
 from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
-from engine.schema.submission import DryRun, Submit, SubmitAccepted, SubmitHeaders
+from engine.schema.submit import DryRun, Submit, SubmitAccepted, SubmitHeaders
 from engine.schema.tokens import TokenLog, TokenLogQuery
 
 ROUTES: tuple[tuple[Route, Handler], ...] = (
@@ -59,7 +59,7 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
             scope="api",
             access=Access.HANDLER,
         ),
-        accounts.register,
+        account.register,
     ),
     (
         Route(
@@ -72,7 +72,7 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
             scope="api",
             access=Access.PATH,
         ),
-        accounts.read,
+        account.read,
     ),
     (
         Route(
@@ -85,7 +85,7 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
             scope="api",
             access=Access.PATH,
         ),
-        accounts.update,
+        account.update,
     ),
     (
         Route(
@@ -97,7 +97,7 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
             scope="api",
             access=Access.PATH,
         ),
-        accounts.remove,
+        account.remove,
     ),
     (
         Route(
@@ -110,7 +110,7 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
             scope="api",
             access=Access.HANDLER,
         ),
-        accounts.listing,
+        account.listing,
     ),
     (
         Route(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine.api import events, sse, webhooks
-from engine.api.access import Access
-from engine.api.openapi import Handler, Route
+from engine.http.access import Access
+from engine.http.openapi import Handler, Route
 from engine.schema.events import (
     ChangesQuery,
     ConsumerInfo,
@@ -15,7 +15,7 @@ from engine.schema.events import (
     EventsQuery,
     StreamQuery,
 )
-from engine.schema.routes import WebhookRoute, WebhookRoutes
+from engine.schema.webhook_routes import WebhookRoute, WebhookRoutes
 from engine.schema.webhooks import (
     ParkedAction,
     ParkedDone,

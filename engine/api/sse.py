@@ -15,12 +15,12 @@ import trio
 from quart import Response, request
 
 from engine.api import horizon
-from engine.api.auth import Validity
 from engine.api.context import Context
 from engine.api.events import names_of
 from engine.errors import Problem
 from engine.events.changes import Changes
 from engine.events.reader import Reader
+from engine.http.auth import Validity
 from engine.schema.events import ChangesQuery, StreamQuery
 from engine.store.tokens import Token
 from engine.version import VERSION

@@ -21,13 +21,13 @@ import quart.wrappers
 import trio
 from quart import Websocket
 
-from engine.api.shares import Share
-from engine.api.websockets import Framed, raw_frames
 from engine.errors import Problem, StorageFailed, StorageFull, StorageUnavailable
 from engine.events.consumers import Consumers, Lease
 from engine.events.hub import Hub
 from engine.events.journal import Journal, Page
 from engine.events.reader import Reader
+from engine.http.shares import Share
+from engine.http.websockets import Framed, raw_frames
 
 log = logging.getLogger("engine.http")
 

@@ -19,18 +19,18 @@ from quart import Response
 from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.state import REFUSALS
-from engine.api.checks import EMPTY
 from engine.api.context import Context, carry_through, find_account
-from engine.api.problems import JSON
-from engine.api.validation import HERE
 from engine.errors import Problem
+from engine.http.checks import EMPTY
+from engine.http.decode import HERE
+from engine.http.problems import JSON
 from engine.isotime import iso
 from engine.mail.addresses import Address, needs_smtputf8
 from engine.mail.compose import Attachment, Composed, Draft, compose, message_id_of
 from engine.mail.headers import HeaderError
 from engine.queue.accept import accept, new_queue_id, repeated
 from engine.queue.lifecycle import State
-from engine.schema.submission import NamedAddress, Submit, SubmitHeaders
+from engine.schema.submit import NamedAddress, Submit, SubmitHeaders
 from engine.store import idempotency
 from engine.store.idempotency import Kept
 from engine.store.messages import Message

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.api import paging
 from engine.api.audited import CHANGES
 from engine.api.context import Context
 from engine.errors import Problem
+from engine.http import paging
 from engine.isotime import iso
 from engine.schema.tokens import TokenLogQuery
 from engine.store import audit, tokens

@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from engine.api import horizon, paging
+from engine.api import horizon
 from engine.api.context import Context, carry_through
 from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.events.endpoint import Endpoint
 from engine.events.target import masked
 from engine.events.webhooks import DEFAULT, Made, Record
+from engine.http import paging
 from engine.isotime import iso, iso_or_none
 from engine.schema.fields import CustomHeader
 from engine.schema.servers import MASK

@@ -1,7 +1,7 @@
 """The vocabulary of the fields: string shapes used by more than one noun, and the names of what types cannot say.
 
-A field carries its check as `Meta(extra={"check": Check...})`; `engine.api.checks` holds the function of each. `SINGLE`
-marks a list that may be given as its one item. Lengths are counted in characters.
+A field carries its check as `Meta(extra={"check": Check...})`; `engine.http.checks` holds the function of each.
+`SINGLE` marks a list that may be given as its one item. Lengths are counted in characters.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import Address, Filled256, Instant, Off, Request, Response, When
-from engine.schema.submission import OnDoubt
+from engine.schema.submit import OnDoubt
 
 MessageState = Literal["queued", "sending", "deferred", "in_doubt", "held", "sent", "failed", "cancelled"]
 WaitingKind = Literal[

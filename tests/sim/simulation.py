@@ -20,7 +20,7 @@ from engine.queue.lifecycle import ENDED, State
 from engine.sandbox.provider import Sandbox
 from engine.schema.account import AccountCreate
 from engine.schema.outbox import OutboxUpdate, QueueUpdate
-from engine.schema.submission import Submit, SubmitHeaders
+from engine.schema.submit import Submit, SubmitHeaders
 from engine.store import database, messages
 from engine.world import Choose, SeededWorld
 

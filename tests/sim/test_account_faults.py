@@ -15,9 +15,9 @@ import trio.testing
 from simulation import Engine, Simulation
 
 from engine.accounts.account import Account
-from engine.api import accounts as api
-from engine.api.problems import as_problem
+from engine.api import account as api
 from engine.errors import AccountGone, AccountUnreadable, StorageFailed
+from engine.http.problems import as_problem
 from engine.schema.account import AccountCreate, AccountQuery, AccountUpdate
 from engine.store import database
 

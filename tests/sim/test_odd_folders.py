@@ -11,7 +11,7 @@ import trio.testing
 from inbox import box, deliver, folder, mail_events
 from simulation import Engine, Simulation
 
-from engine.api import accounts as api
+from engine.api import account as api
 from engine.sandbox.faults import HANG_UP, SILENCE
 from engine.schema.account import AccountQuery
 from engine.store import mailboxes

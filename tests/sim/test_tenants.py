@@ -15,11 +15,11 @@ import trio.testing
 from asking import Answer, Caller
 from simulation import Engine, Simulation
 
-from engine.api.access import Access, check
 from engine.api.app import make_app
-from engine.api.openapi import Route
 from engine.api.routes import ROUTES
 from engine.config import Http, Webhooks
+from engine.http.access import Access, check
+from engine.http.openapi import Route
 from engine.store import events, tokens
 
 CANARY = "canary-of-b"

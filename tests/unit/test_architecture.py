@@ -27,6 +27,7 @@ ORDER = (
     {"events"},
     {"queue"},
     {"accounts"},
+    {"http"},
     {"api"},
     {"app", "doctor", "cli", "commands", "__main__", "__init__"},
 )

@@ -11,10 +11,10 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
-from engine.api.access import Access
-from engine.api.openapi import Route, document
-from engine.api.validation import decode_body
 from engine.errors import Problem
+from engine.http.access import Access
+from engine.http.decode import decode_body
+from engine.http.openapi import Route, document
 from engine.schema.account import (
     AccountCreate,
     AccountCreated,
@@ -29,7 +29,7 @@ from engine.schema.account import (
 from engine.schema.events import EVENT_DATA, EventsPage, EventsQuery
 from engine.schema.outbox import OutboxDeleted, OutboxEntry, OutboxPage, OutboxQuery
 from engine.schema.settings import Settings, SettingsUpdate, SettingsUpdated
-from engine.schema.submission import DryRun, Submit, SubmitAccepted, SubmitHeaders
+from engine.schema.submit import DryRun, Submit, SubmitAccepted, SubmitHeaders
 
 ACCOUNT = "/v1/account/{account}"
 

@@ -11,16 +11,16 @@ import msgspec
 import pytest
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.api.complaints import MOST_COMPLAINTS
-from engine.api.validation import decode_body, decode_query
 from engine.errors import Problem
+from engine.http.decode import decode_body, decode_query
+from engine.http.field_errors import MOST_COMPLAINTS
 from engine.mail.headers import LONGEST_HEADER_NAME
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
 from engine.schema.events import EventsQuery
 from engine.schema.fields import SINGLE, Check, Request
 from engine.schema.outbox import OutboxQuery
 from engine.schema.settings import SettingsUpdate
-from engine.schema.submission import NamedAddress, Submit
+from engine.schema.submit import NamedAddress, Submit
 
 BODIES = (Submit, AccountCreate, AccountUpdate, SettingsUpdate)
 RCPT = {"name": "Rcpt", "address": "rcpt@example.net"}

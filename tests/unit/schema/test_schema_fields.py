@@ -9,9 +9,9 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from engine.api.validation import decode_body
 from engine.errors import Problem
-from engine.schema import account, events, fields, outbox, problem, routes, servers, settings, submission, webhooks
+from engine.http.decode import decode_body
+from engine.schema import account, events, fields, outbox, problem, servers, settings, submit, webhook_routes, webhooks
 from engine.schema.fields import Check, Request, Response
 
 MODULES: tuple[ModuleType, ...] = (
@@ -20,10 +20,10 @@ MODULES: tuple[ModuleType, ...] = (
     fields,
     outbox,
     problem,
-    routes,
+    webhook_routes,
     servers,
     settings,
-    submission,
+    submit,
     webhooks,
 )
 NOUNS = sorted(
@@ -222,7 +222,7 @@ DELIVERY_ERROR = {
         (account.AccountCreated, {"account": "acc240", "state": "new"}, {}),
         (account.AccountRemoved, {"account": "acc242", "deleted": True}, {}),
         (
-            submission.SubmitAccepted,
+            submit.SubmitAccepted,
             {
                 "response": "Queued for delivery",
                 "messageId": "<1e42aed3-a937-0aed-48c5-8fc6984c8c83@example.com>",
@@ -232,7 +232,7 @@ DELIVERY_ERROR = {
             },
             {},
         ),
-        (submission.DryRun, {"response": "Dry run", "messageId": "<c1e4@example.com>", "preview": "WC1FZS1T"}, {}),
+        (submit.DryRun, {"response": "Dry run", "messageId": "<c1e4@example.com>", "preview": "WC1FZS1T"}, {}),
         (outbox.OutboxEntry, ENTRY, {"state": "deferred", "onDoubt": "resend"}),
         (
             outbox.OutboxEntry,
@@ -290,6 +290,6 @@ def test_the_catalogue_of_events_is_complete():
 
 def test_the_limits_are_those_of_the_peer():
     with pytest.raises(Problem) as caught:
-        decode_body(submission.Submit, msgspec.json.encode({"to": {"address": "a@b.example"}, "text": "x" * 5242881}))
+        decode_body(submit.Submit, msgspec.json.encode({"to": {"address": "a@b.example"}, "text": "x" * 5242881}))
     assert fields.MAX_TEXT == 5242880
     assert [each["path"] for each in caught.value.extra["fields"]] == ["text"]

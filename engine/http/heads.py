@@ -12,7 +12,7 @@ import re
 
 import h11
 
-from engine.api.refusals import MAX_FIELDS, MAX_HEAD, TOO_LONG, Refused
+from engine.http.refusals import MAX_FIELDS, MAX_HEAD, TOO_LONG, Refused
 
 METHODS = "DELETE, GET, HEAD, OPTIONS, POST, PUT"
 

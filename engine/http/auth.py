@@ -2,7 +2,7 @@
 
 The token is looked up in the store on every request (about 10 µs), so one revoked from the command line is refused from
 the next request on. An unknown token, an expired and a malformed one get the same answer, and an address that sends
-many of them waits (`engine.api.wrong_tokens`). What a token for one account may ask is `engine.api.access`'s.
+many of them waits (`engine.http.wrong_tokens`). What a token for one account may ask is `engine.http.access`'s.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sqlite3
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.datastructures import Headers, MultiDict
 
-from engine.api.client import Addresses
-from engine.api.wrong_tokens import WrongTokens
 from engine.errors import Problem
+from engine.http.client import Addresses
+from engine.http.wrong_tokens import WrongTokens
 from engine.store import tokens
 from engine.world import World
 

@@ -22,9 +22,9 @@ import msgspec
 from msgspec import UNSET, Meta
 from msgspec import inspect as mi
 
-from engine.api.checks import CHECKS, EMPTY
-from engine.api.complaints import WRONG, Complaints, Place
-from engine.api.large import Long
+from engine.http.checks import CHECKS, EMPTY
+from engine.http.field_errors import WRONG, Complaints, Place
+from engine.http.large import Long
 from engine.schema.fields import Check, Request
 
 Walk = Callable[[Any, Place, Complaints], Any]

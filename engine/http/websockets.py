@@ -18,8 +18,8 @@ from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
 
-from engine.api.incidents import current_peer
-from engine.api.refusals import send_error
+from engine.http.incidents import current_peer
+from engine.http.refusals import send_error
 
 SILENT_PINGS = 3
 """Generous, because the pong of a client that reads slowly stands behind everything it has not read."""

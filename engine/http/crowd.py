@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import trio
 
-from engine.api.spare import Spare
+from engine.http.spare import Spare
 
 
 class Crowd:

@@ -16,8 +16,8 @@ import trio
 from quart import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from engine.api.pace import Pace
 from engine.errors import Problem
+from engine.http.pace import Pace
 
 OTHER_BODIES = 1024**2
 """The largest body of an operation that takes no attachments."""

@@ -21,12 +21,12 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr, repr_socket_addr
 
-from engine.api.crowd import Crowd
-from engine.api.edge import ConnectionTasks, HttpProtocol
-from engine.api.incidents import Incidents, Peer, serve_peer
-from engine.api.pace import Pace
-from engine.api.refusals import answer
 from engine.errors import Problem
+from engine.http.crowd import Crowd
+from engine.http.edge import ConnectionTasks, HttpProtocol
+from engine.http.incidents import Incidents, Peer, serve_peer
+from engine.http.pace import Pace
+from engine.http.refusals import answer
 
 LINGER = 5.0
 """Seconds of silence after which a client that still sends what nobody reads has got its answer, on a slow line too."""

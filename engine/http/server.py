@@ -21,10 +21,10 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from engine import config as settings
-from engine.api.accept import accept, listen
-from engine.api.bodies import has_body
-from engine.api.connection import ClientConnection, ServerConfig
-from engine.api.refusals import MAX_HEAD
+from engine.http.accept import accept, listen
+from engine.http.bodies import has_body
+from engine.http.connection import ClientConnection, ServerConfig
+from engine.http.refusals import MAX_HEAD
 
 GRACE = 1.0
 MAX_WEBSOCKET_MESSAGE = 64 * 1024

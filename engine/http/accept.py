@@ -22,8 +22,8 @@ from typing import NoReturn
 import trio
 
 from engine import config as settings
-from engine.api.crowd import Crowd
 from engine.errors import ConfigError
+from engine.http.crowd import Crowd
 
 log = logging.getLogger("engine.http")
 

@@ -2,8 +2,8 @@
 
 A request as a careful client writes it is decoded by msgspec and has its fields' checks run: a few microseconds.
 Anything that fails there, for whatever reason, is decoded again as plain JSON and taken apart by a walk, which accepts
-a little more (see `engine.api.walk`) and otherwise finds every fault. So is a large one, which a decoder would hold
-everybody up with (see `engine.api.large`). Both ways end in the same Struct: checked and
+a little more (see `engine.http.explain`) and otherwise finds every fault. So is a large one, which a decoder would hold
+everybody up with (see `engine.http.large`). Both ways end in the same Struct: checked and
 normalised, lists as tuples, dates in UTC, base64 as bytes. Nothing but `Problem` is raised, whatever the bytes.
 """
 
@@ -19,11 +19,11 @@ from msgspec import UNSET
 from msgspec import inspect as mi
 from msgspec.structs import force_setattr
 
-from engine.api.checks import CHECKS
-from engine.api.complaints import Complaints, Enough, Place
-from engine.api.large import Crowded, decode_large, plain, refuse_crowd
-from engine.api.walk import Walk, walk_of
 from engine.errors import Problem
+from engine.http.checks import CHECKS
+from engine.http.explain import Walk, walk_of
+from engine.http.field_errors import Complaints, Enough, Place
+from engine.http.large import Crowded, decode_large, plain, refuse_crowd
 from engine.schema.fields import Request
 
 RequestT = TypeVar("RequestT", bound=Request)

@@ -25,13 +25,13 @@ from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import AppWrapper, ConnectionState, Scope
 
-from engine.api.bodies import GO_ON
-from engine.api.heads import checked, handshake, path_of, wants_websocket
-from engine.api.incidents import Peer
-from engine.api.problems import phrase
-from engine.api.refusals import INTERNAL, Refused, answer, misread, send_error
-from engine.api.websockets import EventWebsocket
 from engine.errors import Problem
+from engine.http.bodies import GO_ON
+from engine.http.heads import checked, handshake, path_of, wants_websocket
+from engine.http.incidents import Peer
+from engine.http.problems import phrase
+from engine.http.refusals import INTERNAL, Refused, answer, misread, send_error
+from engine.http.websockets import EventWebsocket
 
 
 class HttpProtocol(H11Protocol):

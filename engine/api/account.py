@@ -11,12 +11,12 @@ from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.clear_text import insecure
 from engine.accounts.state import AccountState
-from engine.api import paging
 from engine.api.context import Context, carry_through, find_account
 from engine.api.webhooks import refuse_egress
 from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.events.target import masked as masked_url
+from engine.http import paging
 from engine.isotime import iso
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
 from engine.schema.servers import MASK, SERVERS, Auth, masked

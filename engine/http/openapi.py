@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document, made from the route table and the schemas alone.
 
-What it says is what is checked: bodies and queries come from the Structs `engine.api.validation` decodes, answers from
+What it says is what is checked: bodies and queries come from the Structs `engine.http.decode` decodes, answers from
 those the handlers fill in, the events from their catalogue (as `webhooks`). It is plain data, to be made once at start.
 A route given twice, or a path parameter this file does not describe, is a `ValueError`.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from engine.api.access import Access
+from engine.http.access import Access
 from engine.schema.events import EVENT_DATA, Event
 from engine.schema.fields import Request
 from engine.schema.problem import ProblemDocument

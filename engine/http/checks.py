@@ -189,4 +189,4 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.EXPRESSION: expression,
     Check.FALSE: false,
 }
-"""`Check.PORT` is only a wording of its type's own range, see `engine.api.walk`."""
+"""`Check.PORT` is only a wording of its type's own range, see `engine.http.explain`."""

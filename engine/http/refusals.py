@@ -9,8 +9,8 @@ from typing import Any
 import h11
 from hypercorn.protocol.events import Body, EndBody, Response
 
-from engine.api.problems import phrase, problem_body
 from engine.errors import Problem
+from engine.http.problems import phrase, problem_body
 
 MAX_HEAD = 32 * 1024
 """Bytes of a request line with its header fields."""
