@@ -25,11 +25,12 @@ from engine.api.events import names_of
 from engine.api.routes import ROUTES
 from engine.api.stream import Wanted, serve_stream
 from engine.errors import EngineError, Problem, StorageFailed
-from engine.http import server
+from engine.http import control, server
 from engine.http.access import check, enter, narrowed
 from engine.http.auth import Door, Validity
 from engine.http.bodies import OTHER_BODIES, Body, has_body
 from engine.http.client import Addresses
+from engine.http.control import OWNER
 from engine.http.decode import HERE, decode_body, decode_query
 from engine.http.incidents import request_broke
 from engine.http.openapi import Handler, Route, document
@@ -64,6 +65,7 @@ def make_app(context: Context) -> QuartTrio:
         )
     app.add_url_rule("/health", view_func=_health(context))
     app.add_url_rule("/openapi.json", view_func=_openapi())
+    app.add_url_rule(control.PATH, view_func=_control(context))
     app.add_websocket("/v1/events/stream", view_func=_stream(context, door))
     app.register_error_handler(EngineError, _engine_error)
     app.register_error_handler(HTTPException, _http_error)
@@ -111,7 +113,8 @@ def _view(context: Context, door: Door, route: Route, handler: Handler) -> Calla
             arguments.append(decode_query(route.headers, given))
         made = await (handler(*arguments, caller=caller) if takes_caller else handler(*arguments))
         if audited is not None and caller is not None:
-            await record(context, audited, caller, door.addresses.of(request), path, made)
+            address = None if caller is OWNER else door.addresses.of(request)
+            await record(context, audited, caller, address, path, made)
         if isinstance(made, Response):
             return made
         return bytes_response(made) if isinstance(made, bytes) else json_response(made)
@@ -174,6 +177,16 @@ def _openapi() -> Callable[[], Awaitable[Response]]:
         return bytes_response(body)
 
     return openapi
+
+
+def _control(context: Context) -> Callable[[], Awaitable[Response]]:
+    async def about() -> Response:
+        """What the engine is, for its owner alone; for anyone else there is nothing here."""
+        if not control.is_owner(request):
+            raise Problem(404, phrase(404))
+        return json_response(control.about(context.services.config, context.started))
+
+    return about
 
 
 def _stream(context: Context, door: Door) -> Callable[[], Awaitable[None]]:

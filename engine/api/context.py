@@ -15,6 +15,7 @@ from engine.api.stream import Streams
 from engine.errors import Problem
 from engine.events.changes import Changes
 from engine.http.bodies import Bodies
+from engine.http.control import Started
 from engine.http.problems import NO_ACCOUNT
 from engine.http.shares import Share
 from engine.http.wrong_tokens import WrongTokens
@@ -27,7 +28,7 @@ CHANGE_SECONDS = 60.0
 class Context(msgspec.Struct, frozen=True):
     """The engine as the handlers see it. `stopping` is set when the process is about to end.
 
-    `bodies` and `requests` count what all requests under way hold.
+    `bodies` and `requests` count what all requests under way hold; `started` is how the process was started.
     """
 
     services: Services
@@ -39,6 +40,7 @@ class Context(msgspec.Struct, frozen=True):
     bodies: Bodies
     requests: Share
     wrong_tokens: WrongTokens
+    started: Started
 
 
 def find_account(context: Context, account: str) -> Account:
