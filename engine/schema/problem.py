@@ -33,6 +33,9 @@ class ProblemDocument(Response, frozen=True, kw_only=True):
     last: Annotated[
         int | UnsetType, Meta(description="The newest number there is, where a cursor is above it.", examples=[4711])
     ] = UNSET
+    ttl: Annotated[
+        int | UnsetType, Meta(description="Seconds to wait, where too many bad tokens came from here.", examples=[60])
+    ] = UNSET
     fields: Annotated[
         tuple[FieldProblem, ...] | UnsetType,
         Meta(description="Every wrong member, where the request is what is wrong."),
