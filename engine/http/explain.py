@@ -1,10 +1,10 @@
 """Takes a request apart that its type's decoder refused, and says everything that is wrong with it.
 
 A decoder stops at the first fault; a walk visits every member in the order of the schema, then the unknown ones, then
-asks what is wrong between them, and adds one complaint each in the wording EmailEngine's callers know. It also takes
+asks what is wrong between them, and adds one field error each in the wording EmailEngine's callers know. It also takes
 what a decoder does not: booleans and numbers written as text (all of a query string is), `Y` and `N`, one item in place
 of a list, a date without a time, white space in base64, and a `Long`, which it decodes where a string may stand. So it
-decides: a request it has no complaint about is good.
+decides: a request in which it finds no error is good.
 It only reads; its depth is that of the schema, whatever the request's. A type it has no rule for is a `TypeError` when
 the walk is built.
 """
@@ -28,7 +28,7 @@ from engine.http.large import Long
 from engine.schema.fields import Check, Request
 
 Walk = Callable[[Any, Place, FieldErrors], Any]
-"""Takes a plain JSON value and returns it as its type, or complains and returns `WRONG`."""
+"""Takes a plain JSON value and returns it as its type, or adds a field error and returns `WRONG`."""
 
 LONGEST = 1024**2
 """Characters in a `Long` where its type sets no limit."""
@@ -126,11 +126,11 @@ def _union(info: mi.UnionType) -> Walk:
         if str in types:
             by_type[Long] = by_type[str]
         names.append(name)
-    complaint = f"must be one of [{', '.join(dict.fromkeys(names))}]"
+    text = f"must be one of [{', '.join(dict.fromkeys(names))}]"
 
     def one_of(value: Any, place: Place, found: FieldErrors) -> Any:
         walk = by_type.get(type(value))
-        return walk(value, place, found) if walk else found.add(place, complaint)
+        return walk(value, place, found) if walk else found.add(place, text)
 
     return one_of
 
@@ -185,10 +185,10 @@ def _number(info: mi.IntType | mi.FloatType, *, is_port: bool) -> Walk:
 
 def _literal(info: mi.LiteralType, *, nullable: bool) -> Walk:
     names = [str(each) for each in info.values] + (["null"] if nullable else [])
-    complaint = f"must be one of [{', '.join(names)}]"
+    text = f"must be one of [{', '.join(names)}]"
 
     def literal(value: Any, place: Place, found: FieldErrors) -> Any:
-        return value if isinstance(value, str) and value in info.values else found.add(place, complaint)
+        return value if isinstance(value, str) and value in info.values else found.add(place, text)
 
     return literal
 
@@ -203,9 +203,9 @@ def _base64(value: Any, place: Place, found: FieldErrors) -> Any:
 
 
 def _date(value: Any, place: Place, found: FieldErrors) -> Any:
-    complaint = "must be in ISO 8601 date format"
+    text = "must be in ISO 8601 date format"
     if not isinstance(value, str):
-        return found.add(place, complaint)
+        return found.add(place, text)
     try:
         return msgspec.convert(value, _Moment)
     except msgspec.ValidationError:
@@ -215,7 +215,7 @@ def _date(value: Any, place: Place, found: FieldErrors) -> Any:
     except ValueError:
         moment = None
     if match is None or moment is None:
-        return found.add(place, complaint)
+        return found.add(place, text)
     return moment if match[1] else moment.replace(tzinfo=UTC)
 
 

@@ -17,7 +17,7 @@ LONGEST_NAME = 100
 """Characters of a member's name that are shown."""
 
 WRONG: Final = object()
-"""What a walk returns in place of a value after it complained."""
+"""What a walk returns in place of a value in which it found an error."""
 
 
 class Enough(Exception):
