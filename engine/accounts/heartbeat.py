@@ -9,12 +9,12 @@ not been cut off. The beats of many accounts are spread by chance.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import trio
 
 from engine.errors import NetworkError, NetworkKind
 from engine.isotime import iso
+from engine.schema.account import LearntHeartbeat
 from engine.world import World
 
 SHORTEST = 10.0
@@ -79,9 +79,9 @@ class Heartbeat:
             self._learnt, self._lesson = self._lesson, None
             self._until = trio.current_time() + LEARNT_SECONDS
 
-    def shown(self) -> dict[str, Any] | None:
+    def shown(self) -> LearntHeartbeat | None:
         """As the account shows it; None while nothing was learnt."""
         if self.interval == self._usual or self._learnt is None:
             return None
         away = self._world.now() - trio.current_time()
-        return {"seconds": round(self._learnt), "until": iso(self._until + away)}
+        return LearntHeartbeat(seconds=round(self._learnt), until=iso(self._until + away))

@@ -4,85 +4,117 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec import UNSET
 
 from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.clear_text import insecure
 from engine.accounts.state import AccountState
-from engine.api.context import Context, carry_through, find_account
+from engine.api.context import Context, find_account
 from engine.api.webhooks import refuse_egress
 from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.events.target import masked as masked_url
 from engine.http import paging
+from engine.http.access import Access
+from engine.http.audited import Change
+from engine.http.carry import carry_through
+from engine.http.field_errors import FieldErrors, Place, invalid
+from engine.http.operation import operation
 from engine.isotime import iso
-from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
-from engine.schema.servers import MASK, SERVERS, Auth, masked
+from engine.schema.account import (
+    AccountCreate,
+    AccountCreated,
+    AccountInfo,
+    AccountList,
+    AccountQuery,
+    AccountRemoved,
+    AccountsQuery,
+    AccountSummary,
+    AccountUpdate,
+    AccountUpdated,
+    Counters,
+    LastError,
+    SmtpStatus,
+)
+from engine.schema.fields import AccountId, CustomHeader
+from engine.schema.servers import MASK, SERVERS, Auth, ImapConfig, SmtpConfig, masked
+from engine.schema.stored import shown
 from engine.store import events
 from engine.store.tokens import Token
 from engine.store.webhooks import Bound
 
-_SHOWN = ("name", "email", "copy", "smtp_ehlo_name", "subconnections", "locale", "tz", "sandbox")
+_TAGS = ("Account",)
 
 
-async def register(context: Context, body: AccountCreate, *, caller: Token) -> dict[str, Any]:
-    """`POST /v1/account`. Answers as soon as the record is durable; the servers are asked afterwards."""
+@operation(
+    "POST",
+    "/v1/account",
+    access=Access.HANDLER,
+    scope="api",
+    tags=_TAGS,
+    change=Change("account.register", lambda path, answer: answer.account),
+)
+async def register(context: Context, body: AccountCreate, *, caller: Token) -> AccountCreated:
+    """Register a mailbox, or change the one with this id.
+
+    Answers as soon as the record is durable; the servers are asked afterwards.
+    """
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")
     _refuse_masks(body)
     await _check_egress(context, body, context.registry.get(body.account or ""), caller)
     account, new = await carry_through(_registered(context, body, narrowed=caller.account is not None))
-    return {"account": account, "state": "new" if new else "existing"}
+    return AccountCreated(account=account, state="new" if new else "existing")
 
 
-async def read(context: Context, account: str, query: AccountQuery) -> dict[str, Any]:
-    """`GET /v1/account/{account}`."""
+@operation("GET", "/v1/account/{account}", access=Access.PATH, scope="api", tags=_TAGS)
+async def read(context: Context, account: AccountId, query: AccountQuery) -> AccountInfo:
+    """Read an account and its state."""
     found = find_account(context, account)
     record, status = found.record, found.status
-    row: dict[str, Any] = {"account": found.id}
-    for name in _SHOWN:
-        value = getattr(record, name)
-        if value is not UNSET and value is not None:
-            row[_camel(name)] = value
-    row["logs"] = record.logs is True
-    row["notifyFrom"] = _notify_from(found)
-    row["syncFrom"] = None
-    row["path"] = record.path if record.path not in (UNSET, None, ("*",)) else "*"
-    if isinstance(row["path"], tuple) and len(row["path"]) == 1:
-        row["path"] = row["path"][0]
-    if records.has_imap(record):
-        row["imapIndexer"] = record.imap_indexer or "full"
-    for name in ("imap", "smtp"):
-        config = getattr(record, name)
-        if config is not UNSET and config is not False:
-            row[name] = masked(config)
-    if open_servers := insecure(record):
-        row["insecure"] = open_servers
-    if record.webhooks:
-        row["webhooks"] = masked_url(record.webhooks, MASK)
-    if record.webhooks_custom_headers:
-        row["webhooksCustomHeaders"] = [{"key": each.key, "value": MASK} for each in record.webhooks_custom_headers]
-    row["state"] = status.state
-    row["smtpStatus"] = status.smtp_status
-    row["connections"] = status.connections
-    row["lastError"] = status.last_error
-    if errors := found.folder_errors:
-        row["folderErrors"] = errors
-    if heartbeat := found.learnt_heartbeat:
-        row["heartbeat"] = heartbeat
-    row["type"] = "imap" if records.has_imap(record) else "sending"
-    if status.sync_time is not None:
-        row["syncTime"] = iso(status.sync_time)
-    row["counters"] = _counters(context, found)
-    if query.quota:
-        row["quota"] = False
-    return row
+    has_imap = records.has_imap(record)
+    return AccountInfo(
+        account=found.id,
+        name=record.name,
+        email=record.email,
+        copy=UNSET if record.copy is None else record.copy,
+        logs=record.logs is True,
+        notify_from=_notify_from(found),
+        path=_path(record),
+        subconnections=record.subconnections,
+        imap_indexer=(record.imap_indexer or "full") if has_imap else UNSET,
+        smtp_ehlo_name=record.smtp_ehlo_name or UNSET,
+        imap=masked(record.imap) if isinstance(record.imap, ImapConfig) else UNSET,
+        smtp=masked(record.smtp) if isinstance(record.smtp, SmtpConfig) else UNSET,
+        insecure=tuple(insecure(record)) or UNSET,
+        sandbox=record.sandbox,
+        webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
+        webhooks_custom_headers=tuple(
+            CustomHeader(key=each.key, value=MASK) for each in record.webhooks_custom_headers or ()
+        )
+        or UNSET,
+        locale=record.locale,
+        tz=record.tz,
+        state=status.state.value,
+        smtp_status=shown(SmtpStatus, status.smtp_status) if status.smtp_status is not None else None,
+        connections=status.connections,
+        last_error=_last_error(found),
+        folder_errors=found.folder_errors or UNSET,
+        heartbeat=found.learnt_heartbeat or UNSET,
+        type="imap" if has_imap else "sending",
+        sync_time=UNSET if status.sync_time is None else iso(status.sync_time),
+        counters=_counters(context, found),
+        quota=False if query.quota else UNSET,
+    )
 
 
-async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> dict[str, Any]:
-    """`GET /v1/accounts`; a token for one account sees that one."""
+@operation("GET", "/v1/accounts", access=Access.HANDLER, scope="api", tags=_TAGS)
+async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> AccountList:
+    """List accounts.
+
+    A token for one account sees that one.
+    """
     needle = (query.query or "").lower()
     found = [
         account
@@ -91,33 +123,47 @@ async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> d
         and (not query.state or account.status.state == query.state)
         and any(needle in str(text or "").lower() for text in (account.id, account.record.name, account.record.email))
     ]
-    return {
+    return AccountList(
         **paging.numbers(len(found), query),
-        "query": query.query or False,
-        "state": query.state or "*",
-        "accounts": [_summary(context, account) for account in paging.cut(found, query)],
-    }
+        query=query.query or False,
+        state=query.state or "*",
+        accounts=tuple(_summary(context, account) for account in paging.cut(found, query)),
+    )
 
 
-async def update(context: Context, account: str, body: AccountUpdate, *, caller: Token) -> dict[str, Any]:
-    """`PUT /v1/account/{account}`."""
+@operation(
+    "PUT",
+    "/v1/account/{account}",
+    access=Access.PATH,
+    scope="api",
+    tags=_TAGS,
+    change=Change("account.update", lambda path, answer: answer.account),
+)
+async def update(context: Context, account: AccountId, body: AccountUpdate, *, caller: Token) -> AccountUpdated:
+    """Change an account."""
     found = find_account(context, account)
     _refuse_masks(body)
     await _check_egress(context, body, found, caller)
     try:
         await carry_through(_updated(context, found, body, narrowed=caller.account is not None))
     except ValueError as error:
-        path = str(error)
-        field = {"message": f'"{path}" is required', "key": path.rpartition(".")[2], "path": path}
-        raise Problem(400, "Invalid input", fields=[field]) from error
-    return {"account": found.id}
+        raise invalid(str(error), "is required") from error
+    return AccountUpdated(account=found.id)
 
 
-async def remove(context: Context, account: str) -> dict[str, Any]:
-    """`DELETE /v1/account/{account}`."""
+@operation(
+    "DELETE",
+    "/v1/account/{account}",
+    access=Access.PATH,
+    scope="api",
+    tags=_TAGS,
+    change=Change("account.remove", lambda path, answer: answer.account),
+)
+async def remove(context: Context, account: AccountId) -> AccountRemoved:
+    """Remove an account; what it has not sent yet ends as cancelled."""
     found = find_account(context, account)
     await carry_through(context.registry.remove(found))
-    return {"account": found.id, "deleted": True}
+    return AccountRemoved(account=found.id)
 
 
 async def _registered(context: Context, body: AccountCreate, *, narrowed: bool) -> tuple[str, bool]:
@@ -171,28 +217,23 @@ async def _check_server(context: Context, name: str, given: Any, known: Any) -> 
         if host is not UNSET:
             await egress.check(host, port or None, restricted=True)
     except EgressRefused as error:
-        path = f"{name}.{member}"
-        fields = [{"message": f'"{path}" cannot be used: {error}', "key": member, "path": path}]
-        raise Problem(400, "Invalid input", code="EgressRefused", fields=fields) from error
+        raise invalid(f"{name}.{member}", f"cannot be used: {error}", code="EgressRefused") from error
 
 
 def _refuse_masks(body: AccountCreate | AccountUpdate) -> None:
     """Writing back what a read showed would destroy the secret behind the mask."""
-    fields = []
+    found = FieldErrors()
     for server in ("imap", "smtp"):
         auth = getattr(getattr(body, server), "auth", UNSET)
         if isinstance(auth, Auth):
             for name, value in (("pass", auth.password), ("accessToken", auth.access_token)):
                 if value == MASK:
-                    path = f"{server}.auth.{name}"
-                    fields.append({"message": f'"{path}" is a masked value', "key": name, "path": path})
+                    found.add(Place.of(f"{server}.auth.{name}"), "is a masked value")
     if body.webhooks and MASK in body.webhooks:
-        fields.append({"message": '"webhooks" is a masked value', "key": "webhooks", "path": "webhooks"})
+        found.add(Place.of("webhooks"), "is a masked value")
     if any(each.value == MASK for each in body.webhooks_custom_headers or ()):
-        path = "webhooksCustomHeaders"
-        fields.append({"message": f'"{path}" holds a masked value', "key": path, "path": path})
-    if fields:
-        raise Problem(400, "Invalid input", fields=fields)
+        found.add(Place.of("webhooksCustomHeaders"), "holds a masked value")
+    found.refuse()
 
 
 def _notify_from(account: Account) -> str | None:
@@ -202,28 +243,31 @@ def _notify_from(account: Account) -> str | None:
     return iso(given.timestamp()) if given is not None else None
 
 
-def _counters(context: Context, account: Account) -> dict[str, Any]:
-    return {"events": events.counts(context.services.store.reader, account.id)}
+def _path(record: AccountCreate) -> str | tuple[str, ...]:
+    if not isinstance(record.path, tuple) or record.path == ("*",):
+        return "*"
+    return record.path[0] if len(record.path) == 1 else record.path
 
 
-def _summary(context: Context, account: Account) -> dict[str, Any]:
+def _last_error(account: Account) -> LastError | None:
+    error = account.status.last_error
+    return shown(LastError, error) if error is not None else None
+
+
+def _counters(context: Context, account: Account) -> Counters:
+    return Counters(events=events.counts(context.services.store.reader, account.id))
+
+
+def _summary(context: Context, account: Account) -> AccountSummary:
     record, status = account.record, account.status
-    row: dict[str, Any] = {"account": account.id, "name": record.name}
-    if record.email is not UNSET:
-        row["email"] = record.email
-    row["type"] = "imap" if records.has_imap(record) else "sending"
-    if record.webhooks:
-        row["webhooks"] = masked_url(record.webhooks, MASK)
-    row["state"] = status.state
-    row["counters"] = _counters(context, account)
-    if status.sync_time is not None:
-        row["syncTime"] = iso(status.sync_time)
-    row["lastError"] = status.last_error if status.state is not AccountState.CONNECTED else None
-    return row
-
-
-def _camel(name: str) -> str:
-    return msgspec.structs.fields(AccountCreate)[_POSITION[name]].encode_name
-
-
-_POSITION = {field.name: position for position, field in enumerate(msgspec.structs.fields(AccountCreate))}
+    return AccountSummary(
+        account=account.id,
+        name=record.name,
+        email=record.email,
+        type="imap" if records.has_imap(record) else "sending",
+        webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
+        state=status.state.value,
+        counters=_counters(context, account),
+        sync_time=UNSET if status.sync_time is None else iso(status.sync_time),
+        last_error=_last_error(account) if status.state is not AccountState.CONNECTED else None,
+    )

@@ -22,7 +22,7 @@ from msgspec.structs import force_setattr
 from engine.errors import Problem
 from engine.http.checks import CHECKS
 from engine.http.explain import Walk, walk_of
-from engine.http.field_errors import Complaints, Enough, Place
+from engine.http.field_errors import Enough, FieldErrors, Place
 from engine.http.large import Crowded, decode_large, plain, refuse_crowd
 from engine.http.misread import explained
 from engine.schema.fields import Request
@@ -74,14 +74,14 @@ def decode_query(kind: type[RequestT], pairs: Iterable[tuple[str, str]]) -> Requ
 
 
 def _walked(kind: type[RequestT], value: Any) -> RequestT:
-    found = Complaints()
+    found = FieldErrors()
     try:
         walked: RequestT = _walk(kind)(value, Place("", ""), found)
         if not found.count:
             return walked
     except Enough:
         pass
-    raise Problem(400, "Invalid input", fields=found.fields)
+    raise found.problem()
 
 
 @functools.cache

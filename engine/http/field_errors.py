@@ -1,20 +1,23 @@
 """What is wrong with a request, collected fault by fault: where it is and the sentence about it.
 
-The order is the order of adding. The search ends with `MOST_COMPLAINTS`, and names of members are cut: the answer must
-not outgrow the request, nor take longer than it.
+The one way to the `fields` of a 400, for the walk through a body and for handlers alike. The order is the order of
+adding. The search ends with `MOST_FIELD_ERRORS`, and names of members are cut: the answer must not outgrow the request,
+nor take longer than it.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-MOST_COMPLAINTS = 1000
+from engine.errors import Problem
+
+MOST_FIELD_ERRORS = 1000
 """A request with more faults than this gets the first so many."""
 LONGEST_NAME = 100
 """Characters of a member's name that are shown."""
 
 WRONG: Final = object()
-"""What a walk returns in place of a value after it complained."""
+"""What a walk returns in place of a value in which it found an error."""
 
 
 class Enough(Exception):
@@ -27,6 +30,11 @@ class Place(NamedTuple):
     path: str
     key: str
 
+    @classmethod
+    def of(cls, path: str) -> Place:
+        """The place with this path."""
+        return cls(path, path.rpartition(".")[2].partition("[")[0])
+
     def member(self, name: str) -> Place:
         """The place of a member of the object here."""
         if len(name) > LONGEST_NAME:
@@ -38,18 +46,34 @@ class Place(NamedTuple):
         return Place(f"{self.path}[{index}]", str(index))
 
 
-class Complaints:
+class FieldErrors:
     """What was found wrong: `fields` as the problem document shows it, `count` of them."""
 
     def __init__(self) -> None:
-        self.fields: list[dict[str, str]] = []
         self.count = 0
+        self.fields: list[dict[str, str]] = []
 
     def add(self, place: Place, text: str) -> object:
         """Note that the value at `place` is wrong as `text` says; returns `WRONG`. Raises `Enough` at the last one."""
         self.count += 1
         path, key = (place.path, place.key) if place.path else ("value", "value")
         self.fields.append({"message": f'"{path}" {text}', "key": key, "path": path})
-        if self.count == MOST_COMPLAINTS:
+        if self.count == MOST_FIELD_ERRORS:
             raise Enough
         return WRONG
+
+    def problem(self, **extra: Any) -> Problem:
+        """The 400 that names them all."""
+        return Problem(400, "Invalid input", **extra, fields=self.fields)
+
+    def refuse(self) -> None:
+        """Raise that `Problem` where anything is wrong."""
+        if self.count:
+            raise self.problem()
+
+
+def invalid(path: str, text: str, **extra: Any) -> Problem:
+    """The 400 for the one member at `path`, which is wrong as `text` says."""
+    found = FieldErrors()
+    found.add(Place.of(path), text)
+    return found.problem(**extra)

@@ -1,25 +1,25 @@
-"""Lists page by page, in EmailEngine's shape: pages start at 0."""
+"""Lists page by page: which rows are on the page asked for, and the members of the answer that say which page it is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import TypedDict, TypeVar
+
+from engine.schema.paging import PageQuery
 
 T = TypeVar("T")
 
 
-class PageQuery(Protocol):
-    """A query that asks for one page."""
+class Numbers(TypedDict):
+    """The members of every `engine.schema.paging.Page`."""
 
-    @property
-    def page(self) -> int: ...
-
-    @property
-    def page_size(self) -> int: ...
+    total: int
+    page: int
+    pages: int
 
 
-def numbers(total: int, query: PageQuery) -> dict[str, int]:
-    """The members of an answer that say which page it is, and of how many."""
+def numbers(total: int, query: PageQuery) -> Numbers:
+    """Which page it is, and of how many."""
     return {"total": total, "page": query.page, "pages": -(-total // query.page_size)}
 
 

@@ -113,6 +113,8 @@ class CustomHeader(Request, frozen=True, kw_only=True):
     value: Annotated[Annotated[Line, Meta(max_length=10240)], Meta(description="Its value.")] = ""
 
 
+AccountId = Annotated[str, Meta(min_length=1, description="The account's id.", examples=["example"])]
+"""An account in a path."""
 When = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, examples=["2026-11-22T11:45:23.564Z"])]
 """A time in an answer: ISO 8601 in UTC with milliseconds."""
 Address = Annotated[str, Meta(extra_json_schema={"format": "email"}, examples=["andris@example.com"])]

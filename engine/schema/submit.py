@@ -183,7 +183,7 @@ class Submit(Request, frozen=True, kw_only=True):
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """Somebody must get it. A recipient list that is wrong by itself has its own complaint."""
+        """Somebody must get it. A recipient list that is wrong by itself has its own error."""
         if get("to") or get("cc") or get("bcc"):
             return
         envelope = get("envelope")

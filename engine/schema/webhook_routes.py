@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import CustomHeader, Response, When
+from engine.schema.paging import Page
 
 
 class RouteError(Response, frozen=True, kw_only=True):
@@ -37,10 +38,7 @@ class WebhookRoute(Response, frozen=True, kw_only=True):
     content: Annotated[RouteContent | UnsetType, Meta(description="Only where one route is read.")] = UNSET
 
 
-class WebhookRoutes(Response, frozen=True, kw_only=True):
+class WebhookRoutes(Page, frozen=True, kw_only=True):
     """One page of webhook routes."""
 
-    total: Annotated[int, Meta(description="Routes on all pages.")]
-    pages: Annotated[int, Meta(description="Number of pages.")]
-    page: Annotated[int, Meta(description="This page, from 0.")]
     webhooks: Annotated[tuple[WebhookRoute, ...], Meta(description="The routes on this page.")]

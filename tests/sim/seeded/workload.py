@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from engine.api import account, outbox
+from engine.api import account, outbox, queue
 from engine.api.submit import submit
 from engine.errors import Problem
 from engine.isotime import iso
 from engine.queue.lifecycle import ENDED, State
 from engine.schema.account import AccountCreate, AccountUpdate
-from engine.schema.outbox import OutboxQuery, OutboxUpdate, QueueUpdate
+from engine.schema.outbox import OutboxQuery, OutboxUpdate
+from engine.schema.queue import QueueUpdate
 from engine.schema.submit import Submit, SubmitHeaders
 from engine.store.tokens import Token
 from seeded.ledger import Intent
@@ -268,7 +269,7 @@ class Workload:
     async def _pause(self, account: str | None, paused: bool) -> None:
         self._paused.add(account)
         members = {"paused": paused, **({"account": account} if account is not None else {})}
-        await self._universe.call(outbox.queue_update, "submit", msgspec.convert(members, QueueUpdate))
+        await self._universe.call(queue.update, "submit", msgspec.convert(members, QueueUpdate))
         self._note(f"paused {account}: {paused}")
 
     async def _change_password(self) -> None:

@@ -14,7 +14,8 @@ from quart_trio import QuartTrio
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
 from engine import config
-from engine.api.stream import Streams, Wanted, serve_stream
+from engine.api.context import Streams
+from engine.api.stream import Wanted, serve_stream
 from engine.errors import Problem
 from engine.events.consumers import Consumers
 from engine.events.hub import Hub

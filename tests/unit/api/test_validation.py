@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from engine.errors import Problem
 from engine.http.decode import decode_body, decode_query
-from engine.http.field_errors import MOST_COMPLAINTS
+from engine.http.field_errors import MOST_FIELD_ERRORS
 from engine.mail.headers import LONGEST_HEADER_NAME
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
 from engine.schema.events import EventsQuery
@@ -578,7 +578,7 @@ def test_what_is_not_a_host(host):
 
 
 def test_the_answer_to_a_flood_of_faults_is_bounded():
-    assert len(complaints(Submit, {f"x{n}": n for n in range(5000)})) == MOST_COMPLAINTS
+    assert len(complaints(Submit, {f"x{n}": n for n in range(5000)})) == MOST_FIELD_ERRORS
 
 
 def test_a_constraint_nobody_would_check_is_refused_when_the_walk_is_built():

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
-from types import ModuleType
+import pkgutil
 from typing import Any, get_args
 
 import msgspec
 import pytest
 
+from engine import schema
 from engine.errors import Problem
 from engine.http.decode import decode_body
-from engine.schema import account, events, fields, outbox, problem, servers, settings, submit, webhook_routes, webhooks
+from engine.schema import account, events, fields, outbox, problem, submit
 from engine.schema.fields import Check, Request, Response
 
-MODULES: tuple[ModuleType, ...] = (
-    account,
-    events,
-    fields,
-    outbox,
-    problem,
-    webhook_routes,
-    servers,
-    settings,
-    submit,
-    webhooks,
-)
+MODULES = [importlib.import_module(f"engine.schema.{found.name}") for found in pkgutil.iter_modules(schema.__path__)]
 NOUNS = sorted(
     {
         kind
@@ -54,7 +45,8 @@ def test_there_is_one_noun_of_a_name():
 def test_a_noun_is_documented_and_named_in_camel_case(kind):
     assert kind.__doc__ and not kind.__doc__.startswith(kind.__name__)
     for field in msgspec.structs.fields(kind):
-        assert "_" not in field.encode_name, field.encode_name
+        # EmailEngine has one that begins with it.
+        assert "_" not in field.encode_name[1:], field.encode_name
     assert kind.__struct_config__.frozen
     assert kind.__struct_config__.forbid_unknown_fields is issubclass(kind, Request)
 

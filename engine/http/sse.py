@@ -1,0 +1,45 @@
+"""Server-sent events: a stream of frames as an answer.
+
+It ends with the connection: a browser's EventSource comes back by itself, with the last id it saw, and goes on there.
+A client that does not read is cut off by the server's write limit; until then it holds one page. A silent stream sends
+a comment now and then, so that whoever stands between does not close it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from quart import Response
+
+from engine.http.shares import Share
+from engine.store.tokens import Token
+from engine.version import VERSION
+
+MEDIA = "text/event-stream"
+KEEP_ALIVE = 25.0
+"""Seconds; proxies close what is silent for 50 or 60."""
+RETRY = 1000
+"""Milliseconds a browser waits before it comes back."""
+GREETING = b": Mailbox Engine v%b\n\n" % VERSION.encode()
+"""A comment that comes at once, so that the client knows that it is connected."""
+STILL_HERE = b": still here\n\n"
+
+
+def stream(share: Share, caller: Token, frames: AsyncGenerator[bytes, None]) -> Response:
+    """The answer made of `frames`, counted as one of the caller's `share` while it lasts. Raises `Problem` 429, 503."""
+    share.refuse_one_more(caller.hash)
+
+    async def counted() -> AsyncIterator[bytes]:
+        # Here and not before, since nothing would give it back if the client left before the first frame.
+        with share.hold(caller.hash):
+            async with aclosing(frames):
+                async for frame in frames:
+                    yield frame
+
+    response = Response(
+        counted(),
+        headers={"Content-Type": MEDIA, "Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
+    )
+    response.timeout = None
+    return response
