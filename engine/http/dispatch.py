@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -29,6 +30,7 @@ from engine.http.bodies import OTHER_BODIES, Bodies, Body, has_body
 from engine.http.client import Addresses
 from engine.http.control import OWNER, Started
 from engine.http.decode import HERE, decode_body, decode_query
+from engine.http.held import HELD
 from engine.http.incidents import request_broke
 from engine.http.openapi import document
 from engine.http.operation import Operation
@@ -86,9 +88,16 @@ def make_app(front: Front, context: Any, operations: Sequence[Operation]) -> Qua
 
 
 class _App(QuartTrio):
-    """Routes by the path as it was sent: the server has decoded it, and then `%2F` could not be told from `/`."""
+    """Routes by the path as it was sent: the server has decoded it, and then `%2F` could not be told from `/`.
+
+    What a request holds until its answer has ended, or its client has left, is let go of here.
+    """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        with ExitStack() as held:
+            await self._route({**scope, HELD: held}, receive, send)
+
+    async def _route(self, scope: Any, receive: Any, send: Any) -> None:
         if "raw_path" in scope:
             path = scope["raw_path"].decode("latin-1")
             # The router drops slashes at the beginning; there is nothing behind two of them.

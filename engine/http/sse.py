@@ -7,11 +7,11 @@ a comment now and then, so that whoever stands between does not close it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 
-from quart import Response
+from quart import Response, request
 
+from engine.http.held import until_answered
 from engine.http.shares import Share
 from engine.store.tokens import Token
 from engine.version import VERSION
@@ -28,17 +28,10 @@ STILL_HERE = b": still here\n\n"
 
 def stream(share: Share, caller: Token, frames: AsyncGenerator[bytes, None]) -> Response:
     """The answer made of `frames`, counted as one of the caller's `share` while it lasts. Raises `Problem` 429, 503."""
-    share.refuse_one_more(caller.hash)
-
-    async def counted() -> AsyncIterator[bytes]:
-        # Here and not before, since nothing would give it back if the client left before the first frame.
-        with share.hold(caller.hash):
-            async with aclosing(frames):
-                async for frame in frames:
-                    yield frame
-
+    # Now, while it can still be refused, and not when its first frame is asked for: others may come in between.
+    until_answered(request).enter_context(share.hold(caller.hash))
     response = Response(
-        counted(),
+        frames,
         headers={"Content-Type": MEDIA, "Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
     )
     response.timeout = None
