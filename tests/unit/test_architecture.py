@@ -16,7 +16,7 @@ ORDER = (
     {"schema"},
     {"environment"},
     {"config"},
-    {"world", "hosts", "isotime", "masking", "trace", "log"},
+    {"world", "resolver", "hosts", "isotime", "masking", "trace", "log"},
     {"deflate", "egress"},
     {"transport"},
     {"sasl"},
