@@ -18,6 +18,7 @@ from engine.schema.fields import (
     WebUrl,
     When,
 )
+from engine.schema.paging import Page
 
 _URL = "URL that events are posted to."
 _DESCRIPTION = "What it is for, in your words."
@@ -34,6 +35,8 @@ _MAP = "JMESPath: what it makes of the event is posted instead. `null` or absent
 _AFTER = "Only events with a number above this."
 _SINCE = "Only events from this moment on."
 
+WebhookId = Annotated[str, Meta(min_length=1, description="The endpoint's id.", examples=["default"])]
+"""An endpoint in a path."""
 _Seq = Annotated[int, Meta(ge=0, le=2**53)]
 _Names = Annotated[tuple[Filled256, ...], Meta(max_length=1000)]
 _EventName = Annotated[str, Meta(min_length=1, max_length=256, extra={"check": Check.EVENT_NAME})]
@@ -148,19 +151,9 @@ class WebhookInfo(Response, frozen=True, kw_only=True):
     updated: Annotated[When, Meta(description="When it was last changed.")]
 
 
-class WebhooksQuery(Request, frozen=True, kw_only=True):
-    """Which page of a list."""
-
-    page: Annotated[Annotated[int, Meta(ge=0, le=1_048_576)], Meta(description="Page number, from 0.")] = 0
-    page_size: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="Entries on a page.")] = 20
-
-
-class WebhookList(Response, frozen=True, kw_only=True):
+class WebhookList(Page, frozen=True, kw_only=True):
     """One page of endpoints."""
 
-    total: Annotated[int, Meta(description="Endpoints on all pages.")]
-    pages: Annotated[int, Meta(description="Number of pages.")]
-    page: Annotated[int, Meta(description="This page, from 0.")]
     webhooks: Annotated[tuple[WebhookInfo, ...], Meta(description="The endpoints on this page.")]
 
 
@@ -226,12 +219,9 @@ class ParkedEvent(Response, frozen=True, kw_only=True):
     retrying: Annotated[bool, Meta(description="Whether it is about to be tried again.")]
 
 
-class ParkedList(Response, frozen=True, kw_only=True):
+class ParkedList(Page, frozen=True, kw_only=True):
     """One page of what an endpoint put aside."""
 
-    total: Annotated[int, Meta(description="Events on all pages.")]
-    pages: Annotated[int, Meta(description="Number of pages.")]
-    page: Annotated[int, Meta(description="This page, from 0.")]
     parked: Annotated[tuple[ParkedEvent, ...], Meta(description="The events on this page, by number.")]
 
 

@@ -14,10 +14,10 @@ import pytest
 import trio
 from http_service import WAIT, Service, serving
 
-from engine.api import crowd, edge
-from engine.api.heads import METHODS
-from engine.api.incidents import LINES, Incidents, Peer, escaped, request_broke, serve_peer
-from engine.api.problems import phrase
+from engine.http import crowd, edge
+from engine.http.heads import METHODS
+from engine.http.incidents import LINES, Incidents, Peer, escaped, request_broke, serve_peer
+from engine.http.problems import phrase
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n%b\r\n"
 POST = b"POST /read HTTP/1.1\r\nHost: x\r\n%b\r\n"

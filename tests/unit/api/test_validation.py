@@ -11,16 +11,16 @@ import msgspec
 import pytest
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.api.complaints import MOST_COMPLAINTS
-from engine.api.validation import decode_body, decode_query
 from engine.errors import Problem
+from engine.http.decode import decode_body, decode_query
+from engine.http.field_errors import MOST_FIELD_ERRORS
 from engine.mail.headers import LONGEST_HEADER_NAME
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
 from engine.schema.events import EventsQuery
 from engine.schema.fields import SINGLE, Check, Request
 from engine.schema.outbox import OutboxQuery
 from engine.schema.settings import SettingsUpdate
-from engine.schema.submission import NamedAddress, Submit
+from engine.schema.submit import NamedAddress, Submit
 
 BODIES = (Submit, AccountCreate, AccountUpdate, SettingsUpdate)
 RCPT = {"name": "Rcpt", "address": "rcpt@example.net"}
@@ -578,7 +578,7 @@ def test_what_is_not_a_host(host):
 
 
 def test_the_answer_to_a_flood_of_faults_is_bounded():
-    assert len(complaints(Submit, {f"x{n}": n for n in range(5000)})) == MOST_COMPLAINTS
+    assert len(complaints(Submit, {f"x{n}": n for n in range(5000)})) == MOST_FIELD_ERRORS
 
 
 def test_a_constraint_nobody_would_check_is_refused_when_the_walk_is_built():
