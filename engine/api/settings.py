@@ -15,6 +15,7 @@ from engine.events.target import masked
 from engine.schema.events import EVENT_DATA
 from engine.schema.servers import MASK
 from engine.schema.settings import SettingsQuery, SettingsUpdate
+from engine.settings import WEBHOOK_SETTINGS
 
 
 async def read(context: Context, query: SettingsQuery) -> dict[str, Any]:
@@ -38,12 +39,38 @@ async def update(context: Context, body: SettingsUpdate) -> dict[str, Any]:
         values["webhooks"] = None
     if values.get("webhooks"):
         await refuse_egress(context, "webhooks", values["webhooks"], restricted=False)
-    changed = dict(values)
-    if changed.get("webhooks") and not changed.get("serviceSecret") and not context.settings.values["serviceSecret"]:
-        changed["serviceSecret"] = secret_of(context.services.world.token_bytes(32))
-    if changed:
-        await carry_through(context.settings.update(changed))
-    return {"updated": list(values)}
+    answer: dict[str, Any] = {"updated": list(values)}
+    if values:
+        made = await carry_through(_changed(context, values))
+        answer |= {"serviceSecret": made} if made is not None else {}
+    if notes := _notes(context) if values.keys() & set(WEBHOOK_SETTINGS) else []:
+        answer["notes"] = notes
+    return answer
+
+
+async def _changed(context: Context, values: dict[str, Any]) -> str | None:
+    """Make the change; the secret that was made with it, if one was needed."""
+    async with context.settings.changing:
+        after = context.settings.values | values
+        if after["serviceSecret"] or not (after["webhooks"] or after["webhooksEnabled"]):
+            await context.settings.update(values)
+            return None
+        secret = secret_of(context.services.world.token_bytes(32))
+        await context.settings.update(values | {"serviceSecret": secret})
+        return secret
+
+
+def _notes(context: Context) -> list[str]:
+    """Why nothing is posted to webhooks, so that a change of their settings that has no effect says so."""
+    url = context.settings.values["webhooks"]
+    if not context.settings.webhooks_enabled:
+        return ['"webhooksEnabled" is not true, so nothing is posted'] if url else []
+    missing = context.services.webhooks.waits_for(None)
+    if missing == "no url":
+        return ['"webhooks" is not set, so nothing is posted']
+    if missing == "no events":
+        return ['"webhookEvents" names no event of this engine, so nothing is posted, and what happens waits']
+    return []
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -103,12 +103,13 @@ async def test(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
     target = context.services.webhooks.target(made)
     if target is None:
         raise Problem(400, "There is no URL to post to")
-    answer = await context.services.webhooks.test(endpoint, target)
+    answer, verifies = await context.services.webhooks.test(endpoint, target)
     return {
         "success": answer.taken,
         "status": answer.status,
         "message": answer.text,
         "took": round(answer.took * 1000),
+        "verifies": verifies,
     }
 
 
@@ -271,7 +272,7 @@ def _shown(context: Context, made: Made | None, caller: Token) -> dict[str, Any]
         row["until"] = horizon.seen(context, caller.account, row["until"])
     troubled = [line for line in endpoint.lines.values() if line.attempts or line.gone]
     enabled = row["enabled"] and not health.gone
-    row["state"] = "disabled" if not enabled else "failing" if troubled else "ok"
+    row["state"] = (service.waits_for(made) or ("failing" if troubled else "ok")) if enabled else "disabled"
     if health.gone and "disabledReason" not in row:
         row["disabledReason"] = "the receiver answered 410 Gone"
     row["seq"] = horizon.seen(context, caller.account, endpoint.position)
@@ -305,7 +306,7 @@ def _shown(context: Context, made: Made | None, caller: Token) -> dict[str, Any]
 
 def _route(context: Context, made: Made, caller: Token) -> dict[str, Any]:
     shown = _shown(context, made, caller)
-    error = shown["lastError"] if shown["state"] != "ok" else None
+    error = shown["lastError"] if shown["state"] in ("failing", "disabled") else None
     return {
         "id": made.id,
         "name": made.record.description or made.id,
