@@ -18,7 +18,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing.exceptions import WebsocketMismatch
 
-from engine.api import horizon, server
+from engine.api import home, horizon, server
 from engine.api.access import check, enter, narrowed
 from engine.api.audited import CHANGES, record
 from engine.api.auth import Door, Validity
@@ -28,7 +28,7 @@ from engine.api.context import Context
 from engine.api.events import names_of
 from engine.api.incidents import request_broke
 from engine.api.openapi import Handler, Route, document
-from engine.api.problems import as_problem, bytes_response, json_response, phrase, problem_response
+from engine.api.problems import NEWLINE, as_problem, bytes_response, json_response, phrase, problem_response
 from engine.api.refusals import INTERNAL
 from engine.api.routes import ROUTES
 from engine.api.stream import Wanted, serve_stream
@@ -61,6 +61,7 @@ def make_app(context: Context) -> QuartTrio:
             view_func=_view(context, door, route, handler),
             methods=[route.method],
         )
+    app.add_url_rule("/", view_func=home.view(lambda: _trouble(context)))
     app.add_url_rule("/health", view_func=_health(context))
     app.add_url_rule("/openapi.json", view_func=_openapi())
     app.add_websocket("/v1/events/stream", view_func=_stream(context, door))
@@ -116,12 +117,10 @@ def _view(context: Context, door: Door, route: Route, handler: Handler) -> Calla
         return bytes_response(made) if isinstance(made, bytes) else json_response(made)
 
     async def view(**path: str) -> Response:
-        if store.failed:
-            raise StorageFailed(FAILED)
         if changes:
-            store.must_be_in_place()
-            if store.locked_out:
-                raise busy()
+            _must_be_well(context)
+        elif store.failed:
+            raise StorageFailed(FAILED)
         caller = None
         if route.scope is not None:
             caller = door.require(request, route.scope)
@@ -156,18 +155,32 @@ def _id(raw: str) -> str:
 
 def _health(context: Context) -> Callable[[], Awaitable[Response]]:
     async def health() -> Response:
-        if context.services.store.failed:
-            return problem_response(as_problem(StorageFailed(FAILED)))
-        context.services.store.must_be_in_place()
-        if context.services.store.locked_out:
-            return problem_response(as_problem(busy()))
+        _must_be_well(context)
         return json_response({"success": True})
 
     return health
 
 
+def _must_be_well(context: Context) -> None:
+    """Raise what a change would be answered with: `StorageFailed`, `StorageUnavailable`, `StorageBusy`."""
+    store = context.services.store
+    if store.failed:
+        raise StorageFailed(FAILED)
+    store.must_be_in_place()
+    if store.locked_out:
+        raise busy()
+
+
+def _trouble(context: Context) -> str | None:
+    try:
+        _must_be_well(context)
+    except EngineError as error:
+        return str(error)
+    return None
+
+
 def _openapi() -> Callable[[], Awaitable[Response]]:
-    body = msgspec.json.encode(document((route for route, _ in ROUTES), version=VERSION, server_url="/"))
+    body = msgspec.json.encode(document((route for route, _ in ROUTES), version=VERSION, server_url="/")) + NEWLINE
 
     async def openapi() -> Response:
         return bytes_response(body)

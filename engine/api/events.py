@@ -50,7 +50,7 @@ async def page(context: Context, query: EventsQuery, *, caller: Token) -> bytes:
     last = horizon.last(context, caller.account)
     first = min(journal.first, last)
     next_ = max(query.after, horizon.seen(context, caller.account, position))
-    return b'{"events":[%b],"first":%d,"last":%d,"next":%d}' % (b",".join(found), first, last, next_)
+    return b'{"events":[%b],"first":%d,"last":%d,"next":%d}\n' % (b",".join(found), first, last, next_)
 
 
 LONGEST_WAIT = 50.0
