@@ -18,13 +18,14 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing.exceptions import WebsocketMismatch
 
-from engine.api import home, horizon, server
+from engine.api import control, home, horizon, server
 from engine.api.access import check, enter, narrowed
 from engine.api.audited import CHANGES, record
 from engine.api.auth import Door, Validity
 from engine.api.bodies import OTHER_BODIES, Body, has_body
 from engine.api.client import Addresses
 from engine.api.context import Context
+from engine.api.control import OWNER
 from engine.api.events import names_of
 from engine.api.incidents import request_broke
 from engine.api.openapi import Handler, Route, document
@@ -64,6 +65,7 @@ def make_app(context: Context) -> QuartTrio:
     app.add_url_rule("/", view_func=home.view(lambda: _trouble(context)))
     app.add_url_rule("/health", view_func=_health(context))
     app.add_url_rule("/openapi.json", view_func=_openapi())
+    app.add_url_rule(control.PATH, view_func=_control(context))
     app.add_websocket("/v1/events/stream", view_func=_stream(context, door))
     app.register_error_handler(EngineError, _engine_error)
     app.register_error_handler(HTTPException, _http_error)
@@ -111,7 +113,8 @@ def _view(context: Context, door: Door, route: Route, handler: Handler) -> Calla
             arguments.append(decode_query(route.headers, given))
         made = await (handler(*arguments, caller=caller) if takes_caller else handler(*arguments))
         if audited is not None and caller is not None:
-            await record(context, audited, caller, door.addresses.of(request), path, made)
+            address = None if caller is OWNER else door.addresses.of(request)
+            await record(context, audited, caller, address, path, made)
         if isinstance(made, Response):
             return made
         return bytes_response(made) if isinstance(made, bytes) else json_response(made)
@@ -186,6 +189,16 @@ def _openapi() -> Callable[[], Awaitable[Response]]:
         return bytes_response(body)
 
     return openapi
+
+
+def _control(context: Context) -> Callable[[], Awaitable[Response]]:
+    async def about() -> Response:
+        """What the engine is, for its owner alone; for anyone else there is nothing here."""
+        if not control.is_owner(request):
+            raise Problem(404, phrase(404))
+        return json_response(control.about(context.services.config, context.started))
+
+    return about
 
 
 def _stream(context: Context, door: Door) -> Callable[[], Awaitable[None]]:

@@ -12,6 +12,7 @@ from engine.accounts.account import Account
 from engine.accounts.registry import Registry
 from engine.accounts.services import Services
 from engine.api.bodies import Bodies
+from engine.api.control import Started
 from engine.api.problems import NO_ACCOUNT
 from engine.api.shares import Share
 from engine.api.stream import Streams
@@ -27,7 +28,7 @@ CHANGE_SECONDS = 60.0
 class Context(msgspec.Struct, frozen=True):
     """The engine as the handlers see it. `stopping` is set when the process is about to end.
 
-    `bodies` and `requests` count what all requests under way hold.
+    `bodies` and `requests` count what all requests under way hold; `started` is how the process was started.
     """
 
     services: Services
@@ -39,6 +40,7 @@ class Context(msgspec.Struct, frozen=True):
     bodies: Bodies
     requests: Share
     wrong_tokens: WrongTokens
+    started: Started
 
 
 def find_account(context: Context, account: str) -> Account:

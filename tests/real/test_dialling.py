@@ -42,7 +42,8 @@ def server(port: int, host: str = HOST) -> dict[str, Any]:
 
 
 def narrow(engine: EngineProcess) -> str:
-    return engine.command("tokens", "issue", "-d", "one", "-s", "api", "--account", "a").stdout.strip()
+    issued = engine.command("tokens", "issue", "-d", "one", "-s", "api", "--account", "a", "--unregistered")
+    return issued.stdout.strip()
 
 
 @pytest.mark.parametrize(
