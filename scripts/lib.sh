@@ -62,9 +62,9 @@ constraints() {
 # Its stamp says what it was made from; while that is the same, nothing is done. Of Python that is the version of its
 # binary interface: an environment outlives a patch update, which changes nothing that was installed.
 make_environment() {
-    local extra=${1:-} made_from abi='import sysconfig; print(sysconfig.get_config_var("SOABI"))'
+    local extra=${1:-} made_from
     VENV=.venv-$MINOR
-    made_from=$({ pwd && "$PYTHON" -c "$abi" && cat pyproject.toml "$(constraints)"; } | sha256sum | cut -d' ' -f1)
+    made_from=$(what_it_is_made_from | sha256sum | cut -d' ' -f1)
     exec 9>"$VENV.lock" && flock 9
     if grep -qsx "$made_from ${extra:-\(dev\)\?}" "$VENV/stamp" && runs "$VENV/bin/python" 'import trio'; then
         say "$VENV is up to date"
@@ -80,6 +80,10 @@ make_environment() {
     # Every start of the engine is 0.4 s faster, also where Python is told to write no bytecode by itself.
     "$VENV/bin/python" -m compileall -q engine
     exec 9<&-
+}
+
+what_it_is_made_from() {
+    pwd && "$PYTHON" -c 'import sysconfig; print(sysconfig.get_config_var("SOABI"))' && cat pyproject.toml "$(constraints)"
 }
 
 # create_venv: python -m venv; where Debian keeps that in a package of its own, installs it or says how.

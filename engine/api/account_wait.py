@@ -8,22 +8,33 @@ new login.
 
 from __future__ import annotations
 
+from typing import Any
+
 import trio
 
 from engine.accounts.account import Account
 from engine.accounts.state import AccountState
+from engine.api import accounts
 from engine.api.context import Context
 from engine.api.events import LONGEST_WAIT
+from engine.schema.account import AccountQuery
 from engine.store.tokens import Token
 
 _DECIDED = (AccountState.CONNECTED, AccountState.AUTHENTICATION_ERROR, AccountState.UNSET)
 
 
-async def until_connected(context: Context, account: str, caller: Token) -> None:
-    """Return when there is nothing more to wait for. Raises `Problem` where the caller has its share of streams.
+async def read(context: Context, account: str, query: AccountQuery, *, caller: Token) -> dict[str, Any]:
+    """`GET /v1/account/{account}`; with `wait`, once there is nothing more to wait for.
 
-    Cancelled: nothing is lost.
+    Raises `Problem`: 404, or 429 and 503 where the caller, or all, have their share of streams. Cancelled: nothing is
+    lost.
     """
+    if query.wait is not None:
+        await _until_connected(context, account, caller)
+    return await accounts.read(context, account, query)
+
+
+async def _until_connected(context: Context, account: str, caller: Token) -> None:
     with (
         context.streams.share.hold(caller.hash),
         context.changes.watching(account) as watcher,

@@ -12,7 +12,6 @@ from engine.accounts.account import Account
 from engine.accounts.clear_text import insecure
 from engine.accounts.state import AccountState
 from engine.api import paging
-from engine.api.account_wait import until_connected
 from engine.api.context import Context, carry_through, find_account
 from engine.api.webhooks import refuse_egress
 from engine.egress import EgressRefused
@@ -38,10 +37,8 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> d
     return {"account": account, "state": "new" if new else "existing"}
 
 
-async def read(context: Context, account: str, query: AccountQuery, *, caller: Token) -> dict[str, Any]:
-    """`GET /v1/account/{account}`; with `wait`, once it is connected or will not be."""
-    if query.wait is not None:
-        await until_connected(context, account, caller)
+async def read(context: Context, account: str, query: AccountQuery) -> dict[str, Any]:
+    """`GET /v1/account/{account}`, as it is now."""
     found = find_account(context, account)
     record, status = found.record, found.status
     row: dict[str, Any] = {"account": found.id}

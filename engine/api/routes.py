@@ -5,7 +5,7 @@ The Quart app and the OpenAPI document are both made from it.
 
 from __future__ import annotations
 
-from engine.api import account_actions, accounts, outbox, routes_events, settings, submit, tokens
+from engine.api import account_actions, account_wait, accounts, outbox, routes_events, settings, submit, tokens
 from engine.api.access import Access
 from engine.api.openapi import Handler, Route
 from engine.schema.account import (
@@ -72,7 +72,7 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
             scope="api",
             access=Access.PATH,
         ),
-        accounts.read,
+        account_wait.read,
     ),
     (
         Route(
