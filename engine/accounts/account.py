@@ -125,6 +125,11 @@ class Account:
         """What keeps all of the account's mail from being sent now."""
         return self._lane.waiting()
 
+    @property
+    def reconnecting(self) -> bool:
+        """Whether what is connected to the mailbox is about to be closed and connected anew."""
+        return self._changed.is_set()
+
     def reconnect(self) -> None:
         """Close what is connected to the mailbox and connect anew, now."""
         self._changed.set()
@@ -197,6 +202,9 @@ class Account:
     async def _run_mailbox(self) -> None:
         while True:
             self._changed = trio.Event()
+            if not self._paused and any(self._connections()[:2]):
+                # Not only once it dials: until then the state would be that of what was connected before.
+                self.status.state = AccountState.CONNECTING
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_connected)
                 await self._changed.wait()

@@ -10,6 +10,7 @@ from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.clear_text import insecure
 from engine.accounts.state import AccountState
+from engine.api.account_wait import until_connected
 from engine.api.context import Context, find_account
 from engine.api.webhooks import refuse_egress
 from engine.egress import EgressRefused
@@ -69,8 +70,10 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
 
 
 @operation("GET", "/v1/account/{account}", access=Access.PATH, scope="api", tags=_TAGS)
-async def read(context: Context, account: AccountId, query: AccountQuery) -> AccountInfo:
+async def read(context: Context, account: AccountId, query: AccountQuery, *, caller: Token) -> AccountInfo:
     """Read an account and its state."""
+    if query.wait is not None:
+        await until_connected(context, account, caller)
     found = find_account(context, account)
     record, status = found.record, found.status
     has_imap = records.has_imap(record)

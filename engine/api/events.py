@@ -55,7 +55,7 @@ async def page(context: Context, query: EventsQuery, *, caller: Token) -> Encode
     last = horizon.last
     first = min(journal.first, last)
     next_ = max(query.after, horizon.seen(position))
-    return Encoded(b'{"events":[%b],"first":%d,"last":%d,"next":%d}' % (b",".join(found), first, last, next_))
+    return Encoded(b'{"events":[%b],"first":%d,"last":%d,"next":%d}\n' % (b",".join(found), first, last, next_))
 
 
 @operation("GET", "/v1/events/sse", access=Access.QUERY, scope="api", tags=_TAGS, media=sse.MEDIA)

@@ -20,6 +20,7 @@ from engine.schema.events import EVENT_DATA
 from engine.schema.servers import MASK
 from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
 from engine.schema.stored import shown
+from engine.settings import WEBHOOK_SETTINGS
 
 _TAGS = ("Settings",)
 _ONLY_IF_ASKED = ("serviceSecret", "eventTypes")
@@ -63,12 +64,38 @@ async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
         values["webhooks"] = None
     if values.get("webhooks"):
         await refuse_egress(context, "webhooks", values["webhooks"], restricted=False)
-    changed = dict(values)
-    if changed.get("webhooks") and not changed.get("serviceSecret") and not context.settings.values["serviceSecret"]:
-        changed["serviceSecret"] = secret_of(context.services.world.token_bytes(32))
-    if changed:
-        await carry_through(context.settings.update(changed))
-    return SettingsUpdated(updated=tuple(values))
+    made = await carry_through(_changed(context, values)) if values else None
+    notes = _notes(context) if values.keys() & set(WEBHOOK_SETTINGS) else []
+    return SettingsUpdated(
+        updated=tuple(values),
+        service_secret=UNSET if made is None else made,
+        notes=tuple(notes) or UNSET,
+    )
+
+
+async def _changed(context: Context, values: dict[str, Any]) -> str | None:
+    """Make the change; the secret that was made with it, if one was needed."""
+    async with context.settings.changing:
+        after = context.settings.values | values
+        if after["serviceSecret"] or not (after["webhooks"] or after["webhooksEnabled"]):
+            await context.settings.update(values)
+            return None
+        secret = secret_of(context.services.world.token_bytes(32))
+        await context.settings.update(values | {"serviceSecret": secret})
+        return secret
+
+
+def _notes(context: Context) -> list[str]:
+    """Why nothing is posted to webhooks, so that a change of their settings that has no effect says so."""
+    url = context.settings.values["webhooks"]
+    if not context.settings.webhooks_enabled:
+        return ['"webhooksEnabled" is not true, so nothing is posted'] if url else []
+    missing = context.services.webhooks.waits_for(None)
+    if missing == "no url":
+        return ['"webhooks" is not set, so nothing is posted']
+    if missing == "no events":
+        return ['"webhookEvents" names no event of this engine, so nothing is posted, and what happens waits']
+    return []
 
 
 def _shown(name: str, value: Any) -> Any:

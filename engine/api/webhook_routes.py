@@ -38,7 +38,7 @@ async def read(context: Context, webhook: WebhookId, *, caller: Token) -> Webhoo
 
 def _route(context: Context, made: Made, caller: Token) -> WebhookRoute:
     shown = info(context, made, caller)
-    error = shown.last_error if shown.state != "ok" else None
+    error = shown.last_error if shown.state in ("failing", "disabled") else None
     return WebhookRoute(
         id=made.id,
         name=made.record.description or made.id,

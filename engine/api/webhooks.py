@@ -158,9 +158,13 @@ async def test(context: Context, webhook: WebhookId, *, caller: Token) -> Webhoo
     target = context.services.webhooks.target(made)
     if target is None:
         raise Problem(400, "There is no URL to post to")
-    answer = await context.services.webhooks.test(endpoint, target)
+    answer, verifies = await context.services.webhooks.test(endpoint, target)
     return WebhookTested(
-        success=answer.taken, status=answer.status, message=answer.text, took=round(answer.took * 1000)
+        success=answer.taken,
+        status=answer.status,
+        message=answer.text,
+        took=round(answer.took * 1000),
+        verifies=verifies,
     )
 
 
@@ -352,7 +356,7 @@ def info(context: Context, made: Made | None, caller: Token) -> WebhookInfo:
         map=told.map,
         replay_of=told.replay_of,
         until=told.until if told.until is UNSET else horizon.seen(told.until),
-        state="disabled" if not enabled else "failing" if troubled else "ok",
+        state=(service.waits_for(made) or ("failing" if troubled else "ok")) if enabled else "disabled",
         disabled_reason=reason,
         seq=seq,
         behind=horizon.last - seq,

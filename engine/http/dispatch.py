@@ -1,4 +1,4 @@
-"""The Quart app: every operation made callable, `/health`, `/openapi.json` and `/control`.
+"""The Quart app: every operation made callable, `/`, `/health`, `/openapi.json` and `/control`.
 
 Every request goes the same way: token, right to the path, body, query, handler, JSON. What goes wrong is answered in
 one shape. The router sees the path as it was sent, and each id in it is percent-decoded once, here: an id may hold any
@@ -22,7 +22,7 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 
 from engine.config import Config
 from engine.errors import EngineError, Problem, StorageFailed
-from engine.http import control, server
+from engine.http import control, home, server
 from engine.http.access import enter, narrowed
 from engine.http.audited import record
 from engine.http.auth import Door
@@ -34,7 +34,7 @@ from engine.http.held import HELD
 from engine.http.incidents import request_broke
 from engine.http.openapi import document
 from engine.http.operation import Operation
-from engine.http.problems import as_problem, bytes_response, json_response, phrase, problem_response
+from engine.http.problems import NEWLINE, as_problem, bytes_response, json_response, phrase, problem_response
 from engine.http.refusals import INTERNAL
 from engine.http.shares import Share
 from engine.http.wrong_tokens import WrongTokens
@@ -78,6 +78,7 @@ def make_app(front: Front, context: Any, operations: Sequence[Operation]) -> Qua
         else:
             view = _view(front, context, door, operation)
             app.add_url_rule(rule, endpoint=operation.name, view_func=view, methods=[operation.method])
+    app.add_url_rule("/", view_func=home.view(lambda: _trouble(front.store)))
     app.add_url_rule("/health", view_func=_health(front.store))
     app.add_url_rule("/openapi.json", view_func=_openapi(operations))
     app.add_url_rule(control.PATH, view_func=_control(front))
@@ -137,12 +138,10 @@ def _view(front: Front, context: Any, door: Door, operation: Operation) -> Calla
         return bytes_response(made) if isinstance(made, bytes) else json_response(made)
 
     async def view(**path: str) -> Response:
-        if store.failed:
-            raise StorageFailed(FAILED)
         if changes:
-            store.must_be_in_place()
-            if store.locked_out:
-                raise busy()
+            _must_be_well(store)
+        elif store.failed:
+            raise StorageFailed(FAILED)
         caller = None
         if operation.scope is not None:
             caller = door.require(request, operation.scope)
@@ -195,18 +194,31 @@ def _id(raw: str) -> str:
 
 def _health(store: Store) -> Callable[[], Awaitable[Response]]:
     async def health() -> Response:
-        if store.failed:
-            return problem_response(as_problem(StorageFailed(FAILED)))
-        store.must_be_in_place()
-        if store.locked_out:
-            return problem_response(as_problem(busy()))
+        _must_be_well(store)
         return json_response({"success": True})
 
     return health
 
 
+def _must_be_well(store: Store) -> None:
+    """Raise what a change would be answered with: `StorageFailed`, `StorageUnavailable`, `StorageBusy`."""
+    if store.failed:
+        raise StorageFailed(FAILED)
+    store.must_be_in_place()
+    if store.locked_out:
+        raise busy()
+
+
+def _trouble(store: Store) -> str | None:
+    try:
+        _must_be_well(store)
+    except EngineError as error:
+        return str(error)
+    return None
+
+
 def _openapi(operations: Sequence[Operation]) -> Callable[[], Awaitable[Response]]:
-    body = msgspec.json.encode(document(operations, version=VERSION, server_url="/"))
+    body = msgspec.json.encode(document(operations, version=VERSION, server_url="/")) + NEWLINE
 
     async def openapi() -> Response:
         return bytes_response(body)

@@ -1,4 +1,7 @@
-"""Errors as the API shows them: one JSON shape for all of them, from the error's own words."""
+"""JSON answers; errors as the API shows them: one shape for all of them, from the error's own words.
+
+An answer ends with a newline, so that on a terminal the prompt does not stand behind it.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {
 
 NO_ACCOUNT = "Account record was not found for requested ID"
 
+NEWLINE = b"\n"
 JSON = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-cache"}
 """The headers of a JSON answer."""
 
@@ -59,10 +63,9 @@ def phrase(status: int) -> str:
 
 
 def problem_body(problem: Problem) -> bytes:
-    """The JSON of a problem."""
-    return msgspec.json.encode(
-        {"statusCode": problem.status, "error": phrase(problem.status), "message": problem.message, **problem.extra}
-    )
+    """The JSON of a problem, as it is sent."""
+    said = {"statusCode": problem.status, "error": phrase(problem.status), "message": problem.message, **problem.extra}
+    return msgspec.json.encode(said) + NEWLINE
 
 
 def problem_response(problem: Problem) -> Response:
@@ -74,9 +77,9 @@ def problem_response(problem: Problem) -> Response:
 
 def json_response(value: Any, status: int = 200) -> Response:
     """Any value msgspec can encode as a JSON answer."""
-    return bytes_response(msgspec.json.encode(value), status)
+    return bytes_response(msgspec.json.encode(value) + NEWLINE, status)
 
 
 def bytes_response(body: bytes, status: int = 200) -> Response:
-    """JSON that is encoded already."""
+    """JSON that is encoded already, with its newline."""
     return Response(body, status, headers=JSON)

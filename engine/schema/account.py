@@ -143,6 +143,13 @@ class AccountQuery(Request, frozen=True, kw_only=True):
     """Query of `GET /v1/account/{account}`."""
 
     quota: Annotated[bool, Meta(description="Whether to ask the mail server how full the mailbox is.")] = False
+    wait: Annotated[
+        Literal["connected"] | None,
+        Meta(
+            description="Answer once the account is connected: at the latest after 50 seconds, or as soon as its login "
+            "is refused or there is nothing to connect to. Absent: at once."
+        ),
+    ] = None
 
 
 class AccountsQuery(PageQuery, frozen=True, kw_only=True):

@@ -99,6 +99,10 @@ Port = Annotated[int, Meta(ge=1, le=65535, extra={"check": Check.PORT})]
 WebUrl = Annotated[
     str, Meta(min_length=1, max_length=2048, extra={"check": Check.WEB_URL}, extra_json_schema={"format": "uri"})
 ]
+EventNames = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=256, extra={"check": Check.EVENT_NAME})], ...],
+    Meta(max_length=1000),
+]
 Instant = Annotated[datetime, Meta(tz=True, extra={"check": Check.INSTANT}, examples=["2026-11-22T11:45:23.564Z"])]
 """ISO 8601 with `Z` or an offset; a date alone is its midnight in UTC."""
 Off = Annotated[bool, Meta(extra={"check": Check.FALSE}, extra_json_schema={"const": False})]

@@ -67,7 +67,12 @@ async def test_a_webhook_setting_that_cannot_be_read_has_webhooks_wait(
         default = plain(await api.read(engine.context, "default", caller=OPERATOR))
         assert (default["state"], default["disabledReason"]) == ("disabled", f"stored settings cannot be read: {name}")
         assert engine_errors[0].getMessage().startswith(f"the stored setting {name} cannot be read, so webhooks")
-        made_again = {"webhooks": URL, "webhooks_enabled": True, "webhook_events": (), "webhooks_custom_headers": ()}
+        made_again = {
+            "webhooks": URL,
+            "webhooks_enabled": True,
+            "webhook_events": ("*",),
+            "webhooks_custom_headers": (),
+        }
         await settings_api.update(engine.context, SettingsUpdate(**made_again))
         assert engine.context.services.webhooks.default.active
         assert "unreadable" not in plain(await settings_api.read(engine.context, ASKED))

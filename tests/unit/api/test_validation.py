@@ -421,6 +421,9 @@ def test_updates(body, expected):
         ({"serviceUrl": ""}, ['"serviceUrl" is not allowed to be empty']),
         ({"webhookEvents": "*"}, ['"webhookEvents" must be an array']),
         ({"webhookEvents": [1]}, ['"webhookEvents[0]" must be a string']),
+        ({"webhookEvents": ["trackOpen", "messageSent", "*"]}, []),
+        ({"webhookEvents": ["messageSnet"]}, ['"webhookEvents[0]" is not the name of an event, messageSent is']),
+        ({"webhookEvents": ["*", "zzz"]}, ['"webhookEvents[1]" is not the name of an event']),
         ({"deliveryAttempts": "x", "trackOpens": True}, [
             '"deliveryAttempts" must be a number',
             '"trackOpens" is not allowed',
