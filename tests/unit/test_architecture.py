@@ -15,7 +15,7 @@ ORDER = (
     {"errors", "version", "visible"},
     {"schema"},
     {"config"},
-    {"world", "hosts", "isotime", "masking", "trace", "log"},
+    {"resolver", "world", "hosts", "isotime", "masking", "trace", "log"},
     {"deflate", "egress"},
     {"transport"},
     {"sasl"},
