@@ -143,13 +143,13 @@ class SmtpSession:
             raise RuntimeError("This session has ended")
         if self._used:
             self.timings = {}
-        self._used = True
         verdicts = refused_here(envelope, self.capabilities)
         pending = [recipient for recipient in dict.fromkeys(envelope.recipients) if recipient not in verdicts]
         delivery = Delivery(body, before_dot)
         while pending:
             group, pending = pending[: self._group], pending[self._group :]
-            transaction = Transaction(envelope, group, self.capabilities, reset=self._reset)
+            transaction = Transaction(envelope, group, self.capabilities, reset=self._reset, used=self._used)
+            self._used = True
             try:
                 with self._breaking():
                     await self._transact(transaction, delivery)

@@ -58,6 +58,11 @@ def every(db: sqlite3.Connection) -> list[AccountRow]:
     return [_row(row) for row in db.execute(f"SELECT {_COLUMNS} FROM account ORDER BY created, id")]
 
 
+def ids(db: sqlite3.Connection) -> list[str]:
+    """The ids of all accounts, oldest first."""
+    return [account for (account,) in db.execute("SELECT id FROM account ORDER BY created, id")]
+
+
 def save(tx: Tx, account: str, record: bytes, now: float, restricted: frozenset[str] = frozenset()) -> None:
     """Add the account, or replace its registration and forget the error that went with the old one."""
     tx.execute(

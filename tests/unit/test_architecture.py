@@ -14,8 +14,9 @@ IDS = [str(file.relative_to(ROOT)) for file in FILES]
 ORDER = (
     {"errors", "version", "visible"},
     {"schema"},
+    {"environment"},
     {"config"},
-    {"resolver", "world", "hosts", "isotime", "masking", "trace", "log"},
+    {"world", "resolver", "hosts", "isotime", "masking", "trace", "log"},
     {"deflate", "egress"},
     {"transport"},
     {"sasl"},
@@ -36,6 +37,7 @@ MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "app", "cli", "doctor"}
 IMPURE = {"trio", "anyio", "asyncio", "os", "socket", "ssl", "time", "random", "threading", "sqlite3", "subprocess"}
 PURE = (
     "errors.py",
+    "environment.py",
     "isotime.py",
     "visible.py",
     "masking.py",
