@@ -16,6 +16,8 @@ from engine.hosts import unanswered
 from engine.imap.session import CommandRefused
 
 SURVIVED = 300.0
+WORKED = 10.0
+"""Seconds that tell a server which is started again from one that takes a login and hangs up."""
 JITTER = 0.2
 LONGEST_UNREFUSED = 33.0
 """Longest wait before jitter where nothing was refused: with the dial before it, mail is told within a minute after."""
@@ -44,7 +46,7 @@ class Backoff:
         if anew or lasted >= SURVIVED:
             self._wait = self._config.reconnect_min
         longest = self._config.reconnect_max
-        if unanswered(error) or worked:
+        if unanswered(error) or (worked and lasted >= WORKED):
             longest = min(longest, LONGEST_UNREFUSED)
         seconds = self._jittered(min(self._wait, longest))
         if isinstance(error, (LoginRefused, CommandRefused)):

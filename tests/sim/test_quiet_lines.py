@@ -153,6 +153,7 @@ async def test_a_server_that_is_started_again_and_again(
         await engine.register("acme", **servers("acme", "x"))
         for number in range(1, 12):
             await told_after(engine, number)
+            await trio.sleep(20)
             engine.sandbox.faults.cut_imap()
         assert await told_after(engine, 12) <= 60
 
