@@ -117,6 +117,7 @@ class MailboxTask:
                     self._status.state = AccountState.DISCONNECTED
                     await backoff.wait_shortly()
                     continue
+                worked = was_connected and not isinstance(error, (LoginRefused, CommandRefused))
                 if was_connected and not isinstance(error, LoginRefused):
                     self._status.state = AccountState.DISCONNECTED
                 else:
@@ -125,7 +126,7 @@ class MailboxTask:
                         log.warning("account %s: a login refused for so long is not tried again", self._status.account)
                         self._status.state = AccountState.UNSET
                         return
-            await backoff.wait(ended, trio.current_time() - began, anew=anew)
+            await backoff.wait(ended, trio.current_time() - began, anew=anew, worked=worked)
 
     def _backoff(self) -> Backoff:
         return Backoff(self._services, self._endpoint.host, self._endpoint.port)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
+import time
 from typing import Self
 
 TICK = 0.1
@@ -21,6 +22,8 @@ class Relay:
         self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._pairs: dict[socket.socket, socket.socket] = {}
+        self.passed_at = 0.0
+        """When it passed on something last (`time.monotonic`)."""
         self._swallowed: set[socket.socket] = set()
         self._ended = threading.Event()
         self._selector = selectors.DefaultSelector()
@@ -65,6 +68,7 @@ class Relay:
                 self._close(source)
             elif source not in self._swallowed:
                 other.sendall(data)
+                self.passed_at = time.monotonic()
         except OSError:
             self._close(source)
 
