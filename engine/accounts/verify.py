@@ -10,12 +10,15 @@ from typing import Any
 
 import trio
 
+from engine.accounts import remedies
+from engine.accounts.hints import hint
+from engine.accounts.remedies import Server
 from engine.accounts.services import Services
 from engine.errors import LoginRefused, NetworkError, ProtocolError
 from engine.imap.mailboxes import Mailbox
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
-from engine.smtp.verdict import error_code, error_text
+from engine.smtp.verdict import Kind, error_code, error_text
 
 SECONDS = 60.0
 CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
@@ -56,13 +59,19 @@ async def verify(
 
 
 async def _note(answer: dict[str, Any], name: str, attempt: Callable[[Any], Awaitable[None]], endpoint: Any) -> None:
+    credentials = endpoint.credentials
+    user = credentials.user if credentials is not None else ""
+    server = Server(name, endpoint.host, endpoint.port, endpoint.secure, user)
     answer[name] = {"success": False, "error": "No answer in time", "code": "ETIMEDOUT"}
+    response = None
     with trio.move_on_after(SECONDS):
         try:
             await attempt(endpoint)
             answer[name] = {"success": True}
         except (NetworkError, ProtocolError, LoginRefused, CommandRefused) as error:
-            answer[name] = _imap_failure(error)
+            failure = answer[name] = _imap_failure(error)
+            failure["description"] = remedies.of_error(error, server)
+            response = str(error) if isinstance(error, LoginRefused) else None
         except DeliveryError as error:
             verdict = error.verdict
             failure = {"success": False, "error": error_text(verdict), "code": error_code(verdict)}
@@ -70,7 +79,12 @@ async def _note(answer: dict[str, Any], name: str, attempt: Callable[[Any], Awai
                 failure |= {"statusCode": verdict.code, "responseText": verdict.text}
             elif verdict.network_code is not None:
                 failure["code"] = verdict.network_code
+            failure["description"] = remedies.of_verdict(verdict, server)
+            response = verdict.text if verdict.kind is Kind.LOGIN_REFUSED else None
             answer[name] = failure
+    token = credentials is not None and credentials.access_token is not None
+    if response is not None and (said := hint(server.host, response, token=token)):
+        answer[name]["hint"] = said
 
 
 def _imap_failure(error: NetworkError | ProtocolError | LoginRefused | CommandRefused) -> dict[str, Any]:

@@ -65,6 +65,7 @@ async def read(context: Context, account: str, query: AccountQuery) -> dict[str,
     if record.webhooks_custom_headers:
         row["webhooksCustomHeaders"] = [{"key": each.key, "value": MASK} for each in record.webhooks_custom_headers]
     row["state"] = status.state
+    row["sending"] = _sending(found)
     row["smtpStatus"] = status.smtp_status
     row["connections"] = status.connections
     row["lastError"] = status.last_error
@@ -215,11 +216,18 @@ def _summary(context: Context, account: Account) -> dict[str, Any]:
     if record.webhooks:
         row["webhooks"] = masked_url(record.webhooks, MASK)
     row["state"] = status.state
+    row["sending"] = _sending(account)
     row["counters"] = _counters(context, account)
     if status.sync_time is not None:
         row["syncTime"] = iso(status.sync_time)
     row["lastError"] = status.last_error if status.state is not AccountState.CONNECTED else None
     return row
+
+
+def _sending(account: Account) -> dict[str, Any]:
+    if account.status.servers.smtp is None:
+        return {"state": AccountState.UNSET, "lastError": None}
+    return account.status.sending
 
 
 def _camel(name: str) -> str:

@@ -7,6 +7,7 @@ character, `/` and `%` among them.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -41,6 +42,8 @@ from engine.store.writer import busy
 from engine.version import VERSION
 
 RequestT = TypeVar("RequestT", bound=Request)
+
+log = logging.getLogger("engine.http")
 
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 FAILED = "the data folder could not be written"
@@ -129,7 +132,9 @@ def _view(context: Context, door: Door, route: Route, handler: Handler) -> Calla
         enter(route.access, caller, ids)
         holder = "" if caller is None else caller.hash
         with context.requests.hold(holder), context.bodies.of(holder) as body:
-            return await answer(ids, caller, body)
+            answered = await answer(ids, caller, body)
+        log.debug("%s %s: %d", route.method, route.path, answered.status_code)
+        return answered
 
     return view
 

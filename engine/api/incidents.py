@@ -20,6 +20,7 @@ import quart.wrappers.base
 import trio
 
 from engine.errors import leaves
+from engine.log import concerns
 
 log = logging.getLogger("engine.http")
 
@@ -74,7 +75,7 @@ class Peer:
         self._told_of = -1
 
     def __str__(self) -> str:
-        return f"{self._address}, request {self.request}"
+        return self._address
 
     @property
     def request(self) -> str:
@@ -119,6 +120,7 @@ _current: ContextVar[Peer] = ContextVar("peer")
 def serve_peer(peer: Peer) -> None:
     """The task at hand, and all it starts, serve `peer`."""
     _current.set(peer)
+    concerns(request=lambda: peer.request)
 
 
 def request_broke(error: BaseException) -> dict[str, str]:

@@ -14,7 +14,8 @@ class AccountRow(msgspec.Struct, kw_only=True):
     """One account as it is stored. Times in seconds since 1970.
 
     `initialized`: the first sync has ended once. `last_error`: the error last announced, None when all is well.
-    `smtp_status`: how the last SMTP try ended, None before the first. `queue_paused`: its mail waits.
+    `smtp_status`: how the last SMTP try ended, None before the first. `sending`: whether its SMTP server lets it send,
+    None where that is not known. `queue_paused`: its mail waits.
     `files_sent`: its provider was seen to file sent mail itself. `refused_since`: since when the login to its mailbox
     is refused in the same words, None while it is not. `restricted`: those of its servers (`imap`, `smtp`) that were
     named with a token for this account alone.
@@ -31,12 +32,14 @@ class AccountRow(msgspec.Struct, kw_only=True):
     files_sent: bool = False
     refused_since: float | None = None
     restricted: frozenset[str] = frozenset()
+    sending: dict[str, Any] | None = None
 
 
 _COLUMNS = (
     "id, record, created, initialized, last_error, smtp_status, sync_time, queue_paused, files_sent, refused_since, "
-    "restricted"
+    "restricted, sending"
 )
+_JSON = ("last_error", "smtp_status", "sending")
 
 
 def get(db: sqlite3.Connection | Tx, account: str) -> AccountRow | None:
@@ -65,9 +68,9 @@ def save(tx: Tx, account: str, record: bytes, now: float, restricted: frozenset[
 
 
 def remember(tx: Tx, account: str, **values: Any) -> None:
-    """Set columns of an account: `last_error` and `smtp_status` (JSON values), `initialized`, `sync_time` ..."""
+    """Set columns of an account: `last_error`, `smtp_status`, `sending` (JSON values), `initialized` ..."""
     for name, value in values.items():
-        if name in ("last_error", "smtp_status") and value is not None:
+        if name in _JSON and value is not None:
             value = msgspec.json.encode(value)
         tx.execute(f"UPDATE account SET {name} = ? WHERE id = ?", (value, account))
 
@@ -98,6 +101,7 @@ def _row(row: tuple[Any, ...]) -> AccountRow:
         files_sent=bool(row[8]),
         refused_since=row[9],
         restricted=frozenset(row[10].split()),
+        sending=_members(row[11]),
     )
 
 

@@ -263,4 +263,7 @@ MIGRATIONS = (
     );
     CREATE INDEX audit_of_token ON audit (token, id);
     """,
+    """
+    ALTER TABLE account ADD COLUMN sending BLOB;  -- JSON of whether its SMTP server lets it send; NULL: not known
+    """,
 )
