@@ -175,6 +175,16 @@ async def run(
             requests=Share("requests", None, config.http.requests_per_token),
             wrong_tokens=WrongTokens(),
         )
+        # Before anything runs, so that no line of an account stands above it.
+        log.info(
+            "mailbox engine %s starts on http://%s:%d, data in %s: %s, %s waiting",
+            VERSION,
+            f"[{config.http.host}]" if ":" in config.http.host else config.http.host,
+            config.http.port,
+            os.path.abspath(folder),  # noqa: ASYNC240 - looks at the working folder, not at the disk
+            counted(len(registry.every()), "account"),
+            counted(waiting, "message"),
+        )
         releases, retention = Releases(store, schedule), Retention(store, spool, config.retention, world)
         async with (
             _service(retention.run),
@@ -193,14 +203,7 @@ async def run(
                     urls = await nursery.start(
                         lambda task_status: serve_http(app, config.http, stop=context.stopping, task_status=task_status)
                     )
-                    log.info(
-                        "mailbox engine %s listens on %s, data in %s: %s, %s waiting",
-                        VERSION,
-                        ", ".join(urls),
-                        os.path.abspath(folder),  # noqa: ASYNC240 - looks at the working folder, not at the disk
-                        counted(len(registry.every()), "account"),
-                        counted(waiting, "message"),
-                    )
+                    log.debug("listening on %s", ", ".join(urls))
                 task_status.started(context)
                 await stop.wait()
                 context.stopping.set()

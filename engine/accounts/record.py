@@ -158,7 +158,7 @@ def servers(record: AccountCreate) -> Servers:
             named[name] = Server(name, endpoint.host, endpoint.port, endpoint.secure, user)
             if credentials is not None and credentials.access_token:
                 tokens.append(name)
-    return Servers(named.get("imap"), named.get("smtp"), frozenset(tokens))
+    return Servers(named.get("imap"), named.get("smtp"), frozenset(tokens), is_sandbox(record))
 
 
 class WatchRules(msgspec.Struct, frozen=True):

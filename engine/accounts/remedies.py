@@ -24,6 +24,7 @@ _UNTRUSTED = frozenset(
 )
 _NO_WAY = frozenset({"EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN"})
 _BY_ITSELF = "It is tried again by itself."
+_PLACE = "{0}.host and {0}.port"
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -45,11 +46,15 @@ class Server(msgspec.Struct, frozen=True):
 
 
 class Servers(msgspec.Struct, frozen=True):
-    """The servers of an account, None where it has none. `tokens`: which of them get an OAuth2 access token."""
+    """The servers of an account, None where it has none. `tokens`: which of them get an OAuth2 access token.
+
+    `sandbox`: both are inside the engine.
+    """
 
     imap: Server | None = None
     smtp: Server | None = None
     tokens: frozenset[str] = frozenset()
+    sandbox: bool = False
 
 
 def of_error(error: EngineError, server: Server) -> str:
@@ -98,7 +103,7 @@ def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
     if code == "EMFILE":
         return f"This machine has no file descriptor left for a connection; raise LimitNOFILE. {_BY_ITSELF}"
     if code == "ECONNREFUSED":
-        return f"Nothing listens at {server}. Start the server there, or correct {member}.host and {member}.port."
+        return f"Nothing listens at {server}. Start the server there, or correct {_PLACE.format(member)}. {_BY_ITSELF}"
     if code in _NO_WAY:
         return f"There is no way to {host} from this machine; look at its network. {_BY_ITSELF}"
     if kind is NetworkKind.TLS:
@@ -106,7 +111,8 @@ def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
     if kind is NetworkKind.TIMEOUT:
         if "connect" in text:
             return f"Nothing answers at {server}: the host is down, or a firewall is in the way. {_BY_ITSELF}"
-        return f"{server} takes the connection and then says nothing. {_suspect_tls(server)}{_BY_ITSELF}"
+        silent = f"{server} takes the connection and then says nothing. {_suspect_tls(server)}"
+        return f"{silent}It may be no {server.protocol} server: look at {_PLACE.format(member)}. {_BY_ITSELF}"
     return f"{server} closes the connection. {_suspect_tls(server)}{_BY_ITSELF}"
 
 

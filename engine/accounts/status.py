@@ -143,7 +143,7 @@ class Status:
 
         await self._store.commit(change)
         if self.servers.imap is not None:
-            self.story.well(MAILBOX, self.servers.imap)
+            self.story.well(MAILBOX, self._name_of(self.servers.imap))
 
     async def failed(self, error: EngineError) -> None:
         """The mailbox cannot be used: the state says how, the event is raised unless it said just this before."""
@@ -189,7 +189,7 @@ class Status:
             await self.connected()
         self._told.pop(_SMTP, None)
         if (server := self.servers.smtp) is not None:
-            self.story.well(SENDING, server)
+            self.story.well(SENDING, self._name_of(server))
         await self._remember_sending(AccountState.CONNECTED, None)
 
     async def cannot_send(self, verdict: Verdict, *, announce: bool = True) -> None:
@@ -226,6 +226,9 @@ class Status:
     def forget_sending(self, state: AccountState = AccountState.INIT) -> None:
         """The SMTP server is another one: nothing is known of it, or what `state` says."""
         self.sending = _sending(state, self._world.now(), None)
+
+    def _name_of(self, server: Server) -> str:
+        return "the sandbox, whose mail reaches nobody" if self.servers.sandbox else str(server)
 
     def _add_hint(self, shown: dict[str, Any], server: Server) -> None:
         if said := hint(server.host, shown["response"], token=server.member in self.servers.tokens):

@@ -11,7 +11,7 @@ import logging
 
 from engine.accounts.remedies import Server
 from engine.accounts.sameness import words
-from engine.refrain import Refrain, spoken, times
+from engine.refrain import Refrain, counted, spoken, times
 from engine.world import World
 
 log = logging.getLogger("engine.account")
@@ -23,7 +23,7 @@ WINDOW = 3600.0
 MAILBOX = "mailbox"
 SENDING = "sending"
 _CANNOT = {MAILBOX: "no connection to the mailbox", SENDING: "cannot send"}
-_CAN = {MAILBOX: "connected to the mailbox at", SENDING: "can send through"}
+_CAN = {MAILBOX: "connected to", SENDING: "can send through"}
 
 
 class Story:
@@ -39,13 +39,13 @@ class Story:
         self._losses: list[float] = []
         self._losses_told: float | None = None
 
-    def well(self, of: str, server: Server) -> None:
-        """It works."""
+    def well(self, of: str, server: str) -> None:
+        """It works, at `server`."""
         over = self._troubles[of].over(self._world.elapsed())
-        said = (of, str(server)) in self._well
-        self._well.add((of, str(server)))
+        said = (of, server) in self._well
+        self._well.add((of, server))
         if over is not None:
-            lasted = f"after {spoken(over.seconds)}, in which {_attempts(over.failures)} failed"
+            lasted = f"after {spoken(over.seconds)}, in which {counted(over.failures, 'attempt')} failed"
             log.info("%s %s again %s", _CAN[of], server, lasted, extra=self._fields)
         elif not said:
             log.info("%s %s", _CAN[of], server, extra=self._fields)
@@ -61,8 +61,8 @@ class Story:
         still = "still " if more else ""
         meaning = " ".join(shown[name] for name in ("description", "hint") if name in shown)
         meaning = meaning.replace("{account}", self._account)
-        said = "" if text in meaning else f" What was said: {text}"
-        log.warning("%s%s%s: %s%s", still, _CANNOT[of], more, meaning, said, extra=self._fields)
+        said = "" if text.partition(": set ")[0] in meaning else f"The error: {text}"
+        log.warning("%s%s%s: %s", still, _CANNOT[of], more, f"{meaning} {said}".strip(), extra=self._fields)
 
     def changed(self) -> None:
         """The registration is another one: what is wrong with it, and what works, is told anew."""
@@ -98,7 +98,3 @@ class Story:
             self._account,
             extra=self._fields,
         )
-
-
-def _attempts(count: int) -> str:
-    return "one attempt" if count == 1 else f"{count} attempts"

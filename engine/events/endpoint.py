@@ -96,7 +96,7 @@ class Endpoint:
         self._taken_at: dict[str, float] = {}
         self._nursery: trio.Nursery | None = None
         self._slots = trio.CapacityLimiter(config.parallel)
-        self._story = Story(world)
+        self._story = Story(row.id, world)
 
     def follow(self, plan: Plan | None) -> None:
         """Do this from now on, at once: what waits for its next try is tried, and 410 is forgotten."""

@@ -9,7 +9,7 @@ import logging
 
 from engine.events.post import Answer
 from engine.events.target import Target
-from engine.refrain import Refrain, spoken
+from engine.refrain import Refrain, counted, spoken
 from engine.world import World
 
 log = logging.getLogger("engine.webhooks")
@@ -18,14 +18,18 @@ log = logging.getLogger("engine.webhooks")
 class Story:
     """Of one endpoint. Which, and for which account, the task at hand says (`log.concerns`)."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, endpoint: str, world: World) -> None:
+        self._id = endpoint
         self._world = world
         self._refrain = Refrain()
+        self._parked = Refrain()
 
     def taken(self, target: Target) -> None:
         """Every event that was due is taken."""
         if self._refrain and (over := self._refrain.over(self._world.elapsed())) is not None:
-            log.info("%s takes events again after %s", target.origin, spoken(over.seconds))
+            self._parked.over(self._world.elapsed())
+            # It is about the endpoint, not about the account whose event was taken first.
+            log.info("%s takes events again after %s", target.origin, spoken(over.seconds), extra={"account": None})
 
     def not_taken(self, target: Target, event: int, attempt: int, answer: Answer) -> None:
         """An event was not taken, and waits."""
@@ -53,12 +57,19 @@ class Story:
         )
 
     def parked(self, event: int, name: str, attempts: int, reason: str) -> None:
-        """An event is put aside."""
+        """An event is put aside. Of those that go the same way after it, the line an hour later tells."""
+        more = self._parked.failed(reason, self._world.elapsed())
+        if more is None:
+            log.debug("%s is parked: %s", name, reason, extra={"event": event})
+            return
         log.warning(
-            "%s is parked after %s: %s. The next events follow; see GET /v1/webhooks/{webhook}/parked",
+            "%s is parked after %s%s: %s. The next events go on. GET /v1/webhooks/%s/parked shows what is parked, POST "
+            "there has it tried again or forgotten",
             name,
-            "one attempt" if attempts == 1 else f"{attempts} attempts",
+            counted(attempts, "attempt"),
+            more,
             reason,
+            self._id,
             extra={"event": event},
         )
 

@@ -14,6 +14,7 @@ from engine.events.journal import Journal
 from engine.queue.lifecycle import State
 from engine.queue.outcome import Judgement
 from engine.queue.schedule import Schedule
+from engine.refrain import counted
 from engine.store import accounts, bodies, copies, messages
 from engine.store.bodies import Spool
 from engine.store.messages import Message
@@ -95,24 +96,27 @@ class Recorder:
     def _write(self, tx: Tx, message: Message, judgement: Judgement) -> None:
         for recipient in judgement.recipients:
             messages.set_recipient(tx, message.id, recipient)
+        names = [name for name, _ in judgement.events]
         for name, data in judgement.events:
             if name == "messageSent" and message.account in self.sandboxes:
                 data["sandbox"] = True
             self.announce(tx, message, name, data)
-            if name in ("messageFailed", "messageInDoubt"):
+            # A doubt is told once: neither again after each attempt, nor beside the end that it comes to.
+            new_doubt = name == "messageInDoubt" and message.doubt_since is None and "messageFailed" not in names
+            if name == "messageFailed" or new_doubt:
                 tx.after_commit(partial(_tell, message, name, data))
 
 
 def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
     """Log that a message did not go, or that nobody knows."""
     about = {"account": message.account, "queueId": message.queue_id}
-    attempts = "one attempt" if data["attemptsMade"] == 1 else f"{data['attemptsMade']} attempts"
-    error = data["error"].removeprefix("Error: ")
+    made, error = data["attemptsMade"], data["error"].removeprefix("Error: ")
     if name == "messageFailed":
         count = len(data["envelope"]["to"])
         whom = "1 recipient does" if count == 1 else f"{count} recipients do"
         doubt = "; it is not known whether it arrived" if data.get("inDoubt") else ""
-        log.warning("given up after %s: %s not get it%s. The error: %s", attempts, whom, doubt, error, extra=about)
+        after = f"after {counted(made, 'attempt')}" if made else "since the account could not send in all its time"
+        log.warning("given up %s: %s not get it%s. The error: %s", after, whom, doubt, error, extra=about)
         return
     if data["searchingSentFolder"]:
         follows = "The Sent folder is searched for it"
@@ -123,7 +127,7 @@ def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
     else:
         follows = "It is given up (onDoubt: fail)"
     log.warning(
-        "in doubt: the connection broke when the message had gone out, so it may have arrived or not. %s. The error: %s",
+        "in doubt: the line broke once the message was out, so it may have arrived or not. %s. The error: %s",
         follows,
         error,
         extra=about,
