@@ -14,7 +14,7 @@ from engine.accounts import remedies
 from engine.accounts.hints import hint
 from engine.accounts.remedies import Server
 from engine.accounts.services import Services
-from engine.errors import LoginRefused, NetworkError, ProtocolError
+from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
 from engine.imap.mailboxes import Mailbox
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
@@ -62,7 +62,8 @@ async def _note(answer: dict[str, Any], name: str, attempt: Callable[[Any], Awai
     credentials = endpoint.credentials
     user = credentials.user if credentials is not None else ""
     server = Server(name, endpoint.host, endpoint.port, endpoint.secure, user)
-    answer[name] = {"success": False, "error": "No answer in time", "code": "ETIMEDOUT"}
+    silent = NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", "No answer in time")
+    answer[name] = {**_imap_failure(silent), "description": remedies.of_error(silent, server)}
     response = None
     with trio.move_on_after(SECONDS):
         try:

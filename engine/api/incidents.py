@@ -57,11 +57,11 @@ class Incidents:
                 log.log(level, "%d more connections %s within %d s", count - LINES, what, WINDOW)
         self._written.clear()
 
-    def tell(self, level: int, text: str, *arguments: object) -> None:
-        """Write one line, unless the window is full."""
+    def tell(self, level: int, request: str, text: str, *arguments: object) -> None:
+        """Write one line about a request, unless the window is full."""
         self._written[level] += 1
         if self._written[level] <= LINES:
-            log.log(level, text, *arguments)
+            log.log(level, text, *arguments, extra={"request": request})
 
 
 class Peer:
@@ -85,13 +85,15 @@ class Peer:
     def refused(self, status: int, why: str) -> None:
         """It sent what is no request, or no frame, and is told so with `status`."""
         if self._is_first():
-            self._incidents.tell(logging.WARNING, "%s: refused with %d: %s", str(self), status, escaped(why))
+            self._incidents.tell(
+                logging.WARNING, self.request, "%s: refused with %d: %s", str(self), status, escaped(why)
+            )
 
     def broke(self, error: BaseException) -> None:
         """`error`, which nothing expected, ended its request. One that says that the client has left is no fault."""
         faults = [each for each in leaves(error) if not isinstance(each, _LEFT)]
         if faults and self._is_first():
-            self._incidents.tell(logging.ERROR, "%s: ended by %s", str(self), described(faults[0]))
+            self._incidents.tell(logging.ERROR, self.request, "%s: ended by %s", str(self), described(faults[0]))
 
     def _is_first(self) -> bool:
         first, self._told_of = self._told_of != self.requests, self.requests

@@ -61,7 +61,7 @@ async def register(engine: Engine, name: str, **changes: Any) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     with trio.fail_after(864_000):
-        while not condition():  # noqa: ASYNC110 - time is Trio's here
+        while not condition():  # noqa: ASYNC110 - the clock jumps
             await trio.sleep(1)
 
 
