@@ -10,6 +10,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,6 +26,7 @@ from engine.accounts.slots import LoginSlots
 from engine.api.app import make_app
 from engine.api.bodies import Bodies
 from engine.api.context import Context
+from engine.api.control import Started
 from engine.api.server import serve_http
 from engine.api.shares import Share
 from engine.api.stream import Streams
@@ -52,7 +54,7 @@ from engine.queue.slots import Slots
 from engine.refrain import counted
 from engine.sandbox.provider import Sandbox
 from engine.settings import WEBHOOK_SETTINGS, SettingsBook
-from engine.store import database, keys, sealed
+from engine.store import control, database, keys, sealed
 from engine.store.bodies import Spool
 from engine.store.rotation import Rotation
 from engine.store.writer import Store
@@ -72,16 +74,20 @@ STUCK_SHOWN = 10
 """Tasks named when a stop hangs."""
 
 
-def serve(config: Config) -> int:
-    """Run until a signal stops it; the process's exit code. Raises `ConfigError` when it cannot start."""
+def serve(config: Config, file: Path | None = None) -> int:
+    """Run until a signal stops it; the process's exit code. `file` is where the configuration was read from.
+
+    Raises `ConfigError` when it cannot start.
+    """
     log_to_stderr(config.log.level, config.log.format)
     folder = Path(config.store.path)
     database.prepare_folder(folder)
     _take_all_descriptors()
     sys.setswitchinterval(SWITCH_SECONDS)
-    with database.lock_folder(folder):
+    here = Path.cwd()
+    with database.lock_folder(folder), control.opened(folder, here) as door:
         try:
-            trio.run(_run_until_signal, config)
+            trio.run(_run_until_signal, config, Started(file and file.absolute(), here), door)
         except BaseExceptionGroup as group:
             causes = leaves(group)
             if any(isinstance(each, StorageFailed) for each in causes):
@@ -100,10 +106,13 @@ async def run(
     stop: trio.Event,
     *,
     http: bool = True,
+    started: Started | None = None,
+    door: socket.socket | None = None,
     task_status: trio.TaskStatus[Context] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """The whole engine until `stop` is set, then an orderly end. The folder must be prepared and locked.
 
+    `started` is how the process was started, `door` its control socket.
     Raises `ConfigError` when it cannot start and `StorageFailed` when the disk fails. Cancelled: ends at once; what was
     acknowledged is on disk.
     """
@@ -174,6 +183,7 @@ async def run(
             bodies=Bodies(config.http.bodies, config.http.slowest),
             requests=Share("requests", None, config.http.requests_per_token),
             wrong_tokens=WrongTokens(),
+            started=started or Started(None, folder),
         )
         # Before anything runs, so that no line of an account stands above it.
         log.info(
@@ -200,8 +210,10 @@ async def run(
                 if http:
                     nursery.start_soon(rotation.run, context.stopping)
                     app = make_app(context)
-                    urls = await nursery.start(
-                        lambda task_status: serve_http(app, config.http, stop=context.stopping, task_status=task_status)
+                    context.started.urls = urls = await nursery.start(
+                        lambda task_status: serve_http(
+                            app, config.http, stop=context.stopping, control=door, task_status=task_status
+                        )
                     )
                     log.debug("listening on %s", ", ".join(urls))
                 task_status.started(context)
@@ -221,11 +233,11 @@ async def _service(run: Callable[..., Awaitable[None]]) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
-async def _run_until_signal(config: Config) -> None:
+async def _run_until_signal(config: Config, started: Started, door: socket.socket | None) -> None:
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         await nursery.start(_watch_signals, stop, config.shutdown.grace)
-        await run(config, World(), stop)
+        await run(config, World(), stop, started=started, door=door)
         nursery.cancel_scope.cancel()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import trio
 
 from engine.accounts import record as records
-from engine.accounts.heartbeat import Heartbeat
+from engine.accounts.heartbeat import Heartbeat, Learnt
 from engine.accounts.mailbox import MailboxTask
 from engine.accounts.probe import probe, watch_sending
 from engine.accounts.protocol_log import ProtocolLog
@@ -79,7 +79,7 @@ class Account:
             services.world,
         )
         self._evidence = Evidence(row.id, services.store, services.recorder, services.world)
-        self._heartbeat = Heartbeat(services.config.imap.heartbeat, services.world)
+        self._heartbeat = Heartbeat(services.config.imap.heartbeat, services.world, _learnt(row))
         self._mailbox: MailboxTask | None = None
         self._changed = trio.Event()
         self._paused = False
@@ -297,6 +297,12 @@ class Account:
 def _disk_failed(error: BaseException) -> bool:
     """Whether the store has failed, which its own service tells; a nursery on the way here makes a group of it."""
     return any(isinstance(each, StorageFailed) for each in leaves(error))
+
+
+def _learnt(row: AccountRow) -> Learnt | None:
+    if row.heartbeat is None or row.heartbeat_until is None:
+        return None
+    return Learnt(row.heartbeat, row.heartbeat_until)
 
 
 def _timeouts(services: Services) -> Timeouts:

@@ -17,7 +17,7 @@ import trio
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.backoff import Backoff
 from engine.accounts.folder import Folder
-from engine.accounts.heartbeat import Heartbeat
+from engine.accounts.heartbeat import Heartbeat, Line
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.record import WatchRules
 from engine.accounts.sameness import words
@@ -64,7 +64,6 @@ class MailboxTask:
         self._evidence = evidence
         self._services = services
         self._heartbeat = heartbeat
-        self._quiet = 0.0
         self._refusals = Refusals()
         self._wake = trio.Event()
         self._synced = trio.Event()
@@ -106,18 +105,17 @@ class MailboxTask:
             nursery.cancel_scope.cancel()
 
     async def _run_main(self) -> None:
-        backoff = self._backoff()
+        backoff, line = self._backoff(), Line(self._heartbeat)
         while True:
             began = trio.current_time()
-            self._quiet = 0.0
             try:
-                await self._stay_connected()
+                await self._stay_connected(line)
             except FAILURES as error:
                 ended: EngineError = error
                 self._synced = trio.Event()
-                anew = self._heartbeat.died(self._quiet, error)
+                anew = line.died(error)
                 was_connected = self._status.state is AccountState.CONNECTED
-                if await self._arrivals.care.stumbled() or self._watch.stumbled(error):
+                if await self._arrivals.care.stumbled(error) or self._watch.stumbled(error):
                     log.info("connected anew, since this could not be got through: %s", error)
                     self._status.state = AccountState.DISCONNECTED
                     await backoff.wait_shortly()
@@ -137,9 +135,9 @@ class MailboxTask:
     def _backoff(self) -> Backoff:
         return Backoff(self._services, self._endpoint.host, self._endpoint.port)
 
-    async def _stay_connected(self) -> None:
+    async def _stay_connected(self, line: Line) -> None:
         self._status.state = AccountState.CONNECTING
-        session = await self._open()
+        session = await self._open(line)
         try:
             await self._status.logged_in(self._endpoint.credentials.user)
             await self._status.files_sent(session.files_sent_itself)
@@ -166,7 +164,7 @@ class MailboxTask:
                 if news:
                     await self._watch.hear(session, news)
         finally:
-            self._quiet = session.quiet
+            line.quiet = session.quiet
             await self._leave(session)
 
     async def _do_jobs(self, session: ImapSession) -> None:
@@ -201,24 +199,25 @@ class MailboxTask:
             return  # there is no such folder, or the main session listens to it
         arrivals = Arrivals(self._status.account, self._rules.notify_from, self._services, full=self._rules.full)
         folder = Folder(known.row, known.mailbox, arrivals, self._services, full=self._rules.full)
-        backoff, refrain, world = self._backoff(), Refrain(), self._services.world
+        backoff, line, refrain = self._backoff(), Line(self._heartbeat), Refrain()
         while True:
             await self._synced.wait()
             began = trio.current_time()
             try:
-                await self._listen_beside(folder)
+                await self._listen_beside(folder, line)
             except FAILURES as error:
                 ended: EngineError = error
-                more = refrain.failed(words(str(error)), world.elapsed())
+                anew = line.died(error)
+                more = refrain.failed(words(str(error)), self._services.world.elapsed())
                 if more is not None:
                     log.warning("the second connection, for news of %s, broke%s: %s", path, more, error)
-                if await arrivals.care.stumbled():
+                if await arrivals.care.stumbled(error):
                     await backoff.wait_shortly()
                     continue
-            await backoff.wait(ended, trio.current_time() - began)
+            await backoff.wait(ended, trio.current_time() - began, anew=anew)
 
-    async def _listen_beside(self, folder: Folder) -> None:
-        session = await self._open()
+    async def _listen_beside(self, folder: Folder, line: Line) -> None:
+        session = await self._open(line)
         try:
             await folder.reload()
             await folder.look(session)
@@ -226,9 +225,10 @@ class MailboxTask:
                 news = await session.idle(trio.Event(), self._services.config.imap.idle, self._heartbeat.next())
                 await folder.hear(session, news)
         finally:
+            line.quiet = session.quiet
             await self._leave(session)
 
-    async def _open(self) -> ImapSession:
+    async def _open(self, line: Line) -> ImapSession:
         endpoint = self._endpoint
         async with self._services.logins.at(endpoint.host, endpoint.port):
             if self._log is not None:
@@ -243,11 +243,12 @@ class MailboxTask:
                     refusals=self._refusals,
                 )
             except NetworkError as error:
-                self._services.hosts.note_mute(error)
+                self._services.hosts.note_mute(error.mute)
                 raise
-        self._heartbeat.connected()
         self._status.connections += 1
         try:
+            if line.connected():
+                await self._status.remember_heartbeat(self._heartbeat.remembered)
             if self._services.config.imap.compress:
                 await session.compress()
             await session.enable("CONDSTORE", "QRESYNC")

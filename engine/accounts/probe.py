@@ -40,6 +40,7 @@ async def probe(route: Route, timeouts: Timeouts, status: Status, services: Serv
         try:
             logged_in = await _log_in(route, timeouts, services)
         except DeliveryError as error:
+            services.hosts.note_mute(error.mute)
             failure = _as_error(error.verdict)
             await status.cannot_send(error.verdict, announce=False)
             await status.failed(failure)

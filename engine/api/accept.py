@@ -15,8 +15,10 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import os
 import socket
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import NoReturn
 
 import trio
@@ -24,6 +26,7 @@ import trio
 from engine import config as settings
 from engine.api.crowd import Crowd
 from engine.errors import ConfigError
+from engine.store.files import user_name
 
 log = logging.getLogger("engine.http")
 
@@ -49,6 +52,8 @@ def listen(config: settings.Http) -> trio.SocketListener:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(f"http.port {config.port} on {config.host} is taken by another program") from error
+        if error.errno == errno.EACCES:
+            raise ConfigError(f"http.port {config.port} {privileged_port()}") from error
         raise ConfigError(f"http.host {config.host} cannot be listened on: {error.strerror}") from error
     unacknowledged = min(int(((config.write_timeout or LONGEST) + LONGER) * 1000), 2**31 - 1)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -56,6 +61,18 @@ def listen(config: settings.Http) -> trio.SocketListener:
         listening.setsockopt(socket.IPPROTO_TCP, option, value)
     listening.setblocking(False)
     return trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+
+
+def privileged_port() -> str:
+    """What is wrong with a port that this user may not listen on, and what to do."""
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        first = 1024
+    return (
+        f"may not be listened on by user {user_name(os.geteuid())}: take one from {first} on and let a reverse proxy "
+        "have this one, or give the process the capability CAP_NET_BIND_SERVICE"
+    )
 
 
 async def accept(

@@ -169,6 +169,8 @@ async def _check_server(context: Context, name: str, given: Any, known: Any) -> 
         if port is not UNSET:
             egress.check_port(port, restricted=True)
         member = "host"
+        # Another port of a server makes it one that this caller named.
+        host = getattr(known, "host", UNSET) if host is UNSET else host
         if host is not UNSET:
             await egress.check(host, port or None, restricted=True)
     except EgressRefused as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -19,13 +20,14 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing.exceptions import WebsocketMismatch
 
-from engine.api import horizon, server
+from engine.api import control, horizon, server
 from engine.api.access import check, enter, narrowed
 from engine.api.audited import CHANGES, record
 from engine.api.auth import Door, Validity
 from engine.api.bodies import OTHER_BODIES, Body, has_body
 from engine.api.client import Addresses
-from engine.api.context import Context
+from engine.api.context import HELD, Context
+from engine.api.control import OWNER
 from engine.api.events import names_of
 from engine.api.incidents import request_broke
 from engine.api.openapi import Handler, Route, document
@@ -66,6 +68,7 @@ def make_app(context: Context) -> QuartTrio:
         )
     app.add_url_rule("/health", view_func=_health(context))
     app.add_url_rule("/openapi.json", view_func=_openapi())
+    app.add_url_rule(control.PATH, view_func=_control(context))
     app.add_websocket("/v1/events/stream", view_func=_stream(context, door))
     app.register_error_handler(EngineError, _engine_error)
     app.register_error_handler(HTTPException, _http_error)
@@ -74,9 +77,16 @@ def make_app(context: Context) -> QuartTrio:
 
 
 class _App(QuartTrio):
-    """Routes by the path as it was sent: the server has decoded it, and then `%2F` could not be told from `/`."""
+    """Routes by the path as it was sent: the server has decoded it, and then `%2F` could not be told from `/`.
+
+    What a request holds until its answer has ended, or its client has left, is let go of here.
+    """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        with ExitStack() as held:
+            await self._route({**scope, HELD: held}, receive, send)
+
+    async def _route(self, scope: Any, receive: Any, send: Any) -> None:
         if "raw_path" in scope:
             path = scope["raw_path"].decode("latin-1")
             # The router drops slashes at the beginning; there is nothing behind two of them.
@@ -113,7 +123,8 @@ def _view(context: Context, door: Door, route: Route, handler: Handler) -> Calla
             arguments.append(decode_query(route.headers, given))
         made = await (handler(*arguments, caller=caller) if takes_caller else handler(*arguments))
         if audited is not None and caller is not None:
-            await record(context, audited, caller, door.addresses.of(request), path, made)
+            address = None if caller is OWNER else door.addresses.of(request)
+            await record(context, audited, caller, address, path, made)
         if isinstance(made, Response):
             return made
         return bytes_response(made) if isinstance(made, bytes) else json_response(made)
@@ -178,6 +189,16 @@ def _openapi() -> Callable[[], Awaitable[Response]]:
         return bytes_response(body)
 
     return openapi
+
+
+def _control(context: Context) -> Callable[[], Awaitable[Response]]:
+    async def about() -> Response:
+        """What the engine is, for its owner alone; for anyone else there is nothing here."""
+        if not control.is_owner(request):
+            raise Problem(404, phrase(404))
+        return json_response(control.about(context.services.config, context.started))
+
+    return about
 
 
 def _stream(context: Context, door: Door) -> Callable[[], Awaitable[None]]:

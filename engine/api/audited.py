@@ -49,7 +49,9 @@ CHANGES = {
 }
 
 
-async def record(context: Context, change: Change, caller: Token, address: str, path: Path, answer: Answer) -> None:
+async def record(
+    context: Context, change: Change, caller: Token, address: str | None, path: Path, answer: Answer
+) -> None:
     """Write down what a request has changed. Raises `StorageFailed`.
 
     To be called at once after the change, which the caller's hanging up has not stopped and must not leave unrecorded.

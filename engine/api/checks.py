@@ -27,6 +27,7 @@ from engine.schema.servers import MASK
 EMPTY = "is not allowed to be empty"
 
 _BREAK = re.compile(r"[\r\n\0]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HOSTNAME = re.compile(
     r"(?=.{1,254}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)(?![0-9]+\.?\Z)[A-Za-z0-9_-]{1,63}(?<!-)\.?"
 )
@@ -157,6 +158,13 @@ def custom_header(value: str) -> str:
     return value
 
 
+def header_value(value: str) -> str:
+    """What goes into a header of a webhook: a receiver, or a proxy in front of it, refuses control characters."""
+    if _CONTROL.search(line(value)):
+        raise ValueError("must not contain control characters")
+    return value
+
+
 def expression(value: str) -> str:
     """A filter or map of a webhook."""
     Expression(value).check()
@@ -186,6 +194,7 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.EVENT_NAMES: event_names,
     Check.SECRET: secret,
     Check.CUSTOM_HEADER: custom_header,
+    Check.HEADER_VALUE: header_value,
     Check.EXPRESSION: expression,
     Check.FALSE: false,
 }

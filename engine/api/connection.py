@@ -97,7 +97,7 @@ class ClientConnection:
     async def _serve(self, peer: Peer, client: tuple[str, int] | None, server: tuple[str, int] | None) -> None:
         self._peer = peer
         serve_peer(peer)
-        with peer.contained(), self._config.crowd.one_more() as room:
+        with peer.contained(), self._config.crowd.one_more(self._stream.socket.fileno()) as room:
             if not room:
                 peer.refused(503, "there are too many connections")
                 await self._turn_away()

@@ -1,8 +1,10 @@
 """The connections at once: at most half of the descriptors, which leaves the others to mail servers and files.
 
+None takes the last few, which mail servers do not get either (`world.py`): the store and the spool work on.
+
 Where there are more, one that has never said anything is closed for the newest, the oldest first: who only sits there
 keeps out nobody. One that was of use stays, so that strangers cannot drive a caller's kept connections out. Only where
-the process has no descriptor left at all do those give way too.
+the process has hardly a descriptor left do those give way too.
 """
 
 from __future__ import annotations
@@ -15,25 +17,38 @@ import trio
 
 from engine.api.spare import Spare
 
+KEPT_FOR_FILES, KEPT_SHARE = 48, 16
+"""Descriptors that are for files alone, at most this part of all. Threads that write files are fewer."""
+
 
 class Crowd:
-    """All connections. `most` is how many there may be."""
+    """All connections. `most` is how many there may be, `highest` the descriptor from which on they make room."""
 
     def __init__(self) -> None:
-        self.most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self.most = limit // 2
+        self.highest = limit - min(KEPT_FOR_FILES, limit // KEPT_SHARE)
         self.present = 0
+        self._high = 0
         self.spare = Spare()
         self._idle: dict[trio.CancelScope, None] = {}
         self._mute: dict[trio.CancelScope, None] = {}
 
     @contextmanager
-    def one_more(self) -> Iterator[bool]:
+    def one_more(self, descriptor: int) -> Iterator[bool]:
         """Count one connection for the length of the block; whether there is room for it."""
+        high = descriptor >= self.highest
         self.present += 1
+        self._high += high
         try:
-            yield self.present <= self.most or self.give_way(only_mute=True)
+            if self._high:
+                # All below were taken when that one came; what is free there now was given up for one of those since.
+                yield self.give_way()
+            else:
+                yield self.present <= self.most or self.give_way(only_mute=True)
         finally:
             self.present -= 1
+            self._high -= high
 
     def idle(self, scope: trio.CancelScope, *, mute: bool = False) -> None:
         """The connection that `scope` cancels is of use to nobody now; `mute`: it has never said anything."""

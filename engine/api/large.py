@@ -18,6 +18,8 @@ from typing import Any
 
 import msgspec
 
+from engine.api.misread import TOO_SHORT, place_of, placed
+
 LONG = 4096
 """Strings of more bytes than this are lifted out."""
 MOST_BESIDE = 8 * 1024**2
@@ -38,6 +40,7 @@ _ESCAPE = re.compile(
 )
 _NAME = re.compile(rb"[ \t\r\n]*+:")
 _NUL = b"\\u0000"
+_IN_PLACE = b'\\u0000%d"'
 _BLANK = b" \t\r\n\f\v"
 _STRUCTURE = b"{[,:"
 _QUOTE = 0x22
@@ -54,8 +57,8 @@ class Long:
 
     def __init__(self, data: bytearray, start: int, end: int) -> None:
         self._data = data
-        self._start = start
-        self._end = end
+        self.start = start
+        self.end = end
 
     def text(self, most: int) -> str | None:
         """The string; None when it has more than `most` characters. Raises `msgspec.DecodeError`."""
@@ -87,11 +90,11 @@ class Long:
 
     def _slices(self) -> Iterator[bytes]:
         """Its bytes, cut between characters."""
-        at = self._start
-        while at < self._end:
+        at = self.start
+        while at < self.end:
             # The closing quote may be looked at: half a surrogate pair is one only if it is known what follows.
-            end = _inside(self._data, at, self._end + 1)
-            while at < end < self._end and self._data[end] & 0xC0 == 0x80:
+            end = _inside(self._data, at, self.end + 1)
+            while at < end < self.end and self._data[end] & 0xC0 == 0x80:
                 end -= 1
             if end == at:
                 raise msgspec.DecodeError("a string is not valid")
@@ -120,7 +123,25 @@ def decode_large(data: bytearray, most: int) -> Any:
     """The JSON in `data` with long strings as `Long`. Raises `Crowded`, `msgspec.DecodeError`, `RecursionError`."""
     skeleton, lifted = _lift(data, most)
     refuse_crowd(skeleton, most)
-    return _put_back(plain(skeleton), lifted)
+    try:
+        value = plain(skeleton)
+    except msgspec.DecodeError as error:
+        if (found := place_of(error)) is None:
+            raise
+        reason, at = found
+        raise placed(reason, _at_in_data(at, lifted)) from error
+    return _put_back(value, lifted)
+
+
+def _at_in_data(at: int, lifted: list[Long]) -> int:
+    """Where byte `at` of what is left beside the lifted strings is in the data."""
+    away = 0
+    for number, long in enumerate(lifted):
+        begin, stands_in = long.start - away, len(_IN_PLACE % number)
+        if at < begin + stands_in:
+            break
+        away += long.end + 1 - long.start - stands_in
+    return at + away
 
 
 def _lift(data: bytearray, most: int) -> tuple[bytes, list[Long]]:
@@ -142,7 +163,7 @@ def _lift(data: bytearray, most: int) -> tuple[bytes, list[Long]]:
             continue
         beside += start - kept
         _refuse_bulk(beside)
-        parts += (data[kept : start + 1], b'\\u0000%d"' % len(lifted))
+        parts += (data[kept : start + 1], _IN_PLACE % len(lifted))
         lifted.append(Long(data, start + 1, end))
         kept = at
     _refuse_bulk(beside + len(data) - kept)
@@ -169,8 +190,10 @@ def _end_of_string(data: bytearray, at: int) -> int:
     """Where the string that begins at `at` has its closing quote."""
     while (end := _inside(data, at, len(data))) > at:
         at = end
-    if at == len(data) or data[at] != _QUOTE:
-        raise msgspec.DecodeError("a string is not valid")
+    if at == len(data):
+        raise msgspec.DecodeError(TOO_SHORT)
+    if data[at] != _QUOTE:
+        raise placed("invalid character", at)
     return at
 
 

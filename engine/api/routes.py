@@ -285,7 +285,7 @@ ROUTES: tuple[tuple[Route, Handler], ...] = (
         Route(
             method="GET",
             path="/v1/settings",
-            summary="Read settings",
+            summary="Read settings: those named, or all that are no secret",
             tags=("Settings",),
             query=SettingsQuery,
             responses={200: Settings},

@@ -10,6 +10,7 @@ way to each other (`crowd.py`); and whatever is raised on a connection ends that
 from __future__ import annotations
 
 import logging
+import socket
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -24,6 +25,7 @@ from engine import config as settings
 from engine.api.accept import accept, listen
 from engine.api.bodies import has_body
 from engine.api.connection import ClientConnection, ServerConfig
+from engine.api.control import BY_OWNER
 from engine.api.refusals import MAX_HEAD
 
 GRACE = 1.0
@@ -35,10 +37,12 @@ async def serve_http(
     config: settings.Http,
     *,
     stop: trio.Event,
+    control: socket.socket | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` until `stop` is set, then return within about two seconds whatever clients do.
 
+    Who comes by the listening socket `control` is the owner of the engine (`control.py`).
     Starts with the list of URLs bound (port 0 is replaced by the real one). Raises `ConfigError` when it cannot listen.
     Cancelled: connections are cut.
     """
@@ -46,6 +50,40 @@ async def serve_http(
     app.config["MAX_CONTENT_LENGTH"] = config.max_body
     app.config["RESPONSE_TIMEOUT"] = None
     listener = listen(config)
+    options, owners = _options(config), _options(config)
+    wrapped, context = ASGIWrapper(app), WorkerContext(None)
+    sock = listener.socket
+    lifespan = Lifespan(wrapped, options, {})
+
+    async def serve(stream: trio.SocketStream) -> None:
+        await ClientConnection(wrapped, options, context, ConnectionState({}), stream).run()
+
+    async def serve_owner(stream: trio.SocketStream) -> None:
+        await ClientConnection(wrapped, owners, context, ConnectionState({BY_OWNER: True}), stream).run()
+
+    async with trio.open_nursery() as around:
+        around.start_soon(options.incidents.run)
+        around.start_soon(owners.incidents.run)
+        await around.start(lifespan.handle_lifespan)
+        await lifespan.wait_for_startup()
+        async with trio.open_nursery() as connections:
+            async with trio.open_nursery() as accepting:
+                await accepting.start(accept, listener, serve, options.crowd, connections)
+                if control is not None:
+                    door = trio.SocketListener(trio.socket.from_stdlib_socket(control))
+                    await accepting.start(accept, door, serve_owner, owners.crowd, connections)
+                task_status.started([f"http://{repr_socket_addr(sock.family, sock.getsockname())}"])
+                await stop.wait()
+                accepting.cancel_scope.cancel()
+            await context.terminated.set()
+            connections.cancel_scope.deadline = trio.current_time() + GRACE
+        options.crowd.spare.close()
+        owners.crowd.spare.close()
+        await lifespan.wait_for_shutdown()
+        around.cancel_scope.cancel()
+
+
+def _options(config: settings.Http) -> ServerConfig:
     options = ServerConfig()
     options.write_timeout = config.write_timeout
     options.slowest = config.slowest
@@ -55,28 +93,7 @@ async def serve_http(
     options.include_server_header = False
     options.h11_max_incomplete_size = MAX_HEAD
     options.errorlog = logging.getLogger("engine.http")
-    wrapped, context = ASGIWrapper(app), WorkerContext(None)
-    sock = listener.socket
-    lifespan = Lifespan(wrapped, options, {})
-
-    async def serve(stream: trio.SocketStream) -> None:
-        await ClientConnection(wrapped, options, context, ConnectionState({}), stream).run()
-
-    async with trio.open_nursery() as around:
-        around.start_soon(options.incidents.run)
-        await around.start(lifespan.handle_lifespan)
-        await lifespan.wait_for_startup()
-        async with trio.open_nursery() as connections:
-            async with trio.open_nursery() as accepting:
-                await accepting.start(accept, listener, serve, options.crowd, connections)
-                task_status.started([f"http://{repr_socket_addr(sock.family, sock.getsockname())}"])
-                await stop.wait()
-                accepting.cancel_scope.cancel()
-            await context.terminated.set()
-            connections.cancel_scope.deadline = trio.current_time() + GRACE
-        options.crowd.spare.close()
-        await lifespan.wait_for_shutdown()
-        around.cancel_scope.cancel()
+    return options
 
 
 def install(app: QuartTrio) -> None:

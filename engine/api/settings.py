@@ -16,10 +16,17 @@ from engine.schema.events import EVENT_DATA
 from engine.schema.servers import MASK
 from engine.schema.settings import SettingsQuery, SettingsUpdate
 
+_ONLY_IF_ASKED = ("serviceSecret", "eventTypes")
+
 
 async def read(context: Context, query: SettingsQuery) -> dict[str, Any]:
-    """`GET /v1/settings`: the settings whose names are given as `true`; what is secret in them is masked."""
+    """`GET /v1/settings`: the settings whose names are given as `true`; what is secret in them is masked.
+
+    Without names: all that are more than a secret.
+    """
+    every = [field.encode_name for field in msgspec.structs.fields(query)]
     asked = [field.encode_name for field in msgspec.structs.fields(query) if getattr(query, field.name)]
+    asked = asked or [name for name in every if name not in _ONLY_IF_ASKED]
     shown = {name: _shown(name, context.settings.values.get(name)) for name in asked}
     if unreadable := context.settings.unreadable.intersection(asked):
         shown["unreadable"] = sorted(unreadable)

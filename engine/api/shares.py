@@ -24,8 +24,11 @@ class Share:
 
     @contextmanager
     def hold(self, token: str) -> Iterator[None]:
-        """One of them for as long as the block runs. Raises `Problem` as `refuse_one_more` does."""
-        self.refuse_one_more(token)
+        """One of them for as long as the block runs.
+
+        Raises `Problem`: 503 when all are taken, 429 when the token has its share.
+        """
+        self._refuse_one_more(token)
         self._held[token] = self._held.get(token, 0) + 1
         self.taken += 1
         try:
@@ -36,8 +39,7 @@ class Share:
             if not self._held[token]:
                 del self._held[token]
 
-    def refuse_one_more(self, token: str) -> None:
-        """Raise `Problem`: 503 when all are taken, 429 when the token has its share."""
+    def _refuse_one_more(self, token: str) -> None:
         if self._most is not None and self.taken >= self._most:
             raise Problem(503, f"Too many {self._what}, come back later", headers={"Retry-After": "5"})
         if self._held.get(token, 0) >= self._per_token:

@@ -7,8 +7,7 @@ a comment now and then, so that whoever stands between does not close it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 
 import msgspec
 import trio
@@ -16,7 +15,7 @@ from quart import Response, request
 
 from engine.api import horizon
 from engine.api.auth import Validity
-from engine.api.context import Context
+from engine.api.context import Context, until_answered
 from engine.api.events import names_of
 from engine.errors import Problem
 from engine.events.changes import Changes
@@ -60,18 +59,10 @@ def _validity(context: Context, caller: Token) -> Validity:
 
 
 def _stream(context: Context, caller: Token, frames: AsyncGenerator[bytes, None]) -> Response:
-    share = context.streams.share
-    share.refuse_one_more(caller.hash)
-
-    async def counted() -> AsyncIterator[bytes]:
-        # Here and not before, since nothing would give it back if the client left before the first frame.
-        with share.hold(caller.hash):
-            async with aclosing(frames):
-                async for frame in frames:
-                    yield frame
-
+    # Now, while it can still be refused, and not when its first frame is asked for: others may come in between.
+    until_answered(request).enter_context(context.streams.share.hold(caller.hash))
     response = Response(
-        counted(),
+        frames,
         headers={
             "Content-Type": "text/event-stream",
             "Cache-Control": "no-cache, no-transform",

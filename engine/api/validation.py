@@ -22,6 +22,7 @@ from msgspec.structs import force_setattr
 from engine.api.checks import CHECKS
 from engine.api.complaints import Complaints, Enough, Place
 from engine.api.large import Crowded, decode_large, plain, refuse_crowd
+from engine.api.misread import explained
 from engine.api.walk import Walk, walk_of
 from engine.errors import Problem
 from engine.schema.fields import Request
@@ -43,8 +44,8 @@ def decode_body(kind: type[RequestT], data: bytes | bytearray, most_members: int
     """The JSON in `data` as a checked `kind`; a byte order mark before it is left out (RFC 8259 section 8.1).
 
     Raises `Problem` 400: `Invalid input` with `fields` naming every wrong member as `{message, key, path}`, or, without
-    `fields`, `Invalid request payload JSON format` for what is not JSON (RFC 8259) in UTF-8, is nested too deeply, or
-    has more than `most_members` members and items.
+    `fields`, `Invalid request payload JSON format` for what is not JSON (RFC 8259) in UTF-8 or is nested too deeply,
+    with `reason` and mostly `line` and `column`; or that it has more than `most_members` members and items.
     """
     if data.startswith(_BYTE_ORDER_MARK):
         data = data[len(_BYTE_ORDER_MARK) :]
@@ -61,7 +62,7 @@ def decode_body(kind: type[RequestT], data: bytes | bytearray, most_members: int
     except Crowded as error:
         raise Problem(400, f"Invalid request payload: {error}", code="TooManyMembers") from error
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Problem(400, "Invalid request payload JSON format") from error
+        raise Problem(400, "Invalid request payload JSON format", **explained(data, error)) from error
 
 
 def decode_query(kind: type[RequestT], pairs: Iterable[tuple[str, str]]) -> RequestT:

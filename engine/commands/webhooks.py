@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from engine.commands.client import Client, add_options
-
-if TYPE_CHECKING:
-    from engine.config import Config
+from engine.commands.common import Add, group
+from engine.commands.terminal import printable, progress, put_json, table
 
 REPLAY_EXAMPLES = """\
 examples:
@@ -20,21 +18,14 @@ examples:
 """
 
 Run = Callable[[argparse.Namespace, Client], int]
-Add = Callable[..., argparse.ArgumentParser]
 
 
-def register(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    add: Add,
-    config: Callable[[argparse.Namespace], Config],
-) -> None:
-    """Put the commands into the parser. `add` makes one; `config` reads the configuration when one runs."""
-    group = commands.add_parser("webhooks", help="look at, try and replay webhooks").add_subparsers(
-        title="commands", metavar="COMMAND", required=True
-    )
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
+    """Add the commands."""
+    webhooks = group(commands, "webhooks", "look at, try and replay webhooks")
 
     def command(name: str, text: str, run: Run, epilog: str | None = None) -> argparse.ArgumentParser:
-        made = add(group, name, text, lambda options: run(options, Client(options, config(options))), epilog)
+        made = add(webhooks, name, text, lambda options: run(options, Client(options)), epilog)
         add_options(made)
         return made
 
@@ -57,6 +48,8 @@ def _list(options: argparse.Namespace, client: Client) -> int:
         answer = client.ask("GET", f"/v1/webhooks?pageSize=100&page={page}")
         page, pages = page + 1, answer["pages"]
         for each in answer["webhooks"]:
+            if options.json:
+                put_json(each)
             counts = (str(each["seq"]), str(each["behind"]), str(each["parked"]))
             rows.append((each["id"], each["state"], *counts, each["url"] or "-"))
             if each["state"] == "disabled" and "disabledReason" in each:
@@ -65,17 +58,20 @@ def _list(options: argparse.Namespace, client: Client) -> int:
                 notes.append(f"{each['id']}: {each['lastError']['message']} ({each['lastError']['time']})")
             if (filtered := each["filtered"]) and filtered["leftOut"] and not filtered["passed"]:
                 notes.append(f"{each['id']}: its filter left out all {filtered['leftOut']} events so far")
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print(_plain("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()))
-    for note in notes:
-        print(_plain(note))
+    if not options.json:
+        table(rows)
+        for note in notes:
+            print(printable(note))
     return 0
 
 
 def _test(options: argparse.Namespace, client: Client) -> int:
-    answer = client.ask("POST", f"/v1/webhooks/{quote(options.id, safe='')}/test", {})
-    print(_plain(f"{'taken' if answer['success'] else 'not taken'}: {answer['message']} ({answer['took']} ms)"))
+    with progress(f"posting to {options.id}"):
+        answer = client.ask("POST", f"/v1/webhooks/{quote(options.id, safe='')}/test", {})
+    if options.json:
+        put_json(answer)
+    else:
+        print(printable(f"{'taken' if answer['success'] else 'not taken'}: {answer['message']} ({answer['took']} ms)"))
     return 0 if answer["success"] else 1
 
 
@@ -84,11 +80,9 @@ def _replay(options: argparse.Namespace, client: Client) -> int:
     if options.to:
         body["url"] = options.to
     answer = client.ask("POST", f"/v1/webhooks/{quote(options.id, safe='')}/replay", body)
+    if options.json:
+        put_json(answer)
+        return 0
     until = f" up to {answer['until']}" if "until" in answer else ""
     print(f"{answer['id']} posts the events after {answer['seq']}{until}")
     return 0
-
-
-def _plain(text: str) -> str:
-    # What a receiver answered is not ours: it must not move the terminal's cursor.
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -98,9 +98,10 @@ class Endpoint:
         self._story = Story(row.id, world)
 
     def follow(self, plan: Plan | None) -> None:
-        """Do this from now on, at once: what waits for its next try is tried, and 410 is forgotten."""
+        """Do this from now on, at once: what waits for its next try is tried, `Retry-After` and 410 are forgotten."""
         self._plan = plan
         self.health.gone = False
+        self._not_before.clear()
         for line in self.lines.values():
             line.next_at = None
             line.gone = False

@@ -276,6 +276,7 @@ class Lane:
                 session, reused = await self._connected(attempt.trace)
                 verdicts, overall = await self._attempts.hand_over(attempt, session)
             except DeliveryError as error:
+                self._hosts.note_mute(error.mute)
                 lost_steps += 1
                 if not error.out_of_step or lost_steps >= LOST_STEPS:
                     return attempt.verdicts(error.verdict), error.verdict

@@ -56,6 +56,8 @@ class Check(StrEnum):
     """Such names, separated by commas."""
     CUSTOM_HEADER = "custom-header"
     """A header name that is not the engine's own."""
+    HEADER_VALUE = "header-value"
+    """What may stand in an HTTP header (RFC 9110 section 5.5): one line without control characters but tabs."""
     EXPRESSION = "expression"
     """A JMESPath expression."""
     FALSE = "false"
@@ -110,7 +112,10 @@ class CustomHeader(Request, frozen=True, kw_only=True):
         Annotated[str, Meta(min_length=1, max_length=1024, extra={"check": Check.CUSTOM_HEADER})],
         Meta(description="Its name.", examples=["X-Api-Key"]),
     ]
-    value: Annotated[Annotated[Line, Meta(max_length=10240)], Meta(description="Its value.")] = ""
+    value: Annotated[
+        Annotated[str, Meta(max_length=10240, extra={"check": Check.HEADER_VALUE})],
+        Meta(description="Its value, without control characters."),
+    ] = ""
 
 
 When = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, examples=["2026-11-22T11:45:23.564Z"])]

@@ -65,7 +65,7 @@ _ASK = "Whether to answer with this setting."
 
 
 class SettingsQuery(Request, frozen=True, kw_only=True):
-    """Which settings are asked for."""
+    """Which settings are asked for. Without any: all of them but `serviceSecret`, and not `eventTypes`."""
 
     webhooks: Annotated[bool, Meta(description=_ASK)] = False
     webhooks_enabled: Annotated[bool, Meta(description=_ASK)] = False
@@ -81,7 +81,7 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
 
 
 class Settings(Response, frozen=True, kw_only=True):
-    """The settings that were asked for."""
+    """The settings that were asked for, or all that are no secret."""
 
     webhooks: Annotated[str | UnsetType | None, Meta(description=_WEBHOOKS)] = UNSET
     webhooks_enabled: Annotated[bool | UnsetType | None, Meta(description=_ENABLED)] = UNSET

@@ -264,6 +264,10 @@ MIGRATIONS = (
     CREATE INDEX audit_of_token ON audit (token, id);
     """,
     """
+    ALTER TABLE account ADD COLUMN heartbeat REAL;          -- seconds, as learnt; NULL: nothing was
+    ALTER TABLE account ADD COLUMN heartbeat_until REAL;
+    """,
+    """
     ALTER TABLE account ADD COLUMN sending BLOB;  -- JSON of whether its SMTP server lets it send; NULL: not known
     """,
 )

@@ -76,7 +76,7 @@ class EngineProcess:
     def token(self) -> str:
         """An API token for everything, issued on first use."""
         if self._token is None:
-            self._token = self.command("tokens", "issue", "-d", "test", "-s", "*").stdout.strip()
+            self._token = self.command("tokens", "issue", "-d", "test", "-s", "*", "--create").stdout.strip()
         return self._token
 
     def command(self, *arguments: str, under: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:

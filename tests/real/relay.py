@@ -11,11 +11,14 @@ TICK = 0.1
 
 
 class Relay:
-    """Relays connections to `host:port` from a port of its own until the block it opens ends."""
+    """Relays connections to `host:port` from a port of its own until the block it opens ends.
 
-    def __init__(self, host: str, port: int) -> None:
+    `listener`: where connections come from instead of loopback.
+    """
+
+    def __init__(self, host: str, port: int, listener: socket.socket | None = None) -> None:
         self._target = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._pairs: dict[socket.socket, socket.socket] = {}
         self._swallowed: set[socket.socket] = set()

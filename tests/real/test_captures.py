@@ -260,10 +260,9 @@ def test_a_bad_registration(engine: EngineProcess) -> None:
 @pytest.mark.parametrize("body", [b"{nope", b"", b'"a', b"\xff"])
 def test_bad_json(body: bytes, engine: EngineProcess) -> None:
     answer = engine.request("POST", "/v1/account", body)
-    assert (answer.status, answer.json) == (
-        400,
-        error(400, "Bad Request", "Invalid request payload JSON format"),
-    )
+    shown = {name: answer.json[name] for name in ("statusCode", "error", "message")}
+    assert (answer.status, shown) == (400, error(400, "Bad Request", "Invalid request payload JSON format"))
+    assert set(answer.json) - set(shown) == {"reason", "line", "column"}
     check_json(answer)
 
 

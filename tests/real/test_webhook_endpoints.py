@@ -152,6 +152,13 @@ def test_an_accounts_own_url_replaces_that_of_the_settings(
         assert shown["webhooks"] == webhook_receiver.url.replace("//", "//******@")
         assert shown["webhooksCustomHeaders"][0] == {"key": "X-All", "value": "******"}
         assert "messageSent" in shown["eventTypes"]
+        every = engine.request("GET", "/v1/settings").json
+        assert {name: every[name] for name in ("webhooks", "webhooksEnabled", "serviceUrl")} == {
+            "webhooks": shown["webhooks"],
+            "webhooksEnabled": True,
+            "serviceUrl": None,
+        }
+        assert not {"serviceSecret", "eventTypes"} & set(every)
         assert engine.request("POST", "/v1/settings", {"serviceSecret": "******"}).status == 200
         assert engine.request("POST", "/v1/settings", {"webhooks": "http://******@elsewhere.example/"}).status == 400
         register(engine, "a", webhooks=own.url, webhooksCustomHeaders=[{"key": "X-Who", "value": "a"}])

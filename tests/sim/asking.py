@@ -79,6 +79,7 @@ class Caller:
 
         async def send(message: dict[str, Any]) -> None:
             nonlocal status, answered
+            await trio.lowlevel.checkpoint()
             if message["type"] == "http.response.start":
                 status = message["status"]
                 answered = {name.decode().lower(): value.decode() for name, value in message["headers"]}

@@ -282,6 +282,28 @@ async def test_each_token_has_its_share(tmp_path: Path, autojump_clock: trio.tes
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("path", ["/v1/changes", "/v1/events/sse"])
+async def test_no_stream_begins_that_has_no_share(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, path: str
+) -> None:
+    simulation = Simulation(tmp_path / "data", 4711, http=Http(streams=9, streams_per_token=2))
+    async with simulation.running() as engine:
+        world = await two(engine)
+        answers: list[Answer] = []
+
+        async def follow() -> None:
+            answers.append(await world.tenant.ask("GET", path))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(12):
+                nursery.start_soon(follow)
+        assert sorted(answer.status for answer in answers) == [200] * 2 + [429] * 10
+        assert all(answer.body.startswith(b'{"statusCode":429') for answer in answers if answer.status == 429)
+        assert engine.context.streams.share.taken == 0
+        assert (await world.tenant.ask("HEAD", path)).status == 200
+        assert engine.context.streams.share.taken == 0
+
+
 async def test_names_of_consumers_are_checked_where_they_are_made(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -290,6 +312,26 @@ async def test_names_of_consumers_are_checked_where_they_are_made(
         for name in ("a%2Fb", "a%20b", "x" * 101):
             answer = await world.operator.ask("PUT", f"/v1/events/consumers/{name}", {"seq": 0})
             assert (answer.status, answer.json["fields"][0]["key"]) == (400, "consumer")
+
+
+async def test_headers_of_webhooks_hold_no_control_characters(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        world = await two(engine)
+        for value, status in (
+            *((chr(each), 400) for each in (*range(9), *range(10, 32), 127)),
+            *((text, 200) for text in ("a\tb", "\u00e9", "Basic dTpw", "")),
+        ):
+            headers = [{"key": "X-Key", "value": value}]
+            for method, target, body in (
+                ("POST", "/v1/settings", {"webhooksCustomHeaders": headers}),
+                ("PUT", f"/v1/account/{MINE}", {"webhooksCustomHeaders": headers}),
+                ("POST", "/v1/webhooks", {"url": "https://203.0.114.9/", "headers": headers}),
+            ):
+                answer = await world.operator.ask(method, target, body)
+                assert answer.status == status, (method, target, value)
+                assert status == 200 or "must not contain" in answer.json["fields"][0]["message"]
 
 
 async def test_a_large_rehearsal_is_what_a_small_one_is(

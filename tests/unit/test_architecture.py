@@ -14,6 +14,7 @@ IDS = [str(file.relative_to(ROOT)) for file in FILES]
 ORDER = (
     {"errors", "version", "visible"},
     {"schema"},
+    {"environment"},
     {"config"},
     {"world", "hosts", "isotime", "masking", "trace", "log", "refrain"},
     {"deflate", "egress"},
@@ -36,6 +37,7 @@ MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "app", "cli", "doctor"}
 IMPURE = {"trio", "anyio", "asyncio", "os", "socket", "ssl", "time", "random", "threading", "sqlite3", "subprocess"}
 PURE = (
     "errors.py",
+    "environment.py",
     "isotime.py",
     "visible.py",
     "masking.py",

@@ -105,7 +105,31 @@ def test_what_is_not_json(kind, data):
     with pytest.raises(Problem) as caught:
         decode_body(kind, data)
     assert (caught.value.status, caught.value.message) == (400, "Invalid request payload JSON format")
-    assert caught.value.extra == {}
+    assert caught.value.extra["reason"]
+    assert set(caught.value.extra) in ({"reason"}, {"reason", "line", "column"})
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "line", "column"),
+    [
+        (b'{"a": 1,}', "trailing comma in object", 1, 9),
+        (b'{\n  "to": [],\n  "text" "Hi"\n}', "expected ':'", 3, 10),
+        ('{\n "subject": "Grüße", x}'.encode(), "object keys must be strings", 2, 22),
+        (b'{"to": [\n', "it ends too early", 2, 1),
+        (b"", "it is empty", 1, 1),
+        (b'{"text":\n"a\xffb"}', "a byte that is not UTF-8", 2, 3),
+        (b'{"text": "' + b"a" * 5000 + b"\xff" * 1_100_000 + b'"}', "a byte that is not UTF-8", 1, 5011),
+        (b'{"html": "' + b"a" * 1_100_000 + b'",\n"text": "' + b"b" * 5000 + b'",\n "a" 1}', "expected ':'", 3, 6),
+        (b'{"html": "' + b"a" * 1_100_000 + b'",\n "text": "b\n"}', "invalid character", 2, 12),
+        (b'{"html": "' + b"a" * 1_100_000, "it ends too early", 1, 1_100_011),
+        (b"[" * 100_000, "it is nested too deeply", None, None),
+    ],
+)
+def test_what_is_not_json_is_placed(data, reason, line, column):
+    with pytest.raises(Problem) as caught:
+        decode_body(Submit, data)
+    place = {} if line is None else {"line": line, "column": column}
+    assert caught.value.extra == {"reason": reason, **place}
 
 
 @pytest.mark.parametrize("value", [[], "x", 5, 1.5, True, None, [{}]])

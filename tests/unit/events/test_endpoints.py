@@ -291,6 +291,22 @@ async def test_the_schedule_holds_whatever_a_receiver_asks_for(tmp_path: Path, a
         assert receiver.posts[-1].at - receiver.posts[0].at > 2.6 * DAY
 
 
+async def test_an_endpoint_that_is_changed_waits_no_longer_for_what_was_asked(tmp_path: Path, autojump_clock) -> None:
+    async with world() as w, running(tmp_path, w) as engine:
+        receiver = w.host("hooks.example")
+
+        async def once_later(post: Post):
+            return (503, {"Retry-After": "86400"}, b"") if len(receiver.posts) == 1 else (200, {}, b"")
+
+        receiver.behave = once_later
+        made = await engine.make()
+        await engine.add("a")
+        await engine.until(lambda: len(receiver.posts) == 1)
+        await engine.webhooks.update(made, made.record)
+        await engine.done(made, within=10)
+        assert receiver.seqs == [1, 1]
+
+
 async def test_one_receiver_that_asks_for_time_holds_no_other(tmp_path: Path, autojump_clock) -> None:
     """Accounts' own URLs belong to the endpoint of the settings, and each to somebody else."""
     async with world() as w, running(tmp_path, w) as engine:
