@@ -38,6 +38,7 @@ from engine.store.writer import Store, Tx
 from engine.world import LOOK_AGAIN, World
 
 log = logging.getLogger("engine.webhooks")
+
 PAGE = 500
 LINE_PAGE = 20
 FULL_WAIT = 5.0
@@ -430,8 +431,7 @@ class Endpoint:
     async def _tell_gap(self, account: str | None, first: int, last: int) -> None:
         self._story.gap(first, last)
         data: dict[str, Any] = {"webhook": self.id, "first": first, "last": last}
-        if account:
-            data["account"] = account
+        data |= {"account": account} if account else {}
         await self._commit(lambda tx: self._journal.append(tx, "webhookGap", None, data))
 
     async def _commit(self, change: Callable[[Tx], Any]) -> None:

@@ -16,7 +16,7 @@ ORDER = (
     {"schema"},
     {"environment"},
     {"config"},
-    {"world", "hosts", "isotime", "masking", "trace", "log", "refrain"},
+    {"world", "resolver", "hosts", "isotime", "masking", "trace", "log", "refrain"},
     {"deflate", "egress"},
     {"transport"},
     {"sasl"},
