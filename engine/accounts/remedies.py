@@ -87,8 +87,7 @@ def _refused(text: str, server: Server, *, temporary: bool) -> str:
             "an access token in place of a password."
         )
     return (
-        f"{server} refuses the login of {server.user or 'nobody'}. "
-        f"Correct {member}.auth.user and {member}.auth.pass with PUT /v1/account/{{account}}."
+        f"{server} refuses the login of {server.user or 'nobody'}. Correct {member}.auth.user and {member}.auth.pass."
     )
 
 
@@ -120,7 +119,7 @@ def _tls(code: str, text: str, server: Server) -> str:
     member, host = server.member, server.host
     if "set secure to " in text:
         wanted = "true" if "set secure to true" in text else "false"
-        return f"{text.partition(': set')[0]}. Set {member}.secure to {wanted} with PUT /v1/account/{{account}}."
+        return f"{text.partition(': set')[0]}. Set {member}.secure to {wanted}."
     if code == "CERT_HAS_EXPIRED":
         return f"The certificate of {server} has expired. It has to be renewed there."
     if code == "CERT_NOT_YET_VALID":
@@ -137,6 +136,8 @@ def _tls(code: str, text: str, server: Server) -> str:
             f"{server} offers no TLS, and the password must not go in clear text. Use the port for TLS with "
             f"{member}.secure true, or allow clear text with {member}.tls.required false."
         )
+    if text.endswith("connection closed"):
+        return f"{server} closes the connection before TLS comes about. {_BY_ITSELF}"
     return f"No TLS connection to {host} comes about. See {member}.secure and {member}.tls.minVersion."
 
 

@@ -8,6 +8,7 @@ the time. Everything else is at `debug`.
 from __future__ import annotations
 
 import logging
+import re
 
 from engine.accounts.remedies import Server
 from engine.accounts.sameness import words
@@ -19,6 +20,9 @@ log = logging.getLogger("engine.account")
 MANY_LOSSES = 5
 """Connections lost within `WINDOW` seconds from which on that is worth a line, once in as many seconds."""
 WINDOW = 3600.0
+
+_CHANGE = re.compile(r"\b(?:correct|set|give|see|allow) (?:\w+ )*(?:imap|smtp)\.", re.IGNORECASE)
+"""Advice to change the registration."""
 
 MAILBOX = "mailbox"
 SENDING = "sending"
@@ -60,7 +64,8 @@ class Story:
             return
         still = "still " if more else ""
         meaning = " ".join(shown[name] for name in ("description", "hint") if name in shown)
-        meaning = meaning.replace("{account}", self._account)
+        if _CHANGE.search(meaning):
+            meaning += f" Change the account with PUT /v1/account/{self._account}."
         said = "" if text.partition(": set ")[0] in meaning else f"The error: {text}"
         log.warning("%s%s%s: %s", still, _CANNOT[of], more, f"{meaning} {said}".strip(), extra=self._fields)
 

@@ -38,7 +38,6 @@ from engine.store.writer import Store, Tx
 from engine.world import LOOK_AGAIN, World
 
 log = logging.getLogger("engine.webhooks")
-
 PAGE = 500
 LINE_PAGE = 20
 FULL_WAIT = 5.0

@@ -36,6 +36,7 @@ def network(kind: NetworkKind, code: str, text: str = "") -> NetworkError:
         (network(NetworkKind.TLS, "ETLS", "x does not offer STARTTLS"), "imap.tls.required false"),
         (network(NetworkKind.TLS, "ETLS", "x waits for TLS: set secure to true"), "Set imap.secure to true"),
         (network(NetworkKind.TLS, "ETLS", "no shared cipher"), "imap.tls.minVersion"),
+        (network(NetworkKind.TLS, "ETLS", "TLS with x failed: connection closed"), "before TLS comes about"),
         (ProtocolError("nonsense"), "does not speak IMAP"),
         (LoginRefused("A1 NO no", "AUTHENTICATIONFAILED"), "Correct imap.auth.user and imap.auth.pass"),
         (LoginRefused("A1 NO [LIMIT] no", "LIMIT", temporary=True), "tried again by itself"),
