@@ -26,7 +26,7 @@ from engine.store import database
 from engine.store.writer import Store
 from engine.world import World
 
-WAIT = 20
+WAIT = 120
 LIMIT = 100_000
 
 
