@@ -50,6 +50,7 @@ from engine.queue.restored import Releases
 from engine.queue.retention import Retention
 from engine.queue.schedule import Schedule
 from engine.queue.slots import Slots
+from engine.refrain import counted
 from engine.sandbox.provider import Sandbox
 from engine.settings import WEBHOOK_SETTINGS, SettingsBook
 from engine.store import control, database, keys, sealed
@@ -61,6 +62,8 @@ from engine.world import World
 
 log = logging.getLogger("engine")
 
+SAY_AFTER = 1.0
+"""Seconds after which a stop that takes its time says so."""
 LAST_RESORT = 5.0
 """Seconds after the grace time at which a stop that hangs all the same ends the process, with exit code 1."""
 SWITCH_SECONDS = 0.001
@@ -75,7 +78,7 @@ def serve(config: Config, file: Path | None = None) -> int:
 
     Raises `ConfigError` when it cannot start.
     """
-    log_to_stderr(config.log.level)
+    log_to_stderr(config.log.level, config.log.format)
     folder = Path(config.store.path)
     database.prepare_folder(folder)
     _take_all_descriptors()
@@ -92,6 +95,7 @@ def serve(config: Config, file: Path | None = None) -> int:
                 log.error("%s cannot be read: %s; see: engine doctor", folder / database.FILE, causes[0])
                 return 1
             raise (causes[0] if len(causes) == 1 else group) from None
+        log.info("stopped in order")
     return 0
 
 
@@ -180,6 +184,16 @@ async def run(
             wrong_tokens=WrongTokens(),
             started=started or Started(None, folder),
         )
+        # Before anything runs, so that no line of an account stands above it.
+        log.info(
+            "mailbox engine %s starts on http://%s:%d, data in %s: %s, %s waiting",
+            VERSION,
+            f"[{config.http.host}]" if ":" in config.http.host else config.http.host,
+            config.http.port,
+            os.path.abspath(folder),  # noqa: ASYNC240 - looks at the working folder, not at the disk
+            counted(len(registry.every()), "account"),
+            counted(waiting, "message"),
+        )
         releases, retention = Releases(store, schedule), Retention(store, spool, config.retention, world)
         async with (
             _service(retention.run),
@@ -200,7 +214,7 @@ async def run(
                             app, config.http, stop=context.stopping, control=door, task_status=task_status
                         )
                     )
-                    log.info("mailbox engine %s listens on %s, %d messages waiting", VERSION, ", ".join(urls), waiting)
+                    log.debug("listening on %s", ", ".join(urls))
                 task_status.started(context)
                 await stop.wait()
                 context.stopping.set()
@@ -232,15 +246,22 @@ async def _watch_signals(
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
         await anext(signals)
-        log.info("stopping; a second signal exits at once")
         stop.set()
         with trio.move_on_after(grace + LAST_RESORT) as patience:
-            await anext(signals)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_say_that_it_takes_time)
+                await anext(signals)
+                nursery.cancel_scope.cancel()
     if patience.cancelled_caught:
         log.error("the stop hangs and is cut after %g s; still running: %s", grace + LAST_RESORT, ", ".join(_stuck()))
         os._exit(1)
     log.warning("exiting at once")
     os._exit(0)
+
+
+async def _say_that_it_takes_time() -> None:
+    await trio.sleep(SAY_AFTER)
+    log.info("stopping: messages on their way are waited for; a second signal exits at once")
 
 
 def _stuck() -> list[str]:

@@ -153,6 +153,7 @@ class Log(Section, frozen=True):
     """`[log]`: what the process writes to standard error."""
 
     level: str = "info"
+    format: str = "text"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -338,5 +339,7 @@ def _check(config: Config) -> None:
             raise ConfigError(f"http.{key} must be at least 1")
     if config.log.level not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"log.level must be debug, info, warning or error, not {config.log.level!r}")
+    if config.log.format not in ("text", "json"):
+        raise ConfigError(f"log.format must be text or json, not {config.log.format!r}")
     if config.store.key and config.store.key_file:
         raise ConfigError("store.key and store.key_file cannot both be set")

@@ -3,6 +3,9 @@
 Both protocol sessions stand on it, so time limits, certificate rules and the mapping of foreign exceptions are written
 once. It never retries and never falls back from TLS to clear text. A transport that failed or was cancelled in the
 middle of a call is broken: close it.
+
+The other side may speak TLS where we do not, and the other way round, which looks like nonsense or like silence. Both
+are recognised within 5 s of the connection, and the error says which `secure` to set.
 """
 
 from __future__ import annotations
@@ -24,6 +27,11 @@ from engine.world import UNACKNOWLEDGED_SECONDS, Dial, endure
 RECEIVE_SIZE = 16 * 1024
 """Bytes taken at once: what one read holds is parsed in one go, and nobody else has a turn meanwhile."""
 CLOSE_SECONDS = 1.0
+GREETING_SECONDS = 1.0
+"""A server that has not greeted us in clear by then may be waiting for TLS."""
+PROBE_SECONDS = 2.5
+CLEAR_PORTS = frozenset({25, 143, 587, 2525})
+"""Where nobody waits for TLS, and one who begins with it before the greeting may be taken for a spammer."""
 CONTEXTS = 32
 """Distinct TLS rules whose contexts are kept, of 0.8 MB each: rules come from API callers."""
 ARRIVED_SECONDS = 0.05
@@ -72,6 +80,11 @@ class TlsRules(msgspec.Struct, frozen=True, kw_only=True):
     ca: str | None = None
 
 
+_ANY_TLS = TlsRules(reject_unauthorized=False)
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})
+"""OpenSSL's reasons where the first bytes of an answer are not those of a TLS record."""
+
+
 class Transport:
     """One open connection. Made by `open`; used by one task at a time; `close` when done."""
 
@@ -90,6 +103,7 @@ class Transport:
     async def open(cls, dial: Dial, host: str, port: int, *, secure: bool, tls: TlsRules, timeout: float) -> Self:
         """Dial within `timeout` seconds, TLS handshake included when `secure`.
 
+        Not `secure`: a server that says nothing for a second is asked, over another connection, whether it wants TLS.
         Raises `NetworkError`. Cancelled: nothing stays open.
         """
         try:
@@ -97,12 +111,14 @@ class Transport:
                 transport = cls(await dial(host, port), host, port, tls)
         except trio.TooSlowError as error:
             raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"connect ETIMEDOUT {host}:{port}") from error
-        if secure:
-            try:
+        try:
+            if secure:
                 await transport.start_tls(timeout)
-            except BaseException:
-                await trio.aclose_forcefully(transport._stream)
-                raise
+            else:
+                await transport._refuse_tls(dial)
+        except BaseException:
+            await trio.aclose_forcefully(transport._stream)
+            raise
         return transport
 
     async def start_tls(self, timeout: float) -> None:
@@ -118,6 +134,9 @@ class Transport:
             mute = None if self._heard else self._address()
             raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", text, mute=mute) from error
         except (trio.BrokenResourceError, OSError) as error:
+            if not self._heard and _is_no_tls(error):
+                text = f"{self.host}:{self.port} answers in clear text, not with TLS: set secure to false"
+                raise NetworkError(NetworkKind.TLS, "ETLS", text) from error
             raise _tls_error(error, self.host, self.port) from error
         self._heard = True
         self.tls_version = stream.version()
@@ -195,6 +214,28 @@ class Transport:
             except (trio.BrokenResourceError, OSError):
                 pass
 
+    async def _refuse_tls(self, dial: Dial) -> None:
+        """Return once the server has spoken, or is seen not to wait for TLS. Raises `NetworkError` where it does."""
+        stream = _socket_stream(self._stream)
+        if stream is None or self.port in CLEAR_PORTS:
+            return
+        with trio.move_on_after(GREETING_SECONDS):
+            await trio.lowlevel.wait_readable(stream.socket)
+            return
+        wants_tls = False
+        async with trio.open_nursery() as nursery:
+
+            async def hear() -> None:
+                await trio.lowlevel.wait_readable(stream.socket)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(hear)
+            wants_tls = await _speaks_tls(dial, self.host, self.port)
+            nursery.cancel_scope.cancel()
+        if wants_tls:
+            text = f"{self.host}:{self.port} waits for TLS from the first byte: set secure to true"
+            raise NetworkError(NetworkKind.TLS, "ETLS", text)
+
     def _tell_to_endure(self) -> None:
         endure(self._stream, self._endures)
         self._told_to_endure = self._endures
@@ -267,6 +308,31 @@ def _context(tls: TlsRules) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+async def _speaks_tls(dial: Dial, host: str, port: int) -> bool:
+    """Whether a TLS handshake comes about on a connection of its own, whatever the certificate."""
+    with trio.move_on_after(PROBE_SECONDS):
+        try:
+            beneath = await dial(host, port)
+        except NetworkError:
+            return False
+        stream = trio.SSLStream(beneath, client_context(_ANY_TLS), server_hostname=host, https_compatible=True)
+        try:
+            await stream.do_handshake()
+        except (trio.BrokenResourceError, OSError) as error:
+            # An alert is TLS too.
+            return isinstance(error.__cause__, ssl.SSLError) and "ALERT" in (error.__cause__.reason or "")
+        finally:
+            await trio.aclose_forcefully(beneath)
+        return True
+    return False
+
+
+def _is_no_tls(error: BaseException) -> bool:
+    """Whether what came in place of a handshake is no TLS at all."""
+    cause = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
+    return isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS
 
 
 def _tls_error(error: BaseException, host: str, port: int) -> NetworkError:

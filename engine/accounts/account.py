@@ -15,13 +15,14 @@ import trio
 from engine.accounts import record as records
 from engine.accounts.heartbeat import Heartbeat, Learnt
 from engine.accounts.mailbox import MailboxTask
-from engine.accounts.probe import probe
+from engine.accounts.probe import probe, watch_sending
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.sentcopy import SentCopies
 from engine.accounts.services import Services
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
+from engine.log import concerns
 from engine.queue.evidence import Evidence
 from engine.queue.hold import Waiting
 from engine.queue.lane import Lane, LaneLimits, Route
@@ -63,7 +64,11 @@ class Account:
             services.world,
             services.config.imap.give_up_refused,
         )
+        self.status.servers = records.servers(record)
         self._services = services
+        self._note_sandbox()
+        if records.is_sandbox(record) and row.sending is None:
+            self.status.forget_sending(AccountState.CONNECTED)
         self._copies = SentCopies(
             row.id,
             services.store,
@@ -104,8 +109,12 @@ class Account:
 
     def change(self, record: AccountCreate, restricted: frozenset[str]) -> None:
         """Go on with a changed registration: what it changes nothing about and works stays connected."""
-        before = self._connections()
+        before, smtp = self._connections(), records.smtp_endpoint(self.record)
         self.record, self.restricted = record, restricted
+        self.status.servers = records.servers(record)
+        self._note_sandbox()
+        if records.smtp_endpoint(record) != smtp:
+            self.status.forget_sending()
         self._lane.change(self._route())
         if self._connections() != before or self.status.state is not AccountState.CONNECTED:
             self.status.forget_error()
@@ -159,6 +168,7 @@ class Account:
 
     async def run(self) -> None:
         """Run the account's tasks until cancelled."""
+        concerns(account=self.id)
         if self.unreadable is not None:
             await trio.sleep_forever()
         async with trio.open_nursery() as nursery:
@@ -178,7 +188,7 @@ class Account:
                     return
                 if trio.current_time() - began >= HEALTHY:
                     wait = FIRST_RESTART
-                log.exception("account %s: a task crashed and is started again in %d s", self.id, wait)
+                log.exception("a task crashed and is started again in %d s", wait)
                 self.status.last_error = {
                     "response": f"Internal error: {leaves(error)[0]!r}",
                     "serverResponseCode": "EINTERNAL",
@@ -186,7 +196,7 @@ class Account:
             except BaseExceptionGroup as group:
                 crash, others = group.split(Exception)
                 if crash is not None and not _disk_failed(crash):
-                    log.error("account %s: a task crashed as it ended", self.id, exc_info=crash)
+                    log.error("a task crashed as it ended", exc_info=crash)
                 raise others or group from None
             await trio.sleep(wait)
             wait = min(wait * 2, LONGEST_RESTART)
@@ -234,11 +244,22 @@ class Account:
                 self._heartbeat,
                 self.log,
             )
-            await self._mailbox.run()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._mailbox.run)
+                if (route := self._route()) is not None and not records.is_sandbox(self.record):
+                    timeouts = _timeouts(self._services)
+                    nursery.start_soon(watch_sending, route, timeouts, self.status, self._services, self._lane_knocks)
         elif (route := self._route()) is not None:
             await probe(route, _timeouts(self._services), self.status, self._services)
         else:
             self.status.state = AccountState.UNSET
+
+    def _note_sandbox(self) -> None:
+        of = self._services.recorder.sandboxes
+        (of.add if records.is_sandbox(self.record) else of.discard)(self.id)
+
+    def _lane_knocks(self) -> bool:
+        return self._lane.knocks
 
     async def _note_verdicts(self) -> None:
         async for verdict in self._verdicts:

@@ -232,7 +232,7 @@ class Arrivals:
         return {uid: waiting[uid] for uid in sorted(waiting)}, refused
 
     def _refused(self, error: CommandRefused) -> None:
-        log.warning("account %s: new messages cannot be described: %s", self._account, error)
+        log.warning("new messages cannot be described: %s", error)
 
     def _items(self, session: ImapSession) -> list[str]:
         wanted = self._services.settings.values["notifyHeaders"] or ()
@@ -264,7 +264,7 @@ class Arrivals:
         except Exception:
             level = logging.WARNING if len(told) == 1 else logging.DEBUG
             uid = told[0][0].uid
-            log.log(level, "account %s: message %d of %s in an event", self._account, uid, row.path, exc_info=True)
+            log.log(level, "message %d of %s in an event", uid, row.path, exc_info=True)
             return False
         return True
 
@@ -338,7 +338,7 @@ class Arrivals:
         except EngineError:
             raise
         except Exception:
-            log.exception("account %s: the %s of message %d of %s", self._account, part, one.uid, row.path)
+            log.exception("the %s of message %d of %s", part, one.uid, row.path)
 
     @property
     def _tells_text(self) -> bool:
@@ -358,7 +358,7 @@ class Arrivals:
             with self.care.asking(session, row.id, one.uid, one.uid, TEXT, PATIENCE):
                 found = await session.fetch(((one.uid, one.uid),), ["UID", *items])
         except CommandRefused as error:
-            log.warning("account %s: the text of a new message cannot be read: %s", self._account, error)
+            log.warning("the text of a new message cannot be read: %s", error)
             return
         sections = next((each.sections for each in found if each.uid == one.uid), {})
         for name, parts in (("plain", text.plain), ("html", text.html)):

@@ -63,10 +63,17 @@ STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY")
 
 
 class Folder:
-    """`full`: follow flags and removals too, not only new messages."""
+    """`full`: follow flags and removals too, not only new messages. `passing`: the mailbox ends with this process."""
 
     def __init__(
-        self, row: MailboxRow, mailbox: Mailbox, arrivals: Arrivals, services: Services, *, full: bool
+        self,
+        row: MailboxRow,
+        mailbox: Mailbox,
+        arrivals: Arrivals,
+        services: Services,
+        *,
+        full: bool,
+        passing: bool = False,
     ) -> None:
         self.row = row
         self.mailbox = mailbox
@@ -74,6 +81,7 @@ class Folder:
         self._services = services
         self._full = full
         self._patience = SELECT_PATIENCE
+        self._passing = passing
         self._exists = 0
         self._uids: array[int] | None = None
         """The UID of each sequence number, where the server speaks in sequence numbers; None: not known."""
@@ -218,7 +226,8 @@ class Folder:
             changes.mailbox_reset(tx, self._services.journal, old, self.mailbox.name, validity)
             return new
 
-        log.info("account %s: UIDVALIDITY of %s changed", old.account, old.path)
+        if not self._passing:
+            log.info("the server has numbered %s anew (UIDVALIDITY): what is in it now is taken as known", old.path)
         await self.reload(await self._services.store.commit(change))
 
     async def _first_look(self, session: ImapSession, selected: Selected, validity: int) -> None:
@@ -295,7 +304,7 @@ class Folder:
                 with care.asking(session, self.row.id, 0, 0, CHANGES, PATIENCE):
                     changed = await session.fetch(numbers, ("UID", "FLAGS"), changed_since=modseq)
             except CommandRefused as error:
-                log.warning("account %s: changes in %s are not told: %s", self.row.account, self.path, error)
+                log.warning("changes in %s are not told: %s", self.path, error)
             else:
                 await self._changed(_flags(changed))
                 return
@@ -326,9 +335,7 @@ class Folder:
             self._refused += 1
             if self._refused > REFUSED_FLAGS:
                 raise
-            log.warning(
-                "account %s: the server tells no %s of %d in %s", self.row.account, question, piece[0], self.path
-            )
+            log.warning("the server tells no %s of %d in %s", question, piece[0], self.path)
             return [], at + 1
 
     async def _compare_uids(self, session: ImapSession) -> bool:
@@ -336,7 +343,7 @@ class Folder:
         assert self.row.uid_next is not None
         uids = await self._every_uid(session)
         if not uids and self._exists and not session.pending:
-            log.warning("account %s: %s holds messages, and the server shows none", self.row.account, self.path)
+            log.warning("%s holds messages, and the server shows none", self.path)
             return False
         there = set(uids)
         known = mailboxes.uids(self._services.store.reader, self.row.id)

@@ -19,6 +19,7 @@ from engine.accounts.folder import Folder
 from engine.accounts.heartbeat import Heartbeat, Line
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.record import WatchRules
+from engine.accounts.sameness import words
 from engine.accounts.sentcopy import SentCopies
 from engine.accounts.services import Services
 from engine.accounts.state import AccountState
@@ -28,6 +29,7 @@ from engine.errors import EngineError, LoginRefused, NetworkError, ProtocolError
 from engine.imap.refusals import Refusals
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
 from engine.queue.evidence import Evidence
+from engine.refrain import Refrain
 from engine.schema.account import FolderError
 from engine.world import Dial
 
@@ -72,6 +74,7 @@ class MailboxTask:
             self._arrivals,
             services,
             full=rules.full,
+            passing=rules.passing,
             uses=dict(rules.uses),
             elsewhere=rules.subconnections,
         )
@@ -113,17 +116,19 @@ class MailboxTask:
                 anew = line.died(error)
                 was_connected = self._status.state is AccountState.CONNECTED
                 if await self._arrivals.care.stumbled(error) or self._watch.stumbled(error):
-                    log.info("account %s: connecting anew: %s", self._status.account, error)
+                    log.info("connected anew, since this could not be got through: %s", error)
                     self._status.state = AccountState.DISCONNECTED
                     await backoff.wait_shortly()
                     continue
                 worked = was_connected and not isinstance(error, (LoginRefused, CommandRefused))
                 if was_connected and not isinstance(error, LoginRefused):
+                    if (server := self._status.servers.imap) is not None:
+                        self._status.story.lost(server, error)
                     self._status.state = AccountState.DISCONNECTED
                 else:
                     await self._status.failed(error)
                     if self._status.given_up:
-                        log.warning("account %s: a login refused for so long is not tried again", self._status.account)
+                        self._status.story.given_up(self._services.config.imap.give_up_refused)
                         self._status.state = AccountState.UNSET
                         return
             await backoff.wait(ended, trio.current_time() - began, anew=anew, worked=worked)
@@ -153,6 +158,7 @@ class MailboxTask:
                 if self._watch.seconds_to_unseen == 0:
                     await self._watch.look_for_unseen(session)
                 if self._watch.seconds_to_next == 0:
+                    log.debug("a round through the folders begins")
                     await self._watch.begin_round(session, self._rules.resync_delay)
                     await self._watch.end_round(session)
                 news = await session.idle(self._wake, self._idle_seconds(session), self._heartbeat.next())
@@ -194,7 +200,7 @@ class MailboxTask:
             return  # there is no such folder, or the main session listens to it
         arrivals = Arrivals(self._status.account, self._rules.notify_from, self._services, full=self._rules.full)
         folder = Folder(known.row, known.mailbox, arrivals, self._services, full=self._rules.full)
-        backoff, line = self._backoff(), Line(self._heartbeat)
+        backoff, line, refrain = self._backoff(), Line(self._heartbeat), Refrain()
         while True:
             await self._synced.wait()
             began = trio.current_time()
@@ -203,7 +209,9 @@ class MailboxTask:
             except FAILURES as error:
                 ended: EngineError = error
                 anew = line.died(error)
-                log.warning("account %s: the connection for %s: %s", self._status.account, path, error)
+                more = refrain.failed(words(str(error)), self._services.world.elapsed())
+                if more is not None:
+                    log.warning("the second connection, for news of %s, broke%s: %s", path, more, error)
                 if await arrivals.care.stumbled(error):
                     await backoff.wait_shortly()
                     continue

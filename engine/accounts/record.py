@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET
 
 from engine.accounts.clear_text import guarded
+from engine.accounts.remedies import Server, Servers
 from engine.errors import DamagedSecret
 from engine.imap.session import ImapEndpoint
 from engine.sasl import Credentials
@@ -145,12 +146,27 @@ def smtp_endpoint(record: AccountCreate) -> SmtpEndpoint | None:
     )
 
 
+def servers(record: AccountCreate) -> Servers:
+    """What the account's servers are called where something is said about them."""
+    found = {"imap": imap_endpoint(record), "smtp": smtp_endpoint(record)}
+    named: dict[str, Server] = {}
+    tokens = []
+    for name, endpoint in found.items():
+        if endpoint is not None:
+            credentials = endpoint.credentials
+            user = credentials.user if credentials is not None else ""
+            named[name] = Server(name, endpoint.host, endpoint.port, endpoint.secure, user)
+            if credentials is not None and credentials.access_token:
+                tokens.append(name)
+    return Servers(named.get("imap"), named.get("smtp"), frozenset(tokens), is_sandbox(record))
+
+
 class WatchRules(msgspec.Struct, frozen=True):
     """What of a mailbox is followed.
 
     `paths`: folder paths and special uses, None for all. `subconnections`: further ones listened to. `full`: flags and
     removals too. `notify_from` in seconds since 1970, None for all messages. `uses`: special uses by path, as the
-    registration sets them. `resync_delay`: seconds between two rounds.
+    registration sets them. `resync_delay`: seconds between two rounds. `passing`: the mailbox ends with the process.
     """
 
     paths: tuple[str, ...] | None
@@ -159,6 +175,7 @@ class WatchRules(msgspec.Struct, frozen=True):
     notify_from: float | None
     uses: tuple[tuple[str, str], ...]
     resync_delay: float
+    passing: bool
 
 
 def watch_rules(record: AccountCreate, created: float) -> WatchRules:
@@ -175,6 +192,7 @@ def watch_rules(record: AccountCreate, created: float) -> WatchRules:
         notify_from=notify_from,
         uses=tuple((path, use) for use, path in named.items() if isinstance(path, str)),
         resync_delay=float(getattr(record.imap, "resync_delay", 900)),
+        passing=is_sandbox(record),
     )
 
 

@@ -171,6 +171,7 @@ class Registry:
             self._accounts.pop(account.id, None)
             self._services.pauses.pause(account.id, False)
             self._services.schedule.forget(account.id)
+            self._services.recorder.sandboxes.discard(account.id)
             self._services.webhooks.forget_account(account.id)
             self._services.changes.gone(account.id)
             self._scopes.pop(account.id).cancel()
@@ -200,9 +201,12 @@ class Registry:
         sealed = records.seal(record, self._services.vault)
         now = self._services.world.now()
         agenda = self._services.schedule.of(account.id)
+        elsewhere = records.smtp_endpoint(record) != records.smtp_endpoint(account.record)
 
         def change(tx: Tx) -> None:
             accounts.save(tx, account.id, sealed, now, restricted)
+            if elsewhere:
+                accounts.remember(tx, account.id, sending=None)
             for message in messages.hasten(tx, account.id, now):
                 tx.after_commit(partial(agenda.add, message, now))
 
@@ -228,7 +232,7 @@ class Registry:
         if record is not None:
             return Account(row, record, self._services)
         why = f"The stored registration cannot be read: {error}"
-        log.error("account %s is left alone. %s", row.id, why)
+        log.error("the account is left alone. %s", why, extra={"account": row.id})
         return Account(row, AccountCreate(account=row.id, name=row.id), self._services, unreadable=why)
 
     def _tell_webhooks(self, account: Account) -> None:

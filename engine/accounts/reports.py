@@ -79,7 +79,7 @@ async def read_report(
             if prose.recipients:
                 report, source = _both(report, prose), "text"
     except CommandRefused as error:
-        log.warning("account %s: a report cannot be read: %s", row.account, error)
+        log.warning("a report cannot be read: %s", error)
     if report is None:
         return None
     return _delivery(report, source, _answered(one, report), row, one.uid, data, services)

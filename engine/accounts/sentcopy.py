@@ -85,7 +85,12 @@ class SentCopies:
 
     async def _failed(self, due: SentCopy, path: str | None, reason: str) -> None:
         tries = due.tries + 1
-        log.warning("account %s: the copy of a sent message could not be filed: %s", self._account, reason)
+        sent = messages.get(self._store.reader, due.message)
+        about = {"queueId": sent.queue_id if sent is not None else None}
+        if tries <= len(self._schedule):
+            log.debug("no copy in %s yet: %s", path, reason, extra=about)
+        else:
+            log.warning("sent, but without a copy in the folder %s: %s", path, reason, extra=about)
 
         def change(tx: Tx) -> None:
             if tries <= len(self._schedule):

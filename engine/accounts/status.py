@@ -11,14 +11,18 @@ from typing import Any
 
 import trio
 
+from engine.accounts import remedies
 from engine.accounts.heartbeat import Learnt
+from engine.accounts.hints import hint
+from engine.accounts.remedies import Server, Servers
 from engine.accounts.sameness import gist
 from engine.accounts.state import AccountState
+from engine.accounts.story import MAILBOX, SENDING, Story
 from engine.errors import EngineError, LoginRefused, NetworkError
 from engine.events.changes import Changes
 from engine.events.journal import Journal
 from engine.isotime import iso
-from engine.smtp.verdict import Kind, Verdict, command, error_code, error_text
+from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Verdict, command, error_code, error_text
 from engine.store import accounts
 from engine.store.accounts import AccountRow
 from engine.store.writer import Store, Tx
@@ -29,7 +33,11 @@ _SMTP = "smtp"
 
 
 class Status:
-    """One account's state. The coroutines return once what they announce is on disk."""
+    """One account's state. The coroutines return once what they announce is on disk.
+
+    `sending` is whether the SMTP server lets the account send, in the shape in which it is shown, beside the state of
+    the mailbox. `servers` is what both are about.
+    """
 
     def __init__(
         self,
@@ -43,12 +51,16 @@ class Status:
         self.account = row.id
         self.created = row.created
         self._state = AccountState.INIT
+        self._moved = trio.Event()
         self._changes = changes
         self.initialized = row.initialized
         self.last_error = row.last_error
         self.smtp_status = row.smtp_status
         self.sync_time = row.sync_time
         self.refused_since = row.refused_since
+        self.sending: dict[str, Any] = row.sending or _sending(AccountState.INIT, row.created, None)
+        self.servers = Servers()
+        self.story = Story(row.id, world)
         self.connections = 0
         self._store = store
         self._journal = journal
@@ -70,8 +82,14 @@ class Status:
     def state(self, state: AccountState) -> None:
         changed, self._state = state is not self._state, state
         if changed:
+            self._moved.set()
+            self._moved = trio.Event()
             failing = state in (AccountState.AUTHENTICATION_ERROR, AccountState.CONNECT_ERROR)
             self._changes.state(self.account, state, self.last_error if failing else None)
+
+    async def moves(self) -> None:
+        """Return when the state, or that of sending, is another one than now."""
+        await self._moved.wait()
 
     def forget_error(self) -> None:
         """The registration has changed: whatever went wrong before may be announced anew."""
@@ -79,6 +97,7 @@ class Status:
         self.refused_since = None
         self._told.clear()
         self._logged_in = False
+        self.story.changed()
 
     @property
     def given_up(self) -> bool:
@@ -133,6 +152,8 @@ class Status:
                 self._journal.append(tx, "accountInitialized", self.account, {"initialized": True})
 
         await self._store.commit(change)
+        if self.servers.imap is not None:
+            self.story.well(MAILBOX, self._name_of(self.servers.imap))
 
     async def failed(self, error: EngineError) -> None:
         """The mailbox cannot be used: the state says how, the event is raised unless it said just this before."""
@@ -141,6 +162,12 @@ class Status:
         code = error.code if isinstance(error, (LoginRefused, NetworkError)) else "EPROTOCOL"
         if code is not None:
             shown["serverResponseCode"] = code
+        if (server := self.servers.imap or self.servers.smtp) is not None:
+            shown["description"] = remedies.of_error(error, server)
+            if isinstance(error, LoginRefused):
+                self._add_hint(shown, server)
+        if self.servers.imap is not None:
+            self.story.failed(MAILBOX, shown)
         if not refused:
             self.refused_since = None
         elif self.refused_since is None or self._told.get(_MAILBOX) != gist(shown):
@@ -149,7 +176,7 @@ class Status:
         self.state = AccountState.AUTHENTICATION_ERROR if refused else AccountState.CONNECT_ERROR
 
     async def smtp_tried(self, verdict: Verdict) -> None:
-        """Remember how an SMTP try ended; a refused login is announced like one of IMAP."""
+        """Remember how an SMTP attempt ended; a refused login is announced like one of IMAP."""
         ok = verdict.kind is Kind.ACCEPTED
         status: dict[str, Any] = {"created": iso(self._world.now()), "status": "ok" if ok else "error"}
         status["response"] = verdict.text
@@ -161,12 +188,61 @@ class Status:
         self.smtp_status = status
         if not ok and changed:
             await self._store.commit(lambda tx: accounts.remember(tx, self.account, smtp_status=status))
-        if ok and self.state is AccountState.CONNECTED and self.last_error is not None:
+        if not ok and verdict.stage in BEFORE_ANY_MESSAGE:
+            await self.cannot_send(verdict)
+        elif self.sending["state"] != AccountState.CONNECTED or (ok and self.last_error is not None):
+            await self.can_send()
+
+    async def can_send(self) -> None:
+        """The SMTP server has let the account in."""
+        if self.state is AccountState.CONNECTED and self.last_error is not None:
             await self.connected()
-        if ok:
-            self._told.pop(_SMTP, None)
-        if verdict.kind is Kind.LOGIN_REFUSED:
-            await self._announce(_SMTP, "authenticationError", login_error(verdict))
+        self._told.pop(_SMTP, None)
+        if (server := self.servers.smtp) is not None:
+            self.story.well(SENDING, self._name_of(server))
+        await self._remember_sending(AccountState.CONNECTED, None)
+
+    async def cannot_send(self, verdict: Verdict, *, announce: bool = True) -> None:
+        """The SMTP server cannot be reached or does not let the account in; `announce` a refused login."""
+        refused = verdict.kind is Kind.LOGIN_REFUSED
+        shown = login_error(verdict)
+        if not refused:
+            shown["serverResponseCode"] = verdict.network_code or str(verdict.code or error_code(verdict))
+        if (server := self.servers.smtp) is not None:
+            shown["description"] = remedies.of_verdict(verdict, server)
+            if refused:
+                self._add_hint(shown, server)
+        self.story.failed(SENDING, shown)
+        state = AccountState.AUTHENTICATION_ERROR if refused else AccountState.CONNECT_ERROR
+        await self._remember_sending(state, shown)
+        if refused and announce:
+            await self._announce(_SMTP, "authenticationError", shown)
+
+    async def _remember_sending(self, state: AccountState, error: dict[str, Any] | None) -> None:
+        before = self.sending
+        if before["state"] == state and before["lastError"] == error:
+            return
+        same = before["state"] == state
+        self.sending = _sending(state, self._world.now(), error)
+        self._moved.set()
+        self._moved = trio.Event()
+        if same:
+            self.sending["since"] = before["since"]
+            if error is not None and before["lastError"] is not None and gist(error) == gist(before["lastError"]):
+                return  # in other words, which need not outlive the process
+        sending = self.sending
+        await self._store.commit(lambda tx: accounts.remember(tx, self.account, sending=sending))
+
+    def forget_sending(self, state: AccountState = AccountState.INIT) -> None:
+        """The SMTP server is another one: nothing is known of it, or what `state` says."""
+        self.sending = _sending(state, self._world.now(), None)
+
+    def _name_of(self, server: Server) -> str:
+        return "the sandbox, whose mail reaches nobody" if self.servers.sandbox else str(server)
+
+    def _add_hint(self, shown: dict[str, Any], server: Server) -> None:
+        if said := hint(server.host, shown["response"], token=server.member in self.servers.tokens):
+            shown["hint"] = said
 
     def _now(self) -> float:
         return self._clock + trio.current_time()
@@ -189,13 +265,16 @@ class Status:
 
 def _told_before(row: AccountRow) -> dict[str, tuple[str, str]]:
     told = {}
-    smtp = row.smtp_status or {}
-    if smtp.get("code") == "EAUTH":
-        response = {"response": smtp["response"], "serverResponseCode": str(smtp.get("responseCode", "EAUTH"))}
-        told[_SMTP] = gist(response)
+    sending = row.sending or {}
+    if sending.get("state") == AccountState.AUTHENTICATION_ERROR:
+        told[_SMTP] = gist(sending["lastError"])
     if row.last_error is not None and gist(row.last_error) != told.get(_SMTP):
         told[_MAILBOX] = gist(row.last_error)
     return told
+
+
+def _sending(state: AccountState, since: float, error: dict[str, Any] | None) -> dict[str, Any]:
+    return {"state": str(state), "since": iso(since), "lastError": error}
 
 
 def login_error(verdict: Verdict) -> dict[str, Any]:

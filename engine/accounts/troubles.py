@@ -65,9 +65,9 @@ class Troubles:
         self._of[path] = _Trouble(error, since, failures, due)
         return before is None
 
-    def well(self, path: str) -> None:
-        """A look went well."""
-        self._of.pop(path, None)
+    def well(self, path: str) -> bool:
+        """A look went well. Whether the one before did not."""
+        return self._of.pop(path, None) is not None
 
     def keep(self, paths: Collection[str]) -> None:
         """Forget the troubles of all other folders."""

@@ -12,13 +12,16 @@ import trio
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from engine.accounts import remedies
+from engine.accounts.hints import hint
+from engine.accounts.remedies import Server
 from engine.accounts.services import Services
-from engine.errors import LoginRefused, NetworkError, ProtocolError
+from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
 from engine.imap.mailboxes import Mailbox
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
 from engine.schema.account_actions import MailboxFound, ServerVerified, Verified
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
-from engine.smtp.verdict import error_code, error_text
+from engine.smtp.verdict import Kind, error_code, error_text
 
 SECONDS = 60.0
 CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
@@ -63,13 +66,19 @@ async def verify(
 async def _note(
     outcomes: dict[str, ServerVerified], name: str, attempt: Callable[[Any], Awaitable[None]], endpoint: Any
 ) -> None:
-    outcomes[name] = ServerVerified(success=False, error="No answer in time", code="ETIMEDOUT")
+    credentials = endpoint.credentials
+    user = credentials.user if credentials is not None else ""
+    server = Server(name, endpoint.host, endpoint.port, endpoint.secure, user)
+    silent = NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", "No answer in time")
+    outcomes[name] = replace(_imap_failure(silent), description=remedies.of_error(silent, server))
+    response = None
     with trio.move_on_after(SECONDS):
         try:
             await attempt(endpoint)
             outcomes[name] = ServerVerified(success=True)
         except (NetworkError, ProtocolError, LoginRefused, CommandRefused) as error:
-            outcomes[name] = _imap_failure(error)
+            outcomes[name] = replace(_imap_failure(error), description=remedies.of_error(error, server))
+            response = str(error) if isinstance(error, LoginRefused) else None
         except DeliveryError as error:
             verdict = error.verdict
             failure = ServerVerified(success=False, error=error_text(verdict), code=error_code(verdict))
@@ -77,7 +86,11 @@ async def _note(
                 failure = replace(failure, status_code=verdict.code, response_text=verdict.text)
             elif verdict.network_code is not None:
                 failure = replace(failure, code=verdict.network_code)
-            outcomes[name] = failure
+            outcomes[name] = replace(failure, description=remedies.of_verdict(verdict, server))
+            response = verdict.text if verdict.kind is Kind.LOGIN_REFUSED else None
+    token = credentials is not None and credentials.access_token is not None
+    if response is not None and (said := hint(server.host, response, token=token)):
+        outcomes[name] = replace(outcomes[name], hint=said)
 
 
 def _imap_failure(error: NetworkError | ProtocolError | LoginRefused | CommandRefused) -> ServerVerified:

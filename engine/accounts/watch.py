@@ -50,7 +50,10 @@ _NO_LIST = "no list"
 
 
 class Watch:
-    """`wanted`: paths or special uses to watch, None for all. `elsewhere`: paths another session listens to."""
+    """`wanted`: paths or special uses to watch, None for all. `elsewhere`: paths another session listens to.
+
+    `passing`: the mailbox ends with this process, so that nobody need be told when it is another one.
+    """
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Watch:
         services: Services,
         *,
         full: bool = True,
+        passing: bool = False,
         uses: dict[str, str] | None = None,
         elsewhere: Collection[str] = (),
     ) -> None:
@@ -68,6 +72,7 @@ class Watch:
         self._arrivals = arrivals
         self._services = services
         self._full = full
+        self._passing = passing
         self._uses = {_path(path): use for path, use in (uses or {}).items()}
         self._elsewhere = frozenset(map(_path, elsewhere))
         self._folders: dict[str, Folder] = {}
@@ -219,12 +224,13 @@ class Watch:
         except Exception as error:
             raise ProtocolError(f"{path} cannot be understood: {error!r}") from error
         else:
-            self.troubles.well(path)
+            if self.troubles.well(path):
+                log.info("%s can be looked into again", path)
         self._looking_at = None
 
     def _failed(self, path: str, error: Exception) -> None:
         if self.troubles.failed(path, str(error)):
-            log.warning("account %s: %s cannot be looked into: %s", self._account, path, error)
+            log.warning("the folder %s cannot be looked into and is left out for a while: %s", path, error)
 
     async def _list(self, session: ImapSession) -> list[Mailbox]:
         """Every mailbox, INBOX among them, with what their STATUS says in `_statuses`; none where there is no list."""
@@ -240,7 +246,7 @@ class Watch:
                 else:
                     found = await session.list_mailboxes()
         except CommandRefused as error:
-            log.warning("account %s: the folders cannot be listed: %s", self._account, error)
+            log.warning("the folders cannot be listed: %s", error)
             found = []
         self._looking_at = None
         self._statuses = {_path(path): items for path, items in self._statuses.items()}
@@ -249,7 +255,7 @@ class Watch:
             mailbox = self._marked(msgspec.structs.replace(each, path=_path(each.path)))
             if listed.setdefault(mailbox.path, mailbox) is not mailbox and each.path not in self._hidden:
                 self._hidden.add(each.path)
-                log.warning("account %s: two folders are called %s, one is not watched", self._account, each.path)
+                log.warning("two folders are called %s, one is not watched", each.path)
         inbox = listed.get(_INBOX.path)
         if listed and not (inbox is not None and inbox.selectable):
             listed[_INBOX.path] = self._marked(_INBOX)
@@ -364,7 +370,7 @@ class Watch:
         folder = self._folders.get(mailbox.path)
         if folder is not None and folder.row.id == row.id and folder.row.special_use == row.special_use:
             return folder
-        return Folder(row, mailbox, self._arrivals, self._services, full=self._full)
+        return Folder(row, mailbox, self._arrivals, self._services, full=self._full, passing=self._passing)
 
 
 _INBOX = Mailbox(path=INBOX_PATH, delimiter=None, flags=frozenset(), special_use=INBOX, special_use_source="name")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from engine.accounts import record as records
 from engine.accounts.account import Account
@@ -36,6 +37,7 @@ from engine.schema.account import (
     AccountUpdated,
     Counters,
     LastError,
+    Sending,
     SmtpStatus,
 )
 from engine.schema.fields import AccountId, CustomHeader
@@ -100,6 +102,7 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
         locale=record.locale,
         tz=record.tz,
         state=status.state.value,
+        sending=_sending(found),
         smtp_status=shown(SmtpStatus, status.smtp_status) if status.smtp_status is not None else None,
         connections=status.connections,
         last_error=_last_error(found),
@@ -259,6 +262,14 @@ def _last_error(account: Account) -> LastError | None:
     return shown(LastError, error) if error is not None else None
 
 
+def _sending(account: Account) -> Sending:
+    if account.status.servers.smtp is None:
+        return Sending(state=AccountState.UNSET.value)
+    sending = account.status.sending
+    error = sending["lastError"]
+    return replace(shown(Sending, sending), last_error=shown(LastError, error) if error is not None else None)
+
+
 def _counters(context: Context, account: Account) -> Counters:
     return Counters(events=events.counts(context.services.store.reader, account.id))
 
@@ -272,6 +283,7 @@ def _summary(context: Context, account: Account) -> AccountSummary:
         type="imap" if records.has_imap(record) else "sending",
         webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
         state=status.state.value,
+        sending=_sending(account),
         counters=_counters(context, account),
         sync_time=UNSET if status.sync_time is None else iso(status.sync_time),
         last_error=_last_error(account) if status.state is not AccountState.CONNECTED else None,

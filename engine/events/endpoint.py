@@ -29,14 +29,15 @@ from engine.events.plan import Plan, health_of, letter_of, payload
 from engine.events.post import Answer, Poster
 from engine.events.recent import Entry
 from engine.events.sense import ExpressionError
+from engine.events.story import Story
 from engine.events.target import Target
+from engine.log import concerns
 from engine.store import webhooks
 from engine.store.webhooks import EndpointRow, LineRow, ParkedRow
 from engine.store.writer import Store, Tx
 from engine.world import LOOK_AGAIN, World
 
 log = logging.getLogger("engine.webhooks")
-
 PAGE = 500
 LINE_PAGE = 20
 FULL_WAIT = 5.0
@@ -92,6 +93,7 @@ class Endpoint:
         self._taken_at: dict[str, float] = {}
         self._nursery: trio.Nursery | None = None
         self._slots = trio.CapacityLimiter(config.parallel)
+        self._story = Story(row.id, world)
 
     def follow(self, plan: Plan | None) -> None:
         """Do this from now on, at once: what waits for its next try is tried, `Retry-After` and 410 are forgotten."""
@@ -155,6 +157,7 @@ class Endpoint:
 
         Cancelled: a post in flight is cut and may be made again after a restart; the position still goes to the store.
         """
+        concerns(webhook=self.id)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._poster.close_idle)
             try:
@@ -207,7 +210,7 @@ class Endpoint:
             self.health.gone = True
             self._on_gone(self.id)
         except* Exception as crash:
-            log.exception("webhook %s crashed and is started again", self.id)
+            log.exception("the endpoint crashed and is started again")
             self.health.error, self.health.error_at = f"internal error: {crash.exceptions[0]!r}", self._world.now()
             well = False
         finally:
@@ -247,6 +250,7 @@ class Endpoint:
     # One line.
 
     async def _run_line(self, line: Line) -> None:
+        concerns(webhook=self.id, account=line.account or None)
         while line.seq < line.until:
             first = self._journal.first
             if line.seq + 1 < first:
@@ -298,13 +302,13 @@ class Endpoint:
             if answer.taken:
                 self._succeeded(target, now)
                 return True
-            self._failed(line, entry, answer, now)
+            self._failed(line, entry, answer, now, target)
             if answer.status == 410:
                 everybodys = plan.target_of("")
                 if plan.route is not None or (everybodys is not None and everybodys.key == target.key):
                     raise Gone
                 line.gone = True
-                log.warning("webhooks of account %s are off: event %d was answered 410 Gone", line.account, entry[0])
+                self._story.gone(target, entry[0])
                 return False
             if early:
                 # Brought forward on a guess: it counts for nothing, and the next try is when it was to be.
@@ -325,7 +329,6 @@ class Endpoint:
                 before = self._not_before.get(target.key, -math.inf)
                 self._not_before[target.key] = max(before, self._world.elapsed() + answer.retry_after)
             line.next_at, line.longest = now + wait, wait
-            log.info("event %d was not taken (attempt %d): %s", entry[0], line.attempts, answer.text)
 
     async def _until_due(self, line: Line, target: Target) -> bool:
         """Wait for the line's next post; true when the receiver, which was away, is back and brings it forward."""
@@ -372,23 +375,25 @@ class Endpoint:
         self.health.last_success = self._taken_at[target.key] = now
         if all(line.attempts == 0 for line in self.lines.values()):
             self.health.failing_since = None
+            self._story.taken(target)
         self._news.set()
         if self._taken.statistics().tasks_waiting:
             self._taken.set()
             self._taken = trio.Event()
 
-    def _failed(self, line: Line, entry: Entry, answer: Answer, now: float) -> None:
+    def _failed(self, line: Line, entry: Entry, answer: Answer, now: float, target: Target) -> None:
         line.error = answer.text
         line.answered = answer.outcome is Outcome.ANSWERED
         health = self.health
         health.error, health.error_at, health.error_seq = answer.text, now, entry[0]
         health.error_account, health.error_status = entry[1], answer.status
         health.failing_since = health.failing_since or now
+        self._story.not_taken(target, entry[0], line.attempts + 1, answer)
         self._touched.add(line.account)
         self._news.set()
 
     async def _park(self, line: Line, entry: Entry, reason: str) -> None:
-        log.warning("event %d is parked at %s after %d attempts: %s", entry[0], self.id, line.attempts, reason)
+        self._story.parked(entry[0], entry[2], line.attempts, reason)
         row = ParkedRow(entry[0], line.account, entry[2], line.attempts, reason, self._world.now(), 0)
         await self._commit(lambda tx: webhooks.park(tx, self.id, row))
 
@@ -427,10 +432,9 @@ class Endpoint:
         await self._commit(lambda tx: webhooks.park(tx, self.id, again))
 
     async def _tell_gap(self, account: str | None, first: int, last: int) -> None:
-        log.warning("events %d to %d are not kept any more and were not posted to %s", first, last, self.id)
+        self._story.gap(first, last)
         data: dict[str, Any] = {"webhook": self.id, "first": first, "last": last}
-        if account:
-            data["account"] = account
+        data |= {"account": account} if account else {}
         await self._commit(lambda tx: self._journal.append(tx, "webhookGap", None, data))
 
     async def _commit(self, change: Callable[[Tx], Any]) -> None:

@@ -56,6 +56,12 @@ class Target(msgspec.Struct, frozen=True):
         """The port to dial."""
         return self.port or (443 if self.scheme == "https" else 80)
 
+    @property
+    def origin(self) -> str:
+        """Where it is, without what may be a secret."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}" + (f":{self.port}" if self.port is not None else "")
+
     def confidential(self) -> list[str]:
         """What of it must not show in a receiver's words: secrets, headers, and the keys a URL holds."""
         found = [*self.secrets, *(secret.removeprefix(PREFIX) for secret in self.secrets)]

@@ -226,8 +226,8 @@ class Webhooks:
                 return parse(url, self._settings.headers, secrets, under=headers)
             return parse(url, self._settings.headers + headers, secrets)
         except ValueError as error:
-            of = f" of account {account}" if account is not None else ""
-            log.warning("webhooks%s are off: the URL cannot be used: %s", of, error)
+            about = {"webhook": DEFAULT, "account": account}
+            log.warning("the webhooks are off: the URL cannot be used: %s", error, extra=about)
             return None
 
     def _follow(self, *, always: bool) -> None:
@@ -359,7 +359,7 @@ class Webhooks:
             self._plan(made)
         except (DamagedSecret, AttributeError, TypeError, ValueError, RecursionError) as error:
             why = f"the stored endpoint cannot be read: {error}"
-            log.error("webhook %s is left alone: %s", row.id, why)
+            log.error("the endpoint is left alone: %s", why, extra={"webhook": row.id, "account": row.owner})
             return Made(row, Record(url="", enabled=False, stopped=why), endpoint, unreadable=True)
         return made
 
@@ -400,9 +400,18 @@ class Webhooks:
     def _gone(self, name: str) -> None:
         """The receiver said 410."""
         if name == DEFAULT:
-            log.warning("webhooks are off until they are configured again: the receiver answered 410 Gone")
+            log.warning(
+                "the webhooks of the settings are off, since the receiver answered 410 Gone; they go on when POST "
+                "/v1/settings sets `webhooks` again",
+                extra={"webhook": name},
+            )
             return
-        log.warning("webhook %s is disabled: the receiver answered 410 Gone", name)
+        made = self.made.get(name)
+        log.warning(
+            "the endpoint is disabled, since the receiver answered 410 Gone; PUT /v1/webhooks/{webhook} with "
+            "`enabled` true makes it go on",
+            extra={"webhook": name, "account": made.owner if made is not None else None},
+        )
         self._stop(name, "the receiver answered 410 Gone")
 
     def _done(self, name: str) -> None:

@@ -7,6 +7,7 @@ character, `/` and `%` among them.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
@@ -45,6 +46,8 @@ from engine.version import VERSION
 from engine.world import World
 
 RequestT = TypeVar("RequestT", bound=Request)
+
+log = logging.getLogger("engine.http")
 
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 FAILED = "the data folder could not be written"
@@ -149,7 +152,9 @@ def _view(front: Front, context: Any, door: Door, operation: Operation) -> Calla
         enter(operation.access, caller, ids)
         holder = "" if caller is None else caller.hash
         with front.requests.hold(holder), front.bodies.of(holder) as body:
-            return await answer(ids, caller, body)
+            answered = await answer(ids, caller, body)
+        log.debug("%s: %d", operation.name, answered.status_code)
+        return answered
 
     return view
 

@@ -20,6 +20,7 @@ import quart.wrappers.base
 import trio
 
 from engine.errors import leaves
+from engine.log import concerns
 
 log = logging.getLogger("engine.http")
 
@@ -56,11 +57,11 @@ class Incidents:
                 log.log(level, "%d more connections %s within %d s", count - LINES, what, WINDOW)
         self._written.clear()
 
-    def tell(self, level: int, text: str, *arguments: object) -> None:
-        """Write one line, unless the window is full."""
+    def tell(self, level: int, request: str, text: str, *arguments: object) -> None:
+        """Write one line about a request, unless the window is full."""
         self._written[level] += 1
         if self._written[level] <= LINES:
-            log.log(level, text, *arguments)
+            log.log(level, text, *arguments, extra={"request": request})
 
 
 class Peer:
@@ -74,7 +75,7 @@ class Peer:
         self._told_of = -1
 
     def __str__(self) -> str:
-        return f"{self._address}, request {self.request}"
+        return self._address
 
     @property
     def request(self) -> str:
@@ -84,13 +85,15 @@ class Peer:
     def refused(self, status: int, why: str) -> None:
         """It sent what is no request, or no frame, and is told so with `status`."""
         if self._is_first():
-            self._incidents.tell(logging.WARNING, "%s: refused with %d: %s", str(self), status, escaped(why))
+            self._incidents.tell(
+                logging.WARNING, self.request, "%s: refused with %d: %s", str(self), status, escaped(why)
+            )
 
     def broke(self, error: BaseException) -> None:
         """`error`, which nothing expected, ended its request. One that says that the client has left is no fault."""
         faults = [each for each in leaves(error) if not isinstance(each, _LEFT)]
         if faults and self._is_first():
-            self._incidents.tell(logging.ERROR, "%s: ended by %s", str(self), described(faults[0]))
+            self._incidents.tell(logging.ERROR, self.request, "%s: ended by %s", str(self), described(faults[0]))
 
     def _is_first(self) -> bool:
         first, self._told_of = self._told_of != self.requests, self.requests
@@ -119,6 +122,7 @@ _current: ContextVar[Peer] = ContextVar("peer")
 def serve_peer(peer: Peer) -> None:
     """The task at hand, and all it starts, serve `peer`."""
     _current.set(peer)
+    concerns(request=lambda: peer.request)
 
 
 def request_broke(error: BaseException) -> dict[str, str]:

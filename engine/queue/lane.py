@@ -144,6 +144,11 @@ class Lane:
             return Waiting(kind, self._paced_since, wall + ready - now, remedy)
         return None
 
+    @property
+    def knocks(self) -> bool:
+        """Whether it asks again by itself at a server that does not let it send."""
+        return self._hold.verdict is not None and self._agenda.is_due()
+
     async def run(self) -> None:
         """Send what is due until `stop`. Cancelled: as `stop`, without waiting for a reply to a final dot."""
         if self._pace.limit is not None:
@@ -229,7 +234,7 @@ class Lane:
         except StorageFailed:
             raise
         except Exception as error:
-            log.exception("account %s: sending message %s crashed", self._account, attempt.message.queue_id)
+            log.exception("an attempt at sending crashed", extra={"queueId": attempt.message.queue_id})
             await self._attempts.crashed(attempt, error, in_flight=self._dot_in_flight)
             return None
 
@@ -249,6 +254,9 @@ class Lane:
                 raise
         if self._scope.cancelled_caught:
             return None
+        if log.isEnabledFor(logging.DEBUG):
+            about = {"account": self._account, "queueId": attempt.message.queue_id}
+            log.debug("attempt %d: %s", attempt.message.attempts_made, overall.text, extra=about)
         self._paced_since = self._world.now()
         self._pace.ended(overall, trio.current_time())
         if overall.kind is Kind.LOGIN_REFUSED and not attempt.decided:

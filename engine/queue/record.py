@@ -6,14 +6,21 @@ changes without its event and a body never outlives its use.
 
 from __future__ import annotations
 
+import logging
+from functools import partial
+from typing import Any
+
 from engine.events.journal import Journal
 from engine.queue.lifecycle import State
 from engine.queue.outcome import Judgement
 from engine.queue.schedule import Schedule
+from engine.refrain import counted
 from engine.store import accounts, bodies, copies, messages
 from engine.store.bodies import Spool
 from engine.store.messages import Message
 from engine.store.writer import Tx
+
+log = logging.getLogger("engine.queue")
 
 
 class Recorder:
@@ -23,6 +30,8 @@ class Recorder:
         self._spool = spool
         self._journal = journal
         self._schedule = schedule
+        self.sandboxes: set[str] = set()
+        """Accounts whose mail goes nowhere, which `messageSent` says."""
 
     def end_try(self, tx: Tx, message: Message, judgement: Judgement, now: float, interruptions: int = 0) -> bool:
         """Write how the try in hand ended; False, and nothing written, when the message is not being sent any more."""
@@ -87,5 +96,39 @@ class Recorder:
     def _write(self, tx: Tx, message: Message, judgement: Judgement) -> None:
         for recipient in judgement.recipients:
             messages.set_recipient(tx, message.id, recipient)
+        names = [name for name, _ in judgement.events]
         for name, data in judgement.events:
+            if name == "messageSent" and message.account in self.sandboxes:
+                data["sandbox"] = True
             self.announce(tx, message, name, data)
+            # A doubt is told once: neither again after each attempt, nor beside the end that it comes to.
+            new_doubt = name == "messageInDoubt" and message.doubt_since is None and "messageFailed" not in names
+            if name == "messageFailed" or new_doubt:
+                tx.after_commit(partial(_tell, message, name, data))
+
+
+def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
+    """Log that a message did not go, or that nobody knows."""
+    about = {"account": message.account, "queueId": message.queue_id}
+    made, error = data["attemptsMade"], data["error"].removeprefix("Error: ")
+    if name == "messageFailed":
+        count = len(data["envelope"]["to"])
+        whom = "1 recipient does" if count == 1 else f"{count} recipients do"
+        doubt = "; it is not known whether it arrived" if data.get("inDoubt") else ""
+        after = f"after {counted(made, 'attempt')}" if made else "since the account could not send in all its time"
+        log.warning("given up %s: %s not get it%s. The error: %s", after, whom, doubt, error, extra=about)
+        return
+    if data["searchingSentFolder"]:
+        follows = "The Sent folder is searched for it"
+    elif data["nextAttempt"]:
+        follows = f"It is sent again at {data['nextAttempt']} (onDoubt: {data['onDoubt']}), and may then arrive twice"
+    elif data["onDoubt"] == "hold":
+        follows = f"It waits for a decision: PUT /v1/outbox/{message.queue_id}"
+    else:
+        follows = "It is given up (onDoubt: fail)"
+    log.warning(
+        "in doubt: the line broke once the message was out, so it may have arrived or not. %s. The error: %s",
+        follows,
+        error,
+        extra=about,
+    )

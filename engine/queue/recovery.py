@@ -81,7 +81,12 @@ def _take_back(tx: Tx, message: Message, recipients: list[Recipient], now: float
     interruptions = message.interruptions + 1
     state, next_at = message_state(State(each.state) for each in recipients), now
     if interruptions >= QUARANTINE:
-        log.warning("message %s is held: the engine ended %d times while sending it", message.queue_id, interruptions)
+        log.warning(
+            "held: the engine has ended %d times while it sent this message. Decide: PUT or DELETE /v1/outbox/%s",
+            interruptions,
+            message.queue_id,
+            extra={"account": message.account, "queueId": message.queue_id},
+        )
         attempts.undo(tx, message.id, message.attempts_made)
         messages.undo_try(tx, message.id, State.HELD, None, interruptions)
         for each in recipients:

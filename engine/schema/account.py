@@ -182,14 +182,41 @@ class AccountRemoved(Response, frozen=True, kw_only=True):
 
 
 class LastError(Response, frozen=True, kw_only=True):
-    """Why an account is not connected."""
+    """Why an account is not connected, or may not send."""
 
     response: Annotated[str, Meta(description="The server's line, or what went wrong with the connection.")]
     server_response_code: Annotated[
         str | UnsetType,
         Meta(description="Short code of the error, if there is one.", examples=["AUTHENTICATIONFAILED"]),
     ] = UNSET
-    description: Annotated[str | UnsetType, Meta(description="The same in plain words.")] = UNSET
+    description: Annotated[
+        str | UnsetType,
+        Meta(
+            description="What it means and what to do, in plain words.",
+            examples=["Nothing listens at imap.example.com:993. Start the server there, or correct imap.host."],
+        ),
+    ] = UNSET
+    hint: Annotated[
+        str | UnsetType,
+        Meta(description="What a refused login at this provider is most likely about. Absent: nothing is known of it."),
+    ] = UNSET
+
+
+SendingState = Literal["init", "connected", "authenticationError", "connectError", "unset"]
+
+
+class Sending(Response, frozen=True, kw_only=True):
+    """Whether the SMTP server lets the account send, whatever the state of its mailbox."""
+
+    state: Annotated[
+        SendingState,
+        Meta(
+            description="`init`: not known yet; `connected`: the last login was accepted; `unset`: there is no SMTP "
+            "server."
+        ),
+    ]
+    since: Annotated[When | UnsetType, Meta(description="Since when it is so. Absent where it is `unset`.")] = UNSET
+    last_error: Annotated[LastError | None, Meta(description="Why it may not send. `null`: it may.")] = None
 
 
 class FolderError(Response, frozen=True, kw_only=True):
@@ -264,6 +291,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     locale: Annotated[str | UnsetType, Meta(description=_LOCALE)] = UNSET
     tz: Annotated[str | UnsetType, Meta(description=_TZ)] = UNSET
     state: Annotated[AccountState, Meta(description="Where the connection to the mailbox stands.")]
+    sending: Annotated[Sending, Meta(description="Whether it may send.")]
     smtp_status: Annotated[SmtpStatus | None, Meta(description="How the last SMTP try ended. `null`: none yet.")] = None
     connections: Annotated[int, Meta(description="IMAP connections open now.")] = 0
     last_error: Annotated[LastError | None, Meta(description="Why it is not connected. `null`: all is well.")] = None
@@ -292,6 +320,7 @@ class AccountSummary(Response, frozen=True, kw_only=True):
     email: Annotated[Address | UnsetType, Meta(description="Address used in `From`.")] = UNSET
     type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
     state: Annotated[AccountState, Meta(description="Where the connection to the mailbox stands.")]
+    sending: Annotated[Sending, Meta(description="Whether it may send.")]
     webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
     counters: Annotated[Counters, Meta(description="What was counted.")]

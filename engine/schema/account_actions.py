@@ -77,6 +77,11 @@ class ServerVerified(Response, frozen=True, kw_only=True):
     code: Annotated[str | UnsetType, Meta(description="Short code.", examples=["AUTHENTICATIONFAILED"])] = UNSET
     status_code: Annotated[int | UnsetType, Meta(description="SMTP reply code, if there was one.")] = UNSET
     response_text: Annotated[str | UnsetType, Meta(description="What the server said.")] = UNSET
+    description: Annotated[str | UnsetType, Meta(description="What went wrong and what to do, in plain words.")] = UNSET
+    hint: Annotated[
+        str | UnsetType,
+        Meta(description="What a refused login at this provider is most likely about. Absent: nothing is known of it."),
+    ] = UNSET
 
 
 class MailboxFound(Response, frozen=True, kw_only=True):

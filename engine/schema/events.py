@@ -84,6 +84,10 @@ class MessageSent(Response, frozen=True, kw_only=True):
     network_routing: _ROUTING = None
     accepted: _ACCEPTED
     rejected: _REJECTED = ()
+    sandbox: Annotated[
+        bool | UnsetType,
+        Meta(description="`true`: from a sandbox account, so it went to nobody. Absent: it was sent."),
+    ] = UNSET
 
 
 class Job(Response, frozen=True, kw_only=True):

@@ -14,7 +14,8 @@ class AccountRow(msgspec.Struct, kw_only=True):
     """One account as it is stored. Times in seconds since 1970.
 
     `initialized`: the first sync has ended once. `last_error`: the error last announced, None when all is well.
-    `smtp_status`: how the last SMTP try ended, None before the first. `queue_paused`: its mail waits.
+    `smtp_status`: how the last SMTP try ended, None before the first. `sending`: whether its SMTP server lets it send,
+    None where that is not known. `queue_paused`: its mail waits.
     `files_sent`: its provider was seen to file sent mail itself. `refused_since`: since when the login to its mailbox
     is refused in the same words, None while it is not. `restricted`: those of its servers (`imap`, `smtp`) that were
     named with a token for this account alone. `heartbeat`: after how many seconds of quiet its lines are to be asked,
@@ -34,12 +35,14 @@ class AccountRow(msgspec.Struct, kw_only=True):
     restricted: frozenset[str] = frozenset()
     heartbeat: float | None = None
     heartbeat_until: float | None = None
+    sending: dict[str, Any] | None = None
 
 
 _COLUMNS = (
     "id, record, created, initialized, last_error, smtp_status, sync_time, queue_paused, files_sent, refused_since, "
-    "restricted, heartbeat, heartbeat_until"
+    "restricted, heartbeat, heartbeat_until, sending"
 )
+_JSON = ("last_error", "smtp_status", "sending")
 
 
 def get(db: sqlite3.Connection | Tx, account: str) -> AccountRow | None:
@@ -73,9 +76,9 @@ def save(tx: Tx, account: str, record: bytes, now: float, restricted: frozenset[
 
 
 def remember(tx: Tx, account: str, **values: Any) -> None:
-    """Set columns of an account: `last_error` and `smtp_status` (JSON values), `initialized`, `sync_time` ..."""
+    """Set columns of an account: `last_error`, `smtp_status`, `sending` (JSON values), `initialized` ..."""
     for name, value in values.items():
-        if name in ("last_error", "smtp_status") and value is not None:
+        if name in _JSON and value is not None:
             value = msgspec.json.encode(value)
         tx.execute(f"UPDATE account SET {name} = ? WHERE id = ?", (value, account))
 
@@ -108,6 +111,7 @@ def _row(row: tuple[Any, ...]) -> AccountRow:
         restricted=frozenset(row[10].split()),
         heartbeat=row[11],
         heartbeat_until=row[12],
+        sending=_members(row[13]),
     )
 
 

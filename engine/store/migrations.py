@@ -267,4 +267,7 @@ MIGRATIONS = (
     ALTER TABLE account ADD COLUMN heartbeat REAL;          -- seconds, as learnt; NULL: nothing was
     ALTER TABLE account ADD COLUMN heartbeat_until REAL;
     """,
+    """
+    ALTER TABLE account ADD COLUMN sending BLOB;  -- JSON of whether its SMTP server lets it send; NULL: not known
+    """,
 )

@@ -170,6 +170,8 @@ async def test_verifying(engine: Engine, autojump_clock: Clock) -> None:
         "specialUseSource": "name",
     }
     answer = plain(await account_actions.verify(engine.context, given("wrong")))
+    assert "Correct imap.auth.user and imap.auth.pass" in answer["imap"].pop("description")
+    assert "Correct smtp.auth.user and smtp.auth.pass" in answer["smtp"]["description"]
     assert answer["imap"] == {
         "success": False,
         "error": "Command failed",
@@ -179,6 +181,7 @@ async def test_verifying(engine: Engine, autojump_clock: Clock) -> None:
     assert (answer["smtp"]["success"], answer["smtp"]["code"], answer["smtp"]["statusCode"]) == (False, "EAUTH", 535)
     engine.sandbox.faults.dead.add(143)
     answer = plain(await account_actions.verify(engine.context, given("right", smtp=False)))
+    assert "Nothing listens at imap.sandbox.example:143" in answer["imap"].pop("description")
     assert answer == {
         "imap": {
             "success": False,
@@ -189,6 +192,7 @@ async def test_verifying(engine: Engine, autojump_clock: Clock) -> None:
     engine.sandbox.faults.hang_smtp = True
     answer = plain(await account_actions.verify(engine.context, given("right", imap=False)))
     assert (answer["smtp"]["success"], answer["smtp"]["code"]) == (False, "ETIMEDOUT")
+    assert "says nothing" in answer["smtp"]["description"]
     assert engine.context.registry.every() == []
 
 

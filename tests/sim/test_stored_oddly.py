@@ -142,7 +142,8 @@ async def test_an_endpoint_that_cannot_be_read_is_shown_and_left_alone(
                 await refused
             assert caught.value.status == 409
         await api.remove(engine.context, odd.id, caller=OPERATOR)
-    assert [each.getMessage().partition(": ")[0] for each in engine_errors] == [f"webhook {odd.id} is left alone"]
+    assert [each.getMessage().partition(": ")[0] for each in engine_errors] == ["the endpoint is left alone"]
+    assert engine_errors[0].__dict__["webhook"] == odd.id
     engine_errors.clear()
     async with simulation.running() as engine:
         assert set(engine.context.services.webhooks.made) == {well.id}

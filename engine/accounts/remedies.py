@@ -1,0 +1,154 @@
+"""What an error at a mail server means, and what to do about it, in plain words. Pure.
+
+The words of servers and libraries say what happened; whoever reads them in a log or in the account may know neither.
+Members are named as the registration has them (`imap.host`).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind
+from engine.smtp.verdict import Kind, Verdict, error_code
+
+TLS_PORTS = frozenset({465, 993})
+"""Ports at which TLS begins with the first byte."""
+
+_UNTRUSTED = frozenset(
+    {
+        "DEPTH_ZERO_SELF_SIGNED_CERT",
+        "SELF_SIGNED_CERT_IN_CHAIN",
+        "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+        "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+    }
+)
+_NO_WAY = frozenset({"EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN"})
+_BY_ITSELF = "It is tried again by itself."
+_PLACE = "{0}.host and {0}.port"
+
+
+class Server(msgspec.Struct, frozen=True):
+    """One server of an account. `member` is its name in a registration, `user` who logs in, empty for nobody."""
+
+    member: str
+    host: str
+    port: int
+    secure: bool
+    user: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def protocol(self) -> str:
+        """What it is to speak."""
+        return self.member.upper()
+
+
+class Servers(msgspec.Struct, frozen=True):
+    """The servers of an account, None where it has none. `tokens`: which of them get an OAuth2 access token.
+
+    `sandbox`: both are inside the engine.
+    """
+
+    imap: Server | None = None
+    smtp: Server | None = None
+    tokens: frozenset[str] = frozenset()
+    sandbox: bool = False
+
+
+def of_error(error: EngineError, server: Server) -> str:
+    """What an error of a session with `server` means and what to do."""
+    if isinstance(error, LoginRefused):
+        return _refused(str(error), server, temporary=error.temporary)
+    if isinstance(error, NetworkError):
+        return _network(error.kind, error.code, str(error), server)
+    return _not_understood(server)
+
+
+def of_verdict(verdict: Verdict, server: Server) -> str:
+    """The same for how an attempt at sending ended before any message."""
+    if verdict.kind is Kind.LOGIN_REFUSED:
+        return _refused(verdict.text, server, temporary=False)
+    if verdict.network is not None:
+        return _network(verdict.network, verdict.network_code or error_code(verdict), verdict.text, server)
+    if verdict.code is not None:
+        return f"{server} answers, but takes no mail from this account now. {_BY_ITSELF}"
+    return _not_understood(server)
+
+
+def _refused(text: str, server: Server, *, temporary: bool) -> str:
+    if temporary:
+        return f"{server} takes no login of {server.user or 'this user'} now. {_BY_ITSELF}"
+    member = server.member
+    if text.startswith("The server offers"):
+        return (
+            f"{server} offers no way to log in that goes with {member}.auth. It may want TLS ({member}.secure), or "
+            "an access token in place of a password."
+        )
+    return (
+        f"{server} refuses the login of {server.user or 'nobody'}. Correct {member}.auth.user and {member}.auth.pass."
+    )
+
+
+def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
+    member, host = server.member, server.host
+    if kind is NetworkKind.DNS:
+        if code == "ENOTFOUND":
+            return f"There is no host {host}. Correct {member}.host."
+        return f"The name {host} cannot be resolved now; look at this machine's name server. {_BY_ITSELF}"
+    if code == "EACCES":
+        return f"The rules of [network] in the engine's configuration do not let it dial {server}."
+    if code == "EMFILE":
+        return f"This machine has no file descriptor left for a connection; raise LimitNOFILE. {_BY_ITSELF}"
+    if code == "ECONNREFUSED":
+        return f"Nothing listens at {server}. Start the server there, or correct {_PLACE.format(member)}. {_BY_ITSELF}"
+    if code in _NO_WAY:
+        return f"There is no way to {host} from this machine; look at its network. {_BY_ITSELF}"
+    if kind is NetworkKind.TLS:
+        return _tls(code, text, server)
+    if kind is NetworkKind.TIMEOUT:
+        if "connect" in text:
+            return f"Nothing answers at {server}: the host is down, or a firewall is in the way. {_BY_ITSELF}"
+        silent = f"{server} takes the connection and then says nothing. {_suspect_tls(server)}"
+        return f"{silent}It may be no {server.protocol} server: look at {_PLACE.format(member)}. {_BY_ITSELF}"
+    return f"{server} closes the connection. {_suspect_tls(server)}{_BY_ITSELF}"
+
+
+def _tls(code: str, text: str, server: Server) -> str:
+    member, host = server.member, server.host
+    if "set secure to " in text:
+        wanted = "true" if "set secure to true" in text else "false"
+        return f"{text.partition(': set')[0]}. Set {member}.secure to {wanted}."
+    if code == "CERT_HAS_EXPIRED":
+        return f"The certificate of {server} has expired. It has to be renewed there."
+    if code == "CERT_NOT_YET_VALID":
+        return f"The certificate of {server} is not valid yet. Look at the clock of this machine."
+    if code == "ERR_TLS_CERT_ALTNAME_INVALID":
+        return f"The certificate of {server} names another host. Correct {member}.host or set {member}.tls.servername."
+    if code in _UNTRUSTED:
+        return (
+            f"No authority that this machine trusts has signed the certificate of {server}. Give its own one as "
+            f"{member}.tls.ca, or set {member}.tls.rejectUnauthorized to false."
+        )
+    if "STARTTLS" in text:
+        return (
+            f"{server} offers no TLS, and the password must not go in clear text. Use the port for TLS with "
+            f"{member}.secure true, or allow clear text with {member}.tls.required false."
+        )
+    if text.endswith("connection closed"):
+        return f"{server} closes the connection before TLS comes about. {_BY_ITSELF}"
+    return f"No TLS connection to {host} comes about. See {member}.secure and {member}.tls.minVersion."
+
+
+def _suspect_tls(server: Server) -> str:
+    if server.secure or server.port not in TLS_PORTS:
+        return ""
+    return f"At port {server.port} {server.member}.secure is true as a rule. "
+
+
+def _not_understood(server: Server) -> str:
+    return (
+        f"What answers at {server} does not speak {server.protocol} as it should. "
+        f"Look whether {server.member}.host and {server.member}.port are right. {_BY_ITSELF}"
+    )

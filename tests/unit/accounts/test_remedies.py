@@ -1,0 +1,72 @@
+"""What an error at a mail server is said to mean, and what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.accounts.remedies import Server, of_error, of_verdict
+from engine.egress import EgressRefused
+from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind, ProtocolError
+from engine.smtp.verdict import Kind, Stage, Verdict
+
+IMAP = Server("imap", "mail.example.com", 993, False, "jo@example.com")
+SMTP = Server("smtp", "mail.example.com", 465, True, "jo@example.com")
+
+
+def network(kind: NetworkKind, code: str, text: str = "") -> NetworkError:
+    return NetworkError(kind, code, text)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (network(NetworkKind.DNS, "ENOTFOUND"), "Correct imap.host"),
+        (network(NetworkKind.DNS, "EAI_AGAIN"), "name server"),
+        (network(NetworkKind.CONNECT, "ECONNREFUSED"), "imap.host and imap.port"),
+        (network(NetworkKind.CONNECT, "EHOSTUNREACH"), "no way to mail.example.com"),
+        (network(NetworkKind.CONNECT, "EMFILE"), "LimitNOFILE"),
+        (EgressRefused("no"), "[network]"),
+        (network(NetworkKind.TIMEOUT, "ETIMEDOUT", "connect ETIMEDOUT x"), "firewall"),
+        (network(NetworkKind.TIMEOUT, "ETIMEDOUT", "x did not answer in time"), "imap.secure is true as a rule"),
+        (network(NetworkKind.CLOSED, "ECONNRESET"), "closes the connection. At port 993 imap.secure is true"),
+        (network(NetworkKind.TLS, "CERT_HAS_EXPIRED"), "has expired"),
+        (network(NetworkKind.TLS, "CERT_NOT_YET_VALID"), "clock"),
+        (network(NetworkKind.TLS, "ERR_TLS_CERT_ALTNAME_INVALID"), "imap.tls.servername"),
+        (network(NetworkKind.TLS, "DEPTH_ZERO_SELF_SIGNED_CERT"), "imap.tls.ca"),
+        (network(NetworkKind.TLS, "ETLS", "x does not offer STARTTLS"), "imap.tls.required false"),
+        (network(NetworkKind.TLS, "ETLS", "x waits for TLS: set secure to true"), "Set imap.secure to true"),
+        (network(NetworkKind.TLS, "ETLS", "no shared cipher"), "imap.tls.minVersion"),
+        (network(NetworkKind.TLS, "ETLS", "TLS with x failed: connection closed"), "before TLS comes about"),
+        (ProtocolError("nonsense"), "does not speak IMAP"),
+        (LoginRefused("A1 NO no", "AUTHENTICATIONFAILED"), "Correct imap.auth.user and imap.auth.pass"),
+        (LoginRefused("A1 NO [LIMIT] no", "LIMIT", temporary=True), "tried again by itself"),
+        (LoginRefused("The server offers no way to log in with these credentials", None), "no way to log in"),
+    ],
+)
+def test_an_error_of_a_mailbox(error: EngineError, says: str) -> None:
+    assert says in of_error(error, IMAP)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "says"),
+    [
+        (Verdict(Kind.LOGIN_REFUSED, Stage.AUTH, 535, "5.7.8", "535 5.7.8 no"), "smtp.auth.user and smtp.auth.pass"),
+        (Verdict(Kind.LATER, Stage.GREETING, 421, None, "421 busy"), "takes no mail from this account now"),
+        (Verdict(Kind.LATER, Stage.EHLO, None, None, "nonsense"), "does not speak SMTP"),
+        (
+            Verdict(Kind.LATER, Stage.CONNECT, None, None, "x", NetworkKind.CONNECT, "ECONNREFUSED"),
+            "smtp.host and smtp.port",
+        ),
+        (
+            Verdict(Kind.LATER, Stage.TLS, None, None, "x in clear: set secure to false", NetworkKind.TLS, "ETLS"),
+            "Set smtp.secure to false",
+        ),
+    ],
+)
+def test_an_attempt_at_sending(verdict: Verdict, says: str) -> None:
+    assert says in of_verdict(verdict, SMTP)
+
+
+def test_a_server_with_tls_is_not_suspected_to_want_it() -> None:
+    silent = Verdict(Kind.LATER, Stage.GREETING, None, None, "x", NetworkKind.TIMEOUT, "ETIMEDOUT")
+    assert "smtp.secure" not in of_verdict(silent, SMTP)
