@@ -34,9 +34,10 @@ from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
 from engine.hosts import Hosts
+from engine.http.accept import listen
 from engine.http.bodies import Bodies
 from engine.http.control import Started
-from engine.http.server import serve_http
+from engine.http.server import serve_http, url_of
 from engine.http.shares import Share
 from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
@@ -184,12 +185,12 @@ async def run(
             wrong_tokens=WrongTokens(),
             started=started or Started(None, folder),
         )
-        # Before anything runs, so that no line of an account stands above it.
+        # Before anything runs, so that a port that is taken is the only line, and no line of an account stands above.
+        listener = listen(config.http) if http else None
         log.info(
-            "mailbox engine %s starts on http://%s:%d, data in %s: %s, %s waiting",
+            "mailbox engine %s listens on %s, data in %s: %s, %s waiting",
             VERSION,
-            f"[{config.http.host}]" if ":" in config.http.host else config.http.host,
-            config.http.port,
+            url_of(listener) if listener is not None else "nothing",
             os.path.abspath(folder),  # noqa: ASYNC240 - looks at the working folder, not at the disk
             counted(len(registry.every()), "account"),
             counted(waiting, "message"),
@@ -209,12 +210,16 @@ async def run(
                 if http:
                     nursery.start_soon(rotation.run, context.stopping)
                     app = make_app(context)
-                    context.started.urls = urls = await nursery.start(
+                    context.started.urls = await nursery.start(
                         lambda task_status: serve_http(
-                            app, config.http, stop=context.stopping, control=door, task_status=task_status
+                            app,
+                            config.http,
+                            stop=context.stopping,
+                            control=door,
+                            listener=listener,
+                            task_status=task_status,
                         )
                     )
-                    log.debug("listening on %s", ", ".join(urls))
                 task_status.started(context)
                 await stop.wait()
                 context.stopping.set()

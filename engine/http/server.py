@@ -38,21 +38,22 @@ async def serve_http(
     *,
     stop: trio.Event,
     control: socket.socket | None = None,
+    listener: trio.SocketListener | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` until `stop` is set, then return within about two seconds whatever clients do.
 
-    Who comes by the listening socket `control` is the owner of the engine (`control.py`).
+    Who comes by the listening socket `control` is the owner of the engine (`control.py`). `listener` is what
+    `listen` made before.
     Starts with the list of URLs bound (port 0 is replaced by the real one). Raises `ConfigError` when it cannot listen.
     Cancelled: connections are cut.
     """
     app.config["BODY_TIMEOUT"] = config.body_timeout
     app.config["MAX_CONTENT_LENGTH"] = config.max_body
     app.config["RESPONSE_TIMEOUT"] = None
-    listener = listen(config)
+    listener = listener or listen(config)
     options, owners = _options(config), _options(config)
     wrapped, context = ASGIWrapper(app), WorkerContext(None)
-    sock = listener.socket
     lifespan = Lifespan(wrapped, options, {})
 
     async def serve(stream: trio.SocketStream) -> None:
@@ -72,7 +73,7 @@ async def serve_http(
                 if control is not None:
                     door = trio.SocketListener(trio.socket.from_stdlib_socket(control))
                     await accepting.start(accept, door, serve_owner, owners.crowd, connections)
-                task_status.started([f"http://{repr_socket_addr(sock.family, sock.getsockname())}"])
+                task_status.started([url_of(listener)])
                 await stop.wait()
                 accepting.cancel_scope.cancel()
             await context.terminated.set()
@@ -94,6 +95,12 @@ def _options(config: settings.Http) -> ServerConfig:
     options.h11_max_incomplete_size = MAX_HEAD
     options.errorlog = logging.getLogger("engine.http")
     return options
+
+
+def url_of(listener: trio.SocketListener) -> str:
+    """Where the API is to be found."""
+    sock = listener.socket
+    return f"http://{repr_socket_addr(sock.family, sock.getsockname())}"
 
 
 def install(app: QuartTrio) -> None:
