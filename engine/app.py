@@ -24,13 +24,7 @@ from engine.accounts.registry import Registry
 from engine.accounts.services import Services
 from engine.accounts.slots import LoginSlots
 from engine.api.app import make_app
-from engine.api.bodies import Bodies
-from engine.api.context import Context
-from engine.api.control import Started
-from engine.api.server import serve_http
-from engine.api.shares import Share
-from engine.api.stream import Streams
-from engine.api.wrong_tokens import WrongTokens
+from engine.api.context import Context, Streams
 from engine.config import Config
 from engine.egress import Egress
 from engine.errors import StorageFailed, leaves
@@ -40,6 +34,11 @@ from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
 from engine.hosts import Hosts
+from engine.http.bodies import Bodies
+from engine.http.control import Started
+from engine.http.server import serve_http
+from engine.http.shares import Share
+from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock import Clock

@@ -23,11 +23,11 @@ from pathlib import Path
 
 import msgspec
 
-from engine.api.accept import privileged_port
 from engine.commands.client import healthy
 from engine.commands.target import Target
 from engine.config import Config
 from engine.errors import ConfigError, NoFile
+from engine.http.accept import privileged_port
 from engine.store import database, files, keys, sealed
 from engine.store.migrations import MIGRATIONS
 from engine.world import World

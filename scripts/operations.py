@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from engine.api.routes import ROUTES  # noqa: E402
+from engine.api import operations  # noqa: E402
 
 NAMES = Path(__file__).with_name("emailengine_operations.txt")
 SAID_IN = (ROOT / "README.md", ROOT / "docs" / "differences.md")
@@ -28,7 +28,7 @@ def theirs() -> list[str]:
 
 def ours() -> set[str]:
     """The engine's, written the same way."""
-    return {re.sub(r"\{[^}]*\}", "{}", f"{route.method} {route.path}") for route, _ in ROUTES}
+    return {re.sub(r"\{[^}]*\}", "{}", each.name) for each in operations() if not each.websocket}
 
 
 def sentence() -> str:

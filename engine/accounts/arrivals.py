@@ -24,7 +24,7 @@ import msgspec
 import trio
 
 from engine.accounts import ids
-from engine.accounts.care import BASICS, DESCRIPTION, FLAGS, REPORT, TEXT, Care
+from engine.accounts.care import BASICS, DESCRIPTION, FLAGS, REPORT, TEXT, Care, within
 from engine.accounts.changes import scope
 from engine.accounts.reports import Follow, is_report, read_report
 from engine.accounts.services import Services
@@ -118,7 +118,8 @@ class Arrivals:
             uid_next = likely.stop
         if expected is None or len(taken.uids) < expected:
             uid_next = taken.uids[-1] + 1 if taken.uids else uid_next
-            uids = await session.search(f"UID {uid_next}:*")
+            with within(PATIENCE):
+                uids = await session.search(f"UID {uid_next}:*")
             at = bisect_left(uids, uid_next)
             while at < len(uids):
                 at += await self._take_some(session, row, uids[at : at + BATCH], taken)

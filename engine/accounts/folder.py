@@ -44,7 +44,12 @@ NUMBERING_TRIES = 5
 """How often a mailbox that changes all the time is numbered anew before comparison has to do."""
 PATIENCE = 60.0
 """Seconds without a word after which the flags of messages are not waited for any longer."""
+FEW = 20
+PATIENCE_FOR_FEW = 20.0
+"""The same for at most `FEW` messages."""
 SELECT_PATIENCE = 60.0
+SEARCH_PATIENCE = 3
+"""How many times as long as for opening a mailbox the server has for a list of all its messages."""
 REFUSED_FLAGS = 8
 """So many messages whose flags a server refuses to tell, and it is not the messages."""
 UNSEEN_WAITS = (1.0, 2.0, 5.0, 15.0, 60.0)
@@ -68,6 +73,7 @@ class Folder:
         self._arrivals = arrivals
         self._services = services
         self._full = full
+        self._patience = SELECT_PATIENCE
         self._exists = 0
         self._uids: array[int] | None = None
         """The UID of each sequence number, where the server speaks in sequence numbers; None: not known."""
@@ -117,6 +123,7 @@ class Folder:
         this one ended.
         """
         await self.reload()  # a look that was broken off has told of some messages
+        self._patience = patience
         row = self.row
         resyncs = self._full and row.uid_next is not None and "QRESYNC" in await session.enable()
         known = (row.uid_validity, row.modseq) if resyncs and row.uid_validity and row.modseq else None
@@ -242,7 +249,8 @@ class Folder:
             return uids[0] if uids else uid_next
         # SEARCH knows days only, and the server's days may begin elsewhere.
         day = datetime.fromtimestamp(max(since - DAY, 0), UTC)
-        recent = await session.search(f"SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year}")
+        with within(SEARCH_PATIENCE * self._patience):
+            recent = await session.search(f"SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year}")
         at = 0
         while at < len(recent):
             found, at = await self._ask(session, recent, at, DATE)
@@ -307,8 +315,9 @@ class Folder:
         piece = care.together(mailbox, uids[at : at + CHUNK], question)
         easy = care.easy(mailbox, piece[0], question)
         numbers: Ranges = ((piece[0], piece[-1]),) if easy else ranges(piece)
+        patience = PATIENCE if len(piece) > FEW else PATIENCE_FOR_FEW
         try:
-            with care.asking(session, mailbox, piece[0], piece[-1], question, PATIENCE):
+            with care.asking(session, mailbox, piece[0], piece[-1], question, patience):
                 return await session.fetch(numbers, ("UID", _ITEM[question])), at + len(piece)
         except CommandRefused:
             if len(piece) > 1:
@@ -338,8 +347,11 @@ class Folder:
 
     async def _every_uid(self, session: ImapSession) -> array[int]:
         """The UIDs of all messages, rising. A search that finds none where the server counted some is not believed."""
-        uids = await session.search("ALL") if self._exists else array("Q")
-        if self._exists and not uids:
+        if not self._exists:
+            return array("Q")
+        with within(SEARCH_PATIENCE * self._patience):
+            uids = await session.search("ALL")
+        if not uids:
             found = await session.fetch((EVERY,), ("UID",))
             uids = array("Q", sorted({each.uid for each in found}))
         return uids

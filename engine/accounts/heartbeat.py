@@ -9,13 +9,13 @@ not been cut off. The beats of many accounts are spread by chance.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import msgspec
 import trio
 
 from engine.errors import NetworkError, NetworkKind
 from engine.isotime import iso
+from engine.schema.account import LearntHeartbeat
 from engine.world import World
 
 SHORTEST = 10.0
@@ -79,10 +79,10 @@ class Heartbeat:
             return None
         return Learnt(self._learnt, self._until + self._world.now() - trio.current_time())
 
-    def shown(self) -> dict[str, Any] | None:
+    def shown(self) -> LearntHeartbeat | None:
         """As the account shows it; None while nothing was learnt."""
         learnt = self.remembered
-        return None if learnt is None else {"seconds": round(learnt.seconds), "until": iso(learnt.until)}
+        return None if learnt is None else LearntHeartbeat(seconds=round(learnt.seconds), until=iso(learnt.until))
 
 
 class Line:

@@ -10,7 +10,6 @@ into the other folders.
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import trio
 
@@ -29,6 +28,7 @@ from engine.errors import EngineError, LoginRefused, NetworkError, ProtocolError
 from engine.imap.refusals import Refusals
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
 from engine.queue.evidence import Evidence
+from engine.schema.account import FolderError
 from engine.world import Dial
 
 log = logging.getLogger("engine.mailbox")
@@ -77,7 +77,7 @@ class MailboxTask:
         )
 
     @property
-    def folder_errors(self) -> list[dict[str, Any]]:
+    def folder_errors(self) -> tuple[FolderError, ...]:
         """The folders that cannot be looked into, as the account shows them."""
         return self._watch.troubles.shown()
 

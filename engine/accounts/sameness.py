@@ -14,6 +14,7 @@ _TAG = re.compile(r"\A(?:[A-Z]+[0-9]+|\*) (?=(?:NO|BAD|BYE|OK)\b)")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 _CODE = re.compile(r"\[([A-Z][A-Z-]+)(?: [^]]*)?\]")
 _BRACKETS = re.compile(r"<[^<>]*>|\[[^][]*\]|\{[^{}]*\}|\([^()]*[0-9=@:][^()]*\)")
+_ROUND = re.compile(r"\(([^()]*)\)")
 _VALUE = re.compile(r"\b([\w.-]+)=(?:\"[^\"]*\"|\S+)")
 _NAMED_ID = re.compile(
     r"\b((?:session|request|transaction|trace|queue|connection|ticket|ref|reference|incident|support)"
@@ -44,6 +45,7 @@ def words(text: str) -> str:
     text = _CODE.sub(r" \1 ", text)
     while (shorter := _BRACKETS.sub(" ", text)) != text:
         text = shorter
+    text = _ROUND.sub(lambda match: " " if any(map(_changes, _PIECE.findall(match[1]))) else match[0], text)
     text = _NAMED_ID.sub(r"\1", _VALUE.sub(r"\1", text))
     kept = (piece.strip(".:()[]{}<>#*-_/\\|") for piece in _PIECE.findall(text))
     return " ".join(piece.lower() for piece in kept if piece and not _changes(piece))

@@ -1,11 +1,11 @@
 """The mailboxes of one account that are watched: which they are, which comes and goes, when each is looked into.
 
 1. One of them, the main one, stays selected and is listened to. Each round begins with it, so that no other folder can
-   keep its mail from being told; INBOX is watched also where the server does not list it.
+   keep its mail from being told; INBOX is watched also where the server does not list it, or not as a mailbox.
 2. The others are looked into when their STATUS differs from what is known, once every `resyncDelay`. What goes wrong
    with one of them costs that one: it is skipped for a while (`troubles`).
-3. A mailbox is gone when two lists in a row do not name it; its row is kept for a week. One that comes back with the
-   same UIDVALIDITY goes on where it was. A list that cannot be had changes nothing.
+3. A mailbox is gone when two lists in a row do not name it, or call it a mere level of the tree; its row is kept for a
+   week. One that comes back with the same UIDVALIDITY goes on where it was. A list that cannot be had changes nothing.
 """
 
 from __future__ import annotations
@@ -122,7 +122,9 @@ class Watch:
         if listed:
             named = next((path for path, use in self._uses.items() if use == "\\Sent"), None)
             self.sent_path = named or next((each.path for each in listed if each.special_use == "\\Sent"), None)
-            await self._compare(session, self._choose(session, listed), {each.path for each in listed})
+            await self._compare(
+                session, self._choose(session, listed), {each.path for each in listed if each.selectable}
+            )
         elif not self._folders:
             await self._take_stored()
         self.troubles.keep(self._folders.keys() - self._elsewhere - self._missed)
@@ -248,8 +250,9 @@ class Watch:
             if listed.setdefault(mailbox.path, mailbox) is not mailbox and each.path not in self._hidden:
                 self._hidden.add(each.path)
                 log.warning("account %s: two folders are called %s, one is not watched", self._account, each.path)
-        if listed:
-            listed.setdefault(_INBOX.path, self._marked(_INBOX))
+        inbox = listed.get(_INBOX.path)
+        if listed and not (inbox is not None and inbox.selectable):
+            listed[_INBOX.path] = self._marked(_INBOX)
         return list(listed.values())
 
     async def _take_stored(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote
 
 from engine.commands.client import Client, add_options
@@ -16,6 +17,12 @@ examples:
   engine webhooks replay default --since 2026-11-20T00:00:00Z
   engine webhooks replay default --after 0 --to https://other.example.com/hook
 """
+
+MISSING = {
+    "no events": "it names no event of this engine, so nothing is posted and what happens waits; * is all of them",
+    "no url": "there is no URL to post to",
+}
+"""What an endpoint in these states lacks."""
 
 Run = Callable[[argparse.Namespace, Client], int]
 
@@ -54,6 +61,8 @@ def _list(options: argparse.Namespace, client: Client) -> int:
             rows.append((each["id"], each["state"], *counts, each["url"] or "-"))
             if each["state"] == "disabled" and "disabledReason" in each:
                 notes.append(f"{each['id']}: {each['disabledReason']}")
+            elif each["state"] in MISSING:
+                notes.append(f"{each['id']}: {MISSING[each['state']]}")
             elif each["state"] == "failing" and each["lastError"]:
                 notes.append(f"{each['id']}: {each['lastError']['message']} ({each['lastError']['time']})")
             if (filtered := each["filtered"]) and filtered["leftOut"] and not filtered["passed"]:
@@ -72,7 +81,22 @@ def _test(options: argparse.Namespace, client: Client) -> int:
         put_json(answer)
     else:
         print(printable(f"{'taken' if answer['success'] else 'not taken'}: {answer['message']} ({answer['took']} ms)"))
+        if signature := _signature(answer):
+            print(f"signature: {signature}")
     return 0 if answer["success"] else 1
+
+
+def _signature(answer: dict[str, Any]) -> str:
+    if answer["status"] in (400, 401, 403):
+        return "perhaps it was refused for its signature: has the receiver the secret of this webhook?"
+    if not answer["success"]:
+        return ""
+    known = {
+        True: "the receiver checks it: it took the right one and refused a wrong one",
+        False: "the receiver does not check it: it took a wrong one too",
+        None: "unknown whether the receiver checks it: the webhook has no secret, or a wrong one had no clear answer",
+    }
+    return known[answer["verifies"]]
 
 
 def _replay(options: argparse.Namespace, client: Client) -> int:

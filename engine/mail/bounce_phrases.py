@@ -25,7 +25,9 @@ PHRASES = {
         storage .. exceeded|exhausted|limit
         maximum_allowed|no_room .. mailbox|storage|data
         boîte|boite|postfach|buzón|buzon|casella .. pleine|voll|lleno|llena|piena
-        переполнен|メールボックス .. 一杯|いっぱい
+        postbus|skrzynka|caixa|postlåda|postkasse .. vol|pełna|cheia|full|fuld
+        переполнен|переповнен
+        \\w{0,20}(?:邮箱已满|信箱已滿|一杯です|いっぱい)\\w{0,20}
     """,
     "auth_failure": """
         dmarc|dkim|spf|domainkeys|unauthenticated
@@ -93,7 +95,13 @@ PHRASES = {
             no_longer_available|no_longer .. employed|accepts|works|in_use
         does_not_like_recipient|bad_destination_mailbox_address|unable_to_validate_recipient|not_our_customer|
             no_forwarding_address
-        не_существует|не_найден|не_найдена|несуществующ|user_not|見つかりません|見つかりませんでした|存在しません
+        utente|indirizzo|destinatario|destinataria|dirección|cuenta|usuario|usuário|endereço|conta|gebruiker|adres|
+            ontvanger|użytkownik|odbiorca|användaren|mottagaren|brugeren|modtageren|brukeren|mottakeren|uživatel|
+            příjemce .. sconosciuto|inesistente|desconocido|desconocida|inexistente|desconhecido|onbekend|nieznany|
+            okänd|ukendt|ukjent|neznámý
+        non_esiste|no_existe|não_existe|bestaat_niet|nie_istnieje|finns_inte|findes_ikke|finnes_ikke|neexistuje
+        не_існує|не_существует|не_найден|не_найдена|несуществующ|user_not|존재하지_않는|존재하지_않습니다
+        \\w{0,20}(?:不存在|見つかりません|見つかりませんでした|存在しません)\\w{0,20}
     """,
     "mailbox_disabled": """
         user|recipient|mailbox|account|address|email .. disabled|suspended|inactive|inactivated|deactivated|

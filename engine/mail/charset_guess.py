@@ -1,9 +1,14 @@
 """Which charset a text is in that does not say so, or says what nobody knows.
 
-UTF-8 is tried first, since other text hardly ever looks like it. Bytes above 127 that stand alone between ASCII letters
-are a Western European text, and what they mean is read as the web does without a label: windows-1252. For the rest
-charset-normalizer is asked, about the first few kilobytes and among the charsets mail is written in. The same bytes
-always give the same answer.
+1. UTF-8 is tried first, since other text hardly ever looks like it.
+2. Bytes above 127 that stand alone between ASCII letters are a Western European text, and what they mean is read as the
+   web does without a label: windows-1252.
+3. Much kana is Japanese.
+4. For the rest charset-normalizer is asked, about the first few kilobytes and among the charsets mail is written in. Of
+   what it finds the readings without oddities come first (`_ODD`): nobody mixes Cyrillic and Latin letters in a word.
+   Where all are odder than windows-1252, it is that.
+
+The same bytes always give the same answer.
 """
 
 from __future__ import annotations
@@ -39,6 +44,19 @@ _CANDIDATES = {
 }
 _ORDER = list(_CANDIDATES)
 _MOST_CHAOS = 0.2
+_APART = "\u0370-\u06ff\u0e00-\u0e7f\uff61-\uff9f"
+"""Greek, Cyrillic, Hebrew, Arabic, Thai, half-width katakana: letters no word mixes with Latin ones."""
+_ODD = re.compile(
+    f"(?<=[a-z])[{_APART}]|[{_APART}](?=[a-z])"
+    "|(?<=[a-z])[\u3040-\ufaff]{1,2}(?=[a-z])|(?<![\u3040-\ufaff])[\u3040-\ufaff](?=[a-z])"
+    "|(?<=[a-z])[\u3040-\ufaff](?![\u3040-\ufaff])"  # one ideograph in a word
+    "|(?<=[a-z])[\xa1-\xa9\xab-\xb6\xb8\xb9\xbb-\xbf\xd7\xf7](?=[a-z])"  # signs that stand in no word
+    "|(?-i:(?<=[\u03ac-\u03ce\u0430-\u045f])[\u0386-\u03ab\u0400-\u042f])"  # a capital behind a small letter
+    "|[\x80-\x9f\u3131-\u318e\ue000-\uf8ff\uff61-\uff9f]",
+    re.IGNORECASE,
+)
+_KANA = re.compile("[\u3041-\u30fa]")
+"""What shows that a text was read with the wrong charset."""
 
 
 def guess(data: bytes) -> str:
@@ -48,7 +66,7 @@ def guess(data: bytes) -> str:
     if _is_utf8(data):
         return "utf-8"
     first = _HIGH.search(data)
-    start = first.start() if first is not None else 0
+    start = max(first.start() - 1, 0) if first is not None else 0
     return _guess(data[start : start + SAMPLE])
 
 
@@ -64,10 +82,12 @@ def japanese(data: bytes) -> str:
 
 
 def _is_utf8(data: bytes) -> bool:
-    """Whether it is, perhaps with a few bytes that are not: more would be chance in no other charset."""
+    """Whether it is, perhaps cut in its last letter, or with a few bytes that are not: in no other charset is it so."""
     try:
         data.decode("utf-8")
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data" and not data[: error.start].isascii():
+            return True
         text = data.decode("utf-8", "replace")
         wrong = text.count("\ufffd")
         return len(re.findall(r"[^\x00-\x7f]", text)) - wrong > 2 * wrong
@@ -81,8 +101,26 @@ def _guess(sample: bytes) -> str:
 
     alone = not _TOGETHER.search(sample)
     among = ["cp1252", "cp1250", "cp1254"] if alone else _ORDER
+    for codec in ("cp932", "euc_jp"):
+        text = sample.decode(codec, "replace")
+        if 3 * len(_KANA.findall(text)) >= _beyond_ascii(text) and "\ufffd" not in text[:-1]:
+            return _CANDIDATES[codec]
     found = [each for each in from_bytes(sample, cp_isolation=among, threshold=_MOST_CHAOS) if each.encoding in among]
     if not found or (alone and any(each.encoding == "cp1252" for each in found)):
         return WESTERN
-    best = min(found, key=lambda each: (round(each.chaos, 2), -each.coherence, _ORDER.index(each.encoding)))
-    return _CANDIDATES[best.encoding]
+    odd = {each.encoding: _oddity(str(each)) for each in found}
+    best = min(
+        found,
+        key=lambda each: (odd[each.encoding], round(each.chaos, 2), -each.coherence, _ORDER.index(each.encoding)),
+    )
+    western = _oddity(sample.decode("cp1252", "replace"))
+    return _CANDIDATES[best.encoding] if odd[best.encoding] <= western else WESTERN
+
+
+def _oddity(text: str) -> int:
+    """How odd a text looks: 0 for not at all, 20 where every letter beyond ASCII does."""
+    return round(20 * len(_ODD.findall(text)) / max(_beyond_ascii(text), 1))
+
+
+def _beyond_ascii(text: str) -> int:
+    return sum(not letter.isascii() for letter in text)

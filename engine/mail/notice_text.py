@@ -14,7 +14,7 @@ from email.message import Message
 import msgspec
 
 from engine.mail.charsets import decoded
-from engine.mail.decode import body_text, header_text
+from engine.mail.decode import body_bytes, header_text
 from engine.mail.fields import fields
 from engine.mail.html_text import html_to_text
 
@@ -120,15 +120,18 @@ def _header(message: Message) -> dict[str, list[str]]:
 
 
 def _octets(part: Message) -> bytes:
-    payload = part.get_payload()
-    # Bytes above 127 are kept as surrogates, or stand as U+FFFD already where the parser knew better.
-    return payload.encode("utf-8", "surrogateescape") if isinstance(payload, str) else b""
+    """A part as octets, its transfer encoding undone. Once for each part: the field is taken out of it."""
+    encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
+    # Without the field the parser gives the octets as they came; as text it gives what Python's codecs make of them.
+    del part["content-transfer-encoding"]
+    payload = part.get_payload(decode=True)
+    return body_bytes(payload, encoding) if isinstance(payload, bytes) else b""
 
 
 def _text(part: Message) -> str:
-    encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
     charset = part.get_param("charset", "")
-    return body_text(_octets(part), encoding, charset[2] if isinstance(charset, tuple) else str(charset))
+    name = charset[2] if isinstance(charset, tuple) else str(charset)
+    return decoded(_octets(part), name).replace("\r\n", "\n")
 
 
 def _where_the_original_begins(lines: list[str]) -> tuple[int, int]:

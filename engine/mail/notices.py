@@ -48,7 +48,13 @@ _FAILURE = re.compile(
     r"|unknown user|user unknown|(?:following|affected)(?: \w+){0,4} (?:address|recipient)|recipients were affected"
     r"|delivery errors|error has occurred|aborted after"
     r"|non remis|n['’]a pas pu|unzustellbar|nicht zugestellt|no se (?:ha )?pudo|consegn|não (?:foi|pôde)"
-    r"|не может быть доставлен|не доставлен|недоставлен|(?:送信|配信|配送)(?:することが)?できません|エラー|失敗",
+    r"|no se ha podido|no (?:ha sido )?entregad|impossibile (?:recapitar|inviar)|mancat[oa] (?:recapito|invio)"
+    r"|non (?:è stato )?recapitat"
+    r"|niet (?:worden )?(?:bezorgd|afgeleverd)|onbestelbaar|nie (?:można|udało się|mogła?) .{0,20}dostarcz|niedostarcz"
+    r"|(?:kunde|kan) inte levereras|kunne ikke (?:af)?leveres|ei voitu toimittaa|nelze doručit|nedoručiteln"
+    r"|(?:teslim|iletil)\w* edilemedi|iletilemedi|не может быть доставлен|не доставлен|недоставлен|не вдалося доставити"
+    r"|(?:送信|配信|配送)(?:することが)?できません|エラー|失敗|无法(?:送达|投递|发送)|無法(?:傳遞|送達|投遞)|退信|投递失败"
+    r"|전송(?:하지 못|할 수 없|에 실패)|배달(?:되지 않|할 수 없)",
     re.IGNORECASE,
 )
 _DELAY = re.compile(

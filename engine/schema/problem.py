@@ -38,6 +38,9 @@ class ProblemDocument(Response, frozen=True, kw_only=True):
     ] = UNSET
     line: Annotated[int | UnsetType, Meta(description="The line it is not JSON at, from 1.", examples=[3])] = UNSET
     column: Annotated[int | UnsetType, Meta(description="The character in that line, from 1.", examples=[14])] = UNSET
+    ttl: Annotated[
+        int | UnsetType, Meta(description="Seconds to wait, where too many bad tokens came from here.", examples=[60])
+    ] = UNSET
     fields: Annotated[
         tuple[FieldProblem, ...] | UnsetType,
         Meta(description="Every wrong member, where the request is what is wrong."),

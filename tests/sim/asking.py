@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import msgspec
 import trio
+from answers import check
 from quart_trio import QuartTrio
 from simulation import Engine
 
@@ -90,4 +91,7 @@ class Caller:
 
         with trio.move_on_after(DONE_SECONDS):
             await self._app(scope, receive, send)
-        return Answer(status, answered, b"".join(chunks))
+        answer = Answer(status, answered, b"".join(chunks))
+        if ended.is_set():
+            check(method, target, answer.status, answer.body)
+        return answer

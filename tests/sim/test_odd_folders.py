@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from answers import plain
 from inbox import box, deliver, folder, mail_events
 from simulation import Engine, Simulation
 
-from engine.api import accounts as api
+from engine.api import account as api
 from engine.sandbox.faults import HANG_UP, SILENCE
 from engine.schema.account import AccountQuery
 from engine.store import mailboxes
@@ -37,7 +38,7 @@ def at(commands: tuple[str, ...], where: bytes, how: bytes) -> Script:
 
 
 async def shown(engine: Engine) -> dict[str, str]:
-    account = await api.read(engine.context, "acme", AccountQuery())
+    account = plain(await api.read(engine.context, "acme", AccountQuery()))
     assert account["state"] == "connected"
     return {each["path"]: each["error"] for each in account.get("folderErrors", [])}
 
@@ -69,6 +70,33 @@ async def test_one_bad_folder(
         await engine.event("acme", "messageNew", 2)
         await trio.sleep(30_000)
         assert await shown(engine) == {}
+
+
+@pytest.mark.parametrize("command", ["UID SEARCH", "UID FETCH"])
+async def test_a_folder_that_opens_and_then_says_nothing(
+    simulation: Simulation, command: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    def script(tag: str, name: str, line: bytes) -> bytes | None:
+        nonlocal selected
+        selected = line if name == "SELECT" else selected
+        return SILENCE if name == command and b"Trash" in selected else None
+
+    selected = b""
+    async with simulation.running() as engine:
+        await engine.register("acme", notifyFrom=None)
+        deliver(engine, 1, "Trash")
+        await engine.event("acme", "messageNew")
+        account = engine.context.registry.get("acme")
+        assert account is not None
+        await engine.context.registry.remove(account)
+        engine.sandbox.faults.imap_script = script
+        await engine.register("acme")
+        await trio.sleep(10)  # while the other folder is awaited
+        deliver(engine, 2)
+        with trio.fail_after(70):
+            await engine.event("acme", "messageNew", 2)
+        with trio.fail_after(200):
+            await engine.event("acme", "accountInitialized", 2)
 
 
 @pytest.mark.parametrize("how", [HANG_UP, b"TAG NO no\r\n", b"TAG BAD what\r\n", b"* LIST (((\r\nTAG OK\r\n"], ids=str)
@@ -138,12 +166,39 @@ async def test_a_folder_that_comes_back_goes_on_where_it_was(
         await engine.event("acme", "messageNew", 3)
 
 
-@pytest.mark.parametrize("name", [b"inbox", b'"Inbox"', b""])
+async def test_a_folder_that_is_only_a_level_for_a_while(
+    simulation: Simulation, missing: frozenset[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    def rewrite(response: bytes) -> bytes:
+        if response.startswith(b"* STATUS") and b"Trash" in response:
+            return b""
+        if response.startswith(b"* LIST") and b"Trash" in response:
+            return response.replace(b"* LIST (", b"* LIST (\\NonExistent \\NoSelect ")
+        return response
+
+    async with simulation.running() as engine:
+        engine.sandbox.faults.imap_capabilities_drop |= missing
+        await engine.register("acme", notifyFrom=None)
+        deliver(engine, 1, "Trash")
+        await engine.event("acme", "messageNew")
+        engine.sandbox.faults.imap_rewrite = rewrite
+        await engine.event("acme", "mailboxDeleted")
+        engine.sandbox.faults.imap_rewrite = None
+        await engine.event("acme", "mailboxNew")
+        deliver(engine, 2, "Trash")
+        await engine.event("acme", "messageNew", 2)
+        await trio.sleep(2000)
+        assert mail_events(engine) == [("messageNew", "Trash", 1), ("messageNew", "Trash", 2)]
+
+
+@pytest.mark.parametrize("name", [b"inbox", b'"Inbox"', b"", b"(\\NoSelect) INBOX"])
 async def test_inbox_is_watched_however_it_is_listed(
     simulation: Simulation, name: bytes, missing: frozenset[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     def rewrite(response: bytes) -> bytes:
         if response.startswith((b"* LIST", b"* STATUS")) and b"INBOX" in response:
+            if b"NoSelect" in name:
+                return response.replace(b"* LIST (", b"* LIST (\\NoSelect ")
             return response.replace(b"INBOX", name) if name else b""
         return response
 

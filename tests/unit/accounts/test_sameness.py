@@ -25,6 +25,7 @@ SAME = [
     ("A2 NO error 0xDEADBEEF in deadbeefcafe", "A2 NO error 0x17 in cafebabebeef"),
     ("535 5.7.139 Authentication unsuccessful [AM0PR01CA0123.eurprd01.prod.outlook.com 2026-11-27T07:00:00.1Z "
      "08DE2D]", "535 5.7.139 Authentication unsuccessful [FR2P281CA0007.DEUP281.PROD.OUTLOOK.COM 08DE2E]"),
+    ("A1 NO refused (id 16HVngHhjp)", "A1 NO refused (id ENKBbz/rVB)"),
     ("A1 NO refused, reference aGVsbG8gd29ybGQ", "A1 NO refused, reference c29tZXRoaW5nIGVs"),
 ]  # fmt: skip
 DIFFERENT = [

@@ -16,9 +16,9 @@ import trio
 from http_service import WAIT, Service, serving
 
 from engine import config
-from engine.api.accept import listen
-from engine.api.crowd import KEPT_SHARE
-from engine.api.spare import SPARE
+from engine.http.accept import listen
+from engine.http.crowd import KEPT_SHARE
+from engine.http.spare import SPARE
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -13,9 +13,9 @@ from http_service import LIMIT, WAIT, serving
 from quart_trio import QuartTrio
 
 from engine import config
-from engine.api.connection import _unacknowledged
-from engine.api.server import serve_http
 from engine.errors import ConfigError
+from engine.http.connection import _unacknowledged
+from engine.http.server import serve_http
 
 
 async def answer(stream: trio.SocketStream) -> tuple[int, dict[str, str], bytes]:

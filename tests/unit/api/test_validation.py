@@ -11,16 +11,16 @@ import msgspec
 import pytest
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.api.complaints import MOST_COMPLAINTS
-from engine.api.validation import decode_body, decode_query
 from engine.errors import Problem
+from engine.http.decode import decode_body, decode_query
+from engine.http.field_errors import MOST_FIELD_ERRORS
 from engine.mail.headers import LONGEST_HEADER_NAME
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
 from engine.schema.events import EventsQuery
 from engine.schema.fields import SINGLE, Check, Request
 from engine.schema.outbox import OutboxQuery
 from engine.schema.settings import SettingsUpdate
-from engine.schema.submission import NamedAddress, Submit
+from engine.schema.submit import NamedAddress, Submit
 
 BODIES = (Submit, AccountCreate, AccountUpdate, SettingsUpdate)
 RCPT = {"name": "Rcpt", "address": "rcpt@example.net"}
@@ -421,6 +421,9 @@ def test_updates(body, expected):
         ({"serviceUrl": ""}, ['"serviceUrl" is not allowed to be empty']),
         ({"webhookEvents": "*"}, ['"webhookEvents" must be an array']),
         ({"webhookEvents": [1]}, ['"webhookEvents[0]" must be a string']),
+        ({"webhookEvents": ["trackOpen", "messageSent", "*"]}, []),
+        ({"webhookEvents": ["messageSnet"]}, ['"webhookEvents[0]" is not the name of an event, messageSent is']),
+        ({"webhookEvents": ["*", "zzz"]}, ['"webhookEvents[1]" is not the name of an event']),
         ({"deliveryAttempts": "x", "trackOpens": True}, [
             '"deliveryAttempts" must be a number',
             '"trackOpens" is not allowed',
@@ -578,7 +581,7 @@ def test_what_is_not_a_host(host):
 
 
 def test_the_answer_to_a_flood_of_faults_is_bounded():
-    assert len(complaints(Submit, {f"x{n}": n for n in range(5000)})) == MOST_COMPLAINTS
+    assert len(complaints(Submit, {f"x{n}": n for n in range(5000)})) == MOST_FIELD_ERRORS
 
 
 def test_a_constraint_nobody_would_check_is_refused_when_the_walk_is_built():

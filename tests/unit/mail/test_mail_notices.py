@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import quopri
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.mail.bounce_categories import category
 from engine.mail.notice_signs import Sign, may_be, sign
 from engine.mail.notice_text import read_notice
 from engine.mail.notices import read_prose
@@ -68,6 +71,45 @@ NOTICES = [
     (b"Your mailbox is nearly at its quota.\r\n", []),
     (b"", []),
 ]
+
+
+@pytest.mark.parametrize("name", ["", "windows-1251", "koi8-r"])
+@pytest.mark.parametrize("encoding", ["8bit", "quoted-printable", "base64"])
+def test_the_text_is_read_in_its_charset(name, encoding):
+    body = "Сообщение не доставлено: ящик переполнен.\r\n<a@y.example>\r\n".encode(name or "utf-8")
+    coded = {"base64": base64.encodebytes, "quoted-printable": quopri.encodestring}.get(encoding, bytes)(body)
+    kind = f"; charset={name}" if name else ""
+    head = HEAD[:-2] + f"Content-Type: text/plain{kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n".encode()
+    assert read_notice(head + coded).text.split("\n")[0] == "Сообщение не доставлено: ящик переполнен."
+    part = b"--b\r\n" + head.partition(b"notice\r\n")[2] + coded + b"\r\n--b--\r\n"
+    whole = HEAD[:-2] + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part
+    assert read_notice(whole).text.split("\n")[0] == "Сообщение не доставлено: ящик переполнен."
+
+
+LANGUAGES = [
+    ("Impossibile recapitare il messaggio ai seguenti destinatari:", "Utente sconosciuto"),
+    ("No se ha podido entregar su mensaje a:", "El usuario no existe"),
+    ("Sua mensagem não foi entregue:", "Usuário desconhecido"),
+    ("Uw bericht kon niet worden bezorgd:", "Onbekend: de ontvanger bestaat niet"),
+    ("Nie udało się dostarczyć wiadomości:", "Użytkownik nie istnieje"),
+    ("Meddelandet kunde inte levereras till:", "Mottagaren okänd"),
+    ("Zprávu nelze doručit:", "Uživatel neexistuje"),
+    ("Повідомлення не вдалося доставити:", "Адреса не існує"),
+    ("您的邮件无法送达以下收件人：", "该用户不存在"),
+    ("以下の宛先にメールを配信できませんでした。", "宛先が存在しません"),
+    ("다음 수신자에게 전송하지 못했습니다.", "사용자가 존재하지 않습니다"),
+]
+
+
+@pytest.mark.parametrize(("failed", "why"), LANGUAGES)
+def test_notices_in_other_languages(failed, why):
+    text = f"{failed}\r\n\r\n<a@y.example>\r\n    {why}\r\n".encode()
+    (one,) = read_prose(read_notice(HEAD.replace(b"failure notice", b"x") + text), ME, True).recipients
+    assert (one.recipient, one.action, category(one.status, one.diagnostic)) == (
+        "a@y.example",
+        "failed",
+        "user_unknown",
+    )
 
 
 @pytest.mark.parametrize(("body", "recipients"), NOTICES)
