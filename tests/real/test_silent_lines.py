@@ -30,6 +30,7 @@ async def test_a_line_that_is_forgotten_without_a_word(
         behind = {**direct, "imap": {**direct["imap"], **server}}
         assert engine.request("POST", "/v1/account", behind).status == 200
         engine.wait_for_state("acme", "connected")
+        wait_until(lambda: time.monotonic() - relay.passed_at > 1, "the line to be idle")
         relay.swallow()
         session = await foreign(dovecot, direct)
         await session.append("INBOX", [MESSAGE % (1, 1)], flags=())
