@@ -212,6 +212,7 @@ def test_commands_as_they_are_written(start_engine: Callable[..., EngineProcess]
 # docs/operate.md, on a copy of this machine that goes when the test is over.
 
 MACHINE = """
+umask 022
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$SCRATCH"
 mkdir "$SCRATCH"/up "$SCRATCH"/work "$SCRATCH"/root
