@@ -24,7 +24,7 @@ from engine import config
 from engine.egress import Egress
 from engine.errors import StorageFailed, StorageFull, StorageUnavailable
 from engine.events.journal import Journal
-from engine.events.lines import EARLY, Line, Outcome, step, steps_within
+from engine.events.lines import EARLY, Line, Outcome
 from engine.events.plan import Plan, health_of, letter_of, payload
 from engine.events.post import Answer, Poster
 from engine.events.recent import Entry
@@ -449,18 +449,9 @@ class Endpoint:
     # Where it stands.
 
     def _line(self, row: LineRow, until: int) -> Line:
-        return Line(
-            account=row.account,
-            seq=row.seq,
-            until=until,
-            attempts=row.attempts,
-            since=None if row.since is None else min(row.since, self._world.now()),
-            next_at=row.next_at,
-            error=row.error,
-            gone=bool(row.gone),
-            steps=steps_within(self._config.schedule, row.attempts, self._world.now() - (row.since or 0.0)),
-            longest=step(self._config.schedule, row.attempts),
-        )
+        line = Line(row.account, row.seq, until, row.attempts, row.since, row.next_at, row.error, bool(row.gone))
+        line.resume(self._config.schedule, self._world.now())
+        return line
 
     @property
     def _dirty(self) -> bool:

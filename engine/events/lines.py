@@ -57,6 +57,13 @@ class Line(msgspec.Struct):
     steps: int = 0
     longest: float = LONGEST_AWAY
 
+    def resume(self, schedule: Sequence[float], now: float) -> None:
+        """It was kept over a restart: what does not last is worked out anew."""
+        self.steps = steps_within(schedule, self.attempts, now - (self.since or 0.0))
+        self.longest = step(schedule, self.attempts)
+        if self.since is not None:
+            self.since = min(self.since, now)
+
     def advance(self, seq: int) -> None:
         """Done with everything up to `seq`."""
         self.seq = max(self.seq, seq)
