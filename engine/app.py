@@ -10,6 +10,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,12 +24,7 @@ from engine.accounts.registry import Registry
 from engine.accounts.services import Services
 from engine.accounts.slots import LoginSlots
 from engine.api.app import make_app
-from engine.api.bodies import Bodies
-from engine.api.context import Context
-from engine.api.server import serve_http
-from engine.api.shares import Share
-from engine.api.stream import Streams
-from engine.api.wrong_tokens import WrongTokens
+from engine.api.context import Context, Streams
 from engine.config import Config
 from engine.egress import Egress
 from engine.errors import StorageFailed, leaves
@@ -38,6 +34,11 @@ from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.webhooks import Webhooks
 from engine.hosts import Hosts
+from engine.http.bodies import Bodies
+from engine.http.control import Started
+from engine.http.server import serve_http
+from engine.http.shares import Share
+from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock import Clock
@@ -51,7 +52,7 @@ from engine.queue.schedule import Schedule
 from engine.queue.slots import Slots
 from engine.sandbox.provider import Sandbox
 from engine.settings import WEBHOOK_SETTINGS, SettingsBook
-from engine.store import database, keys, sealed
+from engine.store import control, database, keys, sealed
 from engine.store.bodies import Spool
 from engine.store.rotation import Rotation
 from engine.store.writer import Store
@@ -69,16 +70,20 @@ STUCK_SHOWN = 10
 """Tasks named when a stop hangs."""
 
 
-def serve(config: Config) -> int:
-    """Run until a signal stops it; the process's exit code. Raises `ConfigError` when it cannot start."""
+def serve(config: Config, file: Path | None = None) -> int:
+    """Run until a signal stops it; the process's exit code. `file` is where the configuration was read from.
+
+    Raises `ConfigError` when it cannot start.
+    """
     log_to_stderr(config.log.level)
     folder = Path(config.store.path)
     database.prepare_folder(folder)
     _take_all_descriptors()
     sys.setswitchinterval(SWITCH_SECONDS)
-    with database.lock_folder(folder):
+    here = Path.cwd()
+    with database.lock_folder(folder), control.opened(folder, here) as door:
         try:
-            trio.run(_run_until_signal, config)
+            trio.run(_run_until_signal, config, Started(file and file.absolute(), here), door)
         except BaseExceptionGroup as group:
             causes = leaves(group)
             if any(isinstance(each, StorageFailed) for each in causes):
@@ -96,10 +101,13 @@ async def run(
     stop: trio.Event,
     *,
     http: bool = True,
+    started: Started | None = None,
+    door: socket.socket | None = None,
     task_status: trio.TaskStatus[Context] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """The whole engine until `stop` is set, then an orderly end. The folder must be prepared and locked.
 
+    `started` is how the process was started, `door` its control socket.
     Raises `ConfigError` when it cannot start and `StorageFailed` when the disk fails. Cancelled: ends at once; what was
     acknowledged is on disk.
     """
@@ -170,6 +178,7 @@ async def run(
             bodies=Bodies(config.http.bodies, config.http.slowest),
             requests=Share("requests", None, config.http.requests_per_token),
             wrong_tokens=WrongTokens(),
+            started=started or Started(None, folder),
         )
         releases, retention = Releases(store, schedule), Retention(store, spool, config.retention, world)
         async with (
@@ -186,8 +195,10 @@ async def run(
                 if http:
                     nursery.start_soon(rotation.run, context.stopping)
                     app = make_app(context)
-                    urls = await nursery.start(
-                        lambda task_status: serve_http(app, config.http, stop=context.stopping, task_status=task_status)
+                    context.started.urls = urls = await nursery.start(
+                        lambda task_status: serve_http(
+                            app, config.http, stop=context.stopping, control=door, task_status=task_status
+                        )
                     )
                     log.info("mailbox engine %s listens on %s, %d messages waiting", VERSION, ", ".join(urls), waiting)
                 task_status.started(context)
@@ -207,11 +218,11 @@ async def _service(run: Callable[..., Awaitable[None]]) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
-async def _run_until_signal(config: Config) -> None:
+async def _run_until_signal(config: Config, started: Started, door: socket.socket | None) -> None:
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         await nursery.start(_watch_signals, stop, config.shutdown.grace)
-        await run(config, World(), stop)
+        await run(config, World(), stop, started=started, door=door)
         nursery.cancel_scope.cancel()
 
 

@@ -1,8 +1,9 @@
 """The configuration: `config.toml` plus `ENGINE_<SECTION>__<KEY>` overrides, checked once, frozen.
 
 Every key has a default here; `config.toml` in the repository shows them all with their units. An unknown section or
-key, or a value of the wrong type, is a `ConfigError` whose text is one line naming the key and where it came from.
-Nothing else in the engine reads the environment.
+key, or a value of the wrong type, is a `ConfigError` whose text is one line naming the key and where it came from; so
+is a name in the environment that was meant for one of them and is none (`environment.py`). A relative path counts from
+the file it stands in, the default one too; in the environment, or without a file, from the current folder.
 
 Units: a duration is a number of seconds or a text such as `250ms`, `10s`, `5m`, `1h`, `2d`; a size is a number of bytes
 or a text such as `64KiB`, `50MiB`. In the environment a list is separated by spaces.
@@ -20,7 +21,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import msgspec
 
-from engine.errors import ConfigError
+from engine.environment import KEY, refuse_near_misses
+from engine.errors import ConfigError, NoFile
 
 Seconds = Annotated[float, "duration"]
 Bytes = Annotated[int, "size"]
@@ -30,11 +32,12 @@ DEFAULT_SCHEDULE = (10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0,
 _MOVED = {("webhooks", "allow_private"): ("network", "allow_private")}
 """Keys that have moved, under the names they had: a configuration of then still works."""
 
+_PATHS = (("store", "path"), ("store", "key_file"))
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, None: 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-_ENV = re.compile(r"ENGINE_([A-Z]+)__([A-Z0-9_]+)")
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,6 +176,7 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Config:
 
     Raises `ConfigError` with one line of text.
     """
+    refuse_near_misses(environ, _names())
     tables = _read(file) if file is not None else {}
     values: dict[str, dict[str, Any]] = {}
     for section, table in tables.items():
@@ -182,8 +186,10 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Config:
         for key, value in table.items():
             home, name = _MOVED.get((section, key), (section, key))
             values.setdefault(home, {})[name] = _value(home, name, value, f"{file}")
+    if file is not None:
+        _count_from(file.parent, values)
     for name, text in sorted(environ.items()):
-        match = _ENV.fullmatch(name)
+        match = KEY.fullmatch(name)
         if match is None:
             continue
         section, key = match[1].lower(), match[2].lower()
@@ -193,6 +199,21 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Config:
     config = msgspec.convert(values, Config)
     _check(config)
     return config
+
+
+def _count_from(folder: Path, values: dict[str, dict[str, Any]]) -> None:
+    """Have the paths that a file names, or leaves at their defaults, count from its folder."""
+    for section, key in _PATHS:
+        default = getattr(getattr(Config(), section), key)
+        path = values.get(section, {}).get(key, default)
+        if path:
+            values.setdefault(section, {})[key] = str(folder / path)
+
+
+def _names() -> dict[str, str]:
+    """Each key as `section.key`, by the name of its variable."""
+    tables = msgspec.to_builtins(Config())
+    return {f"ENGINE_{s.upper()}__{key.upper()}": f"{s}.{key}" for s, table in tables.items() for key in table}
 
 
 def parse_duration(value: object) -> float:
@@ -218,6 +239,8 @@ def parse_size(value: object) -> int:
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NoFile(str(file)) from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

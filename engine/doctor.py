@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import http.client
 import importlib.metadata
 import os
 import re
@@ -19,13 +18,16 @@ import socket
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from engine.config import Config, load
-from engine.errors import ConfigError
+from engine.commands.client import healthy
+from engine.commands.target import Target
+from engine.config import Config
+from engine.errors import ConfigError, NoFile
+from engine.http.accept import privileged_port
 from engine.store import database, files, keys, sealed
 from engine.store.migrations import MIGRATIONS
 from engine.world import World
@@ -52,6 +54,13 @@ REQUIRED = (
 LEAST_FREE = 256 * 1024**2  # bytes
 HEALTH_TIMEOUT = 3.0  # seconds
 
+_HOW_TO_MAKE_ONE = (
+    "Make one with: printf '[store]\\npath = \"/var/lib/mailbox-engine\"\\n' > {file} (an empty file will do; "
+    "config.toml in the source shows every key and its default)"
+)
+
+_ANOTHER = "name its folder by ENGINE_STORE__PATH or --config, or change http.port"
+
 _REQUIREMENT = re.compile(r"([a-z0-9-]+)>=([0-9.]+),<([0-9.]+)")
 
 
@@ -68,15 +77,22 @@ class Finding(msgspec.Struct, frozen=True):
         return f"{'ok ' if self.ok else 'BAD'}  {self.subject}: {self.text}"
 
 
-def examine(file: Path | None, environ: Mapping[str, str]) -> list[Finding]:
-    """Every check's finding, in a fixed order; only the first ones when the configuration is wrong."""
+def examine(find: Callable[[], Target]) -> list[Finding]:
+    """Every check's finding, in a fixed order; only the first ones when the configuration is wrong.
+
+    `find` says on which folder, with which configuration. Raises `ConfigError` then.
+    """
     findings = [python(), packages()]
     try:
-        config = load(file, environ)
+        target = find()
+    except NoFile as error:
+        return [*findings, Finding(False, "config", f"{error}. {_HOW_TO_MAKE_ONE.format(file=error.file)}")]
     except ConfigError as error:
         return [*findings, Finding(False, "config", f"{error}: correct it")]
-    findings.append(Finding(True, "config", str(file) if file else "no file, the defaults hold"))
-    return findings + [check(config) for check in CHECKS]
+    where = f"{target.folder} ({target.why})"
+    file = f"{target.file}" if target.file else "no file, the defaults hold"
+    findings.append(Finding(True, "config", f"{file}; data folder {where}"))
+    return findings + [check(target.config) for check in CHECKS]
 
 
 def python() -> Finding:
@@ -210,10 +226,16 @@ def port(config: Config) -> Finding:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
+        if error.errno == errno.EACCES:
+            return Finding(False, "port", f"http.port {number} {privileged_port()}")
         if error.errno != errno.EADDRINUSE:
             return Finding(False, "port", f"{where} cannot be used ({error.strerror}): change http.host or http.port")
-        if _healthy(host, number):
-            return Finding(True, "port", f"{where}, an engine answers there")
+        if healthy(host, number, HEALTH_TIMEOUT):
+            if database.in_use(Path(config.store.path)):
+                return Finding(True, "port", f"{where}, an engine answers there")
+            return Finding(
+                False, "port", f"{where}: an engine of another data folder answers there: {_ANOTHER}, see: engine where"
+            )
         return Finding(False, "port", f"{where} is taken by another program: stop it or change http.port")
     return Finding(True, "port", "a free one will be taken" if number == 0 else f"{where} is free")
 
@@ -255,16 +277,3 @@ def _needed(folder: Path) -> set[str]:
             return sealed.key_ids(db)
     except (sqlite3.Error, OSError, ValueError):
         return set()
-
-
-def _healthy(host: str, number: int) -> bool:
-    target = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    connection = http.client.HTTPConnection(target, number, timeout=HEALTH_TIMEOUT)
-    try:
-        connection.request("GET", "/health")
-        answer = connection.getresponse()
-        return answer.status == 200 and msgspec.json.decode(answer.read(64 * 1024), type=dict).get("success") is True
-    except (OSError, http.client.HTTPException, msgspec.DecodeError):
-        return False
-    finally:
-        connection.close()

@@ -102,6 +102,14 @@ class ConfigError(EngineError):
     remedy = Remedy.STOP
 
 
+class NoFile(ConfigError):
+    """The configuration file that was named is not there."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(f"{file}: there is no such file")
+        self.file = file
+
+
 class DamagedSecret(EngineError):
     """A sealed secret cannot be opened; the others may be in order."""
 

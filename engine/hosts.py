@@ -55,18 +55,18 @@ class Hosts:
         """
 
         async def watched(host: str, port: int) -> trio.abc.Stream:
-            stream = None
+            stream, silent = None, True
             try:
                 while stream is None:
                     with trio.CancelScope() as scope, self.listening(host, port, scope.cancel):
                         stream = await dial(host, port)
-            except trio.Cancelled:
-                self.silent(host, port)
-                raise
+                silent = False
             except NetworkError as error:
-                if unanswered(error):
-                    self.silent(host, port)
+                silent = unanswered(error)
                 raise
+            finally:
+                if silent:
+                    self.silent(host, port)
             self.answered(host, port)
             return stream
 
@@ -94,11 +94,11 @@ class Hosts:
             for wake in list(self._listeners.get((name, each), {}).values()):
                 wake()
 
-    def note_mute(self, error: Exception) -> None:
-        """Remember the address of a connection that failed like this, if it never said a word."""
-        if isinstance(error, NetworkError) and error.mute is not None:
-            self._mute.pop(error.mute, None)
-            self._mute[error.mute] = trio.current_time()
+    def note_mute(self, address: str | None) -> None:
+        """Remember an address that accepted a connection and never said a word; None: the failure was another."""
+        if address is not None:
+            self._mute.pop(address, None)
+            self._mute[address] = trio.current_time()
             if len(self._mute) > KEPT:
                 del self._mute[next(iter(self._mute))]
 

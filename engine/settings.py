@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import trio
 
 from engine.errors import DamagedSecret
 from engine.schema.settings import SettingsUpdate
@@ -52,6 +53,8 @@ class SettingsBook:
         self._store = store
         self._vault = vault
         self._listeners: list[tuple[frozenset[str], Callable[[], None]]] = []
+        self.changing = trio.Lock()
+        """For whoever decides what to change by what there is."""
         self.values: dict[str, Any] = dict(DEFAULTS)
         self.unreadable: set[str] = set()
         for name, text in settings.load(store.reader).items():

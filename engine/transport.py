@@ -27,9 +27,8 @@ CLOSE_SECONDS = 1.0
 CONTEXTS = 32
 """Distinct TLS rules whose contexts are kept, of 0.8 MB each: rules come from API callers."""
 ARRIVED_SECONDS = 0.05
-ENDURE_BYTES = 32 * 1024
 ENDURE_SECONDS = 10.0
-"""A write as large and a read as long are what a peer that takes nothing can hold up; a shorter one is over before."""
+"""How long a read has lasted when the kernel is told to bear with the peer for a shorter time than before."""
 KEEPALIVE = (
     (socket.TCP_USER_TIMEOUT, 45_000),  # milliseconds
     (socket.TCP_KEEPIDLE, 30),  # seconds
@@ -129,8 +128,6 @@ class Transport:
 
     async def send(self, data: bytes, timeout: float) -> None:
         """Write all of `data` within `timeout` seconds. Raises `NetworkError`. Cancelled: a part may have gone."""
-        if self._endures != self._told_to_endure and len(data) > ENDURE_BYTES:
-            self._tell_to_endure()
         try:
             with trio.fail_after(timeout):
                 await self._stream.send_all(data)
@@ -179,9 +176,12 @@ class Transport:
     def endure(self, seconds: float) -> None:
         """From now on the kernel bears with a peer that takes nothing for `seconds`, so that our own limit decides.
 
-        It is told when it may come to that: before each small message, telling it would cost a tenth of the delivery.
+        It is told of a longer time at once, of a shorter one once a read takes long, which spares the next message from
+        being told the longer one again: both for each message would cost a tenth of its delivery.
         """
         self._endures = seconds
+        if seconds > self._told_to_endure:
+            self._tell_to_endure()
 
     def end_of_stream(self) -> NetworkError:
         """The error for a server that closed the connection where we waited for an answer."""

@@ -18,7 +18,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -26,13 +25,14 @@ import outcome
 import trio
 
 from engine.errors import NetworkError, NetworkKind
+from engine.resolver import Resolver
 
 log = logging.getLogger("engine.world")
 
 T = TypeVar("T")
 
-LOOKUPS = 100
-"""Names looked up at once."""
+LOOKUPS, LOOKUPS_SHARE = 100, 16
+"""Names looked up at once, of quick and of slow ones each; at most this part of all descriptors, for each takes one."""
 DNS_SECONDS = 10.0
 STAGGER_SECONDS = 0.25
 """How long one address is waited for before the next is tried beside it (RFC 8305 section 8)."""
@@ -127,7 +127,7 @@ class World:
 
     def resolver(self) -> trio.abc.HostnameResolver:
         """Looks names up for everything in the process that connects."""
-        return _Resolver()
+        return Resolver(max(1, min(LOOKUPS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // LOOKUPS_SHARE)))
 
     async def resolve(self, host: str, port: int | None) -> list[str]:
         """The IP addresses of `host`, best first. Raises `NetworkError`. The caller sets the deadline."""
@@ -146,10 +146,10 @@ class World:
         changes that), within two while nothing does. Raises `NetworkError`, EMFILE where only the descriptors are left
         that are kept for other things. The caller sets the deadline. Cancelled: nothing stays open.
         """
+        self._descriptors.refuse_dial(_next_descriptor(), host, port)
         addresses = await self.resolve(host, port)
         chosen = choose(addresses) if choose else addresses
-        self._descriptors.refuse_dial(host, port)
-        stream = await _connect(host, port, chosen)
+        stream = await _connect(host, port, chosen, self._descriptors)
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _NOTICE_SILENCE:
             stream.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -183,10 +183,10 @@ class _Descriptors:
         self._said_at: float | None = None
         self._refused = 0
 
-    def refuse_dial(self, host: str, port: int) -> None:
-        """Raise `NetworkError` EMFILE when the next descriptor is one of those that are kept."""
+    def refuse_dial(self, number: int, host: str, port: int) -> None:
+        """Raise `NetworkError` EMFILE when a descriptor of this number is one of those that are kept."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        if limit == resource.RLIM_INFINITY or _next_descriptor() < limit - max(limit // KEPT_SHARE, KEPT_LEAST):
+        if limit == resource.RLIM_INFINITY or number < limit - max(limit // KEPT_SHARE, KEPT_LEAST):
             return
         self._refused += 1
         now = trio.current_time()
@@ -221,66 +221,55 @@ _NOTICE_SILENCE = (
 )
 
 
-class _Resolver(trio.abc.HostnameResolver):
-    """The system's resolver, in threads of its own: slow names must not keep others from those that write and compose.
+async def _connect(host: str, port: int, addresses: Sequence[str], descriptors: _Descriptors) -> trio.SocketStream:
+    """The first connection that any of the addresses accepts; they are begun in order, one shortly after the other.
 
-    Cancelled: the thread is left to end by itself.
+    Each socket is looked at once it is there: of many dials at once none can tell before which descriptor it gets.
     """
-
-    def __init__(self) -> None:
-        self._limiter = trio.CapacityLimiter(LOOKUPS)
-
-    async def getaddrinfo(
-        self,
-        host: bytes | None,
-        port: bytes | str | int | None,
-        family: int = 0,
-        type: int = 0,
-        proto: int = 0,
-        flags: int = 0,
-    ) -> Any:
-        return await trio.to_thread.run_sync(
-            partial(socket.getaddrinfo, host, port, family, type, proto, flags),
-            limiter=self._limiter,
-            abandon_on_cancel=True,
-        )
-
-    async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:
-        return await trio.to_thread.run_sync(
-            socket.getnameinfo, sockaddr, flags, limiter=self._limiter, abandon_on_cancel=True
-        )
-
-
-async def _connect(host: str, port: int, addresses: Sequence[str]) -> trio.SocketStream:
-    """The first connection that any of the addresses accepts; they are begun in order, one shortly after the other."""
     made: list[trio.SocketStream] = []
-    failures: list[OSError] = []
+    failures: list[OSError | NetworkError] = []
 
     async def attempt(address: str, failed: trio.Event) -> None:
         try:
-            made.append(await trio.open_tcp_stream(address, port))
-        except OSError as error:
+            ((family, kind, protocol, _, target), *_) = await trio.socket.getaddrinfo(
+                address, port, type=trio.socket.SOCK_STREAM
+            )
+            connecting = trio.socket.socket(family, kind, protocol)
+            try:
+                descriptors.refuse_dial(connecting.fileno(), host, port)
+                await connecting.connect(target)
+                made.append(trio.SocketStream(connecting))
+            except BaseException:
+                connecting.close()
+                raise
+        except (OSError, NetworkError) as error:
             failures.append(error)
             failed.set()
         else:
             nursery.cancel_scope.cancel()
 
     try:
-        async with trio.open_nursery() as nursery:
-            for address in addresses:
-                failed = trio.Event()
-                nursery.start_soon(attempt, address, failed)
-                with trio.move_on_after(STAGGER_SECONDS):
-                    await failed.wait()
+        try:
+            async with trio.open_nursery() as nursery:
+                for address in addresses:
+                    failed = trio.Event()
+                    nursery.start_soon(attempt, address, failed)
+                    with trio.move_on_after(STAGGER_SECONDS):
+                        await failed.wait()
+        except* trio.Cancelled:
+            pass  # a nursery makes a group of it, which callers that wait for `Cancelled` do not know
+        await trio.lowlevel.checkpoint_if_cancelled()
     except BaseException:
         for stream in made:
             stream.socket.close()
         raise
     for stream in made[1:]:
         stream.socket.close()
-    if not made:
-        raise map_os_error(failures[0], host, port) from failures[0]
-    return made[0]
+    if made:
+        return made[0]
+    if isinstance(failures[0], NetworkError):
+        raise failures[0]
+    raise map_os_error(failures[0], host, port) from failures[0]
 
 
 async def _ask(name: str, kind: str) -> list[Any]:
@@ -363,22 +352,11 @@ class _Inline:
 
 def map_os_error(error: OSError, host: str, port: int | None) -> NetworkError:
     """The `NetworkError` that says what `error` means, in the words API callers know."""
-    cause = _first_cause(error)
-    if isinstance(cause, trio.socket.gaierror):
-        temporary = cause.errno == trio.socket.EAI_AGAIN
+    if isinstance(error, trio.socket.gaierror):
+        temporary = error.errno == trio.socket.EAI_AGAIN
         code = "EAI_AGAIN" if temporary else "ENOTFOUND"
         return NetworkError(NetworkKind.DNS, code, f"getaddrinfo {code} {host}")
-    number = cause.errno or 0
+    number = error.errno or 0
     code = errno.errorcode.get(number, "ESOCKET")
     kind = NetworkKind.TIMEOUT if number == errno.ETIMEDOUT else NetworkKind.CONNECT
     return NetworkError(kind, code, f"connect {code} {host}:{port}")
-
-
-def _first_cause(error: OSError) -> OSError:
-    """Trio gathers one error per address tried; the first says as much as all of them."""
-    if error.errno is not None:
-        return error
-    cause: BaseException | None = error.__cause__
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    return cause if isinstance(cause, OSError) else error

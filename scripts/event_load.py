@@ -52,7 +52,7 @@ class Engine:
             "ENGINE_LOG__LEVEL": "warning",
         }
         self.token = subprocess.run(
-            [sys.executable, "-m", "engine", "tokens", "issue", "-d", "load", "-s", "*"],
+            [sys.executable, "-m", "engine", "tokens", "issue", "-d", "load", "-s", "*", "--create"],
             env=self.environment,
             cwd=folder,
             capture_output=True,

@@ -6,10 +6,17 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
+# print FORMAT ARGUMENT...: nobody may be reading any more.
+print() { printf "$@" 2>/dev/null || true; }
+
 STEP=0
-step() { STEP=$((STEP + 1)) && printf '[%d/%d] %s\n' "$STEP" "$STEPS" "$*"; }
-say() { printf '      %s\n' "$*"; }
+step() { STEP=$((STEP + 1)) && print '[%d/%d] %s\n' "$STEP" "$STEPS" "$*"; }
+say() { print '      %s\n' "$*"; }
 fail() { printf '\n%s\n' "$*" >&2 && exit 1; }
+
+# AGAIN: the command that runs this script as it was run, for what is suggested.
+AGAIN=$0
+for each in "$@"; do AGAIN+=" $(printf %q "$each")"; done
 
 # runs PYTHON CODE: whether PYTHON is there and runs CODE without an error.
 runs() { "$1" -c "$2" >/dev/null 2>&1; }
@@ -27,7 +34,18 @@ find_python() {
         fi
     done
     [ -z "${1:-}" ] || fail "$1 is not there, does not run, or is older than Python 3.11."
-    fail "No Python 3.11 or newer was found. On Debian 12: apt-get install python3. Or name one: $0 --python /path/to/python3.13"
+    fail "No Python 3.11 or newer was found. $(how_to_install python3 python3-venv) Or name one:  $0 --python /path/to/python3.13"
+}
+
+# how_to_install PACKAGE...: what someone who may do so types, as a sentence.
+how_to_install() {
+    if [ "$(id -u)" = 0 ]; then
+        echo "Run:  apt-get update && apt-get install -y $*"
+    elif command -v sudo >/dev/null; then
+        echo "Run:  sudo apt-get update && sudo apt-get install -y $*"
+    else
+        echo "Ask who administers this machine, or become root (su -), for:  apt-get update && apt-get install -y $*"
+    fi
 }
 
 minor_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
@@ -41,11 +59,12 @@ constraints() {
 }
 
 # make_environment [dev]: sets VENV, an environment of PYTHON that runs this checkout, with the test tools if "dev".
-# Its stamp says what it was made from; while that is the same, nothing is done.
+# Its stamp says what it was made from; while that is the same, nothing is done. Of Python that is the version of its
+# binary interface: an environment outlives a patch update, which changes nothing that was installed.
 make_environment() {
     local extra=${1:-} made_from
     VENV=.venv-$MINOR
-    made_from=$({ pwd && "$PYTHON" -VV && cat pyproject.toml "$(constraints)"; } | sha256sum | cut -d' ' -f1)
+    made_from=$(what_it_is_made_from | sha256sum | cut -d' ' -f1)
     exec 9>"$VENV.lock" && flock 9
     if grep -qsx "$made_from ${extra:-\(dev\)\?}" "$VENV/stamp" && runs "$VENV/bin/python" 'import trio'; then
         say "$VENV is up to date"
@@ -63,6 +82,10 @@ make_environment() {
     exec 9<&-
 }
 
+what_it_is_made_from() {
+    pwd && "$PYTHON" -c 'import sysconfig; print(sysconfig.get_config_var("SOABI"))' && cat pyproject.toml "$(constraints)"
+}
+
 # create_venv: python -m venv; where Debian keeps that in a package of its own, installs it or says how.
 create_venv() {
     local log package=python3-venv
@@ -71,7 +94,9 @@ create_venv() {
         runs "$PYTHON" 'import ensurepip, venv' && fail "$PYTHON -m venv failed: $(tail -n 3 "$log")"
         [ "$MINOR" = "$(minor_of /usr/bin/python3)" ] || package=python$MINOR-venv
         say "this Python cannot make environments without the package $package"
-        may_install || fail "Run this once, then $0 again:  ${SUDO:+sudo }apt-get install -y $package"
+        may_install || fail "$(how_to_install "$package")
+Then:  $AGAIN
+Without them: another Python that brings venv with it, named as in  $0 --python /path/to/python3.13"
         install_debian "$package"
         rm -rf "$VENV"
         "$PYTHON" -m venv "$VENV" >"$log" 2>&1 || fail "$PYTHON -m venv failed: $(tail -n 3 "$log")"
@@ -83,10 +108,18 @@ create_venv() {
 install_packages() {
     local log=$VENV/install.log
     say "installing the packages of $(constraints), about a minute"
-    printf '      '
-    "$VENV/bin/python" -m pip install --disable-pip-version-check --progress-bar off \
-        -c "$(constraints)" -e ".${1:+[$1]}" 2>&1 | tee "$log" |
-        awk '/^ *Collecting /{printf "."; fflush()} /^Installing collected/{printf " unpacking"; fflush()} END{print ""}' ||
+    print '      '
+    {
+        "$VENV/bin/python" -m pip install --disable-pip-version-check --progress-bar off \
+            -c "$(constraints)" -e ".${1:+[$1]}" 2>&1 || echo "pip has failed"
+    } | tee "$log" | while read -r line; do
+        case $line in
+        Collecting*) print . ;;
+        "Installing collected"*) print ' unpacking' ;;
+        esac
+    done
+    print '\n'
+    [ "$(tail -n 1 "$log")" != "pip has failed" ] ||
         fail "pip failed; the end of $log:"$'\n'"$(grep -v '^WARNING' "$log" | tail -n 5)"
 }
 

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,6 +21,7 @@ from typing import Any
 
 import httpx2
 import trio
+from port_check import refusal
 from trio_websocket import ConnectionClosed, HandshakeError, open_websocket_url
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -30,6 +30,8 @@ PORT = os.environ.get("ENGINE_HTTP__PORT", "3000")
 FOLDER = Path(os.environ.get("ENGINE_STORE__PATH", "data/quickstart"))
 ENVIRONMENT = {**os.environ, "ENGINE_HTTP__HOST": HOST, "ENGINE_HTTP__PORT": PORT, "ENGINE_STORE__PATH": str(FOLDER)}
 URL = f"http://{HOST}:{PORT}"
+AGAIN = os.environ.pop("QUICKSTART", "scripts/quickstart")
+"""The command that runs this as it was run."""
 LOG = FOLDER / "engine.log"
 TOKEN = FOLDER / "token"
 
@@ -47,7 +49,7 @@ async def quickstart(steps: Steps, once: bool) -> None:
     steps.next(f"starting the engine on {URL}")
     check_port_is_free()
     prepare_folder()
-    async with running_engine() as engine, httpx2.AsyncClient(base_url=URL, timeout=10) as api:
+    async with running_engine() as engine, httpx2.AsyncClient(base_url=URL, timeout=60) as api:
         await wait_until_healthy(api, engine)
 
         steps.next("issuing an API token")
@@ -66,7 +68,11 @@ async def quickstart(steps: Steps, once: bool) -> None:
             steps.next("registering the mailbox")
             answer = await call(api, "POST", "/v1/account", ACCOUNT)
             say(f"POST /v1/account -> {json.dumps(answer)}")
-            await wait_until_connected(api)
+            # init -> connecting -> syncing -> connected; before that, messages are refused.
+            account = await call(api, "GET", "/v1/account/example?wait=connected")
+            say(f"GET /v1/account/example?wait=connected -> state {account['state']}")
+            if account["state"] != "connected":
+                raise trouble_with_log(f"The account is not connected: {account['lastError']}")
 
             steps.next("sending a message")
             answer = await call(api, "POST", "/v1/account/example/submit", MESSAGE)
@@ -88,15 +94,8 @@ async def quickstart(steps: Steps, once: bool) -> None:
 
 
 def check_port_is_free() -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, int(PORT)))
-        except (OSError, ValueError, OverflowError) as error:
-            raise Trouble(
-                f"Port {PORT} on {HOST} cannot be used ({error}).\n"
-                "Stop what is on it, or choose another port:  ENGINE_HTTP__PORT=3100 scripts/quickstart"
-            ) from error
+    if reason := refusal(HOST, PORT, AGAIN):
+        raise Trouble(reason)
 
 
 def prepare_folder() -> None:
@@ -153,24 +152,9 @@ async def call(api: httpx2.AsyncClient, method: str, path: str, body: dict[str, 
     except httpx2.TransportError as error:
         raise trouble_with_log(f"{method} {path} was not answered: {error!r}.") from error
     if not answer.is_success:
-        hint = f"\nHas the token been revoked? Remove {TOKEN} and run this again." if answer.status_code == 401 else ""
+        hint = f"\nHas the token been revoked? Then:  rm {TOKEN} && {AGAIN}" if answer.status_code == 401 else ""
         raise Trouble(f"{method} {path} was answered {answer.status_code}: {answer.text}{hint}")
     return answer.json()
-
-
-async def wait_until_connected(api: httpx2.AsyncClient) -> None:
-    """init -> connecting -> syncing -> connected; before that, messages are refused."""
-    states: list[str] = []
-
-    async def connected() -> bool:
-        account = await call(api, "GET", "/v1/account/example")
-        if account["state"] not in states[-1:]:
-            states.append(account["state"])
-            problem = f", {account['lastError']}" if account.get("lastError") else ""
-            say(f"GET /v1/account/example -> state {account['state']}{problem}")
-        return account["state"] == "connected"
-
-    await poll(30, "connected account", connected)
 
 
 async def print_events(
@@ -196,7 +180,7 @@ async def print_events(
 
 
 def print_where_to_look_next() -> None:
-    print(f"""
+    tell(f"""
 The engine serves on {URL} until Ctrl-C, and events are printed here. In another terminal:
 
   TOKEN=$(cat {TOKEN})
@@ -218,11 +202,19 @@ class Steps:
 
     def next(self, text: str) -> None:
         self._number += 1
-        print(f"[{self._number}/{self._last}] {text}", flush=True)
+        tell(f"[{self._number}/{self._last}] {text}")
 
 
 def say(text: str) -> None:
-    print(f"      {text}", flush=True)
+    tell(f"      {text}")
+
+
+def tell(text: str) -> None:
+    """Print it now. What nobody reads any more, as behind `| head`, is dropped, and everything goes on."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def poll(seconds: int, what: str, look: Callable[[], Awaitable[Any]]) -> Any:
@@ -250,7 +242,7 @@ async def until_signal(steps: Steps, once: bool) -> None:
 
             async def end_on_signal() -> None:
                 await anext(signals)
-                print("\nstopping the engine", flush=True)
+                tell("\nstopping the engine")
                 if once:
                     raise Trouble("Stopped before the message was sent.")
                 nursery.cancel_scope.cancel()

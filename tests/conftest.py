@@ -18,6 +18,7 @@ import pytest
 from real.certificates import Certificates
 from real.dovecot import Dovecot
 from real.engine_process import EngineProcess
+from real.far_side import FarSide
 from real.postfix import Postfix
 from real.servers import ServerMissing, private_folder
 from real.smtp_server import SmtpServer
@@ -96,6 +97,13 @@ def smtp_server() -> Iterator[SmtpServer]:
     """A scripted SMTP server for what a decent one never does."""
     with SmtpServer() as server:
         yield server
+
+
+@pytest.fixture
+def far_side() -> Iterator[FarSide]:
+    """A network namespace the way to which can lose packets."""
+    with _needing("a network namespace"), FarSide() as side:
+        yield side
 
 
 @pytest.fixture

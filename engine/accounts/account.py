@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import trio
 
 from engine.accounts import record as records
-from engine.accounts.heartbeat import Heartbeat
+from engine.accounts.heartbeat import Heartbeat, Learnt
 from engine.accounts.mailbox import MailboxTask
 from engine.accounts.probe import probe
 from engine.accounts.protocol_log import ProtocolLog
@@ -28,7 +27,7 @@ from engine.queue.hold import Waiting
 from engine.queue.lane import Lane, LaneLimits, Route
 from engine.queue.pace import RateLimit
 from engine.queue.recovery import recover_account
-from engine.schema.account import AccountCreate
+from engine.schema.account import AccountCreate, FolderError, LearntHeartbeat
 from engine.smtp.session import Timeouts
 from engine.smtp.verdict import Verdict
 from engine.store.accounts import AccountRow
@@ -74,7 +73,7 @@ class Account:
             services.world,
         )
         self._evidence = Evidence(row.id, services.store, services.recorder, services.world)
-        self._heartbeat = Heartbeat(services.config.imap.heartbeat, services.world)
+        self._heartbeat = Heartbeat(services.config.imap.heartbeat, services.world, _learnt(row))
         self._mailbox: MailboxTask | None = None
         self._changed = trio.Event()
         self._paused = False
@@ -113,18 +112,23 @@ class Account:
             self._changed.set()
 
     @property
-    def folder_errors(self) -> list[dict[str, Any]]:
+    def folder_errors(self) -> tuple[FolderError, ...]:
         """The folders that cannot be looked into, as the account shows them."""
-        return self._mailbox.folder_errors if self._mailbox is not None else []
+        return self._mailbox.folder_errors if self._mailbox is not None else ()
 
     @property
-    def learnt_heartbeat(self) -> dict[str, Any] | None:
+    def learnt_heartbeat(self) -> LearntHeartbeat | None:
         """What the account has learnt of lines that die of quiet, as it shows it; None: nothing."""
         return self._heartbeat.shown()
 
     def mail_waits_for(self) -> Waiting | None:
         """What keeps all of the account's mail from being sent now."""
         return self._lane.waiting()
+
+    @property
+    def reconnecting(self) -> bool:
+        """Whether what is connected to the mailbox is about to be closed and connected anew."""
+        return self._changed.is_set()
 
     def reconnect(self) -> None:
         """Close what is connected to the mailbox and connect anew, now."""
@@ -198,6 +202,9 @@ class Account:
     async def _run_mailbox(self) -> None:
         while True:
             self._changed = trio.Event()
+            if not self._paused and any(self._connections()[:2]):
+                # Not only once it dials: until then the state would be that of what was connected before.
+                self.status.state = AccountState.CONNECTING
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_connected)
                 await self._changed.wait()
@@ -276,6 +283,12 @@ class Account:
 def _disk_failed(error: BaseException) -> bool:
     """Whether the store has failed, which its own service tells; a nursery on the way here makes a group of it."""
     return any(isinstance(each, StorageFailed) for each in leaves(error))
+
+
+def _learnt(row: AccountRow) -> Learnt | None:
+    if row.heartbeat is None or row.heartbeat_until is None:
+        return None
+    return Learnt(row.heartbeat, row.heartbeat_until)
 
 
 def _timeouts(services: Services) -> Timeouts:

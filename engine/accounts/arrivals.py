@@ -177,9 +177,9 @@ class Arrivals:
             return None
         self._hidden = 0
         full, refusal = await self._ask(session, row, uid, DESCRIPTION, self._items(session))
-        if refusal is not None and (ids := session.id_items):
+        if refusal is not None and (extras := session.id_items):
             # It may be the items of an extension that the server does not know, although it offers it.
-            plain = [item for item in self._items(session) if item not in ids]
+            plain = [item for item in self._items(session) if item not in extras]
             full, refusal = await self._ask(session, row, uid, DESCRIPTION, plain)
             if refusal is None:
                 session.refuses_ids()

@@ -6,10 +6,12 @@ type the servers in. Nothing is dialled and no web page is asked.
 
 from __future__ import annotations
 
-from typing import Any
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from engine.accounts.providers import BY_DOMAIN, Provider, by_mx
 from engine.errors import NetworkError
+from engine.schema.account_actions import AppPassword, Autoconfig, ServerFound, ServerUser
 from engine.world import World
 
 _IMAP = (("_imaps._tcp", True), ("_imap._tcp", False))
@@ -17,8 +19,8 @@ _SMTP = (("_submissions._tcp", True), ("_submission._tcp", False))
 SECURE_PORTS = frozenset({993, 465})
 
 
-async def autoconfig(email: str, world: World) -> dict[str, Any]:
-    """The answer of `GET /v1/autoconfig` for a normalised address. Cancelled: nothing stays behind."""
+async def autoconfig(email: str, world: World) -> Autoconfig:
+    """The servers of a normalised address. Cancelled: nothing stays behind."""
     domain = email.rpartition("@")[2].lower()
     if (provider := BY_DOMAIN.get(domain)) is not None:
         return _of_provider(provider, email, "provider")
@@ -29,27 +31,26 @@ async def autoconfig(email: str, world: World) -> dict[str, Any]:
         imap, smtp = await _by_srv(_IMAP, domain, email, world), await _by_srv(_SMTP, domain, email, world)
     except NetworkError:
         imap = smtp = None
-    source = "srv" if imap or smtp else "none"
-    return {"imap": imap or False, "smtp": smtp or False, "_source": source}
+    return Autoconfig(imap=imap or False, smtp=smtp or False, source="srv" if imap or smtp else "none")
 
 
-def _of_provider(provider: Provider, email: str, source: str) -> dict[str, Any]:
-    found = {"imap": _server(*provider.imap, email), "smtp": _server(*provider.smtp, email), "_source": source}
+def _of_provider(provider: Provider, email: str, source: str) -> Autoconfig:
+    password: AppPassword | UnsetType = UNSET
     if provider.app_password is not None:
-        found["appPassword"] = {"required": True, "provider": provider.name, "instructions": provider.app_password}
-    return found
+        password = AppPassword(required=True, provider=provider.name, instructions=provider.app_password)
+    return Autoconfig(
+        imap=_server(*provider.imap, email), smtp=_server(*provider.smtp, email), app_password=password, source=source
+    )
 
 
-async def _by_srv(
-    services: tuple[tuple[str, bool], ...], domain: str, email: str, world: World
-) -> dict[str, Any] | None:
+async def _by_srv(services: tuple[tuple[str, bool], ...], domain: str, email: str, world: World) -> ServerFound | None:
     """The first server named for one of these services (RFC 6186, RFC 8314)."""
     for service, secure in services:
         for record in await world.srv(f"{service}.{domain}"):
             if record.target:
-                return {**_server(record.target, record.port, email), "secure": secure}
+                return replace(_server(record.target, record.port, email), secure=secure)
     return None
 
 
-def _server(host: str, port: int, user: str) -> dict[str, Any]:
-    return {"auth": {"user": user}, "host": host, "port": port, "secure": port in SECURE_PORTS}
+def _server(host: str, port: int, user: str) -> ServerFound:
+    return ServerFound(auth=ServerUser(user=user), host=host, port=port, secure=port in SECURE_PORTS)

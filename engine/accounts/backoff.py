@@ -2,8 +2,8 @@
 
 Survival resets them, not success: a server that accepts and drops cannot make anybody spin. A connection that ended
 over something the next one leaves alone is followed by a short wait, which says nothing about the server. Where nothing
-answers the waits stay short and end as soon as another dial shows that the host answers again; the long ones are for
-what the server refuses.
+answers, and after a connection that worked, as when a server is started again and again, the waits stay short; they end
+as soon as another dial shows that a silent host answers again. The long ones are for what the server refuses.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from engine.hosts import unanswered
 from engine.imap.session import CommandRefused
 
 SURVIVED = 300.0
+WORKED = 10.0
+"""Seconds that tell a server which is started again from one that takes a login and hangs up."""
 JITTER = 0.2
-LONGEST_UNANSWERED = 33.0
-"""Longest wait before jitter where nothing answers: with the dial before it, mail is told within a minute after."""
+LONGEST_UNREFUSED = 33.0
+"""Longest wait before jitter where nothing was refused: with the dial before it, mail is told within a minute after."""
 
 
 class Backoff:
@@ -36,16 +38,16 @@ class Backoff:
         """Sleep before a connection that leaves alone what ended the last one."""
         await trio.sleep(self._jittered(self._config.reconnect_min))
 
-    async def wait(self, error: EngineError, lasted: float = 0.0, *, anew: bool = False) -> None:
+    async def wait(self, error: EngineError, lasted: float = 0.0, *, anew: bool = False, worked: bool = False) -> None:
         """Sleep before the next connection; the last one lasted so many seconds and ended like this.
 
-        `anew`: start from the shortest wait, however short the connection lasted.
+        `anew`: start from the shortest wait, however short the connection lasted. `worked`: the mailbox was in sync.
         """
         if anew or lasted >= SURVIVED:
             self._wait = self._config.reconnect_min
         longest = self._config.reconnect_max
-        if unanswered(error):
-            longest = min(longest, LONGEST_UNANSWERED)
+        if unanswered(error) or (worked and lasted >= WORKED):
+            longest = min(longest, LONGEST_UNREFUSED)
         seconds = self._jittered(min(self._wait, longest))
         if isinstance(error, (LoginRefused, CommandRefused)):
             await trio.sleep(seconds)

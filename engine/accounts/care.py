@@ -41,6 +41,10 @@ PARTS = {
 """What a question asks for too."""
 ATTEMPTS = {TEXT: 2, REPORT: 2}
 """How often the connection may end over a question about one message; once where a batch with it failed before."""
+CUTS = 2
+"""The same where the server fell silent, or the line was cut, which may be the line's fault: it must happen again."""
+ENDED = "ECONNECTION"
+"""The code of a connection that the server closed, with a word or without; those cut on the way have others."""
 STRIKES = 8
 """Connections ended in a row, with no batch answered between, after which the mailbox is at fault and no message."""
 
@@ -91,6 +95,8 @@ class Care:
         self._suspects: dict[tuple[int, str], _Suspects] = {}
         """By mailbox and question."""
         self._strikes: dict[int, int] = {}
+        self._cuts: set[tuple[int, int, str]] = set()
+        """Questions about one message over which the server fell silent, or the line was cut, once."""
         self._failures: dict[int, dict[tuple[int, str], int]] = {}
 
     def may_ask(self, mailbox: int, uid: int, question: str) -> bool:
@@ -150,7 +156,7 @@ class Care:
         self._asked = None
         self._answered(asked)
 
-    async def stumbled(self) -> bool:
+    async def stumbled(self, error: EngineError) -> bool:
         """The connection has ended. Whether that was over messages which are asked about otherwise next time."""
         asked, self._asked = self._asked, None
         if asked is None:
@@ -161,10 +167,19 @@ class Care:
             return False
         if asked.first != asked.last:
             self.split(mailbox, asked.first, asked.last, asked.question)
-        else:
+        elif not self._may_be_the_line(key, mailbox, error):
             await self._count(mailbox, key, 1)
             if not self.may_ask(mailbox, *key):
                 log.warning("mailbox %d: the server cannot be asked for the %s of message %d", mailbox, key[1], key[0])
+        return True
+
+    def _may_be_the_line(self, key: tuple[int, str], mailbox: int, error: EngineError) -> bool:
+        """Whether a connection ended over one message for the first time, and not as a server ends it."""
+        ended = not isinstance(error, NetworkError) or error.code == ENDED
+        if ended or ATTEMPTS.get(key[1], 1) >= CUTS or (mailbox, *key) in self._cuts:
+            self._cuts.discard((mailbox, *key))
+            return False
+        self._cuts.add((mailbox, *key))
         return True
 
     async def give_up(self, mailbox: int, uid: int, question: str) -> None:
@@ -179,6 +194,7 @@ class Care:
 
     def _answered(self, asked: Asked) -> None:
         mailbox = asked.mailbox
+        self._cuts.discard((mailbox, asked.first, asked.question))
         if asked.question in (DESCRIPTION, TEXT, REPORT) or asked.first != asked.last:
             self._strikes.pop(mailbox, None)
         suspects = self._suspects.get((mailbox, asked.question))

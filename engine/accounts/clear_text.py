@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from engine.schema.account import AccountCreate
-from engine.schema.servers import SERVERS, Auth, ImapConfig, SmtpConfig, Tls
+from engine.schema.servers import SERVERS, Auth, ImapConfig, Server, SmtpConfig, Tls
 
 
 def guarded(record: AccountCreate, before: AccountCreate | None) -> AccountCreate:
@@ -34,7 +34,7 @@ def guarded(record: AccountCreate, before: AccountCreate | None) -> AccountCreat
     return msgspec.structs.replace(record, **changes) if changes else record
 
 
-def insecure(record: AccountCreate) -> list[str]:
+def insecure(record: AccountCreate) -> list[Server]:
     """The servers (`imap`, `smtp`) to which the password may go in clear text over a network."""
     return [name for name in SERVERS if _may_be_overheard(getattr(record, name))]
 

@@ -9,12 +9,13 @@ not been cut off. The beats of many accounts are spread by chance.
 from __future__ import annotations
 
 import re
-from typing import Any
 
+import msgspec
 import trio
 
 from engine.errors import NetworkError, NetworkKind
 from engine.isotime import iso
+from engine.schema.account import LearntHeartbeat
 from engine.world import World
 
 SHORTEST = 10.0
@@ -29,18 +30,31 @@ BELOW_MUTE = 0.5
 LEARNT_SECONDS = 86_400.0
 JITTER = 0.15
 
+
+class Learnt(msgspec.Struct, frozen=True):
+    """An interval in seconds, and until when it counts, in seconds since 1970."""
+
+    seconds: float
+    until: float
+
+
 _FOR_IDLING = re.compile(r"\b(idle|idling|inactiv\w*|auto-?logout|time[d -]?out)\b", re.IGNORECASE)
 
 
 class Heartbeat:
-    """The rhythm of one account's connections; `usual` is the interval in seconds while nothing was learnt."""
+    """The rhythm of one account's connections; `usual` is the interval in seconds while nothing was learnt.
 
-    def __init__(self, usual: float, world: World) -> None:
+    `learnt` is what was `remembered` when the engine ran before.
+    """
+
+    def __init__(self, usual: float, world: World, learnt: Learnt | None = None) -> None:
         self._usual = usual
         self._world = world
         self._learnt: float | None = None
         self._until = 0.0
-        self._lesson: float | None = None
+        if learnt is not None:
+            self._learnt = max(learnt.seconds, SHORTEST)
+            self._until = trio.current_time() + min(learnt.until - world.now(), LEARNT_SECONDS)
 
     @property
     def interval(self) -> float:
@@ -53,13 +67,42 @@ class Heartbeat:
         """The interval, made a little shorter at random."""
         return self.interval * (1 - JITTER * self._world.random.random())
 
-    def died(self, quiet: float, error: Exception) -> bool:
-        """A connection ended after so many seconds of quiet, 0 where it was in use or could not be made.
+    def learn(self, seconds: float) -> None:
+        """Ask after so many seconds for a day."""
+        self._learnt = seconds
+        self._until = trio.current_time() + LEARNT_SECONDS
 
-        Whether there is something to learn from that, should the next dial succeed.
+    @property
+    def remembered(self) -> Learnt | None:
+        """What the next start is to know; None while nothing was learnt."""
+        if self.interval == self._usual or self._learnt is None:
+            return None
+        return Learnt(self._learnt, self._until + self._world.now() - trio.current_time())
+
+    def shown(self) -> LearntHeartbeat | None:
+        """As the account shows it; None while nothing was learnt."""
+        learnt = self.remembered
+        return None if learnt is None else LearntHeartbeat(seconds=round(learnt.seconds), until=iso(learnt.until))
+
+
+class Line:
+    """One of the account's lines, connected again and again, and what its end may teach."""
+
+    def __init__(self, heartbeat: Heartbeat) -> None:
+        self._heartbeat = heartbeat
+        self._lesson: float | None = None
+        self.quiet = 0.0
+        """Seconds of quiet after which the last connection ended, 0 where it was in use or could not be made."""
+
+    def died(self, error: Exception) -> bool:
+        """A connection ended, or could not be made. Whether there is something to learn, should the next dial succeed.
+
+        `quiet` is 0 again afterwards.
         """
+        quiet, self.quiet = self.quiet, 0.0
         self._lesson = None
-        if quiet < SHORTEST_LESSON or not isinstance(error, NetworkError) or self.interval <= SHORTEST:
+        interval = self._heartbeat.interval
+        if quiet < SHORTEST_LESSON or not isinstance(error, NetworkError) or interval <= SHORTEST:
             return False
         told = str(error).startswith("The server closed the connection:")
         if told and not _FOR_IDLING.search(str(error)):
@@ -68,20 +111,18 @@ class Heartbeat:
             lesson = max(SHORTEST_AFTER_MUTE, quiet * BELOW_MUTE)
         else:
             lesson = max(SHORTEST, quiet * BELOW)
-        if lesson >= min(quiet, self.interval):
+        if lesson >= min(quiet, interval):
             return False
         self._lesson = lesson
         return True
 
-    def connected(self) -> None:
-        """A connection was made: if it is the first dial after a line that died of quiet, that was no outage."""
-        if self._lesson is not None:
-            self._learnt, self._lesson = self._lesson, None
-            self._until = trio.current_time() + LEARNT_SECONDS
+    def connected(self) -> bool:
+        """A connection was made: if it is the first dial after one that died of quiet, that was no outage.
 
-    def shown(self) -> dict[str, Any] | None:
-        """As the account shows it; None while nothing was learnt."""
-        if self.interval == self._usual or self._learnt is None:
-            return None
-        away = self._world.now() - trio.current_time()
-        return {"seconds": round(self._learnt), "until": iso(self._until + away)}
+        Whether the account has learnt from it.
+        """
+        lesson, self._lesson = self._lesson, None
+        if lesson is None or lesson >= self._heartbeat.interval:
+            return False
+        self._heartbeat.learn(lesson)
+        return True

@@ -10,14 +10,13 @@ into the other folders.
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import trio
 
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.backoff import Backoff
 from engine.accounts.folder import Folder
-from engine.accounts.heartbeat import Heartbeat
+from engine.accounts.heartbeat import Heartbeat, Line
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.record import WatchRules
 from engine.accounts.sentcopy import SentCopies
@@ -29,6 +28,7 @@ from engine.errors import EngineError, LoginRefused, NetworkError, ProtocolError
 from engine.imap.refusals import Refusals
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
 from engine.queue.evidence import Evidence
+from engine.schema.account import FolderError
 from engine.world import Dial
 
 log = logging.getLogger("engine.mailbox")
@@ -62,7 +62,6 @@ class MailboxTask:
         self._evidence = evidence
         self._services = services
         self._heartbeat = heartbeat
-        self._quiet = 0.0
         self._refusals = Refusals()
         self._wake = trio.Event()
         self._synced = trio.Event()
@@ -78,7 +77,7 @@ class MailboxTask:
         )
 
     @property
-    def folder_errors(self) -> list[dict[str, Any]]:
+    def folder_errors(self) -> tuple[FolderError, ...]:
         """The folders that cannot be looked into, as the account shows them."""
         return self._watch.troubles.shown()
 
@@ -103,22 +102,22 @@ class MailboxTask:
             nursery.cancel_scope.cancel()
 
     async def _run_main(self) -> None:
-        backoff = self._backoff()
+        backoff, line = self._backoff(), Line(self._heartbeat)
         while True:
             began = trio.current_time()
-            self._quiet = 0.0
             try:
-                await self._stay_connected()
+                await self._stay_connected(line)
             except FAILURES as error:
                 ended: EngineError = error
                 self._synced = trio.Event()
-                anew = self._heartbeat.died(self._quiet, error)
+                anew = line.died(error)
                 was_connected = self._status.state is AccountState.CONNECTED
-                if await self._arrivals.care.stumbled() or self._watch.stumbled(error):
+                if await self._arrivals.care.stumbled(error) or self._watch.stumbled(error):
                     log.info("account %s: connecting anew: %s", self._status.account, error)
                     self._status.state = AccountState.DISCONNECTED
                     await backoff.wait_shortly()
                     continue
+                worked = was_connected and not isinstance(error, (LoginRefused, CommandRefused))
                 if was_connected and not isinstance(error, LoginRefused):
                     self._status.state = AccountState.DISCONNECTED
                 else:
@@ -127,14 +126,14 @@ class MailboxTask:
                         log.warning("account %s: a login refused for so long is not tried again", self._status.account)
                         self._status.state = AccountState.UNSET
                         return
-            await backoff.wait(ended, trio.current_time() - began, anew=anew)
+            await backoff.wait(ended, trio.current_time() - began, anew=anew, worked=worked)
 
     def _backoff(self) -> Backoff:
         return Backoff(self._services, self._endpoint.host, self._endpoint.port)
 
-    async def _stay_connected(self) -> None:
+    async def _stay_connected(self, line: Line) -> None:
         self._status.state = AccountState.CONNECTING
-        session = await self._open()
+        session = await self._open(line)
         try:
             await self._status.logged_in(self._endpoint.credentials.user)
             await self._status.files_sent(session.files_sent_itself)
@@ -160,7 +159,7 @@ class MailboxTask:
                 if news:
                     await self._watch.hear(session, news)
         finally:
-            self._quiet = session.quiet
+            line.quiet = session.quiet
             await self._leave(session)
 
     async def _do_jobs(self, session: ImapSession) -> None:
@@ -195,22 +194,23 @@ class MailboxTask:
             return  # there is no such folder, or the main session listens to it
         arrivals = Arrivals(self._status.account, self._rules.notify_from, self._services, full=self._rules.full)
         folder = Folder(known.row, known.mailbox, arrivals, self._services, full=self._rules.full)
-        backoff = self._backoff()
+        backoff, line = self._backoff(), Line(self._heartbeat)
         while True:
             await self._synced.wait()
             began = trio.current_time()
             try:
-                await self._listen_beside(folder)
+                await self._listen_beside(folder, line)
             except FAILURES as error:
                 ended: EngineError = error
+                anew = line.died(error)
                 log.warning("account %s: the connection for %s: %s", self._status.account, path, error)
-                if await arrivals.care.stumbled():
+                if await arrivals.care.stumbled(error):
                     await backoff.wait_shortly()
                     continue
-            await backoff.wait(ended, trio.current_time() - began)
+            await backoff.wait(ended, trio.current_time() - began, anew=anew)
 
-    async def _listen_beside(self, folder: Folder) -> None:
-        session = await self._open()
+    async def _listen_beside(self, folder: Folder, line: Line) -> None:
+        session = await self._open(line)
         try:
             await folder.reload()
             await folder.look(session)
@@ -218,9 +218,10 @@ class MailboxTask:
                 news = await session.idle(trio.Event(), self._services.config.imap.idle, self._heartbeat.next())
                 await folder.hear(session, news)
         finally:
+            line.quiet = session.quiet
             await self._leave(session)
 
-    async def _open(self) -> ImapSession:
+    async def _open(self, line: Line) -> ImapSession:
         endpoint = self._endpoint
         async with self._services.logins.at(endpoint.host, endpoint.port):
             if self._log is not None:
@@ -235,11 +236,12 @@ class MailboxTask:
                     refusals=self._refusals,
                 )
             except NetworkError as error:
-                self._services.hosts.note_mute(error)
+                self._services.hosts.note_mute(error.mute)
                 raise
-        self._heartbeat.connected()
         self._status.connections += 1
         try:
+            if line.connected():
+                await self._status.remember_heartbeat(self._heartbeat.remembered)
             if self._services.config.imap.compress:
                 await session.compress()
             await session.enable("CONDSTORE", "QRESYNC")

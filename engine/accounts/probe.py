@@ -32,6 +32,7 @@ async def probe(route: Route, timeouts: Timeouts, status: Status, services: Serv
                 )
                 await session.quit()
         except DeliveryError as error:
+            services.hosts.note_mute(error.mute)
             failure = _as_error(error.verdict)
             await status.failed(failure)
         else:

@@ -172,6 +172,7 @@ class Registry:
             self._services.pauses.pause(account.id, False)
             self._services.schedule.forget(account.id)
             self._services.webhooks.forget_account(account.id)
+            self._services.changes.gone(account.id)
             self._scopes.pop(account.id).cancel()
         self._sweeper.set()
 

@@ -1,8 +1,9 @@
 """Filing sent messages into the account's Sent folder.
 
 A copy is asked for in the commit that ends the message as sent, so it is never forgotten. It is made over the account's
-IMAP session; a failed try is repeated by a schedule, and when that is spent the event `messageCopyFailed` says so. The
-copy carries the Bcc field that never went over SMTP. Where the provider files sent mail itself, none is made.
+IMAP session; a failed try is repeated by a schedule, and when that is spent the event `messageCopyFailed` says so. One
+that was begun before, and may have been filed with nothing heard of it, is looked for first. The copy carries the Bcc
+field that never went over SMTP. Where the provider files sent mail itself, none is made.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class SentCopies:
         self._journal = journal
         self._schedule = schedule
         self._world = world
+        self._begun = set(copies.of_account(store.reader, account))
+        """Messages whose copy may be there already; of those that were owed at the start nobody knows."""
 
     def seconds_to_next(self) -> float | None:
         """Seconds until a copy is due (0: now); None when none is owed."""
@@ -46,7 +49,7 @@ class SentCopies:
 
         `folder` is the account's Sent folder, None when it has none.
 
-        Raises what a broken session raises; the copy in hand is then put off. Cancelled: a copy may be made twice.
+        Raises what a broken session raises; the copy in hand is then put off. It may select a folder.
         """
         filed: set[str] = set()
         while (due := copies.first(self._store.reader, self._account)) is not None:
@@ -60,7 +63,9 @@ class SentCopies:
             try:
                 if path is None:
                     raise CommandRefused("the account has no Sent folder", None)
-                await session.append(path, self._octets(body), flags=("\\Seen",), date=None)
+                if due.message not in self._begun or not await self._is_there(session, path, due.message):
+                    self._begun.add(due.message)
+                    await session.append(path, self._octets(body), flags=("\\Seen",), date=None)
             except (CommandRefused, NetworkError, StorageUnavailable, ValueError) as error:
                 await self._failed(due, path, str(error))
                 if isinstance(error, NetworkError):
@@ -69,6 +74,14 @@ class SentCopies:
                 filed.add(path)
                 await self._store.commit(partial(self._done, due))
         return filed
+
+    async def _is_there(self, session: ImapSession, path: str, message: int) -> bool:
+        record = messages.get(self._store.reader, message)
+        try:
+            await session.select(path, read_only=True)
+            return record is not None and bool(await session.search("HEADER Message-ID", record.message_id.encode()))
+        except CommandRefused:
+            return False  # no such folder yet, or none to search in: filing it tells
 
     async def _failed(self, due: SentCopy, path: str | None, reason: str) -> None:
         tries = due.tries + 1
@@ -94,6 +107,7 @@ class SentCopies:
 
     def _done(self, due: SentCopy, tx: Tx) -> None:
         copies.remove(tx, due.message)
+        self._begun.discard(due.message)
         bodies.drop(tx, due.message, self._spool)
 
     def _octets(self, body: Body) -> list[bytes]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import trio
 
+from engine.accounts.heartbeat import Learnt
 from engine.accounts.sameness import gist
 from engine.accounts.state import AccountState
 from engine.errors import EngineError, LoginRefused, NetworkError
@@ -101,6 +102,15 @@ class Status:
         if itself != self._files_sent:
             self._files_sent = itself
             await self._store.commit(lambda tx: accounts.remember(tx, self.account, files_sent=itself))
+
+    async def remember_heartbeat(self, learnt: Learnt | None) -> None:
+        """Keep over a restart how soon the account's quiet lines are to be asked."""
+        seconds, until = (None, None) if learnt is None else (learnt.seconds, learnt.until)
+
+        def change(tx: Tx) -> None:
+            accounts.remember(tx, self.account, heartbeat=seconds, heartbeat_until=until)
+
+        await self._store.commit(change)
 
     async def connected(self) -> None:
         """Everything is well; the first time ever `accountInitialized` says so."""

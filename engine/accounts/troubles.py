@@ -8,12 +8,12 @@ the user asks for begins anew.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import msgspec
 import trio
 
 from engine.isotime import iso
+from engine.schema.account import FolderError
 from engine.world import World
 
 FIRST_WAIT = 60.0
@@ -79,10 +79,10 @@ class Troubles:
         due = min((each.due for each in self._of.values()), default=float("inf"))
         return max(0.0, due - trio.current_time())
 
-    def shown(self) -> list[dict[str, Any]]:
+    def shown(self) -> tuple[FolderError, ...]:
         """As the account shows them."""
         away = self._world.now() - trio.current_time()
-        return [
-            {"path": path, "error": each.error, "since": iso(each.since), "nextLook": iso(each.due + away)}
+        return tuple(
+            FolderError(path=path, error=each.error, since=iso(each.since), next_look=iso(each.due + away))
             for path, each in sorted(self._of.items())
-        ]
+        )

@@ -9,11 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from engine.accounts.services import Services
 from engine.errors import LoginRefused, NetworkError, ProtocolError
 from engine.imap.mailboxes import Mailbox
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
+from engine.schema.account_actions import MailboxFound, ServerVerified, Verified
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import error_code, error_text
 
@@ -23,18 +26,20 @@ CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
 
 async def verify(
     imap: ImapEndpoint | None, smtp: SmtpEndpoint | None, ehlo_name: str, services: Services, *, mailboxes: bool
-) -> dict[str, Any]:
-    """The answer of `POST /v1/verifyAccount`. Cancelled: nothing stays open."""
-    answer: dict[str, Any] = {}
+) -> Verified:
+    """Each login tried, and the folders where `mailboxes` asks for them. Cancelled: nothing stays open."""
+    outcomes: dict[str, ServerVerified] = {}
+    folders: tuple[MailboxFound, ...] | UnsetType = UNSET
     dial = services.egress.dialer(restricted=False, mail=True)
     async with trio.open_nursery() as nursery:
 
         async def try_imap(endpoint: ImapEndpoint) -> None:
+            nonlocal folders
             nonce = services.world.token_bytes(18).hex()
             session = await ImapSession.connect(endpoint, dial=dial, client_id=CLIENT_ID, nonce=nonce)
             try:
                 if mailboxes:
-                    answer["mailboxes"] = [_shown(each) for each in await session.list_mailboxes()]
+                    folders = tuple(map(_shown, await session.list_mailboxes()))
             finally:
                 await session.logout()
 
@@ -49,49 +54,50 @@ async def verify(
             await session.quit()
 
         if imap is not None:
-            nursery.start_soon(_note, answer, "imap", try_imap, imap)
+            nursery.start_soon(_note, outcomes, "imap", try_imap, imap)
         if smtp is not None:
-            nursery.start_soon(_note, answer, "smtp", try_smtp, smtp)
-    return answer
+            nursery.start_soon(_note, outcomes, "smtp", try_smtp, smtp)
+    return Verified(imap=outcomes.get("imap", UNSET), smtp=outcomes.get("smtp", UNSET), mailboxes=folders)
 
 
-async def _note(answer: dict[str, Any], name: str, attempt: Callable[[Any], Awaitable[None]], endpoint: Any) -> None:
-    answer[name] = {"success": False, "error": "No answer in time", "code": "ETIMEDOUT"}
+async def _note(
+    outcomes: dict[str, ServerVerified], name: str, attempt: Callable[[Any], Awaitable[None]], endpoint: Any
+) -> None:
+    outcomes[name] = ServerVerified(success=False, error="No answer in time", code="ETIMEDOUT")
     with trio.move_on_after(SECONDS):
         try:
             await attempt(endpoint)
-            answer[name] = {"success": True}
+            outcomes[name] = ServerVerified(success=True)
         except (NetworkError, ProtocolError, LoginRefused, CommandRefused) as error:
-            answer[name] = _imap_failure(error)
+            outcomes[name] = _imap_failure(error)
         except DeliveryError as error:
             verdict = error.verdict
-            failure = {"success": False, "error": error_text(verdict), "code": error_code(verdict)}
+            failure = ServerVerified(success=False, error=error_text(verdict), code=error_code(verdict))
             if verdict.code is not None:
-                failure |= {"statusCode": verdict.code, "responseText": verdict.text}
+                failure = replace(failure, status_code=verdict.code, response_text=verdict.text)
             elif verdict.network_code is not None:
-                failure["code"] = verdict.network_code
-            answer[name] = failure
+                failure = replace(failure, code=verdict.network_code)
+            outcomes[name] = failure
 
 
-def _imap_failure(error: NetworkError | ProtocolError | LoginRefused | CommandRefused) -> dict[str, Any]:
+def _imap_failure(error: NetworkError | ProtocolError | LoginRefused | CommandRefused) -> ServerVerified:
     if isinstance(error, (LoginRefused, CommandRefused)):
         said = error.response.partition(" ")[2].partition(" ")[2]  # behind tag and NO
         text = said.partition("] ")[2] if said.startswith("[") else said
-        failure = {"success": False, "error": "Command failed", "responseText": text or error.response}
-        return failure | ({"code": error.code} if error.code else {})
+        return ServerVerified(
+            success=False, error="Command failed", response_text=text or error.response, code=error.code or UNSET
+        )
     code = error.code if isinstance(error, NetworkError) else "EPROTOCOL"
-    return {"success": False, "error": str(error), "code": code}
+    return ServerVerified(success=False, error=str(error), code=code)
 
 
-def _shown(mailbox: Mailbox) -> dict[str, Any]:
+def _shown(mailbox: Mailbox) -> MailboxFound:
     parent = mailbox.path.rpartition(mailbox.delimiter)[0] if mailbox.delimiter else ""
-    shown = {
-        "path": mailbox.path,
-        "delimiter": mailbox.delimiter,
-        "parentPath": parent,
-        "name": mailbox.name,
-        "listed": True,
-    }
-    if mailbox.special_use is not None:
-        shown |= {"specialUse": mailbox.special_use, "specialUseSource": mailbox.special_use_source}
-    return shown
+    return MailboxFound(
+        path=mailbox.path,
+        delimiter=mailbox.delimiter,
+        parent_path=parent,
+        name=mailbox.name,
+        special_use=UNSET if mailbox.special_use is None else mailbox.special_use,
+        special_use_source=UNSET if mailbox.special_use_source is None else mailbox.special_use_source,
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import UNSET
 from quart import Response
 
@@ -11,45 +9,76 @@ from engine.accounts import record as records
 from engine.accounts.autoconfig import autoconfig as find_servers
 from engine.accounts.state import REFUSALS, AccountState
 from engine.accounts.verify import verify as try_logins
-from engine.api.context import Context, carry_through, find_account
+from engine.api.context import Context, find_account
 from engine.errors import Problem
+from engine.http.access import Access
+from engine.http.audited import Change
+from engine.http.carry import carry_through
+from engine.http.operation import operation
 from engine.schema.account import AccountCreate
-from engine.schema.account_actions import AutoconfigQuery, Flush, Reconnect, Sync, VerifyAccount
+from engine.schema.account_actions import (
+    Autoconfig,
+    AutoconfigQuery,
+    Flush,
+    Flushed,
+    Reconnect,
+    Reconnected,
+    Sync,
+    Synced,
+    Verified,
+    VerifyAccount,
+)
+from engine.schema.fields import AccountId
 
+_TAGS = ("Account",)
 _AT_WORK = (AccountState.CONNECTED, AccountState.CONNECTING, AccountState.SYNCING)
 
 
-async def reconnect(context: Context, account: str, body: Reconnect) -> dict[str, Any]:
-    """`PUT /v1/account/{account}/reconnect`."""
+@operation("PUT", "/v1/account/{account}/reconnect", access=Access.PATH, scope="api", tags=_TAGS)
+async def reconnect(context: Context, account: AccountId, body: Reconnect) -> Reconnected:
+    """Connect anew."""
     found = find_account(context, account)
     if body.reconnect:
         found.reconnect()
-    return {"reconnect": body.reconnect}
+    return Reconnected(reconnect=body.reconnect)
 
 
-async def sync(context: Context, account: str, body: Sync) -> dict[str, Any]:
-    """`PUT /v1/account/{account}/sync`."""
+@operation("PUT", "/v1/account/{account}/sync", access=Access.PATH, scope="api", tags=_TAGS)
+async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
+    """Look into every folder now."""
     found = find_account(context, account)
     if body.sync:
         if found.status.state not in _AT_WORK:
             refusal = REFUSALS[found.status.state]
             raise Problem(503, refusal.message, code=refusal.code, state=found.status.state)
         found.look_soon()
-    return {"sync": body.sync}
+    return Synced(sync=body.sync)
 
 
-async def flush(context: Context, account: str, body: Flush) -> dict[str, Any]:
-    """`PUT /v1/account/{account}/flush`."""
+@operation(
+    "PUT",
+    "/v1/account/{account}/flush",
+    access=Access.PATH,
+    scope="api",
+    tags=_TAGS,
+    change=Change("account.flush", lambda path, answer: path["account"] if answer.flush else None),
+)
+async def flush(context: Context, account: AccountId, body: Flush) -> Flushed:
+    """Forget what is known of the mailbox and begin anew."""
     found = find_account(context, account)
     if body.flush and not await carry_through(
         context.registry.flush(found, body.notify_from, body.imap_indexer or UNSET)
     ):
         raise Problem(429, "Flush is already running", code="LockFail")
-    return {"flush": body.flush}
+    return Flushed(flush=body.flush)
 
 
-async def logs(context: Context, account: str) -> Response:
-    """`GET /v1/logs/{account}`: the protocol log as plain text; empty when none is kept."""
+@operation("GET", "/v1/logs/{account}", access=Access.PATH, scope="api", tags=_TAGS, media="text/plain")
+async def logs(context: Context, account: AccountId) -> Response:
+    """Read the protocol log of an account, as plain text.
+
+    Empty when none is kept.
+    """
     log = find_account(context, account).log
     return Response(
         "" if log is None else log.text(),
@@ -58,8 +87,9 @@ async def logs(context: Context, account: str) -> Response:
     )
 
 
-async def verify(context: Context, body: VerifyAccount) -> dict[str, Any]:
-    """`POST /v1/verifyAccount`."""
+@operation("POST", "/v1/verifyAccount", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
+async def verify(context: Context, body: VerifyAccount) -> Verified:
+    """Try the logins of servers without storing anything."""
     record = records.registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp))
     name = body.smtp_ehlo_name or context.services.config.smtp.ehlo_name or "localhost"
     return await try_logins(
@@ -71,6 +101,7 @@ async def verify(context: Context, body: VerifyAccount) -> dict[str, Any]:
     )
 
 
-async def autoconfig(context: Context, query: AutoconfigQuery) -> dict[str, Any]:
-    """`GET /v1/autoconfig`."""
+@operation("GET", "/v1/autoconfig", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
+async def autoconfig(context: Context, query: AutoconfigQuery) -> Autoconfig:
+    """Find the servers of an address."""
     return await find_servers(query.email, context.services.world)

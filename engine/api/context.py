@@ -1,9 +1,6 @@
-"""What the handlers work with, and how a change is carried through."""
+"""What the handlers work with."""
 
 from __future__ import annotations
-
-from collections.abc import Awaitable
-from typing import TypeVar
 
 import msgspec
 import trio
@@ -11,23 +8,48 @@ import trio
 from engine.accounts.account import Account
 from engine.accounts.registry import Registry
 from engine.accounts.services import Services
-from engine.api.bodies import Bodies
-from engine.api.problems import NO_ACCOUNT
-from engine.api.shares import Share
-from engine.api.stream import Streams
-from engine.api.wrong_tokens import WrongTokens
 from engine.errors import Problem
 from engine.events.changes import Changes
+from engine.events.consumers import Consumers
+from engine.events.horizon import Horizon
+from engine.events.hub import Hub
+from engine.events.journal import Journal
+from engine.http.auth import Validity
+from engine.http.bodies import Bodies
+from engine.http.control import Started
+from engine.http.problems import NO_ACCOUNT
+from engine.http.shares import Share
+from engine.http.websockets import Framed
+from engine.http.wrong_tokens import WrongTokens
 from engine.settings import SettingsBook
+from engine.store.tokens import Token
 
-T = TypeVar("T")
-CHANGE_SECONDS = 60.0
+
+class Streams(msgspec.Struct, frozen=True):
+    """What every stream reads from; how many there may be, and how many named consumers each owner may have."""
+
+    journal: Journal
+    hub: Hub
+    consumers: Consumers
+    share: Share
+    most_consumers: int
+    framed: Framed = msgspec.field(default_factory=Framed)
+
+    def refuse_one_more_consumer(self, owner: str) -> None:
+        """Raise `Problem` 429 when this owner has as many consumers as it may."""
+        if len(self.consumers.every(owner)) >= self.most_consumers:
+            raise Problem(
+                429,
+                f"Too many consumers: {self.most_consumers} at most, remove one first",
+                code="TooMany",
+                headers={"Retry-After": "60"},
+            )
 
 
 class Context(msgspec.Struct, frozen=True):
     """The engine as the handlers see it. `stopping` is set when the process is about to end.
 
-    `bodies` and `requests` count what all requests under way hold.
+    `bodies` and `requests` count what all requests under way hold; `started` is how the process was started.
     """
 
     services: Services
@@ -39,6 +61,15 @@ class Context(msgspec.Struct, frozen=True):
     bodies: Bodies
     requests: Share
     wrong_tokens: WrongTokens
+    started: Started
+
+    def horizon(self, caller: Token) -> Horizon:
+        """The journal as this caller may know it."""
+        return Horizon(self.services.journal, self.services.store.reader, caller.account)
+
+    def validity(self, caller: Token) -> Validity:
+        """Whether this caller's token still holds, for what goes on for long."""
+        return Validity(self.services.store.reader, self.services.world, caller)
 
 
 def find_account(context: Context, account: str) -> Account:
@@ -47,10 +78,3 @@ def find_account(context: Context, account: str) -> Account:
     if found is None:
         raise Problem(404, NO_ACCOUNT)
     return found
-
-
-async def carry_through(change: Awaitable[T]) -> T:
-    """Do a change to its end even if the caller hangs up meanwhile, at most for a minute."""
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + CHANGE_SECONDS):
-        return await change
-    raise Problem(503, "The change took too long; whether it was made is unknown", code="Timeout")

@@ -1,38 +1,43 @@
-"""Reading the journal by polling, and the named consumers."""
+"""Reading the journal: by polling, or followed as server-sent events."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from contextlib import nullcontext
-from typing import Any
 
 import trio
+from quart import Response, request
 
-from engine.api import horizon
-from engine.api.context import Context, carry_through
-from engine.api.validation import decode_query
+from engine.api.context import Context
 from engine.errors import Problem
-from engine.isotime import iso, iso_or_none
-from engine.schema.events import ConsumerMove, ConsumerName, EventsQuery
-from engine.store.consumers import Consumer
+from engine.events.reader import Reader
+from engine.http import sse
+from engine.http.access import Access
+from engine.http.auth import Validity
+from engine.http.operation import Encoded, operation
+from engine.schema.events import EventsPage, EventsQuery, names_of
+from engine.schema.stream import StreamQuery
 from engine.store.tokens import Token
 
+_TAGS = ("Events",)
+LONGEST_WAIT = 50.0
+"""Seconds. Many proxies cut a request that has had no answer for a minute."""
+MOST_BYTES = 16 * 1024**2
+"""An answer that holds so much ends early; `next` says where to go on."""
 
-def names_of(text: str | None) -> frozenset[str] | None:
-    """The event names in a comma-separated list; None, which is every one, for `*` or nothing."""
-    names = frozenset(name.strip() for name in (text or "").split(",")) - {""}
-    return None if not names or "*" in names else names
 
+@operation("GET", "/v1/events", access=Access.QUERY, scope="api", tags=_TAGS)
+async def page(context: Context, query: EventsQuery, *, caller: Token) -> Encoded[EventsPage]:
+    """Read events in the order of their numbers.
 
-async def page(context: Context, query: EventsQuery, *, caller: Token) -> bytes:
-    """`GET /v1/events`: the very bytes every other channel sends, in one JSON document.
-
-    With `wait` it answers as soon as there is an event, at the latest after so many seconds, after `LONGEST_WAIT`, or
-    when the engine stops.
+    They are the very bytes every other channel sends. With `wait` it answers as soon as there is an event, at the
+    latest after so many seconds, after `LONGEST_WAIT`, or when the engine stops.
     """
-    horizon.refuse_ahead(context, caller.account, query.after)
+    horizon = context.horizon(caller)
+    horizon.refuse_ahead(query.after)
     journal = context.services.journal
     names = names_of(query.events)
-    position, size = horizon.start(context, caller.account, query.after), 0
+    position, size = horizon.start(query.after), 0
     found: list[bytes] = []
     # One that waits holds what a stream holds.
     waiting = context.streams.share.hold(caller.hash) if query.wait else nullcontext()
@@ -47,68 +52,49 @@ async def page(context: Context, query: EventsQuery, *, caller: Token) -> bytes:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             if found or not query.wait or not await journal.more(position):
                 break
-    last = horizon.last(context, caller.account)
+    last = horizon.last
     first = min(journal.first, last)
-    next_ = max(query.after, horizon.seen(context, caller.account, position))
-    return b'{"events":[%b],"first":%d,"last":%d,"next":%d}' % (b",".join(found), first, last, next_)
+    next_ = max(query.after, horizon.seen(position))
+    return Encoded(b'{"events":[%b],"first":%d,"last":%d,"next":%d}\n' % (b",".join(found), first, last, next_))
 
 
-LONGEST_WAIT = 50.0
-"""Seconds. Many proxies cut a request that has had no answer for a minute."""
-MOST_BYTES = 16 * 1024**2
-"""An answer that holds so much ends early; `next` says where to go on."""
+@operation("GET", "/v1/events/sse", access=Access.QUERY, scope="api", tags=_TAGS, media=sse.MEDIA)
+async def follow(context: Context, query: StreamQuery, *, caller: Token) -> Response:
+    """Follow events as server-sent events.
+
+    As the websocket, one message an event, its number as the id.
+    """
+    journal, horizon = context.services.journal, context.horizon(caller)
+    if query.consumer is not None:
+        raise Problem(400, "A consumer acknowledges over the websocket, or with PUT /v1/events/consumers/{consumer}")
+    after = query.after
+    if last_id := request.headers.get("Last-Event-ID"):
+        if not (last_id.isascii() and last_id.isdecimal() and len(last_id) < 17):
+            raise Problem(400, "Last-Event-ID is not the number of an event")
+        after = int(last_id)
+    if after is None:
+        after, shown = journal.last, horizon.last
+    else:
+        horizon.refuse_ahead(after)
+        shown = after
+    reader = Reader(journal, context.streams.hub, after, query.account, names_of(query.events))
+    return sse.stream(context.streams.share, caller, _frames(reader, shown, context.validity(caller)))
 
 
-async def consumers(context: Context, *, caller: Token) -> dict[str, Any]:
-    """`GET /v1/events/consumers`."""
-    found = context.streams.consumers.every(caller.account)
-    shown = [_shown(context, each, caller) for each in found]
-    return {"consumers": shown, "last": horizon.last(context, caller.account)}
-
-
-async def consumer(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
-    """`GET /v1/events/consumers/{consumer}`."""
-    return _shown(context, _find(context, name, caller), caller)
-
-
-async def move_consumer(context: Context, name: str, body: ConsumerMove, *, caller: Token) -> dict[str, Any]:
-    """`PUT /v1/events/consumers/{consumer}`: put it at a number, forward or back; makes it if it is new."""
-    owner = caller.account or ""
-    horizon.refuse_ahead(context, caller.account, body.seq)
-    consumers = context.streams.consumers
-    if consumers.find(owner, name) is None:
-        decode_query(ConsumerName, [("consumer", name)])
-        context.streams.refuse_one_more_consumer(owner)
-        await carry_through(consumers.start(owner, name, body.seq))
-    await carry_through(consumers.move(owner, name, body.seq))
-    return _shown(context, _find(context, name, caller), caller)
-
-
-async def remove_consumer(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
-    """`DELETE /v1/events/consumers/{consumer}`."""
-    found = _find(context, name, caller)
-    await carry_through(context.streams.consumers.remove(found.owner, found.name))
-    return {"consumer": found.name, "deleted": True}
-
-
-def _find(context: Context, name: str, caller: Token) -> Consumer:
-    found = context.streams.consumers.find(caller.account or "", name)
-    if found is None:
-        raise Problem(404, "There is no consumer of this name")
-    return found
-
-
-def _shown(context: Context, consumer: Consumer, caller: Token) -> dict[str, Any]:
-    last = horizon.last(context, caller.account)
-    seq = min(consumer.seq, last)
-    row: dict[str, Any] = {
-        "consumer": consumer.name,
-        "seq": seq,
-        "behind": last - seq,
-        "connected": context.streams.consumers.connected(consumer.owner, consumer.name),
-        "created": iso(consumer.created),
-        "acknowledged": iso_or_none(consumer.acked),
-    }
-    if consumer.owner:
-        row["account"] = consumer.owner
-    return row
+async def _frames(reader: Reader, begin: int, validity: Validity) -> AsyncGenerator[bytes, None]:
+    with reader.counted():
+        # The number comes first, without an event: who is cut off before there is one must come back to where it began.
+        yield b"id: %d\nretry: %d\n" % (begin, sse.RETRY) + sse.GREETING
+        while True:
+            page, silent = None, True
+            with trio.move_on_after(min(sse.KEEP_ALIVE, validity.seconds())):
+                page, silent = await reader.next(), False
+            if (page is None and not silent) or not validity.holds():
+                return
+            if page is None:
+                yield sse.STILL_HERE
+                continue
+            frames = [b"id: %d\ndata: %b\n\n" % (entry[0], entry[3]) for entry in page.entries]
+            if page.first is not None:
+                frames.insert(0, b'event: gap\ndata: {"stream":"gap","first":%d}\n\n' % page.first)
+            yield b"".join(frames)

@@ -5,27 +5,49 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
-from engine.api import paging
-from engine.api.context import Context, carry_through, find_account
+from engine.api.context import Context
 from engine.api.submit import checked_send_at
 from engine.errors import Problem
-from engine.isotime import iso
+from engine.http import paging
+from engine.http.access import Access
+from engine.http.carry import carry_through
+from engine.http.operation import operation
+from engine.isotime import iso, iso_or_none
 from engine.queue import doubt
 from engine.queue.doubt import Choice
 from engine.queue.hold import Waiting
 from engine.queue.lifecycle import ENDED, State
 from engine.queue.outbox import UNKNOWN, Cancelled, TooLate
-from engine.schema.outbox import OutboxQuery, OutboxUpdate, QueueQuery, QueueUpdate
+from engine.schema.outbox import (
+    DeliveryFault,
+    EnvelopeShown,
+    OutboxAttempt,
+    OutboxDeleted,
+    OutboxEntry,
+    OutboxPage,
+    OutboxQuery,
+    OutboxRecipient,
+    OutboxUpdate,
+    OutboxUpdated,
+    Progress,
+    QueueId,
+    WaitingFor,
+)
+from engine.schema.stored import shown
 from engine.store import attempts, bounces, idempotency, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.bounces import Bounce
 from engine.store.messages import Message, Recipient
 from engine.store.tokens import Token
 
+_TAGS = ("Outbox",)
 
-async def listing(context: Context, query: OutboxQuery) -> dict[str, Any]:
-    """`GET /v1/outbox`."""
+
+@operation("GET", "/v1/outbox", access=Access.QUERY, scope="api", tags=_TAGS)
+async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
+    """List messages; without a state, all that have not ended."""
     db = context.services.store.reader
     total, found = outbox.page(
         db,
@@ -36,42 +58,44 @@ async def listing(context: Context, query: OutboxQuery) -> dict[str, Any]:
         limit=query.page_size,
     )
     recipients = outbox.recipients(db, found)
-    return {
-        **paging.numbers(total, query),
-        "messages": [_entry(message, recipients[message.id]) for message in found],
-    }
+    entries = tuple(_entry(message, recipients[message.id]) for message in found)
+    return OutboxPage(**paging.numbers(total, query), messages=entries)
 
 
-async def read(context: Context, queue_id: str, *, caller: Token | None = None) -> dict[str, Any]:
-    """`GET /v1/outbox/{queueId}`."""
+@operation("GET", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
+async def read(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxEntry:
+    """Read one message: each recipient, each try, and what it waits for."""
     db = context.services.store.reader
     message = _visible(context, queue_id, caller)
     if message is None:
         raise _not_found()
     recipients = messages.recipients(db, message.id)
-    entry = _entry(message, recipients)
-    key = idempotency.of_message(db, message.id)
-    if key is not None:
-        entry["idempotencyKey"] = key
     came_back = bounces.of_message(db, message.id)
-    entry["recipients"] = [_recipient(message, each, came_back.get(each.address.lower())) for each in recipients]
-    entry["waitingFor"] = _waiting_for(context, message, recipients)
-    entry["attemptLog"] = [_attempt(each) for each in attempts.of_message(db, message.id)]
-    return entry
+    return replace(
+        _entry(message, recipients),
+        idempotency_key=idempotency.of_message(db, message.id) or UNSET,
+        recipients=tuple(_recipient(message, each, came_back.get(each.address.lower())) for each in recipients),
+        waiting_for=_waiting_for(context, message, recipients),
+        attempt_log=tuple(_attempt(each) for each in attempts.of_message(db, message.id)),
+    )
 
 
-async def cancel(context: Context, queue_id: str, *, caller: Token | None = None) -> dict[str, Any]:
-    """`DELETE /v1/outbox/{queueId}`."""
+@operation("DELETE", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
+async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxDeleted:
+    """Cancel a message that has not been sent."""
     outcome: Cancelled | TooLate = UNKNOWN
     if _visible(context, queue_id, caller) is not None:
         outcome = await carry_through(context.services.outbox.cancel(queue_id))
     if isinstance(outcome, TooLate):
-        return {"deleted": False, "reason": outcome.reason}
-    return {"deleted": True, **({"alreadySent": outcome.already_sent} if outcome.already_sent else {})}
+        return OutboxDeleted(deleted=False, reason=outcome.reason)
+    return OutboxDeleted(deleted=True, already_sent=outcome.already_sent or UNSET)
 
 
-async def update(context: Context, queue_id: str, body: OutboxUpdate, *, caller: Token | None = None) -> dict[str, Any]:
-    """`PUT /v1/outbox/{queueId}`."""
+@operation("PUT", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
+async def update(
+    context: Context, queue_id: QueueId, body: OutboxUpdate, *, caller: Token | None = None
+) -> OutboxUpdated:
+    """Send a waiting message now, move it, or decide a doubt."""
     queue = context.services.outbox
     if _visible(context, queue_id, caller) is None:
         raise _not_found()
@@ -84,41 +108,7 @@ async def update(context: Context, queue_id: str, body: OutboxUpdate, *, caller:
         outcome = await carry_through(queue.move(queue_id, send_at))
     if outcome == UNKNOWN:
         raise _not_found()
-    return {"updated": True} if outcome is None else {"updated": False, "reason": outcome.reason}
-
-
-async def queue_info(context: Context, queue: str, query: QueueQuery) -> dict[str, Any]:
-    """`GET /v1/settings/queue/{queue}`."""
-    _known(queue)
-    account = find_account(context, query.account).id if query.account is not None else None
-    counts = outbox.counts(context.services.store.reader, account, context.services.world.now())
-    paused = context.services.pauses.paused(account)
-    shown: dict[str, Any] = {"queue": queue}
-    if account is not None:
-        shown["account"] = account
-    shown["jobs"] = {
-        "active": counts.active,
-        "delayed": counts.delayed,
-        "paused": counts.waiting if paused else 0,
-        "waiting": 0 if paused else counts.waiting,
-    }
-    shown["paused"] = paused
-    return shown
-
-
-async def queue_update(
-    context: Context, queue: str, body: QueueUpdate, *, caller: Token | None = None
-) -> dict[str, Any]:
-    """`PUT /v1/settings/queue/{queue}`."""
-    _known(queue)
-    if caller is not None and caller.account not in (None, body.account):
-        raise Problem(403, "Unauthorized account")
-    if body.account is UNSET:
-        await carry_through(context.settings.update({"queuePaused": body.paused}))
-        return {"queue": queue, "paused": body.paused}
-    account = find_account(context, body.account)
-    await carry_through(context.registry.pause_queue(account, body.paused))
-    return {"queue": queue, "account": account.id, "paused": body.paused}
+    return OutboxUpdated(updated=outcome is None, reason=UNSET if outcome is None else outcome.reason)
 
 
 def _visible(context: Context, queue_id: str, caller: Token | None) -> Message | None:
@@ -133,76 +123,66 @@ def _not_found() -> Problem:
     return Problem(404, "Requested queue entry was not found")
 
 
-def _known(queue: str) -> None:
-    if queue != "submit":
-        field = {"message": '"queue" must be one of [submit]', "key": "queue", "path": "queue"}
-        raise Problem(400, "Invalid input", fields=[field])
-
-
-def _entry(message: Message, recipients: list[Recipient]) -> dict[str, Any]:
-    """What a list and a single entry have in common: EmailEngine's members, then ours."""
+def _entry(message: Message, recipients: list[Recipient]) -> OutboxEntry:
+    """What a list and a single entry have in common."""
     state = State(message.state)
-    entry: dict[str, Any] = {
-        "source": "api",
-        "useStructuredFormat": False,
-        "account": message.account,
-        "queueId": message.queue_id,
-        "gateway": None,
-        "messageId": message.message_id,
-        "envelope": {"from": message.sender, "to": [each.address for each in recipients]},
-        "subject": message.subject,
-        "created": iso(message.created),
-        "progress": _progress(message, state, recipients),
-        "attemptsMade": message.attempts_made,
-        "attempts": message.attempts_max,
-        "scheduled": iso(message.send_at),
-        "nextAttempt": iso(message.next_at) if message.next_at is not None else False,
-        "state": state,
-        "onDoubt": message.on_doubt,
-    }
-    if message.doubt_since is not None:
-        entry["inDoubtSince"] = iso(message.doubt_since)
-    if message.ended is not None:
-        entry["ended"] = iso(message.ended)
-    return entry
+    return OutboxEntry(
+        account=message.account,
+        queue_id=message.queue_id,
+        message_id=message.message_id,
+        envelope=EnvelopeShown(sender=message.sender, to=tuple(each.address for each in recipients)),
+        subject=message.subject,
+        created=iso(message.created),
+        progress=_progress(message, state, recipients),
+        attempts_made=message.attempts_made,
+        attempts=message.attempts_max,
+        scheduled=iso(message.send_at),
+        next_attempt=iso(message.next_at) if message.next_at is not None else False,
+        state=state.value,
+        on_doubt=Choice(message.on_doubt).value,
+        in_doubt_since=UNSET if message.doubt_since is None else iso(message.doubt_since),
+        ended=UNSET if message.ended is None else iso(message.ended),
+    )
 
 
-def _progress(message: Message, state: State, recipients: list[Recipient]) -> dict[str, Any]:
+def _progress(message: Message, state: State, recipients: list[Recipient]) -> Progress:
     if state is State.SENT:
-        response = next((each.response for each in recipients if each.state == State.SENT), None)
-        return {"status": "submitted", "response": response, "messageId": message.message_id}
+        said = [each.response for each in recipients if each.state == State.SENT and each.response is not None]
+        return Progress(status="submitted", response=said[0] if said else UNSET, message_id=message.message_id)
     if state is State.SENDING:
-        return {"status": "smtp-starting" if message.dot_at is not None else "processing"}
+        return Progress(status="smtp-starting" if message.dot_at is not None else "processing")
     if message.last_error is not None:
-        return {"status": "error", "error": message.last_error, "networkRouting": None}
-    return {"status": "queued"}
+        return Progress(status="error", error=shown(DeliveryFault, message.last_error), network_routing=None)
+    return Progress(status="queued")
 
 
-def _recipient(message: Message, recipient: Recipient, bounce: Bounce | None) -> dict[str, Any]:
+def _recipient(message: Message, recipient: Recipient, bounce: Bounce | None) -> OutboxRecipient:
     if bounce is not None and bounce.action == "failed" and recipient.state == State.SENT:
-        return {"address": recipient.address, "state": "bounced", "response": bounce.response or bounce.status or ""}
+        return OutboxRecipient(
+            address=recipient.address, state="bounced", response=bounce.response or bounce.status or ""
+        )
     sending = message.state == State.SENDING and recipient.state in (State.QUEUED, State.DEFERRED)
-    shown: dict[str, Any] = {"address": recipient.address, "state": State.SENDING if sending else recipient.state}
-    if recipient.code is not None:
-        shown["code"] = recipient.code
-    if recipient.response is not None:
-        shown["response"] = recipient.response
-    return shown
+    return OutboxRecipient(
+        address=recipient.address,
+        state=State.SENDING.value if sending else State(recipient.state).value,
+        code=UNSET if recipient.code is None else recipient.code,
+        response=UNSET if recipient.response is None else recipient.response,
+    )
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
-    report = dict(attempt.report)
-    shown: dict[str, Any] = {
+def _attempt(attempt: Attempt) -> OutboxAttempt:
+    said: dict[str, Any] = {
+        **attempt.report,
         "number": attempt.number,
         "started": iso(attempt.started),
-        "ended": iso(attempt.ended) if attempt.ended is not None else None,
+        "ended": iso_or_none(attempt.ended),
     }
-    if "timings" in report:
-        report["timings"] = {stage: round(seconds * 1000) for stage, seconds in report["timings"].items()}
-    return {**shown, **report}
+    if "timings" in said:
+        said["timings"] = {stage: round(seconds * 1000) for stage, seconds in said["timings"].items()}
+    return shown(OutboxAttempt, said)
 
 
-def _waiting_for(context: Context, message: Message, recipients: list[Recipient]) -> dict[str, Any] | None:
+def _waiting_for(context: Context, message: Message, recipients: list[Recipient]) -> WaitingFor | None:
     waiting = _own_wait(message, recipients, context.services.world.now())
     account = context.registry.get(message.account)
     if waiting is None and State(message.state) not in (*ENDED, State.SENDING) and account is not None:
@@ -211,8 +191,9 @@ def _waiting_for(context: Context, message: Message, recipients: list[Recipient]
         )
     if waiting is None:
         return None
-    until = iso(waiting.until) if waiting.until is not None else None
-    return {"kind": waiting.kind, "since": iso(waiting.since), "until": until, "remedy": waiting.remedy}
+    return WaitingFor(
+        kind=waiting.kind, since=iso(waiting.since), until=iso_or_none(waiting.until), remedy=waiting.remedy
+    )
 
 
 def _own_wait(message: Message, recipients: list[Recipient], now: float) -> Waiting | None:

@@ -7,27 +7,53 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from engine.api.context import Context, carry_through
+from engine.api.context import Context
 from engine.api.webhooks import refuse_egress
-from engine.errors import Problem
 from engine.events.signing import secret_of
 from engine.events.target import masked
+from engine.http.access import Access
+from engine.http.audited import Change
+from engine.http.carry import carry_through
+from engine.http.field_errors import FieldErrors, Place
+from engine.http.operation import operation
 from engine.schema.events import EVENT_DATA
 from engine.schema.servers import MASK
-from engine.schema.settings import SettingsQuery, SettingsUpdate
+from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
+from engine.schema.stored import shown
+from engine.settings import WEBHOOK_SETTINGS
+
+_TAGS = ("Settings",)
+_ONLY_IF_ASKED = ("serviceSecret", "eventTypes")
 
 
-async def read(context: Context, query: SettingsQuery) -> dict[str, Any]:
-    """`GET /v1/settings`: the settings whose names are given as `true`; what is secret in them is masked."""
+@operation("GET", "/v1/settings", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
+async def read(context: Context, query: SettingsQuery) -> Settings:
+    """Read settings: those named, or all that are no secret.
+
+    Named is what is given as `true`; what is secret in it is masked.
+    """
+    every = [field.encode_name for field in msgspec.structs.fields(query)]
     asked = [field.encode_name for field in msgspec.structs.fields(query) if getattr(query, field.name)]
-    shown = {name: _shown(name, context.settings.values.get(name)) for name in asked}
+    asked = asked or [name for name in every if name not in _ONLY_IF_ASKED]
+    values: dict[str, Any] = {name: _shown(name, context.settings.values.get(name)) for name in asked}
     if unreadable := context.settings.unreadable.intersection(asked):
-        shown["unreadable"] = sorted(unreadable)
-    return shown
+        values["unreadable"] = tuple(sorted(unreadable))
+    return shown(Settings, values)
 
 
-async def update(context: Context, body: SettingsUpdate) -> dict[str, Any]:
-    """`POST /v1/settings`: change what is given, answer with its names."""
+@operation(
+    "POST",
+    "/v1/settings",
+    access=Access.ALL_ACCOUNTS,
+    scope="api",
+    tags=_TAGS,
+    change=Change("settings.update", lambda path, answer: ",".join(answer.updated) or None),
+)
+async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
+    """Change settings.
+
+    What is given, answered with its names.
+    """
     values = {
         field.encode_name: msgspec.to_builtins(getattr(body, field.name))
         for field in msgspec.structs.fields(body)
@@ -38,12 +64,38 @@ async def update(context: Context, body: SettingsUpdate) -> dict[str, Any]:
         values["webhooks"] = None
     if values.get("webhooks"):
         await refuse_egress(context, "webhooks", values["webhooks"], restricted=False)
-    changed = dict(values)
-    if changed.get("webhooks") and not changed.get("serviceSecret") and not context.settings.values["serviceSecret"]:
-        changed["serviceSecret"] = secret_of(context.services.world.token_bytes(32))
-    if changed:
-        await carry_through(context.settings.update(changed))
-    return {"updated": list(values)}
+    made = await carry_through(_changed(context, values)) if values else None
+    notes = _notes(context) if values.keys() & set(WEBHOOK_SETTINGS) else []
+    return SettingsUpdated(
+        updated=tuple(values),
+        service_secret=UNSET if made is None else made,
+        notes=tuple(notes) or UNSET,
+    )
+
+
+async def _changed(context: Context, values: dict[str, Any]) -> str | None:
+    """Make the change; the secret that was made with it, if one was needed."""
+    async with context.settings.changing:
+        after = context.settings.values | values
+        if after["serviceSecret"] or not (after["webhooks"] or after["webhooksEnabled"]):
+            await context.settings.update(values)
+            return None
+        secret = secret_of(context.services.world.token_bytes(32))
+        await context.settings.update(values | {"serviceSecret": secret})
+        return secret
+
+
+def _notes(context: Context) -> list[str]:
+    """Why nothing is posted to webhooks, so that a change of their settings that has no effect says so."""
+    url = context.settings.values["webhooks"]
+    if not context.settings.webhooks_enabled:
+        return ['"webhooksEnabled" is not true, so nothing is posted'] if url else []
+    missing = context.services.webhooks.waits_for(None)
+    if missing == "no url":
+        return ['"webhooks" is not set, so nothing is posted']
+    if missing == "no events":
+        return ['"webhookEvents" names no event of this engine, so nothing is posted, and what happens waits']
+    return []
 
 
 def _shown(name: str, value: Any) -> Any:
@@ -62,13 +114,12 @@ def _shown(name: str, value: Any) -> Any:
 
 def _refuse_masks(values: dict[str, Any], stored: dict[str, Any]) -> None:
     """A mask sent back means "as it is" where nothing else changed, and is an error otherwise."""
-    fields = []
+    found = FieldErrors()
     for name in ("serviceSecret", "webhooks", "webhooksCustomHeaders"):
         if MASK not in str(values.get(name)):
             continue
         if stored[name] is not None and values[name] == _shown(name, stored[name]):
             del values[name]
         else:
-            fields.append({"message": f'"{name}" is a masked value', "key": name, "path": name})
-    if fields:
-        raise Problem(400, "Invalid input", fields=fields)
+            found.add(Place.of(name), "is a masked value")
+    found.refuse()

@@ -21,13 +21,17 @@ import quart.wrappers
 import trio
 from quart import Websocket
 
-from engine.api.shares import Share
-from engine.api.websockets import Framed, raw_frames
+from engine.api.context import Context, Streams
 from engine.errors import Problem, StorageFailed, StorageFull, StorageUnavailable
 from engine.events.consumers import Consumers, Lease
-from engine.events.hub import Hub
-from engine.events.journal import Journal, Page
+from engine.events.journal import Page
 from engine.events.reader import Reader
+from engine.http.access import Access
+from engine.http.operation import websocket
+from engine.http.websockets import raw_frames
+from engine.schema.events import names_of
+from engine.schema.stream import StreamQuery
+from engine.store.tokens import Token
 
 log = logging.getLogger("engine.http")
 
@@ -41,27 +45,6 @@ CLOSE_SECONDS = 5.0
 
 _CLIENT_LEFT: type[Exception] = getattr(quart.wrappers, "ClientDisconnectedError", trio.BrokenResourceError)
 """What quart raises from 0.23 on when the client is gone; before, it only cancelled."""
-
-
-class Streams(msgspec.Struct, frozen=True):
-    """What every stream reads from; how many there may be, and how many named consumers each owner may have."""
-
-    journal: Journal
-    hub: Hub
-    consumers: Consumers
-    share: Share
-    most_consumers: int
-    framed: Framed = msgspec.field(default_factory=Framed)
-
-    def refuse_one_more_consumer(self, owner: str) -> None:
-        """Raise `Problem` 429 when this owner has as many consumers as it may."""
-        if len(self.consumers.every(owner)) >= self.most_consumers:
-            raise Problem(
-                429,
-                f"Too many consumers: {self.most_consumers} at most, remove one first",
-                code="TooMany",
-                headers={"Retry-After": "60"},
-            )
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +73,28 @@ class _End(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason
+
+
+@websocket("/v1/events/stream", access=Access.QUERY, scope="api")
+async def stream(context: Context, query: StreamQuery, *, caller: Token, websocket: Websocket) -> None:
+    """Follow the events over a websocket."""
+    validity = context.validity(caller)
+    await serve_stream(
+        websocket,
+        context.streams,
+        Wanted(
+            token=caller.hash,
+            newest=context.horizon(caller).last,
+            after=query.after,
+            account=query.account,
+            names=names_of(query.events),
+            consumer=query.consumer,
+            owner=caller.account or "",
+        ),
+        stopping=context.stopping,
+        may_go_on=validity.holds,
+        look_again=validity.seconds,
+    )
 
 
 _INVALID = _End(1008, "the token is not valid any more")

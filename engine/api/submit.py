@@ -10,27 +10,33 @@ import base64
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 from quart import Response
 
 from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.state import REFUSALS
-from engine.api.checks import EMPTY
-from engine.api.context import Context, carry_through, find_account
-from engine.api.problems import JSON
-from engine.api.validation import HERE
+from engine.api.context import Context, find_account
 from engine.errors import Problem
+from engine.http.access import Access
+from engine.http.carry import carry_through
+from engine.http.checks import EMPTY
+from engine.http.decode import HERE
+from engine.http.field_errors import invalid
+from engine.http.operation import operation
+from engine.http.problems import JSON
 from engine.isotime import iso
 from engine.mail.addresses import Address, needs_smtputf8
 from engine.mail.compose import Attachment, Composed, Draft, compose, message_id_of
 from engine.mail.headers import HeaderError
 from engine.queue.accept import accept, new_queue_id, repeated
 from engine.queue.lifecycle import State
-from engine.schema.submission import NamedAddress, Submit, SubmitHeaders
+from engine.schema.fields import AccountId
+from engine.schema.stored import shown
+from engine.schema.submit import DryRun, Idempotency, NamedAddress, Submit, SubmitAccepted, SubmitHeaders
 from engine.store import idempotency
 from engine.store.idempotency import Kept
 from engine.store.messages import Message
@@ -41,8 +47,11 @@ PIECE = 256 * 1024
 """Octets encoded at once of a large preview."""
 
 
-async def submit(context: Context, account: str, body: Submit, headers: SubmitHeaders) -> dict[str, Any] | Response:
-    """`POST /v1/account/{account}/submit`."""
+@operation("POST", "/v1/account/{account}/submit", access=Access.PATH, scope="api", tags=("Submit",), large=True)
+async def submit(
+    context: Context, account: AccountId, body: Submit, headers: SubmitHeaders
+) -> SubmitAccepted | DryRun | Response:
+    """Queue a message for sending; answered once it is on disk."""
     found = find_account(context, account)
     services = context.services
     key = _key(headers)
@@ -60,7 +69,7 @@ async def submit(context: Context, account: str, body: Submit, headers: SubmitHe
     message_id = _message_id(context, draft, body)
     composed = await _compose(context, draft, message_id, send_at, in_thread=is_large)
     if body.dry_run:
-        return await _rehearsal(context, message_id, composed)
+        return await _rehearsal(message_id, composed)
     sender, recipients = _envelope(draft, body)
     attempts = _attempts(context, body)
     message = Message(
@@ -87,12 +96,7 @@ async def submit(context: Context, account: str, body: Submit, headers: SubmitHe
         interruptions=0,
         expires_at=services.attempts.expires_at(send_at, attempts),
     )
-    answer: dict[str, Any] = {
-        "response": "Queued for delivery",
-        "messageId": message_id,
-        "sendAt": iso(send_at),
-        "queueId": message.queue_id,
-    }
+    answer = SubmitAccepted(message_id=message_id, send_at=iso(send_at), queue_id=message.queue_id)
     accepted = accept(
         message,
         recipients,
@@ -109,7 +113,9 @@ async def submit(context: Context, account: str, body: Submit, headers: SubmitHe
     first = await carry_through(accepted)
     if key is None:
         return answer
-    return _again(first, key) if first is not None else {**answer, "idempotency": {"key": key, "status": "MISS"}}
+    if first is not None:
+        return _again(first, key)
+    return replace(answer, idempotency=Idempotency(key=key, status="MISS"))
 
 
 def _key(headers: SubmitHeaders) -> str | None:
@@ -123,32 +129,30 @@ def _key(headers: SubmitHeaders) -> str | None:
     if len(given) >= 2 and given[0] == given[-1] == '"':
         given = given[1:-1]
     if not given.strip():
-        raise _invalid("Idempotency-Key", EMPTY)
+        raise invalid("Idempotency-Key", EMPTY)
     return given
 
 
 async def _fingerprint(context: Context, body: Submit) -> bytes:
     """What tells one request from another."""
     if body.copy is None:
-        body = msgspec.structs.replace(body, copy=UNSET)
+        body = replace(body, copy=UNSET)
     if sum(len(each.content) for each in body.attachments) <= HERE:
         return hashlib.sha256(msgspec.json.encode(body)).digest()
 
     def work() -> bytes:
-        short = [
-            msgspec.structs.replace(each, content=hashlib.sha256(each.content).digest()) for each in body.attachments
-        ]
-        return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(body, attachments=tuple(short)))).digest()
+        short = [replace(each, content=hashlib.sha256(each.content).digest()) for each in body.attachments]
+        return hashlib.sha256(msgspec.json.encode(replace(body, attachments=tuple(short)))).digest()
 
     return await context.services.world.in_thread(work)
 
 
-async def _rehearsal(context: Context, message_id: str, composed: Composed) -> dict[str, Any] | Response:
+async def _rehearsal(message_id: str, composed: Composed) -> DryRun | Response:
     """The answer to a `dryRun`; a large one is sent piece by piece."""
     head = composed.header + composed.bcc_header + b"\r\n"
-    answer = {"response": "Dry run", "messageId": message_id, "preview": ""}
+    answer = DryRun(message_id=message_id, preview="")
     if len(composed.body) <= HERE:
-        return {**answer, "preview": base64.b64encode(head + composed.body).decode()}
+        return replace(answer, preview=base64.b64encode(head + composed.body).decode())
     start = msgspec.json.encode(answer).removesuffix(b'"}')
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -165,8 +169,8 @@ async def _rehearsal(context: Context, message_id: str, composed: Composed) -> d
     return Response(pieces(), headers={**JSON, "Content-Length": str(length)})
 
 
-def _again(answer: bytes, key: str) -> dict[str, Any]:
-    return {**msgspec.json.decode(answer), "idempotency": {"key": key, "status": "HIT"}}
+def _again(answer: bytes, key: str) -> SubmitAccepted:
+    return replace(shown(SubmitAccepted, msgspec.json.decode(answer)), idempotency=Idempotency(key=key, status="HIT"))
 
 
 def _refuse_unless_ready(account: Account) -> None:
@@ -183,7 +187,7 @@ def checked_send_at(asked: datetime, now: float) -> float:
     """The moment a caller asks for, `now` if that is past (seconds since 1970). Raises `Problem` 400 beyond a year."""
     moment = asked.timestamp()
     if moment > now + YEAR:
-        raise _invalid("sendAt", "must be less than a year ahead")
+        raise invalid("sendAt", "must be less than a year ahead")
     return max(moment, now)
 
 
@@ -202,7 +206,7 @@ def _draft(account: Account, body: Submit) -> Draft:
     elif record.email is not UNSET:
         sender = Address(record.email, record.name)
     else:
-        raise _invalid("from", "is required, since the account has no email address")
+        raise invalid("from", "is required, since the account has no email address")
     return Draft(
         sender=sender,
         to=tuple(map(_address, body.to)),
@@ -245,7 +249,7 @@ async def _compose(context: Context, draft: Draft, message_id: str, date: float,
         async with context.bodies.heavy:
             return await context.services.world.in_thread(work)
     except HeaderError as error:
-        raise _invalid(error.field, error.reason) from error
+        raise invalid(error.field, error.reason) from error
 
 
 def _envelope(draft: Draft, body: Submit) -> tuple[str, tuple[str, ...]]:
@@ -273,8 +277,3 @@ def _attempts(context: Context, body: Submit) -> int:
 
 def _address(given: NamedAddress) -> Address:
     return Address(given.address, given.name)
-
-
-def _invalid(path: str, reason: str) -> Problem:
-    key = path.rpartition(".")[2].partition("[")[0]
-    return Problem(400, "Invalid input", fields=[{"message": f'"{path}" {reason}', "key": key, "path": path}])

@@ -6,33 +6,68 @@ among them and is changed by the settings alone.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
-from engine.api import horizon, paging
-from engine.api.context import Context, carry_through
+from engine.api.context import Context
 from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.events.endpoint import Endpoint
+from engine.events.lines import Line
 from engine.events.target import masked
 from engine.events.webhooks import DEFAULT, Made, Record
+from engine.http import paging
+from engine.http.access import Access
+from engine.http.audited import Change
+from engine.http.carry import carry_through
+from engine.http.field_errors import FieldErrors, Place, invalid
+from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
 from engine.schema.fields import CustomHeader
+from engine.schema.paging import PageQuery
 from engine.schema.servers import MASK
-from engine.schema.webhooks import ParkedAction, WebhookCreate, WebhookReplay, WebhooksQuery, WebhookUpdate
+from engine.schema.webhooks import (
+    ParkedAction,
+    ParkedDone,
+    ParkedEvent,
+    ParkedList,
+    WebhookCreate,
+    WebhookCreated,
+    WebhookError,
+    WebhookFiltered,
+    WebhookId,
+    WebhookInfo,
+    WebhookLine,
+    WebhookList,
+    WebhookRemoved,
+    WebhookReplay,
+    WebhookReplayed,
+    WebhookTested,
+    WebhookUpdate,
+    WebhookUpdated,
+)
 from engine.settings import WEBHOOK_SETTINGS
 from engine.store import events, webhooks
 from engine.store.tokens import Token
 
+_TAGS = ("Webhooks",)
 LINES_SHOWN = 100
 
 
-async def create(context: Context, body: WebhookCreate, *, caller: Token) -> dict[str, Any]:
-    """`POST /v1/webhooks`."""
-    after = horizon.last(context, caller.account) if body.after is None else body.after
-    horizon.refuse_ahead(context, caller.account, after)
+@operation(
+    "POST",
+    "/v1/webhooks",
+    access=Access.HANDLER,
+    scope="api",
+    tags=_TAGS,
+    change=Change("webhook.create", lambda path, answer: answer.id),
+)
+async def create(context: Context, body: WebhookCreate, *, caller: Token) -> WebhookCreated:
+    """Make a webhook endpoint."""
+    horizon = context.horizon(caller)
+    after = horizon.last if body.after is None else body.after
+    horizon.refuse_ahead(after)
     _refuse_masks(body)
     await refuse_egress(context, "url", body.url, restricted=caller.account is not None)
     _refuse_one_more(context, caller)
@@ -48,29 +83,37 @@ async def create(context: Context, body: WebhookCreate, *, caller: Token) -> dic
         map=body.map,
     )
     made = await carry_through(context.services.webhooks.create(record, caller.account, after))
-    return {"id": made.id, "secrets": made.record.secrets, "seq": after}
+    return WebhookCreated(id=made.id, secrets=made.record.secrets, seq=after)
 
 
-async def listing(context: Context, query: WebhooksQuery, *, caller: Token) -> dict[str, Any]:
-    """`GET /v1/webhooks`."""
+@operation("GET", "/v1/webhooks", access=Access.HANDLER, scope="api", tags=_TAGS)
+async def listing(context: Context, query: PageQuery, *, caller: Token) -> WebhookList:
+    """List webhook endpoints and how they are."""
     service = context.services.webhooks
     rows: list[Made | None] = [None] if caller.account is None else []
     rows += [made for made in service.made.values() if caller.account in (None, made.owner)]
-    return {
-        **paging.numbers(len(rows), query),
-        "webhooks": [_shown(context, each, caller) for each in paging.cut(rows, query)],
-    }
+    shown = tuple(info(context, each, caller) for each in paging.cut(rows, query))
+    return WebhookList(**paging.numbers(len(rows), query), webhooks=shown)
 
 
-async def read(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
-    """`GET /v1/webhooks/{webhook}`."""
-    made, _ = _find(context, name, caller)
-    return _shown(context, made, caller)
+@operation("GET", "/v1/webhooks/{webhook}", access=Access.HANDLER, scope="api", tags=_TAGS)
+async def read(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookInfo:
+    """Read a webhook endpoint and how it is."""
+    made, _ = find(context, webhook, caller)
+    return info(context, made, caller)
 
 
-async def update(context: Context, name: str, body: WebhookUpdate, *, caller: Token) -> dict[str, Any]:
-    """`PUT /v1/webhooks/{webhook}`."""
-    made = _made(context, name, caller)
+@operation(
+    "PUT",
+    "/v1/webhooks/{webhook}",
+    access=Access.HANDLER,
+    scope="api",
+    tags=_TAGS,
+    change=Change("webhook.update", lambda path, answer: answer.id),
+)
+async def update(context: Context, webhook: WebhookId, body: WebhookUpdate, *, caller: Token) -> WebhookUpdated:
+    """Change a webhook endpoint."""
+    made = _made(context, webhook, caller)
     _must_be_readable(made)
     _refuse_masks(body)
     changes = {field: getattr(body, field) for field in body.__struct_fields__ if getattr(body, field) is not UNSET}
@@ -84,114 +127,123 @@ async def update(context: Context, name: str, body: WebhookUpdate, *, caller: To
         changes["accounts"] = _accounts(changes["accounts"], caller)
     if made.owner is not None:
         changes["accounts"] = (made.owner,)
-    record = msgspec.structs.replace(made.record, stopped=None, **changes)
+    record = replace(made.record, stopped=None, **changes)
     await carry_through(context.services.webhooks.update(made, record))
-    return {"id": made.id}
+    return WebhookUpdated(id=made.id)
 
 
-async def remove(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
-    """`DELETE /v1/webhooks/{webhook}`."""
-    made = _made(context, name, caller)
+@operation(
+    "DELETE",
+    "/v1/webhooks/{webhook}",
+    access=Access.HANDLER,
+    scope="api",
+    tags=_TAGS,
+    change=Change("webhook.remove", lambda path, answer: answer.id),
+)
+async def remove(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookRemoved:
+    """Remove a webhook endpoint."""
+    made = _made(context, webhook, caller)
     await carry_through(context.services.webhooks.remove(made))
-    return {"id": made.id, "deleted": True}
+    return WebhookRemoved(id=made.id)
 
 
-async def test(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
-    """`POST /v1/webhooks/{webhook}/test`: post a test event now and say how it went."""
-    made, endpoint = _find(context, name, caller)
+@operation("POST", "/v1/webhooks/{webhook}/test", access=Access.HANDLER, scope="api", tags=_TAGS)
+async def test(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookTested:
+    """Post a test event now.
+
+    And say how it went.
+    """
+    made, endpoint = find(context, webhook, caller)
     _must_be_readable(made)
     target = context.services.webhooks.target(made)
     if target is None:
         raise Problem(400, "There is no URL to post to")
-    answer = await context.services.webhooks.test(endpoint, target)
-    return {
-        "success": answer.taken,
-        "status": answer.status,
-        "message": answer.text,
-        "took": round(answer.took * 1000),
-    }
+    answer, verifies = await context.services.webhooks.test(endpoint, target)
+    return WebhookTested(
+        success=answer.taken,
+        status=answer.status,
+        message=answer.text,
+        took=round(answer.took * 1000),
+        verifies=verifies,
+    )
 
 
-async def replay(context: Context, name: str, body: WebhookReplay, *, caller: Token) -> dict[str, Any]:
-    """`POST /v1/webhooks/{webhook}/replay`: post events again, here or elsewhere."""
-    made, endpoint = _find(context, name, caller)
+@operation(
+    "POST",
+    "/v1/webhooks/{webhook}/replay",
+    access=Access.HANDLER,
+    scope="api",
+    tags=_TAGS,
+    change=Change("webhook.replay", lambda path, answer: answer.id),
+)
+async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, caller: Token) -> WebhookReplayed:
+    """Post events again, here or elsewhere."""
+    made, endpoint = find(context, webhook, caller)
     _must_be_readable(made)
-    journal, service = context.services.journal, context.services.webhooks
+    service, horizon = context.services.webhooks, context.horizon(caller)
     if body.since is not None:
-        after = horizon.seen(
-            context, caller.account, events.since(context.services.store.reader, body.since.timestamp())
-        )
+        after = horizon.seen(events.since(context.services.store.reader, body.since.timestamp()))
     else:
         after = body.after or 0
-        horizon.refuse_ahead(context, caller.account, after)
+        horizon.refuse_ahead(after)
     if body.url is None:
         await carry_through(service.replay(endpoint, after))
-        return {"id": endpoint.id, "seq": after}
+        return WebhookReplayed(id=endpoint.id, seq=after)
     await refuse_egress(context, "url", body.url, restricted=caller.account is not None)
     _refuse_one_more(context, caller)
     names = context.settings.values["webhookEvents"]
     like = made.record if made is not None else Record(url="", events=None if names is None else tuple(names))
     if made is None and context.settings.values["serviceSecret"]:
-        like = msgspec.structs.replace(like, secrets=(context.settings.values["serviceSecret"],))
-    record = msgspec.structs.replace(
+        like = replace(like, secrets=(context.settings.values["serviceSecret"],))
+    record = replace(
         like,
         url=body.url,
         description=f"replay of {endpoint.id}",
         enabled=True,
         stopped=None,
-        until=journal.last,
+        until=context.services.journal.last,
         replay_of=endpoint.id,
     )
     copy = await carry_through(service.create(record, caller.account, after))
-    return {"id": copy.id, "seq": after, "until": horizon.last(context, caller.account)}
+    return WebhookReplayed(id=copy.id, seq=after, until=horizon.last)
 
 
-async def parked(context: Context, name: str, query: WebhooksQuery, *, caller: Token) -> dict[str, Any]:
-    """`GET /v1/webhooks/{webhook}/parked`."""
-    _, endpoint = _find(context, name, caller)
+@operation("GET", "/v1/webhooks/{webhook}/parked", access=Access.HANDLER, scope="api", tags=_TAGS)
+async def parked(context: Context, webhook: WebhookId, query: PageQuery, *, caller: Token) -> ParkedList:
+    """List events an endpoint did not take."""
+    _, endpoint = find(context, webhook, caller)
     reader = context.services.store.reader
     total = webhooks.parked_count(reader, endpoint.id)
     rows = webhooks.parked(reader, endpoint.id, query.page_size, query.page * query.page_size)
-    return {
-        **paging.numbers(total, query),
-        "parked": [
-            {
-                "seq": row.seq,
-                "account": row.account or None,
-                "event": row.name,
-                "attempts": row.attempts,
-                "reason": row.reason,
-                "parked": iso(row.parked),
-                "retrying": bool(row.retrying),
-            }
-            for row in rows
-        ],
-    }
+    shown = tuple(
+        ParkedEvent(
+            seq=row.seq,
+            account=row.account or None,
+            event=row.name,
+            attempts=row.attempts,
+            reason=row.reason,
+            parked=iso(row.parked),
+            retrying=bool(row.retrying),
+        )
+        for row in rows
+    )
+    return ParkedList(**paging.numbers(total, query), parked=shown)
 
 
-async def settle(context: Context, name: str, body: ParkedAction, *, caller: Token) -> dict[str, Any]:
-    """`POST /v1/webhooks/{webhook}/parked`: try parked events again, or forget them."""
-    _, endpoint = _find(context, name, caller)
+@operation(
+    "POST",
+    "/v1/webhooks/{webhook}/parked",
+    access=Access.HANDLER,
+    scope="api",
+    tags=_TAGS,
+    change=Change("webhook.settle", lambda path, answer: path["webhook"]),
+)
+async def settle(context: Context, webhook: WebhookId, body: ParkedAction, *, caller: Token) -> ParkedDone:
+    """Try parked events again, or forget them."""
+    _, endpoint = find(context, webhook, caller)
     service = context.services.webhooks
     change = service.retry if body.action == "retry" else service.skip
-    return {"events": await carry_through(change(endpoint, body.seqs))}
-
-
-async def routes(context: Context, query: WebhooksQuery, *, caller: Token) -> dict[str, Any]:
-    """`GET /v1/webhookRoutes`: the endpoints of the API as EmailEngine shows its routes."""
-    rows = [made for made in context.services.webhooks.made.values() if caller.account in (None, made.owner)]
-    return {
-        **paging.numbers(len(rows), query),
-        "webhooks": [_route(context, made, caller) for made in paging.cut(rows, query)],
-    }
-
-
-async def route(context: Context, name: str, *, caller: Token) -> dict[str, Any]:
-    """`GET /v1/webhookRoutes/webhookRoute/{webhook}`."""
-    made, _ = _find(context, name, caller)
-    if made is None:
-        raise Problem(404, "There is no webhook with this id")
-    return {**_route(context, made, caller), "content": {"fn": None}}
+    return ParkedDone(events=await carry_through(change(endpoint, body.seqs)))
 
 
 async def refuse_egress(context: Context, field: str, url: str, *, restricted: bool) -> None:
@@ -199,8 +251,7 @@ async def refuse_egress(context: Context, field: str, url: str, *, restricted: b
     try:
         await context.services.webhooks.check(url, restricted=restricted)
     except (EgressRefused, ValueError) as error:
-        fields = [{"message": f'"{field}" cannot be used: {error}', "key": field, "path": field}]
-        raise Problem(400, "Invalid input", code="EgressRefused", fields=fields) from error
+        raise invalid(field, f"cannot be used: {error}", code="EgressRefused") from error
 
 
 def _refuse_one_more(context: Context, caller: Token) -> None:
@@ -215,7 +266,8 @@ def _refuse_one_more(context: Context, caller: Token) -> None:
         )
 
 
-def _find(context: Context, name: str, caller: Token) -> tuple[Made | None, Endpoint]:
+def find(context: Context, name: str, caller: Token) -> tuple[Made | None, Endpoint]:
+    """The endpoint of this id, made None for that of the settings. Raises `Problem` 404, for that of another too."""
     service = context.services.webhooks
     if name == DEFAULT and caller.account is None:
         return None, service.default
@@ -226,7 +278,7 @@ def _find(context: Context, name: str, caller: Token) -> tuple[Made | None, Endp
 
 
 def _made(context: Context, name: str, caller: Token) -> Made:
-    made, _ = _find(context, name, caller)
+    made, _ = find(context, name, caller)
     if made is None:
         raise Problem(400, "This is the webhook of the settings: change it with POST /v1/settings")
     return made
@@ -250,121 +302,133 @@ def _pairs(headers: tuple[CustomHeader, ...]) -> tuple[tuple[str, str], ...]:
 
 
 def _refuse_masks(body: WebhookCreate | WebhookUpdate) -> None:
-    fields = []
+    found = FieldErrors()
     if body.secrets is not UNSET and MASK in body.secrets:
-        fields.append({"message": '"secrets" holds a masked value', "key": "secrets", "path": "secrets"})
+        found.add(Place.of("secrets"), "holds a masked value")
     if body.secrets == ():
-        fields.append({"message": '"secrets" must hold at least one', "key": "secrets", "path": "secrets"})
+        found.add(Place.of("secrets"), "must hold at least one")
     if body.headers is not UNSET and any(each.value == MASK for each in body.headers):
-        fields.append({"message": '"headers" holds a masked value', "key": "headers", "path": "headers"})
-    if fields:
-        raise Problem(400, "Invalid input", fields=fields)
+        found.add(Place.of("headers"), "holds a masked value")
+    found.refuse()
 
 
-def _shown(context: Context, made: Made | None, caller: Token) -> dict[str, Any]:
-    service = context.services.webhooks
+class _Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint was told to do, as it is shown."""
+
+    url: str | None
+    description: str
+    account: str | UnsetType = UNSET
+    events: tuple[str, ...] | None
+    accounts: tuple[str, ...] | None
+    headers: tuple[CustomHeader, ...]
+    secrets: tuple[str, ...]
+    enabled: bool
+    filter: str | None
+    map: str | None
+    replay_of: str | UnsetType = UNSET
+    until: int | UnsetType = UNSET
+    disabled_reason: str | UnsetType = UNSET
+
+
+def info(context: Context, made: Made | None, caller: Token) -> WebhookInfo:
+    """An endpoint as this caller may see it; `made` None is that of the settings."""
+    service, horizon = context.services.webhooks, context.horizon(caller)
     endpoint = service.default if made is None else made.endpoint
+    told = _settings(context) if made is None else _record(made)
     health = endpoint.health
-    row: dict[str, Any] = {"id": endpoint.id}
-    row.update(_settings(context) if made is None else _record(made))
-    if "until" in row:
-        row["until"] = horizon.seen(context, caller.account, row["until"])
     troubled = [line for line in endpoint.lines.values() if line.attempts or line.gone]
-    enabled = row["enabled"] and not health.gone
-    row["state"] = "disabled" if not enabled else "failing" if troubled else "ok"
-    if health.gone and "disabledReason" not in row:
-        row["disabledReason"] = "the receiver answered 410 Gone"
-    row["seq"] = horizon.seen(context, caller.account, endpoint.position)
-    row["behind"] = horizon.last(context, caller.account) - row["seq"]
-    row["delivered"] = health.delivered
-    row["filtered"] = None
-    if row["filter"] is not None:
-        row["filtered"] = {
-            "passed": health.passed,
-            "leftOut": health.left_out,
-            "lastPassed": iso_or_none(health.last_passed),
-        }
-    row["parked"] = webhooks.parked_count(context.services.store.reader, endpoint.id)
-    row["lines"] = [
-        {
-            "account": line.account or None,
-            "seq": line.seq,
-            "attempts": line.attempts,
-            "nextAttempt": iso_or_none(line.next_at),
-            "error": line.error,
-        }
-        for line in troubled[:LINES_SHOWN]
-    ]
-    row["lastSuccess"] = iso_or_none(health.last_success)
-    row["failingSince"] = iso_or_none(health.failing_since) if troubled else None
-    row["lastError"] = _error(endpoint)
-    row["created"] = iso(service.default_created if made is None else made.created)
-    row["updated"] = iso(service.default_created if made is None else made.updated)
-    return row
+    enabled = told.enabled and not health.gone
+    reason = told.disabled_reason
+    if health.gone and reason is UNSET:
+        reason = "the receiver answered 410 Gone"
+    seq = horizon.seen(endpoint.position)
+    return WebhookInfo(
+        id=endpoint.id,
+        url=told.url,
+        description=told.description,
+        account=told.account,
+        events=told.events,
+        accounts=told.accounts,
+        headers=told.headers,
+        secrets=told.secrets,
+        enabled=told.enabled,
+        filter=told.filter,
+        map=told.map,
+        replay_of=told.replay_of,
+        until=told.until if told.until is UNSET else horizon.seen(told.until),
+        state=(service.waits_for(made) or ("failing" if troubled else "ok")) if enabled else "disabled",
+        disabled_reason=reason,
+        seq=seq,
+        behind=horizon.last - seq,
+        delivered=health.delivered,
+        filtered=None if told.filter is None else _filtered(endpoint),
+        parked=webhooks.parked_count(context.services.store.reader, endpoint.id),
+        lines=tuple(map(_line, troubled[:LINES_SHOWN])),
+        last_success=iso_or_none(health.last_success),
+        failing_since=iso_or_none(health.failing_since) if troubled else None,
+        last_error=_error(endpoint),
+        created=iso(service.default_created if made is None else made.created),
+        updated=iso(service.default_created if made is None else made.updated),
+    )
 
 
-def _route(context: Context, made: Made, caller: Token) -> dict[str, Any]:
-    shown = _shown(context, made, caller)
-    error = shown["lastError"] if shown["state"] != "ok" else None
-    return {
-        "id": made.id,
-        "name": made.record.description or made.id,
-        "description": made.record.description,
-        "created": shown["created"],
-        "updated": shown["updated"],
-        "enabled": shown["enabled"],
-        "targetUrl": shown["url"],
-        "tcount": shown["delivered"],
-        "webhookErrorFlag": None if error is None else {"message": error["message"]},
-        "customHeaders": shown["headers"],
-    }
+def _filtered(endpoint: Endpoint) -> WebhookFiltered:
+    health = endpoint.health
+    return WebhookFiltered(passed=health.passed, left_out=health.left_out, last_passed=iso_or_none(health.last_passed))
 
 
-def _error(endpoint: Endpoint) -> dict[str, Any] | None:
+def _line(line: Line) -> WebhookLine:
+    return WebhookLine(
+        account=line.account or None,
+        seq=line.seq,
+        attempts=line.attempts,
+        next_attempt=iso_or_none(line.next_at),
+        error=line.error,
+    )
+
+
+def _error(endpoint: Endpoint) -> WebhookError | None:
     health = endpoint.health
     if health.error is None or health.error_at is None:
         return None
-    row: dict[str, Any] = {"message": health.error, "time": iso(health.error_at)}
-    if health.error_seq is not None:
-        row.update(seq=health.error_seq, account=health.error_account, status=health.error_status)
-    return row
+    error = WebhookError(message=health.error, time=iso(health.error_at))
+    if health.error_seq is None:
+        return error
+    return replace(error, seq=health.error_seq, account=health.error_account, status=health.error_status)
 
 
-def _settings(context: Context) -> dict[str, Any]:
+def _settings(context: Context) -> _Told:
     values = context.settings.values
     url, headers, names = values["webhooks"], values["webhooksCustomHeaders"] or (), values["webhookEvents"]
     unreadable = sorted(context.settings.unreadable.intersection(WEBHOOK_SETTINGS))
-    reason = {"disabledReason": f"stored settings cannot be read: {', '.join(unreadable)}"} if unreadable else {}
-    return reason | {
-        "url": masked(url, MASK) if url else None,
-        "description": "the webhook of the settings",
-        "events": None if names is None or "*" in names else names,
-        "accounts": None,
-        "headers": [{"key": each["key"], "value": MASK} for each in headers],
-        "secrets": [MASK] if values["serviceSecret"] else [],
-        "enabled": context.settings.webhooks_enabled,
-        "filter": None,
-        "map": None,
-    }
+    return _Told(
+        url=masked(url, MASK) if url else None,
+        description="the webhook of the settings",
+        events=None if names is None or "*" in names else tuple(names),
+        accounts=None,
+        headers=tuple(CustomHeader(key=each["key"], value=MASK) for each in headers),
+        secrets=(MASK,) if values["serviceSecret"] else (),
+        enabled=context.settings.webhooks_enabled,
+        filter=None,
+        map=None,
+        disabled_reason=f"stored settings cannot be read: {', '.join(unreadable)}" if unreadable else UNSET,
+    )
 
 
-def _record(made: Made) -> dict[str, Any]:
+def _record(made: Made) -> _Told:
     record = made.record
-    row: dict[str, Any] = {
-        "url": masked(record.url, MASK),
-        "description": record.description,
-        "events": record.events,
-        "accounts": record.accounts,
-        "headers": [{"key": key, "value": MASK} for key, _ in record.headers],
-        "secrets": [MASK for _ in record.secrets],
-        "enabled": record.enabled,
-        "filter": record.filter,
-        "map": record.map,
-    }
-    if made.owner is not None:
-        row["account"] = made.owner
-    if record.replay_of is not None:
-        row.update(replayOf=record.replay_of, until=record.until)
-    if record.stopped is not None:
-        row["disabledReason"] = record.stopped
-    return row
+    return _Told(
+        url=masked(record.url, MASK),
+        description=record.description,
+        account=UNSET if made.owner is None else made.owner,
+        events=record.events,
+        accounts=record.accounts,
+        headers=tuple(CustomHeader(key=key, value=MASK) for key, _ in record.headers),
+        secrets=tuple(MASK for _ in record.secrets),
+        enabled=record.enabled,
+        filter=record.filter,
+        map=record.map,
+        replay_of=UNSET if record.replay_of is None else record.replay_of,
+        until=UNSET if record.until is None else record.until,
+        disabled_reason=UNSET if record.stopped is None else record.stopped,
+    )

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
-from engine.commands.common import (
-    PROGRAM,
-    Add,
-    data_folder,
-    has_journal,
-    load_config,
-    printable,
-    say,
-    table,
-    with_journal,
-)
+from engine.commands.common import Add
+from engine.commands.target import chosen
+from engine.commands.terminal import put_json, table
 
 if TYPE_CHECKING:
     from engine.store.audit import Entry
@@ -44,7 +35,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
         "--since", metavar="TIME", type=_since, help="only since then: 2026-11-20T00:00:00Z, or 2d for two days ago"
     )
     command.add_argument("--limit", metavar="N", type=_limit, default=LIMIT, help="at most N; 0: all (default: 100)")
-    command.add_argument("--json", action="store_true", help="print JSON, a line for each")
 
 
 def _since(text: str) -> float:
@@ -74,19 +64,15 @@ def _audit(options: argparse.Namespace) -> int:
     import msgspec
 
     from engine.isotime import iso
-    from engine.store import audit, database
+    from engine.store import audit
 
-    folder = data_folder(load_config(options))
-    if not has_journal(folder):
-        say(f"{PROGRAM}: {folder / database.FILE}: there is no journal yet; check store.path")
-        return 1
+    target = chosen(options)
     token = options.token and options.token.lower()[: len("3f9a12bc44de")]
     wanted = audit.Wanted(token, options.operation, options.object, options.since)
-    entries = with_journal(folder, lambda db: list(audit.entries(db, wanted, options.limit or -1)))
+    entries = target.writing(lambda db: list(audit.entries(db, wanted, options.limit or -1)))
     if options.json:
         for each in entries:
-            row = {**msgspec.structs.asdict(each), "time": iso(each.time)}
-            sys.stdout.write(f"{msgspec.json.encode(row).decode()}\n")
+            put_json({**msgspec.structs.asdict(each), "time": iso(each.time)})
     else:
         table([("TIME", "WHO", "ADDRESS", "OPERATION", "OBJECT"), *(_row(each) for each in entries)])
     return 0
@@ -95,5 +81,4 @@ def _audit(options: argparse.Namespace) -> int:
 def _row(entry: Entry) -> tuple[str, ...]:
     from engine.isotime import iso
 
-    row = (iso(entry.time), entry.token, entry.address or "-", entry.operation, entry.object)
-    return tuple(printable(text) for text in row)
+    return (iso(entry.time), entry.token, entry.address or "-", entry.operation, entry.object)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from engine.commands.common import Add, data_folder, load_config, say
+from engine.commands.common import Add
+from engine.commands.target import chosen
+from engine.commands.terminal import progress, put_json, say
 
 EXAMPLES = """\
 examples:
@@ -25,21 +27,27 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
 
 
 def _backup(options: argparse.Namespace) -> int:
+    import msgspec
+
     from engine.store.backup import back_up
     from engine.world import World
 
-    config = load_config(options)
-    folder = data_folder(config)
-    key = Path(config.store.key_file) if config.store.key_file else folder / "key"
-    has_file = not config.store.key and key.exists()
+    found = chosen(options)
+    folder, store = found.folder, found.store
+    key = Path(store.key_file) if store.key_file else folder / "key"
+    has_file = not found.key_is_in_configuration and key.exists()
     # Made absolute at once: it is renamed into place by its parent.
     target = options.target.absolute()
-    summary = back_up(folder, target, key if has_file else None, World().now())
-    print(
-        f"{target}: {summary.messages} messages, {summary.unsent} of them unsent, {summary.events} events, "
-        f"{summary.size / 1024**2:.1f} MiB"
-    )
-    if config.store.key:
+    with progress(f"copying {folder} to {target}"):
+        summary = back_up(folder, target, key if has_file else None, World().now())
+    if options.json:
+        put_json({"source": str(folder), "target": str(target), **msgspec.structs.asdict(summary)})
+    else:
+        print(
+            f"{target}: {summary.messages} messages, {summary.unsent} of them unsent, {summary.events} events, "
+            f"{summary.size / 1024**2:.1f} MiB"
+        )
+    if found.key_is_in_configuration:
         say("the key is in the configuration (store.key) and not in the copy: without it no password can be read")
     elif not has_file:
         say("there is no key yet, so none is in the copy")

@@ -1,76 +1,225 @@
-"""One request to a running engine, as any client would make it."""
+"""A request of a command to an engine: by the control socket of a data folder, or by HTTP with a token.
+
+By the socket no token is needed: who can open it is the owner. `--url` names an engine anywhere, and then a token is
+needed, by `--token` or in `ENGINE_TOKEN`. A `--token` without `--url` is what the request is made with, so that what a
+token may do can be tried out.
+"""
 
 from __future__ import annotations
 
 import argparse
 import http.client
 import os
+import socket
 import ssl
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.errors import ConfigError, EngineError, Fault, NetworkError, NetworkKind
-
-if TYPE_CHECKING:
-    from engine.config import Config
+from engine.commands.target import Target, chosen
+from engine.environment import TOKEN
+from engine.errors import ConfigError, EngineError, Fault
+from engine.store import control
 
 PATIENCE = 60.0
 """Seconds an answer may take; a test event alone may take as long as its receiver is given."""
+HEALTH_PATIENCE = 1.0
+MOST_BYTES = 64 * 1024
 
 
 class Refused(EngineError):
-    """The engine said no."""
+    """The engine said no. `status` is that of its answer, `code` its short code."""
 
     fault = Fault.CALLER
+
+    def __init__(self, text: str, status: int = 0, code: str | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+
+
+class Unreachable(EngineError):
+    """There is no engine to ask, or it does not answer."""
+
+    fault = Fault.NETWORK
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Where the engine is and who asks."""
-    command.add_argument("--url", metavar="URL", help="where the engine is (default: from the settings)")
-    command.add_argument("--token", metavar="T", help="API token (default: ENGINE_TOKEN from the environment)")
+    command.add_argument("--url", metavar="URL", help="an engine elsewhere (default: the one `engine where` shows)")
+    command.add_argument("--token", metavar="T", help=f"API token, needed with --url (default: {TOKEN})")
 
 
 class Client:
-    """Asks one engine. Raises `ConfigError` when it is not clear which, or as whom."""
+    """Asks one engine. `folder` is its data folder, None where it is reached by `url`."""
 
-    def __init__(self, options: argparse.Namespace, config: Config) -> None:
-        self._token = (options.token or os.environ.get("ENGINE_TOKEN", "")).strip()
-        if not (self._token and self._token.isascii() and self._token.isprintable()):
-            raise ConfigError("a token is needed, by --token or in ENGINE_TOKEN. Make one with: engine tokens issue")
-        self._base = options.url or _own_url(config)
-        parts = urlsplit(self._base)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"--url must look like http://127.0.0.1:3000, not {self._base!r}")
+    def __init__(self, options: argparse.Namespace) -> None:
+        """Find the engine. Raises `ConfigError` when it is not clear which, or as whom; `Unreachable` without one."""
+        self.url: str | None = options.url
+        self.token: str | None = options.token
+        self.folder: Path | None = None
+        if self.url is None:
+            self.folder = _running(chosen(options))
+        else:
+            self.token = self.token or os.environ.get(TOKEN, "")
+            self.url = _base(self.url)
+        if self.token is not None:
+            self.token = checked(self.token)
 
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The JSON of a 200. Raises `Refused` with the engine's own words, `NetworkError` when it is not there."""
-        parts = urlsplit(self._base)
-        connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = connect(parts.hostname or "", parts.port, timeout=PATIENCE)
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        try:
-            data = None if body is None else msgspec.json.encode(body)
-            connection.request(method, f"{parts.path.rstrip('/')}{path}", data, headers)
-            response = connection.getresponse()
-            answer = response.read()
-        except (OSError, ssl.SSLError, http.client.HTTPException) as error:
-            raise NetworkError(NetworkKind.CONNECT, "ECONNECTION", f"{self._base}: {error}") from error
-        finally:
-            connection.close()
+    @property
+    def place(self) -> str:
+        """The engine, in words."""
+        return self.url or f"the engine on {self.folder}"
+
+    def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
+        """The JSON of a 200. Raises `Refused` with the engine's own words, `Unreachable` when it is not there."""
+        status, answer = self._exchange(method, path, body, headers or {})
         try:
             value = msgspec.json.decode(answer)
         except msgspec.DecodeError as error:
-            raise Refused(f"{self._base} answered {response.status}; is an engine there?") from error
-        if response.status != 200:
-            fields = "; ".join(each["message"] for each in value.get("fields", ()))
-            raise Refused(fields or value.get("message", f"it answered {response.status}"))
+            raise Refused(f"{self.place} answered {status}, and not as an engine does; is one there?") from error
+        if status != 200:
+            raise _refusal(status, value)
         return value
 
+    def text(self, path: str) -> str:
+        """The plain text of a 200. Raises as `ask` does."""
+        status, answer = self._exchange("GET", path, None, {})
+        if status != 200:
+            try:
+                raise _refusal(status, msgspec.json.decode(answer))
+            except msgspec.DecodeError as error:
+                raise Refused(f"{self.place} answered {status}; is an engine there?") from error
+        return answer.decode(errors="replace")
 
-def _own_url(config: Config) -> str:
-    if config.http.port == 0:
-        raise ConfigError("http.port is 0, so the port is only in the engine's log: give --url")
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(config.http.host, config.http.host)
-    return f"http://[{host}]:{config.http.port}" if ":" in host else f"http://{host}:{config.http.port}"
+    def _exchange(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, bytes]:
+        parts = urlsplit(self.url or "")
+        connection: http.client.HTTPConnection
+        if self.folder is not None:
+            connection = ControlConnection(self.folder, PATIENCE)
+        elif parts.scheme == "https":
+            connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
+        else:
+            connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
+        if self.token is not None:
+            headers = {"Authorization": f"Bearer {self.token}", **headers}
+        try:
+            data = None if body is None else msgspec.json.encode(body)
+            fields = {**headers, **({} if body is None else {"Content-Type": "application/json"})}
+            connection.request(method, f"{parts.path.rstrip('/')}{path}", data, fields)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except (OSError, ssl.SSLError, http.client.HTTPException) as error:
+            raise Unreachable(_why(self.place, error)) from error
+        finally:
+            connection.close()
+
+
+class ControlConnection(http.client.HTTPConnection):
+    """HTTP over the control socket of a data folder."""
+
+    def __init__(self, folder: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._folder = folder
+
+    def connect(self) -> None:
+        """Connect. Raises OSError."""
+        self.sock = control.connect(self._folder, self.timeout or PATIENCE)
+
+
+def checked(token: str) -> str:
+    """A token as it may stand in a header. Raises `ConfigError`."""
+    token = token.strip()
+    if not token:
+        raise ConfigError(f"with --url a token is needed, by --token or in {TOKEN}. Make one with: {HOW_TO_ISSUE}")
+    if not (token.isascii() and token.isprintable()):
+        raise ConfigError("the token holds characters no token has")
+    return token
+
+
+HOW_TO_ISSUE = 'engine tokens issue -d "what for" -s "*"'
+
+
+def ask_about(folder: Path, patience: float) -> dict[str, Any] | None:
+    """What the engine on `folder` says of itself; None where there is none, or it has no control socket."""
+    connection = ControlConnection(folder, patience)
+    try:
+        connection.request("GET", "/control")
+        answer = connection.getresponse()
+        found = msgspec.json.decode(answer.read(), type=dict[str, Any])
+        return found if answer.status == 200 else None
+    except (OSError, http.client.HTTPException, msgspec.DecodeError):
+        return None
+    finally:
+        connection.close()
+
+
+def healthy(host: str, port: int, patience: float = HEALTH_PATIENCE) -> bool:
+    """Whether an engine answers there within `patience` seconds."""
+    target = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    connection = http.client.HTTPConnection(target, port, timeout=patience)
+    try:
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        return answer.status == 200 and msgspec.json.decode(answer.read(MOST_BYTES), type=dict).get("success") is True
+    except (OSError, http.client.HTTPException, msgspec.DecodeError):
+        return False
+    finally:
+        connection.close()
+
+
+def _base(url: str) -> str:
+    """Where the engine at `url` is, that of its stream included. Raises `ConfigError`."""
+    wrong = ConfigError(f"--url must look like http://127.0.0.1:3000, not {url!r}")
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise wrong from error
+    scheme = {"http": "http", "ws": "http", "https": "https", "wss": "https"}.get(parts.scheme)
+    if scheme is None or not usable or parts.query or parts.fragment:
+        raise wrong
+    return f"{scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1/events/stream')}"
+
+
+def _running(target: Target) -> Path:
+    if target.pid is None:
+        raise Unreachable(
+            f"no engine runs on {target.folder}: start it with: engine serve; or name another, see: engine where"
+        )
+    if target.about is None:
+        raise Unreachable(
+            f"the engine on {target.folder} (pid {target.pid or 'unknown'}) does not answer on its control socket "
+            f"{target.folder / 'control'}: look at its log, or give --url and a token"
+        )
+    return target.folder
+
+
+def _refusal(status: int, value: Any) -> Refused:
+    if not isinstance(value, dict):
+        return Refused(f"it answered {status}; is an engine there?", status)
+    fields = "; ".join(str(each["message"]) for each in value.get("fields", ()))
+    text = fields or value.get("message") or f"it answered {status}"
+    if status == 404:
+        text = f"{text}; see: engine account list, engine outbox list, engine webhooks list"
+    if status == 401:
+        text = f"the token is not valid here. Make one with: {HOW_TO_ISSUE}"
+    elif status == 403 and "requestedScope" in value:
+        text = f"the token has not the scope {value['requestedScope']!r}, which this needs"
+    elif status == 403:
+        text = f"{text}: the token is for another account, or for one account only"
+    return Refused(str(text), status, value.get("code"))
+
+
+def _why(place: str, error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return f"{place}: nothing listens there. Start the engine with: engine serve; which one is meant: engine where"
+    if isinstance(error, socket.gaierror):
+        return f"{place}: there is no such host; check --url"
+    if isinstance(error, TimeoutError):
+        return f"{place} does not answer within {PATIENCE:g} s; look at its log"
+    if isinstance(error, ssl.SSLError):
+        return f"{place}: no TLS ({error.reason or error}); is it http:// ?"
+    return f"{place}: the connection broke ({error}); look at its log"

@@ -1,30 +1,27 @@
 """`engine outbox`: what is not sent yet, and releasing what is held after a restore.
 
-Both work on the data folder with or without a running engine, which notices a release within about a second. Events are
-never written here: their numbers belong to the engine.
+`list` and `release` work on the data folder with or without a running engine, which notices a release within about a
+second. Events are never written here: their numbers belong to the engine. `show` asks the engine.
 """
 
 from __future__ import annotations
 
 import argparse
 import sqlite3
+from urllib.parse import quote
 
-from engine.commands.common import (
-    PROGRAM,
-    Add,
-    data_folder,
-    has_journal,
-    load_config,
-    printable,
-    reading,
-    say,
-    with_journal,
-)
+from engine.commands.client import Client, add_options
+from engine.commands.common import Add, group
+from engine.commands.send import show
+from engine.commands.target import chosen
+from engine.commands.terminal import complain, printable, put_json, table
+from engine.errors import ConfigError
 
 EXAMPLES = """\
 examples:
   engine outbox list                             everything that has not ended
   engine outbox list --state held --account jane
+  engine outbox show 018f2c5a7b3d4e6f901         its recipients, its attempts, what it waits for
   engine outbox release                          send everything that is held
   engine outbox release --account jane
   engine outbox release 018f2c5a7b3d4e6f901
@@ -33,12 +30,13 @@ examples:
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the commands."""
-    outbox = commands.add_parser("outbox", help="list the queue, release what is held").add_subparsers(
-        title="commands", metavar="COMMAND", required=True
-    )
+    outbox = group(commands, "outbox", "list the queue, look at a message, release what is held")
     listing = add(outbox, "list", "show the messages that have not ended, oldest first", _list, EXAMPLES)
     listing.add_argument("--state", metavar="S", help="only these: queued, deferred, in_doubt, held, also sent ...")
     listing.add_argument("--account", metavar="A", help="only those of this account")
+    shown = add(outbox, "show", "show one message: its recipients, its attempts, what it waits for", _show)
+    shown.add_argument("queue_id", metavar="QUEUE_ID", help="as shown by: engine outbox list")
+    add_options(shown)
     release = add(outbox, "release", "send what is held since a backup was restored", _release, EXAMPLES)
     release.add_argument("--account", metavar="A", help="only what is held of this account")
     release.add_argument("queue_ids", metavar="QUEUE_ID", nargs="*", help="only these messages")
@@ -48,18 +46,22 @@ def _list(options: argparse.Namespace) -> int:
     from engine.queue.lifecycle import State
 
     if options.state is not None and options.state not in set(State):
-        say(f"{PROGRAM}: there is no state {options.state!r}; there are: {', '.join(State)}")
-        return 2
-    folder = data_folder(load_config(options))
-    _print("QUEUE ID", "STATE", "DUE", "ACCOUNT", "SUBJECT")
-    if not has_journal(folder):
+        raise ConfigError(f"there is no state {options.state!r}; there are: {', '.join(State)}")
+    target = chosen(options)
+    rows = [("QUEUE ID", "STATE", "DUE", "ACCOUNT", "SUBJECT")]
+    found = target.reading(lambda db: _messages(db, options.state, options.account))
+    if options.json:
+        for queue_id, state, due, account, subject in found:
+            put_json({"queueId": queue_id, "state": state, "due": due, "account": account, "subject": subject})
         return 0
-    reading(folder, lambda db: _print_messages(db, options.state, options.account))
+    table([*rows, *((name, state, due or "-", account, text or "") for name, state, due, account, text in found)])
     return 0
 
 
-def _print_messages(db: sqlite3.Connection, state: str | None, account: str | None) -> None:
-    from engine.isotime import iso
+def _messages(
+    db: sqlite3.Connection, state: str | None, account: str | None
+) -> list[tuple[str, str, str | None, str, str | None]]:
+    from engine.isotime import iso_or_none
 
     where = "ended IS NULL" if state is None else "state = ?"
     arguments = [] if state is None else [state]
@@ -69,26 +71,35 @@ def _print_messages(db: sqlite3.Connection, state: str | None, account: str | No
     rows = db.execute(
         f"SELECT queue_id, state, next_at, account, subject FROM message WHERE {where} ORDER BY id", arguments
     )
-    for queue_id, found, due, owner, subject in rows:
-        _print(queue_id, found, "-" if due is None else iso(due), owner, subject or "")
+    return [(queue_id, found, iso_or_none(due), owner, subject) for queue_id, found, due, owner, subject in rows]
 
 
-def _print(queue_id: str, state: str, due: str, account: str, subject: str) -> None:
-    print(printable(f"{queue_id:19}  {state:9}  {due:24}  {account:16}  {subject}"))
+def _show(options: argparse.Namespace) -> int:
+    client = Client(options)
+    entry = client.ask("GET", f"/v1/outbox/{quote(options.queue_id, safe='')}")
+    if options.json:
+        put_json(entry)
+        return 0
+    show(entry)
+    for each in entry["attemptLog"]:
+        print(f"\nattempt {each['number']} at {each['started']}: {each.get('outcome', 'under way')}")
+        for line in each.get("transcript", ()):
+            print(f"  {printable(line)}")
+    return 0
 
 
 def _release(options: argparse.Namespace) -> int:
-    from engine.store import database, held
+    from engine.store import held
     from engine.world import World
 
-    folder = data_folder(load_config(options))
+    target = chosen(options)
     named = list(dict.fromkeys(options.queue_ids))
-    if not has_journal(folder):
-        say(f"{PROGRAM}: {folder / database.FILE}: there is no journal yet; check store.path")
-        return 1
-    released = with_journal(folder, lambda db: held.release(db, World().now(), options.account, set(named) or None))
-    print(f"{released} {'message' if released == 1 else 'messages'} released")
+    released = target.writing(lambda db: held.release(db, World().now(), options.account, set(named) or None))
+    if options.json:
+        put_json({"released": released})
+    else:
+        print(f"{released} {'message' if released == 1 else 'messages'} released")
     if released < len(named):
-        say(f"{PROGRAM}: {len(named) - released} of those named are not held; see: engine outbox list --state held")
+        complain(f"{len(named) - released} of those named are not held; see: engine outbox list --state held")
         return 1
     return 0

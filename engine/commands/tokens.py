@@ -8,8 +8,15 @@ from __future__ import annotations
 
 import argparse
 import sqlite3
+from typing import TYPE_CHECKING
 
-from engine.commands.common import PROGRAM, Add, data_folder, has_journal, load_config, say, table, with_journal
+from engine.commands.common import Add, group
+from engine.commands.target import chosen
+from engine.commands.terminal import complain, put_json, table
+from engine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from engine.store.tokens import Token
 
 REVOKE_AT_LEAST = 8  # characters; fewer could name tokens nobody meant
 
@@ -17,9 +24,10 @@ ISSUE_EXAMPLES = """\
 examples:
   engine tokens issue -d "my app" -s "*"
   engine tokens issue -d "one customer, for a while" -s api --account example --expires 90d
-  TOKEN=$(engine tokens issue -d "dashboard" -s api -s metrics)
+  engine tokens issue -d "my app" -s "*" --create      before the first start
+  TOKEN=$(engine tokens issue -d "dashboard" -s api)
 
-The token is shown this once; the engine keeps only its hash.
+The token is shown this once; the engine keeps only its hash. Scopes: "api" is what every request needs, "*" is all.
 """
 REVOKE_EXAMPLES = """\
 examples:
@@ -29,15 +37,15 @@ examples:
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the commands."""
-    tokens = commands.add_parser("tokens", help="issue, list and revoke API tokens").add_subparsers(
-        title="commands", metavar="COMMAND", required=True
-    )
+    tokens = group(commands, "tokens", "issue, list and revoke API tokens")
     issue = add(tokens, "issue", "make an API token and print it", _issue, ISSUE_EXAMPLES)
     issue.add_argument("-d", "--description", metavar="TEXT", required=True, help="what it is for")
     issue.add_argument(
         "-s", "--scope", metavar="SCOPE", action="append", required=True, help='what it may do, "*": all; repeatable'
     )
     issue.add_argument("-a", "--account", metavar="A", help="the one account it may see and use (default: all)")
+    issue.add_argument("--unregistered", action="store_true", help="the account is yet to be registered")
+    issue.add_argument("--create", action="store_true", help="make the journal if there is none yet")
     issue.add_argument(
         "--expires", metavar="TIME", type=_lifetime, help="for how long it holds, as in 90d or 12h (default: for ever)"
     )
@@ -59,24 +67,54 @@ def _lifetime(text: str) -> float:
 
 
 def _issue(options: argparse.Namespace) -> int:
-    from engine.store import audit, database, tokens
+    from engine.store import accounts, audit, database, tokens
     from engine.world import World
 
-    if not all(scope.strip() for scope in options.scope):
-        say(f"{PROGRAM}: a scope must not be empty")
-        return 1
-    folder, world = data_folder(load_config(options)), World()
-    database.prepare_folder(folder)
-    given = (options.description, options.scope, world, options.account, options.expires)
+    for scope in options.scope:
+        if scope not in tokens.SCOPES:
+            raise ConfigError(f"there is no scope {scope!r}; there are: {', '.join(tokens.SCOPES)}")
+    target, world = chosen(options, new=options.create), World()
+    database.prepare_folder(target.folder)
 
-    def issue(db: sqlite3.Connection) -> str:
+    def issue(db: sqlite3.Connection) -> tuple[str, tokens.Token]:
+        if options.account is not None and not options.unregistered:
+            _must_be_registered(options.account, accounts.ids(db))
         with database.transaction(db):
-            secret, token = tokens.issue(db, *given)
+            secret, token = tokens.issue(
+                db, options.description, options.scope, world, options.account, options.expires
+            )
             audit.add(db, audit.Entry(world.now(), audit.CLI, None, "token.issue", token.id))
-        return secret
+        return secret, token
 
-    print(with_journal(folder, issue))
+    secret, token = target.writing(issue)
+    if options.json:
+        put_json({"token": secret, **_shown(token)})
+    else:
+        print(secret)
     return 0
+
+
+def _must_be_registered(account: str, known: list[str]) -> None:
+    import difflib
+
+    if account in known:
+        return
+    near = difflib.get_close_matches(account, known, n=3) or sorted(known)[:5]
+    there = f"there are: {', '.join(near)}{' ...' if len(known) > len(near) else ''}" if known else "there is none yet"
+    raise ConfigError(f"there is no account {account!r}; {there}. For one to be registered later give --unregistered")
+
+
+def _shown(token: Token) -> dict[str, object]:
+    from engine.isotime import iso, iso_or_none
+
+    return {
+        "id": token.id,
+        "description": token.description,
+        "scopes": token.scopes,
+        "account": token.account,
+        "created": iso(token.created),
+        "expires": iso_or_none(token.expires),
+    }
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -84,8 +122,12 @@ def _list(options: argparse.Namespace) -> int:
     from engine.store import tokens
     from engine.world import World
 
-    folder, now = data_folder(load_config(options)), World().now()
-    every = with_journal(folder, tokens.every) if has_journal(folder) else []
+    target, now = chosen(options), World().now()
+    every = target.writing(tokens.every)
+    if options.json:
+        for each in every:
+            put_json(_shown(each))
+        return 0
     rows = [("ID", "CREATED", "EXPIRES", "SCOPES", "ACCOUNT", "DESCRIPTION")]
     for each in every:
         expires = (iso_or_none(each.expires) or "never") if each.holds(now) else "expired"
@@ -100,21 +142,24 @@ def _revoke(options: argparse.Namespace) -> int:
 
     start = options.id.strip().lower()
     if len(start) < REVOKE_AT_LEAST:
-        say(f"{PROGRAM}: give at least the first {REVOKE_AT_LEAST} characters of the ID, to hit no other token")
+        complain(f"give at least the first {REVOKE_AT_LEAST} characters of the ID, to hit no other token")
         return 1
-    folder, now = data_folder(load_config(options)), World().now()
+    target, now = chosen(options), World().now()
 
-    def revoke(db: sqlite3.Connection) -> int:
+    def revoke(db: sqlite3.Connection) -> list[tokens.Token]:
         with database.transaction(db):
             named = tokens.named(db, start)
             tokens.revoke(db, named)
             for each in named:
                 audit.add(db, audit.Entry(now, audit.CLI, None, "token.revoke", each.id))
-        return len(named)
+        return named
 
-    gone = with_journal(folder, revoke) if has_journal(folder) else 0
-    if gone == 0:
-        say(f"{PROGRAM}: no such token; see: engine tokens list")
+    gone = target.writing(revoke)
+    if not gone:
+        complain("no such token; see: engine tokens list")
         return 1
-    print(f"{gone} {'token' if gone == 1 else 'tokens'} revoked")
+    if options.json:
+        put_json({"revoked": [each.id for each in gone]})
+    else:
+        print(f"{len(gone)} {'token' if len(gone) == 1 else 'tokens'} revoked")
     return 0

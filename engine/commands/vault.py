@@ -13,11 +13,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.commands.common import PROGRAM, Add, data_folder, has_journal, load_config, reading, say, with_journal
+from engine.commands.common import Add, group
+from engine.commands.target import Target, chosen
+from engine.commands.terminal import progress, put_json, say
 from engine.errors import ConfigError, EngineError, Fault
 
 if TYPE_CHECKING:
-    from engine.config import Config
+    from engine.config import StoreConfig
     from engine.store.keys import Keys
 
 PATIENCE = 60.0
@@ -44,29 +46,26 @@ class NotDone(EngineError):
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the commands."""
-    vault = commands.add_parser("vault", help="change the key that seals secrets").add_subparsers(
-        title="commands", metavar="COMMAND", required=True
-    )
+    vault = group(commands, "vault", "change the key that seals secrets")
     rotate = add(vault, "rotate", "seal all secrets anew with another key", _rotate, EXAMPLES)
     rotate.add_argument("--key", metavar="FILE", help="the new key, 32 bytes in base64; - reads standard input")
 
 
 def _rotate(options: argparse.Namespace) -> int:
-    from engine.store import database, files, keys, sealed
+    from engine.store import files, keys, sealed
     from engine.store.rotation import listed
     from engine.store.vault import key_id
     from engine.world import World
 
-    config = load_config(options)
-    folder = data_folder(config)
-    if not has_journal(folder):
-        say(f"{PROGRAM}: {folder / database.FILE}: there is no journal yet; check store.path")
-        return 1
-    found = keys.load(folder, config.store, World(), with_journal(folder, sealed.key_ids))
+    target = chosen(options)
+    folder, store = target.folder, target.store
+    if target.key_is_in_configuration and not store.key:
+        raise ConfigError("the engine that runs has its key in store.key: give this command the same configuration")
+    found = keys.load(folder, store, World(), target.writing(sealed.key_ids))
     given = _given(options.key)
     new = found.following
     if new is None:
-        if given is None and config.store.key:
+        if given is None and store.key:
             raise ConfigError("store.key holds the key: make the new one yourself and give it with --key")
         new = given or World().token_bytes(keys.SIZE)
         if new == found.current:
@@ -76,13 +75,17 @@ def _rotate(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"{folder / files.NEXT_KEY}: the change to another key is not done yet: run this without --key"
         )
-    _carry_out(folder, config, found, new)
-    left = with_journal(folder, lambda db: sealed.left(db, key_id(new)))
+    with progress("waiting until all secrets are sealed anew"):
+        _carry_out(target, store, found, new)
+    left = target.writing(lambda db: sealed.left(db, key_id(new)))
     if left:
         say(f"{len(left)} secrets could not be opened and stay as they are: {listed(left)}")
-    print(f"{'all other' if left else 'all'} secrets are sealed with the key {key_id(new)}")
+    if options.json:
+        put_json({"key": key_id(new), "left": left})
+    else:
+        print(f"{'all other' if left else 'all'} secrets are sealed with the key {key_id(new)}")
     if keys.offered(folder) is not None:
-        where = "store.key" if config.store.key else config.store.key_file
+        where = "store.key" if store.key else store.key_file
         say(f"put the new key into {where}; until a start finds it there, it is also in {folder / files.NEXT_KEY}")
     return 0
 
@@ -97,24 +100,24 @@ def _given(source: str | None) -> bytes | None:
     return keys.read(Path(source))
 
 
-def _carry_out(folder: Path, config: Config, found: Keys, key: bytes) -> None:
+def _carry_out(target: Target, store: StoreConfig, found: Keys, key: bytes) -> None:
     """Have the key put in force, by the engine that runs or here. Raises `NotDone`, `ConfigError`."""
     from engine.store import database, keys, marks
     from engine.store.vault import key_id
 
-    in_force = 0
+    folder, in_force = target.folder, 0
     for _ in range(int(PATIENCE / LOOK_EVERY)):
-        if not database.in_use(folder) and _carry_out_here(folder, config, found, key):
+        if not database.in_use(folder) and _carry_out_here(folder, store, found, key):
             return
-        if reading(folder, lambda db: marks.get(db, marks.KEY)) == key_id(key):
+        if target.reading(lambda db: marks.get(db, marks.KEY)) == key_id(key):
             in_force += 1
-        if in_force > INSTALL_LOOKS or (in_force and (config.store.key or keys.offered(folder) is None)):
+        if in_force > INSTALL_LOOKS or (in_force and (store.key or keys.offered(folder) is None)):
             return
         time.sleep(LOOK_EVERY)
     raise NotDone("the engine that runs has not taken up the new key; see its log. Its next start will")
 
 
-def _carry_out_here(folder: Path, config: Config, found: Keys, key: bytes) -> bool:
+def _carry_out_here(folder: Path, store: StoreConfig, found: Keys, key: bytes) -> bool:
     """Do what an engine would do; False when one has started meanwhile. Raises `ConfigError`."""
     import contextlib
 
@@ -130,7 +133,7 @@ def _carry_out_here(folder: Path, config: Config, found: Keys, key: bytes) -> bo
             database.check_log(folder)
             with contextlib.closing(database.open_writer(folder)) as db, database.transaction(db):
                 seal_anew(db, vault, world.now())
-            keys.install(folder, config.store, key)
+            keys.install(folder, store, key)
     except ConfigError:
         if database.in_use(folder):
             return False

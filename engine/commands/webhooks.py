@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import quote
 
 from engine.commands.client import Client, add_options
-
-if TYPE_CHECKING:
-    from engine.config import Config
+from engine.commands.common import Add, group
+from engine.commands.terminal import printable, progress, put_json, table
 
 REPLAY_EXAMPLES = """\
 examples:
@@ -19,22 +18,21 @@ examples:
   engine webhooks replay default --after 0 --to https://other.example.com/hook
 """
 
+MISSING = {
+    "no events": "it names no event of this engine, so nothing is posted and what happens waits; * is all of them",
+    "no url": "there is no URL to post to",
+}
+"""What an endpoint in these states lacks."""
+
 Run = Callable[[argparse.Namespace, Client], int]
-Add = Callable[..., argparse.ArgumentParser]
 
 
-def register(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    add: Add,
-    config: Callable[[argparse.Namespace], Config],
-) -> None:
-    """Put the commands into the parser. `add` makes one; `config` reads the configuration when one runs."""
-    group = commands.add_parser("webhooks", help="look at, try and replay webhooks").add_subparsers(
-        title="commands", metavar="COMMAND", required=True
-    )
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
+    """Add the commands."""
+    webhooks = group(commands, "webhooks", "look at, try and replay webhooks")
 
     def command(name: str, text: str, run: Run, epilog: str | None = None) -> argparse.ArgumentParser:
-        made = add(group, name, text, lambda options: run(options, Client(options, config(options))), epilog)
+        made = add(webhooks, name, text, lambda options: run(options, Client(options)), epilog)
         add_options(made)
         return made
 
@@ -57,26 +55,48 @@ def _list(options: argparse.Namespace, client: Client) -> int:
         answer = client.ask("GET", f"/v1/webhooks?pageSize=100&page={page}")
         page, pages = page + 1, answer["pages"]
         for each in answer["webhooks"]:
+            if options.json:
+                put_json(each)
             counts = (str(each["seq"]), str(each["behind"]), str(each["parked"]))
             rows.append((each["id"], each["state"], *counts, each["url"] or "-"))
             if each["state"] == "disabled" and "disabledReason" in each:
                 notes.append(f"{each['id']}: {each['disabledReason']}")
+            elif each["state"] in MISSING:
+                notes.append(f"{each['id']}: {MISSING[each['state']]}")
             elif each["state"] == "failing" and each["lastError"]:
                 notes.append(f"{each['id']}: {each['lastError']['message']} ({each['lastError']['time']})")
             if (filtered := each["filtered"]) and filtered["leftOut"] and not filtered["passed"]:
                 notes.append(f"{each['id']}: its filter left out all {filtered['leftOut']} events so far")
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print(_plain("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()))
-    for note in notes:
-        print(_plain(note))
+    if not options.json:
+        table(rows)
+        for note in notes:
+            print(printable(note))
     return 0
 
 
 def _test(options: argparse.Namespace, client: Client) -> int:
-    answer = client.ask("POST", f"/v1/webhooks/{quote(options.id, safe='')}/test", {})
-    print(_plain(f"{'taken' if answer['success'] else 'not taken'}: {answer['message']} ({answer['took']} ms)"))
+    with progress(f"posting to {options.id}"):
+        answer = client.ask("POST", f"/v1/webhooks/{quote(options.id, safe='')}/test", {})
+    if options.json:
+        put_json(answer)
+    else:
+        print(printable(f"{'taken' if answer['success'] else 'not taken'}: {answer['message']} ({answer['took']} ms)"))
+        if signature := _signature(answer):
+            print(f"signature: {signature}")
     return 0 if answer["success"] else 1
+
+
+def _signature(answer: dict[str, Any]) -> str:
+    if answer["status"] in (400, 401, 403):
+        return "perhaps it was refused for its signature: has the receiver the secret of this webhook?"
+    if not answer["success"]:
+        return ""
+    known = {
+        True: "the receiver checks it: it took the right one and refused a wrong one",
+        False: "the receiver does not check it: it took a wrong one too",
+        None: "unknown whether the receiver checks it: the webhook has no secret, or a wrong one had no clear answer",
+    }
+    return known[answer["verifies"]]
 
 
 def _replay(options: argparse.Namespace, client: Client) -> int:
@@ -84,11 +104,9 @@ def _replay(options: argparse.Namespace, client: Client) -> int:
     if options.to:
         body["url"] = options.to
     answer = client.ask("POST", f"/v1/webhooks/{quote(options.id, safe='')}/replay", body)
+    if options.json:
+        put_json(answer)
+        return 0
     until = f" up to {answer['until']}" if "until" in answer else ""
     print(f"{answer['id']} posts the events after {answer['seq']}{until}")
     return 0
-
-
-def _plain(text: str) -> str:
-    # What a receiver answered is not ours: it must not move the terminal's cursor.
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -31,7 +31,7 @@ class Watcher:
             self._some.set()
 
     def end(self) -> None:
-        """Have `take` return though nothing changed."""
+        """Have `take` return, though no state changed."""
         self._some.set()
 
     async def take(self) -> list[Change]:
@@ -72,6 +72,12 @@ class Changes:
                     "stateLabel": _LABELS.get(state, {"type": "light", "name": state}),
                 }
             )
+
+    def gone(self, account: str) -> None:
+        """An account was removed: who waits for a change of it looks again."""
+        for watcher in self._watchers:
+            if watcher.account == account:
+                watcher.end()
 
     def stop(self) -> None:
         """The process is about to end."""

@@ -81,12 +81,10 @@ class Endpoint:
         self.health = health_of(row.health)
         self.lines = {each.account: self._line(each, row.seq) for each in webhooks.lines(store.reader, row.id)}
         self._touched: set[str] = set()
-        self._kept_position = row.seq
-        self._kept_delivered = self.health.delivered
+        self._kept_position, self._kept_delivered = row.seq, self.health.delivered
         self._kept_at = -math.inf
         self._held = False
-        self._news = trio.Event()
-        self._again = trio.Event()
+        self._news, self._again = trio.Event(), trio.Event()
         self._not_before: dict[str, float] = {}
         """Until when a target asked to be left alone (`World.elapsed`)."""
         self._waiting: dict[str, trio.CancelScope] = {}
@@ -96,14 +94,21 @@ class Endpoint:
         self._slots = trio.CapacityLimiter(config.parallel)
 
     def follow(self, plan: Plan | None) -> None:
-        """Do this from now on, at once: what waits for its next try is tried, and 410 is forgotten."""
+        """Do this from now on, at once: what waits for its next try is tried, `Retry-After` and 410 are forgotten."""
         self._plan = plan
         self.health.gone = False
+        self._not_before.clear()
         for line in self.lines.values():
             line.next_at = None
             line.gone = False
             self._touched.add(line.account)
         self._round.cancel()
+
+    def begin(self, seq: int) -> None:
+        """Stand at `seq` where there was never anything to do before; the store is told soon."""
+        if not self.health.started:
+            self.health.started, self.position, self._kept_position = True, seq, -1
+            self._news.set()
 
     @property
     def active(self) -> bool:
@@ -473,7 +478,11 @@ class Endpoint:
         if self._held or not self._dirty:
             return
         touched, self._touched = self._touched, set()
-        lag = [_row(line) for account in touched if (line := self.lines.get(account)) is not None]
+        lag = [
+            LineRow(line.account, line.seq, line.attempts, line.since, line.next_at, int(line.gone), line.error)
+            for account in touched
+            if (line := self.lines.get(account)) is not None
+        ]
         done = [account for account in touched if account not in self.lines]
         position, health = self.position, msgspec.json.encode(self.health)
         # Taken as written once handed in: a cancelled commit is still made.
@@ -489,7 +498,3 @@ class Endpoint:
         except (StorageFull, StorageUnavailable):
             self._touched |= touched
             self._kept_position = before
-
-
-def _row(line: Line) -> LineRow:
-    return LineRow(line.account, line.seq, line.attempts, line.since, line.next_at, int(line.gone), line.error)

@@ -4,7 +4,8 @@ A general client spends a millisecond of the processor on a post; with five endp
 send mail. This one does not follow redirects, keep cookies or decompress. The head of an answer decides, and what
 follows it is read only to use the connection again or to show why a post was refused: at most `MOST_BODY` octets, for
 at most `BODY_SECONDS`. An answer is read while a long request is still being sent, so one that comes early, before the
-receiver closes the line, is not lost. A connection with anything to read before the next request is not used again: it
+receiver closes the line, is not lost; a receiver that takes the event before it has read all of it is sent the rest. A
+connection with anything to read before the next request is not used again: it
 was closed, or holds what nobody asked for and would be taken for the next answer.
 
 What is not HTTP is a `ProtocolError`; a connection that breaks before an answer a `NetworkError`. The caller sets the
@@ -127,14 +128,16 @@ class Connections:
     ) -> Reply:
         keep = False
         try:
-            answering, sent = await _ask(stream, request)
-            reply = answering.reply
-            if kept and reply.status == 408:
-                # Said because the connection was idle, and on its way when the request was (RFC 9110 section 15.5.9).
-                raise _Stale
-            on_head(reply)
+
+            def heard(reply: Reply) -> None:
+                if kept and reply.status == 408:
+                    # Said because the line was idle, and on its way when the request was (RFC 9110 section 15.5.9).
+                    raise _Stale
+                on_head(reply)
+
+            answering, sent = await _ask(stream, request, heard)
             keep = await _finish(stream, answering, most) and sent
-            return reply
+            return answering.reply
         finally:
             if keep and len(self._idle) < self._most:
                 self._idle.append((stream, trio.current_time()))
@@ -146,10 +149,14 @@ class _Stale(Exception):
     """The connection ended before a first octet came."""
 
 
-async def _ask(stream: trio.abc.Stream, request: bytes) -> tuple[Answering, bool]:
-    """Send `request` and read until the head of the answer is there; whether all of the request went out."""
+async def _ask(stream: trio.abc.Stream, request: bytes, heard: Callable[[Reply], None]) -> tuple[Answering, bool]:
+    """Send `request` and read until the head of the answer is there; whether all of the request went out.
+
+    A refusal ends the sending. A receiver that has taken the event may read it only now, so it gets the rest.
+    """
     answering = Answering()
     sent = False
+    meanwhile = trio.CancelScope()
 
     async def send() -> None:
         nonlocal sent
@@ -158,22 +165,42 @@ async def _ask(stream: trio.abc.Stream, request: bytes) -> tuple[Answering, bool
             sent = True
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # what was answered before the line broke can still be read
+        meanwhile.cancel()
 
     if len(request) <= CHUNK:
         await send()
         await _head(stream, answering)
+        heard(answering.reply)
         return answering, sent
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(send)
         try:
             await _head(stream, answering)
+            heard(answering.reply)
         except (_Stale, ProtocolError) as error:
             failure = error
-        nursery.cancel_scope.cancel()
+        if failure is None and 200 <= answering.reply.status < 300:
+            with meanwhile:
+                await _drain(stream, answering)
+        else:
+            nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
     return answering, sent
+
+
+async def _drain(stream: trio.abc.Stream, answering: Answering) -> None:
+    """Read what follows the head while the rest of the request goes out: who echoes it reads no further otherwise."""
+    try:
+        while chunk := await stream.receive_some(CHUNK):
+            if answering.received < MOST_BODY:
+                answering.feed(chunk)
+            else:
+                answering.end()
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass  # the head is what counts
+    answering.end()
 
 
 async def _head(stream: trio.abc.Stream, answering: Answering) -> None:

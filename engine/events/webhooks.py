@@ -8,7 +8,8 @@ An endpoint set with a token for one account gets that account's events only and
 set with such a token gets neither the operator's headers nor the signature of the settings: they are the operator's
 secrets. Headers set with such a token replace none of the operator's.
 
-An endpoint whose stored record cannot be read is shown, posts nothing, and can only be removed.
+An endpoint whose stored record cannot be read is shown, posts nothing, and can only be removed. One that is enabled and
+told of no event, or has nowhere to post to, waits where it stands: what it would have skipped is posted later.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import get_args
+from typing import Literal, get_args
 
 import msgspec
 import trio
@@ -31,6 +32,7 @@ from engine.events.journal import Journal
 from engine.events.plan import Plan
 from engine.events.post import Answer
 from engine.events.target import Target, parse
+from engine.schema.events import EVENT_DATA
 from engine.store import webhooks
 from engine.store.sealed import endpoint_field
 from engine.store.vault import Vault
@@ -236,10 +238,11 @@ class Webhooks:
             return
         if not always and self.default.active:
             return
-        if not self.default.health.started:
-            self.default.health.started = True
-            self.default.position = self._journal.last
-        names = None if "*" in settings.events else settings.events
+        self.default.begin(self._journal.last)
+        names = _wanted(settings.events)
+        if names == frozenset():
+            self.default.follow(None)
+            return
         self.default.follow(
             Plan(
                 names=names,
@@ -297,10 +300,23 @@ class Webhooks:
             raise
         endpoint.moved(after)
 
-    async def test(self, endpoint: Endpoint, target: Target) -> Answer:
-        """Post a test event, once, outside the journal."""
-        data = {"webhook": endpoint.id, "text": "This is a test. It is in no journal, and its number is 0."}
-        body = self._journal.encode(TEST_EVENT, None, data, 0, self._world.now())
+    async def test(self, endpoint: Endpoint, target: Target) -> tuple[Answer, bool | None]:
+        """Post a test event, outside the journal: the answer, and whether the receiver checks signatures.
+
+        That is found out with a second one, signed with another secret, once the first is taken; None is unknown.
+        """
+        answer = await self._test(endpoint, target, "This is a test. It is in no journal, and its number is 0.")
+        if not (answer.taken and target.secrets):
+            return answer, None
+        other = msgspec.structs.replace(target, secrets=(signing.secret_of(self._world.token_bytes(32)),))
+        text = "This test is signed with another secret: a receiver that checks signatures refuses it."
+        forged = await self._test(endpoint, other, text)
+        if forged.taken:
+            return answer, False
+        return answer, True if forged.status is not None and 400 <= forged.status < 500 else None
+
+    async def _test(self, endpoint: Endpoint, target: Target, text: str) -> Answer:
+        body = self._journal.encode(TEST_EVENT, None, {"webhook": endpoint.id, "text": text}, 0, self._world.now())
         return await endpoint.post_now(target, body, 0)
 
     async def retry(self, endpoint: Endpoint, seqs: Sequence[int] | None) -> int:
@@ -312,6 +328,14 @@ class Webhooks:
     async def skip(self, endpoint: Endpoint, seqs: Sequence[int] | None) -> int:
         """Forget parked events, None for all; how many there were."""
         return await self._store.commit(lambda tx: webhooks.skip(tx, endpoint.id, seqs))
+
+    def waits_for(self, made: Made | None) -> Literal["no url", "no events"] | None:
+        """What an endpoint that is enabled lacks to post anything; `made` None is that of the settings."""
+        if made is not None:
+            return None if _tells(made.record) else "no events"
+        if self._target_of_all is None and not self._targets:
+            return "no url"
+        return "no events" if _wanted(self._settings.events) == frozenset() else None
 
     def target(self, made: Made | None) -> Target | None:
         """Where an endpoint posts what belongs to no account; None for the endpoint of the settings."""
@@ -357,13 +381,13 @@ class Webhooks:
 
     def _plan(self, made: Made) -> None:
         record = made.record
-        if not record.enabled:
+        if not (record.enabled and _tells(record)):
             made.endpoint.follow(None)
             return
         target = self._target(made)
         made.endpoint.follow(
             Plan(
-                names=None if record.events is None or "*" in record.events else frozenset(record.events),
+                names=_wanted(record.events),
                 accounts=None if record.accounts is None else frozenset(record.accounts),
                 target_of=lambda account: target,
                 filter=None if record.filter is None else Expression(record.filter),
@@ -396,3 +420,13 @@ class Webhooks:
         if made is not None and self._nursery is not None:
             record = msgspec.structs.replace(made.record, enabled=False, stopped=reason)
             self._nursery.start_soon(self.update, made, record)
+
+
+def _wanted(names: Collection[str] | None) -> frozenset[str] | None:
+    """Which of the events there are these names stand for; None: all of them."""
+    return None if names is None or "*" in names else frozenset(names) & EVENT_DATA.keys()
+
+
+def _tells(record: Record) -> bool:
+    """Whether any event could ever go to an endpoint."""
+    return _wanted(record.events) != frozenset() and record.accounts != ()

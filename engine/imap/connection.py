@@ -113,13 +113,13 @@ class ImapConnection:
                 tls=endpoint.tls,
                 timeout=CONNECT_SECONDS,
             )
+            transport.notice_silence()
             session = cls(endpoint, transport, Protocol(trace, endpoint.credentials.secrets), refusals)
             try:
                 await session._greet()
                 await session._secure()
                 if await session._log_in(login, last=dials == DIALS):
                     await session._identify(client_id)
-                    transport.notice_silence()
                     return session
             except BaseException:
                 await session.close()

@@ -52,6 +52,8 @@ def parse_address(text: str) -> str:
     quoted = len(local) > 1 and local[0] == local[-1] == '"'
     if _BLANK.search(local.replace(" ", "") if quoted else local) or _BLANK.search(domain):
         raise ValueError("contains a space or a control character")
+    if "\ufffd" in text:
+        raise ValueError("contains U+FFFD, which stands where a character was lost")
     if "<" in text or ">" in text:
         raise ValueError("contains an angle bracket")
     if not quoted and (".." in f".{local}.") and not _SPECIAL.search(local):

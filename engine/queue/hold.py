@@ -14,6 +14,7 @@ from random import Random
 
 import msgspec
 
+from engine.schema.outbox import WaitingKind
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Verdict, silent, unanswered
 
 FIRST_HOLD = 10.0
@@ -92,7 +93,7 @@ class Hold:
 class Waiting(msgspec.Struct, frozen=True):
     """What a message waits for, in plain words. Times in seconds since 1970, `until` None where nobody can say."""
 
-    kind: str
+    kind: WaitingKind
     since: float
     until: float | None
     remedy: str

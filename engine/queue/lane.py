@@ -30,6 +30,7 @@ from engine.queue.pace import Pace, RateLimit
 from engine.queue.pause import Pauses
 from engine.queue.schedule import Agenda
 from engine.queue.slots import Slot, Slots
+from engine.schema.outbox import WaitingKind
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, Stage, Verdict, error_text, unanswered
 from engine.trace import Trace
@@ -130,10 +131,12 @@ class Lane:
         if self._hold.verdict is not None:
             held = self._hold.seconds(self._world.elapsed())
             said = error_text(self._hold.verdict)
+            kind: WaitingKind = "connection"
             remedy = f"The server cannot be reached ({said}); it is tried again by itself"
             if self._hold.reason is Reason.LOGIN:
+                kind = "login"
                 remedy = f"The login was refused ({said}): correct the password with PUT /v1/account/{{account}}"
-            return Waiting(str(self._hold.reason), self._hold.since, wall + held, remedy)
+            return Waiting(kind, self._hold.since, wall + held, remedy)
         if (ready := self._pace.ready_at(now)) > now:
             kind, remedy = "rateLimit", "smtp.rateLimit of the account: nothing to do"
             if self._pace.slowed:
@@ -268,6 +271,7 @@ class Lane:
                 session, reused = await self._connected(attempt.trace)
                 verdicts, overall = await self._attempts.hand_over(attempt, session)
             except DeliveryError as error:
+                self._hosts.note_mute(error.mute)
                 lost_steps += 1
                 if not error.out_of_step or lost_steps >= LOST_STEPS:
                     return attempt.verdicts(error.verdict), error.verdict

@@ -28,7 +28,8 @@ from engine.schema.fields import (
     Response,
     When,
 )
-from engine.schema.servers import ImapConfig, ImapUpdate, SmtpConfig, SmtpUpdate
+from engine.schema.paging import Page, PageQuery
+from engine.schema.servers import ImapConfig, ImapUpdate, Server, SmtpConfig, SmtpUpdate
 
 AccountState = Literal[
     "init",
@@ -142,13 +143,18 @@ class AccountQuery(Request, frozen=True, kw_only=True):
     """Query of `GET /v1/account/{account}`."""
 
     quota: Annotated[bool, Meta(description="Whether to ask the mail server how full the mailbox is.")] = False
+    wait: Annotated[
+        Literal["connected"] | None,
+        Meta(
+            description="Answer once the account is connected: at the latest after 50 seconds, or as soon as its login "
+            "is refused or there is nothing to connect to. Absent: at once."
+        ),
+    ] = None
 
 
-class AccountsQuery(Request, frozen=True, kw_only=True):
+class AccountsQuery(PageQuery, frozen=True, kw_only=True):
     """Query of `GET /v1/accounts`."""
 
-    page: Annotated[Annotated[int, Meta(ge=0, le=1_048_576)], Meta(description="Page number, from 0.")] = 0
-    page_size: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="Entries on a page.")] = 20
     state: Annotated[AccountState | None, Meta(description="Only accounts in this state. Absent: all.")] = None
     query: Annotated[
         Line256 | None, Meta(description="Only accounts whose id, name or address contains this. Absent: all.")
@@ -247,7 +253,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     imap: Annotated[ImapConfig | UnsetType, Meta(description="The IMAP server.")] = UNSET
     smtp: Annotated[SmtpConfig | UnsetType, Meta(description="The SMTP server.")] = UNSET
     insecure: Annotated[
-        tuple[Literal["imap", "smtp"], ...] | UnsetType,
+        tuple[Server, ...] | UnsetType,
         Meta(description="Servers to which the password may go in clear text over a network. Absent: none."),
     ] = UNSET
     sandbox: Annotated[bool | UnsetType, Meta(description="`true`: a mailbox inside the engine.")] = UNSET
@@ -293,12 +299,9 @@ class AccountSummary(Response, frozen=True, kw_only=True):
     last_error: Annotated[LastError | None, Meta(description="Why it is not connected. `null`: all is well.")] = None
 
 
-class AccountList(Response, frozen=True, kw_only=True):
+class AccountList(Page, frozen=True, kw_only=True):
     """One page of accounts."""
 
-    total: Annotated[int, Meta(description="Accounts that match, on all pages.")]
-    pages: Annotated[int, Meta(description="Number of pages.")]
-    page: Annotated[int, Meta(description="This page, from 0.")]
     query: Annotated[str | Off, Meta(description="The search asked for. `false`: none.")] = False
     state: Annotated[str, Meta(description='The state asked for. `"*"`: any.')] = "*"
     accounts: Annotated[tuple[AccountSummary, ...], Meta(description="The accounts on this page.")]

@@ -15,7 +15,7 @@ from engine.schema.account import LastError
 from engine.schema.fields import Address, Check, Filled256, Off, Request, Response, When
 from engine.schema.mail_events import MAIL_EVENT_DATA, MailEventName
 from engine.schema.outbox import EnvelopeShown
-from engine.schema.submission import OnDoubt
+from engine.schema.submit import OnDoubt
 
 _QUEUE_ID = Annotated[str, Meta(description="The message's id in the outbox.", examples=["1a20313426c0f27d36e"])]
 _MESSAGE_ID = Annotated[str, Meta(description="The message's Message-ID.", examples=["<1@example.com>"])]
@@ -245,19 +245,24 @@ class Event(Response, frozen=True, kw_only=True):
     ] = UNSET
 
 
-_AFTER = Annotated[int, Meta(ge=0, le=2**53)]
-_ACCOUNT = Annotated[Filled256 | None, Meta(description="Only this account's events. Absent: all.")]
-_NAMES = Annotated[
+After = Annotated[int, Meta(ge=0, le=2**53)]
+OfAccount = Annotated[Filled256 | None, Meta(description="Only this account's events. Absent: all.")]
+Named = Annotated[
     Annotated[str, Meta(max_length=4096, extra={"check": Check.EVENT_NAMES})] | None,
     Meta(description="Only events of these names, comma-separated. Absent or `*`: all.", examples=["messageSent"]),
 ]
-_CONSUMER = Annotated[str, Meta(min_length=1, max_length=100, extra={"check": Check.NAME})]
+
+
+def names_of(text: str | None) -> frozenset[str] | None:
+    """The event names in a comma-separated list; None, which is every one, for `*` or nothing."""
+    names = frozenset(name.strip() for name in (text or "").split(",")) - {""}
+    return None if not names or "*" in names else names
 
 
 class EventsQuery(Request, frozen=True, kw_only=True):
     """Query of `GET /v1/events`."""
 
-    after: Annotated[_AFTER, Meta(description="Only events with a number above this.", examples=[4711])] = 0
+    after: Annotated[After, Meta(description="Only events with a number above this.", examples=[4711])] = 0
     limit: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="At most so many.")] = 100
     wait: Annotated[
         Annotated[int, Meta(ge=0, le=60)],
@@ -266,33 +271,8 @@ class EventsQuery(Request, frozen=True, kw_only=True):
             "cut a request after a minute without an answer."
         ),
     ] = 0
-    account: _ACCOUNT = None
-    events: _NAMES = None
-
-
-class StreamQuery(Request, frozen=True, kw_only=True):
-    """Query of the websocket `/v1/events/stream` and of `/v1/events/sse`."""
-
-    after: Annotated[
-        _AFTER | None,
-        Meta(description="Replay the events with a number above this first. Absent: only what happens from now on."),
-    ] = None
-    account: _ACCOUNT = None
-    events: _NAMES = None
-    consumer: Annotated[
-        _CONSUMER | None,
-        Meta(
-            description="Name of a consumer whose position the engine keeps; `after` then counts only the first time. "
-            "Absent: the reader keeps it itself.",
-            examples=["billing"],
-        ),
-    ] = None
-
-
-class ChangesQuery(Request, frozen=True, kw_only=True):
-    """Query of `GET /v1/changes`."""
-
-    account: Annotated[Filled256 | None, Meta(description="Only this account. Absent: all.")] = None
+    account: OfAccount = None
+    events: Named = None
 
 
 class EventsPage(Response, frozen=True, kw_only=True):
@@ -302,41 +282,3 @@ class EventsPage(Response, frozen=True, kw_only=True):
     first: Annotated[int, Meta(description="The oldest number that is kept. `0`: there is no event.")]
     last: Annotated[int, Meta(description="The newest number there is. `0`: there is no event.")]
     next: Annotated[int, Meta(description="The next `after`: everything up to it is dealt with, by the filter too.")]
-
-
-class ConsumerName(Request, frozen=True, kw_only=True):
-    """What a consumer may be called."""
-
-    consumer: Annotated[_CONSUMER, Meta(description="The consumer's name.", examples=["billing"])]
-
-
-class ConsumerMove(Request, frozen=True, kw_only=True):
-    """Puts a consumer at a number."""
-
-    seq: Annotated[_AFTER, Meta(description="The last number that is done with.", examples=[4711])]
-
-
-class ConsumerInfo(Response, frozen=True, kw_only=True):
-    """One named consumer of the event stream."""
-
-    consumer: Annotated[str, Meta(description="Its name.", examples=["billing"])]
-    account: Annotated[str | UnsetType, Meta(description="Whose token made it. Absent: one for all accounts.")] = UNSET
-    seq: Annotated[int, Meta(description="The last number it acknowledged.")]
-    behind: Annotated[int, Meta(description="How many numbers that is behind the newest one.")]
-    connected: Annotated[bool, Meta(description="Whether a stream serves it now.")]
-    created: Annotated[When, Meta(description="When it was first used.")]
-    acknowledged: Annotated[When | None, Meta(description="When it was last moved. `null`: never.")]
-
-
-class ConsumerList(Response, frozen=True, kw_only=True):
-    """All named consumers."""
-
-    consumers: Annotated[tuple[ConsumerInfo, ...], Meta(description="The consumers, by name.")]
-    last: Annotated[int, Meta(description="The newest number there is.")]
-
-
-class ConsumerRemoved(Response, frozen=True, kw_only=True):
-    """The answer to the removal of a consumer."""
-
-    consumer: Annotated[str, Meta(description="Its name.")]
-    deleted: Annotated[bool, Meta(description="Always `true`.")] = True

@@ -1,7 +1,7 @@
 """The vocabulary of the fields: string shapes used by more than one noun, and the names of what types cannot say.
 
-A field carries its check as `Meta(extra={"check": Check...})`; `engine.api.checks` holds the function of each. `SINGLE`
-marks a list that may be given as its one item. Lengths are counted in characters.
+A field carries its check as `Meta(extra={"check": Check...})`; `engine.http.checks` holds the function of each.
+`SINGLE` marks a list that may be given as its one item. Lengths are counted in characters.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ class Check(StrEnum):
     """Such names, separated by commas."""
     CUSTOM_HEADER = "custom-header"
     """A header name that is not the engine's own."""
+    HEADER_VALUE = "header-value"
+    """What may stand in an HTTP header (RFC 9110 section 5.5): one line without control characters but tabs."""
     EXPRESSION = "expression"
     """A JMESPath expression."""
     FALSE = "false"
@@ -97,6 +99,10 @@ Port = Annotated[int, Meta(ge=1, le=65535, extra={"check": Check.PORT})]
 WebUrl = Annotated[
     str, Meta(min_length=1, max_length=2048, extra={"check": Check.WEB_URL}, extra_json_schema={"format": "uri"})
 ]
+EventNames = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=256, extra={"check": Check.EVENT_NAME})], ...],
+    Meta(max_length=1000),
+]
 Instant = Annotated[datetime, Meta(tz=True, extra={"check": Check.INSTANT}, examples=["2026-11-22T11:45:23.564Z"])]
 """ISO 8601 with `Z` or an offset; a date alone is its midnight in UTC."""
 Off = Annotated[bool, Meta(extra={"check": Check.FALSE}, extra_json_schema={"const": False})]
@@ -110,9 +116,14 @@ class CustomHeader(Request, frozen=True, kw_only=True):
         Annotated[str, Meta(min_length=1, max_length=1024, extra={"check": Check.CUSTOM_HEADER})],
         Meta(description="Its name.", examples=["X-Api-Key"]),
     ]
-    value: Annotated[Annotated[Line, Meta(max_length=10240)], Meta(description="Its value.")] = ""
+    value: Annotated[
+        Annotated[str, Meta(max_length=10240, extra={"check": Check.HEADER_VALUE})],
+        Meta(description="Its value, without control characters."),
+    ] = ""
 
 
+AccountId = Annotated[str, Meta(min_length=1, description="The account's id.", examples=["example"])]
+"""An account in a path."""
 When = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, examples=["2026-11-22T11:45:23.564Z"])]
 """A time in an answer: ISO 8601 in UTC with milliseconds."""
 Address = Annotated[str, Meta(extra_json_schema={"format": "email"}, examples=["andris@example.com"])]

@@ -13,7 +13,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import Address, Filled256, Instant, Off, Request, Response, When
-from engine.schema.submission import OnDoubt
+from engine.schema.paging import Page, PageQuery
+from engine.schema.submit import OnDoubt
 
 MessageState = Literal["queued", "sending", "deferred", "in_doubt", "held", "sent", "failed", "cancelled"]
 WaitingKind = Literal[
@@ -30,14 +31,16 @@ WaitingKind = Literal[
     "decision",
     "release",
 ]
+QueueId = Annotated[
+    str, Meta(min_length=1, description="The message's id in the outbox.", examples=["1a20313426c0f27d36e"])
+]
+"""A message in a path."""
 ProgressStatus = Literal["queued", "processing", "smtp-starting", "smtp-completed", "submitted", "error"]
 
 
-class OutboxQuery(Request, frozen=True, kw_only=True):
+class OutboxQuery(PageQuery, frozen=True, kw_only=True):
     """Query of `GET /v1/outbox`."""
 
-    page: Annotated[Annotated[int, Meta(ge=0, le=1_048_576)], Meta(description="Page number, from 0.")] = 0
-    page_size: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="Entries on a page.")] = 20
     account: Annotated[Filled256 | None, Meta(description="Only this account's messages. Absent: all.")] = None
     state: Annotated[
         MessageState | None, Meta(description="Only messages in this state. Absent: all that have not ended.")
@@ -178,12 +181,9 @@ class OutboxEntry(Response, frozen=True, kw_only=True):
     ] = UNSET
 
 
-class OutboxPage(Response, frozen=True, kw_only=True):
+class OutboxPage(Page, frozen=True, kw_only=True):
     """One page of the outbox."""
 
-    total: Annotated[int, Meta(description="Messages that match, on all pages.")]
-    page: Annotated[int, Meta(description="This page, from 0.")]
-    pages: Annotated[int, Meta(description="Number of pages.")]
     messages: Annotated[tuple[OutboxEntry, ...], Meta(description="The messages on this page.")]
 
 
@@ -238,42 +238,3 @@ class OutboxDeleted(Response, frozen=True, kw_only=True):
         tuple[Address, ...] | UnsetType,
         Meta(description="Recipients who got it in an earlier try; it goes to nobody else. Absent: nobody got it."),
     ] = UNSET
-
-
-class QueueQuery(Request, frozen=True, kw_only=True):
-    """Query of `GET /v1/settings/queue/{queue}`."""
-
-    account: Annotated[Filled256 | None, Meta(description="Only this account's mail. Absent: all.")] = None
-
-
-class QueueJobs(Response, frozen=True, kw_only=True):
-    """How many messages have not ended."""
-
-    active: Annotated[int, Meta(description="Being sent.")]
-    delayed: Annotated[int, Meta(description="Due later, held, or in doubt until somebody decides.")]
-    paused: Annotated[int, Meta(description="Due, while the queue is paused.")]
-    waiting: Annotated[int, Meta(description="Due now.")]
-
-
-class QueueInfo(Response, frozen=True, kw_only=True):
-    """A queue and how full it is."""
-
-    queue: Annotated[Literal["submit"], Meta(description="Its name.")]
-    account: Annotated[str | UnsetType, Meta(description="The account asked for. Absent: all.")] = UNSET
-    jobs: Annotated[QueueJobs, Meta(description="What is in it.")]
-    paused: Annotated[bool, Meta(description="Whether it is paused.")]
-
-
-class QueueUpdate(Request, frozen=True, kw_only=True):
-    """Pauses the sending of mail, or lets it go on. What is being sent is finished; submissions are still taken."""
-
-    paused: Annotated[bool, Meta(description="`true`: pause.")]
-    account: Annotated[Filled256 | UnsetType, Meta(description="Only this account's mail. Absent: all.")] = UNSET
-
-
-class QueueUpdated(Response, frozen=True, kw_only=True):
-    """The answer to a pause."""
-
-    queue: Annotated[Literal["submit"], Meta(description="The queue's name.")]
-    account: Annotated[str | UnsetType, Meta(description="The account it was about. Absent: all.")] = UNSET
-    paused: Annotated[bool, Meta(description="Whether it is paused now.")]

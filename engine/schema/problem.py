@@ -33,6 +33,14 @@ class ProblemDocument(Response, frozen=True, kw_only=True):
     last: Annotated[
         int | UnsetType, Meta(description="The newest number there is, where a cursor is above it.", examples=[4711])
     ] = UNSET
+    reason: Annotated[
+        str | UnsetType, Meta(description="Why the body is not JSON.", examples=["trailing comma in object"])
+    ] = UNSET
+    line: Annotated[int | UnsetType, Meta(description="The line it is not JSON at, from 1.", examples=[3])] = UNSET
+    column: Annotated[int | UnsetType, Meta(description="The character in that line, from 1.", examples=[14])] = UNSET
+    ttl: Annotated[
+        int | UnsetType, Meta(description="Seconds to wait, where too many bad tokens came from here.", examples=[60])
+    ] = UNSET
     fields: Annotated[
         tuple[FieldProblem, ...] | UnsetType,
         Meta(description="Every wrong member, where the request is what is wrong."),

@@ -15,7 +15,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import AccessToken, Filled256, Hostname, MailboxPath, Off, Port, Request, Secret
 
-SERVERS = ("imap", "smtp")
+Server = Literal["imap", "smtp"]
+SERVERS: tuple[Server, ...] = ("imap", "smtp")
 """The members of a registration that name its servers."""
 
 MASK = "******"

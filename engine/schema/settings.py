@@ -6,11 +6,14 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Check, CustomHeader, FieldName, Filled256, Request, Response, WebUrl
+from engine.schema.fields import Check, CustomHeader, EventNames, FieldName, Request, Response, WebUrl
 
 _WEBHOOKS = 'URL that events are posted to. `null` or `""`: nowhere.'
 _ENABLED = "Whether events are posted at all."
-_EVENTS = 'Names of the events posted; `"*"` is every one, an empty list none.'
+_EVENTS = (
+    'Names of the events posted; `"*"` is every one, as if never set. While they name no event of this engine, '
+    "nothing is posted, and what happens waits."
+)
 _SERVICE_URL = "URL under which this engine is known outside; stands in every event. `null`: unknown."
 _TEXT = "Whether `messageNew` holds the text of the message."
 _TEXT_SIZE = "How many characters of each text it holds at most. `null`: 131,072."
@@ -19,7 +22,7 @@ _ATTEMPTS = "How often a message is tried at most, where it does not say so itse
 _CUSTOM_HEADERS = (
     "Headers that go with every webhook to `webhooks`, and to the URLs of accounts that a token for all accounts set."
 )
-_SECRET = "Secret that signs these webhooks. `null`: the engine makes one."
+_SECRET = "Secret that signs these webhooks. `null`: the engine makes one and shows it in its answer, this once."
 
 
 class SettingsUpdate(Request, frozen=True, kw_only=True):
@@ -35,7 +38,7 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     ] = UNSET
     webhooks_enabled: Annotated[bool | UnsetType, Meta(description=_ENABLED)] = UNSET
     webhook_events: Annotated[
-        Annotated[tuple[Filled256, ...], Meta(max_length=1000)] | UnsetType,
+        EventNames | UnsetType,
         Meta(description=_EVENTS, examples=[["messageSent", "messageFailed"]]),
     ] = UNSET
     service_url: Annotated[
@@ -65,7 +68,7 @@ _ASK = "Whether to answer with this setting."
 
 
 class SettingsQuery(Request, frozen=True, kw_only=True):
-    """Which settings are asked for."""
+    """Which settings are asked for. Without any: all of them but `serviceSecret`, and not `eventTypes`."""
 
     webhooks: Annotated[bool, Meta(description=_ASK)] = False
     webhooks_enabled: Annotated[bool, Meta(description=_ASK)] = False
@@ -81,7 +84,7 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
 
 
 class Settings(Response, frozen=True, kw_only=True):
-    """The settings that were asked for."""
+    """The settings that were asked for, or all that are no secret."""
 
     webhooks: Annotated[str | UnsetType | None, Meta(description=_WEBHOOKS)] = UNSET
     webhooks_enabled: Annotated[bool | UnsetType | None, Meta(description=_ENABLED)] = UNSET
@@ -106,3 +109,17 @@ class SettingsUpdated(Response, frozen=True, kw_only=True):
     """Which settings were changed."""
 
     updated: Annotated[tuple[str, ...], Meta(description="Their names.", examples=[["webhooks", "webhooksEnabled"]])]
+    service_secret: Annotated[
+        str | UnsetType,
+        Meta(
+            description="The secret the engine has made for these webhooks, shown this once: the receiver needs it.",
+            examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+        ),
+    ] = UNSET
+    notes: Annotated[
+        tuple[str, ...] | UnsetType,
+        Meta(
+            description="Why webhooks that were just set are not posted.",
+            examples=[['"webhooksEnabled" is not true, so nothing is posted']],
+        ),
+    ] = UNSET

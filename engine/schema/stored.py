@@ -10,13 +10,15 @@ from __future__ import annotations
 import functools
 import operator
 import types
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from engine.schema.fields import Request
+from engine.schema.fields import Request, Response
 
 RequestT = TypeVar("RequestT", bound=Request)
+ResponseT = TypeVar("ResponseT", bound=Response)
 
 
 class Unreadable(ValueError):
@@ -30,6 +32,16 @@ def read(kind: type[RequestT], built: Any) -> RequestT:
     except (msgspec.ValidationError, RecursionError) as error:
         raise Unreadable(str(error)) from error
     return record
+
+
+def shown(kind: type[ResponseT], stored: Mapping[str, Any]) -> ResponseT:
+    """What was stored in the API's words, as the part of an answer that it is. Its values are not looked at."""
+    return kind(**{name: stored[wire] for wire, name in _members(kind) if wire in stored})
+
+
+@functools.cache
+def _members(kind: type[Response]) -> tuple[tuple[str, str], ...]:
+    return tuple((field.encode_name, field.name) for field in msgspec.structs.fields(kind))
 
 
 def _loose(kind: Any) -> Any:

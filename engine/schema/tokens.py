@@ -6,20 +6,30 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from engine.schema.fields import Instant, Request, Response
+from engine.schema.fields import Response, When
+from engine.schema.paging import Page, PageQuery
+
+TokenId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="The token's id, as `engine tokens list` shows it, or its whole hash.",
+        examples=["3f9a12bc44de"],
+    ),
+]
+"""A token in a path."""
 
 
-class TokenLogQuery(Request, frozen=True, kw_only=True):
+class TokenLogQuery(PageQuery, frozen=True, kw_only=True):
     """Query of `GET /v1/tokens/{token}/log`."""
 
-    page: Annotated[Annotated[int, Meta(ge=0, le=1_048_576)], Meta(description="Page number, from 0.")] = 0
     page_size: Annotated[Annotated[int, Meta(ge=1, le=200)], Meta(description="Entries on a page.")] = 20
 
 
 class TokenLogEntry(Response, frozen=True, kw_only=True):
     """One change that was made with a token."""
 
-    time: Annotated[Instant, Meta(description="When it was made.")]
+    time: Annotated[When, Meta(description="When it was made.")]
     ip: Annotated[str | None, Meta(description="The client's address.", examples=["192.0.2.7"])]
     method: Annotated[str | None, Meta(description="The method of the request.", examples=["PUT"])]
     path: Annotated[str | None, Meta(description="The path of the operation.", examples=["/v1/account/{account}"])]
@@ -31,11 +41,8 @@ class TokenLogEntry(Response, frozen=True, kw_only=True):
     reason: Annotated[None, Meta(description="Always `null`.")]
 
 
-class TokenLog(Response, frozen=True, kw_only=True):
+class TokenLog(Page, frozen=True, kw_only=True):
     """One page of what a token has changed, newest first."""
 
     token: Annotated[str, Meta(description="The token's id.", examples=["3f9a12bc44de"])]
-    total: Annotated[int, Meta(description="Entries on all pages.")]
-    page: Annotated[int, Meta(description="This page, from 0.")]
-    pages: Annotated[int, Meta(description="Number of pages.")]
     entries: Annotated[tuple[TokenLogEntry, ...], Meta(description="The entries, newest first.")]

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.schema.fields import (
     Check,
     CustomHeader,
+    EventNames,
     Filled256,
     Instant,
     Line,
@@ -18,6 +19,7 @@ from engine.schema.fields import (
     WebUrl,
     When,
 )
+from engine.schema.paging import Page
 
 _URL = "URL that events are posted to."
 _DESCRIPTION = "What it is for, in your words."
@@ -34,10 +36,10 @@ _MAP = "JMESPath: what it makes of the event is posted instead. `null` or absent
 _AFTER = "Only events with a number above this."
 _SINCE = "Only events from this moment on."
 
+WebhookId = Annotated[str, Meta(min_length=1, description="The endpoint's id.", examples=["default"])]
+"""An endpoint in a path."""
 _Seq = Annotated[int, Meta(ge=0, le=2**53)]
 _Names = Annotated[tuple[Filled256, ...], Meta(max_length=1000)]
-_EventName = Annotated[str, Meta(min_length=1, max_length=256, extra={"check": Check.EVENT_NAME})]
-_EventNames = Annotated[tuple[_EventName, ...], Meta(max_length=1000)]
 _Headers = Annotated[tuple[CustomHeader, ...], Meta(max_length=100)]
 _Secret = Annotated[str, Meta(extra={"check": Check.SECRET}, examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])]
 _Secrets = Annotated[tuple[_Secret, ...], Meta(max_length=10)]
@@ -50,7 +52,7 @@ class WebhookCreate(Request, frozen=True, kw_only=True):
 
     url: Annotated[WebUrl, Meta(description=_URL, examples=["https://app.example.com/hooks/mail"])]
     description: Annotated[_Description, Meta(description=_DESCRIPTION)] = ""
-    events: Annotated[_EventNames | None, Meta(description=_EVENTS, examples=[["messageSent", "messageFailed"]])] = None
+    events: Annotated[EventNames | None, Meta(description=_EVENTS, examples=[["messageSent", "messageFailed"]])] = None
     accounts: Annotated[_Names | None, Meta(description=_ACCOUNTS)] = None
     headers: Annotated[_Headers, Meta(description=_HEADERS)] = ()
     secrets: Annotated[_Secrets | UnsetType, Meta(description=_SECRETS)] = UNSET
@@ -67,7 +69,7 @@ class WebhookUpdate(Request, frozen=True, kw_only=True):
 
     url: Annotated[WebUrl | UnsetType, Meta(description=_URL)] = UNSET
     description: Annotated[_Description | UnsetType, Meta(description=_DESCRIPTION)] = UNSET
-    events: Annotated[_EventNames | UnsetType | None, Meta(description=_EVENTS)] = UNSET
+    events: Annotated[EventNames | UnsetType | None, Meta(description=_EVENTS)] = UNSET
     accounts: Annotated[_Names | UnsetType | None, Meta(description=_ACCOUNTS)] = UNSET
     headers: Annotated[_Headers | UnsetType, Meta(description=_HEADERS)] = UNSET
     secrets: Annotated[_Secrets | UnsetType, Meta(description=_SECRETS)] = UNSET
@@ -129,8 +131,12 @@ class WebhookInfo(Response, frozen=True, kw_only=True):
     replay_of: Annotated[str | UnsetType, Meta(description="The endpoint it replays.")] = UNSET
     until: Annotated[int | UnsetType, Meta(description="The number a replay ends with.")] = UNSET
     state: Annotated[
-        Literal["ok", "failing", "disabled"],
-        Meta(description="`failing`: something waits for its next try. `disabled`: nothing is posted."),
+        Literal["ok", "failing", "disabled", "no events", "no url"],
+        Meta(
+            description="`failing`: something waits for its next try. `disabled`: nothing is posted. `no events`: "
+            "enabled, but `events` names none that this engine raises, or `accounts` no account. `no url`: enabled, "
+            "but there is nowhere to post to. In these three, what happens waits and is posted later."
+        ),
     ]
     disabled_reason: Annotated[str | UnsetType, Meta(description="Why the engine disabled it.")] = UNSET
     seq: Annotated[int, Meta(description="Done with everything up to this number, `lines` excepted.")]
@@ -148,19 +154,9 @@ class WebhookInfo(Response, frozen=True, kw_only=True):
     updated: Annotated[When, Meta(description="When it was last changed.")]
 
 
-class WebhooksQuery(Request, frozen=True, kw_only=True):
-    """Which page of a list."""
-
-    page: Annotated[Annotated[int, Meta(ge=0, le=1_048_576)], Meta(description="Page number, from 0.")] = 0
-    page_size: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="Entries on a page.")] = 20
-
-
-class WebhookList(Response, frozen=True, kw_only=True):
+class WebhookList(Page, frozen=True, kw_only=True):
     """One page of endpoints."""
 
-    total: Annotated[int, Meta(description="Endpoints on all pages.")]
-    pages: Annotated[int, Meta(description="Number of pages.")]
-    page: Annotated[int, Meta(description="This page, from 0.")]
     webhooks: Annotated[tuple[WebhookInfo, ...], Meta(description="The endpoints on this page.")]
 
 
@@ -184,6 +180,14 @@ class WebhookTested(Response, frozen=True, kw_only=True):
     status: Annotated[int | None, Meta(description="The HTTP status. `null`: no answer.")]
     message: Annotated[str, Meta(description="In plain words.")]
     took: Annotated[int, Meta(description="Milliseconds.")]
+    verifies: Annotated[
+        bool | None,
+        Meta(
+            description="Whether the receiver checks signatures: `true` when it refused a second test, signed with "
+            "another secret, `false` when it took that too. `null`: unknown, since the first test was not taken, was "
+            "not signed, or the second had no clear answer."
+        ),
+    ]
 
 
 class WebhookReplay(Request, frozen=True, kw_only=True):
@@ -226,12 +230,9 @@ class ParkedEvent(Response, frozen=True, kw_only=True):
     retrying: Annotated[bool, Meta(description="Whether it is about to be tried again.")]
 
 
-class ParkedList(Response, frozen=True, kw_only=True):
+class ParkedList(Page, frozen=True, kw_only=True):
     """One page of what an endpoint put aside."""
 
-    total: Annotated[int, Meta(description="Events on all pages.")]
-    pages: Annotated[int, Meta(description="Number of pages.")]
-    page: Annotated[int, Meta(description="This page, from 0.")]
     parked: Annotated[tuple[ParkedEvent, ...], Meta(description="The events on this page, by number.")]
 
 

@@ -51,19 +51,27 @@ class DeliveryError(EngineError):
     `recipients` holds a verdict for each recipient of a `send` (empty for `connect`), those decided before the failure
     with their own. `dot_sent`: the message whose reply did not come may have been accepted. `out_of_step`: the server's
     replies did not match our commands; recipients without a verdict of their own may be tried on a new connection.
+    `mute` is the address that accepted the connection and never said a word.
     """
 
     fault = Fault.PROVIDER
     remedy = Remedy.RETRY
 
     def __init__(
-        self, verdict: Verdict, recipients: dict[str, Verdict], dot_sent: bool, *, out_of_step: bool = False
+        self,
+        verdict: Verdict,
+        recipients: dict[str, Verdict],
+        dot_sent: bool,
+        *,
+        out_of_step: bool = False,
+        mute: str | None = None,
     ) -> None:
         super().__init__(error_text(verdict))
         self.verdict = verdict
         self.recipients = recipients
         self.dot_sent = dot_sent
         self.out_of_step = out_of_step
+        self.mute = mute
 
 
 class Delivery:

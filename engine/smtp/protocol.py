@@ -100,9 +100,18 @@ class Transaction:
 
     Write what `take` gives, hand each reply to `receive` while `waiting`, and again until `take` is empty. Then
     `go_ahead` says whether the server waits for message data, `accepted` for whom, `verdicts` what became of the rest.
+    `reset`: begin with RSET. `used`: another transaction went before on this connection.
     """
 
-    def __init__(self, envelope: Envelope, recipients: Sequence[str], offered: Capabilities, *, reset: bool) -> None:
+    def __init__(
+        self,
+        envelope: Envelope,
+        recipients: Sequence[str],
+        offered: Capabilities,
+        *,
+        reset: bool,
+        used: bool = False,
+    ) -> None:
         mail = f"MAIL FROM:<{envelope.sender}>"
         if offered.size_known and envelope.size:
             mail += f" SIZE={envelope.size}"
@@ -120,7 +129,8 @@ class Transaction:
         self._answered = 0
         self._refused = False
         self._postponed: list[str] = []
-        self._unsure = len(recipients) > 1
+        # One at a time, a second answer to what went before may come in place of the first one here.
+        self._unsure = len(recipients) > 1 or (used and not offered.pipelining)
         self.accepted: list[str] = []
         self.verdicts: dict[str, Verdict] = {}
         self.go_ahead = False

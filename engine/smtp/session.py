@@ -103,7 +103,7 @@ class SmtpSession:
         except (NetworkError, ProtocolError) as error:
             tls = isinstance(error, ProtocolError) or error.kind is NetworkKind.TLS
             verdict = of_network(Stage.TLS if tls else Stage.CONNECT, error, dot_sent=False)
-            raise DeliveryError(verdict, {}, dot_sent=False) from error
+            raise DeliveryError(verdict, {}, dot_sent=False, mute=_mute(error)) from error
         secrets = endpoint.credentials.secrets if endpoint.credentials is not None else ()
         session = cls(transport, timeouts, trace, Masker(secrets))
         session._timed("connect", started)
@@ -111,7 +111,8 @@ class SmtpSession:
             await session._prepare(endpoint, ehlo_name, nonce)
         except (NetworkError, ProtocolError) as error:
             await session.close()
-            raise DeliveryError(of_network(session._stage, error, dot_sent=False), {}, dot_sent=False) from error
+            verdict = of_network(session._stage, error, dot_sent=False)
+            raise DeliveryError(verdict, {}, dot_sent=False, mute=_mute(error)) from error
         except BaseException:
             await session.close()
             raise
@@ -142,13 +143,13 @@ class SmtpSession:
             raise RuntimeError("This session has ended")
         if self._used:
             self.timings = {}
-        self._used = True
         verdicts = refused_here(envelope, self.capabilities)
         pending = [recipient for recipient in dict.fromkeys(envelope.recipients) if recipient not in verdicts]
         delivery = Delivery(body, before_dot)
         while pending:
             group, pending = pending[: self._group], pending[self._group :]
-            transaction = Transaction(envelope, group, self.capabilities, reset=self._reset)
+            transaction = Transaction(envelope, group, self.capabilities, reset=self._reset, used=self._used)
+            self._used = True
             try:
                 with self._breaking():
                     await self._transact(transaction, delivery)
@@ -474,6 +475,10 @@ class SmtpSession:
         except BaseException:
             self.usable = False
             raise
+
+
+def _mute(error: NetworkError | ProtocolError) -> str | None:
+    return error.mute if isinstance(error, NetworkError) else None
 
 
 def _ordered(envelope: Envelope, verdicts: dict[str, Verdict]) -> dict[str, Verdict]:

@@ -17,7 +17,8 @@ class AccountRow(msgspec.Struct, kw_only=True):
     `smtp_status`: how the last SMTP try ended, None before the first. `queue_paused`: its mail waits.
     `files_sent`: its provider was seen to file sent mail itself. `refused_since`: since when the login to its mailbox
     is refused in the same words, None while it is not. `restricted`: those of its servers (`imap`, `smtp`) that were
-    named with a token for this account alone.
+    named with a token for this account alone. `heartbeat`: after how many seconds of quiet its lines are to be asked,
+    as it learnt, and until when.
     """
 
     id: str
@@ -31,11 +32,13 @@ class AccountRow(msgspec.Struct, kw_only=True):
     files_sent: bool = False
     refused_since: float | None = None
     restricted: frozenset[str] = frozenset()
+    heartbeat: float | None = None
+    heartbeat_until: float | None = None
 
 
 _COLUMNS = (
     "id, record, created, initialized, last_error, smtp_status, sync_time, queue_paused, files_sent, refused_since, "
-    "restricted"
+    "restricted, heartbeat, heartbeat_until"
 )
 
 
@@ -53,6 +56,11 @@ def exists(tx: Tx, account: str) -> bool:
 def every(db: sqlite3.Connection) -> list[AccountRow]:
     """All accounts, oldest first."""
     return [_row(row) for row in db.execute(f"SELECT {_COLUMNS} FROM account ORDER BY created, id")]
+
+
+def ids(db: sqlite3.Connection) -> list[str]:
+    """The ids of all accounts, oldest first."""
+    return [account for (account,) in db.execute("SELECT id FROM account ORDER BY created, id")]
 
 
 def save(tx: Tx, account: str, record: bytes, now: float, restricted: frozenset[str] = frozenset()) -> None:
@@ -98,6 +106,8 @@ def _row(row: tuple[Any, ...]) -> AccountRow:
         files_sent=bool(row[8]),
         refused_since=row[9],
         restricted=frozenset(row[10].split()),
+        heartbeat=row[11],
+        heartbeat_until=row[12],
     )
 
 

@@ -49,6 +49,6 @@ def remove(tx: Tx, message: int) -> None:
     tx.execute("DELETE FROM sent_copy WHERE message = ?", (message,))
 
 
-def of_account(tx: Tx, account: str) -> list[int]:
+def of_account(db: sqlite3.Connection | Tx, account: str) -> list[int]:
     """The messages of an account whose copy is still to be made."""
-    return [each for (each,) in tx.execute("SELECT message FROM sent_copy WHERE account = ?", (account,))]
+    return [each for (each,) in db.execute("SELECT message FROM sent_copy WHERE account = ?", (account,))]

@@ -22,8 +22,10 @@ JOURNAL = "journal.db"
 LOG, INDEX = f"{JOURNAL}-wal", f"{JOURNAL}-shm"
 LOCK, KEY, NEXT_KEY, SPOOL = "lock", "key", "key.next", "spool"
 RESERVE = "reserve"
+CONTROL = "control"
+"""The socket on which the engine answers its owner (`control.py`)."""
 NAMES = (JOURNAL, LOG, INDEX, LOCK, KEY, NEXT_KEY, RESERVE)
-LEFT_ALONE = {"lost+found", SPOOL, *NAMES}
+LEFT_ALONE = {"lost+found", SPOOL, CONTROL, *NAMES}
 """What a folder may hold and still be nothing but a data folder."""
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
@@ -89,6 +91,7 @@ def _faults(folder: Path, spooled: bool) -> Iterator[Fault]:
     yield from _folder(folder)
     for name in NAMES:
         yield from _file(folder / name)
+    yield from _file(folder / CONTROL, stat.S_IFSOCK)
     spool = folder / SPOOL
     if os.path.lexists(spool):
         yield from _folder(spool, inside=True)
@@ -134,13 +137,13 @@ def _strange(path: Path, mode: int) -> str:
     return ""
 
 
-def _file(path: Path) -> Iterator[Fault]:
+def _file(path: Path, kind: int = stat.S_IFREG) -> Iterator[Fault]:
     try:
         found = path.lstat()
     except FileNotFoundError:
         return
-    if not stat.S_ISREG(found.st_mode):
-        yield Fault(f"{path} is {_kind(found.st_mode)} and not a file: move it away", path)
+    if stat.S_IFMT(found.st_mode) != kind:
+        yield Fault(f"{path} is {_kind(found.st_mode)} and not {_kind(kind)}: move it away", path)
         return
     me = os.geteuid()
     if found.st_uid != me:
@@ -154,6 +157,7 @@ def _file(path: Path) -> Iterator[Fault]:
 
 def _kind(mode: int) -> str:
     kinds = {
+        stat.S_IFREG: "a file",
         stat.S_IFLNK: "a symbolic link",
         stat.S_IFDIR: "a folder",
         stat.S_IFIFO: "a pipe",

@@ -263,4 +263,8 @@ MIGRATIONS = (
     );
     CREATE INDEX audit_of_token ON audit (token, id);
     """,
+    """
+    ALTER TABLE account ADD COLUMN heartbeat REAL;          -- seconds, as learnt; NULL: nothing was
+    ALTER TABLE account ADD COLUMN heartbeat_until REAL;
+    """,
 )

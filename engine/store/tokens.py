@@ -21,6 +21,8 @@ from engine.world import World
 
 _COLUMNS = "hash, description, scopes, created, account, expires"
 ID_LENGTH = 12
+SCOPES = ("api", "*")
+"""What a token may be for: every request, or everything there will ever be."""
 
 
 class Token(msgspec.Struct, frozen=True):

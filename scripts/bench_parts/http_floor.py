@@ -8,9 +8,9 @@ import trio
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from engine.api import server
-from engine.api.bodies import Bodies
 from engine.config import Http
+from engine.http import server
+from engine.http.bodies import Bodies
 
 
 async def main() -> None:

@@ -6,6 +6,12 @@
 // Prints one JSON line for each event after the number given. Ends when the engine refuses for good (code 1008).
 
 const [base, start] = process.argv.slice(2);
+if (!/^https?:/.test(base ?? '') || !process.env.TOKEN || typeof WebSocket === 'undefined') {
+  console.error(`usage: TOKEN=... node --experimental-websocket ${process.argv[1]} URL [NUMBER]
+
+Prints each event after NUMBER as one JSON line. URL is the engine's, as http://127.0.0.1:3000.`);
+  process.exit(1);
+}
 let after = Number(start ?? 0);
 
 function connect() {

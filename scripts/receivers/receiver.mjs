@@ -2,8 +2,9 @@
 //
 //   SECRET=whsec_... node receiver.mjs 8000 seen.txt
 //
-// seen.txt holds the numbers of the events that were handled. Events come at least once, and in order within an account;
-// one that was parked comes when it is retried, behind later ones, so the highest number alone would not do.
+// SECRET is the secret of the webhook: whsec_ and base64, or any other text. seen.txt holds the numbers of the events
+// that were handled. Events come at least once, and in order within an account; one that was parked comes when it is
+// retried, behind later ones, so the highest number alone would not do.
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { existsSync, readFileSync, openSync, writeSync, fsyncSync } from 'node:fs';
@@ -11,9 +12,22 @@ import { createServer } from 'node:http';
 
 const TOLERANCE = 300; // seconds a signature may be old or ahead
 const [port, file] = process.argv.slice(2);
-const key = Buffer.from(process.env.SECRET.replace(/^whsec_/, ''), 'base64');
+if (!/^\d+$/.test(port ?? '') || !file || !process.env.SECRET) {
+  console.error(`usage: SECRET=... node ${process.argv[1]} PORT FILE
+
+SECRET is the secret of the webhook: whsec_ and base64, or any other text. FILE holds the events that were handled.`);
+  process.exit(1);
+}
+const key = keyOf(process.env.SECRET);
 const seen = new Set(existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1).map(Number) : []);
 const out = openSync(file, 'a');
+
+// The bytes behind whsec_, or else the text itself. Node would take what is no base64 for some.
+function keyOf(secret) {
+  const coded = secret.startsWith('whsec_') ? secret.slice(6) : '';
+  const bytes = Buffer.from(coded, 'base64');
+  return coded && bytes.toString('base64') === coded ? bytes : Buffer.from(secret);
+}
 
 function verify(headers, body) {
   const sent = Number(headers['webhook-timestamp']);
@@ -44,6 +58,7 @@ const server = createServer(async (request, response) => {
   const body = Buffer.concat(chunks);
   try {
     if (!verify(request.headers, body)) {
+      console.error('refused: the signature is not one of this SECRET, or its time is off');
       response.statusCode = 401;
     } else {
       const event = JSON.parse(body);

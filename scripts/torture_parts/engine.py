@@ -95,7 +95,7 @@ class Engine:
 
     def issue_token(self) -> None:
         """Have a token for everything."""
-        command = [sys.executable, "-m", "engine", "tokens", "issue", "-d", "torture", "-s", "*"]
+        command = [sys.executable, "-m", "engine", "tokens", "issue", "-d", "torture", "-s", "*", "--create"]
         issued = subprocess.run(
             command, env=self._environment, cwd=self._log_file.parent, check=True, capture_output=True
         )

@@ -1,7 +1,7 @@
 """The engine as its users run it: `python -m engine serve`, a process of its own with a data folder of its own.
 
-Talks to it by plain HTTP with the standard library, so that no code of the engine stands between a test and the wire.
-What it logs is kept in `log`, over all its starts.
+Talks to it by plain HTTP with the standard library, so that no code of the engine stands between a test and the wire;
+each answer is held against what its operation declares. What it logs is kept in `log`, over all its starts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from answers import check
 from real.processes import PATIENCE_SECONDS, wait_until
 from real.servers import HOST, free_ports
 
@@ -76,7 +77,7 @@ class EngineProcess:
     def token(self) -> str:
         """An API token for everything, issued on first use."""
         if self._token is None:
-            self._token = self.command("tokens", "issue", "-d", "test", "-s", "*").stdout.strip()
+            self._token = self.command("tokens", "issue", "-d", "test", "-s", "*", "--create").stdout.strip()
         return self._token
 
     def command(self, *arguments: str, under: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
@@ -134,7 +135,9 @@ class EngineProcess:
         try:
             connection.request(method, path, data, fields)
             response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
+            answer = Answer(response.status, response.headers, response.read())
+            check(method, path, answer.status, answer.body)
+            return answer
         finally:
             connection.close()
 

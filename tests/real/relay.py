@@ -5,19 +5,25 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
+import time
 from typing import Self
 
 TICK = 0.1
 
 
 class Relay:
-    """Relays connections to `host:port` from a port of its own until the block it opens ends."""
+    """Relays connections to `host:port` from a port of its own until the block it opens ends.
 
-    def __init__(self, host: str, port: int) -> None:
+    `listener`: where connections come from instead of loopback.
+    """
+
+    def __init__(self, host: str, port: int, listener: socket.socket | None = None) -> None:
         self._target = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._pairs: dict[socket.socket, socket.socket] = {}
+        self.passed_at = 0.0
+        """When it passed on something last (`time.monotonic`)."""
         self._swallowed: set[socket.socket] = set()
         self._ended = threading.Event()
         self._selector = selectors.DefaultSelector()
@@ -62,6 +68,7 @@ class Relay:
                 self._close(source)
             elif source not in self._swallowed:
                 other.sendall(data)
+                self.passed_at = time.monotonic()
         except OSError:
             self._close(source)
 

@@ -42,7 +42,8 @@ def server(port: int, host: str = HOST) -> dict[str, Any]:
 
 
 def narrow(engine: EngineProcess) -> str:
-    return engine.command("tokens", "issue", "-d", "one", "-s", "api", "--account", "a").stdout.strip()
+    issued = engine.command("tokens", "issue", "-d", "one", "-s", "api", "--account", "a", "--unregistered")
+    return issued.stdout.strip()
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,11 @@ def test_what_a_trusted_caller_named_is_dialled_and_stays_so(engine: EngineProce
         connections.clear()
         assert engine.request("PUT", "/v1/account/a/reconnect", {"reconnect": True}, token=token).status == 200
         wait_until(lambda: connections, "the engine to dial again")
+        # Another port at the same host is another server, which the tenant names.
+        answer = engine.request("PUT", "/v1/account/a", {"imap": {"partial": True, "port": 2525}}, token=token)
+        assert (answer.status, answer.json["code"]) == (400, "EgressRefused")
+        assert [field["path"] for field in answer.json["fields"]] == ["imap.host"]
+        assert engine.request("GET", "/v1/account/a").json["imap"]["port"] == port
 
 
 def test_nobody_reaches_the_metadata_service(engine: EngineProcess) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
 from real.engine_process import EngineProcess
 from real.processes import PATIENCE_SECONDS, wait_until
 from real.servers import HOST
+
+from engine.store import tokens
+from engine.world import World
 
 pytestmark = pytest.mark.process
 
@@ -41,7 +45,15 @@ def wait_for_event(engine: EngineProcess, account: str, name: str) -> None:
 
 
 def bound_token(engine: EngineProcess, account: str) -> str:
-    return engine.command("tokens", "issue", "-d", "one", "-s", "api", "--account", account).stdout.strip()
+    issued = engine.command("tokens", "issue", "-d", "one", "-s", "api", "--account", account, "--unregistered")
+    return issued.stdout.strip()
+
+
+def weak_token(engine: EngineProcess) -> str:
+    """One of a scope that allows nothing, as only an earlier version could issue it."""
+    with closing(sqlite3.connect(engine.folder / "journal.db")) as db, db:
+        weak, _ = tokens.issue(db, "weak", ["metrics"], World())
+    return weak
 
 
 @contextmanager
@@ -228,7 +240,7 @@ def handshake(engine: EngineProcess, query: str) -> int:
 def test_what_the_websocket_refuses_before_it_begins(engine: EngineProcess) -> None:
     register(engine, "a")
     token = bound_token(engine, "a")
-    weak = engine.command("tokens", "issue", "-d", "weak", "-s", "metrics").stdout.strip()
+    weak = weak_token(engine)
     assert handshake(engine, "after=0") == 401
     assert handshake(engine, "access_token=00") == 401
     assert handshake(engine, f"access_token={weak}") == 403

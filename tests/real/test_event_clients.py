@@ -162,3 +162,52 @@ def test_every_reader_gets_every_event_while_the_engine_is_killed() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "every reader has every event" in done.stdout
     assert done.stdout.count("killed at about event") == 2
+
+
+@pytest.mark.parametrize("secret", ["plain", "whsec_not base64", "whsec_" + "AAAA" * 10, "Ünïcode"])
+@pytest.mark.parametrize(("program", "file"), EXAMPLES, ids=[file for _, file in EXAMPLES])
+def test_a_receiver_example_takes_any_secret(
+    engine: EngineProcess, tmp_path: Path, program: str, file: str, secret: str
+) -> None:
+    (port,) = free_ports(1)
+    log, command = tmp_path / "log", (program, str(RECEIVERS / file), str(port), str(tmp_path / "seen.txt"))
+    answer = engine.request("POST", "/v1/settings", {"webhooks": f"http://{HOST}:{port}/", "serviceSecret": secret})
+    assert answer.status == 200, answer.body
+    with running(log, *command, SECRET=secret):
+        wait_until(lambda: "listening" in log.read_text(), "the receiver")
+        tested = engine_command(engine, "webhooks", "test", "default").splitlines()
+        assert tested[0].startswith("taken: the answer was 204 (")
+        assert tested[1:] == ["signature: the receiver checks it: it took the right one and refused a wrong one"]
+        assert log.read_text().count("refused: the signature") == 1
+        engine.request("POST", "/v1/settings", {"serviceSecret": "another"})
+        tested = engine_command(engine, "webhooks", "test", "default", code=1).splitlines()
+        assert tested[1].startswith("signature: perhaps it was refused for its signature")
+
+
+USAGES = [*EXAMPLES, *([(NODE, "follow.mjs")] if NODE else [])]
+
+
+@pytest.mark.parametrize(("program", "file"), USAGES, ids=[file for _, file in USAGES])
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["8000"]], ids=str)
+def test_an_example_says_how_it_is_used(program: str, file: str, arguments: list[str]) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("SECRET", "TOKEN")}
+    done = subprocess.run(
+        [program, str(RECEIVERS / file), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("usage: ") and "Error" not in done.stderr
+
+
+def test_the_commands_say_what_webhooks_lack(engine: EngineProcess, webhook_receiver: WebhookReceiver) -> None:
+    settings = {"webhooks": webhook_receiver.url, "webhooksEnabled": True, "webhookEvents": []}
+    engine.request("POST", "/v1/settings", settings)
+    made = make(engine, webhook_receiver.url)
+    listed = engine_command(engine, "webhooks", "list")
+    assert "default: it names no event of this engine, so nothing is posted and what happens waits" in listed
+    tested = engine_command(engine, "webhooks", "test", made["id"]).splitlines()
+    assert tested[1] == "signature: the receiver does not check it: it took a wrong one too"

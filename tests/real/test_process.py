@@ -213,10 +213,12 @@ def test_an_unknown_key_in_the_file_stops_the_start_with_one_line(tmp_path: Path
 
 
 HANGING = """
+import pathlib
 import trio
 from engine import app, cli
 
 async def never_ends(*_, **__):
+    pathlib.Path("running").touch()
     with trio.CancelScope(shield=True):
         await trio.sleep_forever()
 
@@ -236,10 +238,12 @@ def test_a_stop_that_hangs_says_so(signals: int, code: int, word: str, tmp_path:
     with subprocess.Popen(command, env=settings, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         lines: list[str] = []
         assert process.stderr is not None
-        wait_until((tmp_path / "data" / "lock").exists, "start")
+        # Signals are watched from then on; one that comes before ends the process at once.
+        wait_until((tmp_path / "running").exists, "start")
+        process.terminate()
         while "stopping" not in "".join(lines):
-            process.terminate()
             lines += [process.stderr.readline()]
+            assert lines[-1], "it ended without a word"
         if signals == 2:
             process.terminate()
         assert process.wait(20) == code

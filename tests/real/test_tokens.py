@@ -24,7 +24,7 @@ UPGRADE = {
 
 
 def issue(engine: EngineProcess, *more: str) -> str:
-    return engine.command("tokens", "issue", "-d", "test", "-s", "api", *more).stdout.strip()
+    return engine.command("tokens", "issue", "-d", "test", "-s", "api", "--unregistered", *more).stdout.strip()
 
 
 def audit(engine: EngineProcess, *filters: str) -> list[dict[str, Any]]:

@@ -152,6 +152,13 @@ def test_an_accounts_own_url_replaces_that_of_the_settings(
         assert shown["webhooks"] == webhook_receiver.url.replace("//", "//******@")
         assert shown["webhooksCustomHeaders"][0] == {"key": "X-All", "value": "******"}
         assert "messageSent" in shown["eventTypes"]
+        every = engine.request("GET", "/v1/settings").json
+        assert {name: every[name] for name in ("webhooks", "webhooksEnabled", "serviceUrl")} == {
+            "webhooks": shown["webhooks"],
+            "webhooksEnabled": True,
+            "serviceUrl": None,
+        }
+        assert not {"serviceSecret", "eventTypes"} & set(every)
         assert engine.request("POST", "/v1/settings", {"serviceSecret": "******"}).status == 200
         assert engine.request("POST", "/v1/settings", {"webhooks": "http://******@elsewhere.example/"}).status == 400
         register(engine, "a", webhooks=own.url, webhooksCustomHeaders=[{"key": "X-Who", "value": "a"}])
@@ -267,3 +274,51 @@ def test_a_bound_token_makes_endpoints_of_its_account_only(engine: EngineProcess
     assert engine.request("GET", f"/v1/webhooks/{made['id']}", token=token).json["accounts"] == ["a"]
     listed = engine.request("GET", "/v1/webhooks", token=token).json
     assert [each["id"] for each in listed["webhooks"]] == [made["id"]]
+
+
+def test_the_settings_say_why_nothing_is_posted(engine: EngineProcess, webhook_receiver: WebhookReceiver) -> None:
+    def change(**values: Any) -> dict[str, Any]:
+        return engine.request("POST", "/v1/settings", values).json
+
+    url = webhook_receiver.url
+    made = change(webhooks=url)
+    assert made["notes"] == ['"webhooksEnabled" is not true, so nothing is posted']
+    assert made["updated"] == ["webhooks"]
+    assert endpoint(engine, "default")["state"] == "disabled"
+    assert change(webhooksEnabled=True) == {"updated": ["webhooksEnabled"]}, "every event, the secret as it was"
+    assert endpoint(engine, "default")["state"] == "ok"
+    assert change(webhooks=None)["notes"] == ['"webhooks" is not set, so nothing is posted']
+    assert endpoint(engine, "default")["state"] == "no url"
+    (wrong,) = change(webhookEvents=["messageSnet"])["fields"]
+    assert wrong["path"] == "webhookEvents[0]" and "messageSent is" in wrong["message"]
+    assert "names no event" in change(webhooks=url, webhookEvents=["trackClick"])["notes"][0]
+    assert endpoint(engine, "default")["state"] == "no events"
+    register(engine, "a")
+    assert "notes" not in change(serviceUrl="https://mail.example.com")
+    assert endpoint(engine, "default")["behind"] > 0 and not webhook_receiver.webhooks
+    assert change(webhookEvents=["accountAdded"]) == {"updated": ["webhookEvents"]}
+    (hook,) = (webhook_receiver.wait_until_posts(1), webhook_receiver.webhooks)[1]
+    assert Webhook(made["serviceSecret"]).verify(hook.body, dict(hook.headers.items()))
+    assert endpoint(engine, "default")["state"] == "ok"
+
+
+def test_a_secret_of_the_settings_is_shown_when_it_is_made(
+    engine: EngineProcess, webhook_receiver: WebhookReceiver
+) -> None:
+    def change(**values: Any) -> dict[str, Any]:
+        return engine.request("POST", "/v1/settings", values).json
+
+    assert change(serviceSecret="ours", webhooks=webhook_receiver.url, webhooksEnabled=True) == {
+        "updated": ["webhooks", "webhooksEnabled", "serviceSecret"]
+    }
+    made = change(serviceSecret=None)
+    assert made["updated"] == ["serviceSecret"]
+    assert engine.request("GET", "/v1/settings?serviceSecret=true").json == {"serviceSecret": "******"}
+    register(engine, "a")
+    hook = (webhook_receiver.wait_until_posts(1), webhook_receiver.webhooks)[1][0]
+    assert Webhook(made["serviceSecret"]).verify(hook.body, dict(hook.headers.items()))
+    assert b"whsec_" not in (engine.folder / "journal.db-wal").read_bytes()
+    # Accounts' own URLs are signed with it too, so there is one as soon as webhooks are on.
+    assert "serviceSecret" not in change(webhooks=None, webhooksEnabled=False)
+    assert "serviceSecret" not in change(serviceSecret=None)
+    assert change(webhooksEnabled=True)["serviceSecret"].startswith("whsec_")

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import msgspec
 import trio
+from answers import check
 from quart_trio import QuartTrio
 from simulation import Engine
 
@@ -79,6 +80,7 @@ class Caller:
 
         async def send(message: dict[str, Any]) -> None:
             nonlocal status, answered
+            await trio.lowlevel.checkpoint()
             if message["type"] == "http.response.start":
                 status = message["status"]
                 answered = {name.decode().lower(): value.decode() for name, value in message["headers"]}
@@ -89,4 +91,7 @@ class Caller:
 
         with trio.move_on_after(DONE_SECONDS):
             await self._app(scope, receive, send)
-        return Answer(status, answered, b"".join(chunks))
+        answer = Answer(status, answered, b"".join(chunks))
+        if ended.is_set():
+            check(method, target, answer.status, answer.body)
+        return answer

@@ -10,17 +10,19 @@ from typing import Any
 
 import msgspec
 import trio
+from answers import plain
 
 from engine import app
-from engine.api import outbox
+from engine.api import outbox, queue
 from engine.api.context import Context
 from engine.api.submit import submit
 from engine.config import Config, Shutdown, StoreConfig
 from engine.queue.lifecycle import ENDED, State
 from engine.sandbox.provider import Sandbox
 from engine.schema.account import AccountCreate
-from engine.schema.outbox import OutboxUpdate, QueueUpdate
-from engine.schema.submission import Submit, SubmitHeaders
+from engine.schema.outbox import OutboxUpdate
+from engine.schema.queue import QueueUpdate
+from engine.schema.submit import Submit, SubmitHeaders
 from engine.store import database, messages
 from engine.world import Choose, SeededWorld
 
@@ -61,24 +63,24 @@ class Engine:
         """Hand in a message, with `key` as its Idempotency-Key; the answer."""
         given = {"to": [{"address": each} for each in to], "subject": "Hello", "text": "Hi", **members}
         headers = SubmitHeaders(idempotency_key=key)
-        return await submit(self.context, account, msgspec.convert(given, Submit), headers)
+        return plain(await submit(self.context, account, msgspec.convert(given, Submit), headers))
 
     async def entry(self, queue_id: str) -> dict[str, Any]:
         """What the outbox shows of a message."""
-        return await outbox.read(self.context, queue_id)
+        return plain(await outbox.read(self.context, queue_id))
 
     async def change(self, queue_id: str, **members: Any) -> dict[str, Any]:
         """`PUT /v1/outbox/{queueId}` with these members."""
-        return await outbox.update(self.context, queue_id, msgspec.convert(members, OutboxUpdate))
+        return plain(await outbox.update(self.context, queue_id, msgspec.convert(members, OutboxUpdate)))
 
     async def cancel(self, queue_id: str) -> dict[str, Any]:
         """`DELETE /v1/outbox/{queueId}`."""
-        return await outbox.cancel(self.context, queue_id)
+        return plain(await outbox.cancel(self.context, queue_id))
 
     async def pause(self, paused: bool, account: str | None = None) -> None:
         """Pause the queue, or one account's mail, or let it go on."""
         members = {"paused": paused, **({"account": account} if account is not None else {})}
-        await outbox.queue_update(self.context, "submit", msgspec.convert(members, QueueUpdate))
+        await queue.update(self.context, "submit", msgspec.convert(members, QueueUpdate))
 
     def events(self, account: str, name: str | None = None) -> list[dict[str, Any]]:
         """The account's events so far."""

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import trio
 import trio.testing
+from answers import plain
 from simulation import Engine, Simulation, servers
 
 from engine.accounts.account import Account
@@ -46,10 +47,12 @@ def count(engine: Engine, name: str) -> int:
 async def test_reconnect(engine: Engine, autojump_clock: Clock) -> None:
     await engine.register("acme")
     (before,) = engine.sandbox.faults.imap_connections
-    assert await account_actions.reconnect(engine.context, "acme", Reconnect()) == {"reconnect": False}
+    assert plain(await account_actions.reconnect(engine.context, "acme", Reconnect())) == {"reconnect": False}
     await trio.sleep(1)
     assert engine.sandbox.faults.imap_connections == {before}
-    assert await account_actions.reconnect(engine.context, "acme", Reconnect(reconnect=True)) == {"reconnect": True}
+    assert plain(await account_actions.reconnect(engine.context, "acme", Reconnect(reconnect=True))) == {
+        "reconnect": True
+    }
     await trio.sleep(1)
     (after,) = engine.sandbox.faults.imap_connections
     assert after is not before
@@ -62,7 +65,7 @@ async def test_sync(engine: Engine, autojump_clock: Clock) -> None:
     deliver(engine, 1, "Sent")
     await trio.sleep(10)
     assert count(engine, "messageNew") == 0
-    assert await account_actions.sync(engine.context, "acme", Sync(sync=True)) == {"sync": True}
+    assert plain(await account_actions.sync(engine.context, "acme", Sync(sync=True))) == {"sync": True}
     await trio.sleep(1)
     assert count(engine, "messageNew") == 1
     engine.sandbox.faults.refuse_dial = NetworkError(NetworkKind.CONNECT, "ECONNREFUSED", "refused")
@@ -81,8 +84,8 @@ async def test_flush_forgets_and_begins_anew_in_silence(engine: Engine, autojump
     db = engine.context.services.store.reader
     (before, *_) = mailboxes.of_account(db, "acme")
     await trio.sleep(5)
-    assert await account_actions.flush(engine.context, "acme", Flush()) == {"flush": False}
-    assert await account_actions.flush(engine.context, "acme", Flush(flush=True)) == {"flush": True}
+    assert plain(await account_actions.flush(engine.context, "acme", Flush())) == {"flush": False}
+    assert plain(await account_actions.flush(engine.context, "acme", Flush(flush=True))) == {"flush": True}
     await trio.sleep(5)
     (after, *_) = mailboxes.of_account(db, "acme")
     assert after.id > before.id
@@ -155,7 +158,7 @@ async def test_verifying(engine: Engine, autojump_clock: Clock) -> None:
     def given(password: str, **more: Any) -> VerifyAccount:
         return msgspec.convert({**servers("acme", password), **more}, VerifyAccount)
 
-    answer = await account_actions.verify(engine.context, given("right", mailboxes=True))
+    answer = plain(await account_actions.verify(engine.context, given("right", mailboxes=True)))
     assert (answer["imap"], answer["smtp"]) == ({"success": True}, {"success": True})
     assert answer["mailboxes"][0] == {
         "path": "INBOX",
@@ -166,7 +169,7 @@ async def test_verifying(engine: Engine, autojump_clock: Clock) -> None:
         "specialUse": "\\Inbox",
         "specialUseSource": "name",
     }
-    answer = await account_actions.verify(engine.context, given("wrong"))
+    answer = plain(await account_actions.verify(engine.context, given("wrong")))
     assert answer["imap"] == {
         "success": False,
         "error": "Command failed",
@@ -175,7 +178,7 @@ async def test_verifying(engine: Engine, autojump_clock: Clock) -> None:
     }
     assert (answer["smtp"]["success"], answer["smtp"]["code"], answer["smtp"]["statusCode"]) == (False, "EAUTH", 535)
     engine.sandbox.faults.dead.add(143)
-    answer = await account_actions.verify(engine.context, given("right", smtp=False))
+    answer = plain(await account_actions.verify(engine.context, given("right", smtp=False)))
     assert answer == {
         "imap": {
             "success": False,
@@ -184,7 +187,7 @@ async def test_verifying(engine: Engine, autojump_clock: Clock) -> None:
         }
     }
     engine.sandbox.faults.hang_smtp = True
-    answer = await account_actions.verify(engine.context, given("right", imap=False))
+    answer = plain(await account_actions.verify(engine.context, given("right", imap=False)))
     assert (answer["smtp"]["success"], answer["smtp"]["code"]) == (False, "ETIMEDOUT")
     assert engine.context.registry.every() == []
 

@@ -12,12 +12,13 @@ import msgspec
 import pytest
 import trio
 import trio.testing
+from answers import plain
 from simulation import Engine, Simulation
 
 from engine.accounts.account import Account
-from engine.api import accounts as api
-from engine.api.problems import as_problem
+from engine.api import account as api
 from engine.errors import AccountGone, AccountUnreadable, StorageFailed
+from engine.http.problems import as_problem
 from engine.schema.account import AccountCreate, AccountQuery, AccountUpdate
 from engine.store import database
 
@@ -191,7 +192,7 @@ async def test_one_registration_that_cannot_be_read_stops_nothing(
     async with simulation.running() as engine:
         await engine.submit("well", "a@x.example")
         await engine.event("well", "messageSent")
-        shown = await api.read(engine.context, "acme", AccountQuery())
+        shown = plain(await api.read(engine.context, "acme", AccountQuery()))
         assert shown["state"] == "unset" and shown["lastError"]["serverResponseCode"] == "EUNREADABLE"
         assert shown["lastError"]["response"].startswith("The stored registration cannot be read: ")
         for change in CHANGES.values():

@@ -45,7 +45,7 @@ def test_the_same_seed_is_the_same_run_in_another_process(engine_errors: list[ob
     assert any("was killed" in line or "failed" in line for line in trace.lines)
     code = f"from seeded.universe import *; print(simulate(1, Mode.SAFETY, {DAYS}).digest())"
     folder = Path(__file__).parent
-    path = os.pathsep.join([str(folder), str(folder.parents[1])])
+    path = os.pathsep.join([str(folder), str(folder.parent), str(folder.parents[1])])
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "7"},

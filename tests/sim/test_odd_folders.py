@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from answers import plain
 from inbox import box, deliver, folder, mail_events
 from simulation import Engine, Simulation
 
-from engine.api import accounts as api
+from engine.api import account as api
 from engine.sandbox.faults import HANG_UP, SILENCE
 from engine.schema.account import AccountQuery
 from engine.store import mailboxes
@@ -37,7 +38,7 @@ def at(commands: tuple[str, ...], where: bytes, how: bytes) -> Script:
 
 
 async def shown(engine: Engine) -> dict[str, str]:
-    account = await api.read(engine.context, "acme", AccountQuery())
+    account = plain(await api.read(engine.context, "acme", AccountQuery()))
     assert account["state"] == "connected"
     return {each["path"]: each["error"] for each in account.get("folderErrors", [])}
 

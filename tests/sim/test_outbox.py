@@ -207,7 +207,7 @@ class TestCancel:
             answer = await engine.submit("acme", "a@sandbox.example", "defer+b@sandbox.example")
             await engine.event("acme", "messageDeliveryError")
             said = await engine.cancel(answer["queueId"])
-            assert said == {"deleted": True, "alreadySent": ("a@sandbox.example",)}
+            assert said == {"deleted": True, "alreadySent": ["a@sandbox.example"]}
             assert (await engine.entry(answer["queueId"]))["state"] == "sent"
 
     @pytest.mark.parametrize("moment", range(0, 60, 3))

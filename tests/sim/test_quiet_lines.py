@@ -146,6 +146,18 @@ async def test_a_proxy_that_cuts_quiet_lines(
         assert way.dials - before <= 1
 
 
+async def test_a_server_that_is_started_again_and_again(
+    simulation: Simulation, way: Way, autojump_clock: Clock
+) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme", **servers("acme", "x"))
+        for number in range(1, 12):
+            await told_after(engine, number)
+            await trio.sleep(20)
+            engine.sandbox.faults.cut_imap()
+        assert await told_after(engine, 12) <= 60
+
+
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_line_that_goes_mute_while_all_seems_well(
     seed: int, simulation: Simulation, way: Way, autojump_clock: Clock

@@ -16,6 +16,7 @@ from simulation import Shutdown, Simulation, servers, when
 from engine.config import DEFAULT_SCHEDULE
 from engine.queue.lifecycle import State
 from engine.schema.account import AccountUpdate
+from engine.store import copies
 
 SEED = 4711
 REPORTS = ("messageSent", "messageDeliveryError", "messageInDoubt", "messageFailed")
@@ -213,6 +214,37 @@ async def test_a_sent_copy_is_tried_again(simulation: Simulation, autojump_clock
         await trio.sleep(86_400)
         assert sent_folder(engine) == 1, SEED
         assert engine.events("acme", "messageCopyFailed") == []
+
+
+@pytest.mark.parametrize("how", ["silence", "restart"])
+async def test_a_sent_copy_that_was_filed_unheard_is_not_filed_again(
+    simulation: Simulation, how: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The line is lost between the APPEND and its answer, or the engine stops there."""
+    unheard: list[bytes] = []
+
+    def rewrite(response: bytes) -> bytes:
+        if unheard or b"APPENDUID" not in response:
+            return response
+        unheard.append(response)
+        return b""
+
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        post = engine.sandbox._post
+        engine.sandbox.faults.imap_rewrite = rewrite
+        await engine.submit("acme", "you@sandbox.example")
+        while not unheard:  # noqa: ASYNC110 - the clock jumps
+            await trio.sleep(1)
+        if how == "silence":
+            await trio.sleep(600)
+            assert sent_folder(engine) == 1
+            return
+    async with simulation.running() as engine:
+        engine.sandbox._post = post
+        await trio.sleep(600)
+        assert sent_folder(engine) == 1
+        assert copies.of_account(engine.context.services.store.reader, "acme") == []
 
 
 async def test_a_sent_copy_that_never_works_is_given_up_and_said(

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio.testing
+from answers import plain
 from simulation import Engine, Simulation
 
 from engine.api import settings as settings_api
@@ -61,15 +62,20 @@ async def test_a_webhook_setting_that_cannot_be_read_has_webhooks_wait(
         assert not engine.context.services.webhooks.default.active
         await engine.submit("acme", "a@x.example")
         await engine.event("acme", "messageSent")
-        shown = await settings_api.read(engine.context, ASKED)
+        shown = plain(await settings_api.read(engine.context, ASKED))
         assert shown["unreadable"] == [name]
-        default = await api.read(engine.context, "default", caller=OPERATOR)
+        default = plain(await api.read(engine.context, "default", caller=OPERATOR))
         assert (default["state"], default["disabledReason"]) == ("disabled", f"stored settings cannot be read: {name}")
         assert engine_errors[0].getMessage().startswith(f"the stored setting {name} cannot be read, so webhooks")
-        made_again = {"webhooks": URL, "webhooks_enabled": True, "webhook_events": (), "webhooks_custom_headers": ()}
+        made_again = {
+            "webhooks": URL,
+            "webhooks_enabled": True,
+            "webhook_events": ("*",),
+            "webhooks_custom_headers": (),
+        }
         await settings_api.update(engine.context, SettingsUpdate(**made_again))
         assert engine.context.services.webhooks.default.active
-        assert "unreadable" not in await settings_api.read(engine.context, ASKED)
+        assert "unreadable" not in plain(await settings_api.read(engine.context, ASKED))
     engine_errors.clear()
     async with simulation.running() as engine:
         assert engine.context.services.webhooks.default.active
@@ -124,7 +130,7 @@ async def test_an_endpoint_that_cannot_be_read_is_shown_and_left_alone(
         service = engine.context.services.webhooks
         assert service.made[well.id].endpoint.active
         assert not service.made[odd.id].endpoint.active
-        shown = await api.read(engine.context, odd.id, caller=OPERATOR)
+        shown = plain(await api.read(engine.context, odd.id, caller=OPERATOR))
         assert (shown["enabled"], shown["state"], shown["account"]) == (False, "disabled", "acme")
         assert shown["disabledReason"].startswith("the stored endpoint cannot be read: ")
         for refused in (

@@ -15,13 +15,14 @@ import trio.testing
 from asking import Answer, Caller
 from simulation import Engine, Simulation
 
-from engine.api.access import Access, check
+from engine.api import operations
 from engine.api.app import make_app
-from engine.api.openapi import Route
-from engine.api.routes import ROUTES
 from engine.config import Http, Webhooks
+from engine.http.access import Access, check
+from engine.http.operation import Operation, operation
 from engine.store import events, tokens
 
+OPERATIONS = [each for each in operations() if not each.websocket]
 CANARY = "canary-of-b"
 MINE = "a"
 THEIRS = "b"
@@ -88,7 +89,7 @@ OF_ONES_OWN = {
 """A consumer's name is each account's own, and a message that is not there counts as cancelled, whosever it is."""
 
 
-async def of_theirs(world: World, route: Route) -> list[Answer]:
+async def of_theirs(world: World, route: Operation) -> list[Answer]:
     """The answers to an operation asked for what is of `b`, in every place where that can be said."""
     path = re.sub(r"\{(\w+)\}", lambda match: world.ids[match[1]], route.path)
     if "{queue}" in route.path and route.method == "GET":
@@ -126,19 +127,18 @@ async def test_no_operation_shows_or_changes_what_is_anothers(
     async with simulation.running() as engine:
         world = await two(engine)
         before = state(world)
-        for route, _ in ROUTES:
-            operation = f"{route.method} {route.path}"
+        for route in OPERATIONS:
             if route.body is not None:
-                assert operation in BODIES, f"say what to send to {operation}"
+                assert route.name in BODIES, f"say what to send to {route.name}"
             answers = await of_theirs(world, route)
             for answer in answers:
                 shown = answer.body.replace(f'"consumer":"{CANARY}"'.encode(), b"")
-                assert CANARY.encode() not in shown, operation
-                assert not re.search(rb'"account": ?"b"', shown), operation
+                assert CANARY.encode() not in shown, route.name
+                assert not re.search(rb'"account": ?"b"', shown), route.name
             names_theirs = route.path.count("{") > route.path.count("{queue}") or len(answers) > 1 or route.body
-            if (names_theirs or route.access is Access.ALL_ACCOUNTS) and operation not in OF_ONES_OWN:
-                assert answers[-1].status in (403, 404), (operation, answers[-1])
-            assert state(world) == before, operation
+            if (names_theirs or route.access is Access.ALL_ACCOUNTS) and route.name not in OF_ONES_OWN:
+                assert answers[-1].status in (403, 404), (route.name, answers[-1])
+            assert state(world) == before, route.name
 
 
 async def test_the_operator_may_ask_all_of_it(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
@@ -148,7 +148,7 @@ async def test_the_operator_may_ask_all_of_it(simulation: Simulation, autojump_c
         world.tenant = world.operator
         world.ids["consumer"] = "mine"
         await world.operator.ask("PUT", "/v1/events/consumers/mine", {"seq": 0})
-        for route, _ in sorted(ROUTES, key=lambda each: (each[0].method == "DELETE", "{account}" in each[0].path)):
+        for route in sorted(OPERATIONS, key=lambda each: (each.method == "DELETE", "{account}" in each.path)):
             for answer in await of_theirs(world, route):
                 assert answer.status == 200 or (answer.status, answer.json["message"]) == (
                     404,
@@ -158,7 +158,7 @@ async def test_the_operator_may_ask_all_of_it(simulation: Simulation, autojump_c
 
 def test_an_operation_that_does_not_say_who_may_ask_does_not_start() -> None:
     with pytest.raises(TypeError, match="access"):
-        functools.partial(Route, method="GET", path="/v1/new")(summary="x", scope="api")
+        functools.partial(operation, "GET", "/v1/new")(scope="api", tags=("x",))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_an_operation_that_does_not_say_who_may_ask_does_not_start() -> None:
     ],
 )
 def test_an_operation_that_cannot_be_narrowed_as_it_says_does_not_start(path, access, takes_caller, scope) -> None:
-    route = Route(method="GET", path=path, summary="x", scope=scope, access=access)
+    route = Operation(method="GET", path=path, summary="x", handler=trio.sleep, scope=scope, access=access)
     with pytest.raises(ValueError):
         check(route, takes_caller=takes_caller)
 
@@ -282,6 +282,28 @@ async def test_each_token_has_its_share(tmp_path: Path, autojump_clock: trio.tes
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("path", ["/v1/changes", "/v1/events/sse"])
+async def test_no_stream_begins_that_has_no_share(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, path: str
+) -> None:
+    simulation = Simulation(tmp_path / "data", 4711, http=Http(streams=9, streams_per_token=2))
+    async with simulation.running() as engine:
+        world = await two(engine)
+        answers: list[Answer] = []
+
+        async def follow() -> None:
+            answers.append(await world.tenant.ask("GET", path))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(12):
+                nursery.start_soon(follow)
+        assert sorted(answer.status for answer in answers) == [200] * 2 + [429] * 10
+        assert all(answer.body.startswith(b'{"statusCode":429') for answer in answers if answer.status == 429)
+        assert engine.context.streams.share.taken == 0
+        assert (await world.tenant.ask("HEAD", path)).status == 200
+        assert engine.context.streams.share.taken == 0
+
+
 async def test_names_of_consumers_are_checked_where_they_are_made(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -290,6 +312,26 @@ async def test_names_of_consumers_are_checked_where_they_are_made(
         for name in ("a%2Fb", "a%20b", "x" * 101):
             answer = await world.operator.ask("PUT", f"/v1/events/consumers/{name}", {"seq": 0})
             assert (answer.status, answer.json["fields"][0]["key"]) == (400, "consumer")
+
+
+async def test_headers_of_webhooks_hold_no_control_characters(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        world = await two(engine)
+        for value, status in (
+            *((chr(each), 400) for each in (*range(9), *range(10, 32), 127)),
+            *((text, 200) for text in ("a\tb", "\u00e9", "Basic dTpw", "")),
+        ):
+            headers = [{"key": "X-Key", "value": value}]
+            for method, target, body in (
+                ("POST", "/v1/settings", {"webhooksCustomHeaders": headers}),
+                ("PUT", f"/v1/account/{MINE}", {"webhooksCustomHeaders": headers}),
+                ("POST", "/v1/webhooks", {"url": "https://203.0.114.9/", "headers": headers}),
+            ):
+                answer = await world.operator.ask(method, target, body)
+                assert answer.status == status, (method, target, value)
+                assert status == 200 or "must not contain" in answer.json["fields"][0]["message"]
 
 
 async def test_a_large_rehearsal_is_what_a_small_one_is(

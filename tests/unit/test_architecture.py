@@ -14,8 +14,9 @@ IDS = [str(file.relative_to(ROOT)) for file in FILES]
 ORDER = (
     {"errors", "version", "visible"},
     {"schema"},
+    {"environment"},
     {"config"},
-    {"world", "hosts", "isotime", "masking", "trace", "log"},
+    {"world", "resolver", "hosts", "isotime", "masking", "trace", "log"},
     {"deflate", "egress"},
     {"transport"},
     {"sasl"},
@@ -25,6 +26,7 @@ ORDER = (
     {"store"},
     {"settings"},
     {"events"},
+    {"http"},
     {"queue"},
     {"accounts"},
     {"api"},
@@ -33,9 +35,17 @@ ORDER = (
 SANDBOX_MAY_IMPORT = {"deflate", "errors", "world", "sandbox"}
 MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "app", "cli", "doctor"}
 
+NO_RESOURCE = {"app", "context", "account_wait", "__init__"}
+"""Of `api`: what all handlers share, and what makes one resource too long."""
+SHARED = {"fields", "servers", "paging", "problem", "stored", "mail_events", "__init__"}
+"""Of `schema`: what more than one resource is made of."""
+HTTP_MAY_IMPORT = {"fields", "servers", "paging", "problem", "events"}
+"""Of `schema`: what every resource is made of, and the events, which the whole API tells of."""
+
 IMPURE = {"trio", "anyio", "asyncio", "os", "socket", "ssl", "time", "random", "threading", "sqlite3", "subprocess"}
 PURE = (
     "errors.py",
+    "environment.py",
     "isotime.py",
     "visible.py",
     "masking.py",
@@ -132,6 +142,17 @@ def test_a_room_imports_only_those_above_it(file: Path) -> None:
         elif other != room:
             same = rank(room) == rank("cli") == rank(other)
             assert same or rank(other) <= rank(room), f"imports {name}"
+
+
+def test_a_resource_is_a_file_in_api_and_one_of_the_same_name_in_schema() -> None:
+    names = {room: {file.stem for file in (ROOT / "engine" / room).glob("*.py")} for room in ("api", "schema")}
+    assert names["api"] - NO_RESOURCE == names["schema"] - SHARED
+
+
+def test_the_machinery_knows_no_resource() -> None:
+    for file in (ROOT / "engine" / "http").glob("*.py"):
+        known = {name.split(".")[2] for name in imports(file) if name.startswith("engine.schema.")}
+        assert known <= HTTP_MAY_IMPORT, f"{file.name} imports {known - HTTP_MAY_IMPORT}"
 
 
 @pytest.mark.parametrize("file", PURE_FILES, ids=[str(file.relative_to(ROOT)) for file in PURE_FILES])

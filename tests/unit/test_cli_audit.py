@@ -32,7 +32,7 @@ def known(folder):
 
 
 def issue(capsys, *more):
-    assert cli.main(["tokens", "issue", "-d", "a test", "-s", "api", *more]) == 0
+    assert cli.main(["tokens", "issue", "-d", "a test", "-s", "api", "--create", *more]) == 0
     return capsys.readouterr().out.strip()
 
 
@@ -110,5 +110,5 @@ def test_the_audit_record_can_be_filtered(folder, capsys):
 def test_no_journal_no_record(folder, capsys):
     for command in (["audit"], ["vault", "rotate"]):
         assert cli.main(command) == 1
-        assert "there is no journal yet" in capsys.readouterr().err
+        assert "there is no such folder" in capsys.readouterr().err
         assert not folder.exists()

@@ -27,7 +27,9 @@ def toml(tmp_path):
 
 
 def test_the_shipped_file_says_exactly_the_defaults():
-    assert load(SHIPPED, {}) == load(None, {}) == Config()
+    data = str(SHIPPED.parent / "data")
+    assert load(SHIPPED, {}) == load(None, {"ENGINE_STORE__PATH": data})
+    assert load(None, {}) == Config()
 
 
 def test_the_shipped_file_shows_every_key():
@@ -67,9 +69,51 @@ def test_each_type_from_the_environment(name, text, section, key, value):
     assert type(found) is type(value)
 
 
-@pytest.mark.parametrize("name", ["ENGINE_TOKEN", "PATH", "engine_http__port", "XENGINE_HTTP__PORT"])
+@pytest.mark.parametrize(
+    "name", ["ENGINE_TOKEN", "ENGINE_CONFIG", "PATH", "ENGINE_SERVICE_HOST", "ENGINE", "SEARCH_ENGINE__URL", "X__Y"]
+)
 def test_other_variables_are_not_ours(name):
     assert load(None, {name: "99"}) == Config()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ENGINE_HTTP_PORT", "ENGINE_HTTP__PORT"),
+        ("ENGINE__HTTP__PORT", "ENGINE_HTTP__PORT"),
+        ("engine_http__port", "ENGINE_HTTP__PORT"),
+        ("ENGIN_HTTP__PORT", "ENGINE_HTTP__PORT"),
+        ("EENGINE_HTTP__PORT", "ENGINE_HTTP__PORT"),
+        ("ENGINE_PORT", "ENGINE_HTTP__PORT"),
+        ("ENGINE_STORE_PATH", "ENGINE_STORE__PATH"),
+        ("ENGINE_STORE-PATH", "ENGINE_STORE__PATH"),
+        ("ENGINE_STORE_KEYFILE", "ENGINE_STORE__KEY_FILE"),
+        ("ENGINE_SMTP_MESSAGES_PER_SESSION", "ENGINE_SMTP__MESSAGES_PER_SESSION"),
+        ("ENGINE_TOKN", "ENGINE_TOKEN"),
+    ],
+)
+def test_a_near_miss_is_refused_by_name(name, meant):
+    line = refused(None, {name: "1"})
+    assert line.startswith(f"{name}: ")
+    assert meant in line
+
+
+def test_what_an_orchestrator_sets_for_a_service_called_engine_is_not_ours():
+    linked = {"ENGINE_PORT": "tcp://10.0.0.5:3000", "ENGINE_PORT_3000_TCP": "tcp://10.0.0.5:3000"}
+    assert load(None, {**linked, "ENGINE_SERVICE_PORT": "3000"}) == Config()
+
+
+def test_a_relative_path_counts_from_the_file(tmp_path):
+    file = tmp_path / "etc" / "mail.toml"
+    file.parent.mkdir()
+    file.write_text('[store]\npath = "../mail"\nkey_file = "mail.key"\n')
+    store = load(file, {}).store
+    assert (store.path, store.key_file) == (str(file.parent / "../mail"), str(file.parent / "mail.key"))
+    assert load(file, {"ENGINE_STORE__PATH": "here"}).store.path == "here"
+    file.write_text('[store]\npath = "/srv/mail"\n')
+    assert load(file, {}).store.path == "/srv/mail"
+    file.write_text("")
+    assert (load(file, {}).store.path, load(file, {}).store.key_file) == (str(file.parent / "data"), "")
 
 
 def test_a_list_in_the_file(toml):
@@ -158,7 +202,7 @@ def test_two_keys_are_one_too_many():
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    assert "none.toml: cannot be read" in refused(tmp_path / "none.toml", {})
+    assert "none.toml: there is no such file" in refused(tmp_path / "none.toml", {})
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
+import argparse
 import base64
 import contextlib
+import errno
 import os
 import shutil
 import socket
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine import doctor
+from engine.commands.target import find
 from engine.config import Config, Http, StoreConfig
 from engine.store import database, keys
 from engine.world import World
@@ -33,6 +36,13 @@ def config(folder, **store):
 
 def make_key(folder):
     return keys.load(folder, StoreConfig(), World(), needed=()).current
+
+
+def examined(monkeypatch, here, **environ):
+    monkeypatch.chdir(here)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return doctor.examine(lambda: find(argparse.Namespace(config=None)))
 
 
 def listening(host, port):
@@ -90,16 +100,16 @@ def test_an_old_python_is_named(monkeypatch):
     assert not doctor.python().ok
 
 
-def test_nothing_is_made_before_the_first_start(tmp_path):
+def test_nothing_is_made_before_the_first_start(tmp_path, monkeypatch):
     environ = {"ENGINE_STORE__PATH": str(tmp_path / "deep" / "data"), "ENGINE_HTTP__PORT": "0"}
-    findings = doctor.examine(None, environ)
+    findings = examined(monkeypatch, tmp_path, **environ)
     assert [found.line for found in findings if not found.ok] == []
     assert "will be made at the first start" in doctor.data_folder(config(tmp_path / "deep" / "data")).text
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("state", ["stopped", "crashed", "running"])
-def test_nothing_is_changed(folder, state):
+def test_nothing_is_changed(folder, state, monkeypatch):
     make_key(folder)
     with contextlib.ExitStack() as stack:
         if state == "crashed":
@@ -110,7 +120,8 @@ def test_nothing_is_changed(folder, state):
             stack.enter_context(database.lock_folder(folder))
             stack.enter_context(contextlib.closing(database.open_writer(folder)))
         before = contents(folder)
-        findings = doctor.examine(None, {"ENGINE_STORE__PATH": str(folder), "ENGINE_HTTP__PORT": "0"})
+        environ = {"ENGINE_STORE__PATH": str(folder), "ENGINE_HTTP__PORT": "0"}
+        findings = examined(monkeypatch, folder.parent, **environ)
         assert [found.line for found in findings if not found.ok] == []
         after = contents(folder)
         if state == "running":
@@ -119,8 +130,8 @@ def test_nothing_is_changed(folder, state):
         assert after == before
 
 
-def test_a_wrong_configuration_ends_it(tmp_path):
-    findings = doctor.examine(None, {"ENGINE_HTTP__PORT": "many"})
+def test_a_wrong_configuration_ends_it(tmp_path, monkeypatch):
+    findings = examined(monkeypatch, tmp_path, ENGINE_HTTP__PORT="many")
     assert [found.subject for found in findings] == ["python", "packages", "config"]
     assert findings[-1].line.startswith("BAD  config: ENGINE_HTTP__PORT: http.port")
 
@@ -246,10 +257,26 @@ def test_a_free_port():
     assert doctor.port(listening("127.0.0.1", 0)).ok
 
 
-def test_an_engine_on_the_port(answering):
-    found = doctor.port(listening("127.0.0.1", answering(b'{"success": true}')))
+def test_an_engine_on_the_port(answering, folder):
+    port = Http(host="127.0.0.1", port=answering(b'{"success": true}'))
+    with database.lock_folder(folder):
+        found = doctor.port(Config(http=port, store=StoreConfig(path=str(folder))))
     assert found.ok
     assert "an engine answers" in found.text
+    found = doctor.port(Config(http=port, store=StoreConfig(path=str(folder))))
+    assert not found.ok
+    assert "an engine of another data folder answers there: name its folder by ENGINE_STORE__PATH" in found.text
+
+
+def test_a_port_that_only_root_may_have(monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    found = doctor.port(listening("127.0.0.1", 80))
+    assert not found.ok
+    assert found.text.startswith("http.port 80 may not be listened on by user ")
+    assert "CAP_NET_BIND_SERVICE" in found.text
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from engine.config import Network
 from engine.egress import Egress, EgressRefused
 from engine.errors import NetworkError
 from engine.hosts import Hosts
+from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.transport import TlsRules, Transport
 from engine.world import Choose, World
 
@@ -197,12 +198,14 @@ async def test_an_address_that_accepted_and_said_nothing_is_dialled_last() -> No
 
     hosts = Hosts()
     dial = Egress(Network(), Two(), hosts).dialer(restricted=False)
-    for expected in ("127.0.0.2", "127.0.0.3"):
-        transport = await Transport.open(dial, "mail.example.com", port, secure=False, tls=TlsRules(), timeout=10)
-        with pytest.raises(NetworkError) as caught:
-            await transport.receive(0.05)
-        assert caught.value.mute == expected
-        hosts.note_mute(caught.value)
-        await transport.close()
+    transport = await Transport.open(dial, "mail.example.com", port, secure=False, tls=TlsRules(), timeout=10)
+    with pytest.raises(NetworkError) as caught:
+        await transport.receive(0.05)
+    await transport.close()
+    hosts.note_mute(caught.value.mute)
+    endpoint = SmtpEndpoint("mail.example.com", port, False, TlsRules(), None)
+    with pytest.raises(DeliveryError) as failed:
+        await SmtpSession.connect(endpoint, dial=dial, ehlo_name="me", timeouts=Timeouts(greeting=0.05))
+    assert (caught.value.mute, failed.value.mute) == ("127.0.0.2", "127.0.0.3")
     for (listener,) in listeners:
         await listener.aclose()

@@ -339,6 +339,17 @@ def test_a_refusal_that_may_be_anothers(pipelining, recipients, codes, doubtful)
     assert machine.doubtful is doubtful
 
 
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("codes", [[550], [250, 550]])
+def test_a_first_refusal_on_a_used_connection_may_be_anothers(codes, pipelining):
+    """The dot before was answered twice: the second answer comes once MAIL is out, and DATA is never asked."""
+    codes = codes + [503] * (3 - len(codes)) if pipelining else codes
+    machine = Transaction(ENVELOPE, ("a@x",), Capabilities(pipelining=pipelining), reset=False, used=True)
+    run(machine, codes)
+    # With pipelining an answer too many makes a refusal that follows a taken MAIL impossible.
+    assert machine.doubtful is (not pipelining or codes[0] == 550)
+
+
 @pytest.mark.parametrize(
     ("reply", "too_many"),
     [

@@ -686,6 +686,48 @@ async def test_refusals_for_good_are_proven(last, step, autojump_clock):
         assert [verdict.text for verdict in result.recipients.values()] == ["550 a", "550 b"]
 
 
+@pytest.mark.parametrize("at", [b"MAIL FROM:<s@x>", b"RCPT TO:<a@x>", None])
+async def test_a_dot_answered_twice_fails_nobody_else(at, autojump_clock):
+    """One command at a time, the second answer may come just after MAIL or RCPT; a refusal of its own still counts."""
+    one = Envelope("s@x", ("a@x",))
+
+    async def script(server):
+        await greet(server)
+        await server.hear(b"MAIL FROM:<s@x>")
+        await server.say(b"250 ok\r\n")
+        await server.hear(b"RCPT TO:<a@x>")
+        await server.say(b"250 ok\r\n")
+        await server.hear(b"DATA")
+        await server.say(b"354 go\r\n")
+        await server.hear(*WIRE)
+        await server.say(b"250 ok\r\n")
+        for command, own in ((b"MAIL FROM:<s@x>", b"250 ok\r\n"), (b"RCPT TO:<a@x>", b"550 own\r\n")):
+            await server.hear(command)
+            if command == at:
+                await server.say(b"550 other\r\n")
+            await server.say(own)
+            if command == at:
+                break
+        await server.hear(b"QUIT")
+        if at is None:
+            await server.say(b"221 bye\r\n")
+        await server.hung_up()
+        await server.close()
+
+    async with Scripted(script) as scripted:
+        session = await connect(scripted)
+        await session.send(one, BODY, nothing)
+        if at is None:
+            outcome = await session.send(one, BODY, nothing)
+            assert [verdict.text for verdict in outcome.recipients.values()] == ["550 own"]
+        else:
+            with pytest.raises(DeliveryError) as caught:
+                await session.send(one, BODY, nothing)
+            assert (caught.value.out_of_step, caught.value.recipients) == (True, {})
+        assert not session.usable
+        await session.close()
+
+
 class OverSockets(Scripted):
     """A script over a real pair of sockets, on which is seen whether anything has come."""
 

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Protocol
 
 import trio
+from answers import plain
 
 from engine import app
 from engine.api.context import Context
@@ -116,7 +117,7 @@ class Process:
         self._calls.add(scope)
         try:
             with scope:
-                answer = await handler(self._context, *arguments)
+                answer = plain(await handler(self._context, *arguments))
         except (StorageFailed, StorageFull):
             raise Unanswered from None
         except Exception as error:

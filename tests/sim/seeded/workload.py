@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from engine.api import accounts, outbox
+from engine.api import account, outbox, queue
 from engine.api.submit import submit
 from engine.errors import Problem
 from engine.isotime import iso
 from engine.queue.lifecycle import ENDED, State
 from engine.schema.account import AccountCreate, AccountUpdate
-from engine.schema.outbox import OutboxQuery, OutboxUpdate, QueueUpdate
-from engine.schema.submission import Submit, SubmitHeaders
+from engine.schema.outbox import OutboxQuery, OutboxUpdate
+from engine.schema.queue import QueueUpdate
+from engine.schema.submit import Submit, SubmitHeaders
 from engine.store.tokens import Token
 from seeded.ledger import Intent
 from seeded.process import Unanswered
@@ -268,7 +269,7 @@ class Workload:
     async def _pause(self, account: str | None, paused: bool) -> None:
         self._paused.add(account)
         members = {"paused": paused, **({"account": account} if account is not None else {})}
-        await self._universe.call(outbox.queue_update, "submit", msgspec.convert(members, QueueUpdate))
+        await self._universe.call(queue.update, "submit", msgspec.convert(members, QueueUpdate))
         self._note(f"paused {account}: {paused}")
 
     async def _change_password(self) -> None:
@@ -285,7 +286,7 @@ class Workload:
             members["imap"] = {"partial": True, "auth": auth}
         try:
             with self._universe.oracle.hurried(account=kind.name):
-                update = partial(accounts.update, caller=OWNER)
+                update = partial(account.update, caller=OWNER)
                 await self._universe.call(update, kind.name, msgspec.convert(members, AccountUpdate))
         except Problem as problem:
             if problem.status != 404:
@@ -297,7 +298,7 @@ class Workload:
         # From now on nobody can tell which registration a request meets.
         self._registrations[kind.name] += 1
         try:
-            await self._universe.call(accounts.remove, kind.name)
+            await self._universe.call(account.remove, kind.name)
         except Problem as problem:
             if problem.status != 404:
                 raise
@@ -318,7 +319,7 @@ class Workload:
     async def _register(self, kind: AccountKind) -> None:
         given = msgspec.convert(kind.registration(self._passwords[kind.name]), AccountCreate)
         with self._universe.oracle.hurried(account=kind.name):
-            await self._universe.call(partial(accounts.register, caller=OWNER), given)
+            await self._universe.call(partial(account.register, caller=OWNER), given)
         self._registrations[kind.name] += 1
         self._note(f"{kind.name} is registered")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from answers import plain
 
 from engine.accounts.autoconfig import autoconfig
 from engine.accounts.providers import BY_DOMAIN, BY_MX, by_mx
@@ -29,7 +30,7 @@ class World(SeededWorld):
 
 async def test_a_well_known_provider_needs_no_network():
     world = World()
-    assert await autoconfig("andris@gmail.com", world) == {
+    assert plain(await autoconfig("andris@gmail.com", world)) == {
         "imap": {"auth": {"user": "andris@gmail.com"}, "host": "imap.gmail.com", "port": 993, "secure": True},
         "smtp": {"auth": {"user": "andris@gmail.com"}, "host": "smtp.gmail.com", "port": 465, "secure": True},
         "appPassword": {
@@ -43,7 +44,9 @@ async def test_a_well_known_provider_needs_no_network():
 
 
 async def test_who_takes_the_mail_is_the_provider():
-    found = await autoconfig("a@acme.example", World({"acme.example": ["acme-example.mail.protection.outlook.com"]}))
+    found = plain(
+        await autoconfig("a@acme.example", World({"acme.example": ["acme-example.mail.protection.outlook.com"]}))
+    )
     assert (found["_source"], found["smtp"]["host"], found["smtp"]["secure"]) == ("mx", "smtp.office365.com", False)
 
 
@@ -53,7 +56,7 @@ async def test_srv_records():
         "_submissions._tcp.acme.example": [Srv("", 0)],
         "_submission._tcp.acme.example": [Srv("smtp.acme.example", 587)],
     }
-    found = await autoconfig("a@ACME.example", World({}, records))
+    found = plain(await autoconfig("a@ACME.example", World({}, records)))
     user = {"auth": {"user": "a@ACME.example"}}
     assert found == {
         "imap": {**user, "host": "imap.acme.example", "port": 1993, "secure": True},
@@ -64,7 +67,7 @@ async def test_srv_records():
 
 @pytest.mark.parametrize("mx", [{}, None])
 async def test_nothing_found(mx):
-    assert await autoconfig("a@acme.example", World(mx)) == {"imap": False, "smtp": False, "_source": "none"}
+    assert plain(await autoconfig("a@acme.example", World(mx))) == {"imap": False, "smtp": False, "_source": "none"}
 
 
 def test_the_table_is_sound():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from engine.accounts.heartbeat import LEARNT_SECONDS, SHORTEST, Heartbeat
+from engine.accounts.heartbeat import LEARNT_SECONDS, SHORTEST, Heartbeat, Line
 from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.world import SeededWorld
 
@@ -21,15 +21,22 @@ def made() -> Heartbeat:
     return Heartbeat(90.0, SeededWorld(4711))
 
 
+def died(line: Line, quiet: float, error: Exception) -> bool:
+    line.quiet = quiet
+    return line.died(error)
+
+
 @pytest.mark.parametrize("error", [CLOSED, MUTE, bye("Idle for too long"), bye("Autologout; idle for too long")])
 @pytest.mark.parametrize("quiet", [25.0, 55.0, 60.0, 89.0])
 async def test_the_next_line_speaks_sooner_for_a_day(
     error: NetworkError, quiet: float, autojump_clock: trio.abc.Clock
 ) -> None:
     heartbeat = made()
-    assert heartbeat.died(quiet, error)
+    line = Line(heartbeat)
+    assert died(line, quiet, error)
     assert heartbeat.interval == 90
-    heartbeat.connected()
+    assert line.connected()
+    assert not line.connected()
     assert SHORTEST <= heartbeat.interval < quiet
     assert heartbeat.shown() is not None
     await trio.sleep(LEARNT_SECONDS + 1)
@@ -50,24 +57,55 @@ async def test_the_next_line_speaks_sooner_for_a_day(
 )
 async def test_what_teaches_nothing(quiet: float, error: Exception, autojump_clock: trio.abc.Clock) -> None:
     heartbeat = made()
-    assert not heartbeat.died(quiet, error)
-    heartbeat.connected()
+    line = Line(heartbeat)
+    assert not died(line, quiet, error)
+    assert not line.connected()
     assert heartbeat.interval == 90
 
 
 async def test_an_outage_teaches_nothing(autojump_clock: trio.abc.Clock) -> None:
     heartbeat = made()
-    assert heartbeat.died(50.0, MUTE)
-    heartbeat.died(0.0, NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", "connect ETIMEDOUT"))
-    heartbeat.connected()
+    line, other = Line(heartbeat), Line(heartbeat)
+    assert died(line, 50.0, MUTE)
+    assert not line.died(NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", "connect ETIMEDOUT"))
+    assert not other.connected()
+    assert not line.connected()
     assert heartbeat.interval == 90
+
+
+async def test_what_one_line_learnt_holds_for_all(autojump_clock: trio.abc.Clock) -> None:
+    heartbeat = made()
+    line, other = Line(heartbeat), Line(heartbeat)
+    assert died(line, 25.0, CLOSED)
+    assert died(other, 60.0, CLOSED)
+    assert line.connected()
+    assert not other.connected()  # it knew longer quiet only
+    assert heartbeat.interval == 20
+
+
+async def test_what_was_learnt_is_kept_over_a_restart(autojump_clock: trio.abc.Clock) -> None:
+    world = SeededWorld(4711)
+    before = Heartbeat(90.0, world)
+    before.learn(44.0)
+    await trio.sleep(1000)
+    learnt = before.remembered
+    after = Heartbeat(90.0, world, learnt)
+    assert (after.interval, after.shown()) == (44.0, before.shown())
+    await trio.sleep(LEARNT_SECONDS - 1000 + 1)
+    assert (after.interval, after.remembered) == (90.0, None)
+    assert Heartbeat(90.0, world, learnt).interval == 90
+    world._start -= 30 * LEARNT_SECONDS  # a clock that was set back keeps nothing for longer than a day
+    late = Heartbeat(90.0, world, learnt)
+    await trio.sleep(LEARNT_SECONDS + 1)
+    assert late.interval == 90
 
 
 async def test_at_the_shortest_interval_nothing_more_is_learnt(autojump_clock: trio.abc.Clock) -> None:
     heartbeat = made()
+    line = Line(heartbeat)
     lessons = 0
-    while heartbeat.died(heartbeat.interval, CLOSED):
-        heartbeat.connected()
+    while died(line, heartbeat.interval, CLOSED):
+        line.connected()
         lessons += 1
     assert heartbeat.interval == SHORTEST
     assert lessons < 15

@@ -14,19 +14,20 @@ from quart_trio import QuartTrio
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
 from engine import config
-from engine.api.bodies import Bodies
-from engine.api.server import install, serve_http
-from engine.api.shares import Share
-from engine.api.stream import Streams, Wanted, serve_stream
+from engine.api.context import Streams
+from engine.api.stream import Wanted, serve_stream
 from engine.errors import Problem
 from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
+from engine.http.bodies import Bodies
+from engine.http.server import install, serve_http
+from engine.http.shares import Share
 from engine.store import database
 from engine.store.writer import Store
 from engine.world import World
 
-WAIT = 20
+WAIT = 120
 LIMIT = 100_000
 
 

@@ -16,8 +16,9 @@ import trio
 from http_service import WAIT, Service, serving
 
 from engine import config
-from engine.api.accept import listen
-from engine.api.spare import SPARE
+from engine.http.accept import listen
+from engine.http.crowd import KEPT_SHARE
+from engine.http.spare import SPARE
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -82,6 +83,38 @@ async def test_with_no_descriptor_left_requests_are_still_answered(
     assert line.getMessage() == "no descriptor is left for a connection (Too many open files)"
     assert line.exc_info is None
     assert not [record for record in caplog.records if record.name.startswith("trio")]
+
+
+async def test_the_last_descriptors_are_left_to_files(tmp_path: Path) -> None:
+    """Connections that are kept idle give way before they take the descriptors of the store and the spool."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = len(os.listdir("/proc/self/fd")) + 150
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limits[1]))
+    kept = limit // KEPT_SHARE
+    taken: list[int] = []
+    clients: list[trio.socket.SocketType] = []
+    try:
+        async with serving(tmp_path) as service:
+            clients = [trio.socket.socket() for _ in range(4 * kept)]
+            while (number := os.dup(0)) < limit - 3 * kept:
+                taken.append(number)
+            os.close(number)
+            with trio.fail_after(WAIT):
+                for sock in clients:
+                    assert b" 200 OK" in await get(service, sock)
+                assert await clients[0].recv(1000) == b""
+            free = []
+            with suppress(OSError):
+                while True:
+                    free.append(os.dup(0))
+            taken += free
+            assert len(free) >= kept - 1
+    finally:
+        for sock in clients:
+            sock.close()
+        for each in taken:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.mark.parametrize(

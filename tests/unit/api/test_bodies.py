@@ -10,8 +10,8 @@ import trio
 from http_service import LIMIT, WAIT, Service, serving
 from test_http_hazards import answer
 
-from engine.api.bodies import SMALL, Bodies
 from engine.errors import Problem
+from engine.http.bodies import SMALL, Bodies
 
 MIB = 1024**2
 

@@ -14,10 +14,10 @@ import pytest
 import trio
 from http_service import WAIT, Service, serving
 
-from engine.api import crowd, edge
-from engine.api.heads import METHODS
-from engine.api.incidents import LINES, Incidents, Peer, escaped, request_broke, serve_peer
-from engine.api.problems import phrase
+from engine.http import crowd, edge
+from engine.http.heads import METHODS
+from engine.http.incidents import LINES, Incidents, Peer, escaped, request_broke, serve_peer
+from engine.http.problems import phrase
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n%b\r\n"
 POST = b"POST /read HTTP/1.1\r\nHost: x\r\n%b\r\n"
@@ -361,8 +361,14 @@ async def test_an_application_that_crashes_with_a_body_on_its_way_leaves_nothing
     assert len(engine_errors) == 1
 
 
+def allow_descriptors(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    """As if the process had so many; the test's own have far higher numbers, which must not count here."""
+    monkeypatch.setattr(crowd.resource, "getrlimit", lambda _: (limit, limit))
+    monkeypatch.setattr(crowd, "KEPT_FOR_FILES", -10_000)
+
+
 async def test_too_many_connections_are_told_to_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crowd.resource, "getrlimit", lambda _: (4, 4))
+    allow_descriptors(monkeypatch, 4)
     async with serving(tmp_path, keep_alive=0.05) as service:
         async with await service.connect() as first, await service.connect() as second:
             for client in (first, second):
@@ -379,7 +385,7 @@ async def test_too_many_connections_are_told_to_come_back(tmp_path: Path, monkey
 async def test_the_connection_that_is_idle_for_longest_gives_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crowd.resource, "getrlimit", lambda _: (6, 6))
+    allow_descriptors(monkeypatch, 6)
     async with (
         serving(tmp_path) as service,
         await service.connect() as mute,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,9 +13,9 @@ from http_service import LIMIT, WAIT, serving
 from quart_trio import QuartTrio
 
 from engine import config
-from engine.api.connection import _unacknowledged
-from engine.api.server import serve_http
 from engine.errors import ConfigError
+from engine.http.connection import _unacknowledged
+from engine.http.server import serve_http
 
 
 async def answer(stream: trio.SocketStream) -> tuple[int, dict[str, str], bytes]:
@@ -239,3 +241,12 @@ async def test_a_port_that_is_taken(tmp_path: Path) -> None:
         port = urlsplit(service.url).port
         with pytest.raises(ConfigError, match=f"http.port {port} on 127.0.0.1 is taken by another program"):
             await serve_http(QuartTrio("other"), config.Http(port=port), stop=trio.Event())
+
+
+async def test_a_port_that_only_root_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> socket.socket:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+    with pytest.raises(ConfigError, match=r"http\.port 80 may not be listened on by user .*: take one from 1?\d+ on"):
+        await serve_http(QuartTrio("other"), config.Http(port=80), stop=trio.Event())

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.api import large
-from engine.api.large import Crowded, Long, decode_large
-from engine.api.validation import LARGE, decode_body
 from engine.errors import Problem
-from engine.schema.submission import Submit
+from engine.http import large
+from engine.http.decode import LARGE, decode_body
+from engine.http.large import Crowded, Long, decode_large
+from engine.schema.submit import Submit
 
 RCPT = {"to": [{"address": "a@b.example"}]}
 PIECES = st.sampled_from(

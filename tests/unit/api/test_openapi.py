@@ -11,54 +11,48 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
-from engine.api.access import Access
-from engine.api.openapi import Route, document
-from engine.api.validation import decode_body
+from engine.api import operations
 from engine.errors import Problem
+from engine.http.access import Access
+from engine.http.decode import decode_body
+from engine.http.openapi import document
+from engine.http.operation import Operation
 from engine.schema.account import (
     AccountCreate,
-    AccountCreated,
-    AccountInfo,
-    AccountList,
-    AccountQuery,
-    AccountRemoved,
-    AccountsQuery,
     AccountUpdate,
-    AccountUpdated,
 )
-from engine.schema.events import EVENT_DATA, EventsPage, EventsQuery
-from engine.schema.outbox import OutboxDeleted, OutboxEntry, OutboxPage, OutboxQuery
-from engine.schema.settings import Settings, SettingsUpdate, SettingsUpdated
-from engine.schema.submission import DryRun, Submit, SubmitAccepted, SubmitHeaders
+from engine.schema.events import EVENT_DATA
+from engine.schema.problem import ProblemDocument
+from engine.schema.settings import SettingsUpdate
+from engine.schema.submit import DryRun, Submit
 
 ACCOUNT = "/v1/account/{account}"
 
 
-def route(method: str, path: str, answer: Any, **more: Any) -> Route:
-    more = {"summary": f"{method} {path}", "tags": ("Things",), "scope": "api", "access": Access.HANDLER, **more}
-    return Route(method=method, path=path, responses={200: answer}, **more)
+SOCKETS = tuple(each for each in operations() if each.websocket)
+
+
+async def health(context: object) -> DryRun:
+    """Whether it runs."""
+    raise NotImplementedError
 
 
 ROUTES = (
-    route("POST", "/v1/account", AccountCreated, body=AccountCreate),
-    route("GET", ACCOUNT, AccountInfo, query=AccountQuery),
-    route("PUT", ACCOUNT, AccountUpdated, body=AccountUpdate),
-    route("DELETE", ACCOUNT, AccountRemoved),
-    route("GET", "/v1/accounts", AccountList, query=AccountsQuery),
-    route("POST", f"{ACCOUNT}/submit", (SubmitAccepted, DryRun), body=Submit, headers=SubmitHeaders),
-    route("GET", "/v1/outbox", OutboxPage, query=OutboxQuery),
-    route("GET", "/v1/outbox/{queueId}", OutboxEntry),
-    route("DELETE", "/v1/outbox/{queueId}", OutboxDeleted),
-    route("GET", "/v1/settings", Settings),
-    route("POST", "/v1/settings", SettingsUpdated, body=SettingsUpdate),
-    route("GET", "/v1/events", EventsPage, query=EventsQuery),
-    Route(method="GET", path="/health", summary="Whether it runs", access=Access.ANYONE, responses={200: None}),
+    *(each for each in operations() if not each.websocket),
+    Operation(
+        method="GET",
+        path="/health",
+        summary="Whether it runs",
+        handler=health,
+        access=Access.ANYONE,
+        answers=(ProblemDocument,),
+    ),
 )
 
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
-    document_ = document(ROUTES, version="1.2.3", server_url="http://127.0.0.1:3000")
+    document_ = document((*ROUTES, *SOCKETS), version="1.2.3", server_url="http://127.0.0.1:3000")
     return json.loads(json.dumps(document_))
 
 
@@ -148,21 +142,15 @@ def test_failures_have_the_shape_of_a_problem(made):
 
 
 @pytest.mark.parametrize(("method", "conflicts"), [("PUT", True), ("DELETE", True), ("GET", False)])
-def test_a_change_of_what_cannot_be_read_is_a_conflict(method, conflicts):
-    route = Route(method=method, path="/v1/webhooks/{webhook}", summary="s", scope="api", access=Access.HANDLER)
-    found = document([route], version="1", server_url="/")["paths"][route.path][method.lower()]["responses"]
+def test_a_change_of_what_cannot_be_read_is_a_conflict(made, method, conflicts):
+    found = made["paths"]["/v1/webhooks/{webhook}"][method.lower()]["responses"]
     assert ("409" in found) == conflicts
 
 
 def test_what_is_answered_before_any_operation_is_told_of_once(made):
+    assert "a websocket at `/v1/events/stream`, 431" in made["info"]["description"]
     for status in (400, 405, 408, 426, 431, 501, 503, 505):
         assert str(status) in made["info"]["description"]
-
-
-def test_an_answer_the_route_gives_itself_stays():
-    own = Route(method="GET", path="/v1/outbox/{queueId}", summary="s", access=Access.ANYONE, responses={404: DryRun})
-    found = document([own], version="1", server_url="/")["paths"][own.path]["get"]["responses"]["404"]
-    assert found["content"]["application/json"]["schema"]["$ref"].endswith("/DryRun")
 
 
 def test_events_are_shown_as_webhooks(made):
@@ -189,13 +177,6 @@ def test_events_are_shown_as_webhooks(made):
     validator.validate(event)
     assert not validator.is_valid({**event, "event": "messageFailed"})
     assert not validator.is_valid({**event, "data": {}})
-
-
-def test_a_mistake_in_the_table_is_refused():
-    with pytest.raises(ValueError, match="GET /v1/outbox is there twice"):
-        document([ROUTES[6], ROUTES[6]], version="1", server_url="/")
-    with pytest.raises(ValueError, match="nobody"):
-        document([route("GET", "/v1/{nobody}", OutboxEntry)], version="1", server_url="/")
 
 
 SERVER = {"host": "mail.example.com", "port": 993, "secure": True, "auth": {"user": "andris", "pass": "secretpass"}}

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.api.pace import Pace
+from engine.http.pace import Pace
 
 
 def slow(clock: MockClock, pace: Pace, step: float, size: int, *, until: float) -> float | None:

@@ -11,16 +11,16 @@ import msgspec
 import pytest
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.api.complaints import MOST_COMPLAINTS
-from engine.api.validation import decode_body, decode_query
 from engine.errors import Problem
+from engine.http.decode import decode_body, decode_query
+from engine.http.field_errors import MOST_FIELD_ERRORS
 from engine.mail.headers import LONGEST_HEADER_NAME
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
 from engine.schema.events import EventsQuery
 from engine.schema.fields import SINGLE, Check, Request
 from engine.schema.outbox import OutboxQuery
 from engine.schema.settings import SettingsUpdate
-from engine.schema.submission import NamedAddress, Submit
+from engine.schema.submit import NamedAddress, Submit
 
 BODIES = (Submit, AccountCreate, AccountUpdate, SettingsUpdate)
 RCPT = {"name": "Rcpt", "address": "rcpt@example.net"}
@@ -105,7 +105,31 @@ def test_what_is_not_json(kind, data):
     with pytest.raises(Problem) as caught:
         decode_body(kind, data)
     assert (caught.value.status, caught.value.message) == (400, "Invalid request payload JSON format")
-    assert caught.value.extra == {}
+    assert caught.value.extra["reason"]
+    assert set(caught.value.extra) in ({"reason"}, {"reason", "line", "column"})
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "line", "column"),
+    [
+        (b'{"a": 1,}', "trailing comma in object", 1, 9),
+        (b'{\n  "to": [],\n  "text" "Hi"\n}', "expected ':'", 3, 10),
+        ('{\n "subject": "Grüße", x}'.encode(), "object keys must be strings", 2, 22),
+        (b'{"to": [\n', "it ends too early", 2, 1),
+        (b"", "it is empty", 1, 1),
+        (b'{"text":\n"a\xffb"}', "a byte that is not UTF-8", 2, 3),
+        (b'{"text": "' + b"a" * 5000 + b"\xff" * 1_100_000 + b'"}', "a byte that is not UTF-8", 1, 5011),
+        (b'{"html": "' + b"a" * 1_100_000 + b'",\n"text": "' + b"b" * 5000 + b'",\n "a" 1}', "expected ':'", 3, 6),
+        (b'{"html": "' + b"a" * 1_100_000 + b'",\n "text": "b\n"}', "invalid character", 2, 12),
+        (b'{"html": "' + b"a" * 1_100_000, "it ends too early", 1, 1_100_011),
+        (b"[" * 100_000, "it is nested too deeply", None, None),
+    ],
+)
+def test_what_is_not_json_is_placed(data, reason, line, column):
+    with pytest.raises(Problem) as caught:
+        decode_body(Submit, data)
+    place = {} if line is None else {"line": line, "column": column}
+    assert caught.value.extra == {"reason": reason, **place}
 
 
 @pytest.mark.parametrize("value", [[], "x", 5, 1.5, True, None, [{}]])
@@ -397,6 +421,9 @@ def test_updates(body, expected):
         ({"serviceUrl": ""}, ['"serviceUrl" is not allowed to be empty']),
         ({"webhookEvents": "*"}, ['"webhookEvents" must be an array']),
         ({"webhookEvents": [1]}, ['"webhookEvents[0]" must be a string']),
+        ({"webhookEvents": ["trackOpen", "messageSent", "*"]}, []),
+        ({"webhookEvents": ["messageSnet"]}, ['"webhookEvents[0]" is not the name of an event, messageSent is']),
+        ({"webhookEvents": ["*", "zzz"]}, ['"webhookEvents[1]" is not the name of an event']),
         ({"deliveryAttempts": "x", "trackOpens": True}, [
             '"deliveryAttempts" must be a number',
             '"trackOpens" is not allowed',
@@ -554,7 +581,7 @@ def test_what_is_not_a_host(host):
 
 
 def test_the_answer_to_a_flood_of_faults_is_bounded():
-    assert len(complaints(Submit, {f"x{n}": n for n in range(5000)})) == MOST_COMPLAINTS
+    assert len(complaints(Submit, {f"x{n}": n for n in range(5000)})) == MOST_FIELD_ERRORS
 
 
 def test_a_constraint_nobody_would_check_is_refused_when_the_walk_is_built():

@@ -9,16 +9,16 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.api.complaints import Complaints, Place
-from engine.api.validation import decode_body, decode_query
-from engine.api.walk import walk_of
 from engine.errors import Problem
+from engine.http.decode import decode_body, decode_query
+from engine.http.explain import walk_of
+from engine.http.field_errors import FieldErrors, Place
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
 from engine.schema.events import EventsQuery
 from engine.schema.fields import Check
 from engine.schema.outbox import OutboxQuery
 from engine.schema.settings import SettingsUpdate
-from engine.schema.submission import Submit
+from engine.schema.submit import Submit
 
 BODIES = (Submit, AccountCreate, AccountUpdate, SettingsUpdate)
 QUERIES = (AccountQuery, AccountsQuery, EventsQuery, OutboxQuery)
@@ -120,7 +120,7 @@ NEAR = st.sampled_from(BODIES).flatmap(lambda kind: st.tuples(st.just(kind), nea
 @settings(max_examples=300, deadline=None)
 def test_both_ways_of_decoding_agree(case):
     kind, value = case
-    found = Complaints()
+    found = FieldErrors()
     walked = WALKS[kind](value, Place("", ""), found)
     try:
         decoded = decode_body(kind, msgspec.json.encode(value))

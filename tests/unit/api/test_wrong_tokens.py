@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import Headers
 
-from engine.api.client import Addresses
-from engine.api.wrong_tokens import ADDRESSES, MOST, WINDOW, WrongTokens, source_of
+from engine.http.client import Addresses
+from engine.http.wrong_tokens import ADDRESSES, MOST, WINDOW, WrongTokens, source_of
 
 
 def statuses(wrong: WrongTokens, address: str, count: int) -> list[int]:

@@ -262,6 +262,62 @@ async def test_an_early_answer_ends_the_sending(autojump_clock) -> None:
     assert (reply.status, connections.unused, trio.current_time()) == (413, True, 0)
 
 
+@pytest.mark.parametrize("echoed", [False, True])
+async def test_who_takes_it_early_gets_the_rest(autojump_clock, echoed: bool) -> None:
+    """Some receivers answer first and read then; one that echoes goes on reading only while its answer is read."""
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    got = 0
+
+    async def early() -> None:
+        nonlocal got
+        await theirs.send_all(b"HTTP/1.1 200 x\r\nContent-Length: 100000\r\n\r\n")
+        while octets := await theirs.receive_some(4096):
+            got += len(octets)
+            if echoed and got < len(REQUEST + body):
+                await theirs.send_all(octets)
+
+    async def connect() -> trio.abc.Stream:
+        return trio.StapledStream(_Narrow(ours.send_stream), ours.receive_stream)
+
+    body = b"x" * 300_000
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(early)
+        with trio.fail_after(5):
+            reply = await Connections(connect, None, 2).post(REQUEST + body, 1024, lambda reply: None)
+    assert (reply.status, got) == (200, len(REQUEST + body))
+    assert len(reply.body) <= 1024
+
+
+async def test_who_takes_it_early_and_never_reads_the_rest_has_it_all_the_same(autojump_clock) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+
+    async def connect() -> trio.abc.Stream:
+        return trio.StapledStream(_NeverDone(), ours.receive_stream)
+
+    await theirs.send_all(b"HTTP/1.1 202 x\r\nContent-Length: 0\r\n\r\n")
+    heard: list[int] = []
+    with trio.move_on_after(5) as limit:
+        connections = Connections(connect, None, 2)
+        await connections.post(REQUEST + b"x" * 100_000, 1024, lambda reply: heard.append(reply.status))
+    assert (limit.cancelled_caught, heard) == (True, [202])
+
+
+class _Narrow(trio.abc.SendStream):
+    """A line on which little is under way at a time."""
+
+    def __init__(self, line: trio.abc.SendStream) -> None:
+        self._line = line
+
+    async def send_all(self, data: bytes) -> None:
+        for start in range(0, len(data), 4096):
+            await self._line.send_all(data[start : start + 4096])
+
+    async def wait_send_all_might_not_block(self) -> None: ...
+
+    async def aclose(self) -> None:
+        await self._line.aclose()
+
+
 class _NeverDone(trio.abc.SendStream):
     async def send_all(self, data: bytes) -> None:
         await trio.sleep_forever()

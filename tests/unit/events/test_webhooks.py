@@ -25,7 +25,7 @@ from engine.store.vault import Vault
 from engine.store.writer import Store
 from engine.world import World
 
-WAIT = 20
+WAIT = 120
 
 
 class Engine:

@@ -114,6 +114,8 @@ def test_international_address_is_normalised(text: str, address: str, smtputf8: 
         "a\ud83d@example.com",
         "a@exam\u2028ple.com",
         "a@\ud83d.com",
+        "a\ufffd@example.com",
+        "a@exam\ufffdple.com",
         "x" * 243 + "@example.com",
         "x@" + "y" * 64 + ".com",
         "x@" + "y." * 126 + "com",

@@ -1,0 +1,278 @@
+"""Registering, reading, changing and removing accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+
+from engine.accounts import record as records
+from engine.accounts.account import Account
+from engine.accounts.clear_text import insecure
+from engine.accounts.state import AccountState
+from engine.api.account_wait import until_connected
+from engine.api.context import Context, find_account
+from engine.api.webhooks import refuse_egress
+from engine.egress import EgressRefused
+from engine.errors import Problem
+from engine.events.target import masked as masked_url
+from engine.http import paging
+from engine.http.access import Access
+from engine.http.audited import Change
+from engine.http.carry import carry_through
+from engine.http.field_errors import FieldErrors, Place, invalid
+from engine.http.operation import operation
+from engine.isotime import iso
+from engine.schema.account import (
+    AccountCreate,
+    AccountCreated,
+    AccountInfo,
+    AccountList,
+    AccountQuery,
+    AccountRemoved,
+    AccountsQuery,
+    AccountSummary,
+    AccountUpdate,
+    AccountUpdated,
+    Counters,
+    LastError,
+    SmtpStatus,
+)
+from engine.schema.fields import AccountId, CustomHeader
+from engine.schema.servers import MASK, SERVERS, Auth, ImapConfig, SmtpConfig, masked
+from engine.schema.stored import shown
+from engine.store import events
+from engine.store.tokens import Token
+from engine.store.webhooks import Bound
+
+_TAGS = ("Account",)
+
+
+@operation(
+    "POST",
+    "/v1/account",
+    access=Access.HANDLER,
+    scope="api",
+    tags=_TAGS,
+    change=Change("account.register", lambda path, answer: answer.account),
+)
+async def register(context: Context, body: AccountCreate, *, caller: Token) -> AccountCreated:
+    """Register a mailbox, or change the one with this id.
+
+    Answers as soon as the record is durable; the servers are asked afterwards.
+    """
+    if caller.account is not None and body.account != caller.account:
+        raise Problem(403, "Unauthorized account")
+    _refuse_masks(body)
+    await _check_egress(context, body, context.registry.get(body.account or ""), caller)
+    account, new = await carry_through(_registered(context, body, narrowed=caller.account is not None))
+    return AccountCreated(account=account, state="new" if new else "existing")
+
+
+@operation("GET", "/v1/account/{account}", access=Access.PATH, scope="api", tags=_TAGS)
+async def read(context: Context, account: AccountId, query: AccountQuery, *, caller: Token) -> AccountInfo:
+    """Read an account and its state."""
+    if query.wait is not None:
+        await until_connected(context, account, caller)
+    found = find_account(context, account)
+    record, status = found.record, found.status
+    has_imap = records.has_imap(record)
+    return AccountInfo(
+        account=found.id,
+        name=record.name,
+        email=record.email,
+        copy=UNSET if record.copy is None else record.copy,
+        logs=record.logs is True,
+        notify_from=_notify_from(found),
+        path=_path(record),
+        subconnections=record.subconnections,
+        imap_indexer=(record.imap_indexer or "full") if has_imap else UNSET,
+        smtp_ehlo_name=record.smtp_ehlo_name or UNSET,
+        imap=masked(record.imap) if isinstance(record.imap, ImapConfig) else UNSET,
+        smtp=masked(record.smtp) if isinstance(record.smtp, SmtpConfig) else UNSET,
+        insecure=tuple(insecure(record)) or UNSET,
+        sandbox=record.sandbox,
+        webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
+        webhooks_custom_headers=tuple(
+            CustomHeader(key=each.key, value=MASK) for each in record.webhooks_custom_headers or ()
+        )
+        or UNSET,
+        locale=record.locale,
+        tz=record.tz,
+        state=status.state.value,
+        smtp_status=shown(SmtpStatus, status.smtp_status) if status.smtp_status is not None else None,
+        connections=status.connections,
+        last_error=_last_error(found),
+        folder_errors=found.folder_errors or UNSET,
+        heartbeat=found.learnt_heartbeat or UNSET,
+        type="imap" if has_imap else "sending",
+        sync_time=UNSET if status.sync_time is None else iso(status.sync_time),
+        counters=_counters(context, found),
+        quota=False if query.quota else UNSET,
+    )
+
+
+@operation("GET", "/v1/accounts", access=Access.HANDLER, scope="api", tags=_TAGS)
+async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> AccountList:
+    """List accounts.
+
+    A token for one account sees that one.
+    """
+    needle = (query.query or "").lower()
+    found = [
+        account
+        for account in context.registry.every()
+        if caller.account in (None, account.id)
+        and (not query.state or account.status.state == query.state)
+        and any(needle in str(text or "").lower() for text in (account.id, account.record.name, account.record.email))
+    ]
+    return AccountList(
+        **paging.numbers(len(found), query),
+        query=query.query or False,
+        state=query.state or "*",
+        accounts=tuple(_summary(context, account) for account in paging.cut(found, query)),
+    )
+
+
+@operation(
+    "PUT",
+    "/v1/account/{account}",
+    access=Access.PATH,
+    scope="api",
+    tags=_TAGS,
+    change=Change("account.update", lambda path, answer: answer.account),
+)
+async def update(context: Context, account: AccountId, body: AccountUpdate, *, caller: Token) -> AccountUpdated:
+    """Change an account."""
+    found = find_account(context, account)
+    _refuse_masks(body)
+    await _check_egress(context, body, found, caller)
+    try:
+        await carry_through(_updated(context, found, body, narrowed=caller.account is not None))
+    except ValueError as error:
+        raise invalid(str(error), "is required") from error
+    return AccountUpdated(account=found.id)
+
+
+@operation(
+    "DELETE",
+    "/v1/account/{account}",
+    access=Access.PATH,
+    scope="api",
+    tags=_TAGS,
+    change=Change("account.remove", lambda path, answer: answer.account),
+)
+async def remove(context: Context, account: AccountId) -> AccountRemoved:
+    """Remove an account; what it has not sent yet ends as cancelled."""
+    found = find_account(context, account)
+    await carry_through(context.registry.remove(found))
+    return AccountRemoved(account=found.id)
+
+
+async def _registered(context: Context, body: AccountCreate, *, narrowed: bool) -> tuple[str, bool]:
+    parts = _webhook_parts(body)
+    if body.account is None or not parts:
+        return await context.registry.register(body, narrowed=narrowed)
+    async with context.services.webhooks.setting(body.account, *parts, bound=narrowed):
+        return await context.registry.register(body, narrowed=narrowed)
+
+
+async def _updated(context: Context, account: Account, body: AccountUpdate, *, narrowed: bool) -> None:
+    parts = _webhook_parts(body)
+    if not parts:
+        return await context.registry.update(account, body, narrowed=narrowed)
+    async with context.services.webhooks.setting(account.id, *parts, bound=narrowed):
+        return await context.registry.update(account, body, narrowed=narrowed)
+
+
+def _webhook_parts(body: AccountCreate | AccountUpdate) -> list[Bound]:
+    """What a request sets of where an account's events go."""
+    parts: list[Bound] = []
+    if body.webhooks:
+        parts.append("url")
+    if body.webhooks_custom_headers:
+        parts.append("headers")
+    return parts
+
+
+async def _check_egress(
+    context: Context, body: AccountCreate | AccountUpdate, stored: Account | None, caller: Token
+) -> None:
+    """Refuse what leads where it must not; mail servers of a trusted caller are left to the connection itself."""
+    narrowed = caller.account is not None
+    if body.webhooks:
+        await refuse_egress(context, "webhooks", body.webhooks, restricted=narrowed)
+    for name in SERVERS if narrowed else ():
+        known = getattr(stored.record, name) if stored is not None else UNSET
+        await _check_server(context, name, getattr(body, name), known)
+
+
+async def _check_server(context: Context, name: str, given: Any, known: Any) -> None:
+    """Refuse a server that a token for one account may not name, except where it is already."""
+    host, port = (getattr(given, member, UNSET) for member in ("host", "port"))
+    if host in (UNSET, getattr(known, "host", UNSET)) and port in (UNSET, getattr(known, "port", UNSET)):
+        return
+    egress, member = context.services.egress, "port"
+    try:
+        if port is not UNSET:
+            egress.check_port(port, restricted=True)
+        member = "host"
+        # Another port of a server makes it one that this caller named.
+        host = getattr(known, "host", UNSET) if host is UNSET else host
+        if host is not UNSET:
+            await egress.check(host, port or None, restricted=True)
+    except EgressRefused as error:
+        raise invalid(f"{name}.{member}", f"cannot be used: {error}", code="EgressRefused") from error
+
+
+def _refuse_masks(body: AccountCreate | AccountUpdate) -> None:
+    """Writing back what a read showed would destroy the secret behind the mask."""
+    found = FieldErrors()
+    for server in ("imap", "smtp"):
+        auth = getattr(getattr(body, server), "auth", UNSET)
+        if isinstance(auth, Auth):
+            for name, value in (("pass", auth.password), ("accessToken", auth.access_token)):
+                if value == MASK:
+                    found.add(Place.of(f"{server}.auth.{name}"), "is a masked value")
+    if body.webhooks and MASK in body.webhooks:
+        found.add(Place.of("webhooks"), "is a masked value")
+    if any(each.value == MASK for each in body.webhooks_custom_headers or ()):
+        found.add(Place.of("webhooksCustomHeaders"), "holds a masked value")
+    found.refuse()
+
+
+def _notify_from(account: Account) -> str | None:
+    given = account.record.notify_from
+    if given is UNSET:
+        return iso(account.status.created)
+    return iso(given.timestamp()) if given is not None else None
+
+
+def _path(record: AccountCreate) -> str | tuple[str, ...]:
+    if not isinstance(record.path, tuple) or record.path == ("*",):
+        return "*"
+    return record.path[0] if len(record.path) == 1 else record.path
+
+
+def _last_error(account: Account) -> LastError | None:
+    error = account.status.last_error
+    return shown(LastError, error) if error is not None else None
+
+
+def _counters(context: Context, account: Account) -> Counters:
+    return Counters(events=events.counts(context.services.store.reader, account.id))
+
+
+def _summary(context: Context, account: Account) -> AccountSummary:
+    record, status = account.record, account.status
+    return AccountSummary(
+        account=account.id,
+        name=record.name,
+        email=record.email,
+        type="imap" if records.has_imap(record) else "sending",
+        webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
+        state=status.state.value,
+        counters=_counters(context, account),
+        sync_time=UNSET if status.sync_time is None else iso(status.sync_time),
+        last_error=_last_error(account) if status.state is not AccountState.CONNECTED else None,
+    )

@@ -1,0 +1,43 @@
+"""Following accounts' states as server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import msgspec
+import trio
+from quart import Response
+
+from engine.api.context import Context
+from engine.events.changes import Changes
+from engine.http import sse
+from engine.http.access import Access
+from engine.http.auth import Validity
+from engine.http.operation import operation
+from engine.schema.changes import ChangesQuery
+from engine.store.tokens import Token
+
+
+@operation("GET", "/v1/changes", access=Access.QUERY, scope="api", tags=("Events",), media=sse.MEDIA)
+async def follow(context: Context, query: ChangesQuery, *, caller: Token) -> Response:
+    """Follow the accounts' states as server-sent events.
+
+    What they change to from now on.
+    """
+    frames = _frames(context.changes, query.account, context.validity(caller))
+    return sse.stream(context.streams.share, caller, frames)
+
+
+async def _frames(changes: Changes, account: str | None, validity: Validity) -> AsyncGenerator[bytes, None]:
+    with changes.watching(account) as watcher:
+        yield sse.GREETING
+        while not changes.stopped:
+            found, silent = [], True
+            with trio.move_on_after(min(sse.KEEP_ALIVE, validity.seconds())):
+                found, silent = await watcher.take(), False
+            if not validity.holds():
+                return
+            if silent:
+                yield sse.STILL_HERE
+            for change in found:
+                yield b"event: message\ndata:%b\n\n" % msgspec.json.encode(change)

@@ -1,0 +1,255 @@
+"""`engine events tail`: what happens, a JSON line for each event, until Ctrl-C.
+
+From now on, unless `--after` says otherwise. It is a client of the API like any other and comes back by itself, without
+a gap, when the connection is lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.commands.client import HOW_TO_ISSUE, Client, add_options
+from engine.commands.common import Add, group
+from engine.commands.terminal import complain
+
+if TYPE_CHECKING:
+    import trio
+
+TAIL_WAITS = (0.5, 1.0, 2.0, 5.0)
+"""Seconds before each next attempt to connect; the last repeats."""
+TAIL_QUIET = 30.0
+"""Seconds without a frame before the server is asked whether it is still there."""
+TAIL_CONNECT = 10.0
+TAIL_LARGEST_EVENT = 64 * 1024**2
+
+EXAMPLES = """\
+examples:
+  engine events tail                             from now on
+  engine events tail --after 0 | jq .event       everything that is kept
+  engine events tail --account example --after 120
+  ENGINE_TOKEN=... engine events tail --url https://mail.example.com
+
+A token on the command line can be seen by other users of the machine; ENGINE_TOKEN cannot.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
+    """Add the commands."""
+    events = group(commands, "events", "follow the events")
+    command = add(events, "tail", "print events as JSON lines until Ctrl-C, from now on", _tail, EXAMPLES)
+    command.add_argument(
+        "--after", metavar="N", type=_seq, help="events numbered above N, 0 for all that are kept (default: new ones)"
+    )
+    command.add_argument("--account", metavar="A", help="only events of this account")
+    add_options(command)
+
+
+def _seq(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
+    return int(text)
+
+
+def _tail(options: argparse.Namespace) -> int:
+    import signal
+
+    import trio
+
+    client = Client(options)
+    url = stream_url(client.url or "http://localhost")
+    after = options.after
+    if after is None:
+        after = client.ask("GET", "/v1/events?limit=1")["last"]
+
+    async def until_interrupted() -> int:
+        code = 0
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+
+                async def follow() -> None:
+                    nonlocal code
+                    code = await tail(url, client.token, after, options.account, _print_line, folder=client.folder)
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(follow)
+                async for _ in signals:
+                    nursery.cancel_scope.cancel()
+        return code
+
+    try:
+        return trio.run(until_interrupted)
+    except BaseExceptionGroup as group:
+        gone, rest = group.split(BrokenPipeError)
+        if gone is None or rest is not None:
+            raise
+        raise BrokenPipeError from group
+
+
+def _print_line(line: str) -> None:
+    # One write, so that a reader of an unbuffered pipe never meets half a line.
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def stream_url(base: str) -> str:
+    """The websocket's address for the engine at `base`."""
+    return f"{base.replace('http', 'ws', 1)}/v1/events/stream"
+
+
+async def tail(
+    url: str,
+    token: str | None,
+    after: int,
+    account: str | None,
+    emit: Callable[[str], None],
+    waits: Sequence[float] = TAIL_WAITS,
+    folder: Path | None = None,
+) -> int:
+    """Hand every event numbered above `after` to `emit`, in order, each once; come back when the connection is lost.
+
+    `folder`: the data folder whose control socket is dialled in place of the host in `url`. Returns 1 when the engine
+    refuses us for good (token, parameters), else runs until cancelled. `waits` are seconds.
+    """
+    from urllib.parse import urlencode, urlsplit
+
+    import msgspec
+    import trio
+    import trio_websocket
+
+    parts = urlsplit(url)
+    place = url if folder is None else f"the engine on {folder}"
+    fields = [] if token is None else [(b"Authorization", f"Bearer {token}".encode())]
+    failures = 0
+
+    async def follow(socket: trio_websocket.WebSocketConnection) -> None:
+        nonlocal after, failures
+        if failures:
+            complain(f"connected again, going on after event {after}")
+        while True:
+            frame = None
+            with trio.move_on_after(TAIL_QUIET):
+                frame = await socket.get_message()
+            if frame is None:
+                with trio.fail_after(TAIL_QUIET):
+                    await socket.ping()
+                continue
+            text = frame.decode() if isinstance(frame, bytes) else frame
+            event = msgspec.json.decode(text, type=dict)
+            if "event" in event:
+                emit(text)
+                after = event["seq"]
+                failures = 0
+            elif event.get("stream") == "gap":
+                complain(f"events before {event['first']} are no longer kept")
+
+    while True:
+        query = urlencode({"after": after} | ({"account": account} if account else {}))
+        lost: Exception | None = None
+        try:
+            # A stream of our own: the library's way of connecting leaves it open when the handshake is refused.
+            with trio.fail_after(TAIL_CONNECT):
+                stream = await (_dial(url) if folder is None else _dial_control(folder))
+        except (OSError, trio.TooSlowError) as error:
+            lost = error
+        else:
+            try:
+                async with stream, trio.open_nursery() as nursery:
+                    with trio.fail_after(TAIL_CONNECT):
+                        socket = await trio_websocket.wrap_client_stream(
+                            nursery,
+                            stream,
+                            parts.netloc,
+                            f"{parts.path}?{query}",
+                            extra_headers=fields,
+                            message_queue_size=1000,
+                            max_message_size=TAIL_LARGEST_EVENT,
+                        )
+                    await follow(socket)
+            except* (
+                trio_websocket.HandshakeError,
+                trio_websocket.ConnectionClosed,
+                trio.TooSlowError,
+                msgspec.DecodeError,
+                UnicodeDecodeError,
+            ) as group:
+                lost = group.exceptions[0]
+        reason, for_good = _reason(lost)
+        if for_good:
+            complain(reason)
+            return 1
+        wait = waits[min(failures, len(waits) - 1)]
+        failures += 1
+        complain(f"{place}: {reason}; trying again in {wait:g} s")
+        await trio.sleep(wait)
+
+
+async def _dial_control(folder: Path) -> trio.SocketStream:
+    """A stream to the engine on `folder`. Raises OSError."""
+    import trio
+
+    from engine.store import control
+
+    # Connecting to a socket of this machine does not wait.
+    sock = control.connect(folder, TAIL_CONNECT)
+    sock.setblocking(False)
+    return trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+
+
+async def _dial(url: str) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
+    """A stream to the host of `url`, TLS agreed upon where it is wss. Raises OSError."""
+    from urllib.parse import urlsplit
+
+    import trio
+
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == "ws":
+        return await trio.open_tcp_stream(host, parts.port or 80)
+    stream = await trio.open_ssl_over_tcp_stream(host, parts.port or 443, https_compatible=True)
+    try:
+        await stream.do_handshake()
+    except trio.BrokenResourceError as error:
+        await trio.aclose_forcefully(stream)
+        raise OSError(f"no TLS: {error.__cause__ or error}") from error
+    return stream
+
+
+def _reason(lost: Exception | None) -> tuple[str, bool]:
+    """Why the stream ended, and whether trying again is of no use."""
+    import trio
+    import trio_websocket
+
+    if isinstance(lost, trio_websocket.ConnectionRejected):
+        if lost.status_code >= 500 or lost.status_code == 429:
+            return f"it answered {lost.status_code}", False
+        return _refusal(lost.status_code, lost.body), True
+    if isinstance(lost, trio_websocket.ConnectionClosed):
+        if lost.reason is None:
+            return "connection lost", False
+        if lost.reason.code == 1008 or 4000 <= lost.reason.code < 5000:
+            return f"the engine ended the stream: {lost.reason.reason or lost.reason.code}", True
+        return f"connection closed ({lost.reason.code})", False
+    if isinstance(lost, OSError):
+        return str(lost), False
+    if isinstance(lost, trio.TooSlowError):
+        return "it does not answer", False
+    if isinstance(lost, ValueError):
+        return "what is there does not speak as an engine does", True
+    return "no answer", False
+
+
+def _refusal(status: int, body: bytes | None) -> str:
+    import msgspec
+
+    if status == 401:
+        return f"the token is not valid here. Make one with: {HOW_TO_ISSUE}"
+    if status == 403:
+        return "the token's scopes do not allow following events"
+    try:
+        return f"refused with {status}: {msgspec.json.decode(body or b'', type=dict)['message']}"
+    except (msgspec.DecodeError, KeyError):
+        return f"refused with {status}; is this the engine's address?"

@@ -1,0 +1,79 @@
+"""`engine logs`: the protocol log of an account, what its servers and the engine said to each other."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from engine.commands.client import Client, add_options
+from engine.commands.common import Add
+from engine.commands.terminal import complain, printable, put_json, say
+
+LOOK_EVERY = 1.0
+
+EXAMPLES = """\
+examples:
+  engine logs example --on                       keep a protocol log from now on
+  engine logs example                            what there is
+  engine logs example -f                         and what comes, until Ctrl-C
+  engine logs example --off
+
+The log is in memory: 10,000 lines, gone with the process. Passwords and the content of messages are never in it. What
+the engine itself has to tell is in its own log, on its standard error.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
+    """Add the command."""
+    command = add(commands, "logs", "show what an account's servers and the engine say to each other", _logs, EXAMPLES)
+    command.add_argument("account", metavar="ACCOUNT", help="the account; see: engine account list")
+    command.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
+    switch = command.add_mutually_exclusive_group()
+    switch.add_argument("--on", dest="switch", action="store_const", const=True, help="begin to keep a log")
+    switch.add_argument("--off", dest="switch", action="store_const", const=False, help="end it")
+    add_options(command)
+
+
+def _logs(options: argparse.Namespace) -> int:
+    client, account = Client(options), quote(options.account, safe="")
+    if options.switch is not None:
+        client.ask("PUT", f"/v1/account/{account}", {"logs": options.switch})
+        kept = "a protocol log is kept from now on" if options.switch else "no protocol log is kept any more"
+        say(f"{options.account}: {kept}")
+        if not (options.switch and options.follow):
+            return 0
+    elif client.ask("GET", f"/v1/account/{account}")["logs"] is not True:
+        complain(f"{options.account}: no protocol log is kept. Begin with: engine logs {options.account} --on")
+        return 1
+    shown: list[str] = []
+    while True:
+        lines = client.text(f"/v1/logs/{account}").splitlines()
+        if lines and lines[0].startswith("["):
+            # How many were dropped before the first one that is kept.
+            dropped = lines.pop(0)
+            if not shown:
+                _print(dropped, options.json)
+        for line in lines[known(shown, lines) :]:
+            _print(line, options.json)
+        shown = lines
+        if not options.follow:
+            return 0
+        time.sleep(LOOK_EVERY)
+
+
+def known(before: Sequence[str], now: Sequence[str]) -> int:
+    """How many of the lines `now` were there `before`, when the oldest may have gone meanwhile."""
+    for start, line in enumerate(before):
+        if line == next(iter(now), None) and before[start:] == now[: len(before) - start]:
+            return len(before) - start
+    return 0
+
+
+def _print(line: str, as_json: bool) -> None:
+    if as_json:
+        moment, _, text = line.partition(" ")
+        put_json({"time": moment, "line": text} if moment.endswith("Z") else {"line": line})
+    else:
+        print(printable(line), flush=True)

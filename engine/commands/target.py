@@ -1,0 +1,258 @@
+"""Which engine a command talks to: one rule for all of them, which `engine where` prints.
+
+1. `--config FILE`: the data folder that file names.
+2. `ENGINE_CONFIG`, which stands for `--config`, and `ENGINE_STORE__PATH`, which names the folder itself.
+3. The engine that was started in the current folder and runs; of several, one must be named.
+4. `./config.toml`.
+5. The folder `data` here.
+
+As everywhere, a variable `ENGINE_<SECTION>__<KEY>` goes over the file. A folder that is not there is an error: a new
+one would hide that another was meant. What is not the default is named on standard error, and so is an engine that
+answers on the port of this configuration while none runs on the folder: it works on another one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from engine.commands.terminal import say, warn
+from engine.environment import CONFIG
+from engine.errors import ConfigError, EngineError, Fault
+
+if TYPE_CHECKING:
+    from engine.config import Config, StoreConfig
+
+T = TypeVar("T")
+PATH = "ENGINE_STORE__PATH"
+FILE = "config.toml"
+RULES = (
+    "--config FILE",
+    f"{CONFIG} or {PATH} in the environment",
+    "the running engine that was started in this folder",
+    f"./{FILE}",
+    "./data",
+)
+CONTROL_PATIENCE = 10.0
+"""Seconds in which an engine says what it is; one that starts on a large journal may take a while."""
+
+
+class NotThere(EngineError):
+    """There is no data folder, or no journal in it."""
+
+    fault = Fault.CALLER
+
+
+class Target(msgspec.Struct, frozen=True):
+    """The data folder a command works on, and the engine on it.
+
+    `rule` counts from 1, as in `RULES`; `pid` is None where no engine runs; `about` is what that engine says of itself,
+    None where it says nothing.
+    """
+
+    folder: Path
+    config: Config
+    file: Path | None
+    rule: int
+    pid: str | None
+    about: dict[str, Any] | None
+
+    @property
+    def why(self) -> str:
+        """How it was chosen."""
+        if self.rule == 2 and PATH not in os.environ:
+            return f"{CONFIG}={self.file}"
+        given = f"--config {self.file}" if self.rule == 1 else RULES[self.rule - 1]
+        if PATH in os.environ and self.rule in (1, 2):
+            return PATH if self.rule == 2 else f"{PATH}, which goes over {given}"
+        return given
+
+    @property
+    def store(self) -> StoreConfig:
+        """The `[store]` that holds: that of the engine which runs, except for a key that is given here."""
+        from engine.config import StoreConfig
+
+        if self.about is None:
+            return self.config.store
+        running = msgspec.convert(self.about["settings"]["store"], StoreConfig, strict=False)
+        given = self.config.store.key
+        return msgspec.structs.replace(running, key=given, key_file="") if given else running
+
+    @property
+    def key_is_in_configuration(self) -> bool:
+        """Whether the key is in `store.key` of the engine, and so in no file."""
+        return bool(self.store.key or (self.about or {}).get("keyIsInConfiguration"))
+
+    @property
+    def journal(self) -> Path:
+        """Where the journal is."""
+        from engine.store import database
+
+        return self.folder / database.FILE
+
+    def has_journal(self) -> bool:
+        """Whether there is one yet. Raises `ConfigError` when there was one and it is gone."""
+        from engine.store import database
+
+        database.check_present(self.folder)
+        return self.journal.exists()
+
+    def writing(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` does with a connection that may write. Raises `ConfigError`, `StorageFailed` of SQLite."""
+        import contextlib
+
+        from engine.errors import StorageFailed
+        from engine.store import database
+
+        database.check_present(self.folder)
+        if not database.in_use(self.folder):
+            database.check_log(self.folder)
+        with contextlib.closing(database.open_writer(self.folder)) as db:
+            try:
+                return work(db)
+            except sqlite3.Error as error:
+                raise StorageFailed(f"{self.journal}: {error}") from error
+
+    def reading(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` finds with a connection that only reads. Raises `StorageFailed` where SQLite fails."""
+        import contextlib
+
+        from engine.errors import StorageFailed
+        from engine.store import database
+
+        try:
+            with contextlib.closing(database.open_reader(self.folder)) as db:
+                return work(db)
+        except sqlite3.Error as error:
+            raise StorageFailed(f"{self.journal}: {error}") from error
+
+
+def chosen(options: argparse.Namespace, *, new: bool = False) -> Target:
+    """The target of a command, its files this user's and nobody else's; `new`: its journal need not be there.
+
+    Says on standard error which it is. Raises `ConfigError`, `NotThere`.
+    """
+    from engine.store import files
+
+    target = find(options)
+    files.secure(target.folder)
+    if not new and not target.has_journal():
+        what = "no engine ran on it yet" if target.folder.is_dir() else "there is no such folder"
+        near = [str(each.parent) for each in target.folder.glob("*/journal.db")]
+        hint = f"; {near[0]} has a journal" if near else ""
+        raise NotThere(
+            f"data folder {target.folder} ({target.why}): {what}{hint}. Name another by --config FILE or {PATH}, or "
+            "start the engine with: engine serve; see: engine where"
+        )
+    announce(options, target)
+    return target
+
+
+def find(options: argparse.Namespace) -> Target:
+    """The target by the rule above; nothing is made or mended, nor is it looked whose the folder is.
+
+    Raises `ConfigError`.
+    """
+    from engine.config import Config, StoreConfig, load
+    from engine.store import control
+
+    file, rule = config_file(options), _rule_of(options)
+    if rule > 2:
+        ours, others = control.started_here(Path.cwd())
+        if len(ours) > 1:
+            names = ", ".join(map(str, ours))
+            raise ConfigError(f"several engines that were started in this folder run: say which, by {PATH}; on {names}")
+        for other in others:
+            warn(f"an engine of another user was started in this folder, on {other}: run this as that user to reach it")
+        if ours:
+            about = _asked(ours[0])
+            config = Config(store=StoreConfig(path=str(ours[0])))
+            if about is not None:
+                config = msgspec.convert(about["settings"], Config, strict=False)
+            started_with = None if about is None or about["config"] is None else Path(about["config"])
+            return Target(ours[0], config, started_with, 3, _pid(ours[0]), about)
+    config = load(file, os.environ)
+    refuse_left_behind(file, config)
+    folder = Path(config.store.path).absolute()
+    if ".." in folder.parts:
+        folder = folder.resolve()
+    pid = _pid(folder)
+    return Target(folder, config, file, rule, pid, None if pid is None else _asked(folder))
+
+
+def config_file(options: argparse.Namespace) -> Path | None:
+    """The file given by `--config`, else by `ENGINE_CONFIG`, else `config.toml` here if there is one, else None."""
+    given: Path | None = options.config
+    if given is None and os.environ.get(CONFIG):
+        given = Path(os.environ[CONFIG])
+    here = Path(FILE)
+    return given or (here if here.exists() else None)
+
+
+def refuse_left_behind(file: Path | None, config: Config) -> None:
+    """Refuse a relative `store.path` that earlier versions counted from the current folder, where its journal still is.
+
+    Raises `ConfigError`.
+    """
+    from engine.store import database
+
+    if file is None or PATH in os.environ or file.parent.absolute() == Path.cwd():
+        return
+    folder = Path(config.store.path)
+    if not folder.is_relative_to(file.parent) or (folder / database.FILE).exists():
+        return
+    old = folder.relative_to(file.parent)
+    if not old.is_absolute() and (old / database.FILE).exists():
+        raise ConfigError(
+            f"{file}: store.path {str(old)!r} counts from the folder of this file, where there is no journal; there is "
+            f"one here, where it counted from before. Write into the file: path = {str(old.absolute())!r}"
+        )
+
+
+def announce(options: argparse.Namespace, target: Target) -> None:
+    """Say what a command works on where it is not the default, and what speaks against it."""
+    if not options.quiet and target.folder != Path.cwd() / "data":
+        engine = f"engine with pid {target.pid or 'unknown'}" if target.pid is not None else "no engine runs on it"
+        say(f"engine: data folder {target.folder} ({engine}; because of {target.why})")
+    if (stranger := stranger_of(target)) is not None:
+        warn(f"{stranger}; none runs on {target.folder}, which this works on; see: engine where")
+
+
+def stranger_of(target: Target) -> str | None:
+    """The engine of another folder that answers on the port this configuration names, in words; None without one."""
+    from engine.commands.client import healthy
+
+    http = target.config.http
+    if target.pid is None and http.port and healthy(http.host, http.port):
+        return f"an engine of another data folder answers on {http.host} port {http.port}"
+    return None
+
+
+def _rule_of(options: argparse.Namespace) -> int:
+    if options.config is not None:
+        return 1
+    if os.environ.get(CONFIG) or os.environ.get(PATH):
+        return 2
+    return 4 if Path(FILE).exists() else 5
+
+
+def _pid(folder: Path) -> str | None:
+    from engine.store import database
+
+    try:
+        return database.owner(folder)
+    except OSError:
+        return None  # what is in the way is said by `files.faults`
+
+
+def _asked(folder: Path) -> dict[str, Any] | None:
+    """What the engine on `folder` says of itself; None where it has no control socket."""
+    from engine.commands.client import ask_about
+
+    return ask_about(folder, CONTROL_PATIENCE)

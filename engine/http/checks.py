@@ -1,0 +1,201 @@
+"""What must hold for a value in a request beyond its type: one function per `Check`.
+
+Each takes a value its type already allows and returns it in its one normal form, or raises `ValueError` with the words
+that complete the sentence `"<path>" ...`. They look at nothing but the value: whether a host or an account exists is
+not asked here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from engine.events import signing
+from engine.events.expressions import Expression
+from engine.events.target import reserved
+from engine.mail.addresses import parse_address
+from engine.mail.headers import message_id_of
+from engine.schema.events import EVENT_DATA, NEVER_RAISED
+from engine.schema.fields import Check
+from engine.schema.servers import MASK
+
+EMPTY = "is not allowed to be empty"
+
+_BREAK = re.compile(r"[\r\n\0]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_HOSTNAME = re.compile(
+    r"(?=.{1,254}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)(?![0-9]+\.?\Z)[A-Za-z0-9_-]{1,63}(?<!-)\.?"
+)
+_HEADER_NAME = re.compile(r"[!-9;-~]+")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_URL = re.compile(r"https?://[^\s\x00-\x20\x7f-\xa0\\]+", re.IGNORECASE)
+
+
+def line(value: str) -> str:
+    """Text that stays one line wherever it is written."""
+    if not value.isprintable() and (found := _BREAK.search(value)):
+        raise ValueError("must not contain null characters" if found[0] == "\0" else "must not contain line breaks")
+    return value
+
+
+def account(value: str) -> str:
+    """An account id without surrounding blanks."""
+    value = line(value).strip()
+    if not value:
+        raise ValueError(EMPTY)
+    return value
+
+
+def email(value: str) -> str:
+    """An address in the form it is sent in."""
+    try:
+        return parse_address(value)
+    except ValueError as error:
+        raise ValueError("must be a valid email") from error
+
+
+def email_or_empty(value: str) -> str:
+    """An address or the null sender."""
+    return email(value) if value else value
+
+
+def hostname(value: str) -> str:
+    """A host name of ASCII labels (an IDN as its A-labels; underscores are met inside networks) or an IP address."""
+    if not _HOSTNAME.fullmatch(value):
+        try:
+            ipaddress.ip_address(value)
+        except ValueError as error:
+            raise ValueError("must be a valid hostname") from error
+    return value
+
+
+def web_url(value: str) -> str:
+    """An absolute http or https URL with a host."""
+    try:
+        parts = urlsplit(value)
+        good = bool(_URL.fullmatch(value) and parts.hostname and parts.port != 0)
+        if good and parts.hostname and parts.hostname.isascii():
+            hostname(parts.hostname)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("must be a valid uri with a scheme matching the http|https pattern")
+    return value
+
+
+def web_url_or_empty(value: str) -> str:
+    """The same, or nothing."""
+    return web_url(value) if value else value
+
+
+def header_name(value: str) -> str:
+    """A header field name (RFC 5322 section 2.2)."""
+    if not _HEADER_NAME.fullmatch(value):
+        raise ValueError("must be a valid header name")
+    return value
+
+
+def message_id(value: str) -> str:
+    """A message id in angle brackets."""
+    try:
+        return message_id_of(value)
+    except ValueError as error:
+        raise ValueError("must be a valid Message-ID") from error
+
+
+def instant(value: datetime) -> datetime:
+    """A moment in UTC. What lies outside the years 1 to 9999 there is none."""
+    if value.tzinfo is UTC:
+        return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("must be in ISO 8601 date format") from error
+
+
+def name(value: str) -> str:
+    """A name that stands in a path as it is."""
+    if not _NAME.fullmatch(value):
+        raise ValueError("must hold only letters, digits, dots, dashes and underscores")
+    return value
+
+
+def event_name(value: str) -> str:
+    """The name of an event there can be, here or in EmailEngine, or `*` for all: any other would never be posted."""
+    if value != "*" and value not in EVENT_DATA and value not in NEVER_RAISED:
+        close = difflib.get_close_matches(value, EVENT_DATA, n=1)
+        raise ValueError(f"is not the name of an event{f', {close[0]} is' if close else ''}")
+    return value
+
+
+def event_names(value: str) -> str:
+    """Such names, separated by commas."""
+    for each in value.split(","):
+        if each.strip():
+            event_name(each.strip())
+    return value
+
+
+def secret(value: str) -> str:
+    """A secret that signs webhooks."""
+    if value != MASK:
+        signing.check_secret(value)
+    return value
+
+
+def custom_header(value: str) -> str:
+    """The name of a header that goes with webhooks."""
+    if not _TOKEN.fullmatch(value):
+        raise ValueError("must be a valid header name")
+    if reserved(value):
+        raise ValueError("is a header of the engine's own")
+    return value
+
+
+def header_value(value: str) -> str:
+    """What goes into a header of a webhook: a receiver, or a proxy in front of it, refuses control characters."""
+    if _CONTROL.search(line(value)):
+        raise ValueError("must not contain control characters")
+    return value
+
+
+def expression(value: str) -> str:
+    """A filter or map of a webhook."""
+    Expression(value).check()
+    return value
+
+
+def false(value: bool) -> bool:
+    """`false`, standing for "none" beside an object."""
+    if value:
+        raise ValueError("must be of type object")
+    return value
+
+
+CHECKS: dict[Check, Callable[[Any], Any]] = {
+    Check.LINE: line,
+    Check.ACCOUNT: account,
+    Check.EMAIL: email,
+    Check.EMAIL_OR_EMPTY: email_or_empty,
+    Check.HOSTNAME: hostname,
+    Check.WEB_URL: web_url,
+    Check.WEB_URL_OR_EMPTY: web_url_or_empty,
+    Check.HEADER_NAME: header_name,
+    Check.MESSAGE_ID: message_id,
+    Check.INSTANT: instant,
+    Check.NAME: name,
+    Check.EVENT_NAME: event_name,
+    Check.EVENT_NAMES: event_names,
+    Check.SECRET: secret,
+    Check.CUSTOM_HEADER: custom_header,
+    Check.HEADER_VALUE: header_value,
+    Check.EXPRESSION: expression,
+    Check.FALSE: false,
+}
+"""`Check.PORT` is only a wording of its type's own range, see `engine.http.explain`."""

@@ -1,0 +1,258 @@
+"""The Quart app: every operation made callable, `/`, `/health`, `/openapi.json` and `/control`.
+
+Every request goes the same way: token, right to the path, body, query, handler, JSON. What goes wrong is answered in
+one shape. The router sees the path as it was sent, and each id in it is percent-decoded once, here: an id may hold any
+character, `/` and `%` among them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from quart import Response, has_websocket_context, request, websocket
+from quart.wrappers.base import BaseRequestWebsocket
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing.exceptions import WebsocketMismatch
+
+from engine.config import Config
+from engine.errors import EngineError, Problem, StorageFailed
+from engine.http import control, home, server
+from engine.http.access import enter, narrowed
+from engine.http.audited import record
+from engine.http.auth import Door
+from engine.http.bodies import OTHER_BODIES, Bodies, Body, has_body
+from engine.http.client import Addresses
+from engine.http.control import OWNER, Started
+from engine.http.decode import HERE, decode_body, decode_query
+from engine.http.held import HELD
+from engine.http.incidents import request_broke
+from engine.http.openapi import document
+from engine.http.operation import Operation
+from engine.http.problems import NEWLINE, as_problem, bytes_response, json_response, phrase, problem_response
+from engine.http.refusals import INTERNAL
+from engine.http.shares import Share
+from engine.http.wrong_tokens import WrongTokens
+from engine.schema.fields import NoQuery, Request
+from engine.store.tokens import Token
+from engine.store.writer import Store, busy
+from engine.version import VERSION
+from engine.world import World
+
+RequestT = TypeVar("RequestT", bound=Request)
+
+_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+FAILED = "the data folder could not be written"
+
+
+class Front(msgspec.Struct, frozen=True):
+    """What every request meets before its handler: where tokens are kept, and what all requests together may hold.
+
+    `started` is how the process was started.
+    """
+
+    store: Store
+    world: World
+    config: Config
+    started: Started
+    bodies: Bodies
+    requests: Share
+    wrong_tokens: WrongTokens
+
+
+def make_app(front: Front, context: Any, operations: Sequence[Operation]) -> QuartTrio:
+    """The app that serves `operations`; each handler is given `context`."""
+    app = _App("engine", static_folder=None)
+    server.install(app)
+    app.url_map.merge_slashes = False
+    door = Door(front.store.reader, front.world, front.wrong_tokens, Addresses(front.config.http.proxies))
+    for operation in operations:
+        rule = operation.path.replace("{", "<").replace("}", ">")
+        if operation.websocket:
+            app.add_websocket(rule, view_func=_stream(context, door, operation))
+        else:
+            view = _view(front, context, door, operation)
+            app.add_url_rule(rule, endpoint=operation.name, view_func=view, methods=[operation.method])
+    app.add_url_rule("/", view_func=home.view(lambda: _trouble(front.store)))
+    app.add_url_rule("/health", view_func=_health(front.store))
+    app.add_url_rule("/openapi.json", view_func=_openapi(operations))
+    app.add_url_rule(control.PATH, view_func=_control(front))
+    app.register_error_handler(EngineError, _engine_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _crash)
+    return app
+
+
+class _App(QuartTrio):
+    """Routes by the path as it was sent: the server has decoded it, and then `%2F` could not be told from `/`.
+
+    What a request holds until its answer has ended, or its client has left, is let go of here.
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        with ExitStack() as held:
+            await self._route({**scope, HELD: held}, receive, send)
+
+    async def _route(self, scope: Any, receive: Any, send: Any) -> None:
+        if "raw_path" in scope:
+            path = scope["raw_path"].decode("latin-1")
+            # The router drops slashes at the beginning; there is nothing behind two of them.
+            scope = {**scope, "path": f"/%2F{path[2:]}" if path.startswith("//") else path}
+        await super().__call__(scope, receive, send)
+
+
+def _view(front: Front, context: Any, door: Door, operation: Operation) -> Callable[..., Awaitable[Response]]:
+    largest = front.config.http.max_body
+    limit = largest if operation.large else min(largest, OTHER_BODIES)
+    store, handler, change = front.store, operation.handler, operation.change
+    changes = operation.method != "GET"
+    takes_query, takes_caller = "query" in operation.takes, "caller" in operation.takes
+    headers = operation.headers
+    header_names = [each.encode_name for each in msgspec.structs.fields(headers)] if headers else []
+
+    async def answer(path: dict[str, str], caller: Token | None, body: Body) -> Response:
+        arguments: dict[str, Any] = {}
+        if operation.body is not None:
+            arguments["body"] = await _decoded(front, operation.body, await body.read(request, limit))
+        elif has_body(request):
+            await body.read(request, limit)
+        query = _query(request, operation, caller)
+        if takes_query:
+            arguments["query"] = query
+        if headers is not None:
+            given = [(name, request.headers[name]) for name in header_names if name in request.headers]
+            arguments["headers"] = decode_query(headers, given)
+        if takes_caller:
+            arguments["caller"] = caller
+        made = await handler(context, *path.values(), **arguments)
+        if change is not None and caller is not None:
+            address = None if caller is OWNER else door.addresses.of(request)
+            await record(store, front.world, change, caller, address, path, made)
+        if isinstance(made, Response):
+            return made
+        return bytes_response(made) if isinstance(made, bytes) else json_response(made)
+
+    async def view(**path: str) -> Response:
+        if changes:
+            _must_be_well(store)
+        elif store.failed:
+            raise StorageFailed(FAILED)
+        caller = None
+        if operation.scope is not None:
+            caller = door.require(request, operation.scope)
+        ids = {name: _id(raw) for name, raw in path.items()}
+        enter(operation.access, caller, ids)
+        holder = "" if caller is None else caller.hash
+        with front.requests.hold(holder), front.bodies.of(holder) as body:
+            return await answer(ids, caller, body)
+
+    return view
+
+
+def _stream(context: Any, door: Door, operation: Operation) -> Callable[..., Awaitable[None]]:
+    async def stream(**path: str) -> None:
+        caller = door.require(websocket, operation.scope or "")
+        ids = {name: _id(raw) for name, raw in path.items()}
+        enter(operation.access, caller, ids)
+        query = _query(websocket, operation, caller)
+        arguments: dict[str, Any] = {"query": query, "caller": caller, "websocket": websocket}
+        arguments = {name: each for name, each in arguments.items() if name in operation.takes}
+        await operation.handler(context, *ids.values(), **arguments)
+
+    return stream
+
+
+def _query(asked: BaseRequestWebsocket, operation: Operation, caller: Token | None) -> Request:
+    pairs = [pair for pair in asked.args.items(multi=True) if pair[0] != "access_token"]
+    return narrowed(caller, decode_query(operation.query or NoQuery, pairs))
+
+
+async def _decoded(front: Front, kind: type[RequestT], data: bytearray) -> RequestT:
+    most = front.config.http.max_members
+    if len(data) <= HERE:
+        return decode_body(kind, data, most)
+    async with front.bodies.heavy:
+        return await front.world.in_thread(decode_body, kind, data, most)
+
+
+def _id(raw: str) -> str:
+    """An id out of a path. Raises `Problem` 400 when it is not percent-encoded UTF-8."""
+    if raw.isalnum() and raw.isascii():
+        return raw
+    try:
+        if not _BAD_ESCAPE.search(raw):
+            return unquote_to_bytes(raw.encode("latin-1")).decode()
+    except UnicodeDecodeError:
+        pass
+    raise Problem(400, "The path is not percent-encoded UTF-8")
+
+
+def _health(store: Store) -> Callable[[], Awaitable[Response]]:
+    async def health() -> Response:
+        _must_be_well(store)
+        return json_response({"success": True})
+
+    return health
+
+
+def _must_be_well(store: Store) -> None:
+    """Raise what a change would be answered with: `StorageFailed`, `StorageUnavailable`, `StorageBusy`."""
+    if store.failed:
+        raise StorageFailed(FAILED)
+    store.must_be_in_place()
+    if store.locked_out:
+        raise busy()
+
+
+def _trouble(store: Store) -> str | None:
+    try:
+        _must_be_well(store)
+    except EngineError as error:
+        return str(error)
+    return None
+
+
+def _openapi(operations: Sequence[Operation]) -> Callable[[], Awaitable[Response]]:
+    body = msgspec.json.encode(document(operations, version=VERSION, server_url="/")) + NEWLINE
+
+    async def openapi() -> Response:
+        return bytes_response(body)
+
+    return openapi
+
+
+def _control(front: Front) -> Callable[[], Awaitable[Response]]:
+    async def about() -> Response:
+        """What the engine is, for its owner alone; for anyone else there is nothing here."""
+        if not control.is_owner(request):
+            raise Problem(404, phrase(404))
+        return json_response(control.about(front.config, front.started))
+
+    return about
+
+
+async def _engine_error(error: EngineError) -> Response:
+    problem = as_problem(error)
+    if problem.status == 500:
+        problem.headers.update(request_broke(error))
+    return problem_response(problem)
+
+
+async def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        return problem_response(Problem(405, phrase(405), headers={"Allow": ", ".join(sorted(error.valid_methods))}))
+    if isinstance(error, WebsocketMismatch):
+        if has_websocket_context():
+            return problem_response(Problem(400, "There is no websocket at this path"))
+        return problem_response(Problem(426, "There is a websocket at this path", headers={"Upgrade": "websocket"}))
+    return problem_response(Problem(status, phrase(status)))
+
+
+async def _crash(error: Exception) -> Response:
+    return problem_response(Problem(500, INTERNAL, headers=request_broke(error)))

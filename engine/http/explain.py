@@ -1,0 +1,280 @@
+"""Takes a request apart that its type's decoder refused, and says everything that is wrong with it.
+
+A decoder stops at the first fault; a walk visits every member in the order of the schema, then the unknown ones, then
+asks what is wrong between them, and adds one field error each in the wording EmailEngine's callers know. It also takes
+what a decoder does not: booleans and numbers written as text (all of a query string is), `Y` and `N`, one item in place
+of a list, a date without a time, white space in base64, and a `Long`, which it decodes where a string may stand. So it
+decides: a request in which it finds no error is good.
+It only reads; its depth is that of the schema, whatever the request's. A type it has no rule for is a `TypeError` when
+the walk is built.
+"""
+
+from __future__ import annotations
+
+import binascii
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, cast
+
+import msgspec
+from msgspec import UNSET, Meta
+from msgspec import inspect as mi
+
+from engine.http.checks import CHECKS, EMPTY
+from engine.http.field_errors import WRONG, FieldErrors, Place
+from engine.http.large import Long
+from engine.schema.fields import Check, Request
+
+Walk = Callable[[Any, Place, FieldErrors], Any]
+"""Takes a plain JSON value and returns it as its type, or adds a field error and returns `WRONG`."""
+
+LONGEST = 1024**2
+"""Characters in a `Long` where its type sets no limit."""
+
+_NUMBER = re.compile(r"\s*([+-]?[0-9]{1,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?\s*")
+_BLANK = re.compile(r"\s+")
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?))?"
+)
+_Moment = Annotated[datetime, Meta(tz=True)]
+_BOOLEANS = {"true": True, "y": True, "1": True, "false": False, "n": False, "0": False}
+_JSON_TYPES: dict[type[mi.Type], tuple[str, tuple[type, ...]]] = {
+    mi.StrType: ("string", (str,)),
+    mi.IntType: ("number", (int, float)),
+    mi.FloatType: ("number", (int, float)),
+    mi.VarTupleType: ("array", (list,)),
+}
+
+
+def walk_of(kind: type[Request]) -> Walk:
+    """The walk for requests of `kind`."""
+    return _build(mi.type_info(kind))
+
+
+def _build(info: mi.Type, notes: dict[str, Any] | None = None, *, nullable: bool = False) -> Walk:
+    notes = notes or {}
+    walk: Walk
+    match info:
+        case mi.Metadata():
+            return _build(info.type, {**notes, **(info.extra or {})}, nullable=nullable)
+        case mi.UnionType():
+            walk = _union(info)
+        case mi.StructType():
+            walk = _struct(info)
+        case mi.StrType(pattern=None):
+            walk = _string(info)
+        case mi.BoolType():
+            walk = _boolean
+        case mi.IntType(gt=None, lt=None, multiple_of=None) | mi.FloatType(gt=None, lt=None, multiple_of=None):
+            walk = _number(info, is_port=notes.get("check") == Check.PORT)
+        case mi.LiteralType():
+            walk = _literal(info, nullable=nullable)
+        case mi.BytesType(min_length=None, max_length=None):
+            walk = _base64
+        case mi.DateTimeType(tz=True):
+            walk = _date
+        case mi.VarTupleType(min_length=None):
+            walk = _list(info, single=notes.get("single", False))
+        case mi.DictType(min_length=None):
+            walk = _mapping(info)
+        case _:
+            raise TypeError(f"no walk for {info}")
+    if check := CHECKS.get(notes.get("check", "")):
+        walk = _checked(walk, check)
+    return _or_null(walk) if nullable else walk
+
+
+def _checked(walk: Walk, check: Callable[[Any], Any]) -> Walk:
+    def checked(value: Any, place: Place, found: FieldErrors) -> Any:
+        walked = walk(value, place, found)
+        if walked is WRONG:
+            return WRONG
+        try:
+            return check(walked)
+        except ValueError as error:
+            return found.add(place, str(error))
+
+    return checked
+
+
+def _or_null(walk: Walk) -> Walk:
+    return lambda value, place, found: None if value is None else walk(value, place, found)
+
+
+def _plain(info: mi.Type) -> mi.Type:
+    return _plain(info.type) if isinstance(info, mi.Metadata) else info
+
+
+def _union(info: mi.UnionType) -> Walk:
+    """A type or `null`; an object or `false`; or types that JSON itself tells apart."""
+    kinds = [each for each in info.types if not isinstance(each, mi.NoneType)]
+    nullable = len(kinds) < len(info.types)
+    if len(kinds) == 1:
+        return _build(kinds[0], nullable=nullable)
+    objects = [each for each in kinds if isinstance(_plain(each), mi.StructType)]
+    if objects:
+        walk = _build(objects[0])
+        return lambda value, place, found: value if value is False else walk(value, place, found)
+    by_type: dict[type, Walk] = {}
+    names: list[str] = []
+    for each in kinds:
+        name, types = _JSON_TYPES[type(_plain(each))]
+        by_type.update(dict.fromkeys(types, _build(each)))
+        if str in types:
+            by_type[Long] = by_type[str]
+        names.append(name)
+    text = f"must be one of [{', '.join(dict.fromkeys(names))}]"
+
+    def one_of(value: Any, place: Place, found: FieldErrors) -> Any:
+        walk = by_type.get(type(value))
+        return walk(value, place, found) if walk else found.add(place, text)
+
+    return one_of
+
+
+def _string(info: mi.StrType) -> Walk:
+    shortest, longest = info.min_length or 0, info.max_length
+
+    def string(value: Any, place: Place, found: FieldErrors) -> Any:
+        if isinstance(value, Long):
+            most = LONGEST if longest is None else longest
+            value = value.text(most)
+            if value is None:
+                return found.add(place, f"length must be less than or equal to {most} characters long")
+        if not isinstance(value, str):
+            return found.add(place, "must be a string")
+        if not value and shortest:
+            return found.add(place, EMPTY)
+        if len(value) < shortest:
+            return found.add(place, f"length must be at least {shortest} characters long")
+        if longest is not None and len(value) > longest:
+            return found.add(place, f"length must be less than or equal to {longest} characters long")
+        return value
+
+    return string
+
+
+def _boolean(value: Any, place: Place, found: FieldErrors) -> Any:
+    if isinstance(value, bool):
+        return value
+    known = _BOOLEANS.get(str(value).lower()) if isinstance(value, str | int) else None
+    return found.add(place, "must be a boolean") if known is None else known
+
+
+def _number(info: mi.IntType | mi.FloatType, *, is_port: bool) -> Walk:
+    whole, least, most = isinstance(info, mi.IntType), info.ge, info.le
+
+    def number(value: Any, place: Place, found: FieldErrors) -> Any:
+        if isinstance(value, str) and (match := _NUMBER.fullmatch(value)):
+            value = float(value) if match[2] or match[3] else int(value)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            return found.add(place, "must be a number")
+        if whole and value != int(value):
+            return found.add(place, "must be a valid port" if is_port else "must be an integer")
+        if least is not None and value < least:
+            return found.add(place, "must be a valid port" if is_port else f"must be greater than or equal to {least}")
+        if most is not None and value > most:
+            return found.add(place, "must be a valid port" if is_port else f"must be less than or equal to {most}")
+        return int(value) if whole else value
+
+    return number
+
+
+def _literal(info: mi.LiteralType, *, nullable: bool) -> Walk:
+    names = [str(each) for each in info.values] + (["null"] if nullable else [])
+    text = f"must be one of [{', '.join(names)}]"
+
+    def literal(value: Any, place: Place, found: FieldErrors) -> Any:
+        return value if isinstance(value, str) and value in info.values else found.add(place, text)
+
+    return literal
+
+
+def _base64(value: Any, place: Place, found: FieldErrors) -> Any:
+    if not isinstance(value, str | Long):
+        return found.add(place, "must be a string")
+    try:
+        return value.octets() if isinstance(value, Long) else msgspec.convert(_BLANK.sub("", value), bytes)
+    except (msgspec.ValidationError, binascii.Error):
+        return found.add(place, "must be a valid base64 string")
+
+
+def _date(value: Any, place: Place, found: FieldErrors) -> Any:
+    text = "must be in ISO 8601 date format"
+    if not isinstance(value, str):
+        return found.add(place, text)
+    try:
+        return msgspec.convert(value, _Moment)
+    except msgspec.ValidationError:
+        match = _DATE.fullmatch(value)
+    try:
+        moment = datetime.fromisoformat(value.upper()) if match else None
+    except ValueError:
+        moment = None
+    if match is None or moment is None:
+        return found.add(place, text)
+    return moment if match[1] else moment.replace(tzinfo=UTC)
+
+
+def _list(info: mi.VarTupleType, *, single: bool) -> Walk:
+    walk, most = _build(info.item_type), info.max_length
+
+    def items(value: Any, place: Place, found: FieldErrors) -> Any:
+        if not isinstance(value, list):
+            if not single or value is None:
+                return found.add(place, "must be an array")
+            only = walk(value, place, found)
+            return WRONG if only is WRONG else (only,)
+        if most is not None and len(value) > most:
+            return found.add(place, f"must contain less than or equal to {most} items")
+        before = found.count
+        built = tuple([walk(each, place.item(index), found) for index, each in enumerate(value)])
+        return built if found.count == before else WRONG
+
+    return items
+
+
+def _mapping(info: mi.DictType) -> Walk:
+    key_walk, value_walk, most = _build(info.key_type), _build(info.value_type), info.max_length
+
+    def mapping(value: Any, place: Place, found: FieldErrors) -> Any:
+        if not isinstance(value, dict):
+            return found.add(place, "must be of type object")
+        if most is not None and len(value) > most:
+            return found.add(place, f"must have less than or equal to {most} keys")
+        before = found.count
+        built = {
+            key_walk(name, here, found): value_walk(each, here, found)
+            for name, each in value.items()
+            for here in (place.member(name),)
+        }
+        return built if found.count == before else WRONG
+
+    return mapping
+
+
+def _struct(info: mi.StructType) -> Walk:
+    kind = cast("type[Request]", info.cls)
+    members = {each.encode_name: (each.name, _build(each.type), each.required) for each in info.fields}
+
+    def struct(value: Any, place: Place, found: FieldErrors) -> Any:
+        if not isinstance(value, dict):
+            return found.add(place, "must be of type object")
+        before = found.count
+        built: dict[str, Any] = {}
+        for name, (attribute, walk, required) in members.items():
+            if name in value:
+                built[attribute] = walk(value[name], place.member(name), found)
+            elif required:
+                built[attribute] = found.add(place.member(name), "is required")
+        for name in value:
+            if name not in members:
+                found.add(place.member(name), "is not allowed")
+        for name, text in kind.wrong_together(lambda member: built.get(member, UNSET)):
+            found.add(place.member(name) if name else place, text)
+        return kind(**built) if found.count == before else WRONG
+
+    return struct

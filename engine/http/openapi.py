@@ -1,0 +1,188 @@
+"""The OpenAPI 3.1 document, made from the operations and the schemas alone.
+
+What it says is what is checked: bodies and queries come from the Structs `engine.http.decode` decodes, answers from
+those the handlers return, the events from their catalogue (as `webhooks`). It is plain data, to be made once at start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from engine.http.operation import Kind, Operation
+from engine.schema.events import EVENT_DATA, Event
+from engine.schema.problem import ProblemDocument
+
+_SCHEMAS = "#/components/schemas/{name}"
+_DESCRIPTION = """\
+Register mailboxes, send through them, hear every outcome.
+
+What is no well-formed request is answered before any operation hears of it, in the shape of every other error, and the
+connection is closed: 400 where its head or framing is broken, 405 with `Allow` for a method that a path does not have,
+408 where its head does not arrive in time, 426 for anything but a websocket at {websockets}, 431 where its head
+is too large, 501 for a `Transfer-Encoding` other than `chunked`, 503 where there are too many connections, and 505 for
+anything but HTTP/1.0 and HTTP/1.1."""
+_PROBLEMS = {
+    400: "The request is wrong; `fields` names every member that is.",
+    401: "There is no token, or it is not known.",
+    403: "The token is not for this: it lacks the scope, or is for another account.",
+    404: "There is no such thing.",
+    408: "The body did not arrive in time.",
+    409: "It contradicts what was asked before, or what is stored of it cannot be read.",
+    413: "The body is too large.",
+    415: "The body is compressed.",
+    429: "Too much of this at once with this token; `Retry-After` says when to come back.",
+    431: "The head of the request, with its query, is too large.",
+    503: "Not now; `code` and `state` say why.",
+    507: "There is no room on the disk; nothing of it was kept.",
+}
+
+
+def document(operations: Iterable[Operation], *, version: str, server_url: str) -> dict[str, Any]:
+    """The document for `operations`, ready for any JSON encoder."""
+    kinds: list[Kind] = [ProblemDocument, Event, *EVENT_DATA.values()]
+    paths: dict[str, dict[str, Any]] = {}
+    websockets: list[str] = []
+    for operation in operations:
+        if operation.websocket:
+            websockets.append(f"`{operation.path}`")
+            continue
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        kinds += [operation.body] if operation.body else []
+        kinds += operation.answers
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Mailbox Engine",
+            "version": version,
+            "description": _DESCRIPTION.format(websockets=", ".join(websockets)),
+        },
+        "servers": [{"url": server_url}],
+        "paths": paths,
+        "webhooks": {name: _webhook(name, kind) for name, kind in EVENT_DATA.items()},
+        "components": {
+            "schemas": _schemas(kinds),
+            "responses": {_name(status): _problem(text) for status, text in _PROBLEMS.items()},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API token: 64 hexadecimal digits."}
+            },
+        },
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    parameters = [_path_parameter(name, kind) for name, kind in operation.in_path.items()]
+    parameters += _parameters("query", operation.query) + _parameters("header", operation.headers)
+    responses = {"200": _success(operation.answers, operation.media)}
+    # A body is read, and measured, even where none is wanted.
+    possible = {
+        404: bool(operation.in_path),
+        409: operation.headers is not None or bool(operation.in_path and operation.method != "GET"),
+        431: True,
+        503: True,
+        507: operation.body is not None,
+    }
+    for status in _PROBLEMS:
+        if possible.get(status, operation.scope is not None):
+            responses[str(status)] = {"$ref": f"#/components/responses/{_name(status)}"}
+    shown: dict[str, Any] = {
+        "operationId": re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
+        "summary": operation.summary,
+        "tags": list(operation.tags),
+        "parameters": parameters,
+        "responses": responses,
+        "security": [{"bearer": [operation.scope]}] if operation.scope else [],
+    }
+    if operation.body:
+        shown["requestBody"] = {"required": True, "content": _json(_reference(operation.body))}
+    return shown
+
+
+def _path_parameter(name: str, kind: Any) -> dict[str, Any]:
+    schema = msgspec.json.schema(kind)
+    description = schema.pop("description")
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+
+
+def _parameters(place: str, kind: Kind | None) -> list[dict[str, Any]]:
+    """One parameter for each member. There is no `null` in a query string or a header: absent says that."""
+    if kind is None:
+        return []
+    shape = _schemas([kind])[kind.__name__]
+    parameters = []
+    for name, schema in shape["properties"].items():
+        description = schema.pop("description")
+        choices = [each for each in schema.pop("anyOf", ()) if each != {"type": "null"}]
+        for each in choices:
+            schema.update(each)
+        if "default" in schema and schema["default"] is None:
+            del schema["default"]
+        parameters.append(
+            {
+                "name": name,
+                "in": place,
+                "required": name in shape["required"],
+                "description": description,
+                "schema": schema,
+            }
+        )
+    return parameters
+
+
+def _success(kinds: tuple[Kind, ...], media: str | None) -> dict[str, Any]:
+    if not kinds:
+        return {"description": "OK", "content": {media: {"schema": {"type": "string"}}}}
+    said = " Or: ".join((kind.__doc__ or kind.__name__).partition("\n")[0] for kind in kinds)
+    references = [_reference(kind) for kind in kinds]
+    return {"description": said, "content": _json(references[0] if len(references) == 1 else {"anyOf": references})}
+
+
+def _problem(text: str) -> dict[str, Any]:
+    return {"description": text, "content": _json(_reference(ProblemDocument))}
+
+
+def _webhook(name: str, kind: Kind) -> dict[str, Any]:
+    event = {"properties": {"event": {"const": name}, "data": _reference(kind)}}
+    return {
+        "post": {
+            "summary": (kind.__doc__ or name).partition("\n")[0],
+            "tags": ["Events"],
+            "requestBody": {"required": True, "content": _json({"allOf": [_reference(Event), event]})},
+            "responses": {"2XX": {"description": "Taken. Anything else is tried again later."}},
+        }
+    }
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _reference(kind: Kind) -> dict[str, Any]:
+    return {"$ref": _SCHEMAS.format(name=kind.__name__)}
+
+
+def _name(status: int) -> str:
+    return HTTPStatus(status).phrase.replace(" ", "")
+
+
+def _schemas(kinds: Iterable[Kind]) -> dict[str, Any]:
+    """The JSON Schema of each of `kinds` and of all they mention, by name."""
+    _, schemas = msgspec.json.schema_components(dict.fromkeys(kinds), ref_template=_SCHEMAS)
+    return {name: _one_or_many(schema) for name, schema in schemas.items()}
+
+
+def _one_or_many(schema: Any) -> Any:
+    """`schema` with every list that may be given as its one item (`x-single`) said in JSON Schema's own words."""
+    if isinstance(schema, list | tuple):
+        return [_one_or_many(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {name: _one_or_many(each) for name, each in schema.items()}
+    if schema.pop("x-single", False):
+        many = {name: schema.pop(name) for name in ("type", "items", "maxItems") if name in schema}
+        schema["anyOf"] = [many["items"], many]
+    return schema

@@ -1,0 +1,189 @@
+"""An operation of the API, declared once and beside its handler.
+
+`operation` names method, path and who may ask; what it takes and answers is read from the handler's annotations:
+
+    @operation("PUT", "/v1/account/{account}/sync", access=Access.PATH, scope="api", tags=("Account",))
+    async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
+        \"\"\"Look into every folder now.\"\"\"
+
+First comes what the engine gives every handler, then one parameter for each part of the path, under its name in snake
+case and with a type that describes it. By name come `body`, `query` and `headers` (Structs), `caller` (the token) and,
+for a websocket, `websocket`. The first paragraph of the docstring is the summary. The answer is a Struct, one of
+several, or `Encoded` as one; `Response` is an answer that the handler writes out by itself.
+
+`declared_in` makes operations of the declarations. One that does not fit its handler, or treats tokens in a way it
+cannot, is a `ValueError`: the engine does not start.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import FunctionType, ModuleType
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from quart import Response
+
+from engine.http.access import Access, check
+from engine.http.audited import Change
+from engine.schema.fields import Request
+
+Kind = type[msgspec.Struct]
+Handler = Callable[..., Awaitable[Any]]
+"""What carries an operation out."""
+HandlerT = TypeVar("HandlerT", bound=Handler)
+AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
+
+_DECLARED = "operation declared"
+_PATH_PARAMETER = re.compile(r"\{(\w+)\}")
+_CAPITAL = re.compile("(?=[A-Z])")
+_BY_NAME = ("body", "query", "headers", "caller", "websocket")
+
+
+class Encoded(bytes, Generic[AnswerT]):
+    """An answer that is JSON already: that of the Struct named."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Operation:
+    """One operation of the API.
+
+    `path` has its parameters in braces: `/v1/account/{account}/submit`; `in_path` describes each. `body`, `query` and
+    `headers` are Structs, None for none. `answers` holds the Structs of which a success is one; nothing where it is no
+    JSON but `media`. `scope` is what a token needs, None where no token is asked for; `access` is what one for a single
+    account may ask. `large`: the body may hold attachments, up to `http.max_body`. `change` says what the audit record
+    keeps of it, None for nothing.
+    """
+
+    method: str
+    path: str
+    summary: str
+    handler: Handler
+    access: Access
+    scope: str | None = None
+    tags: tuple[str, ...] = ()
+    in_path: Mapping[str, Any] = field(default_factory=dict)
+    body: type[Request] | None = None
+    query: type[Request] | None = None
+    headers: type[Request] | None = None
+    answers: tuple[Kind, ...] = ()
+    media: str | None = None
+    large: bool = False
+    change: Change | None = None
+    takes: frozenset[str] = frozenset()
+    """Which of `body`, `query`, `headers`, `caller` and `websocket` the handler takes."""
+    websocket: bool = False
+
+    @property
+    def name(self) -> str:
+        """Method and path."""
+        return f"{self.method} {self.path}"
+
+
+def operation(
+    method: str,
+    path: str,
+    *,
+    access: Access,
+    scope: str | None,
+    tags: tuple[str, ...],
+    summary: str | None = None,
+    media: str | None = None,
+    large: bool = False,
+    change: Change | None = None,
+) -> Callable[[HandlerT], HandlerT]:
+    """Declare the handler below as the operation `method` `path`; see `Operation` for the rest."""
+    return _declare(
+        method=method,
+        path=path,
+        access=access,
+        scope=scope,
+        tags=tags,
+        summary=summary,
+        media=media,
+        large=large,
+        change=change,
+    )
+
+
+def websocket(path: str, *, access: Access, scope: str) -> Callable[[HandlerT], HandlerT]:
+    """Declare the handler below as what serves the websocket at `path`, once its caller is let in."""
+    return _declare(method="GET", path=path, access=access, scope=scope, websocket=True)
+
+
+def _declare(**declared: Any) -> Callable[[HandlerT], HandlerT]:
+    def declare(handler: HandlerT) -> HandlerT:
+        vars(handler)[_DECLARED] = declared
+        return handler
+
+    return declare
+
+
+def declared_in(modules: Iterable[ModuleType]) -> tuple[Operation, ...]:
+    """The operations declared in `modules`, in their order and that of their lines.
+
+    Raises `ValueError` for one that does not fit its handler, cannot treat tokens as it says, or is there twice.
+    """
+    found: dict[tuple[bool, str], Operation] = {}
+    for module in modules:
+        for handler in vars(module).values():
+            if not isinstance(handler, FunctionType) or handler.__module__ != module.__name__:
+                continue
+            declared = vars(handler).get(_DECLARED)
+            if declared is None:
+                continue
+            try:
+                made = _made(handler, declared)
+                check(made, takes_caller="caller" in made.takes)
+            except ValueError as error:
+                raise ValueError(f"{declared['method']} {declared['path']}: {error}") from error
+            if found.setdefault((made.websocket, made.name), made) is not made:
+                raise ValueError(f"{made.name} is there twice")
+    return tuple(found.values())
+
+
+def _made(handler: Handler, declared: dict[str, Any]) -> Operation:
+    hints = get_type_hints(handler, include_extras=True)
+    answered = hints.pop("return", None)
+    named = {_snake(name): name for name in _PATH_PARAMETER.findall(declared["path"])}
+    _, *given = inspect.signature(handler).parameters
+    takes = [name for name in given if name not in named]
+    if given[: len(named)] != list(named) or not set(takes) <= set(_BY_NAME):
+        raise ValueError(f"its handler takes {', '.join(given)}: not what is in its path, then some of {_BY_NAME}")
+    answers, itself = _answers(answered)
+    if not declared.get("websocket") and not (answers or (itself and declared["media"])):
+        raise ValueError(f"its handler answers {answered}, which is neither a Struct nor of a media type it names")
+    return Operation(
+        handler=handler,
+        **{**declared, "summary": declared.get("summary") or _summary(handler)},
+        in_path={wire: hints[name] for name, wire in named.items()},
+        **{name: hints[name] for name in ("body", "query", "headers") if name in takes},
+        answers=answers,
+        takes=frozenset(takes),
+    )
+
+
+def _snake(name: str) -> str:
+    return _CAPITAL.sub("_", name).lower()
+
+
+def _answers(answered: Any) -> tuple[tuple[Kind, ...], bool]:
+    """The Structs among what a handler may answer, and whether it may write an answer out by itself."""
+    if get_origin(answered) in (Union, types.UnionType):
+        parts = [_answers(each) for each in get_args(answered)]
+        return tuple(kind for kinds, _ in parts for kind in kinds), any(itself for _, itself in parts)
+    if get_origin(answered) is Encoded:
+        return _answers(get_args(answered)[0])
+    is_kind = isinstance(answered, type) and issubclass(answered, msgspec.Struct)
+    return ((answered,) if is_kind else ()), answered is Response
+
+
+def _summary(handler: Handler) -> str:
+    text = inspect.getdoc(handler)
+    if not text:
+        raise ValueError("its handler has no docstring, of which the first paragraph is the summary")
+    return " ".join(text.partition("\n\n")[0].split()).removesuffix(".")

@@ -1,0 +1,85 @@
+"""JSON answers; errors as the API shows them: one shape for all of them, from the error's own words.
+
+An answer ends with a newline, so that on a terminal the prompt does not stand behind it.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from quart import Response
+
+from engine.errors import (
+    AccountGone,
+    AccountUnreadable,
+    EngineError,
+    Fault,
+    Problem,
+    StorageBusy,
+    StorageFailed,
+    StorageFull,
+    StorageUnavailable,
+)
+
+_PHRASES = {status.value: status.phrase for status in HTTPStatus} | {
+    # What callers know; Python's own names of these differ between versions.
+    413: "Request Entity Too Large",
+    422: "Unprocessable Entity",
+}
+
+
+NO_ACCOUNT = "Account record was not found for requested ID"
+
+NEWLINE = b"\n"
+JSON = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-cache"}
+"""The headers of a JSON answer."""
+
+
+def as_problem(error: EngineError) -> Problem:
+    """The answer for an error that reached the edge of the API."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, StorageFull):
+        return Problem(507, str(error), code="StorageFull", headers={"Retry-After": "60"})
+    if isinstance(error, StorageBusy):
+        return Problem(503, str(error), code="StorageBusy", headers={"Retry-After": "10"})
+    if isinstance(error, StorageUnavailable):
+        return Problem(503, str(error), code="StorageUnavailable", headers={"Retry-After": "60"})
+    if isinstance(error, StorageFailed):
+        return Problem(503, f"{error}; whether this request was carried out is unknown", code="StorageFailed")
+    if isinstance(error, AccountGone):
+        return Problem(404, NO_ACCOUNT)
+    if isinstance(error, AccountUnreadable):
+        return Problem(409, f"{error}; register the account again, or remove it", code="AccountUnreadable")
+    status = 503 if error.fault in (Fault.NETWORK, Fault.PROVIDER) else 500
+    return Problem(status, str(error))
+
+
+def phrase(status: int) -> str:
+    """The reason phrase of a status, in the status line and as `error` in the body; empty for one that has none."""
+    return _PHRASES.get(status, "")
+
+
+def problem_body(problem: Problem) -> bytes:
+    """The JSON of a problem, as it is sent."""
+    said = {"statusCode": problem.status, "error": phrase(problem.status), "message": problem.message, **problem.extra}
+    return msgspec.json.encode(said) + NEWLINE
+
+
+def problem_response(problem: Problem) -> Response:
+    """The HTTP answer of a problem."""
+    response = bytes_response(problem_body(problem), problem.status)
+    response.headers.update(problem.headers)
+    return response
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """Any value msgspec can encode as a JSON answer."""
+    return bytes_response(msgspec.json.encode(value) + NEWLINE, status)
+
+
+def bytes_response(body: bytes, status: int = 200) -> Response:
+    """JSON that is encoded already, with its newline."""
+    return Response(body, status, headers=JSON)

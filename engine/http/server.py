@@ -1,0 +1,109 @@
+"""Serving the API over HTTP: hypercorn with the edges that hang or break filed off.
+
+What is different from plain hypercorn: a write to a client that does not read ends after a limit and never holds up a
+stop; a connection is closed with what the client still sends read for a moment, so that an early answer is not lost; an
+answer given before the body was read closes the connection, since what is left of that body would be in the way of the
+next request; connections are accepted in a loop of its own (`accept.py`), which needs descriptors kept for it, and give
+way to each other (`crowd.py`); and whatever is raised on a connection ends that connection alone (`edge.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import repr_socket_addr
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from engine import config as settings
+from engine.http.accept import accept, listen
+from engine.http.bodies import has_body
+from engine.http.connection import ClientConnection, ServerConfig
+from engine.http.control import BY_OWNER
+from engine.http.refusals import MAX_HEAD
+
+GRACE = 1.0
+MAX_WEBSOCKET_MESSAGE = 64 * 1024
+
+
+async def serve_http(
+    app: QuartTrio,
+    config: settings.Http,
+    *,
+    stop: trio.Event,
+    control: socket.socket | None = None,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve `app` until `stop` is set, then return within about two seconds whatever clients do.
+
+    Who comes by the listening socket `control` is the owner of the engine (`control.py`).
+    Starts with the list of URLs bound (port 0 is replaced by the real one). Raises `ConfigError` when it cannot listen.
+    Cancelled: connections are cut.
+    """
+    app.config["BODY_TIMEOUT"] = config.body_timeout
+    app.config["MAX_CONTENT_LENGTH"] = config.max_body
+    app.config["RESPONSE_TIMEOUT"] = None
+    listener = listen(config)
+    options, owners = _options(config), _options(config)
+    wrapped, context = ASGIWrapper(app), WorkerContext(None)
+    sock = listener.socket
+    lifespan = Lifespan(wrapped, options, {})
+
+    async def serve(stream: trio.SocketStream) -> None:
+        await ClientConnection(wrapped, options, context, ConnectionState({}), stream).run()
+
+    async def serve_owner(stream: trio.SocketStream) -> None:
+        await ClientConnection(wrapped, owners, context, ConnectionState({BY_OWNER: True}), stream).run()
+
+    async with trio.open_nursery() as around:
+        around.start_soon(options.incidents.run)
+        around.start_soon(owners.incidents.run)
+        await around.start(lifespan.handle_lifespan)
+        await lifespan.wait_for_startup()
+        async with trio.open_nursery() as connections:
+            async with trio.open_nursery() as accepting:
+                await accepting.start(accept, listener, serve, options.crowd, connections)
+                if control is not None:
+                    door = trio.SocketListener(trio.socket.from_stdlib_socket(control))
+                    await accepting.start(accept, door, serve_owner, owners.crowd, connections)
+                task_status.started([f"http://{repr_socket_addr(sock.family, sock.getsockname())}"])
+                await stop.wait()
+                accepting.cancel_scope.cancel()
+            await context.terminated.set()
+            connections.cancel_scope.deadline = trio.current_time() + GRACE
+        options.crowd.spare.close()
+        owners.crowd.spare.close()
+        await lifespan.wait_for_shutdown()
+        around.cancel_scope.cancel()
+
+
+def _options(config: settings.Http) -> ServerConfig:
+    options = ServerConfig()
+    options.write_timeout = config.write_timeout
+    options.slowest = config.slowest
+    options.keep_alive_timeout = config.keep_alive
+    options.websocket_ping_interval = config.websocket_ping
+    options.websocket_max_message_size = MAX_WEBSOCKET_MESSAGE
+    options.include_server_header = False
+    options.h11_max_incomplete_size = MAX_HEAD
+    options.errorlog = logging.getLogger("engine.http")
+    return options
+
+
+def install(app: QuartTrio) -> None:
+    """Have `app` close a connection on which it answered before it had read the whole body."""
+    app.after_request(_close_if_unread)
+
+
+async def _close_if_unread(response: Response) -> Response:
+    # Quart has no public way to ask; `_must_raise` is set when it stopped keeping a body that is too long.
+    body = request.body
+    if has_body(request) and (not body._complete.is_set() or body._must_raise is not None):
+        response.headers["Connection"] = "close"
+    return response

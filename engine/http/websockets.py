@@ -1,0 +1,160 @@
+"""Hypercorn's websocket with its edges filed off, and many events in one write.
+
+What is different from plain hypercorn: frames are not compressed, so a page of events is framed in one go and leaves
+as one write (a compressor for each client would also keep a third of a megabyte); a client from which nothing, not
+even a pong, has come for `SILENT_PINGS` pings is taken as gone; and one that breaks the rules is told so in a close
+frame (RFC 6455 section 7.1.7) and left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import trio
+from hypercorn.protocol.events import Body, Data, Event, Request, StreamClosed
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError, WSStream
+from wsproto.connection import ConnectionState
+from wsproto.events import CloseConnection, Message, Ping
+from wsproto.frame_protocol import CloseReason
+
+from engine.http.incidents import current_peer
+from engine.http.refusals import send_error
+
+SILENT_PINGS = 3
+"""Generous, because the pong of a client that reads slowly stands behind everything it has not read."""
+
+PAGES = 4
+"""Pages kept framed, of at most 256 KiB and one event each."""
+
+FRAMES_IN_A_ROW = 100
+"""Frames of one client taken before others have their turn."""
+
+_RAW = "engine.raw_frames"
+
+
+class Frames(bytes):
+    """Whole websocket frames (RFC 6455 section 5.2), not to be framed again."""
+
+    @classmethod
+    def of(cls, texts: Sequence[bytes]) -> Frames:
+        """One unmasked, final text frame for each of `texts`, which must be UTF-8."""
+        parts: list[bytes] = []
+        for text in texts:
+            parts.append(_head(len(text)))
+            parts.append(text)
+        return cls(b"".join(parts))
+
+
+class Framed:
+    """The pages framed last: readers that keep up ask for the same few, and each is framed once for all of them."""
+
+    def __init__(self) -> None:
+        self._pages: dict[Hashable, Frames] = {}
+
+    def of(self, key: Hashable, texts: Sequence[bytes]) -> Frames:
+        """`texts` as frames; `key` stands for them and nothing else."""
+        found = self._pages.get(key)
+        if found is None:
+            if len(self._pages) >= PAGES:
+                del self._pages[next(iter(self._pages))]
+            found = self._pages[key] = Frames.of(texts)
+        return found
+
+
+def raw_frames(scope: Mapping[str, Any]) -> bool:
+    """Whether the server of this connection takes `Frames`; a test client does not."""
+    return _RAW in scope.get("state", {})
+
+
+class EventWebsocket(WSStream):
+    """One websocket. `answered` is set once its handshake is accepted or refused."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.answered = trio.Event()
+        self._ended = trio.Event()
+        self._heard = True
+
+    async def handle(self, event: Event) -> None:
+        """Take what the client sent, or the end of the connection."""
+        self._heard = True
+        if isinstance(event, Request):
+            event.state[_RAW] = True
+        elif isinstance(event, StreamClosed):
+            self.answered.set()
+            self._ended.set()
+        elif isinstance(event, Body | Data) and self.state is not ASGIWebsocketState.CONNECTED:
+            return
+        await super().handle(event)
+
+    async def app_send(self, message: Any) -> None:
+        if (
+            message is not None
+            and message["type"] == "websocket.send"
+            and isinstance(message.get("bytes"), Frames)
+            and self.state == ASGIWebsocketState.CONNECTED
+        ):
+            if not self.closed:
+                await self.send(Data(stream_id=self.stream_id, data=message["bytes"]))
+            return
+        try:
+            await super().app_send(message)
+        finally:
+            if self.state is not ASGIWebsocketState.HANDSHAKE or message is None:
+                self.answered.set()
+
+    async def _handle_events(self) -> None:
+        assert self.app_put is not None
+        for number, event in enumerate(self.connection.events(), 1):
+            if number % FRAMES_IN_A_ROW == 0:
+                await trio.lowlevel.checkpoint()
+            if isinstance(event, Message):
+                try:
+                    self.buffer.extend(event)
+                except FrameTooLargeError:
+                    await self._fail(CloseReason.MESSAGE_TOO_BIG, "the message is too long")
+                    return
+                if event.message_finished:
+                    message = self.buffer.to_message()
+                    self.buffer.clear()
+                    # Quart takes an empty binary message for a text message.
+                    await self.app_put({**message, "text": message["text"] or ("" if not message["bytes"] else None)})
+            elif isinstance(event, Ping):
+                await self._send_wsproto_event(event.response())
+            elif isinstance(event, CloseConnection):
+                if self.connection.state is ConnectionState.OPEN:
+                    await self._fail(event.code, event.reason or "")
+                    return
+                if self.connection.state is ConnectionState.REMOTE_CLOSING:
+                    await self._send_wsproto_event(event.response())
+                await self.send(StreamClosed(stream_id=self.stream_id))
+                return
+
+    async def _fail(self, code: int, why: str) -> None:
+        current_peer().refused(code, why)
+        await self._send_wsproto_event(CloseConnection(code=code, reason=why))
+        await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _send_error_response(self, status_code: int) -> None:
+        await send_error(self, status_code)
+
+    async def _send_pings(self) -> None:
+        silent = 0
+        while not self.closed:
+            silent = 0 if self._heard else silent + 1
+            if silent >= SILENT_PINGS:
+                await self.send(StreamClosed(stream_id=self.stream_id))
+                return
+            self._heard = False
+            await self._send_wsproto_event(Ping())
+            with trio.move_on_after(self.config.websocket_ping_interval or 0):
+                await self._ended.wait()
+
+
+def _head(length: int) -> bytes:
+    if length < 126:
+        return bytes((0x81, length))
+    if length < 65536:
+        return b"\x81\x7e" + length.to_bytes(2, "big")
+    return b"\x81\x7f" + length.to_bytes(8, "big")

@@ -1,0 +1,355 @@
+"""What the documents tell people to type, typed: each block of shell in README and docs, as it stands.
+
+Stand-ins are used for what comes from the network (packages of Debian and Python). Numbers and ids that a machine makes
+up are put in where a document shows those of another one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from real.documents import FOLLOW, Block, blocks, command, documents, environment_folder, source_folder
+from real.engine_process import REPOSITORY, EngineProcess
+from real.processes import wait_until
+from real.servers import HOST, free_ports
+from real.test_event_channels import register
+
+pytestmark = pytest.mark.process
+
+MINOR = "{}.{}".format(*sys.version_info[:2])
+RUN_HERE = ("README.md", "docs/api.md", "docs/commands.md", "docs/operate.md")
+NOT_RUN = [block for file in documents() for block in blocks(file) if block.reason]
+
+
+@pytest.mark.parametrize("block", NOT_RUN, ids=lambda block: f"{block.file}:{block.line}")
+def test_a_block_that_is_not_run_says_why(block: Block) -> None:
+    pytest.skip(f"{block.file}:{block.line}: {block.reason}")
+
+
+def test_every_block_is_run_or_says_why_not() -> None:
+    left = [block for file in documents() if file not in RUN_HERE for block in blocks(file)]
+    assert not [f"{block.file}:{block.line}" for block in left if not block.reason]
+
+
+def run(script: str, folder: Path, environment: dict[str, str]) -> str:
+    """What the script prints. Fails the test at the first command that fails."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """That of a new user: nothing of the engine in it, and a curl that fails where the answer is an error."""
+    home.mkdir(exist_ok=True)
+    (home / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ENGINE_")}
+    return {**kept, "HOME": str(home), "PYTHONPATH": str(REPOSITORY), **more}
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder like a fresh clone, in which the quickstart finds its environment made."""
+    folder = tmp_path / "mailbox-engine"
+    source_folder(folder)
+    environment_folder(folder / f".venv-{MINOR}")
+    (tmp_path / "bin").mkdir()
+    command(tmp_path / "bin" / "python3", f'exec {os.path.realpath(sys.executable)} "$@"')
+    script = 'STEPS=0; source scripts/lib.sh; find_python >&2; what_it_is_made_from | sha256sum | cut -d" " -f1'
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    stamp = run(script.replace(">&2", ">/dev/null"), folder, {**os.environ, "PATH": path})
+    (folder / f".venv-{MINOR}" / "stamp").write_text(f"{stamp.strip()} \n")
+    return folder
+
+
+@pytest.fixture
+def quickstart(clone: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str], str]]:
+    (port,) = free_ports(1)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    home = environment(tmp_path / "home", PATH=path, ENGINE_HTTP__PORT=str(port))
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(["scripts/quickstart"], cwd=clone, env=home, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: process.poll() is not None or "[8/8]" in (tmp_path / "log").read_text(), "the quickstart")
+        yield process, home, str(port)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_readme_from_clone_to_what_became_of_the_mail(
+    clone: Path, tmp_path: Path, quickstart: tuple[subprocess.Popen[bytes], dict[str, str], str]
+) -> None:
+    process, home, port = quickstart
+    said = (tmp_path / "log").read_text()
+    assert process.poll() is None, said
+    assert "is up to date" in said and "pip" not in said
+    first, *others = [block for block in blocks("README.md") if not block.reason]
+    assert first.text.startswith("scripts/quickstart ")
+    script = "".join(block.text for block in others).replace("127.0.0.1:3000", f"127.0.0.1:{port}")
+    del home["ENGINE_HTTP__PORT"]  # that terminal knows nothing of it
+    heard = run(FOLLOW + script, clone, home)
+    assert '"queueId"' in heard and '"event":"messageSent"' in heard and '"serviceSecret":"whsec_' in heard
+    shown = re.search(r"^.*another terminal:\n\n(.*?)\n\n", said, re.MULTILINE | re.DOTALL)
+    assert shown, said
+    assert '"event":"messageFailed"' not in heard
+    run(shown[1], clone, home)
+    assert "Traceback" not in said
+
+
+def test_the_quickstart_goes_on_when_nobody_reads(clone: Path, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    home = environment(tmp_path / "home", PATH=path, ENGINE_HTTP__PORT=str(port))
+    heard = run('scripts/quickstart --once 2>&1 | head -n 1; echo "${PIPESTATUS[0]}"', clone, home)
+    assert heard == "[1/8] Python\n0\n"
+
+
+def test_the_quickstart_looks_at_the_port_first_and_keeps_its_options(clone: Path, tmp_path: Path, engine: Any) -> None:
+    home = environment(tmp_path / "home", ENGINE_HTTP__PORT=str(engine.port), ENGINE_STORE__PATH="my data")
+    home["ENGINE_STORE__KEY"] = "secret"
+    python = str(tmp_path / "bin" / "python3")
+    done = subprocess.run(
+        ["scripts/quickstart", "--once", "--python", python],
+        cwd=clone,
+        env=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and "[2/8]" not in done.stdout
+    (advice,) = re.findall(r"choose another port:  (.*)", done.stderr)
+    assert re.fullmatch(
+        rf"ENGINE_HTTP__PORT=\d+ ENGINE_STORE__PATH=my\\ data scripts/quickstart --once --python {re.escape(python)}",
+        advice,
+    )
+    del home["ENGINE_HTTP__PORT"], home["ENGINE_STORE__PATH"], home["ENGINE_STORE__KEY"]
+    (port,) = free_ports(1)
+    heard = run(re.sub(r"PORT=\d+", f"PORT={port}", advice), clone, home)
+    assert "[8/8] sent: " in heard and (clone / "my data" / "token").exists()
+
+
+def prelude(engine: EngineProcess) -> str:
+    block = blocks("docs/api.md")[0].text
+    assert block.startswith("TOKEN=... ")
+    return block.replace("TOKEN=... ", f"TOKEN={engine.token} ").replace("http://127.0.0.1:3000", engine.url)
+
+
+NOT_ALWAYS = {"alreadySent"}
+"""Members that the document shows of an answer that is not always so, and says when it is."""
+
+
+def test_api_as_it_is_written(start_engine: Callable[..., EngineProcess], tmp_path: Path) -> None:
+    engine = start_engine()
+    register(engine, "example")
+    (port,) = free_ports(1)
+    server = {
+        "host": HOST,
+        "port": port,
+        "secure": False,
+        "tls": {"required": False},
+        "auth": {"user": "u", "pass": "p"},
+    }
+    mine = {"account": "m", "name": "Mine", "email": "me@example.org", "imap": server, "smtp": server}
+    home, ids = {**os.environ, "HOME": str(tmp_path)}, {}
+    _, *others = [block for block in blocks("docs/api.md") if not block.reason]
+    for block in others:
+        if engine.request("GET", "/v1/account/m").status == 404:
+            engine.request("POST", "/v1/account", mine)
+        engine.wait_for_state("example", "connected")
+        engine.wait_for_state("m", "connectError")
+        text = block.text
+        if "/v1/outbox/1a21" in text:
+            tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+            waits = {"to": {"address": "x@sandbox.example"}, "text": "t", "sendAt": tomorrow}
+            answer = engine.request("POST", "/v1/account/example/submit", waits)
+            assert answer.status == 200, answer.body
+            ids[r"1a21\w+"] = answer.json["queueId"]
+        if "/v1/tokens/" in text:
+            ids[r"(?<=tokens/)\w{12}"] = engine.command("tokens", "list").stdout.split("\n")[1].split()[0]
+        for shape, real in ids.items():
+            text = re.sub(shape, real, text)
+        where = f"{block.file}:{block.line}"
+        printed = run(prelude(engine) + text, tmp_path, home)
+        answers = [json.loads(line) for line in printed.splitlines()]
+        assert len(answers) == text.count("api "), where
+        shown = json.loads(block.answer) if block.answer and "…" not in re.sub(r'"[^"]*"', '""', block.answer) else {}
+        for answer in answers:
+            assert answer.get("statusCode", 200) == shown.get("statusCode", 200), (where, answer)
+        assert shown.keys() - NOT_ALWAYS <= answers[-1].keys(), (where, shown.keys() - answers[-1].keys())
+        if "POST" not in text and "/v1/webhooks -d" in text:
+            ids[r"wh_\w+"] = answers[-1]["id"]
+
+
+def test_commands_as_they_are_written(start_engine: Callable[..., EngineProcess], tmp_path: Path) -> None:
+    engine = start_engine()
+    environment_folder(tmp_path / "venv")
+    path = f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}"
+    home = environment(tmp_path / "home", PATH=path)
+    for block in blocks("docs/commands.md"):
+        if not block.reason:
+            assert json.loads(run(block.text, engine.folder.parent, home))["total"] == 0
+
+
+# docs/operate.md, on a copy of this machine that goes when the test is over.
+
+MACHINE = """
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$SCRATCH"
+mkdir "$SCRATCH"/up "$SCRATCH"/work "$SCRATCH"/root
+mount -t overlay overlay -o "lowerdir=/,upperdir=$SCRATCH/up,workdir=$SCRATCH/work" "$SCRATCH/root"
+mount --rbind /proc "$SCRATCH/root/proc"
+mount --rbind /dev "$SCRATCH/root/dev"
+for each in "$SOURCE" "$REPOSITORY" "$PACKAGES"; do
+    [ -e "$SCRATCH/root$each" ] || { mkdir -p "$SCRATCH/root$each" && mount --rbind "$each" "$SCRATCH/root$each"; }
+done
+ip link set lo up
+exec chroot "$SCRATCH/root" bash -euo pipefail -c "$INSIDE"
+"""
+INSIDE = """
+# Where the tests' own Python and code lie, the engine's user must be able to read; on a real machine it is.
+for each in "$REPOSITORY" "$PACKAGES" "$BASE"; do
+    while [ "$each" != / ]; do chmod a+rx "$each"; each=$(dirname "$each"); done
+done
+userdel mailbox-engine 2>/dev/null || true
+rm -rf /opt/mailbox-engine /var/lib/mailbox-engine /etc/mailbox-engine.toml /backup
+cp -r "$SOURCE" /srv/mailbox-engine
+cp -r "$STANDINS" /srv/standins
+export PATH=/srv/standins:$PATH HOME=/srv
+cd /srv/mailbox-engine
+"""
+
+
+def machine_is_possible() -> bool:
+    if os.geteuid() != 0:
+        return False
+    return (
+        subprocess.run(["unshare", "-mn", "mount", "--make-rprivate", "/"], capture_output=True, check=False).returncode
+        == 0
+    )
+
+
+def stand_ins(folder: Path) -> None:
+    """What would come from the network: packages of Debian, and those of Python, which the tests have already."""
+    folder.mkdir()
+    command(folder / "apt-get", 'case "$*" in update | "install -y "*) ;; *) exit 1 ;; esac')
+    (folder / "make.py").write_text(
+        f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(REPOSITORY / 'tests')!r})\n"
+        "from real.documents import environment_folder\nenvironment_folder(Path(sys.argv[1]))\n"
+    )
+    pip = r"""#!/bin/sh
+[ "$1 $2 $4" = "install -c ." ] && [ -e "$3" ] && [ -e pyproject.toml ] || { echo "pip: $*"; exit 1; }
+mv "$(dirname "$0")/not-yet" "$(dirname "$0")/engine"
+"""
+    command(
+        folder / "python3",
+        f"""if [ "$1 $2" != "-m venv" ]; then exec {os.path.realpath(sys.executable)} "$@"; fi
+{sys.executable} /srv/standins/make.py "$(realpath -m "$3")"
+cd "$3"/bin && mv engine not-yet
+cat >pip <<'END'
+{pip}END
+chmod 755 pip""",
+    )
+
+
+def test_operate_as_it_is_written(tmp_path: Path) -> None:
+    if not machine_is_possible():
+        pytest.skip("a copy of the machine needs root and the right to mount")
+    source_folder(tmp_path / "source")
+    (tmp_path / "source" / "engine").unlink()
+    stand_ins(tmp_path / "standins")
+    (tmp_path / "scratch").mkdir()
+    here = [block for block in blocks("docs/operate.md") if not block.reason]
+    needs, install, unit, ordinary, *others = here
+    assert needs.text.startswith("apt-get") and "useradd" in install.text and "[Unit]" in unit.text
+    assert "engine serve" in ordinary.text
+    later = "".join(f"echo '## {block.file}:{block.line}'\n{block.text}" for block in others)
+    later = re.sub(r"(?<= )wh_\w+", '"$ENDPOINT"', later).replace("--after 4711", "--after 3")
+    later = re.sub(r"(?<=revoke )\w+", '"$VISITOR"', re.sub(r"(?<=--token )\w+", '"$ID"', later))
+    inside = f"""{INSIDE}
+{needs.text}{install.text}
+[ "$(stat -c %U:%a /var/lib/mailbox-engine/journal.db)" = mailbox-engine:600 ]
+[ -z "$(find /var/lib/mailbox-engine ! -user mailbox-engine)" ]
+[ "$(stat -c %U:%G:%a /etc/mailbox-engine.toml)" = root:mailbox-engine:640 ]
+{unit.text}
+if command -v systemd-analyze >/dev/null; then
+    systemd-analyze verify --man=no /etc/systemd/system/mailbox-engine.service
+fi
+cd /
+start=$(sed -n 's/^ExecStart=//p' /etc/systemd/system/mailbox-engine.service)
+setpriv --reuid mailbox-engine --regid mailbox-engine --init-groups $start & service=$!
+until curl -sf http://127.0.0.1:3000/health; do kill -0 $service; sleep 0.1; done
+TOKEN=$(engine tokens issue -q -d test -s "*")
+api() {{ curl -sS --fail-with-body -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" "$@"; }}
+URL=http://127.0.0.1:3000
+for each in example jane; do
+    api $URL/v1/account -d '{{"account":"'$each'","name":"E","email":"'$each'@sandbox.example","sandbox":true}}'
+    api "$URL/v1/account/$each?wait=connected"
+done
+member() {{ sed -n "s/.*\\"$1\\":\\"\\([^\\"]*\\)\\".*/\\1/p"; }}
+ENDPOINT=$(api $URL/v1/webhooks -d '{{"url":"http://127.0.0.1:8000/"}}' | member id)
+settings='{{"webhooks":"http://127.0.0.1:8000/","webhooksEnabled":true}}'
+SECRET=$(api $URL/v1/settings -d "$settings" | member serviceSecret)
+SECRET=$SECRET python3 /srv/mailbox-engine/scripts/receivers/receiver.py 8000 /tmp/seen 2>/tmp/heard & receiver=$!
+until grep -q listening /tmp/heard; do kill -0 $receiver; sleep 0.1; done
+install -d -m 0700 -o mailbox-engine /backup
+mkdir /srv/work && chown mailbox-engine /srv/work && cd /srv/work
+engine tokens issue -q -d visitor -s api --account jane
+ID=$(engine tokens list | awk 'NR == 2 {{ print $1 }}')
+VISITOR=$(engine tokens list | awk 'END {{ print $1 }}')
+{later}
+kill -TERM $service && wait $service
+kill $receiver
+[ -z "$(find /var/lib/mailbox-engine ! -user mailbox-engine)" ]
+useradd --create-home somebody
+cp -r "$SOURCE" /home/somebody/mailbox-engine && chown -R somebody /home/somebody
+cat >/srv/ordinary <<'BLOCK'
+set -euo pipefail
+cd ~/mailbox-engine
+{FOLLOW}
+{ordinary.text}
+BLOCK
+HOME=/home/somebody setpriv --reuid somebody --regid somebody --init-groups bash /srv/ordinary
+echo "## the end"
+"""
+    names = {
+        "SCRATCH": str(tmp_path / "scratch"),
+        "SOURCE": str(tmp_path / "source"),
+        "STANDINS": str(tmp_path / "standins"),
+        "REPOSITORY": str(REPOSITORY),
+        "PACKAGES": sys.prefix,
+        "BASE": sys.base_prefix,
+        "INSIDE": inside,
+    }
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    done = subprocess.run(
+        ["unshare", "-mnp", "--fork", "--kill-child", "bash", "-euo", "pipefail", "-c", MACHINE],
+        env={**kept, **names},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0 and done.stdout.endswith("## the end\n"), done.stdout[-6000:]
+    assert "Traceback" not in done.stdout
+    assert "the receiver checks it" in done.stdout

@@ -1,0 +1,105 @@
+"""Every operation there is answers what it says it answers, with an account at work behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio.testing
+from answers import WrongAnswer, check, operation_at
+from asking import Caller
+from simulation import CLEAR_TEXT, Engine, Simulation
+
+from engine.api import operations
+from engine.store import tokens
+
+SERVERS = {
+    "imap": {"host": "imap.sandbox.example", "port": 143, "auth": {"user": "u", "pass": "p"}, "tls": CLEAR_TEXT},
+    "smtp": {"host": "smtp.sandbox.example", "port": 587, "auth": {"user": "u", "pass": "p"}, "tls": CLEAR_TEXT},
+}
+HOOK = {"url": "http://127.0.0.1:9/", "events": ["messageSent"], "headers": [{"key": "X-Api-Key", "value": "k"}]}
+REPLAY = {"after": 0, "url": "http://127.0.0.1:9/again"}
+SETTINGS = "webhooks webhooksEnabled serviceUrl webhooksCustomHeaders serviceSecret eventTypes notifyHeaders"
+
+
+async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
+    """Requests, in an order in which all of them are good."""
+    queued = {to: (await engine.submit("acme", f"{to}@x.example"))["queueId"] for to in ("you", "reject+you")}
+    waiting = (await engine.submit("acme", "you@x.example", sendAt="2027-06-01T00:00:00Z"))["queueId"]
+    await engine.until_ended(*queued.values())
+    hook = (await caller.ask("POST", "/v1/webhooks", {**HOOK, "filter": "data.rejected"})).json["id"]
+    token = tokens.find(engine.context.services.store.reader, caller.token, 0)
+    assert token is not None
+    return [
+        ("POST", "/v1/account", {"account": "second", "name": "x", "copy": None, **SERVERS}),
+        ("PUT", "/v1/account/second", {"name": "y", "path": ["INBOX", "Sent"], "webhooks": "http://127.0.0.1:9/"}),
+        ("GET", "/v1/account/second?quota=true", None),
+        ("GET", "/v1/account/acme", None),
+        ("GET", "/v1/accounts?query=acme", None),
+        *(("PUT", f"/v1/account/acme/{each}", {each: True}) for each in ("sync", "flush", "reconnect")),
+        ("GET", "/v1/logs/acme", None),
+        ("POST", "/v1/verifyAccount", {"mailboxes": True, **SERVERS}),
+        ("GET", "/v1/autoconfig?email=x@gmail.com", None),
+        ("POST", "/v1/account/acme/submit", {"to": [{"address": "x@x.example"}]}),
+        ("POST", "/v1/account/acme/submit", {"to": [{"address": "x@x.example"}], "dryRun": True}),
+        ("GET", "/v1/outbox?state=failed", None),
+        *(("GET", f"/v1/outbox/{each}", None) for each in (*queued.values(), waiting)),
+        ("PUT", f"/v1/outbox/{waiting}", {"onDoubt": "fail"}),
+        ("DELETE", f"/v1/outbox/{waiting}", None),
+        ("GET", "/v1/settings/queue/submit?account=acme", None),
+        ("PUT", "/v1/settings/queue/submit", {"paused": False, "account": "acme"}),
+        ("POST", "/v1/settings", {"webhooks": "http://127.0.0.1:9/", "webhooksCustomHeaders": HOOK["headers"]}),
+        ("GET", "/v1/settings?" + "&".join(f"{name}=true" for name in SETTINGS.split()), None),
+        ("GET", "/v1/events", None),
+        ("GET", "/v1/events/sse", None),
+        ("GET", "/v1/changes", None),
+        ("PUT", "/v1/events/consumers/mine", {"seq": 1}),
+        ("GET", "/v1/events/consumers/mine", None),
+        ("GET", "/v1/events/consumers", None),
+        ("DELETE", "/v1/events/consumers/mine", None),
+        ("POST", "/v1/webhooks", HOOK),
+        ("PUT", f"/v1/webhooks/{hook}", {"description": "x"}),
+        ("GET", f"/v1/webhooks/{hook}", None),
+        ("GET", "/v1/webhooks", None),
+        ("GET", "/v1/webhookRoutes", None),
+        ("GET", f"/v1/webhookRoutes/webhookRoute/{hook}", None),
+        ("POST", f"/v1/webhooks/{hook}/test", None),
+        ("POST", f"/v1/webhooks/{hook}/replay", REPLAY),
+        ("GET", f"/v1/webhooks/{hook}/parked", None),
+        ("POST", f"/v1/webhooks/{hook}/parked", {"action": "skip"}),
+        ("DELETE", f"/v1/webhooks/{hook}", None),
+        ("DELETE", "/v1/account/second", None),
+        ("GET", f"/v1/tokens/{token.id}/log", None),
+    ]
+
+
+async def test_every_operation_answers_what_it_declares(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    simulation = Simulation(tmp_path / "data", 4711)
+    async with simulation.running() as engine:
+        await engine.register("acme", logs=True)
+        caller, seen = await Caller.of(engine), set()
+        for method, target, body in await asked(engine, caller):
+            answer = await caller.ask(method, target, body)
+            assert answer.status == 200, (method, target, answer)
+            seen.add(operation_at(method, target.partition("?")[0]))
+        missed = [each.name for each in operations() if not each.websocket and each not in seen]
+        assert not missed, f"say here how to ask for {', '.join(missed)}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b'{"sync": true, "more": 1}'),
+        (200, b'{"sync": "true"}'),
+        (200, b"{}"),
+        (200, b"true"),
+        (200, b"OK"),
+        (503, b'{"sync": true}'),
+        (400, b'{"statusCode": 400, "error": "Bad Request", "message": "x", "more": 1}'),
+    ],
+)
+def test_what_is_not_declared_is_noticed(status: int, body: bytes) -> None:
+    check("PUT", "/v1/account/acme/sync", 200, b'{"sync": true}')
+    with pytest.raises(WrongAnswer):
+        check("PUT", "/v1/account/acme/sync", status, body)
