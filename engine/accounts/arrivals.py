@@ -24,7 +24,7 @@ import msgspec
 import trio
 
 from engine.accounts import ids
-from engine.accounts.care import BASICS, DESCRIPTION, FLAGS, REPORT, TEXT, Care, within
+from engine.accounts.care import BASICS, DESCRIPTION, ENVELOPE, FLAGS, REPORT, TEXT, Care, within
 from engine.accounts.changes import scope
 from engine.accounts.reports import Follow, is_report, read_report
 from engine.accounts.services import Services
@@ -176,7 +176,15 @@ class Arrivals:
                     raise refusal
             return None
         self._hidden = 0
-        full, _ = await self._ask(session, row, uid, DESCRIPTION, self._items(session))
+        full, refusal = await self._ask(session, row, uid, DESCRIPTION, self._items(session))
+        if refusal is not None and (extras := session.id_items):
+            # It may be the items of an extension that the server does not know, although it offers it.
+            plain = [item for item in self._items(session) if item not in extras]
+            full, refusal = await self._ask(session, row, uid, DESCRIPTION, plain)
+            if refusal is None:
+                session.refuses_ids()
+        if refusal is not None:
+            full, _ = await self._ask(session, row, uid, ENVELOPE, (*BASIC, "ENVELOPE"))
         return full if full is not None and _describes(full) else known
 
     async def _ask(
@@ -238,12 +246,7 @@ class Arrivals:
         wanted = self._services.settings.values["notifyHeaders"] or ()
         asked = [_HEADERS, *(name.upper() for name in wanted if _FIELD_NAME.fullmatch(name))]
         header = "HEADER" if "*" in wanted else f"HEADER.FIELDS ({' '.join(asked)})"
-        items = [*BASIC, "ENVELOPE", "BODYSTRUCTURE", f"BODY.PEEK[{header}]"]
-        if "X-GM-EXT-1" in session.capabilities:
-            items += ["X-GM-MSGID", "X-GM-THRID", "X-GM-LABELS"]
-        elif "OBJECTID" in session.capabilities:
-            items += ["EMAILID", "THREADID"]
-        return items
+        return [*BASIC, "ENVELOPE", "BODYSTRUCTURE", f"BODY.PEEK[{header}]", *session.id_items]
 
     async def _announce(self, session: ImapSession, row: MailboxRow, found: list[Fetched], taken: Taken) -> None:
         if not found:

@@ -24,6 +24,7 @@ from engine.store.writer import Store
 log = logging.getLogger("engine.care")
 
 DESCRIPTION = "description"
+ENVELOPE = "envelope"
 BASICS = "basics"
 FLAGS = "flags"
 DATE = "date"
@@ -31,7 +32,12 @@ CHANGES = "changes"
 """What changed since a MODSEQ; asked of no message, so its UID is 0."""
 TEXT = "text"
 REPORT = "report"
-PARTS = {DESCRIPTION: (BASICS, FLAGS), BASICS: (FLAGS,), DATE: (BASICS, FLAGS)}
+PARTS = {
+    DESCRIPTION: (BASICS, FLAGS),
+    ENVELOPE: (BASICS, FLAGS),
+    BASICS: (FLAGS,),
+    DATE: (BASICS, FLAGS),
+}
 """What a question asks for too."""
 ATTEMPTS = {TEXT: 2, REPORT: 2}
 """How often the connection may end over a question about one message; once where a batch with it failed before."""

@@ -64,6 +64,8 @@ MESSAGES_AT_ONCE = 500
 """In one FETCH, where the server cannot say what changed."""
 CHANGEDSINCE = "CHANGEDSINCE"
 """Remembered apart from CONDSTORE, of which it is a part: SELECT may take the one and FETCH not the other."""
+IDS = "message ids"
+"""Remembered apart from X-GM-EXT-1 and OBJECTID, which mean more than these items of a FETCH."""
 DOWNLOAD_BYTES = 256 * 1024
 """How much of a large section is asked for at a time."""
 
@@ -226,6 +228,19 @@ class ImapSession(ImapConnection):
         if can:
             self._refusals.refused(self._server, CHANGEDSINCE)
         return found
+
+    @property
+    def id_items(self) -> tuple[str, ...]:
+        """The data items for ids of messages and threads that outlive a move, and for Gmail's labels."""
+        if self._refusals.refuses(self._server, IDS):
+            return ()
+        if "X-GM-EXT-1" in self.capabilities:
+            return ("X-GM-MSGID", "X-GM-THRID", "X-GM-LABELS")
+        return ("EMAILID", "THREADID") if "OBJECTID" in self.capabilities else ()
+
+    def refuses_ids(self) -> None:
+        """Remember that the server does not take `id_items`."""
+        self._refusals.refused(self._server, IDS)
 
     async def fetch_each(
         self, numbers: Ranges, items: Sequence[str], heed: Callable[[list[Fetched]], Awaitable[None]]

@@ -24,10 +24,13 @@ from engine.schema.outbox import OutboxUpdate
 from engine.schema.queue import QueueUpdate
 from engine.schema.submit import Submit, SubmitHeaders
 from engine.store import database, messages
+from engine.store.tokens import Token
 from engine.world import Choose, SeededWorld
 
 CLEAR_TEXT = {"required": False}
 """The sandbox speaks no TLS."""
+OPERATOR = Token("0" * 64, "operator", ["*"], 0.0)
+"""A caller who may do everything."""
 
 
 class SandboxWorld(SeededWorld):

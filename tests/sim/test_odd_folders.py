@@ -10,7 +10,7 @@ import trio
 import trio.testing
 from answers import plain
 from inbox import box, deliver, folder, mail_events
-from simulation import Engine, Simulation
+from simulation import OPERATOR, Engine, Simulation
 
 from engine.api import account as api
 from engine.sandbox.faults import HANG_UP, SILENCE
@@ -38,7 +38,7 @@ def at(commands: tuple[str, ...], where: bytes, how: bytes) -> Script:
 
 
 async def shown(engine: Engine) -> dict[str, str]:
-    account = plain(await api.read(engine.context, "acme", AccountQuery()))
+    account = plain(await api.read(engine.context, "acme", AccountQuery(), caller=OPERATOR))
     assert account["state"] == "connected"
     return {each["path"]: each["error"] for each in account.get("folderErrors", [])}
 

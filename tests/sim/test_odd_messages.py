@@ -85,7 +85,8 @@ async def test_what_the_server_cannot_tell_of_one_message(
         if told:
             odd, good = (engine.events("acme", "messageNew")[place]["data"] for place in (4, 5))
             assert told <= odd.keys()
-            assert (odd["subject"], good["subject"]) == ("", "Grüße")
+            envelope = item == "BODYSTRUCTURE" and how not in (HANG_UP, SILENCE)
+            assert (odd["subject"], good["subject"]) == ("Grüße" if envelope else "", "Grüße")
         assert engine.events("acme", "connectError") == []
         asked = len(met)
         await trio.sleep(3000)
@@ -96,6 +97,32 @@ async def test_what_the_server_cannot_tell_of_one_message(
         account = engine.context.registry.get("acme")
         assert account is not None
         assert account.status.state == "connected"
+
+
+@pytest.mark.parametrize("how", [b"NO no", b"BAD no"], ids=str)
+@pytest.mark.parametrize("item", [b"EMAILID", b"HEADER.FIELDS"], ids=str)
+async def test_an_item_the_server_never_takes(
+    simulation: Simulation, item: bytes, how: bytes, autojump_clock: trio.testing.MockClock
+) -> None:
+    def script(tag: str, name: str, line: bytes) -> bytes | None:
+        if name == "UID FETCH" and item in line:
+            refused.append(line)
+            return tag.encode() + b" " + how + b"\r\n"
+        return None
+
+    refused: list[bytes] = []
+    async with simulation.running() as engine:
+        engine.sandbox.faults.imap_rewrite = lambda response: response.replace(b" IDLE", b" IDLE OBJECTID")
+        engine.sandbox.faults.imap_script = script
+        await engine.register("acme")
+        for number in range(3):
+            deliver(engine, number)
+            await engine.event("acme", "messageNew", number + 1)
+        told = [each["data"] for each in engine.events("acme", "messageNew")]
+        assert [each["subject"] for each in told] == ["Grüße"] * 3
+        if item == b"EMAILID":
+            assert all("attachments" in each for each in told)
+            assert len(refused) <= 2
 
 
 async def test_a_line_that_fails_over_a_message_does_not_cost_what_is_told_of_it(

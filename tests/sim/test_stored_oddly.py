@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import trio.testing
 from answers import plain
-from simulation import Engine, Simulation
+from simulation import OPERATOR, Engine, Simulation
 
 from engine.api import settings as settings_api
 from engine.api import webhooks as api
@@ -23,10 +23,8 @@ from engine.events.webhooks import Record
 from engine.schema.settings import SettingsQuery, SettingsUpdate
 from engine.schema.webhooks import WebhookReplay, WebhookUpdate
 from engine.store import database
-from engine.store.tokens import Token
 
 Clock = trio.testing.MockClock
-OPERATOR = Token("0" * 64, "operator", ["*"], 0.0)
 URL = "https://hooks.example/in"
 ASKED = SettingsQuery(
     webhooks=True, webhooks_enabled=True, webhook_events=True, webhooks_custom_headers=True, notify_text=True
