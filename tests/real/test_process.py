@@ -222,7 +222,7 @@ async def never_ends(*_, **__):
     with trio.CancelScope(shield=True):
         await trio.sleep_forever()
 
-app.run, app.LAST_RESORT = never_ends, 0.2
+app.run, app.LAST_RESORT, app.SAY_AFTER = never_ends, 0.2, 0.0
 cli.main(["serve"])
 """
 
