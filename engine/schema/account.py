@@ -291,7 +291,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     locale: Annotated[str | UnsetType, Meta(description=_LOCALE)] = UNSET
     tz: Annotated[str | UnsetType, Meta(description=_TZ)] = UNSET
     state: Annotated[AccountState, Meta(description="Where the connection to the mailbox stands.")]
-    sending: Annotated[Sending, Meta(description="Whether it may send.")]
+    sending: Annotated[Sending | UnsetType, Meta(description="Whether it may send. EmailEngine has none.")] = UNSET
     smtp_status: Annotated[SmtpStatus | None, Meta(description="How the last SMTP try ended. `null`: none yet.")] = None
     connections: Annotated[int, Meta(description="IMAP connections open now.")] = 0
     last_error: Annotated[LastError | None, Meta(description="Why it is not connected. `null`: all is well.")] = None
@@ -320,7 +320,7 @@ class AccountSummary(Response, frozen=True, kw_only=True):
     email: Annotated[Address | UnsetType, Meta(description="Address used in `From`.")] = UNSET
     type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
     state: Annotated[AccountState, Meta(description="Where the connection to the mailbox stands.")]
-    sending: Annotated[Sending, Meta(description="Whether it may send.")]
+    sending: Annotated[Sending | UnsetType, Meta(description="Whether it may send. EmailEngine has none.")] = UNSET
     webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
     counters: Annotated[Counters, Meta(description="What was counted.")]

@@ -31,7 +31,7 @@ def test_more_hanging_servers_than_sessions_hold_up_nobody(start_engine: StartEn
     servers = {stage: ScriptedServer() for stage in HANGS}
 
     def hanging() -> int:
-        return sum(server.visits[stage] for stage, server in servers.items())
+        return sum(server.visits[stage] > 0 for stage, server in servers.items())
 
     try:
         for number, (stage, server) in enumerate(servers.items()):

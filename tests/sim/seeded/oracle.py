@@ -47,6 +47,8 @@ class Known:
     expires_at: float = 0.0
     recipients: dict[str, State] = field(default_factory=dict)
     not_before: float | None = None
+    began: float = 0.0
+    """When its last try began (wall clock)."""
     """Trio's time before which the next try may not begin; None where anything goes."""
     holds: bool = False
     """`onDoubt` is `hold`, has been since the commit before, and nobody is changing it."""
@@ -271,10 +273,14 @@ class Oracle:
         free = self._starting or self._hurried[known.account] or self._hurried[known.queue_id]
         if now is State.SENDING and (was is not State.SENDING or made > known.attempts_made):
             self._judge_beginning(known, made)
+            known.began = self._now()
         if expires_at != known.expires_at and known.waits_since is not None:
             known.waits_since = trio.current_time()
         free = free or trio.current_time() < self._stalled_until
         if made < known.attempts_made or (was is State.IN_DOUBT and now is State.DEFERRED) or free:
+            known.not_before = None
+        elif next_at is not None and next_at < known.began:
+            # The server was not heard of: the lane waits, until the host answers, and the message is due all the while.
             known.not_before = None
         elif was is State.SENDING and now is not State.SENDING:
             wait = self._shortest_wait(made)
