@@ -15,6 +15,7 @@ import trio
 
 from engine.errors import EngineError, Fault
 from engine.queue import doubt, reports, retry, settlement
+from engine.queue.doubt import Choice
 from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import Judgement, judge
 from engine.queue.record import Recorder
@@ -184,13 +185,20 @@ class Attempts:
 
         `refused`: a login that was, which is told of, though it is no attempt; logins go on in `again_in` seconds.
         """
-        message, due, again_at = attempt.message, self._still_due(attempt), self._world.now() + again_in
+        message, still_due, again_at = attempt.message, self._still_due(attempt), self._world.now() + again_in
 
         def change(tx: Tx) -> None:
-            state = message_state(State(each.state) for each in messages.recipients(tx, message.id))
-            if messages.undo_try(tx, message.id, state, due, message.interruptions):
+            states = [State(each.state) for each in messages.recipients(tx, message.id)]
+            due: float | None = still_due
+            if State.IN_DOUBT in states:
+                # What is to become of a doubt may have been chosen anew while the message was being sent.
+                choice, evidence = Choice(messages.on_doubt(tx, message.id)), self._recorder.evidence(tx, message)
+                since = message.doubt_since
+                due = doubt.due(states, choice, retry_at=still_due, doubt_since=since, evidence=evidence)
+            if messages.undo_try(tx, message.id, message_state(states), due, message.interruptions):
                 attempts.undo(tx, message.id, message.attempts_made)
-                self._recorder.due(tx, message, due)
+                if due is not None:
+                    self._recorder.due(tx, message, due)
                 if refused is not None:
                     before = msgspec.structs.replace(message, attempts_made=message.attempts_made - 1)
                     unsent = [each for each in attempt.recipients if each.address in attempt.envelope.recipients]
