@@ -172,16 +172,18 @@ class Oracle:
             elif before.get(row) is not known.state or row not in before:
                 self._judge_open(known)
 
-    def settled(self, db: sqlite3.Connection) -> None:
-        """Nothing is left to be done but what waits for somebody."""
+    def unsettled(self, db: sqlite3.Connection) -> list[str]:
+        """What is still to be done, but for what waits for somebody; empty once everything has settled."""
+        left = []
         for row in self._open:
             known = self._by_row[row]
             waits = known.state is State.HELD or (known.state is State.IN_DOUBT and known.on_doubt == "hold")
             if not waits:
-                self._wrong(f"not settled: {known}")
+                left.append(f"not settled: {known}")
         (copies,) = db.execute("SELECT count(*) FROM sent_copy").fetchone()
         if copies:
-            self._wrong(f"not settled: {copies} Sent copies are still to be made")
+            left.append(f"not settled: {copies} Sent copies are still to be made")
+        return left
 
     # Its parts
 
