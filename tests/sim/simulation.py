@@ -32,7 +32,7 @@ CLEAR_TEXT = {"required": False}
 OPERATOR = Token("0" * 64, "operator", ["*"], 0.0)
 """A caller who may do everything."""
 QUIET = Imap(idle=1500.0, heartbeat=1500.0)
-"""Asks silent lines as seldom as the sandbox's patience of half an hour allows: days pass in a tenth of the computing."""
+"""Asks silent lines as seldom as the sandbox's patience of half an hour allows, so that days pass quickly."""
 
 
 class SandboxWorld(SeededWorld):

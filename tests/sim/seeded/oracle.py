@@ -20,6 +20,7 @@ import trio
 from engine.queue.lifecycle import ENDED, State, message_state
 from engine.sandbox.post_office import Delivery
 from engine.store import database
+from engine.world import STANDSTILL
 from seeded.ledger import Ledger
 from seeded.trace import Trace
 
@@ -123,9 +124,12 @@ class Oracle:
             self._db = None
         self._read = {(message, to) for message, to in self._read if self._state(message, to) is State.SENT}
 
-    def clock_stepped(self) -> None:
-        """The wall clock moved."""
+    def clock_stepped(self, seconds: float) -> None:
+        """The wall clock moved. Hours ahead look like a machine that stood still: what is due by then goes."""
         self._stepped = True
+        if 0 < seconds <= STANDSTILL:
+            for each in self.known.values():
+                each.not_before = each.waits_since = None
 
     def disk_stalls(self, until: float) -> None:
         """Outcomes may be written later than they were known, until then (Trio's time)."""

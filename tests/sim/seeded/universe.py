@@ -118,7 +118,7 @@ class Universe:
         """Set the wall clock; Trio's goes on."""
         self.trace.note(f"the clock steps by {seconds:.0f} s")
         self._offset += seconds
-        self.oracle.clock_stepped()
+        self.oracle.clock_stepped(seconds)
 
     def wrong(self, what: str) -> None:
         """Note a violation and end the run; the first one counts."""
@@ -175,9 +175,10 @@ class Universe:
         self.trace.note("the faults stop")
         weather.clear()
         await workload.put_right()
-        with trio.move_on_after(SETTLES_IN):
-            while await self._unsettled():
-                await trio.sleep(LOOK_EVERY)
+        for _ in range(int(SETTLES_IN / LOOK_EVERY)):
+            if not await self._unsettled():
+                break
+            await trio.sleep(LOOK_EVERY)
         await trio.sleep(STAYS_FOR)
         for each in await self._unsettled():
             self.wrong(each)
