@@ -28,9 +28,10 @@ _ONLY_IF_ASKED = ("serviceSecret", "eventTypes")
 
 @operation("GET", "/v1/settings", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
 async def read(context: Context, query: SettingsQuery) -> Settings:
-    """Read settings: those named, or all that are no secret.
+    """Read settings.
 
-    Named is what is given as `true`; what is secret in it is masked.
+    The query names the settings to read. Without names, the answer has all of them except `serviceSecret` and
+    `eventTypes`.
     """
     every = [field.encode_name for field in msgspec.structs.fields(query)]
     asked = [field.encode_name for field in msgspec.structs.fields(query) if getattr(query, field.name)]
@@ -52,7 +53,8 @@ async def read(context: Context, query: SettingsQuery) -> Settings:
 async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
     """Change settings.
 
-    What is given, answered with its names.
+    Where a change leaves webhooks without effect, `notes` in the answer says why, and so does the `state` of the
+    webhook `default`.
     """
     values = {
         field.encode_name: msgspec.to_builtins(getattr(body, field.name))
