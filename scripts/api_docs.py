@@ -25,6 +25,7 @@ from engine.api import operations  # noqa: E402
 from engine.api.tags import TAGS  # noqa: E402
 from engine.http.openapi import described, document  # noqa: E402
 from engine.http.operation import Operation  # noqa: E402
+from engine.sandbox import script  # noqa: E402
 
 FILE = ROOT / "docs" / "api.md"
 MADE_FROM_HERE = "<!-- What follows is made by scripts/api_docs; change the operations and schemas instead. -->\n"
@@ -57,6 +58,8 @@ class Book:
             yield f"\n## {tag}\n\n{_linked(about)}"
             for each in self._of(tag):
                 yield from self._operation(each)
+            if tag == "Submit":
+                yield from _sandbox_recipients()
         yield "\n## Objects\n\nThese occur in more than one operation."
         for name in self._linked:
             schema = self._schemas[name]
@@ -151,6 +154,15 @@ class Book:
         return f"[{name}](#{name.lower()})"
 
 
+def _sandbox_recipients() -> Iterator[str]:
+    yield "\n### Sandbox recipients\n\nIn a sandbox account, these recipients make the server fail on purpose:\n"
+    yield "| address | what happens |\n|---|---|"
+    for pattern, meaning in script.describe():
+        yield f"| `{pattern}sandbox.example` | {meaning} |"
+    yield "\nAny other address at `*.example` has a mailbox. Nothing leaves the process, and all of it is gone when the"
+    yield "engine stops."
+
+
 def _references(shown: Any) -> Iterator[str]:
     """The names of the objects that are referred to in it, once for each place."""
     for each in shown.values() if isinstance(shown, dict) else shown if isinstance(shown, list) else ():
@@ -170,6 +182,7 @@ def _anchor(heading: str) -> str:
 
 def _linked(text: str) -> str:
     """The text with the names of documents made links."""
+    text = re.sub(r"`docs/api\.md(#[\w-]+)`", r"[below](\1)", text)
     return re.sub(r"`docs/([\w.]+)(#[\w-]+)?`", r"[\1](\1\2)", text)
 
 
