@@ -28,11 +28,10 @@ from engine.api.context import Context, Streams
 from engine.config import Config
 from engine.egress import Egress
 from engine.errors import StorageFailed, leaves
-from engine.events.changes import Changes
 from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
-from engine.events.webhooks import Webhooks
+from engine.events.state_changes import StateChanges
 from engine.hosts import Hosts
 from engine.http.accept import listen
 from engine.http.bodies import Bodies
@@ -59,6 +58,7 @@ from engine.store.bodies import Spool
 from engine.store.rotation import Rotation
 from engine.store.writer import Store
 from engine.version import VERSION
+from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
 
 log = logging.getLogger("engine")
@@ -128,7 +128,7 @@ async def run(
         await rotation.take_up()
         spool, hub, schedule = Spool(folder / "spool", store, world), Hub(), Schedule(world)
         journal = Journal(store, hub, world)
-        changes = Changes()
+        changes = StateChanges()
         settings = SettingsBook(store, vault)
         settings.listen(lambda: setattr(journal, "service_url", settings.values["serviceUrl"]), "serviceUrl")
         spool.sweep(store.reader)
@@ -143,7 +143,7 @@ async def run(
         sandbox = Sandbox(world)
         hosts = Hosts()
         egress = Egress(config.network, world, hosts)
-        webhooks = Webhooks(journal, store, vault, config.webhooks, world, egress)
+        webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
         services = Services(
             config=config,
             world=world,
@@ -289,7 +289,7 @@ def _packages(frame: FrameType) -> list[str]:
     return str(frame.f_globals.get("__name__", "")).split(".")
 
 
-def _configure(webhooks: Webhooks, settings: SettingsBook) -> None:
+def _configure(webhooks: EndpointRegistry, settings: SettingsBook) -> None:
     values = settings.values
     names = values["webhookEvents"]
     webhooks.configure(

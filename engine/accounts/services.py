@@ -7,9 +7,8 @@ import msgspec
 from engine.accounts.slots import LoginSlots
 from engine.config import Config
 from engine.egress import Egress
-from engine.events.changes import Changes
 from engine.events.journal import Journal
-from engine.events.webhooks import Webhooks
+from engine.events.state_changes import StateChanges
 from engine.hosts import Hosts
 from engine.queue.attempt import Attempts
 from engine.queue.outbox import Outbox
@@ -22,6 +21,7 @@ from engine.settings import SettingsBook
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
+from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
 
 
@@ -36,8 +36,8 @@ class Services(msgspec.Struct, frozen=True):
     spool: Spool
     vault: Vault
     journal: Journal
-    changes: Changes
-    webhooks: Webhooks
+    changes: StateChanges
+    webhooks: EndpointRegistry
     settings: SettingsBook
     schedule: Schedule
     recorder: Recorder

@@ -19,8 +19,8 @@ from engine.accounts.sameness import gist
 from engine.accounts.state import AccountState
 from engine.accounts.story import MAILBOX, SENDING, Story
 from engine.errors import EngineError, LoginRefused, NetworkError
-from engine.events.changes import Changes
 from engine.events.journal import Journal
+from engine.events.state_changes import StateChanges
 from engine.isotime import iso
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Verdict, command, error_code, error_text
 from engine.store import accounts
@@ -44,7 +44,7 @@ class Status:
         row: AccountRow,
         store: Store,
         journal: Journal,
-        changes: Changes,
+        changes: StateChanges,
         world: World,
         give_up_refused: float,
     ) -> None:

@@ -16,7 +16,6 @@ from engine.api.context import Context, find_account
 from engine.api.webhooks import refuse_egress
 from engine.egress import EgressRefused
 from engine.errors import Problem
-from engine.events.target import masked as masked_url
 from engine.http import paging
 from engine.http.access import Access
 from engine.http.audited import Change
@@ -46,6 +45,7 @@ from engine.schema.stored import shown
 from engine.store import events
 from engine.store.tokens import Token
 from engine.store.webhooks import Bound
+from engine.webhooks.target import masked as masked_url
 
 _TAGS = ("Account",)
 

@@ -9,11 +9,11 @@ from engine.accounts.account import Account
 from engine.accounts.registry import Registry
 from engine.accounts.services import Services
 from engine.errors import Problem
-from engine.events.changes import Changes
 from engine.events.consumers import Consumers
 from engine.events.horizon import Horizon
 from engine.events.hub import Hub
 from engine.events.journal import Journal
+from engine.events.state_changes import StateChanges
 from engine.http.auth import Validity
 from engine.http.bodies import Bodies
 from engine.http.control import Started
@@ -57,7 +57,7 @@ class Context(msgspec.Struct, frozen=True):
     settings: SettingsBook
     stopping: trio.Event
     streams: Streams
-    changes: Changes
+    changes: StateChanges
     bodies: Bodies
     requests: Share
     wrong_tokens: WrongTokens

@@ -9,8 +9,6 @@ from msgspec import UNSET
 
 from engine.api.context import Context
 from engine.api.webhooks import refuse_egress
-from engine.events.signing import secret_of
-from engine.events.target import masked
 from engine.http.access import Access
 from engine.http.audited import Change
 from engine.http.carry import carry_through
@@ -21,6 +19,8 @@ from engine.schema.servers import MASK
 from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
 from engine.schema.stored import shown
 from engine.settings import WEBHOOK_SETTINGS
+from engine.webhooks.signing import secret_of
+from engine.webhooks.target import masked
 
 _TAGS = ("Settings",)
 _ONLY_IF_ASKED = ("serviceSecret", "eventTypes")

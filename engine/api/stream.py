@@ -24,7 +24,7 @@ from quart import Websocket
 from engine.api.context import Context, Streams
 from engine.errors import Problem, StorageFailed, StorageFull, StorageUnavailable
 from engine.events.consumers import Consumers, Lease
-from engine.events.journal import Page
+from engine.events.journal import EventPage
 from engine.events.reader import Reader
 from engine.http.access import Access
 from engine.http.operation import websocket
@@ -249,7 +249,7 @@ class _Stream:
             pass
         return None
 
-    async def _send(self, page: Page) -> None:
+    async def _send(self, page: EventPage) -> None:
         if page.first is not None:
             await self._control(stream="gap", first=page.first)
             self._sent = page.first - 1

@@ -9,8 +9,8 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 
-from engine.events.signing import PREFIX
 from engine.version import VERSION
+from engine.webhooks.signing import PREFIX
 
 RESERVED = frozenset(
     {
@@ -39,7 +39,7 @@ _USER_AGENT = f"mailbox-engine/{VERSION}"
 _QUERY = "/?%:@!$&'()*+,;=~[]"
 
 
-class Target(msgspec.Struct, frozen=True):
+class WebhookTarget(msgspec.Struct, frozen=True):
     """The parts of a URL as they go on the wire. `key` tells targets apart; `restricted`: not into private networks."""
 
     scheme: str
@@ -95,7 +95,7 @@ def parse(
     *,
     under: Iterable[tuple[str, str]] = (),
     restricted: bool = False,
-) -> Target:
+) -> WebhookTarget:
     """The target of a URL, `extra` headers laid over its own, and `under` them those that replace none of either.
 
     Raises ValueError when it cannot be used.
@@ -122,7 +122,7 @@ def parse(
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
     if parts.query:
         path += f"?{quote(parts.query, safe=_QUERY)}"
-    return Target(
+    return WebhookTarget(
         scheme=parts.scheme,
         host=host,
         port=parts.port,

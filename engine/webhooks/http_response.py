@@ -26,7 +26,7 @@ _ASKED = h11.Request(method="POST", target="/", headers=[("Host", "x"), ("Conten
 _ASKED_ALL = h11.EndOfMessage()
 
 
-class Reply(msgspec.Struct):
+class HttpResponse(msgspec.Struct):
     """The head of an answer and the beginning of its body. `headers` by lower-case name, repeated ones joined."""
 
     status: int
@@ -42,7 +42,7 @@ class Answering:
         self._passed_over = 0
         self._left: int | None = None
         self._chunks: h11.Connection | None = None
-        self._reply: Reply | None = None
+        self._reply: HttpResponse | None = None
         self.began = False
         """Whether anything has come."""
         self.received = 0
@@ -53,7 +53,7 @@ class Answering:
         """Whether the next answer may follow on the same connection, once this one has ended."""
 
     @property
-    def reply(self) -> Reply:
+    def reply(self) -> HttpResponse:
         """The answer; only once its head is there."""
         assert self._reply is not None
         return self._reply
@@ -94,7 +94,7 @@ class Answering:
         self._take_body(self._data)
         return True
 
-    def _frame(self, reply: Reply, *, old: bool) -> bool:
+    def _frame(self, reply: HttpResponse, *, old: bool) -> bool:
         """Find out how the answer ends (RFC 9112 section 6.3); whether its end can be known."""
         coding = reply.headers.get(b"transfer-encoding", b"").lower()
         lengths = {each.strip() for each in reply.headers.get(b"content-length", b"").split(b",")}
@@ -150,7 +150,7 @@ def _chunks() -> h11.Connection:
     return connection
 
 
-def _parsed(head: bytes) -> Reply:
+def _parsed(head: bytes) -> HttpResponse:
     head = head.lstrip(b"\r\n")
     status = _STATUS.match(head)
     if status is None:
@@ -164,4 +164,4 @@ def _parsed(head: bytes) -> Reply:
         name, _, value = line.partition(b":")
         name, value = name.strip().lower(), value.strip()
         headers[name] = headers[name] + b", " + value if name in headers else value
-    return Reply(int(status[2]), headers)
+    return HttpResponse(int(status[2]), headers)

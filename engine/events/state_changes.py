@@ -43,7 +43,7 @@ class Watcher:
         return changes
 
 
-class Changes:
+class StateChanges:
     """Passes changes on to whoever watches now."""
 
     def __init__(self) -> None:

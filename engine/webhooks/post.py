@@ -12,13 +12,13 @@ import trio
 
 from engine.egress import Egress
 from engine.errors import EngineError, NetworkError, NetworkKind
-from engine.events import retry_after, signing
-from engine.events.answer import Reply
-from engine.events.http import Connections
-from engine.events.lines import Outcome
-from engine.events.plan import Letter
-from engine.events.target import Target
 from engine.masking import Masker
+from engine.webhooks import retry_after, signing
+from engine.webhooks.backlog import PostOutcome
+from engine.webhooks.http_client import Connections
+from engine.webhooks.http_response import HttpResponse
+from engine.webhooks.plan import Letter
+from engine.webhooks.target import WebhookTarget
 from engine.world import World
 
 MAX_RESPONSE = 1024
@@ -32,7 +32,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int | None
     text: str
-    outcome: Outcome = Outcome.ANSWERED
+    outcome: PostOutcome = PostOutcome.ANSWERED
     retry_after: float | None = None
     took: float = 0.0
 
@@ -73,15 +73,15 @@ class Poster:
         for each in kept:
             await each.aclose()
 
-    async def post(self, target: Target, letter: Letter) -> Answer:
+    async def post(self, target: WebhookTarget, letter: Letter) -> Answer:
         """Post once. Cancelled: the connection is closed; the receiver may have the event."""
         headers = self._headers(target, letter)
         head = "".join(f"{name}: {value}\r\n" for name, value in headers)
         request = f"POST {target.path} HTTP/1.1\r\n{head}\r\n".encode() + letter.body
         began = trio.current_time()
-        answer = Answer(None, f"no answer within {self._timeout:g} seconds", Outcome.UNKNOWN)
+        answer = Answer(None, f"no answer within {self._timeout:g} seconds", PostOutcome.UNKNOWN)
 
-        def on_head(reply: Reply) -> None:
+        def on_head(reply: HttpResponse) -> None:
             # The head decides: a receiver that has said 2xx has the event, however long it goes on talking.
             nonlocal answer
             answer = self._answer(reply, target, headers)
@@ -96,7 +96,7 @@ class Poster:
         self._some_kept.set()
         return msgspec.structs.replace(answer, took=trio.current_time() - began)
 
-    def _headers(self, target: Target, letter: Letter) -> list[tuple[str, str]]:
+    def _headers(self, target: WebhookTarget, letter: Letter) -> list[tuple[str, str]]:
         now = self._world.now()
         return [
             *target.headers,
@@ -109,7 +109,7 @@ class Poster:
             *signing.headers(target.secrets, letter.event_id, int(now), letter.body),
         ]
 
-    def _connections(self, target: Target) -> Connections:
+    def _connections(self, target: WebhookTarget) -> Connections:
         port = target.dialled
         key = (target.scheme, target.host, port, target.restricted)
         found = self._kept.get(key)
@@ -122,7 +122,7 @@ class Poster:
             )
         return found
 
-    def _answer(self, reply: Reply, target: Target, headers: list[tuple[str, str]]) -> Answer:
+    def _answer(self, reply: HttpResponse, target: WebhookTarget, headers: list[tuple[str, str]]) -> Answer:
         status = reply.status
         text = f"the answer was {status}"
         if 300 <= status < 400:
@@ -138,10 +138,10 @@ class Poster:
         return Answer(status, text, retry_after=wait)
 
 
-def _outcome(error: EngineError) -> Outcome:
+def _outcome(error: EngineError) -> PostOutcome:
     if isinstance(error, NetworkError):
         if error.kind is NetworkKind.TIMEOUT:
-            return Outcome.UNKNOWN
+            return PostOutcome.UNKNOWN
         if error.kind is NetworkKind.DNS or (error.kind is NetworkKind.CONNECT and error.code not in _SHUT):
-            return Outcome.SILENT
-    return Outcome.SHUT
+            return PostOutcome.SILENT
+    return PostOutcome.SHUT

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.events.bound import GROUPS, MOST, fit
+from engine.events.size_limit import GROUPS, MOST, fit
 from engine.queue import reports
 from engine.smtp.verdict import Kind, Stage, Verdict
 from engine.store.messages import Recipient

@@ -24,17 +24,17 @@ from engine import config
 from engine.egress import Egress
 from engine.errors import StorageFailed, StorageFull, StorageUnavailable
 from engine.events.journal import Journal
-from engine.events.lines import EARLY, Line, Outcome
-from engine.events.plan import Plan, health_of, letter_of, payload
-from engine.events.post import Answer, Poster
 from engine.events.recent import Entry
-from engine.events.sense import ExpressionError
-from engine.events.story import Story
-from engine.events.target import Target
 from engine.log import concerns
 from engine.store import webhooks
 from engine.store.webhooks import EndpointRow, LineRow, ParkedRow
 from engine.store.writer import Store, Tx
+from engine.webhooks.backlog import EARLY, AccountBacklog, PostOutcome
+from engine.webhooks.endpoint_log import EndpointLog
+from engine.webhooks.expression_checks import ExpressionError
+from engine.webhooks.plan import Plan, health_of, letter_of, payload
+from engine.webhooks.post import Answer, Poster
+from engine.webhooks.target import WebhookTarget
 from engine.world import LOOK_AGAIN, World
 
 log = logging.getLogger("engine.webhooks")
@@ -93,7 +93,7 @@ class Endpoint:
         self._taken_at: dict[str, float] = {}
         self._nursery: trio.Nursery | None = None
         self._slots = trio.CapacityLimiter(config.parallel)
-        self._story = Story(row.id, world)
+        self._story = EndpointLog(row.id, world)
 
     def follow(self, plan: Plan | None) -> None:
         """Do this from now on, at once: what waits for its next try is tried, `Retry-After` and 410 are forgotten."""
@@ -179,7 +179,7 @@ class Endpoint:
                     crashes += 1
                     await trio.sleep(min(2.0**crashes, LONGEST_RESTART))
 
-    async def post_now(self, target: Target, body: bytes, seq: int) -> Answer:
+    async def post_now(self, target: WebhookTarget, body: bytes, seq: int) -> Answer:
         """Post something outside the order of events."""
         return await self._poster.post(target, letter_of(seq, body, 0, self._plan.route if self._plan else None))
 
@@ -242,14 +242,14 @@ class Endpoint:
         if line is not None:
             line.until = seq
             return
-        line = self.lines[account] = Line(account, seq - 1, seq)
+        line = self.lines[account] = AccountBacklog(account, seq - 1, seq)
         self._touched.add(account)
         assert self._nursery is not None
         self._nursery.start_soon(self._run_line, line)
 
     # One line.
 
-    async def _run_line(self, line: Line) -> None:
+    async def _run_line(self, line: AccountBacklog) -> None:
         concerns(webhook=self.id, account=line.account or None)
         while line.seq < line.until:
             first = self._journal.first
@@ -272,12 +272,12 @@ class Endpoint:
             self._touched.add(line.account)
             self._news.set()
 
-    def _advance(self, line: Line, seq: int) -> None:
+    def _advance(self, line: AccountBacklog, seq: int) -> None:
         line.advance(seq)
         self._touched.add(line.account)
         self._news.set()
 
-    async def _deliver(self, line: Line, entry: Entry) -> bool:
+    async def _deliver(self, line: AccountBacklog, entry: Entry) -> bool:
         """Post one event until it is taken or parked; False when the account's own receiver is gone."""
         while True:
             plan = self._plan
@@ -330,7 +330,7 @@ class Endpoint:
                 self._not_before[target.key] = max(before, self._world.elapsed() + answer.retry_after)
             line.next_at, line.longest = now + wait, wait
 
-    async def _until_due(self, line: Line, target: Target) -> bool:
+    async def _until_due(self, line: AccountBacklog, target: WebhookTarget) -> bool:
         """Wait for the line's next post; true when the receiver, which was away, is back and brings it forward."""
         early = False
 
@@ -370,7 +370,7 @@ class Endpoint:
         else:
             self.health.left_out += 1
 
-    def _succeeded(self, target: Target, now: float) -> None:
+    def _succeeded(self, target: WebhookTarget, now: float) -> None:
         self.health.delivered += 1
         self.health.last_success = self._taken_at[target.key] = now
         if all(line.attempts == 0 for line in self.lines.values()):
@@ -381,9 +381,9 @@ class Endpoint:
             self._taken.set()
             self._taken = trio.Event()
 
-    def _failed(self, line: Line, entry: Entry, answer: Answer, now: float, target: Target) -> None:
+    def _failed(self, line: AccountBacklog, entry: Entry, answer: Answer, now: float, target: WebhookTarget) -> None:
         line.error = answer.text
-        line.answered = answer.outcome is Outcome.ANSWERED
+        line.answered = answer.outcome is PostOutcome.ANSWERED
         health = self.health
         health.error, health.error_at, health.error_seq = answer.text, now, entry[0]
         health.error_account, health.error_status = entry[1], answer.status
@@ -392,7 +392,7 @@ class Endpoint:
         self._touched.add(line.account)
         self._news.set()
 
-    async def _park(self, line: Line, entry: Entry, reason: str) -> None:
+    async def _park(self, line: AccountBacklog, entry: Entry, reason: str) -> None:
         self._story.parked(entry[0], entry[2], line.attempts, reason)
         row = ParkedRow(entry[0], line.account, entry[2], line.attempts, reason, self._world.now(), 0)
         await self._commit(lambda tx: webhooks.park(tx, self.id, row))
@@ -448,8 +448,10 @@ class Endpoint:
 
     # Where it stands.
 
-    def _line(self, row: LineRow, until: int) -> Line:
-        line = Line(row.account, row.seq, until, row.attempts, row.since, row.next_at, row.error, bool(row.gone))
+    def _line(self, row: LineRow, until: int) -> AccountBacklog:
+        line = AccountBacklog(
+            row.account, row.seq, until, row.attempts, row.since, row.next_at, row.error, bool(row.gone)
+        )
         line.resume(self._config.schedule, self._world.now())
         return line
 

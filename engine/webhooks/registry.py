@@ -2,7 +2,7 @@
 
 `default` is the endpoint of the settings, with one address for everybody; an account that has a URL of its own gets its
 events there instead, in the same order and by the same rules. The others stand in the store, sealed, since they hold
-secrets. Each endpoint runs in a task of its own (`engine.events.endpoint`) and knows nothing of the others.
+secrets. Each endpoint runs in a task of its own (`engine.webhooks.endpoint`) and knows nothing of the others.
 
 An endpoint set with a token for one account gets that account's events only and never reaches a private address. A URL
 set with such a token gets neither the operator's headers nor the signature of the settings: they are the operator's
@@ -25,19 +25,19 @@ import trio
 from engine import config
 from engine.egress import Egress
 from engine.errors import DamagedSecret, Problem, StorageFull
-from engine.events import signing
-from engine.events.endpoint import Endpoint
-from engine.events.expressions import Expression
 from engine.events.journal import Journal
-from engine.events.plan import Plan
-from engine.events.post import Answer
-from engine.events.target import Target, parse
 from engine.schema.events import EVENT_DATA
 from engine.store import webhooks
 from engine.store.sealed import endpoint_field
 from engine.store.vault import Vault
 from engine.store.webhooks import EndpointRow
 from engine.store.writer import Store, Tx
+from engine.webhooks import signing
+from engine.webhooks.endpoint import Endpoint
+from engine.webhooks.expressions import Expression
+from engine.webhooks.plan import Plan
+from engine.webhooks.post import Answer
+from engine.webhooks.target import WebhookTarget, parse
 from engine.world import World
 
 log = logging.getLogger("engine.webhooks")
@@ -49,7 +49,7 @@ TEST_EVENT = "webhookTest"
 Headers = tuple[tuple[str, str], ...]
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an endpoint is told to do. None is all of them, for `events` and `accounts`."""
 
     url: str
@@ -77,7 +77,9 @@ class _Settings(msgspec.Struct, frozen=True):
 class Made:
     """One endpoint of the API while the engine runs."""
 
-    def __init__(self, row: EndpointRow, record: Record, endpoint: Endpoint, *, unreadable: bool = False) -> None:
+    def __init__(
+        self, row: EndpointRow, record: EndpointSettings, endpoint: Endpoint, *, unreadable: bool = False
+    ) -> None:
         self.unreadable = unreadable
         self.id = row.id
         self.owner = row.owner
@@ -88,7 +90,7 @@ class Made:
         self.scope = trio.CancelScope()
 
 
-class Webhooks:
+class EndpointRegistry:
     """The service that owns every endpoint."""
 
     def __init__(
@@ -105,8 +107,8 @@ class Webhooks:
         self._settings = _Settings()
         self._setting = trio.Lock()
         self._accounts: dict[str, tuple[str | None, Headers]] = {}
-        self._targets: dict[str, Target] = {}
-        self._target_of_all: Target | None = None
+        self._targets: dict[str, WebhookTarget] = {}
+        self._target_of_all: WebhookTarget | None = None
         rows = {row.id: row for row in webhooks.every(store.reader)}
         self._new_default = DEFAULT not in rows
         now = world.now()
@@ -215,7 +217,7 @@ class Webhooks:
         if account in self._accounts and url and (target := self._parsed(url, account, own=own is not None)):
             self._targets[account] = target
 
-    def _parsed(self, url: str, account: str | None, *, own: bool = False) -> Target | None:
+    def _parsed(self, url: str, account: str | None, *, own: bool = False) -> WebhookTarget | None:
         headers = self._accounts[account][1] if account is not None else ()
         tenants = account in self._bound["headers"]
         try:
@@ -257,7 +259,7 @@ class Webhooks:
         """An endpoint made through the API."""
         return self.made.get(endpoint)
 
-    async def create(self, record: Record, owner: str | None, after: int) -> Made:
+    async def create(self, record: EndpointSettings, owner: str | None, after: int) -> Made:
         """A new endpoint that begins above the event `after`; without a secret it is given one."""
         if not record.secrets:
             record = msgspec.structs.replace(record, secrets=(signing.secret_of(self._world.token_bytes(32)),))
@@ -270,7 +272,7 @@ class Webhooks:
         self._nursery.start_soon(self._run, made)
         return made
 
-    async def update(self, made: Made, record: Record) -> None:
+    async def update(self, made: Made, record: EndpointSettings) -> None:
         """Another record for an endpoint; it goes on where it stands, at once."""
         now, sealed = self._world.now(), self._sealed(made.id, record)
         await self._store.commit(lambda tx: webhooks.change(tx, made.id, sealed, now))
@@ -300,7 +302,7 @@ class Webhooks:
             raise
         endpoint.moved(after)
 
-    async def test(self, endpoint: Endpoint, target: Target) -> tuple[Answer, bool | None]:
+    async def test(self, endpoint: Endpoint, target: WebhookTarget) -> tuple[Answer, bool | None]:
         """Post a test event, outside the journal: the answer, and whether the receiver checks signatures.
 
         That is found out with a second one, signed with another secret, once the first is taken; None is unknown.
@@ -315,7 +317,7 @@ class Webhooks:
             return answer, False
         return answer, True if forged.status is not None and 400 <= forged.status < 500 else None
 
-    async def _test(self, endpoint: Endpoint, target: Target, text: str) -> Answer:
+    async def _test(self, endpoint: Endpoint, target: WebhookTarget, text: str) -> Answer:
         body = self._journal.encode(TEST_EVENT, None, {"webhook": endpoint.id, "text": text}, 0, self._world.now())
         return await endpoint.post_now(target, body, 0)
 
@@ -337,7 +339,7 @@ class Webhooks:
             return "no url"
         return "no events" if _wanted(self._settings.events) == frozenset() else None
 
-    def target(self, made: Made | None) -> Target | None:
+    def target(self, made: Made | None) -> WebhookTarget | None:
         """Where an endpoint posts what belongs to no account; None for the endpoint of the settings."""
         if made is not None:
             return self._target(made)
@@ -355,12 +357,12 @@ class Webhooks:
         endpoint = self._endpoint(row)
         try:
             text = self._vault.open("", endpoint_field(row.id), row.record.decode())
-            made = Made(row, msgspec.json.decode(text, type=Record), endpoint)
+            made = Made(row, msgspec.json.decode(text, type=EndpointSettings), endpoint)
             self._plan(made)
         except (DamagedSecret, AttributeError, TypeError, ValueError, RecursionError) as error:
             why = f"the stored endpoint cannot be read: {error}"
             log.error("the endpoint is left alone: %s", why, extra={"webhook": row.id, "account": row.owner})
-            return Made(row, Record(url="", enabled=False, stopped=why), endpoint, unreadable=True)
+            return Made(row, EndpointSettings(url="", enabled=False, stopped=why), endpoint, unreadable=True)
         return made
 
     def _endpoint(self, row: EndpointRow) -> Endpoint:
@@ -372,10 +374,10 @@ class Webhooks:
         with made.scope:
             await made.endpoint.run()
 
-    def _sealed(self, name: str, record: Record) -> bytes:
+    def _sealed(self, name: str, record: EndpointSettings) -> bytes:
         return self._vault.seal("", endpoint_field(name), msgspec.json.encode(record).decode()).encode()
 
-    def _target(self, made: Made) -> Target:
+    def _target(self, made: Made) -> WebhookTarget:
         record = made.record
         return parse(record.url, record.headers, record.secrets, restricted=made.owner is not None)
 
@@ -436,6 +438,6 @@ def _wanted(names: Collection[str] | None) -> frozenset[str] | None:
     return None if names is None or "*" in names else frozenset(names) & EVENT_DATA.keys()
 
 
-def _tells(record: Record) -> bool:
+def _tells(record: EndpointSettings) -> bool:
     """Whether any event could ever go to an endpoint."""
     return _wanted(record.events) != frozenset() and record.accounts != ()

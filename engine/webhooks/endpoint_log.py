@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import logging
 
-from engine.events.post import Answer
-from engine.events.target import Target
 from engine.refrain import Refrain, counted, spoken
+from engine.webhooks.post import Answer
+from engine.webhooks.target import WebhookTarget
 from engine.world import World
 
 log = logging.getLogger("engine.webhooks")
 
 
-class Story:
+class EndpointLog:
     """Of one endpoint. Which, and for which account, the task at hand says (`log.concerns`)."""
 
     def __init__(self, endpoint: str, world: World) -> None:
@@ -24,14 +24,14 @@ class Story:
         self._refrain = Refrain()
         self._parked = Refrain()
 
-    def taken(self, target: Target) -> None:
+    def taken(self, target: WebhookTarget) -> None:
         """Every event that was due is taken."""
         if self._refrain and (over := self._refrain.over(self._world.elapsed())) is not None:
             self._parked.over(self._world.elapsed())
             # It is about the endpoint, not about the account whose event was taken first.
             log.info("%s takes events again after %s", target.origin, spoken(over.seconds), extra={"account": None})
 
-    def not_taken(self, target: Target, event: int, attempt: int, answer: Answer) -> None:
+    def not_taken(self, target: WebhookTarget, event: int, attempt: int, answer: Answer) -> None:
         """An event was not taken, and waits."""
         log.debug("attempt %d: %s", attempt, answer.text, extra={"event": event})
         if answer.status == 410:
@@ -47,7 +47,7 @@ class Story:
                 extra={"event": event},
             )
 
-    def gone(self, target: Target, event: int) -> None:
+    def gone(self, target: WebhookTarget, event: int) -> None:
         """The account's own receiver wants nothing more."""
         log.warning(
             "the webhooks of this account are off, since %s answered 410 Gone; they go on when the account is given "

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from engine.errors import NetworkError, NetworkKind, ProtocolError
-from engine.events.answer import MOST_BODY, Answering, Reply
+from engine.webhooks.http_response import MOST_BODY, Answering, HttpResponse
 
 BODY_SECONDS = 1.0
 CHUNK = 16 * 1024
@@ -66,7 +66,7 @@ class Connections:
         for stream in old:
             await trio.aclose_forcefully(stream)
 
-    async def post(self, request: bytes, most: int, on_head: Callable[[Reply], None]) -> Reply:
+    async def post(self, request: bytes, most: int, on_head: Callable[[HttpResponse], None]) -> HttpResponse:
         """Send `request` and read the answer, of its body at most `most` octets; `on_head` hears of the head at once.
 
         A kept connection that turns out to be closed is replaced by a new one. Cancelled: the connection is closed.
@@ -122,14 +122,14 @@ class Connections:
         stream: trio.abc.Stream,
         request: bytes,
         most: int,
-        on_head: Callable[[Reply], None],
+        on_head: Callable[[HttpResponse], None],
         *,
         kept: bool = False,
-    ) -> Reply:
+    ) -> HttpResponse:
         keep = False
         try:
 
-            def heard(reply: Reply) -> None:
+            def heard(reply: HttpResponse) -> None:
                 if kept and reply.status == 408:
                     # Said because the line was idle, and on its way when the request was (RFC 9110 section 15.5.9).
                     raise _Stale
@@ -149,7 +149,9 @@ class _Stale(Exception):
     """The connection ended before a first octet came."""
 
 
-async def _ask(stream: trio.abc.Stream, request: bytes, heard: Callable[[Reply], None]) -> tuple[Answering, bool]:
+async def _ask(
+    stream: trio.abc.Stream, request: bytes, heard: Callable[[HttpResponse], None]
+) -> tuple[Answering, bool]:
     """Send `request` and read until the head of the answer is there; whether all of the request went out.
 
     A refusal ends the sending. A receiver that has taken the event may read it only now, so it gets the rest.

@@ -9,8 +9,8 @@ import trio
 import trio.testing
 
 from engine.errors import EngineError, NetworkError, ProtocolError
-from engine.events.answer import MAX_HEAD, Reply
-from engine.events.http import BODY_SECONDS, IDLE, Connections
+from engine.webhooks.http_client import BODY_SECONDS, IDLE, Connections
+from engine.webhooks.http_response import MAX_HEAD, HttpResponse
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -43,8 +43,8 @@ class Server:
                 pass
 
 
-async def posts(n: int, *answers: bytes | None) -> tuple[list[Reply | EngineError], Server]:
-    found: list[Reply | EngineError] = []
+async def posts(n: int, *answers: bytes | None) -> tuple[list[HttpResponse | EngineError], Server]:
+    found: list[HttpResponse | EngineError] = []
     async with trio.open_nursery() as nursery:
         server = Server(nursery, *answers)
         connections = Connections(server.connect, None, 2)
@@ -168,8 +168,8 @@ class Script:
         self.streams.append(theirs)
         return ours
 
-    async def post(self, connections: Connections, answer: bytes) -> Reply:
-        found: list[Reply] = []
+    async def post(self, connections: Connections, answer: bytes) -> HttpResponse:
+        found: list[HttpResponse] = []
 
         async def ask() -> None:
             found.append(await connections.post(REQUEST, 1024, lambda reply: None))

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from engine.events.expressions import LONGEST, Expression
-from engine.events.sense import ExpressionError
+from engine.webhooks.expression_checks import ExpressionError
+from engine.webhooks.expressions import LONGEST, Expression
 
 EVENT = {
     "event": "messageSent",

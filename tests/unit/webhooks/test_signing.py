@@ -10,7 +10,7 @@ import time
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from engine.events import signing
+from engine.webhooks import signing
 
 BODY = '{"event":"messageSent","data":{"text":"žluť \\u2028"}}'.encode()
 OLD, NEW = signing.secret_of(b"o" * 32), signing.secret_of(b"n" * 24)

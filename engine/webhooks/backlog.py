@@ -25,7 +25,7 @@ EARLY = 60.0
 """Seconds a try must be old before the receiver's coming back brings the next one forward."""
 
 
-class Outcome(StrEnum):
+class PostOutcome(StrEnum):
     """What a failed post came to, as far as its next attempt is concerned."""
 
     ANSWERED = "answered"
@@ -37,7 +37,7 @@ class Outcome(StrEnum):
     """No answer in time: the receiver may have the event."""
 
 
-class Line(msgspec.Struct):
+class AccountBacklog(msgspec.Struct):
     """The events of one account that an endpoint is not done with: those above `seq` up to `until`.
 
     `attempts` failed tries of the first of them since `since`; the next is due at `next_at` (all seconds since 1970),
@@ -77,20 +77,20 @@ class Line(msgspec.Struct):
         return self.next_at - now
 
     def wait_after(
-        self, schedule: Sequence[float], now: float, outcome: Outcome, *, retry_after: float | None, taken_at: float
+        self, schedule: Sequence[float], now: float, outcome: PostOutcome, *, retry_after: float | None, taken_at: float
     ) -> float | None:
         """Note a failed post; the seconds until the next, None when the event is to be parked.
 
         `taken_at` is when the receiver last took anything, `-inf` if it is not known to have.
         """
         self.attempts += 1
-        self.answered = outcome is Outcome.ANSWERED
+        self.answered = outcome is PostOutcome.ANSWERED
         if self.since is None:
             self.since = now
         others_taken = taken_at >= self.since
-        if outcome is Outcome.SILENT:
+        if outcome is PostOutcome.SILENT:
             return min(step(schedule, self.attempts), LONGEST_SILENCE)
-        if outcome is Outcome.UNKNOWN and not others_taken:
+        if outcome is PostOutcome.UNKNOWN and not others_taken:
             return min(step(schedule, self.steps), LONGEST_SILENCE)
         self.steps += 1
         spent = self.steps > len(schedule)

@@ -15,8 +15,8 @@ import jmespath.exceptions
 import jmespath.parser
 import jmespath.visitor
 
-from engine.events import sense
-from engine.events.sense import ExpressionError
+from engine.webhooks import expression_checks
+from engine.webhooks.expression_checks import ExpressionError
 
 LONGEST = 2000
 """Characters."""
@@ -47,7 +47,7 @@ class Expression:
 
         Not when it is compiled: what was accepted before goes on working as it did.
         """
-        sense.check(self._tree)
+        expression_checks.check(self._tree)
 
     def evaluate(self, value: Any) -> Any:
         """What the expression makes of `value`, which stays as it is."""

@@ -13,16 +13,16 @@ import pytest
 import trio
 from real.webhook_receiver import WebhookReceiver
 
+from engine.config import EndpointRegistry as WebhooksConfig
 from engine.config import Network
-from engine.config import Webhooks as WebhooksConfig
 from engine.egress import Egress
 from engine.events.hub import Hub
 from engine.events.journal import Journal
-from engine.events.webhooks import Webhooks
 from engine.hosts import Hosts
 from engine.store import database, webhooks
 from engine.store.vault import Vault
 from engine.store.writer import Store
+from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
 
 WAIT = 120
@@ -35,7 +35,7 @@ class Engine:
         self.journal = Journal(self.store, Hub(), world)
         vault = Vault(bytes(32), world)
         egress = Egress(Network(allow_private=allow_private), world, Hosts())
-        self.webhooks = Webhooks(self.journal, self.store, vault, WebhooksConfig(**settings), world, egress)
+        self.webhooks = EndpointRegistry(self.journal, self.store, vault, WebhooksConfig(**settings), world, egress)
 
     async def add(self, n: int = 1, name: str = "messageSent") -> None:
         for number in range(n):

@@ -17,16 +17,16 @@ import trio
 from receivers import Cut, Post, ReceiverWorld
 from standardwebhooks import Webhook as Verifier
 
+from engine.config import EndpointRegistry as WebhooksConfig
 from engine.config import Network
-from engine.config import Webhooks as WebhooksConfig
 from engine.egress import Egress, EgressRefused
 from engine.events.hub import Hub
 from engine.events.journal import Journal
-from engine.events.webhooks import Made, Record, Webhooks
 from engine.hosts import Hosts
 from engine.store import database, events, webhooks
 from engine.store.vault import Vault
 from engine.store.writer import Store
+from engine.webhooks.registry import EndpointRegistry, EndpointSettings, Made
 
 DAY = 86400.0
 
@@ -47,7 +47,7 @@ class Engine:
         self.journal = Journal(self.store, Hub(), world)
         config = WebhooksConfig(**settings)
         egress = Egress(Network(allow_private=allow_private), world, Hosts())
-        self.webhooks = Webhooks(self.journal, self.store, Vault(bytes(32), world), config, world, egress)
+        self.webhooks = EndpointRegistry(self.journal, self.store, Vault(bytes(32), world), config, world, egress)
 
     async def add(self, account: str | None = "a", n: int = 1, name: str = "messageSent") -> None:
         def change(tx) -> None:
@@ -57,7 +57,7 @@ class Engine:
         await self.store.commit(change)
 
     async def make(self, url: str = URL, owner: str | None = None, **members: object) -> Made:
-        return await self.webhooks.create(Record(url=url, **members), owner, 0)
+        return await self.webhooks.create(EndpointSettings(url=url, **members), owner, 0)
 
     async def done(self, made: Made, within: float = 5.0) -> None:
         """Return when the endpoint has nothing left to do, and that is on disk."""
@@ -475,7 +475,7 @@ async def test_filter_and_map_decide_what_is_posted(tmp_path: Path, autojump_clo
         assert post.headers["webhook-signature"] == signature
         health = made.endpoint.health
         assert (health.passed, health.left_out, health.last_passed is None) == (2, 1, False)
-        await engine.webhooks.update(made, Record(url=URL, filter="account == 'b'"))
+        await engine.webhooks.update(made, EndpointSettings(url=URL, filter="account == 'b'"))
         assert (health.passed, health.left_out, health.last_passed) == (0, 0, None)
 
 
@@ -489,7 +489,7 @@ async def test_an_expression_that_does_not_fit_parks_the_event_at_once(tmp_path:
         rows = webhooks.parked(engine.store.reader, made.id)
         assert [row.seq for row in rows] == [1, 2]
         assert rows[0].reason.startswith("the filter cannot be applied: ")
-        await engine.webhooks.update(made, Record(url=URL, secrets=made.record.secrets))
+        await engine.webhooks.update(made, EndpointSettings(url=URL, secrets=made.record.secrets))
         assert await engine.webhooks.retry(made.endpoint, None) == 2
         await engine.until(lambda: receiver.seqs == [1, 2])
         await engine.until(lambda: webhooks.parked_count(engine.store.reader, made.id) == 0)
@@ -736,7 +736,7 @@ async def test_an_endpoint_that_is_told_of_nothing_waits(tmp_path: Path, autojum
         await engine.add()
         await trio.sleep(60)
         assert not receiver.posts
-        await engine.webhooks.update(made, Record(url=URL, secrets=made.record.secrets))
+        await engine.webhooks.update(made, EndpointSettings(url=URL, secrets=made.record.secrets))
         await engine.until(lambda: receiver.seqs == [1])
 
 

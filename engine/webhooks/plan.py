@@ -7,10 +7,10 @@ from datetime import datetime
 
 import msgspec
 
-from engine.events.bound import MOST
-from engine.events.expressions import Expression
-from engine.events.sense import ExpressionError
-from engine.events.target import Target
+from engine.events.size_limit import MOST
+from engine.webhooks.expression_checks import ExpressionError
+from engine.webhooks.expressions import Expression
+from engine.webhooks.target import WebhookTarget
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     names: frozenset[str] | None
     accounts: frozenset[str] | None
-    target_of: Callable[[str], Target | None]
+    target_of: Callable[[str], WebhookTarget | None]
     filter: Expression | None = None
     map: Expression | None = None
     until: int | None = None
