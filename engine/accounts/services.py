@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.accounts.slots import LoginSlots
+from engine.accounts.login_slots import LoginSlots
 from engine.config import Config
 from engine.egress import Egress
 from engine.events.journal import Journal
@@ -13,9 +13,9 @@ from engine.hosts import Hosts
 from engine.queue.attempt import Attempts
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
-from engine.queue.record import Recorder
+from engine.queue.recorder import Recorder
 from engine.queue.schedule import Schedule
-from engine.queue.slots import Slots
+from engine.queue.session_slots import SessionSlots
 from engine.sandbox.provider import Sandbox
 from engine.settings import SettingsBook
 from engine.store.bodies import Spool
@@ -45,5 +45,5 @@ class Services(msgspec.Struct, frozen=True):
     outbox: Outbox
     pauses: Pauses
     sandbox: Sandbox
-    slots: Slots
+    slots: SessionSlots
     logins: LoginSlots

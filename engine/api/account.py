@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
 from engine.accounts.account import Account
 from engine.accounts.clear_text import insecure
 from engine.accounts.state import AccountState
@@ -18,9 +18,9 @@ from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.http import paging
 from engine.http.access import Access
-from engine.http.audited import Change
-from engine.http.carry import carry_through
-from engine.http.field_errors import FieldErrors, Place, invalid
+from engine.http.audit_entries import Change
+from engine.http.client_disconnect import carry_through
+from engine.http.field_errors import FieldErrors, FieldPath, invalid
 from engine.http.operation import operation
 from engine.isotime import iso
 from engine.schema.account import (
@@ -236,11 +236,11 @@ def _refuse_masks(body: AccountCreate | AccountUpdate) -> None:
         if isinstance(auth, Auth):
             for name, value in (("pass", auth.password), ("accessToken", auth.access_token)):
                 if value == MASK:
-                    found.add(Place.of(f"{server}.auth.{name}"), "is a masked value")
+                    found.add(FieldPath.of(f"{server}.auth.{name}"), "is a masked value")
     if body.webhooks and MASK in body.webhooks:
-        found.add(Place.of("webhooks"), "is a masked value")
+        found.add(FieldPath.of("webhooks"), "is a masked value")
     if any(each.value == MASK for each in body.webhooks_custom_headers or ()):
-        found.add(Place.of("webhooksCustomHeaders"), "holds a masked value")
+        found.add(FieldPath.of("webhooksCustomHeaders"), "holds a masked value")
     found.refuse()
 
 

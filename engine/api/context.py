@@ -15,10 +15,10 @@ from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
 from engine.http.auth import Validity
-from engine.http.bodies import Bodies
-from engine.http.control import Started
+from engine.http.control_requests import Started
 from engine.http.problems import NO_ACCOUNT
-from engine.http.shares import Share
+from engine.http.request_bodies import Bodies
+from engine.http.shared_limits import SharedLimit
 from engine.http.websockets import Framed
 from engine.http.wrong_tokens import WrongTokens
 from engine.settings import SettingsBook
@@ -31,7 +31,7 @@ class Streams(msgspec.Struct, frozen=True):
     journal: Journal
     hub: Hub
     consumers: Consumers
-    share: Share
+    share: SharedLimit
     most_consumers: int
     framed: Framed = msgspec.field(default_factory=Framed)
 
@@ -59,7 +59,7 @@ class Context(msgspec.Struct, frozen=True):
     streams: Streams
     changes: StateChanges
     bodies: Bodies
-    requests: Share
+    requests: SharedLimit
     wrong_tokens: WrongTokens
     started: Started
 

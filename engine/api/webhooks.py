@@ -15,9 +15,9 @@ from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.http import paging
 from engine.http.access import Access
-from engine.http.audited import Change
-from engine.http.carry import carry_through
-from engine.http.field_errors import FieldErrors, Place, invalid
+from engine.http.audit_entries import Change
+from engine.http.client_disconnect import carry_through
+from engine.http.field_errors import FieldErrors, FieldPath, invalid
 from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
 from engine.schema.fields import CustomHeader
@@ -304,11 +304,11 @@ def _pairs(headers: tuple[CustomHeader, ...]) -> tuple[tuple[str, str], ...]:
 def _refuse_masks(body: WebhookCreate | WebhookUpdate) -> None:
     found = FieldErrors()
     if body.secrets is not UNSET and MASK in body.secrets:
-        found.add(Place.of("secrets"), "holds a masked value")
+        found.add(FieldPath.of("secrets"), "holds a masked value")
     if body.secrets == ():
-        found.add(Place.of("secrets"), "must hold at least one")
+        found.add(FieldPath.of("secrets"), "must hold at least one")
     if body.headers is not UNSET and any(each.value == MASK for each in body.headers):
-        found.add(Place.of("headers"), "holds a masked value")
+        found.add(FieldPath.of("headers"), "holds a masked value")
     found.refuse()
 
 

@@ -61,7 +61,7 @@ class Endpoint:
         row: EndpointRow,
         journal: Journal,
         store: Store,
-        config: config.Webhooks,
+        config: config.WebhooksConfig,
         world: World,
         egress: Egress,
         on_gone: Callable[[str], None],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from engine.refrain import Refrain, counted, spoken
+from engine.repeated_errors import RepeatedErrors, counted, spoken
 from engine.webhooks.post import Answer
 from engine.webhooks.target import WebhookTarget
 from engine.world import World
@@ -21,8 +21,8 @@ class EndpointLog:
     def __init__(self, endpoint: str, world: World) -> None:
         self._id = endpoint
         self._world = world
-        self._refrain = Refrain()
-        self._parked = Refrain()
+        self._refrain = RepeatedErrors()
+        self._parked = RepeatedErrors()
 
     def taken(self, target: WebhookTarget) -> None:
         """Every event that was due is taken."""

@@ -94,7 +94,7 @@ class EndpointRegistry:
     """The service that owns every endpoint."""
 
     def __init__(
-        self, journal: Journal, store: Store, vault: Vault, config: config.Webhooks, world: World, egress: Egress
+        self, journal: Journal, store: Store, vault: Vault, config: config.WebhooksConfig, world: World, egress: Egress
     ) -> None:
         self._journal = journal
         self._store = store

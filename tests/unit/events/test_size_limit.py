@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.events.size_limit import GROUPS, MOST, fit
-from engine.queue import reports
+from engine.queue import outcome_events
 from engine.smtp.verdict import Kind, Stage, Verdict
 from engine.store.messages import Recipient
 
@@ -96,10 +96,10 @@ def test_what_becomes_of_a_message_to_thousands_is_bounded() -> None:
     message = _Message()
     verdict = Verdict(Kind.REJECTED, Stage.RCPT, 550, None, "550 " + "no " * 200)
     for data in (
-        reports.sent(message, people, people, people, "250 ok"),
-        reports.failed(message, people, people, verdict),
-        reports.delivery_error(message, people, people, verdict, None),
-        reports.cancelled(message, people),
+        outcome_events.sent(message, people, people, people, "250 ok"),
+        outcome_events.failed(message, people, people, verdict),
+        outcome_events.delivery_error(message, people, people, verdict, None),
+        outcome_events.cancelled(message, people),
     ):
         event, size = fitted(data)
         assert size <= MOST

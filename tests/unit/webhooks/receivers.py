@@ -9,9 +9,10 @@ from typing import Any
 import h11
 import msgspec
 import trio
+from seeded_world import SeededWorld
 
 from engine.errors import NetworkError, NetworkKind
-from engine.world import Choose, SeededWorld
+from engine.world import Choose
 
 Answer = tuple[int, dict[str, str], bytes]
 Behaviour = Callable[["Post"], Awaitable[Answer]]

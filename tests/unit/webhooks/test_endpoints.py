@@ -17,8 +17,7 @@ import trio
 from receivers import Cut, Post, ReceiverWorld
 from standardwebhooks import Webhook as Verifier
 
-from engine.config import EndpointRegistry as WebhooksConfig
-from engine.config import Network
+from engine.config import Network, WebhooksConfig
 from engine.egress import Egress, EgressRefused
 from engine.events.hub import Hub
 from engine.events.journal import Journal

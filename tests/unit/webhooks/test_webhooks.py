@@ -13,8 +13,7 @@ import pytest
 import trio
 from real.webhook_receiver import WebhookReceiver
 
-from engine.config import EndpointRegistry as WebhooksConfig
-from engine.config import Network
+from engine.config import Network, WebhooksConfig
 from engine.egress import Egress
 from engine.events.hub import Hub
 from engine.events.journal import Journal
