@@ -14,7 +14,7 @@ import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -140,7 +140,7 @@ async def run(
         attempts = Attempts(store, spool, recorder, policy, world)
         pauses, slots = Pauses(schedule, world), SessionSlots(config.smtp.sessions)
         settings.listen(lambda: pauses.pause_everyone(settings.values["queuePaused"] is True), "queuePaused")
-        sandbox = Sandbox(world)
+        sandbox = Sandbox(world) if config.sandbox.enabled else None
         hosts = Hosts()
         egress = Egress(config.network, world, hosts)
         webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
@@ -201,7 +201,7 @@ async def run(
             _service(clock.run),
             _service(webhooks.run),
             _service(releases.run),
-            _service(sandbox.run),
+            _service(sandbox.run) if sandbox is not None else nullcontext(),
             _service(slots.run),
             _service(context.wrong_tokens.run),
             _service(registry.run),

@@ -143,6 +143,12 @@ class RetentionConfig(Section, frozen=True):
     size: Bytes = 10 * 1024**3
 
 
+class SandboxConfig(Section, frozen=True):
+    """`[sandbox]`: the mail provider inside the engine, for trying things out."""
+
+    enabled: bool = True
+
+
 class Shutdown(Section, frozen=True):
     """`[shutdown]`: how long a stop may take."""
 
@@ -168,6 +174,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     network: Network = Network()
     webhooks: WebhooksConfig = WebhooksConfig()
     retention: RetentionConfig = RetentionConfig()
+    sandbox: SandboxConfig = SandboxConfig()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
 

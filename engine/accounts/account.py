@@ -297,7 +297,8 @@ class Account:
 
     def _dial(self, server: str) -> Dial:
         if records.is_sandbox(self.record):
-            return self._services.sandbox.dial
+            sandbox = self._services.sandbox
+            return sandbox.dial if sandbox is not None else records.sandbox_off
         return self._services.egress.dialer(restricted=server in self.restricted, mail=True)
 
 

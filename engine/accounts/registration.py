@@ -12,11 +12,12 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+import trio
 from msgspec import UNSET
 
 from engine.accounts.clear_text import guarded
-from engine.accounts.remedies import Server, Servers
-from engine.errors import DamagedSecret
+from engine.accounts.remedies import SANDBOX_OFF, Server, Servers
+from engine.errors import DamagedSecret, NetworkError, NetworkKind
 from engine.imap.session import ImapEndpoint
 from engine.sasl import Credentials
 from engine.schema.account import AccountCreate, AccountUpdate
@@ -103,6 +104,11 @@ def restricted(
 def is_sandbox(record: AccountCreate) -> bool:
     """Whether the account's mailbox is inside the engine."""
     return record.sandbox is True
+
+
+async def sandbox_off(host: str, port: int) -> trio.abc.Stream:
+    """The `Dial` of a sandbox account where `[sandbox] enabled` is false: raises `NetworkError`."""
+    raise NetworkError(NetworkKind.CONNECT, SANDBOX_OFF, "The sandbox is switched off in the engine's configuration")
 
 
 def has_imap(record: AccountCreate) -> bool:

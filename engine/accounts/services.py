@@ -26,7 +26,10 @@ from engine.world import World
 
 
 class Services(msgspec.Struct, frozen=True):
-    """`slots` shares the process's SMTP sessions out, `logins` limits how many accounts log in at once."""
+    """`slots` shares the process's SMTP sessions out, `logins` limits how many accounts log in at once.
+
+    `sandbox` is None where `[sandbox] enabled` is false.
+    """
 
     config: Config
     world: World
@@ -44,6 +47,6 @@ class Services(msgspec.Struct, frozen=True):
     attempts: Attempts
     outbox: Outbox
     pauses: Pauses
-    sandbox: Sandbox
+    sandbox: Sandbox | None
     slots: SessionSlots
     logins: LoginSlots

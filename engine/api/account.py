@@ -68,6 +68,8 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")
     _refuse_masks(body)
+    if body.sandbox is True and context.services.sandbox is None:
+        raise invalid("sandbox", "must not be true: enabled is false under [sandbox] in the engine's configuration")
     await _check_egress(context, body, context.registry.get(body.account or ""), caller)
     account, new = await carry_through(_registered(context, body, narrowed=caller.account is not None))
     return AccountCreated(account=account, state="new" if new else "existing")
