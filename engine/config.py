@@ -318,7 +318,7 @@ def _check(config: Config) -> None:
         try:
             ipaddress.ip_network(each)
         except ValueError as error:
-            raise ConfigError(f"http.proxies: {each!r} is no address and no network: {error}") from error
+            raise ConfigError(f"http.proxies: {each!r} is neither an address nor a network: {error}") from error
     if not config.retry.schedule:
         raise ConfigError("retry.schedule must name at least one duration")
     if not 1 <= config.retry.attempts <= 1000:

@@ -34,7 +34,7 @@ def refuse_near_misses(environ: Mapping[str, str], keys: Mapping[str, str]) -> N
             continue
         meant = bare.get(_bare(name)) or _without_section(name, value, keys) or _alike(name, bare)
         if meant is not None:
-            raise ConfigError(f"{name}: is no setting; did you mean {meant}?")
+            raise ConfigError(f"{name}: is not a setting; did you mean {meant}?")
 
 
 def _bare(name: str) -> str:

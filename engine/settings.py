@@ -96,7 +96,7 @@ class SettingsBook:
             self.values[name] = _UNREADABLE.get(name, DEFAULTS[name])
             effect = "all mail waits" if name == "queuePaused" else "it is left out"
             effect = "webhooks of the settings wait" if name in WEBHOOK_SETTINGS else effect
-            log.error("the stored setting %s cannot be read, so %s until it is made again: %s", name, effect, error)
+            log.error("the stored setting %s cannot be read, so %s until it is set again: %s", name, effect, error)
 
     def _open(self, name: str, value: Any) -> Any:
         # One that an earlier version wrote is not sealed yet.

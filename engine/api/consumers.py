@@ -71,7 +71,7 @@ async def remove(context: Context, consumer: ConsumerId, *, caller: Token) -> Co
 def _find(context: Context, name: str, caller: Token) -> Consumer:
     found = context.streams.consumers.find(caller.account or "", name)
     if found is None:
-        raise Problem(404, "There is no consumer of this name")
+        raise Problem(404, "There is no consumer with this name")
     return found
 
 

@@ -66,11 +66,15 @@ async def follow(context: Context, query: StreamQuery, *, caller: Token) -> Resp
     """
     journal, horizon = context.services.journal, context.horizon(caller)
     if query.consumer is not None:
-        raise Problem(400, "A consumer acknowledges over the websocket, or with PUT /v1/events/consumers/{consumer}")
+        raise Problem(
+            400,
+            "Server-sent events have no consumers: acknowledge over the websocket, or with PUT "
+            "/v1/events/consumers/{consumer}",
+        )
     after = query.after
     if last_id := request.headers.get("Last-Event-ID"):
         if not (last_id.isascii() and last_id.isdecimal() and len(last_id) < 17):
-            raise Problem(400, "Last-Event-ID is not the number of an event")
+            raise Problem(400, "Last-Event-ID is not an event number")
         after = int(last_id)
     if after is None:
         after, shown = journal.last, horizon.last

@@ -231,7 +231,7 @@ def _draft(account: Account, body: Submit) -> Draft:
     elif record.email is not UNSET:
         sender = Address(record.email, record.name)
     else:
-        raise invalid("from", "is required, since the account has no email address")
+        raise invalid("from", "is required because the account has no email address")
     return Draft(
         sender=sender,
         to=tuple(map(_address, body.to)),

@@ -184,7 +184,7 @@ async def test(context: Context, webhook: WebhookId, *, caller: Token) -> Webhoo
     _must_be_readable(made)
     target = context.services.webhooks.target(made)
     if target is None:
-        raise Problem(400, "There is no URL to post to")
+        raise Problem(400, "The endpoint has no URL")
     answer, verifies = await context.services.webhooks.test(endpoint, target)
     return WebhookTested(
         success=answer.taken,
@@ -293,7 +293,7 @@ def _refuse_one_more(context: Context, caller: Token) -> None:
     if sum(made.owner == caller.account for made in context.services.webhooks.made.values()) >= most:
         raise Problem(
             429,
-            f"Too many webhook endpoints: {most} at most, remove one first",
+            f"Too many webhook endpoints: at most {most} are allowed, so remove one first",
             code="TooMany",
             headers={"Retry-After": "60"},
         )
@@ -313,13 +313,13 @@ def find(context: Context, name: str, caller: Token) -> tuple[Made | None, Endpo
 def _made(context: Context, name: str, caller: Token) -> Made:
     made, _ = find(context, name, caller)
     if made is None:
-        raise Problem(400, "This is the webhook of the settings: change it with POST /v1/settings")
+        raise Problem(400, "This is the endpoint of the settings: change it with POST /v1/settings")
     return made
 
 
 def _must_be_readable(made: Made | None) -> None:
     if made is not None and made.unreadable:
-        raise Problem(409, f"{made.record.stopped}; remove it and make another", code="WebhookUnreadable")
+        raise Problem(409, f"{made.record.stopped}; remove it and create another", code="WebhookUnreadable")
 
 
 def _accounts(given: tuple[str, ...] | None, caller: Token) -> tuple[str, ...] | None:

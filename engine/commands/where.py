@@ -55,7 +55,7 @@ def _where(options: argparse.Namespace) -> int:
     rows = [
         ("data folder", f"{target.folder}{'' if target.folder.is_dir() else ' (not there yet)'}"),
         ("because of", target.why),
-        ("settings", str(target.file.absolute()) if target.file else "no file, the defaults hold"),
+        ("settings", str(target.file.absolute()) if target.file else "no file, so the defaults apply"),
         ("engine", engine),
     ]
     if about:

@@ -254,8 +254,8 @@ async def _http_error(error: HTTPException) -> Response:
         return problem_response(Problem(405, phrase(405), headers={"Allow": ", ".join(sorted(error.valid_methods))}))
     if isinstance(error, WebsocketMismatch):
         if has_websocket_context():
-            return problem_response(Problem(400, "There is no websocket at this path"))
-        return problem_response(Problem(426, "There is a websocket at this path", headers={"Upgrade": "websocket"}))
+            return problem_response(Problem(400, "This path does not accept websockets"))
+        return problem_response(Problem(426, "This path accepts only websockets", headers={"Upgrade": "websocket"}))
     return problem_response(Problem(status, phrase(status)))
 
 

@@ -146,7 +146,7 @@ async def test_a_crash_beside_a_cancellation_stays_in_the_account(
             nursery.start_soon(found(engine, "acme")._guarded, service)
             await trio.sleep(1)
             nursery.cancel_scope.cancel()
-    assert [record.getMessage() for record in engine_errors] == ["a task crashed as it ended"]
+    assert [record.getMessage() for record in engine_errors] == ["a task crashed while it was ending"]
 
 
 def spoil(simulation: Simulation, **rows: Any) -> None:

@@ -247,4 +247,4 @@ def test_doctor(folder, capsys, monkeypatch):
 
 def test_doctor_finds_a_wrong_configuration(capsys):
     assert cli.main(["doctor", "--config", "none.toml"]) == 1
-    assert "BAD  config: none.toml: there is no such file. Make one with: printf" in capsys.readouterr().out
+    assert "BAD  config: none.toml: there is no such file. Create one with: printf" in capsys.readouterr().out

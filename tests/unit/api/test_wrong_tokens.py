@@ -92,7 +92,7 @@ async def test_told_once_a_minute_in_one_line(
         wrong.refusal("192.0.2.9")
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
-    assert caplog.messages[1:] == ["1 requests with a bad token from 1 addresses, 1 of them from 192.0.2.9"]
+    assert caplog.messages[1:] == ["1 requests had a bad token; they came from 1 addresses, 1 of them from 192.0.2.9"]
 
 
 def request(peer: str | None, *forwarded: str) -> SimpleNamespace:

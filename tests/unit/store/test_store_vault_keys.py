@@ -95,7 +95,7 @@ def test_the_journal_says_which_key_it_needs(filled: Path) -> None:
 
 def test_a_missing_key_is_never_made_anew(filled: Path) -> None:
     (filled / "key").unlink()
-    with pytest.raises(ConfigError, match=f"^{filled / 'key'}: the key is gone"):
+    with pytest.raises(ConfigError, match=f"^{filled / 'key'}: the key is missing"):
         loaded(filled)
     assert not (filled / "key").exists()
 
@@ -133,7 +133,7 @@ def pipe(path: Path) -> None:
         (lambda path: path.write_bytes(b"\xff\xfe" * 20), "is not base64"),
         (lambda path: path.write_bytes(b"A" * 10**6), "must hold 32 bytes"),
         (lambda path: path.mkdir(), "Is a directory"),
-        (pipe, "is no file"),
+        (pipe, "is not a file"),
         (lambda path: path.symlink_to("/dev/zero"), "is no file"),
     ],
     ids=["empty", "short", "raw", "garbage", "long", "folder", "pipe", "device"],
