@@ -53,7 +53,10 @@ def hint(host: str, response: str, *, token: bool) -> str | None:
         return _microsoft(response, token)
     if token:
         return f"{provider.name} refuses the access token: it has expired, or it lacks the scope for mail."
-    made_at = f"{provider.name} does not accept account passwords from programs. Create an app password at {provider.app_password}"
+    made_at = (
+        f"{provider.name} does not accept account passwords from programs. Create an app password at "
+        f"{provider.app_password}"
+    )
     if provider in (providers.YAHOO, providers.AOL):
         return f"{made_at}, or use an OAuth2 access token with the scope mail-w."
     if provider is providers.ICLOUD:
@@ -87,6 +90,6 @@ def _microsoft(response: str, token: bool) -> str:
     if token:
         return f"Microsoft refuses the access token: it has expired, or it lacks the scopes {_MICROSOFT_SCOPES}."
     return (
-        "Microsoft does not accept passwords for IMAP, and is phasing them out for SMTP. Use an OAuth2 access token with "
-        f"the scopes {_MICROSOFT_SCOPES}. An administrator may also have switched off IMAP for the mailbox."
+        "Microsoft does not accept passwords for IMAP, and is phasing them out for SMTP. Use an OAuth2 access token "
+        f"with the scopes {_MICROSOFT_SCOPES}. An administrator may also have switched off IMAP for the mailbox."
     )

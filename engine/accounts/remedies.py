@@ -30,7 +30,7 @@ _PLACE = "{0}.host and {0}.port"
 
 
 class Server(msgspec.Struct, frozen=True):
-    """One server of an account. `member` is its name in a registration; `user` logs in, and is empty where none does."""
+    """One server of an account. `member` is its name in a registration; `user` is empty where none logs in."""
 
     member: str
     host: str
@@ -88,7 +88,8 @@ def _refused(text: str, server: Server, *, temporary: bool) -> str:
             f"{server} offers no way to log in that fits {member}.auth. It may require TLS ({member}.secure), or "
             "an access token instead of a password."
         )
-    return f"{server} refuses the login of {server.user or 'this user'}. Correct {member}.auth.user and {member}.auth.pass."
+    user = server.user or "this user"
+    return f"{server} refuses the login of {user}. Correct {member}.auth.user and {member}.auth.pass."
 
 
 def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:

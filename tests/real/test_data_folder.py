@@ -104,7 +104,8 @@ def test_what_is_missing_or_not_ours_is_said(engine: EngineProcess) -> None:
     key = engine.folder / "key"
     key.rename(engine.folder / "key.away")
     assert refused_start(engine).endswith(
-        f"{key}: the key is missing, and secrets in the journal are sealed with it: restore the right one, from a backup"
+        f"{key}: the key is missing, and secrets in the journal are sealed with it: restore the right one, "
+        "from a backup"
     )
     assert not key.exists()
     (engine.folder / "key.away").rename(key)

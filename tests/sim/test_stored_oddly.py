@@ -91,7 +91,7 @@ async def test_a_pause_that_cannot_be_read_holds(
         await engine.submit("acme", "a@x.example")
         await engine.event("acme", "messageSent")
     assert [each.getMessage().partition(":")[0] for each in engine_errors] == [
-        "the stored setting queuePaused cannot be read, so all mail waits until it is made again"
+        "the stored setting queuePaused cannot be read, so all mail waits until it is set again"
     ]
 
 

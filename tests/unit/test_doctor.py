@@ -265,7 +265,7 @@ def test_an_engine_on_the_port(answering, folder):
     assert "an engine answers" in found.text
     found = doctor.port(Config(http=port, store=StoreConfig(path=str(folder))))
     assert not found.ok
-    assert "an engine with another data folder answers there: name its folder by ENGINE_STORE__PATH" in found.text
+    assert "an engine with another data folder answers there: name its folder with ENGINE_STORE__PATH" in found.text
 
 
 def test_a_port_that_only_root_may_have(monkeypatch):

@@ -109,7 +109,7 @@ def test_what_is_not_json_is_refused(tiny, data):
         (b"[" + b'"a":' * 1000 + b"1]", "more than 900 members"),
         (b"[" + b'"",' * 5000 + b"1]", "more than 900 members"),
         (b"[" + b" " * (large_json.MOST_BESIDE + 1) + b"]", "besides its texts"),
-        (b"[" + b"1" * (large_json.MOST_BESIDE + 1) + b"]", "beside its texts"),
+        (b"[" + b"1" * (large_json.MOST_BESIDE + 1) + b"]", "besides its texts"),
         (b'{"' + b"k" * 5000 + b'":1}', "the name of a member"),
     ],
     ids=lambda value: repr(value[:10]),

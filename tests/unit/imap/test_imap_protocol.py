@@ -479,7 +479,7 @@ def test_data_of_one_command_is_bounded():
 
 def test_news_are_bounded_over_many_commands():
     protocol = selected()
-    with pytest.raises(ProtocolError, match="news"):
+    with pytest.raises(ProtocolError, match="more updates"):
         for number in range(2, limits.COLLECTED_WEIGHT // limits.FRAME_WEIGHT // 1000 + 3):
             protocol.start(commands.noop())
             protocol.receive(b"* 1 EXPUNGE\r\n" * 1000 + b"A%d OK\r\n" % number)
@@ -489,7 +489,7 @@ def test_ranges_weigh_what_they_cost():
     """A set of UIDs becomes an object many times its length: 32 of 400 kB each would be 700 MB of tuples."""
     protocol = selected()
     vanished = b"* VANISHED " + b"1," * 150_000 + b"1\r\n"
-    with pytest.raises(ProtocolError, match="more than one command"):
+    with pytest.raises(ProtocolError, match="answer to one command"):
         for _ in range(3):
             protocol.receive(vanished)
 

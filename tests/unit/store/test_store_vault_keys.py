@@ -134,7 +134,7 @@ def pipe(path: Path) -> None:
         (lambda path: path.write_bytes(b"A" * 10**6), "must hold 32 bytes"),
         (lambda path: path.mkdir(), "Is a directory"),
         (pipe, "is not a file"),
-        (lambda path: path.symlink_to("/dev/zero"), "is no file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is not a file"),
     ],
     ids=["empty", "short", "raw", "garbage", "long", "folder", "pipe", "device"],
 )
@@ -290,7 +290,7 @@ async def test_what_cannot_be_opened_stays_as_it_is_and_costs_only_itself(
         left = sealed.left(db, key_id(NEW))
     assert left == []
     assert opened(filled, loaded(filled).vault(World())) == SECRETS
-    told = "1 secrets could not be opened and stay as they are: webhook.wh_1" in caplog.text
+    told = "1 secrets could not be opened and are left as they are: webhook.wh_1" in caplog.text
     assert told == (damage in ("a secret cut short", "sealed with a lost key"))
 
 
