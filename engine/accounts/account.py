@@ -23,10 +23,10 @@ from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
 from engine.log import concerns
+from engine.model.limits import RateLimit
+from engine.model.waiting import Waiting
 from engine.queue.evidence import Evidence
-from engine.queue.hold import Waiting
 from engine.queue.lane import Lane, LaneLimits, Route
-from engine.queue.pace import RateLimit
 from engine.queue.recovery import recover_account
 from engine.schema.account import AccountCreate, FolderError, LearntHeartbeat
 from engine.smtp.session import Timeouts

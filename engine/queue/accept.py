@@ -11,12 +11,12 @@ from __future__ import annotations
 import trio
 
 from engine.errors import Problem, StorageFailed
-from engine.queue.lifecycle import State
+from engine.model.message import Message
+from engine.model.states import State
 from engine.queue.schedule import Schedule
 from engine.store import accounts, bodies, idempotency, messages
 from engine.store.bodies import Body, Spool
 from engine.store.idempotency import Kept
-from engine.store.messages import Message
 from engine.store.writer import Store, Tx
 from engine.world import World
 

@@ -14,16 +14,15 @@ import msgspec
 import trio
 
 from engine.errors import EngineError, Fault
+from engine.model.message import Message, Recipient
+from engine.model.states import State, message_state
 from engine.queue import doubt, reports, retry, settlement
-from engine.queue.doubt import Choice
-from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import Judgement, judge
 from engine.queue.record import Recorder
 from engine.smtp.session import DeliveryError, Envelope, SmtpSession
 from engine.smtp.verdict import Kind, Stage, Verdict, error_code, error_text
 from engine.store import attempts, bodies, messages
 from engine.store.bodies import Body, Spool
-from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
 from engine.trace import Trace
 from engine.world import World
@@ -98,7 +97,7 @@ class Attempts:
 
     def wait_after(self, failed: int) -> float:
         """Seconds until the next try after the `failed`-th failed one in a row."""
-        return retry.delay(self._policy.schedule, failed, self._policy.jitter, self._world.random)
+        return retry.delay(self._policy.schedule, failed, self._policy.jitter, self._world.random.random())
 
     def expires_at(self, due: float, attempts_max: int) -> float:
         """Until when a message that is `due` waits at most for an account that cannot send at all.
@@ -188,11 +187,11 @@ class Attempts:
         message, still_due, again_at = attempt.message, self._still_due(attempt), self._world.now() + again_in
 
         def change(tx: Tx) -> None:
-            states = [State(each.state) for each in messages.recipients(tx, message.id)]
+            states = [each.state for each in messages.recipients(tx, message.id)]
             due: float | None = still_due
             if State.IN_DOUBT in states:
                 # What is to become of a doubt may have been chosen anew while the message was being sent.
-                choice, evidence = Choice(messages.on_doubt(tx, message.id)), self._recorder.evidence(tx, message)
+                choice, evidence = messages.on_doubt(tx, message.id), self._recorder.evidence(tx, message)
                 since = message.doubt_since
                 due = doubt.due(states, choice, retry_at=still_due, doubt_since=since, evidence=evidence)
             if messages.undo_try(tx, message.id, message_state(states), due, message.interruptions):

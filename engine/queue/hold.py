@@ -10,11 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from random import Random
 
-import msgspec
-
-from engine.schema.outbox import WaitingKind
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Verdict, silent, unanswered
 
 FIRST_HOLD = 10.0
@@ -34,11 +30,14 @@ class Reason(StrEnum):
 
 
 class Hold:
-    """The hold of one lane. `now` is a clock that only runs (`World.elapsed`), `wall` seconds since 1970."""
+    """The hold of one lane. `now` is a clock that only runs (`World.elapsed`), `wall` seconds since 1970.
 
-    def __init__(self, login_wait: Callable[[int], float], random: Random) -> None:
+    `login_wait` gives the seconds after the n-th refused login, `chance` a random number from 0 to 1.
+    """
+
+    def __init__(self, login_wait: Callable[[int], float], chance: Callable[[], float]) -> None:
         self._login_wait = login_wait
-        self._random = random
+        self._chance = chance
         self._count = 0
         self.reason: Reason | None = None
         self.since = 0.0
@@ -68,7 +67,7 @@ class Hold:
         else:
             wait = min(FIRST_HOLD * 2 ** min(self._count - 1, 16), LONGEST_HOLD)
             if silent(verdict):
-                wait = min(wait, LONGEST_SILENCE) * (1 - SPREAD * self._random.random())
+                wait = min(wait, LONGEST_SILENCE) * (1 - SPREAD * self._chance())
             if next_try is not None:
                 wait = min(wait, next_try)
         self.verdict = verdict
@@ -88,12 +87,3 @@ class Hold:
         self.reason = None
         self.verdict = None
         self.until = 0.0
-
-
-class Waiting(msgspec.Struct, frozen=True):
-    """What a message waits for, in plain words. Times in seconds since 1970, `until` None where nobody can say."""
-
-    kind: WaitingKind
-    since: float
-    until: float | None
-    remedy: str

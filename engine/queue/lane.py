@@ -23,14 +23,15 @@ import trio
 
 from engine.errors import NetworkKind, StorageFailed
 from engine.hosts import Hosts
+from engine.model.limits import RateLimit
+from engine.model.waiting import Waiting, WaitingKind
 from engine.queue.attempt import Attempts, Try, Withdrawn
-from engine.queue.hold import Hold, Reason, Waiting
+from engine.queue.hold import Hold, Reason
 from engine.queue.outcome import Judgement
-from engine.queue.pace import Pace, RateLimit
+from engine.queue.pace import Pace
 from engine.queue.pause import Pauses
 from engine.queue.schedule import Agenda
 from engine.queue.slots import Slot, Slots
-from engine.schema.outbox import WaitingKind
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, Stage, Verdict, error_text, unanswered
 from engine.trace import Trace
@@ -100,7 +101,7 @@ class Lane:
         self._tell = tell
         self._session: SmtpSession | None = None
         self._session_route: Route | None = None
-        self._hold = Hold(attempts.wait_after, world.random)
+        self._hold = Hold(attempts.wait_after, world.random.random)
         self._pace = Pace(route.rate_limit if route is not None else None)
         self._paced_since = 0.0
         self._used_at = 0.0

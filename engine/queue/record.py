@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any
 
 from engine.events.journal import Journal
-from engine.queue.lifecycle import State
+from engine.model.message import Message
+from engine.model.states import State
 from engine.queue.outcome import Judgement
 from engine.queue.schedule import Schedule
 from engine.refrain import counted
 from engine.store import accounts, bodies, copies, messages
 from engine.store.bodies import Spool
-from engine.store.messages import Message
 from engine.store.writer import Tx
 
 log = logging.getLogger("engine.queue")

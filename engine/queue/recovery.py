@@ -13,14 +13,14 @@ from __future__ import annotations
 import logging
 
 from engine.errors import NetworkKind
+from engine.model.message import Message, Recipient
+from engine.model.states import State, message_state
 from engine.queue import doubt, restored
-from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import judge
 from engine.queue.record import Recorder
 from engine.queue.schedule import Schedule
 from engine.smtp.verdict import Kind, Stage, Verdict
 from engine.store import attempts, held, messages
-from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
 
 log = logging.getLogger("engine.recovery")
@@ -79,7 +79,7 @@ def _put_right(tx: Tx, recorder: Recorder, account: str | None, now: float) -> N
 
 def _take_back(tx: Tx, message: Message, recipients: list[Recipient], now: float) -> None:
     interruptions = message.interruptions + 1
-    state, next_at = message_state(State(each.state) for each in recipients), now
+    state, next_at = message_state(each.state for each in recipients), now
     if interruptions >= QUARANTINE:
         log.warning(
             "held: the engine has ended %d times while it sent this message. Decide: PUT or DELETE /v1/outbox/%s",

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.events.bound import GROUPS, MOST, fit
+from engine.model.message import Recipient
 from engine.queue import reports
 from engine.smtp.verdict import Kind, Stage, Verdict
-from engine.store.messages import Recipient
 
 
 def fitted(data: dict[str, Any], **outside: Any) -> tuple[dict[str, Any], int]:
