@@ -257,7 +257,7 @@ def test_an_older_doubt_stays_one_while_others_are_tried() -> None:
 def open_message(*states: State, made: int = 1) -> tuple[Message, list[Recipient]]:
     about = message(made)
     about.state, about.doubt_since = State.IN_DOUBT, NOW - 20
-    return about, [Recipient(place, f"{place}@x.example", State(state)) for place, state in enumerate(states)]
+    return about, [Recipient(place, f"{place}@x.example", state) for place, state in enumerate(states)]
 
 
 def test_what_the_sent_folder_holds_was_sent() -> None:
