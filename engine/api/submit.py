@@ -272,7 +272,7 @@ def _copy_path(account: Account, body: Submit) -> str | None:
 def _attempts(context: Context, body: Submit) -> int:
     if body.delivery_attempts is not UNSET:
         return body.delivery_attempts
-    return context.settings.values["deliveryAttempts"] or context.services.config.retry.attempts
+    return context.settings.values.delivery_attempts or context.services.config.retry.attempts
 
 
 def _address(given: NamedAddress) -> Address:

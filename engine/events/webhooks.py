@@ -15,7 +15,7 @@ told of no event, or has nowhere to post to, waits where it stands: what it woul
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal, get_args
 
@@ -32,6 +32,7 @@ from engine.events.journal import Journal
 from engine.events.plan import Plan
 from engine.events.post import Answer
 from engine.events.target import Target, parse
+from engine.model.webhook import Header
 from engine.schema.events import EVENT_DATA
 from engine.store import webhooks
 from engine.store.sealed import endpoint_field
@@ -139,14 +140,14 @@ class Webhooks:
         url: str | None,
         enabled: bool,
         events: Sequence[str],
-        headers: Sequence[Mapping[str, str]] = (),
+        headers: Sequence[Header] = (),
         secret: str | None = None,
     ) -> None:
         """Post events with these names (`*`: all) to `url` from now on, at once; not enabled: stop.
 
         The first time ever, only events from now on are posted. A URL that cannot be used is logged and not used.
         """
-        given = tuple((each["key"], each["value"]) for each in headers)
+        given = tuple((each.key, each.value) for each in headers)
         self._settings = _Settings(url, enabled, frozenset(events), given, secret)
         self._target_of_all = self._parsed(url, None) if url else None
         for account in self._accounts:

@@ -54,7 +54,7 @@ async def test_a_webhook_setting_that_cannot_be_read_has_webhooks_wait(
 ) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
-        await engine.context.settings.update({"webhooks": URL, "webhooksEnabled": True, "serviceSecret": "s"})
+        await engine.context.settings.update(webhooks=URL, webhooks_enabled=True, service_secret="s")
         assert engine.context.services.webhooks.default.active
     async with after(simulation, "INSERT OR REPLACE INTO setting VALUES (?, ?)", name, value) as engine:
         assert not engine.context.services.webhooks.default.active
@@ -102,7 +102,7 @@ async def test_a_tightened_limit_and_a_later_version_stop_nothing(
         await engine.register("acme")
     many = msgspec.json.encode(["x" * 5000] * 5000)
     async with after(simulation, "INSERT INTO setting VALUES ('notifyHeaders', ?), ('later', '{')", many) as engine:
-        assert len(engine.context.settings.values["notifyHeaders"]) == 5000
+        assert len(engine.context.settings.values.notify_headers) == 5000
         assert engine.context.settings.unreadable == set()
 
 
