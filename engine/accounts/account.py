@@ -23,12 +23,12 @@ from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
 from engine.log import concerns
-from engine.model.limits import RateLimit
+from engine.model.registration import Registration, SmtpServer
 from engine.model.waiting import Waiting
 from engine.queue.evidence import Evidence
 from engine.queue.lane import Lane, LaneLimits, Route
 from engine.queue.recovery import recover_account
-from engine.schema.account import AccountCreate, FolderError, LearntHeartbeat
+from engine.schema.account import FolderError, LearntHeartbeat
 from engine.smtp.session import Timeouts
 from engine.smtp.verdict import Verdict
 from engine.store.accounts import AccountRow
@@ -48,7 +48,7 @@ class Account:
     """One registered account while the engine runs. `run` is its service."""
 
     def __init__(
-        self, row: AccountRow, record: AccountCreate, services: Services, *, unreadable: str | None = None
+        self, row: AccountRow, record: Registration, services: Services, *, unreadable: str | None = None
     ) -> None:
         self.id = row.id
         self.record = record
@@ -107,7 +107,7 @@ class Account:
             self.status.last_error = {"response": unreadable, "serverResponseCode": "EUNREADABLE"}
             self._lane_ended.set()
 
-    def change(self, record: AccountCreate, restricted: frozenset[str]) -> None:
+    def change(self, record: Registration, restricted: frozenset[str]) -> None:
         """Go on with a changed registration: what it changes nothing about and works stays connected."""
         before, smtp = self._connections(), records.smtp_endpoint(self.record)
         self.record, self.restricted = record, restricted
@@ -291,9 +291,8 @@ class Account:
             return None
         domain = (self.record.email or "").rpartition("@")[2]
         name = self.record.smtp_ehlo_name or self._services.config.smtp.ehlo_name or domain or "localhost"
-        limit = getattr(self.record.smtp, "rate_limit", None) or None
-        pace = RateLimit(limit.messages, limit.seconds) if limit is not None else None
-        return Route(endpoint, self._dial("smtp"), name, pace)
+        limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
+        return Route(endpoint, self._dial("smtp"), name, limit or None)
 
     def _dial(self, server: str) -> Dial:
         if records.is_sandbox(self.record):

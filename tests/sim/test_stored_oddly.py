@@ -20,6 +20,9 @@ from engine.api import webhooks as api
 from engine.errors import Problem
 from engine.events.plan import Health, health_of
 from engine.events.webhooks import Record
+from engine.model.webhook import Header
+from engine.schema.fields import CustomHeader
+from engine.schema.servers import MASK
 from engine.schema.settings import SettingsQuery, SettingsUpdate
 from engine.schema.webhooks import WebhookReplay, WebhookUpdate
 from engine.store import database
@@ -78,6 +81,33 @@ async def test_a_webhook_setting_that_cannot_be_read_has_webhooks_wait(
     async with simulation.running() as engine:
         assert engine.context.services.webhooks.default.active
     assert engine_errors == []
+
+
+async def test_a_mask_sent_back_leaves_a_setting_as_it_is(simulation: Simulation, autojump_clock: Clock) -> None:
+    url = "https://user:word@hooks.example/in"
+    async with simulation.running() as engine:
+        headers = (CustomHeader(key="X-Key", value="k"),)
+        given = SettingsUpdate(webhooks=url, webhooks_custom_headers=headers, service_secret="s")
+        await settings_api.update(engine.context, given)
+        before = engine.context.settings.values
+        assert (before.webhooks, before.webhooks_custom_headers) == (url, (Header("X-Key", "k"),))
+        asked = SettingsQuery(webhooks=True, webhooks_custom_headers=True, service_secret=True)
+        shown = plain(await settings_api.read(engine.context, asked))
+        assert "word" not in str(shown) and shown["serviceSecret"] == MASK
+        assert shown["webhooksCustomHeaders"] == [{"key": "X-Key", "value": MASK}]
+        again = msgspec.convert({**shown, "notifyText": True}, SettingsUpdate)
+        assert plain(await settings_api.update(engine.context, again))["updated"] == ["notifyText"]
+        assert engine.context.settings.values == msgspec.structs.replace(before, notify_text=True)
+        for changed in (
+            {"webhooks": shown["webhooks"] + "/other"},
+            {"webhooksCustomHeaders": [{"key": "X-Other", "value": MASK}]},
+            {"serviceSecret": MASK + "1"},
+        ):
+            with pytest.raises(Problem) as caught:
+                await settings_api.update(engine.context, msgspec.convert(changed, SettingsUpdate))
+            assert caught.value.status == 400
+    async with simulation.running() as engine:
+        assert engine.context.settings.values == msgspec.structs.replace(before, notify_text=True)
 
 
 async def test_a_pause_that_cannot_be_read_holds(
