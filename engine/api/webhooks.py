@@ -16,7 +16,7 @@ from engine.errors import Problem
 from engine.events.endpoint import Endpoint
 from engine.events.lines import Line
 from engine.events.target import masked
-from engine.events.webhooks import DEFAULT, Made, Record
+from engine.events.webhooks import DEFAULT, Made
 from engine.http import paging
 from engine.http.access import Access
 from engine.http.audited import Change
@@ -25,6 +25,7 @@ from engine.http.field_errors import FieldErrors, Place, invalid
 from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
 from engine.model.settings import STORED_NAMES
+from engine.model.webhook import EndpointSettings
 from engine.schema.fields import CustomHeader
 from engine.schema.paging import PageQuery
 from engine.schema.servers import MASK
@@ -72,7 +73,7 @@ async def create(context: Context, body: WebhookCreate, *, caller: Token) -> Web
     _refuse_masks(body)
     await refuse_egress(context, "url", body.url, restricted=caller.account is not None)
     _refuse_one_more(context, caller)
-    record = Record(
+    record = EndpointSettings(
         url=body.url,
         description=body.description,
         events=body.events,
@@ -193,7 +194,7 @@ async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, c
     await refuse_egress(context, "url", body.url, restricted=caller.account is not None)
     _refuse_one_more(context, caller)
     values = context.settings.values
-    like = made.record if made is not None else Record(url="", events=values.webhook_events)
+    like = made.record if made is not None else EndpointSettings(url="", events=values.webhook_events)
     if made is None and values.service_secret:
         like = replace(like, secrets=(values.service_secret,))
     record = replace(

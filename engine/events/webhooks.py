@@ -32,7 +32,7 @@ from engine.events.journal import Journal
 from engine.events.plan import Plan
 from engine.events.post import Answer
 from engine.events.target import Target, parse
-from engine.model.webhook import Header
+from engine.model.webhook import EndpointSettings, Header, Headers
 from engine.schema.events import EVENT_DATA
 from engine.store import webhooks
 from engine.store.sealed import endpoint_field
@@ -47,26 +47,6 @@ DEFAULT = "default"
 TEST_EVENT = "webhookTest"
 
 
-Headers = tuple[tuple[str, str], ...]
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an endpoint is told to do. None is all of them, for `events` and `accounts`."""
-
-    url: str
-    description: str = ""
-    events: tuple[str, ...] | None = None
-    accounts: tuple[str, ...] | None = None
-    headers: Headers = ()
-    secrets: tuple[str, ...] = ()
-    enabled: bool = True
-    filter: str | None = None
-    map: str | None = None
-    until: int | None = None
-    replay_of: str | None = None
-    stopped: str | None = None
-
-
 class _Settings(msgspec.Struct, frozen=True):
     url: str | None = None
     enabled: bool = False
@@ -78,7 +58,9 @@ class _Settings(msgspec.Struct, frozen=True):
 class Made:
     """One endpoint of the API while the engine runs."""
 
-    def __init__(self, row: EndpointRow, record: Record, endpoint: Endpoint, *, unreadable: bool = False) -> None:
+    def __init__(
+        self, row: EndpointRow, record: EndpointSettings, endpoint: Endpoint, *, unreadable: bool = False
+    ) -> None:
         self.unreadable = unreadable
         self.id = row.id
         self.owner = row.owner
@@ -258,7 +240,7 @@ class Webhooks:
         """An endpoint made through the API."""
         return self.made.get(endpoint)
 
-    async def create(self, record: Record, owner: str | None, after: int) -> Made:
+    async def create(self, record: EndpointSettings, owner: str | None, after: int) -> Made:
         """A new endpoint that begins above the event `after`; without a secret it is given one."""
         if not record.secrets:
             record = msgspec.structs.replace(record, secrets=(signing.secret_of(self._world.token_bytes(32)),))
@@ -271,7 +253,7 @@ class Webhooks:
         self._nursery.start_soon(self._run, made)
         return made
 
-    async def update(self, made: Made, record: Record) -> None:
+    async def update(self, made: Made, record: EndpointSettings) -> None:
         """Another record for an endpoint; it goes on where it stands, at once."""
         now, sealed = self._world.now(), self._sealed(made.id, record)
         await self._store.commit(lambda tx: webhooks.change(tx, made.id, sealed, now))
@@ -356,12 +338,12 @@ class Webhooks:
         endpoint = self._endpoint(row)
         try:
             text = self._vault.open("", endpoint_field(row.id), row.record.decode())
-            made = Made(row, msgspec.json.decode(text, type=Record), endpoint)
+            made = Made(row, msgspec.json.decode(text, type=EndpointSettings), endpoint)
             self._plan(made)
         except (DamagedSecret, AttributeError, TypeError, ValueError, RecursionError) as error:
             why = f"the stored endpoint cannot be read: {error}"
             log.error("the endpoint is left alone: %s", why, extra={"webhook": row.id, "account": row.owner})
-            return Made(row, Record(url="", enabled=False, stopped=why), endpoint, unreadable=True)
+            return Made(row, EndpointSettings(url="", enabled=False, stopped=why), endpoint, unreadable=True)
         return made
 
     def _endpoint(self, row: EndpointRow) -> Endpoint:
@@ -373,7 +355,7 @@ class Webhooks:
         with made.scope:
             await made.endpoint.run()
 
-    def _sealed(self, name: str, record: Record) -> bytes:
+    def _sealed(self, name: str, record: EndpointSettings) -> bytes:
         return self._vault.seal("", endpoint_field(name), msgspec.json.encode(record).decode()).encode()
 
     def _target(self, made: Made) -> Target:
@@ -437,6 +419,6 @@ def _wanted(names: Collection[str] | None) -> frozenset[str] | None:
     return None if names is None or "*" in names else frozenset(names) & EVENT_DATA.keys()
 
 
-def _tells(record: Record) -> bool:
+def _tells(record: EndpointSettings) -> bool:
     """Whether any event could ever go to an endpoint."""
     return _wanted(record.events) != frozenset() and record.accounts != ()

@@ -69,7 +69,7 @@ def recipients(db: sqlite3.Connection | Tx, message: int) -> list[Recipient]:
     rows = db.execute(
         "SELECT position, address, state, code, response FROM recipient WHERE message = ? ORDER BY position", (message,)
     )
-    return [Recipient(position, address, State(state), *reply) for position, address, state, *reply in rows]
+    return [Recipient(place, address, State(state), code, said) for place, address, state, code, said in rows]
 
 
 def waiting(db: sqlite3.Connection, account: str | None = None) -> Iterator[tuple[int, str, float, bool]]:

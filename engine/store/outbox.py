@@ -52,8 +52,8 @@ def recipients(db: sqlite3.Connection, found: Sequence[Message]) -> dict[int, li
         f"WHERE message IN ({', '.join('?' * len(found))}) ORDER BY message, position",
         [message.id for message in found],
     )
-    for message, position, address, state, *reply in rows:
-        by_message[message].append(Recipient(position, address, State(state), *reply))
+    for message, place, address, state, code, said in rows:
+        by_message[message].append(Recipient(place, address, State(state), code, said))
     return by_message
 
 

@@ -22,9 +22,9 @@ from engine.config import Webhooks as WebhooksConfig
 from engine.egress import Egress, EgressRefused
 from engine.events.hub import Hub
 from engine.events.journal import Journal
-from engine.events.webhooks import Made, Record, Webhooks
+from engine.events.webhooks import Made, Webhooks
 from engine.hosts import Hosts
-from engine.model.webhook import Header
+from engine.model.webhook import EndpointSettings, Header
 from engine.store import database, events, webhooks
 from engine.store.vault import Vault
 from engine.store.writer import Store
@@ -58,7 +58,7 @@ class Engine:
         await self.store.commit(change)
 
     async def make(self, url: str = URL, owner: str | None = None, **members: object) -> Made:
-        return await self.webhooks.create(Record(url=url, **members), owner, 0)
+        return await self.webhooks.create(EndpointSettings(url=url, **members), owner, 0)
 
     async def done(self, made: Made, within: float = 5.0) -> None:
         """Return when the endpoint has nothing left to do, and that is on disk."""
@@ -476,7 +476,7 @@ async def test_filter_and_map_decide_what_is_posted(tmp_path: Path, autojump_clo
         assert post.headers["webhook-signature"] == signature
         health = made.endpoint.health
         assert (health.passed, health.left_out, health.last_passed is None) == (2, 1, False)
-        await engine.webhooks.update(made, Record(url=URL, filter="account == 'b'"))
+        await engine.webhooks.update(made, EndpointSettings(url=URL, filter="account == 'b'"))
         assert (health.passed, health.left_out, health.last_passed) == (0, 0, None)
 
 
@@ -490,7 +490,7 @@ async def test_an_expression_that_does_not_fit_parks_the_event_at_once(tmp_path:
         rows = webhooks.parked(engine.store.reader, made.id)
         assert [row.seq for row in rows] == [1, 2]
         assert rows[0].reason.startswith("the filter cannot be applied: ")
-        await engine.webhooks.update(made, Record(url=URL, secrets=made.record.secrets))
+        await engine.webhooks.update(made, EndpointSettings(url=URL, secrets=made.record.secrets))
         assert await engine.webhooks.retry(made.endpoint, None) == 2
         await engine.until(lambda: receiver.seqs == [1, 2])
         await engine.until(lambda: webhooks.parked_count(engine.store.reader, made.id) == 0)
@@ -737,7 +737,7 @@ async def test_an_endpoint_that_is_told_of_nothing_waits(tmp_path: Path, autojum
         await engine.add()
         await trio.sleep(60)
         assert not receiver.posts
-        await engine.webhooks.update(made, Record(url=URL, secrets=made.record.secrets))
+        await engine.webhooks.update(made, EndpointSettings(url=URL, secrets=made.record.secrets))
         await engine.until(lambda: receiver.seqs == [1])
 
 
