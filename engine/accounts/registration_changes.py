@@ -15,13 +15,12 @@ from msgspec import UNSET, structs
 from msgspec.structs import replace
 
 from engine.accounts.clear_text import guarded
-from engine.model.limits import RateLimit
+from engine.model.limits import SendingLimit
 from engine.model.registration import SERVERS, ImapServer, Login, Registration, SmtpServer, TlsOptions
 from engine.model.webhook import Header
-from engine.schema import servers
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.fields import CustomHeader
-from engine.schema.servers import Auth, ImapConfig, ImapUpdate, SmtpConfig, SmtpUpdate, Tls
+from engine.schema.servers import Auth, ImapConfig, ImapUpdate, RateLimit, SmtpConfig, SmtpUpdate, Tls
 
 _Server = TypeVar("_Server", ImapServer, SmtpServer)
 
@@ -30,7 +29,7 @@ _STORED_AS: dict[type, type[msgspec.Struct]] = {
     SmtpConfig: SmtpServer,
     Auth: Login,
     Tls: TlsOptions,
-    servers.RateLimit: RateLimit,
+    RateLimit: SendingLimit,
     CustomHeader: Header,
 }
 """What each object of a request is stored as; both have the same members."""

@@ -12,7 +12,7 @@ from engine.api.submit import checked_send_at
 from engine.errors import Problem
 from engine.http import paging
 from engine.http.access import Access
-from engine.http.carry import carry_through
+from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
 from engine.model.message import Message, OnDoubt, Recipient
@@ -36,7 +36,7 @@ from engine.schema.outbox import (
     WaitingFor,
 )
 from engine.schema.stored import shown
-from engine.store import attempts, bounces, idempotency, messages, outbox
+from engine.store import attempts, bounces, idempotency_keys, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.bounces import Bounce
 from engine.store.tokens import Token
@@ -72,7 +72,7 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
     came_back = bounces.of_message(db, message.id)
     return replace(
         _entry(message, recipients),
-        idempotency_key=idempotency.of_message(db, message.id) or UNSET,
+        idempotency_key=idempotency_keys.of_message(db, message.id) or UNSET,
         recipients=tuple(_recipient(message, each, came_back.get(each.address.lower())) for each in recipients),
         waiting_for=_waiting_for(context, message, recipients),
         attempt_log=tuple(_attempt(each) for each in attempts.of_message(db, message.id)),

@@ -10,12 +10,10 @@ from msgspec.structs import replace
 
 from engine.api.context import Context
 from engine.api.webhooks import refuse_egress
-from engine.events.signing import secret_of
-from engine.events.target import masked
 from engine.http.access import Access
-from engine.http.audited import Change
-from engine.http.carry import carry_through
-from engine.http.field_errors import FieldErrors, Place
+from engine.http.audit_entries import Change
+from engine.http.client_disconnect import carry_through
+from engine.http.field_errors import FieldErrors, FieldPath
 from engine.http.operation import operation
 from engine.model.settings import STORED_NAMES
 from engine.model.settings import Settings as Stored
@@ -25,6 +23,8 @@ from engine.schema.fields import CustomHeader
 from engine.schema.servers import MASK
 from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
 from engine.settings import WEBHOOK_SETTINGS
+from engine.webhooks.signing import secret_of
+from engine.webhooks.target import masked
 
 _TAGS = ("Settings",)
 _ONLY_IF_ASKED = ("service_secret", "event_types")
@@ -137,5 +137,5 @@ def _refuse_masks(changes: dict[str, Any], stored: Stored) -> None:
         if given == shown:
             del changes[name]
         else:
-            found.add(Place.of(STORED_NAMES[name]), "is a masked value")
+            found.add(FieldPath.of(STORED_NAMES[name]), "is a masked value")
     found.refuse()

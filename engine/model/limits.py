@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class RateLimit(msgspec.Struct, frozen=True):
+class SendingLimit(msgspec.Struct, frozen=True):
     """At most `messages` attempts begin within any `seconds`."""
 
     messages: int

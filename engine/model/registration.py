@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from engine.model.limits import RateLimit
+from engine.model.limits import SendingLimit
 from engine.model.webhook import Header
 
 ServerName = Literal["imap", "smtp"]
@@ -76,7 +76,7 @@ class SmtpServer(_Stored, frozen=True, kw_only=True):
     secure: bool = False
     auth: Login | bool | UnsetType = UNSET
     tls: TlsOptions | UnsetType = UNSET
-    rate_limit: RateLimit | UnsetType = UNSET
+    rate_limit: SendingLimit | UnsetType = UNSET
 
 
 class Registration(_Stored, frozen=True, kw_only=True):

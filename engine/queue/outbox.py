@@ -13,8 +13,8 @@ import msgspec
 
 from engine.model.message import Message, OnDoubt, Recipient
 from engine.model.states import ENDED, State, message_state
-from engine.queue import reports, settlement
-from engine.queue.record import Recorder
+from engine.queue import judgements, outcome_events
+from engine.queue.recorder import Recorder
 from engine.store import messages
 from engine.store.writer import Store, Tx
 from engine.world import World
@@ -61,7 +61,7 @@ class Outbox:
                 return TooLate("It is being handed over right now: its final dot may be on its way")
             self._recorder.drop(tx, message)
             rest = [each for each in recipients if each.state not in ENDED]
-            self._recorder.announce(tx, message, "messageCancelled", reports.cancelled(message, rest))
+            self._recorder.announce(tx, message, "messageCancelled", outcome_events.cancelled(message, rest))
             return Cancelled(tuple(each.address for each in recipients if each.state == State.SENT))
 
         return await self._store.commit(change)
@@ -78,7 +78,7 @@ class Outbox:
                 self._recorder.drop(tx, message)
             else:
                 recipients = messages.recipients(tx, number)
-                self._recorder.settle(tx, message, settlement.given_up(message, recipients, settlement.UNKNOWN), now)
+                self._recorder.settle(tx, message, judgements.given_up(message, recipients, judgements.UNKNOWN), now)
 
     async def move(self, queue_id: str, send_at: float | None) -> TooLate | None:
         """Have the next try made at `send_at` (seconds since 1970), None: now. Releases what is held.
@@ -119,7 +119,7 @@ class Outbox:
 
     def _decide(self, tx: Tx, message: Message, recipients: list[Recipient], choice: OnDoubt, now: float) -> None:
         if choice is OnDoubt.FAIL:
-            self._recorder.settle(tx, message, settlement.doubt_given_up(message, recipients, now), now)
+            self._recorder.settle(tx, message, judgements.doubt_given_up(message, recipients, now), now)
         elif choice is OnDoubt.RESEND:
             self._let_go(tx, message, now)
             self._recorder.due(tx, message, now)

@@ -5,7 +5,7 @@ message may have arrived, which an event says, and its `onDoubt` decides. A mess
 again and again may be what ends it: from `PATIENT` on it waits a while, so that the others get their turn, and at
 `QUARANTINE` it is held until somebody lets it go.
 
-On a restored backup everything unsent is held (`queue/restored.py`), in the same commit.
+On a restored backup everything unsent is held (`queue/restored_backup.py`), in the same commit.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import logging
 from engine.errors import NetworkKind
 from engine.model.message import Message, Recipient
 from engine.model.states import State, message_state
-from engine.queue import doubt, restored
+from engine.queue import doubt, restored_backup
 from engine.queue.outcome import judge
-from engine.queue.record import Recorder
+from engine.queue.recorder import Recorder
 from engine.queue.schedule import Schedule
 from engine.smtp.verdict import Kind, Stage, Verdict
-from engine.store import attempts, held, messages
+from engine.store import attempts, held_messages, messages
 from engine.store.writer import Store, Tx
 
 log = logging.getLogger("engine.recovery")
@@ -44,12 +44,12 @@ async def recover(store: Store, recorder: Recorder, schedule: Schedule, now: flo
     """Put interrupted tries right and fill the schedule; how many messages wait. Times in seconds since 1970."""
 
     def change(tx: Tx) -> None:
-        is_restored = restored.is_restored(tx)
+        is_restored = restored_backup.is_restored(tx)
         if is_restored:
-            held.hold_doubts(tx, now)
+            held_messages.hold_doubts(tx, now)
         _put_right(tx, recorder, None, now)
         if is_restored:
-            restored.hold(tx, now)
+            restored_backup.hold(tx, now)
 
     await store.commit(change)
     count = 0

@@ -16,19 +16,20 @@ FILES = sorted((ROOT / "engine").rglob("*.py"))
 IDS = [str(file.relative_to(ROOT)) for file in FILES]
 
 ORDER = (
-    {"errors", "isotime", "sasl", "version", "visible"},
+    {"errors", "isotime", "sasl", "version", "escaping"},
     {"mail"},
     {"model"},
     {"schema"},
     {"environment"},
     {"config"},
-    {"world", "resolver", "hosts", "masking", "trace", "log", "refrain"},
+    {"world", "resolver", "hosts", "masking", "trace", "log", "repeated_errors"},
     {"deflate", "egress", "transport"},
     {"store"},
     {"settings"},
     {"sandbox"},
     {"smtp", "imap"},
     {"events"},
+    {"webhooks"},
     {"queue"},
     {"accounts"},
     {"http"},

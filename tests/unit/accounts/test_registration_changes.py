@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
 from engine.accounts import registration_changes as changes
 from engine.accounts.registration_changes import merged
-from engine.model.limits import RateLimit
+from engine.model.limits import SendingLimit
 from engine.model.registration import ImapServer, Login, Registration, SmtpServer, TlsOptions
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.servers import Auth, ImapUpdate, SmtpUpdate
@@ -144,7 +144,7 @@ def test_a_partial_update_can_clear_a_folder() -> None:
 
 
 def test_a_partial_update_can_lift_the_rate_limit() -> None:
-    stored = SmtpServer(host="h", port=25, rate_limit=RateLimit(messages=1, seconds=2))
+    stored = SmtpServer(host="h", port=25, rate_limit=SendingLimit(messages=1, seconds=2))
     assert merged(SmtpUpdate(partial=True), stored, SmtpServer).rate_limit == stored.rate_limit
     assert merged(SmtpUpdate(partial=True, rate_limit=None), stored, SmtpServer).rate_limit is UNSET
     assert merged(SmtpUpdate(partial=True, auth=False), stored, SmtpServer).auth is False

@@ -7,7 +7,7 @@ import pytest
 from msgspec import UNSET, UnsetType
 
 from engine.api.account import _imap, _smtp
-from engine.model.limits import RateLimit
+from engine.model.limits import SendingLimit
 from engine.model.registration import ImapServer, Login, SmtpServer, TlsOptions
 from engine.schema.servers import MASK, Auth
 
@@ -31,5 +31,5 @@ def test_secrets_are_masked_and_nothing_else_is() -> None:
 
 @pytest.mark.parametrize("auth", [False, UNSET])
 def test_without_a_login_there_is_nothing_to_mask(auth: bool | UnsetType) -> None:
-    server = SmtpServer(host="h", port=25, auth=auth, rate_limit=RateLimit(messages=1, seconds=2))
+    server = SmtpServer(host="h", port=25, auth=auth, rate_limit=SendingLimit(messages=1, seconds=2))
     assert msgspec.to_builtins(_smtp(server)) == msgspec.to_builtins(server)
