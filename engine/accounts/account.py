@@ -267,7 +267,7 @@ class Account:
 
     def _tried(self, verdict: Verdict, trace: Trace) -> None:
         if self.log is not None:
-            self.log.take(trace, "SMTP, a try that has just ended")
+            self.log.take(trace, "SMTP, an attempt that has just ended")
         try:
             self._verdicts_in.send_nowait(verdict)
         except trio.WouldBlock:
