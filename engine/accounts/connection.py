@@ -33,7 +33,7 @@ from engine.repeated_errors import RepeatedErrors
 from engine.schema.account import FolderError
 from engine.world import Dial
 
-log = logging.getLogger("engine.mailbox")
+log = logging.getLogger("engine.connection")
 
 NONCE_BYTES = 18
 CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}

@@ -24,7 +24,7 @@ from engine.store import attempts, bodies, messages
 from engine.store.bodies import MessageBody, Spool
 from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.world import World
 
 CRASHES = 2

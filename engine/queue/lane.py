@@ -33,7 +33,7 @@ from engine.queue.session_slots import SessionSlot, SessionSlots
 from engine.schema.outbox import WaitingKind
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, Stage, Verdict, error_text, unanswered
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.world import LOOK_AGAIN, Dial, World
 
 log = logging.getLogger("engine.lane")
@@ -78,7 +78,7 @@ class Lane:
     def __init__(
         self,
         account: str,
-        route: OutgoingServer | None,
+        server: OutgoingServer | None,
         agenda: Agenda,
         attempts: Attempts,
         slots: SessionSlots,
@@ -89,7 +89,7 @@ class Lane:
         tell: Callable[[Verdict, Trace], None],
     ) -> None:
         self._account = account
-        self._route = route
+        self._server = server
         self._agenda = agenda
         self._attempts = attempts
         self._slots = slots
@@ -99,19 +99,19 @@ class Lane:
         self._world = world
         self._tell = tell
         self._session: SmtpSession | None = None
-        self._session_route: OutgoingServer | None = None
+        self._session_server: OutgoingServer | None = None
         self._backoff = LaneBackoff(attempts.wait_after, world.random)
-        self._pace = SendingRate(route.rate_limit if route is not None else None)
+        self._pace = SendingRate(server.rate_limit if server is not None else None)
         self._paced_since = 0.0
         self._used_at = 0.0
         self._stopping = False
         self._scope: trio.CancelScope | None = None
 
-    def change(self, route: OutgoingServer | None) -> None:
+    def change(self, server: OutgoingServer | None) -> None:
         """Send by another way from the next message on, and try at once what was held back."""
-        self._route = route
+        self._server = server
         self._backoff.end()
-        self._pace.change(route.rate_limit if route is not None else None)
+        self._pace.change(server.rate_limit if server is not None else None)
         self._agenda.poke()
 
     def stop(self) -> None:
@@ -126,7 +126,7 @@ class Lane:
         now, wall = trio.current_time(), self._world.now()
         if (paused := self._pauses.waiting(self._account)) is not None:
             return paused
-        if self._route is None:
+        if self._server is None:
             return Waiting("smtp", wall, None, "The account has no SMTP server: PUT /v1/account/{account} with smtp")
         if self._backoff.verdict is not None:
             wait = self._backoff.seconds(self._world.elapsed())
@@ -192,7 +192,7 @@ class Lane:
         now = trio.current_time()
         return (
             not self._stopping
-            and self._route is not None
+            and self._server is not None
             and self._backoff.seconds(self._world.elapsed()) <= 0
             and self._pace.ready_at(now) <= now
             and not self._pauses.paused(self._account)
@@ -202,11 +202,11 @@ class Lane:
         return self._agenda.take() if self._may_send() else None
 
     async def _rest(self) -> None:
-        route, now = self._route, trio.current_time()
-        if route is None or self._pauses.paused(self._account):
+        server, now = self._server, trio.current_time()
+        if server is None or self._pauses.paused(self._account):
             await self._agenda.wait_for_change(3600.0)
         elif (wait := self._backoff.seconds(self._world.elapsed())) > 0:
-            with self._hosts.listening(route.endpoint.host, route.endpoint.port, self._host_answers):
+            with self._hosts.listening(server.endpoint.host, server.endpoint.port, self._host_answers):
                 await self._agenda.wait_for_change(min(wait, LOOK_AGAIN))
         elif (ready := self._pace.ready_at(now)) > now:
             await self._agenda.wait_for_change(ready - now)
@@ -320,20 +320,20 @@ class Lane:
         session = self._session
         if session is not None:
             used_up = session.sent >= self._limits.messages_per_session
-            if session.usable and not used_up and self._session_route is self._route:
+            if session.usable and not used_up and self._session_server is self._server:
                 return session, True
             await self._hang_up()
-        assert self._route is not None
-        route = self._route
+        assert self._server is not None
+        server = self._server
         self._session = await SmtpSession.connect(
-            route.endpoint,
-            dial=route.dial,
-            ehlo_name=route.ehlo_name,
+            server.endpoint,
+            dial=server.dial,
+            ehlo_name=server.ehlo_name,
             timeouts=self._limits.timeouts,
             trace=trace,
             nonce=self._world.token_bytes(NONCE_BYTES).hex(),
         )
-        self._session_route = route
+        self._session_server = server
         return self._session, False
 
     async def _hang_up(self) -> None:
@@ -352,9 +352,9 @@ class Lane:
             await self._attempts.give_up_overdue(self._account, overall)
 
     def _report(self) -> dict[str, object]:
-        session, route = self._session, self._route
+        session, server = self._session, self._server
         return {
-            "server": f"{route.endpoint.host}:{route.endpoint.port}" if route else None,
+            "server": f"{server.endpoint.host}:{server.endpoint.port}" if server else None,
             "tls": session.tls_version if session else None,
             "timings": dict(session.timings) if session else {},
         }
