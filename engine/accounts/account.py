@@ -1,7 +1,7 @@
-"""One account's tasks in one nursery: its mailbox (or the probe of its SMTP login) and its outbox lane.
+"""One account's tasks in one nursery: its IMAP connection (or the probe of its SMTP login) and its outbox lane.
 
 A crash in here is caught at this edge: logged with its traceback, shown as the account's `lastError`, and started again
-after a growing wait. No other account notices. A changed registration restarts the mailbox task at once, while the lane
+after a growing wait. No other account notices. A changed registration restarts the connection at once, while the lane
 goes on and takes the new way out from the next message on, so that no final dot is ever cut.
 """
 
@@ -137,11 +137,11 @@ class Account:
 
     @property
     def reconnecting(self) -> bool:
-        """Whether what is connected to the mailbox is about to be closed and connected anew."""
+        """Whether what is connected to the account is about to be closed and connected anew."""
         return self._changed.is_set()
 
     def reconnect(self) -> None:
-        """Close what is connected to the mailbox and connect anew, now."""
+        """Close what is connected to the account and connect anew, now."""
         self._changed.set()
 
     def look_soon(self) -> None:
@@ -150,7 +150,7 @@ class Account:
             self._connection.look_soon()
 
     async def pause(self) -> None:
-        """Have nothing connected to the mailbox until `resume`; return once it is so, or after five seconds."""
+        """Have nothing connected to the account until `resume`; return once it is so, or after five seconds."""
         self._at_rest = trio.Event()
         self._paused = True
         self._changed.set()
@@ -277,7 +277,7 @@ class Account:
             self._connection.wake()
 
     def _connections(self) -> tuple[object, ...]:
-        """What the mailbox task, or the probe, was made from."""
+        """What the connection, or the probe, was made from."""
         return (
             records.imap_endpoint(self.record),
             records.smtp_endpoint(self.record),

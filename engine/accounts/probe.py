@@ -1,9 +1,9 @@
 """Whether an account may send: its SMTP login is tried until it worked, since nobody would notice before mail waits.
 
-An account that only sends has no mailbox to connect to: its state is that of the login (`probe`). Only once that worked
-do submissions queue, as an account with a mailbox takes them only after its first sync. Beside a mailbox the login
-decides about `sending` alone (`watch_sending`). Attempts are repeated like connections to a mailbox; after the first
-success the outbox lane alone talks to the server, until it meets an error.
+An account that only sends has no IMAP server to connect to: its state is that of the login (`probe`). Only once that
+worked do submissions queue, as an account with IMAP takes them only after its first sync. Beside IMAP the login decides
+about `sending` alone (`watch_sending`). Attempts are repeated like IMAP connections; after the first success the outbox
+lane alone talks to the server, until it meets an error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from engine.smtp.verdict import Kind, Verdict, error_code
 PATIENCE = 60.0
 """Seconds a server has for its greeting, and for each answer, while no mail waits for it."""
 HEAD_START = 1.0
-"""Seconds the mailbox has to refuse the login, before the same password is tried at the SMTP server."""
+"""Seconds the IMAP server has to refuse the login, before the same password is tried at the SMTP server."""
 LANE_SECONDS = 60.0
 """How long the lane is left alone with a server that it asks itself."""
 REFUSED_SECONDS = 3600.0
@@ -58,7 +58,8 @@ async def watch_sending(
 ) -> None:
     """Find out whether `server` lets the account send, whenever that is not known. Until cancelled; nothing stays open.
 
-    Where the mailbox refuses the login, or the outbox lane asks by itself (`lane_knocks`), the server is left alone.
+    Where the IMAP server refuses the login, or the outbox lane asks by itself (`lane_knocks`), the server is left
+    alone.
     """
     backoff = Backoff(services, server.endpoint.host, server.endpoint.port)
     with trio.move_on_after(HEAD_START):

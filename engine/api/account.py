@@ -62,7 +62,7 @@ _TAGS = ("Account",)
     change=Change("account.register", lambda path, answer: answer.account),
 )
 async def register(context: Context, body: AccountCreate, *, caller: Token) -> AccountCreated:
-    """Register a mailbox, or change the one with this id.
+    """Register an account, or change the one with this id.
 
     Answers as soon as the record is durable; the servers are asked afterwards.
     """
