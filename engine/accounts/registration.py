@@ -46,7 +46,7 @@ def unseal(data: bytes, vault: Vault) -> Registration:
 
 
 def is_sandbox(record: Registration) -> bool:
-    """Whether the account's mailbox is inside the engine."""
+    """Whether the account is inside the engine."""
     return record.sandbox is True
 
 
@@ -56,7 +56,7 @@ async def sandbox_off(host: str, port: int) -> trio.abc.Stream:
 
 
 def has_imap(record: Registration) -> bool:
-    """Whether the account has a mailbox to connect to."""
+    """Whether the account has an IMAP server to connect to."""
     return is_sandbox(record) or (isinstance(record.imap, ImapServer) and record.imap.disabled is not True)
 
 
@@ -112,11 +112,12 @@ def servers(record: Registration) -> Servers:
 
 
 class WatchRules(msgspec.Struct, frozen=True):
-    """What of a mailbox is followed.
+    """What of an account is followed.
 
     `paths`: folder paths and special uses, None for all. `subconnections`: further ones listened to. `full`: flags and
     removals too. `notify_from` in seconds since 1970, None for all messages. `uses`: special uses by path, as the
-    registration sets them. `resync_delay`: seconds between two rounds. `passing`: the mailbox ends with the process.
+    registration sets them. `resync_delay`: seconds between two rounds. `passing`: the account's mail ends with the
+    process.
     """
 
     paths: tuple[str, ...] | None

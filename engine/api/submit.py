@@ -34,7 +34,8 @@ from engine.mail.compose import AttachedFile, Composed, Draft, compose, message_
 from engine.mail.headers import HeaderError
 from engine.model.message import Message, OnDoubt
 from engine.model.states import State
-from engine.queue.accept import accept, new_queue_id, repeated
+from engine.queue.accept import accept, new_queue_id
+from engine.queue.idempotency import repeated
 from engine.schema.fields import AccountId
 from engine.schema.stored import shown
 from engine.schema.submit import DryRun, Idempotency, NamedAddress, Submit, SubmitAccepted, SubmitHeaders

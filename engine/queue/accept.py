@@ -13,6 +13,7 @@ import trio
 from engine.errors import Problem, StorageFailed
 from engine.model.message import Message
 from engine.model.states import State
+from engine.queue.idempotency import repeated
 from engine.queue.schedule import Schedule
 from engine.store import accounts, bodies, idempotency_keys, messages
 from engine.store.bodies import MessageBody, Spool
@@ -84,12 +85,3 @@ async def accept(
         if spooled is not None and not queued:
             spool.remove(spooled)
     return answer
-
-
-def repeated(before: Kept, fingerprint: bytes) -> bytes:
-    """The answer kept under a key for the same request (JSON). Raises `Problem` 409 when it was another one."""
-    if before.fingerprint != fingerprint:
-        raise Problem(
-            409, "The Idempotency-Key was used before for another request of this account", code="IdempotencyConflict"
-        )
-    return before.answer

@@ -73,7 +73,7 @@ def recipients(db: sqlite3.Connection | Tx, message: int) -> list[Recipient]:
 
 
 def waiting(db: sqlite3.Connection, account: str | None = None) -> Iterator[tuple[int, str, float, bool]]:
-    """(id, account, next_at, whether it is the first try) of every message that is due some time, earliest first.
+    """(id, account, next_at, whether it is the first attempt) of every message that is due some time, earliest first.
 
     Of one account, or of all.
     """
@@ -86,7 +86,7 @@ def waiting(db: sqlite3.Connection, account: str | None = None) -> Iterator[tupl
 
 
 def due_after(tx: Tx, moment: float) -> list[tuple[int, int]]:
-    """(id, tries made) of every message that is due later than `moment`, those sent at a chosen time left out."""
+    """(id, attempts made) of every message that is due later than `moment`, those sent at a chosen time left out."""
     return tx.execute(
         "SELECT id, attempts_made FROM message WHERE ended IS NULL AND next_at > ? "
         "AND NOT (next_at = send_at AND send_at > created) AND state IN ('queued', 'deferred', 'in_doubt')",
@@ -105,7 +105,7 @@ def no_doubt_after(tx: Tx, moment: float) -> None:
 
 
 def interrupted(db: sqlite3.Connection | Tx, account: str | None = None) -> list[Message]:
-    """The messages, of one account or of all, whose try was cut short by the end of what ran it."""
+    """The messages, of one account or of all, whose attempt was cut short by the end of what ran it."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM message WHERE ended IS NULL AND state = 'sending' AND account = coalesce(?, account)",
         (account,),
@@ -145,7 +145,7 @@ def clear_dot(tx: Tx, message: int) -> None:
 
 
 def undo_try(tx: Tx, message: int, state: State, next_at: float | None, interruptions: int) -> bool:
-    """Take back a try that was interrupted before its final dot: it does not count as an attempt."""
+    """Take back an attempt that was interrupted before its final dot: it does not count as an attempt."""
     changed = tx.execute(
         "UPDATE message SET state = ?, attempts_made = attempts_made - 1, dot_at = NULL, next_at = ?, "
         "interruptions = ? WHERE id = ? AND state = 'sending'",
@@ -154,7 +154,7 @@ def undo_try(tx: Tx, message: int, state: State, next_at: float | None, interrup
     return changed.rowcount > 0
 
 
-def end_try(
+def end_attempt(
     tx: Tx,
     message: int,
     *,
@@ -165,7 +165,7 @@ def end_try(
     interruptions: int,
     ended: float | None,
 ) -> bool:
-    """Record how the try in hand ended; False, and nothing changed, when the message is not being sent any more."""
+    """Record how the attempt in hand ended; False, and nothing changed, when the message is not being sent any more."""
     changed = tx.execute(
         "UPDATE message SET state = ?, next_at = ?, dot_at = NULL, last_error = ?, doubt_since = ?, interruptions = ?, "
         "ended = ? WHERE id = ? AND state = 'sending'",
@@ -185,7 +185,7 @@ def end_try(
 def settle(
     tx: Tx, message: int, *, state: State, next_at: float | None, doubt_since: float | None, ended: float | None
 ) -> None:
-    """Move a message between tries: a doubt was cleared up, it is held or let go, it ends."""
+    """Move a message between attempts: a doubt was cleared up, it is held or let go, it ends."""
     tx.execute(
         "UPDATE message SET state = ?, next_at = ?, dot_at = NULL, doubt_since = ?, ended = ? WHERE id = ?",
         (state, next_at, doubt_since, ended, message),
