@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import trio
-from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict, replace
 
 from engine.accounts import registration as records
 from engine.accounts.account import Account
 from engine.accounts.clear_text import insecure
+from engine.accounts.masked_secrets import refuse_masks
 from engine.accounts.state import AccountState
 from engine.accounts.wait import until_connected
 from engine.api.context import Context, find_account
@@ -22,9 +23,10 @@ from engine.http import paging
 from engine.http.access import Access
 from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
-from engine.http.field_errors import FieldErrors, FieldPath, invalid
+from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.isotime import iso
+from engine.model.registration import SERVERS, ImapServer, Login, Registration, SmtpServer, TlsOptions
 from engine.schema.account import (
     AccountCreate,
     AccountCreated,
@@ -42,7 +44,7 @@ from engine.schema.account import (
     SmtpStatus,
 )
 from engine.schema.fields import AccountId, CustomHeader
-from engine.schema.servers import MASK, SERVERS, Auth, ImapConfig, SmtpConfig, masked
+from engine.schema.servers import MASK, Auth, ImapConfig, RateLimit, SmtpConfig, Tls
 from engine.schema.stored import shown
 from engine.store import events
 from engine.store.tokens import Token
@@ -76,7 +78,7 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
     """
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")
-    _refuse_masks(body)
+    refuse_masks(body)
     if body.sandbox is True and context.services.sandbox is None:
         raise invalid("sandbox", "must not be true: enabled is false under [sandbox] in the engine's configuration")
     await _check_egress(context, body, context.registry.get(body.account or ""), caller)
@@ -88,7 +90,7 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
 async def read(context: Context, account: AccountId, query: AccountQuery, *, caller: Token) -> AccountInfo:
     """Read an account.
 
-    `lastError` says why its mailbox is not connected, `sending` whether it can send, `smtpStatus` how the last SMTP
+    `lastError` says why the account is not connected, `sending` whether it can send, `smtpStatus` how the last SMTP
     attempt ended. In errors, `description` says what the error means and what to do about it.
     """
     if query.wait is not None:
@@ -108,8 +110,8 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
         subconnections=record.subconnections,
         imap_indexer=(record.imap_indexer or "full") if has_imap else UNSET,
         smtp_ehlo_name=record.smtp_ehlo_name or UNSET,
-        imap=masked(record.imap) if isinstance(record.imap, ImapConfig) else UNSET,
-        smtp=masked(record.smtp) if isinstance(record.smtp, SmtpConfig) else UNSET,
+        imap=_imap(record.imap) if isinstance(record.imap, ImapServer) else UNSET,
+        smtp=_smtp(record.smtp) if isinstance(record.smtp, SmtpServer) else UNSET,
         insecure=tuple(insecure(record)) or UNSET,
         sandbox=record.sandbox,
         webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
@@ -171,7 +173,7 @@ async def update(context: Context, account: AccountId, body: AccountUpdate, *, c
     masked secret (`******`) is refused, so leave out `auth` to keep it.
     """
     found = find_account(context, account)
-    _refuse_masks(body)
+    refuse_masks(body)
     await _check_egress(context, body, found, caller)
     try:
         await carry_through(_updated(context, found, body, narrowed=caller.account is not None))
@@ -256,22 +258,6 @@ async def _check_server(context: Context, name: str, given: Any, known: Any) -> 
         raise invalid(f"{name}.{member}", f"cannot be used: {error}", code="EgressRefused") from error
 
 
-def _refuse_masks(body: AccountCreate | AccountUpdate) -> None:
-    """Writing back what a read showed would destroy the secret behind the mask."""
-    found = FieldErrors()
-    for server in ("imap", "smtp"):
-        auth = getattr(getattr(body, server), "auth", UNSET)
-        if isinstance(auth, Auth):
-            for name, value in (("pass", auth.password), ("accessToken", auth.access_token)):
-                if value == MASK:
-                    found.add(FieldPath.of(f"{server}.auth.{name}"), "is a masked value")
-    if body.webhooks and MASK in body.webhooks:
-        found.add(FieldPath.of("webhooks"), "is a masked value")
-    if any(each.value == MASK for each in body.webhooks_custom_headers or ()):
-        found.add(FieldPath.of("webhooksCustomHeaders"), "holds a masked value")
-    found.refuse()
-
-
 def _notify_from(account: Account) -> str | None:
     given = account.record.notify_from
     if given is UNSET:
@@ -279,7 +265,33 @@ def _notify_from(account: Account) -> str | None:
     return iso(given.timestamp()) if given is not None else None
 
 
-def _path(record: AccountCreate) -> str | tuple[str, ...]:
+def _imap(server: ImapServer) -> ImapConfig:
+    """The IMAP server as an answer shows it."""
+    members = asdict(server)
+    return ImapConfig(**members | {"auth": _auth(server.auth), "tls": _tls(server.tls)})
+
+
+def _smtp(server: SmtpServer) -> SmtpConfig:
+    """The SMTP server as an answer shows it."""
+    members = asdict(server)
+    auth = _auth(server.auth) if isinstance(server.auth, Login) else server.auth
+    limit = RateLimit(**asdict(server.rate_limit)) if server.rate_limit else UNSET
+    return SmtpConfig(**members | {"auth": auth, "tls": _tls(server.tls), "rate_limit": limit})
+
+
+def _auth(login: Login | UnsetType) -> Auth | UnsetType:
+    """A login with its secrets masked."""
+    if isinstance(login, UnsetType):
+        return UNSET
+    secrets = {name: UNSET if getattr(login, name) is UNSET else MASK for name in ("password", "access_token")}
+    return Auth(user=login.user, **secrets)
+
+
+def _tls(options: TlsOptions | UnsetType) -> Tls | UnsetType:
+    return UNSET if isinstance(options, UnsetType) else Tls(**asdict(options))
+
+
+def _path(record: Registration) -> str | tuple[str, ...]:
     if not isinstance(record.path, tuple) or record.path == ("*",):
         return "*"
     return record.path[0] if len(record.path) == 1 else record.path

@@ -7,6 +7,7 @@ from quart import Response
 
 from engine.accounts import registration as records
 from engine.accounts.autoconfig import autoconfig as find_servers
+from engine.accounts.registration_changes import registered
 from engine.accounts.state import REFUSALS, AccountState
 from engine.accounts.verify import verify as try_logins
 from engine.api.context import Context, find_account
@@ -38,7 +39,7 @@ _AT_WORK = (AccountState.CONNECTED, AccountState.CONNECTING, AccountState.SYNCIN
 async def reconnect(context: Context, account: AccountId, body: Reconnect) -> Reconnected:
     """Reconnect an account.
 
-    The engine closes the connection to the mailbox and opens a new one at once.
+    The engine closes the IMAP connection and opens a new one at once.
     """
     found = find_account(context, account)
     if body.reconnect:
@@ -80,8 +81,8 @@ async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
 async def flush(context: Context, account: AccountId, body: Flush) -> Flushed:
     """Flush an account.
 
-    The engine forgets what it knows of the mailbox and reads it anew; the account is `paused` meanwhile. Queued mail is
-    not affected. To pause an account's mailbox for longer, set `imap.disabled`.
+    The engine forgets what it knows of the account's folders and reads them anew; the account is `paused` meanwhile.
+    Queued mail is not affected. To pause the IMAP side of an account for longer, set `imap.disabled`.
     """
     found = find_account(context, account)
     if body.flush and not await carry_through(
@@ -113,7 +114,7 @@ async def verify(context: Context, body: VerifyAccount) -> Verified:
 
     The engine logs in once at each server and stores nothing. Each login takes at most a minute.
     """
-    record = records.registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp))
+    record = registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp), "")
     name = body.smtp_ehlo_name or context.services.config.smtp.ehlo_name or "localhost"
     return await try_logins(
         records.imap_endpoint(record),

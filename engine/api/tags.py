@@ -1,7 +1,7 @@
 """The groups in which the documentation shows the operations, in its order, and what each is about (Markdown)."""
 
 TAGS = {
-    "Account": "An account is what you register: the IMAP and SMTP servers of one mailbox, and how to log in to them.",
+    "Account": "An account is what you register: the IMAP and SMTP servers of one email account, and how to log in.",
     "Submit": "The engine answers a submission once the message is on disk. What happens to it then comes as events "
     "(`docs/events.md#messages`) with its `queueId`. In a sandbox account, the recipient's address scripts the outcome "
     "(`docs/api.md#sandbox-recipients`).",

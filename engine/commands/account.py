@@ -35,7 +35,7 @@ examples:
   engine account add jane --email jane@example.com --password-file jane.pass
   pass show mail/jane | engine account add jane --email jane@example.com --password-file -
   engine account add shop --email shop@example.com --imap none --smtp smtp.example.com:587 --user shop
-  engine account add demo --email demo@sandbox.example --sandbox   a mailbox inside the engine, for trying things out
+  engine account add demo --email demo@sandbox.example --sandbox   an account inside the engine, for trying things out
 
 The default ports are 993 and 465, where TLS begins at once. On any other port the engine asks for STARTTLS.
 """
@@ -50,22 +50,22 @@ examples:
   engine account remove jane                     ask first
   engine account remove jane --yes
 
-Its unsent messages are cancelled. Its mailbox at the provider is not touched.
+Its unsent messages are cancelled. The account at the provider is not touched.
 """
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the commands."""
     accounts = group(commands, "account", "add, list, show, remove and reconnect accounts")
-    new = add(accounts, "add", "register a mailbox and wait until it is connected", _add, ADD_EXAMPLES)
+    new = add(accounts, "add", "register an account and wait until it is connected", _add, ADD_EXAMPLES)
     new.add_argument("account", metavar="ACCOUNT", help="your id for the account")
-    new.add_argument("--email", metavar="ADDRESS", required=True, help="the address of the mailbox")
+    new.add_argument("--email", metavar="ADDRESS", required=True, help="the account's email address")
     new.add_argument("--name", metavar="TEXT", help="the name shown as author (default: the address)")
     new.add_argument("--user", metavar="USER", help="the user name at the servers (default: the address)")
     new.add_argument("--password-file", metavar="FILE", help="file with the password; - reads standard input")
     new.add_argument("--imap", metavar="HOST[:PORT]", help="IMAP server, or none (default: found from the address)")
     new.add_argument("--smtp", metavar="HOST[:PORT]", help="SMTP server, or none (default: found from the address)")
-    new.add_argument("--sandbox", action="store_true", help="a mailbox inside the engine; its mail reaches nobody")
+    new.add_argument("--sandbox", action="store_true", help="an account inside the engine; its mail reaches nobody")
     new.add_argument("--logs", action="store_true", help="keep a protocol log; see: engine logs")
     new.add_argument("--replace", action="store_true", help="change the account with this id if there is one")
     new.add_argument("--no-wait", action="store_true", help="do not wait until it is connected")

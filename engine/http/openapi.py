@@ -22,7 +22,7 @@ from engine.schema.problem import ProblemDocument
 
 _SCHEMAS = "#/components/schemas/{name}"
 _DESCRIPTION = """\
-Register mailboxes, send through them, hear every outcome.
+Register mail accounts, send through them, hear every outcome.
 
 A malformed request never reaches an operation. Its answer has the shape of every other error, and the connection is
 closed: 400 for a broken head or framing, 405 with `Allow` for a method that the path does not have, 408 for a head that

@@ -11,12 +11,13 @@ from __future__ import annotations
 import trio
 
 from engine.errors import Problem, StorageFailed
-from engine.queue.lifecycle import State
+from engine.model.message import Message
+from engine.model.states import State
+from engine.queue.idempotency import repeated
 from engine.queue.schedule import Schedule
 from engine.store import accounts, bodies, idempotency_keys, messages
 from engine.store.bodies import MessageBody, Spool
 from engine.store.idempotency_keys import Kept
-from engine.store.messages import Message
 from engine.store.writer import Store, Tx
 from engine.world import World
 
@@ -84,12 +85,3 @@ async def accept(
         if spooled is not None and not queued:
             spool.remove(spooled)
     return answer
-
-
-def repeated(before: Kept, fingerprint: bytes) -> bytes:
-    """The answer kept under a key for the same request (JSON). Raises `Problem` 409 when it was another one."""
-    if before.fingerprint != fingerprint:
-        raise Problem(
-            409, "The Idempotency-Key was used before for another request of this account", code="IdempotencyConflict"
-        )
-    return before.answer

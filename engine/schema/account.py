@@ -73,14 +73,14 @@ _WEBHOOK_HEADERS = (
 )
 _LOGS = "Whether the engine keeps a log of the protocol lines. Absent: it does not."
 _STATE = (
-    "The state of the connection to the mailbox: `init`, `connecting`, `syncing`, then `connected`; "
+    "The state of the IMAP connection: `init`, `connecting`, `syncing`, then `connected`; "
     "`authenticationError`, `connectError` and `disconnected` when it fails; `paused` during a flush. `unset`: there "
     "is nothing to connect to, or the server refused the login in the same words for `imap.give_up_refused` (three "
     "days); the engine attempts it again after a change of the account, a reconnect or a restart."
 )
-_SENDING = "Whether the SMTP server lets the account send, whatever the state of its mailbox."
-_LAST_ERROR = "Why the mailbox is not connected. `null`: nothing is wrong."
-_SYNC_TIME = "When the engine last looked at the mailbox. Absent: not yet."
+_SENDING = "Whether the SMTP server lets the account send, whatever the state of its IMAP connection."
+_LAST_ERROR = "Why the account is not connected. `null`: nothing is wrong."
+_SYNC_TIME = "When the engine last looked into the account's folders. Absent: not yet."
 
 
 _Paths = Annotated[tuple[MailboxPath, ...], SINGLE, Meta(max_length=1000)]
@@ -108,7 +108,7 @@ class AccountCreate(Request, frozen=True, kw_only=True):
     email: Annotated[
         Email | UnsetType,
         Meta(
-            description="The address of the mailbox, used in `From` where a message names no sender. Absent: each "
+            description="The account's email address, used in `From` where a message names no sender. Absent: each "
             "message must name its sender."
         ),
     ] = UNSET
@@ -130,7 +130,7 @@ class AccountCreate(Request, frozen=True, kw_only=True):
     sandbox: Annotated[
         bool | UnsetType,
         Meta(
-            description="`true`: a mailbox inside the engine, for trying things out; its mail reaches nobody. Absent: "
+            description="`true`: an account inside the engine, for trying things out; its mail reaches nobody. Absent: "
             "`false`."
         ),
     ] = UNSET
@@ -154,7 +154,7 @@ class AccountUpdate(Request, frozen=True, kw_only=True):
     EXAMPLE = {"name": "New name"}
 
     name: Annotated[Filled256 | UnsetType, Meta(description="The name of the person or team, used in `From`.")] = UNSET
-    email: Annotated[Email | UnsetType, Meta(description="The address of the mailbox, used in `From`.")] = UNSET
+    email: Annotated[Email | UnsetType, Meta(description="The account's email address, used in `From`.")] = UNSET
     path: Annotated[_Paths | UnsetType | None, Meta(description=_PATHS)] = UNSET
     subconnections: Annotated[_Folders | UnsetType, Meta(description=_SUBCONNECTIONS)] = UNSET
     copy: Annotated[bool | UnsetType | None, Meta(description=_COPY)] = UNSET
@@ -173,7 +173,7 @@ class AccountUpdate(Request, frozen=True, kw_only=True):
 class AccountQuery(Request, frozen=True, kw_only=True):
     """Query of `GET /v1/account/{account}`."""
 
-    quota: Annotated[bool, Meta(description="`true`: ask the mail server how full the mailbox is.")] = False
+    quota: Annotated[bool, Meta(description="`true`: ask the mail server how full the account is.")] = False
     wait: Annotated[
         Literal["connected"] | None,
         Meta(
@@ -252,7 +252,7 @@ SendingState = Literal["init", "connected", "authenticationError", "connectError
 
 
 class Sending(Response, frozen=True, kw_only=True):
-    """Whether the SMTP server lets the account send, whatever the state of its mailbox."""
+    """Whether the SMTP server lets the account send, whatever the state of its IMAP connection."""
 
     state: Annotated[
         SendingState,
@@ -312,7 +312,7 @@ class Counters(Response, frozen=True, kw_only=True):
 
 
 class Quota(Response, frozen=True, kw_only=True):
-    """How full a mailbox is."""
+    """How full an account is."""
 
     usage: Annotated[int, Meta(description="Bytes in use.", examples=[120000])]
     limit: Annotated[int, Meta(description="Bytes available in all.", examples=[1000000])]
@@ -375,7 +375,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
         tuple[Server, ...] | UnsetType,
         Meta(description="Servers that may get the password in clear text over a network. Absent: none."),
     ] = UNSET
-    sandbox: Annotated[bool | UnsetType, Meta(description="`true`: a mailbox inside the engine.")] = UNSET
+    sandbox: Annotated[bool | UnsetType, Meta(description="`true`: an account inside the engine.")] = UNSET
     webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET
     webhooks_custom_headers: Annotated[
         tuple[CustomHeader, ...] | UnsetType, Meta(description=_WEBHOOK_HEADERS + " Their values are masked.")
@@ -405,7 +405,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     counters: Annotated[Counters, Meta(description="The account's counters.")]
     quota: Annotated[
         Quota | Off | UnsetType,
-        Meta(description="How full the mailbox is, if you asked. `false`: the server does not say."),
+        Meta(description="How full the account is, if you asked. `false`: the server does not say."),
     ] = UNSET
 
 

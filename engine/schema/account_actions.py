@@ -44,7 +44,7 @@ class Synced(Response, frozen=True, kw_only=True):
 
 
 class Flush(Request, frozen=True, kw_only=True):
-    """A request to forget the mailbox and to read it anew."""
+    """A request to forget the account's folders and to read them anew."""
 
     EXAMPLE = {"flush": True}
 
@@ -59,7 +59,7 @@ class Flush(Request, frozen=True, kw_only=True):
 
 
 class Flushed(Response, frozen=True, kw_only=True):
-    """Whether the mailbox was forgotten."""
+    """Whether the folders were forgotten."""
 
     flush: Annotated[bool, Meta(description=_DONE)]
 

@@ -165,7 +165,9 @@ def test_a_killed_engine_is_not_found_and_leaves_nothing_for_long(two: tuple[Pla
     one.engine.start()
     asked = run(one.here, "outbox", "list")
     assert asked.returncode == 2
-    assert "several engines that were started in this folder are running: name one with ENGINE_STORE__PATH" in asked.stderr
+    assert (
+        "several engines that were started in this folder are running: name one with ENGINE_STORE__PATH" in asked.stderr
+    )
     assert done(one.here, "outbox", "list", "-q", ENGINE_STORE__PATH="data/next").startswith("QUEUE ID")
     moved.terminate()
     assert json.loads(done(one.here, "where", "--json"))["folder"] == str(one.data)
