@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import trio
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -11,8 +12,9 @@ from engine.accounts import record as records
 from engine.accounts.account import Account
 from engine.accounts.clear_text import insecure
 from engine.accounts.state import AccountState
-from engine.api.account_wait import until_connected
+from engine.accounts.wait import until_connected
 from engine.api.context import Context, find_account
+from engine.api.events import LONGEST_WAIT
 from engine.api.webhooks import refuse_egress
 from engine.egress import EgressRefused
 from engine.errors import Problem
@@ -75,7 +77,8 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
 async def read(context: Context, account: AccountId, query: AccountQuery, *, caller: Token) -> AccountInfo:
     """Read an account and its state."""
     if query.wait is not None:
-        await until_connected(context, account, caller)
+        with context.streams.share.hold(caller.hash), trio.move_on_after(LONGEST_WAIT):
+            await until_connected(account, context.registry, context.changes)
     found = find_account(context, account)
     record, status = found.record, found.status
     has_imap = records.has_imap(record)

@@ -15,7 +15,6 @@ import trio
 
 from engine.errors import EngineError, Fault
 from engine.queue import doubt, reports, retry, settlement
-from engine.queue.doubt import Choice
 from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import Judgement, judge
 from engine.queue.record import Recorder
@@ -181,20 +180,16 @@ class Attempts:
         await self._store.commit(lambda tx: self._end(tx, attempt, verdicts, verdict, now, retry_at, {}, crashes))
 
     async def take_back(self, attempt: Try, refused: Verdict | None = None, again_in: float = 0.0) -> None:
-        """Undo the start of a try that was interrupted before its final dot; the message is due when it was.
+        """Undo the start of a try that was interrupted before its final dot.
 
+        The message is due when it was, unless it is in doubt and was told meanwhile to wait for a decision.
         `refused`: a login that was, which is told of, though it is no attempt; logins go on in `again_in` seconds.
         """
         message, still_due, again_at = attempt.message, self._still_due(attempt), self._world.now() + again_in
 
         def change(tx: Tx) -> None:
             states = [State(each.state) for each in messages.recipients(tx, message.id)]
-            due: float | None = still_due
-            if State.IN_DOUBT in states:
-                # What is to become of a doubt may have been chosen anew while the message was being sent.
-                choice, evidence = Choice(messages.on_doubt(tx, message.id)), self._recorder.evidence(tx, message)
-                since = message.doubt_since
-                due = doubt.due(states, choice, retry_at=still_due, doubt_since=since, evidence=evidence)
+            due = self._recorder.due_again(tx, message, states, still_due)
             if messages.undo_try(tx, message.id, message_state(states), due, message.interruptions):
                 attempts.undo(tx, message.id, message.attempts_made)
                 if due is not None:

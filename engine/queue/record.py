@@ -11,6 +11,8 @@ from functools import partial
 from typing import Any
 
 from engine.events.journal import Journal
+from engine.queue import doubt
+from engine.queue.doubt import Choice
 from engine.queue.lifecycle import State
 from engine.queue.outcome import Judgement
 from engine.queue.schedule import Schedule
@@ -83,6 +85,16 @@ class Recorder:
         """Whether the provider's Sent folder may tell what became of a doubt."""
         return accounts.files_sent(tx, message.account)
 
+    def due_again(self, tx: Tx, message: Message, states: list[State], at: float) -> float | None:
+        """When a message whose attempt is taken back is due: `at`, unless its doubt waits for something; None: never.
+
+        Seconds since 1970. What is to become of a doubt may have been chosen anew while the message was being sent.
+        """
+        if State.IN_DOUBT not in states:
+            return at
+        choice, evidence = Choice(messages.on_doubt(tx, message.id)), self.evidence(tx, message)
+        return doubt.due(states, choice, retry_at=at, doubt_since=message.doubt_since, evidence=evidence)
+
     def _follow(self, tx: Tx, message: Message, judgement: Judgement, now: float) -> None:
         self._write(tx, message, judgement)
         if judgement.next_at is not None:
@@ -96,15 +108,17 @@ class Recorder:
     def _write(self, tx: Tx, message: Message, judgement: Judgement) -> None:
         for recipient in judgement.recipients:
             messages.set_recipient(tx, message.id, recipient)
-        names = [name for name, _ in judgement.events]
         for name, data in judgement.events:
             if name == "messageSent" and message.account in self.sandboxes:
                 data["sandbox"] = True
             self.announce(tx, message, name, data)
-            # A doubt is told once: neither again after each attempt, nor beside the end that it comes to.
-            new_doubt = name == "messageInDoubt" and message.doubt_since is None and "messageFailed" not in names
-            if name == "messageFailed" or new_doubt:
+            if name == "messageFailed" or (name == "messageInDoubt" and _is_new_doubt(message, judgement)):
                 tx.after_commit(partial(_tell, message, name, data))
+
+
+def _is_new_doubt(message: Message, judgement: Judgement) -> bool:
+    """Whether the log tells of a doubt: neither again after each attempt, nor beside the end that it comes to."""
+    return message.doubt_since is None and all(name != "messageFailed" for name, _ in judgement.events)
 
 
 def _tell(message: Message, name: str, data: dict[str, Any]) -> None:

@@ -74,12 +74,11 @@ def _put_right(tx: Tx, recorder: Recorder, account: str | None, now: float) -> N
         if message.dot_at is not None:
             _doubt(tx, recorder, message, recipients, now)
         else:
-            _take_back(tx, message, recipients, now)
+            _take_back(tx, recorder, message, recipients, now)
 
 
-def _take_back(tx: Tx, message: Message, recipients: list[Recipient], now: float) -> None:
+def _take_back(tx: Tx, recorder: Recorder, message: Message, recipients: list[Recipient], now: float) -> None:
     interruptions = message.interruptions + 1
-    state, next_at = message_state(State(each.state) for each in recipients), now
     if interruptions >= QUARANTINE:
         log.warning(
             "held: the engine has ended %d times while it sent this message. Decide: PUT or DELETE /v1/outbox/%s",
@@ -95,10 +94,11 @@ def _take_back(tx: Tx, message: Message, recipients: list[Recipient], now: float
                     tx, message.id, Recipient(each.position, each.address, State.HELD, each.code, each.response)
                 )
         return
-    if interruptions >= PATIENT:
-        next_at = now + WAIT * 2 ** (interruptions - PATIENT)
+    at = now + WAIT * 2 ** (interruptions - PATIENT) if interruptions >= PATIENT else now
+    states = [State(each.state) for each in recipients]
+    due = recorder.due_again(tx, message, states, at)
     attempts.undo(tx, message.id, message.attempts_made)
-    messages.undo_try(tx, message.id, state, next_at, interruptions)
+    messages.undo_try(tx, message.id, message_state(states), due, interruptions)
 
 
 def _doubt(tx: Tx, recorder: Recorder, message: Message, recipients: list[Recipient], now: float) -> None:

@@ -15,7 +15,7 @@ from engine.queue.outbox import Cancelled, Outbox
 from engine.store import bodies, events, idempotency, messages
 
 DAYS = 0.3
-SEEDS = (1, 5, 7, 11, 13, 14, 26)
+SEEDS = (1, 5, 7, 11, 13, 14, 23, 26)
 
 HAPPENS = (
     "was killed",

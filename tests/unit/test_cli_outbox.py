@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,7 @@ import pytest
 from engine import cli
 from engine.store import database, marks
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the commands work: an empty current folder, no settings from outside."""
-    for name in [name for name in os.environ if name.startswith("ENGINE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "data"
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 @pytest.fixture
