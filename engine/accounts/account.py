@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 
 from engine.accounts import record as records
+from engine.accounts.backoff import Backoff
+from engine.accounts.commands import Commands
 from engine.accounts.heartbeat import Heartbeat, Learnt
 from engine.accounts.mailbox import MailboxTask
 from engine.accounts.probe import probe, watch_sending
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.sentcopy import SentCopies
 from engine.accounts.services import Services
+from engine.accounts.sessions import Connector, Sessions
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
@@ -79,6 +83,8 @@ class Account:
         )
         self._evidence = Evidence(row.id, services.store, services.recorder, services.world)
         self._heartbeat = Heartbeat(services.config.imap.heartbeat, services.world, _learnt(row))
+        self.commands = Commands(self.status, offered=records.imap_endpoint(record) is not None)
+        """The connections that requests lease."""
         self._mailbox: MailboxTask | None = None
         self._changed = trio.Event()
         self._paused = False
@@ -116,6 +122,7 @@ class Account:
         if records.smtp_endpoint(record) != smtp:
             self.status.forget_sending()
         self._lane.change(self._route())
+        self.commands.change(offered=records.imap_endpoint(record) is not None)
         if self._connections() != before or self.status.state is not AccountState.CONNECTED:
             self.status.forget_error()
             self._changed.set()
@@ -171,10 +178,13 @@ class Account:
         concerns(account=self.id)
         if self.unreadable is not None:
             await trio.sleep_forever()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._guarded, self._run_lane)
-            nursery.start_soon(self._guarded, self._run_mailbox)
-            nursery.start_soon(self._guarded, self._note_verdicts)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._guarded, self._run_lane)
+                nursery.start_soon(self._guarded, self._run_mailbox)
+                nursery.start_soon(self._guarded, self._note_verdicts)
+        finally:
+            self.commands.change(offered=False)
 
     async def _guarded(self, service: Callable[[], Awaitable[None]]) -> None:
         wait = FIRST_RESTART
@@ -233,19 +243,29 @@ class Account:
         endpoint = records.imap_endpoint(self.record)
         if endpoint is not None:
             rules = records.watch_rules(self.record, self.status.created)
-            self._mailbox = MailboxTask(
+            services = self._services
+            sessions = Sessions(
                 endpoint,
                 self._dial("imap"),
+                Connector(services.logins, services.hosts, services.world),
+                self.status,
+                log=self.log,
+                compress=services.config.imap.compress,
+            )
+            backoff = Backoff(services, endpoint.host, endpoint.port)
+            self._mailbox = MailboxTask(
+                sessions,
+                self.commands,
                 rules,
                 self.status,
                 self._copies,
                 self._evidence,
-                self._services,
+                services,
                 self._heartbeat,
-                self.log,
             )
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._mailbox.run)
+                nursery.start_soon(self._guarded, partial(self.commands.run, sessions, backoff))
                 if (route := self._route()) is not None and not records.is_sandbox(self.record):
                     timeouts = _timeouts(self._services)
                     nursery.start_soon(watch_sending, route, timeouts, self.status, self._services, self._lane_knocks)
@@ -272,7 +292,8 @@ class Account:
             self._verdicts_in.send_nowait(verdict)
         except trio.WouldBlock:
             pass  # a hundred newer ones are waiting to be noted
-        if self._mailbox is not None:
+        self._copies.look()
+        if self._mailbox is not None and self._evidence.seconds_to_next() is not None:
             self._mailbox.wake()
 
     def _connections(self) -> tuple[object, ...]:

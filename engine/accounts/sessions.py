@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import trio
 
-from engine.accounts.protocol_log import ProtocolLog
+from engine.accounts.protocol_log import ConnectionLog, ProtocolLog
 from engine.accounts.slots import LoginSlots
 from engine.accounts.status import Status
 from engine.errors import NetworkError
@@ -31,7 +31,7 @@ class Connector:
         self._world = world
 
     async def connect(
-        self, endpoint: ImapEndpoint, dial: Dial, *, log: ProtocolLog | None = None, refusals: Refusals | None = None
+        self, endpoint: ImapEndpoint, dial: Dial, *, log: ConnectionLog | None = None, refusals: Refusals | None = None
     ) -> ImapSession:
         """Wait for a slot, dial and log in. Raises `NetworkError`, `ProtocolError`, `LoginRefused`.
 
@@ -75,9 +75,13 @@ class Sessions:
         self._compress = compress
         self._refusals = Refusals()
 
-    async def open(self) -> ImapSession:
-        """A session that is logged in. Raises as `Connector.connect`; whoever gets it calls `leave`."""
-        session = await self._connector.connect(self.endpoint, self._dial, log=self._log, refusals=self._refusals)
+    async def open(self, name: str = "") -> ImapSession:
+        """A session that is logged in; `name` tells its lines in the protocol log from those of the one that idles.
+
+        Raises as `Connector.connect`. It ends with `leave`.
+        """
+        log = None if self._log is None else self._log.of(name)
+        session = await self._connector.connect(self.endpoint, self._dial, log=log, refusals=self._refusals)
         self._status.connections += 1
         try:
             if self._compress:
