@@ -92,13 +92,17 @@ class _Connection:
         self.returned = trio.Event()
         self.error: EngineError | None = None
         """What broke it while it was lent."""
-        self.worked = False
-        """Whether it was given back in order once."""
 
     @property
     def on_long_work(self) -> bool:
         """Whether it is lent, or promised, to a request whose work is long."""
-        return any(each is not None and each.long for each in (self.lent, self.promised))
+        at_work = None if self.returned.is_set() else self.lent
+        return any(each is not None and each.long for each in (at_work, self.promised))
+
+    @property
+    def just_returned(self) -> bool:
+        """Whether it was given back in order and will look for the next request at once."""
+        return self.returned.is_set() and self.session is not None and self.session.usable and self.lent is not None
 
     @property
     def selected(self) -> str | None:
@@ -129,6 +133,8 @@ class Commands:
         """In the order in which they asked."""
         self._connections: list[_Connection] = []
         self._opened = 0
+        self._well = False
+        """Whether the server has answered a request since a connection failed last."""
         self._held_off = False
         """Whether none is opened for now, since one has just failed."""
         self._refusal: Refusal | None = None
@@ -163,7 +169,7 @@ class Commands:
 
     async def run(self, sessions: Sessions, backoff: Backoff) -> None:
         """Keep the connections until cancelled; then all are closed, also those leased: their requests fail."""
-        self._held_off, self._refusal = False, None
+        self._held_off, self._refusal, self._well = False, None, False
         try:
             async with trio.open_nursery() as nursery:
                 self._service = _Service(nursery, sessions, backoff)
@@ -206,10 +212,14 @@ class Commands:
         if (refusal := self._why_none()) is not None:
             self._refuse_all(refusal)
             return
+        returned = sum(each.just_returned for each in self._connections)
         for request in self._waiting:
             if request.promised or not self._may_have(request):
                 continue
             resting = [each for each in self._connections if each.resting and each.promised is None]
+            if not resting and returned:
+                returned -= 1
+                continue
             if not resting:
                 self._open_another()
                 return
@@ -273,7 +283,7 @@ class Commands:
             if connection.promised is not None:
                 connection.promised.promised = False
         if ended is not None:
-            await self._hold_off(service.backoff, connection, ended, trio.current_time() - began)
+            await self._hold_off(service.backoff, ended, trio.current_time() - began)
         self._match()
 
     async def _keep(self, connection: _Connection, session: ImapSession) -> None:
@@ -304,31 +314,34 @@ class Commands:
         self._waiting.remove(request)
         connection.lend(request)
         self._match()
+        answered = session.answered
         await connection.returned.wait()
-        connection.lent, session.deadline = None, math.inf
-        connection.worked = connection.worked or session.usable
-        self._match()  # what is long may have waited for this
-        if not await session.settle(SETTLE_SECONDS):
-            raise connection.error or NetworkError(
-                NetworkKind.TIMEOUT, "ETIMEDOUT", "The answer to a command that was given up does not end"
-            )
+        session.deadline = math.inf
+        self._well = self._well or session.usable or session.answered > answered
+        if not session.usable:
+            self._match()  # it may be lost, and long work is over in any case
+            if not await session.settle(SETTLE_SECONDS):
+                raise connection.error or NetworkError(
+                    NetworkKind.TIMEOUT, "ETIMEDOUT", "The answer to a command that was given up does not end"
+                )
+        connection.lent = None
 
-    async def _hold_off(self, backoff: Backoff, connection: _Connection, error: EngineError, lasted: float) -> None:
+    async def _hold_off(self, backoff: Backoff, error: EngineError, lasted: float) -> None:
         """Open none for a while, longer each time, since a connection failed after so many seconds.
 
-        Where it was of use before, the wait is short and requests stand it out; else they are refused meanwhile, unless
-        another connection is there.
+        Where one was of use since the last failure, so that a single message may be what it failed over, the wait is
+        short and requests stand it out; else they are refused meanwhile, unless another connection is there.
         """
         if self._held_off:
             return
         log.debug("a command connection failed, and none is opened for a while: %s", error)
-        self._held_off = True
-        if not connection.worked:
+        self._held_off, well, self._well = True, self._well, False
+        if not well:
             refused = isinstance(error, LoginRefused) and not error.temporary
             self._refusal = REFUSALS[AccountState.AUTHENTICATION_ERROR if refused else AccountState.CONNECT_ERROR]
         self._match()
         try:
-            await backoff.wait(error, lasted, anew=connection.worked)
+            await backoff.wait(error, lasted, anew=well)
         finally:
             self._held_off, self._refusal = False, None
 

@@ -39,6 +39,8 @@ class Dialogue:
         """False once the dialogue is broken or the server said BYE."""
         self.deadline = math.inf
         """By Trio's clock: no command waits for the server longer than this, whatever its own limit."""
+        self.answered = 0
+        """Commands the server has answered."""
         self._transport = transport
         self._protocol = protocol
         self._heard = 0.0
@@ -139,6 +141,7 @@ class Dialogue:
                 came = trio.current_time()
                 await heed(protocol.take_data())
                 deadline += trio.current_time() - came
+        self.answered += 1
         return protocol.completion
 
     async def _exchange(self, deadline: float) -> None:

@@ -135,7 +135,7 @@ async def test_the_protocol_log(engine: Engine, autojump_clock: Clock) -> None:
     await trio.sleep(60)
     assert log.text().count("Z -- connecting to imap") == 2
     assert log.text().count("Z [commands 1] -- connecting to imap") == 1
-    assert re.search(r"Z \[commands 1\] C: A\d+ APPEND Sent ", log.text())
+    assert re.search(r"Z \[commands 1\] C: A\d+ APPEND \"Sent\" ", log.text())
     await engine.context.registry.update(account(engine), AccountUpdate(logs=False))
     await trio.sleep(1)
     assert account(engine).log is None
