@@ -90,6 +90,8 @@ class _Connection:
         self.promised: _Request | None = None
         self.lent: _Request | None = None
         self.returned = trio.Event()
+        self.settling = False
+        """Whether the rest of an answer is read that nobody waits for any more."""
         self.error: EngineError | None = None
         """What broke it while it was lent."""
 
@@ -102,7 +104,8 @@ class _Connection:
     @property
     def just_returned(self) -> bool:
         """Whether it was given back in order and will look for the next request at once."""
-        return self.returned.is_set() and self.session is not None and self.session.usable and self.lent is not None
+        in_order = self.session is not None and self.session.usable and not self.settling
+        return self.lent is not None and self.returned.is_set() and in_order
 
     @property
     def selected(self) -> str | None:
@@ -319,12 +322,13 @@ class Commands:
         session.deadline = math.inf
         self._well = self._well or session.usable or session.answered > answered
         if not session.usable:
+            connection.settling = True
             self._match()  # it may be lost, and long work is over in any case
             if not await session.settle(SETTLE_SECONDS):
                 raise connection.error or NetworkError(
                     NetworkKind.TIMEOUT, "ETIMEDOUT", "The answer to a command that was given up does not end"
                 )
-        connection.lent = None
+        connection.lent, connection.settling = None, False
 
     async def _hold_off(self, backoff: Backoff, error: EngineError, lasted: float) -> None:
         """Open none for a while, longer each time, since a connection failed after so many seconds.

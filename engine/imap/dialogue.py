@@ -123,8 +123,9 @@ class Dialogue:
     async def _run(self, command: Command, timeout: float = COMMAND_SECONDS, heed: Heed | None = None) -> Completion:
         """Give one command and read until its end, all within `timeout` seconds."""
         with self._breaking():
+            # Before anything has gone out, so that the dialogue can be settled.
+            await trio.lowlevel.checkpoint_if_cancelled()
             if trio.current_time() >= self.deadline:
-                # Before anything has gone out, so that the dialogue can be settled.
                 raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"No time is left for {command.name}")
             self._protocol.start(command, unasked_limit(self.capabilities))
             return await self._finish(trio.current_time() + timeout, heed)
