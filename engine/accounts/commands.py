@@ -25,10 +25,10 @@ from typing import NamedTuple
 import trio
 
 from engine.accounts.backoff import Backoff
-from engine.accounts.care import within
 from engine.accounts.sessions import Sessions
 from engine.accounts.state import REFUSALS, AccountState, Refusal
 from engine.accounts.status import Status
+from engine.accounts.unreadable_messages import within
 from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind, Problem, ProtocolError
 from engine.imap.session import CommandRefused, ImapSession
 

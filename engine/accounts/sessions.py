@@ -1,6 +1,6 @@
 """The IMAP sessions of one account, each opened, counted and closed in the same way, whatever it is for.
 
-Every connection to a mail server is set up through the gate of its host (`slots`). All sessions of one registration
+Every connection to a mail server is set up through the gate of its host (`login_slots`). All sessions of one registration
 share what is remembered of the server (`Refusals`), the protocol log, and the rules for dialling.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import trio
 
-from engine.accounts.protocol_log import ConnectionLog, ProtocolLog
-from engine.accounts.slots import LoginSlots
+from engine.accounts.login_slots import LoginSlots
+from engine.accounts.protocol_log import ConnectionLines, ProtocolLog
 from engine.accounts.status import Status
 from engine.errors import NetworkError
 from engine.hosts import Hosts
@@ -23,7 +23,7 @@ LEAVE_SECONDS = 2.0
 
 
 class Connector:
-    """Sets up connections: at one server through its gate, and with a note of the addresses that say nothing."""
+    """Sets up connections: at one server through its gate (`login_slots`), and with a note of the addresses that say nothing."""
 
     def __init__(self, gate: LoginSlots, hosts: Hosts, world: World) -> None:
         self._gate = gate
@@ -31,7 +31,12 @@ class Connector:
         self._world = world
 
     async def connect(
-        self, endpoint: ImapEndpoint, dial: Dial, *, log: ConnectionLog | None = None, refusals: Refusals | None = None
+        self,
+        endpoint: ImapEndpoint,
+        dial: Dial,
+        *,
+        log: ConnectionLines | None = None,
+        refusals: Refusals | None = None,
     ) -> ImapSession:
         """Wait for a slot, dial and log in. Raises `NetworkError`, `ProtocolError`, `LoginRefused`.
 

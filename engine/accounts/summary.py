@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from engine.accounts import ids
-from engine.imap.envelope import Envelope, Mailbox
+from engine.accounts import message_ids
+from engine.imap.envelope import EnvelopeAddress, ImapEnvelope
 from engine.imap.fetched import Fetched
 from engine.imap.mailboxes import INBOX, decode_name
-from engine.imap.structure import Part, Structure
+from engine.imap.structure import BodyPart, Structure
 from engine.isotime import iso
+from engine.mail.auto_reply import is_auto_reply
 from engine.mail.decode import header_text, parameter
 from engine.mail.fields import fields
 
@@ -26,19 +26,9 @@ _USE_OF_LABEL = {
     "\\inbox": INBOX,
 }
 """What Gmail's own labels say of a message in All Mail. The first of them counts: who writes to themselves sent it."""
-_AUTO_SUBJECT = re.compile(
-    r"(?:auto|oof|ooo):|auto(?:matic|mated|matische|matisk)?[ -]?(?:reply|response|antwort|antwoord|svar)"
-    r"|(?:r[eé]ponse|respuesta|resposta|risposta) autom[aá]ti(?:ca?|que)|out of (?:the )?office"
-    r"|vacation (?:reply|response)|abwesenheit|absence du bureau|fuori sede|автоответ"
-    r"|автоматический ответ|自動返信|自動回覆|自动回复",
-    re.IGNORECASE,
-)
-_SUPPRESSED = re.compile(r"\b(?:all|oof|autoreply)\b", re.IGNORECASE)
-"""Answers that programs are asked not to give: programs ask for it, and above all those that answer themselves."""
-_AUTO_FIELDS = frozenset({"x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-response"})
 
 
-class Text:
+class TextParts:
     """Which parts of a message are its text, by section number."""
 
     def __init__(self, structure: Structure | None) -> None:
@@ -48,22 +38,22 @@ class Text:
         self.html = [part for part in texts if part.kind == "text/html"]
 
 
-def is_text(part: Part) -> bool:
+def is_text(part: BodyPart) -> bool:
     """Whether a part is text to be read, not a file."""
     return part.kind in ("text/plain", "text/html") and part.disposition != "attachment" and not filename(part)
 
 
-def filename(part: Part) -> str:
+def filename(part: BodyPart) -> str:
     """The name of an attached file; empty if it has none."""
     return parameter(part.disposition_parameters, "filename") or parameter(part.parameters, "name")
 
 
 def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> dict[str, Any]:
     """The members of `messageNew` that need no further question to the server."""
-    envelope = one.envelope or Envelope()
+    envelope = one.envelope or ImapEnvelope()
     flags = one.flags or frozenset()
     lowered = {flag.lower() for flag in flags}
-    data: dict[str, Any] = {"id": ids.message_id(mailbox, one.uid), "uid": one.uid, "path": path}
+    data: dict[str, Any] = {"id": message_ids.message_id(mailbox, one.uid), "uid": one.uid, "path": path}
     data |= {name: value for name, value in (("emailId", one.email_id), ("threadId", one.thread_id)) if value}
     if one.internal_date is not None:
         data["date"] = iso(one.internal_date)
@@ -93,10 +83,12 @@ def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> d
         for name, value in (("messageId", envelope.message_id), ("inReplyTo", envelope.in_reply_to))
         if value
     }
-    text = Text(one.structure)
+    text = TextParts(one.structure)
     sizes = {"plain": sum(part.size for part in text.plain), "html": sum(part.size for part in text.html)}
     data["text"] = {
-        "id": ids.text_id(mailbox, one.uid, [part.path for part in text.plain], [part.path for part in text.html]),
+        "id": message_ids.text_id(
+            mailbox, one.uid, [part.path for part in text.plain], [part.path for part in text.html]
+        ),
         "encodedSize": {name: size for name, size in sizes.items() if size},
     }
     header = fields(one.header)
@@ -114,31 +106,13 @@ def _use_of(labels: list[str]) -> str | None:
     return next((use for label, use in _USE_OF_LABEL.items() if label in has), None)
 
 
-def is_auto_reply(header: dict[str, list[str]], subject: str, *, answers: bool) -> bool:
-    """Whether nobody wrote this message (RFC 3834, and what was used before it)."""
-    # A keyword, perhaps with parameters or a comment behind it.
-    submitted = re.split(r"[;(\s]", (header.get("auto-submitted") or ["no"])[0].strip().lower(), maxsplit=1)[0]
-    if submitted in ("auto-replied", "auto-notified"):
-        return True
-    if _AUTO_FIELDS & header.keys():
-        return True
-    precedence = (header.get("precedence") or [""])[0].strip().lower()
-    if precedence.replace("-", "_") in ("auto_reply", "autoreply"):
-        return True
-    # Those who write to many ask for the same, and answer nobody.
-    to_many = "list-id" in header or precedence in ("bulk", "list", "junk")
-    if not to_many and any(_SUPPRESSED.search(value) for value in header.get("x-auto-response-suppress", [])):
-        return True
-    return (answers or submitted != "no") and _AUTO_SUBJECT.match(subject) is not None
-
-
 def _attachments(one: Fetched, mailbox: int) -> list[dict[str, Any]]:
     shown = []
     for part in one.structure.parts if one.structure is not None else ():
         if is_text(part):
             continue
         entry: dict[str, Any] = {
-            "id": ids.attachment_id(mailbox, one.uid, part.path),
+            "id": message_ids.attachment_id(mailbox, one.uid, part.path),
             "contentType": part.kind,
             "encodedSize": part.size,
             "embedded": "multipart/related" in part.parents,
@@ -154,5 +128,5 @@ def _attachments(one: Fetched, mailbox: int) -> list[dict[str, Any]]:
     return shown
 
 
-def _address(one: Mailbox) -> dict[str, str]:
+def _address(one: EnvelopeAddress) -> dict[str, str]:
     return {"name": header_text(one.name), "address": header_text(one.address)}
