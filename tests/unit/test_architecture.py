@@ -59,7 +59,7 @@ PURE = (
     "smtp/size_limit.py",
     "smtp/verdict.py",
     *(f"imap/{name}.py" for name in ("tokens", "responses", "commands", "utf7", "protocol", "limits", "buffer")),
-    *(f"imap/{name}.py" for name in ("mailboxes", "numbers", "envelope", "structure", "fetched")),
+    *(f"imap/{name}.py" for name in ("mailboxes", "numbers", "envelope", "structure", "fetched", "selection")),
     "mail/*.py",
     *(f"events/{name}.py" for name in ("recent", "size_limit")),
     *(f"webhooks/{name}.py" for name in ("backlog", "expression_checks", "expressions", "http_response")),
