@@ -30,6 +30,7 @@ from engine.schema.fields import (
 )
 from engine.schema.paging import Page, PageQuery
 from engine.schema.servers import ImapConfig, ImapUpdate, Server, SmtpConfig, SmtpUpdate
+from engine.schema.token_request import TokenRequest
 
 AccountState = Literal[
     "init",
@@ -199,6 +200,14 @@ class LastError(Response, frozen=True, kw_only=True):
     hint: Annotated[
         str | UnsetType,
         Meta(description="What a refused login at this provider is most likely about. Absent: nothing is known of it."),
+    ] = UNSET
+    token_request: Annotated[
+        TokenRequest | UnsetType,
+        Meta(description="The request for an OAuth2 token that failed. Absent: it was not that."),
+    ] = UNSET
+    reauth_url: Annotated[
+        str | UnsetType,
+        Meta(description="Where the owner of the mailbox signs in again. Absent: that is not the remedy."),
     ] = UNSET
 
 
