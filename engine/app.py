@@ -40,6 +40,10 @@ from engine.http.server import serve_http, url_of
 from engine.http.shared_limits import SharedLimit
 from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
+from engine.oauth.app_book import AppBook
+from engine.oauth.keepers import Keepers, OAuth
+from engine.oauth.token_requests import TokenRequests
+from engine.oauth.wire import Wire
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock_correction import ClockCorrection
 from engine.queue.outbox import Outbox
@@ -144,6 +148,10 @@ async def run(
         hosts = Hosts()
         egress = Egress(config.network, world, hosts)
         webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
+        book = AppBook(store, vault, journal, world)
+        token_requests = TokenRequests(
+            Wire(egress.dialer(restricted=False)), Wire(sandbox.dial) if sandbox is not None else None, world
+        )
         services = Services(
             config=config,
             world=world,
@@ -164,6 +172,7 @@ async def run(
             sandbox=sandbox,
             slots=slots,
             logins=LoginSlots(config.imap.logins),
+            oauth=OAuth(book, token_requests, Keepers(book, token_requests, store, vault, world)),
         )
         registry = Registry(services)
         settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
@@ -203,6 +212,7 @@ async def run(
             _service(releases.run),
             _service(sandbox.run) if sandbox is not None else nullcontext(),
             _service(slots.run),
+            _service(book.run),
             _service(context.wrong_tokens.run),
             _service(registry.run),
         ):

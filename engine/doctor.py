@@ -28,6 +28,7 @@ from engine.commands.target import EngineTarget
 from engine.config import Config
 from engine.errors import ConfigError, NoFile
 from engine.http.listener import privileged_port
+from engine.isotime import iso
 from engine.store import database, files, sealed, vault_keys
 from engine.store.migrations import MIGRATIONS
 from engine.world import World
@@ -53,6 +54,7 @@ REQUIRED = (
 )
 LEAST_FREE = 256 * 1024**2  # bytes
 HEALTH_TIMEOUT = 3.0  # seconds
+SECRETS_SOON = 30 * 86_400.0  # seconds
 
 _HOW_TO_MAKE_ONE = (
     "Create one with: printf '[store]\\npath = \"/var/lib/mailbox-engine\"\\n' > {file} (an empty file is enough; "
@@ -246,7 +248,30 @@ def port(config: Config) -> Finding:
     return Finding(True, "port", "a free one will be chosen" if number == 0 else f"{where} is free")
 
 
-CHECKS: tuple[Callable[[Config], Finding], ...] = (data_folder, modes, lock, journal, key, port)
+def client_secrets(config: Config) -> Finding:
+    """Does a client secret of an OAuth2 app expire soon?"""
+    name = "client secrets"
+    try:
+        if not (Path(config.store.path) / database.FILE).exists():
+            return Finding(True, name, "there is no OAuth2 app yet")
+        with _reading(Path(config.store.path)) as db:
+            rows = db.execute("SELECT id, secret_expires FROM oauth_app ORDER BY secret_expires").fetchall()
+    except (sqlite3.Error, OSError):
+        # A journal of an earlier version has no apps; one that cannot be read is another check's finding.
+        return Finding(True, name, "there is no OAuth2 app yet")
+    now = World().now()
+    soon = [(app, expires) for app, expires in rows if expires is not None and expires - now < SECRETS_SOON]
+    if soon:
+        each = ", ".join(
+            f"that of {app} {'has expired' if expires <= now else f'expires on {iso(expires)[:10]}'}"
+            for app, expires in soon
+        )
+        text = f"{each}: make a new one at the provider and set it with PUT /v1/oauth2/{soon[0][0]}"
+        return Finding(False, name, text)
+    return Finding(True, name, f"none of {len(rows)} expires within 30 days" if rows else "there is no OAuth2 app yet")
+
+
+CHECKS: tuple[Callable[[Config], Finding], ...] = (data_folder, modes, lock, journal, key, port, client_secrets)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

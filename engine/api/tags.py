@@ -6,6 +6,8 @@ TAGS = {
     "(`docs/events.md#messages`) with its `queueId`. In a sandbox account, the recipient's address scripts the outcome "
     "(`docs/api.md#sandbox-recipients`).",
     "Outbox": "The outbox lists every message from its submission until the engine removes its record.",
+    "OAuth2 Applications": "An OAuth2 app is what you registered at a provider's console, so that people can sign in "
+    "to their mailboxes through it. Only tokens for all accounts see apps. Secrets are sealed, and read `******`.",
     "Settings": "These settings are for the whole engine; a change applies at once.",
     "Token": "Tokens are issued and revoked on the command line (`docs/operate.md#tokens`).",
     "Webhooks": "What webhooks do, sign and promise is in `docs/events.md#webhooks`.",

@@ -30,6 +30,7 @@ from engine.schema.fields import (
 )
 from engine.schema.paging import Page, PageQuery
 from engine.schema.servers import ImapConfig, ImapUpdate, Server, SmtpConfig, SmtpUpdate
+from engine.schema.token_request import TokenRequest
 
 AccountState = Literal[
     "init",
@@ -245,6 +246,14 @@ class LastError(Response, frozen=True, kw_only=True):
             description="The most likely reason why this provider refused the login: Gmail, Outlook, Yahoo, iCloud and "
             "others want another password than the account's, an access token, or IMAP switched on. Absent: unknown."
         ),
+    ] = UNSET
+    token_request: Annotated[
+        TokenRequest | UnsetType,
+        Meta(description="The request for an OAuth2 token that failed. Absent: it was not that."),
+    ] = UNSET
+    reauth_url: Annotated[
+        str | UnsetType,
+        Meta(description="Where the owner of the mailbox signs in again. Absent: that is not the remedy."),
     ] = UNSET
 
 

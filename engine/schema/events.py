@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.schema.account import LastError
 from engine.schema.fields import Address, Check, Filled256, Off, Request, Response, When
 from engine.schema.mail_events import MAIL_EVENT_DATA, MailEventName
+from engine.schema.oauth2 import OAuthAppError, OAuthAppWarning
 from engine.schema.outbox import EnvelopeShown
 from engine.schema.submit import OnDoubt
 
@@ -210,6 +211,8 @@ EVENT_DATA: dict[str, type[Response]] = {
     "messageCancelled": MessageCancelled,
     "messageCopyFailed": MessageCopyFailed,
     "webhookGap": WebhookGap,
+    "oauth2AppWarning": OAuthAppWarning,
+    "oauth2AppError": OAuthAppError,
     **MAIL_EVENT_DATA,
 }
 """The shape of `data` by event name."""
@@ -233,6 +236,8 @@ _SendingEventName = Literal[
     "messageCancelled",
     "messageCopyFailed",
     "webhookGap",
+    "oauth2AppWarning",
+    "oauth2AppError",
 ]
 EventName = Literal[_SendingEventName, MailEventName]
 

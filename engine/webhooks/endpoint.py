@@ -1,13 +1,20 @@
-"""One webhook endpoint at work: a cursor over the journal, and a line for each account it is not done with.
+"""One webhook endpoint at work: posts every event that its plan names, in order for each account.
 
-The scan runs ahead through the journal and only notes which accounts have something; each such account gets a line,
-which posts that account's events one after another and keeps its own number. So order is kept within an account, one
-account's trouble holds up nobody else, and what is held in memory is one small object for each account that lags.
-`[webhooks] parallel` posts are under way at once.
-
-How far it has come is written about once a second, the scan's number and all lagging lines in one commit: after a crash
-at most that second comes again, and nothing is left out. Events that retention has taken away before the endpoint got
-to them are told of by the event `webhookGap`.
+1. `follow` sets the plan (target, names, accounts, filter), None for nothing to do, and restarts the round (`_rounds`,
+   `_follow`). A crash restarts it, too, after a growing wait.
+2. `_scan` runs ahead through the journal and only notes which accounts have events to post. Each such account gets a
+   backlog and a task of its own, which ends when the backlog is empty (`_note`, `_run_line`). So memory holds one small
+   object for each account that lags.
+3. The task reads the account's events from the journal and posts them one after another; at most `[webhooks] parallel`
+   posts are under way at once (`_deliver`). So the order is kept within an account, and one account's trouble delays no
+   other account.
+4. An answer of 2xx means that the event is accepted. 410 ends the posting: of the endpoint, or only of the account if
+   the URL is its own. After any other answer the event waits by `[webhooks] schedule`, and is parked at its end;
+   without an answer it waits for as long as it takes. A receiver that is back brings a wait forward (`_until_due`).
+5. Parked events are posted again when asked to, out of order (`_retry`).
+6. `_keep` writes the position about once a second: the number of the scan and all lagging backlogs, in one commit.
+   After a crash, at most that second is posted again, and nothing is left out.
+7. If retention has removed events before they were posted, the event `webhookGap` says which (`_tell_gap`).
 """
 
 from __future__ import annotations
