@@ -1,20 +1,13 @@
 """One webhook endpoint at work: posts every event that its plan names, in order for each account.
 
-1. `follow` sets the plan (target, names, accounts, filter), None for nothing to do, and restarts the round (`_rounds`,
-   `_follow`). A crash restarts it, too, after a growing wait.
-2. `_scan` runs ahead through the journal and only notes which accounts have events to post. Each such account gets a
-   backlog and a task of its own, which ends when the backlog is empty (`_note`, `_run_line`). So memory holds one small
-   object for each account that lags.
-3. The task reads the account's events from the journal and posts them one after another; at most `[webhooks] parallel`
-   posts are under way at once (`_deliver`). So the order is kept within an account, and one account's trouble delays no
-   other account.
-4. An answer of 2xx means that the event is accepted. 410 ends the posting: of the endpoint, or only of the account if
-   the URL is its own. After any other answer the event waits by `[webhooks] schedule`, and is parked at its end;
-   without an answer it waits for as long as it takes. A receiver that is back brings a wait forward (`_until_due`).
-5. Parked events are posted again when asked to, out of order (`_retry`).
-6. `_keep` writes the position about once a second: the number of the scan and all lagging backlogs, in one commit.
-   After a crash, at most that second is posted again, and nothing is left out.
-7. If retention has removed events before they were posted, the event `webhookGap` says which (`_tell_gap`).
+1. `follow` sets the plan, None for nothing to do, and restarts the round (`_rounds`). So does a crash, after a wait.
+2. `_scan` runs ahead through the journal and only notes which accounts have events to post. Each of them gets a backlog
+   and a task, until the backlog is empty (`_run_line`): memory holds one small object for each account that lags.
+3. The task posts the account's events one after another (`_deliver`), so one account's trouble delays no other; at most
+   `[webhooks] parallel` posts are under way at once.
+4. 2xx means that the event is accepted; 410 ends the posting. After any other answer the event waits by the schedule
+   and is parked at its end; without an answer it waits until the receiver is back (`_until_due`).
+5. `_keep` writes position and backlogs about once a second: a crash repeats at most that second and leaves nothing out.
 """
 
 from __future__ import annotations
