@@ -24,7 +24,7 @@ from engine.accounts.services import Services
 from engine.errors import AccountGone, AccountUnreadable
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.stored import Unreadable
-from engine.store import accounts, bodies, consumers, copies, mailboxes, messages, tokens, webhooks
+from engine.store import accounts, mailboxes, messages
 from engine.store.accounts import AccountRow
 from engine.store.writer import Tx
 
@@ -158,13 +158,6 @@ class Registry:
             def change(tx: Tx) -> None:
                 self._services.journal.append(tx, "accountDeleted", account.id, {"account": account.id})
                 self._services.outbox.end_account(tx, account.id, now)
-                for message in copies.of_account(tx, account.id):
-                    copies.remove(tx, message)
-                    bodies.drop(tx, message, self._services.spool)
-                mailboxes.drop_account(tx, account.id)
-                tokens.remove_account(tx, account.id)
-                consumers.remove_owner(tx, account.id)
-                webhooks.remove_account(tx, account.id)
                 accounts.remove(tx, account.id)
 
             await self._services.store.commit(change)

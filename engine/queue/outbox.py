@@ -15,7 +15,7 @@ from engine.queue import reports, settlement
 from engine.queue.doubt import Choice
 from engine.queue.lifecycle import ENDED, State, message_state
 from engine.queue.record import Recorder
-from engine.store import messages
+from engine.store import copies, messages
 from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
 from engine.world import World
@@ -60,7 +60,7 @@ class Outbox:
                 return TooLate(_IN_DOUBT)
             if not messages.cancel(tx, message.id, now):
                 return TooLate("It is being handed over right now: its final dot may be on its way")
-            self._recorder.drop(tx, message)
+            self._recorder.drop(tx, message.id)
             rest = [each for each in recipients if State(each.state) not in ENDED]
             self._recorder.announce(tx, message, "messageCancelled", reports.cancelled(message, rest))
             return Cancelled(tuple(each.address for each in recipients if each.state == State.SENT))
@@ -68,7 +68,7 @@ class Outbox:
         return await self._store.commit(change)
 
     def end_account(self, tx: Tx, account: str, now: float) -> None:
-        """End everything of an account that is being removed, without an event each.
+        """End all mail of an account that is being removed, without an event each; Sent copies are no longer owed.
 
         What may have gone already, its dot being on its way, fails in doubt, and that is said.
         """
@@ -76,10 +76,13 @@ class Outbox:
             message = messages.get(tx, number)
             assert message is not None
             if messages.cancel(tx, number, now):
-                self._recorder.drop(tx, message)
+                self._recorder.drop(tx, message.id)
             else:
                 recipients = messages.recipients(tx, number)
                 self._recorder.settle(tx, message, settlement.given_up(message, recipients, settlement.UNKNOWN), now)
+        for number in copies.of_account(tx, account):
+            copies.remove(tx, number)
+            self._recorder.drop(tx, number)
 
     async def move(self, queue_id: str, send_at: float | None) -> TooLate | None:
         """Have the next try made at `send_at` (seconds since 1970), None: now. Releases what is held.
