@@ -1,6 +1,6 @@
-"""Takes a request apart that its type's decoder refused, and says everything that is wrong with it.
+"""Makes a request's Struct out of plain JSON, or says everything that is wrong with it.
 
-A decoder stops at the first fault; a walk visits every member in the order of the schema, then the unknown ones, then
+msgspec's decoder stops at the first fault; a walk visits every member in the order of the schema, then the unknown ones, then
 asks what is wrong between them, and adds one field error each in the wording EmailEngine's callers know. It also takes
 what a decoder does not: booleans and numbers written as text (all of a query string is), `Y` and `N`, one item in place
 of a list, a date without a time, white space in base64, and a `Long`, which it decodes where a string may stand. So it
@@ -83,6 +83,8 @@ def _build(info: mi.Type, notes: dict[str, Any] | None = None, *, nullable: bool
         case _:
             raise TypeError(f"no walk for {info}")
     if check := CHECKS.get(notes.get("check", "")):
+        if isinstance(info, mi.UnionType | mi.StructType | mi.VarTupleType | mi.DictType):
+            raise TypeError(f"a check can only be on a plain value, not on {info}")
         walk = _checked(walk, check)
     return _or_null(walk) if nullable else walk
 
@@ -197,9 +199,17 @@ def _base64(value: Any, place: Place, found: FieldErrors) -> Any:
     if not isinstance(value, str | Long):
         return found.add(place, "must be a string")
     try:
-        return value.octets() if isinstance(value, Long) else msgspec.convert(_BLANK.sub("", value), bytes)
+        return value.octets() if isinstance(value, Long) else _octets(value)
     except (msgspec.ValidationError, binascii.Error):
         return found.add(place, "must be a valid base64 string")
+
+
+def _octets(text: str) -> bytes:
+    """What it is the base64 of, white space left out. Raises `msgspec.ValidationError` when it is not base64."""
+    try:
+        return msgspec.convert(text, bytes)
+    except msgspec.ValidationError:
+        return msgspec.convert(_BLANK.sub("", text), bytes)
 
 
 def _date(value: Any, place: Place, found: FieldErrors) -> Any:
