@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from engine.visible import visible
+from engine.escaping import escape_controls
 
 LINE_LENGTH = 500
 
@@ -37,5 +37,5 @@ class Trace:
     def _write(self, prefix: str, text: str) -> None:
         if len(text) > LINE_LENGTH:
             text = text[:LINE_LENGTH] + "..."
-        self._lines.append(prefix + visible(text))
+        self._lines.append(prefix + escape_controls(text))
         self._written += 1

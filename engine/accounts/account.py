@@ -12,22 +12,22 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
+from engine.accounts.connection import AccountConnection
 from engine.accounts.heartbeat import Heartbeat, Learnt
-from engine.accounts.mailbox import MailboxTask
 from engine.accounts.probe import probe, watch_sending
 from engine.accounts.protocol_log import ProtocolLog
-from engine.accounts.sentcopy import SentCopies
+from engine.accounts.sent_copies import SentCopies
 from engine.accounts.services import Services
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
 from engine.log import concerns
-from engine.queue.evidence import Evidence
-from engine.queue.hold import Waiting
-from engine.queue.lane import Lane, LaneLimits, Route
-from engine.queue.pace import RateLimit
+from engine.queue.lane import Lane, LaneLimits, OutgoingServer
+from engine.queue.lane_backoff import Waiting
+from engine.queue.rate_limit import SendingLimit
 from engine.queue.recovery import recover_account
+from engine.queue.sent_folder_search import SentFolderSearches
 from engine.schema.account import AccountCreate, FolderError, LearntHeartbeat
 from engine.smtp.session import Timeouts
 from engine.smtp.verdict import Verdict
@@ -77,9 +77,9 @@ class Account:
             services.config.imap.copy_schedule,
             services.world,
         )
-        self._evidence = Evidence(row.id, services.store, services.recorder, services.world)
+        self._evidence = SentFolderSearches(row.id, services.store, services.recorder, services.world)
         self._heartbeat = Heartbeat(services.config.imap.heartbeat, services.world, _learnt(row))
-        self._mailbox: MailboxTask | None = None
+        self._mailbox: AccountConnection | None = None
         self._changed = trio.Event()
         self._paused = False
         self._at_rest = trio.Event()
@@ -233,7 +233,7 @@ class Account:
         endpoint = records.imap_endpoint(self.record)
         if endpoint is not None:
             rules = records.watch_rules(self.record, self.status.created)
-            self._mailbox = MailboxTask(
+            self._mailbox = AccountConnection(
                 endpoint,
                 self._dial("imap"),
                 rules,
@@ -285,19 +285,20 @@ class Account:
             self.record.logs is True,
         )
 
-    def _route(self) -> Route | None:
+    def _route(self) -> OutgoingServer | None:
         endpoint = records.smtp_endpoint(self.record)
         if endpoint is None:
             return None
         domain = (self.record.email or "").rpartition("@")[2]
         name = self.record.smtp_ehlo_name or self._services.config.smtp.ehlo_name or domain or "localhost"
         limit = getattr(self.record.smtp, "rate_limit", None) or None
-        pace = RateLimit(limit.messages, limit.seconds) if limit is not None else None
-        return Route(endpoint, self._dial("smtp"), name, pace)
+        pace = SendingLimit(limit.messages, limit.seconds) if limit is not None else None
+        return OutgoingServer(endpoint, self._dial("smtp"), name, pace)
 
     def _dial(self, server: str) -> Dial:
         if records.is_sandbox(self.record):
-            return self._services.sandbox.dial
+            sandbox = self._services.sandbox
+            return sandbox.dial if sandbox is not None else records.sandbox_off
         return self._services.egress.dialer(restricted=server in self.restricted, mail=True)
 
 

@@ -18,7 +18,7 @@ from engine.accounts.services import Services
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status, login_error
 from engine.errors import LoginRefused, NetworkError, NetworkKind
-from engine.queue.lane import NONCE_BYTES, Route
+from engine.queue.lane import NONCE_BYTES, OutgoingServer
 from engine.smtp.session import DeliveryError, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, Verdict, error_code
 
@@ -32,7 +32,7 @@ REFUSED_SECONDS = 3600.0
 """Seconds between two logins that were refused: each may bring the provider closer to locking the account."""
 
 
-async def probe(route: Route, timeouts: Timeouts, status: Status, services: Services) -> None:
+async def probe(route: OutgoingServer, timeouts: Timeouts, status: Status, services: Services) -> None:
     """Return once the login of `route` was accepted. Cancelled: nothing stays open."""
     backoff = Backoff(services, route.endpoint.host, route.endpoint.port)
     while True:
@@ -54,7 +54,7 @@ async def probe(route: Route, timeouts: Timeouts, status: Status, services: Serv
 
 
 async def watch_sending(
-    route: Route, timeouts: Timeouts, status: Status, services: Services, lane_knocks: Callable[[], bool]
+    route: OutgoingServer, timeouts: Timeouts, status: Status, services: Services, lane_knocks: Callable[[], bool]
 ) -> None:
     """Find out whether `route` lets the account send, whenever that is not known. Until cancelled; nothing stays open.
 
@@ -83,7 +83,7 @@ async def watch_sending(
             await status.can_send()
 
 
-async def _log_in(route: Route, timeouts: Timeouts, services: Services) -> bool:
+async def _log_in(route: OutgoingServer, timeouts: Timeouts, services: Services) -> bool:
     """Log in and leave; whether there was a login. Raises `DeliveryError`."""
     patience = {name: min(getattr(timeouts, name), PATIENCE) for name in ("greeting", "command")}
     async with services.logins.at(route.endpoint.host, route.endpoint.port):

@@ -18,7 +18,7 @@ import msgspec
 import trio
 from msgspec import UnsetType
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
 from engine.accounts.account import Account
 from engine.accounts.services import Services
 from engine.errors import AccountGone, AccountUnreadable

@@ -12,15 +12,15 @@ from typing import Any
 import trio
 
 from engine.accounts import remedies
+from engine.accounts.connection_log import MAILBOX, SENDING, ConnectionLog
+from engine.accounts.error_comparison import gist
 from engine.accounts.heartbeat import Learnt
-from engine.accounts.hints import hint
+from engine.accounts.login_hints import hint
 from engine.accounts.remedies import Server, Servers
-from engine.accounts.sameness import gist
 from engine.accounts.state import AccountState
-from engine.accounts.story import MAILBOX, SENDING, Story
 from engine.errors import EngineError, LoginRefused, NetworkError
-from engine.events.changes import Changes
 from engine.events.journal import Journal
+from engine.events.state_changes import StateChanges
 from engine.isotime import iso
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Verdict, command, error_code, error_text
 from engine.store import accounts
@@ -44,7 +44,7 @@ class Status:
         row: AccountRow,
         store: Store,
         journal: Journal,
-        changes: Changes,
+        changes: StateChanges,
         world: World,
         give_up_refused: float,
     ) -> None:
@@ -60,7 +60,7 @@ class Status:
         self.refused_since = row.refused_since
         self.sending: dict[str, Any] = row.sending or _sending(AccountState.INIT, row.created, None)
         self.servers = Servers()
-        self.story = Story(row.id, world)
+        self.story = ConnectionLog(row.id, world)
         self.connections = 0
         self._store = store
         self._journal = journal

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from engine.accounts import ids
-from engine.imap.envelope import Envelope, Mailbox
+from engine.accounts import message_ids
+from engine.imap.envelope import EnvelopeAddress, ImapEnvelope
 from engine.imap.fetched import Fetched
 from engine.imap.mailboxes import INBOX, decode_name
-from engine.imap.structure import Part, Structure
+from engine.imap.structure import BodyPart, Structure
 from engine.isotime import iso
 from engine.mail.decode import header_text, parameter
 from engine.mail.fields import fields
@@ -38,7 +38,7 @@ _SUPPRESSED = re.compile(r"\b(?:all|oof|autoreply)\b", re.IGNORECASE)
 _AUTO_FIELDS = frozenset({"x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-response"})
 
 
-class Text:
+class TextParts:
     """Which parts of a message are its text, by section number."""
 
     def __init__(self, structure: Structure | None) -> None:
@@ -48,22 +48,22 @@ class Text:
         self.html = [part for part in texts if part.kind == "text/html"]
 
 
-def is_text(part: Part) -> bool:
+def is_text(part: BodyPart) -> bool:
     """Whether a part is text to be read, not a file."""
     return part.kind in ("text/plain", "text/html") and part.disposition != "attachment" and not filename(part)
 
 
-def filename(part: Part) -> str:
+def filename(part: BodyPart) -> str:
     """The name of an attached file; empty if it has none."""
     return parameter(part.disposition_parameters, "filename") or parameter(part.parameters, "name")
 
 
 def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> dict[str, Any]:
     """The members of `messageNew` that need no further question to the server."""
-    envelope = one.envelope or Envelope()
+    envelope = one.envelope or ImapEnvelope()
     flags = one.flags or frozenset()
     lowered = {flag.lower() for flag in flags}
-    data: dict[str, Any] = {"id": ids.message_id(mailbox, one.uid), "uid": one.uid, "path": path}
+    data: dict[str, Any] = {"id": message_ids.message_id(mailbox, one.uid), "uid": one.uid, "path": path}
     data |= {name: value for name, value in (("emailId", one.email_id), ("threadId", one.thread_id)) if value}
     if one.internal_date is not None:
         data["date"] = iso(one.internal_date)
@@ -93,10 +93,12 @@ def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> d
         for name, value in (("messageId", envelope.message_id), ("inReplyTo", envelope.in_reply_to))
         if value
     }
-    text = Text(one.structure)
+    text = TextParts(one.structure)
     sizes = {"plain": sum(part.size for part in text.plain), "html": sum(part.size for part in text.html)}
     data["text"] = {
-        "id": ids.text_id(mailbox, one.uid, [part.path for part in text.plain], [part.path for part in text.html]),
+        "id": message_ids.text_id(
+            mailbox, one.uid, [part.path for part in text.plain], [part.path for part in text.html]
+        ),
         "encodedSize": {name: size for name, size in sizes.items() if size},
     }
     header = fields(one.header)
@@ -138,7 +140,7 @@ def _attachments(one: Fetched, mailbox: int) -> list[dict[str, Any]]:
         if is_text(part):
             continue
         entry: dict[str, Any] = {
-            "id": ids.attachment_id(mailbox, one.uid, part.path),
+            "id": message_ids.attachment_id(mailbox, one.uid, part.path),
             "contentType": part.kind,
             "encodedSize": part.size,
             "embedded": "multipart/related" in part.parents,
@@ -154,5 +156,5 @@ def _attachments(one: Fetched, mailbox: int) -> list[dict[str, Any]]:
     return shown
 
 
-def _address(one: Mailbox) -> dict[str, str]:
+def _address(one: EnvelopeAddress) -> dict[str, str]:
     return {"name": header_text(one.name), "address": header_text(one.address)}

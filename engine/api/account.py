@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+import trio
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
 from engine.accounts.account import Account
 from engine.accounts.clear_text import insecure
 from engine.accounts.state import AccountState
-from engine.api.account_wait import until_connected
+from engine.accounts.wait import until_connected
 from engine.api.context import Context, find_account
+from engine.api.events import LONGEST_WAIT
 from engine.api.webhooks import refuse_egress
 from engine.egress import EgressRefused
 from engine.errors import Problem
-from engine.events.target import masked as masked_url
 from engine.http import paging
 from engine.http.access import Access
-from engine.http.audited import Change
-from engine.http.carry import carry_through
-from engine.http.field_errors import FieldErrors, Place, invalid
+from engine.http.audit_entries import Change
+from engine.http.client_disconnect import carry_through
+from engine.http.field_errors import FieldErrors, FieldPath, invalid
 from engine.http.operation import operation
 from engine.isotime import iso
 from engine.schema.account import (
@@ -46,6 +47,7 @@ from engine.schema.stored import shown
 from engine.store import events
 from engine.store.tokens import Token
 from engine.store.webhooks import Bound
+from engine.webhooks.target import masked as masked_url
 
 _TAGS = ("Account",)
 
@@ -66,6 +68,8 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")
     _refuse_masks(body)
+    if body.sandbox is True and context.services.sandbox is None:
+        raise invalid("sandbox", "must not be true: enabled is false under [sandbox] in the engine's configuration")
     await _check_egress(context, body, context.registry.get(body.account or ""), caller)
     account, new = await carry_through(_registered(context, body, narrowed=caller.account is not None))
     return AccountCreated(account=account, state="new" if new else "existing")
@@ -75,7 +79,8 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
 async def read(context: Context, account: AccountId, query: AccountQuery, *, caller: Token) -> AccountInfo:
     """Read an account and its state."""
     if query.wait is not None:
-        await until_connected(context, account, caller)
+        with context.streams.share.hold(caller.hash), trio.move_on_after(LONGEST_WAIT):
+            await until_connected(account, context.registry, context.changes)
     found = find_account(context, account)
     record, status = found.record, found.status
     has_imap = records.has_imap(record)
@@ -236,11 +241,11 @@ def _refuse_masks(body: AccountCreate | AccountUpdate) -> None:
         if isinstance(auth, Auth):
             for name, value in (("pass", auth.password), ("accessToken", auth.access_token)):
                 if value == MASK:
-                    found.add(Place.of(f"{server}.auth.{name}"), "is a masked value")
+                    found.add(FieldPath.of(f"{server}.auth.{name}"), "is a masked value")
     if body.webhooks and MASK in body.webhooks:
-        found.add(Place.of("webhooks"), "is a masked value")
+        found.add(FieldPath.of("webhooks"), "is a masked value")
     if any(each.value == MASK for each in body.webhooks_custom_headers or ()):
-        found.add(Place.of("webhooksCustomHeaders"), "holds a masked value")
+        found.add(FieldPath.of("webhooksCustomHeaders"), "holds a masked value")
     found.refuse()
 
 

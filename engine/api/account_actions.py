@@ -5,15 +5,15 @@ from __future__ import annotations
 from msgspec import UNSET
 from quart import Response
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
 from engine.accounts.autoconfig import autoconfig as find_servers
 from engine.accounts.state import REFUSALS, AccountState
 from engine.accounts.verify import verify as try_logins
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.http.access import Access
-from engine.http.audited import Change
-from engine.http.carry import carry_through
+from engine.http.audit_entries import Change
+from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.schema.account import AccountCreate
 from engine.schema.account_actions import (

@@ -12,12 +12,12 @@ from engine.api.submit import checked_send_at
 from engine.errors import Problem
 from engine.http import paging
 from engine.http.access import Access
-from engine.http.carry import carry_through
+from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
 from engine.queue import doubt
 from engine.queue.doubt import Choice
-from engine.queue.hold import Waiting
+from engine.queue.lane_backoff import Waiting
 from engine.queue.lifecycle import ENDED, State
 from engine.queue.outbox import UNKNOWN, Cancelled, TooLate
 from engine.schema.outbox import (
@@ -36,7 +36,7 @@ from engine.schema.outbox import (
     WaitingFor,
 )
 from engine.schema.stored import shown
-from engine.store import attempts, bounces, idempotency, messages, outbox
+from engine.store import attempts, bounces, idempotency_keys, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.bounces import Bounce
 from engine.store.messages import Message, Recipient
@@ -73,7 +73,7 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
     came_back = bounces.of_message(db, message.id)
     return replace(
         _entry(message, recipients),
-        idempotency_key=idempotency.of_message(db, message.id) or UNSET,
+        idempotency_key=idempotency_keys.of_message(db, message.id) or UNSET,
         recipients=tuple(_recipient(message, each, came_back.get(each.address.lower())) for each in recipients),
         waiting_for=_waiting_for(context, message, recipients),
         attempt_log=tuple(_attempt(each) for each in attempts.of_message(db, message.id)),

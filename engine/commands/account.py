@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from engine.commands.client import Client, Refused, add_options
+from engine.commands.client import Client, RequestRefused, add_options
 from engine.commands.common import Add, group
 from engine.commands.terminal import complain, details, progress, put_json, say, table
 from engine.errors import ConfigError
@@ -86,7 +86,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
 def _add(options: argparse.Namespace) -> int:
     client = Client(options)
     if not options.replace and _found(client, options.account) is not None:
-        raise Refused(f"{options.account}: there is an account of this id; --replace changes it")
+        raise RequestRefused(f"{options.account}: there is an account of this id; --replace changes it")
     record: dict[str, Any] = {
         "account": options.account,
         "name": options.name or options.email,
@@ -110,7 +110,7 @@ def _add(options: argparse.Namespace) -> int:
 
 
 def _servers(client: Client, options: argparse.Namespace) -> dict[str, Any]:
-    """The servers, named or found, with the password. Raises `ConfigError`, `Refused`."""
+    """The servers, named or found, with the password. Raises `ConfigError`, `RequestRefused`."""
     given = {"imap": options.imap, "smtp": options.smtp}
     found: dict[str, Any] = {}
     if None in given.values():
@@ -125,7 +125,9 @@ def _servers(client: Client, options: argparse.Namespace) -> dict[str, Any]:
             servers[name]["auth"] = {"user": found[name]["auth"]["user"]}
             say(f"{name}: {found[name]['host']} port {found[name]['port']}")
         else:
-            raise Refused(f"no {name.upper()} server was found for {options.email}: give --{name} HOST[:PORT], or none")
+            raise RequestRefused(
+                f"no {name.upper()} server was found for {options.email}: give --{name} HOST[:PORT], or none"
+            )
     if not (servers["imap"] or servers["smtp"]):
         raise ConfigError("an account needs an IMAP or an SMTP server")
     if "appPassword" in found and found["appPassword"]["required"]:
@@ -288,7 +290,7 @@ def _trouble(shown: dict[str, Any]) -> str:
 def _found(client: Client, account: str) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = client.ask("GET", _path(account))
-    except Refused as error:
+    except RequestRefused as error:
         if error.status == 404:
             return None
         raise

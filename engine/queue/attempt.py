@@ -14,15 +14,14 @@ import msgspec
 import trio
 
 from engine.errors import EngineError, Fault
-from engine.queue import doubt, reports, retry, settlement
-from engine.queue.doubt import Choice
+from engine.queue import doubt, judgements, outcome_events, retry
 from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import Judgement, judge
-from engine.queue.record import Recorder
-from engine.smtp.session import DeliveryError, Envelope, SmtpSession
+from engine.queue.recorder import Recorder
+from engine.smtp.session import DeliveryError, SmtpEnvelope, SmtpSession
 from engine.smtp.verdict import Kind, Stage, Verdict, error_code, error_text
 from engine.store import attempts, bodies, messages
-from engine.store.bodies import Body, Spool
+from engine.store.bodies import MessageBody, Spool
 from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
 from engine.trace import Trace
@@ -58,11 +57,13 @@ class Try:
     `body` is None only where the journal has lost it, which ends as a crash of the try. `trace` holds what is said.
     """
 
-    def __init__(self, message: Message, recipients: list[Recipient], tried: list[str], body: Body | None) -> None:
+    def __init__(
+        self, message: Message, recipients: list[Recipient], tried: list[str], body: MessageBody | None
+    ) -> None:
         self.message = message
         self.recipients = recipients
         self.body = body
-        self.envelope = Envelope(
+        self.envelope = SmtpEnvelope(
             sender=message.sender,
             recipients=tuple(tried),
             smtputf8=message.smtputf8,
@@ -181,20 +182,16 @@ class Attempts:
         await self._store.commit(lambda tx: self._end(tx, attempt, verdicts, verdict, now, retry_at, {}, crashes))
 
     async def take_back(self, attempt: Try, refused: Verdict | None = None, again_in: float = 0.0) -> None:
-        """Undo the start of a try that was interrupted before its final dot; the message is due when it was.
+        """Undo the start of a try that was interrupted before its final dot.
 
+        The message is due when it was, unless it is in doubt and was told meanwhile to wait for a decision.
         `refused`: a login that was, which is told of, though it is no attempt; logins go on in `again_in` seconds.
         """
         message, still_due, again_at = attempt.message, self._still_due(attempt), self._world.now() + again_in
 
         def change(tx: Tx) -> None:
             states = [State(each.state) for each in messages.recipients(tx, message.id)]
-            due: float | None = still_due
-            if State.IN_DOUBT in states:
-                # What is to become of a doubt may have been chosen anew while the message was being sent.
-                choice, evidence = Choice(messages.on_doubt(tx, message.id)), self._recorder.evidence(tx, message)
-                since = message.doubt_since
-                due = doubt.due(states, choice, retry_at=still_due, doubt_since=since, evidence=evidence)
+            due = self._recorder.due_again(tx, message, states, still_due)
             if messages.undo_try(tx, message.id, message_state(states), due, message.interruptions):
                 attempts.undo(tx, message.id, message.attempts_made)
                 if due is not None:
@@ -202,7 +199,7 @@ class Attempts:
                 if refused is not None:
                     before = msgspec.structs.replace(message, attempts_made=message.attempts_made - 1)
                     unsent = [each for each in attempt.recipients if each.address in attempt.envelope.recipients]
-                    told = reports.delivery_error(before, unsent, [], refused, again_at)
+                    told = outcome_events.delivery_error(before, unsent, [], refused, again_at)
                     self._recorder.announce(tx, message, "messageDeliveryError", told)
 
         await self._store.commit(change)
@@ -247,7 +244,7 @@ class Attempts:
                 overdue = messages.overdue(tx, account, now, since, counted, GIVE_UP_AT_ONCE)
                 for message in overdue:
                     recipients = messages.recipients(tx, message.id)
-                    self._recorder.settle(tx, message, settlement.given_up(message, recipients, verdict), now)
+                    self._recorder.settle(tx, message, judgements.given_up(message, recipients, verdict), now)
                 return len(overdue) == GIVE_UP_AT_ONCE
 
             more = await self._store.commit(change)
@@ -300,7 +297,7 @@ class Attempts:
             # Only a doubt is left, which evidence did not clear up in its time.
             message.attempts_made -= 1
             messages.undo_try(tx, number, message.state, None, message.interruptions)
-            self._recorder.settle(tx, message, settlement.given_up(message, recipients, settlement.UNKNOWN), now)
+            self._recorder.settle(tx, message, judgements.given_up(message, recipients, judgements.UNKNOWN), now)
             return None
         attempts.begin(tx, number, now)
         return Try(message, recipients, tried, bodies.get(tx, number))
@@ -316,7 +313,7 @@ class Attempts:
 
         def change(tx: Tx) -> None:
             if accepted:
-                judgement = settlement.taken(message, attempt.recipients, accepted)
+                judgement = judgements.taken(message, attempt.recipients, accepted)
                 self._recorder.taken(tx, message, judgement)
             else:
                 messages.clear_dot(tx, message.id)
@@ -328,7 +325,7 @@ class Attempts:
 class _Octets:
     """A message as it goes on the wire, read anew for each transaction."""
 
-    def __init__(self, body: Body, spool: Spool) -> None:
+    def __init__(self, body: MessageBody, spool: Spool) -> None:
         self._body = body
         self._spool = spool
 

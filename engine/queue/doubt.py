@@ -1,8 +1,9 @@
 """What follows when nobody knows whether a message arrived: the final dot was sent and no reply was read. Pure.
 
 First comes evidence: where the provider files sent mail itself, its Sent folder is searched by Message-ID at `LOOKS`
-(`queue/evidence.py`), and for `PATIENCE` nothing else is done. Where there is none, the message's own choice counts:
-`resend` sends it again under the same Message-ID, `hold` leaves it in doubt until somebody decides, `fail` ends it.
+(`queue/sent_folder_search.py`), and for `PATIENCE` nothing else is done. Where there is none, the message's own choice
+counts: `resend` sends it again under the same Message-ID, `hold` leaves it in doubt until somebody decides, `fail` ends
+it.
 """
 
 from __future__ import annotations

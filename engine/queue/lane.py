@@ -4,11 +4,11 @@ Sessions are kept for the next message and given up when idle, used up, or when 
 process's slots: those are handed out first come, first served, so a full lane cannot starve the others. A server that
 hangs or refuses holds up this lane only.
 
-When a server cannot be reached, the whole lane waits (`hold.py`) and every message stays due, so that the oldest goes
-first when the host answers again, which any dial of it tells (`hosts.py`). A message is charged with the first such try
-only. When the server refuses the login, the lane waits and no message is charged. A changed account wakes it at once.
-What has waited as long as its tries would have taken is given up then too. `pace.py` says how fast the lane may go.
-A connection that loses step is given up for a new one within the same try, a few times.
+When a server cannot be reached, the whole lane waits (`lane_backoff.py`) and every message stays due, so that the
+oldest goes first when the host answers again, which any dial of it tells (`hosts.py`). A message is charged with the
+first such try only. When the server refuses the login, the lane waits and no message is charged. A changed account
+wakes it at once. What has waited as long as its tries would have taken is given up then too. `rate_limit.py` says how
+fast the lane may go. A connection that loses step is given up for a new one within the same try, a few times.
 
 Stopping lets a message whose final dot is on its way finish within the grace time and aborts any other before its dot.
 """
@@ -24,12 +24,12 @@ import trio
 from engine.errors import NetworkKind, StorageFailed
 from engine.hosts import Hosts
 from engine.queue.attempt import Attempts, Try, Withdrawn
-from engine.queue.hold import Hold, Reason, Waiting
+from engine.queue.lane_backoff import BackoffReason, LaneBackoff, Waiting
 from engine.queue.outcome import Judgement
-from engine.queue.pace import Pace, RateLimit
 from engine.queue.pause import Pauses
+from engine.queue.rate_limit import SendingLimit, SendingRate
 from engine.queue.schedule import Agenda
-from engine.queue.slots import Slot, Slots
+from engine.queue.session_slots import SessionSlot, SessionSlots
 from engine.schema.outbox import WaitingKind
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, Stage, Verdict, error_text, unanswered
@@ -52,13 +52,13 @@ LOST_STEPS = 3
 NONCE_BYTES = 18
 
 
-class Route(msgspec.Struct, frozen=True):
+class OutgoingServer(msgspec.Struct, frozen=True):
     """How an account's mail leaves: its SMTP server, how to dial it, the name to greet it with, how fast it may go."""
 
     endpoint: SmtpEndpoint
     dial: Dial
     ehlo_name: str
-    rate_limit: RateLimit | None = None
+    rate_limit: SendingLimit | None = None
 
 
 class LaneLimits(msgspec.Struct, frozen=True):
@@ -78,10 +78,10 @@ class Lane:
     def __init__(
         self,
         account: str,
-        route: Route | None,
+        route: OutgoingServer | None,
         agenda: Agenda,
         attempts: Attempts,
-        slots: Slots,
+        slots: SessionSlots,
         pauses: Pauses,
         limits: LaneLimits,
         hosts: Hosts,
@@ -99,15 +99,15 @@ class Lane:
         self._world = world
         self._tell = tell
         self._session: SmtpSession | None = None
-        self._session_route: Route | None = None
-        self._hold = Hold(attempts.wait_after, world.random)
-        self._pace = Pace(route.rate_limit if route is not None else None)
+        self._session_route: OutgoingServer | None = None
+        self._hold = LaneBackoff(attempts.wait_after, world.random)
+        self._pace = SendingRate(route.rate_limit if route is not None else None)
         self._paced_since = 0.0
         self._used_at = 0.0
         self._stopping = False
         self._scope: trio.CancelScope | None = None
 
-    def change(self, route: Route | None) -> None:
+    def change(self, route: OutgoingServer | None) -> None:
         """Send by another way from the next message on, and try at once what was held back."""
         self._route = route
         self._hold.release()
@@ -133,7 +133,7 @@ class Lane:
             said = error_text(self._hold.verdict)
             kind: WaitingKind = "connection"
             remedy = f"The server cannot be reached ({said}); it is tried again by itself"
-            if self._hold.reason is Reason.LOGIN:
+            if self._hold.reason is BackoffReason.LOGIN:
                 kind = "login"
                 remedy = f"The login was refused ({said}): correct the password with PUT /v1/account/{{account}}"
             return Waiting(kind, self._hold.since, wall + held, remedy)
@@ -168,7 +168,7 @@ class Lane:
                 await self._turn(slot)
                 await self._hang_up()
 
-    async def _turn(self, slot: Slot) -> None:
+    async def _turn(self, slot: SessionSlot) -> None:
         """Send what is due, until nothing is, or the turn is over and others wait."""
         sent = 0
         while (entry := self._next()) is not None:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from engine.queue import reports, settlement
+from engine.queue import judgements, outcome_events
 from engine.queue.doubt import Choice
 from engine.queue.lifecycle import ENDED, State, message_state
-from engine.queue.record import Recorder
-from engine.store import copies, messages
+from engine.queue.recorder import Recorder
+from engine.store import messages, sent_copies
 from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
 from engine.world import World
@@ -62,7 +62,7 @@ class Outbox:
                 return TooLate("It is being handed over right now: its final dot may be on its way")
             self._recorder.drop(tx, message.id)
             rest = [each for each in recipients if State(each.state) not in ENDED]
-            self._recorder.announce(tx, message, "messageCancelled", reports.cancelled(message, rest))
+            self._recorder.announce(tx, message, "messageCancelled", outcome_events.cancelled(message, rest))
             return Cancelled(tuple(each.address for each in recipients if each.state == State.SENT))
 
         return await self._store.commit(change)
@@ -79,9 +79,9 @@ class Outbox:
                 self._recorder.drop(tx, message.id)
             else:
                 recipients = messages.recipients(tx, number)
-                self._recorder.settle(tx, message, settlement.given_up(message, recipients, settlement.UNKNOWN), now)
-        for number in copies.of_account(tx, account):
-            copies.remove(tx, number)
+                self._recorder.settle(tx, message, judgements.given_up(message, recipients, judgements.UNKNOWN), now)
+        for number in sent_copies.of_account(tx, account):
+            sent_copies.remove(tx, number)
             self._recorder.drop(tx, number)
 
     async def move(self, queue_id: str, send_at: float | None) -> TooLate | None:
@@ -123,7 +123,7 @@ class Outbox:
 
     def _decide(self, tx: Tx, message: Message, recipients: list[Recipient], choice: Choice, now: float) -> None:
         if choice is Choice.FAIL:
-            self._recorder.settle(tx, message, settlement.doubt_given_up(message, recipients, now), now)
+            self._recorder.settle(tx, message, judgements.doubt_given_up(message, recipients, now), now)
         elif choice is Choice.RESEND:
             self._let_go(tx, message, now)
             self._recorder.due(tx, message, now)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from engine.queue import doubt, reports
+from engine.queue import doubt, outcome_events
 from engine.queue.doubt import Choice
 from engine.queue.lifecycle import ENDED, State, message_state
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, error_text
@@ -80,26 +80,26 @@ def judge(
     events: list[tuple[str, dict[str, Any]]] = []
     error: dict[str, Any] | None = None
     if accepted:
-        events.append(("messageSent", reports.sent(message, tried, accepted, rejected, overall.text)))
+        events.append(("messageSent", outcome_events.sent(message, tried, accepted, rejected, overall.text)))
     later = [each for each in unsent if verdicts[each.address].kind is not Kind.REJECTED]
     if later or (unsent and not accepted):
         worst = overall if overall.kind is not Kind.ACCEPTED else verdicts[later[0].address]
-        data = reports.delivery_error(message, unsent, refused, worst, told)
+        data = outcome_events.delivery_error(message, unsent, refused, worst, told)
         data["error"] = _said(worst, accepted)
         if unknown:
             data["inDoubt"] = True
         events.append(("messageDeliveryError", data))
         if unknown:
             about = verdicts[unknown[0].address]
-            events.append(("messageInDoubt", reports.in_doubt(message, unknown, about, told, evidence=evidence)))
+            events.append(("messageInDoubt", outcome_events.in_doubt(message, unknown, about, told, evidence=evidence)))
         if ended:
-            data = reports.failed(message, unsent, rejected, worst)
+            data = outcome_events.failed(message, unsent, rejected, worst)
             if any(each.state == State.IN_DOUBT for each in recipients if each.address in verdicts):
                 data["inDoubt"] = True
             events.append(("messageFailed", data))
     if unsent:
         worst = overall if overall.kind is not Kind.ACCEPTED else verdicts[unsent[0].address]
-        error = {**reports.last_error(worst), "message": _said(worst, accepted)}
+        error = {**outcome_events.last_error(worst), "message": _said(worst, accepted)}
     return Judgement(tried, message_state(states), ended, next_at, doubt_since, error, events)
 
 

@@ -5,7 +5,7 @@ message may have arrived, which an event says, and its `onDoubt` decides. A mess
 again and again may be what ends it: from `PATIENT` on it waits a while, so that the others get their turn, and at
 `QUARANTINE` it is held until somebody lets it go.
 
-On a restored backup everything unsent is held (`queue/restored.py`), in the same commit.
+On a restored backup everything unsent is held (`queue/restored_backup.py`), in the same commit.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from __future__ import annotations
 import logging
 
 from engine.errors import NetworkKind
-from engine.queue import doubt, restored
+from engine.queue import doubt, restored_backup
 from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import judge
-from engine.queue.record import Recorder
+from engine.queue.recorder import Recorder
 from engine.queue.schedule import Schedule
 from engine.smtp.verdict import Kind, Stage, Verdict
-from engine.store import attempts, held, messages
+from engine.store import attempts, held_messages, messages
 from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
 
@@ -44,12 +44,12 @@ async def recover(store: Store, recorder: Recorder, schedule: Schedule, now: flo
     """Put interrupted tries right and fill the schedule; how many messages wait. Times in seconds since 1970."""
 
     def change(tx: Tx) -> None:
-        is_restored = restored.is_restored(tx)
+        is_restored = restored_backup.is_restored(tx)
         if is_restored:
-            held.hold_doubts(tx, now)
+            held_messages.hold_doubts(tx, now)
         _put_right(tx, recorder, None, now)
         if is_restored:
-            restored.hold(tx, now)
+            restored_backup.hold(tx, now)
 
     await store.commit(change)
     count = 0
@@ -74,12 +74,11 @@ def _put_right(tx: Tx, recorder: Recorder, account: str | None, now: float) -> N
         if message.dot_at is not None:
             _doubt(tx, recorder, message, recipients, now)
         else:
-            _take_back(tx, message, recipients, now)
+            _take_back(tx, recorder, message, recipients, now)
 
 
-def _take_back(tx: Tx, message: Message, recipients: list[Recipient], now: float) -> None:
+def _take_back(tx: Tx, recorder: Recorder, message: Message, recipients: list[Recipient], now: float) -> None:
     interruptions = message.interruptions + 1
-    state, next_at = message_state(State(each.state) for each in recipients), now
     if interruptions >= QUARANTINE:
         log.warning(
             "held: the engine has ended %d times while it sent this message. Decide: PUT or DELETE /v1/outbox/%s",
@@ -95,10 +94,11 @@ def _take_back(tx: Tx, message: Message, recipients: list[Recipient], now: float
                     tx, message.id, Recipient(each.position, each.address, State.HELD, each.code, each.response)
                 )
         return
-    if interruptions >= PATIENT:
-        next_at = now + WAIT * 2 ** (interruptions - PATIENT)
+    at = now + WAIT * 2 ** (interruptions - PATIENT) if interruptions >= PATIENT else now
+    states = [State(each.state) for each in recipients]
+    due = recorder.due_again(tx, message, states, at)
     attempts.undo(tx, message.id, message.attempts_made)
-    messages.undo_try(tx, message.id, state, next_at, interruptions)
+    messages.undo_try(tx, message.id, message_state(states), due, interruptions)
 
 
 def _doubt(tx: Tx, recorder: Recorder, message: Message, recipients: list[Recipient], now: float) -> None:

@@ -63,7 +63,7 @@ def capabilities(reply: Reply) -> Capabilities:
     )
 
 
-class Envelope(msgspec.Struct, frozen=True):
+class SmtpEnvelope(msgspec.Struct, frozen=True):
     """Who sends to whom. `sender` may be empty (a bounce); `smtputf8`: the header needs it; `size`: bytes or 0.
 
     `envelope_id` comes back in the bounces of servers that know RFC 3461; empty for none.
@@ -81,7 +81,7 @@ class Envelope(msgspec.Struct, frozen=True):
         return self.smtputf8 or not (self.sender.isascii() and all(map(str.isascii, self.recipients)))
 
 
-def refused_here(envelope: Envelope, offered: Capabilities) -> dict[str, Verdict]:
+def refused_here(envelope: SmtpEnvelope, offered: Capabilities) -> dict[str, Verdict]:
     """The recipients that need not be tried on this server, each with the reason; the verdicts have no code."""
     if _UNSAFE.search(envelope.sender):
         return dict.fromkeys(envelope.recipients, _rejected("The sender's address holds a forbidden character"))
@@ -105,7 +105,7 @@ class Transaction:
 
     def __init__(
         self,
-        envelope: Envelope,
+        envelope: SmtpEnvelope,
         recipients: Sequence[str],
         offered: Capabilities,
         *,

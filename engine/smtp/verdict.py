@@ -139,7 +139,7 @@ def unanswered(verdict: Verdict) -> bool:
     A refusal of our own (`EgressRefused`) is none: it stays until somebody changes something.
     """
     if verdict.network in (NetworkKind.DNS, NetworkKind.CONNECT):
-        return verdict.network_code != "EACCES"
+        return verdict.network_code not in ("EACCES", "ESANDBOXOFF")
     if verdict.network is NetworkKind.TIMEOUT:
         return verdict.stage in (Stage.CONNECT, Stage.GREETING, Stage.TLS)
     return verdict.network is NetworkKind.CLOSED and verdict.stage is Stage.GREETING

@@ -37,7 +37,7 @@ def account(engine: Engine) -> Account:
 
 
 def deliver(engine: Engine, number: int, path: str = "INBOX") -> None:
-    engine.sandbox.mailbox("acme@sandbox.example").folder(path).add(MAIL % number, engine.context.services.world.now())
+    engine.sandbox.account("acme@sandbox.example").folder(path).add(MAIL % number, engine.context.services.world.now())
 
 
 def count(engine: Engine, name: str) -> int:

@@ -54,11 +54,11 @@ class TestEvidenceOfAnotherTransaction:
             await engine.submit("acme", *to, onDoubt="hold")
             await trio.sleep(5)
             assert len(engine.sandbox.delivered) == 1
-            filed = engine.sandbox.mailbox("acme@sandbox.example").folder("Sent").messages
+            filed = engine.sandbox.account("acme@sandbox.example").folder("Sent").messages
         async with simulation.running() as engine:
             # The provider goes on as it was: its Sent folder has the message.
             engine.sandbox.faults.files_sent = True
-            folder = engine.sandbox.mailbox("acme@sandbox.example").folder("Sent")
+            folder = engine.sandbox.account("acme@sandbox.example").folder("Sent")
             for each in filed:
                 folder.add(each.raw, each.date)
             await trio.sleep(86_400)

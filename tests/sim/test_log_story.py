@@ -15,7 +15,7 @@ from asking import Caller
 from simulation import CLEAR_TEXT, Engine, Simulation, servers
 
 from engine.config import Imap
-from engine.log import Text
+from engine.log import TextFormatter
 from engine.schema.account import AccountCreate
 
 Clock = trio.testing.MockClock
@@ -27,7 +27,7 @@ class Lines(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.setFormatter(Text())
+        self.setFormatter(TextFormatter())
         self.found: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:

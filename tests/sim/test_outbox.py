@@ -85,6 +85,29 @@ class TestDoubt:
             assert failed["data"]["inDoubt"] is True
             assert len(came(engine)) == 2
 
+    @pytest.mark.parametrize("is_killed", [False, True])
+    async def test_told_to_hold_while_it_is_sent_again_it_waits_for_a_decision(
+        self, is_killed: bool, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            answer = await engine.submit("acme", "cut-after-dot1+x@sandbox.example")
+            await engine.event("acme", "messageInDoubt")
+            engine.sandbox.faults.hang_smtp = True
+            await trio.sleep(60)
+            assert (await engine.entry(answer["queueId"]))["state"] == "sending"
+            assert await engine.change(answer["queueId"], onDoubt="hold") == {"updated": True}
+        if is_killed:
+            killed(simulation)
+        async with simulation.running() as engine:
+            await trio.sleep(10 * 86_400)
+            entry = await engine.entry(answer["queueId"])
+            assert entry["state"] == "in_doubt"
+            assert entry["waitingFor"]["kind"] == "decision"
+            assert entry["nextAttempt"] is False
+            assert engine.events("acme", "messageFailed") == []
+            assert came(engine) == []
+
     async def test_one_in_doubt_does_not_hold_the_others_of_its_message(
         self, simulation: Simulation, autojump_clock: trio.testing.MockClock
     ) -> None:

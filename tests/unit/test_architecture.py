@@ -12,11 +12,11 @@ FILES = sorted((ROOT / "engine").rglob("*.py"))
 IDS = [str(file.relative_to(ROOT)) for file in FILES]
 
 ORDER = (
-    {"errors", "version", "visible"},
+    {"errors", "version", "escaping"},
     {"schema"},
     {"environment"},
     {"config"},
-    {"world", "resolver", "hosts", "isotime", "masking", "trace", "log", "refrain"},
+    {"world", "resolver", "hosts", "isotime", "masking", "trace", "log", "repeated_errors"},
     {"deflate", "egress"},
     {"transport"},
     {"sasl"},
@@ -26,6 +26,7 @@ ORDER = (
     {"store"},
     {"settings"},
     {"events"},
+    {"webhooks"},
     {"http"},
     {"queue"},
     {"accounts"},
@@ -35,7 +36,7 @@ ORDER = (
 SANDBOX_MAY_IMPORT = {"deflate", "errors", "world", "sandbox"}
 MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "app", "cli", "doctor"}
 
-NO_RESOURCE = {"app", "context", "account_wait", "__init__"}
+NO_RESOURCE = {"app", "context", "__init__"}
 """Of `api`: what all handlers share, and what makes one resource too long."""
 SHARED = {"fields", "servers", "paging", "problem", "stored", "mail_events", "__init__"}
 """Of `schema`: what more than one resource is made of."""
@@ -47,9 +48,9 @@ PURE = (
     "errors.py",
     "environment.py",
     "isotime.py",
-    "visible.py",
+    "escaping.py",
     "masking.py",
-    "refrain.py",
+    "repeated_errors.py",
     "sasl.py",
     "schema/*.py",
     "smtp/replies.py",
@@ -59,16 +60,17 @@ PURE = (
     *(f"imap/{name}.py" for name in ("tokens", "responses", "commands", "utf7", "protocol", "limits", "buffer")),
     *(f"imap/{name}.py" for name in ("mailboxes", "numbers", "envelope", "structure", "fetched")),
     "mail/*.py",
-    *(f"events/{name}.py" for name in ("answer", "bound", "expressions", "lines", "plan", "recent")),
-    *(f"events/{name}.py" for name in ("retry_after", "sense", "signing", "target")),
+    *(f"events/{name}.py" for name in ("recent", "size_limit")),
+    *(f"webhooks/{name}.py" for name in ("backlog", "expression_checks", "expressions", "http_response")),
+    *(f"webhooks/{name}.py" for name in ("plan", "retry_after", "signing", "target")),
     "accounts/clear_text.py",
-    "accounts/hints.py",
-    "accounts/ids.py",
+    "accounts/login_hints.py",
+    "accounts/message_ids.py",
     "accounts/providers.py",
     "accounts/remedies.py",
-    "accounts/sameness.py",
+    "accounts/error_comparison.py",
     "accounts/summary.py",
-    "queue/age.py",
+    "queue/retention_clock.py",
     "queue/lifecycle.py",
     "queue/retry.py",
 )

@@ -22,13 +22,7 @@ ROOT = Path(__file__).parents[2]
 TOKEN = "ab" * 32
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Where the commands work: an empty current folder, no settings from outside."""
-    for name in [name for name in os.environ if name.startswith("ENGINE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "data"
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 @pytest.mark.parametrize(

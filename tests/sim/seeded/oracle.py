@@ -18,7 +18,7 @@ import msgspec
 import trio
 
 from engine.queue.lifecycle import ENDED, State, message_state
-from engine.sandbox.post_office import Delivery
+from engine.sandbox.post_office import DeliveredMessage
 from engine.store import database
 from seeded.ledger import Ledger
 from seeded.trace import Trace
@@ -66,7 +66,7 @@ class Oracle:
         self,
         ledger: Ledger,
         trace: Trace,
-        deliveries: Callable[[], list[tuple[str, Delivery]]],
+        deliveries: Callable[[], list[tuple[str, DeliveredMessage]]],
         now: Callable[[], float],
         waits: Callable[[int], float],
         horizon: Callable[[int], float],

@@ -21,12 +21,12 @@ from typing import Any
 
 import msgspec
 import trio
+from seeded_world import SeededWorld
 
-from engine.config import Config, Imap, Retention, StoreConfig
+from engine.config import Config, Imap, RetentionConfig, StoreConfig
 from engine.queue.retry import horizon
-from engine.sandbox.post_office import Delivery
+from engine.sandbox.post_office import DeliveredMessage
 from engine.store import database
-from engine.world import SeededWorld
 from seeded import determinism
 from seeded.ledger import Ledger
 from seeded.oracle import Oracle
@@ -89,7 +89,7 @@ class Universe:
         self.config = Config(
             store=StoreConfig(path="", reserve=0, spool_above=4096),
             imap=Imap(idle=DAY / 4),
-            retention=Retention(messages=0, events=0, size=0),
+            retention=RetentionConfig(messages=0, events=0, size=0),
         )
         retry = self.config.retry
         self.oracle = Oracle(
@@ -220,7 +220,7 @@ class Universe:
         if not process.killed:
             self.oracle.acceptance_read(provider.name, queue_id)
 
-    def _news(self) -> list[tuple[str, Delivery]]:
+    def _news(self) -> list[tuple[str, DeliveredMessage]]:
         return [(name, each) for name, provider in self.providers.items() for each in provider.news()]
 
 

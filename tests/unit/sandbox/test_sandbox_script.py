@@ -1,7 +1,7 @@
 import pytest
 
 from engine.sandbox import script
-from engine.sandbox.script import Act, Played, Stage
+from engine.sandbox.script import Act, Played, ScriptStage
 
 
 @pytest.mark.parametrize(
@@ -86,4 +86,4 @@ def test_memory_is_bounded():
 
 
 def test_every_stage_is_used():
-    assert {row.stage for row in script.ROWS} == set(Stage)
+    assert {row.stage for row in script.ROWS} == set(ScriptStage)
