@@ -15,14 +15,18 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import trio
 
+from engine.accounts.account import Account
+from engine.accounts.ledger import Ledger
 from engine.accounts.login_slots import LoginSlots
 from engine.accounts.registry import Registry
-from engine.accounts.services import Services
+from engine.accounts.server_access import ServerAccess
 from engine.api.app import make_app
 from engine.api.context import Context, Streams
 from engine.config import Config
@@ -40,8 +44,10 @@ from engine.http.server import serve_http, url_of
 from engine.http.shared_limits import SharedLimit
 from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
+from engine.queue.accept import Intake
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock_correction import ClockCorrection
+from engine.queue.lane import Dispatch, lane_limits
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
 from engine.queue.recorder import Recorder
@@ -100,6 +106,13 @@ def serve(config: Config, file: Path | None = None) -> int:
     return 0
 
 
+class Running(NamedTuple):
+    """What a start has made: the engine as the API's handlers see it, and the sandbox where it is switched on."""
+
+    context: Context
+    sandbox: Sandbox | None
+
+
 async def run(
     config: Config,
     world: World,
@@ -108,7 +121,7 @@ async def run(
     http: bool = True,
     started: Started | None = None,
     door: socket.socket | None = None,
-    task_status: trio.TaskStatus[Context] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """The whole engine until `stop` is set, then an orderly end. The folder must be prepared and locked.
 
@@ -144,34 +157,30 @@ async def run(
         hosts = Hosts()
         egress = Egress(config.network, world, hosts)
         webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
-        services = Services(
-            config=config,
-            world=world,
-            hosts=hosts,
-            egress=egress,
-            store=store,
-            spool=spool,
-            vault=vault,
-            journal=journal,
-            changes=changes,
-            webhooks=webhooks,
-            settings=settings,
-            schedule=schedule,
-            recorder=recorder,
-            attempts=attempts,
-            outbox=Outbox(store, recorder, attempts.expires_at, world),
-            pauses=pauses,
-            sandbox=sandbox,
-            slots=slots,
-            logins=LoginSlots(config.imap.logins),
+        outbox = Outbox(store, recorder, attempts.expires_at, world)
+        ledger = Ledger(store, spool, journal, recorder, changes)
+        access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, world)
+        dispatch = Dispatch(
+            schedule, attempts, slots, pauses, lane_limits(config.smtp), config.smtp.ehlo_name, hosts, world
         )
-        registry = Registry(services)
+        make_account = partial(Account, ledger=ledger, access=access, dispatch=dispatch, settings=settings)
+        registry = Registry(make_account, store, vault, journal, outbox, webhooks, world, config.shutdown.grace)
         settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
         context = Context(
-            services=services,
+            store=store,
+            world=world,
+            config=config,
+            started=started or Started(None, folder),
+            bodies=Bodies(config.http.bodies, config.http.slowest),
+            requests=SharedLimit("requests", None, config.http.requests_per_token),
+            wrong_tokens=WrongTokens(),
             registry=registry,
             settings=settings,
-            stopping=trio.Event(),
+            intake=Intake(store, spool, config.store.spool_above, schedule, attempts.expires_at),
+            outbox=outbox,
+            pauses=pauses,
+            webhooks=webhooks,
+            egress=egress,
             streams=Streams(
                 journal,
                 hub,
@@ -180,10 +189,7 @@ async def run(
                 config.http.consumers,
             ),
             changes=changes,
-            bodies=Bodies(config.http.bodies, config.http.slowest),
-            requests=SharedLimit("requests", None, config.http.requests_per_token),
-            wrong_tokens=WrongTokens(),
-            started=started or Started(None, folder),
+            stopping=trio.Event(),
         )
         # Before anything runs, so that a port that is taken is the only line, and no line of an account stands above.
         listener = listen(config.http) if http else None
@@ -220,7 +226,7 @@ async def run(
                             task_status=task_status,
                         )
                     )
-                task_status.started(context)
+                task_status.started(Running(context, sandbox))
                 await stop.wait()
                 context.stopping.set()
                 hub.stop()

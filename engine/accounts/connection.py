@@ -18,10 +18,11 @@ from engine.accounts.backoff import Backoff
 from engine.accounts.error_comparison import words
 from engine.accounts.folder import WatchedFolder
 from engine.accounts.heartbeat import Heartbeat, WatchedLine
+from engine.accounts.ledger import Ledger
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.registration import WatchRules
 from engine.accounts.sent_copies import SentCopies
-from engine.accounts.services import Services
+from engine.accounts.server_access import ServerAccess
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.accounts.watch import Watch
@@ -31,6 +32,7 @@ from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.repeated_errors import RepeatedErrors
 from engine.schema.account import FolderError
+from engine.settings import SettingsBook
 from engine.world import Dial
 
 log = logging.getLogger("engine.mailbox")
@@ -51,7 +53,9 @@ class AccountConnection:
         status: Status,
         copies: SentCopies,
         evidence: SentFolderSearches,
-        services: Services,
+        ledger: Ledger,
+        access: ServerAccess,
+        settings: SettingsBook,
         heartbeat: Heartbeat,
         protocol_log: ProtocolLog | None = None,
     ) -> None:
@@ -62,17 +66,21 @@ class AccountConnection:
         self._status = status
         self._copies = copies
         self._evidence = evidence
-        self._services = services
+        self._ledger = ledger
+        self._access = access
+        self._settings = settings
         self._heartbeat = heartbeat
         self._refusals = Refusals()
         self._wake = trio.Event()
         self._synced = trio.Event()
-        self._arrivals = Arrivals(status.account, rules.notify_from, services, full=rules.full)
+        self._arrivals = self._new_arrivals()
         self._watch = Watch(
             status.account,
             rules.paths,
             self._arrivals,
-            services,
+            ledger.store,
+            ledger.journal,
+            access.world,
             full=rules.full,
             passing=rules.passing,
             uses=dict(rules.uses),
@@ -128,13 +136,25 @@ class AccountConnection:
                 else:
                     await self._status.failed(error)
                     if self._status.given_up:
-                        self._status.story.given_up(self._services.config.imap.give_up_refused)
+                        self._status.story.given_up(self._access.imap.give_up_refused)
                         self._status.state = AccountState.UNSET
                         return
             await backoff.wait(ended, trio.current_time() - began, anew=anew, worked=worked)
 
     def _backoff(self) -> Backoff:
-        return Backoff(self._services, self._endpoint.host, self._endpoint.port)
+        return self._access.backoff(self._endpoint.host, self._endpoint.port)
+
+    def _new_arrivals(self) -> Arrivals:
+        store, journal, rules = self._ledger.store, self._ledger.journal, self._rules
+        return Arrivals(
+            self._status.account,
+            rules.notify_from,
+            store,
+            journal,
+            self._settings,
+            self._access.world,
+            full=rules.full,
+        )
 
     async def _stay_connected(self, line: WatchedLine) -> None:
         self._status.state = AccountState.CONNECTING
@@ -186,7 +206,7 @@ class AccountConnection:
             await self._evidence.tell(search, found=bool(found))
 
     def _idle_seconds(self, session: ImapSession) -> float:
-        limits = [self._services.config.imap.idle, self._watch.seconds_to_next, self._watch.seconds_to_unseen]
+        limits = [self._access.imap.idle, self._watch.seconds_to_next, self._watch.seconds_to_unseen]
         dues = [self._copies.seconds_to_next()]
         if session.files_sent_itself and self._watch.sent_path is not None:
             dues.append(self._evidence.seconds_to_next())
@@ -198,8 +218,8 @@ class AccountConnection:
         known = self._watch.beside(path)
         if known is None:
             return  # there is no such folder, or the main session listens to it
-        arrivals = Arrivals(self._status.account, self._rules.notify_from, self._services, full=self._rules.full)
-        folder = WatchedFolder(known.row, known.mailbox, arrivals, self._services, full=self._rules.full)
+        arrivals, ledger = self._new_arrivals(), self._ledger
+        folder = WatchedFolder(known.row, known.mailbox, arrivals, ledger.store, ledger.journal, full=self._rules.full)
         backoff, line, refrain = self._backoff(), WatchedLine(self._heartbeat), RepeatedErrors()
         while True:
             await self._synced.wait()
@@ -209,7 +229,7 @@ class AccountConnection:
             except FAILURES as error:
                 ended: EngineError = error
                 anew = line.died(error)
-                more = refrain.failed(words(str(error)), self._services.world.elapsed())
+                more = refrain.failed(words(str(error)), self._access.world.elapsed())
                 if more is not None:
                     log.warning("the second connection, for news of %s, broke%s: %s", path, more, error)
                 if await arrivals.care.stumbled(error):
@@ -223,7 +243,7 @@ class AccountConnection:
             await folder.reload()
             await folder.look(session)
             while True:
-                news = await session.idle(trio.Event(), self._services.config.imap.idle, self._heartbeat.next())
+                news = await session.idle(trio.Event(), self._access.imap.idle, self._heartbeat.next())
                 await folder.hear(session, news)
         finally:
             line.quiet = session.quiet
@@ -231,7 +251,7 @@ class AccountConnection:
 
     async def _open(self, line: WatchedLine) -> ImapSession:
         endpoint = self._endpoint
-        async with self._services.logins.at(endpoint.host, endpoint.port):
+        async with self._access.logins.at(endpoint.host, endpoint.port):
             if self._log is not None:
                 self._log.note(f"connecting to {endpoint.host}:{endpoint.port}")
             try:
@@ -240,17 +260,17 @@ class AccountConnection:
                     dial=self._dial,
                     trace=self._log,
                     client_id=CLIENT_ID,
-                    nonce=self._services.world.token_bytes(NONCE_BYTES).hex(),
+                    nonce=self._access.world.token_bytes(NONCE_BYTES).hex(),
                     refusals=self._refusals,
                 )
             except NetworkError as error:
-                self._services.hosts.note_mute(error.mute)
+                self._access.hosts.note_mute(error.mute)
                 raise
         self._status.connections += 1
         try:
             if line.connected():
                 await self._status.remember_heartbeat(self._heartbeat.remembered)
-            if self._services.config.imap.compress:
+            if self._access.imap.compress:
                 await session.compress()
             await session.enable("CONDSTORE", "QRESYNC")
         except BaseException:

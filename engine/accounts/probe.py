@@ -13,8 +13,7 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from engine.accounts.backoff import Backoff
-from engine.accounts.services import Services
+from engine.accounts.server_access import ServerAccess
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status, login_error
 from engine.errors import LoginRefused, NetworkError, NetworkKind
@@ -32,15 +31,15 @@ REFUSED_SECONDS = 3600.0
 """Seconds between two logins that were refused: each may bring the provider closer to locking the account."""
 
 
-async def probe(route: OutgoingServer, timeouts: Timeouts, status: Status, services: Services) -> None:
+async def probe(route: OutgoingServer, timeouts: Timeouts, status: Status, access: ServerAccess) -> None:
     """Return once the login of `route` was accepted. Cancelled: nothing stays open."""
-    backoff = Backoff(services, route.endpoint.host, route.endpoint.port)
+    backoff = access.backoff(route.endpoint.host, route.endpoint.port)
     while True:
         status.state = AccountState.CONNECTING
         try:
-            logged_in = await _log_in(route, timeouts, services)
+            logged_in = await _log_in(route, timeouts, access)
         except DeliveryError as error:
-            services.hosts.note_mute(error.mute)
+            access.hosts.note_mute(error.mute)
             failure = _as_error(error.verdict)
             await status.cannot_send(error.verdict, announce=False)
             await status.failed(failure)
@@ -54,13 +53,13 @@ async def probe(route: OutgoingServer, timeouts: Timeouts, status: Status, servi
 
 
 async def watch_sending(
-    route: OutgoingServer, timeouts: Timeouts, status: Status, services: Services, lane_knocks: Callable[[], bool]
+    route: OutgoingServer, timeouts: Timeouts, status: Status, access: ServerAccess, lane_knocks: Callable[[], bool]
 ) -> None:
     """Find out whether `route` lets the account send, whenever that is not known. Until cancelled; nothing stays open.
 
     Where the mailbox refuses the login, or the outbox lane asks by itself (`lane_knocks`), the server is left alone.
     """
-    backoff = Backoff(services, route.endpoint.host, route.endpoint.port)
+    backoff = access.backoff(route.endpoint.host, route.endpoint.port)
     with trio.move_on_after(HEAD_START):
         while status.state in (AccountState.INIT, AccountState.CONNECTING):
             await status.moves()
@@ -72,7 +71,7 @@ async def watch_sending(
             await trio.sleep(LANE_SECONDS)
             continue
         try:
-            await _log_in(route, timeouts, services)
+            await _log_in(route, timeouts, access)
         except DeliveryError as error:
             await status.cannot_send(error.verdict)
             if error.verdict.kind is Kind.LOGIN_REFUSED:
@@ -83,16 +82,16 @@ async def watch_sending(
             await status.can_send()
 
 
-async def _log_in(route: OutgoingServer, timeouts: Timeouts, services: Services) -> bool:
+async def _log_in(route: OutgoingServer, timeouts: Timeouts, access: ServerAccess) -> bool:
     """Log in and leave; whether there was a login. Raises `DeliveryError`."""
     patience = {name: min(getattr(timeouts, name), PATIENCE) for name in ("greeting", "command")}
-    async with services.logins.at(route.endpoint.host, route.endpoint.port):
+    async with access.logins.at(route.endpoint.host, route.endpoint.port):
         session = await SmtpSession.connect(
             route.endpoint,
             dial=route.dial,
             ehlo_name=route.ehlo_name,
             timeouts=msgspec.structs.replace(timeouts, **patience),
-            nonce=services.world.token_bytes(NONCE_BYTES).hex(),
+            nonce=access.world.token_bytes(NONCE_BYTES).hex(),
         )
         await session.quit()
     return session.logged_in

@@ -15,30 +15,37 @@ from msgspec.structs import replace
 from engine.accounts import remedies
 from engine.accounts.login_hints import hint
 from engine.accounts.remedies import Server
-from engine.accounts.services import Services
+from engine.egress import Egress
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
 from engine.imap.mailboxes import Mailbox
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
 from engine.schema.account_actions import MailboxFound, ServerVerified, Verified
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, error_code, error_text
+from engine.world import World
 
 SECONDS = 60.0
 CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
 
 
 async def verify(
-    imap: ImapEndpoint | None, smtp: SmtpEndpoint | None, ehlo_name: str, services: Services, *, mailboxes: bool
+    imap: ImapEndpoint | None,
+    smtp: SmtpEndpoint | None,
+    ehlo_name: str,
+    egress: Egress,
+    world: World,
+    *,
+    mailboxes: bool,
 ) -> Verified:
     """Each login tried, and the folders where `mailboxes` asks for them. Cancelled: nothing stays open."""
     outcomes: dict[str, ServerVerified] = {}
     folders: tuple[MailboxFound, ...] | UnsetType = UNSET
-    dial = services.egress.dialer(restricted=False, mail=True)
+    dial = egress.dialer(restricted=False, mail=True)
     async with trio.open_nursery() as nursery:
 
         async def try_imap(endpoint: ImapEndpoint) -> None:
             nonlocal folders
-            nonce = services.world.token_bytes(18).hex()
+            nonce = world.token_bytes(18).hex()
             session = await ImapSession.connect(endpoint, dial=dial, client_id=CLIENT_ID, nonce=nonce)
             try:
                 if mailboxes:
@@ -52,7 +59,7 @@ async def verify(
                 dial=dial,
                 ehlo_name=ehlo_name,
                 timeouts=Timeouts(greeting=SECONDS),
-                nonce=services.world.token_bytes(18).hex(),
+                nonce=world.token_bytes(18).hex(),
             )
             await session.quit()
 

@@ -20,16 +20,17 @@ import trio
 from engine.accounts import observed_changes
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.folder import STATUS_ITEMS, WatchedFolder
-from engine.accounts.services import Services
 from engine.accounts.skipped_folders import SkippedFolders
 from engine.accounts.unreadable_messages import within
 from engine.errors import EngineError, ProtocolError
+from engine.events.journal import Journal
 from engine.imap.mailboxes import INBOX, Mailbox
 from engine.imap.responses import Untagged
 from engine.imap.session import CommandRefused, ImapSession
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
-from engine.store.writer import Tx
+from engine.store.writer import Store, Tx
+from engine.world import World
 
 log = logging.getLogger("engine.watch")
 
@@ -60,7 +61,9 @@ class Watch:
         account: str,
         wanted: Collection[str] | None,
         arrivals: Arrivals,
-        services: Services,
+        store: Store,
+        journal: Journal,
+        world: World,
         *,
         full: bool = True,
         passing: bool = False,
@@ -70,7 +73,9 @@ class Watch:
         self._account = account
         self._wanted = None if wanted is None else frozenset(map(_path, wanted))
         self._arrivals = arrivals
-        self._services = services
+        self._store = store
+        self._journal = journal
+        self._world = world
         self._full = full
         self._passing = passing
         self._uses = {_path(path): use for path, use in (uses or {}).items()}
@@ -92,7 +97,7 @@ class Watch:
         """The folder that is looked into beside the main one, or `_EVERY` and `_PLAIN` while a list is awaited."""
         self._hidden: set[str] = set()
         """Paths that another mailbox has too."""
-        self.troubles = SkippedFolders(services.world)
+        self.troubles = SkippedFolders(world)
         self.sent_path: str | None = None
         """The folder for sent mail; None when the account has none."""
 
@@ -263,10 +268,10 @@ class Watch:
 
     async def _take_stored(self) -> None:
         """Watch what was watched before, and INBOX: there is no list to go by."""
-        stored = mailboxes.of_account(self._services.store.reader, self._account)
+        stored = mailboxes.of_account(self._store.reader, self._account)
         if not stored and self._wanted is None:
-            await self._services.store.commit(lambda tx: mailboxes.add(tx, self._account, INBOX_PATH, INBOX))
-            stored = mailboxes.of_account(self._services.store.reader, self._account)
+            await self._store.commit(lambda tx: mailboxes.add(tx, self._account, INBOX_PATH, INBOX))
+            stored = mailboxes.of_account(self._store.reader, self._account)
         self._folders = {row.path: self._kept(row, _of_row(row)) for row in stored}
 
     async def hear(self, session: ImapSession, news: Sequence[Untagged]) -> None:
@@ -286,7 +291,7 @@ class Watch:
         found = [each for each in listed if each.selectable]
         if self._wanted is not None:
             return [each for each in found if {each.path, each.special_use} & self._wanted]
-        stored = mailboxes.of_account(self._services.store.reader, self._account)
+        stored = mailboxes.of_account(self._store.reader, self._account)
         has_all = "\\All" in {each.special_use for each in found} | {row.special_use for row in stored}
         if "X-GM-EXT-1" in session.capabilities and has_all:
             return [each for each in found if each.special_use in GMAIL_USES]
@@ -309,8 +314,8 @@ class Watch:
 
         One that is still listed but not to be watched any more is forgotten without an event.
         """
-        account, journal, reader = self._account, self._services.journal, self._services.store.reader
-        now = self._services.world.now()
+        account, journal, reader = self._account, self._journal, self._store.reader
+        now = self._world.now()
         rows = {_path(row.path): row for row in mailboxes.of_account(reader, account)}
         missed = frozenset(rows.keys() - set(listed))
         gone = [rows[path] for path in missed & self._missed]
@@ -349,7 +354,7 @@ class Watch:
                     observed_changes.mailbox_new(tx, journal, account, each, validity)
 
         if gone or unwanted or new or moved or called or old:
-            await self._services.store.commit(change)
+            await self._store.commit(change)
             rows = {each.path: each for each in mailboxes.of_account(reader, account)}
         self._missed = missed - {row.path for row in gone}
         if self._missed:
@@ -370,7 +375,9 @@ class Watch:
         folder = self._folders.get(mailbox.path)
         if folder is not None and folder.row.id == row.id and folder.row.special_use == row.special_use:
             return folder
-        return WatchedFolder(row, mailbox, self._arrivals, self._services, full=self._full, passing=self._passing)
+        return WatchedFolder(
+            row, mailbox, self._arrivals, self._store, self._journal, full=self._full, passing=self._passing
+        )
 
 
 _INBOX = Mailbox(path=INBOX_PATH, delimiter=None, flags=frozenset(), special_use=INBOX, special_use_source="name")

@@ -91,12 +91,13 @@ async def logs(context: Context, account: AccountId) -> Response:
 async def verify(context: Context, body: VerifyAccount) -> Verified:
     """Try the logins of servers without storing anything."""
     record = records.registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp))
-    name = body.smtp_ehlo_name or context.services.config.smtp.ehlo_name or "localhost"
+    name = body.smtp_ehlo_name or context.config.smtp.ehlo_name or "localhost"
     return await try_logins(
         records.imap_endpoint(record),
         records.smtp_endpoint(record),
         name,
-        context.services,
+        context.egress,
+        context.world,
         mailboxes=body.mailboxes,
     )
 
@@ -104,4 +105,4 @@ async def verify(context: Context, body: VerifyAccount) -> Verified:
 @operation("GET", "/v1/autoconfig", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
 async def autoconfig(context: Context, query: AutoconfigQuery) -> Autoconfig:
     """Find the servers of an address."""
-    return await find_servers(query.email, context.services.world)
+    return await find_servers(query.email, context.world)

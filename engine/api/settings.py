@@ -80,7 +80,7 @@ async def _changed(context: Context, values: dict[str, Any]) -> str | None:
         if after["serviceSecret"] or not (after["webhooks"] or after["webhooksEnabled"]):
             await context.settings.update(values)
             return None
-        secret = secret_of(context.services.world.token_bytes(32))
+        secret = secret_of(context.world.token_bytes(32))
         await context.settings.update(values | {"serviceSecret": secret})
         return secret
 
@@ -90,7 +90,7 @@ def _notes(context: Context) -> list[str]:
     url = context.settings.values["webhooks"]
     if not context.settings.webhooks_enabled:
         return ['"webhooksEnabled" is not true, so nothing is posted'] if url else []
-    missing = context.services.webhooks.waits_for(None)
+    missing = context.webhooks.waits_for(None)
     if missing == "no url":
         return ['"webhooks" is not set, so nothing is posted']
     if missing == "no events":

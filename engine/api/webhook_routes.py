@@ -22,7 +22,7 @@ _TAGS = ("Webhooks",)
 @operation("GET", "/v1/webhookRoutes", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def listing(context: Context, query: PageQuery, *, caller: Token) -> WebhookRoutes:
     """List webhook endpoints as webhook routes."""
-    rows = [made for made in context.services.webhooks.made.values() if caller.account in (None, made.owner)]
+    rows = [made for made in context.webhooks.made.values() if caller.account in (None, made.owner)]
     shown = tuple(_route(context, made, caller) for made in paging.cut(rows, query))
     return WebhookRoutes(**paging.numbers(len(rows), query), webhooks=shown)
 

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import NODEFAULT, UNSET, Meta
 from msgspec import inspect as mi
 
 from engine.http.checks import CHECKS, EMPTY
@@ -269,6 +269,7 @@ def _mapping(info: mi.DictType) -> Walk:
 def _struct(info: mi.StructType) -> Walk:
     kind = cast("type[Request]", info.cls)
     members = {each.encode_name: (each.name, _build(each.type), each.required) for each in info.fields}
+    absent = {each.name: _default(each) for each in info.fields}
 
     def struct(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         if not isinstance(value, dict):
@@ -283,8 +284,15 @@ def _struct(info: mi.StructType) -> Walk:
         for name in value:
             if name not in members:
                 found.add(place.member(name), "is not allowed")
-        for name, text in kind.wrong_together(lambda member: built.get(member, UNSET)):
+        for name, text in kind.wrong_together(lambda member: built.get(member, absent[member])):
             found.add(place.member(name) if name else place, text)
         return kind(**built) if found.count == before else WRONG
 
     return struct
+
+
+def _default(field: mi.Field) -> Any:
+    """What a member is where the request does not have it; `UNSET` for one that is required."""
+    if field.default is not NODEFAULT:
+        return field.default
+    return UNSET if field.default_factory is NODEFAULT else field.default_factory()

@@ -37,7 +37,7 @@ def account(engine: Engine) -> Account:
 
 
 def deliver(engine: Engine, number: int, path: str = "INBOX") -> None:
-    engine.sandbox.account("acme@sandbox.example").folder(path).add(MAIL % number, engine.context.services.world.now())
+    engine.sandbox.account("acme@sandbox.example").folder(path).add(MAIL % number, engine.context.world.now())
 
 
 def count(engine: Engine, name: str) -> int:
@@ -81,7 +81,7 @@ async def test_flush_forgets_and_begins_anew_in_silence(engine: Engine, autojump
     for number in range(5):
         deliver(engine, number)
     await engine.event("acme", "messageNew", 5)
-    db = engine.context.services.store.reader
+    db = engine.context.store.reader
     (before, *_) = mailboxes.of_account(db, "acme")
     await trio.sleep(5)
     assert plain(await account_actions.flush(engine.context, "acme", Flush())) == {"flush": False}
@@ -199,7 +199,7 @@ async def test_verifying(engine: Engine, autojump_clock: Clock) -> None:
 async def test_a_server_that_takes_and_drops_is_not_stormed(engine: Engine, autojump_clock: Clock) -> None:
     dials = 0
     await engine.register("acme", **servers("acme", "x"))
-    world = engine.context.services.world
+    world = engine.context.world
     real = world.dial
 
     async def dial(host: str, port: int, choose: object) -> trio.abc.Stream:
@@ -301,7 +301,7 @@ async def test_removing_an_account_forgets_its_mailboxes(engine: Engine, autojum
     for number in range(2500):
         deliver(engine, number)
     await engine.register("acme", notifyFrom="2030-01-01T00:00:00Z")
-    db = engine.context.services.store.reader
+    db = engine.context.store.reader
     assert db.execute("SELECT count(*) FROM mailbox_message").fetchone() == (2500,)
     await engine.context.registry.remove(account(engine))
     await trio.sleep(5)

@@ -29,7 +29,7 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     waiting = (await engine.submit("acme", "you@x.example", sendAt="2027-06-01T00:00:00Z"))["queueId"]
     await engine.until_ended(*queued.values())
     hook = (await caller.ask("POST", "/v1/webhooks", {**HOOK, "filter": "data.rejected"})).json["id"]
-    token = tokens.find(engine.context.services.store.reader, caller.token, 0)
+    token = tokens.find(engine.context.store.reader, caller.token, 0)
     assert token is not None
     return [
         ("POST", "/v1/account", {"account": "second", "name": "x", "copy": None, **SERVERS}),

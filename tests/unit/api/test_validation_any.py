@@ -9,16 +9,16 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.api import operations
 from engine.errors import Problem
 from engine.http.decode import decode_body, decode_query
-from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
+from engine.schema.account import AccountQuery, AccountsQuery
 from engine.schema.events import EventsQuery
 from engine.schema.fields import Check
 from engine.schema.outbox import OutboxQuery
-from engine.schema.settings import SettingsUpdate
 from engine.schema.submit import Submit
 
-BODIES = (Submit, AccountCreate, AccountUpdate, SettingsUpdate)
+BODIES = tuple(dict.fromkeys(each.body for each in operations() if each.body is not None))
 QUERIES = (AccountQuery, AccountsQuery, EventsQuery, OutboxQuery)
 
 JSON = st.recursive(
