@@ -1,6 +1,6 @@
 """Text from outside made fit for one line, *pure*: what would move the cursor, the line or the reading order is shown.
 
-Names of mailboxes, ids, and the words of servers and receivers are chosen by others. In a log or on a terminal their
+Names of folders, ids, and the words of servers and receivers are chosen by others. In a log or on a terminal their
 control, line and bidirectional characters could forge lines or hide text, so each is written as an escape.
 """
 

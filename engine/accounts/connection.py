@@ -1,4 +1,4 @@
-"""The connection to one account's mailbox: connect, sync, IDLE, reconnect by itself.
+"""The IMAP connection of one account: connect, sync, IDLE, reconnect by itself.
 
 One task owns the session, so nothing needs a lock; each subconnection is a task with a session of its own. How long it
 waits between two connections is told in `backoff`, how it keeps a quiet line alive and notices a dead one in
@@ -35,7 +35,7 @@ from engine.schema.account import FolderError
 from engine.settings import SettingsBook
 from engine.world import Dial
 
-log = logging.getLogger("engine.mailbox")
+log = logging.getLogger("engine.connection")
 
 NONCE_BYTES = 18
 CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}

@@ -24,20 +24,20 @@ WINDOW = 3600.0
 _CHANGE = re.compile(r"\b(?:correct|set|give|see|allow) (?:\w+ )*(?:imap|smtp)\.", re.IGNORECASE)
 """Advice to change the registration."""
 
-MAILBOX = "mailbox"
+IMAP = "imap"
 SENDING = "sending"
-_CANNOT = {MAILBOX: "no connection to the mailbox", SENDING: "cannot send"}
-_CAN = {MAILBOX: "connected to", SENDING: "can send through"}
+_CANNOT = {IMAP: "no connection to the IMAP server", SENDING: "cannot send"}
+_CAN = {IMAP: "connected to", SENDING: "can send through"}
 
 
 class ConnectionLog:
-    """Of one account. `of` below is `MAILBOX` or `SENDING`."""
+    """Of one account. `of` below is `IMAP` or `SENDING`."""
 
     def __init__(self, account: str, world: World) -> None:
         self._account = account
         self._fields = {"account": account}
         self._world = world
-        self._troubles = {MAILBOX: RepeatedErrors(), SENDING: RepeatedErrors()}
+        self._troubles = {IMAP: RepeatedErrors(), SENDING: RepeatedErrors()}
         self._well: set[tuple[str, str]] = set()
         """What was said to be well, and at which server."""
         self._losses: list[float] = []
@@ -94,9 +94,9 @@ class ConnectionLog:
         )
 
     def given_up(self, seconds: float) -> None:
-        """The mailbox is not dialled any more."""
+        """The IMAP server is not dialled any more."""
         log.warning(
-            "the mailbox has refused the login for %s and is left alone from now on. Correct it with "
+            "the IMAP server has refused the login for %s and is left alone from now on. Correct it with "
             "PUT /v1/account/%s, or have it tried again with PUT /v1/account/%s/reconnect",
             spoken(seconds),
             self._account,

@@ -1,4 +1,4 @@
-"""The protocol log of one account: the lines of its IMAP connections, and of each SMTP try once it has ended.
+"""The protocol log of one account: the lines of its IMAP connections, and of each SMTP attempt once it has ended.
 
 Newest last, in memory: kept only for an account registered with `logs`, bounded in lines, gone with the process.
 Secrets and the content of messages never get in: the protocol machines write placeholders instead.
@@ -7,7 +7,7 @@ Secrets and the content of messages never get in: the protocol machines write pl
 from __future__ import annotations
 
 from engine.isotime import iso
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.world import World
 
 LINES = 10_000

@@ -102,7 +102,7 @@ def restricted(
 
 
 def is_sandbox(record: AccountCreate) -> bool:
-    """Whether the account's mailbox is inside the engine."""
+    """Whether the account is inside the engine."""
     return record.sandbox is True
 
 
@@ -112,7 +112,7 @@ async def sandbox_off(host: str, port: int) -> trio.abc.Stream:
 
 
 def has_imap(record: AccountCreate) -> bool:
-    """Whether the account has a mailbox to connect to."""
+    """Whether the account has an IMAP server to connect to."""
     return is_sandbox(record) or (isinstance(record.imap, ImapConfig) and record.imap.disabled is not True)
 
 
@@ -168,11 +168,12 @@ def servers(record: AccountCreate) -> Servers:
 
 
 class WatchRules(msgspec.Struct, frozen=True):
-    """What of a mailbox is followed.
+    """What of an account is followed.
 
     `paths`: folder paths and special uses, None for all. `subconnections`: further ones listened to. `full`: flags and
     removals too. `notify_from` in seconds since 1970, None for all messages. `uses`: special uses by path, as the
-    registration sets them. `resync_delay`: seconds between two rounds. `passing`: the mailbox ends with the process.
+    registration sets them. `resync_delay`: seconds between two rounds. `passing`: the account's mail ends with the
+    process.
     """
 
     paths: tuple[str, ...] | None

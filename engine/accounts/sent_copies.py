@@ -1,9 +1,9 @@
 """Filing sent messages into the account's Sent folder.
 
 A copy is asked for in the commit that ends the message as sent, so it is never forgotten. It is made over the account's
-IMAP session; a failed try is repeated by a schedule, and when that is spent the event `messageCopyFailed` says so. One
-that was begun before, and may have been filed with nothing heard of it, is looked for first. The copy carries the Bcc
-field that never went over SMTP. Where the provider files sent mail itself, none is made.
+IMAP session; a failed attempt is repeated by a schedule, and when that is spent the event `messageCopyFailed` says so.
+One that was begun before, and may have been filed with nothing heard of it, is looked for first. The copy carries the
+Bcc field that never went over SMTP. Where the provider files sent mail itself, none is made.
 """
 
 from __future__ import annotations
@@ -84,17 +84,17 @@ class SentCopies:
             return False  # no such folder yet, or none to search in: filing it tells
 
     async def _failed(self, due: SentCopy, path: str | None, reason: str) -> None:
-        tries = due.tries + 1
+        attempts = due.attempts + 1
         sent = messages.get(self._store.reader, due.message)
         about = {"queueId": sent.queue_id if sent is not None else None}
-        if tries <= len(self._schedule):
+        if attempts <= len(self._schedule):
             log.debug("no copy in %s yet: %s", path, reason, extra=about)
         else:
             log.warning("sent, but without a copy in the folder %s: %s", path, reason, extra=about)
 
         def change(tx: Tx) -> None:
-            if tries <= len(self._schedule):
-                sent_copies.postpone(tx, due.message, self._world.now() + self._schedule[tries - 1])
+            if attempts <= len(self._schedule):
+                sent_copies.postpone(tx, due.message, self._world.now() + self._schedule[attempts - 1])
                 return
             message = messages.get(tx, due.message)
             if message is not None:
@@ -103,7 +103,7 @@ class SentCopies:
                     "queueId": message.queue_id,
                     "path": path,
                     "error": reason,
-                    "attemptsMade": tries,
+                    "attemptsMade": attempts,
                 }
                 self._journal.append(tx, "messageCopyFailed", self._account, data)
             self._done(due, tx)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from engine.accounts import message_ids
@@ -11,6 +10,7 @@ from engine.imap.fetched import Fetched
 from engine.imap.mailboxes import INBOX, decode_name
 from engine.imap.structure import BodyPart, Structure
 from engine.isotime import iso
+from engine.mail.auto_reply import is_auto_reply
 from engine.mail.decode import header_text, parameter
 from engine.mail.fields import fields
 
@@ -26,16 +26,6 @@ _USE_OF_LABEL = {
     "\\inbox": INBOX,
 }
 """What Gmail's own labels say of a message in All Mail. The first of them counts: who writes to themselves sent it."""
-_AUTO_SUBJECT = re.compile(
-    r"(?:auto|oof|ooo):|auto(?:matic|mated|matische|matisk)?[ -]?(?:reply|response|antwort|antwoord|svar)"
-    r"|(?:r[eé]ponse|respuesta|resposta|risposta) autom[aá]ti(?:ca?|que)|out of (?:the )?office"
-    r"|vacation (?:reply|response)|abwesenheit|absence du bureau|fuori sede|автоответ"
-    r"|автоматический ответ|自動返信|自動回覆|自动回复",
-    re.IGNORECASE,
-)
-_SUPPRESSED = re.compile(r"\b(?:all|oof|autoreply)\b", re.IGNORECASE)
-"""Answers that programs are asked not to give: programs ask for it, and above all those that answer themselves."""
-_AUTO_FIELDS = frozenset({"x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-response"})
 
 
 class TextParts:
@@ -114,24 +104,6 @@ def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> d
 def _use_of(labels: list[str]) -> str | None:
     has = {label.lower() for label in labels}
     return next((use for label, use in _USE_OF_LABEL.items() if label in has), None)
-
-
-def is_auto_reply(header: dict[str, list[str]], subject: str, *, answers: bool) -> bool:
-    """Whether nobody wrote this message (RFC 3834, and what was used before it)."""
-    # A keyword, perhaps with parameters or a comment behind it.
-    submitted = re.split(r"[;(\s]", (header.get("auto-submitted") or ["no"])[0].strip().lower(), maxsplit=1)[0]
-    if submitted in ("auto-replied", "auto-notified"):
-        return True
-    if _AUTO_FIELDS & header.keys():
-        return True
-    precedence = (header.get("precedence") or [""])[0].strip().lower()
-    if precedence.replace("-", "_") in ("auto_reply", "autoreply"):
-        return True
-    # Those who write to many ask for the same, and answer nobody.
-    to_many = "list-id" in header or precedence in ("bulk", "list", "junk")
-    if not to_many and any(_SUPPRESSED.search(value) for value in header.get("x-auto-response-suppress", [])):
-        return True
-    return (answers or submitted != "no") and _AUTO_SUBJECT.match(subject) is not None
 
 
 def _attachments(one: Fetched, mailbox: int) -> list[dict[str, Any]]:

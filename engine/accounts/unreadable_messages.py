@@ -3,7 +3,7 @@
 A server that cannot read one of its messages refuses the whole FETCH, ends the connection or falls silent. The guilty
 one is among those asked for; of these one is asked for next time, then two, four, eight, until it is met alone. What
 alone ended the connection is written down, also for the next start, and not asked again. Where nothing is answered any
-more, it is not the messages: `stumbled` says so, and the mailbox as a whole is at fault.
+more, it is not the messages: `stumbled` says so, and the folder as a whole is at fault.
 """
 
 from __future__ import annotations

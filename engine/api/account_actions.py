@@ -64,7 +64,7 @@ async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
     change=Change("account.flush", lambda path, answer: path["account"] if answer.flush else None),
 )
 async def flush(context: Context, account: AccountId, body: Flush) -> Flushed:
-    """Forget what is known of the mailbox and begin anew."""
+    """Forget what is known of the account's folders and begin anew."""
     found = find_account(context, account)
     if body.flush and not await carry_through(
         context.registry.flush(found, body.notify_from, body.imap_indexer or UNSET)

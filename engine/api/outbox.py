@@ -64,7 +64,7 @@ async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
 
 @operation("GET", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def read(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxEntry:
-    """Read one message: each recipient, each try, and what it waits for."""
+    """Read one message: each recipient, each attempt, and what it waits for."""
     db = context.store.reader
     message = _visible(context, queue_id, caller)
     if message is None:
@@ -212,6 +212,6 @@ def _own_wait(message: Message, recipients: list[Recipient], now: float) -> Wait
     if state is State.QUEUED and message.attempts_made == 0:
         remedy = 'It is sent at its sendAt; PUT /v1/outbox/{queueId} {"sendNow":true} sends it now'
         return Waiting("schedule", message.created, message.next_at, remedy)
-    said = message.last_error["message"] if message.last_error is not None else "the last try did not succeed"
+    said = message.last_error["message"] if message.last_error is not None else "the last attempt did not succeed"
     remedy = f'It is tried again by itself ({said}); PUT /v1/outbox/{{queueId}} {{"sendNow":true}} tries it now'
     return Waiting("retry", since, message.next_at, remedy)

@@ -32,7 +32,8 @@ from engine.isotime import iso
 from engine.mail.addresses import Address, needs_smtputf8
 from engine.mail.compose import AttachedFile, Composed, Draft, compose, message_id_of
 from engine.mail.headers import HeaderError
-from engine.queue.accept import new_queue_id, repeated
+from engine.queue.accept import new_queue_id
+from engine.queue.idempotency import repeated
 from engine.queue.lifecycle import State
 from engine.schema.fields import AccountId
 from engine.schema.stored import shown

@@ -35,7 +35,7 @@ examples:
   engine account add jane --email jane@example.com --password-file jane.pass
   pass show mail/jane | engine account add jane --email jane@example.com --password-file -
   engine account add shop --email shop@example.com --imap none --smtp smtp.example.com:587 --user shop
-  engine account add demo --email demo@sandbox.example --sandbox   a mailbox inside the engine, to try things out
+  engine account add demo --email demo@sandbox.example --sandbox   an account inside the engine, to try things out
 
 A host without a port means 993 and 465. On these TLS begins at once; on any other port STARTTLS is asked for.
 """
@@ -65,7 +65,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
     new.add_argument("--password-file", metavar="FILE", help="file with the password; - reads standard input")
     new.add_argument("--imap", metavar="HOST[:PORT]", help="IMAP server, or none (default: found by the address)")
     new.add_argument("--smtp", metavar="HOST[:PORT]", help="SMTP server, or none (default: found by the address)")
-    new.add_argument("--sandbox", action="store_true", help="a mailbox inside the engine, which reaches nobody")
+    new.add_argument("--sandbox", action="store_true", help="an account inside the engine, which reaches nobody")
     new.add_argument("--logs", action="store_true", help="keep a protocol log; see: engine logs")
     new.add_argument("--replace", action="store_true", help="change the account of this id if there is one")
     new.add_argument("--no-wait", action="store_true", help="do not wait until it is connected")

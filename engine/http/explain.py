@@ -22,6 +22,7 @@ import msgspec
 from msgspec import NODEFAULT, UNSET, Meta
 from msgspec import inspect as mi
 
+from engine.http.booleans import boolean
 from engine.http.checks import CHECKS, EMPTY
 from engine.http.field_errors import WRONG, FieldErrors, FieldPath
 from engine.http.large_json import Long
@@ -40,7 +41,6 @@ _DATE = re.compile(
     r"([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?))?"
 )
 _Moment = Annotated[datetime, Meta(tz=True)]
-_BOOLEANS = {"true": True, "y": True, "1": True, "false": False, "n": False, "0": False}
 _JSON_TYPES: dict[type[mi.Type], tuple[str, tuple[type, ...]]] = {
     mi.StrType: ("string", (str,)),
     mi.IntType: ("number", (int, float)),
@@ -67,7 +67,7 @@ def _build(info: mi.Type, notes: dict[str, Any] | None = None, *, nullable: bool
         case mi.StrType(pattern=None):
             walk = _string(info)
         case mi.BoolType():
-            walk = _boolean
+            walk = boolean
         case mi.IntType(gt=None, lt=None, multiple_of=None) | mi.FloatType(gt=None, lt=None, multiple_of=None):
             walk = _number(info, is_port=notes.get("check") == Check.PORT)
         case mi.LiteralType():
@@ -157,13 +157,6 @@ def _string(info: mi.StrType) -> Walk:
         return value
 
     return string
-
-
-def _boolean(value: Any, place: FieldPath, found: FieldErrors) -> Any:
-    if isinstance(value, bool):
-        return value
-    known = _BOOLEANS.get(str(value).lower()) if isinstance(value, str | int) else None
-    return found.add(place, "must be a boolean") if known is None else known
 
 
 def _number(info: mi.IntType | mi.FloatType, *, is_port: bool) -> Walk:

@@ -38,7 +38,7 @@ _PAGE = f"""<!doctype html>
 <title>Mailbox Engine</title><style>{_STYLE}</style></head><body><main>
 <p class="state %s">%s</p>
 <h1>This is Mailbox Engine, an email API</h1>
-<p class="lead">Programs register mailboxes here, send mail through them, and hear what became of every message.
+<p class="lead">Programs register mail accounts here, send mail through them, and hear what became of every message.
 There is nothing to sign in to.</p>
 <dl>
 <div><dt>Requests</dt><dd><a href="openapi.json">openapi.json</a> describes all of them for programs,
@@ -74,7 +74,7 @@ def view(trouble: Callable[[], str | None]) -> Callable[[], Awaitable[Response]]
             response = json_response(
                 {
                     "name": "Mailbox Engine",
-                    "description": "An email API: register mailboxes, send through them, hear every outcome",
+                    "description": "An email API: register mail accounts, send through them, hear every outcome",
                     "success": wrong is None,
                     "message": wrong,
                     "openapi": "openapi.json",

@@ -26,7 +26,7 @@ from engine.imap.logins import DIALS, TEMPORARY_CODES, ImapLogin
 from engine.imap.protocol import Completion, Protocol, ProtocolState
 from engine.imap.refusals import Refusals, Server, steady
 from engine.imap.responses import Id, Untagged
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.transport import TlsRules, Transport
 from engine.world import Dial
 

@@ -43,7 +43,7 @@ from engine.imap.responses import (
 from engine.imap.tokens import Frame, Tokenizer
 from engine.masking import Masker
 from engine.sasl import Mechanism
-from engine.trace import Trace
+from engine.transcript import Trace
 
 
 class ProtocolState(StrEnum):

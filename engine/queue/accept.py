@@ -13,6 +13,7 @@ from collections.abc import Callable
 import trio
 
 from engine.errors import Problem, StorageFailed
+from engine.queue.idempotency import repeated
 from engine.queue.lifecycle import State
 from engine.queue.schedule import Schedule
 from engine.store import accounts, bodies, idempotency_keys, messages
@@ -33,7 +34,7 @@ def new_queue_id(send_at: float, world: World) -> str:
 class Intake:
     """Takes messages into the queue. A body of more than `spool_above` octets goes into the spool.
 
-    `expires_at` tells, by the time a message is due and how often it may be tried, when it is given up unsent.
+    `expires_at` tells, by the time a message is due and how many attempts it has, when it is given up unsent.
     """
 
     def __init__(
@@ -104,12 +105,3 @@ class Intake:
             if spooled is not None and not queued:
                 self._spool.remove(spooled)
         return answer
-
-
-def repeated(before: Kept, fingerprint: bytes) -> bytes:
-    """The answer kept under a key for the same request (JSON). Raises `Problem` 409 when it was another one."""
-    if before.fingerprint != fingerprint:
-        raise Problem(
-            409, "The Idempotency-Key was used before for another request of this account", code="IdempotencyConflict"
-        )
-    return before.answer

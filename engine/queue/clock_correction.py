@@ -28,7 +28,7 @@ STEP = 60.0
 
 
 class ClockCorrection:
-    """Watches the wall clock. `policy` is how failed tries are repeated, `copy_schedule` how Sent copies are."""
+    """Watches the wall clock. `policy` is how failed attempts are repeated, `copy_schedule` how Sent copies are."""
 
     def __init__(self, store: Store, policy: Policy, copy_schedule: Sequence[float], world: World) -> None:
         self._store = store
@@ -60,7 +60,7 @@ class ClockCorrection:
         now = self._world.now()
         for message, attempts in messages.due_after(tx, now):
             wait = retry.longest(self._policy.schedule, attempts, self._policy.jitter) if attempts else 0.0
-            # A doubt may wait for evidence for longer than for its next try.
+            # A doubt may wait for evidence for longer than for its next attempt.
             messages.bring_forward(tx, message, now + max(wait, PATIENCE if attempts else 0.0), now + wait)
 
     def _doubts_and_copies(self, tx: Tx) -> None:

@@ -53,7 +53,10 @@ def due(
 
 
 def to_try(message: Message, recipients: Iterable[Recipient], *, now: float, evidence: bool) -> list[str]:
-    """The addresses that belong into a try that begins `now`: who waits, and who is in doubt if that is sent again."""
+    """The addresses that belong into an attempt that begins `now`.
+
+    Who waits, and who is in doubt if that is sent again.
+    """
     resend = Choice(message.on_doubt) is Choice.RESEND and not (evidence and now < _waits_until(message.doubt_since))
     states = (State.QUEUED, State.DEFERRED, State.IN_DOUBT) if resend else (State.QUEUED, State.DEFERRED)
     return [each.address for each in recipients if State(each.state) in states]

@@ -1,6 +1,6 @@
-"""Judgements without a try: a doubt that evidence cleared up, a message that is given up. Pure.
+"""Judgements without an attempt: a doubt that evidence cleared up, a message that is given up. Pure.
 
-Each returns what the commit has to write, as `outcome.judge` does for a try.
+Each returns what the commit has to write, as `outcome.judge` does for an attempt.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ UNKNOWN = Verdict(Kind.DOUBT, Stage.DOT, None, None, "It is not known whether th
 
 
 def taken(message: Message, recipients: Sequence[Recipient], addresses: dict[str, Verdict]) -> Judgement:
-    """Some of a long list of recipients got it, in a try that goes on with the rest; `addresses` has their verdicts."""
+    """Some of a long list of recipients got it, in an attempt that goes on with the rest.
+
+    `addresses` has their verdicts.
+    """
     accepted = [
         Recipient(each.position, each.address, State.SENT, addresses[each.address].code, addresses[each.address].text)
         for each in recipients
@@ -36,7 +39,7 @@ def taken(message: Message, recipients: Sequence[Recipient], addresses: dict[str
 def tells(recipients: Sequence[Recipient]) -> bool:
     """Whether a copy in the Sent folder says that those in doubt got it.
 
-    It names neither the try it was filed in nor its recipients: with several of them it may be there for another one.
+    It names neither the attempt it was filed in nor its recipients: with several, it may be there for another.
     """
     return len(recipients) == 1
 

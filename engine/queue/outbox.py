@@ -85,7 +85,7 @@ class Outbox:
             self._recorder.drop(tx, number)
 
     async def move(self, queue_id: str, send_at: float | None) -> TooLate | None:
-        """Have the next try made at `send_at` (seconds since 1970), None: now. Releases what is held.
+        """Have the next attempt made at `send_at` (seconds since 1970), None: now. Releases what is held.
 
         A message in doubt that waits for a decision is sent again: that is the decision.
         """
@@ -139,7 +139,7 @@ class Outbox:
             )
 
     def _let_go(self, tx: Tx, message: Message, at: float) -> None:
-        """Make everything open of a message wait for a try at `at`, whatever kept it from one."""
+        """Make everything open of a message wait for an attempt at `at`, whatever kept it from one."""
         recipients = messages.recipients(tx, message.id)
         for each in recipients:
             if each.state == State.HELD:

@@ -1,7 +1,7 @@
-"""What a try means: new states, the next try, and the events that say so. Pure.
+"""What an attempt means: new states, the next attempt, and the events that say so. Pure.
 
 `judge` takes the message, its recipients and what the server said to each, and returns everything the commit has to
-write. A try may be all at once: accepted for one recipient, refused for another, put off for a third. Then
+write. An attempt may be all at once: accepted for one recipient, refused for another, put off for a third. Then
 `messageSent` says who got it and who never will, `messageDeliveryError` says what is tried again, `messageInDoubt` for
 whom nobody knows, and `messageFailed` comes when nothing is tried any more and somebody did not get it without a
 `messageSent` having named them.
@@ -22,7 +22,7 @@ from engine.store.messages import Message, Recipient
 
 
 class Judgement(msgspec.Struct):
-    """What to write: recipients with their new states, the message's state, its next try and last error, events.
+    """What to write: recipients with their new states, the message's state, its next attempt and last error, events.
 
     `ended`: nothing is open any more. `next_at` is None then, and while only doubts are left that wait for somebody.
     """
@@ -47,16 +47,16 @@ def judge(
     evidence: bool,
     goes_on: float | None = None,
 ) -> Judgement:
-    """Judge one try of `message`.
+    """Judge one attempt of `message`.
 
-    `recipients` are all of the message's; `verdicts` holds one for each address this try was for; `overall` is what the
-    try as a whole came to, for the events. `retry_at` is when a next try would be due. `message.attempts_made` counts
-    this try. `evidence`: the provider's Sent folder may tell what became of a doubt. `goes_on`: until when all of the
-    account's mail waits, for the events. Times in seconds since 1970.
+    `recipients` are all of the message's; `verdicts` holds one for each address this attempt was for; `overall` is what
+    the attempt as a whole came to, for the events. `retry_at` is when a next attempt would be due.
+    `message.attempts_made` counts this attempt. `evidence`: the provider's Sent folder may tell what became of a doubt.
+    `goes_on`: until when all of the account's mail waits, for the events. Times in seconds since 1970.
     """
     spent = message.attempts_made >= message.attempts_max
     if overall.stage in BEFORE_ANY_MESSAGE:
-        # Tries come rarely while the account cannot send, so here it is time that ends the message.
+        # Attempts come rarely while the account cannot send, so here it is time that ends the message.
         spent = spent or now >= message.expires_at
         retry_at = min(retry_at, message.expires_at)
     choice = Choice(message.on_doubt)
@@ -74,7 +74,7 @@ def judge(
     told = max(next_at, goes_on) if next_at is not None and goes_on is not None else next_at
     accepted = [each for each in tried if each.state == State.SENT]
     refused = [each for each in tried if verdicts[each.address].kind is Kind.REJECTED]
-    # The last word on a message names everyone who did not get it, also those refused in earlier tries.
+    # The last word on a message names everyone who did not get it, also those refused in earlier attempts.
     rejected = [each for each in everyone if each.state == State.FAILED] if ended else refused
     unsent = [each for each in tried if each.state != State.SENT]
     events: list[tuple[str, dict[str, Any]]] = []

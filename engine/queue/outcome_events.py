@@ -17,7 +17,7 @@ def sent(
     rejected: Sequence[Recipient],
     response: str,
 ) -> dict[str, Any]:
-    """`messageSent`: somebody's server took it. `tried` is whom the try was for, `response` the server's line."""
+    """`messageSent`: somebody's server took it. `tried` is whom the attempt was for, `response` the server's line."""
     return {
         "messageId": message.message_id,
         "response": response,
@@ -32,7 +32,7 @@ def sent(
 def delivery_error(
     message: Message, unsent: Sequence[Recipient], refused: Sequence[Recipient], verdict: Verdict, next_at: float | None
 ) -> dict[str, Any]:
-    """`messageDeliveryError`: a try after which somebody has not got it."""
+    """`messageDeliveryError`: an attempt after which somebody has not got it."""
     return {
         **_failure(message, unsent, verdict),
         "job": {

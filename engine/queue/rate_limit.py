@@ -1,6 +1,6 @@
 """How fast one account may send: the limit set for it, and what its provider lets through. Pure.
 
-A set limit is a sliding window: never more than so many tries begin within so many seconds. A provider that says 421
+A set limit is a sliding window: never more than so many attempts begin within so many seconds. A provider that says 421
 or 4.7.x is met at three quarters of the speed at which it said so; from there the speed grows by half a percent with
 every message taken, so a hidden limit is touched about once in sixty messages. Times are those of one clock that
 does not step.
@@ -26,7 +26,7 @@ LOOK_BACK = 10.0
 
 
 class SendingLimit(msgspec.Struct, frozen=True):
-    """At most `messages` tries within `seconds`."""
+    """At most `messages` attempts within `seconds`."""
 
     messages: int
     seconds: float
@@ -64,11 +64,11 @@ class SendingRate:
         self._next = 0.0
 
     def remember(self, began: list[float]) -> None:
-        """Count tries that began before this lane did, oldest first."""
+        """Count attempts that began before this lane did, oldest first."""
         self._window.extend(began)
 
     def ready_at(self, now: float) -> float:
-        """The moment from which the next try may begin; not after `now` when that is at once."""
+        """The moment from which the next attempt may begin; not after `now` when that is at once."""
         ready = self._next
         if self.limit is not None:
             while self._window and self._window[0] <= now - self.limit.seconds:
@@ -78,7 +78,7 @@ class SendingRate:
         return ready
 
     def began(self, at: float) -> None:
-        """A try began."""
+        """An attempt began."""
         if self._measured_from is None:
             self._measured_from = at
         if self.limit is not None:
@@ -87,7 +87,7 @@ class SendingRate:
             self._next = at + 1 / self._rate
 
     def ended(self, verdict: Verdict, now: float) -> None:
-        """A try ended with `verdict`."""
+        """An attempt ended with `verdict`."""
         if is_throttling(verdict):
             if self._accepted:
                 rate = min(self._accepted / max(now - (self._measured_from or 0.0), 1 / UNLIMITED), UNLIMITED)

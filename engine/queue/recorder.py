@@ -1,7 +1,7 @@
 """Writing a judgement down: states, events and the end of the body in one transaction.
 
-Whoever judges a message (a try, evidence, a decision of the caller, a start) writes it through here, so a state never
-changes without its event and a body never outlives its use.
+Whoever judges a message (an attempt, evidence, a decision of the caller, a start) writes it through here, so a state
+never changes without its event and a body never outlives its use.
 """
 
 from __future__ import annotations
@@ -35,9 +35,12 @@ class Recorder:
         self.sandboxes: set[str] = set()
         """Accounts whose mail goes nowhere, which `messageSent` says."""
 
-    def end_try(self, tx: Tx, message: Message, judgement: Judgement, now: float, interruptions: int = 0) -> bool:
-        """Write how the try in hand ended; False, and nothing written, when the message is not being sent any more."""
-        written = messages.end_try(
+    def end_attempt(self, tx: Tx, message: Message, judgement: Judgement, now: float, interruptions: int = 0) -> bool:
+        """Write how the attempt in hand ended.
+
+        False, and nothing written, when the message is not being sent any more.
+        """
+        written = messages.end_attempt(
             tx,
             message.id,
             state=judgement.state,
@@ -52,7 +55,7 @@ class Recorder:
         return written
 
     def settle(self, tx: Tx, message: Message, judgement: Judgement, now: float) -> None:
-        """Write a judgement made between tries; the caller has looked at the message in this transaction."""
+        """Write a judgement made between attempts; the caller has looked at the message in this transaction."""
         messages.settle(
             tx,
             message.id,
@@ -64,7 +67,10 @@ class Recorder:
         self._follow(tx, message, judgement, now)
 
     def taken(self, tx: Tx, message: Message, judgement: Judgement) -> None:
-        """Write who got it already in a try that goes on; the mark of that dot is gone with its reply on record."""
+        """Write who got it already in an attempt that goes on.
+
+        The mark of that dot is gone with its reply on record.
+        """
         messages.clear_dot(tx, message.id)
         self._write(tx, message, judgement)
 

@@ -1,9 +1,9 @@
-"""What a start finds: the queue is rebuilt, and tries the last run did not finish are put right.
+"""What a start finds: the queue is rebuilt, and attempts the last run did not finish are put right.
 
-A try without `dot_at` provably sent nothing: it is taken back and does not count. A try with it is in doubt: the
-message may have arrived, which an event says, and its `onDoubt` decides. A message whose tries end with the process
-again and again may be what ends it: from `PATIENT` on it waits a while, so that the others get their turn, and at
-`QUARANTINE` it is held until somebody lets it go.
+An attempt without `dot_at` provably sent nothing: it is taken back and does not count. An attempt with it is in doubt:
+the message may have arrived, which an event says, and its `onDoubt` decides. A message whose attempts end with the
+process again and again may be what ends it: from `PATIENT` on it waits a while, so that the others get their turn, and
+at `QUARANTINE` it is held until somebody lets it go.
 
 On a restored backup everything unsent is held (`queue/restored_backup.py`), in the same commit.
 """
@@ -41,7 +41,7 @@ INTERRUPTED = Verdict(
 
 
 async def recover(store: Store, recorder: Recorder, schedule: Schedule, now: float) -> int:
-    """Put interrupted tries right and fill the schedule; how many messages wait. Times in seconds since 1970."""
+    """Put interrupted attempts right and fill the schedule; how many messages wait. Times in seconds since 1970."""
 
     def change(tx: Tx) -> None:
         is_restored = restored_backup.is_restored(tx)
@@ -105,5 +105,5 @@ def _doubt(tx: Tx, recorder: Recorder, message: Message, recipients: list[Recipi
     evidence = recorder.evidence(tx, message)
     verdicts = dict.fromkeys(doubt.to_try(message, recipients, now=now, evidence=evidence), INTERRUPTED)
     judgement = judge(message, recipients, verdicts, INTERRUPTED, now=now, retry_at=now, evidence=evidence)
-    recorder.end_try(tx, message, judgement, now)
+    recorder.end_attempt(tx, message, judgement, now)
     attempts.end(tx, message.id, message.attempts_made, now, b'{"outcome":"doubt","interrupted":true}')

@@ -2,7 +2,7 @@
 
 Only a provider that files sent mail itself can tell: what is there by its Message-ID arrived, what is not there a few
 minutes later did not. Elsewhere the engine files the copies, after the reply, so their absence means nothing. The
-account's mailbox task does the searching; here is when to search and what follows.
+account's connection does the searching; here is when to search and what follows.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """What a recipient's address makes the sandbox do: `defer2+anything@sandbox.example` is refused for now, twice.
 
 Pure. One table holds every word, and the documentation is drawn from it by `describe`. An address is read as
-`word[N]+anything`; a local part that fits no row is a plain address which takes its mail. N counts tries (left out:
+`word[N]+anything`; a local part that fits no row is a plain address which takes its mail. N counts attempts (left out:
 every time), or seconds in the rows that wait.
 
-What counts as a try: at RCPT and DATA the message is not known yet, so tries are counted per sender and recipient, and
-counting starts again once a message was kept. After the dot they are counted per recipient and Message-ID. Memory is
-bounded: past `REMEMBERED` keys the oldest are forgotten and start again.
+What counts as an attempt: at RCPT and DATA the message is not known yet, so attempts are counted per sender and
+recipient, and counting starts again once a message was kept. After the dot they are counted per recipient and
+Message-ID. Memory is bounded: past `REMEMBERED` keys the oldest are forgotten and start again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Act(StrEnum):
     REPLY_AND_CLOSE = "reply_and_close"
     """Answer with the row's reply and close; not kept."""
     UNTIL = "until"
-    """Answer with the row's reply until N seconds have passed since the first try; not kept."""
+    """Answer with the row's reply until N seconds have passed since the first attempt; not kept."""
     WAIT = "wait"
     """Accept, but answer only after N seconds; kept at once."""
     CUT = "cut"
@@ -58,8 +58,8 @@ class Row(msgspec.Struct, frozen=True):
     reply: str = ""
 
     @property
-    def counts_tries(self) -> bool:
-        """Whether the number means tries rather than seconds."""
+    def counts_attempts(self) -> bool:
+        """Whether the number means attempts rather than seconds."""
         return self.act not in (Act.WAIT, Act.UNTIL)
 
 
@@ -117,7 +117,7 @@ ROWS: Final = (
         "greylist",
         ScriptStage.RCPT,
         Act.UNTIL,
-        "this recipient is put off with 450 until N seconds (60 if left out) have passed since the first try",
+        "this recipient is put off with 450 until N seconds (60 if left out) have passed since the first attempt",
         "450 4.2.0 <{recipient}>: Recipient address rejected: Greylisted",
     ),
     Row(
@@ -154,7 +154,7 @@ def describe() -> list[tuple[str, str]]:
 
 
 def _number_means(row: Row) -> str:
-    return ", for the first N tries (every time if left out)" if row.counts_tries else ""
+    return ", for the first N attempts (every time if left out)" if row.counts_attempts else ""
 
 
 class Played:
@@ -162,11 +162,14 @@ class Played:
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered
-        self._tries: dict[tuple[str, str], int] = {}
+        self._attempts: dict[tuple[str, str], int] = {}
         self._first: dict[tuple[str, str], float] = {}
 
     def acts(self, outcome: ScriptedOutcome, recipient: str, whose: str, now: float) -> bool:
-        """Count one try and say whether the row acts on it. `whose` is the sender, or the Message-ID after the dot."""
+        """Count one attempt and say whether the row acts on it.
+
+        `whose` is the sender, or the Message-ID after the dot.
+        """
         key = (recipient, whose)
         if outcome.row.act is Act.WAIT:
             return True
@@ -176,14 +179,14 @@ class Played:
             return now - first < seconds(outcome)
         if outcome.number is None:
             return True
-        tries = self._tries.pop(key, 0) + 1
-        self._tries[key] = tries
-        self._trim(self._tries)
-        return tries <= outcome.number
+        attempts = self._attempts.pop(key, 0) + 1
+        self._attempts[key] = attempts
+        self._trim(self._attempts)
+        return attempts <= outcome.number
 
     def kept(self, recipient: str, sender: str) -> None:
         """A message came through: the next one from `sender` to `recipient` meets the script from its start."""
-        self._tries.pop((recipient, sender), None)
+        self._attempts.pop((recipient, sender), None)
 
     def _trim(self, memory: dict[tuple[str, str], int] | dict[tuple[str, str], float]) -> None:
         while len(memory) > self._remembered:

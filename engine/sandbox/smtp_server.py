@@ -356,7 +356,7 @@ class SmtpConnection:
         return f"250 2.0.0 Ok: queued as {self._post.deliver(envelope, data.raw)}"
 
     def _scripted(self, stage: ScriptStage, recipient: str, whose: str) -> ScriptedOutcome | None:
-        """What the script does about this recipient at this stage; counts as a try."""
+        """What the script does about this recipient at this stage; counts as an attempt."""
         outcome = script.read(recipient)
         if outcome is None or outcome.row.stage is not stage:
             return None

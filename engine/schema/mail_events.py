@@ -1,4 +1,4 @@
-"""Events about what happens in a mailbox: the shape of their `data`. Flags that are false are left out."""
+"""Events about what happens in an account's folders: the shape of their `data`. Flags that are false are left out."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class MessageNew(Response, frozen=True, kw_only=True):
     path: _PATH
     email_id: Annotated[str | UnsetType, Meta(description="The server's own id that stays after a move.")] = UNSET
     thread_id: Annotated[str | UnsetType, Meta(description="The server's id of the conversation.")] = UNSET
-    date: Annotated[When | UnsetType, Meta(description="When it came into the mailbox.")] = UNSET
+    date: Annotated[When | UnsetType, Meta(description="When it came into the folder.")] = UNSET
     flags: Annotated[tuple[str, ...], Meta(description="Its flags.", examples=[["\\Seen"]])]
     labels: Annotated[tuple[str, ...] | UnsetType, Meta(description="Gmail's labels.")] = UNSET
     unseen: _FLAG = UNSET

@@ -23,10 +23,11 @@ from engine.masking import Masker
 from engine.smtp.delivery import BLOCK_BYTES, Delivery, DeliveryError, Outcome, SmtpEndpoint, Timeouts, cut_up
 from engine.smtp.dots import DotStuffer
 from engine.smtp.login import SmtpLogin
-from engine.smtp.protocol import GROUP_RECIPIENTS, Capabilities, SmtpEnvelope, Transaction, capabilities, refused_here
+from engine.smtp.protocol import GROUP_RECIPIENTS, Capabilities, SmtpEnvelope, Transaction, capabilities
 from engine.smtp.replies import Reply, ReplyParser
+from engine.smtp.size_limit import refused_here
 from engine.smtp.verdict import Kind, Stage, Verdict, of_network, of_reply
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.transport import Transport
 from engine.world import UNACKNOWLEDGED_SECONDS, Dial
 

@@ -134,7 +134,7 @@ def of_network(stage: Stage, error: NetworkError | ProtocolError, *, dot_sent: b
 
 
 def unanswered(verdict: Verdict) -> bool:
-    """Whether a try ended before any word of the server, which then says nothing about the message.
+    """Whether an attempt ended before any word of the server, which then says nothing about the message.
 
     A refusal of our own (`EgressRefused`) is none: it stays until somebody changes something.
     """

@@ -17,7 +17,7 @@ STEP = 500
 
 
 def hold(tx: Tx) -> int:
-    """Hold every message that waits for a try, and its open recipients; how many there were."""
+    """Hold every message that waits for an attempt, and its open recipients; how many there were."""
     rows = tx.execute(
         "UPDATE message SET state = 'held', next_at = NULL "
         "WHERE ended IS NULL AND state IN ('queued', 'deferred') RETURNING id"
@@ -43,7 +43,7 @@ def ids(db: sqlite3.Connection) -> set[int]:
 
 
 def due(db: sqlite3.Connection, messages: set[int]) -> list[tuple[int, str, float]]:
-    """(id, account, next_at) of those among `messages` that are held no more and wait for a try."""
+    """(id, account, next_at) of those among `messages` that are held no more and wait for an attempt."""
     found = []
     for message in messages:
         row = db.execute(

@@ -10,11 +10,11 @@ from engine.store.writer import Tx
 
 
 class SentCopy(msgspec.Struct, frozen=True):
-    """One copy to make: of which message, into which folder ('' for the account's own), after how many tries."""
+    """One copy to make: of which message, into which folder ('' for the account's own), after how many attempts."""
 
     message: int
     path: str
-    tries: int
+    attempts: int
     next_at: float
 
 
@@ -35,7 +35,7 @@ def first(db: sqlite3.Connection, account: str) -> SentCopy | None:
 
 
 def postpone(tx: Tx, message: int, next_at: float) -> None:
-    """Count a failed try and set the next one."""
+    """Count a failed attempt and set the next one."""
     tx.execute("UPDATE sent_copy SET tries = tries + 1, next_at = ? WHERE message = ?", (next_at, message))
 
 

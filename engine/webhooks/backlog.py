@@ -18,11 +18,11 @@ from enum import StrEnum
 import msgspec
 
 LONGEST_AWAY = 3600.0
-"""Seconds between two tries at a receiver that is away."""
+"""Seconds between two attempts at a receiver that is away."""
 LONGEST_SILENCE = 40.0
 """Seconds between two posts to a host of which nothing is heard."""
 EARLY = 60.0
-"""Seconds a try must be old before the receiver's coming back brings the next one forward."""
+"""Seconds an attempt must be old before the receiver's coming back brings the next one forward."""
 
 
 class PostOutcome(StrEnum):
@@ -40,9 +40,9 @@ class PostOutcome(StrEnum):
 class AccountBacklog(msgspec.Struct):
     """The events of one account that an endpoint is not done with: those above `seq` up to `until`.
 
-    `attempts` failed tries of the first of them since `since`; the next is due at `next_at` (all seconds since 1970),
-    and never more than `longest` seconds away: the wall clock may have been set since. `steps` of the attempts made the
-    wait longer. `answered` is whether the last of them was. `gone`: the account's own URL answered 410.
+    `attempts` failed attempts of the first of them since `since`; the next is due at `next_at` (all seconds since
+    1970), and never more than `longest` seconds away: the wall clock may have been set since. `steps` of the attempts
+    made the wait longer. `answered` is whether the last of them was. `gone`: the account's own URL answered 410.
     """
 
     account: str

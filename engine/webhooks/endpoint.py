@@ -96,7 +96,10 @@ class Endpoint:
         self._story = EndpointLog(row.id, world)
 
     def follow(self, plan: Plan | None) -> None:
-        """Do this from now on, at once: what waits for its next try is tried, `Retry-After` and 410 are forgotten."""
+        """Do this from now on, at once.
+
+        What waits for its next attempt is tried, `Retry-After` and 410 are forgotten.
+        """
         self._plan = plan
         self.health.gone = False
         self._not_before.clear()
@@ -311,7 +314,7 @@ class Endpoint:
                 self._story.gone(target, entry[0])
                 return False
             if early:
-                # Brought forward on a guess: it counts for nothing, and the next try is when it was to be.
+                # Brought forward on a guess: it counts for nothing, and the next attempt is when it was to be.
                 continue
             wait = line.wait_after(
                 self._config.schedule,

@@ -67,7 +67,7 @@ class _Head(msgspec.Struct):
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """What is posted. `attempts` is the number of tries before this one, `happened` seconds since 1970."""
+    """What is posted. `attempts` is the number of attempts before this one, `happened` seconds since 1970."""
 
     seq: int
     event_id: str

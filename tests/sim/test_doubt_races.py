@@ -70,7 +70,7 @@ class TestDoubtThatIsTriedAgain:
     async def test_what_may_have_gone_is_not_taken_back(
         self, simulation: Simulation, autojump_clock: trio.testing.MockClock
     ) -> None:
-        """A doubt stays one when the try that was to clear it up is put off."""
+        """A doubt stays one when the attempt that was to clear it up is put off."""
         async with simulation.running() as engine:
             await engine.register("acme")
             answer = await engine.submit("acme", "cut-after-dot1+x@sandbox.example")

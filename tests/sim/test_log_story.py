@@ -109,8 +109,8 @@ async def test_a_dead_mailbox_is_told_once_then_hourly_then_that_it_is_back(
         await register(engine, "bob", smtp=False)
         await trio.sleep(2.4 * HOUR)
         first, second, third = lines.of("bob")
-        assert first.startswith("no connection to the mailbox: Nothing listens at imap.sandbox.example:143. Start")
-        assert second.startswith("still no connection to the mailbox (")
+        assert first.startswith("no connection to the IMAP server: Nothing listens at imap.sandbox.example:143. Start")
+        assert second.startswith("still no connection to the IMAP server (")
         assert "times within the last " in second
         assert "it has failed for 2 h): Nothing listens" in third
         engine.sandbox.faults.dead.clear()

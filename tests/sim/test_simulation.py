@@ -75,7 +75,7 @@ SABOTAGE: dict[str, tuple[object, str, Callable[..., Any], str]] = {
     "an answer before the commit": (submit, "accept", _nothing, "not in the journal"),
     "no mark before the dot": (Attempts, "_dot", _nothing, "without a committed dot"),
     "doubts that are never said": (doubt, "in_doubt", lambda *_, **__: doubt.State.DEFERRED, "delivered"),
-    "no wait between tries": (retry, "delay", lambda *_: 0.0, "early"),
+    "no wait between attempts": (retry, "delay", lambda *_: 0.0, "early"),
     "keys that are forgotten": (
         idempotency_keys,
         "keep",

@@ -11,7 +11,7 @@ from imap_script import Scripted, Server
 from engine import sasl
 from engine.errors import LoginRefused, ProtocolError
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpEnvelope, SmtpSession
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.transport import TlsRules
 
 SECRET = "k1ng-Fisher"

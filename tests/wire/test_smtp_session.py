@@ -15,7 +15,7 @@ from engine.sandbox.login import knowing_exchange
 from engine.sasl import Credentials
 from engine.smtp.session import DeliveryError, Outcome, SmtpEndpoint, SmtpEnvelope, SmtpSession
 from engine.smtp.verdict import Kind, Stage
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.transport import TlsRules
 
 HOST = "smtp.example.com"

@@ -15,7 +15,7 @@ from engine.world import World
 from seeded.wire import Trouble, Wire
 
 STORM = 60
-"""Connections in a minute from which on it is no longer a client that waits between its tries."""
+"""Connections in a minute from which on it is no longer a client that waits between its attempts."""
 
 
 class Provider:

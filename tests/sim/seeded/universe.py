@@ -42,7 +42,7 @@ DAY = 86_400.0
 MEMORY = "/dev/shm"
 """Where there is one, the folders of a run are on a file system in memory: what a power cut does is not simulated."""
 SETTLES_IN = 10 * DAY
-"""Longer than anything takes: ten tries are spread over four days, and a sendAt is a day ahead at most."""
+"""Longer than anything takes: ten attempts are spread over four days, and a sendAt is a day ahead at most."""
 
 
 LAST = 40

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from seeded_world import SeededWorld
 
-from engine.accounts.connection_log import MAILBOX, MANY_LOSSES, SENDING, ConnectionLog
+from engine.accounts.connection_log import IMAP, MANY_LOSSES, SENDING, ConnectionLog
 from engine.accounts.remedies import Server
 from engine.errors import NetworkError, NetworkKind
 
@@ -49,14 +49,14 @@ async def test_connections_lost_all_the_time_are_one_line_an_hour(
 async def test_mailbox_and_sending_have_troubles_of_their_own(
     story: ConnectionLog, caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
 ) -> None:
-    story.failed(MAILBOX, REFUSED)
+    story.failed(IMAP, REFUSED)
     story.failed(SENDING, REFUSED)
     story.failed(SENDING, {**REFUSED, "response": "connect ECONNREFUSED 10.0.0.7:25"})
     await trio.sleep(300)
     story.well(SENDING, "smtp.example.com:587")
     story.well(SENDING, "smtp.example.com:587")
     assert caplog.messages == [
-        "no connection to the mailbox: Nothing listens. The error: connect ECONNREFUSED",
+        "no connection to the IMAP server: Nothing listens. The error: connect ECONNREFUSED",
         "cannot send: Nothing listens. The error: connect ECONNREFUSED",
         "can send through smtp.example.com:587 again after 5 min, in which 2 attempts failed",
     ]
@@ -67,8 +67,8 @@ async def test_a_changed_account_begins_anew(
     story: ConnectionLog, caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
 ) -> None:
     for _ in range(2):
-        story.failed(MAILBOX, REFUSED)
+        story.failed(IMAP, REFUSED)
         story.changed()
-    story.well(MAILBOX, "imap.example.com:993")
+    story.well(IMAP, "imap.example.com:993")
     assert len(caplog.messages) == 3
     assert caplog.messages[-1] == "connected to imap.example.com:993"

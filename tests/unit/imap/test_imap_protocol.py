@@ -12,7 +12,7 @@ from engine.errors import ProtocolError
 from engine.imap import commands, limits
 from engine.imap.protocol import ALLOWED, COMPLETED, CommandRefused, Protocol, ProtocolState
 from engine.imap.responses import Exists, Expunge, Fetch, Flags, ListEntry, StatusKind, Vanished
-from engine.trace import Trace
+from engine.transcript import Trace
 
 CREDENTIALS = sasl.Credentials(user="u", password="geheim", access_token=None)
 

@@ -67,7 +67,7 @@ def judged(
     on_doubt: str = "resend",
     evidence: bool = False,
 ) -> Judgement:
-    """The judgement of a try whose recipients met `mix`, after those who ended in an earlier try as `before`."""
+    """The judgement of an attempt whose recipients met `mix`, after those who ended before as `before`."""
     ended = [Recipient(place, f"old{place}@x.example", state) for place, state in enumerate(before)]
     tried = [Recipient(len(before) + place, f"{place}{kind}@x.example", "sending") for place, kind in enumerate(mix)]
     verdicts = {each.address: VERDICTS[kind] for each, kind in zip(tried, mix, strict=True)}

@@ -43,7 +43,7 @@ def test_every_row_is_described_and_can_be_asked_for():
     for (pattern, meaning), row in zip(described, script.ROWS, strict=True):
         assert script.read(pattern.replace("[N]", "1")).row is row
         assert meaning
-        assert ("tries" in meaning) == row.counts_tries
+        assert ("attempts" in meaning) == row.counts_attempts
 
 
 def test_a_row_that_answers_has_a_reply_and_no_other_has():

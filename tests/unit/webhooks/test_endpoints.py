@@ -260,7 +260,7 @@ async def test_an_event_that_breaks_the_receiver_is_parked_and_not_hammered(tmp_
             await engine.add("b")
         await engine.done(made, within=3600)
         assert [row.seq for row in webhooks.parked(engine.store.reader, made.id)] == [2]
-        # 72 tries by the hour and one for each event of b; each twice where the connection had been kept.
+        # 72 attempts by the hour and one for each event of b; each twice where the connection had been kept.
         assert receiver.seqs.count(2) < 1400
 
 

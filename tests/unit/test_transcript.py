@@ -1,4 +1,4 @@
-from engine.trace import LINE_LENGTH, Trace
+from engine.transcript import LINE_LENGTH, Trace
 
 
 def test_lines_in_order():
