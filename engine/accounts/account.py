@@ -25,12 +25,12 @@ from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
 from engine.log import concerns
+from engine.model.registration import Registration, SmtpServer
+from engine.model.waiting import Waiting
 from engine.queue.lane import Dispatch, Lane, OutgoingServer
-from engine.queue.lane_backoff import Waiting
-from engine.queue.rate_limit import SendingLimit
 from engine.queue.recovery import recover_account
 from engine.queue.sent_folder_search import SentFolderSearches
-from engine.schema.account import AccountCreate, FolderError, LearntHeartbeat
+from engine.schema.account import FolderError, LearntHeartbeat
 from engine.settings import SettingsBook
 from engine.smtp.verdict import Verdict
 from engine.store.accounts import AccountRow
@@ -52,7 +52,7 @@ class Account:
     def __init__(
         self,
         row: AccountRow,
-        record: AccountCreate,
+        record: Registration,
         unreadable: str | None = None,
         *,
         ledger: Ledger,
@@ -96,7 +96,7 @@ class Account:
             self.status.last_error = {"response": unreadable, "serverResponseCode": "EUNREADABLE"}
             self._lane_ended.set()
 
-    def change(self, record: AccountCreate, restricted: frozenset[str]) -> None:
+    def change(self, record: Registration, restricted: frozenset[str]) -> None:
         """Go on with a changed registration: what it changes nothing about and works stays connected."""
         before, smtp = self._connections(), records.smtp_endpoint(self.record)
         self.record, self.restricted = record, restricted
@@ -295,9 +295,8 @@ class Account:
         if endpoint is None:
             return None
         name = ehlo_name(self.record, self._dispatch.ehlo_name)
-        limit = getattr(self.record.smtp, "rate_limit", None) or None
-        pace = SendingLimit(limit.messages, limit.seconds) if limit is not None else None
-        return OutgoingServer(endpoint, self._dial("smtp"), name, pace)
+        limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
+        return OutgoingServer(endpoint, self._dial("smtp"), name, limit or None)
 
     def _dial(self, server: str) -> Dial:
         return self._access.dial(sandbox=records.is_sandbox(self.record), restricted=server in self.restricted)

@@ -15,17 +15,17 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import msgspec
 import trio
 from msgspec import UnsetType
 
 from engine.accounts import registration as records
+from engine.accounts import registration_changes
 from engine.accounts.account import Account
 from engine.errors import AccountGone, AccountUnreadable
 from engine.events.journal import Journal
+from engine.model.registration import Registration, Unreadable
 from engine.queue.outbox import Outbox
 from engine.schema.account import AccountCreate, AccountUpdate
-from engine.schema.stored import Unreadable
 from engine.store import accounts, mailboxes, messages
 from engine.store.accounts import AccountRow
 from engine.store.vault import Vault
@@ -46,7 +46,7 @@ class Registry:
 
     def __init__(
         self,
-        make: Callable[[AccountRow, AccountCreate, str | None], Account],
+        make: Callable[[AccountRow, Registration, str | None], Account],
         store: Store,
         vault: Vault,
         journal: Journal,
@@ -111,11 +111,11 @@ class Registry:
         async with self._changing:
             account = self._accounts.get(given.account) if given.account is not None else None
             if account is not None and account.unreadable is None:
-                await self._save(account, records.registered_again(account.record, given), given, narrowed)
+                await self._save(account, registration_changes.registered_again(account.record, given), given, narrowed)
                 return account.id, False
             name = given.account or self._new_id()
-            record = records.registered(msgspec.structs.replace(given, account=name))
-            restricted = records.restricted(given, None, record, was=frozenset(), narrowed=narrowed)
+            record = registration_changes.registered(given, name)
+            restricted = registration_changes.restricted(given, None, record, was=frozenset(), narrowed=narrowed)
             sealed = records.seal(record, self._vault)
             now = self._world.now()
 
@@ -139,7 +139,7 @@ class Registry:
         Raises `AccountGone` when it was removed meanwhile, `AccountUnreadable` when there is nothing to change.
         """
         async with self._changing:
-            await self._save(account, records.updated(account.record, update), update, narrowed)
+            await self._save(account, registration_changes.updated(account.record, update), update, narrowed)
 
     async def pause_queue(self, account: Account, paused: bool) -> None:
         """Hold back one account's mail, or let it go."""
@@ -165,7 +165,7 @@ class Registry:
             async with self._changing:
                 self._must_be_there(account)
                 await self._store.commit(lambda tx: mailboxes.drop_account(tx, account.id))
-                await self._save(account, records.updated(account.record, update), update, False)
+                await self._save(account, registration_changes.updated(account.record, update), update, False)
         finally:
             self._flushing.discard(account.id)
             account.resume()
@@ -210,10 +210,12 @@ class Registry:
             raise AccountUnreadable(account.unreadable)
 
     async def _save(
-        self, account: Account, record: AccountCreate, given: AccountCreate | AccountUpdate, narrowed: bool
+        self, account: Account, record: Registration, given: AccountCreate | AccountUpdate, narrowed: bool
     ) -> None:
         self._must_be_there(account)
-        restricted = records.restricted(given, account.record, record, was=account.restricted, narrowed=narrowed)
+        restricted = registration_changes.restricted(
+            given, account.record, record, was=account.restricted, narrowed=narrowed
+        )
         sealed = records.seal(record, self._vault)
         now = self._world.now()
         elsewhere = records.smtp_endpoint(record) != records.smtp_endpoint(account.record)
@@ -231,7 +233,7 @@ class Registry:
 
     def _load(self) -> list[Account]:
         vault, rows = self._vault, accounts.every(self._store.reader)
-        read: dict[str, AccountCreate] = {}
+        read: dict[str, Registration] = {}
         failed: dict[str, Unreadable] = {}
         for row in rows:
             try:
@@ -243,12 +245,12 @@ class Registry:
                 failed[row.id] = error
         return [self._loaded(row, read.get(row.id), failed.get(row.id)) for row in rows]
 
-    def _loaded(self, row: AccountRow, record: AccountCreate | None, error: Exception | None) -> Account:
+    def _loaded(self, row: AccountRow, record: Registration | None, error: Exception | None) -> Account:
         if record is not None:
             return self._make(row, record, None)
         why = f"The stored registration cannot be read: {error}"
         log.error("the account is left alone. %s", why, extra={"account": row.id})
-        return self._make(row, AccountCreate(account=row.id, name=row.id), why)
+        return self._make(row, Registration(account=row.id, name=row.id), why)
 
     def _tell_webhooks(self, account: Account) -> None:
         record = account.record
