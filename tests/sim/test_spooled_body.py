@@ -13,7 +13,7 @@ import trio.testing
 from simulation import Simulation
 
 from engine.errors import StorageFailed
-from engine.queue.lifecycle import State
+from engine.model.states import State
 
 SEED = 5
 
