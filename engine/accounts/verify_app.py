@@ -13,7 +13,7 @@ import trio
 
 from engine.accounts.login_hints import hint as login_hint
 from engine.accounts.services import Services
-from engine.accounts.verify import CLIENT_ID
+from engine.accounts.sessions import CLIENT_ID
 from engine.errors import LoginRefused, NetworkError, ProtocolError
 from engine.imap.session import ImapEndpoint, ImapSession
 from engine.oauth import authorization
