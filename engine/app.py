@@ -44,6 +44,10 @@ from engine.http.server import serve_http, url_of
 from engine.http.shared_limits import SharedLimit
 from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
+from engine.oauth.app_book import AppBook
+from engine.oauth.keepers import Keepers, OAuth
+from engine.oauth.token_requests import TokenRequests
+from engine.oauth.wire import Wire
 from engine.queue.accept import Intake
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock_correction import ClockCorrection
@@ -102,7 +106,7 @@ def serve(config: Config, file: Path | None = None) -> int:
                 log.error("%s cannot be read: %s; see: engine doctor", folder / database.FILE, causes[0])
                 return 1
             raise (causes[0] if len(causes) == 1 else group) from None
-        log.info("stopped in order")
+        log.info("stopped cleanly")
     return 0
 
 
@@ -157,6 +161,11 @@ async def run(
         hosts = Hosts()
         egress = Egress(config.network, world, hosts)
         webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
+        book = AppBook(store, vault, journal, world)
+        token_requests = TokenRequests(
+            Wire(egress.dialer(restricted=False)), Wire(sandbox.dial) if sandbox is not None else None, world
+        )
+        oauth = OAuth(book, token_requests, Keepers(book, token_requests, store, vault, world))
         outbox = Outbox(store, recorder, attempts.expires_at, world)
         ledger = Ledger(store, spool, journal, recorder, changes)
         access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, world)
@@ -180,7 +189,8 @@ async def run(
             outbox=outbox,
             pauses=pauses,
             webhooks=webhooks,
-            egress=egress,
+            access=access,
+            oauth=oauth,
             streams=Streams(
                 journal,
                 hub,
@@ -209,6 +219,7 @@ async def run(
             _service(releases.run),
             _service(sandbox.run) if sandbox is not None else nullcontext(),
             _service(slots.run),
+            _service(book.run),
             _service(context.wrong_tokens.run),
             _service(registry.run),
         ):
@@ -264,7 +275,9 @@ async def _watch_signals(
                 await anext(signals)
                 nursery.cancel_scope.cancel()
     if patience.cancelled_caught:
-        log.error("the stop hangs and is cut after %g s; still running: %s", grace + LAST_RESORT, ", ".join(_stuck()))
+        log.error(
+            "the shutdown hangs and is aborted after %g s; still running: %s", grace + LAST_RESORT, ", ".join(_stuck())
+        )
         os._exit(1)
     log.warning("exiting at once")
     os._exit(0)
@@ -272,7 +285,7 @@ async def _watch_signals(
 
 async def _say_that_it_takes_time() -> None:
     await trio.sleep(SAY_AFTER)
-    log.info("stopping: messages on their way are waited for; a second signal exits at once")
+    log.info("stopping: waiting for the messages that are being sent; a second signal exits at once")
 
 
 def _stuck() -> list[str]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 
 from engine.accounts import registration as records
+from engine.accounts.commands import Commands
 from engine.accounts.connection import AccountConnection
 from engine.accounts.ehlo_name import ehlo_name
 from engine.accounts.heartbeat import Heartbeat, Learnt
@@ -21,6 +23,7 @@ from engine.accounts.probe import probe, watch_sending
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.sent_copies import SentCopies
 from engine.accounts.server_access import ServerAccess
+from engine.accounts.sessions import Sessions
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
@@ -80,6 +83,8 @@ class Account:
         self._copies = SentCopies(row.id, store, ledger.spool, ledger.journal, imap.copy_schedule, self._world)
         self._evidence = SentFolderSearches(row.id, store, ledger.recorder, self._world)
         self._heartbeat = Heartbeat(imap.heartbeat, self._world, _learnt(row))
+        self.commands = Commands(self.status, offered=records.imap_endpoint(record) is not None)
+        """The connections that requests lease."""
         self._connection: AccountConnection | None = None
         self._changed = trio.Event()
         self._paused = False
@@ -105,6 +110,7 @@ class Account:
         if records.smtp_endpoint(record) != smtp:
             self.status.forget_sending()
         self._lane.change(self._server())
+        self.commands.change(offered=records.imap_endpoint(record) is not None)
         if self._connections() != before or self.status.state is not AccountState.CONNECTED:
             self.status.forget_error()
             self._changed.set()
@@ -175,10 +181,13 @@ class Account:
         concerns(account=self.id)
         if self.unreadable is not None:
             await trio.sleep_forever()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._guarded, self._run_lane)
-            nursery.start_soon(self._guarded, self._run_connection)
-            nursery.start_soon(self._guarded, self._note_verdicts)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._guarded, self._run_lane)
+                nursery.start_soon(self._guarded, self._run_connection)
+                nursery.start_soon(self._guarded, self._note_verdicts)
+        finally:
+            self.commands.change(offered=False)
 
     async def _guarded(self, service: Callable[[], Awaitable[None]]) -> None:
         wait = FIRST_RESTART
@@ -192,7 +201,7 @@ class Account:
                     return
                 if trio.current_time() - began >= HEALTHY:
                     wait = FIRST_RESTART
-                log.exception("a task crashed and is started again in %d s", wait)
+                log.exception("a task crashed and restarts in %d s", wait)
                 self.status.last_error = {
                     "response": f"Internal error: {leaves(error)[0]!r}",
                     "serverResponseCode": "EINTERNAL",
@@ -200,7 +209,7 @@ class Account:
             except BaseExceptionGroup as group:
                 crash, others = group.split(Exception)
                 if crash is not None and not _disk_failed(crash):
-                    log.error("a task crashed as it ended", exc_info=crash)
+                    log.error("a task crashed while it was ending", exc_info=crash)
                 raise others or group from None
             await trio.sleep(wait)
             wait = min(wait * 2, LONGEST_RESTART)
@@ -237,9 +246,18 @@ class Account:
         endpoint, timeouts = records.imap_endpoint(self.record), self._dispatch.limits.timeouts
         if endpoint is not None:
             rules = records.watch_rules(self.record, self.status.created)
-            self._connection = AccountConnection(
+            sessions = Sessions(
                 endpoint,
                 self._dial("imap"),
+                self._access.connector,
+                self.status,
+                log=self.log,
+                compress=self._access.imap.compress,
+            )
+            backoff = self._access.backoff(endpoint.host, endpoint.port)
+            self._connection = AccountConnection(
+                sessions,
+                self.commands,
                 rules,
                 self.status,
                 self._copies,
@@ -248,10 +266,10 @@ class Account:
                 self._access,
                 self._settings,
                 self._heartbeat,
-                self.log,
             )
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._connection.run)
+                nursery.start_soon(self._guarded, partial(self.commands.run, sessions, backoff))
                 if (server := self._server()) is not None and not records.is_sandbox(self.record):
                     nursery.start_soon(watch_sending, server, timeouts, self.status, self._access, self._lane_knocks)
         elif (server := self._server()) is not None:
@@ -277,7 +295,8 @@ class Account:
             self._verdicts_in.send_nowait(verdict)
         except trio.WouldBlock:
             pass  # a hundred newer ones are waiting to be noted
-        if self._connection is not None:
+        self._copies.look()
+        if self._connection is not None and self._evidence.seconds_to_next() is not None:
             self._connection.wake()
 
     def _connections(self) -> tuple[object, ...]:

@@ -249,7 +249,7 @@ class Registry:
         if record is not None:
             return self._make(row, record, None)
         why = f"The stored registration cannot be read: {error}"
-        log.error("the account is left alone. %s", why, extra={"account": row.id})
+        log.error("the account is disabled. %s", why, extra={"account": row.id})
         return self._make(row, Registration(account=row.id, name=row.id), why)
 
     def _tell_webhooks(self, account: Account) -> None:

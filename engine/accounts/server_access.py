@@ -7,6 +7,7 @@ import msgspec
 from engine.accounts.backoff import Backoff
 from engine.accounts.login_slots import LoginSlots
 from engine.accounts.registration import sandbox_off
+from engine.accounts.sessions import Connector
 from engine.config import Imap
 from engine.egress import Egress
 from engine.hosts import Hosts
@@ -29,6 +30,11 @@ class ServerAccess(msgspec.Struct, frozen=True):
         if sandbox:
             return self.sandbox.dial if self.sandbox is not None else sandbox_off
         return self.egress.dialer(restricted=restricted, mail=True)
+
+    @property
+    def connector(self) -> Connector:
+        """What sets up IMAP sessions."""
+        return Connector(self.logins, self.hosts, self.world)
 
     def backoff(self, host: str, port: int) -> Backoff:
         """The waits between connections to one server."""

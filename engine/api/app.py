@@ -6,9 +6,10 @@ from quart_trio import QuartTrio
 
 from engine.api import operations
 from engine.api.context import Context
+from engine.api.tags import TAGS
 from engine.http import dispatch
 
 
 def make_app(context: Context) -> QuartTrio:
     """The app. Raises `ValueError` for an operation whose declaration does not fit it."""
-    return dispatch.make_app(context, operations())
+    return dispatch.make_app(context, operations(), TAGS)

@@ -7,7 +7,7 @@ import trio
 
 from engine.accounts.account import Account
 from engine.accounts.registry import Registry
-from engine.egress import Egress
+from engine.accounts.server_access import ServerAccess
 from engine.errors import Problem
 from engine.events.consumers import Consumers
 from engine.events.horizon import Horizon
@@ -19,6 +19,7 @@ from engine.http.dispatch import Front
 from engine.http.problems import NO_ACCOUNT
 from engine.http.shared_limits import SharedLimit
 from engine.http.websockets import Framed
+from engine.oauth.keepers import OAuth
 from engine.queue.accept import Intake
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
@@ -57,7 +58,8 @@ class Context(Front, frozen=True):
     outbox: Outbox
     pauses: Pauses
     webhooks: EndpointRegistry
-    egress: Egress
+    access: ServerAccess
+    oauth: OAuth
     streams: Streams
     changes: StateChanges
     stopping: trio.Event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,9 @@ async def test_the_protocol_log(engine: Engine, autojump_clock: Clock) -> None:
     assert "geheim" not in text and "between us" not in text
     engine.sandbox.faults.cut_imap()
     await trio.sleep(60)
-    assert log.text().count("connecting to imap") == 2
+    assert log.text().count("Z -- connecting to imap") == 2
+    assert log.text().count("Z [commands 1] -- connecting to imap") == 1
+    assert re.search(r"Z \[commands 1\] C: A\d+ APPEND \"Sent\" ", log.text())
     await engine.context.registry.update(account(engine), AccountUpdate(logs=False))
     await trio.sleep(1)
     assert account(engine).log is None
@@ -152,6 +155,23 @@ async def test_accounts_prove_their_password_where_the_server_can_check_that(
     assert account(engine).status.state == "connected"
     assert log.text().count(" C: A1 AUTHENTICATE SCRAM-SHA-256") == 2
     assert "PLAIN" not in log.text().replace("AUTH=PLAIN", "")
+
+
+async def test_verifying_waits_at_the_gate_of_the_server(engine: Engine, autojump_clock: Clock) -> None:
+    gate = engine.context.access.logins
+    given = msgspec.convert({**servers("acme", "right"), "smtp": False}, VerifyAccount)
+    async with trio.open_nursery() as nursery:
+
+        async def log_in() -> None:
+            async with gate.at("imap.sandbox.example", 143):
+                await trio.sleep(100)
+
+        for _ in range(engine.context.config.imap.logins):
+            nursery.start_soon(log_in)
+        await trio.sleep(1)
+        began = trio.current_time()
+        assert plain(await account_actions.verify(engine.context, given))["imap"] == {"success": True}
+        assert trio.current_time() - began == 2  # a slot lasts three seconds
 
 
 async def test_verifying(engine: Engine, autojump_clock: Clock) -> None:

@@ -53,7 +53,10 @@ async def two(engine: Engine) -> World:
     made = await other.ask("POST", "/v1/webhooks", {"url": f"https://203.0.114.9/{CANARY}", "description": CANARY})
     assert made.status == 200
     assert (await other.ask("PUT", f"/v1/events/consumers/{CANARY}", {"seq": 1})).status == 200
+    app = await operator.ask("POST", "/v1/oauth2", {"name": CANARY, "provider": "sandbox", "clientId": CANARY})
+    assert app.status == 200
     ids = {
+        "app": app.json["id"],
         "account": THEIRS,
         "queueId": queued["queueId"],
         "webhook": made.json["id"],
@@ -76,6 +79,9 @@ BODIES: dict[str, Any] = {
     "PUT /v1/settings/queue/{queue}": {"paused": True, "account": THEIRS},
     "POST /v1/settings": {"serviceUrl": "https://x.example"},
     "PUT /v1/events/consumers/{consumer}": {"seq": 0},
+    "POST /v1/oauth2": {"name": "x", "provider": "sandbox", "clientId": "x"},
+    "PUT /v1/oauth2/{app}": {"name": "x"},
+    "POST /v1/oauth2/{app}/verify": {"account": THEIRS},
     "POST /v1/webhooks": {"url": "https://203.0.114.9/", "accounts": [THEIRS]},
     "PUT /v1/webhooks/{webhook}": {"description": "x"},
     "POST /v1/webhooks/{webhook}/replay": {"after": 0},
@@ -118,6 +124,7 @@ def state(world: World) -> Any:
         world.engine.state(world.ids["queueId"]),
         context.pauses.paused(THEIRS),
         context.settings.values,
+        {id: made.app for id, made in context.oauth.book.made.items()},
     )
 
 
