@@ -100,7 +100,7 @@ def serve(config: Config, file: Path | None = None) -> int:
                 log.error("%s cannot be read: %s; see: engine doctor", folder / database.FILE, causes[0])
                 return 1
             raise (causes[0] if len(causes) == 1 else group) from None
-        log.info("stopped in order")
+        log.info("stopped cleanly")
     return 0
 
 
@@ -268,7 +268,9 @@ async def _watch_signals(
                 await anext(signals)
                 nursery.cancel_scope.cancel()
     if patience.cancelled_caught:
-        log.error("the stop hangs and is cut after %g s; still running: %s", grace + LAST_RESORT, ", ".join(_stuck()))
+        log.error(
+            "the shutdown hangs and is aborted after %g s; still running: %s", grace + LAST_RESORT, ", ".join(_stuck())
+        )
         os._exit(1)
     log.warning("exiting at once")
     os._exit(0)
@@ -276,7 +278,7 @@ async def _watch_signals(
 
 async def _say_that_it_takes_time() -> None:
     await trio.sleep(SAY_AFTER)
-    log.info("stopping: messages on their way are waited for; a second signal exits at once")
+    log.info("stopping: waiting for the messages that are being sent; a second signal exits at once")
 
 
 def _stuck() -> list[str]:

@@ -191,7 +191,7 @@ class ImapSession(ImapConnection):
         forms.append((None, commands.select(name, read_only=read_only, utf8=utf8)))
         form, completion = await self._first_taken(forms, FETCH_SECONDS if known else COMMAND_SECONDS)
         if not any(isinstance(each, Exists) for each in completion.data):
-            raise CommandRefused(f"The server does not say what {path} holds: {completion.status.line}", None)
+            raise CommandRefused(f"The server does not report the contents of {path}: {completion.status.line}", None)
         self.selected = path
         return _selected(completion, read_only, tells_changes=form == "QRESYNC")
 

@@ -55,9 +55,8 @@ NEEDED: dict[str, tuple[str, ...]] = {
 }
 """Members that an app of each provider cannot do without."""
 
-AppId = Annotated[
-    str, Meta(min_length=1, max_length=256, description="The app's id.", examples=["AAABhaBPHscAAAAHq2bX"])
-]
+_ID = "AAABhaBPHscAAAAHq2bX"
+AppId = Annotated[str, Meta(min_length=1, max_length=256, description="The app's id.", examples=[_ID])]
 """An app in a path."""
 _Secret = Annotated[Line256, Meta(min_length=1)]
 _Key = Annotated[str, Meta(min_length=1, max_length=102_400)]
@@ -103,7 +102,7 @@ _SMTP = "The SMTP server that takes these tokens. Absent: the provider's; `oidc`
 class AppServer(Request, frozen=True, kw_only=True):
     """A mail server that takes the tokens of an app."""
 
-    host: Annotated[Hostname, Meta(description="Name or IP address of the server.")]
+    host: Annotated[Hostname, Meta(description="Name or IP address of the server.", examples=["imap.example.com"])]
     port: Annotated[Port, Meta(description="TCP port of the server.", examples=[993])]
     secure: Annotated[
         bool, Meta(description="`true`: TLS from the first byte. `false`: STARTTLS where the server offers it.")
@@ -112,6 +111,15 @@ class AppServer(Request, frozen=True, kw_only=True):
 
 class OAuthAppCreate(Request, frozen=True, kw_only=True):
     """Makes an app."""
+
+    EXAMPLE = {
+        "name": "Gmail, customers",
+        "provider": "gmail",
+        "enabled": True,
+        "clientId": "1234.apps.googleusercontent.com",
+        "clientSecret": "GOCSPX-...",
+        "redirectUrl": "https://mail.example.com/oauth",
+    }
 
     name: Annotated[Annotated[Line256, Meta(min_length=1)], Meta(description=_NAME, examples=["Gmail, customers"])]
     provider: Annotated[Provider, Meta(description="Whose app it is; cannot be changed.")]
@@ -224,8 +232,8 @@ def on_the_wire(name: str) -> str:
 class OAuthApp(Response, frozen=True, kw_only=True):
     """An app. Secrets read `******`."""
 
-    id: Annotated[str, Meta(description="The app's id.")]
-    name: Annotated[str, Meta(description=_NAME)]
+    id: Annotated[str, Meta(description="The app's id.", examples=[_ID])]
+    name: Annotated[str, Meta(description=_NAME, examples=["Gmail, customers"])]
     description: Annotated[str | UnsetType, Meta(description=_DESCRIPTION)] = UNSET
     title: Annotated[str | UnsetType, Meta(description=_TITLE)] = UNSET
     provider: Annotated[Provider, Meta(description="Whose app it is.")]
@@ -271,23 +279,25 @@ class OAuthAppList(Page, frozen=True, kw_only=True):
 class OAuthAppCreated(Response, frozen=True, kw_only=True):
     """The app was made."""
 
-    id: Annotated[str, Meta(description="Its id.", examples=["AAABhaBPHscAAAAHq2bX"])]
+    id: Annotated[str, Meta(description="Its id.", examples=[_ID])]
     created: Annotated[bool, Meta(description="Always `true`.")] = True
 
 
 class OAuthAppUpdated(Response, frozen=True, kw_only=True):
     """The app was changed."""
 
-    id: Annotated[str, Meta(description="Its id.")]
+    id: Annotated[str, Meta(description="Its id.", examples=[_ID])]
     updated: Annotated[bool, Meta(description="Always `true`.")] = True
 
 
 class OAuthAppDeleted(Response, frozen=True, kw_only=True):
     """The app was removed."""
 
-    id: Annotated[str, Meta(description="Its id.")]
+    id: Annotated[str, Meta(description="Its id.", examples=[_ID])]
     deleted: Annotated[bool, Meta(description="Always `true`.")] = True
-    accounts: Annotated[int, Meta(description="How many accounts used it: they get no new tokens any more.")]
+    accounts: Annotated[
+        int, Meta(description="How many accounts used it: they get no new tokens any more.", examples=[3])
+    ]
 
 
 class OAuthAppVerify(Request, frozen=True, kw_only=True):
@@ -311,14 +321,16 @@ class VerifyStep(Response, frozen=True, kw_only=True):
     ]
     label: Annotated[str, Meta(description="The step in words.", examples=["The provider can be reached"])]
     status: Annotated[Literal["ok", "fail", "skip"], Meta(description="How it went.")]
-    message: Annotated[str | None, Meta(description="What was found. `null`: nothing to say.")] = None
+    message: Annotated[
+        str | None, Meta(description="What was found. `null`: nothing to say.", examples=["The provider answers"])
+    ] = None
     hint: Annotated[str | UnsetType, Meta(description="What to do. Absent: nothing.")] = UNSET
 
 
 class OAuthAppVerified(Response, frozen=True, kw_only=True):
     """How the app was found."""
 
-    app: Annotated[str, Meta(description="The app's id.")]
+    app: Annotated[str, Meta(description="The app's id.", examples=[_ID])]
     provider: Annotated[Provider, Meta(description="Its provider.")]
     auth_method: Annotated[str | None, Meta(description="How a service account signs. `null`: people sign in.")] = None
     account: Annotated[str | None, Meta(description="What it was tried with. `null`: nothing.")] = None
@@ -329,18 +341,18 @@ class OAuthAppVerified(Response, frozen=True, kw_only=True):
 class OAuthAppWarning(Response, frozen=True, kw_only=True):
     """`oauth2AppWarning`: the client secret of an app expires in 30, 7 or 1 days. Then all its accounts stop."""
 
-    app: Annotated[str, Meta(description="The app's id.")]
-    name: Annotated[str, Meta(description="What you call it.")]
+    app: Annotated[str, Meta(description="The app's id.", examples=[_ID])]
+    name: Annotated[str, Meta(description="What you call it.", examples=["Gmail, customers"])]
     provider: Annotated[Provider, Meta(description="Its provider.")]
     client_secret_expires: Annotated[When, Meta(description="When the secret expires.")]
     days: Annotated[int, Meta(description="Which warning it is: days before that, or less.", examples=[30])]
-    hint: Annotated[str, Meta(description="What to do.")]
+    hint: Annotated[str, Meta(description="What to do.", examples=["Make a new secret at the provider's console"])]
 
 
 class OAuthAppError(Response, frozen=True, kw_only=True):
     """`oauth2AppError`: the provider refuses an app, so its accounts wait. Not repeated while the error is the same."""
 
-    app: Annotated[str, Meta(description="The app's id.")]
-    name: Annotated[str, Meta(description="What you call it.")]
+    app: Annotated[str, Meta(description="The app's id.", examples=[_ID])]
+    name: Annotated[str, Meta(description="What you call it.", examples=["Gmail, customers"])]
     provider: Annotated[Provider, Meta(description="Its provider.")]
     error: Annotated[LastError, Meta(description="What the provider answered, and what to do.")]
