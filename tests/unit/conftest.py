@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def umask() -> Iterator[None]:
+def umask_ends_with_its_test() -> Iterator[None]:
     """Have the umask that a command sets end with its test: later ones make files for other users."""
     before = os.umask(0o022)
     os.umask(before)
