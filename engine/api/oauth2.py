@@ -84,7 +84,7 @@ _MICROSOFT = ("outlook", "outlookService")
 )
 async def create(context: Context, body: OAuthAppCreate) -> OAuthAppCreated:
     """Make an OAuth2 app."""
-    book = context.services.oauth.book
+    book = context.oauth.book
     await _check(context, body)
     if len(book.made) >= MOST_APPS:
         raise Problem(429, f"Too many OAuth2 apps: {MOST_APPS} at most, remove one first", code="TooMany")
@@ -96,7 +96,7 @@ async def create(context: Context, body: OAuthAppCreate) -> OAuthAppCreated:
 @operation("GET", "/v1/oauth2", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
 async def listing(context: Context, query: PageQuery) -> OAuthAppList:
     """List OAuth2 apps."""
-    rows = list(context.services.oauth.book.made.values())
+    rows = list(context.oauth.book.made.values())
     apps = tuple(_shown(context, made) for made in paging.cut(rows, query))
     return OAuthAppList(**paging.numbers(len(rows), query), apps=apps)
 
@@ -105,7 +105,7 @@ async def listing(context: Context, query: PageQuery) -> OAuthAppList:
 async def read(context: Context, app: AppId) -> OAuthApp:
     """Read an OAuth2 app."""
     made = find_app(context, app)
-    return msgspec.structs.replace(_shown(context, made), accounts=context.services.oauth.book.accounts(app))
+    return msgspec.structs.replace(_shown(context, made), accounts=context.oauth.book.accounts(app))
 
 
 @operation(
@@ -121,7 +121,7 @@ async def update(context: Context, app: AppId, body: OAuthAppUpdate) -> OAuthApp
     made = find_app(context, app)
     await _check(context, body)
     changed = msgspec.structs.replace(made.app, **_members(body, made.app.endpoints))
-    await carry_through(context.services.oauth.book.change(made, changed))
+    await carry_through(context.oauth.book.change(made, changed))
     return OAuthAppUpdated(id=made.app.id)
 
 
@@ -136,7 +136,7 @@ async def update(context: Context, app: AppId, body: OAuthAppUpdate) -> OAuthApp
 async def remove(context: Context, app: AppId) -> OAuthAppDeleted:
     """Remove an OAuth2 app."""
     made = find_app(context, app)
-    left = await carry_through(context.services.oauth.book.remove(made))
+    left = await carry_through(context.oauth.book.remove(made))
     return OAuthAppDeleted(id=app, accounts=left)
 
 
@@ -144,7 +144,7 @@ async def remove(context: Context, app: AppId) -> OAuthAppDeleted:
 async def verify(context: Context, app: AppId, body: OAuthAppVerify) -> OAuthAppVerified:
     """Try an OAuth2 app step by step."""
     found = find_app(context, app).app
-    check = AppCheck(found, redirect_url(context, found), context.services, body.account)
+    check = AppCheck(found, redirect_url(context, found), context.oauth, context.access, body.account)
     steps = await check.run(login=body.test_connection)
     return OAuthAppVerified(
         app=app,
@@ -158,7 +158,7 @@ async def verify(context: Context, app: AppId, body: OAuthAppVerify) -> OAuthApp
 
 def find_app(context: Context, app: str) -> Made:
     """The app with this id. Raises `Problem` 404."""
-    made = context.services.oauth.book.made.get(app)
+    made = context.oauth.book.made.get(app)
     if made is None:
         raise Problem(404, "OAuth2 application was not found for requested ID", code="NotFound")
     return made
@@ -197,7 +197,7 @@ async def _check(context: Context, body: OAuthAppCreate | OAuthAppUpdate) -> Non
             found.add(FieldPath.of(wire), "holds a masked value")
     if body.service_key is not UNSET and body.service_key != MASK:
         try:
-            await context.services.world.in_thread(service_key, body.service_key)
+            await context.world.in_thread(service_key, body.service_key)
         except ValueError as error:
             found.add(FieldPath.of("serviceKey"), str(error))
     found.refuse()
@@ -207,7 +207,7 @@ async def _check(context: Context, body: OAuthAppCreate | OAuthAppUpdate) -> Non
             continue
         parts = urlsplit(url)
         try:
-            await context.services.egress.check(parts.hostname or "", parts.port, restricted=False)
+            await context.access.egress.check(parts.hostname or "", parts.port, restricted=False)
         except (EgressRefused, ValueError) as error:
             raise invalid(field.encode_name, f"cannot be used: {error}", code="EgressRefused") from error
 

@@ -211,6 +211,11 @@ class Protocol:
         self._news_weight = 0
         return news
 
+    @property
+    def unsent(self) -> bool:
+        """True while a part of the command in flight waits for the server's go-ahead."""
+        return bool(self._waiting)
+
     def take_data(self) -> list[Untagged]:
         """What has come so far of the answer to the command in flight; its `completion` will hold the rest."""
         data, self._data = self._data, []

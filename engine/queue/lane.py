@@ -21,6 +21,7 @@ from collections.abc import Callable
 import msgspec
 import trio
 
+from engine.config import Smtp
 from engine.errors import NetworkKind, StorageFailed
 from engine.hosts import Hosts
 from engine.model.limits import SendingLimit
@@ -30,7 +31,7 @@ from engine.queue.lane_backoff import BackoffReason, LaneBackoff
 from engine.queue.outcome import Judgement
 from engine.queue.pause import Pauses
 from engine.queue.rate_limit import SendingRate
-from engine.queue.schedule import Agenda
+from engine.queue.schedule import Schedule
 from engine.queue.session_slots import SessionSlot, SessionSlots
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, Stage, Verdict, error_text, unanswered
@@ -70,6 +71,32 @@ class LaneLimits(msgspec.Struct, frozen=True):
     timeouts: Timeouts
 
 
+def lane_limits(smtp: Smtp) -> LaneLimits:
+    """The limits that the configuration sets."""
+    timeouts = Timeouts(
+        connect=smtp.connect_timeout,
+        greeting=smtp.greeting_timeout,
+        command=smtp.command_timeout,
+        data=smtp.data_timeout,
+        block=smtp.block_timeout,
+        dot=smtp.dot_timeout,
+    )
+    return LaneLimits(smtp.messages_per_session, smtp.session_idle, timeouts)
+
+
+class Dispatch(msgspec.Struct, frozen=True):
+    """What the lanes of all accounts send with. `ehlo_name` is empty where each account's domain is to be said."""
+
+    schedule: Schedule
+    attempts: Attempts
+    slots: SessionSlots
+    pauses: Pauses
+    limits: LaneLimits
+    ehlo_name: str
+    hosts: Hosts
+    world: World
+
+
 class Lane:
     """The outbox lane of one account. `run` is its service; `change` and `stop` may be called at any time.
 
@@ -80,28 +107,22 @@ class Lane:
         self,
         account: str,
         server: OutgoingServer | None,
-        agenda: Agenda,
-        attempts: Attempts,
-        slots: SessionSlots,
-        pauses: Pauses,
-        limits: LaneLimits,
-        hosts: Hosts,
-        world: World,
+        dispatch: Dispatch,
         tell: Callable[[Verdict, Trace], None],
     ) -> None:
         self._account = account
         self._server = server
-        self._agenda = agenda
-        self._attempts = attempts
-        self._slots = slots
-        self._pauses = pauses
-        self._limits = limits
-        self._hosts = hosts
-        self._world = world
+        self._agenda = dispatch.schedule.of(account)
+        self._attempts = dispatch.attempts
+        self._slots = dispatch.slots
+        self._pauses = dispatch.pauses
+        self._limits = dispatch.limits
+        self._hosts = dispatch.hosts
+        self._world = dispatch.world
         self._tell = tell
         self._session: SmtpSession | None = None
         self._session_server: OutgoingServer | None = None
-        self._backoff = LaneBackoff(attempts.wait_after, world.random.random)
+        self._backoff = LaneBackoff(dispatch.attempts.wait_after, dispatch.world.random.random)
         self._pace = SendingRate(server.rate_limit if server is not None else None)
         self._paced_since = 0.0
         self._used_at = 0.0
