@@ -14,51 +14,61 @@ import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import trio
 
+from engine.accounts.account import Account
+from engine.accounts.ledger import Ledger
+from engine.accounts.login_slots import LoginSlots
 from engine.accounts.registry import Registry
-from engine.accounts.services import Services
-from engine.accounts.slots import LoginSlots
+from engine.accounts.server_access import ServerAccess
 from engine.api.app import make_app
 from engine.api.context import Context, Streams
 from engine.config import Config
 from engine.egress import Egress
 from engine.errors import StorageFailed, leaves
-from engine.events.changes import Changes
 from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
-from engine.events.webhooks import Webhooks
+from engine.events.state_changes import StateChanges
 from engine.hosts import Hosts
-from engine.http.accept import listen
-from engine.http.bodies import Bodies
-from engine.http.control import Started
+from engine.http.control_requests import Started
+from engine.http.listener import listen
+from engine.http.request_bodies import Bodies
 from engine.http.server import serve_http, url_of
-from engine.http.shares import Share
+from engine.http.shared_limits import SharedLimit
 from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
+from engine.oauth.app_book import AppBook
+from engine.oauth.keepers import Keepers, OAuth
+from engine.oauth.token_requests import TokenRequests
+from engine.oauth.wire import Wire
+from engine.queue.accept import Intake
 from engine.queue.attempt import Attempts, Policy
-from engine.queue.clock import Clock
+from engine.queue.clock_correction import ClockCorrection
+from engine.queue.lane import Dispatch, lane_limits
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
-from engine.queue.record import Recorder
+from engine.queue.recorder import Recorder
 from engine.queue.recovery import recover
-from engine.queue.restored import Releases
+from engine.queue.restored_backup import Releases
 from engine.queue.retention import Retention
 from engine.queue.schedule import Schedule
-from engine.queue.slots import Slots
-from engine.refrain import counted
+from engine.queue.session_slots import SessionSlots
+from engine.repeated_errors import counted
 from engine.sandbox.provider import Sandbox
 from engine.settings import WEBHOOK_SETTINGS, SettingsBook
-from engine.store import control, database, keys, sealed
+from engine.store import control_socket, database, sealed, vault_keys
 from engine.store.bodies import Spool
 from engine.store.rotation import Rotation
 from engine.store.writer import Store
 from engine.version import VERSION
+from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
 
 log = logging.getLogger("engine")
@@ -85,7 +95,7 @@ def serve(config: Config, file: Path | None = None) -> int:
     _take_all_descriptors()
     sys.setswitchinterval(SWITCH_SECONDS)
     here = Path.cwd()
-    with database.lock_folder(folder), control.opened(folder, here) as door:
+    with database.lock_folder(folder), control_socket.opened(folder, here) as door:
         try:
             trio.run(_run_until_signal, config, Started(file and file.absolute(), here), door)
         except BaseExceptionGroup as group:
@@ -96,8 +106,15 @@ def serve(config: Config, file: Path | None = None) -> int:
                 log.error("%s cannot be read: %s; see: engine doctor", folder / database.FILE, causes[0])
                 return 1
             raise (causes[0] if len(causes) == 1 else group) from None
-        log.info("stopped in order")
+        log.info("stopped cleanly")
     return 0
+
+
+class Running(NamedTuple):
+    """What a start has made: the engine as the API's handlers see it, and the sandbox where it is switched on."""
+
+    context: Context
+    sandbox: Sandbox | None
 
 
 async def run(
@@ -108,7 +125,7 @@ async def run(
     http: bool = True,
     started: Started | None = None,
     door: socket.socket | None = None,
-    task_status: trio.TaskStatus[Context] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """The whole engine until `stop` is set, then an orderly end. The folder must be prepared and locked.
 
@@ -120,70 +137,69 @@ async def run(
     folder = Path(config.store.path)
     if not (folder / database.FILE).exists():
         # A first start makes its key before anything else: what is in the way of that is said in one line.
-        keys.load(folder, config.store, world, needed=())
+        vault_keys.load(folder, config.store, world, needed=())
     store = Store(folder, world, config.store.reserve)
     async with _service(store.run):
-        vault = keys.load(folder, config.store, world, sealed.key_ids(store.reader)).vault(world)
+        vault = vault_keys.load(folder, config.store, world, sealed.key_ids(store.reader)).vault(world)
         rotation = Rotation(store, vault, config.store, world)
         await rotation.take_up()
         spool, hub, schedule = Spool(folder / "spool", store, world), Hub(), Schedule(world)
         journal = Journal(store, hub, world)
-        changes = Changes()
+        changes = StateChanges()
         settings = SettingsBook(store, vault)
-        settings.listen(lambda: setattr(journal, "service_url", settings.values["serviceUrl"]), "serviceUrl")
+        settings.listen(lambda: setattr(journal, "service_url", settings.values.service_url), "service_url")
         spool.sweep(store.reader)
         recorder = Recorder(spool, journal, schedule)
         policy = Policy(config.retry.schedule, config.retry.jitter)
-        clock = Clock(store, policy, config.imap.copy_schedule, world)
+        clock = ClockCorrection(store, policy, config.imap.copy_schedule, world)
         await clock.put_right()
         waiting = await recover(store, recorder, schedule, world.now())
         attempts = Attempts(store, spool, recorder, policy, world)
-        pauses, slots = Pauses(schedule, world), Slots(config.smtp.sessions)
-        settings.listen(lambda: pauses.pause_everyone(settings.values["queuePaused"] is True), "queuePaused")
-        sandbox = Sandbox(world)
+        pauses, slots = Pauses(schedule, world), SessionSlots(config.smtp.sessions)
+        settings.listen(lambda: pauses.pause_everyone(settings.values.queue_paused is True), "queue_paused")
+        sandbox = Sandbox(world) if config.sandbox.enabled else None
         hosts = Hosts()
         egress = Egress(config.network, world, hosts)
-        webhooks = Webhooks(journal, store, vault, config.webhooks, world, egress)
-        services = Services(
-            config=config,
-            world=world,
-            hosts=hosts,
-            egress=egress,
-            store=store,
-            spool=spool,
-            vault=vault,
-            journal=journal,
-            changes=changes,
-            webhooks=webhooks,
-            settings=settings,
-            schedule=schedule,
-            recorder=recorder,
-            attempts=attempts,
-            outbox=Outbox(store, recorder, attempts.expires_at, world),
-            pauses=pauses,
-            sandbox=sandbox,
-            slots=slots,
-            logins=LoginSlots(config.imap.logins),
+        webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
+        book = AppBook(store, vault, journal, world)
+        token_requests = TokenRequests(
+            Wire(egress.dialer(restricted=False)), Wire(sandbox.dial) if sandbox is not None else None, world
         )
-        registry = Registry(services)
+        oauth = OAuth(book, token_requests, Keepers(book, token_requests, store, vault, world))
+        outbox = Outbox(store, recorder, attempts.expires_at, world)
+        ledger = Ledger(store, spool, journal, recorder, changes)
+        access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, world)
+        dispatch = Dispatch(
+            schedule, attempts, slots, pauses, lane_limits(config.smtp), config.smtp.ehlo_name, hosts, world
+        )
+        make_account = partial(Account, ledger=ledger, access=access, dispatch=dispatch, settings=settings)
+        registry = Registry(make_account, store, vault, journal, outbox, webhooks, world, config.shutdown.grace)
         settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
         context = Context(
-            services=services,
+            store=store,
+            world=world,
+            config=config,
+            started=started or Started(None, folder),
+            bodies=Bodies(config.http.bodies, config.http.slowest),
+            requests=SharedLimit("requests", None, config.http.requests_per_token),
+            wrong_tokens=WrongTokens(),
             registry=registry,
             settings=settings,
-            stopping=trio.Event(),
+            intake=Intake(store, spool, config.store.spool_above, schedule, attempts.expires_at),
+            outbox=outbox,
+            pauses=pauses,
+            webhooks=webhooks,
+            access=access,
+            oauth=oauth,
             streams=Streams(
                 journal,
                 hub,
                 Consumers(store, world),
-                Share("streams", config.http.streams, config.http.streams_per_token),
+                SharedLimit("streams", config.http.streams, config.http.streams_per_token),
                 config.http.consumers,
             ),
             changes=changes,
-            bodies=Bodies(config.http.bodies, config.http.slowest),
-            requests=Share("requests", None, config.http.requests_per_token),
-            wrong_tokens=WrongTokens(),
-            started=started or Started(None, folder),
+            stopping=trio.Event(),
         )
         # Before anything runs, so that a port that is taken is the only line, and no line of an account stands above.
         listener = listen(config.http) if http else None
@@ -201,8 +217,9 @@ async def run(
             _service(clock.run),
             _service(webhooks.run),
             _service(releases.run),
-            _service(sandbox.run),
+            _service(sandbox.run) if sandbox is not None else nullcontext(),
             _service(slots.run),
+            _service(book.run),
             _service(context.wrong_tokens.run),
             _service(registry.run),
         ):
@@ -220,7 +237,7 @@ async def run(
                             task_status=task_status,
                         )
                     )
-                task_status.started(context)
+                task_status.started(Running(context, sandbox))
                 await stop.wait()
                 context.stopping.set()
                 hub.stop()
@@ -258,7 +275,9 @@ async def _watch_signals(
                 await anext(signals)
                 nursery.cancel_scope.cancel()
     if patience.cancelled_caught:
-        log.error("the stop hangs and is cut after %g s; still running: %s", grace + LAST_RESORT, ", ".join(_stuck()))
+        log.error(
+            "the shutdown hangs and is aborted after %g s; still running: %s", grace + LAST_RESORT, ", ".join(_stuck())
+        )
         os._exit(1)
     log.warning("exiting at once")
     os._exit(0)
@@ -266,7 +285,7 @@ async def _watch_signals(
 
 async def _say_that_it_takes_time() -> None:
     await trio.sleep(SAY_AFTER)
-    log.info("stopping: messages on their way are waited for; a second signal exits at once")
+    log.info("stopping: waiting for the messages that are being sent; a second signal exits at once")
 
 
 def _stuck() -> list[str]:
@@ -289,15 +308,14 @@ def _packages(frame: FrameType) -> list[str]:
     return str(frame.f_globals.get("__name__", "")).split(".")
 
 
-def _configure(webhooks: Webhooks, settings: SettingsBook) -> None:
+def _configure(webhooks: EndpointRegistry, settings: SettingsBook) -> None:
     values = settings.values
-    names = values["webhookEvents"]
     webhooks.configure(
-        values["webhooks"],
+        values.webhooks,
         settings.webhooks_enabled,
-        ["*"] if names is None else list(names),
-        values["webhooksCustomHeaders"] or (),
-        values["serviceSecret"],
+        ("*",) if values.webhook_events is None else values.webhook_events,
+        values.webhooks_custom_headers or (),
+        values.service_secret,
     )
 
 

@@ -1,7 +1,7 @@
-"""One account's tasks in one nursery: its mailbox (or the probe of its SMTP login) and its outbox lane.
+"""One account's tasks in one nursery: its IMAP connection (or the probe of its SMTP login) and its outbox lane.
 
 A crash in here is caught at this edge: logged with its traceback, shown as the account's `lastError`, and started again
-after a growing wait. No other account notices. A changed registration restarts the mailbox task at once, while the lane
+after a growing wait. No other account notices. A changed registration restarts the connection at once, while the lane
 goes on and takes the new way out from the next message on, so that no final dot is ever cut.
 """
 
@@ -9,30 +9,35 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
+from engine.accounts.commands import Commands
+from engine.accounts.connection import AccountConnection
+from engine.accounts.ehlo_name import ehlo_name
 from engine.accounts.heartbeat import Heartbeat, Learnt
-from engine.accounts.mailbox import MailboxTask
+from engine.accounts.ledger import Ledger
 from engine.accounts.probe import probe, watch_sending
 from engine.accounts.protocol_log import ProtocolLog
-from engine.accounts.sentcopy import SentCopies
-from engine.accounts.services import Services
+from engine.accounts.sent_copies import SentCopies
+from engine.accounts.server_access import ServerAccess
+from engine.accounts.sessions import Sessions
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
 from engine.log import concerns
-from engine.queue.evidence import Evidence
-from engine.queue.hold import Waiting
-from engine.queue.lane import Lane, LaneLimits, Route
-from engine.queue.pace import RateLimit
+from engine.model.registration import Registration, SmtpServer
+from engine.model.waiting import Waiting
+from engine.queue.lane import Dispatch, Lane, OutgoingServer
 from engine.queue.recovery import recover_account
-from engine.schema.account import AccountCreate, FolderError, LearntHeartbeat
-from engine.smtp.session import Timeouts
+from engine.queue.sent_folder_search import SentFolderSearches
+from engine.schema.account import FolderError, LearntHeartbeat
+from engine.settings import SettingsBook
 from engine.smtp.verdict import Verdict
 from engine.store.accounts import AccountRow
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.world import Dial
 
 log = logging.getLogger("engine.account")
@@ -48,7 +53,15 @@ class Account:
     """One registered account while the engine runs. `run` is its service."""
 
     def __init__(
-        self, row: AccountRow, record: AccountCreate, services: Services, *, unreadable: str | None = None
+        self,
+        row: AccountRow,
+        record: Registration,
+        unreadable: str | None = None,
+        *,
+        ledger: Ledger,
+        access: ServerAccess,
+        dispatch: Dispatch,
+        settings: SettingsBook,
     ) -> None:
         self.id = row.id
         self.record = record
@@ -56,50 +69,31 @@ class Account:
         """Which of its servers were named with a token for this account alone."""
         self.unreadable = unreadable
         """Why its stored registration cannot be read; it is then left alone, and `record` stands in for it."""
-        self.status = Status(
-            row,
-            services.store,
-            services.journal,
-            services.changes,
-            services.world,
-            services.config.imap.give_up_refused,
-        )
+        self._ledger = ledger
+        self._access = access
+        self._dispatch = dispatch
+        self._settings = settings
+        self._world = access.world
+        store, imap = ledger.store, access.imap
+        self.status = Status(row, store, ledger.journal, ledger.changes, self._world, imap.give_up_refused)
         self.status.servers = records.servers(record)
-        self._services = services
         self._note_sandbox()
         if records.is_sandbox(record) and row.sending is None:
             self.status.forget_sending(AccountState.CONNECTED)
-        self._copies = SentCopies(
-            row.id,
-            services.store,
-            services.spool,
-            services.journal,
-            services.config.imap.copy_schedule,
-            services.world,
-        )
-        self._evidence = Evidence(row.id, services.store, services.recorder, services.world)
-        self._heartbeat = Heartbeat(services.config.imap.heartbeat, services.world, _learnt(row))
-        self._mailbox: MailboxTask | None = None
+        self._copies = SentCopies(row.id, store, ledger.spool, ledger.journal, imap.copy_schedule, self._world)
+        self._evidence = SentFolderSearches(row.id, store, ledger.recorder, self._world)
+        self._heartbeat = Heartbeat(imap.heartbeat, self._world, _learnt(row))
+        self.commands = Commands(self.status, offered=records.imap_endpoint(record) is not None)
+        """The connections that requests lease."""
+        self._connection: AccountConnection | None = None
         self._changed = trio.Event()
         self._paused = False
         self._at_rest = trio.Event()
         self.log: ProtocolLog | None = None
         """The protocol log; None while none is kept."""
         self._verdicts_in, self._verdicts = trio.open_memory_channel[Verdict](100)
-        smtp = services.config.smtp
-        services.pauses.pause(row.id, row.queue_paused)
-        self._lane = Lane(
-            row.id,
-            self._route(),
-            services.schedule.of(row.id),
-            services.attempts,
-            services.slots,
-            services.pauses,
-            LaneLimits(smtp.messages_per_session, smtp.session_idle, _timeouts(services)),
-            services.hosts,
-            services.world,
-            self._tried,
-        )
+        dispatch.pauses.pause(row.id, row.queue_paused)
+        self._lane = Lane(row.id, self._server(), dispatch, self._tried)
         self._lane_began = False
         self._lane_ended = trio.Event()
         if unreadable is not None:
@@ -107,7 +101,7 @@ class Account:
             self.status.last_error = {"response": unreadable, "serverResponseCode": "EUNREADABLE"}
             self._lane_ended.set()
 
-    def change(self, record: AccountCreate, restricted: frozenset[str]) -> None:
+    def change(self, record: Registration, restricted: frozenset[str]) -> None:
         """Go on with a changed registration: what it changes nothing about and works stays connected."""
         before, smtp = self._connections(), records.smtp_endpoint(self.record)
         self.record, self.restricted = record, restricted
@@ -115,7 +109,8 @@ class Account:
         self._note_sandbox()
         if records.smtp_endpoint(record) != smtp:
             self.status.forget_sending()
-        self._lane.change(self._route())
+        self._lane.change(self._server())
+        self.commands.change(offered=records.imap_endpoint(record) is not None)
         if self._connections() != before or self.status.state is not AccountState.CONNECTED:
             self.status.forget_error()
             self._changed.set()
@@ -123,7 +118,7 @@ class Account:
     @property
     def folder_errors(self) -> tuple[FolderError, ...]:
         """The folders that cannot be looked into, as the account shows them."""
-        return self._mailbox.folder_errors if self._mailbox is not None else ()
+        return self._connection.folder_errors if self._connection is not None else ()
 
     @property
     def learnt_heartbeat(self) -> LearntHeartbeat | None:
@@ -136,20 +131,20 @@ class Account:
 
     @property
     def reconnecting(self) -> bool:
-        """Whether what is connected to the mailbox is about to be closed and connected anew."""
+        """Whether what is connected to the account is about to be closed and connected anew."""
         return self._changed.is_set()
 
     def reconnect(self) -> None:
-        """Close what is connected to the mailbox and connect anew, now."""
+        """Close what is connected to the account and connect anew, now."""
         self._changed.set()
 
     def look_soon(self) -> None:
         """Look into every folder now."""
-        if self._mailbox is not None:
-            self._mailbox.look_soon()
+        if self._connection is not None:
+            self._connection.look_soon()
 
     async def pause(self) -> None:
-        """Have nothing connected to the mailbox until `resume`; return once it is so, or after five seconds."""
+        """Have nothing connected to the account until `resume`; return once it is so, or after five seconds."""
         self._at_rest = trio.Event()
         self._paused = True
         self._changed.set()
@@ -161,6 +156,21 @@ class Account:
         self._paused = False
         self._changed.set()
 
+    def pause_queue(self, paused: bool) -> None:
+        """Hold back the account's mail, or let it go."""
+        self._dispatch.pauses.pause(self.id, paused)
+
+    def hasten(self, message: int, now: float) -> None:
+        """Have a message that waits be due now."""
+        self._dispatch.schedule.of(self.id).add(message, now)
+
+    def forget(self) -> None:
+        """The account was removed: what others keep in memory of it goes."""
+        self.pause_queue(False)
+        self._dispatch.schedule.forget(self.id)
+        self._ledger.recorder.sandboxes.discard(self.id)
+        self._ledger.changes.gone(self.id)
+
     async def stop_lane(self) -> None:
         """Take no more mail; return once the message at hand is done or aborted. Cancelled: it is left as it is."""
         self._lane.stop()
@@ -171,10 +181,13 @@ class Account:
         concerns(account=self.id)
         if self.unreadable is not None:
             await trio.sleep_forever()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._guarded, self._run_lane)
-            nursery.start_soon(self._guarded, self._run_mailbox)
-            nursery.start_soon(self._guarded, self._note_verdicts)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._guarded, self._run_lane)
+                nursery.start_soon(self._guarded, self._run_connection)
+                nursery.start_soon(self._guarded, self._note_verdicts)
+        finally:
+            self.commands.change(offered=False)
 
     async def _guarded(self, service: Callable[[], Awaitable[None]]) -> None:
         wait = FIRST_RESTART
@@ -188,7 +201,7 @@ class Account:
                     return
                 if trio.current_time() - began >= HEALTHY:
                     wait = FIRST_RESTART
-                log.exception("a task crashed and is started again in %d s", wait)
+                log.exception("a task crashed and restarts in %d s", wait)
                 self.status.last_error = {
                     "response": f"Internal error: {leaves(error)[0]!r}",
                     "serverResponseCode": "EINTERNAL",
@@ -196,20 +209,20 @@ class Account:
             except BaseExceptionGroup as group:
                 crash, others = group.split(Exception)
                 if crash is not None and not _disk_failed(crash):
-                    log.error("a task crashed as it ended", exc_info=crash)
+                    log.error("a task crashed while it was ending", exc_info=crash)
                 raise others or group from None
             await trio.sleep(wait)
             wait = min(wait * 2, LONGEST_RESTART)
 
     async def _run_lane(self) -> None:
         if self._lane_began:
-            services = self._services
-            await recover_account(self.id, services.store, services.recorder, services.schedule, services.world.now())
+            ledger, now = self._ledger, self._world.now()
+            await recover_account(self.id, ledger.store, ledger.recorder, self._dispatch.schedule, now)
         self._lane_began = True
         await self._lane.run()
         self._lane_ended.set()
 
-    async def _run_mailbox(self) -> None:
+    async def _run_connection(self) -> None:
         while True:
             self._changed = trio.Event()
             if not self._paused and any(self._connections()[:2]):
@@ -219,7 +232,7 @@ class Account:
                 nursery.start_soon(self._keep_connected)
                 await self._changed.wait()
                 nursery.cancel_scope.cancel()
-            self._mailbox = None
+            self._connection = None
 
     async def _keep_connected(self) -> None:
         if self._paused:
@@ -229,33 +242,43 @@ class Account:
         if self.record.logs is not True:
             self.log = None
         elif self.log is None:
-            self.log = ProtocolLog(self._services.world)
-        endpoint = records.imap_endpoint(self.record)
+            self.log = ProtocolLog(self._world)
+        endpoint, timeouts = records.imap_endpoint(self.record), self._dispatch.limits.timeouts
         if endpoint is not None:
             rules = records.watch_rules(self.record, self.status.created)
-            self._mailbox = MailboxTask(
+            sessions = Sessions(
                 endpoint,
                 self._dial("imap"),
+                self._access.connector,
+                self.status,
+                log=self.log,
+                compress=self._access.imap.compress,
+            )
+            backoff = self._access.backoff(endpoint.host, endpoint.port)
+            self._connection = AccountConnection(
+                sessions,
+                self.commands,
                 rules,
                 self.status,
                 self._copies,
                 self._evidence,
-                self._services,
+                self._ledger,
+                self._access,
+                self._settings,
                 self._heartbeat,
-                self.log,
             )
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._mailbox.run)
-                if (route := self._route()) is not None and not records.is_sandbox(self.record):
-                    timeouts = _timeouts(self._services)
-                    nursery.start_soon(watch_sending, route, timeouts, self.status, self._services, self._lane_knocks)
-        elif (route := self._route()) is not None:
-            await probe(route, _timeouts(self._services), self.status, self._services)
+                nursery.start_soon(self._connection.run)
+                nursery.start_soon(self._guarded, partial(self.commands.run, sessions, backoff))
+                if (server := self._server()) is not None and not records.is_sandbox(self.record):
+                    nursery.start_soon(watch_sending, server, timeouts, self.status, self._access, self._lane_knocks)
+        elif (server := self._server()) is not None:
+            await probe(server, timeouts, self.status, self._access)
         else:
             self.status.state = AccountState.UNSET
 
     def _note_sandbox(self) -> None:
-        of = self._services.recorder.sandboxes
+        of = self._ledger.recorder.sandboxes
         (of.add if records.is_sandbox(self.record) else of.discard)(self.id)
 
     def _lane_knocks(self) -> bool:
@@ -267,16 +290,17 @@ class Account:
 
     def _tried(self, verdict: Verdict, trace: Trace) -> None:
         if self.log is not None:
-            self.log.take(trace, "SMTP, a try that has just ended")
+            self.log.take(trace, "SMTP, an attempt that has just ended")
         try:
             self._verdicts_in.send_nowait(verdict)
         except trio.WouldBlock:
             pass  # a hundred newer ones are waiting to be noted
-        if self._mailbox is not None:
-            self._mailbox.wake()
+        self._copies.look()
+        if self._connection is not None and self._evidence.seconds_to_next() is not None:
+            self._connection.wake()
 
     def _connections(self) -> tuple[object, ...]:
-        """What the mailbox task, or the probe, was made from."""
+        """What the connection, or the probe, was made from."""
         return (
             records.imap_endpoint(self.record),
             records.smtp_endpoint(self.record),
@@ -285,20 +309,16 @@ class Account:
             self.record.logs is True,
         )
 
-    def _route(self) -> Route | None:
+    def _server(self) -> OutgoingServer | None:
         endpoint = records.smtp_endpoint(self.record)
         if endpoint is None:
             return None
-        domain = (self.record.email or "").rpartition("@")[2]
-        name = self.record.smtp_ehlo_name or self._services.config.smtp.ehlo_name or domain or "localhost"
-        limit = getattr(self.record.smtp, "rate_limit", None) or None
-        pace = RateLimit(limit.messages, limit.seconds) if limit is not None else None
-        return Route(endpoint, self._dial("smtp"), name, pace)
+        name = ehlo_name(self.record, self._dispatch.ehlo_name)
+        limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
+        return OutgoingServer(endpoint, self._dial("smtp"), name, limit or None)
 
     def _dial(self, server: str) -> Dial:
-        if records.is_sandbox(self.record):
-            return self._services.sandbox.dial
-        return self._services.egress.dialer(restricted=server in self.restricted, mail=True)
+        return self._access.dial(sandbox=records.is_sandbox(self.record), restricted=server in self.restricted)
 
 
 def _disk_failed(error: BaseException) -> bool:
@@ -310,15 +330,3 @@ def _learnt(row: AccountRow) -> Learnt | None:
     if row.heartbeat is None or row.heartbeat_until is None:
         return None
     return Learnt(row.heartbeat, row.heartbeat_until)
-
-
-def _timeouts(services: Services) -> Timeouts:
-    smtp = services.config.smtp
-    return Timeouts(
-        connect=smtp.connect_timeout,
-        greeting=smtp.greeting_timeout,
-        command=smtp.command_timeout,
-        data=smtp.data_timeout,
-        block=smtp.block_timeout,
-        dot=smtp.dot_timeout,
-    )

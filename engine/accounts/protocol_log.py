@@ -1,4 +1,4 @@
-"""The protocol log of one account: the lines of its IMAP connections, and of each SMTP try once it has ended.
+"""The protocol log of one account: the lines of its IMAP connections, and of each SMTP attempt once it has ended.
 
 Newest last, in memory: kept only for an account registered with `logs`, bounded in lines, gone with the process.
 Secrets and the content of messages never get in: the protocol machines write placeholders instead.
@@ -7,7 +7,7 @@ Secrets and the content of messages never get in: the protocol machines write pl
 from __future__ import annotations
 
 from engine.isotime import iso
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.world import World
 
 LINES = 10_000
@@ -30,9 +30,29 @@ class ProtocolLog(Trace):
         for line in trace.lines():
             self._write("", line)
 
+    def of(self, connection: str) -> ConnectionLines:
+        """What one more connection beside the one that idles writes to: each of its lines begins with the name."""
+        return ConnectionLines(self, connection)
+
     def text(self) -> str:
         """The whole log, one line each."""
         return "".join(line + "\n" for line in self.lines())
 
     def _write(self, prefix: str, text: str) -> None:
         super()._write(f"{iso(self._world.now())} {prefix}", text)
+
+
+class ConnectionLines(Trace):
+    """One connection's part of a protocol log."""
+
+    def __init__(self, log: ProtocolLog, name: str) -> None:
+        super().__init__(0)
+        self._log = log
+        self._name = f"[{name}] " if name else ""
+
+    def note(self, text: str) -> None:
+        """Note something that is no line of the protocol."""
+        self._write("-- ", text)
+
+    def _write(self, prefix: str, text: str) -> None:
+        self._log._write(self._name + prefix, text)

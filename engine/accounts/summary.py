@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from engine.accounts import ids
-from engine.imap.envelope import Envelope, Mailbox
+from engine.accounts import message_ids
+from engine.imap.envelope import EnvelopeAddress, ImapEnvelope
 from engine.imap.fetched import Fetched
 from engine.imap.mailboxes import INBOX, decode_name
-from engine.imap.structure import Part, Structure
+from engine.imap.structure import BodyPart, Structure
 from engine.isotime import iso
+from engine.mail.auto_reply import is_auto_reply
 from engine.mail.decode import header_text, parameter
 from engine.mail.fields import fields
 
@@ -26,19 +26,9 @@ _USE_OF_LABEL = {
     "\\inbox": INBOX,
 }
 """What Gmail's own labels say of a message in All Mail. The first of them counts: who writes to themselves sent it."""
-_AUTO_SUBJECT = re.compile(
-    r"(?:auto|oof|ooo):|auto(?:matic|mated|matische|matisk)?[ -]?(?:reply|response|antwort|antwoord|svar)"
-    r"|(?:r[eé]ponse|respuesta|resposta|risposta) autom[aá]ti(?:ca?|que)|out of (?:the )?office"
-    r"|vacation (?:reply|response)|abwesenheit|absence du bureau|fuori sede|автоответ"
-    r"|автоматический ответ|自動返信|自動回覆|自动回复",
-    re.IGNORECASE,
-)
-_SUPPRESSED = re.compile(r"\b(?:all|oof|autoreply)\b", re.IGNORECASE)
-"""Answers that programs are asked not to give: programs ask for it, and above all those that answer themselves."""
-_AUTO_FIELDS = frozenset({"x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-response"})
 
 
-class Text:
+class TextParts:
     """Which parts of a message are its text, by section number."""
 
     def __init__(self, structure: Structure | None) -> None:
@@ -48,35 +38,60 @@ class Text:
         self.html = [part for part in texts if part.kind == "text/html"]
 
 
-def is_text(part: Part) -> bool:
+def is_text(part: BodyPart) -> bool:
     """Whether a part is text to be read, not a file."""
     return part.kind in ("text/plain", "text/html") and part.disposition != "attachment" and not filename(part)
 
 
-def filename(part: Part) -> str:
+def filename(part: BodyPart) -> str:
     """The name of an attached file; empty if it has none."""
     return parameter(part.disposition_parameters, "filename") or parameter(part.parameters, "name")
 
 
 def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> dict[str, Any]:
     """The members of `messageNew` that need no further question to the server."""
-    envelope = one.envelope or Envelope()
-    flags = one.flags or frozenset()
-    lowered = {flag.lower() for flag in flags}
-    data: dict[str, Any] = {"id": ids.message_id(mailbox, one.uid), "uid": one.uid, "path": path}
-    data |= {name: value for name, value in (("emailId", one.email_id), ("threadId", one.thread_id)) if value}
+    envelope, header = one.envelope or ImapEnvelope(), fields(one.header)
+    labels = None if one.labels is None else [decode_name(label, utf8=False) for label in one.labels]
+    data: dict[str, Any] = {"id": message_ids.message_id(mailbox, one.uid), "uid": one.uid, "path": path}
+    data |= _given(emailId=one.email_id, threadId=one.thread_id)
     if one.internal_date is not None:
         data["date"] = iso(one.internal_date)
-    data["flags"] = sorted(flags)
-    labels = None if one.labels is None else [decode_name(label, utf8=False) for label in one.labels]
+    data |= _marks(one.flags or frozenset(), labels)
+    if one.size is not None:
+        data["size"] = one.size
+    data |= _envelope(envelope)
+    if attachments := _attachments(one, mailbox):
+        data["attachments"] = attachments
+    data |= _given(messageId=header_text(envelope.message_id), inReplyTo=header_text(envelope.in_reply_to))
+    data["text"] = _text(one, mailbox)
+    if is_auto_reply(header, data["subject"], answers=bool(envelope.in_reply_to or header.get("references"))):
+        data["isAutoReply"] = True
+    use = special_use if labels is None or special_use != "\\All" else _use_of(labels)
+    data |= _given(specialUse=special_use, messageSpecialUse=use)
+    fits = use not in _NOT_NEW or INBOX in (labels or ())
+    data["seemsLikeNew"] = fits and "unseen" in data and "draft" not in data
+    return data
+
+
+def _given(**members: str | None) -> dict[str, str]:
+    """Those members that have a value."""
+    return {name: value for name, value in members.items() if value}
+
+
+def _marks(flags: frozenset[str], labels: list[str] | None) -> dict[str, Any]:
+    """Flags and labels, and what the flags mean."""
+    lowered = {flag.lower() for flag in flags}
+    data: dict[str, Any] = {"flags": sorted(flags)}
     if labels is not None:
         data["labels"] = labels
     if "\\seen" not in lowered:
         data["unseen"] = True
-    data |= {name: True for flag, name in _BOOLEANS.items() if flag in lowered}
-    if one.size is not None:
-        data["size"] = one.size
-    data["subject"] = header_text(envelope.subject)
+    return data | {name: True for flag, name in _BOOLEANS.items() if flag in lowered}
+
+
+def _envelope(envelope: ImapEnvelope) -> dict[str, Any]:
+    """The subject, and who sent the message to whom."""
+    data: dict[str, Any] = {"subject": header_text(envelope.subject)}
     if envelope.author:
         data["from"] = _address(envelope.author[0])
     data["replyTo"] = [_address(each) for each in envelope.reply_to]
@@ -86,50 +101,23 @@ def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> d
     for name, several in (("cc", envelope.cc), ("bcc", envelope.bcc)):
         if several:
             data[name] = [_address(each) for each in several]
-    if attachments := _attachments(one, mailbox):
-        data["attachments"] = attachments
-    data |= {
-        name: header_text(value)
-        for name, value in (("messageId", envelope.message_id), ("inReplyTo", envelope.in_reply_to))
-        if value
-    }
-    text = Text(one.structure)
+    return data
+
+
+def _text(one: Fetched, mailbox: int) -> dict[str, Any]:
+    """Where the text is, and how large."""
+    text = TextParts(one.structure)
     sizes = {"plain": sum(part.size for part in text.plain), "html": sum(part.size for part in text.html)}
-    data["text"] = {
-        "id": ids.text_id(mailbox, one.uid, [part.path for part in text.plain], [part.path for part in text.html]),
+    paths = [part.path for part in text.plain], [part.path for part in text.html]
+    return {
+        "id": message_ids.text_id(mailbox, one.uid, *paths),
         "encodedSize": {name: size for name, size in sizes.items() if size},
     }
-    header = fields(one.header)
-    if is_auto_reply(header, data["subject"], answers=bool(envelope.in_reply_to or header.get("references"))):
-        data["isAutoReply"] = True
-    use = special_use if labels is None or special_use != "\\All" else _use_of(labels)
-    data |= {name: value for name, value in (("specialUse", special_use), ("messageSpecialUse", use)) if value}
-    fits = use not in _NOT_NEW or INBOX in (labels or ())
-    data["seemsLikeNew"] = fits and "\\seen" not in lowered and "\\draft" not in lowered
-    return data
 
 
 def _use_of(labels: list[str]) -> str | None:
     has = {label.lower() for label in labels}
     return next((use for label, use in _USE_OF_LABEL.items() if label in has), None)
-
-
-def is_auto_reply(header: dict[str, list[str]], subject: str, *, answers: bool) -> bool:
-    """Whether nobody wrote this message (RFC 3834, and what was used before it)."""
-    # A keyword, perhaps with parameters or a comment behind it.
-    submitted = re.split(r"[;(\s]", (header.get("auto-submitted") or ["no"])[0].strip().lower(), maxsplit=1)[0]
-    if submitted in ("auto-replied", "auto-notified"):
-        return True
-    if _AUTO_FIELDS & header.keys():
-        return True
-    precedence = (header.get("precedence") or [""])[0].strip().lower()
-    if precedence.replace("-", "_") in ("auto_reply", "autoreply"):
-        return True
-    # Those who write to many ask for the same, and answer nobody.
-    to_many = "list-id" in header or precedence in ("bulk", "list", "junk")
-    if not to_many and any(_SUPPRESSED.search(value) for value in header.get("x-auto-response-suppress", [])):
-        return True
-    return (answers or submitted != "no") and _AUTO_SUBJECT.match(subject) is not None
 
 
 def _attachments(one: Fetched, mailbox: int) -> list[dict[str, Any]]:
@@ -138,7 +126,7 @@ def _attachments(one: Fetched, mailbox: int) -> list[dict[str, Any]]:
         if is_text(part):
             continue
         entry: dict[str, Any] = {
-            "id": ids.attachment_id(mailbox, one.uid, part.path),
+            "id": message_ids.attachment_id(mailbox, one.uid, part.path),
             "contentType": part.kind,
             "encodedSize": part.size,
             "embedded": "multipart/related" in part.parents,
@@ -154,5 +142,5 @@ def _attachments(one: Fetched, mailbox: int) -> list[dict[str, Any]]:
     return shown
 
 
-def _address(one: Mailbox) -> dict[str, str]:
+def _address(one: EnvelopeAddress) -> dict[str, str]:
     return {"name": header_text(one.name), "address": header_text(one.address)}

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET
-from msgspec.structs import replace
+import trio
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict, replace
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
 from engine.accounts.account import Account
 from engine.accounts.clear_text import insecure
+from engine.accounts.masked_secrets import refuse_masks
 from engine.accounts.state import AccountState
-from engine.api.account_wait import until_connected
+from engine.accounts.wait import until_connected
 from engine.api.context import Context, find_account
+from engine.api.events import LONGEST_WAIT
 from engine.api.webhooks import refuse_egress
 from engine.egress import EgressRefused
 from engine.errors import Problem
-from engine.events.target import masked as masked_url
 from engine.http import paging
 from engine.http.access import Access
-from engine.http.audited import Change
-from engine.http.carry import carry_through
-from engine.http.field_errors import FieldErrors, Place, invalid
+from engine.http.audit_entries import Change
+from engine.http.client_disconnect import carry_through
+from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.isotime import iso
+from engine.model.registration import SERVERS, ImapServer, Login, Registration, SmtpServer, TlsOptions
 from engine.schema.account import (
     AccountCreate,
     AccountCreated,
@@ -41,11 +44,12 @@ from engine.schema.account import (
     SmtpStatus,
 )
 from engine.schema.fields import AccountId, CustomHeader
-from engine.schema.servers import MASK, SERVERS, Auth, ImapConfig, SmtpConfig, masked
+from engine.schema.servers import MASK, Auth, ImapConfig, RateLimit, SmtpConfig, Tls
 from engine.schema.stored import shown
 from engine.store import events
 from engine.store.tokens import Token
 from engine.store.webhooks import Bound
+from engine.webhooks.target import masked as masked_url
 
 _TAGS = ("Account",)
 
@@ -59,13 +63,24 @@ _TAGS = ("Account",)
     change=Change("account.register", lambda path, answer: answer.account),
 )
 async def register(context: Context, body: AccountCreate, *, caller: Token) -> AccountCreated:
-    """Register a mailbox, or change the one with this id.
+    """Register an account.
 
-    Answers as soon as the record is durable; the servers are asked afterwards.
+    The answer means that the registration is on disk; it does not wait for the servers. To wait until the account is
+    connected, read it with `wait=connected`. An account other than a sandbox names its servers:
+
+    ```json
+    {"account": "mine", "name": "My Name", "email": "me@example.com",
+     "imap": {"host": "imap.example.com", "port": 993, "secure": true,
+              "auth": {"user": "me@example.com", "pass": "..."}},
+     "smtp": {"host": "smtp.example.com", "port": 587, "secure": false,
+              "auth": {"user": "me@example.com", "pass": "..."}}}
+    ```
     """
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")
-    _refuse_masks(body)
+    refuse_masks(body)
+    if body.sandbox is True and not context.config.sandbox.enabled:
+        raise invalid("sandbox", "must not be true: enabled is false under [sandbox] in the engine's configuration")
     await _check_egress(context, body, context.registry.get(body.account or ""), caller)
     account, new = await carry_through(_registered(context, body, narrowed=caller.account is not None))
     return AccountCreated(account=account, state="new" if new else "existing")
@@ -73,9 +88,14 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
 
 @operation("GET", "/v1/account/{account}", access=Access.PATH, scope="api", tags=_TAGS)
 async def read(context: Context, account: AccountId, query: AccountQuery, *, caller: Token) -> AccountInfo:
-    """Read an account and its state."""
+    """Read an account.
+
+    `lastError` says why the account is not connected, `sending` whether it can send, `smtpStatus` how the last SMTP
+    attempt ended. In errors, `description` says what the error means and what to do about it.
+    """
     if query.wait is not None:
-        await until_connected(context, account, caller)
+        with context.streams.share.hold(caller.hash), trio.move_on_after(LONGEST_WAIT):
+            await until_connected(account, context.registry, context.changes)
     found = find_account(context, account)
     record, status = found.record, found.status
     has_imap = records.has_imap(record)
@@ -90,8 +110,8 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
         subconnections=record.subconnections,
         imap_indexer=(record.imap_indexer or "full") if has_imap else UNSET,
         smtp_ehlo_name=record.smtp_ehlo_name or UNSET,
-        imap=masked(record.imap) if isinstance(record.imap, ImapConfig) else UNSET,
-        smtp=masked(record.smtp) if isinstance(record.smtp, SmtpConfig) else UNSET,
+        imap=_imap(record.imap) if isinstance(record.imap, ImapServer) else UNSET,
+        smtp=_smtp(record.smtp) if isinstance(record.smtp, SmtpServer) else UNSET,
         insecure=tuple(insecure(record)) or UNSET,
         sandbox=record.sandbox,
         webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
@@ -119,7 +139,7 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
 async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> AccountList:
     """List accounts.
 
-    A token for one account sees that one.
+    A token for one account sees only that account.
     """
     needle = (query.query or "").lower()
     found = [
@@ -144,11 +164,16 @@ async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> A
     scope="api",
     tags=_TAGS,
     change=Change("account.update", lambda path, answer: answer.account),
+    errors={409: "The stored registration cannot be read (`AccountUnreadable`)."},
 )
 async def update(context: Context, account: AccountId, body: AccountUpdate, *, caller: Token) -> AccountUpdated:
-    """Change an account."""
+    """Change an account.
+
+    An `imap` or `smtp` object replaces the stored one; with `"partial": true`, it replaces only the members it has. A
+    masked secret (`******`) is refused, so leave out `auth` to keep it.
+    """
     found = find_account(context, account)
-    _refuse_masks(body)
+    refuse_masks(body)
     await _check_egress(context, body, found, caller)
     try:
         await carry_through(_updated(context, found, body, narrowed=caller.account is not None))
@@ -166,7 +191,12 @@ async def update(context: Context, account: AccountId, body: AccountUpdate, *, c
     change=Change("account.remove", lambda path, answer: answer.account),
 )
 async def remove(context: Context, account: AccountId) -> AccountRemoved:
-    """Remove an account; what it has not sent yet ends as cancelled."""
+    """Remove an account.
+
+    Its open messages are cancelled; the engine waits up to `shutdown.grace` for a message whose final dot is under way.
+    The tokens, consumers and webhook endpoints that are for this account alone go with it, and so does its own webhook
+    URL: events still due for that, `accountDeleted` among them, go to the URL of the settings.
+    """
     found = find_account(context, account)
     await carry_through(context.registry.remove(found))
     return AccountRemoved(account=found.id)
@@ -176,7 +206,7 @@ async def _registered(context: Context, body: AccountCreate, *, narrowed: bool) 
     parts = _webhook_parts(body)
     if body.account is None or not parts:
         return await context.registry.register(body, narrowed=narrowed)
-    async with context.services.webhooks.setting(body.account, *parts, bound=narrowed):
+    async with context.webhooks.setting(body.account, *parts, bound=narrowed):
         return await context.registry.register(body, narrowed=narrowed)
 
 
@@ -184,7 +214,7 @@ async def _updated(context: Context, account: Account, body: AccountUpdate, *, n
     parts = _webhook_parts(body)
     if not parts:
         return await context.registry.update(account, body, narrowed=narrowed)
-    async with context.services.webhooks.setting(account.id, *parts, bound=narrowed):
+    async with context.webhooks.setting(account.id, *parts, bound=narrowed):
         return await context.registry.update(account, body, narrowed=narrowed)
 
 
@@ -215,7 +245,7 @@ async def _check_server(context: Context, name: str, given: Any, known: Any) -> 
     host, port = (getattr(given, member, UNSET) for member in ("host", "port"))
     if host in (UNSET, getattr(known, "host", UNSET)) and port in (UNSET, getattr(known, "port", UNSET)):
         return
-    egress, member = context.services.egress, "port"
+    egress, member = context.access.egress, "port"
     try:
         if port is not UNSET:
             egress.check_port(port, restricted=True)
@@ -228,22 +258,6 @@ async def _check_server(context: Context, name: str, given: Any, known: Any) -> 
         raise invalid(f"{name}.{member}", f"cannot be used: {error}", code="EgressRefused") from error
 
 
-def _refuse_masks(body: AccountCreate | AccountUpdate) -> None:
-    """Writing back what a read showed would destroy the secret behind the mask."""
-    found = FieldErrors()
-    for server in ("imap", "smtp"):
-        auth = getattr(getattr(body, server), "auth", UNSET)
-        if isinstance(auth, Auth):
-            for name, value in (("pass", auth.password), ("accessToken", auth.access_token)):
-                if value == MASK:
-                    found.add(Place.of(f"{server}.auth.{name}"), "is a masked value")
-    if body.webhooks and MASK in body.webhooks:
-        found.add(Place.of("webhooks"), "is a masked value")
-    if any(each.value == MASK for each in body.webhooks_custom_headers or ()):
-        found.add(Place.of("webhooksCustomHeaders"), "holds a masked value")
-    found.refuse()
-
-
 def _notify_from(account: Account) -> str | None:
     given = account.record.notify_from
     if given is UNSET:
@@ -251,7 +265,33 @@ def _notify_from(account: Account) -> str | None:
     return iso(given.timestamp()) if given is not None else None
 
 
-def _path(record: AccountCreate) -> str | tuple[str, ...]:
+def _imap(server: ImapServer) -> ImapConfig:
+    """The IMAP server as an answer shows it."""
+    members = asdict(server)
+    return ImapConfig(**members | {"auth": _auth(server.auth), "tls": _tls(server.tls)})
+
+
+def _smtp(server: SmtpServer) -> SmtpConfig:
+    """The SMTP server as an answer shows it."""
+    members = asdict(server)
+    auth = _auth(server.auth) if isinstance(server.auth, Login) else server.auth
+    limit = RateLimit(**asdict(server.rate_limit)) if server.rate_limit else UNSET
+    return SmtpConfig(**members | {"auth": auth, "tls": _tls(server.tls), "rate_limit": limit})
+
+
+def _auth(login: Login | UnsetType) -> Auth | UnsetType:
+    """A login with its secrets masked."""
+    if isinstance(login, UnsetType):
+        return UNSET
+    secrets = {name: UNSET if getattr(login, name) is UNSET else MASK for name in ("password", "access_token")}
+    return Auth(user=login.user, **secrets)
+
+
+def _tls(options: TlsOptions | UnsetType) -> Tls | UnsetType:
+    return UNSET if isinstance(options, UnsetType) else Tls(**asdict(options))
+
+
+def _path(record: Registration) -> str | tuple[str, ...]:
     if not isinstance(record.path, tuple) or record.path == ("*",):
         return "*"
     return record.path[0] if len(record.path) == 1 else record.path
@@ -271,7 +311,7 @@ def _sending(account: Account) -> Sending:
 
 
 def _counters(context: Context, account: Account) -> Counters:
-    return Counters(events=events.counts(context.services.store.reader, account.id))
+    return Counters(events=events.counts(context.store.reader, account.id))
 
 
 def _summary(context: Context, account: Account) -> AccountSummary:

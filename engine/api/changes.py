@@ -1,4 +1,4 @@
-"""Following accounts' states as server-sent events."""
+"""Following the states of accounts as server-sent events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import trio
 from quart import Response
 
 from engine.api.context import Context
-from engine.events.changes import Changes
+from engine.events.state_changes import StateChanges
 from engine.http import sse
 from engine.http.access import Access
 from engine.http.auth import Validity
@@ -20,15 +20,20 @@ from engine.store.tokens import Token
 
 @operation("GET", "/v1/changes", access=Access.QUERY, scope="api", tags=("Events",), media=sse.MEDIA)
 async def follow(context: Context, query: ChangesQuery, *, caller: Token) -> Response:
-    """Follow the accounts' states as server-sent events.
+    """Follow the states of accounts.
 
-    What they change to from now on.
+    Server-sent events in EmailEngine's shape, one for each change of a state from now on:
+
+    ```
+    event: message
+    data:{"account":"example","type":"state","key":"connected","payload":null,"stateLabel":{"type":"success","name":"Connected"}}
+    ```
     """
     frames = _frames(context.changes, query.account, context.validity(caller))
     return sse.stream(context.streams.share, caller, frames)
 
 
-async def _frames(changes: Changes, account: str | None, validity: Validity) -> AsyncGenerator[bytes, None]:
+async def _frames(changes: StateChanges, account: str | None, validity: Validity) -> AsyncGenerator[bytes, None]:
     with changes.watching(account) as watcher:
         yield sse.GREETING
         while not changes.stopped:

@@ -1,4 +1,4 @@
-"""The outbox: what waits, what became of it, and what callers may do with it."""
+"""The outbox: the messages, what happened to them, and what callers may do with them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from engine.api.submit import checked_send_at
 from engine.errors import Problem
 from engine.http import paging
 from engine.http.access import Access
-from engine.http.carry import carry_through
+from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
+from engine.model.message import Message, OnDoubt, Recipient
+from engine.model.states import ENDED, State
+from engine.model.waiting import Waiting
 from engine.queue import doubt
-from engine.queue.doubt import Choice
-from engine.queue.hold import Waiting
-from engine.queue.lifecycle import ENDED, State
 from engine.queue.outbox import UNKNOWN, Cancelled, TooLate
 from engine.schema.outbox import (
     DeliveryFault,
@@ -36,10 +36,9 @@ from engine.schema.outbox import (
     WaitingFor,
 )
 from engine.schema.stored import shown
-from engine.store import attempts, bounces, idempotency, messages, outbox
+from engine.store import attempts, bounces, idempotency_keys, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.bounces import Bounce
-from engine.store.messages import Message, Recipient
 from engine.store.tokens import Token
 
 _TAGS = ("Outbox",)
@@ -47,8 +46,8 @@ _TAGS = ("Outbox",)
 
 @operation("GET", "/v1/outbox", access=Access.QUERY, scope="api", tags=_TAGS)
 async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
-    """List messages; without a state, all that have not ended."""
-    db = context.services.store.reader
+    """List messages."""
+    db = context.store.reader
     total, found = outbox.page(
         db,
         account=query.account,
@@ -64,8 +63,12 @@ async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
 
 @operation("GET", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def read(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxEntry:
-    """Read one message: each recipient, each try, and what it waits for."""
-    db = context.services.store.reader
+    """Read a message.
+
+    The answer has each recipient, each attempt, and what the message waits for. It works while a message waits and
+    after it has ended, until the engine removes its record.
+    """
+    db = context.store.reader
     message = _visible(context, queue_id, caller)
     if message is None:
         raise _not_found()
@@ -73,7 +76,7 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
     came_back = bounces.of_message(db, message.id)
     return replace(
         _entry(message, recipients),
-        idempotency_key=idempotency.of_message(db, message.id) or UNSET,
+        idempotency_key=idempotency_keys.of_message(db, message.id) or UNSET,
         recipients=tuple(_recipient(message, each, came_back.get(each.address.lower())) for each in recipients),
         waiting_for=_waiting_for(context, message, recipients),
         attempt_log=tuple(_attempt(each) for each in attempts.of_message(db, message.id)),
@@ -82,10 +85,13 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
 
 @operation("DELETE", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxDeleted:
-    """Cancel a message that has not been sent."""
+    """Cancel a message.
+
+    An unknown message, or one that it is too late for, is not an error: the answer says `"deleted": false`.
+    """
     outcome: Cancelled | TooLate = UNKNOWN
     if _visible(context, queue_id, caller) is not None:
-        outcome = await carry_through(context.services.outbox.cancel(queue_id))
+        outcome = await carry_through(context.outbox.cancel(queue_id))
     if isinstance(outcome, TooLate):
         return OutboxDeleted(deleted=False, reason=outcome.reason)
     return OutboxDeleted(deleted=True, already_sent=outcome.already_sent or UNSET)
@@ -95,16 +101,20 @@ async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = 
 async def update(
     context: Context, queue_id: QueueId, body: OutboxUpdate, *, caller: Token | None = None
 ) -> OutboxUpdated:
-    """Send a waiting message now, move it, or decide a doubt."""
-    queue = context.services.outbox
+    """Change a message.
+
+    Send it now, move it to another time, or decide a doubt about it. `{"updated": false, "reason": "It was sent
+    already"}` is the answer where it is too late.
+    """
+    queue = context.outbox
     if _visible(context, queue_id, caller) is None:
         raise _not_found()
     if body.on_doubt is not UNSET:
-        outcome = await carry_through(queue.choose_on_doubt(queue_id, Choice(body.on_doubt)))
+        outcome = await carry_through(queue.choose_on_doubt(queue_id, OnDoubt(body.on_doubt)))
     else:
         send_at = None
         if body.send_at is not UNSET:
-            send_at = checked_send_at(body.send_at, context.services.world.now())
+            send_at = checked_send_at(body.send_at, context.world.now())
         outcome = await carry_through(queue.move(queue_id, send_at))
     if outcome == UNKNOWN:
         raise _not_found()
@@ -113,7 +123,7 @@ async def update(
 
 def _visible(context: Context, queue_id: str, caller: Token | None) -> Message | None:
     """The message, unless there is none or the caller's token is for another account."""
-    message = messages.by_queue_id(context.services.store.reader, queue_id)
+    message = messages.by_queue_id(context.store.reader, queue_id)
     if message is not None and caller is not None and caller.account not in (None, message.account):
         return None
     return message
@@ -125,7 +135,6 @@ def _not_found() -> Problem:
 
 def _entry(message: Message, recipients: list[Recipient]) -> OutboxEntry:
     """What a list and a single entry have in common."""
-    state = State(message.state)
     return OutboxEntry(
         account=message.account,
         queue_id=message.queue_id,
@@ -133,23 +142,23 @@ def _entry(message: Message, recipients: list[Recipient]) -> OutboxEntry:
         envelope=EnvelopeShown(sender=message.sender, to=tuple(each.address for each in recipients)),
         subject=message.subject,
         created=iso(message.created),
-        progress=_progress(message, state, recipients),
+        progress=_progress(message, recipients),
         attempts_made=message.attempts_made,
         attempts=message.attempts_max,
         scheduled=iso(message.send_at),
         next_attempt=iso(message.next_at) if message.next_at is not None else False,
-        state=state.value,
-        on_doubt=Choice(message.on_doubt).value,
+        state=message.state.value,
+        on_doubt=message.on_doubt.value,
         in_doubt_since=UNSET if message.doubt_since is None else iso(message.doubt_since),
         ended=UNSET if message.ended is None else iso(message.ended),
     )
 
 
-def _progress(message: Message, state: State, recipients: list[Recipient]) -> Progress:
-    if state is State.SENT:
+def _progress(message: Message, recipients: list[Recipient]) -> Progress:
+    if message.state is State.SENT:
         said = [each.response for each in recipients if each.state == State.SENT and each.response is not None]
         return Progress(status="submitted", response=said[0] if said else UNSET, message_id=message.message_id)
-    if state is State.SENDING:
+    if message.state is State.SENDING:
         return Progress(status="smtp-starting" if message.dot_at is not None else "processing")
     if message.last_error is not None:
         return Progress(status="error", error=shown(DeliveryFault, message.last_error), network_routing=None)
@@ -164,7 +173,7 @@ def _recipient(message: Message, recipient: Recipient, bounce: Bounce | None) ->
     sending = message.state == State.SENDING and recipient.state in (State.QUEUED, State.DEFERRED)
     return OutboxRecipient(
         address=recipient.address,
-        state=State.SENDING.value if sending else State(recipient.state).value,
+        state=State.SENDING.value if sending else recipient.state.value,
         code=UNSET if recipient.code is None else recipient.code,
         response=UNSET if recipient.response is None else recipient.response,
     )
@@ -183,9 +192,9 @@ def _attempt(attempt: Attempt) -> OutboxAttempt:
 
 
 def _waiting_for(context: Context, message: Message, recipients: list[Recipient]) -> WaitingFor | None:
-    waiting = _own_wait(message, recipients, context.services.world.now())
+    waiting = _own_wait(message, recipients, context.world.now())
     account = context.registry.get(message.account)
-    if waiting is None and State(message.state) not in (*ENDED, State.SENDING) and account is not None:
+    if waiting is None and message.state not in (*ENDED, State.SENDING) and account is not None:
         waiting = account.mail_waits_for() or Waiting(
             "turn", message.next_at or message.send_at, None, "It is its account's turn as soon as those before it went"
         )
@@ -198,7 +207,7 @@ def _waiting_for(context: Context, message: Message, recipients: list[Recipient]
 
 def _own_wait(message: Message, recipients: list[Recipient], now: float) -> Waiting | None:
     """What the message itself waits for; None when it is due."""
-    state, since = State(message.state), message.doubt_since or message.created
+    state, since = message.state, message.doubt_since or message.created
     if state is State.HELD:
         return Waiting("release", since, None, 'engine outbox release, or PUT /v1/outbox/{queueId} {"sendNow":true}')
     if state is State.IN_DOUBT and message.next_at is None:
@@ -212,6 +221,6 @@ def _own_wait(message: Message, recipients: list[Recipient], now: float) -> Wait
     if state is State.QUEUED and message.attempts_made == 0:
         remedy = 'It is sent at its sendAt; PUT /v1/outbox/{queueId} {"sendNow":true} sends it now'
         return Waiting("schedule", message.created, message.next_at, remedy)
-    said = message.last_error["message"] if message.last_error is not None else "the last try did not succeed"
+    said = message.last_error["message"] if message.last_error is not None else "the last attempt did not succeed"
     remedy = f'It is tried again by itself ({said}); PUT /v1/outbox/{{queueId}} {{"sendNow":true}} tries it now'
     return Waiting("retry", since, message.next_at, remedy)

@@ -1,4 +1,4 @@
-"""The queue as a whole, or one account's part of it: how full it is, and pausing it."""
+"""The queue, or one account's part of it: how full it is, and pausing it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from msgspec import UNSET
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.http.access import Access
-from engine.http.audited import Change
-from engine.http.carry import carry_through
+from engine.http.audit_entries import Change
+from engine.http.client_disconnect import carry_through
 from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.schema.queue import QueueInfo, QueueJobs, QueueName, QueueQuery, QueueUpdate, QueueUpdated
@@ -21,11 +21,11 @@ _TAGS = ("Settings",)
 
 @operation("GET", _PATH, access=Access.QUERY, scope="api", tags=_TAGS)
 async def read(context: Context, queue: QueueName, query: QueueQuery) -> QueueInfo:
-    """Read how full the queue is and whether it is paused."""
+    """Read the queue."""
     _refuse_unless_known(queue)
     account = find_account(context, query.account).id if query.account is not None else None
-    counts = outbox.counts(context.services.store.reader, account, context.services.world.now())
-    paused = context.services.pauses.paused(account)
+    counts = outbox.counts(context.store.reader, account, context.world.now())
+    paused = context.pauses.paused(account)
     jobs = QueueJobs(
         active=counts.active,
         delayed=counts.delayed,
@@ -44,12 +44,16 @@ async def read(context: Context, queue: QueueName, query: QueueQuery) -> QueueIn
     change=Change("settings.queue", lambda path, answer: f"{path['queue']} {answer.account or '*'}"),
 )
 async def update(context: Context, queue: QueueName, body: QueueUpdate, *, caller: Token | None = None) -> QueueUpdated:
-    """Pause the sending of mail, of all or of one account, or let it go on."""
+    """Pause or resume sending.
+
+    While the queue is paused the engine still takes submissions, and finishes the messages that are being sent. A pause
+    survives a restart.
+    """
     _refuse_unless_known(queue)
     if caller is not None and caller.account not in (None, body.account):
         raise Problem(403, "Unauthorized account")
     if body.account is UNSET:
-        await carry_through(context.settings.update({"queuePaused": body.paused}))
+        await carry_through(context.settings.update(queue_paused=body.paused))
         return QueueUpdated(queue="submit", paused=body.paused)
     account = find_account(context, body.account)
     await carry_through(context.registry.pause_queue(account, body.paused))

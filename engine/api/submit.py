@@ -1,7 +1,7 @@
-"""Handing in a message: check, compose, make durable, answer.
+"""Submitting a message: check, compose, make durable, answer.
 
-Composing errors are the caller's and name the field; nothing of a refused request is queued. A request repeated with
-its `Idempotency-Key` gets the first answer; rehearsals (`dryRun`) and refusals are not remembered.
+Errors in composing are the caller's and name the field; a refused request queues nothing. A request repeated with its
+`Idempotency-Key` gets the first answer; dry runs and refusals are not remembered.
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ from msgspec import UNSET
 from msgspec.structs import replace
 from quart import Response
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
 from engine.accounts.account import Account
 from engine.accounts.state import REFUSALS
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.http.access import Access
-from engine.http.carry import carry_through
 from engine.http.checks import EMPTY
+from engine.http.client_disconnect import carry_through
 from engine.http.decode import HERE
 from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.http.problems import JSON
 from engine.isotime import iso
 from engine.mail.addresses import Address, needs_smtputf8
-from engine.mail.compose import Attachment, Composed, Draft, compose, message_id_of
+from engine.mail.compose import AttachedFile, Composed, Draft, compose, message_id_of
 from engine.mail.headers import HeaderError
-from engine.queue.accept import accept, new_queue_id, repeated
-from engine.queue.lifecycle import State
+from engine.model.message import Message, OnDoubt
+from engine.model.states import State
+from engine.queue.accept import new_queue_id
+from engine.queue.idempotency import repeated
 from engine.schema.fields import AccountId
 from engine.schema.stored import shown
 from engine.schema.submit import DryRun, Idempotency, NamedAddress, Submit, SubmitAccepted, SubmitHeaders
-from engine.store import idempotency
-from engine.store.idempotency import Kept
-from engine.store.messages import Message
+from engine.store import idempotency_keys
+from engine.store.idempotency_keys import Kept
 
 YEAR = 366 * 86400.0
 
@@ -47,25 +48,49 @@ PIECE = 256 * 1024
 """Octets encoded at once of a large preview."""
 
 
-@operation("POST", "/v1/account/{account}/submit", access=Access.PATH, scope="api", tags=("Submit",), large=True)
+@operation(
+    "POST",
+    "/v1/account/{account}/submit",
+    access=Access.PATH,
+    scope="api",
+    tags=("Submit",),
+    large=True,
+    errors={
+        404: "The account has no SMTP server (`SMTPUnavailable`).",
+        409: "The `Idempotency-Key` was used for another request (`IdempotencyConflict`).",
+        503: "The account has not been connected yet; `Retry-After` says when to come back.",
+    },
+)
 async def submit(
     context: Context, account: AccountId, body: Submit, headers: SubmitHeaders
 ) -> SubmitAccepted | DryRun | Response:
-    """Queue a message for sending; answered once it is on disk."""
+    """Submit a message.
+
+    Before the first sync of an account (without IMAP: its first SMTP login), submissions are refused with a 503:
+
+    | `code` | the account's `state` |
+    |---|---|
+    | `NotYetConnected` | `init`, `connecting`, `syncing` |
+    | `AuthenticationFails` | `authenticationError` |
+    | `ConnectionError` | `connectError`, `disconnected` |
+    | `NotSyncing` | `unset` |
+    | `NoAvailable` | `paused` |
+
+    After that a broken connection refuses nothing: messages queue.
+    """
     found = find_account(context, account)
-    services = context.services
     key = _key(headers)
     if body.dry_run:
         key = None
     fingerprint = await _fingerprint(context, body) if key is not None else b""
-    if key is not None and (before := idempotency.find(services.store.reader, found.id, key)) is not None:
+    if key is not None and (before := idempotency_keys.find(context.store.reader, found.id, key)) is not None:
         return _again(repeated(before, fingerprint), key)
     if not body.dry_run:
         _refuse_unless_ready(found)
-    now = services.world.now()
+    now = context.world.now()
     send_at = now if body.send_at is UNSET else checked_send_at(body.send_at, now)
     is_large = _size(body) > HERE
-    draft = await services.world.in_thread(_draft, found, body) if is_large else _draft(found, body)
+    draft = await context.world.in_thread(_draft, found, body) if is_large else _draft(found, body)
     message_id = _message_id(context, draft, body)
     composed = await _compose(context, draft, message_id, send_at, in_thread=is_large)
     if body.dry_run:
@@ -74,7 +99,7 @@ async def submit(
     attempts = _attempts(context, body)
     message = Message(
         id=0,
-        queue_id=new_queue_id(send_at, services.world),
+        queue_id=new_queue_id(send_at, context.world),
         account=found.id,
         message_id=message_id,
         subject=draft.subject,
@@ -91,22 +116,18 @@ async def submit(
         dot_at=None,
         last_error=None,
         ended=None,
-        on_doubt=body.on_doubt or services.config.queue.on_doubt,
+        on_doubt=OnDoubt(body.on_doubt or context.config.queue.on_doubt),
         doubt_since=None,
         interruptions=0,
-        expires_at=services.attempts.expires_at(send_at, attempts),
+        expires_at=context.intake.expires_at(send_at, attempts),
     )
     answer = SubmitAccepted(message_id=message_id, send_at=iso(send_at), queue_id=message.queue_id)
-    accepted = accept(
+    accepted = context.intake.accept(
         message,
         recipients,
         composed.header,
         composed.bcc_header,
         composed.body,
-        store=services.store,
-        spool=services.spool,
-        spool_above=services.config.store.spool_above,
-        schedule=services.schedule,
         key=key,
         kept=Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None,
     )
@@ -144,7 +165,7 @@ async def _fingerprint(context: Context, body: Submit) -> bytes:
         short = [replace(each, content=hashlib.sha256(each.content).digest()) for each in body.attachments]
         return hashlib.sha256(msgspec.json.encode(replace(body, attachments=tuple(short)))).digest()
 
-    return await context.services.world.in_thread(work)
+    return await context.world.in_thread(work)
 
 
 async def _rehearsal(message_id: str, composed: Composed) -> DryRun | Response:
@@ -206,7 +227,7 @@ def _draft(account: Account, body: Submit) -> Draft:
     elif record.email is not UNSET:
         sender = Address(record.email, record.name)
     else:
-        raise invalid("from", "is required, since the account has no email address")
+        raise invalid("from", "is required because the account has no email address")
     return Draft(
         sender=sender,
         to=tuple(map(_address, body.to)),
@@ -218,7 +239,7 @@ def _draft(account: Account, body: Submit) -> Draft:
         html=body.html or None,
         headers=body.header_fields(),
         attachments=tuple(
-            Attachment(
+            AttachedFile(
                 content=each.content,
                 filename=each.filename or None,
                 content_type=each.content_type or None,
@@ -234,11 +255,11 @@ def _message_id(context: Context, draft: Draft, body: Submit) -> str:
     if body.message_id is not UNSET:
         return message_id_of(body.message_id)
     domain = draft.sender.address.rpartition("@")[2]
-    return f"<{context.services.world.uuid()}@{domain}>"
+    return f"<{context.world.uuid()}@{domain}>"
 
 
 async def _compose(context: Context, draft: Draft, message_id: str, date: float, *, in_thread: bool) -> Composed:
-    boundary = f"----=_Part-{context.services.world.token_bytes(12).hex()}"
+    boundary = f"----=_Part-{context.world.token_bytes(12).hex()}"
 
     def work() -> Composed:
         return compose(draft, message_id=message_id, date=date, boundary=boundary)
@@ -247,7 +268,7 @@ async def _compose(context: Context, draft: Draft, message_id: str, date: float,
         if not in_thread:
             return work()
         async with context.bodies.heavy:
-            return await context.services.world.in_thread(work)
+            return await context.world.in_thread(work)
     except HeaderError as error:
         raise invalid(error.field, error.reason) from error
 
@@ -272,7 +293,7 @@ def _copy_path(account: Account, body: Submit) -> str | None:
 def _attempts(context: Context, body: Submit) -> int:
     if body.delivery_attempts is not UNSET:
         return body.delivery_attempts
-    return context.settings.values["deliveryAttempts"] or context.services.config.retry.attempts
+    return context.settings.values.delivery_attempts or context.config.retry.attempts
 
 
 def _address(given: NamedAddress) -> Address:

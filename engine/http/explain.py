@@ -1,10 +1,10 @@
-"""Takes a request apart that its type's decoder refused, and says everything that is wrong with it.
+"""Makes a request's Struct out of plain JSON, or says everything that is wrong with it.
 
-A decoder stops at the first fault; a walk visits every member in the order of the schema, then the unknown ones, then
-asks what is wrong between them, and adds one field error each in the wording EmailEngine's callers know. It also takes
-what a decoder does not: booleans and numbers written as text (all of a query string is), `Y` and `N`, one item in place
-of a list, a date without a time, white space in base64, and a `Long`, which it decodes where a string may stand. So it
-decides: a request in which it finds no error is good.
+msgspec's decoder stops at the first fault; a walk visits every member in the order of the schema, then the unknown
+ones, then asks what is wrong between them, and adds one field error each in the wording EmailEngine's callers know. It
+also takes what a decoder does not: booleans and numbers written as text (all of a query string is), `Y` and `N`, one
+item in place of a list, a date without a time, white space in base64, and a `Long`, which it decodes where a string may
+stand. So it decides: a request in which it finds no error is good.
 It only reads; its depth is that of the schema, whatever the request's. A type it has no rule for is a `TypeError` when
 the walk is built.
 """
@@ -19,15 +19,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import NODEFAULT, UNSET, Meta
 from msgspec import inspect as mi
 
+from engine.http.booleans import boolean
 from engine.http.checks import CHECKS, EMPTY
-from engine.http.field_errors import WRONG, FieldErrors, Place
-from engine.http.large import Long
+from engine.http.field_errors import WRONG, FieldErrors, FieldPath
+from engine.http.large_json import Long
 from engine.schema.fields import Check, Request
 
-Walk = Callable[[Any, Place, FieldErrors], Any]
+Walk = Callable[[Any, FieldPath, FieldErrors], Any]
 """Takes a plain JSON value and returns it as its type, or adds a field error and returns `WRONG`."""
 
 LONGEST = 1024**2
@@ -40,11 +41,11 @@ _DATE = re.compile(
     r"([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?))?"
 )
 _Moment = Annotated[datetime, Meta(tz=True)]
-_BOOLEANS = {"true": True, "y": True, "1": True, "false": False, "n": False, "0": False}
 _JSON_TYPES: dict[type[mi.Type], tuple[str, tuple[type, ...]]] = {
     mi.StrType: ("string", (str,)),
     mi.IntType: ("number", (int, float)),
     mi.FloatType: ("number", (int, float)),
+    mi.BoolType: ("boolean", (bool,)),
     mi.VarTupleType: ("array", (list,)),
 }
 
@@ -67,7 +68,7 @@ def _build(info: mi.Type, notes: dict[str, Any] | None = None, *, nullable: bool
         case mi.StrType(pattern=None):
             walk = _string(info)
         case mi.BoolType():
-            walk = _boolean
+            walk = boolean
         case mi.IntType(gt=None, lt=None, multiple_of=None) | mi.FloatType(gt=None, lt=None, multiple_of=None):
             walk = _number(info, is_port=notes.get("check") == Check.PORT)
         case mi.LiteralType():
@@ -83,12 +84,14 @@ def _build(info: mi.Type, notes: dict[str, Any] | None = None, *, nullable: bool
         case _:
             raise TypeError(f"no walk for {info}")
     if check := CHECKS.get(notes.get("check", "")):
+        if isinstance(info, mi.UnionType | mi.StructType | mi.VarTupleType | mi.DictType):
+            raise TypeError(f"a check can only be on a plain value, not on {info}")
         walk = _checked(walk, check)
     return _or_null(walk) if nullable else walk
 
 
 def _checked(walk: Walk, check: Callable[[Any], Any]) -> Walk:
-    def checked(value: Any, place: Place, found: FieldErrors) -> Any:
+    def checked(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         walked = walk(value, place, found)
         if walked is WRONG:
             return WRONG
@@ -128,7 +131,7 @@ def _union(info: mi.UnionType) -> Walk:
         names.append(name)
     text = f"must be one of [{', '.join(dict.fromkeys(names))}]"
 
-    def one_of(value: Any, place: Place, found: FieldErrors) -> Any:
+    def one_of(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         walk = by_type.get(type(value))
         return walk(value, place, found) if walk else found.add(place, text)
 
@@ -138,7 +141,7 @@ def _union(info: mi.UnionType) -> Walk:
 def _string(info: mi.StrType) -> Walk:
     shortest, longest = info.min_length or 0, info.max_length
 
-    def string(value: Any, place: Place, found: FieldErrors) -> Any:
+    def string(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         if isinstance(value, Long):
             most = LONGEST if longest is None else longest
             value = value.text(most)
@@ -157,17 +160,10 @@ def _string(info: mi.StrType) -> Walk:
     return string
 
 
-def _boolean(value: Any, place: Place, found: FieldErrors) -> Any:
-    if isinstance(value, bool):
-        return value
-    known = _BOOLEANS.get(str(value).lower()) if isinstance(value, str | int) else None
-    return found.add(place, "must be a boolean") if known is None else known
-
-
 def _number(info: mi.IntType | mi.FloatType, *, is_port: bool) -> Walk:
     whole, least, most = isinstance(info, mi.IntType), info.ge, info.le
 
-    def number(value: Any, place: Place, found: FieldErrors) -> Any:
+    def number(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         if isinstance(value, str) and (match := _NUMBER.fullmatch(value)):
             value = float(value) if match[2] or match[3] else int(value)
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
@@ -187,22 +183,30 @@ def _literal(info: mi.LiteralType, *, nullable: bool) -> Walk:
     names = [str(each) for each in info.values] + (["null"] if nullable else [])
     text = f"must be one of [{', '.join(names)}]"
 
-    def literal(value: Any, place: Place, found: FieldErrors) -> Any:
+    def literal(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         return value if isinstance(value, str) and value in info.values else found.add(place, text)
 
     return literal
 
 
-def _base64(value: Any, place: Place, found: FieldErrors) -> Any:
+def _base64(value: Any, place: FieldPath, found: FieldErrors) -> Any:
     if not isinstance(value, str | Long):
         return found.add(place, "must be a string")
     try:
-        return value.octets() if isinstance(value, Long) else msgspec.convert(_BLANK.sub("", value), bytes)
+        return value.octets() if isinstance(value, Long) else _octets(value)
     except (msgspec.ValidationError, binascii.Error):
         return found.add(place, "must be a valid base64 string")
 
 
-def _date(value: Any, place: Place, found: FieldErrors) -> Any:
+def _octets(text: str) -> bytes:
+    """What it is the base64 of, white space left out. Raises `msgspec.ValidationError` when it is not base64."""
+    try:
+        return msgspec.convert(text, bytes)
+    except msgspec.ValidationError:
+        return msgspec.convert(_BLANK.sub("", text), bytes)
+
+
+def _date(value: Any, place: FieldPath, found: FieldErrors) -> Any:
     text = "must be in ISO 8601 date format"
     if not isinstance(value, str):
         return found.add(place, text)
@@ -222,7 +226,7 @@ def _date(value: Any, place: Place, found: FieldErrors) -> Any:
 def _list(info: mi.VarTupleType, *, single: bool) -> Walk:
     walk, most = _build(info.item_type), info.max_length
 
-    def items(value: Any, place: Place, found: FieldErrors) -> Any:
+    def items(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         if not isinstance(value, list):
             if not single or value is None:
                 return found.add(place, "must be an array")
@@ -240,7 +244,7 @@ def _list(info: mi.VarTupleType, *, single: bool) -> Walk:
 def _mapping(info: mi.DictType) -> Walk:
     key_walk, value_walk, most = _build(info.key_type), _build(info.value_type), info.max_length
 
-    def mapping(value: Any, place: Place, found: FieldErrors) -> Any:
+    def mapping(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         if not isinstance(value, dict):
             return found.add(place, "must be of type object")
         if most is not None and len(value) > most:
@@ -259,8 +263,9 @@ def _mapping(info: mi.DictType) -> Walk:
 def _struct(info: mi.StructType) -> Walk:
     kind = cast("type[Request]", info.cls)
     members = {each.encode_name: (each.name, _build(each.type), each.required) for each in info.fields}
+    absent = {each.name: _default(each) for each in info.fields}
 
-    def struct(value: Any, place: Place, found: FieldErrors) -> Any:
+    def struct(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         if not isinstance(value, dict):
             return found.add(place, "must be of type object")
         before = found.count
@@ -273,8 +278,15 @@ def _struct(info: mi.StructType) -> Walk:
         for name in value:
             if name not in members:
                 found.add(place.member(name), "is not allowed")
-        for name, text in kind.wrong_together(lambda member: built.get(member, UNSET)):
+        for name, text in kind.wrong_together(lambda member: built.get(member, absent[member])):
             found.add(place.member(name) if name else place, text)
         return kind(**built) if found.count == before else WRONG
 
     return struct
+
+
+def _default(field: mi.Field) -> Any:
+    """What a member is where the request does not have it; `UNSET` for one that is required."""
+    if field.default is not NODEFAULT:
+        return field.default
+    return UNSET if field.default_factory is NODEFAULT else field.default_factory()

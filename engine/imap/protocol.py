@@ -43,10 +43,10 @@ from engine.imap.responses import (
 from engine.imap.tokens import Frame, Tokenizer
 from engine.masking import Masker
 from engine.sasl import Mechanism
-from engine.trace import Trace
+from engine.transcript import Trace
 
 
-class State(StrEnum):
+class ProtocolState(StrEnum):
     """Where the connection stands (RFC 9051 section 3)."""
 
     GREETING = "greeting"
@@ -57,20 +57,20 @@ class State(StrEnum):
     LOGOUT = "logout"
 
 
-_OPEN = frozenset({State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED})
+_OPEN = frozenset({ProtocolState.NOT_AUTHENTICATED, ProtocolState.AUTHENTICATED, ProtocolState.SELECTED})
 _SELECTING = frozenset({"SELECT", "EXAMINE"})
 _LOGINS = frozenset({"LOGIN", "AUTHENTICATE"})
-_LOGGED_IN = frozenset({State.AUTHENTICATED, State.SELECTED})
-_IN_MAILBOX = frozenset({State.SELECTED})
+_LOGGED_IN = frozenset({ProtocolState.AUTHENTICATED, ProtocolState.SELECTED})
+_IN_MAILBOX = frozenset({ProtocolState.SELECTED})
 
-ALLOWED: dict[str, frozenset[State]] = {
+ALLOWED: dict[str, frozenset[ProtocolState]] = {
     "CAPABILITY": _OPEN,
     "NOOP": _OPEN,
     "ID": _OPEN,
     "LOGOUT": _OPEN,
-    "STARTTLS": frozenset({State.NOT_AUTHENTICATED}),
-    "LOGIN": frozenset({State.NOT_AUTHENTICATED}),
-    "AUTHENTICATE": frozenset({State.NOT_AUTHENTICATED}),
+    "STARTTLS": frozenset({ProtocolState.NOT_AUTHENTICATED}),
+    "LOGIN": frozenset({ProtocolState.NOT_AUTHENTICATED}),
+    "AUTHENTICATE": frozenset({ProtocolState.NOT_AUTHENTICATED}),
     "LIST": _LOGGED_IN,
     "SELECT": _LOGGED_IN,
     "EXAMINE": _LOGGED_IN,
@@ -96,29 +96,29 @@ ALLOWED: dict[str, frozenset[State]] = {
 }
 """In which states a command may be given."""
 
-GREETED: dict[StatusKind, State] = {
-    StatusKind.OK: State.NOT_AUTHENTICATED,
-    StatusKind.PREAUTH: State.AUTHENTICATED,
-    StatusKind.NO: State.LOGOUT,
-    StatusKind.BAD: State.LOGOUT,
-    StatusKind.BYE: State.LOGOUT,
+GREETED: dict[StatusKind, ProtocolState] = {
+    StatusKind.OK: ProtocolState.NOT_AUTHENTICATED,
+    StatusKind.PREAUTH: ProtocolState.AUTHENTICATED,
+    StatusKind.NO: ProtocolState.LOGOUT,
+    StatusKind.BAD: ProtocolState.LOGOUT,
+    StatusKind.BYE: ProtocolState.LOGOUT,
 }
 """Where a greeting leads."""
 
-COMPLETED: dict[tuple[str, StatusKind], State] = {
-    ("LOGIN", StatusKind.OK): State.AUTHENTICATED,
-    ("AUTHENTICATE", StatusKind.OK): State.AUTHENTICATED,
-    ("SELECT", StatusKind.OK): State.SELECTED,
-    ("SELECT", StatusKind.NO): State.AUTHENTICATED,
-    ("SELECT", StatusKind.BAD): State.AUTHENTICATED,
-    ("EXAMINE", StatusKind.OK): State.SELECTED,
-    ("EXAMINE", StatusKind.NO): State.AUTHENTICATED,
-    ("EXAMINE", StatusKind.BAD): State.AUTHENTICATED,
-    ("UNSELECT", StatusKind.OK): State.AUTHENTICATED,
-    ("IDLE", StatusKind.OK): State.SELECTED,
-    ("IDLE", StatusKind.NO): State.SELECTED,
-    ("IDLE", StatusKind.BAD): State.SELECTED,
-    ("LOGOUT", StatusKind.OK): State.LOGOUT,
+COMPLETED: dict[tuple[str, StatusKind], ProtocolState] = {
+    ("LOGIN", StatusKind.OK): ProtocolState.AUTHENTICATED,
+    ("AUTHENTICATE", StatusKind.OK): ProtocolState.AUTHENTICATED,
+    ("SELECT", StatusKind.OK): ProtocolState.SELECTED,
+    ("SELECT", StatusKind.NO): ProtocolState.AUTHENTICATED,
+    ("SELECT", StatusKind.BAD): ProtocolState.AUTHENTICATED,
+    ("EXAMINE", StatusKind.OK): ProtocolState.SELECTED,
+    ("EXAMINE", StatusKind.NO): ProtocolState.AUTHENTICATED,
+    ("EXAMINE", StatusKind.BAD): ProtocolState.AUTHENTICATED,
+    ("UNSELECT", StatusKind.OK): ProtocolState.AUTHENTICATED,
+    ("IDLE", StatusKind.OK): ProtocolState.SELECTED,
+    ("IDLE", StatusKind.NO): ProtocolState.SELECTED,
+    ("IDLE", StatusKind.BAD): ProtocolState.SELECTED,
+    ("LOGOUT", StatusKind.OK): ProtocolState.LOGOUT,
 }
 """Where a command's completion leads; a pair that is not here changes nothing. BYE leads to LOGOUT from everywhere."""
 
@@ -169,7 +169,7 @@ class Protocol:
 
     def __init__(self, trace: Trace | None = None, secrets: Iterable[str] = ()) -> None:
         """`secrets` are masked in what the server says in words, to us and in `trace`."""
-        self.state = State.GREETING
+        self.state = ProtocolState.GREETING
         self.greeting: StatusResponse | None = None
         self.bye: StatusResponse | None = None
         self.capabilities: frozenset[str] | None = None
@@ -210,6 +210,11 @@ class Protocol:
         news, self._news = self._news, []
         self._news_weight = 0
         return news
+
+    @property
+    def unsent(self) -> bool:
+        """True while a part of the command in flight waits for the server's go-ahead."""
+        return bool(self._waiting)
 
     def take_data(self) -> list[Untagged]:
         """What has come so far of the answer to the command in flight; its `completion` will hold the rest."""
@@ -268,12 +273,12 @@ class Protocol:
                 response, cost = None, frame.weight
             self._weight += cost
             if self._weight > limits.COLLECTED_WEIGHT:
-                raise ProtocolError("The server sent more than one command may be answered with")
+                raise ProtocolError("The server sent more than it may send in answer to one command")
             if response is not None:
                 self._take(response, cost)
 
     def _take(self, response: Response, cost: int) -> None:
-        if self.state is State.GREETING:
+        if self.state is ProtocolState.GREETING:
             self._greet(response)
         elif isinstance(response, Continuation):
             self._continue(response.text)
@@ -284,10 +289,10 @@ class Protocol:
 
     def _greet(self, response: Response) -> None:
         if not _greets(response):
-            raise ProtocolError("The server did not greet us as an IMAP server does")
+            raise ProtocolError("The server did not greet us like an IMAP server")
         self.greeting = response
         self.state = GREETED[response.kind]
-        if self.state is State.LOGOUT:
+        if self.state is ProtocolState.LOGOUT:
             self.bye = response
         self._learn(response)
 
@@ -301,7 +306,7 @@ class Protocol:
             self._learn(response)
             if response.kind is StatusKind.BYE:
                 self.bye = response
-                self.state = State.LOGOUT
+                self.state = ProtocolState.LOGOUT
         elif isinstance(response, (Expunge, Vanished)):
             self._renumbered = True
         if self._command is not None and self._belongs(self._command, response):
@@ -310,7 +315,7 @@ class Protocol:
             # While a mailbox is being selected, what is not part of the answer speaks of the one before.
             self._news_weight += cost
             if self._news_weight > limits.COLLECTED_WEIGHT:
-                raise ProtocolError("The server sent more news than can be kept")
+                raise ProtocolError("The server sent more updates than the engine can keep")
             self._news.append(response)
 
     def _belongs(self, command: Command, response: Untagged) -> bool:
@@ -341,13 +346,13 @@ class Protocol:
             self._outgoing += self._waiting.popleft()
         elif command.mechanism is not None:
             self._answer(command, command.mechanism, text)
-        elif command.name == "IDLE" and self.state is State.SELECTED:
-            self.state = State.IDLING
+        elif command.name == "IDLE" and self.state is ProtocolState.SELECTED:
+            self.state = ProtocolState.IDLING
 
     def _answer(self, command: Command, mechanism: Mechanism, text: bytes) -> None:
         self._rounds += 1
         if self._rounds > limits.AUTHENTICATE_ROUNDS:
-            raise ProtocolError(f"The server asked more than {limits.AUTHENTICATE_ROUNDS} times in one login")
+            raise ProtocolError(f"The server asked more than {limits.AUTHENTICATE_ROUNDS} questions in one login")
         first = self._rounds == 1
         if first and command.initial is not None and (not text or not command.at_once):
             response: bytes | None = command.initial
@@ -371,17 +376,17 @@ class Protocol:
         if ok and self._waiting:
             raise ProtocolError(f"The server answered {command.name} before it was complete")
         if ok and command.name == "COMPRESS" and not self._tokenizer.empty:
-            raise ProtocolError("The server sent text behind its reply to COMPRESS that is not compressed")
+            raise ProtocolError("The server sent uncompressed text after its reply to COMPRESS")
         if ok and command.name == "STARTTLS":
             if not self._tokenizer.empty:
-                raise ProtocolError("The server sent text behind its reply to STARTTLS: somebody may have put it there")
+                raise ProtocolError("The server sent data after its reply to STARTTLS, which may have been injected")
             self.capabilities = None
             self.take_news()
         else:
             self._learn(status)
         if not ok and command.name in _LOGINS and self.capabilities is None:
             self.capabilities = self._before_login
-        if self.state is not State.LOGOUT:
+        if self.state is not ProtocolState.LOGOUT:
             self.state = COMPLETED.get((command.name, status.kind), self.state)
         self._command = None
         self._waiting.clear()  # a message refused need not stay in memory
@@ -400,7 +405,7 @@ class Protocol:
     def _note_server(self, frame: Frame, response: Response) -> None:
         if self._trace is None:
             return
-        if self.state is State.GREETING and not _greets(response):
+        if self.state is ProtocolState.GREETING and not _greets(response):
             # It may be an internal service, and the reader of the log may be curious about its banner.
             self._trace.server(f"[{len(frame.line)} bytes that are no IMAP greeting]")
             return

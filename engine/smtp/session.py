@@ -22,15 +22,16 @@ from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.masking import Masker
 from engine.smtp.delivery import BLOCK_BYTES, Delivery, DeliveryError, Outcome, SmtpEndpoint, Timeouts, cut_up
 from engine.smtp.dots import DotStuffer
-from engine.smtp.login import Login
-from engine.smtp.protocol import GROUP_RECIPIENTS, Capabilities, Envelope, Transaction, capabilities, refused_here
+from engine.smtp.login import SmtpLogin
+from engine.smtp.protocol import GROUP_RECIPIENTS, Capabilities, SmtpEnvelope, Transaction, capabilities
 from engine.smtp.replies import Reply, ReplyParser
+from engine.smtp.size_limit import refused_here
 from engine.smtp.verdict import Kind, Stage, Verdict, of_network, of_reply
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.transport import Transport
 from engine.world import UNACKNOWLEDGED_SECONDS, Dial
 
-__all__ = ["DeliveryError", "Envelope", "Outcome", "SmtpEndpoint", "SmtpSession", "Timeouts"]
+__all__ = ["DeliveryError", "Outcome", "SmtpEndpoint", "SmtpEnvelope", "SmtpSession", "Timeouts"]
 
 QUIT_SECONDS = 2.0
 PROOF_SECONDS = 30.0
@@ -125,7 +126,7 @@ class SmtpSession:
 
     async def send(
         self,
-        envelope: Envelope,
+        envelope: SmtpEnvelope,
         body: Iterable[bytes],
         before_dot: Callable[[], Awaitable[None]],
         after_group: Callable[[dict[str, Verdict]], Awaitable[None]] | None = None,
@@ -235,13 +236,13 @@ class SmtpSession:
         if reply.code >= 300:
             raise _refused(Stage.TLS, reply)
         if self._replies or self._parser.stray or not self._parser.idle:
-            raise ProtocolError("The server sent data behind its answer to STARTTLS; it may have been injected")
+            raise ProtocolError("The server sent data after its reply to STARTTLS, which may have been injected")
         self._parser = ReplyParser()
         await self._transport.start_tls(self._timeouts.connect)
 
     async def _log_in(self, credentials: sasl.Credentials, nonce: str | None) -> None:
         self._stage = Stage.AUTH
-        login = Login(self.capabilities.auth, credentials, nonce)
+        login = SmtpLogin(self.capabilities.auth, credentials, nonce)
         line = login.begin()
         while line is not None:
             try:
@@ -445,7 +446,7 @@ class SmtpSession:
             if self._stage is Stage.GREETING:
                 raise ProtocolError(NO_GREETING) from error
             said = self._masker.mask(stray)
-            raise ProtocolError(f"The server sent something that is no SMTP reply: {said!r}") from error
+            raise ProtocolError(f"The server sent something that is not an SMTP reply: {said!r}") from error
         raise error
 
     def _note_server(self, reply: Reply) -> None:
@@ -481,7 +482,7 @@ def _mute(error: NetworkError | ProtocolError) -> str | None:
     return error.mute if isinstance(error, NetworkError) else None
 
 
-def _ordered(envelope: Envelope, verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
+def _ordered(envelope: SmtpEnvelope, verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
     return {recipient: verdicts[recipient] for recipient in envelope.recipients}
 
 

@@ -1,24 +1,25 @@
-"""The only writer: gathers every waiting change into one synced commit.
+"""The only writer of the journal: gathers all waiting changes into one synced commit.
 
-A change is a function of a `Tx`. Changes run one after another in the order they were handed in, so a change that looks
-before it writes is a compare-and-set. All changes that arrive while one commit is being synced share the next one; what
-each returned is given back only after the sync, so whoever has an answer has it from the disk.
+1. A change is a function of a `Tx`. `commit` and `admit` queue it and wait (`_hand_in`).
+2. `run` takes at most `MAX_BATCH` changes, begins a transaction, and runs them in the order in which they came, each in
+   a savepoint (`_apply`). So a change that reads before it writes is a compare-and-set, and one that raises undoes only
+   itself.
+3. COMMIT syncs the journal. Statements run on Trio's own thread (a few microseconds each, without a sync); only COMMIT,
+   which waits for the disk, runs on the store's thread, so that the two never compete for the interpreter. Changes that
+   arrive meanwhile share the next commit.
+4. Only then does each caller get what its change returned: an answer is always on disk.
 
-There are two kinds. `admit` is for what takes new work in: it is refused with `StorageFull` when room is low or runs
-out. `commit` is for what must be written because it has happened or has to end: when room runs out, the reserve
-(`store/reserve.py`) is given up for it, and when that is used up too it waits for room. A change may therefore be run
-more than once, each time from the state before it; what it did outside the transaction must stand that. While another
-process holds a lock on the journal everything waits; after `BUSY_REFUSED` new work is refused with `StorageBusy`.
+What can go wrong, and what happens then:
 
-Statements run on Trio's own thread (a few microseconds each, no sync among them) and only COMMIT, which waits for the
-disk, runs on the store's thread: the two threads never fight for the interpreter.
-
-While the journal is not where it was opened (`store/place.py`), nothing is written: new work is refused with
-`StorageUnavailable`, and what must be written waits for the journal to come back.
-
-When a commit fails for another reason than room, nobody is told yes: the store latches, every waiting and later change
-gets `StorageFailed`, and `run` raises it so that the process ends and a restart recovers what was acknowledged. The
-write-ahead log is then left as it is; the start copies it into the journal before it answers anyone (`database.py`).
+* **The disk is full.** `admit` is for new work, and is refused with `StorageFull`, as soon as room is low. `commit` is
+  for what has happened or must end: it uses the reserve (`disk_reserve.py`), and then waits for room. So a change may
+  run more than once, each time from the state before it, and must bear that.
+* **Another process has locked the journal.** Everything waits; after `BUSY_REFUSED`, new work gets `StorageBusy`.
+* **The journal is not where it was opened** (`journal_location.py`). New work gets `StorageUnavailable`; `commit` waits
+  until the journal is back.
+* **A commit fails for any other reason.** The store latches: every waiting and later change gets `StorageFailed`, and
+  `run` raises it, so that the process ends and a restart recovers what was acknowledged. The write-ahead log is left as
+  it is; the start copies it into the journal before it answers anyone (`database.py`).
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ import trio
 
 from engine.errors import EngineError, StorageBusy, StorageFailed, StorageFull, StorageUnavailable
 from engine.store import database
-from engine.store.place import Place
-from engine.store.reserve import Reserve
+from engine.store.disk_reserve import Reserve
+from engine.store.journal_location import JournalLocation
 from engine.world import StoreThread, World
 
 T = TypeVar("T")
@@ -131,7 +132,7 @@ class Store:
         self._first_seq, self._last_seq = self.reader.execute(
             "SELECT (SELECT coalesce(min(seq), 1) FROM event), (SELECT coalesce(max(seq), 0) FROM event)"
         ).fetchone()
-        self._place = Place(path)
+        self._place = JournalLocation(path)
         self._reserve.take()
         self._pending: list[_Waiting[Any]] = []
         self._wake = trio.Event()
@@ -204,7 +205,7 @@ class Store:
         """Latch: something that a commit relies on did not reach the disk. Nobody is told yes from now on."""
         if self._failure is None:
             self._failure = error
-            log.error("%s; no change is acknowledged any more", error)
+            log.error("%s; the engine acknowledges no further changes", error)
         for each in self._pending:
             each.fail(self._failure)
         self._pending = []
@@ -319,7 +320,7 @@ class Store:
                 waited = trio.current_time() - since
                 if waited >= BUSY_SAID and not said:
                     said = True
-                    log.warning("%s is locked by another process; waiting for it", self.path / database.FILE)
+                    log.warning("another process has locked %s; waiting for it", self.path / database.FILE)
                 if waited >= BUSY_REFUSED:
                     self._locked_out = True
                     batch[:] = _refuse_new_work(batch, busy)
@@ -330,7 +331,7 @@ class Store:
         finally:
             self._locked_out = False
         if said:
-            log.warning("the journal is free again after %.0f seconds", trio.current_time() - since)
+            log.warning("the lock on the journal was released after %.0f seconds", trio.current_time() - since)
 
     def _took_lock(self, batch: list[_Waiting[Any]]) -> bool:
         try:
@@ -457,7 +458,7 @@ def _lost() -> StorageUnavailable:
 
 
 def _lost_meanwhile() -> StorageUnavailable:
-    return StorageUnavailable(f"{_lost()}; whether this request was carried out is unknown")
+    return StorageUnavailable(f"{_lost()}; this request may or may not have been carried out")
 
 
 def _full() -> StorageFull:

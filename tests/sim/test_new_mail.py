@@ -11,7 +11,7 @@ import trio.testing
 from inbox import MAIL, deliver, folder, mail_events
 from simulation import Simulation
 
-from engine.accounts import ids
+from engine.accounts import message_ids
 from engine.imap.session import ImapSession
 from engine.isotime import iso
 from engine.store import mailboxes
@@ -30,15 +30,15 @@ async def test_a_new_message_is_told_in_full(
     async with simulation.running() as engine:
         engine.sandbox.faults.imap_capabilities_drop |= missing
         await engine.register("acme")
-        await engine.context.settings.update({"notifyText": True, "notifyHeaders": ["X-Tag"]})
+        await engine.context.settings.update(notify_text=True, notify_headers=("X-Tag",))
         started = trio.current_time()
         deliver(engine)
         event = await engine.event("acme", "messageNew")
         patience = 70 if "IDLE" in missing else 0.1
         assert trio.current_time() - started < patience
-        row = mailboxes.of_account(engine.context.services.store.reader, "acme")[0]
+        row = mailboxes.of_account(engine.context.store.reader, "acme")[0]
         data = event["data"]
-        assert data["id"] == ids.message_id(row.id, 1)
+        assert data["id"] == message_ids.message_id(row.id, 1)
         assert data == {
             "id": data["id"],
             "uid": 1,
@@ -93,7 +93,7 @@ async def test_a_burst_with_gaps(
 ) -> None:
     async with simulation.running() as engine:
         engine.sandbox.faults.imap_capabilities_drop |= missing
-        await engine.context.settings.update({"notifyText": asks == "text"})
+        await engine.context.settings.update(notify_text=asks == "text")
         await engine.register("acme")
         for number in range(330):
             deliver(engine, number)
@@ -136,7 +136,7 @@ async def test_notify_from_reaches_back(simulation: Simulation, autojump_clock: 
         ages = [86_400 * 9, 86_400 * 2, 7_000, 3_700, 3_000, 10]
         for number, age in enumerate(ages):
             deliver(engine, number, age=age)
-        since = engine.context.services.world.now() - 3600
+        since = engine.context.world.now() - 3600
         await engine.register("acme", notifyFrom=iso(since))
         assert mail_events(engine) == [("messageNew", "INBOX", 5), ("messageNew", "INBOX", 6)]
         deliver(engine, 7, age=5000)  # moved here from elsewhere

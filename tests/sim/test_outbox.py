@@ -13,8 +13,8 @@ from simulation import Simulation, came, servers, when
 
 from engine.config import DEFAULT_SCHEDULE
 from engine.errors import Problem
+from engine.model.states import State
 from engine.queue import attempt, doubt
-from engine.queue.lifecycle import State
 from engine.queue.recovery import QUARANTINE
 
 SEED = 4712
@@ -85,6 +85,29 @@ class TestDoubt:
             assert failed["data"]["queueId"] == held["queueId"]
             assert failed["data"]["inDoubt"] is True
             assert len(came(engine)) == 2
+
+    @pytest.mark.parametrize("is_killed", [False, True])
+    async def test_told_to_hold_while_it_is_sent_again_it_waits_for_a_decision(
+        self, is_killed: bool, simulation: Simulation, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with simulation.running() as engine:
+            await engine.register("acme")
+            answer = await engine.submit("acme", "cut-after-dot1+x@sandbox.example")
+            await engine.event("acme", "messageInDoubt")
+            engine.sandbox.faults.hang_smtp = True
+            await trio.sleep(60)
+            assert (await engine.entry(answer["queueId"]))["state"] == "sending"
+            assert await engine.change(answer["queueId"], onDoubt="hold") == {"updated": True}
+        if is_killed:
+            killed(simulation)
+        async with simulation.running() as engine:
+            await trio.sleep(10 * 86_400)
+            entry = await engine.entry(answer["queueId"])
+            assert entry["state"] == "in_doubt"
+            assert entry["waitingFor"]["kind"] == "decision"
+            assert entry["nextAttempt"] is False
+            assert engine.events("acme", "messageFailed") == []
+            assert came(engine) == []
 
     async def test_one_in_doubt_does_not_hold_the_others_of_its_message(
         self, simulation: Simulation, autojump_clock: trio.testing.MockClock
@@ -452,7 +475,7 @@ class TestCrashes:
 
 
 def killed(simulation: Simulation) -> None:
-    """Leave the journal as a kill does: the message whose try is under way stays marked as being sent."""
+    """Leave the journal as a kill does: the message whose attempt is under way stays marked as being sent."""
     with sqlite3.connect(simulation.folder / "journal.db") as db:
         db.execute("UPDATE message SET state = 'sending', attempts_made = attempts_made + 1 WHERE ended IS NULL")
     db.close()

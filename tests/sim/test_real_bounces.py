@@ -23,11 +23,11 @@ def expected() -> dict[str, Told]:
 async def read(engine: Engine) -> dict[str, list[dict[str, object]]]:
     """The events about each of the mails, in the order in which they are told."""
     await engine.register("acme")
-    folder = engine.sandbox.mailbox("acme@sandbox.example").folder("INBOX")
+    folder = engine.sandbox.account("acme@sandbox.example").folder("INBOX")
     names = {}
     for file in sorted(MAILS.glob("*.eml")):
         raw = file.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-        names[folder.add(raw, engine.context.services.world.now()).uid] = file.stem
+        names[folder.add(raw, engine.context.world.now()).uid] = file.stem
     await engine.event("acme", "messageNew", len(names))
     by_id: dict[str, list[dict[str, object]]] = {}
     for event in engine.events("acme"):

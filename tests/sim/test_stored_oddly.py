@@ -18,11 +18,13 @@ from simulation import OPERATOR, Engine, Simulation
 from engine.api import settings as settings_api
 from engine.api import webhooks as api
 from engine.errors import Problem
-from engine.events.plan import Health, health_of
-from engine.events.webhooks import Record
+from engine.model.webhook import EndpointSettings, Header
+from engine.schema.fields import CustomHeader
+from engine.schema.servers import MASK
 from engine.schema.settings import SettingsQuery, SettingsUpdate
 from engine.schema.webhooks import WebhookReplay, WebhookUpdate
 from engine.store import database
+from engine.webhooks.plan import Health, health_of
 
 Clock = trio.testing.MockClock
 URL = "https://hooks.example/in"
@@ -54,10 +56,10 @@ async def test_a_webhook_setting_that_cannot_be_read_has_webhooks_wait(
 ) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
-        await engine.context.settings.update({"webhooks": URL, "webhooksEnabled": True, "serviceSecret": "s"})
-        assert engine.context.services.webhooks.default.active
+        await engine.context.settings.update(webhooks=URL, webhooks_enabled=True, service_secret="s")
+        assert engine.context.webhooks.default.active
     async with after(simulation, "INSERT OR REPLACE INTO setting VALUES (?, ?)", name, value) as engine:
-        assert not engine.context.services.webhooks.default.active
+        assert not engine.context.webhooks.default.active
         await engine.submit("acme", "a@x.example")
         await engine.event("acme", "messageSent")
         shown = plain(await settings_api.read(engine.context, ASKED))
@@ -72,12 +74,39 @@ async def test_a_webhook_setting_that_cannot_be_read_has_webhooks_wait(
             "webhooks_custom_headers": (),
         }
         await settings_api.update(engine.context, SettingsUpdate(**made_again))
-        assert engine.context.services.webhooks.default.active
+        assert engine.context.webhooks.default.active
         assert "unreadable" not in plain(await settings_api.read(engine.context, ASKED))
     engine_errors.clear()
     async with simulation.running() as engine:
-        assert engine.context.services.webhooks.default.active
+        assert engine.context.webhooks.default.active
     assert engine_errors == []
+
+
+async def test_a_mask_sent_back_leaves_a_setting_as_it_is(simulation: Simulation, autojump_clock: Clock) -> None:
+    url = "https://user:word@hooks.example/in"
+    async with simulation.running() as engine:
+        headers = (CustomHeader(key="X-Key", value="k"),)
+        given = SettingsUpdate(webhooks=url, webhooks_custom_headers=headers, service_secret="s")
+        await settings_api.update(engine.context, given)
+        before = engine.context.settings.values
+        assert (before.webhooks, before.webhooks_custom_headers) == (url, (Header("X-Key", "k"),))
+        asked = SettingsQuery(webhooks=True, webhooks_custom_headers=True, service_secret=True)
+        shown = plain(await settings_api.read(engine.context, asked))
+        assert "word" not in str(shown) and shown["serviceSecret"] == MASK
+        assert shown["webhooksCustomHeaders"] == [{"key": "X-Key", "value": MASK}]
+        again = msgspec.convert({**shown, "notifyText": True}, SettingsUpdate)
+        assert plain(await settings_api.update(engine.context, again))["updated"] == ["notifyText"]
+        assert engine.context.settings.values == msgspec.structs.replace(before, notify_text=True)
+        for changed in (
+            {"webhooks": shown["webhooks"] + "/other"},
+            {"webhooksCustomHeaders": [{"key": "X-Other", "value": MASK}]},
+            {"serviceSecret": MASK + "1"},
+        ):
+            with pytest.raises(Problem) as caught:
+                await settings_api.update(engine.context, msgspec.convert(changed, SettingsUpdate))
+            assert caught.value.status == 400
+    async with simulation.running() as engine:
+        assert engine.context.settings.values == msgspec.structs.replace(before, notify_text=True)
 
 
 async def test_a_pause_that_cannot_be_read_holds(
@@ -86,12 +115,12 @@ async def test_a_pause_that_cannot_be_read_holds(
     async with simulation.running() as engine:
         await engine.register("acme")
     async with after(simulation, "INSERT INTO setting VALUES ('queuePaused', 'tru')") as engine:
-        assert engine.context.services.pauses.paused("acme")
+        assert engine.context.pauses.paused("acme")
         await engine.pause(False)
         await engine.submit("acme", "a@x.example")
         await engine.event("acme", "messageSent")
     assert [each.getMessage().partition(":")[0] for each in engine_errors] == [
-        "the stored setting queuePaused cannot be read, so all mail waits until it is made again"
+        "the stored setting queuePaused cannot be read, so all mail waits until it is set again"
     ]
 
 
@@ -102,7 +131,7 @@ async def test_a_tightened_limit_and_a_later_version_stop_nothing(
         await engine.register("acme")
     many = msgspec.json.encode(["x" * 5000] * 5000)
     async with after(simulation, "INSERT INTO setting VALUES ('notifyHeaders', ?), ('later', '{')", many) as engine:
-        assert len(engine.context.settings.values["notifyHeaders"]) == 5000
+        assert len(engine.context.settings.values.notify_headers) == 5000
         assert engine.context.settings.unreadable == set()
 
 
@@ -114,9 +143,9 @@ async def test_an_endpoint_that_cannot_be_read_is_shown_and_left_alone(
 ) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
-        service = engine.context.services.webhooks
-        odd = await service.create(Record(url=URL), "acme", 0)
-        well = await service.create(Record(url=URL), None, 0)
+        service = engine.context.webhooks
+        odd = await service.create(EndpointSettings(url=URL), "acme", 0)
+        well = await service.create(EndpointSettings(url=URL), None, 0)
         kept = {
             "other": service._sealed(well.id, odd.record),
             "no filter": service._sealed(odd.id, msgspec.structs.replace(odd.record, filter="[[")),
@@ -125,7 +154,7 @@ async def test_an_endpoint_that_cannot_be_read_is_shown_and_left_alone(
         }
     changes = "UPDATE webhook SET record = ?, health = '{' WHERE id = ?"
     async with after(simulation, changes, kept.get(record, record), odd.id) as engine:
-        service = engine.context.services.webhooks
+        service = engine.context.webhooks
         assert service.made[well.id].endpoint.active
         assert not service.made[odd.id].endpoint.active
         shown = plain(await api.read(engine.context, odd.id, caller=OPERATOR))
@@ -136,15 +165,15 @@ async def test_an_endpoint_that_cannot_be_read_is_shown_and_left_alone(
             api.replay(engine.context, odd.id, WebhookReplay(after=0, url=URL), caller=OPERATOR),
             api.test(engine.context, odd.id, caller=OPERATOR),
         ):
-            with pytest.raises(Problem, match="remove it and make another") as caught:
+            with pytest.raises(Problem, match="remove it and create another") as caught:
                 await refused
             assert caught.value.status == 409
         await api.remove(engine.context, odd.id, caller=OPERATOR)
-    assert [each.getMessage().partition(": ")[0] for each in engine_errors] == ["the endpoint is left alone"]
+    assert [each.getMessage().partition(": ")[0] for each in engine_errors] == ["the endpoint is disabled"]
     assert engine_errors[0].__dict__["webhook"] == odd.id
     engine_errors.clear()
     async with simulation.running() as engine:
-        assert set(engine.context.services.webhooks.made) == {well.id}
+        assert set(engine.context.webhooks.made) == {well.id}
     assert engine_errors == []
 
 

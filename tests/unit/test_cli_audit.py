@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 
 import pytest
 
@@ -11,13 +10,7 @@ from engine.isotime import iso
 from engine.store import audit, database, tokens
 from engine.world import World
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    for name in [name for name in os.environ if name.startswith("ENGINE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "data"
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def ended(*arguments):

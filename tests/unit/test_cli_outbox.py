@@ -1,22 +1,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 import pytest
 
 from engine import cli
-from engine.store import database, marks
+from engine.store import database, folder_metadata
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the commands work: an empty current folder, no settings from outside."""
-    for name in [name for name in os.environ if name.startswith("ENGINE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "data"
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 @pytest.fixture
@@ -44,7 +36,8 @@ def queue(folder: Path) -> Path:
 
 def no_folder(folder: Path) -> str:
     return (
-        f"data folder {folder} (./data): there is no such folder. Name another by --config FILE or ENGINE_STORE__PATH, "
+        f"data folder {folder} (./data): there is no such folder. Name another one with --config FILE or "
+        "ENGINE_STORE__PATH, "
         "or start the engine with: engine serve; see: engine where"
     )
 
@@ -100,14 +93,14 @@ def test_release(
     assert capsys.readouterr().out == f"{words}\n"
     assert states(queue) == [*after, "queued queued", "sent sent"]
     with contextlib.closing(database.open_reader(queue)) as db:
-        assert (marks.get(db, marks.RELEASED) is None) == words.startswith("0")
+        assert (folder_metadata.get(db, folder_metadata.RELEASED) is None) == words.startswith("0")
 
 
 def test_backup_says_what_it_made(queue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["backup", "copy"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith(f"{tmp_path / 'copy'}: 4 messages, 3 of them unsent, 0 events, 0.")
-    assert err == "there is no key yet, so none is in the copy\n"
+    assert err == "there is no key yet, so the copy has none\n"
 
 
 @pytest.mark.parametrize("command", [["backup"], ["outbox", "list"], ["outbox", "release"]], ids=" ".join)

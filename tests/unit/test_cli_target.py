@@ -12,7 +12,7 @@ import pytest
 from engine import cli
 from engine.commands import target
 from engine.errors import ConfigError
-from engine.store import control, database
+from engine.store import control_socket, database
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def journal(folder: Path) -> Path:
     return folder
 
 
-def found(config: str | None = None) -> target.Target:
+def found(config: str | None = None) -> target.EngineTarget:
     return target.find(argparse.Namespace(config=None if config is None else Path(config)))
 
 
@@ -46,21 +46,21 @@ def test_the_rule_without_an_engine(here: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("ENGINE_STORE__PATH", "b")
     assert (found().folder, found().rule, found().why) == (here / "b", 2, "ENGINE_STORE__PATH")
     named = found("config.toml")
-    assert (named.folder, named.why) == (here / "b", "ENGINE_STORE__PATH, which goes over --config config.toml")
+    assert (named.folder, named.why) == (here / "b", "ENGINE_STORE__PATH, which overrides --config config.toml")
 
 
 def test_a_link_without_an_engine_says_nothing(here: Path) -> None:
     folder = journal(here / "elsewhere")
-    with control.opened(folder, here) as door:
+    with control_socket.opened(folder, here) as door:
         assert door is not None
-        assert control.started_here(here) == ([], [])
+        assert control_socket.started_here(here) == ([], [])
         with database.lock_folder(folder):
-            assert control.started_here(here) == ([folder], [])
+            assert control_socket.started_here(here) == ([folder], [])
     assert list(here.glob(".engine-*")) == []
     (here / ".engine-0").write_text("no link")
     (here / ".engine-1").symlink_to(here / "gone")
-    with database.lock_folder(folder), control.opened(folder, here):
-        assert control.started_here(here) == ([folder], [])
+    with database.lock_folder(folder), control_socket.opened(folder, here):
+        assert control_socket.started_here(here) == ([folder], [])
         assert sorted(each.name for each in here.glob(".engine-?")) == [".engine-0"]
 
 
@@ -68,28 +68,28 @@ def test_a_link_of_another_user_is_not_followed(here: Path, capsys: pytest.Captu
     if os.geteuid() != 0:
         pytest.skip("only root can give a file to another user")
     folder = journal(here / "elsewhere")
-    with database.lock_folder(folder), control.opened(folder, here):
+    with database.lock_folder(folder), control_socket.opened(folder, here):
         (link,) = here.glob(".engine-*")
         os.chown(link, 65534, 65534, follow_symlinks=False)
         assert found().rule == 5
-        assert f"an engine of another user was started in this folder, on {folder}" in capsys.readouterr().err
+        assert f"another user started an engine in this folder, on {folder}" in capsys.readouterr().err
         link.unlink()
 
 
 def test_an_engine_runs_without_a_socket_it_cannot_make(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = journal(here / "data")
     (folder / "control").mkdir()
-    with control.opened(folder, here) as door:
+    with control_socket.opened(folder, here) as door:
         assert door is None
-    assert "cannot be made" in caplog.text
+    assert "cannot be created" in caplog.text
     assert list(here.glob(".engine-*")) == []
 
 
 def test_a_folder_that_cannot_be_written_is_pointed_to_from_nowhere(here: Path) -> None:
     folder = journal(here / "data")
-    with control.opened(folder, here / "gone") as door:
+    with control_socket.opened(folder, here / "gone") as door:
         assert door is not None
-        with contextlib.closing(control.connect(folder, 5.0)):
+        with contextlib.closing(control_socket.connect(folder, 5.0)):
             pass
 
 
@@ -106,7 +106,7 @@ def test_a_journal_that_a_path_of_earlier_versions_named_is_not_left_behind(here
     journal(here / "data")
     with pytest.raises(ConfigError) as caught:
         found("etc/mail.toml")
-    assert f"Write into the file: path = '{here / 'data'}'" in str(caught.value)
+    assert f"Set in the file: path = '{here / 'data'}'" in str(caught.value)
     assert cli.main(["serve", "--config", "etc/mail.toml"]) == 2
     journal(here / "etc" / "data")
     assert found("etc/mail.toml").folder == here / "etc" / "data"
@@ -115,7 +115,7 @@ def test_a_journal_that_a_path_of_earlier_versions_named_is_not_left_behind(here
 def test_a_folder_with_another_journal_in_it_is_no_data_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     journal(here / "data" / "quickstart")
     assert cli.main(["tokens", "issue", "-d", "x", "-s", "*"]) == 1
-    assert f"no engine ran on it yet; {here / 'data' / 'quickstart'} has a journal" in capsys.readouterr().err
+    assert f"no engine has run on it yet; {here / 'data' / 'quickstart'} has a journal" in capsys.readouterr().err
     assert not (here / "data" / "journal.db").exists()
 
 

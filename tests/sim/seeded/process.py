@@ -16,13 +16,14 @@ from typing import Any, Protocol
 
 import trio
 from answers import plain
+from seeded_world import SeededWorld
 
 from engine import app
 from engine.api.context import Context
 from engine.config import Config
 from engine.errors import Problem, StorageFailed, StorageFull
 from engine.store import database
-from engine.world import Choose, SeededWorld, StoreThread
+from engine.world import Choose, StoreThread
 from seeded.wire import Wire
 
 
@@ -73,7 +74,7 @@ class Process:
                 async with trio.open_nursery() as nursery:
                     world = _World(self, self._around, self._dice)
                     run = partial(app.run, self._config, world, self._stop, http=False)
-                    self._context = await nursery.start(run)
+                    self._context = (await nursery.start(run)).context
                     self.up.set()
         except* StorageFailed:
             if not self.failed:

@@ -1,0 +1,144 @@
+"""Filing sent messages into the account's Sent folder.
+
+A copy is asked for in the commit that ends the message as sent, so it is never forgotten. It is made over any session
+of the account, by one task at a time; a failed attempt is repeated by a schedule, and when that is spent the event
+`messageCopyFailed` says so. One that was begun before, and may have been filed with nothing heard of it, is looked for
+first. The copy carries the Bcc field that never went over SMTP. Where the provider files sent mail itself, none is
+made.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+import trio
+
+from engine.errors import NetworkError, ProtocolError, StorageUnavailable
+from engine.events.journal import Journal
+from engine.imap.session import CommandRefused, ImapSession
+from engine.store import bodies, messages, sent_copies
+from engine.store.bodies import MessageBody, Spool
+from engine.store.sent_copies import SentCopy
+from engine.store.writer import Store, Tx
+from engine.world import World
+
+log = logging.getLogger("engine.sentcopy")
+
+LOOK_SECONDS = 540.0
+"""After so long the clock is asked again whether a copy is due: it may have been set."""
+
+
+class SentCopies:
+    """Makes the copies one account still owes, over whatever session it is given."""
+
+    def __init__(
+        self, account: str, store: Store, spool: Spool, journal: Journal, schedule: Sequence[float], world: World
+    ) -> None:
+        self._account = account
+        self._store = store
+        self._spool = spool
+        self._journal = journal
+        self._schedule = schedule
+        self._world = world
+        self._look = trio.Event()
+        self._begun = set(sent_copies.of_account(store.reader, account))
+        """Messages whose copy may be there already; of those that were owed at the start nobody knows."""
+
+    def look(self) -> None:
+        """A message has just been sent: a copy may be owed."""
+        self._look.set()
+
+    async def fall_due(self, *, files_sent: bool) -> bool:
+        """Return once a copy is due: whether it is a large one. Cancelled: nothing has changed.
+
+        `files_sent`: the provider files sent mail itself, so that none is made for the account's own folder.
+        """
+        while True:
+            self._look = trio.Event()
+            first = sent_copies.first(self._store.reader, self._account)
+            wait = LOOK_SECONDS if first is None else min(first.next_at - self._world.now(), LOOK_SECONDS)
+            if first is None or wait > 0:
+                with trio.move_on_after(wait):
+                    await self._look.wait()
+                continue
+            body = bodies.get(self._store.reader, first.message)
+            if body is not None and (first.path or not files_sent):
+                return body.spool is not None
+            await self._store.commit(partial(self._done, first))
+
+    async def make_next(self, session: ImapSession, folder: str | None) -> str | None:
+        """Make the copy that is due first, and return the folder that got it; None where none is due, or it failed.
+
+        `folder` is the account's Sent folder, None when it has none.
+
+        Raises what a broken session raises; the copy is then put off. It may select a folder.
+        """
+        due = sent_copies.first(self._store.reader, self._account)
+        if due is None or due.next_at > self._world.now():
+            return None
+        body = bodies.get(self._store.reader, due.message)
+        if body is None:
+            await self._store.commit(partial(self._done, due))
+            return None
+        path = due.path or folder
+        try:
+            if path is None:
+                raise CommandRefused("the account has no Sent folder", None)
+            if due.message not in self._begun or not await self._is_there(session, path, due.message):
+                self._begun.add(due.message)
+                await session.append(path, self._octets(body), flags=("\\Seen",), date=None)
+        except (CommandRefused, NetworkError, ProtocolError, StorageUnavailable, ValueError) as error:
+            await self._failed(due, path, str(error))
+            if isinstance(error, (NetworkError, ProtocolError)):
+                raise
+            return None
+        await self._store.commit(partial(self._done, due))
+        return path
+
+    async def _is_there(self, session: ImapSession, path: str, message: int) -> bool:
+        record = messages.get(self._store.reader, message)
+        try:
+            await session.enter(path)
+            return record is not None and bool(await session.search("HEADER Message-ID", record.message_id.encode()))
+        except CommandRefused:
+            return False  # no such folder yet, or none to search in: filing it tells
+
+    async def _failed(self, due: SentCopy, path: str | None, reason: str) -> None:
+        attempts = due.attempts + 1
+        sent = messages.get(self._store.reader, due.message)
+        about = {"queueId": sent.queue_id if sent is not None else None}
+        if attempts <= len(self._schedule):
+            log.debug("no copy in %s yet: %s", path, reason, extra=about)
+        else:
+            log.warning("sent, but no copy could be filed in the folder %s: %s", path, reason, extra=about)
+
+        def change(tx: Tx) -> None:
+            if attempts <= len(self._schedule):
+                sent_copies.postpone(tx, due.message, self._world.now() + self._schedule[attempts - 1])
+                return
+            message = messages.get(tx, due.message)
+            if message is not None:
+                data = {
+                    "messageId": message.message_id,
+                    "queueId": message.queue_id,
+                    "path": path,
+                    "error": reason,
+                    "attemptsMade": attempts,
+                }
+                self._journal.append(tx, "messageCopyFailed", self._account, data)
+            self._done(due, tx)
+
+        await self._store.commit(change)
+
+    def _done(self, due: SentCopy, tx: Tx) -> None:
+        sent_copies.remove(tx, due.message)
+        self._begun.discard(due.message)
+        bodies.drop(tx, due.message, self._spool)
+
+    def _octets(self, body: MessageBody) -> list[bytes]:
+        head = body.header + body.bcc_header + b"\r\n"
+        if body.spool is not None:
+            return [head, *self._spool.blocks(body.spool)]
+        return [head, body.content or b""]
