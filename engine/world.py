@@ -45,8 +45,9 @@ STANDSTILL = 86_400.0
 """The longest that the machine is taken to have stood still; a wall clock further ahead was set."""
 LOOK_AGAIN = 60.0
 """Seconds after which a wait looks at the clocks again: one may have been set, the machine may have stood still."""
-KEPT_SHARE, KEPT_LEAST = 8, 32
-"""The part of all descriptors, and the least number, that no dial takes: they are for the API, the store, the spool."""
+KEPT_SHARE, KEPT_LEAST, KEPT_AT_MOST = 8, 32, 4
+"""No dial takes this part of all descriptors, and at least so many of them, but at most that part: they are for the API,
+the store, and the spool. Of 64 that leaves a dozen for dials."""
 SAY_EVERY = 60.0
 
 
@@ -186,7 +187,7 @@ class _Descriptors:
     def refuse_dial(self, number: int, host: str, port: int) -> None:
         """Raise `NetworkError` EMFILE when a descriptor of this number is one of those that are kept."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        if limit == resource.RLIM_INFINITY or number < limit - max(limit // KEPT_SHARE, KEPT_LEAST):
+        if limit == resource.RLIM_INFINITY or number < limit - _kept(limit):
             return
         self._refused += 1
         now = trio.current_time()
@@ -199,6 +200,10 @@ class _Descriptors:
             )
             self._said_at, self._refused = now, 0
         raise NetworkError(NetworkKind.CONNECT, "EMFILE", f"connect EMFILE {host}:{port}")
+
+
+def _kept(limit: int) -> int:
+    return min(max(limit // KEPT_SHARE, KEPT_LEAST), limit // KEPT_AT_MOST)
 
 
 def _next_descriptor() -> int:
