@@ -52,7 +52,7 @@ from engine.queue.schedule import Schedule
 from engine.queue.session_slots import SessionSlots
 from engine.repeated_errors import counted
 from engine.sandbox.provider import Sandbox
-from engine.settings import WEBHOOK_SETTINGS, SettingsBook
+from engine.settings import ROUTE_SETTINGS, WEBHOOK_SETTINGS, SettingsBook
 from engine.store import control_socket, database, sealed, vault_keys
 from engine.store.bodies import Spool
 from engine.store.rotation import Rotation
@@ -167,6 +167,7 @@ async def run(
         )
         registry = Registry(services)
         settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
+        settings.listen(registry.change_routes, *ROUTE_SETTINGS)
         context = Context(
             services=services,
             registry=registry,

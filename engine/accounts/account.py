@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import trio
 
 from engine.accounts import registration as records
+from engine.accounts import routes
 from engine.accounts.connection import AccountConnection
 from engine.accounts.ehlo_name import ehlo_name
 from engine.accounts.heartbeat import Heartbeat, Learnt
@@ -24,8 +26,10 @@ from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
 from engine.log import concerns
-from engine.model.registration import Registration, SmtpServer
+from engine.model.message import Message
+from engine.model.registration import Registration, ServerName, SmtpServer
 from engine.model.waiting import Waiting
+from engine.proxies.route import DIRECT, Route
 from engine.queue.lane import Lane, LaneLimits, OutgoingServer
 from engine.queue.recovery import recover_account
 from engine.queue.sent_folder_search import SentFolderSearches
@@ -101,6 +105,8 @@ class Account:
             services.world,
             self._tried,
         )
+        self._made_from = self._connections()
+        self._way_out = self.way_out(record)
         self._lane_began = False
         self._lane_ended = trio.Event()
         if unreadable is not None:
@@ -110,16 +116,18 @@ class Account:
 
     def change(self, record: Registration, restricted: frozenset[str]) -> None:
         """Go on with a changed registration: what it changes nothing about and works stays connected."""
-        before, smtp = self._connections(), records.smtp_endpoint(self.record)
         self.record, self.restricted = record, restricted
         self.status.servers = records.servers(record)
         self._note_sandbox()
-        if records.smtp_endpoint(record) != smtp:
-            self.status.forget_sending()
-        self._lane.change(self._server())
-        if self._connections() != before or self.status.state is not AccountState.CONNECTED:
-            self.status.forget_error()
-            self._changed.set()
+        self._take_up(anyway=True)
+
+    def change_routes(self) -> None:
+        """Go on by what the settings say now of proxies and local addresses."""
+        self._take_up(anyway=False)
+
+    def way_out(self, record: Registration) -> tuple[object, ...]:
+        """How mail would leave with this registration: as long as it is the same, so is whether it may."""
+        return records.smtp_endpoint(record), self._route("smtp", record)
 
     @property
     def folder_errors(self) -> tuple[FolderError, ...]:
@@ -234,9 +242,10 @@ class Account:
         endpoint = records.imap_endpoint(self.record)
         if endpoint is not None:
             rules = records.watch_rules(self.record, self.status.created)
+            route = self._route("imap", self.record)
             self._connection = AccountConnection(
                 endpoint,
-                self._dial("imap"),
+                self._dial("imap", route),
                 rules,
                 self.status,
                 self._copies,
@@ -244,6 +253,7 @@ class Account:
                 self._services,
                 self._heartbeat,
                 self.log,
+                route.proxy,
             )
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._connection.run)
@@ -254,6 +264,18 @@ class Account:
             await probe(server, _timeouts(self._services), self.status, self._services)
         else:
             self.status.state = AccountState.UNSET
+
+    def _take_up(self, *, anyway: bool) -> None:
+        before, self._made_from = self._made_from, self._connections()
+        if self._made_from == before and not anyway:
+            return
+        way_out, self._way_out = self._way_out, self.way_out(self.record)
+        if self._way_out != way_out:
+            self.status.forget_sending()
+        self._lane.change(self._server())
+        if self._made_from != before or self.status.state is not AccountState.CONNECTED:
+            self.status.forget_error()
+            self._changed.set()
 
     def _note_sandbox(self) -> None:
         of = self._services.recorder.sandboxes
@@ -284,6 +306,8 @@ class Account:
             self.restricted,
             records.watch_rules(self.record, self.status.created),
             self.record.logs is True,
+            self._route("imap", self.record),
+            self._route("smtp", self.record),
         )
 
     def _server(self) -> OutgoingServer | None:
@@ -292,13 +316,23 @@ class Account:
             return None
         name = ehlo_name(self.record, self._services.config.smtp)
         limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
-        return OutgoingServer(endpoint, self._dial("smtp"), name, limit or None)
+        record, route = self.record, self._route("smtp", self.record)
+        server = OutgoingServer(endpoint, self._dial("smtp", route), name, limit or None, route)
 
-    def _dial(self, server: str) -> Dial:
+        def by(message: Message) -> OutgoingServer:
+            own = routes.of_message(message, record, self._services.settings, self._services.vault)
+            return msgspec.structs.replace(server, dial=self._dial("smtp", own), route=own)
+
+        return server if records.is_sandbox(self.record) else msgspec.structs.replace(server, by=by)
+
+    def _route(self, server: ServerName, record: Registration) -> Route:
+        return DIRECT if records.is_sandbox(record) else routes.of_account(record, server, self._services.settings)
+
+    def _dial(self, server: ServerName, route: Route) -> Dial:
         if records.is_sandbox(self.record):
             sandbox = self._services.sandbox
             return sandbox.dial if sandbox is not None else records.sandbox_off
-        return self._services.egress.dialer(restricted=server in self.restricted, mail=True)
+        return self._services.egress.dialer(restricted=server in self.restricted, mail=True, route=route)
 
 
 def _disk_failed(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ import trio
 
 from engine.accounts.services import Services
 from engine.errors import EngineError, LoginRefused
-from engine.hosts import unanswered
+from engine.hosts import Via, unanswered
 from engine.imap.session import CommandRefused
 
 SURVIVED = 300.0
@@ -24,14 +24,15 @@ LONGEST_UNREFUSED = 33.0
 
 
 class Backoff:
-    """One series of waits for one server, between `imap.reconnect_min` and `imap.reconnect_max`."""
+    """One series of waits for one server, between `imap.reconnect_min` and `imap.reconnect_max`. `via`: its proxy."""
 
-    def __init__(self, services: Services, host: str, port: int) -> None:
+    def __init__(self, services: Services, host: str, port: int, via: Via = None) -> None:
         self._config = services.config.imap
         self._random = services.world.random
         self._hosts = services.hosts
         self._host = host
         self._port = port
+        self._via = via
         self._wait = self._config.reconnect_min
 
     async def wait_shortly(self) -> None:
@@ -52,7 +53,7 @@ class Backoff:
         if isinstance(error, (LoginRefused, CommandRefused)):
             await trio.sleep(seconds)
         else:
-            await self._hosts.wait(self._host, self._port, seconds)
+            await self._hosts.wait(self._host, self._port, seconds, self._via)
         self._wait = min(self._wait * 2, longest)
 
     def _jittered(self, seconds: float) -> float:

@@ -26,8 +26,10 @@ from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.accounts.watch import Watch
 from engine.errors import EngineError, LoginRefused, NetworkError, ProtocolError
+from engine.hosts import Via
 from engine.imap.refusals import Refusals
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
+from engine.proxies.proxy import Proxy
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.repeated_errors import RepeatedErrors
 from engine.schema.account import FolderError
@@ -54,7 +56,9 @@ class AccountConnection:
         services: Services,
         heartbeat: Heartbeat,
         protocol_log: ProtocolLog | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
+        self._proxy = proxy
         self._log = protocol_log
         self._endpoint = endpoint
         self._dial = dial
@@ -134,7 +138,11 @@ class AccountConnection:
             await backoff.wait(ended, trio.current_time() - began, anew=anew, worked=worked)
 
     def _backoff(self) -> Backoff:
-        return Backoff(self._services, self._endpoint.host, self._endpoint.port)
+        return Backoff(self._services, self._endpoint.host, self._endpoint.port, self._via)
+
+    @property
+    def _via(self) -> Via:
+        return None if self._proxy is None else (self._proxy.host, self._proxy.port)
 
     async def _stay_connected(self, line: WatchedLine) -> None:
         self._status.state = AccountState.CONNECTING
@@ -231,9 +239,10 @@ class AccountConnection:
 
     async def _open(self, line: WatchedLine) -> ImapSession:
         endpoint = self._endpoint
-        async with self._services.logins.at(endpoint.host, endpoint.port):
+        async with self._services.logins.at(endpoint.host, endpoint.port, self._via):
             if self._log is not None:
-                self._log.note(f"connecting to {endpoint.host}:{endpoint.port}")
+                through = "" if self._proxy is None else f" through {self._proxy.place}"
+                self._log.note(f"connecting to {endpoint.host}:{endpoint.port}{through}")
             try:
                 session = await ImapSession.connect(
                     endpoint,

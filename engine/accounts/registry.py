@@ -115,6 +115,11 @@ class Registry:
         async with self._changing:
             await self._save(account, registration_changes.updated(account.record, update), update, narrowed)
 
+    def change_routes(self) -> None:
+        """What the settings say of proxies or local addresses has changed."""
+        for account in self._accounts.values():
+            account.change_routes()
+
     async def pause_queue(self, account: Account, paused: bool) -> None:
         """Hold back one account's mail, or let it go."""
         async with self._changing:
@@ -203,7 +208,7 @@ class Registry:
         sealed = records.seal(record, self._services.vault)
         now = self._services.world.now()
         agenda = self._services.schedule.of(account.id)
-        elsewhere = records.smtp_endpoint(record) != records.smtp_endpoint(account.record)
+        elsewhere = account.way_out(record) != account.way_out(account.record)
 
         def change(tx: Tx) -> None:
             accounts.save(tx, account.id, sealed, now, restricted)

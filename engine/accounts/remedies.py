@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind
+from engine.proxies.proxy import DENIED, LOGIN_REFUSED, TARGET_UNREACHED, UNREACHED
 from engine.smtp.verdict import Kind, Verdict, error_code
 
 TLS_PORTS = frozenset({465, 993})
@@ -95,6 +96,8 @@ def _refused(text: str, server: Server, *, temporary: bool) -> str:
 
 def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
     member, host = server.member, server.host
+    if text.startswith("The proxy ") and (said := _of_proxy(code, text, server)):
+        return said
     if kind is NetworkKind.DNS:
         if code == "ENOTFOUND":
             return f"There is no host {host}. Correct {member}.host."
@@ -105,6 +108,13 @@ def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
         return (
             "The account is registered with sandbox: true, and the sandbox is switched off. Set enabled = true under "
             "[sandbox] in the engine's configuration and restart the engine, or remove the account."
+        )
+    if code == "EROUTE":
+        return f"{text}. Until then {server} is not dialled, by no other way either."
+    if code == "EADDRNOTAVAIL":
+        return (
+            f"The connection to {server} cannot leave from that address ({text}). Correct localAddress of the account "
+            "or localAddresses in the settings, or give this machine the address."
         )
     if code == "EMFILE":
         return f"This machine has no file descriptor left for a connection; raise LimitNOFILE. {_BY_ITSELF}"
@@ -120,6 +130,22 @@ def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
         silent = f"{server} takes the connection and then says nothing. {_suspect_tls(server)}"
         return f"{silent}It may be no {server.protocol} server: look at {_PLACE.format(member)}. {_BY_ITSELF}"
     return f"{server} closes the connection. {_suspect_tls(server)}{_BY_ITSELF}"
+
+
+def _of_proxy(code: str, text: str, server: Server) -> str | None:
+    """What is to be done where it is the proxy; None where it is this machine."""
+    where = "proxy of the account, or proxyUrl in the settings"
+    if code == LOGIN_REFUSED:
+        return f"{text}. Correct the user and password in {where}."
+    if code == DENIED:
+        return f"{text}. Have the proxy allow connections to {server}, or name another one: {where}."
+    if code == TARGET_UNREACHED:
+        return f"{text}. The proxy itself answers: look from its machine at {server}. {_BY_ITSELF}"
+    if code == UNREACHED:
+        return f"{text}. Look whether the proxy runs and whether {where} names it rightly. {_BY_ITSELF}"
+    if code == "EACCES":
+        return f"The rules of [network] in the engine's configuration do not let it dial the proxy: {text}."
+    return None
 
 
 def _tls(code: str, text: str, server: Server) -> str:

@@ -5,7 +5,7 @@ Both servers are tried at once, each within `SECONDS`. Nothing is stored and not
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import trio
@@ -19,27 +19,39 @@ from engine.accounts.services import Services
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
 from engine.imap.mailboxes import Mailbox
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
+from engine.model.registration import ServerName
+from engine.proxies.route import Route
 from engine.schema.account_actions import MailboxFound, ServerVerified, Verified
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, error_code, error_text
+from engine.world import Dial
 
 SECONDS = 60.0
 CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
 
 
 async def verify(
-    imap: ImapEndpoint | None, smtp: SmtpEndpoint | None, ehlo_name: str, services: Services, *, mailboxes: bool
+    imap: ImapEndpoint | None,
+    smtp: SmtpEndpoint | None,
+    ehlo_name: str,
+    ways: Mapping[ServerName, Route],
+    services: Services,
+    *,
+    mailboxes: bool,
 ) -> Verified:
-    """Each login tried, and the folders where `mailboxes` asks for them. Cancelled: nothing stays open."""
+    """Each login tried by its way, and the folders where `mailboxes` asks for them. Cancelled: nothing stays open."""
     outcomes: dict[str, ServerVerified] = {}
     folders: tuple[MailboxFound, ...] | UnsetType = UNSET
-    dial = services.egress.dialer(restricted=False, mail=True)
+
+    def dialer(server: ServerName) -> Dial:
+        return services.egress.dialer(restricted=False, mail=True, route=ways[server])
+
     async with trio.open_nursery() as nursery:
 
         async def try_imap(endpoint: ImapEndpoint) -> None:
             nonlocal folders
             nonce = services.world.token_bytes(18).hex()
-            session = await ImapSession.connect(endpoint, dial=dial, client_id=CLIENT_ID, nonce=nonce)
+            session = await ImapSession.connect(endpoint, dial=dialer("imap"), client_id=CLIENT_ID, nonce=nonce)
             try:
                 if mailboxes:
                     folders = tuple(map(_shown, await session.list_mailboxes()))
@@ -49,7 +61,7 @@ async def verify(
         async def try_smtp(endpoint: SmtpEndpoint) -> None:
             session = await SmtpSession.connect(
                 endpoint,
-                dial=dial,
+                dial=dialer("smtp"),
                 ehlo_name=ehlo_name,
                 timeouts=Timeouts(greeting=SECONDS),
                 nonce=services.world.token_bytes(18).hex(),

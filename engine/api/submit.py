@@ -18,6 +18,7 @@ from quart import Response
 
 from engine.accounts import registration as records
 from engine.accounts.account import Account
+from engine.accounts.route_checks import refuse_way
 from engine.accounts.state import REFUSALS
 from engine.api.context import Context, find_account
 from engine.errors import Problem
@@ -41,6 +42,8 @@ from engine.schema.stored import shown
 from engine.schema.submit import DryRun, Idempotency, NamedAddress, Submit, SubmitAccepted, SubmitHeaders
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
+from engine.store.sealed import message_field
+from engine.store.tokens import Token
 
 YEAR = 366 * 86400.0
 
@@ -50,7 +53,7 @@ PIECE = 256 * 1024
 
 @operation("POST", "/v1/account/{account}/submit", access=Access.PATH, scope="api", tags=("Submit",), large=True)
 async def submit(
-    context: Context, account: AccountId, body: Submit, headers: SubmitHeaders
+    context: Context, account: AccountId, body: Submit, headers: SubmitHeaders, *, caller: Token | None = None
 ) -> SubmitAccepted | DryRun | Response:
     """Queue a message for sending; answered once it is on disk."""
     found = find_account(context, account)
@@ -61,6 +64,8 @@ async def submit(
     fingerprint = await _fingerprint(context, body) if key is not None else b""
     if key is not None and (before := idempotency_keys.find(services.store.reader, found.id, key)) is not None:
         return _again(repeated(before, fingerprint), key)
+    narrowed = caller is not None and caller.account is not None
+    await refuse_way(context.services, body.proxy, body.local_address, narrowed=narrowed)
     if not body.dry_run:
         _refuse_unless_ready(found)
     now = services.world.now()
@@ -96,7 +101,10 @@ async def submit(
         doubt_since=None,
         interruptions=0,
         expires_at=services.attempts.expires_at(send_at, attempts),
+        local_address=body.local_address or None,
     )
+    if body.proxy:
+        message.proxy = services.vault.seal(found.id, message_field(message.queue_id), body.proxy)
     answer = SubmitAccepted(message_id=message_id, send_at=iso(send_at), queue_id=message.queue_id)
     accepted = accept(
         message,

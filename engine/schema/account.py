@@ -20,10 +20,12 @@ from engine.schema.fields import (
     Filled256,
     Hostname,
     Instant,
+    IpOrNone,
     Line100,
     Line256,
     MailboxPath,
     Off,
+    ProxyUrl,
     Request,
     Response,
     When,
@@ -53,6 +55,14 @@ _COPY = (
 _NOTIFY_FROM = "Only messages newer than this raise `messageNew`. Absent: from the registration on; `null`: all."
 _INDEXER = "`full` follows new, changed and deleted messages; `fast` only new ones. `null` or absent: `full`."
 _EHLO = "Name to greet SMTP servers with. `null` or absent: the engine's own."
+_PROXY = (
+    "Proxy through which the account's servers are dialled, in place of that of the settings: `socks5://`, `socks4://` "
+    'or `http://`, with a login before `@` where it needs one. `null`, `""` or absent: no other.'
+)
+_LOCAL_ADDRESS = (
+    "IP address of this machine that the account's connections leave from, in place of the strategies of the settings. "
+    '`null`, `""` or absent: no other.'
+)
 _LOCALE = "Language of the person. Absent: not known."
 _TZ = "Time zone of the person. Absent: not known."
 _WEBHOOKS = 'URL this account\'s events are posted to, not to that of the settings. `null`, `""` or absent: no other.'
@@ -91,6 +101,8 @@ class AccountCreate(Request, frozen=True, kw_only=True):
     notify_from: Annotated[Instant | UnsetType | None, Meta(description=_NOTIFY_FROM)] = UNSET
     imap_indexer: Annotated[Indexer | UnsetType | None, Meta(description=_INDEXER)] = UNSET
     smtp_ehlo_name: Annotated[Hostname | UnsetType | None, Meta(description=_EHLO)] = UNSET
+    proxy: Annotated[ProxyUrl | UnsetType | None, Meta(description=_PROXY)] = UNSET
+    local_address: Annotated[IpOrNone | UnsetType | None, Meta(description=_LOCAL_ADDRESS)] = UNSET
     imap: Annotated[
         ImapConfig | Off | UnsetType,
         Meta(description="The IMAP server. `false` or absent: an account that only sends."),
@@ -131,6 +143,8 @@ class AccountUpdate(Request, frozen=True, kw_only=True):
     notify_from: Annotated[Instant | UnsetType | None, Meta(description=_NOTIFY_FROM)] = UNSET
     imap_indexer: Annotated[Indexer | UnsetType | None, Meta(description=_INDEXER)] = UNSET
     smtp_ehlo_name: Annotated[Hostname | UnsetType | None, Meta(description=_EHLO)] = UNSET
+    proxy: Annotated[ProxyUrl | UnsetType | None, Meta(description=_PROXY)] = UNSET
+    local_address: Annotated[IpOrNone | UnsetType | None, Meta(description=_LOCAL_ADDRESS)] = UNSET
     imap: Annotated[ImapUpdate | Off | UnsetType, Meta(description="The IMAP server. `false`: remove it.")] = UNSET
     smtp: Annotated[SmtpUpdate | Off | UnsetType, Meta(description="The SMTP server. `false`: remove it.")] = UNSET
     webhooks: Annotated[_WebhookUrl | UnsetType | None, Meta(description=_WEBHOOKS)] = UNSET
@@ -277,6 +291,8 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     subconnections: Annotated[tuple[str, ...] | UnsetType, Meta(description=_SUBCONNECTIONS)] = UNSET
     imap_indexer: Annotated[Indexer | UnsetType, Meta(description=_INDEXER)] = UNSET
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
+    proxy: Annotated[str | UnsetType, Meta(description=_PROXY + " Its login is masked.")] = UNSET
+    local_address: Annotated[str | UnsetType, Meta(description=_LOCAL_ADDRESS)] = UNSET
     imap: Annotated[ImapConfig | UnsetType, Meta(description="The IMAP server.")] = UNSET
     smtp: Annotated[SmtpConfig | UnsetType, Meta(description="The SMTP server.")] = UNSET
     insecure: Annotated[
@@ -321,6 +337,7 @@ class AccountSummary(Response, frozen=True, kw_only=True):
     type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
     state: Annotated[AccountState, Meta(description="Where the IMAP connection stands.")]
     sending: Annotated[Sending | UnsetType, Meta(description="Whether it may send. EmailEngine has none.")] = UNSET
+    proxy: Annotated[str | UnsetType, Meta(description=_PROXY + " Its login is masked.")] = UNSET
     webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
     counters: Annotated[Counters, Meta(description="What was counted.")]

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.account import Indexer
-from engine.schema.fields import Email, Hostname, Instant, Off, Request, Response
+from engine.schema.fields import Email, Hostname, Instant, Off, ProxyUrl, Request, Response
 from engine.schema.servers import ImapConfig, SmtpConfig
 
 _NO_OP = "`true`: do it. `false` or absent: nothing happens."
@@ -64,6 +64,10 @@ class VerifyAccount(Request, frozen=True, kw_only=True):
     mailboxes: Annotated[bool, Meta(description="Whether to answer with the folders too.")] = False
     imap: Annotated[ImapConfig | Off | UnsetType, Meta(description="The IMAP server. `false` or absent: none.")] = UNSET
     smtp: Annotated[SmtpConfig | Off | UnsetType, Meta(description="The SMTP server. `false` or absent: none.")] = UNSET
+    proxy: Annotated[
+        ProxyUrl | UnsetType,
+        Meta(description='Proxy to dial the servers through. `""` or absent: that of the settings, if there is one.'),
+    ] = UNSET
     smtp_ehlo_name: Annotated[
         Hostname | UnsetType | None, Meta(description="Name to greet the SMTP server with. Absent: the engine's own.")
     ] = UNSET

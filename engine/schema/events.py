@@ -19,7 +19,23 @@ from engine.schema.submit import OnDoubt
 
 _QUEUE_ID = Annotated[str, Meta(description="The message's id in the outbox.", examples=["1a20313426c0f27d36e"])]
 _MESSAGE_ID = Annotated[str, Meta(description="The message's Message-ID.", examples=["<1@example.com>"])]
-_ROUTING = Annotated[None, Meta(description="Always `null`.")]
+
+
+class NetworkRouting(Response, frozen=True, kw_only=True):
+    """By which way an attempt went."""
+
+    proxy: Annotated[
+        str | UnsetType, Meta(description="The proxy, without its login.", examples=["socks5://proxy.example.com:1080"])
+    ] = UNSET
+    local_address: Annotated[
+        str | UnsetType, Meta(description="The address of the engine's machine it left from, where one was asked for.")
+    ] = UNSET
+
+
+_ROUTING = Annotated[
+    NetworkRouting | None,
+    Meta(description="By which way it went. `null`: through no proxy, and from an address that the system chose."),
+]
 
 
 class RecipientReply(Response, frozen=True, kw_only=True):

@@ -122,6 +122,10 @@ class OutboxAttempt(Response, frozen=True, kw_only=True):
     server: Annotated[str | UnsetType | None, Meta(description="Host and port.", examples=["smtp.example.com:465"])] = (
         UNSET
     )
+    proxy: Annotated[str | UnsetType, Meta(description="Proxy it went through. Absent: none.")] = UNSET
+    local_address: Annotated[
+        str | UnsetType, Meta(description="Address of this machine it left from. Absent: none was asked for.")
+    ] = UNSET
     tls: Annotated[
         str | UnsetType | None, Meta(description="TLS version. `null`: in clear text.", examples=["TLSv1.3"])
     ] = UNSET
@@ -151,6 +155,15 @@ class OutboxEntry(Response, frozen=True, kw_only=True):
     queue_id: Annotated[str, Meta(description="Its id.", examples=["1a20313426c0f27d36e"])]
     gateway: Annotated[None, Meta(description="Always `null`.")] = None
     message_id: Annotated[str, Meta(description="Its Message-ID.", examples=["<1@example.com>"])]
+    proxy: Annotated[
+        str | UnsetType,
+        Meta(
+            description="Proxy of its own, the login masked. Absent: as its account says.", examples=["http://p:3128"]
+        ),
+    ] = UNSET
+    local_address: Annotated[
+        str | UnsetType, Meta(description="IP address of its own that it is sent from. Absent: as its account says.")
+    ] = UNSET
     envelope: Annotated[EnvelopeShown, Meta(description="Its SMTP envelope.")]
     subject: Annotated[str | None, Meta(description="Its subject. `null`: none.")] = None
     created: Annotated[When, Meta(description="When it was handed in.")]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Check, CustomHeader, EventNames, FieldName, Request, Response, WebUrl
+from engine.schema.fields import (
+    SINGLE,
+    Check,
+    CustomHeader,
+    EventNames,
+    FieldName,
+    Ip,
+    ProxyUrl,
+    Request,
+    Response,
+    WebUrl,
+)
 
 _WEBHOOKS = 'URL that events are posted to. `null` or `""`: nowhere.'
 _ENABLED = "Whether events are posted at all."
@@ -19,10 +30,27 @@ _TEXT = "Whether `messageNew` holds the text of the message."
 _TEXT_SIZE = "How many characters of each text it holds at most. `null`: 131,072."
 _HEADERS = 'Names of the header fields `messageNew` holds; `"*"` is every one. Empty: none.'
 _ATTEMPTS = "How often a message is tried at most, where it does not say so itself. `null`: as configured."
+_PROXY_ENABLED = "Whether mail servers of accounts without a proxy of their own are dialled through `proxyUrl`."
+_PROXY_URL = (
+    "Proxy for them: `socks5://`, `socks4://` or `http://`, with a login before `@` where it needs one. "
+    '`null` or `""`: none.'
+)
+_LOCAL_ADDRESSES = (
+    "IP addresses of this machine that connections to mail servers may leave from; `localAddress` must then be one of "
+    "them. Empty: any, and the strategies mean nothing."
+)
+_STRATEGY = (
+    "Which of `localAddresses` connections to {} servers leave from: `default` lets the system choose, `dedicated` "
+    "gives each account one, `random` takes another for each connection. `null`: `default`."
+)
+_IMAP_STRATEGY, _SMTP_STRATEGY = _STRATEGY.format("IMAP"), _STRATEGY.format("SMTP")
 _CUSTOM_HEADERS = (
     "Headers that go with every webhook to `webhooks`, and to the URLs of accounts that a token for all accounts set."
 )
 _SECRET = "Secret that signs these webhooks. `null`: the engine makes one and shows it in its answer, this once."
+
+
+Strategy = Literal["default", "dedicated", "random"]
 
 
 class SettingsUpdate(Request, frozen=True, kw_only=True):
@@ -62,6 +90,13 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
         Annotated[tuple[FieldName, ...], Meta(max_length=100)] | UnsetType,
         Meta(description=_HEADERS, examples=[["List-ID"]]),
     ] = UNSET
+    proxy_enabled: Annotated[bool | UnsetType, Meta(description=_PROXY_ENABLED)] = UNSET
+    proxy_url: Annotated[ProxyUrl | UnsetType | None, Meta(description=_PROXY_URL)] = UNSET
+    local_addresses: Annotated[
+        Annotated[tuple[Ip, ...], SINGLE, Meta(max_length=256)] | UnsetType, Meta(description=_LOCAL_ADDRESSES)
+    ] = UNSET
+    imap_strategy: Annotated[Strategy | UnsetType | None, Meta(description=_IMAP_STRATEGY)] = UNSET
+    smtp_strategy: Annotated[Strategy | UnsetType | None, Meta(description=_SMTP_STRATEGY)] = UNSET
 
 
 _ASK = "Whether to answer with this setting."
@@ -81,6 +116,11 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     notify_text: Annotated[bool, Meta(description=_ASK)] = False
     notify_text_size: Annotated[bool, Meta(description=_ASK)] = False
     notify_headers: Annotated[bool, Meta(description=_ASK)] = False
+    proxy_enabled: Annotated[bool, Meta(description=_ASK)] = False
+    proxy_url: Annotated[bool, Meta(description=_ASK)] = False
+    local_addresses: Annotated[bool, Meta(description=_ASK)] = False
+    imap_strategy: Annotated[bool, Meta(description=_ASK)] = False
+    smtp_strategy: Annotated[bool, Meta(description=_ASK)] = False
 
 
 class Settings(Response, frozen=True, kw_only=True):
@@ -103,6 +143,11 @@ class Settings(Response, frozen=True, kw_only=True):
     notify_text: Annotated[bool | UnsetType | None, Meta(description=_TEXT)] = UNSET
     notify_text_size: Annotated[int | UnsetType | None, Meta(description=_TEXT_SIZE)] = UNSET
     notify_headers: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_HEADERS)] = UNSET
+    proxy_enabled: Annotated[bool | UnsetType | None, Meta(description=_PROXY_ENABLED)] = UNSET
+    proxy_url: Annotated[str | UnsetType | None, Meta(description=_PROXY_URL + " Its login is masked.")] = UNSET
+    local_addresses: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_LOCAL_ADDRESSES)] = UNSET
+    imap_strategy: Annotated[str | UnsetType | None, Meta(description=_IMAP_STRATEGY)] = UNSET
+    smtp_strategy: Annotated[str | UnsetType | None, Meta(description=_SMTP_STRATEGY)] = UNSET
 
 
 class SettingsUpdated(Response, frozen=True, kw_only=True):

@@ -21,9 +21,11 @@ from engine.schema.fields import (
     Check,
     Email,
     Instant,
+    IpOrNone,
     Line,
     Line256,
     MailboxPath,
+    ProxyUrl,
     Request,
     Response,
     When,
@@ -176,6 +178,17 @@ class Submit(Request, frozen=True, kw_only=True):
     ] = UNSET
     sent_mail_path: Annotated[
         MailboxPath | UnsetType, Meta(description="Folder for that copy. Absent: the account's Sent folder.")
+    ] = UNSET
+    proxy: Annotated[
+        ProxyUrl | UnsetType,
+        Meta(
+            description="Proxy through which this message is sent: `socks5://`, `socks4://` or `http://`, with a login "
+            "before `@` where it needs one. A token for one account may not name one. Absent: as the account says."
+        ),
+    ] = UNSET
+    local_address: Annotated[
+        IpOrNone | UnsetType,
+        Meta(description="IP address of this machine that this message is sent from. Absent: as the account says."),
     ] = UNSET
     dry_run: Annotated[
         bool, Meta(description="`true`: only compose the message and answer with it. Absent: `false`.")
