@@ -15,14 +15,19 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import trio
 
+from engine.accounts.account import Account
+from engine.accounts.ledger import Ledger
 from engine.accounts.login_slots import LoginSlots
 from engine.accounts.registry import Registry
-from engine.accounts.services import Services
+from engine.accounts.routes import Routes
+from engine.accounts.server_access import ServerAccess
 from engine.api.app import make_app
 from engine.api.context import Context, Streams
 from engine.config import Config
@@ -40,8 +45,14 @@ from engine.http.server import serve_http, url_of
 from engine.http.shared_limits import SharedLimit
 from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
+from engine.oauth.app_book import AppBook
+from engine.oauth.keepers import Keepers, OAuth
+from engine.oauth.token_requests import TokenRequests
+from engine.oauth.wire import Wire
+from engine.queue.accept import Intake
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock_correction import ClockCorrection
+from engine.queue.lane import Dispatch, lane_limits
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
 from engine.queue.recorder import Recorder
@@ -96,8 +107,15 @@ def serve(config: Config, file: Path | None = None) -> int:
                 log.error("%s cannot be read: %s; see: engine doctor", folder / database.FILE, causes[0])
                 return 1
             raise (causes[0] if len(causes) == 1 else group) from None
-        log.info("stopped in order")
+        log.info("stopped cleanly")
     return 0
+
+
+class Running(NamedTuple):
+    """What a start has made: the engine as the API's handlers see it, and the sandbox where it is switched on."""
+
+    context: Context
+    sandbox: Sandbox | None
 
 
 async def run(
@@ -108,7 +126,7 @@ async def run(
     http: bool = True,
     started: Started | None = None,
     door: socket.socket | None = None,
-    task_status: trio.TaskStatus[Context] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """The whole engine until `stop` is set, then an orderly end. The folder must be prepared and locked.
 
@@ -144,35 +162,38 @@ async def run(
         hosts = Hosts()
         egress = Egress(config.network, world, hosts)
         webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
-        services = Services(
-            config=config,
-            world=world,
-            hosts=hosts,
-            egress=egress,
-            store=store,
-            spool=spool,
-            vault=vault,
-            journal=journal,
-            changes=changes,
-            webhooks=webhooks,
-            settings=settings,
-            schedule=schedule,
-            recorder=recorder,
-            attempts=attempts,
-            outbox=Outbox(store, recorder, attempts.expires_at, world),
-            pauses=pauses,
-            sandbox=sandbox,
-            slots=slots,
-            logins=LoginSlots(config.imap.logins),
+        book = AppBook(store, vault, journal, world)
+        token_requests = TokenRequests(
+            Wire(egress.dialer(restricted=False)), Wire(sandbox.dial) if sandbox is not None else None, world
         )
-        registry = Registry(services)
+        oauth = OAuth(book, token_requests, Keepers(book, token_requests, store, vault, world))
+        outbox = Outbox(store, recorder, attempts.expires_at, world)
+        ledger = Ledger(store, spool, journal, recorder, changes)
+        routes = Routes(settings, vault)
+        access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, routes, world)
+        dispatch = Dispatch(
+            schedule, attempts, slots, pauses, lane_limits(config.smtp), config.smtp.ehlo_name, hosts, world
+        )
+        make_account = partial(Account, ledger=ledger, access=access, dispatch=dispatch, settings=settings)
+        registry = Registry(make_account, store, vault, journal, outbox, webhooks, world, config.shutdown.grace)
         settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
         settings.listen(registry.change_routes, *ROUTE_SETTINGS)
         context = Context(
-            services=services,
+            store=store,
+            world=world,
+            config=config,
+            started=started or Started(None, folder),
+            bodies=Bodies(config.http.bodies, config.http.slowest),
+            requests=SharedLimit("requests", None, config.http.requests_per_token),
+            wrong_tokens=WrongTokens(),
             registry=registry,
             settings=settings,
-            stopping=trio.Event(),
+            intake=Intake(store, spool, config.store.spool_above, schedule, attempts.expires_at),
+            outbox=outbox,
+            pauses=pauses,
+            webhooks=webhooks,
+            access=access,
+            oauth=oauth,
             streams=Streams(
                 journal,
                 hub,
@@ -181,10 +202,7 @@ async def run(
                 config.http.consumers,
             ),
             changes=changes,
-            bodies=Bodies(config.http.bodies, config.http.slowest),
-            requests=SharedLimit("requests", None, config.http.requests_per_token),
-            wrong_tokens=WrongTokens(),
-            started=started or Started(None, folder),
+            stopping=trio.Event(),
         )
         # Before anything runs, so that a port that is taken is the only line, and no line of an account stands above.
         listener = listen(config.http) if http else None
@@ -204,6 +222,7 @@ async def run(
             _service(releases.run),
             _service(sandbox.run) if sandbox is not None else nullcontext(),
             _service(slots.run),
+            _service(book.run),
             _service(context.wrong_tokens.run),
             _service(registry.run),
         ):
@@ -221,7 +240,7 @@ async def run(
                             task_status=task_status,
                         )
                     )
-                task_status.started(context)
+                task_status.started(Running(context, sandbox))
                 await stop.wait()
                 context.stopping.set()
                 hub.stop()
@@ -259,7 +278,9 @@ async def _watch_signals(
                 await anext(signals)
                 nursery.cancel_scope.cancel()
     if patience.cancelled_caught:
-        log.error("the stop hangs and is cut after %g s; still running: %s", grace + LAST_RESORT, ", ".join(_stuck()))
+        log.error(
+            "the shutdown hangs and is aborted after %g s; still running: %s", grace + LAST_RESORT, ", ".join(_stuck())
+        )
         os._exit(1)
     log.warning("exiting at once")
     os._exit(0)
@@ -267,7 +288,7 @@ async def _watch_signals(
 
 async def _say_that_it_takes_time() -> None:
     await trio.sleep(SAY_AFTER)
-    log.info("stopping: messages on their way are waited for; a second signal exits at once")
+    log.info("stopping: waiting for the messages that are being sent; a second signal exits at once")
 
 
 def _stuck() -> list[str]:

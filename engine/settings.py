@@ -87,7 +87,7 @@ class SettingsBook:
             effect = "webhooks of the settings wait" if name in WEBHOOK_SETTINGS else effect
             effect = "accounts that go by it are not connected" if name in ROUTE_SETTINGS else effect
             known = STORED_NAMES[name]
-            log.error("the stored setting %s cannot be read, so %s until it is made again: %s", known, effect, error)
+            log.error("the stored setting %s cannot be read, so %s until it is set again: %s", known, effect, error)
             return _UNREADABLE.get(name)
 
     def _open(self, name: str, value: Any) -> Any:

@@ -1,44 +1,45 @@
-"""The IMAP connection of one account: connect, sync, IDLE, reconnect by itself.
+"""The connection to one account's mailbox that idles: connect, sync, IDLE, reconnect by itself.
 
 One task owns the session, so nothing needs a lock; each subconnection is a task with a session of its own. How long it
 waits between two connections is told in `backoff`, how it keeps a quiet line alive and notices a dead one in
 `heartbeat`. A connection that ended over one message or one side folder is followed by another soon, which leaves that
-alone, and no error is announced. While idle it does the account's small jobs over the session (`_do_jobs`) and looks
-into the other folders.
+alone, and no error is announced. While idle it does what belongs to the account's own look at its mailbox
+(`_do_jobs`), and looks into the other folders; what may take long or break, as the filing of copies, is done over a
+command connection (`commands`).
 """
 
 from __future__ import annotations
 
 import logging
+import math
 
 import trio
 
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.backoff import Backoff
+from engine.accounts.commands import Commands, NoSession
 from engine.accounts.error_comparison import words
 from engine.accounts.folder import WatchedFolder
 from engine.accounts.heartbeat import Heartbeat, WatchedLine
-from engine.accounts.protocol_log import ProtocolLog
+from engine.accounts.ledger import Ledger
 from engine.accounts.registration import WatchRules
 from engine.accounts.sent_copies import SentCopies
-from engine.accounts.services import Services
+from engine.accounts.server_access import ServerAccess
+from engine.accounts.sessions import Sessions
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.accounts.watch import Watch
 from engine.errors import EngineError, LoginRefused, NetworkError, ProtocolError
-from engine.hosts import Via
-from engine.imap.refusals import Refusals
-from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
-from engine.proxies.proxy import Proxy
+from engine.imap.session import CommandRefused, ImapSession
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.repeated_errors import RepeatedErrors
 from engine.schema.account import FolderError
-from engine.world import Dial
+from engine.settings import SettingsBook
 
 log = logging.getLogger("engine.connection")
 
-NONCE_BYTES = 18
-CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
+FILING_SECONDS = 300.0
+"""How long a copy waits for a command connection, which may have other work."""
 FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused)
 
 
@@ -47,36 +48,41 @@ class AccountConnection:
 
     def __init__(
         self,
-        endpoint: ImapEndpoint,
-        dial: Dial,
+        sessions: Sessions,
+        commands: Commands,
         rules: WatchRules,
         status: Status,
         copies: SentCopies,
         evidence: SentFolderSearches,
-        services: Services,
+        ledger: Ledger,
+        access: ServerAccess,
+        settings: SettingsBook,
         heartbeat: Heartbeat,
-        protocol_log: ProtocolLog | None = None,
-        proxy: Proxy | None = None,
     ) -> None:
-        self._proxy = proxy
-        self._log = protocol_log
-        self._endpoint = endpoint
-        self._dial = dial
+        self._sessions = sessions
+        self._commands = commands
         self._rules = rules
         self._status = status
         self._copies = copies
         self._evidence = evidence
-        self._services = services
+        self._ledger = ledger
+        self._access = access
+        self._settings = settings
         self._heartbeat = heartbeat
-        self._refusals = Refusals()
         self._wake = trio.Event()
         self._synced = trio.Event()
-        self._arrivals = Arrivals(status.account, rules.notify_from, services, full=rules.full)
+        self._filed: set[str] = set()
+        """Folders that got a copy and are to be looked into."""
+        self._to_file: trio.Event | None = None
+        """Not None while the next copy is to be filed over the session that idles; set once that is done."""
+        self._arrivals = self._new_arrivals()
         self._watch = Watch(
             status.account,
             rules.paths,
             self._arrivals,
-            services,
+            ledger.store,
+            ledger.journal,
+            access.world,
             full=rules.full,
             passing=rules.passing,
             uses=dict(rules.uses),
@@ -105,6 +111,7 @@ class AccountConnection:
         async with trio.open_nursery() as nursery:
             for path in dict.fromkeys(self._rules.subconnections):
                 nursery.start_soon(self._run_beside, path)
+            nursery.start_soon(self._file_copies)
             await self._run_main()
             nursery.cancel_scope.cancel()
 
@@ -120,7 +127,7 @@ class AccountConnection:
                 anew = line.died(error)
                 was_connected = self._status.state is AccountState.CONNECTED
                 if await self._arrivals.care.stumbled(error) or self._watch.stumbled(error):
-                    log.info("connected anew, since this could not be got through: %s", error)
+                    log.info("reconnecting after: %s", error)
                     self._status.state = AccountState.DISCONNECTED
                     await backoff.wait_shortly()
                     continue
@@ -132,23 +139,32 @@ class AccountConnection:
                 else:
                     await self._status.failed(error)
                     if self._status.given_up:
-                        self._status.story.given_up(self._services.config.imap.give_up_refused)
+                        self._status.story.given_up(self._access.imap.give_up_refused)
                         self._status.state = AccountState.UNSET
                         return
             await backoff.wait(ended, trio.current_time() - began, anew=anew, worked=worked)
 
     def _backoff(self) -> Backoff:
-        return Backoff(self._services, self._endpoint.host, self._endpoint.port, self._via)
+        endpoint, proxy = self._sessions.endpoint, self._sessions.proxy
+        return self._access.backoff(endpoint.host, endpoint.port, None if proxy is None else proxy.at)
 
-    @property
-    def _via(self) -> Via:
-        return None if self._proxy is None else (self._proxy.host, self._proxy.port)
+    def _new_arrivals(self) -> Arrivals:
+        store, journal, rules = self._ledger.store, self._ledger.journal, self._rules
+        return Arrivals(
+            self._status.account,
+            rules.notify_from,
+            store,
+            journal,
+            self._settings,
+            self._access.world,
+            full=rules.full,
+        )
 
     async def _stay_connected(self, line: WatchedLine) -> None:
         self._status.state = AccountState.CONNECTING
         session = await self._open(line)
         try:
-            await self._status.logged_in(self._endpoint.credentials.user)
+            await self._status.logged_in(self._sessions.endpoint.credentials.user)
             await self._status.files_sent(session.files_sent_itself)
             self._status.state = AccountState.SYNCING
             await self._watch.begin_round(session, self._rules.resync_delay)
@@ -166,7 +182,7 @@ class AccountConnection:
                 if self._watch.seconds_to_unseen == 0:
                     await self._watch.look_for_unseen(session)
                 if self._watch.seconds_to_next == 0:
-                    log.debug("a round through the folders begins")
+                    log.debug("a round of all folders begins")
                     await self._watch.begin_round(session, self._rules.resync_delay)
                     await self._watch.end_round(session)
                 news = await session.idle(self._wake, self._idle_seconds(session), self._heartbeat.next())
@@ -174,13 +190,45 @@ class AccountConnection:
                     await self._watch.hear(session, news)
         finally:
             line.quiet = session.quiet
-            await self._leave(session)
+            if self._to_file is not None:
+                self._to_file.set()
+            await self._sessions.leave(session)
 
     async def _do_jobs(self, session: ImapSession) -> None:
         """What the account wants done over the session; each job asks whether it is due, and may select a folder."""
-        for path in await self._copies.make_due(session, self._watch.sent_path):
+        if self._to_file is not None:
+            if (path := await self._copies.make_next(session, self._watch.sent_path)) is not None:
+                self._filed.add(path)
+            self._to_file.set()
+        filed, self._filed = self._filed, set()
+        for path in filed:
             await self._watch.look_into(session, path)
         await self._look_for_doubts(session)
+
+    async def _file_copies(self) -> None:
+        """File the copies of sent mail as they fall due, one after the other, each over a command connection.
+
+        Where none can be had, as at a server that allows one connection only, the session that idles is used.
+        """
+        while True:
+            await self._synced.wait()
+            large = await self._copies.fall_due(files_sent=self._status.provider_files_sent)
+            leased = False
+            try:
+                async with self._commands.lease(FILING_SECONDS, long=large, path=self._watch.sent_path) as session:
+                    leased, session.deadline = True, math.inf  # each command has a limit of its own
+                    path = await self._copies.make_next(session, self._watch.sent_path)
+            except NoSession as error:
+                log.debug("no copy is filed over a connection of its own: %s", error)
+                if not leased:
+                    self._to_file = trio.Event()
+                    self._wake.set()
+                    await self._to_file.wait()
+                    self._to_file = None
+            else:
+                if path is not None:
+                    self._filed.add(path)
+                    self._wake.set()
 
     async def _look_for_doubts(self, session: ImapSession) -> None:
         """Search the Sent folder for mail in doubt, where that tells anything."""
@@ -194,11 +242,11 @@ class AccountConnection:
             await self._evidence.tell(search, found=bool(found))
 
     def _idle_seconds(self, session: ImapSession) -> float:
-        limits = [self._services.config.imap.idle, self._watch.seconds_to_next, self._watch.seconds_to_unseen]
-        dues = [self._copies.seconds_to_next()]
+        limits = [self._access.imap.idle, self._watch.seconds_to_next, self._watch.seconds_to_unseen]
         if session.files_sent_itself and self._watch.sent_path is not None:
-            dues.append(self._evidence.seconds_to_next())
-        return min(*limits, *(due for due in dues if due is not None))
+            due = self._evidence.seconds_to_next()
+            return min(*limits, math.inf if due is None else due)
+        return min(limits)
 
     async def _run_beside(self, path: str) -> None:
         """Listen to one more folder. It is connected only after the main session was: one login is tried at a time."""
@@ -206,8 +254,8 @@ class AccountConnection:
         known = self._watch.beside(path)
         if known is None:
             return  # there is no such folder, or the main session listens to it
-        arrivals = Arrivals(self._status.account, self._rules.notify_from, self._services, full=self._rules.full)
-        folder = WatchedFolder(known.row, known.mailbox, arrivals, self._services, full=self._rules.full)
+        arrivals, ledger = self._new_arrivals(), self._ledger
+        folder = WatchedFolder(known.row, known.mailbox, arrivals, ledger.store, ledger.journal, full=self._rules.full)
         backoff, line, refrain = self._backoff(), WatchedLine(self._heartbeat), RepeatedErrors()
         while True:
             await self._synced.wait()
@@ -217,9 +265,9 @@ class AccountConnection:
             except FAILURES as error:
                 ended: EngineError = error
                 anew = line.died(error)
-                more = refrain.failed(words(str(error)), self._services.world.elapsed())
+                more = refrain.failed(words(str(error)), self._access.world.elapsed())
                 if more is not None:
-                    log.warning("the second connection, for news of %s, broke%s: %s", path, more, error)
+                    log.warning("the second connection, which watches %s, broke%s: %s", path, more, error)
                 if await arrivals.care.stumbled(error):
                     await backoff.wait_shortly()
                     continue
@@ -231,43 +279,18 @@ class AccountConnection:
             await folder.reload()
             await folder.look(session)
             while True:
-                news = await session.idle(trio.Event(), self._services.config.imap.idle, self._heartbeat.next())
+                news = await session.idle(trio.Event(), self._access.imap.idle, self._heartbeat.next())
                 await folder.hear(session, news)
         finally:
             line.quiet = session.quiet
-            await self._leave(session)
+            await self._sessions.leave(session)
 
     async def _open(self, line: WatchedLine) -> ImapSession:
-        endpoint = self._endpoint
-        async with self._services.logins.at(endpoint.host, endpoint.port, self._via):
-            if self._log is not None:
-                through = "" if self._proxy is None else f" through {self._proxy.place}"
-                self._log.note(f"connecting to {endpoint.host}:{endpoint.port}{through}")
-            try:
-                session = await ImapSession.connect(
-                    endpoint,
-                    dial=self._dial,
-                    trace=self._log,
-                    client_id=CLIENT_ID,
-                    nonce=self._services.world.token_bytes(NONCE_BYTES).hex(),
-                    refusals=self._refusals,
-                )
-            except NetworkError as error:
-                self._services.hosts.note_mute(error.mute)
-                raise
-        self._status.connections += 1
+        session = await self._sessions.open()
         try:
             if line.connected():
                 await self._status.remember_heartbeat(self._heartbeat.remembered)
-            if self._services.config.imap.compress:
-                await session.compress()
-            await session.enable("CONDSTORE", "QRESYNC")
         except BaseException:
-            await self._leave(session)
+            await self._sessions.leave(session)
             raise
         return session
-
-    async def _leave(self, session: ImapSession) -> None:
-        self._status.connections -= 1
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
-            await session.logout()

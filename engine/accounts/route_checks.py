@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import UnsetType
 
-from engine.accounts.services import Services
+from engine.accounts.server_access import ServerAccess
 from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.http.field_errors import FieldErrors, FieldPath, invalid
@@ -15,7 +15,7 @@ from engine.schema.servers import MASK
 
 
 async def refuse_way(
-    services: Services, proxy: str | UnsetType | None, local_address: str | UnsetType | None, *, narrowed: bool
+    access: ServerAccess, proxy: str | UnsetType | None, local_address: str | UnsetType | None, *, narrowed: bool
 ) -> None:
     """Raise `Problem` for a way of its own that an account or a message may not have.
 
@@ -24,17 +24,17 @@ async def refuse_way(
     """
     if proxy and narrowed:
         raise Problem(403, "A token for one account may not name a proxy", code="ProxyRefused")
-    await refuse_proxy(services, "proxy", proxy or None)
+    await refuse_proxy(access, "proxy", proxy or None)
     if not local_address:
         return
-    listed = services.settings.values.local_addresses or ()
+    listed = access.routes.local_addresses
     if (listed or narrowed) and local_address not in listed:
         raise invalid("localAddress", "must be one of the setting localAddresses")
-    if not services.world.has_address(local_address):
+    if not access.world.has_address(local_address):
         raise invalid("localAddress", "must be an address of this machine")
 
 
-async def refuse_proxy(services: Services, member: str, url: str | None) -> None:
+async def refuse_proxy(access: ServerAccess, member: str, url: str | None) -> None:
     """Raise `Problem` 400 for a proxy that must not be dialled."""
     if not url:
         return
@@ -42,15 +42,15 @@ async def refuse_proxy(services: Services, member: str, url: str | None) -> None
         raise invalid(member, "is a masked value")
     proxy = parse(url)
     try:
-        await services.egress.check(proxy.host, proxy.port, restricted=False)
+        await access.egress.check(proxy.host, proxy.port, restricted=False)
     except EgressRefused as error:
         raise invalid(member, f"cannot be used: {error}", code="EgressRefused") from error
 
 
-def refuse_local_addresses(services: Services, addresses: Sequence[str]) -> None:
+def refuse_local_addresses(access: ServerAccess, addresses: Sequence[str]) -> None:
     """Raise `Problem` 400 that names each address which is none of this machine's."""
     found = FieldErrors()
     for number, address in enumerate(addresses):
-        if not services.world.has_address(address):
+        if not access.world.has_address(address):
             found.add(FieldPath.of(f"localAddresses[{number}]"), "must be an address of this machine")
     found.refuse()

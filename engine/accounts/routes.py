@@ -20,64 +20,79 @@ from engine.store.sealed import message_field
 from engine.store.vault import Vault
 
 
-def of_account(record: Registration, server: ServerName | None, settings: SettingsBook) -> Route:
-    """The way to one of an account's servers; None: to what it asks for tokens."""
-    return _joined(_by_proxy(record, settings), _from_here(record, server, settings))
+class Routes:
+    """The ways out of all accounts, as registrations, messages and settings say now."""
 
+    def __init__(self, settings: SettingsBook, vault: Vault) -> None:
+        self._settings = settings
+        self._vault = vault
 
-def of_message(message: Message, record: Registration, settings: SettingsBook, vault: Vault) -> Route:
-    """The way of a message to its account's SMTP server."""
-    by_proxy, from_here = _by_proxy(record, settings), _from_here(record, "smtp", settings)
-    if message.local_address is not None:
-        from_here = Route(local=(message.local_address,))
-    if message.proxy is not None:
-        try:
-            url = vault.open(message.account, message_field(message.queue_id), message.proxy)
-        except DamagedSecret as error:
-            return Route(fault=f"The stored proxy of the message cannot be read: {error}")
-        by_proxy = _through(url, "The message's proxy")
-    return _joined(by_proxy, from_here)
+    @property
+    def local_addresses(self) -> tuple[str, ...]:
+        """Those that the settings list."""
+        return self._settings.values.local_addresses or ()
 
+    def of_account(self, record: Registration, server: ServerName | None) -> Route:
+        """The way to one of an account's servers; None: to what it asks for tokens."""
+        return _joined(self._by_proxy(record), self._from_here(record, server))
 
-def of_settings(settings: SettingsBook) -> Route:
-    """The way of what belongs to no account: through the proxy of the settings, if it is enabled."""
-    if fault := _unreadable(settings, "proxy_enabled", "proxy_url"):
-        return Route(fault=fault)
-    values = settings.values
-    if values.proxy_enabled is not True or not values.proxy_url:
+    def of_message(self, message: Message, record: Registration) -> Route:
+        """The way of a message to its account's SMTP server."""
+        by_proxy, from_here = self._by_proxy(record), self._from_here(record, "smtp")
+        if message.local_address is not None:
+            from_here = Route(local=(message.local_address,))
+        if message.proxy is not None:
+            try:
+                by_proxy = _through(self.proxy_url(message) or "", "The message's proxy")
+            except DamagedSecret as error:
+                return Route(fault=f"The stored proxy of the message cannot be read: {error}")
+        return _joined(by_proxy, from_here)
+
+    def of_settings(self) -> Route:
+        """The way of what belongs to no account: through the proxy of the settings, if it is enabled."""
+        if fault := self._unreadable("proxy_enabled", "proxy_url"):
+            return Route(fault=fault)
+        values = self._settings.values
+        if values.proxy_enabled is not True or not values.proxy_url:
+            return DIRECT
+        return _through(values.proxy_url, "The setting proxyUrl")
+
+    def proxy_url(self, message: Message) -> str | None:
+        """The URL of a message's own proxy, login and all. Raises `DamagedSecret`."""
+        if message.proxy is None:
+            return None
+        return self._vault.open(message.account, message_field(message.queue_id), message.proxy)
+
+    def seal(self, account: str, queue_id: str, url: str) -> str:
+        """The URL of a message's own proxy as it is stored."""
+        return self._vault.seal(account, message_field(queue_id), url)
+
+    def _by_proxy(self, record: Registration) -> Route:
+        return _through(record.proxy, "The account's proxy") if record.proxy else self.of_settings()
+
+    def _from_here(self, record: Registration, server: ServerName | None) -> Route:
+        if record.local_address:
+            return Route(local=(record.local_address,))
+        if server is None:
+            return DIRECT
+        if fault := self._unreadable("local_addresses", f"{server}_strategy"):
+            return Route(fault=fault)
+        values = self._settings.values
+        strategy = values.imap_strategy if server == "imap" else values.smtp_strategy
+        if strategy == "dedicated":
+            return Route(local=dedicated(self.local_addresses, record.account))
+        if strategy == "random" and self.local_addresses:
+            return Route(local=self.local_addresses, at_random=True)
         return DIRECT
-    return _through(values.proxy_url, "The setting proxyUrl")
 
-
-def _by_proxy(record: Registration, settings: SettingsBook) -> Route:
-    return _through(record.proxy, "The account's proxy") if record.proxy else of_settings(settings)
-
-
-def _from_here(record: Registration, server: ServerName | None, settings: SettingsBook) -> Route:
-    if record.local_address:
-        return Route(local=(record.local_address,))
-    if server is None:
-        return DIRECT
-    if fault := _unreadable(settings, "local_addresses", f"{server}_strategy"):
-        return Route(fault=fault)
-    values = settings.values
-    addresses = values.local_addresses or ()
-    strategy = values.imap_strategy if server == "imap" else values.smtp_strategy
-    if strategy == "dedicated":
-        return Route(local=dedicated(addresses, record.account))
-    if strategy == "random" and addresses:
-        return Route(local=addresses, at_random=True)
-    return DIRECT
+    def _unreadable(self, *names: str) -> str:
+        """The fault where one of these settings cannot be read, empty where all can."""
+        broken = [STORED_NAMES[name] for name in names if name in self._settings.unreadable]
+        return f"The stored setting {broken[0]} cannot be read: make it again" if broken else ""
 
 
 def _joined(by_proxy: Route, from_here: Route) -> Route:
     return replace(from_here, proxy=by_proxy.proxy, fault=by_proxy.fault or from_here.fault)
-
-
-def _unreadable(settings: SettingsBook, *names: str) -> str:
-    """The fault where one of these settings cannot be read, empty where all can."""
-    broken = [STORED_NAMES[name] for name in names if name in settings.unreadable]
-    return f"The stored setting {broken[0]} cannot be read: make it again" if broken else ""
 
 
 def _through(url: str, what: str) -> Route:

@@ -50,23 +50,48 @@ def filename(part: BodyPart) -> str:
 
 def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> dict[str, Any]:
     """The members of `messageNew` that need no further question to the server."""
-    envelope = one.envelope or ImapEnvelope()
-    flags = one.flags or frozenset()
-    lowered = {flag.lower() for flag in flags}
+    envelope, header = one.envelope or ImapEnvelope(), fields(one.header)
+    labels = None if one.labels is None else [decode_name(label, utf8=False) for label in one.labels]
     data: dict[str, Any] = {"id": message_ids.message_id(mailbox, one.uid), "uid": one.uid, "path": path}
-    data |= {name: value for name, value in (("emailId", one.email_id), ("threadId", one.thread_id)) if value}
+    data |= _given(emailId=one.email_id, threadId=one.thread_id)
     if one.internal_date is not None:
         data["date"] = iso(one.internal_date)
-    data["flags"] = sorted(flags)
-    labels = None if one.labels is None else [decode_name(label, utf8=False) for label in one.labels]
+    data |= _marks(one.flags or frozenset(), labels)
+    if one.size is not None:
+        data["size"] = one.size
+    data |= _envelope(envelope)
+    if attachments := _attachments(one, mailbox):
+        data["attachments"] = attachments
+    data |= _given(messageId=header_text(envelope.message_id), inReplyTo=header_text(envelope.in_reply_to))
+    data["text"] = _text(one, mailbox)
+    if is_auto_reply(header, data["subject"], answers=bool(envelope.in_reply_to or header.get("references"))):
+        data["isAutoReply"] = True
+    use = special_use if labels is None or special_use != "\\All" else _use_of(labels)
+    data |= _given(specialUse=special_use, messageSpecialUse=use)
+    fits = use not in _NOT_NEW or INBOX in (labels or ())
+    data["seemsLikeNew"] = fits and "unseen" in data and "draft" not in data
+    return data
+
+
+def _given(**members: str | None) -> dict[str, str]:
+    """Those members that have a value."""
+    return {name: value for name, value in members.items() if value}
+
+
+def _marks(flags: frozenset[str], labels: list[str] | None) -> dict[str, Any]:
+    """Flags and labels, and what the flags mean."""
+    lowered = {flag.lower() for flag in flags}
+    data: dict[str, Any] = {"flags": sorted(flags)}
     if labels is not None:
         data["labels"] = labels
     if "\\seen" not in lowered:
         data["unseen"] = True
-    data |= {name: True for flag, name in _BOOLEANS.items() if flag in lowered}
-    if one.size is not None:
-        data["size"] = one.size
-    data["subject"] = header_text(envelope.subject)
+    return data | {name: True for flag, name in _BOOLEANS.items() if flag in lowered}
+
+
+def _envelope(envelope: ImapEnvelope) -> dict[str, Any]:
+    """The subject, and who sent the message to whom."""
+    data: dict[str, Any] = {"subject": header_text(envelope.subject)}
     if envelope.author:
         data["from"] = _address(envelope.author[0])
     data["replyTo"] = [_address(each) for each in envelope.reply_to]
@@ -76,29 +101,18 @@ def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> d
     for name, several in (("cc", envelope.cc), ("bcc", envelope.bcc)):
         if several:
             data[name] = [_address(each) for each in several]
-    if attachments := _attachments(one, mailbox):
-        data["attachments"] = attachments
-    data |= {
-        name: header_text(value)
-        for name, value in (("messageId", envelope.message_id), ("inReplyTo", envelope.in_reply_to))
-        if value
-    }
+    return data
+
+
+def _text(one: Fetched, mailbox: int) -> dict[str, Any]:
+    """Where the text is, and how large."""
     text = TextParts(one.structure)
     sizes = {"plain": sum(part.size for part in text.plain), "html": sum(part.size for part in text.html)}
-    data["text"] = {
-        "id": message_ids.text_id(
-            mailbox, one.uid, [part.path for part in text.plain], [part.path for part in text.html]
-        ),
+    paths = [part.path for part in text.plain], [part.path for part in text.html]
+    return {
+        "id": message_ids.text_id(mailbox, one.uid, *paths),
         "encodedSize": {name: size for name, size in sizes.items() if size},
     }
-    header = fields(one.header)
-    if is_auto_reply(header, data["subject"], answers=bool(envelope.in_reply_to or header.get("references"))):
-        data["isAutoReply"] = True
-    use = special_use if labels is None or special_use != "\\All" else _use_of(labels)
-    data |= {name: value for name, value in (("specialUse", special_use), ("messageSpecialUse", use)) if value}
-    fits = use not in _NOT_NEW or INBOX in (labels or ())
-    data["seemsLikeNew"] = fits and "\\seen" not in lowered and "\\draft" not in lowered
-    return data
 
 
 def _use_of(labels: list[str]) -> str | None:

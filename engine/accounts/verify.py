@@ -1,6 +1,7 @@
 """Trying the logins of settings that are no account yet. A failed login is an answer, not an error.
 
-Both servers are tried at once, each within `SECONDS`. Nothing is stored and nothing of a secret is in the answer.
+Both servers are tried at once, each within `SECONDS` and through the gate of its host. Nothing is stored and nothing of
+a secret is in the answer.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from msgspec.structs import replace
 from engine.accounts import remedies
 from engine.accounts.login_hints import hint
 from engine.accounts.remedies import Server
-from engine.accounts.services import Services
+from engine.accounts.server_access import ServerAccess
+from engine.accounts.sessions import NONCE_BYTES
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
 from engine.imap.mailboxes import Mailbox
-from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
+from engine.imap.session import CommandRefused, ImapEndpoint
 from engine.model.registration import ServerName
 from engine.proxies.route import Route
 from engine.schema.account_actions import MailboxFound, ServerVerified, Verified
@@ -27,7 +29,6 @@ from engine.smtp.verdict import Kind, error_code, error_text
 from engine.world import Dial
 
 SECONDS = 60.0
-CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
 
 
 async def verify(
@@ -35,7 +36,7 @@ async def verify(
     smtp: SmtpEndpoint | None,
     ehlo_name: str,
     ways: Mapping[ServerName, Route],
-    services: Services,
+    access: ServerAccess,
     *,
     mailboxes: bool,
 ) -> Verified:
@@ -44,14 +45,13 @@ async def verify(
     folders: tuple[MailboxFound, ...] | UnsetType = UNSET
 
     def dialer(server: ServerName) -> Dial:
-        return services.egress.dialer(restricted=False, mail=True, route=ways[server])
+        return access.egress.dialer(restricted=False, mail=True, route=ways[server])
 
     async with trio.open_nursery() as nursery:
 
         async def try_imap(endpoint: ImapEndpoint) -> None:
             nonlocal folders
-            nonce = services.world.token_bytes(18).hex()
-            session = await ImapSession.connect(endpoint, dial=dialer("imap"), client_id=CLIENT_ID, nonce=nonce)
+            session = await access.connector.connect(endpoint, dialer("imap"), proxy=ways["imap"].proxy)
             try:
                 if mailboxes:
                     folders = tuple(map(_shown, await session.list_mailboxes()))
@@ -59,13 +59,14 @@ async def verify(
                 await session.logout()
 
         async def try_smtp(endpoint: SmtpEndpoint) -> None:
-            session = await SmtpSession.connect(
-                endpoint,
-                dial=dialer("smtp"),
-                ehlo_name=ehlo_name,
-                timeouts=Timeouts(greeting=SECONDS),
-                nonce=services.world.token_bytes(18).hex(),
-            )
+            async with access.logins.at(endpoint.host, endpoint.port, ways["smtp"].via):
+                session = await SmtpSession.connect(
+                    endpoint,
+                    dial=dialer("smtp"),
+                    ehlo_name=ehlo_name,
+                    timeouts=Timeouts(greeting=SECONDS),
+                    nonce=access.world.token_bytes(NONCE_BYTES).hex(),
+                )
             await session.quit()
 
         if imap is not None:

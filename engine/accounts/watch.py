@@ -17,19 +17,20 @@ from collections.abc import Collection, Sequence
 import msgspec
 import trio
 
-from engine.accounts import observed_changes
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.folder import STATUS_ITEMS, WatchedFolder
-from engine.accounts.services import Services
+from engine.accounts.listed_changes import INBOX_PATH, compare, one_path, write
 from engine.accounts.skipped_folders import SkippedFolders
 from engine.accounts.unreadable_messages import within
 from engine.errors import EngineError, ProtocolError
+from engine.events.journal import Journal
 from engine.imap.mailboxes import INBOX, Mailbox
 from engine.imap.responses import Untagged
 from engine.imap.session import CommandRefused, ImapSession
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
-from engine.store.writer import Tx
+from engine.store.writer import Store
+from engine.world import World
 
 log = logging.getLogger("engine.watch")
 
@@ -43,7 +44,6 @@ LIST_PAUSE = 3600.0
 """Seconds without a list once asking for one ended the connection."""
 GONE_KEPT = 7 * 86_400.0
 """Seconds for which what is known of a mailbox is kept after it is gone."""
-INBOX_PATH = "INBOX"
 _EVERY = "every"
 _PLAIN = "plain"
 _NO_LIST = "no list"
@@ -60,7 +60,9 @@ class Watch:
         account: str,
         wanted: Collection[str] | None,
         arrivals: Arrivals,
-        services: Services,
+        store: Store,
+        journal: Journal,
+        world: World,
         *,
         full: bool = True,
         passing: bool = False,
@@ -68,13 +70,15 @@ class Watch:
         elsewhere: Collection[str] = (),
     ) -> None:
         self._account = account
-        self._wanted = None if wanted is None else frozenset(map(_path, wanted))
+        self._wanted = None if wanted is None else frozenset(map(one_path, wanted))
         self._arrivals = arrivals
-        self._services = services
+        self._store = store
+        self._journal = journal
+        self._world = world
         self._full = full
         self._passing = passing
-        self._uses = {_path(path): use for path, use in (uses or {}).items()}
-        self._elsewhere = frozenset(map(_path, elsewhere))
+        self._uses = {one_path(path): use for path, use in (uses or {}).items()}
+        self._elsewhere = frozenset(map(one_path, elsewhere))
         self._folders: dict[str, WatchedFolder] = {}
         self._main: WatchedFolder | None = None
         self._opened = False
@@ -92,7 +96,7 @@ class Watch:
         """The folder that is looked into beside the main one, or `_EVERY` and `_PLAIN` while a list is awaited."""
         self._hidden: set[str] = set()
         """Paths that another mailbox has too."""
-        self.troubles = SkippedFolders(services.world)
+        self.troubles = SkippedFolders(world)
         self.sent_path: str | None = None
         """The folder for sent mail; None when the account has none."""
 
@@ -113,7 +117,7 @@ class Watch:
 
     def beside(self, path: str) -> WatchedFolder | None:
         """The watched mailbox with this path, unless it is the main one."""
-        folder = self._folders.get(_path(path))
+        folder = self._folders.get(one_path(path))
         return None if folder is self._main else folder
 
     async def begin_round(self, session: ImapSession, delay: float) -> None:
@@ -225,12 +229,12 @@ class Watch:
             raise ProtocolError(f"{path} cannot be understood: {error!r}") from error
         else:
             if self.troubles.well(path):
-                log.info("%s can be looked into again", path)
+                log.info("the folder %s can be opened again", path)
         self._looking_at = None
 
     def _failed(self, path: str, error: Exception) -> None:
         if self.troubles.failed(path, str(error)):
-            log.warning("the folder %s cannot be looked into and is left out for a while: %s", path, error)
+            log.warning("the folder %s cannot be opened and is skipped for a while: %s", path, error)
 
     async def _list(self, session: ImapSession) -> list[Mailbox]:
         """Every mailbox, INBOX among them, with what their STATUS says in `_statuses`; none where there is no list."""
@@ -249,13 +253,13 @@ class Watch:
             log.warning("the folders cannot be listed: %s", error)
             found = []
         self._looking_at = None
-        self._statuses = {_path(path): items for path, items in self._statuses.items()}
+        self._statuses = {one_path(path): items for path, items in self._statuses.items()}
         listed: dict[str, Mailbox] = {}
         for each in found:
-            mailbox = self._marked(msgspec.structs.replace(each, path=_path(each.path)))
+            mailbox = self._marked(msgspec.structs.replace(each, path=one_path(each.path)))
             if listed.setdefault(mailbox.path, mailbox) is not mailbox and each.path not in self._hidden:
                 self._hidden.add(each.path)
-                log.warning("two folders are called %s, one is not watched", each.path)
+                log.warning("two folders are called %s; one of them is not watched", each.path)
         inbox = listed.get(_INBOX.path)
         if listed and not (inbox is not None and inbox.selectable):
             listed[_INBOX.path] = self._marked(_INBOX)
@@ -263,10 +267,10 @@ class Watch:
 
     async def _take_stored(self) -> None:
         """Watch what was watched before, and INBOX: there is no list to go by."""
-        stored = mailboxes.of_account(self._services.store.reader, self._account)
+        stored = mailboxes.of_account(self._store.reader, self._account)
         if not stored and self._wanted is None:
-            await self._services.store.commit(lambda tx: mailboxes.add(tx, self._account, INBOX_PATH, INBOX))
-            stored = mailboxes.of_account(self._services.store.reader, self._account)
+            await self._store.commit(lambda tx: mailboxes.add(tx, self._account, INBOX_PATH, INBOX))
+            stored = mailboxes.of_account(self._store.reader, self._account)
         self._folders = {row.path: self._kept(row, _of_row(row)) for row in stored}
 
     async def hear(self, session: ImapSession, news: Sequence[Untagged]) -> None:
@@ -286,7 +290,7 @@ class Watch:
         found = [each for each in listed if each.selectable]
         if self._wanted is not None:
             return [each for each in found if {each.path, each.special_use} & self._wanted]
-        stored = mailboxes.of_account(self._services.store.reader, self._account)
+        stored = mailboxes.of_account(self._store.reader, self._account)
         has_all = "\\All" in {each.special_use for each in found} | {row.special_use for row in stored}
         if "X-GM-EXT-1" in session.capabilities and has_all:
             return [each for each in found if each.special_use in GMAIL_USES]
@@ -305,53 +309,23 @@ class Watch:
         return self.troubles.skips(folder.path)
 
     async def _compare(self, session: ImapSession, found: list[Mailbox], listed: Collection[str]) -> None:
-        """Bring the stored mailboxes in line with those to watch; announced unless this is the first listing ever.
-
-        One that is still listed but not to be watched any more is forgotten without an event.
-        """
-        account, journal, reader = self._account, self._services.journal, self._services.store.reader
-        now = self._services.world.now()
-        rows = {_path(row.path): row for row in mailboxes.of_account(reader, account)}
-        missed = frozenset(rows.keys() - set(listed))
-        gone = [rows[path] for path in missed & self._missed]
-        unwanted = [
-            row for path, row in rows.items() if path not in missed and path not in {each.path for each in found}
-        ]
-        new = [each for each in found if each.path not in rows]
-        moved = [each for each in found if each.path in rows and rows[each.path].special_use != each.special_use]
-        called = [(path, row) for path, row in rows.items() if path != row.path]
-        old = mailboxes.gone(reader, account, now - GONE_KEPT)
-        kept = {row.path: row for row in mailboxes.gone(reader, account) if row not in old}
-        validities = {each.path: await self._validity(session, each) for each in new if rows}
-
-        def change(tx: Tx) -> None:
-            for row in (*unwanted, *old):
-                mailboxes.drop(tx, row.id)
-            for path, row in called:
-                mailboxes.rename(tx, row.id, path)
-            for row in gone:
-                known = self._folders.get(row.path)
-                name = known.mailbox.name if known is not None else row.path.rpartition("/")[2]
-                observed_changes.mailbox_deleted(tx, journal, row, name, now)
-            for each in moved:
-                mailboxes.mark_use(tx, rows[each.path].id, each.special_use)
-            for each in new:
-                validity = validities.get(each.path)
-                back = kept.get(each.path)
-                if back is not None and back.uid_validity == validity is not None:
-                    mailboxes.mark_gone(tx, back.id, None)
-                    mailboxes.mark_use(tx, back.id, each.special_use)
-                else:
-                    if back is not None:
-                        mailboxes.drop(tx, back.id)
-                    mailboxes.add(tx, account, each.path, each.special_use)
-                if rows:
-                    observed_changes.mailbox_new(tx, journal, account, each, validity)
-
-        if gone or unwanted or new or moved or called or old:
-            await self._services.store.commit(change)
+        """Bring the stored mailboxes in line with those to watch; announced unless this is the first listing ever."""
+        account, reader, now = self._account, self._store.reader, self._world.now()
+        changes = compare(
+            mailboxes.of_account(reader, account),
+            found,
+            listed,
+            missed=self._missed,
+            gone=mailboxes.gone(reader, account),
+            long_gone=mailboxes.gone(reader, account, now - GONE_KEPT),
+        )
+        rows = changes.rows
+        validities = {each.path: await self._validity(session, each) for each in changes.new if rows}
+        if changes:
+            names = {each.row.path: each.mailbox.name for each in self._folders.values()}
+            await self._store.commit(lambda tx: write(tx, changes, account, validities, names, self._journal, now))
             rows = {each.path: each for each in mailboxes.of_account(reader, account)}
-        self._missed = missed - {row.path for row in gone}
+        self._missed = changes.missed - {row.path for row in changes.gone}
         if self._missed:
             self._next_round = min(self._next_round, trio.current_time() + LIST_AGAIN)
         watched = {each.path: each for each in found} | {path: _of_row(rows[path]) for path in self._missed}
@@ -370,15 +344,12 @@ class Watch:
         folder = self._folders.get(mailbox.path)
         if folder is not None and folder.row.id == row.id and folder.row.special_use == row.special_use:
             return folder
-        return WatchedFolder(row, mailbox, self._arrivals, self._services, full=self._full, passing=self._passing)
+        return WatchedFolder(
+            row, mailbox, self._arrivals, self._store, self._journal, full=self._full, passing=self._passing
+        )
 
 
 _INBOX = Mailbox(path=INBOX_PATH, delimiter=None, flags=frozenset(), special_use=INBOX, special_use_source="name")
-
-
-def _path(path: str) -> str:
-    """A path as it is kept: INBOX has one name, however it is written (RFC 9051 section 5.1)."""
-    return INBOX_PATH if path.upper() == INBOX_PATH else path
 
 
 def _of_row(row: MailboxRow) -> Mailbox:

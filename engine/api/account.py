@@ -64,14 +64,23 @@ _TAGS = ("Account",)
     change=Change("account.register", lambda path, answer: answer.account),
 )
 async def register(context: Context, body: AccountCreate, *, caller: Token) -> AccountCreated:
-    """Register an account, or change the one with this id.
+    """Register an account.
 
-    Answers as soon as the record is durable; the servers are asked afterwards.
+    The answer means that the registration is on disk; it does not wait for the servers. To wait until the account is
+    connected, read it with `wait=connected`. An account other than a sandbox names its servers:
+
+    ```json
+    {"account": "mine", "name": "My Name", "email": "me@example.com",
+     "imap": {"host": "imap.example.com", "port": 993, "secure": true,
+              "auth": {"user": "me@example.com", "pass": "..."}},
+     "smtp": {"host": "smtp.example.com", "port": 587, "secure": false,
+              "auth": {"user": "me@example.com", "pass": "..."}}}
+    ```
     """
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")
     refuse_masks(body)
-    if body.sandbox is True and context.services.sandbox is None:
+    if body.sandbox is True and not context.config.sandbox.enabled:
         raise invalid("sandbox", "must not be true: enabled is false under [sandbox] in the engine's configuration")
     await _check_egress(context, body, context.registry.get(body.account or ""), caller)
     account, new = await carry_through(_registered(context, body, narrowed=caller.account is not None))
@@ -80,7 +89,11 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
 
 @operation("GET", "/v1/account/{account}", access=Access.PATH, scope="api", tags=_TAGS)
 async def read(context: Context, account: AccountId, query: AccountQuery, *, caller: Token) -> AccountInfo:
-    """Read an account and its state."""
+    """Read an account.
+
+    `lastError` says why the account is not connected, `sending` whether it can send, `smtpStatus` how the last SMTP
+    attempt ended. In errors, `description` says what the error means and what to do about it.
+    """
     if query.wait is not None:
         with context.streams.share.hold(caller.hash), trio.move_on_after(LONGEST_WAIT):
             await until_connected(account, context.registry, context.changes)
@@ -129,7 +142,7 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
 async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> AccountList:
     """List accounts.
 
-    A token for one account sees that one.
+    A token for one account sees only that account.
     """
     needle = (query.query or "").lower()
     found = [
@@ -154,9 +167,14 @@ async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> A
     scope="api",
     tags=_TAGS,
     change=Change("account.update", lambda path, answer: answer.account),
+    errors={409: "The stored registration cannot be read (`AccountUnreadable`)."},
 )
 async def update(context: Context, account: AccountId, body: AccountUpdate, *, caller: Token) -> AccountUpdated:
-    """Change an account."""
+    """Change an account.
+
+    An `imap` or `smtp` object replaces the stored one; with `"partial": true`, it replaces only the members it has. A
+    masked secret (`******`) is refused, so leave out `auth` to keep it.
+    """
     found = find_account(context, account)
     refuse_masks(body)
     await _check_egress(context, body, found, caller)
@@ -176,7 +194,12 @@ async def update(context: Context, account: AccountId, body: AccountUpdate, *, c
     change=Change("account.remove", lambda path, answer: answer.account),
 )
 async def remove(context: Context, account: AccountId) -> AccountRemoved:
-    """Remove an account; what it has not sent yet ends as cancelled."""
+    """Remove an account.
+
+    Its open messages are cancelled; the engine waits up to `shutdown.grace` for a message whose final dot is under way.
+    The tokens, consumers and webhook endpoints that are for this account alone go with it, and so does its own webhook
+    URL: events still due for that, `accountDeleted` among them, go to the URL of the settings.
+    """
     found = find_account(context, account)
     await carry_through(context.registry.remove(found))
     return AccountRemoved(account=found.id)
@@ -186,7 +209,7 @@ async def _registered(context: Context, body: AccountCreate, *, narrowed: bool) 
     parts = _webhook_parts(body)
     if body.account is None or not parts:
         return await context.registry.register(body, narrowed=narrowed)
-    async with context.services.webhooks.setting(body.account, *parts, bound=narrowed):
+    async with context.webhooks.setting(body.account, *parts, bound=narrowed):
         return await context.registry.register(body, narrowed=narrowed)
 
 
@@ -194,7 +217,7 @@ async def _updated(context: Context, account: Account, body: AccountUpdate, *, n
     parts = _webhook_parts(body)
     if not parts:
         return await context.registry.update(account, body, narrowed=narrowed)
-    async with context.services.webhooks.setting(account.id, *parts, bound=narrowed):
+    async with context.webhooks.setting(account.id, *parts, bound=narrowed):
         return await context.registry.update(account, body, narrowed=narrowed)
 
 
@@ -213,7 +236,7 @@ async def _check_egress(
 ) -> None:
     """Refuse what leads where it must not; mail servers of a trusted caller are left to the connection itself."""
     narrowed = caller.account is not None
-    await refuse_way(context.services, body.proxy, body.local_address, narrowed=narrowed)
+    await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if body.webhooks:
         await refuse_egress(context, "webhooks", body.webhooks, restricted=narrowed)
     for name in SERVERS if narrowed else ():
@@ -226,7 +249,7 @@ async def _check_server(context: Context, name: str, given: Any, known: Any) -> 
     host, port = (getattr(given, member, UNSET) for member in ("host", "port"))
     if host in (UNSET, getattr(known, "host", UNSET)) and port in (UNSET, getattr(known, "port", UNSET)):
         return
-    egress, member = context.services.egress, "port"
+    egress, member = context.access.egress, "port"
     try:
         if port is not UNSET:
             egress.check_port(port, restricted=True)
@@ -292,7 +315,7 @@ def _sending(account: Account) -> Sending:
 
 
 def _counters(context: Context, account: Account) -> Counters:
-    return Counters(events=events.counts(context.services.store.reader, account.id))
+    return Counters(events=events.counts(context.store.reader, account.id))
 
 
 def _summary(context: Context, account: Account) -> AccountSummary:

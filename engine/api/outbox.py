@@ -1,10 +1,10 @@
-"""The outbox: what waits, what became of it, and what callers may do with it."""
+"""The outbox: the messages, what happened to them, and what callers may do with them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from engine.api.context import Context
@@ -40,7 +40,6 @@ from engine.schema.stored import shown
 from engine.store import attempts, bounces, idempotency_keys, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.bounces import Bounce
-from engine.store.sealed import message_field
 from engine.store.tokens import Token
 from engine.webhooks.target import masked
 
@@ -49,8 +48,8 @@ _TAGS = ("Outbox",)
 
 @operation("GET", "/v1/outbox", access=Access.QUERY, scope="api", tags=_TAGS)
 async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
-    """List messages; without a state, all that have not ended."""
-    db = context.services.store.reader
+    """List messages."""
+    db = context.store.reader
     total, found = outbox.page(
         db,
         account=query.account,
@@ -66,8 +65,12 @@ async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
 
 @operation("GET", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def read(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxEntry:
-    """Read one message: each recipient, each attempt, and what it waits for."""
-    db = context.services.store.reader
+    """Read a message.
+
+    The answer has each recipient, each attempt, and what the message waits for. It works while a message waits and
+    after it has ended, until the engine removes its record.
+    """
+    db = context.store.reader
     message = _visible(context, queue_id, caller)
     if message is None:
         raise _not_found()
@@ -84,10 +87,13 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
 
 @operation("DELETE", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxDeleted:
-    """Cancel a message that has not been sent."""
+    """Cancel a message.
+
+    An unknown message, or one that it is too late for, is not an error: the answer says `"deleted": false`.
+    """
     outcome: Cancelled | TooLate = UNKNOWN
     if _visible(context, queue_id, caller) is not None:
-        outcome = await carry_through(context.services.outbox.cancel(queue_id))
+        outcome = await carry_through(context.outbox.cancel(queue_id))
     if isinstance(outcome, TooLate):
         return OutboxDeleted(deleted=False, reason=outcome.reason)
     return OutboxDeleted(deleted=True, already_sent=outcome.already_sent or UNSET)
@@ -97,8 +103,12 @@ async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = 
 async def update(
     context: Context, queue_id: QueueId, body: OutboxUpdate, *, caller: Token | None = None
 ) -> OutboxUpdated:
-    """Send a waiting message now, move it, or decide a doubt."""
-    queue = context.services.outbox
+    """Change a message.
+
+    Send it now, move it to another time, or decide a doubt about it. `{"updated": false, "reason": "It was sent
+    already"}` is the answer where it is too late.
+    """
+    queue = context.outbox
     if _visible(context, queue_id, caller) is None:
         raise _not_found()
     if body.on_doubt is not UNSET:
@@ -106,7 +116,7 @@ async def update(
     else:
         send_at = None
         if body.send_at is not UNSET:
-            send_at = checked_send_at(body.send_at, context.services.world.now())
+            send_at = checked_send_at(body.send_at, context.world.now())
         outcome = await carry_through(queue.move(queue_id, send_at))
     if outcome == UNKNOWN:
         raise _not_found()
@@ -115,7 +125,7 @@ async def update(
 
 def _visible(context: Context, queue_id: str, caller: Token | None) -> Message | None:
     """The message, unless there is none or the caller's token is for another account."""
-    message = messages.by_queue_id(context.services.store.reader, queue_id)
+    message = messages.by_queue_id(context.store.reader, queue_id)
     if message is not None and caller is not None and caller.account not in (None, message.account):
         return None
     return message
@@ -131,7 +141,7 @@ def _entry(context: Context, message: Message, recipients: list[Recipient]) -> O
         account=message.account,
         queue_id=message.queue_id,
         message_id=message.message_id,
-        proxy=UNSET if message.proxy is None else _proxy(context, message, message.proxy),
+        proxy=_proxy(context, message),
         local_address=message.local_address or UNSET,
         envelope=EnvelopeShown(sender=message.sender, to=tuple(each.address for each in recipients)),
         subject=message.subject,
@@ -148,12 +158,13 @@ def _entry(context: Context, message: Message, recipients: list[Recipient]) -> O
     )
 
 
-def _proxy(context: Context, message: Message, sealed: str) -> str:
+def _proxy(context: Context, message: Message) -> str | UnsetType:
     """A message's own proxy as it is shown: without its login, or as a mask where it cannot be read."""
     try:
-        return masked(context.services.vault.open(message.account, message_field(message.queue_id), sealed), MASK)
+        url = context.access.routes.proxy_url(message)
     except DamagedSecret:
         return MASK
+    return UNSET if url is None else masked(url, MASK)
 
 
 def _progress(message: Message, recipients: list[Recipient]) -> Progress:
@@ -194,7 +205,7 @@ def _attempt(attempt: Attempt) -> OutboxAttempt:
 
 
 def _waiting_for(context: Context, message: Message, recipients: list[Recipient]) -> WaitingFor | None:
-    waiting = _own_wait(message, recipients, context.services.world.now())
+    waiting = _own_wait(message, recipients, context.world.now())
     account = context.registry.get(message.account)
     if waiting is None and message.state not in (*ENDED, State.SENDING) and account is not None:
         waiting = account.mail_waits_for() or Waiting(

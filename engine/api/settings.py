@@ -33,9 +33,10 @@ _ONLY_IF_ASKED = ("service_secret", "event_types")
 
 @operation("GET", "/v1/settings", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
 async def read(context: Context, query: SettingsQuery) -> Settings:
-    """Read settings: those named, or all that are no secret.
+    """Read settings.
 
-    Named is what is given as `true`; what is secret in it is masked.
+    The query names the settings to read. Without names, the answer has all of them except `serviceSecret` and
+    `eventTypes`.
     """
     every = [field.name for field in msgspec.structs.fields(query)]
     asked = [name for name in every if getattr(query, name)] or [name for name in every if name not in _ONLY_IF_ASKED]
@@ -56,15 +57,16 @@ async def read(context: Context, query: SettingsQuery) -> Settings:
 async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
     """Change settings.
 
-    What is given, answered with its names.
+    Where a change leaves webhooks without effect, `notes` in the answer says why, and so does the `state` of the
+    webhook `default`.
     """
     changes = _changes(body)
     _refuse_masks(changes, context.settings.values)
     for name in ("webhooks", "proxy_url"):
         if changes.get(name) == "":
             changes[name] = None
-    await refuse_proxy(context.services, "proxyUrl", changes.get("proxy_url"))
-    refuse_local_addresses(context.services, changes.get("local_addresses") or ())
+    await refuse_proxy(context.access, "proxyUrl", changes.get("proxy_url"))
+    refuse_local_addresses(context.access, changes.get("local_addresses") or ())
     if changes.get("webhooks"):
         await refuse_egress(context, "webhooks", changes["webhooks"], restricted=False)
     made = await carry_through(_changed(context, changes)) if changes else None
@@ -91,7 +93,7 @@ async def _changed(context: Context, changes: dict[str, Any]) -> str | None:
         if after.service_secret or not (after.webhooks or after.webhooks_enabled):
             await context.settings.update(**changes)
             return None
-        secret = secret_of(context.services.world.token_bytes(32))
+        secret = secret_of(context.world.token_bytes(32))
         await context.settings.update(**changes | {"service_secret": secret})
         return secret
 
@@ -101,7 +103,7 @@ def _notes(context: Context) -> list[str]:
     url = context.settings.values.webhooks
     if not context.settings.webhooks_enabled:
         return ['"webhooksEnabled" is not true, so nothing is posted'] if url else []
-    missing = context.services.webhooks.waits_for(None)
+    missing = context.webhooks.waits_for(None)
     if missing == "no url":
         return ['"webhooks" is not set, so nothing is posted']
     if missing == "no events":

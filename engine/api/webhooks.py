@@ -1,7 +1,7 @@
-"""Webhook endpoints: making, reading, changing, removing, testing and replaying them, and what they put aside.
+"""Webhook endpoints: creating, reading, changing, removing, testing and replaying them, and their parked events.
 
-A token for one account sees and makes endpoints of that account only; `default`, the endpoint of the settings, is not
-among them and is changed by the settings alone.
+A token for one account sees and creates endpoints of that account only; `default`, the endpoint of the settings, is not
+among them, and only the settings change it.
 """
 
 from __future__ import annotations
@@ -64,9 +64,17 @@ LINES_SHOWN = 100
     scope="api",
     tags=_TAGS,
     change=Change("webhook.create", lambda path, answer: answer.id),
+    errors={
+        400: "The URL leads where the engine must not go (`EgressRefused`), or `after` is above the newest event "
+        "(`FutureCursor`).",
+        429: "There are too many endpoints; remove one first.",
+    },
 )
 async def create(context: Context, body: WebhookCreate, *, caller: Token) -> WebhookCreated:
-    """Make a webhook endpoint."""
+    """Create a webhook endpoint.
+
+    An endpoint that a token for one account creates posts the events of that account alone.
+    """
     horizon = context.horizon(caller)
     after = horizon.last if body.after is None else body.after
     horizon.refuse_ahead(after)
@@ -84,14 +92,18 @@ async def create(context: Context, body: WebhookCreate, *, caller: Token) -> Web
         filter=body.filter,
         map=body.map,
     )
-    made = await carry_through(context.services.webhooks.create(record, caller.account, after))
+    made = await carry_through(context.webhooks.create(record, caller.account, after))
     return WebhookCreated(id=made.id, secrets=made.record.secrets, seq=after)
 
 
 @operation("GET", "/v1/webhooks", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def listing(context: Context, query: PageQuery, *, caller: Token) -> WebhookList:
-    """List webhook endpoints and how they are."""
-    service = context.services.webhooks
+    """List webhook endpoints.
+
+    The first one is `default`, the endpoint of the settings, which only the settings change. A token for one account
+    sees the endpoints it has created.
+    """
+    service = context.webhooks
     rows: list[Made | None] = [None] if caller.account is None else []
     rows += [made for made in service.made.values() if caller.account in (None, made.owner)]
     shown = tuple(info(context, each, caller) for each in paging.cut(rows, query))
@@ -100,7 +112,7 @@ async def listing(context: Context, query: PageQuery, *, caller: Token) -> Webho
 
 @operation("GET", "/v1/webhooks/{webhook}", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def read(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookInfo:
-    """Read a webhook endpoint and how it is."""
+    """Read a webhook endpoint."""
     made, _ = find(context, webhook, caller)
     return info(context, made, caller)
 
@@ -112,9 +124,16 @@ async def read(context: Context, webhook: WebhookId, *, caller: Token) -> Webhoo
     scope="api",
     tags=_TAGS,
     change=Change("webhook.update", lambda path, answer: answer.id),
+    errors={
+        400: "It is `default`, or the URL leads where the engine must not go (`EgressRefused`).",
+        409: "The stored endpoint cannot be read (`WebhookUnreadable`): remove it and create another.",
+    },
 )
 async def update(context: Context, webhook: WebhookId, body: WebhookUpdate, *, caller: Token) -> WebhookUpdated:
-    """Change a webhook endpoint."""
+    """Change a webhook endpoint.
+
+    The endpoint continues where it stands, and the events that wait for it are posted at once.
+    """
     made = _made(context, webhook, caller)
     _must_be_readable(made)
     _refuse_masks(body)
@@ -130,7 +149,7 @@ async def update(context: Context, webhook: WebhookId, body: WebhookUpdate, *, c
     if made.owner is not None:
         changes["accounts"] = (made.owner,)
     record = replace(made.record, stopped=None, **changes)
-    await carry_through(context.services.webhooks.update(made, record))
+    await carry_through(context.webhooks.update(made, record))
     return WebhookUpdated(id=made.id)
 
 
@@ -145,22 +164,30 @@ async def update(context: Context, webhook: WebhookId, body: WebhookUpdate, *, c
 async def remove(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookRemoved:
     """Remove a webhook endpoint."""
     made = _made(context, webhook, caller)
-    await carry_through(context.services.webhooks.remove(made))
+    await carry_through(context.webhooks.remove(made))
     return WebhookRemoved(id=made.id)
 
 
-@operation("POST", "/v1/webhooks/{webhook}/test", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation(
+    "POST",
+    "/v1/webhooks/{webhook}/test",
+    access=Access.HANDLER,
+    scope="api",
+    tags=_TAGS,
+    errors={400: "The endpoint has no URL."},
+)
 async def test(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookTested:
-    """Post a test event now.
+    """Test a webhook endpoint.
 
-    And say how it went.
+    The engine posts a test event (`webhookTest`, number 0) at once, and tells how the receiver answered. A second one,
+    signed with another secret, shows whether the receiver checks signatures.
     """
     made, endpoint = find(context, webhook, caller)
     _must_be_readable(made)
-    target = context.services.webhooks.target(made)
+    target = context.webhooks.target(made)
     if target is None:
-        raise Problem(400, "There is no URL to post to")
-    answer, verifies = await context.services.webhooks.test(endpoint, target)
+        raise Problem(400, "The endpoint has no URL")
+    answer, verifies = await context.webhooks.test(endpoint, target)
     return WebhookTested(
         success=answer.taken,
         status=answer.status,
@@ -179,12 +206,15 @@ async def test(context: Context, webhook: WebhookId, *, caller: Token) -> Webhoo
     change=Change("webhook.replay", lambda path, answer: answer.id),
 )
 async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, caller: Token) -> WebhookReplayed:
-    """Post events again, here or elsewhere."""
+    """Replay events.
+
+    The engine posts past events again, to the endpoint itself or to another URL.
+    """
     made, endpoint = find(context, webhook, caller)
     _must_be_readable(made)
-    service, horizon = context.services.webhooks, context.horizon(caller)
+    service, horizon = context.webhooks, context.horizon(caller)
     if body.since is not None:
-        after = horizon.seen(events.since(context.services.store.reader, body.since.timestamp()))
+        after = horizon.seen(events.since(context.store.reader, body.since.timestamp()))
     else:
         after = body.after or 0
         horizon.refuse_ahead(after)
@@ -203,7 +233,7 @@ async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, c
         description=f"replay of {endpoint.id}",
         enabled=True,
         stopped=None,
-        until=context.services.journal.last,
+        until=context.streams.journal.last,
         replay_of=endpoint.id,
     )
     copy = await carry_through(service.create(record, caller.account, after))
@@ -212,9 +242,12 @@ async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, c
 
 @operation("GET", "/v1/webhooks/{webhook}/parked", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def parked(context: Context, webhook: WebhookId, query: PageQuery, *, caller: Token) -> ParkedList:
-    """List events an endpoint did not take."""
+    """List parked events.
+
+    The events that the receiver refused for three days, or that an expression did not fit, with the reason.
+    """
     _, endpoint = find(context, webhook, caller)
-    reader = context.services.store.reader
+    reader = context.store.reader
     total = webhooks.parked_count(reader, endpoint.id)
     rows = webhooks.parked(reader, endpoint.id, query.page_size, query.page * query.page_size)
     shown = tuple(
@@ -241,9 +274,9 @@ async def parked(context: Context, webhook: WebhookId, query: PageQuery, *, call
     change=Change("webhook.settle", lambda path, answer: path["webhook"]),
 )
 async def settle(context: Context, webhook: WebhookId, body: ParkedAction, *, caller: Token) -> ParkedDone:
-    """Try parked events again, or forget them."""
+    """Retry or skip parked events."""
     _, endpoint = find(context, webhook, caller)
-    service = context.services.webhooks
+    service = context.webhooks
     change = service.retry if body.action == "retry" else service.skip
     return ParkedDone(events=await carry_through(change(endpoint, body.seqs)))
 
@@ -251,18 +284,18 @@ async def settle(context: Context, webhook: WebhookId, body: ParkedAction, *, ca
 async def refuse_egress(context: Context, field: str, url: str, *, restricted: bool) -> None:
     """Raise `Problem` 400 when a URL leads where webhooks must not go."""
     try:
-        await context.services.webhooks.check(url, restricted=restricted)
+        await context.webhooks.check(url, restricted=restricted)
     except (EgressRefused, ValueError) as error:
         raise invalid(field, f"cannot be used: {error}", code="EgressRefused") from error
 
 
 def _refuse_one_more(context: Context, caller: Token) -> None:
     """Raise `Problem` 429 when the caller's account, or all tokens for all accounts together, have their share."""
-    most = context.services.config.webhooks.endpoints
-    if sum(made.owner == caller.account for made in context.services.webhooks.made.values()) >= most:
+    most = context.config.webhooks.endpoints
+    if sum(made.owner == caller.account for made in context.webhooks.made.values()) >= most:
         raise Problem(
             429,
-            f"Too many webhook endpoints: {most} at most, remove one first",
+            f"Too many webhook endpoints: at most {most} are allowed, so remove one first",
             code="TooMany",
             headers={"Retry-After": "60"},
         )
@@ -270,7 +303,7 @@ def _refuse_one_more(context: Context, caller: Token) -> None:
 
 def find(context: Context, name: str, caller: Token) -> tuple[Made | None, Endpoint]:
     """The endpoint of this id, made None for that of the settings. Raises `Problem` 404, for that of another too."""
-    service = context.services.webhooks
+    service = context.webhooks
     if name == DEFAULT and caller.account is None:
         return None, service.default
     made = service.get(name)
@@ -282,13 +315,13 @@ def find(context: Context, name: str, caller: Token) -> tuple[Made | None, Endpo
 def _made(context: Context, name: str, caller: Token) -> Made:
     made, _ = find(context, name, caller)
     if made is None:
-        raise Problem(400, "This is the webhook of the settings: change it with POST /v1/settings")
+        raise Problem(400, "This is the endpoint of the settings: change it with POST /v1/settings")
     return made
 
 
 def _must_be_readable(made: Made | None) -> None:
     if made is not None and made.unreadable:
-        raise Problem(409, f"{made.record.stopped}; remove it and make another", code="WebhookUnreadable")
+        raise Problem(409, f"{made.record.stopped}; remove it and create another", code="WebhookUnreadable")
 
 
 def _accounts(given: tuple[str, ...] | None, caller: Token) -> tuple[str, ...] | None:
@@ -334,7 +367,7 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
 
 def info(context: Context, made: Made | None, caller: Token) -> WebhookInfo:
     """An endpoint as this caller may see it; `made` None is that of the settings."""
-    service, horizon = context.services.webhooks, context.horizon(caller)
+    service, horizon = context.webhooks, context.horizon(caller)
     endpoint = service.default if made is None else made.endpoint
     told = _settings(context) if made is None else _record(made)
     health = endpoint.health
@@ -364,7 +397,7 @@ def info(context: Context, made: Made | None, caller: Token) -> WebhookInfo:
         behind=horizon.last - seq,
         delivered=health.delivered,
         filtered=None if told.filter is None else _filtered(endpoint),
-        parked=webhooks.parked_count(context.services.store.reader, endpoint.id),
+        parked=webhooks.parked_count(context.store.reader, endpoint.id),
         lines=tuple(map(_line, troubled[:LINES_SHOWN])),
         last_success=iso_or_none(health.last_success),
         failing_since=iso_or_none(health.failing_since) if troubled else None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -68,8 +68,11 @@ class Front(msgspec.Struct, frozen=True):
     wrong_tokens: WrongTokens
 
 
-def make_app(front: Front, context: Any, operations: Sequence[Operation]) -> QuartTrio:
-    """The app that serves `operations`; each handler is given `context`."""
+def make_app(front: Front, operations: Sequence[Operation], tags: Mapping[str, str]) -> QuartTrio:
+    """The app that serves `operations`; each handler is given `front`, which holds what it needs besides.
+
+    `tags` are as in `openapi.document`.
+    """
     app = _App("engine", static_folder=None)
     server.install(app)
     app.url_map.merge_slashes = False
@@ -77,13 +80,13 @@ def make_app(front: Front, context: Any, operations: Sequence[Operation]) -> Qua
     for operation in operations:
         rule = operation.path.replace("{", "<").replace("}", ">")
         if operation.websocket:
-            app.add_websocket(rule, view_func=_stream(context, door, operation))
+            app.add_websocket(rule, view_func=_stream(front, door, operation))
         else:
-            view = _view(front, context, door, operation)
+            view = _view(front, door, operation)
             app.add_url_rule(rule, endpoint=operation.name, view_func=view, methods=[operation.method])
     app.add_url_rule("/", view_func=home_page.view(lambda: _trouble(front.store)))
     app.add_url_rule("/health", view_func=_health(front.store))
-    app.add_url_rule("/openapi.json", view_func=_openapi(operations))
+    app.add_url_rule("/openapi.json", view_func=_openapi(operations, tags))
     app.add_url_rule(control_requests.PATH, view_func=_control(front))
     app.register_error_handler(EngineError, _engine_error)
     app.register_error_handler(HTTPException, _http_error)
@@ -109,7 +112,7 @@ class _App(QuartTrio):
         await super().__call__(scope, receive, send)
 
 
-def _view(front: Front, context: Any, door: Door, operation: Operation) -> Callable[..., Awaitable[Response]]:
+def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Awaitable[Response]]:
     largest = front.config.http.max_body
     limit = largest if operation.large else min(largest, OTHER_BODIES)
     store, handler, change = front.store, operation.handler, operation.change
@@ -132,7 +135,7 @@ def _view(front: Front, context: Any, door: Door, operation: Operation) -> Calla
             arguments["headers"] = decode_query(headers, given)
         if takes_caller:
             arguments["caller"] = caller
-        made = await handler(context, *path.values(), **arguments)
+        made = await handler(front, *path.values(), **arguments)
         if change is not None and caller is not None:
             address = None if caller is OWNER else door.addresses.of(request)
             await record(store, front.world, change, caller, address, path, made)
@@ -159,7 +162,7 @@ def _view(front: Front, context: Any, door: Door, operation: Operation) -> Calla
     return view
 
 
-def _stream(context: Any, door: Door, operation: Operation) -> Callable[..., Awaitable[None]]:
+def _stream(front: Front, door: Door, operation: Operation) -> Callable[..., Awaitable[None]]:
     async def stream(**path: str) -> None:
         caller = door.require(websocket, operation.scope or "")
         ids = {name: _id(raw) for name, raw in path.items()}
@@ -167,7 +170,7 @@ def _stream(context: Any, door: Door, operation: Operation) -> Callable[..., Awa
         query = _query(websocket, operation, caller)
         arguments: dict[str, Any] = {"query": query, "caller": caller, "websocket": websocket}
         arguments = {name: each for name, each in arguments.items() if name in operation.takes}
-        await operation.handler(context, *ids.values(), **arguments)
+        await operation.handler(front, *ids.values(), **arguments)
 
     return stream
 
@@ -222,8 +225,8 @@ def _trouble(store: Store) -> str | None:
     return None
 
 
-def _openapi(operations: Sequence[Operation]) -> Callable[[], Awaitable[Response]]:
-    body = msgspec.json.encode(document(operations, version=VERSION, server_url="/")) + NEWLINE
+def _openapi(operations: Sequence[Operation], tags: Mapping[str, str]) -> Callable[[], Awaitable[Response]]:
+    body = msgspec.json.encode(document(operations, version=VERSION, server_url="/", tags=tags)) + NEWLINE
 
     async def openapi() -> Response:
         return bytes_response(body)
@@ -254,8 +257,8 @@ async def _http_error(error: HTTPException) -> Response:
         return problem_response(Problem(405, phrase(405), headers={"Allow": ", ".join(sorted(error.valid_methods))}))
     if isinstance(error, WebsocketMismatch):
         if has_websocket_context():
-            return problem_response(Problem(400, "There is no websocket at this path"))
-        return problem_response(Problem(426, "There is a websocket at this path", headers={"Upgrade": "websocket"}))
+            return problem_response(Problem(400, "This path does not accept websockets"))
+        return problem_response(Problem(426, "This path accepts only websockets", headers={"Upgrade": "websocket"}))
     return problem_response(Problem(status, phrase(status)))
 
 

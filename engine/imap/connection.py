@@ -1,17 +1,15 @@
 """One IMAP connection: dialling, STARTTLS, login, IDLE, time limits, LOGOUT; the verbs are in `session`.
 
-It promises that a call either does what the server confirmed or raises, within its time limit; that nothing the server
-said unasked is lost (`pending`, and what `idle` returns); and that after a failure, a cancelled call or a BYE the
-connection is broken (`usable` is false) and only good for `close`. What a server offers but refuses is done without,
-and remembered (`refusals`). It never falls back from TLS to clear text, and reconnects only within one login: anything
-else is the account's business. One task uses it at a time.
+It promises what `dialogue` does, and that nothing the server said unasked is lost (`pending`, and what `idle`
+returns). What a server offers but refuses is done without, and remembered (`refusals`). It never falls back from TLS to
+clear text, and reconnects only within one login: anything else is the account's business.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -21,11 +19,13 @@ import trio
 from engine import sasl
 from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.imap import commands
-from engine.imap.commands import Command, unasked_limit
+from engine.imap.commands import Command
+from engine.imap.dialogue import COMMAND_SECONDS, Dialogue
 from engine.imap.logins import DIALS, TEMPORARY_CODES, ImapLogin
 from engine.imap.protocol import Completion, Protocol, ProtocolState
 from engine.imap.refusals import Refusals, Server, steady
 from engine.imap.responses import Id, Untagged
+from engine.imap.selection import Selected
 from engine.transcript import Trace
 from engine.transport import TlsRules, Transport
 from engine.world import Dial
@@ -33,18 +33,12 @@ from engine.world import Dial
 log = logging.getLogger("engine.imap")
 
 CONNECT_SECONDS = 30.0
-COMMAND_SECONDS = 60.0
 GO_AHEAD_SECONDS = 20.0
 """How long a server may take to begin to IDLE, or to end it where it never said that it had begun."""
 LOGOUT_SECONDS = 5.0
 ANSWER_SECONDS = 15.0
 """How long a server that is asked whether it is still there may be silent: upon DONE, and upon NOOP."""
 POLL_SECONDS = 60.0
-WRITE_BYTES = 256 * 1024
-"""Chunks are joined up to this size, so that small ones share a packet and large ones are not copied."""
-
-Heed = Callable[[list[Untagged]], Awaitable[None]]
-"""Is given a part of an answer while the rest is still on its way."""
 
 _NOT_THE_FORM = TEMPORARY_CODES | {"NONEXISTENT", "TRYCREATE", "NOPERM", "AUTHORIZATIONFAILED"}
 """Codes of a refusal that another form of the same command would meet too."""
@@ -62,26 +56,26 @@ class ImapEndpoint(msgspec.Struct, frozen=True):
     credentials: sasl.Credentials
 
 
-class ImapConnection:
+class ImapConnection(Dialogue):
     """A connection that is logged in. Made by `connect`."""
 
     def __init__(self, endpoint: ImapEndpoint, transport: Transport, protocol: Protocol, refusals: Refusals) -> None:
-        self.usable = True
-        """False once the session is broken or the server said BYE."""
+        super().__init__(transport, protocol)
         self.selected: str | None = None
         """The path of the mailbox that is selected."""
+        self.selection: Selected | None = None
+        """What the server said of it."""
+        self.selected_at = -math.inf
+        """When it was selected, by Trio's clock."""
         self.server_id: dict[str, str | None] = {}
         """Who the server says it is (RFC 2971)."""
         self.quiet = 0.0
         """Seconds without a word from the server before the connection was used again, or ended, as `idle` saw it."""
         self._endpoint = endpoint
-        self._transport = transport
-        self._protocol = protocol
         self._refusals = refusals
         self._said = ""
         self._names: dict[str, bytes] = {}
         self._idles = True
-        self._heard = 0.0
 
     @classmethod
     async def connect(
@@ -192,11 +186,6 @@ class ImapConnection:
             pass
         finally:
             await self.close()
-
-    async def close(self) -> None:
-        """Close within a second. Never raises; safe in a cancelled scope."""
-        self.usable = False
-        await self._transport.close()
 
     async def _greet(self) -> None:
         protocol = self._protocol
@@ -334,7 +323,7 @@ class ImapConnection:
             return
         if protocol.state is ProtocolState.SELECTED:
             if not self._refusals.has_worked(self._server, "IDLE"):
-                log.warning("%s: the server does not begin to IDLE, and is asked for news instead", self._endpoint.host)
+                log.warning("%s: the server does not start IDLE, so the engine polls it instead", self._endpoint.host)
                 self._refusals.refused(self._server, "IDLE")
             protocol.done()
             await self._finish(trio.current_time() + GO_AHEAD_SECONDS)
@@ -373,110 +362,3 @@ class ImapConnection:
         until = trio.current_time() + COMMAND_SECONDS
         while self._protocol.completion is None:
             await self._exchange(min(until, trio.current_time() + ANSWER_SECONDS))
-
-    async def _receive_or_wake(self, wake: trio.Event, until: float) -> bool:
-        """Take what comes; false when `wake` or the time came first. A receive that is cancelled loses no bytes."""
-        data: bytes | None = None
-        failure: NetworkError | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.cancel_scope.deadline = until
-
-            async def watch() -> None:
-                await wake.wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(watch)
-            try:
-                data = await self._transport.receive(math.inf)
-            except NetworkError as error:
-                failure = error
-            nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-        if data is None:
-            return False
-        self._take(data)
-        return True
-
-    async def _require(
-        self, command: Command, timeout: float = COMMAND_SECONDS, heed: Heed | None = None
-    ) -> Completion:
-        completion = await self._run(command, timeout, heed)
-        if not completion.ok:
-            raise completion.refused()
-        return completion
-
-    async def _run(self, command: Command, timeout: float = COMMAND_SECONDS, heed: Heed | None = None) -> Completion:
-        """Give one command and read until its end, all within `timeout` seconds."""
-        with self._breaking():
-            self._protocol.start(command, unasked_limit(self.capabilities))
-            return await self._finish(trio.current_time() + timeout, heed)
-
-    async def _finish(self, deadline: float, heed: Heed | None = None) -> Completion:
-        """Read until the command ends. `heed` gets the answer's data as it comes, but for the rest in the completion.
-
-        The time `heed` takes is not the server's.
-        """
-        protocol = self._protocol
-        while protocol.completion is None:
-            await self._exchange(deadline)
-            if heed is not None and protocol.completion is None:
-                came = trio.current_time()
-                await heed(protocol.take_data())
-                deadline += trio.current_time() - came
-        return protocol.completion
-
-    async def _exchange(self, deadline: float) -> None:
-        """Send what is due, then take what comes."""
-        await self._send_due(deadline)
-        await self._receive(deadline)
-
-    async def _send_due(self, deadline: float) -> None:
-        for data in _joined(self._protocol.take_outgoing()):
-            await self._transport.send(data, max(deadline - trio.current_time(), 0.0))
-
-    async def _receive(self, deadline: float) -> None:
-        self._take(await self._transport.receive(max(deadline - trio.current_time(), 0.0)))
-
-    def _take(self, data: bytes) -> None:
-        if not data:
-            raise self._end()
-        self._heard = trio.current_time()
-        self._protocol.receive(data)
-
-    def _check_bye(self) -> None:
-        if self._protocol.bye is not None:
-            raise self._end()
-
-    def _end(self) -> NetworkError:
-        bye = self._protocol.bye
-        if bye is None:
-            return self._transport.end_of_stream()
-        return NetworkError(NetworkKind.CLOSED, "ECONNECTION", f"The server closed the connection: {bye.text}")
-
-    @contextmanager
-    def _breaking(self) -> Iterator[None]:
-        """Whatever escapes leaves the dialogue in the middle, so the session is not usable any more."""
-        if not self.usable:
-            raise self._end()
-        try:
-            yield
-        except BaseException:
-            self.usable = False
-            raise
-        if self._protocol.state is ProtocolState.LOGOUT:
-            self.usable = False
-
-
-def _joined(chunks: list[bytes]) -> Iterator[bytes]:
-    """The chunks in order, small ones together."""
-    batch: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        if batch and size + len(chunk) > WRITE_BYTES:
-            yield b"".join(batch)
-            batch, size = [], 0
-        batch.append(chunk)
-        size += len(chunk)
-    if batch:
-        yield b"".join(batch)

@@ -15,16 +15,12 @@ from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 
 import msgspec
+import trio
 
 from engine.imap import commands
 from engine.imap.commands import Command
-from engine.imap.connection import (
-    COMMAND_SECONDS,
-    LOGOUT_SECONDS,
-    POLL_SECONDS,
-    ImapConnection,
-    ImapEndpoint,
-)
+from engine.imap.connection import LOGOUT_SECONDS, POLL_SECONDS, ImapConnection, ImapEndpoint
+from engine.imap.dialogue import COMMAND_SECONDS
 from engine.imap.fetched import Fetched, read_fetch
 from engine.imap.mailboxes import Mailbox, encode_name, mailboxes
 from engine.imap.numbers import Ranges, chunks, expanded, ranges, written
@@ -38,10 +34,9 @@ from engine.imap.responses import (
     Namespace,
     Search,
     StatusKind,
-    StatusResponse,
     Untagged,
-    Vanished,
 )
+from engine.imap.selection import STATUS_ITEMS, Selected, read_selected
 
 __all__ = [
     "COMMAND_SECONDS",
@@ -66,25 +61,10 @@ CHANGEDSINCE = "CHANGEDSINCE"
 """Remembered apart from CONDSTORE, of which it is a part: SELECT may take the one and FETCH not the other."""
 IDS = "message ids"
 """Remembered apart from X-GM-EXT-1 and OBJECTID, which mean more than these items of a FETCH."""
+HELD_SECONDS = 10.0
+"""How long a path is taken to lead to the mailbox that was selected by it, as far as STATUS agrees."""
 DOWNLOAD_BYTES = 256 * 1024
 """How much of a large section is asked for at a time."""
-
-
-class Selected(msgspec.Struct, frozen=True):
-    """What a server says of a mailbox when it is selected; None for what it left out.
-
-    Without `uid_validity` its UIDs mean nothing beyond this session, without `highest_modseq` it keeps no MODSEQ.
-    `vanished` and `changed` are what happened since the position that was given, if `tells_changes` (QRESYNC).
-    """
-
-    exists: int
-    uid_validity: int | None
-    uid_next: int | None
-    highest_modseq: int | None
-    read_only: bool
-    tells_changes: bool = False
-    vanished: Ranges = ()
-    changed: tuple[Fetched, ...] = ()
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -191,15 +171,53 @@ class ImapSession(ImapConnection):
         forms.append((None, commands.select(name, read_only=read_only, utf8=utf8)))
         form, completion = await self._first_taken(forms, FETCH_SECONDS if known else COMMAND_SECONDS)
         if not any(isinstance(each, Exists) for each in completion.data):
-            raise CommandRefused(f"The server does not say what {path} holds: {completion.status.line}", None)
-        self.selected = path
-        return _selected(completion, read_only, tells_changes=form == "QRESYNC")
+            raise CommandRefused(f"The server does not report the contents of {path}: {completion.status.line}", None)
+        changed = _gathered(completion) if form == "QRESYNC" else ()
+        selected = read_selected(completion, changed, read_only=read_only, tells_changes=form == "QRESYNC")
+        self.selected, self.selection = path, selected.without_changes()
+        self.selected_at = trio.current_time()
+        return selected
+
+    async def enter(self, path: str, *, read_only: bool = True, uid_validity: int | None = None) -> Selected:
+        """Have a mailbox selected: the one that is already, where it is that one still, else by SELECT.
+
+        A mailbox selected up to ten seconds ago costs NOOP, after which the session knows what the server does, and
+        STATUS, which must tell the same UIDVALIDITY and as many messages, since a foreign client may have put another
+        mailbox under this path. Both cost the server far less than opening a large mailbox anew; longer they are not
+        believed, because Dovecot answers STATUS of the selected path from the session, whatever is there now.
+
+        Costs nothing where a mailbox of this `uid_validity` is selected, for those who ask for messages by UID: a UID
+        is that message for as long as the UIDVALIDITY is the same, wherever the mailbox is now. The counts are then
+        those of before; what seems not to be there has to be looked for once more after `enter` without it.
+
+        With `read_only` the mailbox may be selected for changes too. Raises as `select`.
+        """
+        held = self.selection
+        if self.selected != path or held is None or held.uid_validity is None or (held.read_only and not read_only):
+            return await self.select(path, read_only=read_only)
+        if uid_validity is not None and held.uid_validity == uid_validity:
+            return held
+        if uid_validity is not None or trio.current_time() - self.selected_at > HELD_SECONDS:
+            return await self.select(path, read_only=read_only)
+        modseq = ("HIGHESTMODSEQ",) if "CONDSTORE" in self.capabilities else ()
+        try:
+            await self.noop()
+            status = await self.status(path, (*STATUS_ITEMS, *modseq))
+        except CommandRefused:
+            return await self.select(path, read_only=read_only)
+        held = held.after(self.take_pending())
+        if not held.agrees(status):
+            return await self.select(path, read_only=read_only)
+        self.selection = msgspec.structs.replace(
+            held, uid_next=status.get("UIDNEXT"), highest_modseq=status.get("HIGHESTMODSEQ")
+        )
+        return self.selection
 
     async def unselect(self) -> None:
         """Leave the mailbox as it is; nothing where the server cannot."""
         if "UNSELECT" in self.capabilities:
-            await self._require(commands.unselect())
             self.selected = None
+            await self._require(commands.unselect())
 
     async def fetch(self, numbers: Ranges, items: Sequence[str], *, changed_since: int | None = None) -> list[Fetched]:
         """Ask for data items of messages by UID; what the server said of others meanwhile is among the answers.
@@ -387,12 +405,16 @@ def _set(uids: Collection[int]) -> str:
 
 
 def _fetched(completion: Completion) -> list[Fetched]:
-    gathered = _Gathering()
-    gathered.add(completion.data)
-    found = list(gathered.found.values())
+    found = _gathered(completion)
     if not completion.ok:
         raise FetchRefused(completion.refused(), found)
     return found
+
+
+def _gathered(completion: Completion) -> list[Fetched]:
+    gathered = _Gathering()
+    gathered.add(completion.data)
+    return list(gathered.found.values())
 
 
 class _Gathering:
@@ -432,27 +454,3 @@ def _joined(one: Fetched, more: Fetched) -> Fetched:
     told = {name: value for name, value in msgspec.structs.asdict(more).items() if value is not None}
     joined = {"sections": {**one.sections, **more.sections}, "cut": one.cut | more.cut}
     return msgspec.structs.replace(one, **{**told, **joined})
-
-
-def _selected(completion: Completion, read_only: bool, *, tells_changes: bool) -> Selected:
-    exists = 0
-    numbers: dict[str, int | None] = {}
-    vanished: list[tuple[int, int]] = []
-    for response in (*completion.data, completion.status):
-        if isinstance(response, Exists):
-            exists = response.count
-        elif isinstance(response, Vanished):
-            vanished += response.ranges
-        elif isinstance(response, StatusResponse) and response.kind is StatusKind.OK and response.code is not None:
-            numbers[response.code.name] = response.code.number()
-    uid_next = numbers.get("UIDNEXT")
-    return Selected(
-        exists=exists,
-        uid_validity=numbers.get("UIDVALIDITY"),
-        uid_next=uid_next if uid_next is not None and uid_next > 0 else None,
-        highest_modseq=numbers.get("HIGHESTMODSEQ"),
-        read_only=read_only or "READ-ONLY" in numbers,
-        tells_changes=tells_changes,
-        vanished=tuple(vanished) if tells_changes else (),
-        changed=tuple(_fetched(completion)) if tells_changes else (),
-    )

@@ -58,6 +58,11 @@ class Proxy(msgspec.Struct, frozen=True):
     password: str = ""
 
     @property
+    def at(self) -> tuple[str, int]:
+        """Its host and port."""
+        return self.host, self.port
+
+    @property
     def place(self) -> str:
         """Its URL without the login."""
         return f"{self.protocol}://{with_port(self.host, self.port)}"

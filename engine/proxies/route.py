@@ -25,7 +25,7 @@ class Route(msgspec.Struct, frozen=True):
     @property
     def via(self) -> tuple[str, int] | None:
         """Where the proxy is, if there is one."""
-        return None if self.proxy is None else (self.proxy.host, self.proxy.port)
+        return None if self.proxy is None else self.proxy.at
 
 
 DIRECT = Route()

@@ -24,6 +24,7 @@ from collections.abc import Callable
 import msgspec
 import trio
 
+from engine.config import Smtp
 from engine.errors import NetworkKind, StorageFailed
 from engine.hosts import Hosts, Via
 from engine.model.limits import SendingLimit
@@ -35,7 +36,7 @@ from engine.queue.lane_backoff import BackoffReason, LaneBackoff
 from engine.queue.outcome import Judgement
 from engine.queue.pause import Pauses
 from engine.queue.rate_limit import SendingRate
-from engine.queue.schedule import Agenda
+from engine.queue.schedule import Schedule
 from engine.queue.session_slots import SessionSlot, SessionSlots
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, error_text, unanswered
@@ -85,6 +86,32 @@ class LaneLimits(msgspec.Struct, frozen=True):
     timeouts: Timeouts
 
 
+def lane_limits(smtp: Smtp) -> LaneLimits:
+    """The limits that the configuration sets."""
+    timeouts = Timeouts(
+        connect=smtp.connect_timeout,
+        greeting=smtp.greeting_timeout,
+        command=smtp.command_timeout,
+        data=smtp.data_timeout,
+        block=smtp.block_timeout,
+        dot=smtp.dot_timeout,
+    )
+    return LaneLimits(smtp.messages_per_session, smtp.session_idle, timeouts)
+
+
+class Dispatch(msgspec.Struct, frozen=True):
+    """What the lanes of all accounts send with. `ehlo_name` is empty where each account's domain is to be said."""
+
+    schedule: Schedule
+    attempts: Attempts
+    slots: SessionSlots
+    pauses: Pauses
+    limits: LaneLimits
+    ehlo_name: str
+    hosts: Hosts
+    world: World
+
+
 class Lane:
     """The outbox lane of one account. `run` is its service; `change` and `stop` may be called at any time.
 
@@ -95,28 +122,22 @@ class Lane:
         self,
         account: str,
         server: OutgoingServer | None,
-        agenda: Agenda,
-        attempts: Attempts,
-        slots: SessionSlots,
-        pauses: Pauses,
-        limits: LaneLimits,
-        hosts: Hosts,
-        world: World,
+        dispatch: Dispatch,
         tell: Callable[[Verdict, Trace], None],
     ) -> None:
         self._account = account
         self._server = server
-        self._agenda = agenda
-        self._attempts = attempts
-        self._slots = slots
-        self._pauses = pauses
-        self._limits = limits
-        self._hosts = hosts
-        self._world = world
+        self._agenda = dispatch.schedule.of(account)
+        self._attempts = dispatch.attempts
+        self._slots = dispatch.slots
+        self._pauses = dispatch.pauses
+        self._limits = dispatch.limits
+        self._hosts = dispatch.hosts
+        self._world = dispatch.world
         self._tell = tell
         self._session: SmtpSession | None = None
         self._session_server: OutgoingServer | None = None
-        self._backoff = LaneBackoff(attempts.wait_after, world.random.random)
+        self._backoff = LaneBackoff(dispatch.attempts.wait_after, dispatch.world.random.random)
         self._pace = SendingRate(server.rate_limit if server is not None else None)
         self._paced_since = 0.0
         self._used_at = 0.0
@@ -265,7 +286,7 @@ class Lane:
         except StorageFailed:
             raise
         except Exception as error:
-            log.exception("an attempt at sending crashed", extra={"queueId": attempt.message.queue_id})
+            log.exception("an attempt to send crashed", extra={"queueId": attempt.message.queue_id})
             await self._attempts.crashed(attempt, error, in_flight=self._dot_in_flight)
             return None
 
@@ -354,15 +375,13 @@ class Lane:
 
     async def _connected(self, attempt: CurrentAttempt) -> tuple[SmtpSession, bool]:
         """A session to send through, and whether it was used before. A message with a way of its own gets a new one."""
-        session = self._session
+        session, server = self._session, self._way_of(attempt.message)
         if session is not None:
             used_up = session.sent >= self._limits.messages_per_session
-            own = attempt.message.has_own_way
-            if session.usable and not used_up and not own and self._session_server is self._server:
-                attempt.routing = _routing(self._server.route, session)
+            if session.usable and not used_up and self._session_server is server:
+                attempt.routing = _routing(server.route, session)
                 return session, True
             await self._hang_up()
-        server = self._way_of(attempt.message)
         attempt.routing = _routing(server.route, None)
         self._session = await SmtpSession.connect(
             server.endpoint,
@@ -377,6 +396,7 @@ class Lane:
         return self._session, False
 
     def _way_of(self, message: Message) -> OutgoingServer:
+        """The account's server, or another object each time for a message with a way of its own."""
         assert self._server is not None
         if not message.has_own_way or self._server.by is None:
             return self._server

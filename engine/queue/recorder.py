@@ -73,9 +73,9 @@ class Recorder:
         messages.clear_dot(tx, message.id)
         self._write(tx, message, judgement)
 
-    def drop(self, tx: Tx, message: Message) -> None:
-        """Drop the body of a message that ended without being sent."""
-        bodies.drop(tx, message.id, self._spool)
+    def drop(self, tx: Tx, message: int) -> None:
+        """Drop the body of a message that has ended and owes no Sent copy."""
+        bodies.drop(tx, message, self._spool)
 
     def announce(self, tx: Tx, message: Message, name: str, data: dict[str, object]) -> None:
         """Add an event about a message."""
@@ -108,7 +108,7 @@ class Recorder:
             if judgement.state is State.SENT and message.copy_path is not None:
                 sent_copies.insert(tx, message.id, message.account, message.copy_path, now)
             else:
-                self.drop(tx, message)
+                self.drop(tx, message.id)
 
     def _write(self, tx: Tx, message: Message, judgement: Judgement) -> None:
         for recipient in judgement.recipients:
@@ -138,7 +138,7 @@ def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
         log.warning("given up %s: %s not get it%s. The error: %s", after, whom, doubt, error, extra=about)
         return
     if data["searchingSentFolder"]:
-        follows = "The Sent folder is searched for it"
+        follows = "The engine searches the Sent folder for it"
     elif data["nextAttempt"]:
         follows = f"It is sent again at {data['nextAttempt']} (onDoubt: {data['onDoubt']}), and may then arrive twice"
     elif data["onDoubt"] == "hold":
@@ -146,7 +146,8 @@ def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
     else:
         follows = "It is given up (onDoubt: fail)"
     log.warning(
-        "in doubt: the line broke once the message was out, so it may have arrived or not. %s. The error: %s",
+        "in doubt: the connection broke after the message was sent, so it may or may not have arrived. %s. The error: "
+        "%s",
         follows,
         error,
         extra=about,

@@ -66,7 +66,7 @@ async def test_a_change_that_comes_behind_a_removal_changes_nothing(
     async with simulation.running() as engine:
         assert engine.context.registry.every() == []
         await engine.register("acme")
-        assert not engine.context.services.pauses.paused("acme")
+        assert not engine.context.pauses.paused("acme")
 
 
 async def test_a_change_does_not_touch_the_account_that_came_after(
@@ -146,7 +146,7 @@ async def test_a_crash_beside_a_cancellation_stays_in_the_account(
             nursery.start_soon(found(engine, "acme")._guarded, service)
             await trio.sleep(1)
             nursery.cancel_scope.cancel()
-    assert [record.getMessage() for record in engine_errors] == ["a task crashed as it ended"]
+    assert [record.getMessage() for record in engine_errors] == ["a task crashed while it was ending"]
 
 
 def spoil(simulation: Simulation, **rows: Any) -> None:
@@ -200,7 +200,7 @@ async def test_one_registration_that_cannot_be_read_stops_nothing(
                 await change(engine, found(engine, "acme"))
             assert as_problem(refused.value).status == 409
     (record,) = engine_errors
-    assert record.getMessage().startswith("the account is left alone. The stored registration cannot be read: ")
+    assert record.getMessage().startswith("the account is disabled. The stored registration cannot be read: ")
     assert record.__dict__["account"] == "acme"
     engine_errors.clear()
     async with simulation.running() as engine:

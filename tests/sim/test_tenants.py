@@ -53,13 +53,16 @@ async def two(engine: Engine) -> World:
     made = await other.ask("POST", "/v1/webhooks", {"url": f"https://203.0.114.9/{CANARY}", "description": CANARY})
     assert made.status == 200
     assert (await other.ask("PUT", f"/v1/events/consumers/{CANARY}", {"seq": 1})).status == 200
+    app = await operator.ask("POST", "/v1/oauth2", {"name": CANARY, "provider": "sandbox", "clientId": CANARY})
+    assert app.status == 200
     ids = {
+        "app": app.json["id"],
         "account": THEIRS,
         "queueId": queued["queueId"],
         "webhook": made.json["id"],
         "consumer": CANARY,
         "queue": "submit",
-        "token": tokens.find(engine.context.services.store.reader, other.token, 0).id,
+        "token": tokens.find(engine.context.store.reader, other.token, 0).id,
     }
     return World(engine, operator, tenant, ids)
 
@@ -76,6 +79,9 @@ BODIES: dict[str, Any] = {
     "PUT /v1/settings/queue/{queue}": {"paused": True, "account": THEIRS},
     "POST /v1/settings": {"serviceUrl": "https://x.example"},
     "PUT /v1/events/consumers/{consumer}": {"seq": 0},
+    "POST /v1/oauth2": {"name": "x", "provider": "sandbox", "clientId": "x"},
+    "PUT /v1/oauth2/{app}": {"name": "x"},
+    "POST /v1/oauth2/{app}/verify": {"account": THEIRS},
     "POST /v1/webhooks": {"url": "https://203.0.114.9/", "accounts": [THEIRS]},
     "PUT /v1/webhooks/{webhook}": {"description": "x"},
     "POST /v1/webhooks/{webhook}/replay": {"after": 0},
@@ -107,7 +113,7 @@ def state(world: World) -> Any:
     """Everything a change by the tenant could have changed of `b`'s."""
     context = world.engine.context
     account = context.registry.get(THEIRS)
-    made = context.services.webhooks.get(world.ids["webhook"])
+    made = context.webhooks.get(world.ids["webhook"])
     consumer = context.streams.consumers.find(THEIRS, CANARY)
     assert account is not None and made is not None and consumer is not None
     return (
@@ -116,8 +122,9 @@ def state(world: World) -> Any:
         made.endpoint.position,
         consumer,
         world.engine.state(world.ids["queueId"]),
-        context.services.pauses.paused(THEIRS),
+        context.pauses.paused(THEIRS),
         context.settings.values,
+        {id: made.app for id, made in context.oauth.book.made.items()},
     )
 
 
@@ -203,7 +210,7 @@ async def test_numbers_tell_nothing_of_what_others_do(
         for number in range(20):
             await engine.submit(THEIRS, f"you{number}@sandbox.example")
         await trio.sleep(60)
-        assert engine.context.services.journal.last > before[0]["last"] + 20
+        assert engine.context.streams.journal.last > before[0]["last"] + 20
         assert await seen(world) == before
         made = await world.tenant.ask("POST", "/v1/webhooks", {"url": "https://203.0.114.9/new"})
         assert made.json["seq"] == before[0]["last"]
@@ -220,9 +227,9 @@ async def test_a_cursor_of_ones_own_outlives_the_removal_of_old_events(
     async with simulation.running() as engine:
         world = await two(engine)
         next_ = (await world.tenant.ask("GET", "/v1/events?after=0")).json["next"]
-        last = engine.context.services.journal.last
+        last = engine.context.streams.journal.last
         assert 0 < next_ < last
-        await engine.context.services.store.commit(lambda tx: events.remove(tx, last))
+        await engine.context.store.commit(lambda tx: events.remove(tx, last))
         answer = await world.tenant.ask("GET", f"/v1/events?after={next_}")
         assert (answer.status, answer.json["events"]) == (200, [])
         assert (await world.tenant.ask("GET", f"/v1/events?after={last + 1}")).json["code"] == "FutureCursor"
@@ -241,10 +248,8 @@ async def test_a_revoked_token_ends_changes(simulation: Simulation, autojump_clo
             nursery.start_soon(follow)
             await trio.sleep(1)
             assert share.taken == 1
-            hash_ = tokens.find(engine.context.services.store.reader, world.operator.token, 0).hash
-            await engine.context.services.store.commit(
-                lambda tx: tx.execute("DELETE FROM token WHERE hash = ?", (hash_,))
-            )
+            hash_ = tokens.find(engine.context.store.reader, world.operator.token, 0).hash
+            await engine.context.store.commit(lambda tx: tx.execute("DELETE FROM token WHERE hash = ?", (hash_,)))
             engine.context.changes.state(THEIRS, "connecting", None)
             await trio.sleep(1)
             assert answers and b"connecting" not in answers[0].body

@@ -1,0 +1,213 @@
+"""One dialogue with an IMAP server: a command is given and its answer read, within its time; the verbs are elsewhere.
+
+It promises that a call either does what the server confirmed or raises, within its time limit, and that after a
+failure, a cancelled call or a BYE the dialogue is broken (`usable` is false). A call that was only cut short while its
+answer came can be made good (`settle`); what is broken otherwise is only good for `close`. One task uses it at a time,
+but `close` may come from another: the one that waits then meets a `NetworkError`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import trio
+
+from engine.errors import NetworkError, NetworkKind, ProtocolError
+from engine.imap.commands import Command, unasked_limit
+from engine.imap.protocol import Completion, Protocol, ProtocolState
+from engine.imap.responses import Untagged
+from engine.transport import Transport
+
+COMMAND_SECONDS = 60.0
+WRITE_BYTES = 256 * 1024
+"""Chunks are joined up to this size, so that small ones share a packet and large ones are not copied."""
+
+Heed = Callable[[list[Untagged]], Awaitable[None]]
+"""Is given a part of an answer while the rest is still on its way."""
+
+_BETWEEN = frozenset({ProtocolState.AUTHENTICATED, ProtocolState.SELECTED})
+"""The states in which the end of an answer leads to where the next command may be given."""
+
+
+class Dialogue:
+    """A transport and the protocol spoken over it."""
+
+    def __init__(self, transport: Transport, protocol: Protocol) -> None:
+        self.usable = True
+        """False once the dialogue is broken or the server said BYE."""
+        self.deadline = math.inf
+        """By Trio's clock: no command waits for the server longer than this, whatever its own limit."""
+        self.answered = 0
+        """Commands the server has answered."""
+        self._transport = transport
+        self._protocol = protocol
+        self._heard = 0.0
+        self._in_step = True
+        """Whether all that was begun to be sent has been sent, and all that came was understood."""
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the server offers, upper case."""
+        return self._protocol.capabilities or frozenset()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the server last said anything."""
+        return trio.current_time() - self._heard
+
+    async def rest(self, wake: trio.Event, until: float) -> None:
+        """Take what the server says unasked, until `wake` is set or the time is `until`. No command is given.
+
+        Raises `NetworkError` when the connection ends or the server says BYE, `ProtocolError`.
+        """
+        with self._breaking():
+            self._check_bye()
+            while not wake.is_set() and await self._receive_or_wake(wake, until):
+                self._check_bye()
+
+    async def settle(self, seconds: float) -> bool:
+        """Read what is left of an answer whose call was cancelled or ran out of time, for at most `seconds`.
+
+        Returns whether the dialogue can go on. It cannot where a command went out in part, or would go on being sent.
+        """
+        protocol = self._protocol
+        if self.usable or not self._in_step or protocol.unsent or protocol.state not in _BETWEEN:
+            return self.usable
+        self.usable = True
+        try:
+            with self._breaking():
+                await self._finish(trio.current_time() + seconds, _pass_over)
+        except (NetworkError, ProtocolError):
+            pass
+        return self.usable
+
+    async def close(self) -> None:
+        """Close within a second. Never raises; safe in a cancelled scope."""
+        self.usable = False
+        await self._transport.close()
+
+    async def _receive_or_wake(self, wake: trio.Event, until: float) -> bool:
+        """Take what comes; false when `wake` or the time came first. A receive that is cancelled loses no bytes."""
+        data: bytes | None = None
+        failure: NetworkError | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = until
+
+            async def watch() -> None:
+                await wake.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            try:
+                data = await self._transport.receive(math.inf)
+            except NetworkError as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        if data is None:
+            return False
+        self._take(data)
+        return True
+
+    async def _require(
+        self, command: Command, timeout: float = COMMAND_SECONDS, heed: Heed | None = None
+    ) -> Completion:
+        completion = await self._run(command, timeout, heed)
+        if not completion.ok:
+            raise completion.refused()
+        return completion
+
+    async def _run(self, command: Command, timeout: float = COMMAND_SECONDS, heed: Heed | None = None) -> Completion:
+        """Give one command and read until its end, all within `timeout` seconds."""
+        with self._breaking():
+            # Before anything has gone out, so that the dialogue can be settled.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            if trio.current_time() >= self.deadline:
+                raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"No time is left for {command.name}")
+            self._protocol.start(command, unasked_limit(self.capabilities))
+            return await self._finish(trio.current_time() + timeout, heed)
+
+    async def _finish(self, deadline: float, heed: Heed | None = None) -> Completion:
+        """Read until the command ends. `heed` gets the answer's data as it comes, but for the rest in the completion.
+
+        The time `heed` takes is not the server's.
+        """
+        protocol = self._protocol
+        while protocol.completion is None:
+            await self._exchange(deadline)
+            if heed is not None and protocol.completion is None:
+                came = trio.current_time()
+                await heed(protocol.take_data())
+                deadline += trio.current_time() - came
+        self.answered += 1
+        return protocol.completion
+
+    async def _exchange(self, deadline: float) -> None:
+        """Send what is due, then take what comes."""
+        await self._send_due(deadline)
+        await self._receive(deadline)
+
+    async def _send_due(self, deadline: float) -> None:
+        due = self._protocol.take_outgoing()
+        self._in_step = not due
+        for data in _joined(due):
+            await self._transport.send(data, self._seconds_to(deadline))
+        self._in_step = True
+
+    async def _receive(self, deadline: float) -> None:
+        self._take(await self._transport.receive(self._seconds_to(deadline)))
+
+    def _seconds_to(self, deadline: float) -> float:
+        return max(min(deadline, self.deadline) - trio.current_time(), 0.0)
+
+    def _take(self, data: bytes) -> None:
+        if not data:
+            raise self._end()
+        self._heard = trio.current_time()
+        self._in_step = False
+        self._protocol.receive(data)
+        self._in_step = True
+
+    def _check_bye(self) -> None:
+        if self._protocol.bye is not None:
+            raise self._end()
+
+    def _end(self) -> NetworkError:
+        bye = self._protocol.bye
+        if bye is None:
+            return self._transport.end_of_stream()
+        return NetworkError(NetworkKind.CLOSED, "ECONNECTION", f"The server closed the connection: {bye.text}")
+
+    @contextmanager
+    def _breaking(self) -> Iterator[None]:
+        """Whatever escapes leaves the dialogue in the middle, so the session is not usable any more."""
+        if not self.usable:
+            raise self._end()
+        try:
+            yield
+        except BaseException:
+            self.usable = False
+            raise
+        if self._protocol.state is ProtocolState.LOGOUT:
+            self.usable = False
+
+
+async def _pass_over(_: list[Untagged]) -> None:
+    """Heed nothing."""
+
+
+def _joined(chunks: list[bytes]) -> Iterator[bytes]:
+    """The chunks in order, small ones together."""
+    batch: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        if batch and size + len(chunk) > WRITE_BYTES:
+            yield b"".join(batch)
+            batch, size = [], 0
+        batch.append(chunk)
+        size += len(chunk)
+    if batch:
+        yield b"".join(batch)
