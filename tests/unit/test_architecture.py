@@ -22,6 +22,7 @@ ORDER = (
     {"schema"},
     {"environment"},
     {"config"},
+    {"proxies"},
     {"world", "resolver", "hosts", "masking", "transcript", "log", "repeated_errors"},
     {"deflate", "egress", "transport"},
     {"store"},
