@@ -17,18 +17,14 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import trio
-
 from engine.accounts.backoff import Backoff
-from engine.accounts.care import within
 from engine.accounts.sessions import Sessions
-from engine.accounts.state import REFUSALS, AccountState, Refusal
+from engine.accounts.state import AccountState
 from engine.accounts.status import Status
-from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind, Problem, ProtocolError
+from engine.errors import LoginRefused, NetworkError, Problem, ProtocolError
 from engine.imap.session import CommandRefused, ImapSession
 
 log = logging.getLogger("engine.commands")

@@ -28,6 +28,7 @@ from engine.imap.responses import (
     Recent,
     Search,
     StatusResponse,
+    Thread,
     Vanished,
 )
 from engine.sasl import Mechanism
@@ -265,14 +266,22 @@ def uid_fetch(numbers: str, items: Sequence[str], *, changed_since: int | None =
     return _shown("UID FETCH", [text.encode("ascii")], Fetch)
 
 
-def uid_search(criteria: Sequence[Piece], *, extended: bool = False, charset: bool = False) -> Command:
-    """UID SEARCH. `extended` asks for ranges (RFC 4731); `charset` says that the criteria are UTF-8."""
-    pieces: list[Piece] = [b"RETURN (ALL) "] if extended else []
-    if charset:
-        pieces.append(b"CHARSET UTF-8 ")
-    for number, piece in enumerate(criteria):
-        pieces += [b" ", piece] if number else [piece]
-    return _shown("UID SEARCH", pieces, Search, ESearch)
+def fetch(numbers: str, items: Sequence[str]) -> Command:
+    """FETCH of a sequence set that is no set of UIDs."""
+    return _shown("FETCH", [f"{numbers} ({' '.join(items)})".encode("ascii")], Fetch)
+
+
+def uid_search(criteria: Sequence[Piece], *, wanted: str = "", charset: bool = False) -> Command:
+    """UID SEARCH. `wanted` are the return options (`ALL`; RFC 4731); `charset` says that the criteria are UTF-8."""
+    options = [f"RETURN ({wanted}) ".encode("ascii")] if wanted else []
+    return _shown(
+        "UID SEARCH", [*options, *([b"CHARSET UTF-8 "] if charset else []), *_apart(criteria)], Search, ESearch
+    )
+
+
+def uid_thread(algorithm: str, criteria: Sequence[Piece]) -> Command:
+    """UID THREAD (RFC 5256), which always names the charset of its criteria."""
+    return _shown("UID THREAD", [f"{algorithm} UTF-8 ".encode("ascii"), *_apart(criteria)], Thread)
 
 
 def uid_store(numbers: str, how: str, flags: Sequence[str]) -> Command:
@@ -307,6 +316,10 @@ def append(
         pieces += [date_time(date), b" "]
     pieces.append(Literal(tuple(message), sum(map(len, message))))
     return _shown("APPEND", pieces)
+
+
+def _apart(pieces: Sequence[Piece]) -> list[Piece]:
+    return [part for number, piece in enumerate(pieces) for part in ((b" ", piece) if number else (piece,))]
 
 
 def _shown(name: str, pieces: list[Piece], *takes: type) -> Command:

@@ -123,11 +123,21 @@ class Search(msgspec.Struct, frozen=True):
 
 
 class ESearch(msgspec.Struct, frozen=True):
-    """The reply to an extended SEARCH (RFC 4731). `ranges` are inclusive and must never be expanded unchecked."""
+    """The reply to an extended SEARCH (RFC 4731). Ranges are inclusive and must never be expanded unchecked.
+
+    `part` are those of the matches that were asked for by place (PARTIAL, RFC 9394).
+    """
 
     ranges: tuple[tuple[int, int], ...]
     count: int | None
     modseq: int | None
+    part: tuple[tuple[int, int], ...] = ()
+
+
+class Thread(msgspec.Struct, frozen=True):
+    """The reply to THREAD (RFC 5256): the messages of each conversation, however they hang together in it."""
+
+    threads: tuple[tuple[int, ...], ...]
 
 
 class MailboxStatus(msgspec.Struct, frozen=True):
@@ -180,6 +190,7 @@ Untagged: TypeAlias = (
     | Recent
     | Search
     | StatusResponse
+    | Thread
     | Vanished
 )
 Response: TypeAlias = Untagged | Continuation
@@ -247,7 +258,9 @@ def weight(frame: Frame, response: Response) -> int:
     """About what it costs to keep the response `frame` was parsed to, in bytes."""
     if isinstance(response, Search):
         return frame.weight + limits.NUMBER_WEIGHT * len(response.numbers)
-    if isinstance(response, (Vanished, ESearch)):
+    if isinstance(response, ESearch):
+        return frame.weight + 3 * limits.NUMBER_WEIGHT * (len(response.ranges) + len(response.part))
+    if isinstance(response, Vanished):
         return frame.weight + 3 * limits.NUMBER_WEIGHT * len(response.ranges)
     return frame.weight
 
@@ -368,9 +381,26 @@ def _esearch(tree: list[Node]) -> ESearch:
     found = items(tree, _ESEARCH_ITEMS)
     modseq = found.get("MODSEQ")
     spans = _ranges(found.get("ALL"))
-    if len(spans) > limits.RANGES:
+    part = found.get("PARTIAL")
+    partly = _ranges(part[1]) if isinstance(part, list) and len(part) > 1 else ()
+    if len(spans) > limits.RANGES or len(partly) > limits.RANGES:
         raise _Odd  # half an answer would be taken for the whole
-    return ESearch(spans, number(found.get("COUNT")), number(modseq, 63))
+    return ESearch(spans, number(found.get("COUNT")), number(modseq, 63), partly)
+
+
+def _thread(tree: list[Node]) -> Thread:
+    found = []
+    for each in tree:
+        uids: list[int] = []
+        stack = [each]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, list):
+                stack += reversed(node)
+            elif (uid := number(node, limits.UID_BITS)) is not None:
+                uids.append(uid)
+        found.append(tuple(uids))
+    return Thread(tuple(found))
 
 
 def _ranges(node: Node) -> tuple[tuple[int, int], ...]:
@@ -419,6 +449,7 @@ _NAMED: dict[str, Callable[[list[Node]], Untagged]] = {
     "LIST": _list_entry,
     "NAMESPACE": _namespace,
     "STATUS": _mailbox_status,
+    "THREAD": _thread,
     "VANISHED": _vanished,
 }
 _NUMBERED: dict[str, Callable[[int | None, list[Node]], Untagged]] = {
