@@ -58,6 +58,7 @@ class MessageAttachment(Response, frozen=True, kw_only=True):
     encoded_size: Annotated[int, Meta(description="Octets as it stands in the message.")]
     embedded: Annotated[bool, Meta(description="Whether it belongs to the HTML text.")]
     inline: Annotated[bool, Meta(description="Whether it is to be shown in the text.")]
+    encoded_in_message: Annotated[bool, Meta(description="Whether it is part of a message that is attached itself.")]
     content_id: Annotated[str | UnsetType, Meta(description="Its Content-ID.")] = UNSET
     filename: Annotated[str | UnsetType, Meta(description="Its name.", examples=["a.pdf"])] = UNSET
     method: Annotated[str | UnsetType, Meta(description="Method of a calendar entry.", examples=["REQUEST"])] = UNSET
@@ -97,7 +98,9 @@ class MessageNew(Response, frozen=True, kw_only=True):
     path: _PATH
     email_id: Annotated[str | UnsetType, Meta(description="The server's own id that stays after a move.")] = UNSET
     thread_id: Annotated[str | UnsetType, Meta(description="The server's id of the conversation.")] = UNSET
-    date: Annotated[When | UnsetType, Meta(description="When it came into the mailbox.")] = UNSET
+    date: Annotated[
+        When | UnsetType, Meta(description="Its Date field; where that makes none, when it came into the mailbox.")
+    ] = UNSET
     flags: Annotated[tuple[str, ...], Meta(description="Its flags.", examples=[["\\Seen"]])]
     labels: Annotated[tuple[str, ...] | UnsetType, Meta(description="Gmail's labels.")] = UNSET
     unseen: _FLAG = UNSET
