@@ -14,51 +14,51 @@ import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
 import trio
 
+from engine.accounts.login_slots import LoginSlots
 from engine.accounts.registry import Registry
 from engine.accounts.services import Services
-from engine.accounts.slots import LoginSlots
 from engine.api.app import make_app
 from engine.api.context import Context, Streams
 from engine.config import Config
 from engine.egress import Egress
 from engine.errors import StorageFailed, leaves
-from engine.events.changes import Changes
 from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
-from engine.events.webhooks import Webhooks
+from engine.events.state_changes import StateChanges
 from engine.hosts import Hosts
-from engine.http.accept import listen
-from engine.http.bodies import Bodies
-from engine.http.control import Started
+from engine.http.control_requests import Started
+from engine.http.listener import listen
+from engine.http.request_bodies import Bodies
 from engine.http.server import serve_http, url_of
-from engine.http.shares import Share
+from engine.http.shared_limits import SharedLimit
 from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
 from engine.queue.attempt import Attempts, Policy
-from engine.queue.clock import Clock
+from engine.queue.clock_correction import ClockCorrection
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
-from engine.queue.record import Recorder
+from engine.queue.recorder import Recorder
 from engine.queue.recovery import recover
-from engine.queue.restored import Releases
+from engine.queue.restored_backup import Releases
 from engine.queue.retention import Retention
 from engine.queue.schedule import Schedule
-from engine.queue.slots import Slots
-from engine.refrain import counted
+from engine.queue.session_slots import SessionSlots
+from engine.repeated_errors import counted
 from engine.sandbox.provider import Sandbox
 from engine.settings import WEBHOOK_SETTINGS, SettingsBook
-from engine.store import control, database, keys, sealed
+from engine.store import control_socket, database, sealed, vault_keys
 from engine.store.bodies import Spool
 from engine.store.rotation import Rotation
 from engine.store.writer import Store
 from engine.version import VERSION
+from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
 
 log = logging.getLogger("engine")
@@ -85,7 +85,7 @@ def serve(config: Config, file: Path | None = None) -> int:
     _take_all_descriptors()
     sys.setswitchinterval(SWITCH_SECONDS)
     here = Path.cwd()
-    with database.lock_folder(folder), control.opened(folder, here) as door:
+    with database.lock_folder(folder), control_socket.opened(folder, here) as door:
         try:
             trio.run(_run_until_signal, config, Started(file and file.absolute(), here), door)
         except BaseExceptionGroup as group:
@@ -120,30 +120,30 @@ async def run(
     folder = Path(config.store.path)
     if not (folder / database.FILE).exists():
         # A first start makes its key before anything else: what is in the way of that is said in one line.
-        keys.load(folder, config.store, world, needed=())
+        vault_keys.load(folder, config.store, world, needed=())
     store = Store(folder, world, config.store.reserve)
     async with _service(store.run):
-        vault = keys.load(folder, config.store, world, sealed.key_ids(store.reader)).vault(world)
+        vault = vault_keys.load(folder, config.store, world, sealed.key_ids(store.reader)).vault(world)
         rotation = Rotation(store, vault, config.store, world)
         await rotation.take_up()
         spool, hub, schedule = Spool(folder / "spool", store, world), Hub(), Schedule(world)
         journal = Journal(store, hub, world)
-        changes = Changes()
+        changes = StateChanges()
         settings = SettingsBook(store, vault)
         settings.listen(lambda: setattr(journal, "service_url", settings.values["serviceUrl"]), "serviceUrl")
         spool.sweep(store.reader)
         recorder = Recorder(spool, journal, schedule)
         policy = Policy(config.retry.schedule, config.retry.jitter)
-        clock = Clock(store, policy, config.imap.copy_schedule, world)
+        clock = ClockCorrection(store, policy, config.imap.copy_schedule, world)
         await clock.put_right()
         waiting = await recover(store, recorder, schedule, world.now())
         attempts = Attempts(store, spool, recorder, policy, world)
-        pauses, slots = Pauses(schedule, world), Slots(config.smtp.sessions)
+        pauses, slots = Pauses(schedule, world), SessionSlots(config.smtp.sessions)
         settings.listen(lambda: pauses.pause_everyone(settings.values["queuePaused"] is True), "queuePaused")
-        sandbox = Sandbox(world)
+        sandbox = Sandbox(world) if config.sandbox.enabled else None
         hosts = Hosts()
         egress = Egress(config.network, world, hosts)
-        webhooks = Webhooks(journal, store, vault, config.webhooks, world, egress)
+        webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
         services = Services(
             config=config,
             world=world,
@@ -176,12 +176,12 @@ async def run(
                 journal,
                 hub,
                 Consumers(store, world),
-                Share("streams", config.http.streams, config.http.streams_per_token),
+                SharedLimit("streams", config.http.streams, config.http.streams_per_token),
                 config.http.consumers,
             ),
             changes=changes,
             bodies=Bodies(config.http.bodies, config.http.slowest),
-            requests=Share("requests", None, config.http.requests_per_token),
+            requests=SharedLimit("requests", None, config.http.requests_per_token),
             wrong_tokens=WrongTokens(),
             started=started or Started(None, folder),
         )
@@ -201,7 +201,7 @@ async def run(
             _service(clock.run),
             _service(webhooks.run),
             _service(releases.run),
-            _service(sandbox.run),
+            _service(sandbox.run) if sandbox is not None else nullcontext(),
             _service(slots.run),
             _service(context.wrong_tokens.run),
             _service(registry.run),
@@ -289,7 +289,7 @@ def _packages(frame: FrameType) -> list[str]:
     return str(frame.f_globals.get("__name__", "")).split(".")
 
 
-def _configure(webhooks: Webhooks, settings: SettingsBook) -> None:
+def _configure(webhooks: EndpointRegistry, settings: SettingsBook) -> None:
     values = settings.values
     names = values["webhookEvents"]
     webhooks.configure(

@@ -125,7 +125,7 @@ class Network(Section, frozen=True):
     mail_ports: tuple[int, ...] = (25, 143, 465, 587, 993, 2525)
 
 
-class Webhooks(Section, frozen=True):
+class WebhooksConfig(Section, frozen=True):
     """`[webhooks]`: posting events to whoever asked for them."""
 
     timeout: Seconds = 15.0
@@ -134,13 +134,19 @@ class Webhooks(Section, frozen=True):
     schedule: tuple[Seconds, ...] = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 21600.0, 43200.0, 86400.0, 86400.0)
 
 
-class Retention(Section, frozen=True):
+class RetentionConfig(Section, frozen=True):
     """`[retention]`: how long ended messages, events and the audit record are kept; 0 is no limit."""
 
     messages: Seconds = 30 * 86_400.0
     events: Seconds = 30 * 86_400.0
     audit: Seconds = 365 * 86_400.0
     size: Bytes = 10 * 1024**3
+
+
+class SandboxConfig(Section, frozen=True):
+    """`[sandbox]`: the mail provider inside the engine, for trying things out."""
+
+    enabled: bool = True
 
 
 class Shutdown(Section, frozen=True):
@@ -166,8 +172,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     smtp: Smtp = Smtp()
     imap: Imap = Imap()
     network: Network = Network()
-    webhooks: Webhooks = Webhooks()
-    retention: Retention = Retention()
+    webhooks: WebhooksConfig = WebhooksConfig()
+    retention: RetentionConfig = RetentionConfig()
+    sandbox: SandboxConfig = SandboxConfig()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
 

@@ -24,11 +24,11 @@ from pathlib import Path
 import msgspec
 
 from engine.commands.client import healthy
-from engine.commands.target import Target
+from engine.commands.target import EngineTarget
 from engine.config import Config
 from engine.errors import ConfigError, NoFile
-from engine.http.accept import privileged_port
-from engine.store import database, files, keys, sealed
+from engine.http.listener import privileged_port
+from engine.store import database, files, sealed, vault_keys
 from engine.store.migrations import MIGRATIONS
 from engine.world import World
 
@@ -77,7 +77,7 @@ class Finding(msgspec.Struct, frozen=True):
         return f"{'ok ' if self.ok else 'BAD'}  {self.subject}: {self.text}"
 
 
-def examine(find: Callable[[], Target]) -> list[Finding]:
+def examine(find: Callable[[], EngineTarget]) -> list[Finding]:
     """Every check's finding, in a fixed order; only the first ones when the configuration is wrong.
 
     `find` says on which folder, with which configuration. Raises `ConfigError` then.
@@ -195,12 +195,12 @@ def journal(config: Config) -> Finding:
 def key(config: Config) -> Finding:
     """Is the key that seals passwords there, for the owner's eyes only, and 32 bytes long?"""
     folder = Path(config.store.path)
-    file = keys.file_of(folder, config.store)
+    file = vault_keys.file_of(folder, config.store)
     try:
         needed = _needed(folder)
         if file is not None and not config.store.key_file and not needed and not file.exists():
             return Finding(True, "key", f"{file} will be made at the first start")
-        found = keys.load(folder, config.store, World(), needed)
+        found = vault_keys.load(folder, config.store, World(), needed)
         mode = None if file is None else file.stat().st_mode & 0o777
     except ConfigError as error:
         return Finding(False, "key", f"{error}: restore it from a backup, or correct the setting")

@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from engine.visible import visible
+from engine.escaping import escape_controls
 
 FIELDS = ("request", "account", "queueId", "webhook", "event")
 """What a line may be about, in the order in which it is written."""
@@ -38,13 +38,14 @@ def concerns(**fields: str | Callable[[], str] | None) -> None:
     _concerned.set(fields)
 
 
-class Text(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """The line of an event; the lines of a traceback below it begin with four spaces."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The text of `record`, every line of it free of control characters."""
         about = "".join(f" {name}={_quoted(value)}" for name, value in _about(record).items())
-        head = f"{self.formatTime(record)} {record.levelname} {record.name}{about}: {visible(record.getMessage())}"
+        message = escape_controls(record.getMessage())
+        head = f"{self.formatTime(record)} {record.levelname} {record.name}{about}: {message}"
         return "\n".join([head, *(f"    {line}" for line in _traceback(self, record))])
 
 
@@ -58,7 +59,7 @@ class Json(logging.Formatter):
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": visible(record.getMessage()),
+            "message": escape_controls(record.getMessage()),
         }
         entry |= _about(record)
         if traceback := _traceback(self, record):
@@ -69,7 +70,7 @@ class Json(logging.Formatter):
 def to_stderr(level: str, form: str = "text") -> None:
     """Log at `level` (`debug`, `info`, `warning`, `error`) and above, libraries from `info` on, in one of `FORMATS`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Json() if form == "json" else Text())
+    handler.setFormatter(Json() if form == "json" else TextFormatter())
     number = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(handlers=[handler], level=max(number, logging.INFO))
     logging.getLogger("engine").setLevel(number)
@@ -78,7 +79,7 @@ def to_stderr(level: str, form: str = "text") -> None:
 def _about(record: logging.LogRecord) -> dict[str, str]:
     given = {**_concerned.get(_NOTHING), **record.__dict__}
     found = {name: given[name] for name in FIELDS if given.get(name) is not None}
-    return {name: visible(str(value() if callable(value) else value)) for name, value in found.items()}
+    return {name: escape_controls(str(value() if callable(value) else value)) for name, value in found.items()}
 
 
 def _quoted(value: str) -> str:
@@ -91,4 +92,4 @@ def _quoted(value: str) -> str:
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
     if not record.exc_info:
         return []
-    return [visible(line) for line in formatter.formatException(record.exc_info).split("\n")]
+    return [escape_controls(line) for line in formatter.formatException(record.exc_info).split("\n")]

@@ -288,34 +288,6 @@ async def _ask(name: str, kind: str) -> list[Any]:
     return list(answer)
 
 
-class SeededWorld(World):
-    """A world that repeats itself: time follows Trio's clock from a fixed date, everything random from a seed."""
-
-    def __init__(self, seed: int, start: float = 1_800_000_000.0) -> None:
-        super().__init__()
-        self.random = random.Random(seed)
-        self._start = start
-
-    def now(self) -> float:
-        return self._start + trio.current_time()
-
-    def token_bytes(self, n: int) -> bytes:
-        return self.random.randbytes(n)
-
-    def store_thread(self) -> StoreThread:
-        return _Inline()
-
-    async def in_thread(self, job: Callable[..., T], *arguments: Any) -> T:
-        await trio.lowlevel.checkpoint()
-        return job(*arguments)
-
-    async def srv(self, name: str) -> list[Srv]:
-        return []
-
-    async def mx(self, domain: str) -> list[tuple[int, str]]:
-        return []
-
-
 class _OwnThread:
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[tuple[Callable[[], None], trio.lowlevel.Task] | None] = queue.SimpleQueue()
@@ -337,17 +309,6 @@ class _OwnThread:
                 self._token.run_sync_soon(trio.lowlevel.reschedule, task, result)
             except trio.RunFinishedError:
                 return
-
-
-class _Inline:
-    """Commits without a thread, so that a simulation's clock cannot jump while one is under way."""
-
-    async def run(self, job: Callable[[], None]) -> None:
-        await trio.lowlevel.checkpoint()
-        job()
-
-    def close(self) -> None:
-        pass
 
 
 def map_os_error(error: OSError, host: str, port: int | None) -> NetworkError:

@@ -30,7 +30,7 @@ HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parents[1]
 SEQ = re.compile(rb'"seq":(\d+),"eventId"')
 ACCOUNT = re.compile(rb'"account":"([^"]*)"')
-PER_SUBMIT = 11  # ten tries that are put off and the end
+PER_SUBMIT = 11  # ten attempts that are put off and the end
 ACCOUNTS = 20
 
 

@@ -27,13 +27,13 @@ sys.path.insert(0, str(ROOT))
 
 import msgspec  # noqa: E402
 
-from engine.accounts.summary import Text, summary  # noqa: E402
+from engine.accounts.summary import TextParts, summary  # noqa: E402
 from engine.errors import ProtocolError  # noqa: E402
 from engine.imap import commands  # noqa: E402
 from engine.imap.fetched import read_fetch  # noqa: E402
 from engine.imap.mailboxes import mailboxes  # noqa: E402
 from engine.imap.numbers import expanded  # noqa: E402
-from engine.imap.protocol import Protocol, State  # noqa: E402
+from engine.imap.protocol import Protocol, ProtocolState  # noqa: E402
 from engine.imap.responses import ESearch, Fetch, ListEntry, Search, Vanished  # noqa: E402
 from engine.mail.arf import read_feedback  # noqa: E402
 from engine.mail.decode import body_text, header_text  # noqa: E402
@@ -218,7 +218,7 @@ def started(rng: random.Random) -> Protocol:
         lambda: commands.expunge("1:2"),
         commands.idle,
     ]
-    if protocol.state is State.NOT_AUTHENTICATED:
+    if protocol.state is ProtocolState.NOT_AUTHENTICATED:
         protocol.start(rng.choice(before_login)())
         return protocol
     if rng.random() < 0.5:
@@ -235,7 +235,7 @@ def read(protocol: Protocol) -> str:
     for response in told:
         if isinstance(response, Fetch) and (one := read_fetch(response)) is not None:
             msgspec.json.encode(summary(one, 1, "INBOX", None))
-            for part in Text(one.structure).plain:
+            for part in TextParts(one.structure).plain:
                 body_text(one.sections.get(part.path, b""), part.encoding, "utf-8")
         elif isinstance(response, Vanished | ESearch):
             expanded(response.ranges)

@@ -1,7 +1,7 @@
-"""One account's tasks in one nursery: its mailbox (or the probe of its SMTP login) and its outbox lane.
+"""One account's tasks in one nursery: its IMAP connection (or the probe of its SMTP login) and its outbox lane.
 
 A crash in here is caught at this edge: logged with its traceback, shown as the account's `lastError`, and started again
-after a growing wait. No other account notices. A changed registration restarts the mailbox task at once, while the lane
+after a growing wait. No other account notices. A changed registration restarts the connection at once, while the lane
 goes on and takes the new way out from the next message on, so that no final dot is ever cut.
 """
 
@@ -12,27 +12,28 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
+from engine.accounts.connection import AccountConnection
+from engine.accounts.ehlo_name import ehlo_name
 from engine.accounts.heartbeat import Heartbeat, Learnt
-from engine.accounts.mailbox import MailboxTask
 from engine.accounts.probe import probe, watch_sending
 from engine.accounts.protocol_log import ProtocolLog
-from engine.accounts.sentcopy import SentCopies
+from engine.accounts.sent_copies import SentCopies
 from engine.accounts.services import Services
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
 from engine.log import concerns
-from engine.queue.evidence import Evidence
-from engine.queue.hold import Waiting
-from engine.queue.lane import Lane, LaneLimits, Route
-from engine.queue.pace import RateLimit
+from engine.queue.lane import Lane, LaneLimits, OutgoingServer
+from engine.queue.lane_backoff import Waiting
+from engine.queue.rate_limit import SendingLimit
 from engine.queue.recovery import recover_account
+from engine.queue.sent_folder_search import SentFolderSearches
 from engine.schema.account import AccountCreate, FolderError, LearntHeartbeat
 from engine.smtp.session import Timeouts
 from engine.smtp.verdict import Verdict
 from engine.store.accounts import AccountRow
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.world import Dial
 
 log = logging.getLogger("engine.account")
@@ -77,9 +78,9 @@ class Account:
             services.config.imap.copy_schedule,
             services.world,
         )
-        self._evidence = Evidence(row.id, services.store, services.recorder, services.world)
+        self._evidence = SentFolderSearches(row.id, services.store, services.recorder, services.world)
         self._heartbeat = Heartbeat(services.config.imap.heartbeat, services.world, _learnt(row))
-        self._mailbox: MailboxTask | None = None
+        self._connection: AccountConnection | None = None
         self._changed = trio.Event()
         self._paused = False
         self._at_rest = trio.Event()
@@ -90,7 +91,7 @@ class Account:
         services.pauses.pause(row.id, row.queue_paused)
         self._lane = Lane(
             row.id,
-            self._route(),
+            self._server(),
             services.schedule.of(row.id),
             services.attempts,
             services.slots,
@@ -115,7 +116,7 @@ class Account:
         self._note_sandbox()
         if records.smtp_endpoint(record) != smtp:
             self.status.forget_sending()
-        self._lane.change(self._route())
+        self._lane.change(self._server())
         if self._connections() != before or self.status.state is not AccountState.CONNECTED:
             self.status.forget_error()
             self._changed.set()
@@ -123,7 +124,7 @@ class Account:
     @property
     def folder_errors(self) -> tuple[FolderError, ...]:
         """The folders that cannot be looked into, as the account shows them."""
-        return self._mailbox.folder_errors if self._mailbox is not None else ()
+        return self._connection.folder_errors if self._connection is not None else ()
 
     @property
     def learnt_heartbeat(self) -> LearntHeartbeat | None:
@@ -136,20 +137,20 @@ class Account:
 
     @property
     def reconnecting(self) -> bool:
-        """Whether what is connected to the mailbox is about to be closed and connected anew."""
+        """Whether what is connected to the account is about to be closed and connected anew."""
         return self._changed.is_set()
 
     def reconnect(self) -> None:
-        """Close what is connected to the mailbox and connect anew, now."""
+        """Close what is connected to the account and connect anew, now."""
         self._changed.set()
 
     def look_soon(self) -> None:
         """Look into every folder now."""
-        if self._mailbox is not None:
-            self._mailbox.look_soon()
+        if self._connection is not None:
+            self._connection.look_soon()
 
     async def pause(self) -> None:
-        """Have nothing connected to the mailbox until `resume`; return once it is so, or after five seconds."""
+        """Have nothing connected to the account until `resume`; return once it is so, or after five seconds."""
         self._at_rest = trio.Event()
         self._paused = True
         self._changed.set()
@@ -173,7 +174,7 @@ class Account:
             await trio.sleep_forever()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._guarded, self._run_lane)
-            nursery.start_soon(self._guarded, self._run_mailbox)
+            nursery.start_soon(self._guarded, self._run_connection)
             nursery.start_soon(self._guarded, self._note_verdicts)
 
     async def _guarded(self, service: Callable[[], Awaitable[None]]) -> None:
@@ -209,7 +210,7 @@ class Account:
         await self._lane.run()
         self._lane_ended.set()
 
-    async def _run_mailbox(self) -> None:
+    async def _run_connection(self) -> None:
         while True:
             self._changed = trio.Event()
             if not self._paused and any(self._connections()[:2]):
@@ -219,7 +220,7 @@ class Account:
                 nursery.start_soon(self._keep_connected)
                 await self._changed.wait()
                 nursery.cancel_scope.cancel()
-            self._mailbox = None
+            self._connection = None
 
     async def _keep_connected(self) -> None:
         if self._paused:
@@ -233,7 +234,7 @@ class Account:
         endpoint = records.imap_endpoint(self.record)
         if endpoint is not None:
             rules = records.watch_rules(self.record, self.status.created)
-            self._mailbox = MailboxTask(
+            self._connection = AccountConnection(
                 endpoint,
                 self._dial("imap"),
                 rules,
@@ -245,12 +246,12 @@ class Account:
                 self.log,
             )
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._mailbox.run)
-                if (route := self._route()) is not None and not records.is_sandbox(self.record):
+                nursery.start_soon(self._connection.run)
+                if (server := self._server()) is not None and not records.is_sandbox(self.record):
                     timeouts = _timeouts(self._services)
-                    nursery.start_soon(watch_sending, route, timeouts, self.status, self._services, self._lane_knocks)
-        elif (route := self._route()) is not None:
-            await probe(route, _timeouts(self._services), self.status, self._services)
+                    nursery.start_soon(watch_sending, server, timeouts, self.status, self._services, self._lane_knocks)
+        elif (server := self._server()) is not None:
+            await probe(server, _timeouts(self._services), self.status, self._services)
         else:
             self.status.state = AccountState.UNSET
 
@@ -267,16 +268,16 @@ class Account:
 
     def _tried(self, verdict: Verdict, trace: Trace) -> None:
         if self.log is not None:
-            self.log.take(trace, "SMTP, a try that has just ended")
+            self.log.take(trace, "SMTP, an attempt that has just ended")
         try:
             self._verdicts_in.send_nowait(verdict)
         except trio.WouldBlock:
             pass  # a hundred newer ones are waiting to be noted
-        if self._mailbox is not None:
-            self._mailbox.wake()
+        if self._connection is not None:
+            self._connection.wake()
 
     def _connections(self) -> tuple[object, ...]:
-        """What the mailbox task, or the probe, was made from."""
+        """What the connection, or the probe, was made from."""
         return (
             records.imap_endpoint(self.record),
             records.smtp_endpoint(self.record),
@@ -285,19 +286,19 @@ class Account:
             self.record.logs is True,
         )
 
-    def _route(self) -> Route | None:
+    def _server(self) -> OutgoingServer | None:
         endpoint = records.smtp_endpoint(self.record)
         if endpoint is None:
             return None
-        domain = (self.record.email or "").rpartition("@")[2]
-        name = self.record.smtp_ehlo_name or self._services.config.smtp.ehlo_name or domain or "localhost"
+        name = ehlo_name(self.record, self._services.config.smtp)
         limit = getattr(self.record.smtp, "rate_limit", None) or None
-        pace = RateLimit(limit.messages, limit.seconds) if limit is not None else None
-        return Route(endpoint, self._dial("smtp"), name, pace)
+        pace = SendingLimit(limit.messages, limit.seconds) if limit is not None else None
+        return OutgoingServer(endpoint, self._dial("smtp"), name, pace)
 
     def _dial(self, server: str) -> Dial:
         if records.is_sandbox(self.record):
-            return self._services.sandbox.dial
+            sandbox = self._services.sandbox
+            return sandbox.dial if sandbox is not None else records.sandbox_off
         return self._services.egress.dialer(restricted=server in self.restricted, mail=True)
 
 

@@ -23,18 +23,27 @@ from typing import Any
 import msgspec
 import trio
 
-from engine.accounts import ids
-from engine.accounts.care import BASICS, DESCRIPTION, ENVELOPE, FLAGS, REPORT, TEXT, Care, within
-from engine.accounts.changes import scope
-from engine.accounts.reports import Follow, is_report, read_report
+from engine.accounts import message_ids
+from engine.accounts.bounce_reports import Follow, is_report, read_report
+from engine.accounts.observed_changes import scope
 from engine.accounts.services import Services
-from engine.accounts.summary import Text, summary
+from engine.accounts.summary import TextParts, summary
+from engine.accounts.unreadable_messages import (
+    BASICS,
+    DESCRIPTION,
+    ENVELOPE,
+    FLAGS,
+    REPORT,
+    TEXT,
+    UnreadableMessages,
+    within,
+)
 from engine.errors import EngineError
 from engine.imap.fetched import Fetched
 from engine.imap.limits import UID_BITS
 from engine.imap.numbers import ranges
 from engine.imap.session import CommandRefused, ImapSession
-from engine.imap.structure import Part
+from engine.imap.structure import BodyPart
 from engine.mail.decode import body_text, parameter
 from engine.mail.fields import fields
 from engine.store import mailboxes
@@ -92,7 +101,7 @@ class Arrivals:
         self.notify_from = None if notify_from is None else math.floor(notify_from)
         self._services = services
         self._full = full
-        self.care = Care(services.store)
+        self.care = UnreadableMessages(services.store)
         self._hidden = 0
         """Messages in a row of which the server refused to say anything."""
 
@@ -290,7 +299,7 @@ class Arrivals:
 
     async def _missing(self, row: MailboxRow, uid: int, retries: int) -> None:
         data = {
-            "id": ids.message_id(row.id, uid),
+            "id": message_ids.message_id(row.id, uid),
             "uid": uid,
             "path": row.path,
             "missingRetries": retries,
@@ -353,7 +362,7 @@ class Arrivals:
 
     async def _add_text(self, session: ImapSession, row: MailboxRow, one: Fetched, shown: dict[str, Any]) -> None:
         limit = self._services.settings.values["notifyTextSize"] or TEXT_CHARACTERS
-        text = Text(one.structure)
+        text = TextParts(one.structure)
         items = [f"BODY.PEEK[{part.path}]<0.{TEXT_BYTES}>" for part in (*text.plain, *text.html)]
         if not items:
             return
@@ -379,5 +388,5 @@ def _describes(one: Fetched) -> bool:
     return bool(one.sections) or any(each is not None for each in told)
 
 
-def _read(part: Part, raw: bytes) -> str:
+def _read(part: BodyPart, raw: bytes) -> str:
     return body_text(raw, part.encoding, parameter(part.parameters, "charset"), cut=len(raw) >= TEXT_BYTES)

@@ -41,7 +41,7 @@ class Backoff:
     async def wait(self, error: EngineError, lasted: float = 0.0, *, anew: bool = False, worked: bool = False) -> None:
         """Sleep before the next connection; the last one lasted so many seconds and ended like this.
 
-        `anew`: start from the shortest wait, however short the connection lasted. `worked`: the mailbox was in sync.
+        `anew`: start from the shortest wait, however short the connection lasted. `worked`: the account was in sync.
         """
         if anew or lasted >= SURVIVED:
             self._wait = self._config.reconnect_min

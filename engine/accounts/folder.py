@@ -22,10 +22,10 @@ from typing import TypeVar
 
 import trio
 
-from engine.accounts import changes
+from engine.accounts import observed_changes
 from engine.accounts.arrivals import Arrivals
-from engine.accounts.care import CHANGES, DATE, FLAGS, within
 from engine.accounts.services import Services
+from engine.accounts.unreadable_messages import CHANGES, DATE, FLAGS, within
 from engine.imap.fetched import Fetched, read_fetch
 from engine.imap.mailboxes import Mailbox
 from engine.imap.numbers import Ranges, ranges
@@ -62,7 +62,7 @@ _ITEM = {FLAGS: "FLAGS", DATE: "INTERNALDATE"}
 STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY")
 
 
-class Folder:
+class WatchedFolder:
     """`full`: follow flags and removals too, not only new messages. `passing`: the mailbox ends with this process."""
 
     def __init__(
@@ -223,7 +223,7 @@ class Folder:
         def change(tx: Tx) -> int:
             mailboxes.drop(tx, old.id)
             new = mailboxes.add(tx, old.account, old.path, old.special_use, uid_validity=validity, silent=True)
-            changes.mailbox_reset(tx, self._services.journal, old, self.mailbox.name, validity)
+            observed_changes.mailbox_reset(tx, self._services.journal, old, self.mailbox.name, validity)
             return new
 
         if not self._passing:
@@ -406,7 +406,7 @@ class Folder:
 
             def change(tx: Tx, batch: Sequence[tuple[int, frozenset[str]]] = batch) -> None:
                 for uid, new in batch if mailboxes.exists(tx, row.id) else ():
-                    changes.flags_changed(tx, journal, row, uid, new)
+                    observed_changes.flags_changed(tx, journal, row, uid, new)
 
             await self._services.store.commit(change)
 
@@ -419,7 +419,7 @@ class Folder:
                     if quiet:
                         mailboxes.remove(tx, row.id, uid)
                     else:
-                        changes.message_gone(tx, journal, row, uid)
+                        observed_changes.message_gone(tx, journal, row, uid)
 
             await self._services.store.commit(change)
 

@@ -85,7 +85,7 @@ class Heartbeat:
         return None if learnt is None else LearntHeartbeat(seconds=round(learnt.seconds), until=iso(learnt.until))
 
 
-class Line:
+class WatchedLine:
     """One of the account's lines, connected again and again, and what its end may teach."""
 
     def __init__(self, heartbeat: Heartbeat) -> None:

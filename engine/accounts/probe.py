@@ -1,9 +1,9 @@
 """Whether an account may send: its SMTP login is tried until it worked, since nobody would notice before mail waits.
 
-An account that only sends has no mailbox to connect to: its state is that of the login (`probe`). Only once that worked
-do submissions queue, as an account with a mailbox takes them only after its first sync. Beside a mailbox the login
-decides about `sending` alone (`watch_sending`). Attempts are repeated like connections to a mailbox; after the first
-success the outbox lane alone talks to the server, until it meets an error.
+An account that only sends has no IMAP server to connect to: its state is that of the login (`probe`). Only once that
+worked do submissions queue, as an account with IMAP takes them only after its first sync. Beside IMAP the login decides
+about `sending` alone (`watch_sending`). Attempts are repeated like IMAP connections; after the first success the outbox
+lane alone talks to the server, until it meets an error.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from engine.accounts.services import Services
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status, login_error
 from engine.errors import LoginRefused, NetworkError, NetworkKind
-from engine.queue.lane import NONCE_BYTES, Route
+from engine.queue.lane import NONCE_BYTES, OutgoingServer
 from engine.smtp.session import DeliveryError, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, Verdict, error_code
 
 PATIENCE = 60.0
 """Seconds a server has for its greeting, and for each answer, while no mail waits for it."""
 HEAD_START = 1.0
-"""Seconds the mailbox has to refuse the login, before the same password is tried at the SMTP server."""
+"""Seconds the IMAP server has to refuse the login, before the same password is tried at the SMTP server."""
 LANE_SECONDS = 60.0
 """How long the lane is left alone with a server that it asks itself."""
 REFUSED_SECONDS = 3600.0
 """Seconds between two logins that were refused: each may bring the provider closer to locking the account."""
 
 
-async def probe(route: Route, timeouts: Timeouts, status: Status, services: Services) -> None:
-    """Return once the login of `route` was accepted. Cancelled: nothing stays open."""
-    backoff = Backoff(services, route.endpoint.host, route.endpoint.port)
+async def probe(server: OutgoingServer, timeouts: Timeouts, status: Status, services: Services) -> None:
+    """Return once the login of `server` was accepted. Cancelled: nothing stays open."""
+    backoff = Backoff(services, server.endpoint.host, server.endpoint.port)
     while True:
         status.state = AccountState.CONNECTING
         try:
-            logged_in = await _log_in(route, timeouts, services)
+            logged_in = await _log_in(server, timeouts, services)
         except DeliveryError as error:
             services.hosts.note_mute(error.mute)
             failure = _as_error(error.verdict)
             await status.cannot_send(error.verdict, announce=False)
             await status.failed(failure)
         else:
-            if route.endpoint.credentials is not None and logged_in:
-                await status.logged_in(route.endpoint.credentials.user)
+            if server.endpoint.credentials is not None and logged_in:
+                await status.logged_in(server.endpoint.credentials.user)
             await status.connected()
             await status.can_send()
             return
@@ -54,13 +54,14 @@ async def probe(route: Route, timeouts: Timeouts, status: Status, services: Serv
 
 
 async def watch_sending(
-    route: Route, timeouts: Timeouts, status: Status, services: Services, lane_knocks: Callable[[], bool]
+    server: OutgoingServer, timeouts: Timeouts, status: Status, services: Services, lane_knocks: Callable[[], bool]
 ) -> None:
-    """Find out whether `route` lets the account send, whenever that is not known. Until cancelled; nothing stays open.
+    """Find out whether `server` lets the account send, whenever that is not known. Until cancelled; nothing stays open.
 
-    Where the mailbox refuses the login, or the outbox lane asks by itself (`lane_knocks`), the server is left alone.
+    Where the IMAP server refuses the login, or the outbox lane asks by itself (`lane_knocks`), the server is left
+    alone.
     """
-    backoff = Backoff(services, route.endpoint.host, route.endpoint.port)
+    backoff = Backoff(services, server.endpoint.host, server.endpoint.port)
     with trio.move_on_after(HEAD_START):
         while status.state in (AccountState.INIT, AccountState.CONNECTING):
             await status.moves()
@@ -72,7 +73,7 @@ async def watch_sending(
             await trio.sleep(LANE_SECONDS)
             continue
         try:
-            await _log_in(route, timeouts, services)
+            await _log_in(server, timeouts, services)
         except DeliveryError as error:
             await status.cannot_send(error.verdict)
             if error.verdict.kind is Kind.LOGIN_REFUSED:
@@ -83,14 +84,14 @@ async def watch_sending(
             await status.can_send()
 
 
-async def _log_in(route: Route, timeouts: Timeouts, services: Services) -> bool:
+async def _log_in(server: OutgoingServer, timeouts: Timeouts, services: Services) -> bool:
     """Log in and leave; whether there was a login. Raises `DeliveryError`."""
     patience = {name: min(getattr(timeouts, name), PATIENCE) for name in ("greeting", "command")}
-    async with services.logins.at(route.endpoint.host, route.endpoint.port):
+    async with services.logins.at(server.endpoint.host, server.endpoint.port):
         session = await SmtpSession.connect(
-            route.endpoint,
-            dial=route.dial,
-            ehlo_name=route.ehlo_name,
+            server.endpoint,
+            dial=server.dial,
+            ehlo_name=server.ehlo_name,
             timeouts=msgspec.structs.replace(timeouts, **patience),
             nonce=services.world.token_bytes(NONCE_BYTES).hex(),
         )

@@ -7,7 +7,7 @@ Secrets and the content of messages never get in: the protocol machines write pl
 from __future__ import annotations
 
 from engine.isotime import iso
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.world import World
 
 LINES = 10_000

@@ -18,13 +18,13 @@ import msgspec
 import trio
 from msgspec import UnsetType
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
 from engine.accounts.account import Account
 from engine.accounts.services import Services
 from engine.errors import AccountGone, AccountUnreadable
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.stored import Unreadable
-from engine.store import accounts, bodies, consumers, copies, mailboxes, messages, tokens, webhooks
+from engine.store import accounts, bodies, consumers, mailboxes, messages, sent_copies, tokens, webhooks
 from engine.store.accounts import AccountRow
 from engine.store.writer import Tx
 
@@ -158,8 +158,8 @@ class Registry:
             def change(tx: Tx) -> None:
                 self._services.journal.append(tx, "accountDeleted", account.id, {"account": account.id})
                 self._services.outbox.end_account(tx, account.id, now)
-                for message in copies.of_account(tx, account.id):
-                    copies.remove(tx, message)
+                for message in sent_copies.of_account(tx, account.id):
+                    sent_copies.remove(tx, message)
                     bodies.drop(tx, message, self._services.spool)
                 mailboxes.drop_account(tx, account.id)
                 tokens.remove_account(tx, account.id)

@@ -22,6 +22,8 @@ _UNTRUSTED = frozenset(
         "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
     }
 )
+SANDBOX_OFF = "ESANDBOXOFF"
+"""The code of the error of a sandbox account where the configuration switches the sandbox off."""
 _NO_WAY = frozenset({"EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN"})
 _BY_ITSELF = "It is tried again by itself."
 _PLACE = "{0}.host and {0}.port"
@@ -99,6 +101,11 @@ def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
         return f"The name {host} cannot be resolved now; look at this machine's name server. {_BY_ITSELF}"
     if code == "EACCES":
         return f"The rules of [network] in the engine's configuration do not let it dial {server}."
+    if code == SANDBOX_OFF:
+        return (
+            "The account is registered with sandbox: true, and the sandbox is switched off. Set enabled = true under "
+            "[sandbox] in the engine's configuration and restart the engine, or remove the account."
+        )
     if code == "EMFILE":
         return f"This machine has no file descriptor left for a connection; raise LimitNOFILE. {_BY_ITSELF}"
     if code == "ECONNREFUSED":

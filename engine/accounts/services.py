@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.accounts.slots import LoginSlots
+from engine.accounts.login_slots import LoginSlots
 from engine.config import Config
 from engine.egress import Egress
-from engine.events.changes import Changes
 from engine.events.journal import Journal
-from engine.events.webhooks import Webhooks
+from engine.events.state_changes import StateChanges
 from engine.hosts import Hosts
 from engine.queue.attempt import Attempts
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
-from engine.queue.record import Recorder
+from engine.queue.recorder import Recorder
 from engine.queue.schedule import Schedule
-from engine.queue.slots import Slots
+from engine.queue.session_slots import SessionSlots
 from engine.sandbox.provider import Sandbox
 from engine.settings import SettingsBook
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
+from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
 
 
 class Services(msgspec.Struct, frozen=True):
-    """`slots` shares the process's SMTP sessions out, `logins` limits how many accounts log in at once."""
+    """`slots` shares the process's SMTP sessions out, `logins` limits how many accounts log in at once.
+
+    `sandbox` is None where `[sandbox] enabled` is false.
+    """
 
     config: Config
     world: World
@@ -36,14 +39,14 @@ class Services(msgspec.Struct, frozen=True):
     spool: Spool
     vault: Vault
     journal: Journal
-    changes: Changes
-    webhooks: Webhooks
+    changes: StateChanges
+    webhooks: EndpointRegistry
     settings: SettingsBook
     schedule: Schedule
     recorder: Recorder
     attempts: Attempts
     outbox: Outbox
     pauses: Pauses
-    sandbox: Sandbox
-    slots: Slots
+    sandbox: Sandbox | None
+    slots: SessionSlots
     logins: LoginSlots

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import trio
 
+from engine.accounts.login_slots import LoginSlots
 from engine.accounts.protocol_log import ProtocolLog
-from engine.accounts.slots import LoginSlots
 from engine.accounts.status import Status
 from engine.errors import NetworkError
 from engine.hosts import Hosts

@@ -12,15 +12,15 @@ from typing import Any
 import trio
 
 from engine.accounts import remedies
+from engine.accounts.connection_log import IMAP, SENDING, ConnectionLog
+from engine.accounts.error_comparison import gist
 from engine.accounts.heartbeat import Learnt
-from engine.accounts.hints import hint
+from engine.accounts.login_hints import hint
 from engine.accounts.remedies import Server, Servers
-from engine.accounts.sameness import gist
 from engine.accounts.state import AccountState
-from engine.accounts.story import MAILBOX, SENDING, Story
 from engine.errors import EngineError, LoginRefused, NetworkError
-from engine.events.changes import Changes
 from engine.events.journal import Journal
+from engine.events.state_changes import StateChanges
 from engine.isotime import iso
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Verdict, command, error_code, error_text
 from engine.store import accounts
@@ -28,7 +28,7 @@ from engine.store.accounts import AccountRow
 from engine.store.writer import Store, Tx
 from engine.world import World
 
-_MAILBOX = "mailbox"
+_IMAP = "imap"
 _SMTP = "smtp"
 
 
@@ -36,7 +36,7 @@ class Status:
     """One account's state. The coroutines return once what they announce is on disk.
 
     `sending` is whether the SMTP server lets the account send, in the shape in which it is shown, beside the state of
-    the mailbox. `servers` is what both are about.
+    IMAP. `servers` is what both are about.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Status:
         row: AccountRow,
         store: Store,
         journal: Journal,
-        changes: Changes,
+        changes: StateChanges,
         world: World,
         give_up_refused: float,
     ) -> None:
@@ -60,7 +60,7 @@ class Status:
         self.refused_since = row.refused_since
         self.sending: dict[str, Any] = row.sending or _sending(AccountState.INIT, row.created, None)
         self.servers = Servers()
-        self.story = Story(row.id, world)
+        self.story = ConnectionLog(row.id, world)
         self.connections = 0
         self._store = store
         self._journal = journal
@@ -70,7 +70,7 @@ class Status:
         # A wall clock that jumps ahead while the engine runs must not end anything.
         self._clock = world.now() - trio.current_time()
         self._told = _told_before(row)
-        """What the error announced last says, of the mailbox and of the SMTP login: each may go on beside the other."""
+        """What the error announced last says, of IMAP and of the SMTP login: each may go on beside the other."""
         self._logged_in = row.initialized and row.last_error is None
 
     @property
@@ -101,7 +101,7 @@ class Status:
 
     @property
     def given_up(self) -> bool:
-        """Whether the mailbox has refused the login for so long that it is not asked again by itself."""
+        """Whether the IMAP server has refused the login for so long that it is not asked again by itself."""
         limit = self._give_up_refused
         return bool(limit) and self.refused_since is not None and self._now() - self.refused_since >= limit
 
@@ -141,7 +141,7 @@ class Status:
             self.state = AccountState.CONNECTED
             self.last_error = None
             self.refused_since = None
-            self._told.pop(_MAILBOX, None)
+            self._told.pop(_IMAP, None)
             self.sync_time = now
 
         def change(tx: Tx) -> None:
@@ -153,10 +153,10 @@ class Status:
 
         await self._store.commit(change)
         if self.servers.imap is not None:
-            self.story.well(MAILBOX, self._name_of(self.servers.imap))
+            self.story.well(IMAP, self._name_of(self.servers.imap))
 
     async def failed(self, error: EngineError) -> None:
-        """The mailbox cannot be used: the state says how, the event is raised unless it said just this before."""
+        """The IMAP server cannot be used: the state says how, the event is raised unless it said just this before."""
         refused = isinstance(error, LoginRefused) and not error.temporary
         shown: dict[str, Any] = {"response": str(error)}
         code = error.code if isinstance(error, (LoginRefused, NetworkError)) else "EPROTOCOL"
@@ -167,12 +167,12 @@ class Status:
             if isinstance(error, LoginRefused):
                 self._add_hint(shown, server)
         if self.servers.imap is not None:
-            self.story.failed(MAILBOX, shown)
+            self.story.failed(IMAP, shown)
         if not refused:
             self.refused_since = None
-        elif self.refused_since is None or self._told.get(_MAILBOX) != gist(shown):
+        elif self.refused_since is None or self._told.get(_IMAP) != gist(shown):
             self.refused_since = self._now()
-        await self._announce(_MAILBOX, "authenticationError" if refused else "connectError", shown)
+        await self._announce(_IMAP, "authenticationError" if refused else "connectError", shown)
         self.state = AccountState.AUTHENTICATION_ERROR if refused else AccountState.CONNECT_ERROR
 
     async def smtp_tried(self, verdict: Verdict) -> None:
@@ -251,9 +251,9 @@ class Status:
         if self._told.get(of) == gist(shown):
             return
         self._told[of] = gist(shown)
-        if of == _MAILBOX or _MAILBOX not in self._told:
+        if of == _IMAP or _IMAP not in self._told:
             self.last_error = shown
-        if of == _MAILBOX:
+        if of == _IMAP:
             self._logged_in = False
 
         def change(tx: Tx) -> None:
@@ -269,7 +269,7 @@ def _told_before(row: AccountRow) -> dict[str, tuple[str, str]]:
     if sending.get("state") == AccountState.AUTHENTICATION_ERROR:
         told[_SMTP] = gist(sending["lastError"])
     if row.last_error is not None and gist(row.last_error) != told.get(_SMTP):
-        told[_MAILBOX] = gist(row.last_error)
+        told[_IMAP] = gist(row.last_error)
     return told
 
 

@@ -5,15 +5,15 @@ Its date is that of its Date field, or, where that makes none, when it came into
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from engine.accounts import ids
-from engine.imap.envelope import Envelope, Mailbox
+from engine.accounts import message_ids
+from engine.imap.envelope import EnvelopeAddress, ImapEnvelope
 from engine.imap.fetched import Fetched
 from engine.imap.mailboxes import INBOX, decode_name
-from engine.imap.structure import Part, Structure
+from engine.imap.structure import BodyPart, Structure
 from engine.isotime import iso
+from engine.mail.auto_reply import is_auto_reply
 from engine.mail.dates import read_date
 from engine.mail.decode import header_text, parameter
 from engine.mail.fields import fields
@@ -42,19 +42,9 @@ _USE_OF_LABEL = {
 }
 """What Gmail's own labels say of a message in All Mail. The first of them counts: who writes to themselves sent it."""
 _USES_OF_MESSAGES = frozenset({"\\Drafts", "\\Junk", "\\Sent", "\\Trash", INBOX})
-_AUTO_SUBJECT = re.compile(
-    r"(?:auto|oof|ooo):|auto(?:matic|mated|matische|matisk)?[ -]?(?:reply|response|antwort|antwoord|svar)"
-    r"|(?:r[eé]ponse|respuesta|resposta|risposta) autom[aá]ti(?:ca?|que)|out of (?:the )?office"
-    r"|vacation (?:reply|response)|abwesenheit|absence du bureau|fuori sede|автоответ"
-    r"|автоматический ответ|自動返信|自動回覆|自动回复",
-    re.IGNORECASE,
-)
-_SUPPRESSED = re.compile(r"\b(?:all|oof|autoreply)\b", re.IGNORECASE)
-"""Answers that programs are asked not to give: programs ask for it, and above all those that answer themselves."""
-_AUTO_FIELDS = frozenset({"x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-response"})
 
 
-class Text:
+class TextParts:
     """Which parts of a message are its text, by section number."""
 
     def __init__(self, structure: Structure | None) -> None:
@@ -64,12 +54,12 @@ class Text:
         self.html = [part for part in texts if part.kind == "text/html"]
 
 
-def is_text(part: Part) -> bool:
+def is_text(part: BodyPart) -> bool:
     """Whether a part is text to be read, not a file."""
     return part.kind in ("text/plain", "text/html") and part.disposition in ("", "inline")
 
 
-def filename(part: Part) -> str:
+def filename(part: BodyPart) -> str:
     """The name of an attached file; for one that is encrypted, or a signature, its usual name; empty if it has none."""
     named = parameter(part.disposition_parameters, "filename") or parameter(part.parameters, "name")
     return named or _USUAL_NAMES.get(part.kind, "") or (ENCRYPTED if _is_encrypted(part) else "")
@@ -77,8 +67,8 @@ def filename(part: Part) -> str:
 
 def entry(one: Fetched, mailbox: int) -> dict[str, Any]:
     """The members of a message in a list. Those that would be empty, or false, are left out."""
-    envelope = one.envelope or Envelope()
-    data: dict[str, Any] = {"id": ids.message_id(mailbox, one.uid), "uid": one.uid}
+    envelope = one.envelope or ImapEnvelope()
+    data: dict[str, Any] = {"id": message_ids.message_id(mailbox, one.uid), "uid": one.uid}
     data |= {name: value for name, value in (("emailId", one.email_id), ("threadId", one.thread_id)) if value}
     written = read_date(envelope.date)
     if (moment := one.internal_date if written is None else written) is not None:
@@ -106,9 +96,11 @@ def entry(one: Fetched, mailbox: int) -> dict[str, Any]:
     for name, value in (("messageId", envelope.message_id), ("inReplyTo", envelope.in_reply_to)):
         if shown := header_text(value):
             data[name] = shown
-    text = Text(one.structure)
+    text = TextParts(one.structure)
     data["text"] = {
-        "id": ids.text_id(mailbox, one.uid, [part.path for part in text.plain], [part.path for part in text.html]),
+        "id": message_ids.text_id(
+            mailbox, one.uid, [part.path for part in text.plain], [part.path for part in text.html]
+        ),
         "encodedSize": {
             name: sum(part.size for part in parts)
             for name, parts in (("plain", text.plain), ("html", text.html))
@@ -120,7 +112,7 @@ def entry(one: Fetched, mailbox: int) -> dict[str, Any]:
 
 def details(one: Fetched, mailbox: int, path: str, special_use: str | None) -> dict[str, Any]:
     """The members of a message shown by itself, without its text and its header."""
-    envelope = one.envelope or Envelope()
+    envelope = one.envelope or ImapEnvelope()
     data = {**entry(one, mailbox), "path": path}
     if envelope.sender:
         data["sender"] = _address(envelope.sender[0])
@@ -161,7 +153,7 @@ def protection(structure: Structure | None) -> dict[str, str]:
     return found
 
 
-def _is_encrypted(part: Part) -> bool:
+def _is_encrypted(part: BodyPart) -> bool:
     return part.kind == "application/octet-stream" and "multipart/encrypted" in part.parents
 
 
@@ -174,24 +166,6 @@ def _use(data: dict[str, Any], special_use: str | None) -> str | None:
     return next((use for label, use in _USE_OF_LABEL.items() if label in has), None)
 
 
-def is_auto_reply(header: dict[str, list[str]], subject: str, *, answers: bool) -> bool:
-    """Whether nobody wrote this message (RFC 3834, and what was used before it)."""
-    # A keyword, perhaps with parameters or a comment behind it.
-    submitted = re.split(r"[;(\s]", (header.get("auto-submitted") or ["no"])[0].strip().lower(), maxsplit=1)[0]
-    if submitted in ("auto-replied", "auto-notified"):
-        return True
-    if _AUTO_FIELDS & header.keys():
-        return True
-    precedence = (header.get("precedence") or [""])[0].strip().lower()
-    if precedence.replace("-", "_") in ("auto_reply", "autoreply"):
-        return True
-    # Those who write to many ask for the same, and answer nobody.
-    to_many = "list-id" in header or precedence in ("bulk", "list", "junk")
-    if not to_many and any(_SUPPRESSED.search(value) for value in header.get("x-auto-response-suppress", [])):
-        return True
-    return (answers or submitted != "no") and _AUTO_SUBJECT.match(subject) is not None
-
-
 def _attachments(one: Fetched, mailbox: int) -> list[dict[str, Any]]:
     structure = one.structure
     if structure is None:
@@ -200,10 +174,10 @@ def _attachments(one: Fetched, mailbox: int) -> list[dict[str, Any]]:
     if structure.attached:
         parts += [(part, True) for part in structure.attached if not is_text(part)]
         parts.sort(key=lambda each: [int(number) for number in each[0].path.split(".")])
-    return [_attachment(part, ids.attachment_id(mailbox, one.uid, part.path), inside) for part, inside in parts]
+    return [_attachment(part, message_ids.attachment_id(mailbox, one.uid, part.path), inside) for part, inside in parts]
 
 
-def _attachment(part: Part, shown_id: str, inside: bool) -> dict[str, Any]:
+def _attachment(part: BodyPart, shown_id: str, inside: bool) -> dict[str, Any]:
     """One attached file; `inside` a message that is attached itself."""
     embedded = "multipart/related" in part.parents
     shown: dict[str, Any] = {
@@ -222,5 +196,5 @@ def _attachment(part: Part, shown_id: str, inside: bool) -> dict[str, Any]:
     return shown | {name: value for name, value in texts.items() if value}
 
 
-def _address(one: Mailbox) -> dict[str, str]:
+def _address(one: EnvelopeAddress) -> dict[str, str]:
     return {"name": header_text(one.name), "address": header_text(one.address)}

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from engine.accounts import remedies
-from engine.accounts.hints import hint
+from engine.accounts.login_hints import hint
 from engine.accounts.remedies import Server
 from engine.accounts.services import Services
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError

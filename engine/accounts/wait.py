@@ -11,12 +11,12 @@ from __future__ import annotations
 from engine.accounts.account import Account
 from engine.accounts.registry import Registry
 from engine.accounts.state import AccountState
-from engine.events.changes import Changes
+from engine.events.state_changes import StateChanges
 
 _DECIDED = (AccountState.CONNECTED, AccountState.AUTHENTICATION_ERROR, AccountState.UNSET)
 
 
-async def until_connected(account: str, registry: Registry, changes: Changes) -> None:
+async def until_connected(account: str, registry: Registry, changes: StateChanges) -> None:
     """Return once there is nothing more to wait for. Cancelled: nothing is lost."""
     with changes.watching(account) as watcher:
         while not changes.stopped and _may_change(registry.get(account)):

@@ -17,12 +17,12 @@ from collections.abc import Collection, Sequence
 import msgspec
 import trio
 
-from engine.accounts import changes
+from engine.accounts import observed_changes
 from engine.accounts.arrivals import Arrivals
-from engine.accounts.care import within
-from engine.accounts.folder import STATUS_ITEMS, Folder
+from engine.accounts.folder import STATUS_ITEMS, WatchedFolder
 from engine.accounts.services import Services
-from engine.accounts.troubles import Troubles
+from engine.accounts.skipped_folders import SkippedFolders
+from engine.accounts.unreadable_messages import within
 from engine.errors import EngineError, ProtocolError
 from engine.imap.mailboxes import INBOX, Mailbox
 from engine.imap.responses import Untagged
@@ -75,8 +75,8 @@ class Watch:
         self._passing = passing
         self._uses = {_path(path): use for path, use in (uses or {}).items()}
         self._elsewhere = frozenset(map(_path, elsewhere))
-        self._folders: dict[str, Folder] = {}
-        self._main: Folder | None = None
+        self._folders: dict[str, WatchedFolder] = {}
+        self._main: WatchedFolder | None = None
         self._opened = False
         """Whether the main mailbox was looked into since it became that one."""
         self._next_round = 0.0
@@ -92,7 +92,7 @@ class Watch:
         """The folder that is looked into beside the main one, or `_EVERY` and `_PLAIN` while a list is awaited."""
         self._hidden: set[str] = set()
         """Paths that another mailbox has too."""
-        self.troubles = Troubles(services.world)
+        self.troubles = SkippedFolders(services.world)
         self.sent_path: str | None = None
         """The folder for sent mail; None when the account has none."""
 
@@ -111,7 +111,7 @@ class Watch:
         self._next_round = 0.0
         self._asked_to_look = True
 
-    def beside(self, path: str) -> Folder | None:
+    def beside(self, path: str) -> WatchedFolder | None:
         """The watched mailbox with this path, unless it is the main one."""
         folder = self._folders.get(_path(path))
         return None if folder is self._main else folder
@@ -147,7 +147,7 @@ class Watch:
         if self._main is not None:
             self.troubles.well(self._main.path)
 
-    def _be_main(self, main: Folder | None) -> Folder | None:
+    def _be_main(self, main: WatchedFolder | None) -> WatchedFolder | None:
         if main is not self._main:
             self._opened = False
         self._main = main
@@ -195,7 +195,7 @@ class Watch:
             self._failed(path, error)
         return True
 
-    async def _look_into_main(self, session: ImapSession, main: Folder) -> None:
+    async def _look_into_main(self, session: ImapSession, main: WatchedFolder) -> None:
         asked, self._asked_to_look = self._asked_to_look, False
         if session.selected != main.path:
             return  # `come_back` looks
@@ -205,7 +205,7 @@ class Watch:
         if asked or main.behind(status) or "QRESYNC" in await session.enable():
             await main.look(session, doubt=asked)
 
-    async def _look_beside(self, session: ImapSession, folder: Folder, status: dict[str, int] | None) -> None:
+    async def _look_beside(self, session: ImapSession, folder: WatchedFolder, status: dict[str, int] | None) -> None:
         path = folder.path
         if self.troubles.skips(path):
             return
@@ -292,7 +292,7 @@ class Watch:
             return [each for each in found if each.special_use in GMAIL_USES]
         return found
 
-    def _choose_main(self, session: ImapSession) -> Folder | None:
+    def _choose_main(self, session: ImapSession) -> WatchedFolder | None:
         uses = ("\\All", INBOX) if "X-GM-EXT-1" in session.capabilities else (INBOX,)
         there = [each for each in self._folders.values() if each.mailbox != _INBOX or not self._skips(each)]
         for use in uses:
@@ -301,7 +301,7 @@ class Watch:
                     return folder
         return next(iter(there), None)
 
-    def _skips(self, folder: Folder) -> bool:
+    def _skips(self, folder: WatchedFolder) -> bool:
         return self.troubles.skips(folder.path)
 
     async def _compare(self, session: ImapSession, found: list[Mailbox], listed: Collection[str]) -> None:
@@ -332,7 +332,7 @@ class Watch:
             for row in gone:
                 known = self._folders.get(row.path)
                 name = known.mailbox.name if known is not None else row.path.rpartition("/")[2]
-                changes.mailbox_deleted(tx, journal, row, name, now)
+                observed_changes.mailbox_deleted(tx, journal, row, name, now)
             for each in moved:
                 mailboxes.mark_use(tx, rows[each.path].id, each.special_use)
             for each in new:
@@ -346,7 +346,7 @@ class Watch:
                         mailboxes.drop(tx, back.id)
                     mailboxes.add(tx, account, each.path, each.special_use)
                 if rows:
-                    changes.mailbox_new(tx, journal, account, each, validity)
+                    observed_changes.mailbox_new(tx, journal, account, each, validity)
 
         if gone or unwanted or new or moved or called or old:
             await self._services.store.commit(change)
@@ -366,11 +366,11 @@ class Watch:
             self._looking_at = None
         return status.get("UIDVALIDITY")
 
-    def _kept(self, row: MailboxRow, mailbox: Mailbox) -> Folder:
+    def _kept(self, row: MailboxRow, mailbox: Mailbox) -> WatchedFolder:
         folder = self._folders.get(mailbox.path)
         if folder is not None and folder.row.id == row.id and folder.row.special_use == row.special_use:
             return folder
-        return Folder(row, mailbox, self._arrivals, self._services, full=self._full, passing=self._passing)
+        return WatchedFolder(row, mailbox, self._arrivals, self._services, full=self._full, passing=self._passing)
 
 
 _INBOX = Mailbox(path=INBOX_PATH, delimiter=None, flags=frozenset(), special_use=INBOX, special_use_source="name")

@@ -8,9 +8,10 @@ import trio
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
 from engine.accounts.account import Account
 from engine.accounts.clear_text import insecure
+from engine.accounts.masked_secrets import refuse_masks
 from engine.accounts.state import AccountState
 from engine.accounts.wait import until_connected
 from engine.api.context import Context, find_account
@@ -18,12 +19,11 @@ from engine.api.events import LONGEST_WAIT
 from engine.api.webhooks import refuse_egress
 from engine.egress import EgressRefused
 from engine.errors import Problem
-from engine.events.target import masked as masked_url
 from engine.http import paging
 from engine.http.access import Access
-from engine.http.audited import Change
-from engine.http.carry import carry_through
-from engine.http.field_errors import FieldErrors, Place, invalid
+from engine.http.audit_entries import Change
+from engine.http.client_disconnect import carry_through
+from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.isotime import iso
 from engine.schema.account import (
@@ -43,11 +43,12 @@ from engine.schema.account import (
     SmtpStatus,
 )
 from engine.schema.fields import AccountId, CustomHeader
-from engine.schema.servers import MASK, SERVERS, Auth, ImapConfig, SmtpConfig, masked
+from engine.schema.servers import MASK, SERVERS, ImapConfig, SmtpConfig, masked
 from engine.schema.stored import shown
 from engine.store import events
 from engine.store.tokens import Token
 from engine.store.webhooks import Bound
+from engine.webhooks.target import masked as masked_url
 
 _TAGS = ("Account",)
 
@@ -61,13 +62,15 @@ _TAGS = ("Account",)
     change=Change("account.register", lambda path, answer: answer.account),
 )
 async def register(context: Context, body: AccountCreate, *, caller: Token) -> AccountCreated:
-    """Register a mailbox, or change the one with this id.
+    """Register an account, or change the one with this id.
 
     Answers as soon as the record is durable; the servers are asked afterwards.
     """
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")
-    _refuse_masks(body)
+    refuse_masks(body)
+    if body.sandbox is True and context.services.sandbox is None:
+        raise invalid("sandbox", "must not be true: enabled is false under [sandbox] in the engine's configuration")
     await _check_egress(context, body, context.registry.get(body.account or ""), caller)
     account, new = await carry_through(_registered(context, body, narrowed=caller.account is not None))
     return AccountCreated(account=account, state="new" if new else "existing")
@@ -151,7 +154,7 @@ async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> A
 async def update(context: Context, account: AccountId, body: AccountUpdate, *, caller: Token) -> AccountUpdated:
     """Change an account."""
     found = find_account(context, account)
-    _refuse_masks(body)
+    refuse_masks(body)
     await _check_egress(context, body, found, caller)
     try:
         await carry_through(_updated(context, found, body, narrowed=caller.account is not None))
@@ -229,22 +232,6 @@ async def _check_server(context: Context, name: str, given: Any, known: Any) -> 
             await egress.check(host, port or None, restricted=True)
     except EgressRefused as error:
         raise invalid(f"{name}.{member}", f"cannot be used: {error}", code="EgressRefused") from error
-
-
-def _refuse_masks(body: AccountCreate | AccountUpdate) -> None:
-    """Writing back what a read showed would destroy the secret behind the mask."""
-    found = FieldErrors()
-    for server in ("imap", "smtp"):
-        auth = getattr(getattr(body, server), "auth", UNSET)
-        if isinstance(auth, Auth):
-            for name, value in (("pass", auth.password), ("accessToken", auth.access_token)):
-                if value == MASK:
-                    found.add(Place.of(f"{server}.auth.{name}"), "is a masked value")
-    if body.webhooks and MASK in body.webhooks:
-        found.add(Place.of("webhooks"), "is a masked value")
-    if any(each.value == MASK for each in body.webhooks_custom_headers or ()):
-        found.add(Place.of("webhooksCustomHeaders"), "holds a masked value")
-    found.refuse()
 
 
 def _notify_from(account: Account) -> str | None:

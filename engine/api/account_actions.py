@@ -5,15 +5,15 @@ from __future__ import annotations
 from msgspec import UNSET
 from quart import Response
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
 from engine.accounts.autoconfig import autoconfig as find_servers
 from engine.accounts.state import REFUSALS, AccountState
 from engine.accounts.verify import verify as try_logins
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.http.access import Access
-from engine.http.audited import Change
-from engine.http.carry import carry_through
+from engine.http.audit_entries import Change
+from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.schema.account import AccountCreate
 from engine.schema.account_actions import (
@@ -64,7 +64,7 @@ async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
     change=Change("account.flush", lambda path, answer: path["account"] if answer.flush else None),
 )
 async def flush(context: Context, account: AccountId, body: Flush) -> Flushed:
-    """Forget what is known of the mailbox and begin anew."""
+    """Forget what is known of the account's folders and begin anew."""
     found = find_account(context, account)
     if body.flush and not await carry_through(
         context.registry.flush(found, body.notify_from, body.imap_indexer or UNSET)

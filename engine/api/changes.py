@@ -9,7 +9,7 @@ import trio
 from quart import Response
 
 from engine.api.context import Context
-from engine.events.changes import Changes
+from engine.events.state_changes import StateChanges
 from engine.http import sse
 from engine.http.access import Access
 from engine.http.auth import Validity
@@ -28,7 +28,7 @@ async def follow(context: Context, query: ChangesQuery, *, caller: Token) -> Res
     return sse.stream(context.streams.share, caller, frames)
 
 
-async def _frames(changes: Changes, account: str | None, validity: Validity) -> AsyncGenerator[bytes, None]:
+async def _frames(changes: StateChanges, account: str | None, validity: Validity) -> AsyncGenerator[bytes, None]:
     with changes.watching(account) as watcher:
         yield sse.GREETING
         while not changes.stopped:

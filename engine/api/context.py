@@ -9,16 +9,16 @@ from engine.accounts.account import Account
 from engine.accounts.registry import Registry
 from engine.accounts.services import Services
 from engine.errors import Problem
-from engine.events.changes import Changes
 from engine.events.consumers import Consumers
 from engine.events.horizon import Horizon
 from engine.events.hub import Hub
 from engine.events.journal import Journal
+from engine.events.state_changes import StateChanges
 from engine.http.auth import Validity
-from engine.http.bodies import Bodies
-from engine.http.control import Started
+from engine.http.control_requests import Started
 from engine.http.problems import NO_ACCOUNT
-from engine.http.shares import Share
+from engine.http.request_bodies import Bodies
+from engine.http.shared_limits import SharedLimit
 from engine.http.websockets import Framed
 from engine.http.wrong_tokens import WrongTokens
 from engine.settings import SettingsBook
@@ -31,7 +31,7 @@ class Streams(msgspec.Struct, frozen=True):
     journal: Journal
     hub: Hub
     consumers: Consumers
-    share: Share
+    share: SharedLimit
     most_consumers: int
     framed: Framed = msgspec.field(default_factory=Framed)
 
@@ -57,9 +57,9 @@ class Context(msgspec.Struct, frozen=True):
     settings: SettingsBook
     stopping: trio.Event
     streams: Streams
-    changes: Changes
+    changes: StateChanges
     bodies: Bodies
-    requests: Share
+    requests: SharedLimit
     wrong_tokens: WrongTokens
     started: Started
 

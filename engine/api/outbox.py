@@ -12,12 +12,12 @@ from engine.api.submit import checked_send_at
 from engine.errors import Problem
 from engine.http import paging
 from engine.http.access import Access
-from engine.http.carry import carry_through
+from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
 from engine.queue import doubt
 from engine.queue.doubt import Choice
-from engine.queue.hold import Waiting
+from engine.queue.lane_backoff import Waiting
 from engine.queue.lifecycle import ENDED, State
 from engine.queue.outbox import UNKNOWN, Cancelled, TooLate
 from engine.schema.outbox import (
@@ -36,7 +36,7 @@ from engine.schema.outbox import (
     WaitingFor,
 )
 from engine.schema.stored import shown
-from engine.store import attempts, bounces, idempotency, messages, outbox
+from engine.store import attempts, bounces, idempotency_keys, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.bounces import Bounce
 from engine.store.messages import Message, Recipient
@@ -64,7 +64,7 @@ async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
 
 @operation("GET", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def read(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxEntry:
-    """Read one message: each recipient, each try, and what it waits for."""
+    """Read one message: each recipient, each attempt, and what it waits for."""
     db = context.services.store.reader
     message = _visible(context, queue_id, caller)
     if message is None:
@@ -73,7 +73,7 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
     came_back = bounces.of_message(db, message.id)
     return replace(
         _entry(message, recipients),
-        idempotency_key=idempotency.of_message(db, message.id) or UNSET,
+        idempotency_key=idempotency_keys.of_message(db, message.id) or UNSET,
         recipients=tuple(_recipient(message, each, came_back.get(each.address.lower())) for each in recipients),
         waiting_for=_waiting_for(context, message, recipients),
         attempt_log=tuple(_attempt(each) for each in attempts.of_message(db, message.id)),
@@ -212,6 +212,6 @@ def _own_wait(message: Message, recipients: list[Recipient], now: float) -> Wait
     if state is State.QUEUED and message.attempts_made == 0:
         remedy = 'It is sent at its sendAt; PUT /v1/outbox/{queueId} {"sendNow":true} sends it now'
         return Waiting("schedule", message.created, message.next_at, remedy)
-    said = message.last_error["message"] if message.last_error is not None else "the last try did not succeed"
+    said = message.last_error["message"] if message.last_error is not None else "the last attempt did not succeed"
     remedy = f'It is tried again by itself ({said}); PUT /v1/outbox/{{queueId}} {{"sendNow":true}} tries it now'
     return Waiting("retry", since, message.next_at, remedy)

@@ -7,8 +7,8 @@ from msgspec import UNSET
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.http.access import Access
-from engine.http.audited import Change
-from engine.http.carry import carry_through
+from engine.http.audit_entries import Change
+from engine.http.client_disconnect import carry_through
 from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.schema.queue import QueueInfo, QueueJobs, QueueName, QueueQuery, QueueUpdate, QueueUpdated

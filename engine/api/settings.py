@@ -9,18 +9,18 @@ from msgspec import UNSET
 
 from engine.api.context import Context
 from engine.api.webhooks import refuse_egress
-from engine.events.signing import secret_of
-from engine.events.target import masked
 from engine.http.access import Access
-from engine.http.audited import Change
-from engine.http.carry import carry_through
-from engine.http.field_errors import FieldErrors, Place
+from engine.http.audit_entries import Change
+from engine.http.client_disconnect import carry_through
+from engine.http.field_errors import FieldErrors, FieldPath
 from engine.http.operation import operation
 from engine.schema.events import EVENT_DATA
 from engine.schema.servers import MASK
 from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
 from engine.schema.stored import shown
 from engine.settings import WEBHOOK_SETTINGS
+from engine.webhooks.signing import secret_of
+from engine.webhooks.target import masked
 
 _TAGS = ("Settings",)
 _ONLY_IF_ASKED = ("serviceSecret", "eventTypes")
@@ -121,5 +121,5 @@ def _refuse_masks(values: dict[str, Any], stored: dict[str, Any]) -> None:
         if stored[name] is not None and values[name] == _shown(name, stored[name]):
             del values[name]
         else:
-            found.add(Place.of(name), "is a masked value")
+            found.add(FieldPath.of(name), "is a masked value")
     found.refuse()

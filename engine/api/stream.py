@@ -24,7 +24,7 @@ from quart import Websocket
 from engine.api.context import Context, Streams
 from engine.errors import Problem, StorageFailed, StorageFull, StorageUnavailable
 from engine.events.consumers import Consumers, Lease
-from engine.events.journal import Page
+from engine.events.journal import EventPage
 from engine.events.reader import Reader
 from engine.http.access import Access
 from engine.http.operation import websocket
@@ -47,7 +47,7 @@ _CLIENT_LEFT: type[Exception] = getattr(quart.wrappers, "ClientDisconnectedError
 """What quart raises from 0.23 on when the client is gone; before, it only cancelled."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What one client asks for: `after` None is only new events, None elsewhere is all of them.
 
     `newest` is the newest number there is for it, `token` what its streams are counted by.
@@ -82,7 +82,7 @@ async def stream(context: Context, query: StreamQuery, *, caller: Token, websock
     await serve_stream(
         websocket,
         context.streams,
-        Wanted(
+        StreamRequest(
             token=caller.hash,
             newest=context.horizon(caller).last,
             after=query.after,
@@ -103,7 +103,7 @@ _INVALID = _End(1008, "the token is not valid any more")
 async def serve_stream(
     websocket: Websocket,
     streams: Streams,
-    wanted: Wanted,
+    wanted: StreamRequest,
     *,
     stopping: trio.Event,
     may_go_on: Callable[[], bool] = lambda: True,
@@ -133,7 +133,7 @@ async def serve_stream(
 async def _serve(
     websocket: Websocket,
     streams: Streams,
-    wanted: Wanted,
+    wanted: StreamRequest,
     stopping: trio.Event,
     may_go_on: Callable[[], bool],
     look_again: Callable[[], float],
@@ -225,7 +225,7 @@ async def _contend(
 
 class _Stream:
     def __init__(
-        self, websocket: Websocket, streams: Streams, wanted: Wanted, position: int, lease: Lease | None
+        self, websocket: Websocket, streams: Streams, wanted: StreamRequest, position: int, lease: Lease | None
     ) -> None:
         self._websocket = websocket
         self._reader = Reader(streams.journal, streams.hub, position, wanted.account, wanted.names)
@@ -249,7 +249,7 @@ class _Stream:
             pass
         return None
 
-    async def _send(self, page: Page) -> None:
+    async def _send(self, page: EventPage) -> None:
         if page.first is not None:
             await self._control(stream="gap", first=page.first)
             self._sent = page.first - 1

@@ -16,29 +16,30 @@ from msgspec import UNSET
 from msgspec.structs import replace
 from quart import Response
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
 from engine.accounts.account import Account
 from engine.accounts.state import REFUSALS
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.http.access import Access
-from engine.http.carry import carry_through
 from engine.http.checks import EMPTY
+from engine.http.client_disconnect import carry_through
 from engine.http.decode import HERE
 from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.http.problems import JSON
 from engine.isotime import iso
 from engine.mail.addresses import Address, needs_smtputf8
-from engine.mail.compose import Attachment, Composed, Draft, compose, message_id_of
+from engine.mail.compose import AttachedFile, Composed, Draft, compose, message_id_of
 from engine.mail.headers import HeaderError
-from engine.queue.accept import accept, new_queue_id, repeated
+from engine.queue.accept import accept, new_queue_id
+from engine.queue.idempotency import repeated
 from engine.queue.lifecycle import State
 from engine.schema.fields import AccountId
 from engine.schema.stored import shown
 from engine.schema.submit import DryRun, Idempotency, NamedAddress, Submit, SubmitAccepted, SubmitHeaders
-from engine.store import idempotency
-from engine.store.idempotency import Kept
+from engine.store import idempotency_keys
+from engine.store.idempotency_keys import Kept
 from engine.store.messages import Message
 
 YEAR = 366 * 86400.0
@@ -58,7 +59,7 @@ async def submit(
     if body.dry_run:
         key = None
     fingerprint = await _fingerprint(context, body) if key is not None else b""
-    if key is not None and (before := idempotency.find(services.store.reader, found.id, key)) is not None:
+    if key is not None and (before := idempotency_keys.find(services.store.reader, found.id, key)) is not None:
         return _again(repeated(before, fingerprint), key)
     if not body.dry_run:
         _refuse_unless_ready(found)
@@ -218,7 +219,7 @@ def _draft(account: Account, body: Submit) -> Draft:
         html=body.html or None,
         headers=body.header_fields(),
         attachments=tuple(
-            Attachment(
+            AttachedFile(
                 content=each.content,
                 filename=each.filename or None,
                 content_type=each.content_type or None,

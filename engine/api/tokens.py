@@ -24,7 +24,7 @@ async def log(context: Context, token: TokenId, query: TokenLogQuery) -> TokenLo
     """
     reader = context.services.store.reader
     name = token.lower()[:ID_LENGTH] if len(token) in (ID_LENGTH, HASH_LENGTH) else ""
-    wanted = audit.Wanted(token=name)
+    wanted = audit.AuditFilter(token=name)
     total = audit.count(reader, wanted)
     if not name or (total == 0 and not tokens.named(reader, name)):
         raise Problem(404, "There is no token with this id")

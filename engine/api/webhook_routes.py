@@ -7,7 +7,6 @@ from msgspec.structs import replace
 from engine.api.context import Context
 from engine.api.webhooks import find, info
 from engine.errors import Problem
-from engine.events.webhooks import Made
 from engine.http import paging
 from engine.http.access import Access
 from engine.http.operation import operation
@@ -15,6 +14,7 @@ from engine.schema.paging import PageQuery
 from engine.schema.webhook_routes import RouteContent, RouteError, WebhookRoute, WebhookRoutes
 from engine.schema.webhooks import WebhookId
 from engine.store.tokens import Token
+from engine.webhooks.registry import Made
 
 _TAGS = ("Webhooks",)
 

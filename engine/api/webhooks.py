@@ -13,15 +13,11 @@ from msgspec.structs import replace
 from engine.api.context import Context
 from engine.egress import EgressRefused
 from engine.errors import Problem
-from engine.events.endpoint import Endpoint
-from engine.events.lines import Line
-from engine.events.target import masked
-from engine.events.webhooks import DEFAULT, Made, Record
 from engine.http import paging
 from engine.http.access import Access
-from engine.http.audited import Change
-from engine.http.carry import carry_through
-from engine.http.field_errors import FieldErrors, Place, invalid
+from engine.http.audit_entries import Change
+from engine.http.client_disconnect import carry_through
+from engine.http.field_errors import FieldErrors, FieldPath, invalid
 from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
 from engine.schema.fields import CustomHeader
@@ -50,6 +46,10 @@ from engine.schema.webhooks import (
 from engine.settings import WEBHOOK_SETTINGS
 from engine.store import events, webhooks
 from engine.store.tokens import Token
+from engine.webhooks.backlog import AccountBacklog
+from engine.webhooks.endpoint import Endpoint
+from engine.webhooks.registry import DEFAULT, EndpointSettings, Made
+from engine.webhooks.target import masked
 
 _TAGS = ("Webhooks",)
 LINES_SHOWN = 100
@@ -71,7 +71,7 @@ async def create(context: Context, body: WebhookCreate, *, caller: Token) -> Web
     _refuse_masks(body)
     await refuse_egress(context, "url", body.url, restricted=caller.account is not None)
     _refuse_one_more(context, caller)
-    record = Record(
+    record = EndpointSettings(
         url=body.url,
         description=body.description,
         events=body.events,
@@ -192,7 +192,7 @@ async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, c
     await refuse_egress(context, "url", body.url, restricted=caller.account is not None)
     _refuse_one_more(context, caller)
     names = context.settings.values["webhookEvents"]
-    like = made.record if made is not None else Record(url="", events=None if names is None else tuple(names))
+    like = made.record if made is not None else EndpointSettings(url="", events=None if names is None else tuple(names))
     if made is None and context.settings.values["serviceSecret"]:
         like = replace(like, secrets=(context.settings.values["serviceSecret"],))
     record = replace(
@@ -304,11 +304,11 @@ def _pairs(headers: tuple[CustomHeader, ...]) -> tuple[tuple[str, str], ...]:
 def _refuse_masks(body: WebhookCreate | WebhookUpdate) -> None:
     found = FieldErrors()
     if body.secrets is not UNSET and MASK in body.secrets:
-        found.add(Place.of("secrets"), "holds a masked value")
+        found.add(FieldPath.of("secrets"), "holds a masked value")
     if body.secrets == ():
-        found.add(Place.of("secrets"), "must hold at least one")
+        found.add(FieldPath.of("secrets"), "must hold at least one")
     if body.headers is not UNSET and any(each.value == MASK for each in body.headers):
-        found.add(Place.of("headers"), "holds a masked value")
+        found.add(FieldPath.of("headers"), "holds a masked value")
     found.refuse()
 
 
@@ -377,7 +377,7 @@ def _filtered(endpoint: Endpoint) -> WebhookFiltered:
     return WebhookFiltered(passed=health.passed, left_out=health.left_out, last_passed=iso_or_none(health.last_passed))
 
 
-def _line(line: Line) -> WebhookLine:
+def _line(line: AccountBacklog) -> WebhookLine:
     return WebhookLine(
         account=line.account or None,
         seq=line.seq,

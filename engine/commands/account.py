@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from engine.commands.client import Client, Refused, add_options
+from engine.commands.client import Client, RequestRefused, add_options
 from engine.commands.common import Add, group
 from engine.commands.terminal import complain, details, progress, put_json, say, table
 from engine.errors import ConfigError
@@ -35,7 +35,7 @@ examples:
   engine account add jane --email jane@example.com --password-file jane.pass
   pass show mail/jane | engine account add jane --email jane@example.com --password-file -
   engine account add shop --email shop@example.com --imap none --smtp smtp.example.com:587 --user shop
-  engine account add demo --email demo@sandbox.example --sandbox   a mailbox inside the engine, to try things out
+  engine account add demo --email demo@sandbox.example --sandbox   an account inside the engine, to try things out
 
 A host without a port means 993 and 465. On these TLS begins at once; on any other port STARTTLS is asked for.
 """
@@ -65,7 +65,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
     new.add_argument("--password-file", metavar="FILE", help="file with the password; - reads standard input")
     new.add_argument("--imap", metavar="HOST[:PORT]", help="IMAP server, or none (default: found by the address)")
     new.add_argument("--smtp", metavar="HOST[:PORT]", help="SMTP server, or none (default: found by the address)")
-    new.add_argument("--sandbox", action="store_true", help="a mailbox inside the engine, which reaches nobody")
+    new.add_argument("--sandbox", action="store_true", help="an account inside the engine, which reaches nobody")
     new.add_argument("--logs", action="store_true", help="keep a protocol log; see: engine logs")
     new.add_argument("--replace", action="store_true", help="change the account of this id if there is one")
     new.add_argument("--no-wait", action="store_true", help="do not wait until it is connected")
@@ -86,7 +86,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
 def _add(options: argparse.Namespace) -> int:
     client = Client(options)
     if not options.replace and _found(client, options.account) is not None:
-        raise Refused(f"{options.account}: there is an account of this id; --replace changes it")
+        raise RequestRefused(f"{options.account}: there is an account of this id; --replace changes it")
     record: dict[str, Any] = {
         "account": options.account,
         "name": options.name or options.email,
@@ -110,7 +110,7 @@ def _add(options: argparse.Namespace) -> int:
 
 
 def _servers(client: Client, options: argparse.Namespace) -> dict[str, Any]:
-    """The servers, named or found, with the password. Raises `ConfigError`, `Refused`."""
+    """The servers, named or found, with the password. Raises `ConfigError`, `RequestRefused`."""
     given = {"imap": options.imap, "smtp": options.smtp}
     found: dict[str, Any] = {}
     if None in given.values():
@@ -125,7 +125,9 @@ def _servers(client: Client, options: argparse.Namespace) -> dict[str, Any]:
             servers[name]["auth"] = {"user": found[name]["auth"]["user"]}
             say(f"{name}: {found[name]['host']} port {found[name]['port']}")
         else:
-            raise Refused(f"no {name.upper()} server was found for {options.email}: give --{name} HOST[:PORT], or none")
+            raise RequestRefused(
+                f"no {name.upper()} server was found for {options.email}: give --{name} HOST[:PORT], or none"
+            )
     if not (servers["imap"] or servers["smtp"]):
         raise ConfigError("an account needs an IMAP or an SMTP server")
     if "appPassword" in found and found["appPassword"]["required"]:
@@ -288,7 +290,7 @@ def _trouble(shown: dict[str, Any]) -> str:
 def _found(client: Client, account: str) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = client.ask("GET", _path(account))
-    except Refused as error:
+    except RequestRefused as error:
         if error.status == 404:
             return None
         raise

@@ -68,7 +68,7 @@ def _audit(options: argparse.Namespace) -> int:
 
     target = chosen(options)
     token = options.token and options.token.lower()[: len("3f9a12bc44de")]
-    wanted = audit.Wanted(token, options.operation, options.object, options.since)
+    wanted = audit.AuditFilter(token, options.operation, options.object, options.since)
     entries = target.writing(lambda db: list(audit.entries(db, wanted, options.limit or -1)))
     if options.json:
         for each in entries:

@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.commands.target import Target, chosen
+from engine.commands.target import EngineTarget, chosen
 from engine.environment import TOKEN
 from engine.errors import ConfigError, EngineError, Fault
-from engine.store import control
+from engine.store import control_socket
 
 PATIENCE = 60.0
 """Seconds an answer may take; a test event alone may take as long as its receiver is given."""
@@ -29,7 +29,7 @@ HEALTH_PATIENCE = 1.0
 MOST_BYTES = 64 * 1024
 
 
-class Refused(EngineError):
+class RequestRefused(EngineError):
     """The engine said no. `status` is that of its answer, `code` its short code."""
 
     fault = Fault.CALLER
@@ -74,12 +74,12 @@ class Client:
         return self.url or f"the engine on {self.folder}"
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
-        """The JSON of a 200. Raises `Refused` with the engine's own words, `Unreachable` when it is not there."""
+        """The JSON of a 200. Raises `RequestRefused` in the engine's words, `Unreachable` when it is not there."""
         status, answer = self._exchange(method, path, body, headers or {})
         try:
             value = msgspec.json.decode(answer)
         except msgspec.DecodeError as error:
-            raise Refused(f"{self.place} answered {status}, and not as an engine does; is one there?") from error
+            raise RequestRefused(f"{self.place} answered {status}, and not as an engine does; is one there?") from error
         if status != 200:
             raise _refusal(status, value)
         return value
@@ -91,7 +91,7 @@ class Client:
             try:
                 raise _refusal(status, msgspec.json.decode(answer))
             except msgspec.DecodeError as error:
-                raise Refused(f"{self.place} answered {status}; is an engine there?") from error
+                raise RequestRefused(f"{self.place} answered {status}; is an engine there?") from error
         return answer.decode(errors="replace")
 
     def _exchange(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -126,7 +126,7 @@ class ControlConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         """Connect. Raises OSError."""
-        self.sock = control.connect(self._folder, self.timeout or PATIENCE)
+        self.sock = control_socket.connect(self._folder, self.timeout or PATIENCE)
 
 
 def checked(token: str) -> str:
@@ -184,7 +184,7 @@ def _base(url: str) -> str:
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1/events/stream')}"
 
 
-def _running(target: Target) -> Path:
+def _running(target: EngineTarget) -> Path:
     if target.pid is None:
         raise Unreachable(
             f"no engine runs on {target.folder}: start it with: engine serve; or name another, see: engine where"
@@ -197,9 +197,9 @@ def _running(target: Target) -> Path:
     return target.folder
 
 
-def _refusal(status: int, value: Any) -> Refused:
+def _refusal(status: int, value: Any) -> RequestRefused:
     if not isinstance(value, dict):
-        return Refused(f"it answered {status}; is an engine there?", status)
+        return RequestRefused(f"it answered {status}; is an engine there?", status)
     fields = "; ".join(str(each["message"]) for each in value.get("fields", ()))
     text = fields or value.get("message") or f"it answered {status}"
     if status == 404:
@@ -210,7 +210,7 @@ def _refusal(status: int, value: Any) -> Refused:
         text = f"the token has not the scope {value['requestedScope']!r}, which this needs"
     elif status == 403:
         text = f"{text}: the token is for another account, or for one account only"
-    return Refused(str(text), status, value.get("code"))
+    return RequestRefused(str(text), status, value.get("code"))
 
 
 def _why(place: str, error: Exception) -> str:

@@ -191,10 +191,10 @@ async def _dial_control(folder: Path) -> trio.SocketStream:
     """A stream to the engine on `folder`. Raises OSError."""
     import trio
 
-    from engine.store import control
+    from engine.store import control_socket
 
     # Connecting to a socket of this machine does not wait.
-    sock = control.connect(folder, TAIL_CONNECT)
+    sock = control_socket.connect(folder, TAIL_CONNECT)
     sock.setblocking(False)
     return trio.SocketStream(trio.socket.from_stdlib_socket(sock))
 

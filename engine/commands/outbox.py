@@ -89,12 +89,12 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    from engine.store import held
+    from engine.store import held_messages
     from engine.world import World
 
     target = chosen(options)
     named = list(dict.fromkeys(options.queue_ids))
-    released = target.writing(lambda db: held.release(db, World().now(), options.account, set(named) or None))
+    released = target.writing(lambda db: held_messages.release(db, World().now(), options.account, set(named) or None))
     if options.json:
         put_json({"released": released})
     else:

@@ -49,7 +49,7 @@ class NotThere(EngineError):
     fault = Fault.CALLER
 
 
-class Target(msgspec.Struct, frozen=True):
+class EngineTarget(msgspec.Struct, frozen=True):
     """The data folder a command works on, and the engine on it.
 
     `rule` counts from 1, as in `RULES`; `pid` is None where no engine runs; `about` is what that engine says of itself,
@@ -133,7 +133,7 @@ class Target(msgspec.Struct, frozen=True):
             raise StorageFailed(f"{self.journal}: {error}") from error
 
 
-def chosen(options: argparse.Namespace, *, new: bool = False) -> Target:
+def chosen(options: argparse.Namespace, *, new: bool = False) -> EngineTarget:
     """The target of a command, its files this user's and nobody else's; `new`: its journal need not be there.
 
     Says on standard error which it is. Raises `ConfigError`, `NotThere`.
@@ -154,17 +154,17 @@ def chosen(options: argparse.Namespace, *, new: bool = False) -> Target:
     return target
 
 
-def find(options: argparse.Namespace) -> Target:
+def find(options: argparse.Namespace) -> EngineTarget:
     """The target by the rule above; nothing is made or mended, nor is it looked whose the folder is.
 
     Raises `ConfigError`.
     """
     from engine.config import Config, StoreConfig, load
-    from engine.store import control
+    from engine.store import control_socket
 
     file, rule = config_file(options), _rule_of(options)
     if rule > 2:
-        ours, others = control.started_here(Path.cwd())
+        ours, others = control_socket.started_here(Path.cwd())
         if len(ours) > 1:
             names = ", ".join(map(str, ours))
             raise ConfigError(f"several engines that were started in this folder run: say which, by {PATH}; on {names}")
@@ -176,14 +176,14 @@ def find(options: argparse.Namespace) -> Target:
             if about is not None:
                 config = msgspec.convert(about["settings"], Config, strict=False)
             started_with = None if about is None or about["config"] is None else Path(about["config"])
-            return Target(ours[0], config, started_with, 3, _pid(ours[0]), about)
+            return EngineTarget(ours[0], config, started_with, 3, _pid(ours[0]), about)
     config = load(file, os.environ)
     refuse_left_behind(file, config)
     folder = Path(config.store.path).absolute()
     if ".." in folder.parts:
         folder = folder.resolve()
     pid = _pid(folder)
-    return Target(folder, config, file, rule, pid, None if pid is None else _asked(folder))
+    return EngineTarget(folder, config, file, rule, pid, None if pid is None else _asked(folder))
 
 
 def config_file(options: argparse.Namespace) -> Path | None:
@@ -215,7 +215,7 @@ def refuse_left_behind(file: Path | None, config: Config) -> None:
         )
 
 
-def announce(options: argparse.Namespace, target: Target) -> None:
+def announce(options: argparse.Namespace, target: EngineTarget) -> None:
     """Say what a command works on where it is not the default, and what speaks against it."""
     if not options.quiet and target.folder != Path.cwd() / "data":
         engine = f"engine with pid {target.pid or 'unknown'}" if target.pid is not None else "no engine runs on it"
@@ -224,7 +224,7 @@ def announce(options: argparse.Namespace, target: Target) -> None:
         warn(f"{stranger}; none runs on {target.folder}, which this works on; see: engine where")
 
 
-def stranger_of(target: Target) -> str | None:
+def stranger_of(target: EngineTarget) -> str | None:
     """The engine of another folder that answers on the port this configuration names, in words; None without one."""
     from engine.commands.client import healthy
 

@@ -1,6 +1,6 @@
 """`engine vault rotate`: another key for the secrets in the journal, while an engine runs or not.
 
-The command offers the new key by putting it beside the old one (`store/keys.py`). An engine that runs takes it up
+The command offers the new key by putting it beside the old one (`store/vault_keys.py`). An engine that runs takes it up
 within about a second; when none runs, the command does the same under the folder's lock. Killed at any moment, what is
 left is done by the next start, or by the same command once more.
 """
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.commands.common import Add, group
-from engine.commands.target import Target, chosen
+from engine.commands.target import EngineTarget, chosen
 from engine.commands.terminal import progress, put_json, say
 from engine.errors import ConfigError, EngineError, Fault
 
 if TYPE_CHECKING:
     from engine.config import StoreConfig
-    from engine.store.keys import Keys
+    from engine.store.vault_keys import Keys
 
 PATIENCE = 60.0
 LOOK_EVERY = 0.1
@@ -52,7 +52,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
 
 
 def _rotate(options: argparse.Namespace) -> int:
-    from engine.store import files, keys, sealed
+    from engine.store import files, sealed, vault_keys
     from engine.store.rotation import listed
     from engine.store.vault import key_id
     from engine.world import World
@@ -61,16 +61,16 @@ def _rotate(options: argparse.Namespace) -> int:
     folder, store = target.folder, target.store
     if target.key_is_in_configuration and not store.key:
         raise ConfigError("the engine that runs has its key in store.key: give this command the same configuration")
-    found = keys.load(folder, store, World(), target.writing(sealed.key_ids))
+    found = vault_keys.load(folder, store, World(), target.writing(sealed.key_ids))
     given = _given(options.key)
     new = found.following
     if new is None:
         if given is None and store.key:
             raise ConfigError("store.key holds the key: make the new one yourself and give it with --key")
-        new = given or World().token_bytes(keys.SIZE)
+        new = given or World().token_bytes(vault_keys.SIZE)
         if new == found.current:
             raise ConfigError(f"the key {key_id(new)} is in force already")
-        keys.offer(folder, new)
+        vault_keys.offer(folder, new)
     elif given not in (None, new):
         raise ConfigError(
             f"{folder / files.NEXT_KEY}: the change to another key is not done yet: run this without --key"
@@ -84,34 +84,34 @@ def _rotate(options: argparse.Namespace) -> int:
         put_json({"key": key_id(new), "left": left})
     else:
         print(f"{'all other' if left else 'all'} secrets are sealed with the key {key_id(new)}")
-    if keys.offered(folder) is not None:
+    if vault_keys.offered(folder) is not None:
         where = "store.key" if store.key else store.key_file
         say(f"put the new key into {where}; until a start finds it there, it is also in {folder / files.NEXT_KEY}")
     return 0
 
 
 def _given(source: str | None) -> bytes | None:
-    from engine.store import keys
+    from engine.store import vault_keys
 
     if source is None:
         return None
     if source == "-":
-        return keys.decode(sys.stdin.read(keys.LONGEST), "standard input")
-    return keys.read(Path(source))
+        return vault_keys.decode(sys.stdin.read(vault_keys.LONGEST), "standard input")
+    return vault_keys.read(Path(source))
 
 
-def _carry_out(target: Target, store: StoreConfig, found: Keys, key: bytes) -> None:
+def _carry_out(target: EngineTarget, store: StoreConfig, found: Keys, key: bytes) -> None:
     """Have the key put in force, by the engine that runs or here. Raises `NotDone`, `ConfigError`."""
-    from engine.store import database, keys, marks
+    from engine.store import database, folder_metadata, vault_keys
     from engine.store.vault import key_id
 
     folder, in_force = target.folder, 0
     for _ in range(int(PATIENCE / LOOK_EVERY)):
         if not database.in_use(folder) and _carry_out_here(folder, store, found, key):
             return
-        if target.reading(lambda db: marks.get(db, marks.KEY)) == key_id(key):
+        if target.reading(lambda db: folder_metadata.get(db, folder_metadata.KEY)) == key_id(key):
             in_force += 1
-        if in_force > INSTALL_LOOKS or (in_force and (store.key or keys.offered(folder) is None)):
+        if in_force > INSTALL_LOOKS or (in_force and (store.key or vault_keys.offered(folder) is None)):
             return
         time.sleep(LOOK_EVERY)
     raise NotDone("the engine that runs has not taken up the new key; see its log. Its next start will")
@@ -121,7 +121,7 @@ def _carry_out_here(folder: Path, store: StoreConfig, found: Keys, key: bytes) -
     """Do what an engine would do; False when one has started meanwhile. Raises `ConfigError`."""
     import contextlib
 
-    from engine.store import database, keys
+    from engine.store import database, vault_keys
     from engine.store.rotation import seal_anew
     from engine.world import World
 
@@ -133,7 +133,7 @@ def _carry_out_here(folder: Path, store: StoreConfig, found: Keys, key: bytes) -
             database.check_log(folder)
             with contextlib.closing(database.open_writer(folder)) as db, database.transaction(db):
                 seal_anew(db, vault, world.now())
-            keys.install(folder, store, key)
+            vault_keys.install(folder, store, key)
     except ConfigError:
         if database.in_use(folder):
             return False

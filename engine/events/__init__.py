@@ -1,1 +1,1 @@
-"""Everything that tells the outside what happened, all of it read from the journal."""
+"""The event journal and those who read it: streams, long polls and named consumers."""

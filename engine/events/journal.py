@@ -4,7 +4,7 @@ An event is encoded once, inside the transaction that causes it; the webhook bod
 `GET /v1/events` are those same bytes. It carries its number (`seq`, gapless) and an id of its own (`eventId`) beside
 the members API clients know: `serviceUrl, account, date, event, data`. The numbers are the order; where the wall clock
 was set back in between, the first event after it says so (`clockStepped`). One that would be too large for its readers
-is cut (`engine.events.bound`).
+is cut (`engine.events.size_limit`).
 
 Retention takes the oldest events away, also under a reader that is far behind: each page says whether that happened.
 """
@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from engine.events.bound import fit
 from engine.events.hub import Hub
-from engine.events.recent import Entry, Recent
+from engine.events.recent import Entry, RecentEvents
+from engine.events.size_limit import fit
 from engine.isotime import iso
 from engine.store import events
 from engine.store.writer import Store, Tx
@@ -33,7 +33,7 @@ SCANNED = 500
 """So many of the newest events are looked through faster than the store can be asked for those of one account."""
 
 
-class Page(NamedTuple):
+class EventPage(NamedTuple):
     """Events in order. Everything up to `position` is dealt with, what the filter left out counted.
 
     `first` is set when events right above the number asked for are not kept any more: the oldest that is.
@@ -51,7 +51,7 @@ class Journal:
         self._store = store
         self._hub = hub
         self._world = world
-        self._recent = Recent(store.last_seq)
+        self._recent = RecentEvents(store.last_seq)
         self.service_url: str | None = None
         self._latest = events.latest(store.reader)
 
@@ -124,14 +124,16 @@ class Journal:
         """At most `limit` committed events numbered above `after`, as (seq, name, body)."""
         return events.after(self._store.reader, after, limit, account, names)
 
-    def page(self, after: int, limit: int, account: str | None = None, names: Collection[str] | None = None) -> Page:
+    def page(
+        self, after: int, limit: int, account: str | None = None, names: Collection[str] | None = None
+    ) -> EventPage:
         """The next events above `after`, in bounded time: at most `limit` of them, of at most `WINDOW` looked at.
 
         A page may hold none although there are more: go on from its `position` while that is below `last`.
         """
         last = self.last
         if after >= last:
-            return Page([], after, None)
+            return EventPage([], after, None)
         first = self.first
         lost = first if after + 1 < first else None
         if lost is not None:
@@ -140,10 +142,10 @@ class Journal:
         recent = self._recent.after(after, upto)
         if recent is not None:
             found, position = _cut(recent, upto, limit, account, names)
-            return Page(found, position, lost)
+            return EventPage(found, position, lost)
         found = events.window(self._store.reader, after, upto, limit, PAGE_BYTES, account, names)
         cut = len(found) == limit or sum(len(entry[3]) for entry in found) > PAGE_BYTES
-        return Page(found, found[-1][0] if cut else upto, lost)
+        return EventPage(found, found[-1][0] if cut else upto, lost)
 
     def of_account(
         self, account: str | None, after: int, upto: int, limit: int, names: Collection[str] | None = None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import trio
 
 from engine.events.hub import Hub
-from engine.events.journal import Journal, Page
+from engine.events.journal import EventPage, Journal
 
 PAGE = 200
 
@@ -44,7 +44,7 @@ class Reader:
         finally:
             self._hub.readers -= 1
 
-    async def next(self) -> Page | None:
+    async def next(self) -> EventPage | None:
         """The next events, or the news that some are lost, as soon as there are any; None when the engine stops.
 
         Cancelled: nothing is lost, the same page comes again.

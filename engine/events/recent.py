@@ -13,7 +13,7 @@ Entry = tuple[int, str | None, str, bytes]
 """One event: its number, its account, its name, its body."""
 
 
-class Recent:
+class RecentEvents:
     """The events numbered `first` to `last`; empty while `first > last`."""
 
     def __init__(self, last: int, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:

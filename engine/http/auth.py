@@ -14,8 +14,8 @@ from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.datastructures import Headers, MultiDict
 
 from engine.errors import Problem
-from engine.http.client import Addresses
-from engine.http.control import OWNER, is_owner
+from engine.http.client_address import Addresses
+from engine.http.control_requests import OWNER, is_owner
 from engine.http.wrong_tokens import WrongTokens
 from engine.store import tokens
 from engine.world import World

@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from engine.events import signing
-from engine.events.expressions import Expression
-from engine.events.target import reserved
 from engine.mail.addresses import parse_address
 from engine.mail.headers import message_id_of
 from engine.schema.events import EVENT_DATA, NEVER_RAISED
 from engine.schema.fields import Check
 from engine.schema.servers import MASK
+from engine.webhooks import signing
+from engine.webhooks.expressions import Expression
+from engine.webhooks.target import reserved
 
 EMPTY = "is not allowed to be empty"
 

@@ -3,7 +3,7 @@
 A request as a careful client writes it is decoded by msgspec and has its fields' checks run: a few microseconds.
 Anything that fails there, for whatever reason, is decoded again as plain JSON and taken apart by a walk, which accepts
 a little more (see `engine.http.explain`) and otherwise finds every fault. So is a large one, which a decoder would hold
-everybody up with (see `engine.http.large`). Both ways end in the same Struct: checked and
+everybody up with (see `engine.http.large_json`). Both ways end in the same Struct: checked and
 normalised, lists as tuples, dates in UTC, base64 as bytes. Nothing but `Problem` is raised, whatever the bytes.
 """
 
@@ -22,9 +22,9 @@ from msgspec.structs import force_setattr
 from engine.errors import Problem
 from engine.http.checks import CHECKS
 from engine.http.explain import Walk, walk_of
-from engine.http.field_errors import Enough, FieldErrors, Place
-from engine.http.large import Crowded, decode_large, plain, refuse_crowd
-from engine.http.misread import explained
+from engine.http.field_errors import Enough, FieldErrors, FieldPath
+from engine.http.json_errors import explained
+from engine.http.large_json import TooManyValues, decode_large, plain, refuse_crowd
 from engine.schema.fields import Request
 
 RequestT = TypeVar("RequestT", bound=Request)
@@ -59,7 +59,7 @@ def decode_body(kind: type[RequestT], data: bytes | bytearray, most_members: int
             return decoded
         except (msgspec.DecodeError, ValueError, RecursionError):
             return _walked(kind, plain(data))
-    except Crowded as error:
+    except TooManyValues as error:
         raise Problem(400, f"Invalid request payload: {error}", code="TooManyMembers") from error
     except (msgspec.DecodeError, RecursionError) as error:
         raise Problem(400, "Invalid request payload JSON format", **explained(data, error)) from error
@@ -76,7 +76,7 @@ def decode_query(kind: type[RequestT], pairs: Iterable[tuple[str, str]]) -> Requ
 def _walked(kind: type[RequestT], value: Any) -> RequestT:
     found = FieldErrors()
     try:
-        walked: RequestT = _walk(kind)(value, Place("", ""), found)
+        walked: RequestT = _walk(kind)(value, FieldPath("", ""), found)
         if not found.count:
             return walked
     except Enough:

@@ -23,21 +23,21 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 
 from engine.config import Config
 from engine.errors import EngineError, Problem, StorageFailed
-from engine.http import control, home, server
+from engine.http import control_requests, home_page, server
 from engine.http.access import enter, narrowed
-from engine.http.audited import record
+from engine.http.audit_entries import record
 from engine.http.auth import Door
-from engine.http.bodies import OTHER_BODIES, Bodies, Body, has_body
-from engine.http.client import Addresses
-from engine.http.control import OWNER, Started
+from engine.http.client_address import Addresses
+from engine.http.control_requests import OWNER, Started
 from engine.http.decode import HERE, decode_body, decode_query
-from engine.http.held import HELD
-from engine.http.incidents import request_broke
+from engine.http.early_refusals import INTERNAL
+from engine.http.edge_log import request_broke
 from engine.http.openapi import document
 from engine.http.operation import Operation
 from engine.http.problems import NEWLINE, as_problem, bytes_response, json_response, phrase, problem_response
-from engine.http.refusals import INTERNAL
-from engine.http.shares import Share
+from engine.http.request_bodies import OTHER_BODIES, Bodies, RequestBody, has_body
+from engine.http.request_lifetime import HELD
+from engine.http.shared_limits import SharedLimit
 from engine.http.wrong_tokens import WrongTokens
 from engine.schema.fields import NoQuery, Request
 from engine.store.tokens import Token
@@ -64,7 +64,7 @@ class Front(msgspec.Struct, frozen=True):
     config: Config
     started: Started
     bodies: Bodies
-    requests: Share
+    requests: SharedLimit
     wrong_tokens: WrongTokens
 
 
@@ -81,10 +81,10 @@ def make_app(front: Front, context: Any, operations: Sequence[Operation]) -> Qua
         else:
             view = _view(front, context, door, operation)
             app.add_url_rule(rule, endpoint=operation.name, view_func=view, methods=[operation.method])
-    app.add_url_rule("/", view_func=home.view(lambda: _trouble(front.store)))
+    app.add_url_rule("/", view_func=home_page.view(lambda: _trouble(front.store)))
     app.add_url_rule("/health", view_func=_health(front.store))
     app.add_url_rule("/openapi.json", view_func=_openapi(operations))
-    app.add_url_rule(control.PATH, view_func=_control(front))
+    app.add_url_rule(control_requests.PATH, view_func=_control(front))
     app.register_error_handler(EngineError, _engine_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _crash)
@@ -118,7 +118,7 @@ def _view(front: Front, context: Any, door: Door, operation: Operation) -> Calla
     headers = operation.headers
     header_names = [each.encode_name for each in msgspec.structs.fields(headers)] if headers else []
 
-    async def answer(path: dict[str, str], caller: Token | None, body: Body) -> Response:
+    async def answer(path: dict[str, str], caller: Token | None, body: RequestBody) -> Response:
         arguments: dict[str, Any] = {}
         if operation.body is not None:
             arguments["body"] = await _decoded(front, operation.body, await body.read(request, limit))
@@ -234,9 +234,9 @@ def _openapi(operations: Sequence[Operation]) -> Callable[[], Awaitable[Response
 def _control(front: Front) -> Callable[[], Awaitable[Response]]:
     async def about() -> Response:
         """What the engine is, for its owner alone; for anyone else there is nothing here."""
-        if not control.is_owner(request):
+        if not control_requests.is_owner(request):
             raise Problem(404, phrase(404))
-        return json_response(control.about(front.config, front.started))
+        return json_response(control_requests.about(front.config, front.started))
 
     return about
 

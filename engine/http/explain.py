@@ -22,12 +22,13 @@ import msgspec
 from msgspec import UNSET, Meta
 from msgspec import inspect as mi
 
+from engine.http.booleans import boolean
 from engine.http.checks import CHECKS, EMPTY
-from engine.http.field_errors import WRONG, FieldErrors, Place
-from engine.http.large import Long
+from engine.http.field_errors import WRONG, FieldErrors, FieldPath
+from engine.http.large_json import Long
 from engine.schema.fields import Check, Request
 
-Walk = Callable[[Any, Place, FieldErrors], Any]
+Walk = Callable[[Any, FieldPath, FieldErrors], Any]
 """Takes a plain JSON value and returns it as its type, or adds a field error and returns `WRONG`."""
 
 LONGEST = 1024**2
@@ -40,7 +41,6 @@ _DATE = re.compile(
     r"([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?))?"
 )
 _Moment = Annotated[datetime, Meta(tz=True)]
-_BOOLEANS = {"true": True, "y": True, "1": True, "false": False, "n": False, "0": False}
 _JSON_TYPES: dict[type[mi.Type], tuple[str, tuple[type, ...]]] = {
     mi.StrType: ("string", (str,)),
     mi.IntType: ("number", (int, float)),
@@ -67,7 +67,7 @@ def _build(info: mi.Type, notes: dict[str, Any] | None = None, *, nullable: bool
         case mi.StrType(pattern=None):
             walk = _string(info)
         case mi.BoolType():
-            walk = _boolean
+            walk = boolean
         case mi.IntType(gt=None, lt=None, multiple_of=None) | mi.FloatType(gt=None, lt=None, multiple_of=None):
             walk = _number(info, is_port=notes.get("check") == Check.PORT)
         case mi.LiteralType():
@@ -88,7 +88,7 @@ def _build(info: mi.Type, notes: dict[str, Any] | None = None, *, nullable: bool
 
 
 def _checked(walk: Walk, check: Callable[[Any], Any]) -> Walk:
-    def checked(value: Any, place: Place, found: FieldErrors) -> Any:
+    def checked(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         walked = walk(value, place, found)
         if walked is WRONG:
             return WRONG
@@ -128,7 +128,7 @@ def _union(info: mi.UnionType) -> Walk:
         names.append(name)
     text = f"must be one of [{', '.join(dict.fromkeys(names))}]"
 
-    def one_of(value: Any, place: Place, found: FieldErrors) -> Any:
+    def one_of(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         walk = by_type.get(type(value))
         return walk(value, place, found) if walk else found.add(place, text)
 
@@ -138,7 +138,7 @@ def _union(info: mi.UnionType) -> Walk:
 def _string(info: mi.StrType) -> Walk:
     shortest, longest = info.min_length or 0, info.max_length
 
-    def string(value: Any, place: Place, found: FieldErrors) -> Any:
+    def string(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         if isinstance(value, Long):
             most = LONGEST if longest is None else longest
             value = value.text(most)
@@ -157,17 +157,10 @@ def _string(info: mi.StrType) -> Walk:
     return string
 
 
-def _boolean(value: Any, place: Place, found: FieldErrors) -> Any:
-    if isinstance(value, bool):
-        return value
-    known = _BOOLEANS.get(str(value).lower()) if isinstance(value, str | int) else None
-    return found.add(place, "must be a boolean") if known is None else known
-
-
 def _number(info: mi.IntType | mi.FloatType, *, is_port: bool) -> Walk:
     whole, least, most = isinstance(info, mi.IntType), info.ge, info.le
 
-    def number(value: Any, place: Place, found: FieldErrors) -> Any:
+    def number(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         if isinstance(value, str) and (match := _NUMBER.fullmatch(value)):
             value = float(value) if match[2] or match[3] else int(value)
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
@@ -187,13 +180,13 @@ def _literal(info: mi.LiteralType, *, nullable: bool) -> Walk:
     names = [str(each) for each in info.values] + (["null"] if nullable else [])
     text = f"must be one of [{', '.join(names)}]"
 
-    def literal(value: Any, place: Place, found: FieldErrors) -> Any:
+    def literal(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         return value if isinstance(value, str) and value in info.values else found.add(place, text)
 
     return literal
 
 
-def _base64(value: Any, place: Place, found: FieldErrors) -> Any:
+def _base64(value: Any, place: FieldPath, found: FieldErrors) -> Any:
     if not isinstance(value, str | Long):
         return found.add(place, "must be a string")
     try:
@@ -202,7 +195,7 @@ def _base64(value: Any, place: Place, found: FieldErrors) -> Any:
         return found.add(place, "must be a valid base64 string")
 
 
-def _date(value: Any, place: Place, found: FieldErrors) -> Any:
+def _date(value: Any, place: FieldPath, found: FieldErrors) -> Any:
     text = "must be in ISO 8601 date format"
     if not isinstance(value, str):
         return found.add(place, text)
@@ -222,7 +215,7 @@ def _date(value: Any, place: Place, found: FieldErrors) -> Any:
 def _list(info: mi.VarTupleType, *, single: bool) -> Walk:
     walk, most = _build(info.item_type), info.max_length
 
-    def items(value: Any, place: Place, found: FieldErrors) -> Any:
+    def items(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         if not isinstance(value, list):
             if not single or value is None:
                 return found.add(place, "must be an array")
@@ -240,7 +233,7 @@ def _list(info: mi.VarTupleType, *, single: bool) -> Walk:
 def _mapping(info: mi.DictType) -> Walk:
     key_walk, value_walk, most = _build(info.key_type), _build(info.value_type), info.max_length
 
-    def mapping(value: Any, place: Place, found: FieldErrors) -> Any:
+    def mapping(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         if not isinstance(value, dict):
             return found.add(place, "must be of type object")
         if most is not None and len(value) > most:
@@ -260,7 +253,7 @@ def _struct(info: mi.StructType) -> Walk:
     kind = cast("type[Request]", info.cls)
     members = {each.encode_name: (each.name, _build(each.type), each.required) for each in info.fields}
 
-    def struct(value: Any, place: Place, found: FieldErrors) -> Any:
+    def struct(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         if not isinstance(value, dict):
             return found.add(place, "must be of type object")
         before = found.count

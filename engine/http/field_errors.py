@@ -24,26 +24,26 @@ class Enough(Exception):
     """So much is wrong that nothing more is looked for."""
 
 
-class Place(NamedTuple):
+class FieldPath(NamedTuple):
     """Where a value stands: `to[0].address` and its last part `address`; both empty for the request itself."""
 
     path: str
     key: str
 
     @classmethod
-    def of(cls, path: str) -> Place:
+    def of(cls, path: str) -> FieldPath:
         """The place with this path."""
         return cls(path, path.rpartition(".")[2].partition("[")[0])
 
-    def member(self, name: str) -> Place:
+    def member(self, name: str) -> FieldPath:
         """The place of a member of the object here."""
         if len(name) > LONGEST_NAME:
             name = f"{name[:LONGEST_NAME]}…"
-        return Place(f"{self.path}.{name}" if self.path else name, name)
+        return FieldPath(f"{self.path}.{name}" if self.path else name, name)
 
-    def item(self, index: int) -> Place:
+    def item(self, index: int) -> FieldPath:
         """The place of an item of the list here."""
-        return Place(f"{self.path}[{index}]", str(index))
+        return FieldPath(f"{self.path}[{index}]", str(index))
 
 
 class FieldErrors:
@@ -53,7 +53,7 @@ class FieldErrors:
         self.count = 0
         self.fields: list[dict[str, str]] = []
 
-    def add(self, place: Place, text: str) -> object:
+    def add(self, place: FieldPath, text: str) -> object:
         """Note that the value at `place` is wrong as `text` says; returns `WRONG`. Raises `Enough` at the last one."""
         self.count += 1
         path, key = (place.path, place.key) if place.path else ("value", "value")
@@ -75,5 +75,5 @@ class FieldErrors:
 def invalid(path: str, text: str, **extra: Any) -> Problem:
     """The 400 for the one member at `path`, which is wrong as `text` says."""
     found = FieldErrors()
-    found.add(Place.of(path), text)
+    found.add(FieldPath.of(path), text)
     return found.problem(**extra)

@@ -19,7 +19,7 @@ from engine.schema.problem import ProblemDocument
 
 _SCHEMAS = "#/components/schemas/{name}"
 _DESCRIPTION = """\
-Register mailboxes, send through them, hear every outcome.
+Register mail accounts, send through them, hear every outcome.
 
 What is no well-formed request is answered before any operation hears of it, in the shape of every other error, and the
 connection is closed: 400 where its head or framing is broken, 405 with `Allow` for a method that a path does not have,

@@ -29,7 +29,7 @@ import msgspec
 from quart import Response
 
 from engine.http.access import Access, check
-from engine.http.audited import Change
+from engine.http.audit_entries import Change
 from engine.schema.fields import Request
 
 Kind = type[msgspec.Struct]

@@ -10,7 +10,7 @@ from engine.schema.paging import PageQuery
 T = TypeVar("T")
 
 
-class Numbers(TypedDict):
+class PageNumbers(TypedDict):
     """The members of every `engine.schema.paging.Page`."""
 
     total: int
@@ -18,7 +18,7 @@ class Numbers(TypedDict):
     pages: int
 
 
-def numbers(total: int, query: PageQuery) -> Numbers:
+def numbers(total: int, query: PageQuery) -> PageNumbers:
     """Which page it is, and of how many."""
     return {"total": total, "page": query.page, "pages": -(-total // query.page_size)}
 

@@ -3,8 +3,9 @@
 What is different from plain hypercorn: a write to a client that does not read ends after a limit and never holds up a
 stop; a connection is closed with what the client still sends read for a moment, so that an early answer is not lost; an
 answer given before the body was read closes the connection, since what is left of that body would be in the way of the
-next request; connections are accepted in a loop of its own (`accept.py`), which needs descriptors kept for it, and give
-way to each other (`crowd.py`); and whatever is raised on a connection ends that connection alone (`edge.py`).
+next request; connections are accepted in a loop of its own (`listener.py`), which needs descriptors kept for it, and
+give way to each other (`connection_limit.py`); and whatever is raised on a connection ends that connection alone
+(`http1_protocol.py`).
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from engine import config as settings
-from engine.http.accept import accept, listen
-from engine.http.bodies import has_body
-from engine.http.connection import ClientConnection, ServerConfig
-from engine.http.control import BY_OWNER
-from engine.http.refusals import MAX_HEAD
+from engine.http.client_connection import ClientConnection, ServerConfig
+from engine.http.control_requests import BY_OWNER
+from engine.http.early_refusals import MAX_HEAD
+from engine.http.listener import accept, listen
+from engine.http.request_bodies import has_body
 
 GRACE = 1.0
 MAX_WEBSOCKET_MESSAGE = 64 * 1024
@@ -43,7 +44,7 @@ async def serve_http(
 ) -> None:
     """Serve `app` until `stop` is set, then return within about two seconds whatever clients do.
 
-    Who comes by the listening socket `control` is the owner of the engine (`control.py`). `listener` is what
+    Who comes by the listening socket `control` is the owner of the engine (`control_requests.py`). `listener` is what
     `listen` made before.
     Starts with the list of URLs bound (port 0 is replaced by the real one). Raises `ConfigError` when it cannot listen.
     Cancelled: connections are cut.

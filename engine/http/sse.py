@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator
 
 from quart import Response, request
 
-from engine.http.held import until_answered
-from engine.http.shares import Share
+from engine.http.request_lifetime import until_answered
+from engine.http.shared_limits import SharedLimit
 from engine.store.tokens import Token
 from engine.version import VERSION
 
@@ -26,7 +26,7 @@ GREETING = b": Mailbox Engine v%b\n\n" % VERSION.encode()
 STILL_HERE = b": still here\n\n"
 
 
-def stream(share: Share, caller: Token, frames: AsyncGenerator[bytes, None]) -> Response:
+def stream(share: SharedLimit, caller: Token, frames: AsyncGenerator[bytes, None]) -> Response:
     """The answer made of `frames`, counted as one of the caller's `share` while it lasts. Raises `Problem` 429, 503."""
     # Now, while it can still be refused, and not when its first frame is asked for: others may come in between.
     until_answered(request).enter_context(share.hold(caller.hash))

@@ -18,8 +18,8 @@ from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
 
-from engine.http.incidents import current_peer
-from engine.http.refusals import send_error
+from engine.http.early_refusals import send_error
+from engine.http.edge_log import current_peer
 
 SILENT_PINGS = 3
 """Generous, because the pong of a client that reads slowly stands behind everything it has not read."""

@@ -21,12 +21,12 @@ from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.imap import commands
 from engine.imap.commands import Command
 from engine.imap.dialogue import COMMAND_SECONDS, Dialogue
-from engine.imap.logins import DIALS, TEMPORARY_CODES, Login
-from engine.imap.protocol import Completion, Protocol, State
+from engine.imap.logins import DIALS, TEMPORARY_CODES, ImapLogin
+from engine.imap.protocol import Completion, Protocol, ProtocolState
 from engine.imap.refusals import Refusals, Server, steady
 from engine.imap.responses import Id, Untagged
 from engine.imap.selection import Selected
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.transport import TlsRules, Transport
 from engine.world import Dial
 
@@ -93,7 +93,7 @@ class ImapConnection(Dialogue):
         (`logins`). Raises `NetworkError`, `ProtocolError` or `LoginRefused`; cancelled or failed: nothing stays open.
         """
         refusals = Refusals() if refusals is None else refusals
-        login = Login(endpoint.credentials, nonce, refusals)
+        login = ImapLogin(endpoint.credentials, nonce, refusals)
         dials = 0
         while True:
             dials += 1
@@ -199,7 +199,7 @@ class ImapConnection(Dialogue):
         if self._endpoint.secure:
             return
         await self._learn_capabilities()
-        if self._protocol.state is State.NOT_AUTHENTICATED and "STARTTLS" in self.capabilities:
+        if self._protocol.state is ProtocolState.NOT_AUTHENTICATED and "STARTTLS" in self.capabilities:
             completion = await self._run(commands.start_tls())
             if not completion.ok:
                 raise NetworkError(NetworkKind.TLS, "ETLS", f"STARTTLS refused: {completion.status.line}")
@@ -207,13 +207,13 @@ class ImapConnection(Dialogue):
         elif self._endpoint.tls.required:
             raise NetworkError(NetworkKind.TLS, "ETLS", f"{self._endpoint.host} does not offer STARTTLS")
 
-    async def _log_in(self, login: Login, *, last: bool) -> bool:
+    async def _log_in(self, login: ImapLogin, *, last: bool) -> bool:
         """Log in; false where the server has hung up and another way is open.
 
         On the `last` connection that is an error.
         """
         refused = False
-        while self._protocol.state is State.NOT_AUTHENTICATED:
+        while self._protocol.state is ProtocolState.NOT_AUTHENTICATED:
             await self._learn_capabilities()
             server = self._server
             way = login.next(server)
@@ -310,7 +310,7 @@ class ImapConnection(Dialogue):
             protocol.start(commands.idle())
             await self._send_due(trio.current_time() + COMMAND_SECONDS)
             go_ahead = trio.current_time() + GO_AHEAD_SECONDS
-            while protocol.state is State.SELECTED and protocol.completion is None:
+            while protocol.state is ProtocolState.SELECTED and protocol.completion is None:
                 if not await self._receive_or_wake(trio.Event(), go_ahead):
                     break
         if protocol.completion is not None:
@@ -319,7 +319,7 @@ class ImapConnection(Dialogue):
             if not protocol.completion.ok:
                 self._taken("IDLE", protocol.completion)
             return
-        if protocol.state is State.SELECTED:
+        if protocol.state is ProtocolState.SELECTED:
             if not self._refusals.has_worked(self._server, "IDLE"):
                 log.warning("%s: the server does not begin to IDLE, and is asked for news instead", self._endpoint.host)
                 self._refusals.refused(self._server, "IDLE")
@@ -328,10 +328,10 @@ class ImapConnection(Dialogue):
             return
         self._refusals.worked(self._server, "IDLE")
         with self._measuring_quiet():
-            while protocol.state is State.IDLING and not protocol.news:
+            while protocol.state is ProtocolState.IDLING and not protocol.news:
                 if not await self._receive_or_wake(wake, min(until, self._heard + heartbeat)):
                     break
-        if protocol.state is State.IDLING:
+        if protocol.state is ProtocolState.IDLING:
             protocol.done()
             await self._be_answered()
         else:

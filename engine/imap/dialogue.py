@@ -16,7 +16,7 @@ import trio
 
 from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.imap.commands import Command, unasked_limit
-from engine.imap.protocol import Completion, Protocol, State
+from engine.imap.protocol import Completion, Protocol, ProtocolState
 from engine.imap.responses import Untagged
 from engine.transport import Transport
 
@@ -27,7 +27,7 @@ WRITE_BYTES = 256 * 1024
 Heed = Callable[[list[Untagged]], Awaitable[None]]
 """Is given a part of an answer while the rest is still on its way."""
 
-_BETWEEN = frozenset({State.AUTHENTICATED, State.SELECTED})
+_BETWEEN = frozenset({ProtocolState.AUTHENTICATED, ProtocolState.SELECTED})
 """The states in which the end of an answer leads to where the next command may be given."""
 
 
@@ -195,7 +195,7 @@ class Dialogue:
         except BaseException:
             self.usable = False
             raise
-        if self._protocol.state is State.LOGOUT:
+        if self._protocol.state is ProtocolState.LOGOUT:
             self.usable = False
 
 

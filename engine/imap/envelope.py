@@ -13,35 +13,35 @@ from engine.imap.nodes import Node, octets
 MEMBERS = 10
 
 
-class Mailbox(msgspec.Struct, frozen=True):
+class EnvelopeAddress(msgspec.Struct, frozen=True):
     """One address: display name and `local@host`, each as the server gave it, empty for absent."""
 
     name: bytes
     address: bytes
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class ImapEnvelope(msgspec.Struct, frozen=True, kw_only=True):
     """The header fields every client needs. Texts are raw, empty where the message has none."""
 
     date: bytes = b""
     subject: bytes = b""
-    sender: tuple[Mailbox, ...] = ()
-    author: tuple[Mailbox, ...] = ()
+    sender: tuple[EnvelopeAddress, ...] = ()
+    author: tuple[EnvelopeAddress, ...] = ()
     """The From field."""
-    reply_to: tuple[Mailbox, ...] = ()
-    to: tuple[Mailbox, ...] = ()
-    cc: tuple[Mailbox, ...] = ()
-    bcc: tuple[Mailbox, ...] = ()
+    reply_to: tuple[EnvelopeAddress, ...] = ()
+    to: tuple[EnvelopeAddress, ...] = ()
+    cc: tuple[EnvelopeAddress, ...] = ()
+    bcc: tuple[EnvelopeAddress, ...] = ()
     in_reply_to: bytes = b""
     message_id: bytes = b""
 
 
-def read_envelope(node: Node) -> Envelope | None:
+def read_envelope(node: Node) -> ImapEnvelope | None:
     """The envelope in a tree; None if there is none. One of other than ten members is read as far as it makes sense."""
     if not isinstance(node, list) or not node:
         return None
     members = _aligned(node)
-    return Envelope(
+    return ImapEnvelope(
         date=octets(members[0]),
         subject=octets(members[1]),
         author=_mailboxes(members[2]),
@@ -68,12 +68,12 @@ def _aligned(node: list[Node]) -> list[Node]:
     return members
 
 
-def _mailboxes(node: Node) -> tuple[Mailbox, ...]:
+def _mailboxes(node: Node) -> tuple[EnvelopeAddress, ...]:
     if not isinstance(node, list):
         return ()
     found = []
     for each in node:
         # A mailbox without a host opens or closes a group, which has no address of its own.
         if isinstance(each, list) and len(each) >= 4 and each[3] is not None and each[2] is not None:
-            found.append(Mailbox(octets(each[0]), octets(each[2]) + b"@" + octets(each[3])))
+            found.append(EnvelopeAddress(octets(each[0]), octets(each[2]) + b"@" + octets(each[3])))
     return tuple(found)

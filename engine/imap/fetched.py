@@ -13,7 +13,7 @@ from functools import lru_cache
 import msgspec
 
 from engine.imap import limits
-from engine.imap.envelope import Envelope, read_envelope
+from engine.imap.envelope import ImapEnvelope, read_envelope
 from engine.imap.nodes import Node, number, octets, text, words
 from engine.imap.responses import Fetch
 from engine.imap.structure import Structure, read_structure
@@ -43,7 +43,7 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     modseq: int | None = None
     internal_date: float | None = None
     size: int | None = None
-    envelope: Envelope | None = None
+    envelope: ImapEnvelope | None = None
     structure: Structure | None = None
     sections: dict[str, bytes] = {}
     cut: frozenset[str] = frozenset()

@@ -59,7 +59,7 @@ _NOT_THIS_WAY = re.compile(
 )
 
 
-class Verdict(StrEnum):
+class LoginVerdict(StrEnum):
     """What a refused login is about."""
 
     LATER = "later"
@@ -68,18 +68,18 @@ class Verdict(StrEnum):
     UNCLEAR = "unclear"
 
 
-def judged(status: StatusResponse) -> Verdict:
+def judged(status: StatusResponse) -> LoginVerdict:
     """What the refusal `status` is about. That there are too many connections is never about the password."""
     code = status.code.name if status.code is not None else None
     if code in TEMPORARY_CODES or _LATER.search(status.text):
-        return Verdict.LATER
+        return LoginVerdict.LATER
     if code in CREDENTIAL_CODES:
-        return Verdict.CREDENTIALS
+        return LoginVerdict.CREDENTIALS
     if _LATER_UNLESS_BLAMED.search(status.text) and not _BLAMED.search(status.text):
-        return Verdict.LATER
+        return LoginVerdict.LATER
     if status.kind is StatusKind.BAD or code in WAY_CODES or _NOT_THIS_WAY.search(status.text):
-        return Verdict.WAY
-    return Verdict.UNCLEAR
+        return LoginVerdict.WAY
+    return LoginVerdict.UNCLEAR
 
 
 class Way:
@@ -95,14 +95,14 @@ class Way:
         return self.name in ("AUTH=SCRAM-SHA-256", "AUTH=CRAM-MD5")
 
 
-class Login:
+class ImapLogin:
     """One login, over up to `DIALS` connections. `nonce` as `sasl.mechanisms` wants it."""
 
     def __init__(self, credentials: sasl.Credentials, nonce: str | None, refusals: Refusals) -> None:
         self._credentials = credentials
         self._nonce = nonce
         self._refusals = refusals
-        self._tried: dict[str, Verdict] = {}
+        self._tried: dict[str, LoginVerdict] = {}
         self._cut: set[str] = set()
         """Ways upon which the connection ended, which may be the network's doing."""
         self._plainly: set[str] = set()
@@ -118,7 +118,7 @@ class Login:
             raise LoginRefused("The server offers no way to log in with these credentials", None)
         if self.error is not None and (not ways or self._blamed >= PASSWORDS):
             for name, verdict in self._tried.items():
-                if verdict is not Verdict.CREDENTIALS:
+                if verdict is not LoginVerdict.CREDENTIALS:
                     self._refusals.refused(server, name)
             raise self.error
         return ways[0]
@@ -164,20 +164,22 @@ class Login:
     def refused(self, server: Server, way: Way, status: StatusResponse) -> None:
         """The server refused. Raises `LoginRefused` where no other way can change that."""
         verdict = judged(status)
-        error = LoginRefused(status.line, status.code.name if status.code else None, temporary=verdict is Verdict.LATER)
+        error = LoginRefused(
+            status.line, status.code.name if status.code else None, temporary=verdict is LoginVerdict.LATER
+        )
         if isinstance(way.command.mechanism, sasl.Scram) and way.command.mechanism.impostor:
             # Who does not know the password is not to be told it.
             raise LoginRefused("The server could not prove that it knows the password", None)
         # Where it let us in this way before, the password is another now.
         known = not way.hides_password or self._refusals.has_worked(server, way.name)
-        if verdict is Verdict.LATER or (verdict is Verdict.CREDENTIALS and known):
+        if verdict is LoginVerdict.LATER or (verdict is LoginVerdict.CREDENTIALS and known):
             raise error
-        if verdict is Verdict.UNCLEAR and self._refusals.has_worked(server, way.name):
+        if verdict is LoginVerdict.UNCLEAR and self._refusals.has_worked(server, way.name):
             raise error
         if self._plain_first(way, status):
             return
         self._tried[way.name] = verdict
-        blames = verdict is not Verdict.WAY
+        blames = verdict is not LoginVerdict.WAY
         self._blamed += blames
         if self.error is None or (blames and self._blamed == 1):
             self.error = error
@@ -187,7 +189,7 @@ class Login:
         if self._refusals.has_worked(server, way.name):
             return False
         if not self._plain_first(way, None):
-            self._tried[way.name] = Verdict.WAY
+            self._tried[way.name] = LoginVerdict.WAY
             self._cut.add(way.name)
         return any(each.name not in self._tried for each in self._open(server))
 

@@ -43,10 +43,10 @@ from engine.imap.responses import (
 from engine.imap.tokens import Frame, Tokenizer
 from engine.masking import Masker
 from engine.sasl import Mechanism
-from engine.trace import Trace
+from engine.transcript import Trace
 
 
-class State(StrEnum):
+class ProtocolState(StrEnum):
     """Where the connection stands (RFC 9051 section 3)."""
 
     GREETING = "greeting"
@@ -57,20 +57,20 @@ class State(StrEnum):
     LOGOUT = "logout"
 
 
-_OPEN = frozenset({State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED})
+_OPEN = frozenset({ProtocolState.NOT_AUTHENTICATED, ProtocolState.AUTHENTICATED, ProtocolState.SELECTED})
 _SELECTING = frozenset({"SELECT", "EXAMINE"})
 _LOGINS = frozenset({"LOGIN", "AUTHENTICATE"})
-_LOGGED_IN = frozenset({State.AUTHENTICATED, State.SELECTED})
-_IN_MAILBOX = frozenset({State.SELECTED})
+_LOGGED_IN = frozenset({ProtocolState.AUTHENTICATED, ProtocolState.SELECTED})
+_IN_MAILBOX = frozenset({ProtocolState.SELECTED})
 
-ALLOWED: dict[str, frozenset[State]] = {
+ALLOWED: dict[str, frozenset[ProtocolState]] = {
     "CAPABILITY": _OPEN,
     "NOOP": _OPEN,
     "ID": _OPEN,
     "LOGOUT": _OPEN,
-    "STARTTLS": frozenset({State.NOT_AUTHENTICATED}),
-    "LOGIN": frozenset({State.NOT_AUTHENTICATED}),
-    "AUTHENTICATE": frozenset({State.NOT_AUTHENTICATED}),
+    "STARTTLS": frozenset({ProtocolState.NOT_AUTHENTICATED}),
+    "LOGIN": frozenset({ProtocolState.NOT_AUTHENTICATED}),
+    "AUTHENTICATE": frozenset({ProtocolState.NOT_AUTHENTICATED}),
     "LIST": _LOGGED_IN,
     "SELECT": _LOGGED_IN,
     "EXAMINE": _LOGGED_IN,
@@ -98,29 +98,29 @@ ALLOWED: dict[str, frozenset[State]] = {
 }
 """In which states a command may be given."""
 
-GREETED: dict[StatusKind, State] = {
-    StatusKind.OK: State.NOT_AUTHENTICATED,
-    StatusKind.PREAUTH: State.AUTHENTICATED,
-    StatusKind.NO: State.LOGOUT,
-    StatusKind.BAD: State.LOGOUT,
-    StatusKind.BYE: State.LOGOUT,
+GREETED: dict[StatusKind, ProtocolState] = {
+    StatusKind.OK: ProtocolState.NOT_AUTHENTICATED,
+    StatusKind.PREAUTH: ProtocolState.AUTHENTICATED,
+    StatusKind.NO: ProtocolState.LOGOUT,
+    StatusKind.BAD: ProtocolState.LOGOUT,
+    StatusKind.BYE: ProtocolState.LOGOUT,
 }
 """Where a greeting leads."""
 
-COMPLETED: dict[tuple[str, StatusKind], State] = {
-    ("LOGIN", StatusKind.OK): State.AUTHENTICATED,
-    ("AUTHENTICATE", StatusKind.OK): State.AUTHENTICATED,
-    ("SELECT", StatusKind.OK): State.SELECTED,
-    ("SELECT", StatusKind.NO): State.AUTHENTICATED,
-    ("SELECT", StatusKind.BAD): State.AUTHENTICATED,
-    ("EXAMINE", StatusKind.OK): State.SELECTED,
-    ("EXAMINE", StatusKind.NO): State.AUTHENTICATED,
-    ("EXAMINE", StatusKind.BAD): State.AUTHENTICATED,
-    ("UNSELECT", StatusKind.OK): State.AUTHENTICATED,
-    ("IDLE", StatusKind.OK): State.SELECTED,
-    ("IDLE", StatusKind.NO): State.SELECTED,
-    ("IDLE", StatusKind.BAD): State.SELECTED,
-    ("LOGOUT", StatusKind.OK): State.LOGOUT,
+COMPLETED: dict[tuple[str, StatusKind], ProtocolState] = {
+    ("LOGIN", StatusKind.OK): ProtocolState.AUTHENTICATED,
+    ("AUTHENTICATE", StatusKind.OK): ProtocolState.AUTHENTICATED,
+    ("SELECT", StatusKind.OK): ProtocolState.SELECTED,
+    ("SELECT", StatusKind.NO): ProtocolState.AUTHENTICATED,
+    ("SELECT", StatusKind.BAD): ProtocolState.AUTHENTICATED,
+    ("EXAMINE", StatusKind.OK): ProtocolState.SELECTED,
+    ("EXAMINE", StatusKind.NO): ProtocolState.AUTHENTICATED,
+    ("EXAMINE", StatusKind.BAD): ProtocolState.AUTHENTICATED,
+    ("UNSELECT", StatusKind.OK): ProtocolState.AUTHENTICATED,
+    ("IDLE", StatusKind.OK): ProtocolState.SELECTED,
+    ("IDLE", StatusKind.NO): ProtocolState.SELECTED,
+    ("IDLE", StatusKind.BAD): ProtocolState.SELECTED,
+    ("LOGOUT", StatusKind.OK): ProtocolState.LOGOUT,
 }
 """Where a command's completion leads; a pair that is not here changes nothing. BYE leads to LOGOUT from everywhere."""
 
@@ -177,7 +177,7 @@ class Protocol:
 
     def __init__(self, trace: Trace | None = None, secrets: Iterable[str] = ()) -> None:
         """`secrets` are masked in what the server says in words, to us and in `trace`."""
-        self.state = State.GREETING
+        self.state = ProtocolState.GREETING
         self.greeting: StatusResponse | None = None
         self.bye: StatusResponse | None = None
         self.capabilities: frozenset[str] | None = None
@@ -286,7 +286,7 @@ class Protocol:
                 self._take(response, cost)
 
     def _take(self, response: Response, cost: int) -> None:
-        if self.state is State.GREETING:
+        if self.state is ProtocolState.GREETING:
             self._greet(response)
         elif isinstance(response, Continuation):
             self._continue(response.text)
@@ -300,7 +300,7 @@ class Protocol:
             raise ProtocolError("The server did not greet us as an IMAP server does")
         self.greeting = response
         self.state = GREETED[response.kind]
-        if self.state is State.LOGOUT:
+        if self.state is ProtocolState.LOGOUT:
             self.bye = response
         self._learn(response)
 
@@ -314,7 +314,7 @@ class Protocol:
             self._learn(response)
             if response.kind is StatusKind.BYE:
                 self.bye = response
-                self.state = State.LOGOUT
+                self.state = ProtocolState.LOGOUT
         elif isinstance(response, (Expunge, Vanished)):
             self._renumbered = True
         if self._command is not None and self._belongs(self._command, response):
@@ -354,8 +354,8 @@ class Protocol:
             self._outgoing += self._waiting.popleft()
         elif command.mechanism is not None:
             self._answer(command, command.mechanism, text)
-        elif command.name == "IDLE" and self.state is State.SELECTED:
-            self.state = State.IDLING
+        elif command.name == "IDLE" and self.state is ProtocolState.SELECTED:
+            self.state = ProtocolState.IDLING
 
     def _answer(self, command: Command, mechanism: Mechanism, text: bytes) -> None:
         self._rounds += 1
@@ -394,7 +394,7 @@ class Protocol:
             self._learn(status)
         if not ok and command.name in _LOGINS and self.capabilities is None:
             self.capabilities = self._before_login
-        if self.state is not State.LOGOUT:
+        if self.state is not ProtocolState.LOGOUT:
             self.state = COMPLETED.get((command.name, status.kind), self.state)
         self._command = None
         self._waiting.clear()  # a message refused need not stay in memory
@@ -413,7 +413,7 @@ class Protocol:
     def _note_server(self, frame: Frame, response: Response) -> None:
         if self._trace is None:
             return
-        if self.state is State.GREETING and not _greets(response):
+        if self.state is ProtocolState.GREETING and not _greets(response):
             # It may be an internal service, and the reader of the log may be curious about its banner.
             self._trace.server(f"[{len(frame.line)} bytes that are no IMAP greeting]")
             return

@@ -16,7 +16,7 @@ from engine.imap.nodes import Node, number, octets, text
 MESSAGE = "message/rfc822"
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class BodyPart(msgspec.Struct, frozen=True, kw_only=True):
     """One leaf. `path` is its section number (`1.2`), `kind` its media type in lower case.
 
     `size` in octets as encoded. `disposition` is lower case, empty if there is none. `parents` are the media types of
@@ -42,16 +42,16 @@ class Structure(msgspec.Struct, frozen=True):
 
     kind: str
     parameters: dict[str, bytes]
-    parts: tuple[Part, ...]
-    attached: tuple[Part, ...] = ()
+    parts: tuple[BodyPart, ...]
+    attached: tuple[BodyPart, ...] = ()
 
 
 def read_structure(node: Node) -> Structure | None:
     """The structure in a tree; None if there is none."""
     if not isinstance(node, list) or not node:
         return None
-    parts: list[Part] = []
-    attached: list[Part] = []
+    parts: list[BodyPart] = []
+    attached: list[BodyPart] = []
     stack = [_Place(node, "", (), attached=False)]
     while stack and len(parts) + len(attached) < limits.BODY_PARTS:
         place = stack.pop()
@@ -107,7 +107,7 @@ def _multipart_kind(node: list[Node], children: int) -> str:
     return f"multipart/{_word(node[children]) if len(node) > children else 'mixed'}"
 
 
-def _part(node: list[Node], path: str, parents: tuple[str, ...]) -> Part | None:
+def _part(node: list[Node], path: str, parents: tuple[str, ...]) -> BodyPart | None:
     if len(node) < 2:
         return None
     # Where members are missing at the end, what MIME takes for granted holds (RFC 2045 section 5.2).
@@ -119,7 +119,7 @@ def _part(node: list[Node], path: str, parents: tuple[str, ...]) -> Part | None:
         extra = 10
     disposition = node[extra + 1] if len(node) > extra + 1 else None
     shown = disposition if isinstance(disposition, list) and disposition else [None]
-    return Part(
+    return BodyPart(
         path=path,
         kind=kind,
         parameters=_parameters(node[2]),

@@ -29,9 +29,9 @@ from engine.mail.addresses import Address
 from engine.mail.headers import HeaderError, address_list, message_id_of, one_address, tokens, unstructured
 from engine.mail.html_text import html_to_text
 from engine.mail.own_fields import own_fields
-from engine.mail.parts import Attachment, Part, attachment_part, is_invitation, multipart, text_part
+from engine.mail.parts import AttachedFile, MimePart, attachment_part, is_invitation, multipart, text_part
 
-__all__ = ["Attachment", "Composed", "Draft", "compose", "message_id_of"]
+__all__ = ["AttachedFile", "Composed", "Draft", "compose", "message_id_of"]
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=?-]{1,56}")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -54,7 +54,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     html: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[AttachedFile, ...] = ()
 
 
 class Composed(msgspec.Struct, frozen=True):
@@ -118,10 +118,10 @@ def _date(seconds: float) -> str:
     )
 
 
-def _tree(draft: Draft, seed: str) -> Part:
-    beside: list[Part] = []
-    inside: list[Part] = []
-    invitation: list[Part] = []
+def _tree(draft: Draft, seed: str) -> MimePart:
+    beside: list[MimePart] = []
+    inside: list[MimePart] = []
+    invitation: list[MimePart] = []
     for n, attachment in enumerate(draft.attachments):
         shown = bool(draft.html) and attachment.is_inline and attachment.cid is not None
         part = attachment_part(attachment, f"attachments[{n}]")
@@ -148,7 +148,7 @@ def _tree(draft: Draft, seed: str) -> Part:
     return multipart("mixed", [root, *beside], seed + "_1") if beside else root
 
 
-def _unused(seed: str, leaves: list[Part]) -> str:
+def _unused(seed: str, leaves: list[MimePart]) -> str:
     """`seed`, or `seed` with a number, such that "--" and it stand in none of the parts.
 
     Readers compare only the beginning of a line with the boundary (RFC 2046 §5.1.1), so a part that merely contains it

@@ -23,7 +23,7 @@ from engine.mail.media_types import OCTET_STREAM, guess_media_type
 Disposition = Literal["attachment", "inline"]
 
 
-class Attachment(msgspec.Struct, frozen=True):
+class AttachedFile(msgspec.Struct, frozen=True):
     """A file that goes with a message.
 
     `content_type` None: guessed from `filename`. `cid` is the bare content id or in angle brackets; an inline
@@ -43,7 +43,7 @@ class Attachment(msgspec.Struct, frozen=True):
         return self.disposition == "inline" or (self.disposition is None and self.cid is not None)
 
 
-class Part(msgspec.Struct, frozen=True):
+class MimePart(msgspec.Struct, frozen=True):
     """`header` with its CRLFs and no blank line; `body` without a CRLF of its own at the end.
 
     `encoded` is true for base64, in which no boundary can occur: a delimiter has two hyphens, base64 has none.
@@ -70,7 +70,7 @@ _BLOCK_OCTETS = 64 * 1024
 _BLOCK = struct.Struct("76s" * _BLOCK_LINES)
 
 
-def text_part(subtype: str, text: str) -> Part:
+def text_part(subtype: str, text: str) -> MimePart:
     """`text/<subtype>` in UTF-8; every line end of `text` (CRLF, lone CR, lone LF) becomes CRLF."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -82,7 +82,7 @@ def text_part(subtype: str, text: str) -> Part:
         data = text.encode(errors="surrogatepass").decode(errors="replace").encode()
     encoding, body = _encode_text(data)
     header = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
-    return Part(header, body, encoded=encoding == "base64")
+    return MimePart(header, body, encoded=encoding == "base64")
 
 
 def _encode_text(data: bytes) -> tuple[str, bytes]:
@@ -136,7 +136,7 @@ def base64_lines(data: bytes) -> bytes:
     return b"\r\n".join(blocks)
 
 
-def attachment_part(attachment: Attachment, field: str) -> Part:
+def attachment_part(attachment: AttachedFile, field: str) -> MimePart:
     """The part of one attachment; `field` (`attachments[0]`) begins the name of what a `HeaderError` refuses."""
     filename = attachment.filename or ""
     check_text(filename, f"{field}.filename")
@@ -166,11 +166,11 @@ def attachment_part(attachment: Attachment, field: str) -> Part:
         disposition = "inline" if attachment.is_inline else "attachment"
         header += content_field("Content-Disposition", disposition, parameter("filename", filename) if filename else [])
     if encoding == "7bit":
-        return Part(header, content)
-    return Part(header, base64_lines(content), encoded=True)
+        return MimePart(header, content)
+    return MimePart(header, base64_lines(content), encoded=True)
 
 
-def is_invitation(attachment: Attachment) -> bool:
+def is_invitation(attachment: AttachedFile) -> bool:
     """Whether it is an invitation (RFC 6047 section 2.4), which calendars show in place of the text.
 
     With "attachment" as its disposition, or as a part that the HTML shows, it is a file like others.
@@ -188,7 +188,7 @@ def content_field(name: str, value: str, parameters: list[str]) -> str:
     return fold(name, pieces)
 
 
-def _media_type(attachment: Attachment, filename: str, field: str) -> tuple[str, list[str]]:
+def _media_type(attachment: AttachedFile, filename: str, field: str) -> tuple[str, list[str]]:
     given = attachment.content_type
     if not given:
         return guess_media_type(filename), []
@@ -232,7 +232,7 @@ def _content_id(text: str, field: str) -> str:
     return inner
 
 
-def multipart(subtype: str, parts: list[Part], boundary: str, *parameters: str) -> Part:
+def multipart(subtype: str, parts: list[MimePart], boundary: str, *parameters: str) -> MimePart:
     """`parts` in one (RFC 2046 §5.1). The caller has made sure that no line of them starts with the delimiter."""
     delimiter = f"--{boundary}\r\n"
     chunks: list[bytes] = []
@@ -241,4 +241,4 @@ def multipart(subtype: str, parts: list[Part], boundary: str, *parameters: str) 
     chunks.append(f"--{boundary}--\r\n".encode("ascii"))
     # Always folded, the form most mailers write: the boundary then stands alone on its line.
     pieces = [f"multipart/{subtype}", *parameters, f'boundary="{boundary}"']
-    return Part(f"Content-Type: {_NEXT_PARAMETER.join(pieces)}\r\n", b"".join(chunks))
+    return MimePart(f"Content-Type: {_NEXT_PARAMETER.join(pieces)}\r\n", b"".join(chunks))

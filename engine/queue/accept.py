@@ -11,11 +11,12 @@ from __future__ import annotations
 import trio
 
 from engine.errors import Problem, StorageFailed
+from engine.queue.idempotency import repeated
 from engine.queue.lifecycle import State
 from engine.queue.schedule import Schedule
-from engine.store import accounts, bodies, idempotency, messages
-from engine.store.bodies import Body, Spool
-from engine.store.idempotency import Kept
+from engine.store import accounts, bodies, idempotency_keys, messages
+from engine.store.bodies import MessageBody, Spool
+from engine.store.idempotency_keys import Kept
 from engine.store.messages import Message
 from engine.store.writer import Store, Tx
 from engine.world import World
@@ -52,17 +53,21 @@ async def accept(
     spooled = message.queue_id if len(content) > spool_above else None
     if spooled is not None:
         await spool.write(spooled, content)
-    body = Body(header, bcc_header, None if spooled else content, spooled)
+    body = MessageBody(header, bcc_header, None if spooled else content, spooled)
 
     def change(tx: Tx) -> bytes | None:
-        if key is not None and kept is not None and (before := idempotency.find(tx, message.account, key)) is not None:
+        if (
+            key is not None
+            and kept is not None
+            and (before := idempotency_keys.find(tx, message.account, key)) is not None
+        ):
             return repeated(before, kept.fingerprint)
         if not accounts.exists(tx, message.account):
             raise Problem(404, "Account record was not found for requested ID")
         row = messages.insert(tx, message, recipients, State.QUEUED)
         bodies.insert(tx, row, body)
         if key is not None and kept is not None:
-            idempotency.keep(tx, message.account, key, row, kept)
+            idempotency_keys.keep(tx, message.account, key, row, kept)
         due = message.next_at or message.send_at
         scheduled = due > message.created
         tx.after_commit(lambda: schedule.of(message.account).add(row, due, scheduled=scheduled))
@@ -80,12 +85,3 @@ async def accept(
         if spooled is not None and not queued:
             spool.remove(spooled)
     return answer
-
-
-def repeated(before: Kept, fingerprint: bytes) -> bytes:
-    """The answer kept under a key for the same request (JSON). Raises `Problem` 409 when it was another one."""
-    if before.fingerprint != fingerprint:
-        raise Problem(
-            409, "The Idempotency-Key was used before for another request of this account", code="IdempotencyConflict"
-        )
-    return before.answer

@@ -1,9 +1,9 @@
-"""One try to send one message: begin, hand over, record.
+"""One attempt to send one message: begin, hand over, record.
 
-Reads top to bottom as what happens. The try is recorded before anything is dialled; `dot_pending` (the message's
+Reads top to bottom as what happens. The attempt is recorded before anything is dialled; `dot_pending` (the message's
 `dot_at`) is on disk before the final dot leaves; the outcome, its events and the end of the body are one commit.
-Interrupted before the dot, the try is taken back and does not count; interrupted after it, the journal keeps `dot_at`
-and the next start finds the message in doubt.
+Interrupted before the dot, the attempt is taken back and does not count; interrupted after it, the journal keeps
+`dot_at` and the next start finds the message in doubt.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import msgspec
 import trio
 
 from engine.errors import EngineError, Fault
-from engine.queue import doubt, reports, retry, settlement
+from engine.queue import doubt, judgements, outcome_events, retry
 from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import Judgement, judge
-from engine.queue.record import Recorder
-from engine.smtp.session import DeliveryError, Envelope, SmtpSession
+from engine.queue.recorder import Recorder
+from engine.smtp.session import DeliveryError, SmtpEnvelope, SmtpSession
 from engine.smtp.verdict import Kind, Stage, Verdict, error_code, error_text
 from engine.store import attempts, bodies, messages
-from engine.store.bodies import Body, Spool
+from engine.store.bodies import MessageBody, Spool
 from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.world import World
 
 CRASHES = 2
-"""Tries of one message that may crash before it is given up: the fault is in it, or in us."""
+"""Attempts of one message that may crash before it is given up: the fault is in it, or in us."""
 
 GIVE_UP_AT_ONCE = 100
 """Messages given up in one commit, so that no other change waits long."""
@@ -45,23 +45,25 @@ GRACE = 3600.0
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """When failed tries are repeated: waits in seconds and the share of jitter."""
+    """When failed attempts are repeated: waits in seconds and the share of jitter."""
 
     schedule: tuple[float, ...]
     jitter: float
 
 
-class Try:
+class CurrentAttempt:
     """A message being tried: made by `begin`, ended by `record` or `take_back`.
 
-    `body` is None only where the journal has lost it, which ends as a crash of the try. `trace` holds what is said.
+    `body` is None only where the journal has lost it, which ends as a crash of the attempt. `trace` holds what is said.
     """
 
-    def __init__(self, message: Message, recipients: list[Recipient], tried: list[str], body: Body | None) -> None:
+    def __init__(
+        self, message: Message, recipients: list[Recipient], tried: list[str], body: MessageBody | None
+    ) -> None:
         self.message = message
         self.recipients = recipients
         self.body = body
-        self.envelope = Envelope(
+        self.envelope = SmtpEnvelope(
             sender=message.sender,
             recipients=tuple(tried),
             smtputf8=message.smtputf8,
@@ -75,12 +77,12 @@ class Try:
         """Verdicts that stand although the connection they came on lost step; the others are asked for again."""
 
     def verdicts(self, others: Verdict) -> dict[str, Verdict]:
-        """A verdict for each recipient of this try: its own, else `others`."""
+        """A verdict for each recipient of this attempt: its own, else `others`."""
         return {each: self.decided.get(each, others) for each in self.envelope.recipients}
 
 
 class Attempts:
-    """What tries need: the store, who writes judgements down, the retry policy."""
+    """What attempts need: the store, who writes judgements down, the retry policy."""
 
     def __init__(self, store: Store, spool: Spool, recorder: Recorder, policy: Policy, world: World) -> None:
         self._store = store
@@ -96,7 +98,7 @@ class Attempts:
         return self._world.now() - trio.current_time() - self._clock
 
     def wait_after(self, failed: int) -> float:
-        """Seconds until the next try after the `failed`-th failed one in a row."""
+        """Seconds until the next attempt after the `failed`-th failed one in a row."""
         return retry.delay(self._policy.schedule, failed, self._policy.jitter, self._world.random)
 
     def expires_at(self, due: float, attempts_max: int) -> float:
@@ -107,16 +109,16 @@ class Attempts:
         return due - self._stepped() + retry.horizon(self._policy.schedule, attempts_max, self._policy.jitter)
 
     def began_since(self, account: str, since: float) -> list[float]:
-        """When the tries of an account began that are on record, later than `since` (seconds since 1970), in order."""
+        """When the attempts of an account on record began, after `since` (seconds since 1970), in order."""
         return attempts.started_since(self._store.reader, account, since)
 
-    async def begin(self, message: int, due: float) -> Try | None:
-        """Record the start of a try; None when the message is not waiting for this moment any more."""
+    async def begin(self, message: int, due: float) -> CurrentAttempt | None:
+        """Record the start of an attempt; None when the message is not waiting for this moment any more."""
         now = self._world.now()
         return await self._store.commit(lambda tx: self._begin(tx, message, due, now))
 
-    async def hand_over(self, attempt: Try, session: SmtpSession) -> tuple[dict[str, Verdict], Verdict]:
-        """Send it: a verdict for each recipient, and one for the try as a whole.
+    async def hand_over(self, attempt: CurrentAttempt, session: SmtpSession) -> tuple[dict[str, Verdict], Verdict]:
+        """Send it: a verdict for each recipient, and one for the attempt as a whole.
 
         Raises `Withdrawn`, `StorageFailed`, and `DeliveryError` where the connection lost step: then it may be handed
         over again on a new one. Cancelled before the dot: nothing was sent; after it: in doubt.
@@ -144,30 +146,30 @@ class Attempts:
 
     async def record(
         self,
-        attempt: Try,
+        attempt: CurrentAttempt,
         verdicts: dict[str, Verdict],
         overall: Verdict,
         report: dict[str, object],
         following: tuple[int, float] | None,
-    ) -> tuple[Judgement, Try | None]:
-        """Commit how the try ended; the message is due again if it is to be tried again.
+    ) -> tuple[Judgement, CurrentAttempt | None]:
+        """Commit how the attempt ended; the message is due again if it is to be tried again.
 
-        `following` is a message, and when it was due, whose try begins in the same commit, which saves a sync; its try
-        is returned, None without one or when it is not waiting any more.
+        `following` is a message, and when it was due, whose attempt begins in the same commit, which saves a sync; that
+        attempt is returned, None without one or when it is not waiting any more.
         """
         now = self._world.now()
         retry_at = now + self.wait_after(attempt.message.attempts_made)
 
-        def change(tx: Tx) -> tuple[Judgement, Try | None]:
+        def change(tx: Tx) -> tuple[Judgement, CurrentAttempt | None]:
             judgement = self._end(tx, attempt, verdicts, overall, now, retry_at, report)
             return judgement, self._begin(tx, *following, now) if following is not None else None
 
         return await self._store.commit(change)
 
-    async def crashed(self, attempt: Try, error: Exception, *, in_flight: bool) -> None:
-        """Record a try that an unexpected error ended: in doubt after the dot, else put off, given up the second time.
+    async def crashed(self, attempt: CurrentAttempt, error: Exception, *, in_flight: bool) -> None:
+        """Record an attempt ended by an unexpected error: in doubt after the dot, else put off, then given up.
 
-        `in_flight`: the final dot may have been sent. Harmless where the try is on record already.
+        `in_flight`: the final dot may have been sent. Harmless where the attempt is on record already.
         """
         now, crashes = self._world.now(), attempt.message.interruptions + 1
         text = f"Internal error: {error!r}"
@@ -179,8 +181,8 @@ class Attempts:
         retry_at = now + self.wait_after(attempt.message.attempts_made)
         await self._store.commit(lambda tx: self._end(tx, attempt, verdicts, verdict, now, retry_at, {}, crashes))
 
-    async def take_back(self, attempt: Try, refused: Verdict | None = None, again_in: float = 0.0) -> None:
-        """Undo the start of a try that was interrupted before its final dot.
+    async def take_back(self, attempt: CurrentAttempt, refused: Verdict | None = None, again_in: float = 0.0) -> None:
+        """Undo the start of an attempt that was interrupted before its final dot.
 
         The message is due when it was, unless it is in doubt and was told meanwhile to wait for a decision.
         `refused`: a login that was, which is told of, though it is no attempt; logins go on in `again_in` seconds.
@@ -197,13 +199,15 @@ class Attempts:
                 if refused is not None:
                     before = msgspec.structs.replace(message, attempts_made=message.attempts_made - 1)
                     unsent = [each for each in attempt.recipients if each.address in attempt.envelope.recipients]
-                    told = reports.delivery_error(before, unsent, [], refused, again_at)
+                    told = outcome_events.delivery_error(before, unsent, [], refused, again_at)
                     self._recorder.announce(tx, message, "messageDeliveryError", told)
 
         await self._store.commit(change)
 
-    async def unanswered(self, attempt: Try, verdict: Verdict, report: dict[str, object], goes_on: float) -> None:
-        """End a try before any word of the server; the message is due when it was, and its lane goes on at `goes_on`.
+    async def unanswered(
+        self, attempt: CurrentAttempt, verdict: Verdict, report: dict[str, object], goes_on: float
+    ) -> None:
+        """End an attempt before any word of the server; the message is due as before, its lane goes on at `goes_on`.
 
         It counts and is told of as a failed one once, not each time the lane looks whether the server is back, and
         never as the last of several: what waits like this ends by time.
@@ -219,19 +223,19 @@ class Attempts:
             lambda tx: self._end(tx, attempt, verdicts, verdict, now, self._still_due(attempt), report, goes_on=goes_on)
         )
 
-    def _still_due(self, attempt: Try) -> float:
+    def _still_due(self, attempt: CurrentAttempt) -> float:
         """The moment for which the message was taken; not later than now, to which the clock may have been set back."""
         now = self._world.now()
         return min(attempt.message.next_at or now, now)
 
-    async def withdrawn(self, attempt: Try) -> None:
-        """Close the record of a try whose message was cancelled before the final dot."""
+    async def withdrawn(self, attempt: CurrentAttempt) -> None:
+        """Close the record of an attempt whose message was cancelled before the final dot."""
         message, now = attempt.message, self._world.now()
         encoded = msgspec.json.encode({"outcome": "cancelled", "transcript": attempt.trace.lines()})
         await self._store.commit(lambda tx: attempts.end(tx, message.id, message.attempts_made, now, encoded))
 
     async def give_up_overdue(self, account: str, verdict: Verdict) -> None:
-        """End what has waited as long as its tries would have taken, for an account that cannot send: `verdict`."""
+        """End what has waited as long as its attempts would have taken, for an account that cannot send: `verdict`."""
         more = True
         while more:
             now = self._world.now()
@@ -242,7 +246,7 @@ class Attempts:
                 overdue = messages.overdue(tx, account, now, since, counted, GIVE_UP_AT_ONCE)
                 for message in overdue:
                     recipients = messages.recipients(tx, message.id)
-                    self._recorder.settle(tx, message, settlement.given_up(message, recipients, verdict), now)
+                    self._recorder.settle(tx, message, judgements.given_up(message, recipients, verdict), now)
                 return len(overdue) == GIVE_UP_AT_ONCE
 
             more = await self._store.commit(change)
@@ -250,7 +254,7 @@ class Attempts:
     def _end(
         self,
         tx: Tx,
-        attempt: Try,
+        attempt: CurrentAttempt,
         verdicts: dict[str, Verdict],
         overall: Verdict,
         now: float,
@@ -275,12 +279,12 @@ class Attempts:
         judgement = judge(
             message, recipients, left, overall, now=now, retry_at=retry_at, evidence=evidence, goes_on=goes_on
         )
-        self._recorder.end_try(tx, message, judgement, now, interruptions)
+        self._recorder.end_attempt(tx, message, judgement, now, interruptions)
         encoded = msgspec.json.encode({**report, **_said(attempt, verdicts, overall)})
         attempts.end(tx, message.id, message.attempts_made, now, encoded)
         return judgement
 
-    def _begin(self, tx: Tx, number: int, due: float, now: float) -> Try | None:
+    def _begin(self, tx: Tx, number: int, due: float, now: float) -> CurrentAttempt | None:
         message = messages.get(tx, number)
         if message is None or message.next_at != due or not messages.begin_try(tx, number, due):
             return None
@@ -295,23 +299,23 @@ class Attempts:
             # Only a doubt is left, which evidence did not clear up in its time.
             message.attempts_made -= 1
             messages.undo_try(tx, number, message.state, None, message.interruptions)
-            self._recorder.settle(tx, message, settlement.given_up(message, recipients, settlement.UNKNOWN), now)
+            self._recorder.settle(tx, message, judgements.given_up(message, recipients, judgements.UNKNOWN), now)
             return None
         attempts.begin(tx, number, now)
-        return Try(message, recipients, tried, bodies.get(tx, number))
+        return CurrentAttempt(message, recipients, tried, bodies.get(tx, number))
 
-    async def _dot(self, attempt: Try) -> None:
+    async def _dot(self, attempt: CurrentAttempt) -> None:
         now = self._world.now()
         if not await self._store.commit(lambda tx: messages.mark_dot(tx, attempt.message.id, now)):
             raise Withdrawn("cancelled before the final dot")
 
-    async def _taken(self, attempt: Try, verdicts: dict[str, Verdict]) -> None:
+    async def _taken(self, attempt: CurrentAttempt, verdicts: dict[str, Verdict]) -> None:
         accepted = {address: verdict for address, verdict in verdicts.items() if verdict.kind is Kind.ACCEPTED}
         message = attempt.message
 
         def change(tx: Tx) -> None:
             if accepted:
-                judgement = settlement.taken(message, attempt.recipients, accepted)
+                judgement = judgements.taken(message, attempt.recipients, accepted)
                 self._recorder.taken(tx, message, judgement)
             else:
                 messages.clear_dot(tx, message.id)
@@ -323,7 +327,7 @@ class Attempts:
 class _Octets:
     """A message as it goes on the wire, read anew for each transaction."""
 
-    def __init__(self, body: Body, spool: Spool) -> None:
+    def __init__(self, body: MessageBody, spool: Spool) -> None:
         self._body = body
         self._spool = spool
 
@@ -336,12 +340,12 @@ class _Octets:
 
 
 def _overall(verdicts: dict[str, Verdict]) -> Verdict:
-    """What the try as a whole came to: accepted if anybody got it, else the mildest refusal."""
+    """What the attempt as a whole came to: accepted if anybody got it, else the mildest refusal."""
     order = (Kind.ACCEPTED, Kind.DOUBT, Kind.LATER, Kind.LOGIN_REFUSED, Kind.REJECTED)
     return min(verdicts.values(), key=lambda verdict: order.index(verdict.kind))
 
 
-def _said(attempt: Try, verdicts: dict[str, Verdict], overall: Verdict) -> dict[str, object]:
+def _said(attempt: CurrentAttempt, verdicts: dict[str, Verdict], overall: Verdict) -> dict[str, object]:
     """The part of an attempt's report that tells what came of it."""
     said: dict[str, object] = {
         "outcome": overall.kind,

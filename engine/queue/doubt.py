@@ -1,8 +1,9 @@
 """What follows when nobody knows whether a message arrived: the final dot was sent and no reply was read. Pure.
 
 First comes evidence: where the provider files sent mail itself, its Sent folder is searched by Message-ID at `LOOKS`
-(`queue/evidence.py`), and for `PATIENCE` nothing else is done. Where there is none, the message's own choice counts:
-`resend` sends it again under the same Message-ID, `hold` leaves it in doubt until somebody decides, `fail` ends it.
+(`queue/sent_folder_search.py`), and for `PATIENCE` nothing else is done. Where there is none, the message's own choice
+counts: `resend` sends it again under the same Message-ID, `hold` leaves it in doubt until somebody decides, `fail` ends
+it.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ def due(
 
 
 def to_try(message: Message, recipients: Iterable[Recipient], *, now: float, evidence: bool) -> list[str]:
-    """The addresses that belong into a try that begins `now`: who waits, and who is in doubt if that is sent again."""
+    """The addresses that belong into an attempt that begins `now`.
+
+    Who waits, and who is in doubt if that is sent again.
+    """
     resend = Choice(message.on_doubt) is Choice.RESEND and not (evidence and now < _waits_until(message.doubt_since))
     states = (State.QUEUED, State.DEFERRED, State.IN_DOUBT) if resend else (State.QUEUED, State.DEFERRED)
     return [each.address for each in recipients if State(each.state) in states]

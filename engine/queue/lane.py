@@ -4,11 +4,11 @@ Sessions are kept for the next message and given up when idle, used up, or when 
 process's slots: those are handed out first come, first served, so a full lane cannot starve the others. A server that
 hangs or refuses holds up this lane only.
 
-When a server cannot be reached, the whole lane waits (`hold.py`) and every message stays due, so that the oldest goes
-first when the host answers again, which any dial of it tells (`hosts.py`). A message is charged with the first such try
-only. When the server refuses the login, the lane waits and no message is charged. A changed account wakes it at once.
-What has waited as long as its tries would have taken is given up then too. `pace.py` says how fast the lane may go.
-A connection that loses step is given up for a new one within the same try, a few times.
+When a server cannot be reached, the whole lane waits (`lane_backoff.py`) and every message stays due, so that the
+oldest goes first when the host answers again, which any dial of it tells (`hosts.py`). A message is charged with the
+first such try only. When the server refuses the login, the lane waits and no message is charged. A changed account
+wakes it at once. What has waited as long as its attempts would have taken is given up then too. `rate_limit.py` says
+how fast the lane may go. A connection that loses step is given up for a new one within the same attempt, a few times.
 
 Stopping lets a message whose final dot is on its way finish within the grace time and aborts any other before its dot.
 """
@@ -23,17 +23,17 @@ import trio
 
 from engine.errors import NetworkKind, StorageFailed
 from engine.hosts import Hosts
-from engine.queue.attempt import Attempts, Try, Withdrawn
-from engine.queue.hold import Hold, Reason, Waiting
+from engine.queue.attempt import Attempts, CurrentAttempt, Withdrawn
+from engine.queue.lane_backoff import BackoffReason, LaneBackoff, Waiting
 from engine.queue.outcome import Judgement
-from engine.queue.pace import Pace, RateLimit
 from engine.queue.pause import Pauses
+from engine.queue.rate_limit import SendingLimit, SendingRate
 from engine.queue.schedule import Agenda
-from engine.queue.slots import Slot, Slots
+from engine.queue.session_slots import SessionSlot, SessionSlots
 from engine.schema.outbox import WaitingKind
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, Stage, Verdict, error_text, unanswered
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.world import LOOK_AGAIN, Dial, World
 
 log = logging.getLogger("engine.lane")
@@ -47,18 +47,18 @@ IDLE = 1.0
 
 
 LOST_STEPS = 3
-"""Connections on which the server may lose step in one try before that try has failed."""
+"""Connections on which the server may lose step in one attempt before that attempt has failed."""
 
 NONCE_BYTES = 18
 
 
-class Route(msgspec.Struct, frozen=True):
+class OutgoingServer(msgspec.Struct, frozen=True):
     """How an account's mail leaves: its SMTP server, how to dial it, the name to greet it with, how fast it may go."""
 
     endpoint: SmtpEndpoint
     dial: Dial
     ehlo_name: str
-    rate_limit: RateLimit | None = None
+    rate_limit: SendingLimit | None = None
 
 
 class LaneLimits(msgspec.Struct, frozen=True):
@@ -72,16 +72,16 @@ class LaneLimits(msgspec.Struct, frozen=True):
 class Lane:
     """The outbox lane of one account. `run` is its service; `change` and `stop` may be called at any time.
 
-    `tell` hears every verdict on a whole try, for the account's `smtpStatus` and login events.
+    `tell` hears every verdict on a whole attempt, for the account's `smtpStatus` and login events.
     """
 
     def __init__(
         self,
         account: str,
-        route: Route | None,
+        server: OutgoingServer | None,
         agenda: Agenda,
         attempts: Attempts,
-        slots: Slots,
+        slots: SessionSlots,
         pauses: Pauses,
         limits: LaneLimits,
         hosts: Hosts,
@@ -89,7 +89,7 @@ class Lane:
         tell: Callable[[Verdict, Trace], None],
     ) -> None:
         self._account = account
-        self._route = route
+        self._server = server
         self._agenda = agenda
         self._attempts = attempts
         self._slots = slots
@@ -99,19 +99,19 @@ class Lane:
         self._world = world
         self._tell = tell
         self._session: SmtpSession | None = None
-        self._session_route: Route | None = None
-        self._hold = Hold(attempts.wait_after, world.random)
-        self._pace = Pace(route.rate_limit if route is not None else None)
+        self._session_server: OutgoingServer | None = None
+        self._backoff = LaneBackoff(attempts.wait_after, world.random)
+        self._pace = SendingRate(server.rate_limit if server is not None else None)
         self._paced_since = 0.0
         self._used_at = 0.0
         self._stopping = False
         self._scope: trio.CancelScope | None = None
 
-    def change(self, route: Route | None) -> None:
+    def change(self, server: OutgoingServer | None) -> None:
         """Send by another way from the next message on, and try at once what was held back."""
-        self._route = route
-        self._hold.release()
-        self._pace.change(route.rate_limit if route is not None else None)
+        self._server = server
+        self._backoff.end()
+        self._pace.change(server.rate_limit if server is not None else None)
         self._agenda.poke()
 
     def stop(self) -> None:
@@ -126,17 +126,17 @@ class Lane:
         now, wall = trio.current_time(), self._world.now()
         if (paused := self._pauses.waiting(self._account)) is not None:
             return paused
-        if self._route is None:
+        if self._server is None:
             return Waiting("smtp", wall, None, "The account has no SMTP server: PUT /v1/account/{account} with smtp")
-        if self._hold.verdict is not None:
-            held = self._hold.seconds(self._world.elapsed())
-            said = error_text(self._hold.verdict)
+        if self._backoff.verdict is not None:
+            wait = self._backoff.seconds(self._world.elapsed())
+            said = error_text(self._backoff.verdict)
             kind: WaitingKind = "connection"
             remedy = f"The server cannot be reached ({said}); it is tried again by itself"
-            if self._hold.reason is Reason.LOGIN:
+            if self._backoff.reason is BackoffReason.LOGIN:
                 kind = "login"
                 remedy = f"The login was refused ({said}): correct the password with PUT /v1/account/{{account}}"
-            return Waiting(kind, self._hold.since, wall + held, remedy)
+            return Waiting(kind, self._backoff.since, wall + wait, remedy)
         if (ready := self._pace.ready_at(now)) > now:
             kind, remedy = "rateLimit", "smtp.rateLimit of the account: nothing to do"
             if self._pace.slowed:
@@ -147,7 +147,7 @@ class Lane:
     @property
     def knocks(self) -> bool:
         """Whether it asks again by itself at a server that does not let it send."""
-        return self._hold.verdict is not None and self._agenda.is_due()
+        return self._backoff.verdict is not None and self._agenda.is_due()
 
     async def run(self) -> None:
         """Send what is due until `stop`. Cancelled: as `stop`, without waiting for a reply to a final dot."""
@@ -168,7 +168,7 @@ class Lane:
                 await self._turn(slot)
                 await self._hang_up()
 
-    async def _turn(self, slot: Slot) -> None:
+    async def _turn(self, slot: SessionSlot) -> None:
         """Send what is due, until nothing is, or the turn is over and others wait."""
         sent = 0
         while (entry := self._next()) is not None:
@@ -192,8 +192,8 @@ class Lane:
         now = trio.current_time()
         return (
             not self._stopping
-            and self._route is not None
-            and self._hold.seconds(self._world.elapsed()) <= 0
+            and self._server is not None
+            and self._backoff.seconds(self._world.elapsed()) <= 0
             and self._pace.ready_at(now) <= now
             and not self._pauses.paused(self._account)
         )
@@ -202,19 +202,19 @@ class Lane:
         return self._agenda.take() if self._may_send() else None
 
     async def _rest(self) -> None:
-        route, now = self._route, trio.current_time()
-        if route is None or self._pauses.paused(self._account):
+        server, now = self._server, trio.current_time()
+        if server is None or self._pauses.paused(self._account):
             await self._agenda.wait_for_change(3600.0)
-        elif (held := self._hold.seconds(self._world.elapsed())) > 0:
-            with self._hosts.listening(route.endpoint.host, route.endpoint.port, self._host_answers):
-                await self._agenda.wait_for_change(min(held, LOOK_AGAIN))
+        elif (wait := self._backoff.seconds(self._world.elapsed())) > 0:
+            with self._hosts.listening(server.endpoint.host, server.endpoint.port, self._host_answers):
+                await self._agenda.wait_for_change(min(wait, LOOK_AGAIN))
         elif (ready := self._pace.ready_at(now)) > now:
             await self._agenda.wait_for_change(ready - now)
         else:
             await self._agenda.wait(3600.0)
 
     def _host_answers(self) -> None:
-        if self._hold.answers():
+        if self._backoff.answers():
             self._agenda.poke()
 
     async def _linger(self) -> None:
@@ -227,8 +227,11 @@ class Lane:
             if self._agenda.is_due():
                 return
 
-    async def _send(self, attempt: Try, *, others_turn: bool) -> Try | None:
-        """Deliver one begun try and record it; the try of the next message, begun in the same commit, if one is due."""
+    async def _send(self, attempt: CurrentAttempt, *, others_turn: bool) -> CurrentAttempt | None:
+        """Deliver one begun attempt and record it.
+
+        The attempt of the next message, begun in the same commit, if one is due.
+        """
         try:
             return await self._deliver_and_record(attempt, others_turn=others_turn)
         except StorageFailed:
@@ -238,7 +241,7 @@ class Lane:
             await self._attempts.crashed(attempt, error, in_flight=self._dot_in_flight)
             return None
 
-    async def _deliver_and_record(self, attempt: Try, *, others_turn: bool) -> Try | None:
+    async def _deliver_and_record(self, attempt: CurrentAttempt, *, others_turn: bool) -> CurrentAttempt | None:
         self._pace.began(trio.current_time())
         with trio.CancelScope() as self._scope:
             if self._stopping:
@@ -271,7 +274,7 @@ class Lane:
         await self._note(overall, judgement)
         return begun
 
-    async def _deliver(self, attempt: Try) -> tuple[dict[str, Verdict], Verdict]:
+    async def _deliver(self, attempt: CurrentAttempt) -> tuple[dict[str, Verdict], Verdict]:
         lost_steps = 0
         while True:
             idle = trio.current_time() - self._used_at
@@ -290,19 +293,25 @@ class Lane:
             # The server had given the session up, which says nothing about this message.
             await self._hang_up()
 
-    async def _refused(self, attempt: Try, verdict: Verdict) -> None:
-        """Hold the lane after a refused login, which says nothing about the message at hand: it is as it was before."""
+    async def _refused(self, attempt: CurrentAttempt, verdict: Verdict) -> None:
+        """Have the lane wait after a refused login, which says nothing about the message at hand.
+
+        It is as it was before.
+        """
         elapsed = self._world.elapsed()
-        self._hold.tried(verdict, elapsed, self._world.now(), None)
-        await self._attempts.take_back(attempt, verdict, self._hold.seconds(elapsed))
+        self._backoff.tried(verdict, elapsed, self._world.now(), None)
+        await self._attempts.take_back(attempt, verdict, self._backoff.seconds(elapsed))
         self._tell(verdict, attempt.trace)
         await self._attempts.give_up_overdue(self._account, verdict)
 
-    async def _unanswered(self, attempt: Try, verdict: Verdict) -> None:
-        """Hold the lane because the server was not heard of; the message at hand stays where it was in the order."""
+    async def _unanswered(self, attempt: CurrentAttempt, verdict: Verdict) -> None:
+        """Have the lane wait because the server was not heard of.
+
+        The message at hand stays where it was in the order.
+        """
         elapsed, wall = self._world.elapsed(), self._world.now()
-        self._hold.tried(verdict, elapsed, wall, None)
-        await self._attempts.unanswered(attempt, verdict, self._report(), wall + self._hold.seconds(elapsed))
+        self._backoff.tried(verdict, elapsed, wall, None)
+        await self._attempts.unanswered(attempt, verdict, self._report(), wall + self._backoff.seconds(elapsed))
         self._tell(verdict, attempt.trace)
         await self._attempts.give_up_overdue(self._account, verdict)
 
@@ -311,20 +320,20 @@ class Lane:
         session = self._session
         if session is not None:
             used_up = session.sent >= self._limits.messages_per_session
-            if session.usable and not used_up and self._session_route is self._route:
+            if session.usable and not used_up and self._session_server is self._server:
                 return session, True
             await self._hang_up()
-        assert self._route is not None
-        route = self._route
+        assert self._server is not None
+        server = self._server
         self._session = await SmtpSession.connect(
-            route.endpoint,
-            dial=route.dial,
-            ehlo_name=route.ehlo_name,
+            server.endpoint,
+            dial=server.dial,
+            ehlo_name=server.ehlo_name,
             timeouts=self._limits.timeouts,
             trace=trace,
             nonce=self._world.token_bytes(NONCE_BYTES).hex(),
         )
-        self._session_route = route
+        self._session_server = server
         return self._session, False
 
     async def _hang_up(self) -> None:
@@ -332,20 +341,20 @@ class Lane:
         if session is not None:
             await (session.quit() if session.usable else session.close())
 
-    async def _take_back(self, attempt: Try) -> None:
+    async def _take_back(self, attempt: CurrentAttempt) -> None:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
             await self._attempts.take_back(attempt)
 
     async def _note(self, overall: Verdict, judgement: Judgement) -> None:
         wall = self._world.now()
-        next_try = judgement.next_at - wall if judgement.next_at is not None else None
-        if self._hold.tried(overall, self._world.elapsed(), wall, next_try):
+        next_attempt = judgement.next_at - wall if judgement.next_at is not None else None
+        if self._backoff.tried(overall, self._world.elapsed(), wall, next_attempt):
             await self._attempts.give_up_overdue(self._account, overall)
 
     def _report(self) -> dict[str, object]:
-        session, route = self._session, self._route
+        session, server = self._session, self._server
         return {
-            "server": f"{route.endpoint.host}:{route.endpoint.port}" if route else None,
+            "server": f"{server.endpoint.host}:{server.endpoint.port}" if server else None,
             "tls": session.tls_version if session else None,
             "timings": dict(session.timings) if session else {},
         }

@@ -26,31 +26,31 @@ class State(StrEnum):
 
 TRANSITIONS: dict[State, dict[State, str]] = {
     State.QUEUED: {
-        State.SENDING: "a try begins",
-        State.FAILED: "no try was possible for as long as its tries would have taken",
-        State.CANCELLED: "cancelled before its first try",
+        State.SENDING: "an attempt begins",
+        State.FAILED: "no attempt was possible for as long as its attempts would have taken",
+        State.CANCELLED: "cancelled before its first attempt",
         State.HELD: "found in a restored backup",
     },
     State.SENDING: {
         State.SENT: "the server accepted it",
-        State.DEFERRED: "not now; another try is due later",
+        State.DEFERRED: "not now; another attempt is due later",
         State.IN_DOUBT: "the line broke after the final dot",
-        State.FAILED: "refused for good, or the tries are spent",
-        State.QUEUED: "interrupted before the final dot; the try does not count",
+        State.FAILED: "refused for good, or the attempts are spent",
+        State.QUEUED: "interrupted before the final dot; the attempt does not count",
         State.HELD: "the engine ended during it again and again",
         State.CANCELLED: "cancelled before the final dot",
     },
     State.DEFERRED: {
-        State.SENDING: "the next try begins",
-        State.FAILED: "no try was possible for as long as its tries would have taken",
-        State.CANCELLED: "cancelled between tries",
-        State.HELD: "found in a restored backup between tries",
+        State.SENDING: "the next attempt begins",
+        State.FAILED: "no attempt was possible for as long as its attempts would have taken",
+        State.CANCELLED: "cancelled between attempts",
+        State.HELD: "found in a restored backup between attempts",
     },
     State.IN_DOUBT: {
         State.SENDING: "sent again under the same Message-ID",
         State.SENT: "found in the provider's Sent folder",
         State.DEFERRED: "not where the provider would have filed it, so it did not go",
-        State.FAILED: "given up, or the tries are spent",
+        State.FAILED: "given up, or the attempts are spent",
         State.CANCELLED: "its account was removed",
     },
     State.HELD: {

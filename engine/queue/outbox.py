@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from engine.queue import reports, settlement
+from engine.queue import judgements, outcome_events
 from engine.queue.doubt import Choice
 from engine.queue.lifecycle import ENDED, State, message_state
-from engine.queue.record import Recorder
+from engine.queue.recorder import Recorder
 from engine.store import messages
 from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
@@ -62,7 +62,7 @@ class Outbox:
                 return TooLate("It is being handed over right now: its final dot may be on its way")
             self._recorder.drop(tx, message)
             rest = [each for each in recipients if State(each.state) not in ENDED]
-            self._recorder.announce(tx, message, "messageCancelled", reports.cancelled(message, rest))
+            self._recorder.announce(tx, message, "messageCancelled", outcome_events.cancelled(message, rest))
             return Cancelled(tuple(each.address for each in recipients if each.state == State.SENT))
 
         return await self._store.commit(change)
@@ -79,10 +79,10 @@ class Outbox:
                 self._recorder.drop(tx, message)
             else:
                 recipients = messages.recipients(tx, number)
-                self._recorder.settle(tx, message, settlement.given_up(message, recipients, settlement.UNKNOWN), now)
+                self._recorder.settle(tx, message, judgements.given_up(message, recipients, judgements.UNKNOWN), now)
 
     async def move(self, queue_id: str, send_at: float | None) -> TooLate | None:
-        """Have the next try made at `send_at` (seconds since 1970), None: now. Releases what is held.
+        """Have the next attempt made at `send_at` (seconds since 1970), None: now. Releases what is held.
 
         A message in doubt that waits for a decision is sent again: that is the decision.
         """
@@ -120,7 +120,7 @@ class Outbox:
 
     def _decide(self, tx: Tx, message: Message, recipients: list[Recipient], choice: Choice, now: float) -> None:
         if choice is Choice.FAIL:
-            self._recorder.settle(tx, message, settlement.doubt_given_up(message, recipients, now), now)
+            self._recorder.settle(tx, message, judgements.doubt_given_up(message, recipients, now), now)
         elif choice is Choice.RESEND:
             self._let_go(tx, message, now)
             self._recorder.due(tx, message, now)
@@ -136,7 +136,7 @@ class Outbox:
             )
 
     def _let_go(self, tx: Tx, message: Message, at: float) -> None:
-        """Make everything open of a message wait for a try at `at`, whatever kept it from one."""
+        """Make everything open of a message wait for an attempt at `at`, whatever kept it from one."""
         recipients = messages.recipients(tx, message.id)
         for each in recipients:
             if each.state == State.HELD:

@@ -1,7 +1,7 @@
-"""What a try means: new states, the next try, and the events that say so. Pure.
+"""What an attempt means: new states, the next attempt, and the events that say so. Pure.
 
 `judge` takes the message, its recipients and what the server said to each, and returns everything the commit has to
-write. A try may be all at once: accepted for one recipient, refused for another, put off for a third. Then
+write. An attempt may be all at once: accepted for one recipient, refused for another, put off for a third. Then
 `messageSent` says who got it and who never will, `messageDeliveryError` says what is tried again, `messageInDoubt` for
 whom nobody knows, and `messageFailed` comes when nothing is tried any more and somebody did not get it without a
 `messageSent` having named them.
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from engine.queue import doubt, reports
+from engine.queue import doubt, outcome_events
 from engine.queue.doubt import Choice
 from engine.queue.lifecycle import ENDED, State, message_state
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, error_text
@@ -22,7 +22,7 @@ from engine.store.messages import Message, Recipient
 
 
 class Judgement(msgspec.Struct):
-    """What to write: recipients with their new states, the message's state, its next try and last error, events.
+    """What to write: recipients with their new states, the message's state, its next attempt and last error, events.
 
     `ended`: nothing is open any more. `next_at` is None then, and while only doubts are left that wait for somebody.
     """
@@ -47,16 +47,16 @@ def judge(
     evidence: bool,
     goes_on: float | None = None,
 ) -> Judgement:
-    """Judge one try of `message`.
+    """Judge one attempt of `message`.
 
-    `recipients` are all of the message's; `verdicts` holds one for each address this try was for; `overall` is what the
-    try as a whole came to, for the events. `retry_at` is when a next try would be due. `message.attempts_made` counts
-    this try. `evidence`: the provider's Sent folder may tell what became of a doubt. `goes_on`: until when all of the
-    account's mail waits, for the events. Times in seconds since 1970.
+    `recipients` are all of the message's; `verdicts` holds one for each address this attempt was for; `overall` is what
+    the attempt as a whole came to, for the events. `retry_at` is when a next attempt would be due.
+    `message.attempts_made` counts this attempt. `evidence`: the provider's Sent folder may tell what became of a doubt.
+    `goes_on`: until when all of the account's mail waits, for the events. Times in seconds since 1970.
     """
     spent = message.attempts_made >= message.attempts_max
     if overall.stage in BEFORE_ANY_MESSAGE:
-        # Tries come rarely while the account cannot send, so here it is time that ends the message.
+        # Attempts come rarely while the account cannot send, so here it is time that ends the message.
         spent = spent or now >= message.expires_at
         retry_at = min(retry_at, message.expires_at)
     choice = Choice(message.on_doubt)
@@ -74,32 +74,32 @@ def judge(
     told = max(next_at, goes_on) if next_at is not None and goes_on is not None else next_at
     accepted = [each for each in tried if each.state == State.SENT]
     refused = [each for each in tried if verdicts[each.address].kind is Kind.REJECTED]
-    # The last word on a message names everyone who did not get it, also those refused in earlier tries.
+    # The last word on a message names everyone who did not get it, also those refused in earlier attempts.
     rejected = [each for each in everyone if each.state == State.FAILED] if ended else refused
     unsent = [each for each in tried if each.state != State.SENT]
     events: list[tuple[str, dict[str, Any]]] = []
     error: dict[str, Any] | None = None
     if accepted:
-        events.append(("messageSent", reports.sent(message, tried, accepted, rejected, overall.text)))
+        events.append(("messageSent", outcome_events.sent(message, tried, accepted, rejected, overall.text)))
     later = [each for each in unsent if verdicts[each.address].kind is not Kind.REJECTED]
     if later or (unsent and not accepted):
         worst = overall if overall.kind is not Kind.ACCEPTED else verdicts[later[0].address]
-        data = reports.delivery_error(message, unsent, refused, worst, told)
+        data = outcome_events.delivery_error(message, unsent, refused, worst, told)
         data["error"] = _said(worst, accepted)
         if unknown:
             data["inDoubt"] = True
         events.append(("messageDeliveryError", data))
         if unknown:
             about = verdicts[unknown[0].address]
-            events.append(("messageInDoubt", reports.in_doubt(message, unknown, about, told, evidence=evidence)))
+            events.append(("messageInDoubt", outcome_events.in_doubt(message, unknown, about, told, evidence=evidence)))
         if ended:
-            data = reports.failed(message, unsent, rejected, worst)
+            data = outcome_events.failed(message, unsent, rejected, worst)
             if any(each.state == State.IN_DOUBT for each in recipients if each.address in verdicts):
                 data["inDoubt"] = True
             events.append(("messageFailed", data))
     if unsent:
         worst = overall if overall.kind is not Kind.ACCEPTED else verdicts[unsent[0].address]
-        error = {**reports.last_error(worst), "message": _said(worst, accepted)}
+        error = {**outcome_events.last_error(worst), "message": _said(worst, accepted)}
     return Judgement(tried, message_state(states), ended, next_at, doubt_since, error, events)
 
 

@@ -1,11 +1,11 @@
-"""What a start finds: the queue is rebuilt, and tries the last run did not finish are put right.
+"""What a start finds: the queue is rebuilt, and attempts the last run did not finish are put right.
 
-A try without `dot_at` provably sent nothing: it is taken back and does not count. A try with it is in doubt: the
-message may have arrived, which an event says, and its `onDoubt` decides. A message whose tries end with the process
-again and again may be what ends it: from `PATIENT` on it waits a while, so that the others get their turn, and at
-`QUARANTINE` it is held until somebody lets it go.
+An attempt without `dot_at` provably sent nothing: it is taken back and does not count. An attempt with it is in doubt:
+the message may have arrived, which an event says, and its `onDoubt` decides. A message whose attempts end with the
+process again and again may be what ends it: from `PATIENT` on it waits a while, so that the others get their turn, and
+at `QUARANTINE` it is held until somebody lets it go.
 
-On a restored backup everything unsent is held (`queue/restored.py`), in the same commit.
+On a restored backup everything unsent is held (`queue/restored_backup.py`), in the same commit.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from __future__ import annotations
 import logging
 
 from engine.errors import NetworkKind
-from engine.queue import doubt, restored
+from engine.queue import doubt, restored_backup
 from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import judge
-from engine.queue.record import Recorder
+from engine.queue.recorder import Recorder
 from engine.queue.schedule import Schedule
 from engine.smtp.verdict import Kind, Stage, Verdict
-from engine.store import attempts, held, messages
+from engine.store import attempts, held_messages, messages
 from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
 
@@ -41,15 +41,15 @@ INTERRUPTED = Verdict(
 
 
 async def recover(store: Store, recorder: Recorder, schedule: Schedule, now: float) -> int:
-    """Put interrupted tries right and fill the schedule; how many messages wait. Times in seconds since 1970."""
+    """Put interrupted attempts right and fill the schedule; how many messages wait. Times in seconds since 1970."""
 
     def change(tx: Tx) -> None:
-        is_restored = restored.is_restored(tx)
+        is_restored = restored_backup.is_restored(tx)
         if is_restored:
-            held.hold_doubts(tx, now)
+            held_messages.hold_doubts(tx, now)
         _put_right(tx, recorder, None, now)
         if is_restored:
-            restored.hold(tx, now)
+            restored_backup.hold(tx, now)
 
     await store.commit(change)
     count = 0
@@ -105,5 +105,5 @@ def _doubt(tx: Tx, recorder: Recorder, message: Message, recipients: list[Recipi
     evidence = recorder.evidence(tx, message)
     verdicts = dict.fromkeys(doubt.to_try(message, recipients, now=now, evidence=evidence), INTERRUPTED)
     judgement = judge(message, recipients, verdicts, INTERRUPTED, now=now, retry_at=now, evidence=evidence)
-    recorder.end_try(tx, message, judgement, now)
+    recorder.end_attempt(tx, message, judgement, now)
     attempts.end(tx, message.id, message.attempts_made, now, b'{"outcome":"doubt","interrupted":true}')

@@ -2,8 +2,8 @@
 
 It works in small steps with a pause after each, so that no commit of anybody else waits noticeably. Over the size, the
 oldest go first, whatever their kind. What is not sent yet is never touched, so a journal full of that stays as large as
-it is; that is said once. Age is counted by a clock of its own (`queue/age.py`), kept in the journal: a wall clock that
-is set ahead, now or at a start, must not remove everything.
+it is; that is said once. Age is counted by a clock of its own (`queue/retention_clock.py`), kept in the journal: a wall
+clock that is set ahead, now or at a start, must not remove everything.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from functools import partial
 
 import trio
 
-from engine.config import Retention as Limits
+from engine.config import RetentionConfig as Limits
 from engine.errors import StorageBusy, StorageFull, StorageUnavailable
-from engine.queue.age import Age
-from engine.store import marks, retention
+from engine.queue.retention_clock import RetentionClock
+from engine.store import folder_metadata, retention
 from engine.store.bodies import Spool
 from engine.store.events import latest
-from engine.store.retention import Place
+from engine.store.retention import SweepPosition
 from engine.store.writer import Store, Tx
 from engine.world import World
 
@@ -44,8 +44,8 @@ class Retention:
         self._too_large_said = False
         self._world = world
         now = world.now()
-        seen = marks.get(store.reader, marks.AGE) or latest(store.reader) or now
-        self._age = Age(seen, now, trio.current_time())
+        seen = folder_metadata.get(store.reader, folder_metadata.AGE) or latest(store.reader) or now
+        self._age = RetentionClock(seen, now, trio.current_time())
         self._jump_said = False
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -85,11 +85,11 @@ class Retention:
         self._jump_said = self._age.ahead > 0
         value = self._age.value
         with contextlib.suppress(StorageBusy, StorageFull, StorageUnavailable):
-            await self._store.admit(lambda tx: marks.put(tx, marks.AGE, value))
+            await self._store.admit(lambda tx: folder_metadata.put(tx, folder_metadata.AGE, value))
         return moment
 
     async def _remove_messages(self, before: float) -> int:
-        place: Place | None = Place()
+        place: SweepPosition | None = SweepPosition()
         total = 0
         while place is not None:
             removed, place = await self._step_of_messages(before, place)
@@ -107,7 +107,7 @@ class Retention:
     async def _shrink(self) -> tuple[int, int, int]:
         """Remove the oldest, whatever they are, until the journal is within its size."""
         messages = events = entries = 0
-        place = Place()
+        place = SweepPosition()
         while retention.used(self._store.reader) > self._limits.size:
             ages = [math.inf if age is None else age for age in retention.oldest(self._store.reader)]
             if min(ages) == math.inf:
@@ -120,7 +120,7 @@ class Retention:
             kind = ages.index(min(ages))
             if kind == 0:
                 removed, following = await self._step_of_messages(math.inf, place)
-                place = following or Place()
+                place = following or SweepPosition()
                 messages += removed
             elif kind == 1:
                 events += await self._store.commit(lambda tx: retention.remove_events(tx, math.inf))
@@ -133,5 +133,5 @@ class Retention:
             self._too_large_said = False
         return messages, events, entries
 
-    async def _step_of_messages(self, before: float, place: Place) -> tuple[int, Place | None]:
+    async def _step_of_messages(self, before: float, place: SweepPosition) -> tuple[int, SweepPosition | None]:
         return await self._store.commit(lambda tx: retention.remove_messages(tx, self._spool, before, place))

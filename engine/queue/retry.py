@@ -7,7 +7,7 @@ from random import Random
 
 
 def delay(schedule: Sequence[float], failed: int, jitter: float, random: Random) -> float:
-    """Seconds to wait after the `failed`-th failed try (from 1).
+    """Seconds to wait after the `failed`-th failed attempt (from 1).
 
     The schedule's last entry repeats; the wait is lengthened or shortened by up to `jitter` of itself, so that what
     failed together does not come back together.
@@ -22,9 +22,9 @@ def longest(schedule: Sequence[float], failed: int, jitter: float) -> float:
 
 
 def horizon(schedule: Sequence[float], attempts: int, jitter: float) -> float:
-    """Seconds over which `attempts` tries spread at most, at least the first wait.
+    """Seconds over which `attempts` attempts spread at most, at least the first wait.
 
-    For as long a message waits where its account cannot send at all, even if the tries of others are what fails.
+    For as long a message waits where its account cannot send at all, even if the attempts of others are what fails.
     """
     waits = max(attempts - 1, 1)
     total = sum(schedule[:waits]) + schedule[-1] * max(waits - len(schedule), 0)

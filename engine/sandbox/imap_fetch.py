@@ -15,9 +15,9 @@ from typing import Final
 import msgspec
 
 from engine.sandbox import imap_mime
+from engine.sandbox.accounts import SandboxMessage
 from engine.sandbox.imap_input import Syntax, Token, atoms
 from engine.sandbox.imap_view import written_flags
-from engine.sandbox.mailboxes import Message
 
 _MACROS = {
     "FAST": ["FLAGS", "INTERNALDATE", "RFC822.SIZE"],
@@ -35,7 +35,7 @@ class Item(msgspec.Struct, frozen=True):
     """One thing to fetch: `label` as the answer names it. `marks_seen` sets \\Seen on the way."""
 
     label: str
-    value: Callable[[Message], bytes]
+    value: Callable[[SandboxMessage], bytes]
     marks_seen: bool = False
 
 
@@ -50,7 +50,7 @@ def read_items(token: Token, *, gmail: bool = False) -> list[Item]:
     return [simple.get(name.upper()) or _read_body(name) for name in names]
 
 
-def fetch(message: Message, items: list[Item]) -> bytes:
+def fetch(message: SandboxMessage, items: list[Item]) -> bytes:
     """The parenthesised answer for one message."""
     return b"(" + b" ".join(item.label.encode() + b" " + item.value(message) for item in items) + b")"
 
@@ -103,7 +103,7 @@ def _read_body(name: str) -> Item:
     start = int(match[3] or 0)
     end = start + int(match[4]) if match[4] else None
 
-    def value(message: Message) -> bytes:
+    def value(message: SandboxMessage) -> bytes:
         part = section(message.raw)[start:end]
         return b"{%d}\r\n" % len(part) + part
 

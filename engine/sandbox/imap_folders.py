@@ -11,10 +11,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
+from engine.sandbox.accounts import DELIMITER, SandboxFolder, SandboxRefusal
 from engine.sandbox.imap_fetch import MONTHS
 from engine.sandbox.imap_input import Syntax, Token, atoms, text
 from engine.sandbox.imap_state import Command, ImapState, arguments, is_word, read_flags, written_name
-from engine.sandbox.mailboxes import DELIMITER, Folder, Refused
 
 _DATE = re.compile(
     r"([ 0-9][0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"
@@ -61,14 +61,14 @@ def _lsub(state: ImapState, given: list[Token]) -> str:
     return "Lsub completed."
 
 
-def _matching(state: ImapState, reference: str, patterns: list[str]) -> list[Folder]:
-    folders = [] if state.faults.imap_lists_nothing else list(state.mailbox.folders.values())
+def _matching(state: ImapState, reference: str, patterns: list[str]) -> list[SandboxFolder]:
+    folders = [] if state.faults.imap_lists_nothing else list(state.account.folders.values())
     return [folder for folder in folders if any(matches(reference + pattern, folder.name) for pattern in patterns)]
 
 
-def _attributes(state: ImapState, folder: Folder, subscribed: bool) -> str:
+def _attributes(state: ImapState, folder: SandboxFolder, subscribed: bool) -> str:
     below = folder.name + DELIMITER
-    has_children = any(name.startswith(below) for name in state.mailbox.folders)
+    has_children = any(name.startswith(below) for name in state.account.folders)
     attributes = ["\\HasChildren" if has_children else "\\HasNoChildren"]
     if folder.special_use and state.offers("SPECIAL-USE"):
         attributes.append(folder.special_use)
@@ -123,7 +123,7 @@ def _status_items(wanted: Token) -> list[str]:
     return items
 
 
-def _written_status(folder: Folder, items: list[str]) -> str:
+def _written_status(folder: SandboxFolder, items: list[str]) -> str:
     values = " ".join(f"{item} {_STATUS[item](folder)}" for item in items)
     return f"STATUS {written_name(folder.name)} ({values})"
 
@@ -140,7 +140,7 @@ def _enable(state: ImapState, given: list[Token]) -> str:
     return "Enabled."
 
 
-_STATUS: Final[dict[str, Callable[[Folder], int]]] = {
+_STATUS: Final[dict[str, Callable[[SandboxFolder], int]]] = {
     "HIGHESTMODSEQ": lambda folder: max(folder.changes, 1),
     "MESSAGES": lambda folder: len(folder.messages),
     "RECENT": lambda folder: 0,
@@ -152,19 +152,19 @@ _STATUS: Final[dict[str, Callable[[Folder], int]]] = {
 
 def _create(state: ImapState, given: list[Token]) -> str:
     (name,) = arguments(given, 1)
-    state.mailbox.create(text(name), state.post.now())
+    state.account.create(text(name), state.post.now())
     return "Create completed."
 
 
 def _delete(state: ImapState, given: list[Token]) -> str:
     (name,) = arguments(given, 1)
-    state.mailbox.delete(text(name))
+    state.account.delete(text(name))
     return "Delete completed."
 
 
 def _rename(state: ImapState, given: list[Token]) -> str:
     old, new = arguments(given, 2)
-    state.mailbox.rename(text(old), text(new), state.post.now())
+    state.account.rename(text(old), text(new), state.post.now())
     return "Rename completed."
 
 
@@ -176,8 +176,8 @@ def _subscribe(state: ImapState, given: list[Token]) -> str:
 
 def _unsubscribe(state: ImapState, given: list[Token]) -> str:
     (name,) = arguments(given, 1)
-    if text(name) in state.mailbox.folders:
-        state.mailbox.folder(text(name)).subscribed = False
+    if text(name) in state.account.folders:
+        state.account.folder(text(name)).subscribed = False
     return "Unsubscribe completed."
 
 
@@ -193,17 +193,17 @@ def _append(state: ImapState, given: list[Token]) -> str:
         raise Syntax("Invalid arguments")
     folder, flags, date = check_append(state, before)
     if not message:
-        raise Refused("Can't save a zero byte message")
+        raise SandboxRefusal("Can't save a zero byte message")
     if state.faults.sent_append_fails > 0:
         state.faults.sent_append_fails -= 1
-        raise Refused("Internal error occurred. Refer to server log for more information.", "SERVERBUG")
-    filed = state.post.file(state.mailbox, folder, message, state.post.now() if date is None else date, flags)
+        raise SandboxRefusal("Internal error occurred. Refer to server log for more information.", "SERVERBUG")
+    filed = state.post.file(state.account, folder, message, state.post.now() if date is None else date, flags)
     code = f"[APPENDUID {folder.uid_validity} {filed.uid}] " if state.offers("UIDPLUS") else ""
     return f"{code}Append completed."
 
 
-def check_append(state: ImapState, before: list[Token]) -> tuple[Folder, frozenset[str], float | None]:
-    """What stands before the message in APPEND: folder, flags, date. Raises `Refused` and `Syntax`."""
+def check_append(state: ImapState, before: list[Token]) -> tuple[SandboxFolder, frozenset[str], float | None]:
+    """What stands before the message in APPEND: folder, flags, date. Raises `SandboxRefusal` and `Syntax`."""
     rest = arguments(before, 1, 3)[1:]
     flags = read_flags(rest.pop(0)) if rest and isinstance(rest[0], list) else frozenset[str]()
     date = _read_date(rest.pop(0)) if rest else None

@@ -41,13 +41,13 @@ Token = Atom | bytes | list["Token"]
 """An atom, a string (quoted or literal), or a list."""
 
 
-class Command(msgspec.Struct, frozen=True):
+class ReceivedCommand(msgspec.Struct, frozen=True):
     """Lines and literals by turns: text, literal, text ... text."""
 
     parts: tuple[bytes, ...]
 
 
-class Literal(msgspec.Struct, frozen=True):
+class ReceivedLiteral(msgspec.Struct, frozen=True):
     """The client wants leave to send a literal of `size` bytes; `start` is the command so far."""
 
     size: int
@@ -81,7 +81,7 @@ class ImapInput:
         del self._buffer[: end + 1]
         return line.removesuffix(b"\r")
 
-    def command(self) -> Command | Literal | None:
+    def command(self) -> ReceivedCommand | ReceivedLiteral | None:
         """The next command, or a literal to allow (by asking again) or to `refuse`; None if more bytes are needed."""
         while True:
             if self._awaited is not None:
@@ -99,17 +99,17 @@ class ImapInput:
                 raise ProtocolError("Command line too long")
             literal = _LITERAL.search(line)
             if literal is None:
-                command = Command((*self._parts, line))
+                command = ReceivedCommand((*self._parts, line))
                 self._start_over()
                 return command
             self._parts.append(line[: literal.start()])
             self._awaited = int(literal[1])
             if not literal[2]:
-                return Literal(self._awaited, tuple(self._parts))
+                return ReceivedLiteral(self._awaited, tuple(self._parts))
             if self._awaited > self._allowed():
                 raise ProtocolError("Literal too large")
 
-    def too_large(self, literal: Literal) -> bool:
+    def too_large(self, literal: ReceivedLiteral) -> bool:
         """Whether a literal asked for is more than its command may carry."""
         return literal.size > self._allowed()
 
@@ -189,7 +189,7 @@ def atoms(token: Token) -> list[str]:
     return found
 
 
-class Numbers:
+class SequenceSet:
     """A sequence set, `2,4:7,9:*` (RFC 3501 section 9). Raises `Syntax`."""
 
     def __init__(self, written: str) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
+from engine.sandbox.accounts import SandboxFolder, SandboxMessage
 from engine.sandbox.imap_fetch import FLAGS, MODSEQ, UID, fetch, read_items
-from engine.sandbox.imap_input import Numbers, Syntax, Token, atoms, text, written_set
+from engine.sandbox.imap_input import SequenceSet, Syntax, Token, atoms, text, written_set
 from engine.sandbox.imap_search import search
 from engine.sandbox.imap_state import Command, ImapState, arguments, read_flags
 from engine.sandbox.imap_view import View
-from engine.sandbox.mailboxes import Folder, Message
 
 
 def _select(state: ImapState, given: list[Token], *, read_only: bool) -> str:
@@ -66,7 +66,7 @@ def _position(state: ImapState, options: Token) -> tuple[int, int] | None:
     return int(numbers[0]), int(numbers[1])
 
 
-def highest_modseq(folder: Folder) -> int:
+def highest_modseq(folder: SandboxFolder) -> int:
     """The last change of a folder; a MODSEQ is never 0."""
     return max(folder.changes, 1)
 
@@ -102,7 +102,7 @@ def _fetch(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
         if MODSEQ not in items:
             items.append(MODSEQ)
     marks_seen = not view.read_only and any(item.marks_seen for item in items)
-    for number, message in view.select(Numbers(text(numbers)), by_uid=by_uid):
+    for number, message in view.select(SequenceSet(text(numbers)), by_uid=by_uid):
         if message.uid in state.faults.imap_silent_about or (since is not None and message.change <= since):
             continue
         asked = items
@@ -139,7 +139,7 @@ def _store(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
         raise Syntax("Invalid store arguments")
     flags = read_flags(listed[0] if len(listed) == 1 else listed)
     view = state.selected
-    messages = list(view.select(Numbers(text(numbers)), by_uid=by_uid))
+    messages = list(view.select(SequenceSet(text(numbers)), by_uid=by_uid))
     if view.read_only:
         return "Store ignored with read-only mailbox."
     for number, message in messages:
@@ -179,13 +179,13 @@ def _expunge(state: ImapState, given: list[Token]) -> str:
 
 def _uid_expunge(state: ImapState, given: list[Token]) -> str:
     (numbers,) = arguments(given, 1)
-    chosen = state.selected.select(Numbers(text(numbers)), by_uid=True)
+    chosen = state.selected.select(SequenceSet(text(numbers)), by_uid=True)
     if not state.selected.read_only:
         _remove_deleted(state.selected, chosen)
     return "Expunge completed."
 
 
-def _remove_deleted(view: View, chosen: Iterable[tuple[int, Message]]) -> None:
+def _remove_deleted(view: View, chosen: Iterable[tuple[int, SandboxMessage]]) -> None:
     view.folder.remove([message.uid for _, message in chosen if "\\Deleted" in message.flags])
 
 
@@ -204,16 +204,16 @@ def _move(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
     return "Move completed."
 
 
-def _copied(state: ImapState, given: list[Token], by_uid: bool) -> tuple[list[Message], Folder]:
+def _copied(state: ImapState, given: list[Token], by_uid: bool) -> tuple[list[SandboxMessage], SandboxFolder]:
     numbers, name = arguments(given, 2)
-    messages = [message for _, message in state.selected.select(Numbers(text(numbers)), by_uid=by_uid)]
+    messages = [message for _, message in state.selected.select(SequenceSet(text(numbers)), by_uid=by_uid)]
     target = state.find(text(name), "TRYCREATE")
     for message in messages:
-        state.post.file(state.mailbox, target, message.raw, message.date, message.flags)
+        state.post.file(state.account, target, message.raw, message.date, message.flags)
     return messages, target
 
 
-def _copy_code(state: ImapState, messages: list[Message], target: Folder) -> str:
+def _copy_code(state: ImapState, messages: list[SandboxMessage], target: SandboxFolder) -> str:
     if not state.offers("UIDPLUS"):
         return ""
     first = target.uid_next - len(messages)

@@ -18,18 +18,18 @@ MAX_DEPTH: Final = 20
 _END = re.compile(rb"\r?\n\r?\n")
 
 
-class Part(msgspec.Struct, frozen=True, eq=False):
+class ParsedPart(msgspec.Struct, frozen=True, eq=False):
     """One part: its raw bytes, its header taken apart, its children (of a multipart, or the one of a message)."""
 
     raw: bytes
     body: bytes
     header: Header
     kind: str
-    children: tuple[Part, ...]
+    children: tuple[ParsedPart, ...]
 
 
 @lru_cache(maxsize=256)
-def parse(raw: bytes, depth: int = 0, default: str = "text/plain") -> Part:
+def parse(raw: bytes, depth: int = 0, default: str = "text/plain") -> ParsedPart:
     """The part in these bytes."""
     end = _END.search(raw)
     head, body = (raw, b"") if end is None else (raw[: end.end()], raw[end.end() :])
@@ -38,7 +38,7 @@ def parse(raw: bytes, depth: int = 0, default: str = "text/plain") -> Part:
     header = message_from_bytes(head)
     header.set_default_type(default)
     kind = header.get_content_type()
-    children: tuple[Part, ...] = ()
+    children: tuple[ParsedPart, ...] = ()
     if depth < MAX_DEPTH:
         boundary = header.get_boundary()
         if kind.startswith("multipart/") and boundary:
@@ -48,7 +48,7 @@ def parse(raw: bytes, depth: int = 0, default: str = "text/plain") -> Part:
             children = (parse(body, depth + 1),)
     if kind.startswith("multipart/") and not children:
         kind = "text/plain"
-    return Part(raw, body, header, kind, children)
+    return ParsedPart(raw, body, header, kind, children)
 
 
 def _split(body: bytes, boundary: str) -> list[bytes]:
@@ -78,7 +78,7 @@ def envelope(header: Header) -> bytes:
     return b"(" + b" ".join(fields) + b")"
 
 
-def structure(part: Part) -> bytes:
+def structure(part: ParsedPart) -> bytes:
     """The BODYSTRUCTURE, extension data included."""
     major, _, minor = part.kind.partition("/")
     parameters = _parameters(part.header, "content-type")
@@ -108,7 +108,7 @@ def structure(part: Part) -> bytes:
     return b"(" + b" ".join([*items, b"NIL", shown, b"NIL", b"NIL"]) + b")"
 
 
-def section(part: Part, numbers: list[int], what: str) -> bytes | None:
+def section(part: ParsedPart, numbers: list[int], what: str) -> bytes | None:
     """The bytes of a section such as `1.2`, `1.MIME`, `2.HEADER`; None if there is no such part."""
     for number in numbers:
         holder = part.children[0] if part.kind == "message/rfc822" and part.children else part

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from engine.sandbox.accounts import SandboxMessage
 from engine.sandbox.imap_fetch import MONTHS, fields
-from engine.sandbox.imap_input import Numbers, Syntax, Token, text
+from engine.sandbox.imap_input import SequenceSet, Syntax, Token, text
 from engine.sandbox.imap_view import View
-from engine.sandbox.mailboxes import Message
 
-Test = Callable[[Message], bool]
+Test = Callable[[SandboxMessage], bool]
 
 _DATE = re.compile(r"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})")
 _FLAG_KEYS: Final = {
@@ -30,7 +30,7 @@ _FIELD_KEYS: Final = ("BCC", "CC", "FROM", "SUBJECT", "TO")
 _DAY: Final = 86_400
 
 
-def search(view: View, arguments: list[Token]) -> list[tuple[int, Message]]:
+def search(view: View, arguments: list[Token]) -> list[tuple[int, SandboxMessage]]:
     """The messages that pass, with their sequence numbers. Raises `Syntax`."""
     rest = iter(arguments)
     tests = [_read(key, rest, view) for key in _after_charset(rest)]
@@ -89,7 +89,7 @@ def _has_flag(flag: str, wanted: bool) -> Test:
 
 
 def _in_field(name: str, value: bytes) -> Test:
-    def test(message: Message) -> bool:
+    def test(message: SandboxMessage) -> bool:
         found = (lines.partition(b":")[2] for field, lines in fields(message.raw) if field == name)
         return any(value in re.sub(rb"\r?\n", b"", one).lower() for one in found)
 
@@ -116,7 +116,7 @@ def _sized(key: str, written: str) -> Test:
 
 
 def _one_of(view: View, written: str, *, by_uid: bool) -> Test:
-    uids = {message.uid for _, message in view.select(Numbers(written), by_uid=by_uid)}
+    uids = {message.uid for _, message in view.select(SequenceSet(written), by_uid=by_uid)}
     return lambda message: message.uid in uids
 
 

@@ -18,9 +18,10 @@ import trio
 from engine.deflate import DeflateStream
 from engine.errors import ProtocolError
 from engine.sandbox import imap_folders, imap_messages, login
+from engine.sandbox.accounts import SandboxRefusal
 from engine.sandbox.faults import HANG_UP, SILENCE, Faults
 from engine.sandbox.imap_folders import check_append
-from engine.sandbox.imap_input import Command, ImapInput, Literal, Syntax, Token, text, tokens
+from engine.sandbox.imap_input import ImapInput, ReceivedCommand, ReceivedLiteral, Syntax, Token, text, tokens
 from engine.sandbox.imap_state import (
     CAPABILITIES,
     PRELOGIN_CAPABILITIES,
@@ -28,8 +29,7 @@ from engine.sandbox.imap_state import (
     arguments,
     line,
 )
-from engine.sandbox.mailboxes import Refused
-from engine.sandbox.post_office import PostOffice, account
+from engine.sandbox.post_office import PostOffice, account_name
 from engine.sandbox.streams import MemoryStream
 
 GOODBYE_SECONDS: Final = 1.0
@@ -61,7 +61,7 @@ class _Over(Exception):
     """The connection is to be closed."""
 
 
-class ImapConnection:
+class ImapServerConnection:
     """`run` it once. `stream` is closed by its owner."""
 
     def __init__(self, stream: MemoryStream, post: PostOffice, faults: Faults) -> None:
@@ -100,7 +100,7 @@ class ImapConnection:
             if greeting.upper().startswith(b"* BYE"):
                 return
             if greeting.upper().startswith(b"* PREAUTH"):
-                self._welcome(account("preauth"))
+                self._welcome(account_name("preauth"))
         while True:
             await self._perform(await self._command())
 
@@ -123,7 +123,7 @@ class ImapConnection:
                 await self._finish(tag, name, f"OK {done}")
         except Syntax as error:
             await self._finish(tag, name, f"BAD Error in IMAP command {name}: {error}")
-        except Refused as error:
+        except SandboxRefusal as error:
             await self._finish(tag, name, f"NO {f'[{error.code}] ' if error.code else ''}{error.text}")
 
     async def _say_instead(self, said: bytes) -> None:
@@ -182,7 +182,7 @@ class ImapConnection:
     async def _authenticate(self, tag: str, given: list[Token]) -> str | None:
         mechanism = text(arguments(given, 1, 2)[0]).upper()
         if not self._state.offers(f"AUTH={mechanism}") or f"AUTH={mechanism}" not in PRELOGIN_CAPABILITIES:
-            raise Refused("Unsupported authentication mechanism.", "ALERT")
+            raise SandboxRefusal("Unsupported authentication mechanism.", "ALERT")
         if len(given) == 2 and not self._state.offers("SASL-IR"):
             raise Syntax("Initial response not supported")
         if mechanism in login.KNOWING:
@@ -209,9 +209,9 @@ class ImapConnection:
 
     async def _compress(self, tag: str, given: list[Token]) -> str | None:
         if text(arguments(given, 1)[0]).upper() != "DEFLATE":
-            raise Refused("Unknown compression mechanism.")
+            raise SandboxRefusal("Unknown compression mechanism.")
         if isinstance(self._stream, DeflateStream):
-            raise Refused("COMPRESSION already enabled.", "COMPRESSIONACTIVE")
+            raise SandboxRefusal("COMPRESSION already enabled.", "COMPRESSIONACTIVE")
         await self._finish(tag, "COMPRESS", "OK Begin compression.")
         await self._flush()
         self._stream = DeflateStream(self._stream)
@@ -241,11 +241,11 @@ class ImapConnection:
         return " ".join(capability for capability in known if self._state.offers(capability))
 
     def _let_in(self, user: str | None) -> str:
-        if user is not None and account(user) in self._faults.login_later:
-            raise Refused("Temporary authentication failure.", "UNAVAILABLE")
-        if user is None or account(user) in self._faults.reject_login:
-            raise Refused("Authentication failed.", "AUTHENTICATIONFAILED")
-        self._welcome(account(user))
+        if user is not None and account_name(user) in self._faults.login_later:
+            raise SandboxRefusal("Temporary authentication failure.", "UNAVAILABLE")
+        if user is None or account_name(user) in self._faults.reject_login:
+            raise SandboxRefusal("Authentication failed.", "AUTHENTICATIONFAILED")
+        self._welcome(account_name(user))
         return f"[CAPABILITY {self._capabilities()}] Logged in"
 
     def _welcome(self, user: str) -> None:
@@ -278,7 +278,7 @@ class ImapConnection:
         for response in view.updates(expunges=name not in _KEEP_NUMBERS, with_uid=name.startswith("UID ")):
             self._state.say(response)
 
-    async def _ask_leave(self, literal: Literal) -> None:
+    async def _ask_leave(self, literal: ReceivedLiteral) -> None:
         """Let the client send its literal, or answer the command here and now."""
         tag, _, rest = literal.start[0].partition(b" ")
         answer = None
@@ -287,7 +287,7 @@ class ImapConnection:
         elif self._state.user is not None and rest[:7].upper() == b"APPEND ":
             try:
                 check_append(self._state, tokens((rest[7:], *literal.start[1:])))
-            except Refused as error:
+            except SandboxRefusal as error:
                 answer = f"NO [{error.code}] {error.text}"
             except Syntax as error:
                 answer = f"BAD Error in IMAP command APPEND: {error}"
@@ -323,8 +323,8 @@ class ImapConnection:
 
     async def _command(self) -> tuple[bytes, ...]:
         while True:
-            item: Command | Literal = await self._next(self._input.command)
-            if isinstance(item, Command):
+            item: ReceivedCommand | ReceivedLiteral = await self._next(self._input.command)
+            if isinstance(item, ReceivedCommand):
                 return item.parts
             await self._ask_leave(item)
 
@@ -361,15 +361,15 @@ class ImapConnection:
 
 
 _COMMANDS: Final = imap_folders.COMMANDS | imap_messages.COMMANDS | imap_messages.SELECTING
-_DIALOGUES: Final[dict[str, Callable[[ImapConnection, str, list[Token]], Awaitable[str | None]]]] = {
-    "AUTHENTICATE": ImapConnection._authenticate,
-    "CAPABILITY": ImapConnection._capability,
-    "COMPRESS": ImapConnection._compress,
-    "ID": ImapConnection._id,
-    "IDLE": ImapConnection._idle,
-    "LOGIN": ImapConnection._login,
-    "LOGOUT": ImapConnection._logout,
-    "NOOP": ImapConnection._noop,
+_DIALOGUES: Final[dict[str, Callable[[ImapServerConnection, str, list[Token]], Awaitable[str | None]]]] = {
+    "AUTHENTICATE": ImapServerConnection._authenticate,
+    "CAPABILITY": ImapServerConnection._capability,
+    "COMPRESS": ImapServerConnection._compress,
+    "ID": ImapServerConnection._id,
+    "IDLE": ImapServerConnection._idle,
+    "LOGIN": ImapServerConnection._login,
+    "LOGOUT": ImapServerConnection._logout,
+    "NOOP": ImapServerConnection._noop,
 }
 _WRONG_TIME: Final = {(True, "COMPRESS"), (True, "IDLE"), (False, "AUTHENTICATE"), (False, "LOGIN")}
 """Dialogues that do not exist before login (True) or after it (False)."""

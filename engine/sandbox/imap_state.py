@@ -1,7 +1,7 @@
 """What the IMAP commands work on: who is logged in, which folder is open, what is still to be said. Nothing waits.
 
 A command is a function of this state and its arguments that returns the text of its OK. It says NO by raising
-`Refused`, and BAD by `Syntax`, when its arguments make no sense.
+`SandboxRefusal`, and BAD by `Syntax`, when its arguments make no sense.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Final
 
 from engine.sandbox import login
+from engine.sandbox.accounts import SandboxAccount, SandboxFolder, SandboxRefusal
 from engine.sandbox.faults import Faults
 from engine.sandbox.imap_input import Atom, Syntax, Token, atoms
 from engine.sandbox.imap_view import SYSTEM_FLAGS, View
-from engine.sandbox.mailboxes import Folder, Mailbox, Refused
 from engine.sandbox.post_office import PostOffice
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9&+,./:;=@_~$#!'<>?^|-]+")
@@ -39,10 +39,10 @@ class ImapState:
         self._changed = changed
 
     @property
-    def mailbox(self) -> Mailbox:
-        """The user's mailbox as it is now. Only after login."""
+    def account(self) -> SandboxAccount:
+        """The user's account as it is now. Only after login."""
         assert self.user is not None
-        return self.post.mailbox(self.user)
+        return self.post.account(self.user)
 
     @property
     def selected(self) -> View:
@@ -66,12 +66,12 @@ class ImapState:
         """One untagged response, without its `*`."""
         self.out.append(line(f"* {response}"))
 
-    def find(self, name: str, code: str | None) -> Folder:
-        """The folder of this name. Raises `Refused` with `code`."""
+    def find(self, name: str, code: str | None) -> SandboxFolder:
+        """The folder of this name. Raises `SandboxRefusal` with `code`."""
         try:
-            return self.mailbox.folder(name)
-        except Refused as error:
-            raise Refused(error.text, code) from error
+            return self.account.folder(name)
+        except SandboxRefusal as error:
+            raise SandboxRefusal(error.text, code) from error
 
     def offers(self, capability: str) -> bool:
         """Whether a capability is announced and understood."""

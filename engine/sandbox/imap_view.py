@@ -1,8 +1,8 @@
 """A selected folder as one IMAP connection has been told of it: sequence numbers stay put until the client hears.
 
-Pure. `Folder` moves on under it; `updates` gives the untagged responses that bring the client up to date (RFC 3501
-section 7.4.1 says when EXPUNGE may be among them). A folder that was renumbered cannot be caught up with: `stale` says
-so, and the server hangs up.
+Pure. `SandboxFolder` moves on under it; `updates` gives the untagged responses that bring the client up to date (RFC
+3501 section 7.4.1 says when EXPUNGE may be among them). A folder that was renumbered cannot be caught up with: `stale`
+says so, and the server hangs up.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
-from engine.sandbox.imap_input import Numbers, Syntax, written_set
-from engine.sandbox.mailboxes import Folder, Message
+from engine.sandbox.accounts import SandboxFolder, SandboxMessage
+from engine.sandbox.imap_input import SequenceSet, Syntax, written_set
 
 SYSTEM_FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
 
@@ -19,7 +19,9 @@ SYSTEM_FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
 class View:
     """`read_only` after EXAMINE. `modseqs` and `vanished`: the client enabled CONDSTORE and QRESYNC (RFC 7162)."""
 
-    def __init__(self, folder: Folder, read_only: bool, *, modseqs: bool = False, vanished: bool = False) -> None:
+    def __init__(
+        self, folder: SandboxFolder, read_only: bool, *, modseqs: bool = False, vanished: bool = False
+    ) -> None:
         self.folder = folder
         self.read_only = read_only
         self.modseqs = modseqs
@@ -41,7 +43,7 @@ class View:
         """How many messages the client knows of."""
         return len(self._uids)
 
-    def select(self, numbers: Numbers, *, by_uid: bool) -> Iterator[tuple[int, Message]]:
+    def select(self, numbers: SequenceSet, *, by_uid: bool) -> Iterator[tuple[int, SandboxMessage]]:
         """The messages of a sequence set with their sequence numbers; those gone meanwhile are left out.
 
         Raises `Syntax` for sequence numbers that do not exist; unknown UIDs are no error (RFC 3501 section 6.4.8).
@@ -57,11 +59,11 @@ class View:
                 raise Syntax("Invalid messageset")
         return self._at(spans)
 
-    def all(self) -> Iterator[tuple[int, Message]]:
+    def all(self) -> Iterator[tuple[int, SandboxMessage]]:
         """Every message the client knows of."""
         return self._at([(0, len(self._uids))])
 
-    def told(self, message: Message) -> None:
+    def told(self, message: SandboxMessage) -> None:
         """The client has this message's flags as they are now; `updates` need not repeat them."""
         self._told.add(message.uid)
 
@@ -104,13 +106,13 @@ class View:
                 lines.append(self.flags_of(number, message, with_uid=with_uid))
         return lines
 
-    def flags_of(self, number: int, message: Message, *, with_uid: bool) -> str:
+    def flags_of(self, number: int, message: SandboxMessage, *, with_uid: bool) -> str:
         """A FETCH response with the message's flags."""
         uid = f"UID {message.uid} " if with_uid or self.vanished else ""
         modseq = f" MODSEQ ({message.change})" if self.modseqs else ""
         return f"{number} FETCH ({uid}FLAGS ({written_flags(message.flags)}){modseq})"
 
-    def changed_since(self, change: int) -> list[tuple[int, Message]]:
+    def changed_since(self, change: int) -> list[tuple[int, SandboxMessage]]:
         """The messages that something happened to after a change."""
         return [(number, message) for number, message in self.all() if message.change > change]
 
@@ -136,7 +138,7 @@ class View:
         flags = " ".join((*SYSTEM_FLAGS, *self.folder.keywords, "\\*"))
         return f"OK [PERMANENTFLAGS ({flags})] Flags permitted."
 
-    def _at(self, spans: list[tuple[int, int]]) -> Iterator[tuple[int, Message]]:
+    def _at(self, spans: list[tuple[int, int]]) -> Iterator[tuple[int, SandboxMessage]]:
         for low, high in spans:
             for index in range(low, high):
                 message = self.folder.find(self._uids[index])

@@ -15,7 +15,7 @@ from email.utils import format_datetime
 
 import msgspec
 
-from engine.sandbox.mailboxes import Folder, Limits, Mailbox, Mailboxes, Message
+from engine.sandbox.accounts import Limits, SandboxAccount, SandboxAccounts, SandboxFolder, SandboxMessage
 from engine.sandbox.script import Played
 from engine.world import World
 
@@ -26,7 +26,7 @@ RATE_SECONDS = 10.0
 _MESSAGE_ID = re.compile(rb"^message-id:[ \t]*(?:\r\n[ \t]+)?(\S+)", re.IGNORECASE | re.MULTILINE)
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class ReceivedEnvelope(msgspec.Struct, frozen=True, kw_only=True):
     """What MAIL and RCPT said. `user` is who had logged in, `helo` the name the client gave, `envelope_id` ENVID."""
 
     sender: str
@@ -38,7 +38,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     envelope_id: str = ""
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class DeliveredMessage(msgspec.Struct, frozen=True):
     """One message kept for one recipient, at `time` (seconds since 1970). `message_id` is empty if it had none."""
 
     queue_id: str
@@ -50,14 +50,14 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class PostOffice:
-    """Users, their mailboxes, and the record of what came."""
+    """Users, their accounts, and the record of what came."""
 
     def __init__(self, world: World, limits: Limits) -> None:
         self.limits = limits
-        self.mailboxes = Mailboxes(limits)
+        self.accounts = SandboxAccounts(limits)
         self.played = Played()
-        self.delivered: list[Delivery] = []
-        self.outside: list[tuple[Envelope, bytes]] = []
+        self.delivered: list[DeliveredMessage] = []
+        self.outside: list[tuple[ReceivedEnvelope, bytes]] = []
         self._outside_bytes = 0
         self._passwords: dict[str, str] = {}
         self._taken: dict[str, deque[float]] = {}
@@ -69,28 +69,28 @@ class PostOffice:
         """Wall clock, seconds since 1970."""
         return self._world.now()
 
-    def mailbox(self, user: str) -> Mailbox:
-        """The mailbox of a user or address, made if it is not there yet."""
-        return self.mailboxes.open(account(user), self.now())
+    def account(self, user: str) -> SandboxAccount:
+        """The account of a user or address, made if it is not there yet."""
+        return self.accounts.open(account_name(user), self.now())
 
     def set_password(self, user: str, password: str) -> None:
         """From now on `user` gets in with this password only."""
-        self._passwords[account(user)] = password
+        self._passwords[account_name(user)] = password
 
     def password(self, user: str) -> str | None:
         """The password that was set, None where every one is good."""
-        return self._passwords.get(account(user))
+        return self._passwords.get(account_name(user))
 
     def nonce(self) -> str:
         """Random and used once."""
         return self._world.token_bytes(12).hex()
 
     def may_login(self, user: str, password: str) -> bool:
-        """Whether this password (or token) opens the mailbox: any but `wrong`, unless one was set."""
-        expected = self._passwords.get(account(user))
+        """Whether this password (or token) opens the account: any but `wrong`, unless one was set."""
+        expected = self._passwords.get(account_name(user))
         return password != WRONG_PASSWORD if expected is None else password == expected
 
-    def deliver(self, envelope: Envelope, raw: bytes) -> str:
+    def deliver(self, envelope: ReceivedEnvelope, raw: bytes) -> str:
         """Keep a message for all its recipients; its queue id."""
         self._queue_number += 1
         queue_id = f"{self._queue_number:X}"
@@ -99,13 +99,13 @@ class PostOffice:
         outside = []
         for recipient in dict.fromkeys(envelope.recipients):
             if is_local(recipient):
-                mailbox = self.mailbox(recipient)
+                account = self.account(recipient)
                 self.file(
-                    mailbox, mailbox.folder("INBOX"), _trace_fields(envelope, recipient, queue_id, now) + raw, now
+                    account, account.folder("INBOX"), _trace_fields(envelope, recipient, queue_id, now) + raw, now
                 )
             else:
                 outside.append(recipient)
-            self.delivered.append(Delivery(queue_id, envelope.sender, recipient, name, now, envelope.user))
+            self.delivered.append(DeliveredMessage(queue_id, envelope.sender, recipient, name, now, envelope.user))
             self.played.kept(recipient.lower(), envelope.sender)
         del self.delivered[: -self.limits.log_entries]
         if outside:
@@ -123,20 +123,22 @@ class PostOffice:
         taken.append(now)
         return False
 
-    def file(self, mailbox: Mailbox, folder: Folder, raw: bytes, date: float, flags: Iterable[str] = ()) -> Message:
+    def file(
+        self, account: SandboxAccount, folder: SandboxFolder, raw: bytes, date: float, flags: Iterable[str] = ()
+    ) -> SandboxMessage:
         """Put a message into a folder and drop what no longer fits."""
         message = folder.add(raw, date, flags)
-        self.mailboxes.make_room(mailbox)
+        self.accounts.make_room(account)
         return message
 
-    def _keep_outside(self, envelope: Envelope, raw: bytes) -> None:
+    def _keep_outside(self, envelope: ReceivedEnvelope, raw: bytes) -> None:
         self.outside.append((envelope, raw))
         self._outside_bytes += len(raw)
         while self._outside_bytes > self.limits.outside_bytes or len(self.outside) > self.limits.log_entries:
             self._outside_bytes -= len(self.outside.pop(0)[1])
 
 
-def account(user: str) -> str:
+def account_name(user: str) -> str:
     """The address a user name stands for: lower case, at the sandbox if it names no domain."""
     user = user.lower()
     return user if "@" in user else f"{user}@{HOSTNAME}"
@@ -155,7 +157,7 @@ def message_id(raw: bytes) -> str:
     return match[1].decode("utf-8", "replace") if match else ""
 
 
-def _trace_fields(envelope: Envelope, recipient: str, queue_id: str, now: float) -> bytes:
+def _trace_fields(envelope: ReceivedEnvelope, recipient: str, queue_id: str, now: float) -> bytes:
     """What a server puts on top of a message it takes (RFC 5321 section 4.4)."""
     protocol = ("UTF8SMTP" if envelope.smtputf8 else "ESMTP") + ("A" if envelope.user else "")
     return (

@@ -1,6 +1,6 @@
 """The sandbox: a whole mail provider inside the process, which the real client code talks to over streams in memory.
 
-It is the quickstart's mailbox and the tests' server, one and the same. Any address at `*.example` has a mailbox, made
+It is the quickstart's account and the tests' server, one and the same. Any address at `*.example` has a account, made
 at first use; any password but `wrong` opens it; what a recipient's address says (`script.py`) is what happens; `faults`
 breaks the rest. Mail never leaves the process, everything is bounded, and all of it is gone when the process ends. A
 connection that crashes is logged and closed, the others do not notice. Clear text only, on every port.
@@ -14,10 +14,10 @@ from typing import Final
 import trio
 
 from engine.errors import NetworkError, NetworkKind
+from engine.sandbox.accounts import Limits, SandboxAccount
 from engine.sandbox.faults import Faults
-from engine.sandbox.imap_server import ImapConnection
-from engine.sandbox.mailboxes import Limits, Mailbox
-from engine.sandbox.post_office import Delivery, Envelope, PostOffice
+from engine.sandbox.imap_server import ImapServerConnection
+from engine.sandbox.post_office import DeliveredMessage, PostOffice, ReceivedEnvelope
 from engine.sandbox.smtp_server import SmtpConnection
 from engine.sandbox.streams import MemoryStream, stream_pair
 from engine.world import World
@@ -40,18 +40,18 @@ class Sandbox:
         self._nursery: trio.Nursery | None = None
 
     @property
-    def delivered(self) -> list[Delivery]:
+    def delivered(self) -> list[DeliveredMessage]:
         """What was kept, one entry per message and recipient, newest last; the oldest are dropped."""
         return self._post.delivered
 
     @property
-    def outside(self) -> list[tuple[Envelope, bytes]]:
+    def outside(self) -> list[tuple[ReceivedEnvelope, bytes]]:
         """Messages to addresses that are not the sandbox's, as they came, newest last; the oldest are dropped."""
         return self._post.outside
 
-    def mailbox(self, user: str) -> Mailbox:
-        """The mailbox of an address, made if it is not there yet."""
-        return self._post.mailbox(user)
+    def account(self, user: str) -> SandboxAccount:
+        """The account of an address, made if it is not there yet."""
+        return self._post.account(user)
 
     def set_password(self, user: str, password: str) -> None:
         """From now on `user` gets in with this password (or access token) only."""
@@ -90,7 +90,7 @@ class Sandbox:
         connections = self.faults.smtp_connections if smtp else self.faults.imap_connections
         connections.add(stream)
         try:
-            connection = (SmtpConnection if smtp else ImapConnection)(stream, self._post, self.faults)
+            connection = (SmtpConnection if smtp else ImapServerConnection)(stream, self._post, self.faults)
             await connection.run()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             # The client hung up, or a fault cut the line.

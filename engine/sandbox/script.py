@@ -1,12 +1,12 @@
 """What a recipient's address makes the sandbox do: `defer2+anything@sandbox.example` is refused for now, twice.
 
 Pure. One table holds every word, and the documentation is drawn from it by `describe`. An address is read as
-`word[N]+anything`; a local part that fits no row is a plain address which takes its mail. N counts tries (left out:
+`word[N]+anything`; a local part that fits no row is a plain address which takes its mail. N counts attempts (left out:
 every time), or seconds in the rows that wait.
 
-What counts as a try: at RCPT and DATA the message is not known yet, so tries are counted per sender and recipient, and
-counting starts again once a message was kept. After the dot they are counted per recipient and Message-ID. Memory is
-bounded: past `REMEMBERED` keys the oldest are forgotten and start again.
+What counts as an attempt: at RCPT and DATA the message is not known yet, so attempts are counted per sender and
+recipient, and counting starts again once a message was kept. After the dot they are counted per recipient and
+Message-ID. Memory is bounded: past `REMEMBERED` keys the oldest are forgotten and start again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ REMEMBERED: Final = 10_000
 MAX_NUMBER: Final = 999_999
 
 
-class Stage(StrEnum):
+class ScriptStage(StrEnum):
     """When a row acts."""
 
     RCPT = "rcpt"
@@ -37,7 +37,7 @@ class Act(StrEnum):
     REPLY_AND_CLOSE = "reply_and_close"
     """Answer with the row's reply and close; not kept."""
     UNTIL = "until"
-    """Answer with the row's reply until N seconds have passed since the first try; not kept."""
+    """Answer with the row's reply until N seconds have passed since the first attempt; not kept."""
     WAIT = "wait"
     """Accept, but answer only after N seconds; kept at once."""
     CUT = "cut"
@@ -52,18 +52,18 @@ class Row(msgspec.Struct, frozen=True):
     """One line of the script. In `reply`, `{recipient}` stands for the address."""
 
     word: str
-    stage: Stage
+    stage: ScriptStage
     act: Act
     meaning: str
     reply: str = ""
 
     @property
-    def counts_tries(self) -> bool:
-        """Whether the number means tries rather than seconds."""
+    def counts_attempts(self) -> bool:
+        """Whether the number means attempts rather than seconds."""
         return self.act not in (Act.WAIT, Act.UNTIL)
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class ScriptedOutcome(msgspec.Struct, frozen=True):
     """A row and the number in the address; `number` is None where the address gives none."""
 
     row: Row
@@ -73,59 +73,64 @@ class Outcome(msgspec.Struct, frozen=True):
 ROWS: Final = (
     Row(
         "defer",
-        Stage.RCPT,
+        ScriptStage.RCPT,
         Act.REPLY,
         "this recipient is put off with 451 at RCPT; the others of the message get through",
         "451 4.3.0 Temporary failure, try again later",
     ),
     Row(
         "deferdata",
-        Stage.DOT,
+        ScriptStage.DOT,
         Act.REPLY,
         "the whole message is put off with 451 after the dot",
         "451 4.3.0 Temporary failure, try again later",
     ),
     Row(
         "reject",
-        Stage.RCPT,
+        ScriptStage.RCPT,
         Act.REPLY,
         "this recipient is refused with 550 at RCPT",
         "550 5.1.1 <{recipient}>: Recipient address rejected: User unknown",
     ),
     Row(
         "rejectdata",
-        Stage.DOT,
+        ScriptStage.DOT,
         Act.REPLY,
         "the whole message is refused with 554 after the dot",
         "554 5.7.1 Message rejected",
     ),
     Row(
         "full",
-        Stage.RCPT,
+        ScriptStage.RCPT,
         Act.REPLY,
         "this recipient is put off with 452 at RCPT: the mailbox is full",
         "452 4.2.2 <{recipient}>: Recipient address rejected: Mailbox full",
     ),
     Row(
         "busy",
-        Stage.RCPT,
+        ScriptStage.RCPT,
         Act.REPLY_AND_CLOSE,
         "the server answers 421 at RCPT and closes the connection",
         "421 4.3.2 Service not available, closing transmission channel",
     ),
     Row(
         "greylist",
-        Stage.RCPT,
+        ScriptStage.RCPT,
         Act.UNTIL,
-        "this recipient is put off with 450 until N seconds (60 if left out) have passed since the first try",
+        "this recipient is put off with 450 until N seconds (60 if left out) have passed since the first attempt",
         "450 4.2.0 <{recipient}>: Recipient address rejected: Greylisted",
     ),
-    Row("slow", Stage.DOT, Act.WAIT, "the message is kept, and the dot answered N seconds later (60 if left out)"),
-    Row("hang", Stage.DOT, Act.HANG, "the dot is never answered and the message not kept"),
-    Row("cut-at-data", Stage.DATA, Act.CUT, "the connection is closed at DATA"),
-    Row("cut-before-keep", Stage.DOT, Act.CUT, "the connection is closed after the dot and the message not kept"),
     Row(
-        "cut-after-dot", Stage.DOT, Act.KEEP_AND_CUT, "the message is kept, then the connection closed without a reply"
+        "slow", ScriptStage.DOT, Act.WAIT, "the message is kept, and the dot answered N seconds later (60 if left out)"
+    ),
+    Row("hang", ScriptStage.DOT, Act.HANG, "the dot is never answered and the message not kept"),
+    Row("cut-at-data", ScriptStage.DATA, Act.CUT, "the connection is closed at DATA"),
+    Row("cut-before-keep", ScriptStage.DOT, Act.CUT, "the connection is closed after the dot and the message not kept"),
+    Row(
+        "cut-after-dot",
+        ScriptStage.DOT,
+        Act.KEEP_AND_CUT,
+        "the message is kept, then the connection closed without a reply",
     ),
 )
 DEFAULT_SECONDS: Final = 60
@@ -134,13 +139,13 @@ _BY_WORD = {row.word: row for row in ROWS}
 _ADDRESS = re.compile(r"([a-z]+(?:-[a-z]+)*)([0-9]{1,6})?\+")
 
 
-def read(recipient: str) -> Outcome | None:
+def read(recipient: str) -> ScriptedOutcome | None:
     """What the script says about a recipient's address (or local part), None for a plain address."""
     match = _ADDRESS.match(recipient.lower())
     row = _BY_WORD.get(match[1]) if match else None
     if match is None or row is None:
         return None
-    return Outcome(row, int(match[2]) if match[2] else None)
+    return ScriptedOutcome(row, int(match[2]) if match[2] else None)
 
 
 def describe() -> list[tuple[str, str]]:
@@ -149,7 +154,7 @@ def describe() -> list[tuple[str, str]]:
 
 
 def _number_means(row: Row) -> str:
-    return ", for the first N tries (every time if left out)" if row.counts_tries else ""
+    return ", for the first N attempts (every time if left out)" if row.counts_attempts else ""
 
 
 class Played:
@@ -157,11 +162,14 @@ class Played:
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered
-        self._tries: dict[tuple[str, str], int] = {}
+        self._attempts: dict[tuple[str, str], int] = {}
         self._first: dict[tuple[str, str], float] = {}
 
-    def acts(self, outcome: Outcome, recipient: str, whose: str, now: float) -> bool:
-        """Count one try and say whether the row acts on it. `whose` is the sender, or the Message-ID after the dot."""
+    def acts(self, outcome: ScriptedOutcome, recipient: str, whose: str, now: float) -> bool:
+        """Count one attempt and say whether the row acts on it.
+
+        `whose` is the sender, or the Message-ID after the dot.
+        """
         key = (recipient, whose)
         if outcome.row.act is Act.WAIT:
             return True
@@ -171,20 +179,20 @@ class Played:
             return now - first < seconds(outcome)
         if outcome.number is None:
             return True
-        tries = self._tries.pop(key, 0) + 1
-        self._tries[key] = tries
-        self._trim(self._tries)
-        return tries <= outcome.number
+        attempts = self._attempts.pop(key, 0) + 1
+        self._attempts[key] = attempts
+        self._trim(self._attempts)
+        return attempts <= outcome.number
 
     def kept(self, recipient: str, sender: str) -> None:
         """A message came through: the next one from `sender` to `recipient` meets the script from its start."""
-        self._tries.pop((recipient, sender), None)
+        self._attempts.pop((recipient, sender), None)
 
     def _trim(self, memory: dict[tuple[str, str], int] | dict[tuple[str, str], float]) -> None:
         while len(memory) > self._remembered:
             memory.pop(next(iter(memory)))
 
 
-def seconds(outcome: Outcome) -> int:
+def seconds(outcome: ScriptedOutcome) -> int:
     """How long a waiting row waits."""
     return DEFAULT_SECONDS if outcome.number is None else outcome.number

@@ -19,8 +19,8 @@ import trio
 from engine.errors import ProtocolError
 from engine.sandbox import login, script
 from engine.sandbox.faults import Faults
-from engine.sandbox.post_office import HOSTNAME, Envelope, PostOffice, account, message_id
-from engine.sandbox.script import Act, Outcome, Stage
+from engine.sandbox.post_office import HOSTNAME, PostOffice, ReceivedEnvelope, account_name, message_id
+from engine.sandbox.script import Act, ScriptedOutcome, ScriptStage
 from engine.sandbox.smtp_input import Data, SmtpInput
 from engine.sandbox.streams import MemoryStream
 
@@ -190,7 +190,7 @@ class SmtpConnection:
             self._say("452 4.5.3 Error: too many recipients")
         else:
             self._mail.recipient_seen = True
-            outcome = self._scripted(Stage.RCPT, match[1], self._mail.sender)
+            outcome = self._scripted(ScriptStage.RCPT, match[1], self._mail.sender)
             if outcome is None:
                 self._mail.recipients.append(match[1])
                 self._say("250 2.1.5 Ok")
@@ -207,7 +207,9 @@ class SmtpConnection:
         elif argument:
             self._say("501 5.5.4 Syntax: DATA")
         else:
-            if any(self._scripted(Stage.DATA, recipient, self._mail.sender) for recipient in self._mail.recipients):
+            if any(
+                self._scripted(ScriptStage.DATA, recipient, self._mail.sender) for recipient in self._mail.recipients
+            ):
                 await self._close()
             self._say("354 End data with <CR><LF>.<CR><LF>")
             data = await self._message()
@@ -268,12 +270,12 @@ class SmtpConnection:
         except ValueError as error:
             self._say(f"535 5.7.8 Error: authentication failed: {error}")
             return
-        if user is not None and account(user) in self._faults.login_later:
+        if user is not None and account_name(user) in self._faults.login_later:
             self._say("454 4.7.0 Temporary authentication failure: Connection lost to authentication server")
-        elif user is None or account(user) in self._faults.reject_login:
+        elif user is None or account_name(user) in self._faults.reject_login:
             self._say("535 5.7.8 Error: authentication failed: (reason unavailable)")
         else:
-            self._user = account(user)
+            self._user = account_name(user)
             self._say("235 2.7.0 Authentication successful")
 
     def _read_options(self, text: str) -> str | None:
@@ -312,14 +314,14 @@ class SmtpConnection:
         else:
             # Of several recipients with a script for the dot, the first decides for the message.
             name = message_id(data.raw)
-            scripted = (self._scripted(Stage.DOT, recipient, name) for recipient in self._mail.recipients)
+            scripted = (self._scripted(ScriptStage.DOT, recipient, name) for recipient in self._mail.recipients)
             outcome = next((one for one in scripted if one is not None), None)
             if outcome is None:
                 self._say(self._keep(data, sender))
             else:
                 await self._play(outcome, data, sender)
 
-    async def _play(self, outcome: Outcome, data: Data, sender: str) -> None:
+    async def _play(self, outcome: ScriptedOutcome, data: Data, sender: str) -> None:
         """What a recipient scripted for the dot."""
         match outcome.row.act:
             case Act.REPLY:
@@ -339,7 +341,7 @@ class SmtpConnection:
                 await self._close()
 
     def _keep(self, data: Data, sender: str) -> str:
-        envelope = Envelope(
+        envelope = ReceivedEnvelope(
             sender=sender,
             recipients=tuple(self._mail.recipients),
             user=self._user,
@@ -349,12 +351,12 @@ class SmtpConnection:
             envelope_id=self._mail.envelope_id,
         )
         if self._faults.files_sent and self._user is not None:
-            mailbox = self._post.mailbox(self._user)
-            self._post.file(mailbox, mailbox.folder("Sent"), data.raw, self._post.now(), ("\\Seen",))
+            account = self._post.account(self._user)
+            self._post.file(account, account.folder("Sent"), data.raw, self._post.now(), ("\\Seen",))
         return f"250 2.0.0 Ok: queued as {self._post.deliver(envelope, data.raw)}"
 
-    def _scripted(self, stage: Stage, recipient: str, whose: str) -> Outcome | None:
-        """What the script does about this recipient at this stage; counts as a try."""
+    def _scripted(self, stage: ScriptStage, recipient: str, whose: str) -> ScriptedOutcome | None:
+        """What the script does about this recipient at this stage; counts as an attempt."""
         outcome = script.read(recipient)
         if outcome is None or outcome.row.stage is not stage:
             return None

@@ -1,4 +1,4 @@
-"""Accounts: one registered mailbox, as it is registered, changed, listed and shown.
+"""Accounts: one mail account of a user, as it is registered, changed, listed and shown.
 
 In a registration of an id already taken and in an update, what is absent stays as it is; `null` clears where the type
 says so. Answers leave out what was never set and mask every secret.
@@ -71,7 +71,7 @@ _WebhookHeaders = Annotated[tuple[CustomHeader, ...], Meta(max_length=100)]
 
 
 class AccountCreate(Request, frozen=True, kw_only=True):
-    """Registers a mailbox, or changes the account if its id is already taken: then what is absent stays as it is."""
+    """Registers an account, or changes it if its id is already taken: then what is absent stays as it is."""
 
     account: Annotated[
         Annotated[str, Meta(min_length=1, max_length=256, extra={"check": Check.ACCOUNT})] | None,
@@ -82,7 +82,7 @@ class AccountCreate(Request, frozen=True, kw_only=True):
     ]
     email: Annotated[
         Email | UnsetType,
-        Meta(description="Address of the mailbox, used in `From` where a message names no sender."),
+        Meta(description="Address of the account, used in `From` where a message names no sender."),
     ] = UNSET
     path: Annotated[_Paths | UnsetType | None, Meta(description=_PATHS)] = UNSET
     subconnections: Annotated[_Folders | UnsetType, Meta(description=_SUBCONNECTIONS)] = UNSET
@@ -102,7 +102,7 @@ class AccountCreate(Request, frozen=True, kw_only=True):
     sandbox: Annotated[
         bool | UnsetType,
         Meta(
-            description="`true`: a mailbox inside the engine that reaches nobody, to try things out. Absent: `false`."
+            description="`true`: an account inside the engine that reaches nobody, to try things out. Absent: `false`."
         ),
     ] = UNSET
     webhooks: Annotated[_WebhookUrl | UnsetType | None, Meta(description=_WEBHOOKS)] = UNSET
@@ -123,7 +123,7 @@ class AccountUpdate(Request, frozen=True, kw_only=True):
     """Changes an account: what is absent stays as it is."""
 
     name: Annotated[Filled256 | UnsetType, Meta(description="Name of the person or team, used in `From`.")] = UNSET
-    email: Annotated[Email | UnsetType, Meta(description="Address of the mailbox, used in `From`.")] = UNSET
+    email: Annotated[Email | UnsetType, Meta(description="Address of the account, used in `From`.")] = UNSET
     path: Annotated[_Paths | UnsetType | None, Meta(description=_PATHS)] = UNSET
     subconnections: Annotated[_Folders | UnsetType, Meta(description=_SUBCONNECTIONS)] = UNSET
     copy: Annotated[bool | UnsetType | None, Meta(description=_COPY)] = UNSET
@@ -142,7 +142,7 @@ class AccountUpdate(Request, frozen=True, kw_only=True):
 class AccountQuery(Request, frozen=True, kw_only=True):
     """Query of `GET /v1/account/{account}`."""
 
-    quota: Annotated[bool, Meta(description="Whether to ask the mail server how full the mailbox is.")] = False
+    quota: Annotated[bool, Meta(description="Whether to ask the mail server how full the account is.")] = False
     wait: Annotated[
         Literal["connected"] | None,
         Meta(
@@ -206,7 +206,7 @@ SendingState = Literal["init", "connected", "authenticationError", "connectError
 
 
 class Sending(Response, frozen=True, kw_only=True):
-    """Whether the SMTP server lets the account send, whatever the state of its mailbox."""
+    """Whether the SMTP server lets the account send, whatever the state of its IMAP connection."""
 
     state: Annotated[
         SendingState,
@@ -229,7 +229,7 @@ class FolderError(Response, frozen=True, kw_only=True):
 
 
 class LearntHeartbeat(Response, frozen=True, kw_only=True):
-    """How often an account asks its mailbox for a sign of life, since something cuts its quiet connections."""
+    """How often an account asks its IMAP server for a sign of life, since something cuts its quiet connections."""
 
     seconds: Annotated[int, Meta(description="Seconds without a word from the server after which it is asked.")]
     until: Annotated[When, Meta(description="When `imap.heartbeat` counts again, to find out anew.")]
@@ -256,7 +256,7 @@ class Counters(Response, frozen=True, kw_only=True):
 
 
 class Quota(Response, frozen=True, kw_only=True):
-    """How full a mailbox is."""
+    """How full an account is."""
 
     usage: Annotated[int, Meta(description="Octets in use.")]
     limit: Annotated[int, Meta(description="Octets there may be.")]
@@ -283,14 +283,14 @@ class AccountInfo(Response, frozen=True, kw_only=True):
         tuple[Server, ...] | UnsetType,
         Meta(description="Servers to which the password may go in clear text over a network. Absent: none."),
     ] = UNSET
-    sandbox: Annotated[bool | UnsetType, Meta(description="`true`: a mailbox inside the engine.")] = UNSET
+    sandbox: Annotated[bool | UnsetType, Meta(description="`true`: an account inside the engine.")] = UNSET
     webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET
     webhooks_custom_headers: Annotated[
         tuple[CustomHeader, ...] | UnsetType, Meta(description=_WEBHOOK_HEADERS + " Their values are masked.")
     ] = UNSET
     locale: Annotated[str | UnsetType, Meta(description=_LOCALE)] = UNSET
     tz: Annotated[str | UnsetType, Meta(description=_TZ)] = UNSET
-    state: Annotated[AccountState, Meta(description="Where the connection to the mailbox stands.")]
+    state: Annotated[AccountState, Meta(description="Where the IMAP connection stands.")]
     sending: Annotated[Sending | UnsetType, Meta(description="Whether it may send. EmailEngine has none.")] = UNSET
     smtp_status: Annotated[SmtpStatus | None, Meta(description="How the last SMTP try ended. `null`: none yet.")] = None
     connections: Annotated[int, Meta(description="IMAP connections open now.")] = 0
@@ -304,11 +304,11 @@ class AccountInfo(Response, frozen=True, kw_only=True):
         Meta(description="What was learnt of connections cut for being quiet. Absent: nothing."),
     ] = UNSET
     type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
-    sync_time: Annotated[When | UnsetType, Meta(description="When the mailbox was last looked at.")] = UNSET
+    sync_time: Annotated[When | UnsetType, Meta(description="When its folders were last looked at.")] = UNSET
     counters: Annotated[Counters, Meta(description="What was counted.")]
     quota: Annotated[
         Quota | Off | UnsetType,
-        Meta(description="How full the mailbox is, if asked. `false`: the server does not say."),
+        Meta(description="How full the account is, if asked. `false`: the server does not say."),
     ] = UNSET
 
 
@@ -319,12 +319,12 @@ class AccountSummary(Response, frozen=True, kw_only=True):
     name: Annotated[str | UnsetType, Meta(description="Name used in `From`.")] = UNSET
     email: Annotated[Address | UnsetType, Meta(description="Address used in `From`.")] = UNSET
     type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
-    state: Annotated[AccountState, Meta(description="Where the connection to the mailbox stands.")]
+    state: Annotated[AccountState, Meta(description="Where the IMAP connection stands.")]
     sending: Annotated[Sending | UnsetType, Meta(description="Whether it may send. EmailEngine has none.")] = UNSET
     webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
     counters: Annotated[Counters, Meta(description="What was counted.")]
-    sync_time: Annotated[When | UnsetType, Meta(description="When the mailbox was last looked at.")] = UNSET
+    sync_time: Annotated[When | UnsetType, Meta(description="When its folders were last looked at.")] = UNSET
     last_error: Annotated[LastError | None, Meta(description="Why it is not connected. `null`: all is well.")] = None
 
 

@@ -40,7 +40,7 @@ class Synced(Response, frozen=True, kw_only=True):
 
 
 class Flush(Request, frozen=True, kw_only=True):
-    """Asks to forget what is known of the mailbox and to begin anew."""
+    """Asks to forget what is known of the account's folders and to begin anew."""
 
     flush: Annotated[bool, Meta(description=_NO_OP)] = False
     notify_from: Annotated[

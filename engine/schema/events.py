@@ -94,13 +94,13 @@ class Job(Response, frozen=True, kw_only=True):
     """Where a message stands in its schedule."""
 
     id: _QUEUE_ID
-    attempts_made: Annotated[int, Meta(description="Tries so far, this one counted.")]
-    attempts: Annotated[int, Meta(description="Tries there may be.")]
-    next_attempt: Annotated[When | Off, Meta(description="When the next try is due. `false`: there is none.")]
+    attempts_made: Annotated[int, Meta(description="Attempts so far, this one counted.")]
+    attempts: Annotated[int, Meta(description="Attempts there may be.")]
+    next_attempt: Annotated[When | Off, Meta(description="When the next attempt is due. `false`: there is none.")]
 
 
 class MessageDeliveryError(Response, frozen=True, kw_only=True):
-    """`messageDeliveryError`: one try to send a message failed."""
+    """`messageDeliveryError`: one attempt to send a message failed."""
 
     queue_id: _QUEUE_ID
     envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
@@ -129,7 +129,7 @@ class MessageFailed(Response, frozen=True, kw_only=True):
     error_code: Annotated[str | UnsetType, Meta(description="Short code.", examples=["EENVELOPE"])] = UNSET
     smtp_response: Annotated[str | UnsetType, Meta(description="The server's line, if there was one.")] = UNSET
     smtp_response_code: Annotated[int | UnsetType, Meta(description="Its reply code.", examples=[550])] = UNSET
-    attempts_made: Annotated[int, Meta(description="Tries that were made.")]
+    attempts_made: Annotated[int, Meta(description="Attempts that were made.")]
     rejected: _REJECTED = ()
     in_doubt: _IN_DOUBT = UNSET
 
@@ -142,7 +142,7 @@ class MessageInDoubt(Response, frozen=True, kw_only=True):
     envelope: Annotated[EnvelopeShown, Meta(description="`to` holds those of whom nobody knows.")]
     error: Annotated[str, Meta(description="How the line broke.")]
     error_code: Annotated[str, Meta(description="Short code.", examples=["ECONNECTION"])]
-    attempts_made: Annotated[int, Meta(description="Tries so far, this one included.")]
+    attempts_made: Annotated[int, Meta(description="Attempts so far, this one included.")]
     on_doubt: Annotated[OnDoubt, Meta(description="What follows if nothing tells.")]
     searching_sent_folder: Annotated[
         bool, Meta(description="`true`: the provider files sent mail itself, so its Sent folder is searched first.")
@@ -158,7 +158,7 @@ class MessageCancelled(Response, frozen=True, kw_only=True):
     queue_id: _QUEUE_ID
     message_id: _MESSAGE_ID
     envelope: Annotated[EnvelopeShown, Meta(description="`to` holds those it will not go to.")]
-    attempts_made: Annotated[int, Meta(description="Tries that were made before.")]
+    attempts_made: Annotated[int, Meta(description="Attempts that were made before.")]
 
 
 class MessageCopyFailed(Response, frozen=True, kw_only=True):

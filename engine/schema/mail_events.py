@@ -1,4 +1,4 @@
-"""Events about what happens in a mailbox: the shape of their `data`. Flags that are false are left out."""
+"""Events about what happens in an account's folders: the shape of their `data`. Flags that are false are left out."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class MessageNew(Response, frozen=True, kw_only=True):
     email_id: Annotated[str | UnsetType, Meta(description="The server's own id that stays after a move.")] = UNSET
     thread_id: Annotated[str | UnsetType, Meta(description="The server's id of the conversation.")] = UNSET
     date: Annotated[
-        When | UnsetType, Meta(description="Its Date field; where that makes none, when it came into the mailbox.")
+        When | UnsetType, Meta(description="Its Date field; where that makes none, when it came into the folder.")
     ] = UNSET
     flags: Annotated[tuple[str, ...], Meta(description="Its flags.", examples=[["\\Seen"]])]
     labels: Annotated[tuple[str, ...] | UnsetType, Meta(description="Gmail's labels.")] = UNSET

@@ -57,7 +57,7 @@ class EnvelopeShown(Response, frozen=True, kw_only=True):
 
 
 class DeliveryFault(Response, frozen=True, kw_only=True):
-    """Why the last try did not succeed."""
+    """Why the last attempt did not succeed."""
 
     message: Annotated[str, Meta(description="What happened, with the server's line if there was one.")]
     code: Annotated[str | UnsetType, Meta(description="Short code.", examples=["EENVELOPE"])] = UNSET
@@ -70,7 +70,7 @@ class Progress(Response, frozen=True, kw_only=True):
     status: Annotated[ProgressStatus, Meta(description="The last step that was reached.")]
     response: Annotated[str | UnsetType, Meta(description="The server's line that accepted the message.")] = UNSET
     message_id: Annotated[str | UnsetType, Meta(description="Message-ID it was sent with.")] = UNSET
-    error: Annotated[DeliveryFault | UnsetType, Meta(description="Why the last try failed.")] = UNSET
+    error: Annotated[DeliveryFault | UnsetType, Meta(description="Why the last attempt failed.")] = UNSET
     network_routing: Annotated[UnsetType | None, Meta(description="`null` or absent.")] = UNSET
 
 
@@ -92,7 +92,7 @@ class WaitingFor(Response, frozen=True, kw_only=True):
     kind: Annotated[
         WaitingKind,
         Meta(
-            description="`schedule`: its `sendAt`. `retry`: its next try. `turn`: the messages before it. `login`, "
+            description="`schedule`: its `sendAt`. `retry`: its next attempt. `turn`: the messages before it. `login`, "
             "`connection`: its server. `rateLimit`: the account's own limit. `provider`: its server asked for less. "
             "`paused`: the queue or the account is paused. `smtp`: the account has no SMTP server. `evidence`: the "
             "Sent folder is being searched. `decision`: you. `release`: `engine outbox release`, or you."
@@ -104,7 +104,7 @@ class WaitingFor(Response, frozen=True, kw_only=True):
 
 
 class OutboxAttempt(Response, frozen=True, kw_only=True):
-    """One try to send a message."""
+    """One attempt to send a message."""
 
     number: Annotated[int, Meta(description="Which one, from 1.")]
     started: Annotated[When, Meta(description="When it began.")]
@@ -129,12 +129,12 @@ class OutboxAttempt(Response, frozen=True, kw_only=True):
         dict[str, int] | UnsetType,
         Meta(
             description="Milliseconds each stage took: `connect`, `greeting`, `ehlo`, `tls`, `auth`, `envelope`, "
-            "`data`, `dot`; those before `envelope` only where the connection was made for this try.",
+            "`data`, `dot`; those before `envelope` only where the connection was made for this attempt.",
             examples=[{"envelope": 3, "data": 1, "dot": 12}],
         ),
     ] = UNSET
     replies: Annotated[
-        dict[str, str] | UnsetType, Meta(description="The server's last line for each recipient of this try.")
+        dict[str, str] | UnsetType, Meta(description="The server's last line for each recipient of this attempt.")
     ] = UNSET
     transcript: Annotated[
         tuple[str, ...] | UnsetType,
@@ -155,10 +155,10 @@ class OutboxEntry(Response, frozen=True, kw_only=True):
     subject: Annotated[str | None, Meta(description="Its subject. `null`: none.")] = None
     created: Annotated[When, Meta(description="When it was handed in.")]
     progress: Annotated[Progress, Meta(description="How far the delivery got.")]
-    attempts_made: Annotated[int, Meta(description="Tries so far.")]
-    attempts: Annotated[int, Meta(description="Tries there may be.")]
-    scheduled: Annotated[When, Meta(description="When the first try was or is due.")]
-    next_attempt: Annotated[When | Off, Meta(description="When the next try is due. `false`: there is none.")]
+    attempts_made: Annotated[int, Meta(description="Attempts so far.")]
+    attempts: Annotated[int, Meta(description="Attempts there may be.")]
+    scheduled: Annotated[When, Meta(description="When the first attempt was or is due.")]
+    next_attempt: Annotated[When | Off, Meta(description="When the next attempt is due. `false`: there is none.")]
     state: Annotated[MessageState, Meta(description="Where the delivery stands.")]
     on_doubt: Annotated[OnDoubt, Meta(description="What follows if nobody knows whether it arrived.")]
     in_doubt_since: Annotated[

@@ -227,7 +227,7 @@ class SubmitAccepted(Response, frozen=True, kw_only=True):
 
     response: Annotated[Literal["Queued for delivery"], Meta(description="Always the same.")] = "Queued for delivery"
     message_id: Annotated[str, Meta(description="Message-ID it is sent with.", examples=["<1@example.com>"])]
-    send_at: Annotated[When, Meta(description="When the first try is due.")]
+    send_at: Annotated[When, Meta(description="When the first attempt is due.")]
     queue_id: Annotated[str, Meta(description="Its id in the outbox and in events.", examples=["1a20313426c0f27d36e"])]
     idempotency: Annotated[
         Idempotency | UnsetType, Meta(description="Present if the request had an `Idempotency-Key`.")

@@ -97,12 +97,12 @@ class WebhookError(Response, frozen=True, kw_only=True):
 
 
 class WebhookLine(Response, frozen=True, kw_only=True):
-    """An account whose events wait for their next try at an endpoint."""
+    """An account whose events wait for their next attempt at an endpoint."""
 
     account: Annotated[str | None, Meta(description="The account. `null`: the engine's own events.")]
     seq: Annotated[int, Meta(description="Its events up to this number are done with.")]
-    attempts: Annotated[int, Meta(description="Failed tries of the next one.")]
-    next_attempt: Annotated[When | None, Meta(description="When the next try is due. `null`: at once, or gone.")]
+    attempts: Annotated[int, Meta(description="Failed attempts at the next one.")]
+    next_attempt: Annotated[When | None, Meta(description="When the next attempt is due. `null`: at once, or gone.")]
     error: Annotated[str | None, Meta(description="Why the last one failed.")]
 
 
@@ -133,7 +133,7 @@ class WebhookInfo(Response, frozen=True, kw_only=True):
     state: Annotated[
         Literal["ok", "failing", "disabled", "no events", "no url"],
         Meta(
-            description="`failing`: something waits for its next try. `disabled`: nothing is posted. `no events`: "
+            description="`failing`: something waits for its next attempt. `disabled`: nothing is posted. `no events`: "
             "enabled, but `events` names none that this engine raises, or `accounts` no account. `no url`: enabled, "
             "but there is nowhere to post to. In these three, what happens waits and is posted later."
         ),

@@ -30,14 +30,14 @@ _ABOUT_THE_MECHANISM_ENHANCED = frozenset({"5.5.1", "5.5.2", "5.5.4", "5.7.4", "
 _LONGEST_REASON = 300
 
 
-class Line(NamedTuple):
+class LoginLine(NamedTuple):
     """A line to say, and what the transcript shows of it."""
 
     text: str
     shown: str
 
 
-class Login:
+class SmtpLogin:
     """One login: say what `begin` gives, then what `receive` gives for each reply, until it gives None.
 
     Then `refusal` is the verdict of a login that failed, None after one that was accepted.
@@ -57,7 +57,7 @@ class Login:
         self.refusal: Verdict | None = None
         """What was said to the last mechanism tried."""
 
-    def begin(self) -> Line | None:
+    def begin(self) -> LoginLine | None:
         """The first line with the next mechanism; None when there is none left."""
         mechanism = next(self._mechanisms, None)
         if mechanism is None:
@@ -74,19 +74,19 @@ class Login:
             return None
         command = f"AUTH {mechanism.name}"
         if self._initial is None:
-            return Line(command, command)
+            return LoginLine(command, command)
         whole = f"{command} {_base64(self._initial) or '='}"
         # RFC 4954 section 4: an initial response that makes the command too long waits for the server's question.
         self._sent = len(whole) + 2 <= COMMAND_OCTETS
-        return Line(whole, f"{command} {SECRET}") if self._sent else Line(command, command)
+        return LoginLine(whole, f"{command} {SECRET}") if self._sent else LoginLine(command, command)
 
-    def receive(self, reply: Reply) -> Line | None:
+    def receive(self, reply: Reply) -> LoginLine | None:
         """The line to say next; None at the end. Raises `ProtocolError` for a dialogue that leads nowhere."""
         if 300 <= reply.code < 400:
             self._rounds += 1
             if self._rounds > ROUNDS:
                 raise ProtocolError(f"The server asked more than {ROUNDS} times in one login")
-            return Line(_base64(self._answer(_challenge(reply))), SECRET)
+            return LoginLine(_base64(self._answer(_challenge(reply))), SECRET)
         if reply.code < 300:
             self.refusal = None
             if isinstance(self._mechanism, sasl.Scram) and not self._mechanism.verified:

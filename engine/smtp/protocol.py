@@ -26,7 +26,6 @@ GROUP_RECIPIENTS = 100
 
 _XTEXT = re.compile(r"[!-*,-<>-~]{1,100}")
 """RFC 3461 section 4: what stands for itself, and how long an envelope id may be."""
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f<>]")
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +62,7 @@ def capabilities(reply: Reply) -> Capabilities:
     )
 
 
-class Envelope(msgspec.Struct, frozen=True):
+class SmtpEnvelope(msgspec.Struct, frozen=True):
     """Who sends to whom. `sender` may be empty (a bounce); `smtputf8`: the header needs it; `size`: bytes or 0.
 
     `envelope_id` comes back in the bounces of servers that know RFC 3461; empty for none.
@@ -81,20 +80,6 @@ class Envelope(msgspec.Struct, frozen=True):
         return self.smtputf8 or not (self.sender.isascii() and all(map(str.isascii, self.recipients)))
 
 
-def refused_here(envelope: Envelope, offered: Capabilities) -> dict[str, Verdict]:
-    """The recipients that need not be tried on this server, each with the reason; the verdicts have no code."""
-    if _UNSAFE.search(envelope.sender):
-        return dict.fromkeys(envelope.recipients, _rejected("The sender's address holds a forbidden character"))
-    if offered.size is not None and envelope.size > offered.size:
-        text = f"The message has {envelope.size} bytes, the server takes at most {offered.size}"
-        return dict.fromkeys(envelope.recipients, _rejected(text))
-    if not offered.smtputf8 and envelope.international:
-        text = "The message needs SMTPUTF8 and the server does not offer it"
-        return dict.fromkeys(envelope.recipients, _rejected(text))
-    unsafe = [recipient for recipient in envelope.recipients if not recipient or _UNSAFE.search(recipient)]
-    return dict.fromkeys(unsafe, _rejected("The address is empty or holds a forbidden character"))
-
-
 class Transaction:
     """MAIL, RCPT for each recipient, DATA: up to the point where the message itself goes or does not go.
 
@@ -105,7 +90,7 @@ class Transaction:
 
     def __init__(
         self,
-        envelope: Envelope,
+        envelope: SmtpEnvelope,
         recipients: Sequence[str],
         offered: Capabilities,
         *,
@@ -250,7 +235,3 @@ class Transaction:
         self._commands.clear()
         self.go_ahead = False
         self.broken = True
-
-
-def _rejected(text: str) -> Verdict:
-    return Verdict(Kind.REJECTED, Stage.MAIL, None, None, text)

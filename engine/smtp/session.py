@@ -22,15 +22,16 @@ from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.masking import Masker
 from engine.smtp.delivery import BLOCK_BYTES, Delivery, DeliveryError, Outcome, SmtpEndpoint, Timeouts, cut_up
 from engine.smtp.dots import DotStuffer
-from engine.smtp.login import Login
-from engine.smtp.protocol import GROUP_RECIPIENTS, Capabilities, Envelope, Transaction, capabilities, refused_here
+from engine.smtp.login import SmtpLogin
+from engine.smtp.protocol import GROUP_RECIPIENTS, Capabilities, SmtpEnvelope, Transaction, capabilities
 from engine.smtp.replies import Reply, ReplyParser
+from engine.smtp.size_limit import refused_here
 from engine.smtp.verdict import Kind, Stage, Verdict, of_network, of_reply
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.transport import Transport
 from engine.world import UNACKNOWLEDGED_SECONDS, Dial
 
-__all__ = ["DeliveryError", "Envelope", "Outcome", "SmtpEndpoint", "SmtpSession", "Timeouts"]
+__all__ = ["DeliveryError", "Outcome", "SmtpEndpoint", "SmtpEnvelope", "SmtpSession", "Timeouts"]
 
 QUIT_SECONDS = 2.0
 PROOF_SECONDS = 30.0
@@ -125,7 +126,7 @@ class SmtpSession:
 
     async def send(
         self,
-        envelope: Envelope,
+        envelope: SmtpEnvelope,
         body: Iterable[bytes],
         before_dot: Callable[[], Awaitable[None]],
         after_group: Callable[[dict[str, Verdict]], Awaitable[None]] | None = None,
@@ -241,7 +242,7 @@ class SmtpSession:
 
     async def _log_in(self, credentials: sasl.Credentials, nonce: str | None) -> None:
         self._stage = Stage.AUTH
-        login = Login(self.capabilities.auth, credentials, nonce)
+        login = SmtpLogin(self.capabilities.auth, credentials, nonce)
         line = login.begin()
         while line is not None:
             try:
@@ -481,7 +482,7 @@ def _mute(error: NetworkError | ProtocolError) -> str | None:
     return error.mute if isinstance(error, NetworkError) else None
 
 
-def _ordered(envelope: Envelope, verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
+def _ordered(envelope: SmtpEnvelope, verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
     return {recipient: verdicts[recipient] for recipient in envelope.recipients}
 
 

@@ -134,12 +134,12 @@ def of_network(stage: Stage, error: NetworkError | ProtocolError, *, dot_sent: b
 
 
 def unanswered(verdict: Verdict) -> bool:
-    """Whether a try ended before any word of the server, which then says nothing about the message.
+    """Whether an attempt ended before any word of the server, which then says nothing about the message.
 
     A refusal of our own (`EgressRefused`) is none: it stays until somebody changes something.
     """
     if verdict.network in (NetworkKind.DNS, NetworkKind.CONNECT):
-        return verdict.network_code != "EACCES"
+        return verdict.network_code not in ("EACCES", "ESANDBOXOFF")
     if verdict.network is NetworkKind.TIMEOUT:
         return verdict.stage in (Stage.CONNECT, Stage.GREETING, Stage.TLS)
     return verdict.network is NetworkKind.CLOSED and verdict.stage is Stage.GREETING

@@ -30,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True):
     object: str
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class AuditFilter(msgspec.Struct, frozen=True):
     """Which entries are asked for; None is all of them. `operation` may be the noun alone."""
 
     token: str | None = None
@@ -44,14 +44,14 @@ def add(db: sqlite3.Connection | Tx, entry: Entry) -> None:
     db.execute(f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", msgspec.structs.astuple(entry))
 
 
-def count(db: sqlite3.Connection, wanted: Wanted) -> int:
+def count(db: sqlite3.Connection, wanted: AuditFilter) -> int:
     """How many entries there are."""
     where, arguments = _where(wanted)
     (number,) = db.execute(f"SELECT count(*) FROM audit {where}", arguments).fetchone()
     return int(number)
 
 
-def entries(db: sqlite3.Connection, wanted: Wanted, limit: int = -1, offset: int = 0) -> Iterator[Entry]:
+def entries(db: sqlite3.Connection, wanted: AuditFilter, limit: int = -1, offset: int = 0) -> Iterator[Entry]:
     """The entries asked for, newest first."""
     where, arguments = _where(wanted)
     rows = db.execute(
@@ -60,7 +60,7 @@ def entries(db: sqlite3.Connection, wanted: Wanted, limit: int = -1, offset: int
     return (Entry(*row) for row in rows)
 
 
-def _where(wanted: Wanted) -> tuple[str, Sequence[object]]:
+def _where(wanted: AuditFilter) -> tuple[str, Sequence[object]]:
     terms, arguments = [], []
     for term, value in (
         ("token = ?", wanted.token),

@@ -5,7 +5,7 @@ running engine only keeps a longer write-ahead log meanwhile. The spool files th
 linked first, so that they stay until they are copied. The copy is made under a temporary name beside its place, synced,
 checked and renamed when it is whole; whatever goes wrong, nothing half is left under the name asked for.
 
-It carries the mark `restored`: an engine that is started on it holds all unsent mail (`queue/restored.py`).
+It carries the mark `restored`: an engine that is started on it holds all unsent mail (`queue/restored_backup.py`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import ConfigError, StorageFailed, StorageFull
-from engine.store import database, files, keys, marks, sealed
-from engine.store.reserve import NO_ROOM
+from engine.store import database, files, folder_metadata, sealed, vault_keys
+from engine.store.disk_reserve import NO_ROOM
 from engine.store.vault import key_id
 
 STEP_PAGES = 512
@@ -164,7 +164,7 @@ def _copy(file: Path, target: Path) -> None:
 
 def _keys(folder: Path, key_file: Path | None) -> dict[str, bytes]:
     """The keys there are, by their ids; that in force is the last."""
-    found = [keys.offered(folder), None if key_file is None else keys.read(key_file)]
+    found = [vault_keys.offered(folder), None if key_file is None else vault_keys.read(key_file)]
     return {key_id(key): key for key in found if key is not None}
 
 
@@ -174,14 +174,14 @@ def _put_keys(made: Path, found: dict[str, bytes], needed: set[str], key_file: P
         raise StorageFailed(f"{key_file}: is not the key that sealed the journal ({', '.join(sorted(needed))})")
     names = [name for name in found if name in needed] or list(found)[-1:]
     for name, file in zip(reversed(names), (files.KEY, files.NEXT_KEY), strict=False):
-        keys.write(made / file, found[name])
+        vault_keys.write(made / file, found[name])
 
 
 def _finish(made: Path, has_key: bool, now: float) -> Summary:
     """Mark and check the copied journal, sync everything, and say what is there."""
     journal = made / database.FILE
     with contextlib.closing(database.open_writer(made)) as db:
-        marks.put(db, marks.RESTORED, {"backup": now})
+        folder_metadata.put(db, folder_metadata.RESTORED, {"backup": now})
         rows = [str(row[0]) for row in db.execute("PRAGMA quick_check(1)")]
         if rows != ["ok"]:
             raise StorageFailed(f"the journal is damaged ({' '.join(rows[0].split())}): no backup was made")

@@ -19,7 +19,7 @@ import msgspec
 
 from engine.errors import EngineError, StorageFailed, StorageFull, StorageUnavailable
 from engine.store import files
-from engine.store.reserve import NO_ROOM
+from engine.store.disk_reserve import NO_ROOM
 from engine.store.writer import Store, Tx
 from engine.world import World
 
@@ -29,7 +29,7 @@ BLOCK = 256 * 1024
 DISK_FAILED = frozenset({errno.EIO, errno.EROFS})
 
 
-class Body(msgspec.Struct, frozen=True):
+class MessageBody(msgspec.Struct, frozen=True):
     """A composed message: header fields, the Bcc field kept for the Sent copy, and where the content is."""
 
     header: bytes
@@ -140,7 +140,7 @@ def _not_stored(error: OSError) -> EngineError:
     return kind(f"the message body could not be stored: {error.strerror}")
 
 
-def insert(tx: Tx, message: int, body: Body) -> None:
+def insert(tx: Tx, message: int, body: MessageBody) -> None:
     """Add the body of a message."""
     tx.execute(
         "INSERT INTO body (message, header, bcc_header, content, spool) VALUES (?, ?, ?, ?, ?)",
@@ -148,10 +148,10 @@ def insert(tx: Tx, message: int, body: Body) -> None:
     )
 
 
-def get(db: sqlite3.Connection | Tx, message: int) -> Body | None:
+def get(db: sqlite3.Connection | Tx, message: int) -> MessageBody | None:
     """The body of a message; None once it has been dropped."""
     row = db.execute("SELECT header, bcc_header, content, spool FROM body WHERE message = ?", (message,)).fetchone()
-    return Body(*row) if row else None
+    return MessageBody(*row) if row else None
 
 
 def drop(tx: Tx, message: int, spool: Spool) -> None:

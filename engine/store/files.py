@@ -23,7 +23,7 @@ LOG, INDEX = f"{JOURNAL}-wal", f"{JOURNAL}-shm"
 LOCK, KEY, NEXT_KEY, SPOOL = "lock", "key", "key.next", "spool"
 RESERVE = "reserve"
 CONTROL = "control"
-"""The socket on which the engine answers its owner (`control.py`)."""
+"""The socket on which the engine answers its owner (`control_socket.py`)."""
 NAMES = (JOURNAL, LOG, INDEX, LOCK, KEY, NEXT_KEY, RESERVE)
 LEFT_ALONE = {"lost+found", SPOOL, CONTROL, *NAMES}
 """What a folder may hold and still be nothing but a data folder."""
@@ -31,7 +31,7 @@ LEFT_ALONE = {"lost+found", SPOOL, CONTROL, *NAMES}
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 
 
-class Fault(msgspec.Struct, frozen=True):
+class FileFault(msgspec.Struct, frozen=True):
     """Something that is not as it should be. `mode` is the one it should have, None where no mode would mend it."""
 
     text: str
@@ -50,7 +50,7 @@ def secure(folder: Path, *, spooled: bool = False) -> None:
             raise ConfigError(f"{fault.text}: it cannot be changed: {error.strerror}") from error
 
 
-def faults(folder: Path, *, spooled: bool) -> Iterator[Fault]:
+def faults(folder: Path, *, spooled: bool) -> Iterator[FileFault]:
     """What is wrong, found as it is asked for; nothing about a folder that is not there. Raises `ConfigError`."""
     try:
         yield from _faults(folder, spooled)
@@ -85,7 +85,7 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
-def _faults(folder: Path, spooled: bool) -> Iterator[Fault]:
+def _faults(folder: Path, spooled: bool) -> Iterator[FileFault]:
     if not folder.exists():
         return
     yield from _folder(folder)
@@ -102,27 +102,29 @@ def _faults(folder: Path, spooled: bool) -> Iterator[Fault]:
                         yield from _file(Path(entry.path))
 
 
-def _folder(path: Path, *, inside: bool = False) -> Iterator[Fault]:
+def _folder(path: Path, *, inside: bool = False) -> Iterator[FileFault]:
     what = "" if inside else "store.path "
     try:
         found = path.stat()
     except FileNotFoundError:
         found = None
     if found is None or not stat.S_ISDIR(found.st_mode):
-        yield Fault(f"{what}{path} is not a folder: move it away", path)
+        yield FileFault(f"{what}{path} is not a folder: move it away", path)
         return
     me = os.geteuid()
     if found.st_uid != me:
         owner = user_name(found.st_uid)
-        yield Fault(f"{what}{path} belongs to user {owner} and this runs as {user_name(me)}: run it as {owner}", path)
+        yield FileFault(
+            f"{what}{path} belongs to user {owner} and this runs as {user_name(me)}: run it as {owner}", path
+        )
         return
     mode = stat.S_IMODE(found.st_mode)
     if mode == FOLDER_MODE:
         return
     if not inside and (strange := _strange(path, mode)):
-        yield Fault(f"{what}{path} {strange}: give the engine a folder of its own", path)
+        yield FileFault(f"{what}{path} {strange}: give the engine a folder of its own", path)
         return
-    yield Fault(f"{what}{path} has mode {mode:04o} and not {FOLDER_MODE:04o}", path, FOLDER_MODE)
+    yield FileFault(f"{what}{path} has mode {mode:04o} and not {FOLDER_MODE:04o}", path, FOLDER_MODE)
 
 
 def _strange(path: Path, mode: int) -> str:
@@ -137,22 +139,22 @@ def _strange(path: Path, mode: int) -> str:
     return ""
 
 
-def _file(path: Path, kind: int = stat.S_IFREG) -> Iterator[Fault]:
+def _file(path: Path, kind: int = stat.S_IFREG) -> Iterator[FileFault]:
     try:
         found = path.lstat()
     except FileNotFoundError:
         return
     if stat.S_IFMT(found.st_mode) != kind:
-        yield Fault(f"{path} is {_kind(found.st_mode)} and not {_kind(kind)}: move it away", path)
+        yield FileFault(f"{path} is {_kind(found.st_mode)} and not {_kind(kind)}: move it away", path)
         return
     me = os.geteuid()
     if found.st_uid != me:
         owner, name = user_name(found.st_uid), user_name(me)
-        yield Fault(f"{path} belongs to user {owner} and this runs as {name}: chown {name} {path}", path)
+        yield FileFault(f"{path} belongs to user {owner} and this runs as {name}: chown {name} {path}", path)
         return
     mode = stat.S_IMODE(found.st_mode)
     if mode != FILE_MODE:
-        yield Fault(f"{path} has mode {mode:04o} and not {FILE_MODE:04o}", path, FILE_MODE)
+        yield FileFault(f"{path} has mode {mode:04o} and not {FILE_MODE:04o}", path, FILE_MODE)
 
 
 def _kind(mode: int) -> str:

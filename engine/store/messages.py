@@ -24,11 +24,11 @@ class Message(msgspec.Struct, kw_only=True):
     """One queued or ended message. Times in seconds since 1970; `size` in octets on the wire.
 
     `copy_path`: Sent folder asked for, empty for the account's own, None for no copy. `next_at`: when it is due, None
-    when nothing is (ended, held, or in doubt until somebody decides). `dot_at`: set while the final dot of a try may
-    have been sent and no reply is recorded. `on_doubt`: what an unknown outcome comes to (`resend`, `hold`, `fail`).
-    `doubt_since`: when the oldest outcome that is still unknown became so. `interruptions`: how often a try ended with
-    the process, or crashed, since the last one that came to an end. `expires_at`: given up after this where its account
-    cannot send at all.
+    when nothing is (ended, held, or in doubt until somebody decides). `dot_at`: set while the final dot of an attempt
+    may have been sent and no reply is recorded. `on_doubt`: what an unknown outcome comes to (`resend`, `hold`,
+    `fail`). `doubt_since`: when the oldest outcome that is still unknown became so. `interruptions`: how often an
+    attempt ended with the process, or crashed, since the last one that came to an end. `expires_at`: given up after
+    this where its account cannot send at all.
     """
 
     id: int
@@ -116,7 +116,7 @@ def recipients(db: sqlite3.Connection | Tx, message: int) -> list[Recipient]:
 
 
 def waiting(db: sqlite3.Connection, account: str | None = None) -> Iterator[tuple[int, str, float, bool]]:
-    """(id, account, next_at, whether it is the first try) of every message that is due some time, earliest first.
+    """(id, account, next_at, whether it is the first attempt) of every message that is due some time, earliest first.
 
     Of one account, or of all.
     """
@@ -129,7 +129,7 @@ def waiting(db: sqlite3.Connection, account: str | None = None) -> Iterator[tupl
 
 
 def due_after(tx: Tx, moment: float) -> list[tuple[int, int]]:
-    """(id, tries made) of every message that is due later than `moment`, those sent at a chosen time left out."""
+    """(id, attempts made) of every message that is due later than `moment`, those sent at a chosen time left out."""
     return tx.execute(
         "SELECT id, attempts_made FROM message WHERE ended IS NULL AND next_at > ? "
         "AND NOT (next_at = send_at AND send_at > created) AND state IN ('queued', 'deferred', 'in_doubt')",
@@ -148,7 +148,7 @@ def no_doubt_after(tx: Tx, moment: float) -> None:
 
 
 def interrupted(db: sqlite3.Connection | Tx, account: str | None = None) -> list[Message]:
-    """The messages, of one account or of all, whose try was cut short by the end of what ran it."""
+    """The messages, of one account or of all, whose attempt was cut short by the end of what ran it."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM message WHERE ended IS NULL AND state = 'sending' AND account = coalesce(?, account)",
         (account,),
@@ -188,7 +188,7 @@ def clear_dot(tx: Tx, message: int) -> None:
 
 
 def undo_try(tx: Tx, message: int, state: str, next_at: float | None, interruptions: int) -> bool:
-    """Take back a try that was interrupted before its final dot: it does not count as an attempt."""
+    """Take back an attempt that was interrupted before its final dot: it does not count as an attempt."""
     changed = tx.execute(
         "UPDATE message SET state = ?, attempts_made = attempts_made - 1, dot_at = NULL, next_at = ?, "
         "interruptions = ? WHERE id = ? AND state = 'sending'",
@@ -197,7 +197,7 @@ def undo_try(tx: Tx, message: int, state: str, next_at: float | None, interrupti
     return changed.rowcount > 0
 
 
-def end_try(
+def end_attempt(
     tx: Tx,
     message: int,
     *,
@@ -208,7 +208,7 @@ def end_try(
     interruptions: int,
     ended: float | None,
 ) -> bool:
-    """Record how the try in hand ended; False, and nothing changed, when the message is not being sent any more."""
+    """Record how the attempt in hand ended; False, and nothing changed, when the message is not being sent any more."""
     changed = tx.execute(
         "UPDATE message SET state = ?, next_at = ?, dot_at = NULL, last_error = ?, doubt_since = ?, interruptions = ?, "
         "ended = ? WHERE id = ? AND state = 'sending'",
@@ -228,7 +228,7 @@ def end_try(
 def settle(
     tx: Tx, message: int, *, state: str, next_at: float | None, doubt_since: float | None, ended: float | None
 ) -> None:
-    """Move a message between tries: a doubt was cleared up, it is held or let go, it ends."""
+    """Move a message between attempts: a doubt was cleared up, it is held or let go, it ends."""
     tx.execute(
         "UPDATE message SET state = ?, next_at = ?, dot_at = NULL, doubt_since = ?, ended = ? WHERE id = ?",
         (state, next_at, doubt_since, ended, message),

@@ -19,14 +19,14 @@ STEP_ROWS = 100
 """Rows one step may remove; a single message with more recipients than that is one step of its own."""
 
 
-class Place(msgspec.Struct, frozen=True):
+class SweepPosition(msgspec.Struct, frozen=True):
     """How far a sweep has come: everything that ended before this has been looked at. Time in seconds since 1970."""
 
     ended: float = 0.0
     id: int = 0
 
 
-def remove_messages(tx: Tx, spool: Spool, before: float, place: Place) -> tuple[int, Place | None]:
+def remove_messages(tx: Tx, spool: Spool, before: float, place: SweepPosition) -> tuple[int, SweepPosition | None]:
     """Remove the next messages after `place` that ended before `before`.
 
     Returns how many went and where to go on; None when there are no more.
@@ -41,7 +41,7 @@ def remove_messages(tx: Tx, spool: Spool, before: float, place: Place) -> tuple[
     for message, ended, its_rows, copy_owed in rows:
         if size and size + its_rows > STEP_ROWS:
             return removed, place
-        place = Place(ended, message)
+        place = SweepPosition(ended, message)
         if copy_owed:
             continue
         size += its_rows

@@ -1,8 +1,8 @@
 """Changing the key: what a running engine does about a key that was offered to it, and what a start finds half done.
 
-`engine vault rotate` offers a key (`keys.py`); the engine notices, seals everything anew in one commit, and puts the
-key in place of the old one. Whatever is sealed from then on is sealed with the new key: it is handed to the store after
-that commit. What cannot be opened stays as it is, and the log names it.
+`engine vault rotate` offers a key (`vault_keys.py`); the engine notices, seals everything anew in one commit, and puts
+the key in place of the old one. Whatever is sealed from then on is sealed with the new key: it is handed to the store
+after that commit. What cannot be opened stays as it is, and the log names it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import trio
 
 from engine.config import StoreConfig
 from engine.errors import ConfigError
-from engine.store import audit, files, keys, marks, sealed
+from engine.store import audit, files, folder_metadata, sealed, vault_keys
 from engine.store.vault import Vault, key_id
 from engine.store.writer import Store, Tx
 from engine.world import World
@@ -29,8 +29,8 @@ SHOWN = 10
 def seal_anew(db: sqlite3.Connection | Tx, vault: Vault, now: float) -> int:
     """Second step, inside a transaction: how many secrets were sealed anew."""
     count = sealed.seal_anew(db, vault)
-    if marks.get(db, marks.KEY) != vault.key_id:
-        marks.put(db, marks.KEY, vault.key_id)
+    if folder_metadata.get(db, folder_metadata.KEY) != vault.key_id:
+        folder_metadata.put(db, folder_metadata.KEY, vault.key_id)
         audit.add(db, audit.Entry(now, audit.CLI, None, "vault.rotate", vault.key_id))
     return count
 
@@ -56,7 +56,7 @@ class Rotation:
         Cancelled: a start does what is left.
         """
         try:
-            key = keys.offered(self._store.path)
+            key = vault_keys.offered(self._store.path)
         except ConfigError as error:
             log.error("%s", error)
             return
@@ -69,7 +69,7 @@ class Rotation:
         log.info("%d secrets are sealed anew, with the key %s", count, self._done)
         if left := sealed.left(self._store.reader, self._done):
             log.warning("%d secrets could not be opened and stay as they are: %s", len(left), listed(left))
-        if not await self._world.in_thread(keys.install, self._store.path, self._config, key):
+        if not await self._world.in_thread(vault_keys.install, self._store.path, self._config, key):
             log.warning(
                 "the key %s is in %s: put it where the key is kept (store.key or store.key_file)",
                 self._done,

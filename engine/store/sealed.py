@@ -63,7 +63,7 @@ def endpoint_field(endpoint: str) -> str:
     return f"webhook.{endpoint}"
 
 
-class Place(msgspec.Struct, frozen=True):
+class SealedValue(msgspec.Struct, frozen=True):
     """Where one sealed value lies. `name` says it to the operator; `put` replaces the value, inside a transaction."""
 
     account: str
@@ -105,13 +105,13 @@ def left(db: Db, key: str) -> list[str]:
     return [place.name for place in _places(db) if key_of(place.sealed) != key]
 
 
-def _places(db: Db) -> Iterator[Place]:
+def _places(db: Db) -> Iterator[SealedValue]:
     for place in _every_place(db):
         if isinstance(place.sealed, str) and key_of(place.sealed):
             yield place
 
 
-def _every_place(db: Db) -> Iterator[Place]:
+def _every_place(db: Db) -> Iterator[SealedValue]:
     for account, text in db.execute("SELECT id, record FROM account").fetchall():
         built = _decoded(text)
         for secret in secrets_of(built) if isinstance(built, dict) else ():
@@ -120,7 +120,7 @@ def _every_place(db: Db) -> Iterator[Place]:
                 secret.holder[secret.member] = value
                 db.execute("UPDATE account SET record = ? WHERE id = ?", (msgspec.json.encode(built), account))
 
-            yield Place(account, secret.field, secret.value, put_secret)
+            yield SealedValue(account, secret.field, secret.value, put_secret)
     for name, text in db.execute("SELECT name, value FROM setting").fetchall():
         value = _decoded(text)
         # One that an earlier version wrote is not sealed yet.
@@ -129,13 +129,13 @@ def _every_place(db: Db) -> Iterator[Place]:
             def put_setting(value: str, name: str = name) -> None:
                 db.execute("UPDATE setting SET value = ? WHERE name = ?", (msgspec.json.encode({SEALED: value}), name))
 
-            yield Place("", setting_field(name), value[SEALED], put_setting)
+            yield SealedValue("", setting_field(name), value[SEALED], put_setting)
     for endpoint, record in db.execute("SELECT id, record FROM webhook").fetchall():
 
         def put_record(value: str, endpoint: str = endpoint) -> None:
             db.execute("UPDATE webhook SET record = ? WHERE id = ?", (value.encode(), endpoint))
 
-        yield Place("", endpoint_field(endpoint), _text(record), put_record)
+        yield SealedValue("", endpoint_field(endpoint), _text(record), put_record)
 
 
 def _decoded(text: Any) -> Any:

@@ -1,8 +1,8 @@
 """Sealing secrets at rest: AES-256-GCM, bound to the account and field they belong to.
 
 A sealed value is `v1.<key id>.<base64 of nonce and ciphertext>`; moving it to another account or field makes it
-unreadable. Where the key given opens nothing at all the engine refuses to start (`keys.py`): it never falls back to
-clear text.
+unreadable. Where the key given opens nothing at all the engine refuses to start (`vault_keys.py`): it never falls back
+to clear text.
 """
 
 from __future__ import annotations

@@ -6,14 +6,15 @@ each returned is given back only after the sync, so whoever has an answer has it
 
 There are two kinds. `admit` is for what takes new work in: it is refused with `StorageFull` when room is low or runs
 out. `commit` is for what must be written because it has happened or has to end: when room runs out, the reserve
-(`store/reserve.py`) is given up for it, and when that is used up too it waits for room. A change may therefore be run
-more than once, each time from the state before it; what it did outside the transaction must stand that. While another
-process holds a lock on the journal everything waits; after `BUSY_REFUSED` new work is refused with `StorageBusy`.
+(`store/disk_reserve.py`) is given up for it, and when that is used up too it waits for room. A change may therefore be
+run more than once, each time from the state before it; what it did outside the transaction must stand that. While
+another process holds a lock on the journal everything waits; after `BUSY_REFUSED` new work is refused with
+`StorageBusy`.
 
 Statements run on Trio's own thread (a few microseconds each, no sync among them) and only COMMIT, which waits for the
 disk, runs on the store's thread: the two threads never fight for the interpreter.
 
-While the journal is not where it was opened (`store/place.py`), nothing is written: new work is refused with
+While the journal is not where it was opened (`store/journal_location.py`), nothing is written: new work is refused with
 `StorageUnavailable`, and what must be written waits for the journal to come back.
 
 When a commit fails for another reason than room, nobody is told yes: the store latches, every waiting and later change
@@ -34,8 +35,8 @@ import trio
 
 from engine.errors import EngineError, StorageBusy, StorageFailed, StorageFull, StorageUnavailable
 from engine.store import database
-from engine.store.place import Place
-from engine.store.reserve import Reserve
+from engine.store.disk_reserve import Reserve
+from engine.store.journal_location import JournalLocation
 from engine.world import StoreThread, World
 
 T = TypeVar("T")
@@ -131,7 +132,7 @@ class Store:
         self._first_seq, self._last_seq = self.reader.execute(
             "SELECT (SELECT coalesce(min(seq), 1) FROM event), (SELECT coalesce(max(seq), 0) FROM event)"
         ).fetchone()
-        self._place = Place(path)
+        self._place = JournalLocation(path)
         self._reserve.take()
         self._pending: list[_Waiting[Any]] = []
         self._wake = trio.Event()

@@ -10,7 +10,7 @@ from quart_trio import QuartTrio
 
 from engine.config import Http
 from engine.http import server
-from engine.http.bodies import Bodies
+from engine.http.request_bodies import Bodies
 
 
 async def main() -> None:

@@ -33,7 +33,7 @@ async def commands(sandbox: Sandbox) -> None:
         for _ in range(int(count)):
             number += 1
             told = time.time()
-            sandbox.mailbox(address).folder("INBOX").add(MAIL % (number, number), told)
+            sandbox.account(address).folder("INBOX").add(MAIL % (number, number), told)
             print(f"{number} {told}", flush=True)
             await trio.sleep(0.005)
         print("done", flush=True)

@@ -256,10 +256,10 @@ async def test_mail_arrives_in_the_sandbox_once_and_a_copy_is_filed(tmp_path: Pa
                 lambda: submit(client, "jane", "a@sandbox.example", bcc=[{"address": "b@sandbox.example"}])
             )
             await thread(wait_for_events, client, "jane", queued(answer), "messageSent")
-            sent = sandbox.mailbox("jane@sandbox.example").folder("Sent")
+            sent = sandbox.account("jane@sandbox.example").folder("Sent")
             await thread(wait_until, lambda: sent.messages, "the copy in the Sent folder")
             for address in ("a@sandbox.example", "b@sandbox.example"):
-                (message,) = sandbox.mailbox(address).folder("INBOX").messages
+                (message,) = sandbox.account(address).folder("INBOX").messages
                 assert not re.search(rb"(?im)^bcc:", header_of(message.raw))
             (copy,) = sent.messages
             assert re.search(rb"(?m)^Bcc: .*b@sandbox\.example", header_of(copy.raw))

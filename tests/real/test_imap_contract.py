@@ -18,7 +18,7 @@ from engine.imap.fetched import Fetched
 from engine.imap.responses import Fetch, Vanished
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
 from engine.sandbox.provider import Sandbox
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.transport import TlsRules
 from engine.world import World
 

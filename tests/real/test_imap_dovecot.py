@@ -12,7 +12,7 @@ from engine import sasl
 from engine.errors import LoginRefused, NetworkError, NetworkKind
 from engine.imap.responses import Exists, Expunge, Fetch
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.transport import TlsRules
 from engine.world import World
 

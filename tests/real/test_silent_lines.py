@@ -14,7 +14,7 @@ from real.far_side import FarSide
 from real.processes import PATIENCE_SECONDS, wait_until
 from real.relay import Relay
 from real.smtp_sink import SmtpSink
-from real.test_mailbox_dovecot import MESSAGE, events, foreign, registration
+from real.test_connection_dovecot import MESSAGE, events, foreign, registration
 
 pytestmark = [pytest.mark.real, pytest.mark.process]
 

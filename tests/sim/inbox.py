@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from simulation import Engine
 
+from engine.sandbox.accounts import SandboxAccount, SandboxFolder
 from engine.sandbox.faults import EXTENSIONS
-from engine.sandbox.mailboxes import Folder, Mailbox
 
 SERVERS = {
     "everything": frozenset[str](),
@@ -26,11 +26,11 @@ MAIL = (
 )
 
 
-def box(engine: Engine) -> Mailbox:
-    return engine.sandbox.mailbox("acme@sandbox.example")
+def box(engine: Engine) -> SandboxAccount:
+    return engine.sandbox.account("acme@sandbox.example")
 
 
-def folder(engine: Engine, path: str = "INBOX") -> Folder:
+def folder(engine: Engine, path: str = "INBOX") -> SandboxFolder:
     return box(engine).folder(path)
 
 

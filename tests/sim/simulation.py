@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import trio
 from answers import plain
+from seeded_world import SeededWorld
 
 from engine import app
 from engine.api import outbox, queue
@@ -25,7 +26,7 @@ from engine.schema.queue import QueueUpdate
 from engine.schema.submit import Submit, SubmitHeaders
 from engine.store import database, messages
 from engine.store.tokens import Token
-from engine.world import Choose, SeededWorld
+from engine.world import Choose
 
 CLEAR_TEXT = {"required": False}
 """The sandbox speaks no TLS."""

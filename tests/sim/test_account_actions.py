@@ -37,7 +37,7 @@ def account(engine: Engine) -> Account:
 
 
 def deliver(engine: Engine, number: int, path: str = "INBOX") -> None:
-    engine.sandbox.mailbox("acme@sandbox.example").folder(path).add(MAIL % number, engine.context.services.world.now())
+    engine.sandbox.account("acme@sandbox.example").folder(path).add(MAIL % number, engine.context.services.world.now())
 
 
 def count(engine: Engine, name: str) -> int:
@@ -127,7 +127,7 @@ async def test_the_protocol_log(engine: Engine, autojump_clock: Clock) -> None:
     await engine.event("acme", "messageSent")
     await trio.sleep(1)
     text = log.text()
-    assert "SMTP, a try that has just ended" in text
+    assert "SMTP, an attempt that has just ended" in text
     assert "Z C: MAIL FROM:<acme@sandbox.example>" in text and "Z S: 250 2.0.0 Ok: queued as" in text
     assert "geheim" not in text and "between us" not in text
     engine.sandbox.faults.cut_imap()

@@ -54,11 +54,11 @@ class TestEvidenceOfAnotherTransaction:
             await engine.submit("acme", *to, onDoubt="hold")
             await trio.sleep(5)
             assert len(engine.sandbox.delivered) == 1
-            filed = engine.sandbox.mailbox("acme@sandbox.example").folder("Sent").messages
+            filed = engine.sandbox.account("acme@sandbox.example").folder("Sent").messages
         async with simulation.running() as engine:
             # The provider goes on as it was: its Sent folder has the message.
             engine.sandbox.faults.files_sent = True
-            folder = engine.sandbox.mailbox("acme@sandbox.example").folder("Sent")
+            folder = engine.sandbox.account("acme@sandbox.example").folder("Sent")
             for each in filed:
                 folder.add(each.raw, each.date)
             await trio.sleep(86_400)
@@ -70,7 +70,7 @@ class TestDoubtThatIsTriedAgain:
     async def test_what_may_have_gone_is_not_taken_back(
         self, simulation: Simulation, autojump_clock: trio.testing.MockClock
     ) -> None:
-        """A doubt stays one when the try that was to clear it up is put off."""
+        """A doubt stays one when the attempt that was to clear it up is put off."""
         async with simulation.running() as engine:
             await engine.register("acme")
             answer = await engine.submit("acme", "cut-after-dot1+x@sandbox.example")

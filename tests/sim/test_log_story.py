@@ -15,7 +15,7 @@ from asking import Caller
 from simulation import CLEAR_TEXT, Engine, Simulation, servers
 
 from engine.config import Imap
-from engine.log import Text
+from engine.log import TextFormatter
 from engine.schema.account import AccountCreate
 
 Clock = trio.testing.MockClock
@@ -27,7 +27,7 @@ class Lines(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.setFormatter(Text())
+        self.setFormatter(TextFormatter())
         self.found: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -109,8 +109,8 @@ async def test_a_dead_mailbox_is_told_once_then_hourly_then_that_it_is_back(
         await register(engine, "bob", smtp=False)
         await trio.sleep(2.4 * HOUR)
         first, second, third = lines.of("bob")
-        assert first.startswith("no connection to the mailbox: Nothing listens at imap.sandbox.example:143. Start")
-        assert second.startswith("still no connection to the mailbox (")
+        assert first.startswith("no connection to the IMAP server: Nothing listens at imap.sandbox.example:143. Start")
+        assert second.startswith("still no connection to the IMAP server (")
         assert "times within the last " in second
         assert "it has failed for 2 h): Nothing listens" in third
         engine.sandbox.faults.dead.clear()

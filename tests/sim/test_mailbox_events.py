@@ -15,7 +15,7 @@ from inbox import MAIL, box, deliver, folder, mail_events
 from simulation import Engine, Simulation
 
 from engine.config import Imap
-from engine.sandbox.mailboxes import Mailbox
+from engine.sandbox.accounts import SandboxAccount
 from engine.schema.account import AccountUpdate
 from engine.store import database, events, mailboxes
 
@@ -108,7 +108,7 @@ async def test_whatever_happens_in_whatever_gap_is_told_once(
                 await trio.sleep(2000)  # more than one round
         position = _check(simulation, model, position)
         for _ in range(10):
-            _do_something_at(sandbox.mailbox("acme@sandbox.example"), dice, sandbox)
+            _do_something_at(sandbox.account("acme@sandbox.example"), dice, sandbox)
     async with simulation.running() as engine:
         engine.sandbox._post = sandbox._post
         engine.sandbox.faults.imap_capabilities_drop |= missing
@@ -137,7 +137,7 @@ def _do_something(engine: Engine, dice: random.Random) -> None:
     _do_something_at(box(engine), dice, engine.sandbox)
 
 
-def _do_something_at(mailbox: Mailbox, dice: random.Random, sandbox: Any) -> None:
+def _do_something_at(mailbox: SandboxAccount, dice: random.Random, sandbox: Any) -> None:
     path = dice.choice(["INBOX", "INBOX", "INBOX", "Sent", "Trash"])
     inside = mailbox.folder(path)
     action = dice.random()

@@ -11,7 +11,7 @@ import trio.testing
 from inbox import MAIL, deliver, folder, mail_events
 from simulation import Simulation
 
-from engine.accounts import ids
+from engine.accounts import message_ids
 from engine.imap.session import ImapSession
 from engine.isotime import iso
 from engine.store import mailboxes
@@ -38,7 +38,7 @@ async def test_a_new_message_is_told_in_full(
         assert trio.current_time() - started < patience
         row = mailboxes.of_account(engine.context.services.store.reader, "acme")[0]
         data = event["data"]
-        assert data["id"] == ids.message_id(row.id, 1)
+        assert data["id"] == message_ids.message_id(row.id, 1)
         assert data == {
             "id": data["id"],
             "uid": 1,

@@ -474,7 +474,7 @@ class TestCrashes:
 
 
 def killed(simulation: Simulation) -> None:
-    """Leave the journal as a kill does: the message whose try is under way stays marked as being sent."""
+    """Leave the journal as a kill does: the message whose attempt is under way stays marked as being sent."""
     with sqlite3.connect(simulation.folder / "journal.db") as db:
         db.execute("UPDATE message SET state = 'sending', attempts_made = attempts_made + 1 WHERE ended IS NULL")
     db.close()

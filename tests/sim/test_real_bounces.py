@@ -23,7 +23,7 @@ def expected() -> dict[str, Told]:
 async def read(engine: Engine) -> dict[str, list[dict[str, object]]]:
     """The events about each of the mails, in the order in which they are told."""
     await engine.register("acme")
-    folder = engine.sandbox.mailbox("acme@sandbox.example").folder("INBOX")
+    folder = engine.sandbox.account("acme@sandbox.example").folder("INBOX")
     names = {}
     for file in sorted(MAILS.glob("*.eml")):
         raw = file.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

@@ -26,7 +26,7 @@ def report(kind: str, part: bytes, original: bytes) -> bytes:
 
 
 def deliver(engine: Engine, raw: bytes, path: str = "INBOX") -> None:
-    folder = engine.sandbox.mailbox("acme@sandbox.example").folder(path)
+    folder = engine.sandbox.account("acme@sandbox.example").folder(path)
     folder.add(raw, engine.context.services.world.now())
 
 

@@ -13,7 +13,7 @@ from simulation import Engine, Simulation
 
 from engine.isotime import iso
 from engine.queue.lifecycle import State
-from engine.store import database, held, marks, messages
+from engine.store import database, folder_metadata, held_messages, messages
 from engine.store.backup import back_up
 
 SEED = 2026
@@ -28,7 +28,7 @@ def recipients(engine: Engine, queue_id: str) -> list[str]:
 
 def release(folder: Path, now: float, account: str | None = None, queue_ids: set[str] | None = None) -> int:
     with contextlib.closing(database.open_writer(folder)) as db:
-        return held.release(db, now, account, queue_ids)
+        return held_messages.release(db, now, account, queue_ids)
 
 
 async def test_a_restored_backup_sends_nothing_until_it_is_released(
@@ -60,7 +60,7 @@ async def test_a_restored_backup_sends_nothing_until_it_is_released(
         assert engine.state(later["queueId"]) is State.HELD
         assert engine.state(doubtful["queueId"]) is State.IN_DOUBT
         assert recipients(engine, part["queueId"]) == ["sent", "held"]
-        assert marks.get(engine.context.services.store.reader, marks.RESTORED) is None
+        assert folder_metadata.get(engine.context.services.store.reader, folder_metadata.RESTORED) is None
 
     # What is held stays held over a restart, without the mark.
     async with restored.running() as engine:

@@ -14,7 +14,7 @@ import trio.testing
 from simulation import Engine, Simulation
 
 from engine.api.events import page
-from engine.config import Retention
+from engine.config import RetentionConfig
 from engine.isotime import iso
 from engine.queue.lifecycle import State
 from engine.schema.events import EventsQuery
@@ -39,7 +39,7 @@ def bounds(engine: Engine) -> tuple[int, int]:
 
 
 async def test_ended_messages_and_events_go_by_age(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(messages=2 * DAY, events=3 * DAY))
+    simulation = Simulation(tmp_path / "data", SEED, retention=RetentionConfig(messages=2 * DAY, events=3 * DAY))
     async with simulation.running() as engine:
         await engine.register("acme")
         oldest = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(5)]
@@ -70,7 +70,7 @@ async def test_ended_messages_and_events_go_by_age(tmp_path: Path, autojump_cloc
 
 
 async def test_a_message_whose_copy_is_owed_stays(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(messages=DAY, events=0))
+    simulation = Simulation(tmp_path / "data", SEED, retention=RetentionConfig(messages=DAY, events=0))
     async with simulation.running() as engine:
         await engine.register("acme")
         engine.sandbox.faults.dead.add(143)
@@ -86,7 +86,7 @@ async def test_a_message_whose_copy_is_owed_stays(tmp_path: Path, autojump_clock
 
 
 async def test_the_audit_record_goes_by_age(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(audit=2 * DAY))
+    simulation = Simulation(tmp_path / "data", SEED, retention=RetentionConfig(audit=2 * DAY))
     async with simulation.running() as engine:
         store, start = engine.context.services.store, simulation.world.now()
 
@@ -96,16 +96,16 @@ async def test_the_audit_record_goes_by_age(tmp_path: Path, autojump_clock: trio
 
         await store.commit(fill)
         await trio.sleep(2 * DAY - 1)
-        assert audit.count(store.reader, audit.Wanted()) == 250
+        assert audit.count(store.reader, audit.AuditFilter()) == 250
         await trio.sleep(600)
-        assert audit.count(store.reader, audit.Wanted()) == 0, SEED
+        assert audit.count(store.reader, audit.AuditFilter()) == 0, SEED
 
 
 async def test_over_the_size_the_oldest_go_and_unsent_mail_stays(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     limit = 1024 * 1024
-    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(messages=0, events=0, size=limit))
+    simulation = Simulation(tmp_path / "data", SEED, retention=RetentionConfig(messages=0, events=0, size=limit))
     async with simulation.running() as engine:
         await engine.register("acme")
         reader = engine.context.services.store.reader
@@ -129,7 +129,7 @@ async def test_over_the_size_the_oldest_go_and_unsent_mail_stays(
         numbers = [event["seq"] for event in engine.events("acme")]
         assert numbers == list(range(first, last + 1))
         # Of all, the oldest went first: what is kept of one is about as old as what is kept of the other.
-        assert audit.count(reader, audit.Wanted()) == 1
+        assert audit.count(reader, audit.AuditFilter()) == 1
         oldest_message, oldest_event, oldest_entry = retention.oldest(reader)
         assert oldest_entry == entry.time
         assert oldest_message is not None
@@ -141,7 +141,7 @@ async def test_over_the_size_the_oldest_go_and_unsent_mail_stays(
 async def test_unsent_mail_alone_may_be_larger_than_the_size(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(size=4096))
+    simulation = Simulation(tmp_path / "data", SEED, retention=RetentionConfig(size=4096))
     async with simulation.running() as engine:
         await engine.register("acme")
         later = iso(simulation.world.now() + DAY)
@@ -157,7 +157,7 @@ async def test_unsent_mail_alone_may_be_larger_than_the_size(
 
 
 async def test_a_reader_that_comes_too_late_is_told(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(events=DAY))
+    simulation = Simulation(tmp_path / "data", SEED, retention=RetentionConfig(events=DAY))
     async with simulation.running() as engine:
         await engine.register("acme")
         await engine.submit("acme", "you@sandbox.example")
@@ -173,7 +173,7 @@ async def test_a_reader_that_comes_too_late_is_told(tmp_path: Path, autojump_clo
 
 
 async def test_a_step_is_small(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(messages=0, events=0))
+    simulation = Simulation(tmp_path / "data", SEED, retention=RetentionConfig(messages=0, events=0))
     async with simulation.running() as engine:
         store, spool = engine.context.services.store, engine.context.services.spool
 
@@ -192,7 +192,7 @@ async def test_a_step_is_small(tmp_path: Path, autojump_clock: trio.testing.Mock
                     )
 
         await store.commit(many)
-        place: retention.Place | None = retention.Place()
+        place: retention.SweepPosition | None = retention.SweepPosition()
         steps = []
         while place is not None:
             change = partial(retention.remove_messages, spool=spool, before=1e10, place=place)
@@ -207,7 +207,7 @@ async def test_a_step_is_small(tmp_path: Path, autojump_clock: trio.testing.Mock
 async def test_a_clock_that_is_days_ahead_removes_nothing_at_once(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture, restart: bool
 ) -> None:
-    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(messages=7 * DAY, events=7 * DAY))
+    simulation = Simulation(tmp_path / "data", SEED, retention=RetentionConfig(messages=7 * DAY, events=7 * DAY))
 
     async def wrong(engine: Engine, before: tuple[int, int]) -> None:
         await trio.sleep(1800)
@@ -237,7 +237,7 @@ async def test_a_clock_that_is_days_ahead_removes_nothing_at_once(
 
 
 async def test_a_long_stop_is_caught_up_by_and_by(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    simulation = Simulation(tmp_path / "data", SEED, retention=Retention(messages=7 * DAY, events=7 * DAY))
+    simulation = Simulation(tmp_path / "data", SEED, retention=RetentionConfig(messages=7 * DAY, events=7 * DAY))
     async with simulation.running() as engine:
         await engine.register("acme")
         sent = await engine.submit("acme", "friend@sandbox.example")

@@ -16,7 +16,7 @@ from simulation import Shutdown, Simulation, servers, when
 from engine.config import DEFAULT_SCHEDULE
 from engine.queue.lifecycle import State
 from engine.schema.account import AccountUpdate
-from engine.store import copies
+from engine.store import sent_copies
 
 SEED = 4711
 REPORTS = ("messageSent", "messageDeliveryError", "messageInDoubt", "messageFailed")
@@ -198,7 +198,7 @@ async def test_a_hanging_server_holds_its_own_account_only(
 
 
 def sent_folder(engine: Any) -> int:
-    return len(engine.sandbox.mailbox("acme@sandbox.example").folders["Sent"].messages)
+    return len(engine.sandbox.account("acme@sandbox.example").folders["Sent"].messages)
 
 
 async def test_a_sent_copy_is_tried_again(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
@@ -244,7 +244,7 @@ async def test_a_sent_copy_that_was_filed_unheard_is_not_filed_again(
         engine.sandbox._post = post
         await trio.sleep(600)
         assert sent_folder(engine) == 1
-        assert copies.of_account(engine.context.services.store.reader, "acme") == []
+        assert sent_copies.of_account(engine.context.services.store.reader, "acme") == []
 
 
 async def test_a_sent_copy_that_never_works_is_given_up_and_said(

@@ -12,7 +12,7 @@ from engine.api import submit
 from engine.queue import doubt, retry
 from engine.queue.attempt import Attempts
 from engine.queue.outbox import Cancelled, Outbox
-from engine.store import bodies, events, idempotency, messages
+from engine.store import bodies, events, idempotency_keys, messages
 
 DAYS = 0.3
 SEEDS = (1, 5, 7, 11, 13, 14, 23, 26)
@@ -75,8 +75,13 @@ SABOTAGE: dict[str, tuple[object, str, Callable[..., Any], str]] = {
     "an answer before the commit": (submit, "accept", _nothing, "not in the journal"),
     "no mark before the dot": (Attempts, "_dot", _nothing, "without a committed dot"),
     "doubts that are never said": (doubt, "in_doubt", lambda *_, **__: doubt.State.DEFERRED, "delivered"),
-    "no wait between tries": (retry, "delay", lambda *_: 0.0, "early"),
-    "keys that are forgotten": (idempotency, "keep", lambda *_: None, "(one request, two messages|under the key of)"),
+    "no wait between attempts": (retry, "delay", lambda *_: 0.0, "early"),
+    "keys that are forgotten": (
+        idempotency_keys,
+        "keep",
+        lambda *_: None,
+        "(one request, two messages|under the key of)",
+    ),
     "a dot whose mark is not written": (messages, "mark_dot", lambda *_: True, "without a committed dot"),
     "a cancel that does nothing": (Outbox, "cancel", _cancelled, "(still open|the answer says)"),
     "bodies that stay": (bodies, "drop", lambda *_: None, "its body outlives it"),

@@ -18,11 +18,11 @@ from simulation import OPERATOR, Engine, Simulation
 from engine.api import settings as settings_api
 from engine.api import webhooks as api
 from engine.errors import Problem
-from engine.events.plan import Health, health_of
-from engine.events.webhooks import Record
 from engine.schema.settings import SettingsQuery, SettingsUpdate
 from engine.schema.webhooks import WebhookReplay, WebhookUpdate
 from engine.store import database
+from engine.webhooks.plan import Health, health_of
+from engine.webhooks.registry import EndpointSettings
 
 Clock = trio.testing.MockClock
 URL = "https://hooks.example/in"
@@ -115,8 +115,8 @@ async def test_an_endpoint_that_cannot_be_read_is_shown_and_left_alone(
     async with simulation.running() as engine:
         await engine.register("acme")
         service = engine.context.services.webhooks
-        odd = await service.create(Record(url=URL), "acme", 0)
-        well = await service.create(Record(url=URL), None, 0)
+        odd = await service.create(EndpointSettings(url=URL), "acme", 0)
+        well = await service.create(EndpointSettings(url=URL), None, 0)
         kept = {
             "other": service._sealed(well.id, odd.record),
             "no filter": service._sealed(odd.id, msgspec.structs.replace(odd.record, filter="[[")),

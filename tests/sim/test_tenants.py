@@ -17,7 +17,7 @@ from simulation import Engine, Simulation
 
 from engine.api import operations
 from engine.api.app import make_app
-from engine.config import Http, Webhooks
+from engine.config import Http, WebhooksConfig
 from engine.http.access import Access, check
 from engine.http.operation import Operation, operation
 from engine.store import events, tokens
@@ -253,7 +253,7 @@ async def test_a_revoked_token_ends_changes(simulation: Simulation, autojump_clo
 
 async def test_each_token_has_its_share(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     http = Http(streams=5, streams_per_token=2, requests_per_token=3, consumers=2)
-    simulation = Simulation(tmp_path / "data", 4711, http=http, webhooks=Webhooks(endpoints=2))
+    simulation = Simulation(tmp_path / "data", 4711, http=http, webhooks=WebhooksConfig(endpoints=2))
     async with simulation.running() as engine:
         world = await two(engine)
         async with trio.open_nursery() as nursery:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine import cli
-from engine.store import database, marks
+from engine.store import database, folder_metadata
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -92,7 +92,7 @@ def test_release(
     assert capsys.readouterr().out == f"{words}\n"
     assert states(queue) == [*after, "queued queued", "sent sent"]
     with contextlib.closing(database.open_reader(queue)) as db:
-        assert (marks.get(db, marks.RELEASED) is None) == words.startswith("0")
+        assert (folder_metadata.get(db, folder_metadata.RELEASED) is None) == words.startswith("0")
 
 
 def test_backup_says_what_it_made(queue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

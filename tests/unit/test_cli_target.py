@@ -12,7 +12,7 @@ import pytest
 from engine import cli
 from engine.commands import target
 from engine.errors import ConfigError
-from engine.store import control, database
+from engine.store import control_socket, database
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def journal(folder: Path) -> Path:
     return folder
 
 
-def found(config: str | None = None) -> target.Target:
+def found(config: str | None = None) -> target.EngineTarget:
     return target.find(argparse.Namespace(config=None if config is None else Path(config)))
 
 
@@ -51,16 +51,16 @@ def test_the_rule_without_an_engine(here: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_link_without_an_engine_says_nothing(here: Path) -> None:
     folder = journal(here / "elsewhere")
-    with control.opened(folder, here) as door:
+    with control_socket.opened(folder, here) as door:
         assert door is not None
-        assert control.started_here(here) == ([], [])
+        assert control_socket.started_here(here) == ([], [])
         with database.lock_folder(folder):
-            assert control.started_here(here) == ([folder], [])
+            assert control_socket.started_here(here) == ([folder], [])
     assert list(here.glob(".engine-*")) == []
     (here / ".engine-0").write_text("no link")
     (here / ".engine-1").symlink_to(here / "gone")
-    with database.lock_folder(folder), control.opened(folder, here):
-        assert control.started_here(here) == ([folder], [])
+    with database.lock_folder(folder), control_socket.opened(folder, here):
+        assert control_socket.started_here(here) == ([folder], [])
         assert sorted(each.name for each in here.glob(".engine-?")) == [".engine-0"]
 
 
@@ -68,7 +68,7 @@ def test_a_link_of_another_user_is_not_followed(here: Path, capsys: pytest.Captu
     if os.geteuid() != 0:
         pytest.skip("only root can give a file to another user")
     folder = journal(here / "elsewhere")
-    with database.lock_folder(folder), control.opened(folder, here):
+    with database.lock_folder(folder), control_socket.opened(folder, here):
         (link,) = here.glob(".engine-*")
         os.chown(link, 65534, 65534, follow_symlinks=False)
         assert found().rule == 5
@@ -79,7 +79,7 @@ def test_a_link_of_another_user_is_not_followed(here: Path, capsys: pytest.Captu
 def test_an_engine_runs_without_a_socket_it_cannot_make(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = journal(here / "data")
     (folder / "control").mkdir()
-    with control.opened(folder, here) as door:
+    with control_socket.opened(folder, here) as door:
         assert door is None
     assert "cannot be made" in caplog.text
     assert list(here.glob(".engine-*")) == []
@@ -87,9 +87,9 @@ def test_an_engine_runs_without_a_socket_it_cannot_make(here: Path, caplog: pyte
 
 def test_a_folder_that_cannot_be_written_is_pointed_to_from_nowhere(here: Path) -> None:
     folder = journal(here / "data")
-    with control.opened(folder, here / "gone") as door:
+    with control_socket.opened(folder, here / "gone") as door:
         assert door is not None
-        with contextlib.closing(control.connect(folder, 5.0)):
+        with contextlib.closing(control_socket.connect(folder, 5.0)):
             pass
 
 

@@ -17,7 +17,7 @@ import pytest
 from engine import doctor
 from engine.commands.target import find
 from engine.config import Config, Http, StoreConfig
-from engine.store import database, keys
+from engine.store import database, vault_keys
 from engine.world import World
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -35,7 +35,7 @@ def config(folder, **store):
 
 
 def make_key(folder):
-    return keys.load(folder, StoreConfig(), World(), needed=()).current
+    return vault_keys.load(folder, StoreConfig(), World(), needed=()).current
 
 
 def examined(monkeypatch, here, **environ):

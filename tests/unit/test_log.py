@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.log import Json, Text, concerns
-from engine.visible import visible
+from engine.escaping import escape_controls
+from engine.log import Json, TextFormatter, concerns
 
 FORGED = [
     ("a\n2026-01-01 INFO engine: all is well", "a\\x0a2026-01-01 INFO engine: all is well"),
@@ -31,15 +31,15 @@ FORGED = [
 
 @pytest.mark.parametrize(("text", "shown"), FORGED)
 def test_what_would_move_the_reader_is_shown(text: str, shown: str) -> None:
-    assert visible(text) == shown
+    assert escape_controls(text) == shown
 
 
 @given(st.text())
 def test_it_is_one_printable_line_that_can_be_written(text: str) -> None:
-    shown = visible(text)
+    shown = escape_controls(text)
     assert shown.isprintable() or shown == ""
     shown.encode()
-    assert visible(shown) == shown
+    assert escape_controls(shown) == shown
 
 
 def record_of(
@@ -51,7 +51,7 @@ def record_of(
 
 
 def formatted(message: str, *arguments: object, exc_info: Any = None, **about: object) -> list[str]:
-    return Text().format(record_of(message, *arguments, exc_info=exc_info, about=about)).split("\n")
+    return TextFormatter().format(record_of(message, *arguments, exc_info=exc_info, about=about)).split("\n")
 
 
 @pytest.mark.parametrize(("text", "shown"), FORGED)
@@ -129,7 +129,7 @@ def test_an_event_is_one_json_object() -> None:
 @given(st.text(), st.text())
 def test_whatever_is_said_is_one_line_of_json(message: str, account: str) -> None:
     entry = json.loads(Json().format(record_of("%s", message, about={"account": account})))
-    assert (entry["message"], entry["account"]) == (visible(message), visible(account))
+    assert (entry["message"], entry["account"]) == (escape_controls(message), escape_controls(account))
 
 
 @pytest.mark.parametrize(("level", "engine", "library"), [("debug", True, False), ("info", False, False)])

@@ -9,15 +9,16 @@ import socket
 
 import pytest
 import trio
+from seeded_world import SeededWorld
 
 from engine import transport
 from engine.errors import NetworkError
 from engine.hosts import Hosts
 from engine.smtp.delivery import SmtpEndpoint, Timeouts
-from engine.smtp.protocol import Envelope
+from engine.smtp.protocol import SmtpEnvelope
 from engine.smtp.session import MARGIN_SECONDS, SmtpSession
 from engine.transport import TlsRules
-from engine.world import STANDSTILL, UNACKNOWLEDGED_SECONDS, SeededWorld, World
+from engine.world import STANDSTILL, UNACKNOWLEDGED_SECONDS, World
 
 TIMEOUTS = Timeouts(block=180, dot=600)
 
@@ -76,7 +77,7 @@ async def test_the_kernel_bears_with_a_server_as_long_as_each_phase_does(monkeyp
             nursery.start_soon(trio.serve_listeners, serve, [listener])
             endpoint = SmtpEndpoint("127.0.0.1", listener.socket.getsockname()[1], False, TlsRules(), None)
             session = await SmtpSession.connect(endpoint, dial=dial, ehlo_name="me", timeouts=TIMEOUTS)
-            envelope = Envelope(sender="a@x.example", recipients=("b@x.example",), smtputf8=False, size=10)
+            envelope = SmtpEnvelope(sender="a@x.example", recipients=("b@x.example",), smtputf8=False, size=10)
             for _ in range(2):
                 await session.send(envelope, [b"Subject: x\r\n\r\nx\r\n"], before_dot)
             await session.quit()

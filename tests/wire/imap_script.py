@@ -9,7 +9,7 @@ import trio.testing
 from engine import sasl
 from engine.imap.refusals import Refusals
 from engine.imap.session import ImapEndpoint, ImapSession
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.transport import TlsRules
 
 CREDENTIALS = sasl.Credentials(user="u@example.com", password="geheim", access_token=None)

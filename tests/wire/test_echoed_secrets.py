@@ -10,8 +10,8 @@ from imap_script import Scripted, Server
 
 from engine import sasl
 from engine.errors import LoginRefused, ProtocolError
-from engine.smtp.session import DeliveryError, Envelope, SmtpEndpoint, SmtpSession
-from engine.trace import Trace
+from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpEnvelope, SmtpSession
+from engine.transcript import Trace
 from engine.transport import TlsRules
 
 SECRET = "k1ng-Fisher"
@@ -87,7 +87,7 @@ async def test_an_smtp_server_that_echoes_it_later(echo: bytes, autojump_clock) 
 
     async with Scripted(script) as scripted:
         session = await smtp(scripted, trace)
-        outcome = await session.send(Envelope("a@x", ("b@x", "c@x")), [b"x\r\n"], nothing)
+        outcome = await session.send(SmtpEnvelope("a@x", ("b@x", "c@x")), [b"x\r\n"], nothing)
         await session.quit()
     assert outcome.reply is not None
     assert "kept as" in outcome.reply.line

@@ -11,7 +11,7 @@ from imap_script import CREDENTIALS, HELLO, Scripted, Server
 from engine import sasl
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
 from engine.imap import connection as session_module
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.transport import TlsRules
 
 PLAIN = base64.b64encode(b"\0u@example.com\0geheim")

@@ -12,7 +12,7 @@ from imap_script import Scripted
 
 from engine.errors import ProtocolError
 from engine.imap import limits
-from engine.imap.envelope import Mailbox, read_envelope
+from engine.imap.envelope import EnvelopeAddress, read_envelope
 from engine.imap.fetched import Fetched, read_date, read_fetch
 from engine.imap.numbers import chunks, expanded, ranges, written
 from engine.imap.responses import Exists, Fetch, parse
@@ -70,8 +70,8 @@ def test_everything_of_one_message():
     assert one.sections == {"HEADER.FIELDS (SUBJECT X-Y)": b"X: 1\r\n", "1.1": b"hi"}
     assert one.header == b"X: 1\r\n"
     assert one.envelope is not None
-    assert one.envelope.author == (Mailbox(b"Terry", b"gray@cac.example"),)
-    assert one.envelope.to == (Mailbox(b"", b"imap@cac.example"),)
+    assert one.envelope.author == (EnvelopeAddress(b"Terry", b"gray@cac.example"),)
+    assert one.envelope.to == (EnvelopeAddress(b"", b"imap@cac.example"),)
     assert one.envelope.message_id == b"<B27397@cac.example>"
     assert one.structure is not None
     assert one.structure.kind == "multipart/mixed"
@@ -136,7 +136,7 @@ ADDRESSES = [b'(("A" NIL "a" "x.example"))', b"NIL", b'((NIL NIL "b" "x.example"
     [
         (
             [b'"date"', b'"subject"', *ADDRESSES, *ADDRESSES],
-            {"date": b"date", "subject": b"subject", "author": (Mailbox(b"A", b"a@x.example"),)},
+            {"date": b"date", "subject": b"subject", "author": (EnvelopeAddress(b"A", b"a@x.example"),)},
         ),
         ([b'"date"', b'"subject"', *ADDRESSES, b"NIL", b'"<i@x>"'], {"message_id": b"<i@x>", "subject": b"subject"}),
         (
@@ -145,7 +145,7 @@ ADDRESSES = [b'(("A" NIL "a" "x.example"))', b"NIL", b'((NIL NIL "b" "x.example"
         ),
         (
             [b'"date"', b'"say', b'"hi" you"', *ADDRESSES, *ADDRESSES, b"NIL", b'"<i@x>"'],
-            {"message_id": b"<i@x>", "author": (Mailbox(b"A", b"a@x.example"),)},
+            {"message_id": b"<i@x>", "author": (EnvelopeAddress(b"A", b"a@x.example"),)},
         ),
         ([b"NIL"], {"date": b"", "subject": b""}),
         (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.imap import commands
 from engine.imap.commands import Command
-from engine.imap.protocol import Completion, Protocol, State
+from engine.imap.protocol import Completion, Protocol, ProtocolState
 from engine.imap.responses import Flags, StatusResponse, Untagged
 
 DIALOGUE: list[tuple[Callable[[], Command], list[bytes]]] = [
@@ -59,7 +59,7 @@ def heard(garbage: Sequence[bytes], step: int = 10**9) -> tuple[list[Completion]
         assert protocol.completion is not None
         completions.append(Completion(protocol.completion.status, list(filter(needed, protocol.completion.data))))
         news += protocol.take_news()
-    assert protocol.state is State.SELECTED
+    assert protocol.state is ProtocolState.SELECTED
     return completions, news
 
 

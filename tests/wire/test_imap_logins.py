@@ -9,7 +9,7 @@ from imap_script import CREDENTIALS, Scripted, Server
 
 from engine import sasl
 from engine.errors import EngineError, LoginRefused, NetworkError
-from engine.imap.logins import DIALS, Verdict, judged
+from engine.imap.logins import DIALS, LoginVerdict, judged
 from engine.imap.refusals import Refusals
 from engine.imap.responses import StatusResponse, parse
 from engine.imap.tokens import Tokenizer
@@ -319,10 +319,10 @@ BAD Too many arguments
 
 @pytest.mark.parametrize(
     ("line", "verdict"),
-    [(line, Verdict.LATER) for line in LATER_WORDS]
-    + [(line, Verdict.CREDENTIALS) for line in PASSWORD_WORDS]
-    + [(line, Verdict.UNCLEAR) for line in UNCLEAR_WORDS]
-    + [(line, Verdict.WAY) for line in WAY_WORDS],
+    [(line, LoginVerdict.LATER) for line in LATER_WORDS]
+    + [(line, LoginVerdict.CREDENTIALS) for line in PASSWORD_WORDS]
+    + [(line, LoginVerdict.UNCLEAR) for line in UNCLEAR_WORDS]
+    + [(line, LoginVerdict.WAY) for line in WAY_WORDS],
 )
 def test_what_a_refusal_is_about(line, verdict):
     tokenizer = Tokenizer()

@@ -8,7 +8,7 @@ from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.imap import limits
 from engine.imap.responses import Exists, Expunge
 from engine.imap.session import COMMAND_SECONDS, LOGOUT_SECONDS, Appended, CommandRefused, Selected
-from engine.trace import Trace
+from engine.transcript import Trace
 
 
 def hello(capabilities: bytes = b"") -> bytes:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from engine.errors import ProtocolError
 from engine.smtp.dots import DotStuffer
-from engine.smtp.protocol import Capabilities, Envelope, Transaction, capabilities, refused_here
+from engine.smtp.protocol import Capabilities, SmtpEnvelope, Transaction, capabilities
 from engine.smtp.replies import Reply, ReplyParser
+from engine.smtp.size_limit import refused_here
 from engine.smtp.verdict import Kind, Stage, is_one_too_many
 
 STREAM = b"220 hi\r\n250-first\r\n250-\r\n250 SIZE 5\n354\r\n550 5.1.1 K\xc3\xb6ln \xff\r\n550 5.1.1 K\xc3\xb6ln\r\n"
@@ -247,7 +248,7 @@ def run(transaction: Transaction, codes: list[int]) -> list[list[str]]:
     return written
 
 
-ENVELOPE = Envelope("s@example.com", ("a@x", "b@x"), size=10)
+ENVELOPE = SmtpEnvelope("s@example.com", ("a@x", "b@x"), size=10)
 MAIL, A, B = "MAIL FROM:<s@example.com>", "RCPT TO:<a@x>", "RCPT TO:<b@x>"
 
 
@@ -376,7 +377,7 @@ def test_one_too_many(reply, too_many):
 
 def test_parameters():
     full = Capabilities(size_known=True, smtputf8=True, eight_bit=True)
-    utf8 = Envelope("", ("ü@x",), size=7)
+    utf8 = SmtpEnvelope("", ("ü@x",), size=7)
     assert Transaction(utf8, utf8.recipients, full, reset=False).take() == [
         "MAIL FROM:<> SIZE=7 SMTPUTF8 BODY=8BITMIME"
     ]
@@ -393,12 +394,12 @@ def test_parameters():
     ("envelope", "refused"),
     [
         (ENVELOPE, set()),
-        (Envelope("s@x", ("a@x",), size=101), {"a@x"}),
-        (Envelope("s@x", ("a@x",), size=100), set()),
-        (Envelope("s@x", ("a@x",), smtputf8=True), {"a@x"}),
-        (Envelope("ü@x", ("a@x",)), {"a@x"}),
-        (Envelope("s@x\r\nRCPT TO:<z@x", ("a@x",)), {"a@x"}),
-        (Envelope("s@x", ("a@x", "b@x>\r\nDATA", "")), {"b@x>\r\nDATA", ""}),
+        (SmtpEnvelope("s@x", ("a@x",), size=101), {"a@x"}),
+        (SmtpEnvelope("s@x", ("a@x",), size=100), set()),
+        (SmtpEnvelope("s@x", ("a@x",), smtputf8=True), {"a@x"}),
+        (SmtpEnvelope("ü@x", ("a@x",)), {"a@x"}),
+        (SmtpEnvelope("s@x\r\nRCPT TO:<z@x", ("a@x",)), {"a@x"}),
+        (SmtpEnvelope("s@x", ("a@x", "b@x>\r\nDATA", "")), {"b@x>\r\nDATA", ""}),
     ],
 )
 def test_refused_here(envelope, refused):

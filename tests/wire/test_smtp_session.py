@@ -13,9 +13,9 @@ from imap_script import Scripted, Server
 from engine.errors import NetworkError, NetworkKind
 from engine.sandbox.login import knowing_exchange
 from engine.sasl import Credentials
-from engine.smtp.session import DeliveryError, Envelope, Outcome, SmtpEndpoint, SmtpSession
+from engine.smtp.session import DeliveryError, Outcome, SmtpEndpoint, SmtpEnvelope, SmtpSession
 from engine.smtp.verdict import Kind, Stage
-from engine.trace import Trace
+from engine.transcript import Trace
 from engine.transport import TlsRules
 
 HOST = "smtp.example.com"
@@ -23,7 +23,7 @@ PASSWORD = Credentials(user="u", password="geheim", access_token=None)
 TOKEN = Credentials(user="u", password=None, access_token="t0ken")
 PLAIN = base64.b64encode(b"\0u\0geheim")
 XOAUTH2 = base64.b64encode(b"user=u\x01auth=Bearer t0ken\x01\x01")
-ENVELOPE = Envelope("s@x", ("a@x", "b@x"))
+ENVELOPE = SmtpEnvelope("s@x", ("a@x", "b@x"))
 BODY = [b"Subject: x\r\n\r\n", b".dot\r\n"]
 GROUP = [b"MAIL FROM:<s@x>", b"RCPT TO:<a@x>", b"RCPT TO:<b@x>", b"DATA"]
 WIRE = [b"Subject: x", b"", b"..dot", b"."]
@@ -283,7 +283,7 @@ async def test_many_recipients_go_in_groups(autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         with pytest.raises(DeliveryError) as caught:
-            await session.send(Envelope("s@x", everybody), BODY, before_dot, after_group)
+            await session.send(SmtpEnvelope("s@x", everybody), BODY, before_dot, after_group)
         kinds = [caught.value.recipients[r].kind for r in everybody]
         assert kinds == [Kind.ACCEPTED] * 200 + [Kind.DOUBT] * 50
         assert calls == ["dot", everybody[:100], "dot", everybody[100:200], "dot"]
@@ -689,7 +689,7 @@ async def test_refusals_for_good_are_proven(last, step, autojump_clock):
 @pytest.mark.parametrize("at", [b"MAIL FROM:<s@x>", b"RCPT TO:<a@x>", None])
 async def test_a_dot_answered_twice_fails_nobody_else(at, autojump_clock):
     """One command at a time, the second answer may come just after MAIL or RCPT; a refusal of its own still counts."""
-    one = Envelope("s@x", ("a@x",))
+    one = SmtpEnvelope("s@x", ("a@x",))
 
     async def script(server):
         await greet(server)
@@ -817,7 +817,7 @@ async def test_those_beyond_the_servers_limit_go_at_once(full, autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         for _ in range(2):
-            outcome = await session.send(Envelope("s@x", everybody), BODY, nothing, after_group)
+            outcome = await session.send(SmtpEnvelope("s@x", everybody), BODY, nothing, after_group)
             assert {verdict.kind for verdict in outcome.recipients.values()} == {Kind.ACCEPTED}
             assert list(outcome.recipients) == list(everybody)
         assert groups == [list(everybody[:3]), list(everybody[3:6])] * 2

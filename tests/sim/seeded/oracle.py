@@ -18,7 +18,7 @@ import msgspec
 import trio
 
 from engine.queue.lifecycle import ENDED, State, message_state
-from engine.sandbox.post_office import Delivery
+from engine.sandbox.post_office import DeliveredMessage
 from engine.store import database
 from seeded.ledger import Ledger
 from seeded.trace import Trace
@@ -48,8 +48,8 @@ class Known:
     recipients: dict[str, State] = field(default_factory=dict)
     not_before: float | None = None
     began: float = 0.0
-    """When its last try began (wall clock)."""
-    """Trio's time before which the next try may not begin; None where anything goes."""
+    """When its last attempt began (wall clock)."""
+    """Trio's time before which the next attempt may not begin; None where anything goes."""
     holds: bool = False
     """`onDoubt` is `hold`, has been since the commit before, and nobody is changing it."""
     waits_since: float | None = None
@@ -66,7 +66,7 @@ class Oracle:
         self,
         ledger: Ledger,
         trace: Trace,
-        deliveries: Callable[[], list[tuple[str, Delivery]]],
+        deliveries: Callable[[], list[tuple[str, DeliveredMessage]]],
         now: Callable[[], float],
         waits: Callable[[int], float],
         horizon: Callable[[int], float],
@@ -322,7 +322,7 @@ class Oracle:
         return changed
 
     def _judge_giving_up(self, known: Known, to: str, code: int | None) -> None:
-        """What was not refused for good is given up after its last try, or after as long as all its tries take."""
+        """What was not refused for good is given up after its last attempt, or after the time that all take."""
         refused = (code or 0) >= 500 and code != 535
         spent = known.attempts_made >= known.attempts_max
         if refused or spent or known.waits_since is None or known.on_doubt == "fail":

@@ -16,13 +16,14 @@ from typing import Any, Protocol
 
 import trio
 from answers import plain
+from seeded_world import SeededWorld
 
 from engine import app
 from engine.api.context import Context
 from engine.config import Config
 from engine.errors import Problem, StorageFailed, StorageFull
 from engine.store import database
-from engine.world import Choose, SeededWorld, StoreThread
+from engine.world import Choose, StoreThread
 from seeded.wire import Wire
 
 

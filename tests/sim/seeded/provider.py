@@ -8,14 +8,14 @@ from random import Random
 import trio
 
 from engine.errors import NetworkError, NetworkKind
-from engine.sandbox.mailboxes import Limits
-from engine.sandbox.post_office import Delivery
+from engine.sandbox.accounts import Limits
+from engine.sandbox.post_office import DeliveredMessage
 from engine.sandbox.provider import Sandbox
 from engine.world import World
 from seeded.wire import Trouble, Wire
 
 STORM = 60
-"""Connections in a minute from which on it is no longer a client that waits between its tries."""
+"""Connections in a minute from which on it is no longer a client that waits between its attempts."""
 
 
 class Provider:
@@ -56,7 +56,7 @@ class Provider:
         """Whether it is connected to again and again without a pause."""
         return len(self._dials) > STORM
 
-    def news(self) -> list[Delivery]:
+    def news(self) -> list[DeliveredMessage]:
         """What was delivered since the last call."""
         new = self.sandbox.delivered[self._seen :]
         self._seen = len(self.sandbox.delivered)

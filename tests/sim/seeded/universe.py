@@ -21,12 +21,12 @@ from typing import Any
 
 import msgspec
 import trio
+from seeded_world import SeededWorld
 
-from engine.config import Config, Imap, Retention, StoreConfig
+from engine.config import Config, Imap, RetentionConfig, StoreConfig
 from engine.queue.retry import horizon
-from engine.sandbox.post_office import Delivery
+from engine.sandbox.post_office import DeliveredMessage
 from engine.store import database
-from engine.world import SeededWorld
 from seeded import determinism
 from seeded.ledger import Ledger
 from seeded.oracle import Oracle
@@ -42,7 +42,7 @@ DAY = 86_400.0
 MEMORY = "/dev/shm"
 """Where there is one, the folders of a run are on a file system in memory: what a power cut does is not simulated."""
 SETTLES_IN = 10 * DAY
-"""Longer than anything takes: ten tries are spread over four days, and a sendAt is a day ahead at most."""
+"""Longer than anything takes: ten attempts are spread over four days, and a sendAt is a day ahead at most."""
 
 
 LAST = 40
@@ -89,7 +89,7 @@ class Universe:
         self.config = Config(
             store=StoreConfig(path="", reserve=0, spool_above=4096),
             imap=Imap(idle=DAY / 4),
-            retention=Retention(messages=0, events=0, size=0),
+            retention=RetentionConfig(messages=0, events=0, size=0),
         )
         retry = self.config.retry
         self.oracle = Oracle(
@@ -220,7 +220,7 @@ class Universe:
         if not process.killed:
             self.oracle.acceptance_read(provider.name, queue_id)
 
-    def _news(self) -> list[tuple[str, Delivery]]:
+    def _news(self) -> list[tuple[str, DeliveredMessage]]:
         return [(name, each) for name, provider in self.providers.items() for each in provider.news()]
 
 

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 from answers import plain
+from seeded_world import SeededWorld
 
 from engine.accounts.autoconfig import autoconfig
 from engine.accounts.providers import BY_DOMAIN, BY_MX, by_mx
 from engine.errors import NetworkError, NetworkKind
-from engine.world import SeededWorld, Srv
+from engine.world import Srv
 
 
 class World(SeededWorld):

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.accounts import record as records
+from engine.accounts import registration as records
 from engine.accounts.clear_text import guarded, insecure
 from engine.schema.account import AccountCreate, AccountUpdate
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import trio
+from seeded_world import SeededWorld
 
-from engine.accounts.heartbeat import LEARNT_SECONDS, SHORTEST, Heartbeat, Line
+from engine.accounts.heartbeat import LEARNT_SECONDS, SHORTEST, Heartbeat, WatchedLine
 from engine.errors import NetworkError, NetworkKind, ProtocolError
-from engine.world import SeededWorld
 
 CLOSED = NetworkError(NetworkKind.CLOSED, "ECONNECTION", "Connection closed unexpectedly")
 MUTE = NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", "mail.example.com:993 did not answer in time")
@@ -21,7 +21,7 @@ def made() -> Heartbeat:
     return Heartbeat(90.0, SeededWorld(4711))
 
 
-def died(line: Line, quiet: float, error: Exception) -> bool:
+def died(line: WatchedLine, quiet: float, error: Exception) -> bool:
     line.quiet = quiet
     return line.died(error)
 
@@ -32,7 +32,7 @@ async def test_the_next_line_speaks_sooner_for_a_day(
     error: NetworkError, quiet: float, autojump_clock: trio.abc.Clock
 ) -> None:
     heartbeat = made()
-    line = Line(heartbeat)
+    line = WatchedLine(heartbeat)
     assert died(line, quiet, error)
     assert heartbeat.interval == 90
     assert line.connected()
@@ -57,7 +57,7 @@ async def test_the_next_line_speaks_sooner_for_a_day(
 )
 async def test_what_teaches_nothing(quiet: float, error: Exception, autojump_clock: trio.abc.Clock) -> None:
     heartbeat = made()
-    line = Line(heartbeat)
+    line = WatchedLine(heartbeat)
     assert not died(line, quiet, error)
     assert not line.connected()
     assert heartbeat.interval == 90
@@ -65,7 +65,7 @@ async def test_what_teaches_nothing(quiet: float, error: Exception, autojump_clo
 
 async def test_an_outage_teaches_nothing(autojump_clock: trio.abc.Clock) -> None:
     heartbeat = made()
-    line, other = Line(heartbeat), Line(heartbeat)
+    line, other = WatchedLine(heartbeat), WatchedLine(heartbeat)
     assert died(line, 50.0, MUTE)
     assert not line.died(NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", "connect ETIMEDOUT"))
     assert not other.connected()
@@ -75,7 +75,7 @@ async def test_an_outage_teaches_nothing(autojump_clock: trio.abc.Clock) -> None
 
 async def test_what_one_line_learnt_holds_for_all(autojump_clock: trio.abc.Clock) -> None:
     heartbeat = made()
-    line, other = Line(heartbeat), Line(heartbeat)
+    line, other = WatchedLine(heartbeat), WatchedLine(heartbeat)
     assert died(line, 25.0, CLOSED)
     assert died(other, 60.0, CLOSED)
     assert line.connected()
@@ -102,7 +102,7 @@ async def test_what_was_learnt_is_kept_over_a_restart(autojump_clock: trio.abc.C
 
 async def test_at_the_shortest_interval_nothing_more_is_learnt(autojump_clock: trio.abc.Clock) -> None:
     heartbeat = made()
-    line = Line(heartbeat)
+    line = WatchedLine(heartbeat)
     lessons = 0
     while died(line, heartbeat.interval, CLOSED):
         line.connected()

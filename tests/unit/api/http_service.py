@@ -15,14 +15,14 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 
 from engine import config
 from engine.api.context import Streams
-from engine.api.stream import Wanted, serve_stream
+from engine.api.stream import StreamRequest, serve_stream
 from engine.errors import Problem
 from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
-from engine.http.bodies import Bodies
+from engine.http.request_bodies import Bodies
 from engine.http.server import install, serve_http
-from engine.http.shares import Share
+from engine.http.shared_limits import SharedLimit
 from engine.store import database
 from engine.store.writer import Store
 from engine.world import World
@@ -37,7 +37,7 @@ class Service:
         self.hub = Hub()
         self.journal = Journal(store, self.hub, world)
         self.consumers = Consumers(store, world)
-        self.streams = Streams(self.journal, self.hub, self.consumers, Share("streams", 120, 100), 100)
+        self.streams = Streams(self.journal, self.hub, self.consumers, SharedLimit("streams", 120, 100), 100)
         self.bodies = Bodies(8 * LIMIT)
         self.token_holds = True
         self.stop = trio.Event()
@@ -115,7 +115,9 @@ def make_app(service: Service) -> QuartTrio:
     async def stream():
         after = websocket.args.get("after", type=int)
         try:
-            wanted = Wanted(token="", newest=service.journal.last, after=after, consumer=websocket.args.get("consumer"))
+            wanted = StreamRequest(
+                token="", newest=service.journal.last, after=after, consumer=websocket.args.get("consumer")
+            )
             await serve_stream(websocket, service.streams, wanted, stopping=service.stop, may_go_on=service.may_go_on)
         finally:
             service.stream_ended.set()

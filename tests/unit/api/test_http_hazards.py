@@ -14,7 +14,7 @@ from quart_trio import QuartTrio
 
 from engine import config
 from engine.errors import ConfigError
-from engine.http.connection import _unacknowledged
+from engine.http.client_connection import _unacknowledged
 from engine.http.server import serve_http
 
 

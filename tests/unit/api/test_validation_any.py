@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.errors import Problem
 from engine.http.decode import decode_body, decode_query
 from engine.http.explain import walk_of
-from engine.http.field_errors import FieldErrors, Place
+from engine.http.field_errors import FieldErrors, FieldPath
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
 from engine.schema.events import EventsQuery
 from engine.schema.fields import Check
@@ -121,7 +121,7 @@ NEAR = st.sampled_from(BODIES).flatmap(lambda kind: st.tuples(st.just(kind), nea
 def test_both_ways_of_decoding_agree(case):
     kind, value = case
     found = FieldErrors()
-    walked = WALKS[kind](value, Place("", ""), found)
+    walked = WALKS[kind](value, FieldPath("", ""), found)
     try:
         decoded = decode_body(kind, msgspec.json.encode(value))
     except Problem as problem:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import Headers
 
-from engine.http.client import Addresses
+from engine.http.client_address import Addresses
 from engine.http.wrong_tokens import ADDRESSES, MOST, WINDOW, WrongTokens, source_of
 
 

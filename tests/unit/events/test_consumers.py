@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import trio
+from seeded_world import SeededWorld
 
 from engine.events.consumers import LONGEST_WAIT, SOON, Consumers
 from engine.store import database
 from engine.store.writer import Store
-from engine.world import SeededWorld
 
 
 async def test_two_that_take_it_from_each_other_slow_down(tmp_path: Path, autojump_clock) -> None:

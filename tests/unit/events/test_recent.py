@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.events.recent import Recent
+from engine.events.recent import RecentEvents
 
 
 @given(st.lists(st.integers(0, 50), max_size=60), st.integers(1, 20), st.integers(1, 200), st.integers(0, 70))
 def test_it_gives_everything_after_a_number_or_nothing(sizes: list[int], most: int, most_bytes: int, seq: int) -> None:
-    recent = Recent(7, most, most_bytes)
+    recent = RecentEvents(7, most, most_bytes)
     entries = {8 + place: (8 + place, "a", "x", b"." * size) for place, size in enumerate(sizes)}
     for entry in entries.values():
         recent.add(entry)
@@ -26,7 +26,7 @@ def test_it_gives_everything_after_a_number_or_nothing(sizes: list[int], most: i
 
 
 def test_a_number_that_does_not_follow_makes_a_fresh_start() -> None:
-    recent = Recent(0)
+    recent = RecentEvents(0)
     recent.add((1, None, "x", b""))
     recent.add((5, None, "x", b""))
     assert recent.after(0, 5) is None

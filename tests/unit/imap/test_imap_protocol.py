@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from engine import sasl
 from engine.errors import ProtocolError
 from engine.imap import commands, limits
-from engine.imap.protocol import ALLOWED, COMPLETED, CommandRefused, Protocol, State
+from engine.imap.protocol import ALLOWED, COMPLETED, CommandRefused, Protocol, ProtocolState
 from engine.imap.responses import Exists, Expunge, Fetch, Flags, ListEntry, StatusKind, Vanished
-from engine.trace import Trace
+from engine.transcript import Trace
 
 CREDENTIALS = sasl.Credentials(user="u", password="geheim", access_token=None)
 
@@ -25,7 +25,7 @@ def greeted(line: bytes = b"* OK hello\r\n", trace: Trace | None = None) -> Prot
 
 def logged_in(trace: Trace | None = None, capabilities: bytes = b"IMAP4rev1 IDLE") -> Protocol:
     protocol = greeted(b"* PREAUTH [CAPABILITY " + capabilities + b"] hello\r\n", trace)
-    assert protocol.state is State.AUTHENTICATED
+    assert protocol.state is ProtocolState.AUTHENTICATED
     return protocol
 
 
@@ -34,7 +34,7 @@ def selected() -> Protocol:
     protocol.start(commands.select(b"INBOX"))
     protocol.take_outgoing()
     protocol.receive(b"* 3 EXISTS\r\nA1 OK [READ-WRITE] done\r\n")
-    assert protocol.state is State.SELECTED
+    assert protocol.state is ProtocolState.SELECTED
     return protocol
 
 
@@ -49,22 +49,22 @@ def authenticate(mechanism_name: str, *, at_once: bool) -> tuple[Protocol, sasl.
 @pytest.mark.parametrize(
     ("line", "state"),
     [
-        (b"* OK hello\r\n", State.NOT_AUTHENTICATED),
-        (b"* PREAUTH hello\r\n", State.AUTHENTICATED),
-        (b"* BYE too many\r\n", State.LOGOUT),
-        (b"* NO Server Unavailable\r\n", State.LOGOUT),
-        (b"* BAD x\r\n", State.LOGOUT),
-        (b"*  OK  hello\n", State.NOT_AUTHENTICATED),
+        (b"* OK hello\r\n", ProtocolState.NOT_AUTHENTICATED),
+        (b"* PREAUTH hello\r\n", ProtocolState.AUTHENTICATED),
+        (b"* BYE too many\r\n", ProtocolState.LOGOUT),
+        (b"* NO Server Unavailable\r\n", ProtocolState.LOGOUT),
+        (b"* BAD x\r\n", ProtocolState.LOGOUT),
+        (b"*  OK  hello\n", ProtocolState.NOT_AUTHENTICATED),
     ],
 )
 def test_greeting(line, state):
     protocol = Protocol()
-    assert protocol.state is State.GREETING
+    assert protocol.state is ProtocolState.GREETING
     protocol.receive(line)
     assert protocol.state is state
     assert protocol.greeting is not None
     assert protocol.capabilities is None
-    assert (protocol.bye is protocol.greeting) == (state is State.LOGOUT)
+    assert (protocol.bye is protocol.greeting) == (state is ProtocolState.LOGOUT)
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_no_greeting(line):
 def test_a_second_greeting_lets_nobody_in():
     protocol = greeted()
     protocol.receive(b"* PREAUTH again\r\n")
-    assert protocol.state is State.NOT_AUTHENTICATED
+    assert protocol.state is ProtocolState.NOT_AUTHENTICATED
 
 
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", ProtocolState)
 @pytest.mark.parametrize("name", ALLOWED)
 def test_commands_belong_to_states(state, name):
     protocol = Protocol()
@@ -323,7 +323,7 @@ def test_authenticate_at_once():
     initial = base64.b64encode(mechanism.initial() or b"")
     assert b"".join(protocol.take_outgoing()) == b"A1 AUTHENTICATE PLAIN " + initial + b"\r\n"
     protocol.receive(b"A1 OK in\r\n")
-    assert protocol.state is State.AUTHENTICATED
+    assert protocol.state is ProtocolState.AUTHENTICATED
 
 
 def test_authenticate_when_asked():
@@ -350,7 +350,7 @@ def test_authenticate_in_two_rounds():
     protocol.receive(b"+ UGFzc3dvcmQ6\r\n")
     assert b"".join(protocol.take_outgoing()) == base64.b64encode(b"geheim") + b"\r\n"
     protocol.receive(b"A1 OK in\r\n")
-    assert protocol.state is State.AUTHENTICATED
+    assert protocol.state is ProtocolState.AUTHENTICATED
 
 
 @pytest.mark.parametrize("challenge", [b"not base64!", b"abc", b"=", "ü".encode(), b""])
@@ -362,7 +362,7 @@ def test_a_challenge_that_makes_no_sense_ends_the_mechanism_and_no_more(challeng
     assert protocol.take_outgoing() == [b"*\r\n"]
     protocol.receive(b"A1 BAD cancelled\r\n")
     assert protocol.completion is not None
-    assert protocol.state is State.NOT_AUTHENTICATED
+    assert protocol.state is ProtocolState.NOT_AUTHENTICATED
 
 
 @pytest.mark.parametrize(
@@ -425,14 +425,14 @@ def test_endless_challenges():
 def test_idle():
     protocol = selected()
     protocol.start(commands.idle())
-    assert protocol.state is State.SELECTED
+    assert protocol.state is ProtocolState.SELECTED
     protocol.receive(b"* 4 EXISTS\r\n+ idling\r\n* OK Still here\r\n* 5 EXISTS\r\n")
-    assert protocol.state is State.IDLING
+    assert protocol.state is ProtocolState.IDLING
     protocol.take_outgoing()
     protocol.done()
     assert protocol.take_outgoing() == [b"DONE\r\n"]
     protocol.receive(b"* 2 EXPUNGE\r\nA2 OK done\r\n* 4 EXISTS\r\n")
-    assert protocol.state is State.SELECTED
+    assert protocol.state is ProtocolState.SELECTED
     assert protocol.news == (Exists(4), Exists(5), Expunge(2), Exists(4))
     assert protocol.take_news() == [Exists(4), Exists(5), Expunge(2), Exists(4)]
     assert protocol.take_news() == []
@@ -442,7 +442,7 @@ def test_idle_ended_by_the_server():
     protocol = selected()
     protocol.start(commands.idle())
     protocol.receive(b"+\r\nA2 OK enough\r\n")
-    assert protocol.state is State.SELECTED
+    assert protocol.state is ProtocolState.SELECTED
     with pytest.raises(RuntimeError):
         protocol.done()
 
@@ -506,11 +506,11 @@ def test_bye():
     protocol = selected()
     protocol.start(commands.noop())
     protocol.receive(b"* BYE [UNAVAILABLE] shutting down\r\n")
-    assert protocol.state is State.LOGOUT
+    assert protocol.state is ProtocolState.LOGOUT
     assert protocol.bye is not None
     assert protocol.bye.text == "shutting down"
     protocol.receive(b"A2 OK bye\r\n")
-    assert protocol.state is State.LOGOUT
+    assert protocol.state is ProtocolState.LOGOUT
 
 
 # The transcript

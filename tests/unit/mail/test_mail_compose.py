@@ -27,7 +27,7 @@ from mail_reader import (
 )
 
 from engine.mail.addresses import Address
-from engine.mail.compose import Attachment, Draft, compose
+from engine.mail.compose import AttachedFile, Draft, compose
 from engine.mail.headers import HeaderError
 
 
@@ -37,7 +37,7 @@ def test_exact_bytes_of_a_message_with_everything_common() -> None:
         subject="L-cap-1 hello",
         text="Hello text",
         html="<p>Hello <b>html</b></p>",
-        attachments=(Attachment(b"hello", "a.txt"),),
+        attachments=(AttachedFile(b"hello", "a.txt"),),
     )
     assert wire(result).decode() == (
         "From: User 240 <u240@example.com>\r\n"
@@ -77,9 +77,9 @@ def test_exact_bytes_of_a_message_with_everything_common() -> None:
     assert result.bcc_header == b""
 
 
-FILE = Attachment(b"x", "x.bin")
-INVITATION = Attachment(b"BEGIN:VCALENDAR", content_type="text/calendar; method=REQUEST")
-IMAGE = Attachment(b"x", "x.png", disposition="inline", cid="x@y")
+FILE = AttachedFile(b"x", "x.bin")
+INVITATION = AttachedFile(b"BEGIN:VCALENDAR", content_type="text/calendar; method=REQUEST")
+IMAGE = AttachedFile(b"x", "x.png", disposition="inline", cid="x@y")
 ALTERNATIVE = ["multipart/alternative", "text/plain", "text/html"]
 RELATED = ["multipart/alternative", "text/plain", ["multipart/related", "text/html", "image/png"]]
 
@@ -101,11 +101,11 @@ RELATED = ["multipart/alternative", "text/plain", ["multipart/related", "text/ht
         ({"html": "x", "attachments": (FILE, IMAGE)}, ["multipart/mixed", RELATED, "application/octet-stream"]),
         ({"text": "x", "attachments": (IMAGE,)}, ["multipart/mixed", "text/plain", "image/png"]),
         (
-            {"html": "x", "attachments": (Attachment(b"x", "x.png", disposition="attachment", cid="a@b"),)},
+            {"html": "x", "attachments": (AttachedFile(b"x", "x.png", disposition="attachment", cid="a@b"),)},
             ["multipart/mixed", ALTERNATIVE, "image/png"],
         ),
         (
-            {"html": "x", "attachments": (Attachment(b"x", "x.png", disposition="inline"),)},
+            {"html": "x", "attachments": (AttachedFile(b"x", "x.png", disposition="inline"),)},
             ["multipart/mixed", ALTERNATIVE, "image/png"],
         ),
         (
@@ -306,7 +306,7 @@ def filename_of(part: object) -> str:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_filename_comes_back(name: str) -> None:
-    result = composed(text="x", attachments=(Attachment(b"data", name), Attachment(b"end", "end.txt")))
+    result = composed(text="x", attachments=(AttachedFile(b"data", name), AttachedFile(b"end", "end.txt")))
     first, second = list(modern(result).iter_attachments())
     assert filename_of(first) == name
     assert filename_of(second) == "end.txt"
@@ -318,7 +318,7 @@ def test_filename_comes_back(name: str) -> None:
 
 @given(hostile_text.filter(bool))
 def test_any_filename_comes_back(name: str) -> None:
-    result = composed(text="x", attachments=(Attachment(b"data", name, "application/pdf"),))
+    result = composed(text="x", attachments=(AttachedFile(b"data", name, "application/pdf"),))
     (part,) = modern(result).iter_attachments()
     assert part.keys() == ["Content-Type", "Content-Transfer-Encoding", "Content-Disposition"]
     assert filename_of(part) == name
@@ -339,10 +339,10 @@ def test_bad_values_name_their_field() -> None:
         ("headers.X-Foo", {"headers": (("X-Foo", "a\r\nb"),)}),
         ("headers.bcc", {"headers": (("bcc", "a@example.com"),)}),
         ("headers", {"headers": (("X\r\nY", "a"),)}),
-        ("attachments[1].filename", {"attachments": (FILE, Attachment(b"", "a\nb"))}),
-        ("attachments[0].contentType", {"attachments": (Attachment(b"", "a", "text/plain\r\nX: y"),)}),
-        ("attachments[0].cid", {"attachments": (Attachment(b"", "a", cid="a\0b"),)}),
-        ("attachments[0].contentDisposition", {"attachments": (Attachment(b"", "a", disposition="x\r\n"),)}),  # type: ignore[arg-type]
+        ("attachments[1].filename", {"attachments": (FILE, AttachedFile(b"", "a\nb"))}),
+        ("attachments[0].contentType", {"attachments": (AttachedFile(b"", "a", "text/plain\r\nX: y"),)}),
+        ("attachments[0].cid", {"attachments": (AttachedFile(b"", "a", cid="a\0b"),)}),
+        ("attachments[0].contentDisposition", {"attachments": (AttachedFile(b"", "a", disposition="x\r\n"),)}),  # type: ignore[arg-type]
     ]
     for field, fields in cases:
         with pytest.raises(HeaderError) as caught:
@@ -369,7 +369,7 @@ def test_boundary_never_occurs_in_a_part(boundary: str) -> None:
     lines = [f"--{boundary}{suffix}" for suffix in ("", "--", "_1", "_2--", ".1", ".1_2", ".2_1", ".3")]
     text = "\n".join(lines)
     eml = ("Subject: x\n\n" + text).encode()
-    attachments = (Attachment(eml, "x.eml"), Attachment(text.encode(), "x.txt"))
+    attachments = (AttachedFile(eml, "x.eml"), AttachedFile(text.encode(), "x.txt"))
     draft = Draft(sender=SENDER, text=text, html="<pre>\n" + text, attachments=attachments)
     result = compose(draft, message_id=MESSAGE_ID, date=DATE, boundary=boundary)
     assert_legal(result)
@@ -415,7 +415,7 @@ hostile_draft = st.fixed_dictionaries(
         ).map(tuple),
         "attachments": st.lists(
             st.builds(
-                Attachment,
+                AttachedFile,
                 st.binary(max_size=200),
                 field_text,
                 st.sampled_from([None, "message/rfc822", "text/plain; charset=utf-8"]) | any_text,
@@ -449,7 +449,7 @@ def test_non_ascii_subject_reads_the_same_in_the_old_reader() -> None:
 
 def test_attachment_bytes_survive() -> None:
     content = bytes(range(256)) * 999
-    message = plain(composed(text="x", attachments=(Attachment(content, "x.bin"),)))
+    message = plain(composed(text="x", attachments=(AttachedFile(content, "x.bin"),)))
     part = message.get_payload()[1]
     assert part.get_payload(decode=True) == content  # type: ignore[union-attr]
     assert base64.b64decode(part.get_payload()) == content  # type: ignore[union-attr, arg-type]

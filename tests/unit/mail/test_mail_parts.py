@@ -10,11 +10,11 @@ from mail_reader import composed, modern, plain, shape
 
 from engine.mail.headers import HeaderError
 from engine.mail.media_types import guess_media_type
-from engine.mail.parts import Attachment, Part, attachment_part, base64_lines
+from engine.mail.parts import AttachedFile, MimePart, attachment_part, base64_lines
 
 
-def part_of(**fields: object) -> Part:
-    return attachment_part(Attachment(**{"content": b"x", **fields}), "attachments[0]")  # type: ignore[arg-type]
+def part_of(**fields: object) -> MimePart:
+    return attachment_part(AttachedFile(**{"content": b"x", **fields}), "attachments[0]")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 56, 57, 58, 57 * 511, 57 * 512 - 1, 57 * 512, 57 * 512 + 1, 57 * 1025])
@@ -28,7 +28,7 @@ def test_base64_is_76_columns_and_comes_back(size: int) -> None:
 
 @given(st.binary(max_size=400))
 def test_any_attachment_comes_back(content: bytes) -> None:
-    (part,) = modern(composed(text="x", attachments=(Attachment(content, "x.bin"),))).iter_attachments()
+    (part,) = modern(composed(text="x", attachments=(AttachedFile(content, "x.bin"),))).iter_attachments()
     assert part.get_payload(decode=True) == content
 
 
@@ -134,7 +134,7 @@ MESSAGE = b"Subject: inner\r\nMIME-Version: 1.0\r\n\r\n.\r\nbody\r\n"
     ],
 )
 def test_legal_message_is_embedded_as_it_is(content: bytes, body: bytes) -> None:
-    result = composed(text="x", attachments=(Attachment(content, "inner.eml"), Attachment(b"y", "y.bin")))
+    result = composed(text="x", attachments=(AttachedFile(content, "inner.eml"), AttachedFile(b"y", "y.bin")))
     assert shape(plain(result)) == ["multipart/mixed", "text/plain", "message/rfc822", "application/octet-stream"]
     assert b"Content-Transfer-Encoding: 7bit\r\nContent-Disposition: attachment; filename=inner.eml\r\n\r\n" + body in (
         result.body
@@ -157,7 +157,9 @@ def test_legal_message_is_embedded_as_it_is(content: bytes, body: bytes) -> None
 )
 @pytest.mark.parametrize("given_type", [None, "message/rfc822", "message/global; x=y", "MESSAGE/RFC822"])
 def test_message_that_is_not_seven_bit_travels_as_a_file(content: bytes, given_type: str | None) -> None:
-    (part,) = modern(composed(text="x", attachments=(Attachment(content, "inner.eml", given_type),))).iter_attachments()
+    (part,) = modern(
+        composed(text="x", attachments=(AttachedFile(content, "inner.eml", given_type),))
+    ).iter_attachments()
     assert part.get_content_type() == "application/octet-stream"
     assert part["Content-Transfer-Encoding"] == "base64"
     assert part.get_filename() == "inner.eml"
@@ -165,7 +167,7 @@ def test_message_that_is_not_seven_bit_travels_as_a_file(content: bytes, given_t
 
 
 def test_related_names_the_type_of_its_root() -> None:
-    image = Attachment(b"x", "x.png", disposition="inline", cid="x@y")
+    image = AttachedFile(b"x", "x.png", disposition="inline", cid="x@y")
     message = plain(composed(html="<img src='cid:x@y'>", attachments=(image,)))
     related = next(part for part in message.walk() if part.get_content_type() == "multipart/related")
     assert related.get_param("type") == "text/html"
@@ -191,7 +193,7 @@ REQUEST = 'text/calendar; charset=utf-8; METHOD="REQUEST"'
 def test_an_invitation_is_another_form_of_the_text(
     fields: dict[str, object], kind: object, disposition: str | None
 ) -> None:
-    given = Attachment(**{"content": b"BEGIN:VCALENDAR\r\n", "filename": "i.ics", "content_type": REQUEST, **fields})  # type: ignore[arg-type]
+    given = AttachedFile(**{"content": b"BEGIN:VCALENDAR\r\n", "filename": "i.ics", "content_type": REQUEST, **fields})  # type: ignore[arg-type]
     for message in (modern(composed(text="x", attachments=(given,))), plain(composed(text="x", attachments=(given,)))):
         assert shape(message) == kind
         calendar = message.get_payload()[1]
@@ -200,7 +202,7 @@ def test_an_invitation_is_another_form_of_the_text(
 
 
 def test_an_invitation_says_that_it_is_utf8() -> None:
-    bare = Attachment("SUMMARY:Grüße".encode(), content_type="text/calendar; method=REPLY")
+    bare = AttachedFile("SUMMARY:Grüße".encode(), content_type="text/calendar; method=REPLY")
     assert "method=REPLY; charset=utf-8\r\n" in attachment_part(bare, "attachments[0]").header
 
 

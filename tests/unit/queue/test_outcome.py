@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import NetworkError, NetworkKind
 from engine.isotime import iso
-from engine.queue import settlement
+from engine.queue import judgements
 from engine.queue.doubt import PATIENCE
 from engine.queue.lifecycle import ENDED, State
 from engine.queue.outcome import Judgement, judge
@@ -67,7 +67,7 @@ def judged(
     on_doubt: str = "resend",
     evidence: bool = False,
 ) -> Judgement:
-    """The judgement of a try whose recipients met `mix`, after those who ended in an earlier try as `before`."""
+    """The judgement of an attempt whose recipients met `mix`, after those who ended before as `before`."""
     ended = [Recipient(place, f"old{place}@x.example", state) for place, state in enumerate(before)]
     tried = [Recipient(len(before) + place, f"{place}{kind}@x.example", "sending") for place, kind in enumerate(mix)]
     verdicts = {each.address: VERDICTS[kind] for each, kind in zip(tried, mix, strict=True)}
@@ -260,7 +260,7 @@ def open_message(*states: State, made: int = 1) -> tuple[Message, list[Recipient
 
 def test_what_the_sent_folder_holds_was_sent() -> None:
     about, recipients = open_message(State.IN_DOUBT, State.FAILED)
-    judgement = settlement.found(about, recipients, NOW)
+    judgement = judgements.found(about, recipients, NOW)
     assert (judgement.state, judgement.ended, judgement.next_at) == (State.SENT, True, None)
     assert names(judgement) == [S]
     assert data(judgement, S)["accepted"] == ["0@x.example"]
@@ -269,12 +269,12 @@ def test_what_the_sent_folder_holds_was_sent() -> None:
 
 def test_what_the_sent_folder_lacks_is_sent_again() -> None:
     about, recipients = open_message(State.IN_DOUBT, State.SENT)
-    judgement = settlement.not_found(about, recipients, NOW)
+    judgement = judgements.not_found(about, recipients, NOW)
     assert (judgement.state, judgement.ended, judgement.next_at) == (State.DEFERRED, False, NOW)
     assert judgement.doubt_since is None
     assert names(judgement) == []
     about, recipients = open_message(State.IN_DOUBT, made=10)
-    judgement = settlement.not_found(about, recipients, NOW)
+    judgement = judgements.not_found(about, recipients, NOW)
     assert (judgement.state, judgement.ended) == (State.FAILED, True)
     assert names(judgement) == [F]
     assert "inDoubt" not in data(judgement, F)
@@ -283,10 +283,10 @@ def test_what_the_sent_folder_lacks_is_sent_again() -> None:
 def test_a_doubt_given_up_leaves_the_others_alone() -> None:
     about, recipients = open_message(State.IN_DOUBT, State.DEFERRED)
     about.next_at = NOW + 5
-    judgement = settlement.doubt_given_up(about, recipients, NOW)
+    judgement = judgements.doubt_given_up(about, recipients, NOW)
     assert [(each.position, each.state) for each in judgement.recipients] == [(0, State.FAILED)]
     assert (judgement.state, judgement.ended, judgement.next_at) == (State.DEFERRED, False, NOW + 5)
     about, recipients = open_message(State.IN_DOUBT, State.SENT)
-    judgement = settlement.doubt_given_up(about, recipients, NOW)
+    judgement = judgements.doubt_given_up(about, recipients, NOW)
     assert (judgement.state, judgement.ended) == (State.SENT, True)
     assert data(judgement, F)["inDoubt"] is True

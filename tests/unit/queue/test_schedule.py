@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
+from seeded_world import SeededWorld
 
 from engine.queue.schedule import Agenda, Schedule
-from engine.world import SeededWorld, World
+from engine.world import World
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import trio
+from seeded_world import SeededWorld
 
 from engine.sandbox.provider import Sandbox
-from engine.world import SeededWorld
 
 
 class LineClient:

@@ -3,11 +3,11 @@
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeded_world import SeededWorld
 from trio.testing import MockClock
 
-from engine.sandbox.mailboxes import Limits
+from engine.sandbox.accounts import Limits
 from engine.sandbox.provider import Sandbox
-from engine.world import SeededWorld
 
 SMTP = [
     *[
@@ -87,7 +87,7 @@ def talk(vocabulary: list[bytes]) -> st.SearchStrategy[bytes]:
 
 
 async def send_all_of_it(port: int, data: bytes, opening: bytes) -> None:
-    sandbox = Sandbox(SeededWorld(1), Limits(message_bytes=50, mailbox_messages=3, folders=8))
+    sandbox = Sandbox(SeededWorld(1), Limits(message_bytes=50, account_messages=3, folders=8))
     async with trio.open_nursery() as nursery:
         await nursery.start(sandbox.run)
         stream = await sandbox.dial("x", port)

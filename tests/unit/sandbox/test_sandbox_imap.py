@@ -2,10 +2,10 @@ import base64
 
 import pytest
 import trio
+from seeded_world import SeededWorld
 
-from engine.sandbox.mailboxes import Limits
+from engine.sandbox.accounts import Limits
 from engine.sandbox.provider import Sandbox
-from engine.world import SeededWorld
 
 MESSAGE = b"From: a@b\r\nMessage-ID: <m1@b>\r\nSubject: hi\r\n there\r\n\r\nbody\r\n"
 DATE = 1_800_000_000.0
@@ -17,7 +17,7 @@ def b64(data: bytes) -> str:
 
 @pytest.fixture
 def inbox(sandbox):
-    return sandbox.mailbox("demo").folder("INBOX")
+    return sandbox.account("demo").folder("INBOX")
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ async def test_a_folder_made_again_has_another_uidvalidity(client):
 
 
 async def test_append_with_and_without_waiting_for_leave(sandbox, client, mock_clock):
-    sent = sandbox.mailbox("demo").folder("Sent")
+    sent = sandbox.account("demo").folder("Sent")
     validity = sent.uid_validity
     assert await client.imap(f'APPEND Sent (\\seen $Foo) "17-Jul-1996 02:44:25 -0700" {{{len(MESSAGE)}}}') == ["+ OK"]
     await client.send(MESSAGE + b"\r\n")
@@ -364,7 +364,7 @@ async def test_searches_that_make_no_sense(client, inbox, keys):
 async def test_expunge_copy_and_move(sandbox, client, inbox):
     for number in range(5):
         inbox.add(b"%d" % number, DATE, ["\\Deleted"] if number in (1, 2) else [])
-    trash = sandbox.mailbox("demo").folder("Trash")
+    trash = sandbox.account("demo").folder("Trash")
     await client.imap("SELECT INBOX")
     assert await client.imap("UID EXPUNGE 1:2") == ["* 2 EXPUNGE", "OK Expunge completed."]
     assert await client.imap("EXPUNGE") == ["* 2 EXPUNGE", "OK Expunge completed."]
@@ -448,7 +448,7 @@ async def test_a_renumbered_folder_ends_the_connection(sandbox, client, inbox):
     before = inbox.uid_validity
     await client.imap("SELECT INBOX")
     await client.imap("IDLE")
-    sandbox.mailbox("demo").renumber("INBOX")
+    sandbox.account("demo").renumber("INBOX")
     assert await client.line() == "* BYE IMAP session state is inconsistent, please relogin."
     assert await client.line() == "<EOF>"
     assert (inbox.messages[0].uid, inbox.uid_next) == (1, 2)
@@ -465,7 +465,7 @@ async def test_a_silent_client_is_told_to_go(client, autojump_clock):
 
 
 async def test_a_message_that_does_not_fit_pushes_out_the_oldest(nursery, connect):
-    sandbox = Sandbox(SeededWorld(1), Limits(mailbox_messages=2))
+    sandbox = Sandbox(SeededWorld(1), Limits(account_messages=2))
     await nursery.start(sandbox.run)
     for number in range(3):
         stream = await sandbox.dial("x", 25)
@@ -474,7 +474,7 @@ async def test_a_message_that_does_not_fit_pushes_out_the_oldest(nursery, connec
         )
         async for _ in stream:
             pass
-    assert [message.uid for message in sandbox.mailbox("a@a.example").folder("INBOX").messages] == [2, 3]
+    assert [message.uid for message in sandbox.account("a@a.example").folder("INBOX").messages] == [2, 3]
 
 
 async def test_logout(client):

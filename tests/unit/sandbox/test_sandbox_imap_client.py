@@ -6,7 +6,7 @@ import trio
 from engine import sasl
 from engine.errors import LoginRefused, NetworkError
 from engine.imap import session
-from engine.sandbox.mailboxes import SPECIAL_USE
+from engine.sandbox.accounts import SPECIAL_USE
 from engine.transport import TlsRules
 
 
@@ -41,7 +41,7 @@ async def test_folders_selecting_and_appending(sandbox, log_in, right):
     assert client.server_id == {"name": "Sandbox"}
     found = {mailbox.path: mailbox.special_use for mailbox in await client.list_mailboxes()}
     assert found == SPECIAL_USE | {"INBOX": "\\Inbox"}
-    sent = sandbox.mailbox("demo").folder("Sent")
+    sent = sandbox.account("demo").folder("Sent")
     appended = await client.append("Sent", [b"Subject: x\r\n\r\n", b"hello\r\n"], date=1000.0)
     assert (appended.uid_validity, appended.uid) == (sent.uid_validity, 1)
     (message,) = sent.messages
@@ -70,7 +70,7 @@ async def test_new_mail_is_noticed_with_and_without_idle(sandbox, log_in, autoju
 
     async def deliver():
         await trio.sleep(100)
-        sandbox.mailbox("demo").folder("INBOX").add(b"x", 0.0)
+        sandbox.account("demo").folder("INBOX").add(b"x", 0.0)
 
     nursery.start_soon(deliver)
     started = trio.current_time()

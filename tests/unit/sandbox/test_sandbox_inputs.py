@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from engine.errors import ProtocolError
 from engine.sandbox.imap_folders import matches
-from engine.sandbox.imap_input import Atom, Command, ImapInput, Literal, Numbers, Syntax, tokens, written_set
+from engine.sandbox.imap_input import (
+    Atom,
+    ImapInput,
+    ReceivedCommand,
+    ReceivedLiteral,
+    SequenceSet,
+    Syntax,
+    tokens,
+    written_set,
+)
 from engine.sandbox.smtp_input import SmtpInput
 
 
@@ -66,17 +75,20 @@ def test_data_past_its_limit_is_not_kept_in_memory():
 
 
 COMMANDS = [
-    (b"a NOOP\r\n", [Command((b"a NOOP",))]),
-    (b"a NOOP\nb NOOP\r\n", [Command((b"a NOOP",)), Command((b"b NOOP",))]),
-    (b"a LOGIN {2+}\r\nab {0+}\r\n\r\nb X\r\n", [Command((b"a LOGIN ", b"ab", b" ", b"", b"")), Command((b"b X",))]),
-    (b"a X {3+}\r\n\r\n}\r\n", [Command((b"a X ", b"\r\n}", b""))]),
-    (b'a X "{3}"\r\n', [Command((b'a X "{3}"',))]),
-    (b"a X {3}\r\nabc {1}\r\nd\r\n", [Literal(3, (b"a X ",)), Literal(1, (b"a X ", b"abc", b" "))]),
-    (b"a APPEND x {100+}\r\n" + b"y" * 100 + b"\r\n", [Command((b"a APPEND x ", b"y" * 100, b""))]),
+    (b"a NOOP\r\n", [ReceivedCommand((b"a NOOP",))]),
+    (b"a NOOP\nb NOOP\r\n", [ReceivedCommand((b"a NOOP",)), ReceivedCommand((b"b NOOP",))]),
+    (
+        b"a LOGIN {2+}\r\nab {0+}\r\n\r\nb X\r\n",
+        [ReceivedCommand((b"a LOGIN ", b"ab", b" ", b"", b"")), ReceivedCommand((b"b X",))],
+    ),
+    (b"a X {3+}\r\n\r\n}\r\n", [ReceivedCommand((b"a X ", b"\r\n}", b""))]),
+    (b'a X "{3}"\r\n', [ReceivedCommand((b'a X "{3}"',))]),
+    (b"a X {3}\r\nabc {1}\r\nd\r\n", [ReceivedLiteral(3, (b"a X ",)), ReceivedLiteral(1, (b"a X ", b"abc", b" "))]),
+    (b"a APPEND x {100+}\r\n" + b"y" * 100 + b"\r\n", [ReceivedCommand((b"a APPEND x ", b"y" * 100, b""))]),
 ]
 
 
-def commands(pieces: list[bytes]) -> list[Command | Literal]:
+def commands(pieces: list[bytes]) -> list[ReceivedCommand | ReceivedLiteral]:
     source, found = ImapInput(), []
     for piece in pieces:
         source.feed(piece)
@@ -90,7 +102,7 @@ def test_commands_whole_and_byte_by_byte(sent, expected):
     for pieces in ([sent], [sent[i : i + 1] for i in range(len(sent))]):
         found = commands(pieces)
         assert found[: len(expected)] == expected
-        assert len(found) == len(expected) + isinstance(expected[-1], Literal)
+        assert len(found) == len(expected) + isinstance(expected[-1], ReceivedLiteral)
 
 
 def test_a_refused_literal_is_forgotten_with_its_command():
@@ -101,14 +113,14 @@ def test_a_refused_literal_is_forgotten_with_its_command():
     source.append_limit = 100_000
     assert not source.too_large(literal)
     source.refuse()
-    assert source.command() == Command((b"b NOOP",))
+    assert source.command() == ReceivedCommand((b"b NOOP",))
 
 
 @given(st.binary(max_size=100), st.lists(st.integers(0, 100)))
 def test_no_bytes_break_it(data, at):
     try:
         for item in commands(cut(data + b"\r\n", at)):
-            if isinstance(item, Command):
+            if isinstance(item, ReceivedCommand):
                 tokens(item.parts)
     except (ProtocolError, Syntax):
         pass
@@ -166,18 +178,18 @@ def test_lines_that_cannot_be_read(line, text):
     ],
 )
 def test_sequence_sets(written, spans):
-    assert Numbers(written).spans(9) == spans
+    assert SequenceSet(written).spans(9) == spans
 
 
 @pytest.mark.parametrize("written", ["", "0", "1:", ":1", "1,,2", "a", "-1", "1:2:3", "٣"])
 def test_sequence_sets_that_are_none(written):
     with pytest.raises(Syntax, match="Invalid messageset"):
-        Numbers(written)
+        SequenceSet(written)
 
 
 @given(st.sets(st.integers(1, 40), min_size=1))
 def test_a_written_set_reads_back(numbers):
-    spans = Numbers(written_set(sorted(numbers))).spans(99)
+    spans = SequenceSet(written_set(sorted(numbers))).spans(99)
     assert {number for low, high in spans for number in range(low, high + 1)} == numbers
 
 

@@ -2,12 +2,12 @@ import logging
 
 import pytest
 import trio
+from seeded_world import SeededWorld
 from trio.testing import wait_all_tasks_blocked
 
 from engine.errors import NetworkError, NetworkKind
 from engine.sandbox.provider import IMAP_PORTS, SMTP_PORTS, Sandbox
 from engine.sandbox.smtp_server import SmtpConnection
-from engine.world import SeededWorld
 
 PLAIN = "AUTH PLAIN AGRlbW8Ac2VjcmV0"
 
@@ -220,4 +220,4 @@ class TestFaults:
         failed = "NO [SERVERBUG] Internal error occurred. Refer to server log for more information."
         assert answers[:2] == [failed, failed]
         assert answers[2].startswith("OK [APPENDUID ")
-        assert len(sandbox.mailbox("demo").folder("Sent").messages) == 1
+        assert len(sandbox.account("demo").folder("Sent").messages) == 1

@@ -1,7 +1,7 @@
 import pytest
 
 from engine.sandbox import script
-from engine.sandbox.script import Act, Played, Stage
+from engine.sandbox.script import Act, Played, ScriptStage
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_every_row_is_described_and_can_be_asked_for():
     for (pattern, meaning), row in zip(described, script.ROWS, strict=True):
         assert script.read(pattern.replace("[N]", "1")).row is row
         assert meaning
-        assert ("tries" in meaning) == row.counts_tries
+        assert ("attempts" in meaning) == row.counts_attempts
 
 
 def test_a_row_that_answers_has_a_reply_and_no_other_has():
@@ -86,4 +86,4 @@ def test_memory_is_bounded():
 
 
 def test_every_stage_is_used():
-    assert {row.stage for row in script.ROWS} == set(Stage)
+    assert {row.stage for row in script.ROWS} == set(ScriptStage)

@@ -2,11 +2,11 @@ import base64
 
 import pytest
 import trio
+from seeded_world import SeededWorld
 
-from engine.sandbox.mailboxes import Limits
-from engine.sandbox.post_office import Envelope
+from engine.sandbox.accounts import Limits
+from engine.sandbox.post_office import ReceivedEnvelope
 from engine.sandbox.provider import Sandbox
-from engine.world import SeededWorld
 
 
 def b64(data: bytes) -> str:
@@ -84,7 +84,7 @@ async def test_mail_lands_in_the_inbox_with_its_trace(sandbox, connect, mock_clo
     replies = await client.transaction("You@Sandbox.Example", body=body)
     queue_id = sandbox.delivered[0].queue_id
     assert replies == ["250 2.1.5 Ok", f"250 2.0.0 Ok: queued as {queue_id}"]
-    (message,) = sandbox.mailbox("you@sandbox.example").folder("INBOX").messages
+    (message,) = sandbox.account("you@sandbox.example").folder("INBOX").messages
     top, _, rest = message.raw.partition(b"Message-ID")
     assert rest == b": <1@me>\r\nSubject: hi\r\n\r\n.stuffed\r\nend\r\n"
     assert top.decode().split("\r\n") == [
@@ -107,7 +107,7 @@ async def test_mail_to_the_outside_is_kept_and_goes_nowhere(sandbox, connect):
     client = await connect(25, "me")
     replies = await client.transaction("a@example.com", "b@sub.sandbox.example", "c@example.net", body="hello\r\n")
     assert [reply[:3] for reply in replies] == ["250"] * 4
-    envelope = Envelope(sender="me@sandbox.example", recipients=("a@example.com", "c@example.net"), helo="me")
+    envelope = ReceivedEnvelope(sender="me@sandbox.example", recipients=("a@example.com", "c@example.net"), helo="me")
     assert sandbox.outside == [(envelope, b"hello\r\n")]
     assert [one.recipient for one in sandbox.delivered] == ["a@example.com", "b@sub.sandbox.example", "c@example.net"]
     assert len({one.queue_id for one in sandbox.delivered}) == 1
@@ -328,7 +328,7 @@ class TestScript:
     async def test_an_unknown_word_is_a_plain_address(self, sandbox, connect):
         client = await connect(25, "me")
         await client.transaction("nonsense3+x@a.example")
-        assert len(sandbox.mailbox("nonsense3+x@a.example").folder("INBOX").messages) == 1
+        assert len(sandbox.account("nonsense3+x@a.example").folder("INBOX").messages) == 1
 
 
 async def test_a_silent_client_is_told_to_go(connect, autojump_clock):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError, StorageFailed
-from engine.store import backup, database, marks
+from engine.store import backup, database, folder_metadata
 from engine.store.backup import back_up
 
 NOW = 1_800_000_000.0
@@ -57,10 +57,10 @@ def test_the_copy_is_whole_and_marked(folder: Path, target: Path) -> None:
     assert (target / "key").read_text() == secret
     assert [(target / name).stat().st_mode & 0o777 for name in ("", "key", "journal.db")] == [0o700, 0o600, 0o600]
     with contextlib.closing(database.open_reader(target)) as db:
-        assert marks.get(db, marks.RESTORED) == {"backup": NOW}
+        assert folder_metadata.get(db, folder_metadata.RESTORED) == {"backup": NOW}
         assert db.execute("SELECT queue_id FROM message ORDER BY id").fetchall() == [("q1",), ("q2",)]
     with contextlib.closing(database.open_reader(folder)) as db:
-        assert marks.get(db, marks.RESTORED) is None
+        assert folder_metadata.get(db, folder_metadata.RESTORED) is None
     assert left_in(target.parent) == ["monday"]
     assert not list(folder.glob(".backup-*"))
 

@@ -13,9 +13,9 @@ import pytest
 
 from engine.config import StoreConfig
 from engine.errors import ConfigError
-from engine.store import bodies, database, files, keys
+from engine.store import bodies, database, files, vault_keys
 from engine.store.backup import back_up
-from engine.store.reserve import Reserve
+from engine.store.disk_reserve import Reserve
 from engine.world import World
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
@@ -29,7 +29,7 @@ def modes(folder: Path) -> dict[str, int]:
 def fill(folder: Path) -> None:
     """One of everything an engine makes."""
     database.prepare_folder(folder)
-    keys.load(folder, StoreConfig(), World(), needed=())
+    vault_keys.load(folder, StoreConfig(), World(), needed=())
     Reserve(folder, 4096).take()
     bodies.Spool(folder / "spool")._write("body", b"x")
 

@@ -7,13 +7,13 @@ import pytest
 
 from engine.config import StoreConfig
 from engine.errors import ConfigError, DamagedSecret
-from engine.store import keys
+from engine.store import vault_keys
 from engine.store.vault import Vault
 from engine.world import World
 
 
 def loaded(folder: Path, **store: str) -> bytes:
-    return keys.load(folder, StoreConfig(**store), World(), needed=()).current
+    return vault_keys.load(folder, StoreConfig(**store), World(), needed=()).current
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from seeded_world import SeededWorld
 
 from engine.errors import StorageBusy, StorageFailed, StorageFull
 from engine.store import database
 from engine.store.writer import MAX_BATCH, Store, Tx
-from engine.world import SeededWorld, World
+from engine.world import World
 
 
 class Disk:

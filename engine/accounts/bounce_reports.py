@@ -1,0 +1,265 @@
+"""Messages that report on other messages: bounces and complaints, read and linked to what was sent.
+
+A report is recognised by a part for machines anywhere in it, or looks like the notice of a mail system
+(`mail/notice_signs`). The part is fetched and read first; where there is none, or it names nobody, the beginning of the
+whole message is, as prose. The events follow `messageNew` in the same commit. The original is found by its Message-ID,
+by what the report answers, or by the envelope id it was sent with, which is its queue id. At most 64 KiB are read of a
+part, and of a message; what cannot be read leaves an ordinary new message.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from engine.accounts import message_ids
+from engine.accounts.observed_changes import scope
+from engine.accounts.services import Services
+from engine.imap.envelope import EnvelopeAddress, ImapEnvelope
+from engine.imap.fetched import Fetched
+from engine.imap.session import CommandRefused, ImapSession
+from engine.imap.structure import BodyPart, Structure
+from engine.mail.arf import FeedbackReport, read_feedback
+from engine.mail.bounce_categories import ACTIONS, bounce_type, category
+from engine.mail.decode import header_text
+from engine.mail.dsn import LONGEST, DeliveryReport, RecipientStatus, read_delivery_status
+from engine.mail.fields import fields
+from engine.mail.notice_signs import Sign, may_be, sign
+from engine.mail.notice_text import ORIGINALS, read_notice
+from engine.mail.notices import read_prose
+from engine.mail.second_reader import second_reading
+from engine.mail.transfer import body_bytes
+from engine.store import bounces
+from engine.store.bounces import Bounce
+from engine.store.mailboxes import MailboxRow
+from engine.store.writer import Tx
+
+log = logging.getLogger("engine.reports")
+
+Follow = Callable[[Tx], None]
+"""What a report does to the store, and its events, inside the commit that announces the message."""
+
+_STATUS = ("message/delivery-status", "message/global-delivery-status")
+_FEEDBACK = ("message/feedback-report",)
+_WHOLE = frozenset({"message/rfc822"})
+"""What a server takes apart, so that its header can be asked for; others are asked for as they are (RFC 6533)."""
+_ELSEWHERE = frozenset({"\\Sent", "\\Drafts", "\\Trash"})
+_REFERENCES = 20
+_MESSAGE_ID = re.compile(r"<[^<>\s]{1,996}>")
+
+
+def is_report(row: MailboxRow, one: Fetched) -> bool:
+    """Whether more has to be asked of a message, since it says, or looks as if, it reported on another."""
+    if row.special_use in _ELSEWHERE or one.structure is None:
+        return False
+    return _first(one.structure, (*_STATUS, *_FEEDBACK)) is not None or _sign(one) is not Sign.NONE
+
+
+async def read_report(
+    session: ImapSession, row: MailboxRow, one: Fetched, data: dict[str, Any], services: Services
+) -> Follow | None:
+    """Add to `data` what a report says; what is to follow, None for a message that is no report."""
+    structure = one.structure
+    if structure is None or not is_report(row, one):
+        return None
+    status, feedback = _first(structure, _STATUS), _first(structure, _FEEDBACK)
+    report: DeliveryReport | None = None
+    source: Literal["dsn", "text"] = "dsn"
+    try:
+        if machine := status or feedback:
+            said, header = await _fetch(session, one.uid, machine, _first(structure, ORIGINALS))
+            if status is None:
+                return _complaint(read_feedback(said, header), row, one.uid, data, services)
+            report = read_delivery_status(said, header)
+        if report is None or not any("@" in each.recipient for each in report.recipients):
+            prose = await services.world.in_thread(_prose, await _source(session, one.uid), _own(data), _sign(one))
+            if prose.recipients:
+                report, source = _both(report, prose), "text"
+    except CommandRefused as error:
+        log.warning("a report cannot be read: %s", error)
+    if report is None:
+        return None
+    return _delivery(report, source, _answered(one, report), row, one.uid, data, services)
+
+
+def _sign(one: Fetched) -> Sign:
+    envelope = one.envelope or ImapEnvelope()
+    author = envelope.author[0] if envelope.author else EnvelopeAddress(b"", b"")
+    if not may_be(one.header, author.name + author.address, envelope.subject):
+        return Sign.NONE
+    sender = f"{header_text(author.name)} {header_text(author.address)}".strip()
+    return sign(fields(one.header), sender, header_text(envelope.subject))
+
+
+def _own(data: dict[str, Any]) -> frozenset[str]:
+    """To whom the notice went: who sent what it is about."""
+    return frozenset(each["address"].lower() for each in (*data.get("to", ()), *data.get("cc", ())))
+
+
+def _prose(source: bytes, own: frozenset[str], sign: Sign) -> DeliveryReport:
+    notice = read_notice(source)
+    report = read_prose(notice, own, sure=sign is Sign.STRONG)
+    if not report.recipients and sign is Sign.STRONG:
+        second = tuple(each for each in second_reading(source, notice.text) if each.recipient.lower() not in own)
+        report = msgspec.structs.replace(report, recipients=second)
+    return report
+
+
+def _both(report: DeliveryReport | None, prose: DeliveryReport) -> DeliveryReport:
+    """What the prose says of the recipients, with what the part for machines says of the message."""
+    if report is None:
+        return prose
+    return msgspec.structs.replace(
+        report,
+        recipients=prose.recipients,
+        message_id=report.message_id or prose.message_id,
+        headers=report.headers or prose.headers,
+    )
+
+
+def _answered(one: Fetched, report: DeliveryReport) -> list[str]:
+    """Message-IDs the report may be about, the surest first, without those of no such form."""
+    header, envelope = fields(one.header), one.envelope or ImapEnvelope()
+    said = [report.message_id, header_text(envelope.in_reply_to), *reversed(header.get("references", []))]
+    return list(dict.fromkeys(each for text in said for each in reversed(_MESSAGE_ID.findall(text))))[:_REFERENCES]
+
+
+def _first(structure: Structure, kinds: tuple[str, ...]) -> BodyPart | None:
+    return next((part for part in structure.parts if part.kind in kinds), None)
+
+
+async def _fetch(session: ImapSession, uid: int, machine: BodyPart, original: BodyPart | None) -> tuple[bytes, bytes]:
+    items = [f"BODY.PEEK[{machine.path}]<0.{LONGEST}>"]
+    section = ""
+    if original is not None:
+        section = f"{original.path}.HEADER" if original.kind in _WHOLE else original.path
+        items.append(f"BODY.PEEK[{section}]<0.{LONGEST}>")
+    sections = await _sections(session, uid, items)
+    said = body_bytes(sections.get(machine.path, b""), machine.encoding)
+    if original is None:
+        return said, b""
+    header = sections.get(section, b"")
+    if original.kind in _WHOLE and not header.strip():
+        # The message begins with an empty line, so that its header is its text.
+        header = (await _sections(session, uid, [f"BODY.PEEK[{original.path}]<0.{LONGEST}>"])).get(original.path, b"")
+    return said, body_bytes(header, original.encoding)
+
+
+async def _source(session: ImapSession, uid: int) -> bytes:
+    return (await _sections(session, uid, [f"BODY.PEEK[]<0.{LONGEST}>"])).get("", b"")
+
+
+async def _sections(session: ImapSession, uid: int, items: list[str]) -> dict[str, bytes]:
+    found = await session.fetch(((uid, uid),), ["UID", *items])
+    return {name: text[:LONGEST] for each in found if each.uid == uid for name, text in each.sections.items()}
+
+
+def _delivery(
+    report: DeliveryReport,
+    source: Literal["dsn", "text"],
+    about: list[str],
+    row: MailboxRow,
+    uid: int,
+    data: dict[str, Any],
+    services: Services,
+) -> Follow | None:
+    failed = [each for each in report.recipients if each.action == "failed"]
+    others = [each for each in report.recipients if each.action != "failed"]
+    if about and report.recipients:
+        data["relatedMessageId"] = about[0]
+    if others:
+        data["deliveryReport"] = [_status(each) for each in others]
+    if not failed:
+        return None
+    data["isBounce"] = True
+    judged = [(each, category(each.status, each.diagnostic)) for each in failed]
+
+    def follow(tx: Tx) -> None:
+        linked = bounces.find_message(tx, row.account, about, report.envelope_id)
+        for each, kind in judged:
+            event: dict[str, Any] = {
+                "bounceMessage": message_ids.message_id(row.id, uid),
+                "recipient": each.recipient,
+                "action": each.action,
+                "bounceType": bounce_type(kind, each.status, each.diagnostic),
+                "source": source,
+                "response": _response(each, kind, source),
+            }
+            if each.original and each.original != each.recipient:
+                event["originalRecipient"] = each.original
+            if each.remote_mta or report.reporting_mta:
+                event["mta"] = each.remote_mta or report.reporting_mta
+            if linked is not None:
+                event["queueId"] = linked[1]
+                _mark(tx, linked[0], [each.original, each.recipient], each, services.world.now())
+            if about:
+                event["messageId"] = about[0]
+            if report.headers:
+                event["messageHeaders"] = report.headers
+            services.journal.append(tx, "messageBounce", row.account, event, scope(row))
+
+    return follow
+
+
+def _mark(tx: Tx, message: int, addresses: list[str], said: RecipientStatus, now: float) -> None:
+    for address in addresses:
+        if address and bounces.has_recipient(tx, message, address):
+            bounces.note(tx, message, Bounce(address, said.action, said.status or None, said.diagnostic or None, now))
+            return
+
+
+def _status(one: RecipientStatus) -> dict[str, Any]:
+    shown = {"recipient": one.recipient, "action": one.action, "status": one.status, "mta": one.remote_mta}
+    return {name: value for name, value in shown.items() if value}
+
+
+def _response(one: RecipientStatus, kind: str, source: str) -> dict[str, str]:
+    shown = {"source": one.source or source, "message": one.diagnostic, "status": one.status}
+    told = {name: value for name, value in shown.items() if value}
+    return told | {"category": kind, "recommendedAction": ACTIONS[kind]}
+
+
+def _complaint(report: FeedbackReport, row: MailboxRow, uid: int, data: dict[str, Any], services: Services) -> Follow:
+    data["isComplaint"] = True
+    if report.message_id:
+        data["relatedMessageId"] = report.message_id
+    told = {
+        "feedbackType": report.feedback_type,
+        "originalMailFrom": report.original_mail_from,
+        "sourceIp": report.source_ip,
+        "arrivalDate": report.arrival_date,
+        "userAgent": report.user_agent,
+        "version": report.version,
+        "reportingMta": report.reporting_mta,
+    }
+    arf: dict[str, Any] = {name: value for name, value in told.items() if value}
+    arf["originalRcptTo"] = list(report.original_rcpt_to)
+    headers = {
+        shown: (report.headers[name] if shown in ("to", "cc") else report.headers[name][0])
+        for name, shown in (
+            ("message-id", "messageId"),
+            *((each, each) for each in ("from", "to", "cc", "subject", "date")),
+        )
+        if name in report.headers
+    }
+
+    def follow(tx: Tx) -> None:
+        event: dict[str, Any] = {
+            "complaintMessage": message_ids.message_id(row.id, uid),
+            "arf": arf,
+            "headers": headers,
+        }
+        linked = bounces.find_message(tx, row.account, [report.message_id], report.original_envelope_id)
+        if linked is not None:
+            event["queueId"] = linked[1]
+            for address in report.original_rcpt_to:
+                if bounces.has_recipient(tx, linked[0], address):
+                    now = services.world.now()
+                    bounces.note(tx, linked[0], Bounce(address, "complaint", None, report.feedback_type or None, now))
+        services.journal.append(tx, "messageComplaint", row.account, event, scope(row))
+
+    return follow

@@ -1,0 +1,264 @@
+"""The IMAP connection of one account: connect, sync, IDLE, reconnect by itself.
+
+One task owns the session, so nothing needs a lock; each subconnection is a task with a session of its own. How long it
+waits between two connections is told in `backoff`, how it keeps a quiet line alive and notices a dead one in
+`heartbeat`. A connection that ended over one message or one side folder is followed by another soon, which leaves that
+alone, and no error is announced. While idle it does the account's small jobs over the session (`_do_jobs`) and looks
+into the other folders.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import trio
+
+from engine.accounts.arrivals import Arrivals
+from engine.accounts.backoff import Backoff
+from engine.accounts.error_comparison import words
+from engine.accounts.folder import WatchedFolder
+from engine.accounts.heartbeat import Heartbeat, WatchedLine
+from engine.accounts.protocol_log import ProtocolLog
+from engine.accounts.registration import WatchRules
+from engine.accounts.sent_copies import SentCopies
+from engine.accounts.services import Services
+from engine.accounts.state import AccountState
+from engine.accounts.status import Status
+from engine.accounts.watch import Watch
+from engine.errors import EngineError, LoginRefused, NetworkError, ProtocolError
+from engine.imap.refusals import Refusals
+from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
+from engine.queue.sent_folder_search import SentFolderSearches
+from engine.repeated_errors import RepeatedErrors
+from engine.schema.account import FolderError
+from engine.world import Dial
+
+log = logging.getLogger("engine.connection")
+
+NONCE_BYTES = 18
+CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
+FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused)
+
+
+class AccountConnection:
+    """Keeps one account connected. `run` is its service; `wake` has it look at its jobs now."""
+
+    def __init__(
+        self,
+        endpoint: ImapEndpoint,
+        dial: Dial,
+        rules: WatchRules,
+        status: Status,
+        copies: SentCopies,
+        evidence: SentFolderSearches,
+        services: Services,
+        heartbeat: Heartbeat,
+        protocol_log: ProtocolLog | None = None,
+    ) -> None:
+        self._log = protocol_log
+        self._endpoint = endpoint
+        self._dial = dial
+        self._rules = rules
+        self._status = status
+        self._copies = copies
+        self._evidence = evidence
+        self._services = services
+        self._heartbeat = heartbeat
+        self._refusals = Refusals()
+        self._wake = trio.Event()
+        self._synced = trio.Event()
+        self._arrivals = Arrivals(status.account, rules.notify_from, services, full=rules.full)
+        self._watch = Watch(
+            status.account,
+            rules.paths,
+            self._arrivals,
+            services,
+            full=rules.full,
+            passing=rules.passing,
+            uses=dict(rules.uses),
+            elsewhere=rules.subconnections,
+        )
+
+    @property
+    def folder_errors(self) -> tuple[FolderError, ...]:
+        """The folders that cannot be looked into, as the account shows them."""
+        return self._watch.troubles.shown()
+
+    def wake(self) -> None:
+        """Something is to be done over the session."""
+        self._wake.set()
+
+    def look_soon(self) -> None:
+        """Look into every folder now instead of at the next round."""
+        self._watch.look_soon()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; then every session is closed.
+
+        Returns, with the state `unset`, when the login has been refused for so long that it is given up.
+        """
+        async with trio.open_nursery() as nursery:
+            for path in dict.fromkeys(self._rules.subconnections):
+                nursery.start_soon(self._run_beside, path)
+            await self._run_main()
+            nursery.cancel_scope.cancel()
+
+    async def _run_main(self) -> None:
+        backoff, line = self._backoff(), WatchedLine(self._heartbeat)
+        while True:
+            began = trio.current_time()
+            try:
+                await self._stay_connected(line)
+            except FAILURES as error:
+                ended: EngineError = error
+                self._synced = trio.Event()
+                anew = line.died(error)
+                was_connected = self._status.state is AccountState.CONNECTED
+                if await self._arrivals.care.stumbled(error) or self._watch.stumbled(error):
+                    log.info("connected anew, since this could not be got through: %s", error)
+                    self._status.state = AccountState.DISCONNECTED
+                    await backoff.wait_shortly()
+                    continue
+                worked = was_connected and not isinstance(error, (LoginRefused, CommandRefused))
+                if was_connected and not isinstance(error, LoginRefused):
+                    if (server := self._status.servers.imap) is not None:
+                        self._status.story.lost(server, error)
+                    self._status.state = AccountState.DISCONNECTED
+                else:
+                    await self._status.failed(error)
+                    if self._status.given_up:
+                        self._status.story.given_up(self._services.config.imap.give_up_refused)
+                        self._status.state = AccountState.UNSET
+                        return
+            await backoff.wait(ended, trio.current_time() - began, anew=anew, worked=worked)
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._services, self._endpoint.host, self._endpoint.port)
+
+    async def _stay_connected(self, line: WatchedLine) -> None:
+        self._status.state = AccountState.CONNECTING
+        session = await self._open(line)
+        try:
+            await self._status.logged_in(self._endpoint.credentials.user)
+            await self._status.files_sent(session.files_sent_itself)
+            self._status.state = AccountState.SYNCING
+            await self._watch.begin_round(session, self._rules.resync_delay)
+            if self._watch.troubles:
+                # What is wrong with a side folder keeps the account from nothing.
+                await self._status.connected()
+            await self._watch.end_round(session)
+            if self._status.state is not AccountState.CONNECTED:
+                await self._status.connected()
+            self._synced.set()
+            while True:
+                self._wake = trio.Event()
+                await self._do_jobs(session)
+                await self._watch.come_back(session)
+                if self._watch.seconds_to_unseen == 0:
+                    await self._watch.look_for_unseen(session)
+                if self._watch.seconds_to_next == 0:
+                    log.debug("a round through the folders begins")
+                    await self._watch.begin_round(session, self._rules.resync_delay)
+                    await self._watch.end_round(session)
+                news = await session.idle(self._wake, self._idle_seconds(session), self._heartbeat.next())
+                if news:
+                    await self._watch.hear(session, news)
+        finally:
+            line.quiet = session.quiet
+            await self._leave(session)
+
+    async def _do_jobs(self, session: ImapSession) -> None:
+        """What the account wants done over the session; each job asks whether it is due, and may select a folder."""
+        for path in await self._copies.make_due(session, self._watch.sent_path):
+            await self._watch.look_into(session, path)
+        await self._look_for_doubts(session)
+
+    async def _look_for_doubts(self, session: ImapSession) -> None:
+        """Search the Sent folder for mail in doubt, where that tells anything."""
+        folder = self._watch.sent_path
+        searches = self._evidence.due() if session.files_sent_itself and folder is not None else []
+        if not searches or folder is None:
+            return
+        await session.select(folder, read_only=True)
+        for search in searches:
+            found = await session.search("HEADER Message-ID", search.message_id.encode())
+            await self._evidence.tell(search, found=bool(found))
+
+    def _idle_seconds(self, session: ImapSession) -> float:
+        limits = [self._services.config.imap.idle, self._watch.seconds_to_next, self._watch.seconds_to_unseen]
+        dues = [self._copies.seconds_to_next()]
+        if session.files_sent_itself and self._watch.sent_path is not None:
+            dues.append(self._evidence.seconds_to_next())
+        return min(*limits, *(due for due in dues if due is not None))
+
+    async def _run_beside(self, path: str) -> None:
+        """Listen to one more folder. It is connected only after the main session was: one login is tried at a time."""
+        await self._synced.wait()
+        known = self._watch.beside(path)
+        if known is None:
+            return  # there is no such folder, or the main session listens to it
+        arrivals = Arrivals(self._status.account, self._rules.notify_from, self._services, full=self._rules.full)
+        folder = WatchedFolder(known.row, known.mailbox, arrivals, self._services, full=self._rules.full)
+        backoff, line, refrain = self._backoff(), WatchedLine(self._heartbeat), RepeatedErrors()
+        while True:
+            await self._synced.wait()
+            began = trio.current_time()
+            try:
+                await self._listen_beside(folder, line)
+            except FAILURES as error:
+                ended: EngineError = error
+                anew = line.died(error)
+                more = refrain.failed(words(str(error)), self._services.world.elapsed())
+                if more is not None:
+                    log.warning("the second connection, for news of %s, broke%s: %s", path, more, error)
+                if await arrivals.care.stumbled(error):
+                    await backoff.wait_shortly()
+                    continue
+            await backoff.wait(ended, trio.current_time() - began, anew=anew)
+
+    async def _listen_beside(self, folder: WatchedFolder, line: WatchedLine) -> None:
+        session = await self._open(line)
+        try:
+            await folder.reload()
+            await folder.look(session)
+            while True:
+                news = await session.idle(trio.Event(), self._services.config.imap.idle, self._heartbeat.next())
+                await folder.hear(session, news)
+        finally:
+            line.quiet = session.quiet
+            await self._leave(session)
+
+    async def _open(self, line: WatchedLine) -> ImapSession:
+        endpoint = self._endpoint
+        async with self._services.logins.at(endpoint.host, endpoint.port):
+            if self._log is not None:
+                self._log.note(f"connecting to {endpoint.host}:{endpoint.port}")
+            try:
+                session = await ImapSession.connect(
+                    endpoint,
+                    dial=self._dial,
+                    trace=self._log,
+                    client_id=CLIENT_ID,
+                    nonce=self._services.world.token_bytes(NONCE_BYTES).hex(),
+                    refusals=self._refusals,
+                )
+            except NetworkError as error:
+                self._services.hosts.note_mute(error.mute)
+                raise
+        self._status.connections += 1
+        try:
+            if line.connected():
+                await self._status.remember_heartbeat(self._heartbeat.remembered)
+            if self._services.config.imap.compress:
+                await session.compress()
+            await session.enable("CONDSTORE", "QRESYNC")
+        except BaseException:
+            await self._leave(session)
+            raise
+        return session
+
+    async def _leave(self, session: ImapSession) -> None:
+        self._status.connections -= 1
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
+            await session.logout()

@@ -1,0 +1,12 @@
+"""The name an account gives in EHLO."""
+
+from __future__ import annotations
+
+from engine.config import Smtp
+from engine.schema.account import AccountCreate
+
+
+def ehlo_name(record: AccountCreate, config: Smtp) -> str:
+    """The account's own name, else the configured one, else the domain of its address."""
+    domain = (record.email or "").rpartition("@")[2]
+    return record.smtp_ehlo_name or config.ehlo_name or domain or "localhost"

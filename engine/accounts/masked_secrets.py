@@ -1,0 +1,25 @@
+"""Masks refused where a registration is written back as it was read."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from engine.http.field_errors import FieldErrors, FieldPath
+from engine.schema.account import AccountCreate, AccountUpdate
+from engine.schema.servers import MASK, Auth
+
+
+def refuse_masks(body: AccountCreate | AccountUpdate) -> None:
+    """Writing back what a read showed would destroy the secret behind the mask."""
+    found = FieldErrors()
+    for server in ("imap", "smtp"):
+        auth = getattr(getattr(body, server), "auth", UNSET)
+        if isinstance(auth, Auth):
+            for name, value in (("pass", auth.password), ("accessToken", auth.access_token)):
+                if value == MASK:
+                    found.add(FieldPath.of(f"{server}.auth.{name}"), "is a masked value")
+    if body.webhooks and MASK in body.webhooks:
+        found.add(FieldPath.of("webhooks"), "is a masked value")
+    if any(each.value == MASK for each in body.webhooks_custom_headers or ()):
+        found.add(FieldPath.of("webhooksCustomHeaders"), "holds a masked value")
+    found.refuse()

@@ -1,0 +1,250 @@
+"""An account's registration: how it is merged, sealed for the store, and turned into servers to connect to.
+
+The stored JSON is the registration itself with every secret sealed by the vault. Sandbox accounts have no servers of
+their own: theirs are made here, and dialled inside the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import trio
+from msgspec import UNSET
+
+from engine.accounts.clear_text import guarded
+from engine.accounts.remedies import SANDBOX_OFF, Server, Servers
+from engine.errors import DamagedSecret, NetworkError, NetworkKind
+from engine.imap.session import ImapEndpoint
+from engine.sasl import Credentials
+from engine.schema.account import AccountCreate, AccountUpdate
+from engine.schema.servers import SERVERS, Auth, ImapConfig, ImapUpdate, SmtpConfig, SmtpUpdate, Tls, merged
+from engine.schema.stored import Unreadable, read
+from engine.smtp.session import SmtpEndpoint
+from engine.store.sealed import secrets_of
+from engine.store.vault import Vault
+from engine.transport import TlsRules
+
+
+def seal(record: AccountCreate, vault: Vault) -> bytes:
+    """The record as it is stored: JSON, secrets sealed for this account."""
+    assert record.account is not None
+    built = msgspec.to_builtins(record)
+    for secret in secrets_of(built):
+        text = secret.value if secret.is_text else msgspec.json.encode(secret.value).decode()
+        secret.holder[secret.member] = vault.seal(record.account, secret.field, text)
+    return msgspec.json.encode(built)
+
+
+def unseal(data: bytes, vault: Vault) -> AccountCreate:
+    """The record again. Raises `Unreadable`."""
+    try:
+        built = msgspec.json.decode(data)
+        for secret in secrets_of(built):
+            text = vault.open(built["account"], secret.field, secret.value)
+            secret.holder[secret.member] = text if secret.is_text else msgspec.json.decode(text)
+    except (DamagedSecret, KeyError, AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise Unreadable(str(error)) from error
+    return read(AccountCreate, built)
+
+
+def registered(given: AccountCreate) -> AccountCreate:
+    """A registration as it is kept: a password goes over TLS only, unless the caller says otherwise."""
+    return guarded(given, None)
+
+
+def registered_again(stored: AccountCreate, given: AccountCreate) -> AccountCreate:
+    """A registration of an id already taken: what is given replaces, what is absent stays."""
+    changes = {name: value for name, value in _members(given).items() if value is not UNSET}
+    return guarded(msgspec.structs.replace(stored, **changes), stored)
+
+
+def updated(stored: AccountCreate, update: AccountUpdate) -> AccountCreate:
+    """The record after a PUT. Raises `ValueError` naming a server member that would be missing (`imap.host`)."""
+    changes = {name: value for name, value in _members(update).items() if value is not UNSET}
+    if isinstance(update.imap, ImapUpdate):
+        imap = stored.imap if isinstance(stored.imap, ImapConfig) else None
+        with _naming("imap"):
+            changes["imap"] = merged(update.imap, imap, ImapConfig)
+    if isinstance(update.smtp, SmtpUpdate):
+        smtp = stored.smtp if isinstance(stored.smtp, SmtpConfig) else None
+        with _naming("smtp"):
+            changes["smtp"] = merged(update.smtp, smtp, SmtpConfig)
+    return guarded(msgspec.structs.replace(stored, **changes), stored)
+
+
+def restricted(
+    given: AccountCreate | AccountUpdate,
+    before: AccountCreate | None,
+    after: AccountCreate,
+    *,
+    was: frozenset[str],
+    narrowed: bool,
+) -> frozenset[str]:
+    """Which servers were named by a caller with a token for this account alone, once `given` has been applied.
+
+    A caller with a token for all accounts who names a server vouches for it; a narrowed one who changes where a server
+    is makes it restricted. Whoever changes only the rest, such as a password, changes nothing about it.
+    """
+    found = set(was)
+    for name in SERVERS:
+        config = getattr(given, name)
+        if getattr(config, "host", UNSET) is UNSET and getattr(config, "port", UNSET) is UNSET:
+            continue
+        if not narrowed:
+            found.discard(name)
+        elif _place(after, name) != _place(before, name):
+            found.add(name)
+    return frozenset(found)
+
+
+def is_sandbox(record: AccountCreate) -> bool:
+    """Whether the account is inside the engine."""
+    return record.sandbox is True
+
+
+async def sandbox_off(host: str, port: int) -> trio.abc.Stream:
+    """The `Dial` of a sandbox account where `[sandbox] enabled` is false: raises `NetworkError`."""
+    raise NetworkError(NetworkKind.CONNECT, SANDBOX_OFF, "The sandbox is switched off in the engine's configuration")
+
+
+def has_imap(record: AccountCreate) -> bool:
+    """Whether the account has an IMAP server to connect to."""
+    return is_sandbox(record) or (isinstance(record.imap, ImapConfig) and record.imap.disabled is not True)
+
+
+def imap_endpoint(record: AccountCreate) -> ImapEndpoint | None:
+    """The IMAP server to connect to; None when the account has none."""
+    if is_sandbox(record):
+        return ImapEndpoint(
+            host="sandbox.example", port=143, secure=False, tls=TlsRules(), credentials=_sandbox_login(record)
+        )
+    config = record.imap
+    if not isinstance(config, ImapConfig) or config.disabled is True:
+        return None
+    return ImapEndpoint(
+        host=config.host,
+        port=config.port,
+        secure=config.secure,
+        tls=_tls(config.tls),
+        credentials=_credentials(config.auth) or Credentials(user="", password="", access_token=None),
+    )
+
+
+def smtp_endpoint(record: AccountCreate) -> SmtpEndpoint | None:
+    """The SMTP server to send through; None when the account has none."""
+    if is_sandbox(record):
+        return SmtpEndpoint(
+            host="sandbox.example", port=587, secure=False, tls=TlsRules(), credentials=_sandbox_login(record)
+        )
+    config = record.smtp
+    if not isinstance(config, SmtpConfig):
+        return None
+    return SmtpEndpoint(
+        host=config.host,
+        port=config.port,
+        secure=config.secure,
+        tls=_tls(config.tls),
+        credentials=_credentials(config.auth),
+    )
+
+
+def servers(record: AccountCreate) -> Servers:
+    """What the account's servers are called where something is said about them."""
+    found = {"imap": imap_endpoint(record), "smtp": smtp_endpoint(record)}
+    named: dict[str, Server] = {}
+    tokens = []
+    for name, endpoint in found.items():
+        if endpoint is not None:
+            credentials = endpoint.credentials
+            user = credentials.user if credentials is not None else ""
+            named[name] = Server(name, endpoint.host, endpoint.port, endpoint.secure, user)
+            if credentials is not None and credentials.access_token:
+                tokens.append(name)
+    return Servers(named.get("imap"), named.get("smtp"), frozenset(tokens), is_sandbox(record))
+
+
+class WatchRules(msgspec.Struct, frozen=True):
+    """What of an account is followed.
+
+    `paths`: folder paths and special uses, None for all. `subconnections`: further ones listened to. `full`: flags and
+    removals too. `notify_from` in seconds since 1970, None for all messages. `uses`: special uses by path, as the
+    registration sets them. `resync_delay`: seconds between two rounds. `passing`: the account's mail ends with the
+    process.
+    """
+
+    paths: tuple[str, ...] | None
+    subconnections: tuple[str, ...]
+    full: bool
+    notify_from: float | None
+    uses: tuple[tuple[str, str], ...]
+    resync_delay: float
+    passing: bool
+
+
+def watch_rules(record: AccountCreate, created: float) -> WatchRules:
+    """The rules of an account registered at `created` (seconds since 1970)."""
+    paths = record.path if isinstance(record.path, tuple) and "*" not in record.path else None
+    notify_from = created if record.notify_from is UNSET else None
+    if isinstance(record.notify_from, datetime):
+        notify_from = record.notify_from.timestamp()
+    named = {use: getattr(record.imap, f"{name}_mail_path", UNSET) for name, use in _USES.items()}
+    return WatchRules(
+        paths=paths,
+        subconnections=record.subconnections if isinstance(record.subconnections, tuple) else (),
+        full=record.imap_indexer != "fast",
+        notify_from=notify_from,
+        uses=tuple((path, use) for use, path in named.items() if isinstance(path, str)),
+        resync_delay=float(getattr(record.imap, "resync_delay", 900)),
+        passing=is_sandbox(record),
+    )
+
+
+_USES = {"sent": "\\Sent", "drafts": "\\Drafts", "junk": "\\Junk", "trash": "\\Trash", "archive": "\\Archive"}
+
+
+def _place(record: AccountCreate | None, server: str) -> tuple[str, int] | None:
+    config = getattr(record, server, None)
+    return (config.host, config.port) if isinstance(config, ImapConfig | SmtpConfig) else None
+
+
+@contextmanager
+def _naming(server: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{server}.{error}") from error
+
+
+def _sandbox_login(record: AccountCreate) -> Credentials:
+    user = record.email or f"{record.account}@sandbox.example"
+    return Credentials(user=user, password="any password", access_token=None)
+
+
+def _credentials(auth: Any) -> Credentials | None:
+    if not isinstance(auth, Auth):
+        return None
+    return Credentials(
+        user=auth.user,
+        password=auth.password or None if auth.password is not UNSET else None,
+        access_token=auth.access_token or None if auth.access_token is not UNSET else None,
+    )
+
+
+def _tls(tls: Any) -> TlsRules:
+    if not isinstance(tls, Tls):
+        return TlsRules()
+    return TlsRules(
+        required=tls.required is True,
+        reject_unauthorized=tls.reject_unauthorized is not False,
+        min_version=tls.min_version or None,
+        servername=tls.servername or None,
+        ca=tls.ca or None,
+    )
+
+
+def _members(record: msgspec.Struct) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__struct_fields__ if name != "account"}

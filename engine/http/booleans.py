@@ -1,0 +1,17 @@
+"""How callers may spell a boolean in JSON and in a query: as EmailEngine reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.http.field_errors import FieldErrors, FieldPath
+
+_BOOLEANS = {"true": True, "y": True, "1": True, "false": False, "n": False, "0": False}
+
+
+def boolean(value: Any, place: FieldPath, found: FieldErrors) -> Any:
+    """The boolean that `value` spells, else a field error."""
+    if isinstance(value, bool):
+        return value
+    known = _BOOLEANS.get(str(value).lower()) if isinstance(value, str | int) else None
+    return found.add(place, "must be a boolean") if known is None else known

@@ -1,0 +1,156 @@
+"""What goes wrong at the edge, as the operator reads it: one line for one request, and a bounded number of lines.
+
+A connection that sends what is no request is a warning, one that meets a fault of ours an error with the place of the
+fault; its traceback is logged at level `debug`. At most `LINES` of each are written in `WINDOW` seconds; what goes
+beyond is counted and told in one line, so that a flood of bad connections cannot fill the disk. Text that came from
+outside is escaped and cut.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import PurePath
+
+import quart.wrappers.base
+import trio
+
+from engine.errors import leaves
+from engine.log import concerns
+
+log = logging.getLogger("engine.http")
+
+LINES = 20
+WINDOW = 60.0
+LONGEST = 200
+"""Characters of foreign text in one line."""
+
+# Newer versions of Quart say so with an error of their own where a body breaks off.
+_BROKE_OFF = getattr(quart.wrappers.base, "ClientDisconnectedError", trio.BrokenResourceError)
+_LEFT = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, _BROKE_OFF)
+
+
+class EdgeLog:
+    """The lines written in the window at hand. `run` tells what went beyond them."""
+
+    def __init__(self) -> None:
+        self._written: Counter[int] = Counter()
+
+    async def run(self) -> None:
+        """Begin a new window every `WINDOW` seconds, until cancelled."""
+        try:
+            while True:
+                await trio.sleep(WINDOW)
+                self.next_window()
+        finally:
+            self.next_window()
+
+    def next_window(self) -> None:
+        """Tell what was not written, and begin to write again."""
+        for level, count in self._written.items():
+            if count > LINES:
+                what = "were refused" if level == logging.WARNING else "ended by a fault"
+                log.log(level, "%d more connections %s within %d s", count - LINES, what, WINDOW)
+        self._written.clear()
+
+    def tell(self, level: int, request: str, text: str, *arguments: object) -> None:
+        """Write one line about a request, unless the window is full."""
+        self._written[level] += 1
+        if self._written[level] <= LINES:
+            log.log(level, text, *arguments, extra={"request": request})
+
+
+class Peer:
+    """The other side of one connection. Of all that goes wrong with one of its requests, only the first is told."""
+
+    def __init__(self, address: str, connection: int, incidents: EdgeLog) -> None:
+        self.requests = 0
+        self._address = address
+        self._connection = connection
+        self._incidents = incidents
+        self._told_of = -1
+
+    def __str__(self) -> str:
+        return self._address
+
+    @property
+    def request(self) -> str:
+        """What names the request at hand in the log."""
+        return f"{self._connection:x}.{self.requests}"
+
+    def refused(self, status: int, why: str) -> None:
+        """It sent what is no request, or no frame, and is told so with `status`."""
+        if self._is_first():
+            self._incidents.tell(
+                logging.WARNING, self.request, "%s: refused with %d: %s", str(self), status, escaped(why)
+            )
+
+    def broke(self, error: BaseException) -> None:
+        """`error`, which nothing expected, ended its request. One that says that the client has left is no fault."""
+        faults = [each for each in leaves(error) if not isinstance(each, _LEFT)]
+        if faults and self._is_first():
+            self._incidents.tell(logging.ERROR, self.request, "%s: ended by %s", str(self), described(faults[0]))
+
+    def _is_first(self) -> bool:
+        first, self._told_of = self._told_of != self.requests, self.requests
+        return first
+
+    @contextmanager
+    def contained(self) -> Iterator[None]:
+        """Let no error out of the block."""
+        try:
+            yield
+        except Exception as error:
+            log.debug("%s: broken", self, exc_info=True)
+            self.broke(error)
+        except BaseExceptionGroup as group:
+            errors, others = group.split(Exception)
+            if errors is not None:
+                log.debug("%s: broken", self, exc_info=True)
+                self.broke(errors)
+            if others is not None:
+                raise others from None
+
+
+_current: ContextVar[Peer] = ContextVar("peer")
+
+
+def serve_peer(peer: Peer) -> None:
+    """The task at hand, and all it starts, serve `peer`."""
+    _current.set(peer)
+    concerns(request=lambda: peer.request)
+
+
+def request_broke(error: BaseException) -> dict[str, str]:
+    """`error` ended the request that the task at hand serves; what its caller is told to find it in the log by."""
+    peer = _current.get(None)
+    if peer is None:
+        log.error("a request ended by %s", described(error), exc_info=error)
+        return {}
+    log.debug("%s: broken", peer, exc_info=error)
+    peer.broke(error)
+    return {"X-Request-Id": peer.request}
+
+
+def current_peer() -> Peer:
+    """The peer that the task at hand serves. Raises `LookupError` outside a connection."""
+    return _current.get()
+
+
+def described(error: BaseException) -> str:
+    """`error` in one line: its type, its text, and where it was raised."""
+    text = f"{type(error).__name__}: {escaped(str(error))}"
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return text
+    last = frames[-1]
+    return f"{text} ({'/'.join(PurePath(last.filename).parts[-3:])}:{last.lineno} in {last.name})"
+
+
+def escaped(text: str) -> str:
+    """`text` as printable ASCII in one line, at most `LONGEST` characters of it."""
+    return ascii(text[:LONGEST])[1:-1] + (" ..." if len(text) > LONGEST else "")

@@ -1,0 +1,112 @@
+"""Taking connections from the listening socket, also when the process has no descriptor left.
+
+A few descriptors are kept spare. When accepting fails for want of one, a spare one is given up for the connection and
+taken back when one ends; so `/health` answers while mail servers, or files, have all the others. Without a spare one
+the connection that has been idle for longest, a mute one first, is closed, and the next attempt comes a moment later.
+One line a minute says so.
+
+Connections that are accepted inherit from the listening socket what has the kernel notice a client that vanished, some
+seconds after `http.write_timeout`: counted from its last word where nothing is on its way to it, else from the first
+byte that it has not acknowledged. One sent just before the end of the first wait begins the second: both are the most.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NoReturn
+
+import trio
+
+from engine import config as settings
+from engine.errors import ConfigError
+from engine.http.connection_limit import ConnectionLimit
+from engine.store.files import user_name
+
+log = logging.getLogger("engine.http")
+
+PAUSE = 0.1
+"""Seconds until the next attempt where no descriptor could be had."""
+TOLD_EVERY = 60.0
+BACKLOG = 1024
+
+LONGER = 5.0
+"""Seconds that the kernel waits longer than `http.write_timeout`: to it a full window of the client is silence too."""
+LONGEST = 50.0
+"""What stands for `http.write_timeout` where that is 0: a vanished client is still to be noticed."""
+_KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 25), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
+"""Seconds, seconds, and probes."""
+_NONE_LEFT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+def listen(config: settings.Http) -> trio.SocketListener:
+    """The listening socket. Raises `ConfigError` when there can be none."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    try:
+        listening = socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(f"http.port {config.port} on {config.host} is taken by another program") from error
+        if error.errno == errno.EACCES:
+            raise ConfigError(f"http.port {config.port} {privileged_port()}") from error
+        raise ConfigError(f"http.host {config.host} cannot be listened on: {error.strerror}") from error
+    unacknowledged = min(int(((config.write_timeout or LONGEST) + LONGER) * 1000), 2**31 - 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (*_KEEP_ALIVE, (socket.TCP_USER_TIMEOUT, unacknowledged)):
+        listening.setsockopt(socket.IPPROTO_TCP, option, value)
+    listening.setblocking(False)
+    return trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+
+
+def privileged_port() -> str:
+    """What is wrong with a port that this user may not listen on, and what to do."""
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        first = 1024
+    return (
+        f"may not be listened on by user {user_name(os.geteuid())}: take one from {first} on and let a reverse proxy "
+        "have this one, or give the process the capability CAP_NET_BIND_SERVICE"
+    )
+
+
+async def accept(
+    listener: trio.SocketListener,
+    serve: Callable[[trio.SocketStream], Awaitable[None]],
+    crowd: ConnectionLimit,
+    nursery: trio.Nursery,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> NoReturn:
+    """Run `serve` in `nursery` for each connection, until cancelled; then the socket is closed."""
+    told = -math.inf
+
+    async def run(stream: trio.SocketStream) -> None:
+        try:
+            await serve(stream)
+        finally:
+            crowd.close(stream)
+
+    async with listener:
+        task_status.started()
+        while True:
+            try:
+                stream = await listener.accept()
+            except OSError as error:
+                if error.errno not in _NONE_LEFT:
+                    raise
+                # The kernel looks for a descriptor first, and then for a connection.
+                await trio.lowlevel.wait_readable(listener.socket)
+                if trio.current_time() - told >= TOLD_EVERY:
+                    told = trio.current_time()
+                    log.error("no descriptor is left for a connection (%s)", error.strerror)
+                if not crowd.spare.give():
+                    crowd.give_way()
+                    await trio.sleep(PAUSE)
+            else:
+                nursery.start_soon(run, stream)

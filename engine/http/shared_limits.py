@@ -1,0 +1,51 @@
+"""What callers hold for a while and share: streams, requests under way.
+
+There is a most for all of them and one for each token, so that no token can take what the others need. It is counted
+while it is held, by the token's hash; nothing is kept of a token that holds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from engine.errors import Problem
+
+
+class SharedLimit:
+    """So much of one thing: at most `most` at once, and `per_token` of them with one token. `what` is its plural."""
+
+    def __init__(self, what: str, most: int | None, per_token: int) -> None:
+        self._what = what
+        self._most = most
+        self._per_token = per_token
+        self._held: dict[str, int] = {}
+        self.taken = 0
+
+    @contextmanager
+    def hold(self, token: str) -> Iterator[None]:
+        """One of them for as long as the block runs.
+
+        Raises `Problem`: 503 when all are taken, 429 when the token has its share.
+        """
+        self._refuse_one_more(token)
+        self._held[token] = self._held.get(token, 0) + 1
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+            self._held[token] -= 1
+            if not self._held[token]:
+                del self._held[token]
+
+    def _refuse_one_more(self, token: str) -> None:
+        if self._most is not None and self.taken >= self._most:
+            raise Problem(503, f"Too many {self._what}, come back later", headers={"Retry-After": "5"})
+        if self._held.get(token, 0) >= self._per_token:
+            raise Problem(
+                429,
+                f"Too many {self._what} with this token, {self._per_token} at most: come back later",
+                code="TooMany",
+                headers={"Retry-After": "5"},
+            )

@@ -1,0 +1,69 @@
+"""Moments that a wrong wall clock wrote down, put right: no retry is further away than its step allows.
+
+What is due stands in the journal by the wall clock. Where that was ahead when it was written and has been set back
+since, it would wait for a time that was never meant, for days. At a start, and for what is not counted by a clock that
+only runs also when the clock is set back meanwhile, whatever is due later than its schedule allows is due when that
+says, counted from now. A moment that a caller chose is left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import trio
+
+from engine.queue import retry
+from engine.queue.attempt import Policy
+from engine.queue.doubt import PATIENCE
+from engine.store import messages, sent_copies
+from engine.store.writer import Store, Tx
+from engine.world import World
+
+log = logging.getLogger("engine")
+
+LOOK_EVERY = 60.0
+STEP = 60.0
+"""Seconds by which the clock must have been set back to count."""
+
+
+class ClockCorrection:
+    """Watches the wall clock. `policy` is how failed attempts are repeated, `copy_schedule` how Sent copies are."""
+
+    def __init__(self, store: Store, policy: Policy, copy_schedule: Sequence[float], world: World) -> None:
+        self._store = store
+        self._policy = policy
+        self._copy_schedule = copy_schedule
+        self._world = world
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look every minute. Raises `StorageFailed`. Cancelled: nothing happens."""
+        task_status.started()
+        offset = self._offset()
+        while True:
+            await trio.sleep(LOOK_EVERY)
+            before, offset = offset, self._offset()
+            if offset < before - STEP:
+                log.warning("the clock was set back by %.0f seconds", before - offset)
+                # Retries are under way by a clock that nobody sets (`queue/schedule.py`).
+                await self._store.commit(self._doubts_and_copies)
+
+    async def put_right(self) -> None:
+        """Before the agendas are filled: bring forward what is due later than it can be. Raises `StorageFailed`."""
+        await self._store.commit(self._everything)
+
+    def _offset(self) -> float:
+        return self._world.now() - trio.current_time()
+
+    def _everything(self, tx: Tx) -> None:
+        self._doubts_and_copies(tx)
+        now = self._world.now()
+        for message, attempts in messages.due_after(tx, now):
+            wait = retry.longest(self._policy.schedule, attempts, self._policy.jitter) if attempts else 0.0
+            # A doubt may wait for evidence for longer than for its next attempt.
+            messages.bring_forward(tx, message, now + max(wait, PATIENCE if attempts else 0.0), now + wait)
+
+    def _doubts_and_copies(self, tx: Tx) -> None:
+        now = self._world.now()
+        messages.no_doubt_after(tx, now)
+        sent_copies.none_after(tx, now + max(self._copy_schedule, default=0.0))

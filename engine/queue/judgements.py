@@ -1,0 +1,94 @@
+"""Judgements without an attempt: a doubt that evidence cleared up, a message that is given up. Pure.
+
+Each returns what the commit has to write, as `outcome.judge` does for an attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.queue import doubt, outcome_events
+from engine.queue.doubt import Choice
+from engine.queue.lifecycle import ENDED, State, message_state
+from engine.queue.outcome import Judgement, replaced
+from engine.smtp.verdict import Kind, Stage, Verdict
+from engine.store.messages import Message, Recipient
+
+FOUND = "Found in the provider's Sent folder"
+NOT_FOUND = Verdict(
+    Kind.LATER, Stage.DOT, None, None, "Not in the Sent folder of a provider that files sent mail there: it did not go"
+)
+UNKNOWN = Verdict(Kind.DOUBT, Stage.DOT, None, None, "It is not known whether the message arrived")
+
+
+def taken(message: Message, recipients: Sequence[Recipient], addresses: dict[str, Verdict]) -> Judgement:
+    """Some of a long list of recipients got it, in an attempt that goes on with the rest.
+
+    `addresses` has their verdicts.
+    """
+    accepted = [
+        Recipient(each.position, each.address, State.SENT, addresses[each.address].code, addresses[each.address].text)
+        for each in recipients
+        if each.address in addresses
+    ]
+    response = next(iter(addresses.values())).text
+    events = [("messageSent", outcome_events.sent(message, accepted, accepted, [], response))]
+    return Judgement(accepted, State.SENDING, False, message.next_at, message.doubt_since, None, events)
+
+
+def tells(recipients: Sequence[Recipient]) -> bool:
+    """Whether a copy in the Sent folder says that those in doubt got it.
+
+    It names neither the attempt it was filed in nor its recipients: with several, it may be there for another.
+    """
+    return len(recipients) == 1
+
+
+def found(message: Message, recipients: Sequence[Recipient], now: float) -> Judgement:
+    """The provider's Sent folder holds it: those in doubt got it."""
+    settled = [_as(each, State.SENT, FOUND) for each in recipients if each.state == State.IN_DOUBT]
+    everyone = replaced(recipients, settled)
+    states = [State(each.state) for each in everyone]
+    ended = all(state in ENDED for state in states)
+    rejected = [each for each in everyone if each.state == State.FAILED] if ended else []
+    next_at = doubt.due(
+        states, Choice(message.on_doubt), retry_at=message.next_at or now, doubt_since=None, evidence=False
+    )
+    events = [("messageSent", outcome_events.sent(message, settled, settled, rejected, FOUND))]
+    return Judgement(settled, message_state(states), ended, next_at, None, None, events)
+
+
+def not_found(message: Message, recipients: Sequence[Recipient], now: float) -> Judgement:
+    """It is not where the provider would have filed it: those in doubt did not get it and are due again at once."""
+    if message.attempts_made >= message.attempts_max:
+        return given_up(message, recipients, NOT_FOUND)
+    settled = [_as(each, State.DEFERRED, NOT_FOUND.text) for each in recipients if each.state == State.IN_DOUBT]
+    state = message_state(State(each.state) for each in replaced(recipients, settled))
+    return Judgement(settled, state, False, now, None, outcome_events.last_error(NOT_FOUND), [])
+
+
+def given_up(message: Message, recipients: Sequence[Recipient], verdict: Verdict) -> Judgement:
+    """Every open recipient fails without a further try; `verdict` is the reason."""
+    ending = [
+        Recipient(each.position, each.address, State.FAILED, each.code or verdict.code, each.response or verdict.text)
+        for each in recipients
+        if State(each.state) not in ENDED
+    ]
+    everyone = replaced(recipients, ending)
+    rejected = [each for each in everyone if each.state == State.FAILED]
+    state = message_state(State(each.state) for each in everyone)
+    events = [("messageFailed", outcome_events.failed(message, ending, rejected, verdict))]
+    return Judgement(ending, state, True, None, None, outcome_events.last_error(verdict), events)
+
+
+def doubt_given_up(message: Message, recipients: Sequence[Recipient], now: float) -> Judgement:
+    """Those in doubt fail, since nobody will know; others who are still to get it are not touched."""
+    if all(State(each.state) in ENDED or each.state == State.IN_DOUBT for each in recipients):
+        return given_up(message, recipients, UNKNOWN)
+    settled = [_as(each, State.FAILED, UNKNOWN.text) for each in recipients if each.state == State.IN_DOUBT]
+    state = message_state(State(each.state) for each in replaced(recipients, settled))
+    return Judgement(settled, state, False, message.next_at or now, None, outcome_events.last_error(UNKNOWN), [])
+
+
+def _as(recipient: Recipient, state: State, response: str) -> Recipient:
+    return Recipient(recipient.position, recipient.address, state, None, response)

@@ -1,0 +1,132 @@
+"""The `data` of the events that tell what became of a message: EmailEngine's members first, then ours. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.isotime import iso
+from engine.smtp.verdict import Kind, Verdict, command, error_code, error_text
+from engine.store.messages import Message, Recipient
+
+
+def sent(
+    message: Message,
+    tried: Sequence[Recipient],
+    accepted: Sequence[Recipient],
+    rejected: Sequence[Recipient],
+    response: str,
+) -> dict[str, Any]:
+    """`messageSent`: somebody's server took it. `tried` is whom the attempt was for, `response` the server's line."""
+    return {
+        "messageId": message.message_id,
+        "response": response,
+        "queueId": message.queue_id,
+        "envelope": _envelope(message, tried),
+        "networkRouting": None,
+        "accepted": [each.address for each in accepted],
+        "rejected": [_reply(each) for each in rejected],
+    }
+
+
+def delivery_error(
+    message: Message, unsent: Sequence[Recipient], refused: Sequence[Recipient], verdict: Verdict, next_at: float | None
+) -> dict[str, Any]:
+    """`messageDeliveryError`: an attempt after which somebody has not got it."""
+    return {
+        **_failure(message, unsent, verdict),
+        "job": {
+            "id": message.queue_id,
+            "attemptsMade": message.attempts_made,
+            "attempts": message.attempts_max,
+            "nextAttempt": _instant(next_at),
+        },
+        "rejected": [_reply(each) for each in refused],
+    }
+
+
+def in_doubt(
+    message: Message, unknown: Sequence[Recipient], verdict: Verdict, next_at: float | None, *, evidence: bool
+) -> dict[str, Any]:
+    """`messageInDoubt`: the final dot was sent and no reply was read. What follows stands in the last three members."""
+    return {
+        "queueId": message.queue_id,
+        "messageId": message.message_id,
+        "envelope": _envelope(message, unknown),
+        "error": error_text(verdict),
+        "errorCode": error_code(verdict),
+        "attemptsMade": message.attempts_made,
+        "onDoubt": message.on_doubt,
+        "searchingSentFolder": evidence,
+        "nextAttempt": _instant(next_at),
+    }
+
+
+def failed(
+    message: Message, unsent: Sequence[Recipient], rejected: Sequence[Recipient], verdict: Verdict
+) -> dict[str, Any]:
+    """`messageFailed`: nothing is tried any more; `rejected` is everyone who did not get it."""
+    failure = _failure(message, unsent, verdict)
+    return {
+        "messageId": message.message_id,
+        "queueId": message.queue_id,
+        "error": f"Error: {failure['error']}",
+        "networkRouting": None,
+        **{
+            name: failure[name]
+            for name in ("envelope", "errorCode", "smtpResponse", "smtpResponseCode")
+            if name in failure
+        },
+        "attemptsMade": message.attempts_made,
+        "rejected": [_reply(each) for each in rejected],
+        **({"inDoubt": True} if verdict.kind is Kind.DOUBT else {}),
+    }
+
+
+def cancelled(message: Message, recipients: Sequence[Recipient]) -> dict[str, Any]:
+    """`messageCancelled`: it was taken back before its final dot; `recipients` are those it will not go to."""
+    return {
+        "queueId": message.queue_id,
+        "messageId": message.message_id,
+        "envelope": _envelope(message, recipients),
+        "attemptsMade": message.attempts_made,
+    }
+
+
+def last_error(verdict: Verdict) -> dict[str, Any]:
+    """What the outbox shows as a message's last error: `message`, `code`, and `statusCode` if there was a reply."""
+    error: dict[str, Any] = {"message": error_text(verdict), "code": error_code(verdict)}
+    if verdict.code is not None:
+        error["statusCode"] = verdict.code
+    return error
+
+
+def _failure(message: Message, unsent: Sequence[Recipient], verdict: Verdict) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "queueId": message.queue_id,
+        "envelope": _envelope(message, unsent),
+        "messageId": message.message_id,
+        "error": error_text(verdict),
+        "errorCode": error_code(verdict),
+    }
+    if verdict.code is not None:
+        data["smtpResponse"] = verdict.text
+        data["smtpResponseCode"] = verdict.code
+    data["smtpCommand"] = command(verdict)
+    data["networkRouting"] = None
+    return data
+
+
+def _envelope(message: Message, recipients: Sequence[Recipient]) -> dict[str, Any]:
+    return {"from": message.sender, "to": [each.address for each in recipients]}
+
+
+def _reply(recipient: Recipient) -> dict[str, Any]:
+    shown: dict[str, Any] = {"address": recipient.address, "response": recipient.response}
+    if recipient.code is not None:
+        shown["responseCode"] = recipient.code
+    return shown
+
+
+def _instant(moment: float | None) -> str | bool:
+    return iso(moment) if moment is not None else False

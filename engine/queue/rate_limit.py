@@ -1,0 +1,108 @@
+"""How fast one account may send: the limit set for it, and what its provider lets through. Pure.
+
+A set limit is a sliding window: never more than so many attempts begin within so many seconds. A provider that says 421
+or 4.7.x is met at three quarters of the speed at which it said so; from there the speed grows by half a percent with
+every message taken, so a hidden limit is touched about once in sixty messages. Times are those of one clock that
+does not step.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from engine.smtp.verdict import Kind, Verdict
+
+SLOWER, FASTER = 0.75, 1.005
+SLOWEST = 1 / 60
+"""Messages a second below which no provider brings a lane."""
+UNLIMITED = 1000.0
+"""Messages a second from which on the provider's limit is forgotten."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
+"""Seconds of rest after a provider said "too fast"; doubled each time nothing was taken in between."""
+LOOK_BACK = 10.0
+"""Seconds over which the speed at hand is measured."""
+
+
+class SendingLimit(msgspec.Struct, frozen=True):
+    """At most `messages` attempts within `seconds`."""
+
+    messages: int
+    seconds: float
+
+
+def is_throttling(verdict: Verdict) -> bool:
+    """Whether a server said "too fast": 421, 4.7.x, or 4.2.1 with 450 (RFC 3463 section 3, as providers use it)."""
+    if verdict.kind is not Kind.LATER or verdict.code is None:
+        return False
+    enhanced = verdict.enhanced or ""
+    return verdict.code == 421 or enhanced.startswith("4.7.") or (verdict.code == 450 and enhanced == "4.2.1")
+
+
+class SendingRate:
+    """The pace of one lane."""
+
+    def __init__(self, limit: SendingLimit | None) -> None:
+        self.limit = limit
+        self._window: deque[float] = deque()
+        self._rate: float | None = None
+        self._next = 0.0
+        self._measured_from: float | None = None
+        self._accepted = 0.0
+        self._pause = FIRST_PAUSE
+
+    @property
+    def slowed(self) -> bool:
+        """Whether the provider has asked for less."""
+        return self._rate is not None
+
+    def change(self, limit: SendingLimit | None) -> None:
+        """Go by another limit, and forget what the provider said: it may be another one."""
+        self.limit = limit
+        self._rate = None
+        self._next = 0.0
+
+    def remember(self, began: list[float]) -> None:
+        """Count attempts that began before this lane did, oldest first."""
+        self._window.extend(began)
+
+    def ready_at(self, now: float) -> float:
+        """The moment from which the next attempt may begin; not after `now` when that is at once."""
+        ready = self._next
+        if self.limit is not None:
+            while self._window and self._window[0] <= now - self.limit.seconds:
+                self._window.popleft()
+            if len(self._window) >= self.limit.messages:
+                ready = max(ready, self._window[-self.limit.messages] + self.limit.seconds)
+        return ready
+
+    def began(self, at: float) -> None:
+        """An attempt began."""
+        if self._measured_from is None:
+            self._measured_from = at
+        if self.limit is not None:
+            self._window.append(at)
+        if self._rate is not None:
+            self._next = at + 1 / self._rate
+
+    def ended(self, verdict: Verdict, now: float) -> None:
+        """An attempt ended with `verdict`."""
+        if is_throttling(verdict):
+            if self._accepted:
+                rate = min(self._accepted / max(now - (self._measured_from or 0.0), 1 / UNLIMITED), UNLIMITED)
+                self._rate = max(min(rate, self._rate or UNLIMITED) * SLOWER, SLOWEST)
+                self._measured_from, self._accepted, self._pause = now, 0.0, FIRST_PAUSE
+            else:
+                self._rate = self._rate or UNLIMITED * SLOWER
+                self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            self._next = now + max(self._pause, 1 / self._rate)
+        elif verdict.kind is Kind.ACCEPTED:
+            self._accepted += 1
+            if self._measured_from is not None and now - self._measured_from > LOOK_BACK:
+                self._measured_from += (now - self._measured_from) / 2
+                self._accepted /= 2
+            if self._rate is not None:
+                self._rate *= FASTER
+                if self._rate >= UNLIMITED:
+                    self._rate = None

@@ -1,0 +1,154 @@
+"""Writing a judgement down: states, events and the end of the body in one transaction.
+
+Whoever judges a message (an attempt, evidence, a decision of the caller, a start) writes it through here, so a state
+never changes without its event and a body never outlives its use.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from engine.events.journal import Journal
+from engine.queue import doubt
+from engine.queue.doubt import Choice
+from engine.queue.lifecycle import State
+from engine.queue.outcome import Judgement
+from engine.queue.schedule import Schedule
+from engine.repeated_errors import counted
+from engine.store import accounts, bodies, messages, sent_copies
+from engine.store.bodies import Spool
+from engine.store.messages import Message
+from engine.store.writer import Tx
+
+log = logging.getLogger("engine.queue")
+
+
+class Recorder:
+    """What writing a judgement needs beside the transaction."""
+
+    def __init__(self, spool: Spool, journal: Journal, schedule: Schedule) -> None:
+        self._spool = spool
+        self._journal = journal
+        self._schedule = schedule
+        self.sandboxes: set[str] = set()
+        """Accounts whose mail goes nowhere, which `messageSent` says."""
+
+    def end_attempt(self, tx: Tx, message: Message, judgement: Judgement, now: float, interruptions: int = 0) -> bool:
+        """Write how the attempt in hand ended.
+
+        False, and nothing written, when the message is not being sent any more.
+        """
+        written = messages.end_attempt(
+            tx,
+            message.id,
+            state=judgement.state,
+            next_at=judgement.next_at,
+            error=judgement.error,
+            doubt_since=judgement.doubt_since,
+            interruptions=interruptions,
+            ended=now if judgement.ended else None,
+        )
+        if written:
+            self._follow(tx, message, judgement, now)
+        return written
+
+    def settle(self, tx: Tx, message: Message, judgement: Judgement, now: float) -> None:
+        """Write a judgement made between attempts; the caller has looked at the message in this transaction."""
+        messages.settle(
+            tx,
+            message.id,
+            state=judgement.state,
+            next_at=judgement.next_at,
+            doubt_since=judgement.doubt_since,
+            ended=now if judgement.ended else None,
+        )
+        self._follow(tx, message, judgement, now)
+
+    def taken(self, tx: Tx, message: Message, judgement: Judgement) -> None:
+        """Write who got it already in an attempt that goes on.
+
+        The mark of that dot is gone with its reply on record.
+        """
+        messages.clear_dot(tx, message.id)
+        self._write(tx, message, judgement)
+
+    def drop(self, tx: Tx, message: Message) -> None:
+        """Drop the body of a message that ended without being sent."""
+        bodies.drop(tx, message.id, self._spool)
+
+    def announce(self, tx: Tx, message: Message, name: str, data: dict[str, object]) -> None:
+        """Add an event about a message."""
+        self._journal.append(tx, name, message.account, data)
+
+    def due(self, tx: Tx, message: Message, at: float, *, scheduled: bool = False) -> None:
+        """Have the message taken at `at`, once this is on disk. `scheduled`: that is a moment its caller chose."""
+        agenda = self._schedule.of(message.account)
+        tx.after_commit(lambda: agenda.add(message.id, at, scheduled=scheduled))
+
+    def evidence(self, tx: Tx, message: Message) -> bool:
+        """Whether the provider's Sent folder may tell what became of a doubt."""
+        return accounts.files_sent(tx, message.account)
+
+    def due_again(self, tx: Tx, message: Message, states: list[State], at: float) -> float | None:
+        """When a message whose attempt is taken back is due: `at`, unless its doubt waits for something; None: never.
+
+        Seconds since 1970. What is to become of a doubt may have been chosen anew while the message was being sent.
+        """
+        if State.IN_DOUBT not in states:
+            return at
+        choice, evidence = Choice(messages.on_doubt(tx, message.id)), self.evidence(tx, message)
+        return doubt.due(states, choice, retry_at=at, doubt_since=message.doubt_since, evidence=evidence)
+
+    def _follow(self, tx: Tx, message: Message, judgement: Judgement, now: float) -> None:
+        self._write(tx, message, judgement)
+        if judgement.next_at is not None:
+            self.due(tx, message, judgement.next_at)
+        elif judgement.ended:
+            if judgement.state is State.SENT and message.copy_path is not None:
+                sent_copies.insert(tx, message.id, message.account, message.copy_path, now)
+            else:
+                self.drop(tx, message)
+
+    def _write(self, tx: Tx, message: Message, judgement: Judgement) -> None:
+        for recipient in judgement.recipients:
+            messages.set_recipient(tx, message.id, recipient)
+        for name, data in judgement.events:
+            if name == "messageSent" and message.account in self.sandboxes:
+                data["sandbox"] = True
+            self.announce(tx, message, name, data)
+            if name == "messageFailed" or (name == "messageInDoubt" and _is_new_doubt(message, judgement)):
+                tx.after_commit(partial(_tell, message, name, data))
+
+
+def _is_new_doubt(message: Message, judgement: Judgement) -> bool:
+    """Whether the log tells of a doubt: neither again after each attempt, nor beside the end that it comes to."""
+    return message.doubt_since is None and all(name != "messageFailed" for name, _ in judgement.events)
+
+
+def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
+    """Log that a message did not go, or that nobody knows."""
+    about = {"account": message.account, "queueId": message.queue_id}
+    made, error = data["attemptsMade"], data["error"].removeprefix("Error: ")
+    if name == "messageFailed":
+        count = len(data["envelope"]["to"])
+        whom = "1 recipient does" if count == 1 else f"{count} recipients do"
+        doubt = "; it is not known whether it arrived" if data.get("inDoubt") else ""
+        after = f"after {counted(made, 'attempt')}" if made else "since the account could not send in all its time"
+        log.warning("given up %s: %s not get it%s. The error: %s", after, whom, doubt, error, extra=about)
+        return
+    if data["searchingSentFolder"]:
+        follows = "The Sent folder is searched for it"
+    elif data["nextAttempt"]:
+        follows = f"It is sent again at {data['nextAttempt']} (onDoubt: {data['onDoubt']}), and may then arrive twice"
+    elif data["onDoubt"] == "hold":
+        follows = f"It waits for a decision: PUT /v1/outbox/{message.queue_id}"
+    else:
+        follows = "It is given up (onDoubt: fail)"
+    log.warning(
+        "in doubt: the line broke once the message was out, so it may have arrived or not. %s. The error: %s",
+        follows,
+        error,
+        extra=about,
+    )

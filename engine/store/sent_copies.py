@@ -1,0 +1,54 @@
+"""Sent messages whose copy still has to be put into the account's Sent folder."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from engine.store.writer import Tx
+
+
+class SentCopy(msgspec.Struct, frozen=True):
+    """One copy to make: of which message, into which folder ('' for the account's own), after how many attempts."""
+
+    message: int
+    path: str
+    attempts: int
+    next_at: float
+
+
+def insert(tx: Tx, message: int, account: str, path: str, next_at: float) -> None:
+    """Ask for a copy, due at `next_at` (seconds since 1970)."""
+    tx.execute(
+        "INSERT INTO sent_copy (message, account, path, next_at) VALUES (?, ?, ?, ?)", (message, account, path, next_at)
+    )
+
+
+def first(db: sqlite3.Connection, account: str) -> SentCopy | None:
+    """The account's copy that is due first."""
+    row = db.execute(
+        "SELECT message, path, tries, next_at FROM sent_copy WHERE account = ? ORDER BY next_at, message LIMIT 1",
+        (account,),
+    ).fetchone()
+    return SentCopy(*row) if row else None
+
+
+def postpone(tx: Tx, message: int, next_at: float) -> None:
+    """Count a failed attempt and set the next one."""
+    tx.execute("UPDATE sent_copy SET tries = tries + 1, next_at = ? WHERE message = ?", (next_at, message))
+
+
+def none_after(tx: Tx, moment: float) -> None:
+    """Have no copy be due later than `moment`."""
+    tx.execute("UPDATE sent_copy SET next_at = ?1 WHERE next_at > ?1", (moment,))
+
+
+def remove(tx: Tx, message: int) -> None:
+    """The copy is made, or given up."""
+    tx.execute("DELETE FROM sent_copy WHERE message = ?", (message,))
+
+
+def of_account(db: sqlite3.Connection | Tx, account: str) -> list[int]:
+    """The messages of an account whose copy is still to be made."""
+    return [each for (each,) in db.execute("SELECT message FROM sent_copy WHERE account = ?", (account,))]

@@ -1,0 +1,78 @@
+"""What the log tells of one webhook endpoint: one line for one fact, and what to do.
+
+Failing is told once for each answer and then once an hour, however many events and accounts wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from engine.repeated_errors import RepeatedErrors, counted, spoken
+from engine.webhooks.post import Answer
+from engine.webhooks.target import WebhookTarget
+from engine.world import World
+
+log = logging.getLogger("engine.webhooks")
+
+
+class EndpointLog:
+    """Of one endpoint. Which, and for which account, the task at hand says (`log.concerns`)."""
+
+    def __init__(self, endpoint: str, world: World) -> None:
+        self._id = endpoint
+        self._world = world
+        self._refrain = RepeatedErrors()
+        self._parked = RepeatedErrors()
+
+    def taken(self, target: WebhookTarget) -> None:
+        """Every event that was due is taken."""
+        if self._refrain and (over := self._refrain.over(self._world.elapsed())) is not None:
+            self._parked.over(self._world.elapsed())
+            # It is about the endpoint, not about the account whose event was taken first.
+            log.info("%s takes events again after %s", target.origin, spoken(over.seconds), extra={"account": None})
+
+    def not_taken(self, target: WebhookTarget, event: int, attempt: int, answer: Answer) -> None:
+        """An event was not taken, and waits."""
+        log.debug("attempt %d: %s", attempt, answer.text, extra={"event": event})
+        if answer.status == 410:
+            return
+        cause = (target.key, answer.status, answer.outcome)
+        more = self._refrain.failed(cause, self._world.elapsed())
+        if more is not None:
+            log.warning(
+                "%s does not take events%s: %s. They wait, and are posted again by webhooks.schedule",
+                target.origin,
+                more,
+                answer.text,
+                extra={"event": event},
+            )
+
+    def gone(self, target: WebhookTarget, event: int) -> None:
+        """The account's own receiver wants nothing more."""
+        log.warning(
+            "the webhooks of this account are off, since %s answered 410 Gone; they go on when the account is given "
+            "`webhooks` again",
+            target.origin,
+            extra={"event": event},
+        )
+
+    def parked(self, event: int, name: str, attempts: int, reason: str) -> None:
+        """An event is put aside. Of those that go the same way after it, the line an hour later tells."""
+        more = self._parked.failed(reason, self._world.elapsed())
+        if more is None:
+            log.debug("%s is parked: %s", name, reason, extra={"event": event})
+            return
+        log.warning(
+            "%s is parked after %s%s: %s. The next events go on. GET /v1/webhooks/%s/parked shows what is parked, POST "
+            "there has it tried again or forgotten",
+            name,
+            counted(attempts, "attempt"),
+            more,
+            reason,
+            self._id,
+            extra={"event": event},
+        )
+
+    def gap(self, first: int, last: int) -> None:
+        """Events are lost to it."""
+        log.warning("the events %d to %d were removed by [retention] before they could be posted", first, last)

@@ -1,0 +1,114 @@
+"""What a webhook endpoint is to do, what it makes of an event, and what it remembers of how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from engine.events.size_limit import MOST
+from engine.webhooks.expression_checks import ExpressionError
+from engine.webhooks.expressions import Expression
+from engine.webhooks.target import WebhookTarget
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint is to do. `names` and `accounts` None: all; `until`: it ends after this number.
+
+    `target_of` gives where an account's events go, None for nowhere.
+    """
+
+    names: frozenset[str] | None
+    accounts: frozenset[str] | None
+    target_of: Callable[[str], WebhookTarget | None]
+    filter: Expression | None = None
+    map: Expression | None = None
+    until: int | None = None
+    route: str | None = None
+
+
+class Health(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What an endpoint remembers of how it went; times are in seconds since 1970.
+
+    `passed` and `left_out` are what its filter did, if it has one.
+    """
+
+    last_success: float | None = None
+    failing_since: float | None = None
+    error: str | None = None
+    error_at: float | None = None
+    error_seq: int | None = None
+    error_account: str | None = None
+    error_status: int | None = None
+    gone: bool = False
+    started: bool = False
+    delivered: int = 0
+    passed: int = 0
+    left_out: int = 0
+    last_passed: float | None = None
+
+    def forget_filter(self) -> None:
+        """The filter is another one now."""
+        self.passed, self.left_out, self.last_passed = 0, 0, None
+
+
+def health_of(stored: bytes) -> Health:
+    """What was remembered; what cannot be read is forgotten, but not that the endpoint has begun."""
+    try:
+        return msgspec.json.decode(stored, type=Health)
+    except (TypeError, ValueError):
+        return Health(started=True)
+
+
+class _Head(msgspec.Struct):
+    date: str
+    event_id: str = msgspec.field(name="eventId")
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """What is posted. `attempts` is the number of attempts before this one, `happened` seconds since 1970."""
+
+    seq: int
+    event_id: str
+    body: bytes
+    happened: float
+    attempts: int = 0
+    route: str | None = None
+
+
+def payload(plan: Plan, body: bytes) -> bytes | None:
+    """What is posted for an event: its bytes, or what the map makes of it; None when the filter leaves it out.
+
+    Raises `ExpressionError`.
+    """
+    if plan.filter is None and plan.map is None:
+        return body
+    event = msgspec.json.decode(body)
+    try:
+        if plan.filter is not None and not plan.filter.holds(event):
+            return None
+    except ExpressionError as error:
+        raise ExpressionError(f"the filter cannot be applied: {error}") from error
+    if plan.map is None:
+        return body
+    try:
+        made = msgspec.json.encode(plan.map.evaluate(event))
+    except (ExpressionError, TypeError, ValueError, RecursionError) as error:
+        raise ExpressionError(f"the map cannot be applied: {error}") from error
+    if len(made) > MOST:
+        raise ExpressionError(f"the map makes {len(made)} octets of it, and at most {MOST} are posted")
+    return made
+
+
+def letter_of(seq: int, event: bytes, attempts: int, route: str | None, body: bytes | None = None) -> Letter:
+    """The post of an event, with `body` in place of its own bytes if given."""
+    head = msgspec.json.decode(event, type=_Head)
+    return Letter(
+        seq=seq,
+        event_id=head.event_id,
+        body=event if body is None else body,
+        happened=datetime.fromisoformat(head.date).timestamp(),
+        attempts=attempts,
+        route=route,
+    )

@@ -1,0 +1,443 @@
+"""All webhook endpoints: that of the settings, and any number made through the API.
+
+`default` is the endpoint of the settings, with one address for everybody; an account that has a URL of its own gets its
+events there instead, in the same order and by the same rules. The others stand in the store, sealed, since they hold
+secrets. Each endpoint runs in a task of its own (`engine.webhooks.endpoint`) and knows nothing of the others.
+
+An endpoint set with a token for one account gets that account's events only and never reaches a private address. A URL
+set with such a token gets neither the operator's headers nor the signature of the settings: they are the operator's
+secrets. Headers set with such a token replace none of the operator's.
+
+An endpoint whose stored record cannot be read is shown, posts nothing, and can only be removed. One that is enabled and
+told of no event, or has nowhere to post to, waits where it stands: what it would have skipped is posted later.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Literal, get_args
+
+import msgspec
+import trio
+
+from engine import config
+from engine.egress import Egress
+from engine.errors import DamagedSecret, Problem, StorageFull
+from engine.events.journal import Journal
+from engine.schema.events import EVENT_DATA
+from engine.store import webhooks
+from engine.store.sealed import endpoint_field
+from engine.store.vault import Vault
+from engine.store.webhooks import EndpointRow
+from engine.store.writer import Store, Tx
+from engine.webhooks import signing
+from engine.webhooks.endpoint import Endpoint
+from engine.webhooks.expressions import Expression
+from engine.webhooks.plan import Plan
+from engine.webhooks.post import Answer
+from engine.webhooks.target import WebhookTarget, parse
+from engine.world import World
+
+log = logging.getLogger("engine.webhooks")
+
+DEFAULT = "default"
+TEST_EVENT = "webhookTest"
+
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an endpoint is told to do. None is all of them, for `events` and `accounts`."""
+
+    url: str
+    description: str = ""
+    events: tuple[str, ...] | None = None
+    accounts: tuple[str, ...] | None = None
+    headers: Headers = ()
+    secrets: tuple[str, ...] = ()
+    enabled: bool = True
+    filter: str | None = None
+    map: str | None = None
+    until: int | None = None
+    replay_of: str | None = None
+    stopped: str | None = None
+
+
+class _Settings(msgspec.Struct, frozen=True):
+    url: str | None = None
+    enabled: bool = False
+    events: frozenset[str] = frozenset({"*"})
+    headers: Headers = ()
+    secret: str | None = None
+
+
+class Made:
+    """One endpoint of the API while the engine runs."""
+
+    def __init__(
+        self, row: EndpointRow, record: EndpointSettings, endpoint: Endpoint, *, unreadable: bool = False
+    ) -> None:
+        self.unreadable = unreadable
+        self.id = row.id
+        self.owner = row.owner
+        self.created = row.created
+        self.updated = row.updated
+        self.record = record
+        self.endpoint = endpoint
+        self.scope = trio.CancelScope()
+
+
+class EndpointRegistry:
+    """The service that owns every endpoint."""
+
+    def __init__(
+        self, journal: Journal, store: Store, vault: Vault, config: config.WebhooksConfig, world: World, egress: Egress
+    ) -> None:
+        self._journal = journal
+        self._store = store
+        self._vault = vault
+        self._config = config
+        self._world = world
+        self._egress = egress
+        self._nursery: trio.Nursery | None = None
+        self._bound = {part: webhooks.of_accounts(store.reader, part) for part in get_args(webhooks.Bound)}
+        self._settings = _Settings()
+        self._setting = trio.Lock()
+        self._accounts: dict[str, tuple[str | None, Headers]] = {}
+        self._targets: dict[str, WebhookTarget] = {}
+        self._target_of_all: WebhookTarget | None = None
+        rows = {row.id: row for row in webhooks.every(store.reader)}
+        self._new_default = DEFAULT not in rows
+        now = world.now()
+        self._default_row = rows.pop(DEFAULT, EndpointRow(DEFAULT, None, b"", journal.last, b"{}", now, now))
+        self.default = self._endpoint(self._default_row)
+        self.default_created = self._default_row.created
+        self.made: dict[str, Made] = {}
+        for row in rows.values():
+            self.made[row.id] = self._loaded(row)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Post until cancelled. Raises `StorageFailed` when the journal cannot be written.
+
+        Cancelled: posts in flight are cut and may be made again after a restart; positions still go to the store.
+        """
+        if self._new_default:
+            await self._store.commit(lambda tx: webhooks.add(tx, self._default_row))
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self.default.run)
+            for made in self.made.values():
+                nursery.start_soon(self._run, made)
+            task_status.started()
+            await trio.sleep_forever()
+
+    # The endpoint of the settings.
+
+    def configure(
+        self,
+        url: str | None,
+        enabled: bool,
+        events: Sequence[str],
+        headers: Sequence[Mapping[str, str]] = (),
+        secret: str | None = None,
+    ) -> None:
+        """Post events with these names (`*`: all) to `url` from now on, at once; not enabled: stop.
+
+        The first time ever, only events from now on are posted. A URL that cannot be used is logged and not used.
+        """
+        given = tuple((each["key"], each["value"]) for each in headers)
+        self._settings = _Settings(url, enabled, frozenset(events), given, secret)
+        self._target_of_all = self._parsed(url, None) if url else None
+        for account in self._accounts:
+            self._retarget(account)
+        self._follow(always=True)
+
+    def account(self, account: str, url: str | None, headers: Headers = ()) -> None:
+        """An account's events go to this URL instead, None to that of the settings; the headers go with both."""
+        before = self._targets.get(account)
+        self._accounts[account] = (url or None, headers)
+        if not url and not headers:
+            del self._accounts[account]
+        self._retarget(account)
+        if self._targets.get(account) != before:
+            self._follow(always=False)
+            self.default.nudge(account)
+
+    def forget_account(self, account: str) -> None:
+        """An account is gone, and its rows: what is still due for it goes to the settings' URL, its endpoints end."""
+        for bound in self._bound.values():
+            bound.discard(account)
+        self.account(account, None)
+        for made in [each for each in self.made.values() if each.owner == account]:
+            del self.made[made.id]
+            made.scope.cancel()
+
+    @asynccontextmanager
+    async def setting(self, account: str, *parts: webhooks.Bound, bound: bool) -> AsyncIterator[None]:
+        """Have the block set an account's URL or headers, with a token of that account alone or not.
+
+        One at a time, so that nothing of the one kind is ever taken for the other.
+        """
+        async with self._setting:
+            before = {part for part in parts if account in self._bound[part]}
+            if bound:
+                await self._bind(account, parts, parts)
+            try:
+                yield
+            except (Problem, StorageFull, ValueError):
+                # It was refused, so what was set before is still there.
+                await self._bind(account, parts, before)
+                raise
+            await self._bind(account, parts, parts if bound else ())
+
+    async def _bind(self, account: str, parts: Iterable[webhooks.Bound], bound: Collection[webhooks.Bound]) -> None:
+        changed = [part for part in parts if (part in bound) != (account in self._bound[part])]
+        if not changed:
+            return
+
+        def change(tx: Tx) -> None:
+            for part in changed:
+                webhooks.mark_account(tx, account, part, part in bound)
+
+        await self._store.commit(change)
+        for part in changed:
+            (self._bound[part].add if part in bound else self._bound[part].discard)(account)
+        self._retarget(account)
+        self._follow(always=False)
+        self.default.nudge(account)
+
+    def _retarget(self, account: str) -> None:
+        """Work out where an account's events go, where that is not where everybody's go."""
+        self._targets.pop(account, None)
+        own, _ = self._accounts.get(account, (None, ()))
+        url = own or self._settings.url
+        if account in self._accounts and url and (target := self._parsed(url, account, own=own is not None)):
+            self._targets[account] = target
+
+    def _parsed(self, url: str, account: str | None, *, own: bool = False) -> WebhookTarget | None:
+        headers = self._accounts[account][1] if account is not None else ()
+        tenants = account in self._bound["headers"]
+        try:
+            if own and account in self._bound["url"]:
+                return parse(url, headers if tenants else (), restricted=True)
+            secrets = (self._settings.secret,) if self._settings.secret else ()
+            if tenants:
+                return parse(url, self._settings.headers, secrets, under=headers)
+            return parse(url, self._settings.headers + headers, secrets)
+        except ValueError as error:
+            about = {"webhook": DEFAULT, "account": account}
+            log.warning("the webhooks are off: the URL cannot be used: %s", error, extra=about)
+            return None
+
+    def _follow(self, *, always: bool) -> None:
+        settings = self._settings
+        if not settings.enabled or (self._target_of_all is None and not self._targets):
+            if always or self.default.active:
+                self.default.follow(None)
+            return
+        if not always and self.default.active:
+            return
+        self.default.begin(self._journal.last)
+        names = _wanted(settings.events)
+        if names == frozenset():
+            self.default.follow(None)
+            return
+        self.default.follow(
+            Plan(
+                names=names,
+                accounts=None,
+                target_of=lambda account: self._targets.get(account, self._target_of_all),
+            )
+        )
+
+    # The endpoints of the API.
+
+    def get(self, endpoint: str) -> Made | None:
+        """An endpoint made through the API."""
+        return self.made.get(endpoint)
+
+    async def create(self, record: EndpointSettings, owner: str | None, after: int) -> Made:
+        """A new endpoint that begins above the event `after`; without a secret it is given one."""
+        if not record.secrets:
+            record = msgspec.structs.replace(record, secrets=(signing.secret_of(self._world.token_bytes(32)),))
+        name, now = f"wh_{self._world.token_bytes(8).hex()}", self._world.now()
+        row = EndpointRow(name, owner, self._sealed(name, record), after, b'{"started":true}', now, now)
+        await self._store.commit(lambda tx: webhooks.add(tx, row))
+        made = self.made[name] = Made(row, record, self._endpoint(row))
+        self._plan(made)
+        assert self._nursery is not None
+        self._nursery.start_soon(self._run, made)
+        return made
+
+    async def update(self, made: Made, record: EndpointSettings) -> None:
+        """Another record for an endpoint; it goes on where it stands, at once."""
+        now, sealed = self._world.now(), self._sealed(made.id, record)
+        await self._store.commit(lambda tx: webhooks.change(tx, made.id, sealed, now))
+        if record.filter != made.record.filter:
+            made.endpoint.health.forget_filter()
+        made.record, made.updated = record, now
+        self._plan(made)
+
+    async def remove(self, made: Made) -> None:
+        """Forget an endpoint; a post under way is cut."""
+        made.endpoint.hold()
+        try:
+            await self._store.commit(lambda tx: webhooks.remove(tx, made.id))
+        except BaseException:
+            made.endpoint.release()
+            raise
+        self.made.pop(made.id, None)
+        made.scope.cancel()
+
+    async def replay(self, endpoint: Endpoint, after: int) -> None:
+        """Have an endpoint post everything above `after` again."""
+        endpoint.hold()
+        try:
+            await self._store.commit(lambda tx: webhooks.move(tx, endpoint.id, after))
+        except BaseException:
+            endpoint.release()
+            raise
+        endpoint.moved(after)
+
+    async def test(self, endpoint: Endpoint, target: WebhookTarget) -> tuple[Answer, bool | None]:
+        """Post a test event, outside the journal: the answer, and whether the receiver checks signatures.
+
+        That is found out with a second one, signed with another secret, once the first is taken; None is unknown.
+        """
+        answer = await self._test(endpoint, target, "This is a test. It is in no journal, and its number is 0.")
+        if not (answer.taken and target.secrets):
+            return answer, None
+        other = msgspec.structs.replace(target, secrets=(signing.secret_of(self._world.token_bytes(32)),))
+        text = "This test is signed with another secret: a receiver that checks signatures refuses it."
+        forged = await self._test(endpoint, other, text)
+        if forged.taken:
+            return answer, False
+        return answer, True if forged.status is not None and 400 <= forged.status < 500 else None
+
+    async def _test(self, endpoint: Endpoint, target: WebhookTarget, text: str) -> Answer:
+        body = self._journal.encode(TEST_EVENT, None, {"webhook": endpoint.id, "text": text}, 0, self._world.now())
+        return await endpoint.post_now(target, body, 0)
+
+    async def retry(self, endpoint: Endpoint, seqs: Sequence[int] | None) -> int:
+        """Try parked events again, None for all; how many there are."""
+        count = await self._store.commit(lambda tx: webhooks.retry(tx, endpoint.id, seqs))
+        endpoint.retry_parked()
+        return count
+
+    async def skip(self, endpoint: Endpoint, seqs: Sequence[int] | None) -> int:
+        """Forget parked events, None for all; how many there were."""
+        return await self._store.commit(lambda tx: webhooks.skip(tx, endpoint.id, seqs))
+
+    def waits_for(self, made: Made | None) -> Literal["no url", "no events"] | None:
+        """What an endpoint that is enabled lacks to post anything; `made` None is that of the settings."""
+        if made is not None:
+            return None if _tells(made.record) else "no events"
+        if self._target_of_all is None and not self._targets:
+            return "no url"
+        return "no events" if _wanted(self._settings.events) == frozenset() else None
+
+    def target(self, made: Made | None) -> WebhookTarget | None:
+        """Where an endpoint posts what belongs to no account; None for the endpoint of the settings."""
+        if made is not None:
+            return self._target(made)
+        return self._target_of_all
+
+    async def check(self, url: str, *, restricted: bool) -> None:
+        """Raise `EgressRefused` when a URL leads where it must not, ValueError when it is none.
+
+        A name that cannot be resolved now passes: each connection is checked anyway.
+        """
+        target = parse(url)
+        await self._egress.check(target.host, target.port or 443, restricted=restricted)
+
+    def _loaded(self, row: EndpointRow) -> Made:
+        endpoint = self._endpoint(row)
+        try:
+            text = self._vault.open("", endpoint_field(row.id), row.record.decode())
+            made = Made(row, msgspec.json.decode(text, type=EndpointSettings), endpoint)
+            self._plan(made)
+        except (DamagedSecret, AttributeError, TypeError, ValueError, RecursionError) as error:
+            why = f"the stored endpoint cannot be read: {error}"
+            log.error("the endpoint is left alone: %s", why, extra={"webhook": row.id, "account": row.owner})
+            return Made(row, EndpointSettings(url="", enabled=False, stopped=why), endpoint, unreadable=True)
+        return made
+
+    def _endpoint(self, row: EndpointRow) -> Endpoint:
+        return Endpoint(
+            row, self._journal, self._store, self._config, self._world, self._egress, self._gone, self._done
+        )
+
+    async def _run(self, made: Made) -> None:
+        with made.scope:
+            await made.endpoint.run()
+
+    def _sealed(self, name: str, record: EndpointSettings) -> bytes:
+        return self._vault.seal("", endpoint_field(name), msgspec.json.encode(record).decode()).encode()
+
+    def _target(self, made: Made) -> WebhookTarget:
+        record = made.record
+        return parse(record.url, record.headers, record.secrets, restricted=made.owner is not None)
+
+    def _plan(self, made: Made) -> None:
+        record = made.record
+        if not (record.enabled and _tells(record)):
+            made.endpoint.follow(None)
+            return
+        target = self._target(made)
+        made.endpoint.follow(
+            Plan(
+                names=_wanted(record.events),
+                accounts=None if record.accounts is None else frozenset(record.accounts),
+                target_of=lambda account: target,
+                filter=None if record.filter is None else Expression(record.filter),
+                map=None if record.map is None else Expression(record.map),
+                until=record.until,
+                route=made.id,
+            )
+        )
+
+    def _gone(self, name: str) -> None:
+        """The receiver said 410."""
+        if name == DEFAULT:
+            log.warning(
+                "the webhooks of the settings are off, since the receiver answered 410 Gone; they go on when POST "
+                "/v1/settings sets `webhooks` again",
+                extra={"webhook": name},
+            )
+            return
+        made = self.made.get(name)
+        log.warning(
+            "the endpoint is disabled, since the receiver answered 410 Gone; PUT /v1/webhooks/{webhook} with "
+            "`enabled` true makes it go on",
+            extra={"webhook": name, "account": made.owner if made is not None else None},
+        )
+        self._stop(name, "the receiver answered 410 Gone")
+
+    def _done(self, name: str) -> None:
+        """A replay is through: it goes, unless something is parked."""
+        made = self.made.get(name)
+        if made is None or self._nursery is None:
+            return
+        if webhooks.parked_count(self._store.reader, name):
+            self._stop(name, "the replay is done, but some events were not taken")
+        else:
+            self._nursery.start_soon(self.remove, made)
+
+    def _stop(self, name: str, reason: str) -> None:
+        made = self.made.get(name)
+        if made is not None and self._nursery is not None:
+            record = msgspec.structs.replace(made.record, enabled=False, stopped=reason)
+            self._nursery.start_soon(self.update, made, record)
+
+
+def _wanted(names: Collection[str] | None) -> frozenset[str] | None:
+    """Which of the events there are these names stand for; None: all of them."""
+    return None if names is None or "*" in names else frozenset(names) & EVENT_DATA.keys()
+
+
+def _tells(record: EndpointSettings) -> bool:
+    """Whether any event could ever go to an endpoint."""
+    return _wanted(record.events) != frozenset() and record.accounts != ()
