@@ -60,6 +60,10 @@ class Check(StrEnum):
     """What may stand in an HTTP header (RFC 9110 section 5.5): one line without control characters but tabs."""
     EXPRESSION = "expression"
     """A JMESPath expression."""
+    SEQUENCE = "sequence"
+    """Numbers and ranges of numbers, `*` for the last (RFC 9051 section 9)."""
+    TEXT = "text"
+    """Anything but NUL."""
     FALSE = "false"
     """Only `false`, where `false` means "none"."""
 
