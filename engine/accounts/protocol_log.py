@@ -1,4 +1,4 @@
-"""The protocol log of one account: the lines of its IMAP connections, and of each SMTP try once it has ended.
+"""The protocol log of one account: the lines of its IMAP connections, and of each SMTP attempt once it has ended.
 
 Newest last, in memory: kept only for an account registered with `logs`, bounded in lines, gone with the process.
 Secrets and the content of messages never get in: the protocol machines write placeholders instead.

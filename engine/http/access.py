@@ -35,7 +35,7 @@ class Access(StrEnum):
     """The handler is given the token and shows or changes only what belongs to its account."""
 
 
-class Operation(Protocol):
+class GuardedOperation(Protocol):
     """What is looked at of an operation."""
 
     @property
@@ -51,7 +51,7 @@ class Operation(Protocol):
     def access(self) -> Access: ...
 
 
-def check(operation: Operation, *, takes_caller: bool) -> None:
+def check(operation: GuardedOperation, *, takes_caller: bool) -> None:
     """Raise ValueError when an operation cannot treat a token as it declares."""
     access = operation.access
     in_path = "{account}" in operation.path

@@ -236,7 +236,7 @@ class LearntHeartbeat(Response, frozen=True, kw_only=True):
 
 
 class SmtpStatus(Response, frozen=True, kw_only=True):
-    """How the last SMTP try of an account ended."""
+    """How the last SMTP attempt of an account ended."""
 
     created: Annotated[When, Meta(description="When it ended.")]
     status: Annotated[Literal["ok", "error"], Meta(description="Whether it went well.")]
@@ -292,7 +292,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     tz: Annotated[str | UnsetType, Meta(description=_TZ)] = UNSET
     state: Annotated[AccountState, Meta(description="Where the IMAP connection stands.")]
     sending: Annotated[Sending | UnsetType, Meta(description="Whether it may send. EmailEngine has none.")] = UNSET
-    smtp_status: Annotated[SmtpStatus | None, Meta(description="How the last SMTP try ended. `null`: none yet.")] = None
+    smtp_status: Annotated[SmtpStatus | None, Meta(description="How the last attempt ended. `null`: none yet.")] = None
     connections: Annotated[int, Meta(description="IMAP connections open now.")] = 0
     last_error: Annotated[LastError | None, Meta(description="Why it is not connected. `null`: all is well.")] = None
     folder_errors: Annotated[

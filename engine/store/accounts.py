@@ -14,10 +14,10 @@ class AccountRow(msgspec.Struct, kw_only=True):
     """One account as it is stored. Times in seconds since 1970.
 
     `initialized`: the first sync has ended once. `last_error`: the error last announced, None when all is well.
-    `smtp_status`: how the last SMTP attempt ended, None before the first. `sending`: whether its SMTP server lets it send,
-    None where that is not known. `queue_paused`: its mail waits. `files_sent`: its provider was seen to file sent mail
-    itself. `refused_since`: since when the login to its IMAP server is refused in the same words, None while it is not.
-    `restricted`: those of its servers (`imap`, `smtp`) that were named with a token for this account alone.
+    `smtp_status`: how the last SMTP attempt ended, None before the first. `sending`: whether its SMTP server lets it
+    send, None where that is not known. `queue_paused`: its mail waits. `files_sent`: its provider was seen to file sent
+    mail itself. `refused_since`: since when the login to its IMAP server is refused in the same words, None while it is
+    not. `restricted`: those of its servers (`imap`, `smtp`) that were named with a token for this account alone.
     `heartbeat`: after how many seconds of quiet its lines are to be asked, as it learnt, and until when.
     """
 
