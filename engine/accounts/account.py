@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 
 from engine.accounts import registration as records
+from engine.accounts.backoff import Backoff
+from engine.accounts.commands import Commands
 from engine.accounts.connection import AccountConnection
 from engine.accounts.ehlo_name import ehlo_name
 from engine.accounts.heartbeat import Heartbeat, Learnt
@@ -20,6 +23,7 @@ from engine.accounts.probe import probe, watch_sending
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.sent_copies import SentCopies
 from engine.accounts.services import Services
+from engine.accounts.sessions import Connector, Sessions
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
@@ -80,6 +84,8 @@ class Account:
         )
         self._evidence = SentFolderSearches(row.id, services.store, services.recorder, services.world)
         self._heartbeat = Heartbeat(services.config.imap.heartbeat, services.world, _learnt(row))
+        self.commands = Commands(self.status, offered=records.imap_endpoint(record) is not None)
+        """The connections that requests lease."""
         self._connection: AccountConnection | None = None
         self._changed = trio.Event()
         self._paused = False
@@ -117,6 +123,7 @@ class Account:
         if records.smtp_endpoint(record) != smtp:
             self.status.forget_sending()
         self._lane.change(self._server())
+        self.commands.change(offered=records.imap_endpoint(record) is not None)
         if self._connections() != before or self.status.state is not AccountState.CONNECTED:
             self.status.forget_error()
             self._changed.set()
@@ -172,10 +179,13 @@ class Account:
         concerns(account=self.id)
         if self.unreadable is not None:
             await trio.sleep_forever()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._guarded, self._run_lane)
-            nursery.start_soon(self._guarded, self._run_connection)
-            nursery.start_soon(self._guarded, self._note_verdicts)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._guarded, self._run_lane)
+                nursery.start_soon(self._guarded, self._run_connection)
+                nursery.start_soon(self._guarded, self._note_verdicts)
+        finally:
+            self.commands.change(offered=False)
 
     async def _guarded(self, service: Callable[[], Awaitable[None]]) -> None:
         wait = FIRST_RESTART
@@ -234,19 +244,29 @@ class Account:
         endpoint = records.imap_endpoint(self.record)
         if endpoint is not None:
             rules = records.watch_rules(self.record, self.status.created)
-            self._connection = AccountConnection(
+            services = self._services
+            sessions = Sessions(
                 endpoint,
                 self._dial("imap"),
+                Connector(services.logins, services.hosts, services.world),
+                self.status,
+                log=self.log,
+                compress=services.config.imap.compress,
+            )
+            backoff = Backoff(services, endpoint.host, endpoint.port)
+            self._connection = AccountConnection(
+                sessions,
+                self.commands,
                 rules,
                 self.status,
                 self._copies,
                 self._evidence,
-                self._services,
+                services,
                 self._heartbeat,
-                self.log,
             )
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._connection.run)
+                nursery.start_soon(self._guarded, partial(self.commands.run, sessions, backoff))
                 if (server := self._server()) is not None and not records.is_sandbox(self.record):
                     timeouts = _timeouts(self._services)
                     nursery.start_soon(watch_sending, server, timeouts, self.status, self._services, self._lane_knocks)
@@ -273,7 +293,8 @@ class Account:
             self._verdicts_in.send_nowait(verdict)
         except trio.WouldBlock:
             pass  # a hundred newer ones are waiting to be noted
-        if self._connection is not None:
+        self._copies.look()
+        if self._connection is not None and self._evidence.seconds_to_next() is not None:
             self._connection.wake()
 
     def _connections(self) -> tuple[object, ...]:

@@ -1,42 +1,43 @@
-"""The IMAP connection of one account: connect, sync, IDLE, reconnect by itself.
+"""The connection to one account's mailbox that idles: connect, sync, IDLE, reconnect by itself.
 
 One task owns the session, so nothing needs a lock; each subconnection is a task with a session of its own. How long it
 waits between two connections is told in `backoff`, how it keeps a quiet line alive and notices a dead one in
 `heartbeat`. A connection that ended over one message or one side folder is followed by another soon, which leaves that
-alone, and no error is announced. While idle it does the account's small jobs over the session (`_do_jobs`) and looks
-into the other folders.
+alone, and no error is announced. While idle it does what belongs to the account's own look at its mailbox
+(`_do_jobs`), and looks into the other folders; what may take long or break, as the filing of copies, is done over a
+command connection (`commands`).
 """
 
 from __future__ import annotations
 
 import logging
+import math
 
 import trio
 
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.backoff import Backoff
+from engine.accounts.commands import Commands, NoSession
 from engine.accounts.error_comparison import words
 from engine.accounts.folder import WatchedFolder
 from engine.accounts.heartbeat import Heartbeat, WatchedLine
-from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.registration import WatchRules
 from engine.accounts.sent_copies import SentCopies
 from engine.accounts.services import Services
+from engine.accounts.sessions import Sessions
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.accounts.watch import Watch
 from engine.errors import EngineError, LoginRefused, NetworkError, ProtocolError
-from engine.imap.refusals import Refusals
-from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
+from engine.imap.session import CommandRefused, ImapSession
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.repeated_errors import RepeatedErrors
 from engine.schema.account import FolderError
-from engine.world import Dial
 
 log = logging.getLogger("engine.connection")
 
-NONCE_BYTES = 18
-CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
+FILING_SECONDS = 300.0
+"""How long a copy waits for a command connection, which may have other work."""
 FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused)
 
 
@@ -45,28 +46,29 @@ class AccountConnection:
 
     def __init__(
         self,
-        endpoint: ImapEndpoint,
-        dial: Dial,
+        sessions: Sessions,
+        commands: Commands,
         rules: WatchRules,
         status: Status,
         copies: SentCopies,
         evidence: SentFolderSearches,
         services: Services,
         heartbeat: Heartbeat,
-        protocol_log: ProtocolLog | None = None,
     ) -> None:
-        self._log = protocol_log
-        self._endpoint = endpoint
-        self._dial = dial
+        self._sessions = sessions
+        self._commands = commands
         self._rules = rules
         self._status = status
         self._copies = copies
         self._evidence = evidence
         self._services = services
         self._heartbeat = heartbeat
-        self._refusals = Refusals()
         self._wake = trio.Event()
         self._synced = trio.Event()
+        self._filed: set[str] = set()
+        """Folders that got a copy and are to be looked into."""
+        self._to_file: trio.Event | None = None
+        """Not None while the next copy is to be filed over the session that idles; set once that is done."""
         self._arrivals = Arrivals(status.account, rules.notify_from, services, full=rules.full)
         self._watch = Watch(
             status.account,
@@ -101,6 +103,7 @@ class AccountConnection:
         async with trio.open_nursery() as nursery:
             for path in dict.fromkeys(self._rules.subconnections):
                 nursery.start_soon(self._run_beside, path)
+            nursery.start_soon(self._file_copies)
             await self._run_main()
             nursery.cancel_scope.cancel()
 
@@ -134,13 +137,14 @@ class AccountConnection:
             await backoff.wait(ended, trio.current_time() - began, anew=anew, worked=worked)
 
     def _backoff(self) -> Backoff:
-        return Backoff(self._services, self._endpoint.host, self._endpoint.port)
+        endpoint = self._sessions.endpoint
+        return Backoff(self._services, endpoint.host, endpoint.port)
 
     async def _stay_connected(self, line: WatchedLine) -> None:
         self._status.state = AccountState.CONNECTING
         session = await self._open(line)
         try:
-            await self._status.logged_in(self._endpoint.credentials.user)
+            await self._status.logged_in(self._sessions.endpoint.credentials.user)
             await self._status.files_sent(session.files_sent_itself)
             self._status.state = AccountState.SYNCING
             await self._watch.begin_round(session, self._rules.resync_delay)
@@ -166,13 +170,45 @@ class AccountConnection:
                     await self._watch.hear(session, news)
         finally:
             line.quiet = session.quiet
-            await self._leave(session)
+            if self._to_file is not None:
+                self._to_file.set()
+            await self._sessions.leave(session)
 
     async def _do_jobs(self, session: ImapSession) -> None:
         """What the account wants done over the session; each job asks whether it is due, and may select a folder."""
-        for path in await self._copies.make_due(session, self._watch.sent_path):
+        if self._to_file is not None:
+            if (path := await self._copies.make_next(session, self._watch.sent_path)) is not None:
+                self._filed.add(path)
+            self._to_file.set()
+        filed, self._filed = self._filed, set()
+        for path in filed:
             await self._watch.look_into(session, path)
         await self._look_for_doubts(session)
+
+    async def _file_copies(self) -> None:
+        """File the copies of sent mail as they fall due, one after the other, each over a command connection.
+
+        Where none can be had, as at a server that allows one connection only, the session that idles is used.
+        """
+        while True:
+            await self._synced.wait()
+            large = await self._copies.fall_due(files_sent=self._status.provider_files_sent)
+            leased = False
+            try:
+                async with self._commands.lease(FILING_SECONDS, long=large, path=self._watch.sent_path) as session:
+                    leased, session.deadline = True, math.inf  # each command has a limit of its own
+                    path = await self._copies.make_next(session, self._watch.sent_path)
+            except NoSession as error:
+                log.debug("no copy is filed over a connection of its own: %s", error)
+                if not leased:
+                    self._to_file = trio.Event()
+                    self._wake.set()
+                    await self._to_file.wait()
+                    self._to_file = None
+            else:
+                if path is not None:
+                    self._filed.add(path)
+                    self._wake.set()
 
     async def _look_for_doubts(self, session: ImapSession) -> None:
         """Search the Sent folder for mail in doubt, where that tells anything."""
@@ -187,10 +223,10 @@ class AccountConnection:
 
     def _idle_seconds(self, session: ImapSession) -> float:
         limits = [self._services.config.imap.idle, self._watch.seconds_to_next, self._watch.seconds_to_unseen]
-        dues = [self._copies.seconds_to_next()]
         if session.files_sent_itself and self._watch.sent_path is not None:
-            dues.append(self._evidence.seconds_to_next())
-        return min(*limits, *(due for due in dues if due is not None))
+            due = self._evidence.seconds_to_next()
+            return min(*limits, math.inf if due is None else due)
+        return min(limits)
 
     async def _run_beside(self, path: str) -> None:
         """Listen to one more folder. It is connected only after the main session was: one login is tried at a time."""
@@ -227,38 +263,14 @@ class AccountConnection:
                 await folder.hear(session, news)
         finally:
             line.quiet = session.quiet
-            await self._leave(session)
+            await self._sessions.leave(session)
 
     async def _open(self, line: WatchedLine) -> ImapSession:
-        endpoint = self._endpoint
-        async with self._services.logins.at(endpoint.host, endpoint.port):
-            if self._log is not None:
-                self._log.note(f"connecting to {endpoint.host}:{endpoint.port}")
-            try:
-                session = await ImapSession.connect(
-                    endpoint,
-                    dial=self._dial,
-                    trace=self._log,
-                    client_id=CLIENT_ID,
-                    nonce=self._services.world.token_bytes(NONCE_BYTES).hex(),
-                    refusals=self._refusals,
-                )
-            except NetworkError as error:
-                self._services.hosts.note_mute(error.mute)
-                raise
-        self._status.connections += 1
+        session = await self._sessions.open()
         try:
             if line.connected():
                 await self._status.remember_heartbeat(self._heartbeat.remembered)
-            if self._services.config.imap.compress:
-                await session.compress()
-            await session.enable("CONDSTORE", "QRESYNC")
         except BaseException:
-            await self._leave(session)
+            await self._sessions.leave(session)
             raise
         return session
-
-    async def _leave(self, session: ImapSession) -> None:
-        self._status.connections -= 1
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
-            await session.logout()

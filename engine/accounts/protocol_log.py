@@ -30,9 +30,29 @@ class ProtocolLog(Trace):
         for line in trace.lines():
             self._write("", line)
 
+    def of(self, connection: str) -> ConnectionLines:
+        """What one more connection beside the one that idles writes to: each of its lines begins with the name."""
+        return ConnectionLines(self, connection)
+
     def text(self) -> str:
         """The whole log, one line each."""
         return "".join(line + "\n" for line in self.lines())
 
     def _write(self, prefix: str, text: str) -> None:
         super()._write(f"{iso(self._world.now())} {prefix}", text)
+
+
+class ConnectionLines(Trace):
+    """One connection's part of a protocol log."""
+
+    def __init__(self, log: ProtocolLog, name: str) -> None:
+        super().__init__(0)
+        self._log = log
+        self._name = f"[{name}] " if name else ""
+
+    def note(self, text: str) -> None:
+        """Note something that is no line of the protocol."""
+        self._write("-- ", text)
+
+    def _write(self, prefix: str, text: str) -> None:
+        self._log._write(self._name + prefix, text)

@@ -1,9 +1,10 @@
 """Filing sent messages into the account's Sent folder.
 
-A copy is asked for in the commit that ends the message as sent, so it is never forgotten. It is made over the account's
-IMAP session; a failed attempt is repeated by a schedule, and when that is spent the event `messageCopyFailed` says so.
-One that was begun before, and may have been filed with nothing heard of it, is looked for first. The copy carries the
-Bcc field that never went over SMTP. Where the provider files sent mail itself, none is made.
+A copy is asked for in the commit that ends the message as sent, so it is never forgotten. It is made over any session
+of the account, by one task at a time; a failed attempt is repeated by a schedule, and when that is spent the event
+`messageCopyFailed` says so. One that was begun before, and may have been filed with nothing heard of it, is looked for
+first. The copy carries the Bcc field that never went over SMTP. Where the provider files sent mail itself, none is
+made.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from engine.errors import NetworkError, StorageUnavailable
+import trio
+
+from engine.errors import NetworkError, ProtocolError, StorageUnavailable
 from engine.events.journal import Journal
 from engine.imap.session import CommandRefused, ImapSession
 from engine.store import bodies, messages, sent_copies
@@ -22,6 +25,9 @@ from engine.store.writer import Store, Tx
 from engine.world import World
 
 log = logging.getLogger("engine.sentcopy")
+
+LOOK_SECONDS = 540.0
+"""After so long the clock is asked again whether a copy is due: it may have been set."""
 
 
 class SentCopies:
@@ -36,49 +42,65 @@ class SentCopies:
         self._journal = journal
         self._schedule = schedule
         self._world = world
+        self._look = trio.Event()
         self._begun = set(sent_copies.of_account(store.reader, account))
         """Messages whose copy may be there already; of those that were owed at the start nobody knows."""
 
-    def seconds_to_next(self) -> float | None:
-        """Seconds until a copy is due (0: now); None when none is owed."""
-        first = sent_copies.first(self._store.reader, self._account)
-        return None if first is None else max(0.0, first.next_at - self._world.now())
+    def look(self) -> None:
+        """A message has just been sent: a copy may be owed."""
+        self._look.set()
 
-    async def make_due(self, session: ImapSession, folder: str | None) -> set[str]:
-        """Make every copy that is due, and return the folders that got one.
+    async def fall_due(self, *, files_sent: bool) -> bool:
+        """Return once a copy is due: whether it is a large one. Cancelled: nothing has changed.
+
+        `files_sent`: the provider files sent mail itself, so that none is made for the account's own folder.
+        """
+        while True:
+            self._look = trio.Event()
+            first = sent_copies.first(self._store.reader, self._account)
+            wait = LOOK_SECONDS if first is None else min(first.next_at - self._world.now(), LOOK_SECONDS)
+            if first is None or wait > 0:
+                with trio.move_on_after(wait):
+                    await self._look.wait()
+                continue
+            body = bodies.get(self._store.reader, first.message)
+            if body is not None and (first.path or not files_sent):
+                return body.spool is not None
+            await self._store.commit(partial(self._done, first))
+
+    async def make_next(self, session: ImapSession, folder: str | None) -> str | None:
+        """Make the copy that is due first, and return the folder that got it; None where none is due, or it failed.
 
         `folder` is the account's Sent folder, None when it has none.
 
-        Raises what a broken session raises; the copy in hand is then put off. It may select a folder.
+        Raises what a broken session raises; the copy is then put off. It may select a folder.
         """
-        filed: set[str] = set()
-        while (due := sent_copies.first(self._store.reader, self._account)) is not None:
-            if due.next_at > self._world.now():
-                break
-            body = bodies.get(self._store.reader, due.message)
-            if body is None or (session.files_sent_itself and not due.path):
-                await self._store.commit(partial(self._done, due))
-                continue
-            path = due.path or folder
-            try:
-                if path is None:
-                    raise CommandRefused("the account has no Sent folder", None)
-                if due.message not in self._begun or not await self._is_there(session, path, due.message):
-                    self._begun.add(due.message)
-                    await session.append(path, self._octets(body), flags=("\\Seen",), date=None)
-            except (CommandRefused, NetworkError, StorageUnavailable, ValueError) as error:
-                await self._failed(due, path, str(error))
-                if isinstance(error, NetworkError):
-                    raise
-            else:
-                filed.add(path)
-                await self._store.commit(partial(self._done, due))
-        return filed
+        due = sent_copies.first(self._store.reader, self._account)
+        if due is None or due.next_at > self._world.now():
+            return None
+        body = bodies.get(self._store.reader, due.message)
+        if body is None:
+            await self._store.commit(partial(self._done, due))
+            return None
+        path = due.path or folder
+        try:
+            if path is None:
+                raise CommandRefused("the account has no Sent folder", None)
+            if due.message not in self._begun or not await self._is_there(session, path, due.message):
+                self._begun.add(due.message)
+                await session.append(path, self._octets(body), flags=("\\Seen",), date=None)
+        except (CommandRefused, NetworkError, ProtocolError, StorageUnavailable, ValueError) as error:
+            await self._failed(due, path, str(error))
+            if isinstance(error, (NetworkError, ProtocolError)):
+                raise
+            return None
+        await self._store.commit(partial(self._done, due))
+        return path
 
     async def _is_there(self, session: ImapSession, path: str, message: int) -> bool:
         record = messages.get(self._store.reader, message)
         try:
-            await session.select(path, read_only=True)
+            await session.enter(path)
             return record is not None and bool(await session.search("HEADER Message-ID", record.message_id.encode()))
         except CommandRefused:
             return False  # no such folder yet, or none to search in: filing it tells

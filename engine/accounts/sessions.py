@@ -1,6 +1,6 @@
 """The IMAP sessions of one account, each opened, counted and closed in the same way, whatever it is for.
 
-Every connection to a mail server is set up through the gate of its host (`slots`). All sessions of one registration
+Every connection to a mail server is set up through the gate of its host (`login_slots`). All sessions of one registration
 share what is remembered of the server (`Refusals`), the protocol log, and the rules for dialling.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import trio
 
 from engine.accounts.login_slots import LoginSlots
-from engine.accounts.protocol_log import ProtocolLog
+from engine.accounts.protocol_log import ConnectionLines, ProtocolLog
 from engine.accounts.status import Status
 from engine.errors import NetworkError
 from engine.hosts import Hosts
@@ -23,7 +23,7 @@ LEAVE_SECONDS = 2.0
 
 
 class Connector:
-    """Sets up connections: at one server through its gate, and with a note of the addresses that say nothing."""
+    """Sets up connections: at one server through its gate (`login_slots`), and with a note of the addresses that say nothing."""
 
     def __init__(self, gate: LoginSlots, hosts: Hosts, world: World) -> None:
         self._gate = gate
@@ -31,7 +31,12 @@ class Connector:
         self._world = world
 
     async def connect(
-        self, endpoint: ImapEndpoint, dial: Dial, *, log: ProtocolLog | None = None, refusals: Refusals | None = None
+        self,
+        endpoint: ImapEndpoint,
+        dial: Dial,
+        *,
+        log: ConnectionLines | None = None,
+        refusals: Refusals | None = None,
     ) -> ImapSession:
         """Wait for a slot, dial and log in. Raises `NetworkError`, `ProtocolError`, `LoginRefused`.
 
@@ -75,9 +80,13 @@ class Sessions:
         self._compress = compress
         self._refusals = Refusals()
 
-    async def open(self) -> ImapSession:
-        """A session that is logged in. Raises as `Connector.connect`; whoever gets it calls `leave`."""
-        session = await self._connector.connect(self.endpoint, self._dial, log=self._log, refusals=self._refusals)
+    async def open(self, name: str = "") -> ImapSession:
+        """A session that is logged in; `name` tells its lines in the protocol log from those of the one that idles.
+
+        Raises as `Connector.connect`. It ends with `leave`.
+        """
+        log = None if self._log is None else self._log.of(name)
+        session = await self._connector.connect(self.endpoint, self._dial, log=log, refusals=self._refusals)
         self._status.connections += 1
         try:
             if self._compress:

@@ -65,7 +65,8 @@ class Status:
         self._store = store
         self._journal = journal
         self._world = world
-        self._files_sent = row.files_sent
+        self.provider_files_sent = row.files_sent
+        """Whether the provider files sent mail itself."""
         self._give_up_refused = give_up_refused
         # A wall clock that jumps ahead while the engine runs must not end anything.
         self._clock = world.now() - trio.current_time()
@@ -118,8 +119,8 @@ class Status:
 
     async def files_sent(self, itself: bool) -> None:
         """Remember whether the provider files sent mail itself, which decides what becomes of mail in doubt."""
-        if itself != self._files_sent:
-            self._files_sent = itself
+        if itself != self.provider_files_sent:
+            self.provider_files_sent = itself
             await self._store.commit(lambda tx: accounts.remember(tx, self.account, files_sent=itself))
 
     async def remember_heartbeat(self, learnt: Learnt | None) -> None:

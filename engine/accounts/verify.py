@@ -1,6 +1,7 @@
 """Trying the logins of settings that are no account yet. A failed login is an answer, not an error.
 
-Both servers are tried at once, each within `SECONDS`. Nothing is stored and nothing of a secret is in the answer.
+Both servers are tried at once, each within `SECONDS` and through the gate of its host. Nothing is stored and nothing of
+a secret is in the answer.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from engine.accounts import remedies
 from engine.accounts.login_hints import hint
 from engine.accounts.remedies import Server
 from engine.accounts.services import Services
+from engine.accounts.sessions import NONCE_BYTES, Connector
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
 from engine.imap.mailboxes import Mailbox
-from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
+from engine.imap.session import CommandRefused, ImapEndpoint
 from engine.schema.account_actions import MailboxFound, ServerVerified, Verified
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, error_code, error_text
 
 SECONDS = 60.0
-CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
 
 
 async def verify(
@@ -38,8 +39,7 @@ async def verify(
 
         async def try_imap(endpoint: ImapEndpoint) -> None:
             nonlocal folders
-            nonce = services.world.token_bytes(18).hex()
-            session = await ImapSession.connect(endpoint, dial=dial, client_id=CLIENT_ID, nonce=nonce)
+            session = await Connector(services.logins, services.hosts, services.world).connect(endpoint, dial)
             try:
                 if mailboxes:
                     folders = tuple(map(_shown, await session.list_mailboxes()))
@@ -47,13 +47,14 @@ async def verify(
                 await session.logout()
 
         async def try_smtp(endpoint: SmtpEndpoint) -> None:
-            session = await SmtpSession.connect(
-                endpoint,
-                dial=dial,
-                ehlo_name=ehlo_name,
-                timeouts=Timeouts(greeting=SECONDS),
-                nonce=services.world.token_bytes(18).hex(),
-            )
+            async with services.logins.at(endpoint.host, endpoint.port):
+                session = await SmtpSession.connect(
+                    endpoint,
+                    dial=dial,
+                    ehlo_name=ehlo_name,
+                    timeouts=Timeouts(greeting=SECONDS),
+                    nonce=services.world.token_bytes(NONCE_BYTES).hex(),
+                )
             await session.quit()
 
         if imap is not None:

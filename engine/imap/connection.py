@@ -65,6 +65,8 @@ class ImapConnection(Dialogue):
         """The path of the mailbox that is selected."""
         self.selection: Selected | None = None
         """What the server said of it."""
+        self.selected_at = -math.inf
+        """When it was selected, by Trio's clock."""
         self.server_id: dict[str, str | None] = {}
         """Who the server says it is (RFC 2971)."""
         self.quiet = 0.0

@@ -39,6 +39,8 @@ class Dialogue:
         """False once the dialogue is broken or the server said BYE."""
         self.deadline = math.inf
         """By Trio's clock: no command waits for the server longer than this, whatever its own limit."""
+        self.answered = 0
+        """Commands the server has answered."""
         self._transport = transport
         self._protocol = protocol
         self._heard = 0.0
@@ -121,6 +123,10 @@ class Dialogue:
     async def _run(self, command: Command, timeout: float = COMMAND_SECONDS, heed: Heed | None = None) -> Completion:
         """Give one command and read until its end, all within `timeout` seconds."""
         with self._breaking():
+            # Before anything has gone out, so that the dialogue can be settled.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            if trio.current_time() >= self.deadline:
+                raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"No time is left for {command.name}")
             self._protocol.start(command, unasked_limit(self.capabilities))
             return await self._finish(trio.current_time() + timeout, heed)
 
@@ -147,6 +153,7 @@ class Dialogue:
                 came = trio.current_time()
                 await heed(protocol.take_data())
                 deadline += trio.current_time() - came
+        self.answered += 1
         return protocol.completion
 
     async def _exchange(self, deadline: float) -> None:

@@ -50,12 +50,6 @@ class Selected(msgspec.Struct, frozen=True):
         """Whether a STATUS of the path speaks of this very mailbox, with as many messages as it has here."""
         return status.get("UIDVALIDITY") == self.uid_validity and status.get("MESSAGES") == self.exists
 
-    def unchanged(self, status: dict[str, int]) -> bool:
-        """Whether a STATUS of the path shows that nothing has changed in the mailbox, flags included."""
-        modseq = status.get("HIGHESTMODSEQ")
-        known = self.highest_modseq is not None and modseq == self.highest_modseq
-        return self.agrees(status) and known and status.get("UIDNEXT") == self.uid_next
-
 
 def read_selected(
     completion: Completion, changed: Iterable[Fetched], *, read_only: bool, tells_changes: bool

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import msgspec
+import trio
 
 from engine.imap import commands
 from engine.imap.commands import Command
@@ -48,6 +49,8 @@ __all__ = [
 
 APPEND_BYTES_PER_SECOND = 32 * 1024
 """The slowest upload an APPEND is given time for."""
+HELD_SECONDS = 10.0
+"""How long a path is taken to lead to the mailbox that was selected by it, as far as STATUS agrees."""
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -150,32 +153,37 @@ class ImapSession(ImapReader):
         changed = gathered(completion) if form == "QRESYNC" else ()
         selected = read_selected(completion, changed, read_only=read_only, tells_changes=form == "QRESYNC")
         self.selected, self.selection = path, selected.without_changes()
+        self.selected_at = trio.current_time()
         return selected
 
     async def enter(self, path: str, *, read_only: bool = True, uid_validity: int | None = None) -> Selected:
         """Have a mailbox selected: the one that is already, where it is that one still, else by SELECT.
 
-        Costs one command in most cases: STATUS tells whether the path leads to the same UIDVALIDITY and as many
-        messages, since a foreign client may have put another mailbox in its place. Costs none where that of
-        `uid_validity` is selected, for those who ask for messages by UID: a UID is that message for as long as the
-        UIDVALIDITY is the same, wherever the mailbox is now. The counts are then those of before; one that seems not to
-        be there has to be looked for once more after `enter` without it. With `read_only` the mailbox may be selected
-        for changes too. Raises as `select`.
+        A mailbox selected up to ten seconds ago costs NOOP, after which the session knows what the server does, and
+        STATUS, which must tell the same UIDVALIDITY and as many messages, since a foreign client may have put another
+        mailbox under this path. Both cost the server far less than opening a large mailbox anew; longer they are not
+        believed, because Dovecot answers STATUS of the selected path from the session, whatever is there now.
+
+        Costs nothing where a mailbox of this `uid_validity` is selected, for those who ask for messages by UID: a UID
+        is that message for as long as the UIDVALIDITY is the same, wherever the mailbox is now. The counts are then
+        those of before; what seems not to be there has to be looked for once more after `enter` without it.
+
+        With `read_only` the mailbox may be selected for changes too. Raises as `select`.
         """
         held = self.selection
         if self.selected != path or held is None or held.uid_validity is None or (held.read_only and not read_only):
             return await self.select(path, read_only=read_only)
-        if uid_validity is not None:
-            return held if held.uid_validity == uid_validity else await self.select(path, read_only=read_only)
+        if uid_validity is not None and held.uid_validity == uid_validity:
+            return held
+        if uid_validity is not None or trio.current_time() - self.selected_at > HELD_SECONDS:
+            return await self.select(path, read_only=read_only)
         modseq = ("HIGHESTMODSEQ",) if "CONDSTORE" in self.capabilities else ()
         try:
+            await self.noop()
             status = await self.status(path, (*STATUS_ITEMS, *modseq))
-            held = held.after(self.take_pending())
-            if not held.unchanged(status):
-                await self.noop()  # what the session does not know yet comes before the answer to this
-                held = held.after(self.take_pending())
         except CommandRefused:
             return await self.select(path, read_only=read_only)
+        held = held.after(self.take_pending())
         if not held.agrees(status):
             return await self.select(path, read_only=read_only)
         self.selection = msgspec.structs.replace(

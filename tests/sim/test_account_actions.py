@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,9 @@ async def test_the_protocol_log(engine: Engine, autojump_clock: Clock) -> None:
     assert "geheim" not in text and "between us" not in text
     engine.sandbox.faults.cut_imap()
     await trio.sleep(60)
-    assert log.text().count("connecting to imap") == 2
+    assert log.text().count("Z -- connecting to imap") == 2
+    assert log.text().count("Z [commands 1] -- connecting to imap") == 1
+    assert re.search(r"Z \[commands 1\] C: A\d+ APPEND \"Sent\" ", log.text())
     await engine.context.registry.update(account(engine), AccountUpdate(logs=False))
     await trio.sleep(1)
     assert account(engine).log is None
