@@ -1,7 +1,7 @@
 """The IMAP sessions of one account, each opened, counted and closed in the same way, whatever it is for.
 
 Every connection to a mail server is set up through the gate of its host (`login_slots`). All sessions of one registration
-share what is remembered of the server (`Refusals`), the protocol log, and the rules for dialling.
+share what is remembered of the server (`Refusals`, and what it calls its mailboxes), the protocol log, and the rules for dialling.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class Sessions:
         self._log = log
         self._compress = compress
         self._refusals = Refusals()
+        self._names: dict[str, bytes] = {}
 
     async def open(self, name: str = "") -> ImapSession:
         """A session that is logged in; `name` tells its lines in the protocol log from those of the one that idles.
@@ -87,6 +88,7 @@ class Sessions:
         """
         log = None if self._log is None else self._log.of(name)
         session = await self._connector.connect(self.endpoint, self._dial, log=log, refusals=self._refusals)
+        session.share_names(self._names)
         self._status.connections += 1
         try:
             if self._compress:

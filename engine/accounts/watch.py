@@ -318,10 +318,9 @@ class Watch:
             row for path, row in rows.items() if path not in missed and path not in {each.path for each in found}
         ]
         new = [each for each in found if each.path not in rows]
-        moved = [each for each in found if each.path in rows and rows[each.path].special_use != each.special_use]
+        moved = [each for each in found if each.path in rows and _moved(rows[each.path], each)]
         called = [(path, row) for path, row in rows.items() if path != row.path]
         old = mailboxes.gone(reader, account, now - GONE_KEPT)
-        kept = {row.path: row for row in mailboxes.gone(reader, account) if row not in old}
         validities = {each.path: await self._validity(session, each) for each in new if rows}
 
         def change(tx: Tx) -> None:
@@ -331,22 +330,14 @@ class Watch:
                 mailboxes.rename(tx, row.id, path)
             for row in gone:
                 known = self._folders.get(row.path)
-                name = known.mailbox.name if known is not None else row.path.rpartition("/")[2]
+                name = (known.mailbox if known is not None else _of_row(row)).name
                 observed_changes.mailbox_deleted(tx, journal, row, name, now)
             for each in moved:
                 mailboxes.mark_use(tx, rows[each.path].id, each.special_use)
+                mailboxes.mark_delimiter(tx, rows[each.path].id, each.delimiter)
             for each in new:
                 validity = validities.get(each.path)
-                back = kept.get(each.path)
-                if back is not None and back.uid_validity == validity is not None:
-                    mailboxes.mark_gone(tx, back.id, None)
-                    mailboxes.mark_use(tx, back.id, each.special_use)
-                else:
-                    if back is not None:
-                        mailboxes.drop(tx, back.id)
-                    mailboxes.add(tx, account, each.path, each.special_use)
-                if rows:
-                    observed_changes.mailbox_new(tx, journal, account, each, validity)
+                observed_changes.mailbox_new(tx, journal, account, each, validity, announced=bool(rows))
 
         if gone or unwanted or new or moved or called or old:
             await self._services.store.commit(change)
@@ -381,9 +372,13 @@ def _path(path: str) -> str:
     return INBOX_PATH if path.upper() == INBOX_PATH else path
 
 
+def _moved(row: MailboxRow, mailbox: Mailbox) -> bool:
+    return (row.special_use, row.delimiter) != (mailbox.special_use, mailbox.delimiter)
+
+
 def _of_row(row: MailboxRow) -> Mailbox:
     """A mailbox the server does not list at the moment."""
-    return Mailbox(path=row.path, delimiter="/", flags=frozenset(), special_use=row.special_use)
+    return Mailbox(path=row.path, delimiter=row.delimiter, flags=frozenset(), special_use=row.special_use)
 
 
 def _items(session: ImapSession) -> Sequence[str]:

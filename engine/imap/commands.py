@@ -28,6 +28,7 @@ from engine.imap.responses import (
     Recent,
     Search,
     StatusResponse,
+    Subscribed,
     Thread,
     Vanished,
 )
@@ -194,16 +195,21 @@ def identify(fields: Mapping[str, str]) -> Command:
     return _shown("ID", [b"(", *pieces[1:], b")"] if pieces else [b"NIL"], Id)
 
 
-def list_mailboxes(*, special_use: bool, status: Sequence[str] = ()) -> Command:
-    """LIST of everything; `special_use` asks for the special-use flags (RFC 6154; needs LIST-EXTENDED).
+def list_mailboxes(*, special_use: bool, subscribed: bool = False, status: Sequence[str] = ()) -> Command:
+    """LIST of everything; `special_use` and `subscribed` ask for these flags (RFC 6154, RFC 5258; need LIST-EXTENDED).
 
     `status` are the STATUS items wanted of each mailbox (RFC 5819).
     """
-    wanted = ["SPECIAL-USE"] if special_use else []
+    wanted = [*(["SPECIAL-USE"] if special_use else []), *(["SUBSCRIBED"] if subscribed else [])]
     if status:
         wanted.append(f"STATUS ({' '.join(status)})")
     options = f" RETURN ({' '.join(wanted)})" if wanted else ""
     return _shown("LIST", [f'"" "*"{options}'.encode("ascii")], ListEntry, MailboxStatus)
+
+
+def list_subscribed() -> Command:
+    """LSUB of everything: what is subscribed to."""
+    return _shown("LSUB", [b'"" "*"'], Subscribed)
 
 
 def enable(names: Sequence[str]) -> Command:

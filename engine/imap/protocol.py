@@ -72,6 +72,7 @@ ALLOWED: dict[str, frozenset[ProtocolState]] = {
     "LOGIN": frozenset({ProtocolState.NOT_AUTHENTICATED}),
     "AUTHENTICATE": frozenset({ProtocolState.NOT_AUTHENTICATED}),
     "LIST": _LOGGED_IN,
+    "LSUB": _LOGGED_IN,
     "SELECT": _LOGGED_IN,
     "EXAMINE": _LOGGED_IN,
     "APPEND": _LOGGED_IN,

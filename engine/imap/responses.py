@@ -77,6 +77,12 @@ class ListEntry(msgspec.Struct, frozen=True):
     name: bytes
 
 
+class Subscribed(msgspec.Struct, frozen=True):
+    """One mailbox that is subscribed to, of an LSUB: its name as on the wire."""
+
+    name: bytes
+
+
 class Flags(msgspec.Struct, frozen=True):
     """The flags that exist in the mailbox selected."""
 
@@ -190,6 +196,7 @@ Untagged: TypeAlias = (
     | Recent
     | Search
     | StatusResponse
+    | Subscribed
     | Thread
     | Vanished
 )
@@ -227,7 +234,7 @@ FETCH_ITEMS = frozenset(
 )
 """Data items by name: none of these words is ever the value of another."""
 _ESEARCH_ITEMS = frozenset({"ALL", "COUNT", "MIN", "MAX", "MODSEQ", "PARTIAL"})
-_NAME_AT = {"LIST": 3, "STATUS": 1}
+_NAME_AT = {"LIST": 3, "LSUB": 3, "STATUS": 1}
 _STATUS_ITEMS = frozenset({"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "HIGHESTMODSEQ", "SIZE"})
 
 
@@ -247,7 +254,7 @@ def parse(frame: Frame) -> Response:
         if name in _NAME_AT and tree[_NAME_AT[name] : _NAME_AT[name] + 1] == [None]:
             # A mailbox may be called NIL, or nil, which is another one.
             spelled = _NIL_APART.findall(frame.line)
-            tree[_NAME_AT[name]] = spelled[-1 if name == "LIST" else 0] if spelled else b"NIL"
+            tree[_NAME_AT[name]] = spelled[0 if name == "STATUS" else -1] if spelled else b"NIL"
         named = _NAMED.get(name)
         return named(tree[1:]) if named else Other(name, tree)
     except (_Odd, IndexError):
@@ -328,6 +335,10 @@ def _capability(tree: list[Node]) -> Capability:
 
 def _list_entry(tree: list[Node]) -> ListEntry:
     return ListEntry(frozenset(words(tree[0])), text(tree[1]) or None, _name(tree[2:]))
+
+
+def _subscribed(tree: list[Node]) -> Subscribed:
+    return Subscribed(_name(tree[2:]))
 
 
 def _name(nodes: Sequence[Node]) -> bytes:
@@ -447,6 +458,7 @@ _NAMED: dict[str, Callable[[list[Node]], Untagged]] = {
     "FLAGS": _flags,
     "ID": _id,
     "LIST": _list_entry,
+    "LSUB": _subscribed,
     "NAMESPACE": _namespace,
     "STATUS": _mailbox_status,
     "THREAD": _thread,

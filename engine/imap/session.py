@@ -21,7 +21,7 @@ from engine.imap.commands import Command
 from engine.imap.connection import LOGOUT_SECONDS, POLL_SECONDS, ImapEndpoint
 from engine.imap.dialogue import COMMAND_SECONDS
 from engine.imap.gathering import FetchRefused, gathered
-from engine.imap.mailboxes import Mailbox, encode_name, mailboxes
+from engine.imap.mailboxes import SUBSCRIBED, Mailbox, encode_name, mailboxes
 from engine.imap.numbers import ranges, written
 from engine.imap.protocol import CommandRefused, Completion
 from engine.imap.reader import FETCH_SECONDS, ImapReader
@@ -31,6 +31,7 @@ from engine.imap.responses import (
     MailboxStatus,
     Namespace,
     StatusKind,
+    Subscribed,
 )
 from engine.imap.selection import STATUS_ITEMS, Selected, read_selected
 
@@ -72,24 +73,47 @@ class ImapSession(ImapReader):
 
         One command where the server has LIST-STATUS (RFC 5819), else one more for each mailbox that can be selected.
         """
-        form, completion = await self._list(items if "LIST-STATUS" in self.capabilities else ())
+        found, statuses = await self._list_with_status(items)
+        if statuses is None:
+            statuses = {each.path: await self.status(each.path, items) for each in found if each.selectable}
+        return found, statuses
+
+    async def list_subscribed(self, items: Sequence[str]) -> tuple[list[Mailbox], dict[str, dict[str, int]]]:
+        """The same with `\\Subscribed` among their flags, and STATUS items only where they come with the list."""
+        found, statuses = await self._list_with_status(items, subscribed=True)
+        if "LIST-EXTENDED" not in self.capabilities:
+            completion = await self._run(commands.list_subscribed())
+            names = {each.name for each in completion.data if isinstance(each, Subscribed)}
+            found = [
+                msgspec.structs.replace(each, flags=each.flags | {SUBSCRIBED}) if each.wire_name in names else each
+                for each in found
+            ]
+        return found, statuses or {}
+
+    async def _list_with_status(
+        self, items: Sequence[str], *, subscribed: bool = False
+    ) -> tuple[list[Mailbox], dict[str, dict[str, int]] | None]:
+        """Every mailbox, and the STATUS items that came with the list; None where none can."""
+        form, completion = await self._list(items if "LIST-STATUS" in self.capabilities else (), subscribed=subscribed)
         found = self._listed(completion)
         paths = {name: path for path, name in self._names.items()}
         told = [each for each in completion.data if isinstance(each, MailboxStatus)]
-        selectable = [each.path for each in found if each.selectable]
-        if form == "LIST-STATUS" and (told or not selectable):
+        if form == "LIST-STATUS" and (told or not any(each.selectable for each in found)):
             return found, {paths[each.name]: each.items for each in told if each.name in paths}
         if form == "LIST-STATUS":
             self._refusals.refused(self._server, form)  # it took no notice
-        return found, {path: await self.status(path, items) for path in selectable}
+        return found, None
 
-    async def _list(self, status: Sequence[str]) -> tuple[str | None, Completion]:
+    async def _list(self, status: Sequence[str], *, subscribed: bool = False) -> tuple[str | None, Completion]:
         forms: list[tuple[str | None, Command]] = []
-        marks = {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities
+        extended = "LIST-EXTENDED" in self.capabilities
+        marks, subscribed = extended and "SPECIAL-USE" in self.capabilities, extended and subscribed
         if status:
-            forms.append(("LIST-STATUS", commands.list_mailboxes(special_use=marks, status=status)))
-        if marks:
-            forms.append(("LIST-EXTENDED", commands.list_mailboxes(special_use=True)))
+            command = commands.list_mailboxes(special_use=marks, subscribed=subscribed, status=status)
+            forms.append(("LIST-STATUS", command))
+        if marks or subscribed:
+            command = commands.list_mailboxes(special_use=marks, subscribed=subscribed)
+            forms.append(("LIST-EXTENDED", command))
         forms.append((None, commands.list_mailboxes(special_use=False)))
         return await self._first_taken(forms, FETCH_SECONDS if status else COMMAND_SECONDS)
 
@@ -263,7 +287,8 @@ class ImapSession(ImapReader):
     def _listed(self, completion: Completion) -> list[Mailbox]:
         entries = [entry for entry in completion.data if isinstance(entry, ListEntry)]
         found = mailboxes(entries, utf8=self._protocol.utf8)
-        self._names = {mailbox.path: name for name, mailbox in found.items()}
+        self._names.clear()
+        self._names |= {mailbox.path: name for name, mailbox in found.items()}
         return list(found.values())
 
     def _wire_name(self, path: str) -> bytes:

@@ -20,6 +20,9 @@ _MAILBOX_USE = Annotated[
 ]
 _NAME = Annotated[str, Meta(description="The last level of the path.", examples=["INBOX"])]
 _VALIDITY = Annotated[str, Meta(description="The UIDVALIDITY now.", examples=["1795347926"])]
+_SOURCE = Annotated[
+    Literal["api"] | UnsetType, Meta(description="What made the change. Absent: something else than this API.")
+]
 _FLAG = Annotated[bool | UnsetType, Meta(description="`true`, or absent.")]
 
 
@@ -187,14 +190,16 @@ class MailboxNew(Response, frozen=True, kw_only=True):
     name: _NAME
     special_use: _MAILBOX_USE
     uid_validity: Annotated[str | UnsetType, Meta(description="Its UIDVALIDITY.")] = UNSET
+    source: _SOURCE = UNSET
 
 
 class MailboxDeleted(Response, frozen=True, kw_only=True):
-    """`mailboxDeleted`: a folder is gone, with its messages."""
+    """`mailboxDeleted`: a folder is gone, with its messages, or has another path: then `mailboxNew` follows."""
 
     path: _PATH
     name: _NAME
     special_use: _MAILBOX_USE
+    source: _SOURCE = UNSET
 
 
 class MailboxReset(Response, frozen=True, kw_only=True):

@@ -270,4 +270,8 @@ MIGRATIONS = (
     """
     ALTER TABLE account ADD COLUMN sending BLOB;  -- JSON of whether its SMTP server lets it send; NULL: not known
     """,
+    """
+    ALTER TABLE mailbox ADD COLUMN watched INTEGER NOT NULL DEFAULT 1;  -- 0: only for the ids of its messages
+    ALTER TABLE mailbox ADD COLUMN delimiter TEXT;  -- separates the levels of its path; NULL: nothing does
+    """,
 )
