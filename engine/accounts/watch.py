@@ -68,13 +68,13 @@ class Watch:
         elsewhere: Collection[str] = (),
     ) -> None:
         self._account = account
-        self._wanted = None if wanted is None else frozenset(map(_path, wanted))
+        self._wanted = None if wanted is None else frozenset(map(kept_path, wanted))
         self._arrivals = arrivals
         self._services = services
         self._full = full
         self._passing = passing
-        self._uses = {_path(path): use for path, use in (uses or {}).items()}
-        self._elsewhere = frozenset(map(_path, elsewhere))
+        self._uses = {kept_path(path): use for path, use in (uses or {}).items()}
+        self._elsewhere = frozenset(map(kept_path, elsewhere))
         self._folders: dict[str, WatchedFolder] = {}
         self._main: WatchedFolder | None = None
         self._opened = False
@@ -113,7 +113,7 @@ class Watch:
 
     def beside(self, path: str) -> WatchedFolder | None:
         """The watched mailbox with this path, unless it is the main one."""
-        folder = self._folders.get(_path(path))
+        folder = self._folders.get(kept_path(path))
         return None if folder is self._main else folder
 
     async def begin_round(self, session: ImapSession, delay: float) -> None:
@@ -249,16 +249,16 @@ class Watch:
             log.warning("the folders cannot be listed: %s", error)
             found = []
         self._looking_at = None
-        self._statuses = {_path(path): items for path, items in self._statuses.items()}
+        self._statuses = {kept_path(path): items for path, items in self._statuses.items()}
         listed: dict[str, Mailbox] = {}
         for each in found:
-            mailbox = self._marked(msgspec.structs.replace(each, path=_path(each.path)))
+            mailbox = marked(msgspec.structs.replace(each, path=kept_path(each.path)), self._uses)
             if listed.setdefault(mailbox.path, mailbox) is not mailbox and each.path not in self._hidden:
                 self._hidden.add(each.path)
                 log.warning("two folders are called %s, one is not watched", each.path)
         inbox = listed.get(_INBOX.path)
         if listed and not (inbox is not None and inbox.selectable):
-            listed[_INBOX.path] = self._marked(_INBOX)
+            listed[_INBOX.path] = marked(_INBOX, self._uses)
         return list(listed.values())
 
     async def _take_stored(self) -> None:
@@ -274,23 +274,10 @@ class Watch:
         if self._main is not None and session.selected == self._main.path:
             await self._main.hear(session, news)
 
-    def _marked(self, mailbox: Mailbox) -> Mailbox:
-        """The mailbox with the special use the registration gives it."""
-        use = self._uses.get(mailbox.path)
-        taken = mailbox.special_use in self._uses.values()
-        if use is None and not taken:
-            return mailbox
-        return msgspec.structs.replace(mailbox, special_use=use, special_use_source="user" if use else None)
-
     def _choose(self, session: ImapSession, listed: list[Mailbox]) -> list[Mailbox]:
-        found = [each for each in listed if each.selectable]
-        if self._wanted is not None:
-            return [each for each in found if {each.path, each.special_use} & self._wanted]
         stored = mailboxes.of_account(self._services.store.reader, self._account)
-        has_all = "\\All" in {each.special_use for each in found} | {row.special_use for row in stored}
-        if "X-GM-EXT-1" in session.capabilities and has_all:
-            return [each for each in found if each.special_use in GMAIL_USES]
-        return found
+        uses = {each.special_use for each in listed if each.selectable} | {row.special_use for row in stored}
+        return to_watch(listed, self._wanted, all_mail="X-GM-EXT-1" in session.capabilities and "\\All" in uses)
 
     def _choose_main(self, session: ImapSession) -> WatchedFolder | None:
         uses = ("\\All", INBOX) if "X-GM-EXT-1" in session.capabilities else (INBOX,)
@@ -311,7 +298,7 @@ class Watch:
         """
         account, journal, reader = self._account, self._services.journal, self._services.store.reader
         now = self._services.world.now()
-        rows = {_path(row.path): row for row in mailboxes.of_account(reader, account)}
+        rows = {kept_path(row.path): row for row in mailboxes.of_account(reader, account)}
         missed = frozenset(rows.keys() - set(listed))
         gone = [rows[path] for path in missed & self._missed]
         unwanted = [
@@ -364,10 +351,29 @@ class Watch:
         return WatchedFolder(row, mailbox, self._arrivals, self._services, full=self._full, passing=self._passing)
 
 
+def marked(mailbox: Mailbox, uses: dict[str, str]) -> Mailbox:
+    """The mailbox with the special use the registration gives it; `uses` by path."""
+    use = uses.get(mailbox.path)
+    if use is None and mailbox.special_use not in uses.values():
+        return mailbox
+    return msgspec.structs.replace(mailbox, special_use=use, special_use_source="user" if use else None)
+
+
+def to_watch(listed: Collection[Mailbox], wanted: Collection[str] | None, *, all_mail: bool) -> list[Mailbox]:
+    """Those that are watched: `wanted` by path or special use, None for all.
+
+    `all_mail`: at Gmail, where every message is in one of a few, and the others are views of those.
+    """
+    found = [each for each in listed if each.selectable]
+    if wanted is not None:
+        return [each for each in found if {each.path, each.special_use} & set(wanted)]
+    return [each for each in found if each.special_use in GMAIL_USES] if all_mail else found
+
+
 _INBOX = Mailbox(path=INBOX_PATH, delimiter=None, flags=frozenset(), special_use=INBOX, special_use_source="name")
 
 
-def _path(path: str) -> str:
+def kept_path(path: str) -> str:
     """A path as it is kept: INBOX has one name, however it is written (RFC 9051 section 5.1)."""
     return INBOX_PATH if path.upper() == INBOX_PATH else path
 

@@ -62,10 +62,11 @@ class Gathering:
             one = read_fetch(Fetch(response.number, {**more.items, **response.items}))
         if one is not None:
             before = self.found.get(one.uid)
-            self.found[one.uid] = one if before is None else _joined(before, one)
+            self.found[one.uid] = one if before is None else with_sections(before, one)
 
 
-def _joined(one: Fetched, more: Fetched) -> Fetched:
+def with_sections(one: Fetched, more: Fetched) -> Fetched:
+    """What two responses tell of one message; where both tell something, what the second does."""
     told = {name: value for name, value in msgspec.structs.asdict(more).items() if value is not None}
     joined = {
         "sections": {**one.sections, **more.sections},

@@ -22,6 +22,7 @@ from engine.imap.connection import LOGOUT_SECONDS, POLL_SECONDS, ImapEndpoint
 from engine.imap.dialogue import COMMAND_SECONDS
 from engine.imap.gathering import FetchRefused, gathered
 from engine.imap.mailboxes import SUBSCRIBED, Mailbox, encode_name, mailboxes
+from engine.imap.nodes import words
 from engine.imap.numbers import ranges, written
 from engine.imap.protocol import CommandRefused, Completion
 from engine.imap.reader import FETCH_SECONDS, ImapReader
@@ -139,9 +140,12 @@ class ImapSession(ImapReader):
             await self._try("ENABLE", commands.enable(wanted))
         return self._protocol.enabled
 
-    async def create(self, path: str) -> None:
-        """Make a mailbox."""
-        await self._on_mailbox("CREATE", path)
+    async def create(self, path: str) -> str | None:
+        """Make a mailbox; the server's own id of it, where it tells one (RFC 8474)."""
+        code = (await self._on_mailbox("CREATE", path)).status.code
+        if code is None or code.name != "MAILBOXID" or not code.arguments:
+            return None
+        return next(iter(words(code.arguments[0])), None)
 
     async def delete(self, path: str) -> None:
         """Remove a mailbox with its messages."""
@@ -295,8 +299,8 @@ class ImapSession(ImapReader):
         listed = self._names.get(path)
         return encode_name(path, utf8=self._protocol.utf8) if listed is None else listed
 
-    async def _on_mailbox(self, verb: str, path: str) -> None:
-        await self._require(commands.on_mailbox(verb, self._wire_name(path), utf8=self._protocol.utf8))
+    async def _on_mailbox(self, verb: str, path: str) -> Completion:
+        return await self._require(commands.on_mailbox(verb, self._wire_name(path), utf8=self._protocol.utf8))
 
 
 def _set(uids: Collection[int]) -> str:

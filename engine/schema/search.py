@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import SINGLE, Check, FieldName, Instant, MailboxPath, Request
+from engine.schema.fields import SINGLE, Check, FieldName, Instant, MailboxPath, NoDifference, Request
 from engine.schema.paging import PageQuery
 
 MAX_FOLDERS = 1_000
@@ -100,7 +100,8 @@ class SearchPage(PageQuery, frozen=True, kw_only=True):
         Annotated[str, Meta(max_length=1_048_576)] | UnsetType,
         Meta(description="From `nextPageCursor` or `prevPageCursor`; then `page` does not count."),
     ] = UNSET
-    use_outlook_search: Annotated[bool | UnsetType, Meta(description="Makes no difference here.")] = UNSET
+    document_store: NoDifference = UNSET
+    use_outlook_search: NoDifference = UNSET
 
 
 class Search(Request, frozen=True, kw_only=True):

@@ -81,6 +81,14 @@ def get(db: sqlite3.Connection | Tx, mailbox: int) -> MailboxRow | None:
     return _row(row) if row else None
 
 
+def of_id(db: sqlite3.Connection | Tx, account: str, mailbox: int) -> MailboxRow | None:
+    """The mailbox with this id, if it is one of this account's and is not gone."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM mailbox WHERE id = ? AND account = ? AND gone_at IS NULL", (mailbox, account)
+    ).fetchone()
+    return _row(row) if row else None
+
+
 def exists(tx: Tx, mailbox: int) -> bool:
     """Whether the mailbox is still there, as the transaction at hand sees it."""
     return tx.execute("SELECT 1 FROM mailbox WHERE id = ?", (mailbox,)).fetchone() is not None
