@@ -146,8 +146,9 @@ class Folders:
         def change(tx: Tx) -> None:
             for row, to in moved:
                 name = Mailbox(**_of_row(row)).name
-                if to is not None and row.uid_validity in (None, validities.get(to.path)) and to.path in watched:
-                    observed_changes.mailbox_renamed(tx, self._journal, row, to, name, API)
+                validity = validities.get(to.path) if to is not None else None
+                if to is not None and row.uid_validity in (None, validity) and to.path in watched:
+                    observed_changes.mailbox_renamed(tx, self._journal, row, to, name, validity, API)
                 elif row.watched:
                     observed_changes.mailbox_deleted(tx, self._journal, row, name, now, API)
                     if to is not None and to.path in watched:

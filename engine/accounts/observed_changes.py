@@ -75,7 +75,9 @@ def mailbox_deleted(
         journal.append(tx, "mailboxDeleted", row.account, _sourced(_mailbox(row, name), source), scope(row))
 
 
-def mailbox_renamed(tx: Tx, journal: Journal, row: MailboxRow, mailbox: Mailbox, name: str, source: str) -> None:
+def mailbox_renamed(
+    tx: Tx, journal: Journal, row: MailboxRow, mailbox: Mailbox, name: str, uid_validity: int | None, source: str
+) -> None:
     """A mailbox has another path: told as one that is gone and one that is new, while its messages stay known."""
     journal.append(tx, "mailboxDeleted", row.account, _sourced(_mailbox(row, name), source), scope(row))
     for other in (
@@ -86,7 +88,7 @@ def mailbox_renamed(tx: Tx, journal: Journal, row: MailboxRow, mailbox: Mailbox,
             mailboxes.drop(tx, other.id)
     mailboxes.rename(tx, row.id, mailbox.path)
     mailboxes.mark_use(tx, row.id, mailbox.special_use)
-    journal.append(tx, "mailboxNew", row.account, _appeared(mailbox, row.uid_validity, source), _where(mailbox))
+    journal.append(tx, "mailboxNew", row.account, _appeared(mailbox, uid_validity, source), _where(mailbox))
 
 
 def mailbox_reset(tx: Tx, journal: Journal, row: MailboxRow, name: str, uid_validity: int) -> None:

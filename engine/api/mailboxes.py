@@ -48,7 +48,16 @@ async def mailboxes(
     return Encoded(msgspec.json.encode({"mailboxes": listed}) + NEWLINE)
 
 
-@operation("POST", "/v1/account/{account}/mailbox", access=Access.PATH, scope="api", tags=_TAGS)
+@operation(
+    "POST",
+    "/v1/account/{account}/mailbox",
+    access=Access.PATH,
+    scope="api",
+    tags=_TAGS,
+    change=Change(
+        "mailbox.create", lambda path, answer: f"{path['account']} {answer.path}" if answer.created else None
+    ),
+)
 async def create_mailbox(
     context: Context, account: AccountId, body: MailboxCreate, headers: CommandHeaders
 ) -> MailboxCreated:
@@ -59,7 +68,14 @@ async def create_mailbox(
     return MailboxCreated(path=made["path"], mailbox_id=made.get("mailboxId", UNSET), created=made["created"])
 
 
-@operation("PUT", "/v1/account/{account}/mailbox", access=Access.PATH, scope="api", tags=_TAGS)
+@operation(
+    "PUT",
+    "/v1/account/{account}/mailbox",
+    access=Access.PATH,
+    scope="api",
+    tags=_TAGS,
+    change=Change("mailbox.update", lambda path, answer: f"{path['account']} {answer.path}"),
+)
 async def update_mailbox(
     context: Context, account: AccountId, body: MailboxUpdate, headers: CommandHeaders
 ) -> MailboxUpdated:

@@ -12,6 +12,8 @@ LEAVE_NONE = {
     ("PUT", "/v1/account/{account}/sync"),
     ("POST", "/v1/verifyAccount"),
     ("POST", "/v1/webhooks/{webhook}/test"),
+    # It only looks.
+    ("POST", "/v1/account/{account}/search"),
     # Mail and positions in the events have records of their own.
     ("POST", "/v1/account/{account}/submit"),
     ("PUT", "/v1/outbox/{queueId}"),
