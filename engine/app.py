@@ -130,7 +130,7 @@ async def run(
         journal = Journal(store, hub, world)
         changes = StateChanges()
         settings = SettingsBook(store, vault)
-        settings.listen(lambda: setattr(journal, "service_url", settings.values["serviceUrl"]), "serviceUrl")
+        settings.listen(lambda: setattr(journal, "service_url", settings.values.service_url), "service_url")
         spool.sweep(store.reader)
         recorder = Recorder(spool, journal, schedule)
         policy = Policy(config.retry.schedule, config.retry.jitter)
@@ -139,7 +139,7 @@ async def run(
         waiting = await recover(store, recorder, schedule, world.now())
         attempts = Attempts(store, spool, recorder, policy, world)
         pauses, slots = Pauses(schedule, world), SessionSlots(config.smtp.sessions)
-        settings.listen(lambda: pauses.pause_everyone(settings.values["queuePaused"] is True), "queuePaused")
+        settings.listen(lambda: pauses.pause_everyone(settings.values.queue_paused is True), "queue_paused")
         sandbox = Sandbox(world) if config.sandbox.enabled else None
         hosts = Hosts()
         egress = Egress(config.network, world, hosts)
@@ -291,13 +291,12 @@ def _packages(frame: FrameType) -> list[str]:
 
 def _configure(webhooks: EndpointRegistry, settings: SettingsBook) -> None:
     values = settings.values
-    names = values["webhookEvents"]
     webhooks.configure(
-        values["webhooks"],
+        values.webhooks,
         settings.webhooks_enabled,
-        ["*"] if names is None else list(names),
-        values["webhooksCustomHeaders"] or (),
-        values["serviceSecret"],
+        ("*",) if values.webhook_events is None else values.webhook_events,
+        values.webhooks_custom_headers or (),
+        values.service_secret,
     )
 
 

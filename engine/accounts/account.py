@@ -28,12 +28,12 @@ from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
 from engine.log import concerns
+from engine.model.registration import Registration, SmtpServer
+from engine.model.waiting import Waiting
 from engine.queue.lane import Lane, LaneLimits, OutgoingServer
-from engine.queue.lane_backoff import Waiting
-from engine.queue.rate_limit import SendingLimit
 from engine.queue.recovery import recover_account
 from engine.queue.sent_folder_search import SentFolderSearches
-from engine.schema.account import AccountCreate, FolderError, LearntHeartbeat
+from engine.schema.account import FolderError, LearntHeartbeat
 from engine.smtp.session import Timeouts
 from engine.smtp.verdict import Verdict
 from engine.store.accounts import AccountRow
@@ -53,7 +53,7 @@ class Account:
     """One registered account while the engine runs. `run` is its service."""
 
     def __init__(
-        self, row: AccountRow, record: AccountCreate, services: Services, *, unreadable: str | None = None
+        self, row: AccountRow, record: Registration, services: Services, *, unreadable: str | None = None
     ) -> None:
         self.id = row.id
         self.record = record
@@ -114,7 +114,7 @@ class Account:
             self.status.last_error = {"response": unreadable, "serverResponseCode": "EUNREADABLE"}
             self._lane_ended.set()
 
-    def change(self, record: AccountCreate, restricted: frozenset[str]) -> None:
+    def change(self, record: Registration, restricted: frozenset[str]) -> None:
         """Go on with a changed registration: what it changes nothing about and works stays connected."""
         before, smtp = self._connections(), records.smtp_endpoint(self.record)
         self.record, self.restricted = record, restricted
@@ -312,9 +312,8 @@ class Account:
         if endpoint is None:
             return None
         name = ehlo_name(self.record, self._services.config.smtp)
-        limit = getattr(self.record.smtp, "rate_limit", None) or None
-        pace = SendingLimit(limit.messages, limit.seconds) if limit is not None else None
-        return OutgoingServer(endpoint, self._dial("smtp"), name, pace)
+        limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
+        return OutgoingServer(endpoint, self._dial("smtp"), name, limit or None)
 
     def _dial(self, server: str) -> Dial:
         if records.is_sandbox(self.record):

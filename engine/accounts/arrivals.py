@@ -252,7 +252,7 @@ class Arrivals:
         log.warning("new messages cannot be described: %s", error)
 
     def _items(self, session: ImapSession) -> list[str]:
-        wanted = self._services.settings.values["notifyHeaders"] or ()
+        wanted = self._services.settings.values.notify_headers or ()
         asked = [_HEADERS, *(name.upper() for name in wanted if _FIELD_NAME.fullmatch(name))]
         header = "HEADER" if "*" in wanted else f"HEADER.FIELDS ({' '.join(asked)})"
         return [*BASIC, "ENVELOPE", "BODYSTRUCTURE", f"BODY.PEEK[{header}]", *session.id_items]
@@ -322,7 +322,7 @@ class Arrivals:
         with self._costing_no_more(row, one, "description"):
             data = summary(one, row.id, row.path, row.special_use)
         data = data or self._little(row, one)
-        wanted = {name.lower() for name in self._services.settings.values["notifyHeaders"] or ()}
+        wanted = {name.lower() for name in self._services.settings.values.notify_headers or ()}
         if wanted:
             with self._costing_no_more(row, one, "header"):
                 header = fields(one.header)
@@ -354,14 +354,14 @@ class Arrivals:
 
     @property
     def _tells_text(self) -> bool:
-        return self._services.settings.values["notifyText"] is True
+        return self._services.settings.values.notify_text is True
 
     def _asks_more(self, row: MailboxRow, one: Fetched) -> bool:
         """Whether the server has to be asked again to tell of a message."""
         return self._tells_text or is_report(row, one)
 
     async def _add_text(self, session: ImapSession, row: MailboxRow, one: Fetched, shown: dict[str, Any]) -> None:
-        limit = self._services.settings.values["notifyTextSize"] or TEXT_CHARACTERS
+        limit = self._services.settings.values.notify_text_size or TEXT_CHARACTERS
         text = TextParts(one.structure)
         items = [f"BODY.PEEK[{part.path}]<0.{TEXT_BYTES}>" for part in (*text.plain, *text.html)]
         if not items:

@@ -12,11 +12,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from engine.schema.account import AccountCreate
-from engine.schema.servers import SERVERS, Auth, ImapConfig, Server, SmtpConfig, Tls
+from engine.model.registration import SERVERS, ImapServer, Login, Registration, ServerName, SmtpServer, TlsOptions
 
 
-def guarded(record: AccountCreate, before: AccountCreate | None) -> AccountCreate:
+def guarded(record: Registration, before: Registration | None) -> Registration:
     """The record with TLS required wherever it leaves open whether a password goes out in clear text.
 
     `before` is the registration it replaces, None for a new account.
@@ -25,26 +24,26 @@ def guarded(record: AccountCreate, before: AccountCreate | None) -> AccountCreat
     for name in SERVERS:
         config: Any = getattr(record, name)
         old: Any = getattr(before, name, UNSET)
-        if not _may_be_overheard(config) or (isinstance(config.tls, Tls) and config.tls.required is False):
+        if not _may_be_overheard(config) or (isinstance(config.tls, TlsOptions) and config.tls.required is False):
             continue
         if _may_be_overheard(old) and old.host == config.host:
             continue
-        tls = config.tls if isinstance(config.tls, Tls) else Tls()
+        tls = config.tls if isinstance(config.tls, TlsOptions) else TlsOptions()
         changes[name] = msgspec.structs.replace(config, tls=msgspec.structs.replace(tls, required=True))
     return msgspec.structs.replace(record, **changes) if changes else record
 
 
-def insecure(record: AccountCreate) -> list[Server]:
+def insecure(record: Registration) -> list[ServerName]:
     """The servers (`imap`, `smtp`) to which the password may go in clear text over a network."""
     return [name for name in SERVERS if _may_be_overheard(getattr(record, name))]
 
 
 def _may_be_overheard(config: Any) -> bool:
     return (
-        isinstance(config, ImapConfig | SmtpConfig)
-        and isinstance(config.auth, Auth)
+        isinstance(config, ImapServer | SmtpServer)
+        and isinstance(config.auth, Login)
         and not config.secure
-        and not (isinstance(config.tls, Tls) and config.tls.required is True)
+        and not (isinstance(config.tls, TlsOptions) and config.tls.required is True)
         and not _is_loopback(config.host)
     )
 

@@ -1,4 +1,4 @@
-"""An account's registration: how it is merged, sealed for the store, and turned into servers to connect to.
+"""An account's registration: how it is sealed for the store, and turned into servers to connect to.
 
 The stored JSON is the registration itself with every secret sealed by the vault. Sandbox accounts have no servers of
 their own: theirs are made here, and dialled inside the engine.
@@ -6,8 +6,6 @@ their own: theirs are made here, and dialled inside the engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -15,23 +13,19 @@ import msgspec
 import trio
 from msgspec import UNSET
 
-from engine.accounts.clear_text import guarded
 from engine.accounts.remedies import SANDBOX_OFF, Server, Servers
 from engine.errors import DamagedSecret, NetworkError, NetworkKind
 from engine.imap.session import ImapEndpoint
+from engine.model.registration import ImapServer, Login, Registration, SmtpServer, TlsOptions, Unreadable, read
 from engine.sasl import Credentials
-from engine.schema.account import AccountCreate, AccountUpdate
-from engine.schema.servers import SERVERS, Auth, ImapConfig, ImapUpdate, SmtpConfig, SmtpUpdate, Tls, merged
-from engine.schema.stored import Unreadable, read
 from engine.smtp.session import SmtpEndpoint
 from engine.store.sealed import secrets_of
 from engine.store.vault import Vault
 from engine.transport import TlsRules
 
 
-def seal(record: AccountCreate, vault: Vault) -> bytes:
+def seal(record: Registration, vault: Vault) -> bytes:
     """The record as it is stored: JSON, secrets sealed for this account."""
-    assert record.account is not None
     built = msgspec.to_builtins(record)
     for secret in secrets_of(built):
         text = secret.value if secret.is_text else msgspec.json.encode(secret.value).decode()
@@ -39,7 +33,7 @@ def seal(record: AccountCreate, vault: Vault) -> bytes:
     return msgspec.json.encode(built)
 
 
-def unseal(data: bytes, vault: Vault) -> AccountCreate:
+def unseal(data: bytes, vault: Vault) -> Registration:
     """The record again. Raises `Unreadable`."""
     try:
         built = msgspec.json.decode(data)
@@ -48,60 +42,10 @@ def unseal(data: bytes, vault: Vault) -> AccountCreate:
             secret.holder[secret.member] = text if secret.is_text else msgspec.json.decode(text)
     except (DamagedSecret, KeyError, AttributeError, TypeError, ValueError, RecursionError) as error:
         raise Unreadable(str(error)) from error
-    return read(AccountCreate, built)
+    return read(built)
 
 
-def registered(given: AccountCreate) -> AccountCreate:
-    """A registration as it is kept: a password goes over TLS only, unless the caller says otherwise."""
-    return guarded(given, None)
-
-
-def registered_again(stored: AccountCreate, given: AccountCreate) -> AccountCreate:
-    """A registration of an id already taken: what is given replaces, what is absent stays."""
-    changes = {name: value for name, value in _members(given).items() if value is not UNSET}
-    return guarded(msgspec.structs.replace(stored, **changes), stored)
-
-
-def updated(stored: AccountCreate, update: AccountUpdate) -> AccountCreate:
-    """The record after a PUT. Raises `ValueError` naming a server member that would be missing (`imap.host`)."""
-    changes = {name: value for name, value in _members(update).items() if value is not UNSET}
-    if isinstance(update.imap, ImapUpdate):
-        imap = stored.imap if isinstance(stored.imap, ImapConfig) else None
-        with _naming("imap"):
-            changes["imap"] = merged(update.imap, imap, ImapConfig)
-    if isinstance(update.smtp, SmtpUpdate):
-        smtp = stored.smtp if isinstance(stored.smtp, SmtpConfig) else None
-        with _naming("smtp"):
-            changes["smtp"] = merged(update.smtp, smtp, SmtpConfig)
-    return guarded(msgspec.structs.replace(stored, **changes), stored)
-
-
-def restricted(
-    given: AccountCreate | AccountUpdate,
-    before: AccountCreate | None,
-    after: AccountCreate,
-    *,
-    was: frozenset[str],
-    narrowed: bool,
-) -> frozenset[str]:
-    """Which servers were named by a caller with a token for this account alone, once `given` has been applied.
-
-    A caller with a token for all accounts who names a server vouches for it; a narrowed one who changes where a server
-    is makes it restricted. Whoever changes only the rest, such as a password, changes nothing about it.
-    """
-    found = set(was)
-    for name in SERVERS:
-        config = getattr(given, name)
-        if getattr(config, "host", UNSET) is UNSET and getattr(config, "port", UNSET) is UNSET:
-            continue
-        if not narrowed:
-            found.discard(name)
-        elif _place(after, name) != _place(before, name):
-            found.add(name)
-    return frozenset(found)
-
-
-def is_sandbox(record: AccountCreate) -> bool:
+def is_sandbox(record: Registration) -> bool:
     """Whether the account is inside the engine."""
     return record.sandbox is True
 
@@ -111,19 +55,19 @@ async def sandbox_off(host: str, port: int) -> trio.abc.Stream:
     raise NetworkError(NetworkKind.CONNECT, SANDBOX_OFF, "The sandbox is switched off in the engine's configuration")
 
 
-def has_imap(record: AccountCreate) -> bool:
+def has_imap(record: Registration) -> bool:
     """Whether the account has an IMAP server to connect to."""
-    return is_sandbox(record) or (isinstance(record.imap, ImapConfig) and record.imap.disabled is not True)
+    return is_sandbox(record) or (isinstance(record.imap, ImapServer) and record.imap.disabled is not True)
 
 
-def imap_endpoint(record: AccountCreate) -> ImapEndpoint | None:
+def imap_endpoint(record: Registration) -> ImapEndpoint | None:
     """The IMAP server to connect to; None when the account has none."""
     if is_sandbox(record):
         return ImapEndpoint(
             host="sandbox.example", port=143, secure=False, tls=TlsRules(), credentials=_sandbox_login(record)
         )
     config = record.imap
-    if not isinstance(config, ImapConfig) or config.disabled is True:
+    if not isinstance(config, ImapServer) or config.disabled is True:
         return None
     return ImapEndpoint(
         host=config.host,
@@ -134,14 +78,14 @@ def imap_endpoint(record: AccountCreate) -> ImapEndpoint | None:
     )
 
 
-def smtp_endpoint(record: AccountCreate) -> SmtpEndpoint | None:
+def smtp_endpoint(record: Registration) -> SmtpEndpoint | None:
     """The SMTP server to send through; None when the account has none."""
     if is_sandbox(record):
         return SmtpEndpoint(
             host="sandbox.example", port=587, secure=False, tls=TlsRules(), credentials=_sandbox_login(record)
         )
     config = record.smtp
-    if not isinstance(config, SmtpConfig):
+    if not isinstance(config, SmtpServer):
         return None
     return SmtpEndpoint(
         host=config.host,
@@ -152,7 +96,7 @@ def smtp_endpoint(record: AccountCreate) -> SmtpEndpoint | None:
     )
 
 
-def servers(record: AccountCreate) -> Servers:
+def servers(record: Registration) -> Servers:
     """What the account's servers are called where something is said about them."""
     found = {"imap": imap_endpoint(record), "smtp": smtp_endpoint(record)}
     named: dict[str, Server] = {}
@@ -185,7 +129,7 @@ class WatchRules(msgspec.Struct, frozen=True):
     passing: bool
 
 
-def watch_rules(record: AccountCreate, created: float) -> WatchRules:
+def watch_rules(record: Registration, created: float) -> WatchRules:
     """The rules of an account registered at `created` (seconds since 1970)."""
     paths = record.path if isinstance(record.path, tuple) and "*" not in record.path else None
     notify_from = created if record.notify_from is UNSET else None
@@ -206,26 +150,13 @@ def watch_rules(record: AccountCreate, created: float) -> WatchRules:
 _USES = {"sent": "\\Sent", "drafts": "\\Drafts", "junk": "\\Junk", "trash": "\\Trash", "archive": "\\Archive"}
 
 
-def _place(record: AccountCreate | None, server: str) -> tuple[str, int] | None:
-    config = getattr(record, server, None)
-    return (config.host, config.port) if isinstance(config, ImapConfig | SmtpConfig) else None
-
-
-@contextmanager
-def _naming(server: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{server}.{error}") from error
-
-
-def _sandbox_login(record: AccountCreate) -> Credentials:
+def _sandbox_login(record: Registration) -> Credentials:
     user = record.email or f"{record.account}@sandbox.example"
     return Credentials(user=user, password="any password", access_token=None)
 
 
 def _credentials(auth: Any) -> Credentials | None:
-    if not isinstance(auth, Auth):
+    if not isinstance(auth, Login):
         return None
     return Credentials(
         user=auth.user,
@@ -235,7 +166,7 @@ def _credentials(auth: Any) -> Credentials | None:
 
 
 def _tls(tls: Any) -> TlsRules:
-    if not isinstance(tls, Tls):
+    if not isinstance(tls, TlsOptions):
         return TlsRules()
     return TlsRules(
         required=tls.required is True,
@@ -244,7 +175,3 @@ def _tls(tls: Any) -> TlsRules:
         servername=tls.servername or None,
         ca=tls.ca or None,
     )
-
-
-def _members(record: msgspec.Struct) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__struct_fields__ if name != "account"}

@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import msgspec
 import trio
 from msgspec import UnsetType
 
 from engine.accounts import registration as records
+from engine.accounts import registration_changes
 from engine.accounts.account import Account
 from engine.accounts.services import Services
 from engine.errors import AccountGone, AccountUnreadable
+from engine.model.registration import Registration, Unreadable
 from engine.schema.account import AccountCreate, AccountUpdate
-from engine.schema.stored import Unreadable
 from engine.store import accounts, bodies, consumers, mailboxes, messages, sent_copies, tokens, webhooks
 from engine.store.accounts import AccountRow
 from engine.store.writer import Tx
@@ -85,11 +85,11 @@ class Registry:
         async with self._changing:
             account = self._accounts.get(given.account) if given.account is not None else None
             if account is not None and account.unreadable is None:
-                await self._save(account, records.registered_again(account.record, given), given, narrowed)
+                await self._save(account, registration_changes.registered_again(account.record, given), given, narrowed)
                 return account.id, False
             name = given.account or self._new_id()
-            record = records.registered(msgspec.structs.replace(given, account=name))
-            restricted = records.restricted(given, None, record, was=frozenset(), narrowed=narrowed)
+            record = registration_changes.registered(given, name)
+            restricted = registration_changes.restricted(given, None, record, was=frozenset(), narrowed=narrowed)
             sealed = records.seal(record, self._services.vault)
             now = self._services.world.now()
 
@@ -113,7 +113,7 @@ class Registry:
         Raises `AccountGone` when it was removed meanwhile, `AccountUnreadable` when there is nothing to change.
         """
         async with self._changing:
-            await self._save(account, records.updated(account.record, update), update, narrowed)
+            await self._save(account, registration_changes.updated(account.record, update), update, narrowed)
 
     async def pause_queue(self, account: Account, paused: bool) -> None:
         """Hold back one account's mail, or let it go."""
@@ -139,7 +139,7 @@ class Registry:
             async with self._changing:
                 self._must_be_there(account)
                 await self._services.store.commit(lambda tx: mailboxes.drop_account(tx, account.id))
-                await self._save(account, records.updated(account.record, update), update, False)
+                await self._save(account, registration_changes.updated(account.record, update), update, False)
         finally:
             self._flushing.discard(account.id)
             account.resume()
@@ -194,10 +194,12 @@ class Registry:
             raise AccountUnreadable(account.unreadable)
 
     async def _save(
-        self, account: Account, record: AccountCreate, given: AccountCreate | AccountUpdate, narrowed: bool
+        self, account: Account, record: Registration, given: AccountCreate | AccountUpdate, narrowed: bool
     ) -> None:
         self._must_be_there(account)
-        restricted = records.restricted(given, account.record, record, was=account.restricted, narrowed=narrowed)
+        restricted = registration_changes.restricted(
+            given, account.record, record, was=account.restricted, narrowed=narrowed
+        )
         sealed = records.seal(record, self._services.vault)
         now = self._services.world.now()
         agenda = self._services.schedule.of(account.id)
@@ -216,7 +218,7 @@ class Registry:
 
     def _load(self) -> list[Account]:
         vault, rows = self._services.vault, accounts.every(self._services.store.reader)
-        read: dict[str, AccountCreate] = {}
+        read: dict[str, Registration] = {}
         failed: dict[str, Unreadable] = {}
         for row in rows:
             try:
@@ -228,12 +230,12 @@ class Registry:
                 failed[row.id] = error
         return [self._loaded(row, read.get(row.id), failed.get(row.id)) for row in rows]
 
-    def _loaded(self, row: AccountRow, record: AccountCreate | None, error: Exception | None) -> Account:
+    def _loaded(self, row: AccountRow, record: Registration | None, error: Exception | None) -> Account:
         if record is not None:
             return Account(row, record, self._services)
         why = f"The stored registration cannot be read: {error}"
         log.error("the account is left alone. %s", why, extra={"account": row.id})
-        return Account(row, AccountCreate(account=row.id, name=row.id), self._services, unreadable=why)
+        return Account(row, Registration(account=row.id, name=row.id), self._services, unreadable=why)
 
     def _tell_webhooks(self, account: Account) -> None:
         record = account.record

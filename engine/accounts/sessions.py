@@ -1,7 +1,7 @@
 """The IMAP sessions of one account, each opened, counted and closed in the same way, whatever it is for.
 
-Every connection to a mail server is set up through the gate of its host (`login_slots`). All sessions of one registration
-share what is remembered of the server (`Refusals`, and what it calls its mailboxes), the protocol log, and the rules for dialling.
+Each is set up through the gate of its host (`login_slots`). All sessions of one registration share what is remembered
+of the server (`Refusals`, what it calls its mailboxes), the protocol log, and the rules for dialling.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LEAVE_SECONDS = 2.0
 
 
 class Connector:
-    """Sets up connections: at one server through its gate (`login_slots`), and with a note of the addresses that say nothing."""
+    """Sets up connections, and notes the addresses that accept one and say nothing."""
 
     def __init__(self, gate: LoginSlots, hosts: Hosts, world: World) -> None:
         self._gate = gate

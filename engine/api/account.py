@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import trio
-from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict, replace
 
 from engine.accounts import registration as records
 from engine.accounts.account import Account
@@ -26,6 +26,7 @@ from engine.http.client_disconnect import carry_through
 from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.isotime import iso
+from engine.model.registration import SERVERS, ImapServer, Login, Registration, SmtpServer, TlsOptions
 from engine.schema.account import (
     AccountCreate,
     AccountCreated,
@@ -43,7 +44,7 @@ from engine.schema.account import (
     SmtpStatus,
 )
 from engine.schema.fields import AccountId, CustomHeader
-from engine.schema.servers import MASK, SERVERS, ImapConfig, SmtpConfig, masked
+from engine.schema.servers import MASK, Auth, ImapConfig, RateLimit, SmtpConfig, Tls
 from engine.schema.stored import shown
 from engine.store import events
 from engine.store.tokens import Token
@@ -96,8 +97,8 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
         subconnections=record.subconnections,
         imap_indexer=(record.imap_indexer or "full") if has_imap else UNSET,
         smtp_ehlo_name=record.smtp_ehlo_name or UNSET,
-        imap=masked(record.imap) if isinstance(record.imap, ImapConfig) else UNSET,
-        smtp=masked(record.smtp) if isinstance(record.smtp, SmtpConfig) else UNSET,
+        imap=_imap(record.imap) if isinstance(record.imap, ImapServer) else UNSET,
+        smtp=_smtp(record.smtp) if isinstance(record.smtp, SmtpServer) else UNSET,
         insecure=tuple(insecure(record)) or UNSET,
         sandbox=record.sandbox,
         webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
@@ -241,7 +242,33 @@ def _notify_from(account: Account) -> str | None:
     return iso(given.timestamp()) if given is not None else None
 
 
-def _path(record: AccountCreate) -> str | tuple[str, ...]:
+def _imap(server: ImapServer) -> ImapConfig:
+    """The IMAP server as an answer shows it."""
+    members = asdict(server)
+    return ImapConfig(**members | {"auth": _auth(server.auth), "tls": _tls(server.tls)})
+
+
+def _smtp(server: SmtpServer) -> SmtpConfig:
+    """The SMTP server as an answer shows it."""
+    members = asdict(server)
+    auth = _auth(server.auth) if isinstance(server.auth, Login) else server.auth
+    limit = RateLimit(**asdict(server.rate_limit)) if server.rate_limit else UNSET
+    return SmtpConfig(**members | {"auth": auth, "tls": _tls(server.tls), "rate_limit": limit})
+
+
+def _auth(login: Login | UnsetType) -> Auth | UnsetType:
+    """A login with its secrets masked."""
+    if isinstance(login, UnsetType):
+        return UNSET
+    secrets = {name: UNSET if getattr(login, name) is UNSET else MASK for name in ("password", "access_token")}
+    return Auth(user=login.user, **secrets)
+
+
+def _tls(options: TlsOptions | UnsetType) -> Tls | UnsetType:
+    return UNSET if isinstance(options, UnsetType) else Tls(**asdict(options))
+
+
+def _path(record: Registration) -> str | tuple[str, ...]:
     if not isinstance(record.path, tuple) or record.path == ("*",):
         return "*"
     return record.path[0] if len(record.path) == 1 else record.path

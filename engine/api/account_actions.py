@@ -7,6 +7,7 @@ from quart import Response
 
 from engine.accounts import registration as records
 from engine.accounts.autoconfig import autoconfig as find_servers
+from engine.accounts.registration_changes import registered
 from engine.accounts.state import REFUSALS, AccountState
 from engine.accounts.verify import verify as try_logins
 from engine.api.context import Context, find_account
@@ -90,7 +91,7 @@ async def logs(context: Context, account: AccountId) -> Response:
 @operation("POST", "/v1/verifyAccount", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
 async def verify(context: Context, body: VerifyAccount) -> Verified:
     """Try the logins of servers without storing anything."""
-    record = records.registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp))
+    record = registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp), "")
     name = body.smtp_ehlo_name or context.services.config.smtp.ehlo_name or "localhost"
     return await try_logins(
         records.imap_endpoint(record),

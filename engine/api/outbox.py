@@ -15,10 +15,10 @@ from engine.http.access import Access
 from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
+from engine.model.message import Message, OnDoubt, Recipient
+from engine.model.states import ENDED, State
+from engine.model.waiting import Waiting
 from engine.queue import doubt
-from engine.queue.doubt import Choice
-from engine.queue.lane_backoff import Waiting
-from engine.queue.lifecycle import ENDED, State
 from engine.queue.outbox import UNKNOWN, Cancelled, TooLate
 from engine.schema.outbox import (
     DeliveryFault,
@@ -39,7 +39,6 @@ from engine.schema.stored import shown
 from engine.store import attempts, bounces, idempotency_keys, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.bounces import Bounce
-from engine.store.messages import Message, Recipient
 from engine.store.tokens import Token
 
 _TAGS = ("Outbox",)
@@ -100,7 +99,7 @@ async def update(
     if _visible(context, queue_id, caller) is None:
         raise _not_found()
     if body.on_doubt is not UNSET:
-        outcome = await carry_through(queue.choose_on_doubt(queue_id, Choice(body.on_doubt)))
+        outcome = await carry_through(queue.choose_on_doubt(queue_id, OnDoubt(body.on_doubt)))
     else:
         send_at = None
         if body.send_at is not UNSET:
@@ -125,7 +124,6 @@ def _not_found() -> Problem:
 
 def _entry(message: Message, recipients: list[Recipient]) -> OutboxEntry:
     """What a list and a single entry have in common."""
-    state = State(message.state)
     return OutboxEntry(
         account=message.account,
         queue_id=message.queue_id,
@@ -133,23 +131,23 @@ def _entry(message: Message, recipients: list[Recipient]) -> OutboxEntry:
         envelope=EnvelopeShown(sender=message.sender, to=tuple(each.address for each in recipients)),
         subject=message.subject,
         created=iso(message.created),
-        progress=_progress(message, state, recipients),
+        progress=_progress(message, recipients),
         attempts_made=message.attempts_made,
         attempts=message.attempts_max,
         scheduled=iso(message.send_at),
         next_attempt=iso(message.next_at) if message.next_at is not None else False,
-        state=state.value,
-        on_doubt=Choice(message.on_doubt).value,
+        state=message.state.value,
+        on_doubt=message.on_doubt.value,
         in_doubt_since=UNSET if message.doubt_since is None else iso(message.doubt_since),
         ended=UNSET if message.ended is None else iso(message.ended),
     )
 
 
-def _progress(message: Message, state: State, recipients: list[Recipient]) -> Progress:
-    if state is State.SENT:
+def _progress(message: Message, recipients: list[Recipient]) -> Progress:
+    if message.state is State.SENT:
         said = [each.response for each in recipients if each.state == State.SENT and each.response is not None]
         return Progress(status="submitted", response=said[0] if said else UNSET, message_id=message.message_id)
-    if state is State.SENDING:
+    if message.state is State.SENDING:
         return Progress(status="smtp-starting" if message.dot_at is not None else "processing")
     if message.last_error is not None:
         return Progress(status="error", error=shown(DeliveryFault, message.last_error), network_routing=None)
@@ -164,7 +162,7 @@ def _recipient(message: Message, recipient: Recipient, bounce: Bounce | None) ->
     sending = message.state == State.SENDING and recipient.state in (State.QUEUED, State.DEFERRED)
     return OutboxRecipient(
         address=recipient.address,
-        state=State.SENDING.value if sending else State(recipient.state).value,
+        state=State.SENDING.value if sending else recipient.state.value,
         code=UNSET if recipient.code is None else recipient.code,
         response=UNSET if recipient.response is None else recipient.response,
     )
@@ -185,7 +183,7 @@ def _attempt(attempt: Attempt) -> OutboxAttempt:
 def _waiting_for(context: Context, message: Message, recipients: list[Recipient]) -> WaitingFor | None:
     waiting = _own_wait(message, recipients, context.services.world.now())
     account = context.registry.get(message.account)
-    if waiting is None and State(message.state) not in (*ENDED, State.SENDING) and account is not None:
+    if waiting is None and message.state not in (*ENDED, State.SENDING) and account is not None:
         waiting = account.mail_waits_for() or Waiting(
             "turn", message.next_at or message.send_at, None, "It is its account's turn as soon as those before it went"
         )
@@ -198,7 +196,7 @@ def _waiting_for(context: Context, message: Message, recipients: list[Recipient]
 
 def _own_wait(message: Message, recipients: list[Recipient], now: float) -> Waiting | None:
     """What the message itself waits for; None when it is due."""
-    state, since = State(message.state), message.doubt_since or message.created
+    state, since = message.state, message.doubt_since or message.created
     if state is State.HELD:
         return Waiting("release", since, None, 'engine outbox release, or PUT /v1/outbox/{queueId} {"sendNow":true}')
     if state is State.IN_DOUBT and message.next_at is None:

@@ -49,7 +49,7 @@ async def update(context: Context, queue: QueueName, body: QueueUpdate, *, calle
     if caller is not None and caller.account not in (None, body.account):
         raise Problem(403, "Unauthorized account")
     if body.account is UNSET:
-        await carry_through(context.settings.update({"queuePaused": body.paused}))
+        await carry_through(context.settings.update(queue_paused=body.paused))
         return QueueUpdated(queue="submit", paused=body.paused)
     account = find_account(context, body.account)
     await carry_through(context.registry.pause_queue(account, body.paused))

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from engine.api.context import Context
 from engine.api.webhooks import refuse_egress
@@ -14,16 +15,19 @@ from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
 from engine.http.field_errors import FieldErrors, FieldPath
 from engine.http.operation import operation
+from engine.model.settings import STORED_NAMES
+from engine.model.settings import Settings as Stored
+from engine.model.webhook import Header
 from engine.schema.events import EVENT_DATA
+from engine.schema.fields import CustomHeader
 from engine.schema.servers import MASK
 from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
-from engine.schema.stored import shown
 from engine.settings import WEBHOOK_SETTINGS
 from engine.webhooks.signing import secret_of
 from engine.webhooks.target import masked
 
 _TAGS = ("Settings",)
-_ONLY_IF_ASKED = ("serviceSecret", "eventTypes")
+_ONLY_IF_ASKED = ("service_secret", "event_types")
 
 
 @operation("GET", "/v1/settings", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
@@ -32,13 +36,12 @@ async def read(context: Context, query: SettingsQuery) -> Settings:
 
     Named is what is given as `true`; what is secret in it is masked.
     """
-    every = [field.encode_name for field in msgspec.structs.fields(query)]
-    asked = [field.encode_name for field in msgspec.structs.fields(query) if getattr(query, field.name)]
-    asked = asked or [name for name in every if name not in _ONLY_IF_ASKED]
-    values: dict[str, Any] = {name: _shown(name, context.settings.values.get(name)) for name in asked}
+    every = [field.name for field in msgspec.structs.fields(query)]
+    asked = [name for name in every if getattr(query, name)] or [name for name in every if name not in _ONLY_IF_ASKED]
+    values = {name: _shown(name, getattr(context.settings.values, name, None)) for name in asked}
     if unreadable := context.settings.unreadable.intersection(asked):
-        values["unreadable"] = tuple(sorted(unreadable))
-    return shown(Settings, values)
+        values["unreadable"] = tuple(sorted(STORED_NAMES[name] for name in unreadable))
+    return Settings(**values)
 
 
 @operation(
@@ -54,40 +57,44 @@ async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
 
     What is given, answered with its names.
     """
-    values = {
-        field.encode_name: msgspec.to_builtins(getattr(body, field.name))
-        for field in msgspec.structs.fields(body)
-        if getattr(body, field.name) is not UNSET
-    }
-    _refuse_masks(values, context.settings.values)
-    if values.get("webhooks") == "":
-        values["webhooks"] = None
-    if values.get("webhooks"):
-        await refuse_egress(context, "webhooks", values["webhooks"], restricted=False)
-    made = await carry_through(_changed(context, values)) if values else None
-    notes = _notes(context) if values.keys() & set(WEBHOOK_SETTINGS) else []
+    changes = _changes(body)
+    _refuse_masks(changes, context.settings.values)
+    if changes.get("webhooks") == "":
+        changes["webhooks"] = None
+    if changes.get("webhooks"):
+        await refuse_egress(context, "webhooks", changes["webhooks"], restricted=False)
+    made = await carry_through(_changed(context, changes)) if changes else None
+    notes = _notes(context) if changes.keys() & set(WEBHOOK_SETTINGS) else []
     return SettingsUpdated(
-        updated=tuple(values),
+        updated=tuple(STORED_NAMES[name] for name in changes),
         service_secret=UNSET if made is None else made,
         notes=tuple(notes) or UNSET,
     )
 
 
-async def _changed(context: Context, values: dict[str, Any]) -> str | None:
-    """Make the change; the secret that was made with it, if one was needed."""
+def _changes(body: SettingsUpdate) -> dict[str, Any]:
+    """What a request sets, as it is stored."""
+    changes = {name: getattr(body, name) for name in body.__struct_fields__ if getattr(body, name) is not UNSET}
+    if headers := changes.get("webhooks_custom_headers"):
+        changes["webhooks_custom_headers"] = tuple(Header(each.key, each.value) for each in headers)
+    return changes
+
+
+async def _changed(context: Context, changes: dict[str, Any]) -> str | None:
+    """Make the changes; the secret that was made with them, if one was needed."""
     async with context.settings.changing:
-        after = context.settings.values | values
-        if after["serviceSecret"] or not (after["webhooks"] or after["webhooksEnabled"]):
-            await context.settings.update(values)
+        after = replace(context.settings.values, **changes)
+        if after.service_secret or not (after.webhooks or after.webhooks_enabled):
+            await context.settings.update(**changes)
             return None
         secret = secret_of(context.services.world.token_bytes(32))
-        await context.settings.update(values | {"serviceSecret": secret})
+        await context.settings.update(**changes | {"service_secret": secret})
         return secret
 
 
 def _notes(context: Context) -> list[str]:
     """Why nothing is posted to webhooks, so that a change of their settings that has no effect says so."""
-    url = context.settings.values["webhooks"]
+    url = context.settings.values.webhooks
     if not context.settings.webhooks_enabled:
         return ['"webhooksEnabled" is not true, so nothing is posted'] if url else []
     missing = context.services.webhooks.waits_for(None)
@@ -99,27 +106,36 @@ def _notes(context: Context) -> list[str]:
 
 
 def _shown(name: str, value: Any) -> Any:
-    if name == "eventTypes":
-        return list(EVENT_DATA)
+    """A setting in an answer."""
+    if name == "event_types":
+        return tuple(EVENT_DATA)
     if value is None:
         return None
-    if name == "serviceSecret":
+    if name == "service_secret":
         return MASK
     if name == "webhooks":
         return masked(value, MASK)
-    if name == "webhooksCustomHeaders":
-        return [{**each, "value": MASK} for each in value]
+    if name == "webhooks_custom_headers":
+        return tuple(CustomHeader(key=each.key, value=MASK) for each in value)
     return value
 
 
-def _refuse_masks(values: dict[str, Any], stored: dict[str, Any]) -> None:
+def _refuse_masks(changes: dict[str, Any], stored: Stored) -> None:
     """A mask sent back means "as it is" where nothing else changed, and is an error otherwise."""
     found = FieldErrors()
-    for name in ("serviceSecret", "webhooks", "webhooksCustomHeaders"):
-        if MASK not in str(values.get(name)):
+    for name, given, shown in (
+        ("service_secret", changes.get("service_secret"), stored.service_secret and MASK),
+        ("webhooks", changes.get("webhooks"), stored.webhooks and masked(stored.webhooks, MASK)),
+        (
+            "webhooks_custom_headers",
+            changes.get("webhooks_custom_headers"),
+            stored.webhooks_custom_headers and tuple(Header(each.key, MASK) for each in stored.webhooks_custom_headers),
+        ),
+    ):
+        if MASK not in str(given):
             continue
-        if stored[name] is not None and values[name] == _shown(name, stored[name]):
-            del values[name]
+        if given == shown:
+            del changes[name]
         else:
-            found.add(FieldPath.of(name), "is a masked value")
+            found.add(FieldPath.of(STORED_NAMES[name]), "is a masked value")
     found.refuse()

@@ -32,15 +32,15 @@ from engine.isotime import iso
 from engine.mail.addresses import Address, needs_smtputf8
 from engine.mail.compose import AttachedFile, Composed, Draft, compose, message_id_of
 from engine.mail.headers import HeaderError
+from engine.model.message import Message, OnDoubt
+from engine.model.states import State
 from engine.queue.accept import accept, new_queue_id
 from engine.queue.idempotency import repeated
-from engine.queue.lifecycle import State
 from engine.schema.fields import AccountId
 from engine.schema.stored import shown
 from engine.schema.submit import DryRun, Idempotency, NamedAddress, Submit, SubmitAccepted, SubmitHeaders
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
-from engine.store.messages import Message
 
 YEAR = 366 * 86400.0
 
@@ -92,7 +92,7 @@ async def submit(
         dot_at=None,
         last_error=None,
         ended=None,
-        on_doubt=body.on_doubt or services.config.queue.on_doubt,
+        on_doubt=OnDoubt(body.on_doubt or services.config.queue.on_doubt),
         doubt_since=None,
         interruptions=0,
         expires_at=services.attempts.expires_at(send_at, attempts),
@@ -273,7 +273,7 @@ def _copy_path(account: Account, body: Submit) -> str | None:
 def _attempts(context: Context, body: Submit) -> int:
     if body.delivery_attempts is not UNSET:
         return body.delivery_attempts
-    return context.settings.values["deliveryAttempts"] or context.services.config.retry.attempts
+    return context.settings.values.delivery_attempts or context.services.config.retry.attempts
 
 
 def _address(given: NamedAddress) -> Address:

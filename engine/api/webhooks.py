@@ -20,6 +20,8 @@ from engine.http.client_disconnect import carry_through
 from engine.http.field_errors import FieldErrors, FieldPath, invalid
 from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
+from engine.model.settings import STORED_NAMES
+from engine.model.webhook import EndpointSettings
 from engine.schema.fields import CustomHeader
 from engine.schema.paging import PageQuery
 from engine.schema.servers import MASK
@@ -48,7 +50,7 @@ from engine.store import events, webhooks
 from engine.store.tokens import Token
 from engine.webhooks.backlog import AccountBacklog
 from engine.webhooks.endpoint import Endpoint
-from engine.webhooks.registry import DEFAULT, EndpointSettings, Made
+from engine.webhooks.registry import DEFAULT, Made
 from engine.webhooks.target import masked
 
 _TAGS = ("Webhooks",)
@@ -191,10 +193,10 @@ async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, c
         return WebhookReplayed(id=endpoint.id, seq=after)
     await refuse_egress(context, "url", body.url, restricted=caller.account is not None)
     _refuse_one_more(context, caller)
-    names = context.settings.values["webhookEvents"]
-    like = made.record if made is not None else EndpointSettings(url="", events=None if names is None else tuple(names))
-    if made is None and context.settings.values["serviceSecret"]:
-        like = replace(like, secrets=(context.settings.values["serviceSecret"],))
+    values = context.settings.values
+    like = made.record if made is not None else EndpointSettings(url="", events=values.webhook_events)
+    if made is None and values.service_secret:
+        like = replace(like, secrets=(values.service_secret,))
     record = replace(
         like,
         url=body.url,
@@ -399,15 +401,15 @@ def _error(endpoint: Endpoint) -> WebhookError | None:
 
 def _settings(context: Context) -> _Told:
     values = context.settings.values
-    url, headers, names = values["webhooks"], values["webhooksCustomHeaders"] or (), values["webhookEvents"]
-    unreadable = sorted(context.settings.unreadable.intersection(WEBHOOK_SETTINGS))
+    url, names = values.webhooks, values.webhook_events
+    unreadable = sorted(STORED_NAMES[name] for name in context.settings.unreadable.intersection(WEBHOOK_SETTINGS))
     return _Told(
         url=masked(url, MASK) if url else None,
         description="the webhook of the settings",
-        events=None if names is None or "*" in names else tuple(names),
+        events=None if names is None or "*" in names else names,
         accounts=None,
-        headers=tuple(CustomHeader(key=each["key"], value=MASK) for each in headers),
-        secrets=(MASK,) if values["serviceSecret"] else (),
+        headers=tuple(CustomHeader(key=each.key, value=MASK) for each in values.webhooks_custom_headers or ()),
+        secrets=(MASK,) if values.service_secret else (),
         enabled=context.settings.webhooks_enabled,
         filter=None,
         map=None,

@@ -11,13 +11,13 @@ from __future__ import annotations
 import trio
 
 from engine.errors import Problem, StorageFailed
+from engine.model.message import Message
+from engine.model.states import State
 from engine.queue.idempotency import repeated
-from engine.queue.lifecycle import State
 from engine.queue.schedule import Schedule
 from engine.store import accounts, bodies, idempotency_keys, messages
 from engine.store.bodies import MessageBody, Spool
 from engine.store.idempotency_keys import Kept
-from engine.store.messages import Message
 from engine.store.writer import Store, Tx
 from engine.world import World
 

@@ -14,15 +14,15 @@ import msgspec
 import trio
 
 from engine.errors import EngineError, Fault
+from engine.model.message import Message, Recipient
+from engine.model.states import State, message_state
 from engine.queue import doubt, judgements, outcome_events, retry
-from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import Judgement, judge
 from engine.queue.recorder import Recorder
 from engine.smtp.session import DeliveryError, SmtpEnvelope, SmtpSession
 from engine.smtp.verdict import Kind, Stage, Verdict, error_code, error_text
 from engine.store import attempts, bodies, messages
 from engine.store.bodies import MessageBody, Spool
-from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
 from engine.transcript import Trace
 from engine.world import World
@@ -99,7 +99,7 @@ class Attempts:
 
     def wait_after(self, failed: int) -> float:
         """Seconds until the next attempt after the `failed`-th failed one in a row."""
-        return retry.delay(self._policy.schedule, failed, self._policy.jitter, self._world.random)
+        return retry.delay(self._policy.schedule, failed, self._policy.jitter, self._world.random.random())
 
     def expires_at(self, due: float, attempts_max: int) -> float:
         """Until when a message that is `due` waits at most for an account that cannot send at all.
@@ -190,7 +190,7 @@ class Attempts:
         message, still_due, again_at = attempt.message, self._still_due(attempt), self._world.now() + again_in
 
         def change(tx: Tx) -> None:
-            states = [State(each.state) for each in messages.recipients(tx, message.id)]
+            states = [each.state for each in messages.recipients(tx, message.id)]
             due = self._recorder.due_again(tx, message, states, still_due)
             if messages.undo_try(tx, message.id, message_state(states), due, message.interruptions):
                 attempts.undo(tx, message.id, message.attempts_made)

@@ -9,10 +9,9 @@ it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 
-from engine.queue.lifecycle import State
-from engine.store.messages import Message, Recipient
+from engine.model.message import Message, OnDoubt, Recipient
+from engine.model.states import State
 
 LOOKS = (20.0, 60.0, 300.0)
 """Seconds after a doubt arose at which the Sent folder is searched: a provider may take a while to file."""
@@ -21,33 +20,25 @@ PATIENCE = 900.0
 """Seconds for which evidence is waited for, where there can be any. Longer than the last look, for a lost IMAP line."""
 
 
-class Choice(StrEnum):
-    """What a message asks for if its outcome stays unknown."""
-
-    RESEND = "resend"
-    HOLD = "hold"
-    FAIL = "fail"
-
-
-def in_doubt(choice: Choice, *, evidence: bool, spent: bool) -> State:
+def in_doubt(choice: OnDoubt, *, evidence: bool, spent: bool) -> State:
     """The state of a recipient whose outcome has just become unknown.
 
     `evidence`: the provider's Sent folder may tell. `spent`: there is no further try.
     """
-    if choice is Choice.HOLD or evidence:
+    if choice is OnDoubt.HOLD or evidence:
         return State.IN_DOUBT
-    return State.FAILED if spent or choice is Choice.FAIL else State.IN_DOUBT
+    return State.FAILED if spent or choice is OnDoubt.FAIL else State.IN_DOUBT
 
 
 def due(
-    states: Iterable[State], choice: Choice, *, retry_at: float, doubt_since: float | None, evidence: bool
+    states: Iterable[State], choice: OnDoubt, *, retry_at: float, doubt_since: float | None, evidence: bool
 ) -> float | None:
     """When something is to be done for a message with recipients in these states (seconds since 1970); None: never."""
     moments = []
     for state in states:
         if state in (State.QUEUED, State.DEFERRED):
             moments.append(retry_at)
-        elif state is State.IN_DOUBT and choice is not Choice.HOLD:
+        elif state is State.IN_DOUBT and choice is not OnDoubt.HOLD:
             moments.append(max(retry_at, _waits_until(doubt_since)) if evidence else retry_at)
     return min(moments, default=None)
 
@@ -57,9 +48,9 @@ def to_try(message: Message, recipients: Iterable[Recipient], *, now: float, evi
 
     Who waits, and who is in doubt if that is sent again.
     """
-    resend = Choice(message.on_doubt) is Choice.RESEND and not (evidence and now < _waits_until(message.doubt_since))
+    resend = message.on_doubt is OnDoubt.RESEND and not (evidence and now < _waits_until(message.doubt_since))
     states = (State.QUEUED, State.DEFERRED, State.IN_DOUBT) if resend else (State.QUEUED, State.DEFERRED)
-    return [each.address for each in recipients if State(each.state) in states]
+    return [each.address for each in recipients if each.state in states]
 
 
 def next_look(doubt_since: float, after: float) -> float | None:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.model.message import Message, Recipient
+from engine.model.states import ENDED, State, message_state
 from engine.queue import doubt, outcome_events
-from engine.queue.doubt import Choice
-from engine.queue.lifecycle import ENDED, State, message_state
 from engine.queue.outcome import Judgement, replaced
 from engine.smtp.verdict import Kind, Stage, Verdict
-from engine.store.messages import Message, Recipient
 
 FOUND = "Found in the provider's Sent folder"
 NOT_FOUND = Verdict(
@@ -48,12 +47,10 @@ def found(message: Message, recipients: Sequence[Recipient], now: float) -> Judg
     """The provider's Sent folder holds it: those in doubt got it."""
     settled = [_as(each, State.SENT, FOUND) for each in recipients if each.state == State.IN_DOUBT]
     everyone = replaced(recipients, settled)
-    states = [State(each.state) for each in everyone]
+    states = [each.state for each in everyone]
     ended = all(state in ENDED for state in states)
     rejected = [each for each in everyone if each.state == State.FAILED] if ended else []
-    next_at = doubt.due(
-        states, Choice(message.on_doubt), retry_at=message.next_at or now, doubt_since=None, evidence=False
-    )
+    next_at = doubt.due(states, message.on_doubt, retry_at=message.next_at or now, doubt_since=None, evidence=False)
     events = [("messageSent", outcome_events.sent(message, settled, settled, rejected, FOUND))]
     return Judgement(settled, message_state(states), ended, next_at, None, None, events)
 
@@ -63,7 +60,7 @@ def not_found(message: Message, recipients: Sequence[Recipient], now: float) -> 
     if message.attempts_made >= message.attempts_max:
         return given_up(message, recipients, NOT_FOUND)
     settled = [_as(each, State.DEFERRED, NOT_FOUND.text) for each in recipients if each.state == State.IN_DOUBT]
-    state = message_state(State(each.state) for each in replaced(recipients, settled))
+    state = message_state(each.state for each in replaced(recipients, settled))
     return Judgement(settled, state, False, now, None, outcome_events.last_error(NOT_FOUND), [])
 
 
@@ -72,21 +69,21 @@ def given_up(message: Message, recipients: Sequence[Recipient], verdict: Verdict
     ending = [
         Recipient(each.position, each.address, State.FAILED, each.code or verdict.code, each.response or verdict.text)
         for each in recipients
-        if State(each.state) not in ENDED
+        if each.state not in ENDED
     ]
     everyone = replaced(recipients, ending)
     rejected = [each for each in everyone if each.state == State.FAILED]
-    state = message_state(State(each.state) for each in everyone)
+    state = message_state(each.state for each in everyone)
     events = [("messageFailed", outcome_events.failed(message, ending, rejected, verdict))]
     return Judgement(ending, state, True, None, None, outcome_events.last_error(verdict), events)
 
 
 def doubt_given_up(message: Message, recipients: Sequence[Recipient], now: float) -> Judgement:
     """Those in doubt fail, since nobody will know; others who are still to get it are not touched."""
-    if all(State(each.state) in ENDED or each.state == State.IN_DOUBT for each in recipients):
+    if all(each.state in ENDED or each.state == State.IN_DOUBT for each in recipients):
         return given_up(message, recipients, UNKNOWN)
     settled = [_as(each, State.FAILED, UNKNOWN.text) for each in recipients if each.state == State.IN_DOUBT]
-    state = message_state(State(each.state) for each in replaced(recipients, settled))
+    state = message_state(each.state for each in replaced(recipients, settled))
     return Judgement(settled, state, False, message.next_at or now, None, outcome_events.last_error(UNKNOWN), [])
 
 

@@ -23,14 +23,15 @@ import trio
 
 from engine.errors import NetworkKind, StorageFailed
 from engine.hosts import Hosts
+from engine.model.limits import SendingLimit
+from engine.model.waiting import Waiting, WaitingKind
 from engine.queue.attempt import Attempts, CurrentAttempt, Withdrawn
-from engine.queue.lane_backoff import BackoffReason, LaneBackoff, Waiting
+from engine.queue.lane_backoff import BackoffReason, LaneBackoff
 from engine.queue.outcome import Judgement
 from engine.queue.pause import Pauses
-from engine.queue.rate_limit import SendingLimit, SendingRate
+from engine.queue.rate_limit import SendingRate
 from engine.queue.schedule import Agenda
 from engine.queue.session_slots import SessionSlot, SessionSlots
-from engine.schema.outbox import WaitingKind
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, Stage, Verdict, error_text, unanswered
 from engine.transcript import Trace
@@ -100,7 +101,7 @@ class Lane:
         self._tell = tell
         self._session: SmtpSession | None = None
         self._session_server: OutgoingServer | None = None
-        self._backoff = LaneBackoff(attempts.wait_after, world.random)
+        self._backoff = LaneBackoff(attempts.wait_after, world.random.random)
         self._pace = SendingRate(server.rate_limit if server is not None else None)
         self._paced_since = 0.0
         self._used_at = 0.0

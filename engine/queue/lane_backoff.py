@@ -10,11 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from random import Random
 
-import msgspec
-
-from engine.schema.outbox import WaitingKind
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Verdict, silent, unanswered
 
 FIRST_WAIT = 10.0
@@ -34,11 +30,15 @@ class BackoffReason(StrEnum):
 
 
 class LaneBackoff:
-    """The wait of one lane. `now` is a clock that only runs (`World.elapsed`), `wall` seconds since 1970."""
+    """The wait of one lane. `now` is a clock that only runs (`World.elapsed`), `wall` seconds since 1970.
 
-    def __init__(self, login_wait: Callable[[int], float], random: Random) -> None:
+
+    `login_wait` gives the seconds after the n-th refused login, `chance` a random number from 0 to 1.
+    """
+
+    def __init__(self, login_wait: Callable[[int], float], chance: Callable[[], float]) -> None:
         self._login_wait = login_wait
-        self._random = random
+        self._chance = chance
         self._count = 0
         self.reason: BackoffReason | None = None
         self.since = 0.0
@@ -68,7 +68,7 @@ class LaneBackoff:
         else:
             wait = min(FIRST_WAIT * 2 ** min(self._count - 1, 16), LONGEST_WAIT)
             if silent(verdict):
-                wait = min(wait, LONGEST_SILENCE) * (1 - SPREAD * self._random.random())
+                wait = min(wait, LONGEST_SILENCE) * (1 - SPREAD * self._chance())
             if next_attempt is not None:
                 wait = min(wait, next_attempt)
         self.verdict = verdict
@@ -88,12 +88,3 @@ class LaneBackoff:
         self.reason = None
         self.verdict = None
         self.until = 0.0
-
-
-class Waiting(msgspec.Struct, frozen=True):
-    """What a message waits for, in plain words. Times in seconds since 1970, `until` None where nobody can say."""
-
-    kind: WaitingKind
-    since: float
-    until: float | None
-    remedy: str

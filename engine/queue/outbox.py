@@ -11,12 +11,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from engine.model.message import Message, OnDoubt, Recipient
+from engine.model.states import ENDED, State, message_state
 from engine.queue import judgements, outcome_events
-from engine.queue.doubt import Choice
-from engine.queue.lifecycle import ENDED, State, message_state
 from engine.queue.recorder import Recorder
 from engine.store import messages
-from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
 from engine.world import World
 
@@ -61,7 +60,7 @@ class Outbox:
             if not messages.cancel(tx, message.id, now):
                 return TooLate("It is being handed over right now: its final dot may be on its way")
             self._recorder.drop(tx, message)
-            rest = [each for each in recipients if State(each.state) not in ENDED]
+            rest = [each for each in recipients if each.state not in ENDED]
             self._recorder.announce(tx, message, "messageCancelled", outcome_events.cancelled(message, rest))
             return Cancelled(tuple(each.address for each in recipients if each.state == State.SENT))
 
@@ -103,7 +102,7 @@ class Outbox:
 
         return await self._store.commit(change)
 
-    async def choose_on_doubt(self, queue_id: str, choice: Choice) -> TooLate | None:
+    async def choose_on_doubt(self, queue_id: str, choice: OnDoubt) -> TooLate | None:
         """Change what an unknown outcome comes to, also of one that is unknown already."""
         now = self._world.now()
 
@@ -118,10 +117,10 @@ class Outbox:
 
         return await self._store.commit(change)
 
-    def _decide(self, tx: Tx, message: Message, recipients: list[Recipient], choice: Choice, now: float) -> None:
-        if choice is Choice.FAIL:
+    def _decide(self, tx: Tx, message: Message, recipients: list[Recipient], choice: OnDoubt, now: float) -> None:
+        if choice is OnDoubt.FAIL:
             self._recorder.settle(tx, message, judgements.doubt_given_up(message, recipients, now), now)
-        elif choice is Choice.RESEND:
+        elif choice is OnDoubt.RESEND:
             self._let_go(tx, message, now)
             self._recorder.due(tx, message, now)
         else:
@@ -142,11 +141,11 @@ class Outbox:
             if each.state == State.HELD:
                 each.state = State.QUEUED
                 messages.set_recipient(tx, message.id, each)
-        if State(message.state) is State.IN_DOUBT:
-            messages.choose_on_doubt(tx, message.id, Choice.RESEND)
+        if message.state is State.IN_DOUBT:
+            messages.choose_on_doubt(tx, message.id, OnDoubt.RESEND)
             if message.attempts_made >= message.attempts_max:
                 messages.allow_tries(tx, message.id, message.attempts_made + 1)
-        state = message_state(State(each.state) for each in recipients)
+        state = message_state(each.state for each in recipients)
         messages.settle(tx, message.id, state=state, next_at=at, doubt_since=None, ended=None)
 
 
@@ -155,7 +154,7 @@ def _open(tx: Tx, queue_id: str) -> Message | TooLate:
     message = messages.by_queue_id(tx, queue_id)
     if message is None:
         return UNKNOWN
-    state = State(message.state)
+    state = message.state
     return TooLate(_ENDED[state]) if state in ENDED else message
 
 

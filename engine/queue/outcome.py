@@ -14,11 +14,10 @@ from typing import Any
 
 import msgspec
 
+from engine.model.message import Message, Recipient
+from engine.model.states import ENDED, State, message_state
 from engine.queue import doubt, outcome_events
-from engine.queue.doubt import Choice
-from engine.queue.lifecycle import ENDED, State, message_state
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, error_text
-from engine.store.messages import Message, Recipient
 
 
 class Judgement(msgspec.Struct):
@@ -59,11 +58,11 @@ def judge(
         # Attempts come rarely while the account cannot send, so here it is time that ends the message.
         spent = spent or now >= message.expires_at
         retry_at = min(retry_at, message.expires_at)
-    choice = Choice(message.on_doubt)
+    choice = message.on_doubt
     doubtful = doubt.in_doubt(choice, evidence=evidence, spent=spent)
     tried = [_after(each, verdicts[each.address], spent, doubtful) for each in recipients if each.address in verdicts]
     everyone = replaced(recipients, tried)
-    states = [State(each.state) for each in everyone]
+    states = [each.state for each in everyone]
     unknown = [each for each in tried if verdicts[each.address].kind is Kind.DOUBT]
     doubt_since = None
     if State.IN_DOUBT in states:

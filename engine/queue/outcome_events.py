@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.isotime import iso
+from engine.model.message import Message, Recipient
 from engine.smtp.verdict import Kind, Verdict, command, error_code, error_text
-from engine.store.messages import Message, Recipient
 
 
 def sent(

@@ -5,7 +5,7 @@ The pauses are kept in the store by whoever sets them (`settings.py`, the accoun
 
 from __future__ import annotations
 
-from engine.queue.lane_backoff import Waiting
+from engine.model.waiting import Waiting
 from engine.queue.schedule import Schedule
 from engine.world import World
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 
-import msgspec
-
+from engine.model.limits import SendingLimit
 from engine.smtp.verdict import Kind, Verdict
 
 SLOWER, FASTER = 0.75, 1.005
@@ -23,13 +22,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 """Seconds of rest after a provider said "too fast"; doubled each time nothing was taken in between."""
 LOOK_BACK = 10.0
 """Seconds over which the speed at hand is measured."""
-
-
-class SendingLimit(msgspec.Struct, frozen=True):
-    """At most `messages` attempts within `seconds`."""
-
-    messages: int
-    seconds: float
 
 
 def is_throttling(verdict: Verdict) -> bool:

@@ -11,15 +11,14 @@ from functools import partial
 from typing import Any
 
 from engine.events.journal import Journal
+from engine.model.message import Message
+from engine.model.states import State
 from engine.queue import doubt
-from engine.queue.doubt import Choice
-from engine.queue.lifecycle import State
 from engine.queue.outcome import Judgement
 from engine.queue.schedule import Schedule
 from engine.repeated_errors import counted
 from engine.store import accounts, bodies, messages, sent_copies
 from engine.store.bodies import Spool
-from engine.store.messages import Message
 from engine.store.writer import Tx
 
 log = logging.getLogger("engine.queue")
@@ -98,7 +97,7 @@ class Recorder:
         """
         if State.IN_DOUBT not in states:
             return at
-        choice, evidence = Choice(messages.on_doubt(tx, message.id)), self.evidence(tx, message)
+        choice, evidence = messages.on_doubt(tx, message.id), self.evidence(tx, message)
         return doubt.due(states, choice, retry_at=at, doubt_since=message.doubt_since, evidence=evidence)
 
     def _follow(self, tx: Tx, message: Message, judgement: Judgement, now: float) -> None:

@@ -13,14 +13,14 @@ from __future__ import annotations
 import logging
 
 from engine.errors import NetworkKind
+from engine.model.message import Message, Recipient
+from engine.model.states import State, message_state
 from engine.queue import doubt, restored_backup
-from engine.queue.lifecycle import State, message_state
 from engine.queue.outcome import judge
 from engine.queue.recorder import Recorder
 from engine.queue.schedule import Schedule
 from engine.smtp.verdict import Kind, Stage, Verdict
 from engine.store import attempts, held_messages, messages
-from engine.store.messages import Message, Recipient
 from engine.store.writer import Store, Tx
 
 log = logging.getLogger("engine.recovery")
@@ -95,7 +95,7 @@ def _take_back(tx: Tx, recorder: Recorder, message: Message, recipients: list[Re
                 )
         return
     at = now + WAIT * 2 ** (interruptions - PATIENT) if interruptions >= PATIENT else now
-    states = [State(each.state) for each in recipients]
+    states = [each.state for each in recipients]
     due = recorder.due_again(tx, message, states, at)
     attempts.undo(tx, message.id, message.attempts_made)
     messages.undo_try(tx, message.id, message_state(states), due, interruptions)

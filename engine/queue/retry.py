@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
 
 
-def delay(schedule: Sequence[float], failed: int, jitter: float, random: Random) -> float:
+def delay(schedule: Sequence[float], failed: int, jitter: float, chance: float) -> float:
     """Seconds to wait after the `failed`-th failed attempt (from 1).
 
     The schedule's last entry repeats; the wait is lengthened or shortened by up to `jitter` of itself, so that what
-    failed together does not come back together.
+    failed together does not come back together: `chance` is a random number from 0 to 1.
     """
     base = schedule[min(failed, len(schedule)) - 1]
-    return base * (1 + jitter * (2 * random.random() - 1))
+    return base * (1 + jitter * (2 * chance - 1))
 
 
 def longest(schedule: Sequence[float], failed: int, jitter: float) -> float:

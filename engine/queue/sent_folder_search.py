@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import msgspec
 
+from engine.model.message import Message
+from engine.model.states import State
 from engine.queue import doubt, judgements
-from engine.queue.lifecycle import State
 from engine.queue.recorder import Recorder
 from engine.store import messages
 from engine.store.writer import Store, Tx
@@ -67,7 +68,7 @@ class SentFolderSearches:
 
         await self._store.commit(change)
 
-    def _owed(self) -> list[tuple[messages.Message, float]]:
+    def _owed(self) -> list[tuple[Message, float]]:
         owed = []
         for message in messages.in_doubt(self._store.reader, self._account):
             since = message.doubt_since or 0.0

@@ -1,14 +1,12 @@
 """How to reach one account's IMAP and SMTP server.
 
-`ImapConfig` and `SmtpConfig` are the same in a request, in the store (secrets sealed there) and in an answer (secrets
-masked by `masked`). In an update, an object given whole replaces the stored one and `partial` lays its members over it;
-`merged` does both and raises `ValueError` naming a member that is then still missing. Times in seconds.
+`ImapConfig` and `SmtpConfig` are the same in a request and in an answer, where secrets are masked. Times in seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -16,9 +14,6 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.schema.fields import AccessToken, Filled256, Hostname, MailboxPath, Off, Port, Request, Secret
 
 Server = Literal["imap", "smtp"]
-SERVERS: tuple[Server, ...] = ("imap", "smtp")
-"""The members of a registration that name its servers."""
-
 MASK = "******"
 """What stands in an answer where a secret is stored."""
 
@@ -172,36 +167,3 @@ def _server_missing(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
         for name in ("host", "port"):
             if get(name) is UNSET:
                 yield name, "is required"
-
-
-_Config = TypeVar("_Config", ImapConfig, SmtpConfig)
-
-
-def merged(update: ImapUpdate | SmtpUpdate, stored: _Config | None, kind: type[_Config]) -> _Config:
-    """The settings after `update`: `stored` with the given members replaced if `partial`, else `update` alone.
-
-    Raises `ValueError` with the name of a member that is missing in the result (`host`, `port`).
-    """
-    members: dict[str, Any] = {}
-    if update.partial and stored is not None:
-        members.update(msgspec.structs.asdict(stored))
-    for name, value in msgspec.structs.asdict(update).items():
-        if name != "partial" and value is not UNSET:
-            members[name] = UNSET if name == "rate_limit" and value is None else value
-    for name in ("host", "port"):
-        if name not in members:
-            raise ValueError(name)
-    return kind(**members)
-
-
-def masked(config: _Config) -> _Config:
-    """`config` as an answer may show it."""
-    auth = config.auth
-    if not isinstance(auth, Auth):
-        return config
-    shown = Auth(
-        user=auth.user,
-        password=UNSET if auth.password is UNSET else MASK,
-        access_token=UNSET if auth.access_token is UNSET else MASK,
-    )
-    return msgspec.structs.replace(config, auth=shown)

@@ -1,7 +1,7 @@
 """Messages in the queue and their recipients, as rows.
 
 Every function that changes a state is a compare-and-set inside the caller's transaction and says whether it happened;
-the words of the `state` columns and which may follow which stand in `queue/lifecycle.py`.
+the words of the `state` columns and which may follow which stand in `model/states.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from engine.model.message import Message, OnDoubt, Recipient
+from engine.model.states import State
 from engine.store.writer import Tx
 
 _COLUMNS = (
@@ -20,52 +22,7 @@ _COLUMNS = (
 )
 
 
-class Message(msgspec.Struct, kw_only=True):
-    """One queued or ended message. Times in seconds since 1970; `size` in octets on the wire.
-
-    `copy_path`: Sent folder asked for, empty for the account's own, None for no copy. `next_at`: when it is due, None
-    when nothing is (ended, held, or in doubt until somebody decides). `dot_at`: set while the final dot of an attempt
-    may have been sent and no reply is recorded. `on_doubt`: what an unknown outcome comes to (`resend`, `hold`,
-    `fail`). `doubt_since`: when the oldest outcome that is still unknown became so. `interruptions`: how often an
-    attempt ended with the process, or crashed, since the last one that came to an end. `expires_at`: given up after
-    this where its account cannot send at all.
-    """
-
-    id: int
-    queue_id: str
-    account: str
-    message_id: str
-    subject: str | None
-    sender: str
-    smtputf8: bool
-    size: int
-    copy_path: str | None
-    created: float
-    send_at: float
-    next_at: float | None
-    state: str
-    attempts_made: int
-    attempts_max: int
-    dot_at: float | None
-    last_error: dict[str, Any] | None
-    ended: float | None
-    on_doubt: str
-    doubt_since: float | None
-    interruptions: int
-    expires_at: float
-
-
-class Recipient(msgspec.Struct):
-    """One envelope recipient of a message and where its delivery stands; `code` and `response` from the last reply."""
-
-    position: int
-    address: str
-    state: str
-    code: int | None = None
-    response: str | None = None
-
-
-def insert(tx: Tx, message: Message, recipients: Iterable[str], state: str) -> int:
+def insert(tx: Tx, message: Message, recipients: Iterable[str], state: State) -> int:
     """Add a message (its `id` is ignored) and its recipients in `state`; return the id it got."""
     row = tx.execute(
         "INSERT INTO message (queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, "
@@ -112,7 +69,7 @@ def recipients(db: sqlite3.Connection | Tx, message: int) -> list[Recipient]:
     rows = db.execute(
         "SELECT position, address, state, code, response FROM recipient WHERE message = ? ORDER BY position", (message,)
     )
-    return [Recipient(*row) for row in rows]
+    return [Recipient(place, address, State(state), code, said) for place, address, state, code, said in rows]
 
 
 def waiting(db: sqlite3.Connection, account: str | None = None) -> Iterator[tuple[int, str, float, bool]]:
@@ -187,7 +144,7 @@ def clear_dot(tx: Tx, message: int) -> None:
     tx.execute("UPDATE message SET dot_at = NULL WHERE id = ?", (message,))
 
 
-def undo_try(tx: Tx, message: int, state: str, next_at: float | None, interruptions: int) -> bool:
+def undo_try(tx: Tx, message: int, state: State, next_at: float | None, interruptions: int) -> bool:
     """Take back an attempt that was interrupted before its final dot: it does not count as an attempt."""
     changed = tx.execute(
         "UPDATE message SET state = ?, attempts_made = attempts_made - 1, dot_at = NULL, next_at = ?, "
@@ -201,7 +158,7 @@ def end_attempt(
     tx: Tx,
     message: int,
     *,
-    state: str,
+    state: State,
     next_at: float | None,
     error: dict[str, Any] | None,
     doubt_since: float | None,
@@ -226,7 +183,7 @@ def end_attempt(
 
 
 def settle(
-    tx: Tx, message: int, *, state: str, next_at: float | None, doubt_since: float | None, ended: float | None
+    tx: Tx, message: int, *, state: State, next_at: float | None, doubt_since: float | None, ended: float | None
 ) -> None:
     """Move a message between attempts: a doubt was cleared up, it is held or let go, it ends."""
     tx.execute(
@@ -270,13 +227,13 @@ def reschedule(tx: Tx, message: int, send_at: float | None, expires_at: float) -
     )
 
 
-def on_doubt(tx: Tx, message: int) -> str:
+def on_doubt(tx: Tx, message: int) -> OnDoubt:
     """What an unknown outcome of this message comes to."""
     (choice,) = tx.execute("SELECT on_doubt FROM message WHERE id = ?", (message,)).fetchone()
-    return str(choice)
+    return OnDoubt(choice)
 
 
-def choose_on_doubt(tx: Tx, message: int, choice: str) -> None:
+def choose_on_doubt(tx: Tx, message: int, choice: OnDoubt) -> None:
     """Change what an unknown outcome of this message comes to."""
     tx.execute("UPDATE message SET on_doubt = ? WHERE id = ?", (choice, message))
 
@@ -317,5 +274,7 @@ def _message(row: tuple[Any, ...] | None) -> Message | None:
         return None
     values = dict(zip(Message.__struct_fields__, row, strict=True))
     values["smtputf8"] = bool(values["smtputf8"])
+    values["state"] = State(values["state"])
+    values["on_doubt"] = OnDoubt(values["on_doubt"])
     values["last_error"] = msgspec.json.decode(row[16]) if row[16] is not None else None
     return Message(**values)

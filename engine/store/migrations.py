@@ -1,7 +1,7 @@
 """The schema of the journal, as the list of steps that made it.
 
 A step is never changed once released; the next one is added below it. `PRAGMA user_version` counts the steps applied.
-Times are seconds since 1970 UTC; JSON columns hold bytes; a `state` column holds the words of `queue/lifecycle.py` or
+Times are seconds since 1970 UTC; JSON columns hold bytes; a `state` column holds the words of `model/states.py` or
 `accounts/state.py`.
 """
 

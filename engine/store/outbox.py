@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
+from engine.model.message import Message, Recipient
+from engine.model.states import State
 from engine.store import messages
-from engine.store.messages import Message, Recipient
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -51,8 +52,8 @@ def recipients(db: sqlite3.Connection, found: Sequence[Message]) -> dict[int, li
         f"WHERE message IN ({', '.join('?' * len(found))}) ORDER BY message, position",
         [message.id for message in found],
     )
-    for message, *columns in rows:
-        by_message[message].append(Recipient(*columns))
+    for message, place, address, state, code, said in rows:
+        by_message[message].append(Recipient(place, address, State(state), code, said))
     return by_message
 
 

@@ -15,7 +15,7 @@ told of no event, or has nowhere to post to, waits where it stands: what it woul
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal, get_args
 
@@ -26,6 +26,7 @@ from engine import config
 from engine.egress import Egress
 from engine.errors import DamagedSecret, Problem, StorageFull
 from engine.events.journal import Journal
+from engine.model.webhook import EndpointSettings, Header, Headers
 from engine.schema.events import EVENT_DATA
 from engine.store import webhooks
 from engine.store.sealed import endpoint_field
@@ -44,26 +45,6 @@ log = logging.getLogger("engine.webhooks")
 
 DEFAULT = "default"
 TEST_EVENT = "webhookTest"
-
-
-Headers = tuple[tuple[str, str], ...]
-
-
-class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an endpoint is told to do. None is all of them, for `events` and `accounts`."""
-
-    url: str
-    description: str = ""
-    events: tuple[str, ...] | None = None
-    accounts: tuple[str, ...] | None = None
-    headers: Headers = ()
-    secrets: tuple[str, ...] = ()
-    enabled: bool = True
-    filter: str | None = None
-    map: str | None = None
-    until: int | None = None
-    replay_of: str | None = None
-    stopped: str | None = None
 
 
 class _Settings(msgspec.Struct, frozen=True):
@@ -141,14 +122,14 @@ class EndpointRegistry:
         url: str | None,
         enabled: bool,
         events: Sequence[str],
-        headers: Sequence[Mapping[str, str]] = (),
+        headers: Sequence[Header] = (),
         secret: str | None = None,
     ) -> None:
         """Post events with these names (`*`: all) to `url` from now on, at once; not enabled: stop.
 
         The first time ever, only events from now on are posted. A URL that cannot be used is logged and not used.
         """
-        given = tuple((each["key"], each["value"]) for each in headers)
+        given = tuple((each.key, each.value) for each in headers)
         self._settings = _Settings(url, enabled, frozenset(events), given, secret)
         self._target_of_all = self._parsed(url, None) if url else None
         for account in self._accounts:

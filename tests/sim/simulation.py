@@ -18,7 +18,7 @@ from engine.api import outbox, queue
 from engine.api.context import Context
 from engine.api.submit import submit
 from engine.config import Config, Shutdown, StoreConfig
-from engine.queue.lifecycle import ENDED, State
+from engine.model.states import ENDED, State
 from engine.sandbox.provider import Sandbox
 from engine.schema.account import AccountCreate
 from engine.schema.outbox import OutboxUpdate

@@ -157,6 +157,23 @@ async def test_accounts_prove_their_password_where_the_server_can_check_that(
     assert "PLAIN" not in log.text().replace("AUTH=PLAIN", "")
 
 
+async def test_verifying_waits_at_the_gate_of_the_server(engine: Engine, autojump_clock: Clock) -> None:
+    gate = engine.context.services.logins
+    given = msgspec.convert({**servers("acme", "right"), "smtp": False}, VerifyAccount)
+    async with trio.open_nursery() as nursery:
+
+        async def log_in() -> None:
+            async with gate.at("imap.sandbox.example", 143):
+                await trio.sleep(100)
+
+        for _ in range(engine.context.services.config.imap.logins):
+            nursery.start_soon(log_in)
+        await trio.sleep(1)
+        began = trio.current_time()
+        assert plain(await account_actions.verify(engine.context, given))["imap"] == {"success": True}
+        assert trio.current_time() - began == 2  # a slot lasts three seconds
+
+
 async def test_verifying(engine: Engine, autojump_clock: Clock) -> None:
     def given(password: str, **more: Any) -> VerifyAccount:
         return msgspec.convert({**servers("acme", password), **more}, VerifyAccount)

@@ -10,7 +10,7 @@ import trio.testing
 from simulation import Simulation, servers
 
 from engine.accounts.registry import Registry
-from engine.queue.lifecycle import ENDED, State
+from engine.model.states import ENDED, State
 
 SEED = 815
 HOST = "outlook.office365.com"

@@ -30,7 +30,7 @@ async def test_a_new_message_is_told_in_full(
     async with simulation.running() as engine:
         engine.sandbox.faults.imap_capabilities_drop |= missing
         await engine.register("acme")
-        await engine.context.settings.update({"notifyText": True, "notifyHeaders": ["X-Tag"]})
+        await engine.context.settings.update(notify_text=True, notify_headers=("X-Tag",))
         started = trio.current_time()
         deliver(engine)
         event = await engine.event("acme", "messageNew")
@@ -94,7 +94,7 @@ async def test_a_burst_with_gaps(
 ) -> None:
     async with simulation.running() as engine:
         engine.sandbox.faults.imap_capabilities_drop |= missing
-        await engine.context.settings.update({"notifyText": asks == "text"})
+        await engine.context.settings.update(notify_text=asks == "text")
         await engine.register("acme")
         for number in range(330):
             deliver(engine, number)

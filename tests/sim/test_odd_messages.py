@@ -196,7 +196,7 @@ async def test_a_second_question_costs_only_its_answer(
     simulation: Simulation, part: str, how: bytes, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with simulation.running() as engine:
-        await engine.context.settings.update({"notifyText": part == "text"})
+        await engine.context.settings.update(notify_text=part == "text")
         await engine.register("acme")
         item = "BODY.PEEK[1" if part == "text" else "BODY.PEEK[2"
         engine.sandbox.faults.imap_script = stumbles(1, item, how, [])

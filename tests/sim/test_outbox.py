@@ -12,8 +12,8 @@ import trio.testing
 from simulation import Simulation, came, servers, when
 
 from engine.errors import Problem
+from engine.model.states import State
 from engine.queue import attempt, doubt
-from engine.queue.lifecycle import State
 from engine.queue.recovery import QUARANTINE
 
 SEED = 4712

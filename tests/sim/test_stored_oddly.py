@@ -18,11 +18,13 @@ from simulation import OPERATOR, Engine, Simulation
 from engine.api import settings as settings_api
 from engine.api import webhooks as api
 from engine.errors import Problem
+from engine.model.webhook import EndpointSettings, Header
+from engine.schema.fields import CustomHeader
+from engine.schema.servers import MASK
 from engine.schema.settings import SettingsQuery, SettingsUpdate
 from engine.schema.webhooks import WebhookReplay, WebhookUpdate
 from engine.store import database
 from engine.webhooks.plan import Health, health_of
-from engine.webhooks.registry import EndpointSettings
 
 Clock = trio.testing.MockClock
 URL = "https://hooks.example/in"
@@ -54,7 +56,7 @@ async def test_a_webhook_setting_that_cannot_be_read_has_webhooks_wait(
 ) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
-        await engine.context.settings.update({"webhooks": URL, "webhooksEnabled": True, "serviceSecret": "s"})
+        await engine.context.settings.update(webhooks=URL, webhooks_enabled=True, service_secret="s")
         assert engine.context.services.webhooks.default.active
     async with after(simulation, "INSERT OR REPLACE INTO setting VALUES (?, ?)", name, value) as engine:
         assert not engine.context.services.webhooks.default.active
@@ -80,6 +82,33 @@ async def test_a_webhook_setting_that_cannot_be_read_has_webhooks_wait(
     assert engine_errors == []
 
 
+async def test_a_mask_sent_back_leaves_a_setting_as_it_is(simulation: Simulation, autojump_clock: Clock) -> None:
+    url = "https://user:word@hooks.example/in"
+    async with simulation.running() as engine:
+        headers = (CustomHeader(key="X-Key", value="k"),)
+        given = SettingsUpdate(webhooks=url, webhooks_custom_headers=headers, service_secret="s")
+        await settings_api.update(engine.context, given)
+        before = engine.context.settings.values
+        assert (before.webhooks, before.webhooks_custom_headers) == (url, (Header("X-Key", "k"),))
+        asked = SettingsQuery(webhooks=True, webhooks_custom_headers=True, service_secret=True)
+        shown = plain(await settings_api.read(engine.context, asked))
+        assert "word" not in str(shown) and shown["serviceSecret"] == MASK
+        assert shown["webhooksCustomHeaders"] == [{"key": "X-Key", "value": MASK}]
+        again = msgspec.convert({**shown, "notifyText": True}, SettingsUpdate)
+        assert plain(await settings_api.update(engine.context, again))["updated"] == ["notifyText"]
+        assert engine.context.settings.values == msgspec.structs.replace(before, notify_text=True)
+        for changed in (
+            {"webhooks": shown["webhooks"] + "/other"},
+            {"webhooksCustomHeaders": [{"key": "X-Other", "value": MASK}]},
+            {"serviceSecret": MASK + "1"},
+        ):
+            with pytest.raises(Problem) as caught:
+                await settings_api.update(engine.context, msgspec.convert(changed, SettingsUpdate))
+            assert caught.value.status == 400
+    async with simulation.running() as engine:
+        assert engine.context.settings.values == msgspec.structs.replace(before, notify_text=True)
+
+
 async def test_a_pause_that_cannot_be_read_holds(
     simulation: Simulation, autojump_clock: Clock, engine_errors: list[logging.LogRecord]
 ) -> None:
@@ -102,7 +131,7 @@ async def test_a_tightened_limit_and_a_later_version_stop_nothing(
         await engine.register("acme")
     many = msgspec.json.encode(["x" * 5000] * 5000)
     async with after(simulation, "INSERT INTO setting VALUES ('notifyHeaders', ?), ('later', '{')", many) as engine:
-        assert len(engine.context.settings.values["notifyHeaders"]) == 5000
+        assert len(engine.context.settings.values.notify_headers) == 5000
         assert engine.context.settings.unreadable == set()
 
 

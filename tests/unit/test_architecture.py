@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,19 +16,18 @@ FILES = sorted((ROOT / "engine").rglob("*.py"))
 IDS = [str(file.relative_to(ROOT)) for file in FILES]
 
 ORDER = (
-    {"errors", "version", "escaping"},
+    {"errors", "isotime", "sasl", "version", "escaping"},
+    {"mail"},
+    {"model"},
     {"schema"},
     {"environment"},
     {"config"},
-    {"world", "resolver", "hosts", "isotime", "masking", "transcript", "log", "repeated_errors"},
-    {"deflate", "egress"},
-    {"transport"},
-    {"sasl"},
-    {"smtp"},
-    {"imap"},
-    {"mail"},
+    {"world", "resolver", "hosts", "masking", "transcript", "log", "repeated_errors"},
+    {"deflate", "egress", "transport"},
     {"store"},
     {"settings"},
+    {"sandbox"},
+    {"smtp", "imap"},
     {"events"},
     {"webhooks"},
     {"http"},
@@ -33,6 +36,9 @@ ORDER = (
     {"api"},
     {"app", "doctor", "cli", "commands", "__main__", "__init__"},
 )
+"""Rooms and single files from the bottom up."""
+APART = {"model", "schema", "mail"}
+"""Rooms of the bottom that know nothing of each other."""
 SANDBOX_MAY_IMPORT = {"deflate", "errors", "world", "sandbox"}
 MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "app", "cli", "doctor"}
 
@@ -43,41 +49,10 @@ SHARED = {"fields", "servers", "paging", "problem", "stored", "mail_events", "__
 HTTP_MAY_IMPORT = {"fields", "servers", "paging", "problem", "events"}
 """Of `schema`: what every resource is made of, and the events, which the whole API tells of."""
 
-IMPURE = {"trio", "anyio", "asyncio", "os", "socket", "ssl", "time", "random", "threading", "sqlite3", "subprocess"}
-PURE = (
-    "errors.py",
-    "environment.py",
-    "isotime.py",
-    "escaping.py",
-    "masking.py",
-    "repeated_errors.py",
-    "sasl.py",
-    "schema/*.py",
-    "smtp/replies.py",
-    "smtp/protocol.py",
-    "smtp/dots.py",
-    "smtp/size_limit.py",
-    "smtp/verdict.py",
-    *(f"imap/{name}.py" for name in ("tokens", "responses", "commands", "utf7", "protocol", "limits", "buffer")),
-    *(f"imap/{name}.py" for name in ("mailboxes", "numbers", "envelope", "structure", "fetched")),
-    "mail/*.py",
-    *(f"events/{name}.py" for name in ("recent", "size_limit")),
-    *(f"webhooks/{name}.py" for name in ("backlog", "expression_checks", "expressions", "http_response")),
-    *(f"webhooks/{name}.py" for name in ("plan", "retry_after", "signing", "target")),
-    "accounts/clear_text.py",
-    "accounts/login_hints.py",
-    "accounts/message_ids.py",
-    "accounts/providers.py",
-    "accounts/remedies.py",
-    "accounts/error_comparison.py",
-    "accounts/summary.py",
-    "queue/retention_clock.py",
-    "queue/lifecycle.py",
-    "queue/retry.py",
-)
-PURE_FILES = sorted(file for pattern in PURE for file in (ROOT / "engine").glob(pattern))
-ALLOWED = {"queue/retry.py": {"random"}}
-"""The random numbers are passed in; only their type is imported."""
+IMPURE = {"trio", "anyio", "asyncio", "quart", "hypercorn", "sqlite3", "os", "socket", "ssl", "select", "signal"}
+IMPURE |= {"time", "random", "secrets", "uuid", "threading", "subprocess", "tempfile", "pathlib", "shutil"}
+NEVER_LOADED = {"trio", "anyio", "asyncio", "quart", "hypercorn", "sqlite3", "_sqlite3"}
+"""Of these, what no package that pure files use may bring along."""
 
 OF_THE_WORLD = {
     "time.time",
@@ -99,6 +74,7 @@ OF_THE_WORLD = {
 }
 
 
+@functools.cache
 def imports(file: Path) -> list[str]:
     """The full names of the modules a file imports."""
     found = []
@@ -110,6 +86,54 @@ def imports(file: Path) -> list[str]:
             name = node.module or ""
             found += [f"{name}.{each.name}" for each in node.names] if name == "engine" else [name]
     return found
+
+
+def pure_files() -> list[Path]:
+    """The files that docs/design.md marks *pure*: in the heading of their room, or in their own row."""
+    found, room, is_whole = [], "", False
+    for line in (ROOT / "docs" / "design.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            heading = re.match(r"### `(engine/.*?)`", line)
+            room, is_whole = heading[1] if heading else "", "*pure*" in line
+        elif room and (row := re.match(r"\| (`.*?`) \| (.*)", line)) and (is_whole or "*pure*" in row[2]):
+            found += [ROOT / room / name for name in re.findall(r"`(.*?)`", row[1])]
+        if is_whole and line.startswith("#"):
+            found += (ROOT / room).glob("__init__.py")
+    return found
+
+
+@functools.cache
+def modules(file: Path) -> set[str]:
+    """Every module that loading a file loads, as far as its own lines say.
+
+    What is imported for its types alone counts too: who is handed a thing depends on what it is.
+    """
+    names = set(imports(file))
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{each.name}" for each in node.names}
+    # A package is loaded before what is in it.
+    return names | {".".join(name.split(".")[:count]) for name in names for count in range(1, name.count(".") + 1)}
+
+
+def reached(file: Path) -> dict[Path, str]:
+    """The files of the engine that a file depends on, itself included, each with the way that leads there."""
+    found: dict[Path, str] = {}
+    ahead = [(file, "itself")]
+    while ahead:
+        here, way = ahead.pop()
+        if here in found:
+            continue
+        found[here] = way
+        for name in modules(here):
+            place = ROOT.joinpath(*name.split("."))
+            there = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+            if name.split(".")[0] == "engine" and there.is_file():
+                ahead.append((there, f"{way} > {name}"))
+    return found
+
+
+PURE_FILES = pure_files()
 
 
 def room_of(file: Path) -> str:
@@ -130,12 +154,14 @@ def dotted(node: ast.expr) -> str:
 
 def test_there_is_something_to_check() -> None:
     assert len(FILES) > 50
-    for pattern in PURE:
-        assert list((ROOT / "engine").glob(pattern)), f"{pattern} matches no file"
+    assert len(PURE_FILES) > 80
+    assert all(file.is_file() for file in PURE_FILES)
+    rooms = {room_of(file) for file in PURE_FILES}
+    assert rooms >= {"model", "schema", "mail", "smtp", "imap", "queue", "accounts", "errors"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=IDS)
-def test_a_room_imports_only_those_above_it(file: Path) -> None:
+def test_a_room_imports_only_those_below_it(file: Path) -> None:
     room = room_of(file)
     for name in imports(file):
         if not name.startswith("engine."):
@@ -148,6 +174,7 @@ def test_a_room_imports_only_those_above_it(file: Path) -> None:
         elif other != room:
             same = rank(room) == rank("cli") == rank(other)
             assert same or rank(other) <= rank(room), f"imports {name}"
+            assert not {room, other} <= APART, f"imports {name}"
 
 
 def test_a_resource_is_a_file_in_api_and_one_of_the_same_name_in_schema() -> None:
@@ -162,9 +189,16 @@ def test_the_machinery_knows_no_resource() -> None:
 
 
 @pytest.mark.parametrize("file", PURE_FILES, ids=[str(file.relative_to(ROOT)) for file in PURE_FILES])
-def test_a_pure_module_touches_no_world(file: Path) -> None:
-    allowed = ALLOWED.get(str(file.relative_to(ROOT / "engine")), set())
-    assert {name.split(".")[0] for name in imports(file)} & IMPURE - allowed == set()
+def test_a_pure_file_touches_no_world_also_not_through_what_it_imports(file: Path) -> None:
+    for other, way in reached(file).items():
+        assert {name.split(".")[0] for name in imports(other)} & IMPURE == set(), way
+
+
+def test_pure_files_load_neither_trio_nor_sqlite() -> None:
+    names = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in PURE_FILES]
+    program = f"import sys, {', '.join(names)}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, text=True)
+    assert set(loaded.stdout.split()) & NEVER_LOADED == set()
 
 
 @pytest.mark.parametrize("file", FILES, ids=IDS)

@@ -76,6 +76,7 @@ async def test_an_upload_that_waits_for_the_server_is_not_gone_on_with(autojump_
     async with Scripted(script) as scripted:
         session = await cut_short(scripted, lambda each: each.append("Sent", [b"x\r\ny\r"], flags=()))
         assert not await session.settle(3)
+        assert trio.current_time() == 1
         await session.close()
 
 
@@ -98,6 +99,7 @@ async def test_a_command_that_went_out_in_part_is_the_end(autojump_clock):
         with trio.move_on_after(1):
             await session.list_mailboxes()
         assert not await session.settle(3)
+        assert trio.current_time() == 1
         await session.close()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import trio
 
-from engine.queue.lifecycle import ENDED, State, message_state
+from engine.model.states import ENDED, State, message_state
 from engine.sandbox.post_office import DeliveredMessage
 from engine.store import database
 from seeded.ledger import Ledger

@@ -17,7 +17,7 @@ from engine.api import account, outbox, queue
 from engine.api.submit import submit
 from engine.errors import Problem
 from engine.isotime import iso
-from engine.queue.lifecycle import ENDED, State
+from engine.model.states import ENDED, State
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.outbox import OutboxQuery, OutboxUpdate
 from engine.schema.queue import QueueUpdate

@@ -7,19 +7,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.accounts import registration as records
 from engine.accounts.clear_text import guarded, insecure
-from engine.schema.account import AccountCreate, AccountUpdate
+from engine.accounts.registration_changes import updated
+from engine.model.registration import Registration, read
+from engine.schema.account import AccountUpdate
 
 AUTH = {"user": "u", "pass": "p"}
 UPDATE = AccountUpdate
 
 
-def account(**smtp: Any) -> AccountCreate:
-    return msgspec.convert({"account": "a", "name": "a", "smtp": {"port": 587, **smtp}}, AccountCreate)
+def account(**smtp: Any) -> Registration:
+    return read({"account": "a", "name": "a", "smtp": {"port": 587, **smtp}})
 
 
-def required(record: AccountCreate) -> object:
+def required(record: Registration) -> object:
     tls = record.smtp.tls
     return tls.required if tls else None
 
@@ -55,18 +56,14 @@ def test_the_other_tls_rules_stay() -> None:
 def test_what_was_registered_before_the_rule_keeps_what_it_had() -> None:
     old = account(host="smtp.example.com", auth=AUTH)
     assert insecure(old) == ["smtp"]
-    again = records.updated(
-        old, msgspec.convert({"smtp": {"host": "smtp.example.com", "port": 25, "auth": AUTH}}, UPDATE)
-    )
+    again = updated(old, msgspec.convert({"smtp": {"host": "smtp.example.com", "port": 25, "auth": AUTH}}, UPDATE))
     assert insecure(again) == ["smtp"]
-    other = records.updated(
-        old, msgspec.convert({"smtp": {"host": "other.example.com", "port": 25, "auth": AUTH}}, UPDATE)
-    )
+    other = updated(old, msgspec.convert({"smtp": {"host": "other.example.com", "port": 25, "auth": AUTH}}, UPDATE))
     assert (required(other), insecure(other)) == (True, [])
     password = msgspec.convert({"smtp": {"partial": True, "auth": {"user": "u", "pass": "new"}}}, UPDATE)
-    assert insecure(records.updated(old, password)) == ["smtp"]
+    assert insecure(updated(old, password)) == ["smtp"]
 
 
 def test_going_from_tls_to_clear_text_takes_a_word() -> None:
     old = account(host="smtp.example.com", auth=AUTH, secure=True)
-    assert required(records.updated(old, msgspec.convert({"smtp": {"partial": True, "secure": False}}, UPDATE))) is True
+    assert required(updated(old, msgspec.convert({"smtp": {"partial": True, "secure": False}}, UPDATE))) is True

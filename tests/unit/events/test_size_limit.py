@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.events.size_limit import GROUPS, MOST, fit
+from engine.model.message import Recipient
 from engine.queue import outcome_events
 from engine.smtp.verdict import Kind, Stage, Verdict
-from engine.store.messages import Recipient
 
 
 def fitted(data: dict[str, Any], **outside: Any) -> tuple[dict[str, Any], int]:

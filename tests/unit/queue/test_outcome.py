@@ -6,13 +6,13 @@ import pytest
 
 from engine.errors import NetworkError, NetworkKind
 from engine.isotime import iso
+from engine.model.message import Message, OnDoubt, Recipient
+from engine.model.states import ENDED, State
 from engine.queue import judgements
 from engine.queue.doubt import PATIENCE
-from engine.queue.lifecycle import ENDED, State
 from engine.queue.outcome import Judgement, judge
 from engine.smtp.replies import Reply
 from engine.smtp.verdict import Kind, Stage, Verdict, of_network, of_reply
-from engine.store.messages import Message, Recipient
 
 NOW = 1_800_000_000.0
 RETRY_AT = NOW + 60
@@ -38,7 +38,7 @@ def message(made: int = 1, most: int = 10, on_doubt: str = "resend") -> Message:
         dot_at=None,
         last_error=None,
         ended=None,
-        on_doubt=on_doubt,
+        on_doubt=OnDoubt(on_doubt),
         doubt_since=None,
         interruptions=0,
         expires_at=NOW + 1000,
@@ -62,14 +62,16 @@ ORDER = (Kind.ACCEPTED, Kind.DOUBT, Kind.LATER, Kind.LOGIN_REFUSED, Kind.REJECTE
 def judged(
     mix: str,
     made: int = 1,
-    before: tuple[str, ...] = (),
+    before: tuple[State, ...] = (),
     *,
     on_doubt: str = "resend",
     evidence: bool = False,
 ) -> Judgement:
     """The judgement of an attempt whose recipients met `mix`, after those who ended before as `before`."""
     ended = [Recipient(place, f"old{place}@x.example", state) for place, state in enumerate(before)]
-    tried = [Recipient(len(before) + place, f"{place}{kind}@x.example", "sending") for place, kind in enumerate(mix)]
+    tried = [
+        Recipient(len(before) + place, f"{place}{kind}@x.example", State.SENDING) for place, kind in enumerate(mix)
+    ]
     verdicts = {each.address: VERDICTS[kind] for each, kind in zip(tried, mix, strict=True)}
     overall = min(verdicts.values(), key=lambda verdict: ORDER.index(verdict.kind))
     about = message(made, on_doubt=on_doubt)
@@ -170,8 +172,8 @@ def test_who_ended_in_an_earlier_try_is_left_alone(before: tuple[str, ...]) -> N
     judgement = judged("l", made=2, before=before)
     assert [each.address for each in judgement.recipients] == ["0l@x.example"]
     assert judgement.state == "deferred"
-    assert judged("r", made=2, before=("sent",)).state == "sent"
-    assert judged("a", made=2, before=("failed",)).state == "sent"
+    assert judged("r", made=2, before=(State.SENT,)).state == "sent"
+    assert judged("a", made=2, before=(State.FAILED,)).state == "sent"
 
 
 def test_a_doubt_is_named() -> None:
@@ -215,7 +217,7 @@ def test_success_leaves_no_error() -> None:
 def test_a_doubt_follows_evidence_and_choice(
     mix: str, on_doubt: str, evidence: bool, made: int, states: str, next_at: float | None, events: list[str]
 ) -> None:
-    judgement = judged(mix, made, on_doubt=on_doubt, evidence=evidence)
+    judgement = judged(mix, made, on_doubt=OnDoubt(on_doubt), evidence=evidence)
     assert [each.state for each in judgement.recipients] == states.split()
     assert judgement.next_at == next_at
     assert judgement.ended is (judgement.state in ENDED)

@@ -220,11 +220,11 @@ async def test_changes_and_kills_at_any_moment_of_many_rotations(
         await nursery.start(store.run)
         await store.commit(lambda tx: tx.execute("DELETE FROM setting WHERE name = 'serviceSecret'"))
         book = SettingsBook(store, vault)
-        await book.update({"serviceSecret": "whsec_0"})
+        await book.update(service_secret="whsec_0")
 
         async def change() -> None:
             for number in range(60):
-                await book.update({"serviceSecret": f"whsec_{number}"})
+                await book.update(service_secret=f"whsec_{number}")
                 kill()
 
         async def rotate() -> None:

@@ -22,10 +22,11 @@ from engine.egress import Egress, EgressRefused
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.hosts import Hosts
+from engine.model.webhook import EndpointSettings, Header
 from engine.store import database, events, webhooks
 from engine.store.vault import Vault
 from engine.store.writer import Store
-from engine.webhooks.registry import EndpointRegistry, EndpointSettings, Made
+from engine.webhooks.registry import EndpointRegistry, Made
 
 DAY = 86400.0
 
@@ -599,7 +600,7 @@ async def test_an_account_url_set_with_its_own_token_stays_out_of_private_networ
             await engine.until(lambda: local.seqs == [1], within=10)
 
 
-OPERATORS = ({"key": "X-Api-Key", "value": "operators"}, {"key": "X-Other", "value": "too"})
+OPERATORS = (Header("X-Api-Key", "operators"), Header("X-Other", "too"))
 
 
 async def test_a_url_of_a_tenant_never_gets_what_is_the_operators(tmp_path: Path, autojump_clock) -> None:

@@ -1,0 +1,123 @@
+"""What a request makes of an account's registration. *pure*
+
+An object given whole replaces the stored one, and `partial` lays its members over it. What is absent in a request stays
+as it is. It goes one way: nothing that is stored becomes a request again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, structs
+from msgspec.structs import replace
+
+from engine.accounts.clear_text import guarded
+from engine.model.limits import SendingLimit
+from engine.model.registration import SERVERS, ImapServer, Login, Registration, SmtpServer, TlsOptions
+from engine.model.webhook import Header
+from engine.schema.account import AccountCreate, AccountUpdate
+from engine.schema.fields import CustomHeader
+from engine.schema.servers import Auth, ImapConfig, ImapUpdate, RateLimit, SmtpConfig, SmtpUpdate, Tls
+
+_Server = TypeVar("_Server", ImapServer, SmtpServer)
+
+_STORED_AS: dict[type, type[msgspec.Struct]] = {
+    ImapConfig: ImapServer,
+    SmtpConfig: SmtpServer,
+    Auth: Login,
+    Tls: TlsOptions,
+    RateLimit: SendingLimit,
+    CustomHeader: Header,
+}
+"""What each object of a request is stored as; both have the same members."""
+
+
+def registered(given: AccountCreate, account: str) -> Registration:
+    """A new registration: a password goes over TLS only, unless the caller says otherwise."""
+    return guarded(Registration(**_given(given) | {"account": account}), None)
+
+
+def registered_again(stored: Registration, given: AccountCreate) -> Registration:
+    """A registration of an id already taken: what is given replaces, what is absent stays."""
+    return guarded(replace(stored, **_given(given) | {"account": stored.account}), stored)
+
+
+def updated(stored: Registration, update: AccountUpdate) -> Registration:
+    """The record after a PUT. Raises `ValueError` naming a server member that would be missing (`imap.host`)."""
+    changes = _given(update)
+    if isinstance(update.imap, ImapUpdate):
+        with _naming("imap"):
+            changes["imap"] = merged(update.imap, stored.imap, ImapServer)
+    if isinstance(update.smtp, SmtpUpdate):
+        with _naming("smtp"):
+            changes["smtp"] = merged(update.smtp, stored.smtp, SmtpServer)
+    return guarded(replace(stored, **changes), stored)
+
+
+def merged(update: ImapUpdate | SmtpUpdate, stored: object, kind: type[_Server]) -> _Server:
+    """A server after `update`: `stored` with the given members replaced if `partial`, else `update` alone.
+
+    Raises `ValueError` with the name of a member that is missing in the result (`host`, `port`).
+    """
+    members = structs.asdict(stored) if update.partial and isinstance(stored, kind) else {}
+    for name, value in _given(update).items():
+        if name != "partial":
+            members[name] = UNSET if name == "rate_limit" and value is None else value
+    for name in ("host", "port"):
+        if name not in members:
+            raise ValueError(name)
+    return kind(**members)
+
+
+def restricted(
+    given: AccountCreate | AccountUpdate,
+    before: Registration | None,
+    after: Registration,
+    *,
+    was: frozenset[str],
+    narrowed: bool,
+) -> frozenset[str]:
+    """Which servers were named by a caller with a token for this account alone, once `given` has been applied.
+
+    A caller with a token for all accounts who names a server vouches for it; a narrowed one who changes where a server
+    is makes it restricted. Whoever changes only the rest, such as a password, changes nothing about it.
+    """
+    found = set(was)
+    for name in SERVERS:
+        config = getattr(given, name)
+        if getattr(config, "host", UNSET) is UNSET and getattr(config, "port", UNSET) is UNSET:
+            continue
+        if not narrowed:
+            found.discard(name)
+        elif _place(after, name) != _place(before, name):
+            found.add(name)
+    return frozenset(found)
+
+
+def _place(record: Registration | None, server: str) -> tuple[str, int] | None:
+    config = getattr(record, server, None)
+    return (config.host, config.port) if isinstance(config, ImapServer | SmtpServer) else None
+
+
+@contextmanager
+def _naming(server: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{server}.{error}") from error
+
+
+def _given(request: msgspec.Struct) -> dict[str, Any]:
+    """The members that a request gives, each as it is stored."""
+    given = ((name, getattr(request, name)) for name in request.__struct_fields__)
+    return {name: _stored(value) for name, value in given if value is not UNSET}
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_stored, value))
+    kind = _STORED_AS.get(type(value))
+    return value if kind is None else kind(**_given(value))

@@ -1,0 +1,62 @@
+"""A queued or ended message and its recipients, as they are stored. *pure*"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from engine.model.states import State
+
+
+class OnDoubt(StrEnum):
+    """What a message asks for if its outcome stays unknown: sent again, kept for a decision, given up."""
+
+    RESEND = "resend"
+    HOLD = "hold"
+    FAIL = "fail"
+
+
+class Message(msgspec.Struct, kw_only=True):
+    """One queued or ended message. Times in seconds since 1970; `size` in octets on the wire.
+
+    `copy_path`: Sent folder asked for, empty for the account's own, None for no copy. `next_at`: when it is due, None
+    when nothing is (ended, held, or in doubt until a caller decides). `dot_at`: set while the final dot of an attempt
+    may have been sent and no reply is recorded. `doubt_since`: when the oldest outcome that is still unknown became so.
+    `interruptions`: how often an attempt ended with the process, or crashed, since the last one that came to an end.
+    `expires_at`: given up after this where its account cannot send at all.
+    """
+
+    id: int
+    queue_id: str
+    account: str
+    message_id: str
+    subject: str | None
+    sender: str
+    smtputf8: bool
+    size: int
+    copy_path: str | None
+    created: float
+    send_at: float
+    next_at: float | None
+    state: State
+    attempts_made: int
+    attempts_max: int
+    dot_at: float | None
+    last_error: dict[str, Any] | None
+    ended: float | None
+    on_doubt: OnDoubt
+    doubt_since: float | None
+    interruptions: int
+    expires_at: float
+
+
+class Recipient(msgspec.Struct):
+    """One envelope recipient of a message and where its delivery stands; `code` and `response` from the last reply."""
+
+    position: int
+    address: str
+    state: State
+    code: int | None = None
+    response: str | None = None

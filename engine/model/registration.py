@@ -1,0 +1,115 @@
+"""An account's registration as it is stored. *pure*
+
+It knows none of the limits of a request: what was accepted once is read again, and members that a later version added
+are left out. What has the wrong type, or lacks what a registration cannot be without, is `Unreadable`: guessing could
+send mail another way than its owner said. Absent members (`UNSET`) were never set, which answers show by leaving them
+out; None and False were set to that.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from engine.model.limits import SendingLimit
+from engine.model.webhook import Header
+
+ServerName = Literal["imap", "smtp"]
+SERVERS: tuple[ServerName, ...] = ("imap", "smtp")
+"""The members of a registration that name its servers."""
+
+VERSION = 1
+"""Of the stored form. A new optional member needs no new one; one that changes what another means does."""
+
+
+class Unreadable(ValueError):
+    """What is stored cannot be read; the text says why, and holds none of it."""
+
+
+class _Stored(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    pass
+
+
+class Login(_Stored, frozen=True, kw_only=True):
+    """A user with either a password or an OAuth2 access token."""
+
+    user: str
+    password: str | UnsetType = msgspec.field(name="pass", default=UNSET)
+    access_token: str | UnsetType = UNSET
+
+
+class TlsOptions(_Stored, frozen=True, kw_only=True):
+    """What a TLS connection to a server may accept. `ca`: certificates in PEM form."""
+
+    reject_unauthorized: bool | UnsetType = UNSET
+    min_version: Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"] | UnsetType = UNSET
+    servername: str | UnsetType = UNSET
+    ca: str | UnsetType = UNSET
+    required: bool | UnsetType = UNSET
+
+
+class ImapServer(_Stored, frozen=True, kw_only=True):
+    """How to reach the account's IMAP server. `resync_delay` in seconds."""
+
+    host: str
+    port: int
+    secure: bool = False
+    auth: Login | UnsetType = UNSET
+    tls: TlsOptions | UnsetType = UNSET
+    resync_delay: int = 900
+    disabled: bool | UnsetType = UNSET
+    sent_mail_path: str | UnsetType | None = UNSET
+    drafts_mail_path: str | UnsetType | None = UNSET
+    junk_mail_path: str | UnsetType | None = UNSET
+    trash_mail_path: str | UnsetType | None = UNSET
+    archive_mail_path: str | UnsetType | None = UNSET
+
+
+class SmtpServer(_Stored, frozen=True, kw_only=True):
+    """How to reach the account's SMTP server. `auth` False: without a login."""
+
+    host: str
+    port: int
+    secure: bool = False
+    auth: Login | bool | UnsetType = UNSET
+    tls: TlsOptions | UnsetType = UNSET
+    rate_limit: SendingLimit | UnsetType = UNSET
+
+
+class Registration(_Stored, frozen=True, kw_only=True):
+    """One registered mailbox. `imap` and `smtp` False: the account has none.
+
+    `notify_from`: absent for the moment of registration, None for all messages. `path` None: every folder.
+    """
+
+    version: int = VERSION
+    account: str
+    name: str
+    email: str | UnsetType = UNSET
+    path: tuple[str, ...] | UnsetType | None = UNSET
+    subconnections: tuple[str, ...] | UnsetType = UNSET
+    copy: bool | UnsetType | None = UNSET
+    logs: bool | UnsetType = UNSET
+    notify_from: datetime | UnsetType | None = UNSET
+    imap_indexer: Literal["full", "fast"] | UnsetType | None = UNSET
+    smtp_ehlo_name: str | UnsetType | None = UNSET
+    imap: ImapServer | bool | UnsetType = UNSET
+    smtp: SmtpServer | bool | UnsetType = UNSET
+    sandbox: bool | UnsetType = UNSET
+    webhooks: str | UnsetType | None = UNSET
+    webhooks_custom_headers: tuple[Header, ...] | UnsetType = UNSET
+    locale: str | UnsetType = UNSET
+    tz: str | UnsetType = UNSET
+
+
+def read(built: Any) -> Registration:
+    """The registration in decoded JSON; without a version it is one of version 1. Raises `Unreadable`."""
+    if isinstance(built, dict) and built.get("version", VERSION) != VERSION:
+        raise Unreadable(f"It is of another version than {VERSION}, the one that this engine reads")
+    try:
+        return msgspec.convert(built, Registration)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise Unreadable(str(error)) from error

@@ -1,0 +1,31 @@
+"""What keeps a message from being sent now. *pure*"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+WaitingKind = Literal[
+    "schedule",
+    "retry",
+    "turn",
+    "login",
+    "connection",
+    "rateLimit",
+    "provider",
+    "paused",
+    "smtp",
+    "evidence",
+    "decision",
+    "release",
+]
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """What a message waits for, in plain words. Times in seconds since 1970, `until` None where that is not known."""
+
+    kind: WaitingKind
+    since: float
+    until: float | None
+    remedy: str
