@@ -8,11 +8,13 @@ is told that is on the page, where the server can do that.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from engine.accounts.located import BASIC, DESCRIPTION, Opened, describes
 from engine.accounts.page_cursor import Anchor, Cursor, invalid
-from engine.accounts.search_keys import Keys
+from engine.accounts.search_keys import Keys, lower_uids
 from engine.imap.fetched import Fetched
 from engine.imap.logins import TEMPORARY_CODES
 from engine.imap.numbers import ranges
@@ -71,7 +73,7 @@ async def page_of_found(session: ImapSession, opened: Opened, keys: Keys, asked:
         below = total - above - len(uids)
     elif asked.cursor is not None and asked.cursor.side == "below":
         page, above = asked.cursor.page, anchor.matched
-        uids, rest = await session.search_part([*keys, f"UID 1:{max(anchor.uid - 1, 1)}"], -1, -size)
+        uids, rest = await session.search_part([*keys, *lower_uids(anchor.uid)], -1, -size)
         below = rest - len(uids)
     else:
         assert asked.cursor is not None
@@ -94,18 +96,12 @@ async def fetch_described(session: ImapSession, uids: list[int]) -> list[Fetched
     """What a list shows of these messages, rising; those that are gone are left out. Raises `CommandRefused`."""
     if not uids:
         return []
-    items = (*DESCRIPTION, *session.id_items)
-    wanted = set(uids)
-    try:
-        told = await session.fetch(ranges(sorted(wanted)), items)
-    except FetchRefused as error:
-        if error.code in TEMPORARY_CODES:
-            raise
-        told = error.known
-        there = {one.uid for one in told if describes(one)}
-        for uid in sorted(wanted - there):
-            told += await _one_by_one(session, uid)
-    return sorted((one for one in told if one.uid in wanted and describes(one)), key=lambda one: one.uid)
+    with _as_far_as_told() as told:
+        told += await session.fetch(ranges(sorted(set(uids))), (*DESCRIPTION, *session.id_items))
+    known = {one.uid: one for one in told if describes(one)}
+    for uid in set(uids) - known.keys():
+        known |= {one.uid: one for one in await _alone(session, uid)}
+    return [known[uid] for uid in sorted(set(uids) & known.keys())]
 
 
 async def _numbered(session: ImapSession, first: int, last: int) -> list[Fetched]:
@@ -113,27 +109,37 @@ async def _numbered(session: ImapSession, first: int, last: int) -> list[Fetched
     first = max(first, 1)
     if last < first:
         return []
+    with _as_far_as_told() as told:
+        told += await session.fetch_numbered(first, last, (*DESCRIPTION, *session.id_items))
+    known = {one.number: one for one in told if describes(one)}
+    if len(known) <= last - first:
+        for one in await session.fetch_numbered(first, last, ("UID", "FLAGS")):
+            if one.number not in known:
+                known[one.number] = next(iter(await _alone(session, one.uid)), one)
+    return [known[number] for number in sorted(known)]
+
+
+@contextmanager
+def _as_far_as_told() -> Iterator[list[Fetched]]:
+    """What a FETCH in the block tells, also where it is refused; those it does not tell of are asked for alone."""
+    told: list[Fetched] = []
     try:
-        told = await session.fetch_numbered(first, last, (*DESCRIPTION, *session.id_items))
+        yield told
     except FetchRefused as error:
         if error.code in TEMPORARY_CODES:
             raise
-        known = {one.number: one for one in error.known if describes(one)}
-        there = {one.number: one for one in await session.fetch_numbered(first, last, ("UID", "FLAGS"))}
-        for number, one in there.items():
-            if number not in known:
-                known[number] = next(iter(await _one_by_one(session, one.uid)), one)
-        return [known[number] for number in sorted(known)]
-    return [one for one in told if describes(one)]
+        told += error.known
 
 
-async def _one_by_one(session: ImapSession, uid: int) -> list[Fetched]:
-    """A message the server refused to tell of among others: as much as it tells of it alone."""
-    for items in ((*DESCRIPTION, *session.id_items), DESCRIPTION, (*BASIC, "ENVELOPE"), BASIC):
+async def _alone(session: ImapSession, uid: int) -> list[Fetched]:
+    """A message the server did not tell of among others: as much as it tells of it alone."""
+    for items in ((*DESCRIPTION, *session.id_items), (*BASIC, "ENVELOPE"), BASIC):
         try:
-            return [one for one in await session.fetch(((uid, uid),), items) if one.uid == uid]
+            found = [one for one in await session.fetch(((uid, uid),), items) if one.uid == uid and describes(one)]
         except CommandRefused:
             continue
+        if found:
+            return found
     return []
 
 
@@ -149,7 +155,7 @@ async def _beside(session: ImapSession, anchor: Anchor, *, above: bool, size: in
     if above:
         number = await session.count([f"UID 1:{anchor.uid}"])
         return await _numbered(session, number + 1, min(number + size, exists))
-    number = await session.count([f"UID 1:{anchor.uid - 1}"]) if anchor.uid > 1 else 0
+    number = await session.count(lower_uids(anchor.uid))
     return await _numbered(session, number - size + 1, number)
 
 

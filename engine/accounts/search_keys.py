@@ -75,6 +75,11 @@ def needs_threads(query: SearchQuery, capabilities: Collection[str]) -> str | No
     raise missing("threadId", f"{OBJECT_IDS} or THREAD=REFERENCES")
 
 
+def lower_uids(uid: int) -> Keys:
+    """Messages with a lower UID."""
+    return [f"UID 1:{uid - 1}"] if uid > 1 else list(NOTHING)
+
+
 def missing(member: str, extension: str) -> Problem:
     """The answer where a member needs an extension that the server has not."""
     return Problem(422, f"{member} needs {extension}, which the server does not have", code="MissingServerExtension")

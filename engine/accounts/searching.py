@@ -13,7 +13,7 @@ from engine.accounts import message_ids
 from engine.accounts.listing import Asked, Page, fetch_described, page_of_found
 from engine.accounts.located import Locator, Opened
 from engine.accounts.page_cursor import Anchor, Cursor, invalid
-from engine.accounts.search_keys import NOTHING, Keys, needs_threads, search_keys
+from engine.accounts.search_keys import NOTHING, Keys, lower_uids, needs_threads, search_keys
 from engine.accounts.watch import GMAIL_USES
 from engine.errors import Problem
 from engine.imap.fetched import Fetched
@@ -68,7 +68,7 @@ async def search_folders(
             raise invalid()
         keys = await _keys(session, opened, query)
         if anchor.uid:
-            keys = [*keys, f"UID 1:{max(anchor.uid - 1, 1)}"]
+            keys = [*keys, *lower_uids(anchor.uid)]
         uids, matched = await session.search_part(keys, -1, -(skipped + asked.size))
         places[row.id] = anchor
         total += matched + anchor.matched
