@@ -16,9 +16,10 @@ from engine.mail.transfer import IDENTITY, Decoder
 
 
 class File(NamedTuple):
-    """A part as a file. `size` in octets where it is known before it is read, else None.
+    """A part as a file, read from `section`. `decoded`: the server undoes its transfer encoding, else `encoding` is it.
 
-    `section` is what it is read from; `decoded`: the server undoes its transfer encoding, else that is `encoding`.
+    `size` in octets, as the server says before it is read; None where it cannot say. Servers count otherwise than they
+    send, at times, and only the size of what they decode is `sure`.
     """
 
     section: str
@@ -27,6 +28,11 @@ class File(NamedTuple):
     size: int | None
     encoding: str = ""
     decoded: bool = False
+
+    @property
+    def sure(self) -> bool:
+        """Whether the size can be relied on."""
+        return self.decoded
 
 
 def find_part(one: Fetched, path: str) -> BodyPart | None:

@@ -44,6 +44,8 @@ from engine.store.mailboxes import MailboxRow
 
 _TAGS = ("Message",)
 _SEEN = "\\Seen"
+SMALL_BYTES = 128 * 1024
+"""Octets of a file that is answered as a whole."""
 
 
 @operation("GET", "/v1/account/{account}/message/{message}", access=Access.PATH, scope="api", tags=_TAGS)
@@ -103,10 +105,7 @@ async def source(context: Context, account: AccountId, message: MessageId, heade
     async with AsyncExitStack() as stack:
         mailbox = await stack.enter_async_context(leased(context, account, headers, long=True))
         _, one = await mailbox.locator.fetch(mailbox.session, place, ("UID", "RFC822.SIZE"))
-        # Some servers count otherwise than they send, so the size is only believed where it has to be.
-        ranged = request.headers.get("Range")
-        size = one.size if ranged is not None else None
-        return await _answered(stack, mailbox, one.uid, File("", "message/rfc822", "message.eml", size), headers)
+        return await _answered(stack, mailbox, one.uid, File("", "message/rfc822", "message.eml", one.size), headers)
 
 
 @operation(
@@ -143,14 +142,20 @@ async def _answered(
     stack.push_async_callback(pieces.aclose)
     # The first piece comes before the answer begins: until then it can still be a refusal.
     first = await anext(pieces, b"")
+    second = await anext(pieces, None) if len(first) < SMALL_BYTES else b""
+    if second is None and span is None:
+        return download(_of(first), file.kind, file.name, size=len(first), charset=charset)
     until_answered(request).push_async_callback(stack.pop_all().aclose)
-    return download(_from(first, pieces), file.kind, file.name, size=file.size, span=span, charset=charset)
+    size = file.size if file.sure or span is not None else None
+    return download(_of(first, second or b"", pieces), file.kind, file.name, size=size, span=span, charset=charset)
 
 
-async def _from(first: bytes, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+async def _of(first: bytes, second: bytes = b"", rest: AsyncGenerator[bytes] | None = None) -> AsyncGenerator[bytes]:
     yield first
-    async for piece in pieces:
-        yield piece
+    yield second
+    if rest is not None:
+        async for piece in rest:
+            yield piece
 
 
 async def _mark_as_seen(mailbox: Mailbox, row: MailboxRow, one: Fetched) -> Fetched:

@@ -46,7 +46,13 @@ def span_of(asked: str | None, size: int | None) -> Span | None:
 
 
 def download(
-    pieces: AsyncGenerator[bytes], kind: str, name: str, *, size: int | None, span: Span | None, charset: str = ""
+    pieces: AsyncGenerator[bytes],
+    kind: str,
+    name: str,
+    *,
+    size: int | None,
+    span: Span | None = None,
+    charset: str = "",
 ) -> Response:
     """The answer that passes on `pieces` as they come. `size`: how many octets they are, None where nobody knows."""
     headers = {

@@ -13,6 +13,7 @@ import trio
 from real.dovecot import Dovecot
 
 from engine import sasl
+from engine.accounts.summary import filename
 from engine.errors import LoginRefused
 from engine.imap.fetched import Fetched
 from engine.imap.responses import Fetch, Vanished
@@ -245,6 +246,17 @@ async def test_parts_of_an_attached_message(connect: Connect) -> None:
     paths = ("1.2", "1.3.1", "2.1")
     (one,) = await session.fetch(EVERY, ["UID", *(f"BODY.PEEK[{path}]" for path in paths)])
     assert [one.sections[path].strip() for path in paths] == [b"JVBERg==", b"body", b"body"]
+
+
+async def test_a_name_in_another_charset(connect: Connect) -> None:
+    session = await connect()
+    disposition = b"attachment; filename*=utf-8''%C3%9Cber%22sicht.pdf"
+    head = b"MIME-Version: 1.0\r\nContent-Type: application/pdf\r\nContent-Disposition: " + disposition
+    await session.append("INBOX", [head + b"\r\n\r\nx\r\n"])
+    await session.select("INBOX")
+    (one,) = await session.fetch(EVERY, ["UID", "BODYSTRUCTURE"])
+    assert one.structure is not None
+    assert filename(one.structure.parts[0]) == 'Über"sicht.pdf'
 
 
 async def test_what_is_subscribed_to(connect: Connect) -> None:
