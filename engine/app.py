@@ -40,6 +40,10 @@ from engine.http.server import serve_http, url_of
 from engine.http.shared_limits import SharedLimit
 from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
+from engine.oauth.app_book import AppBook
+from engine.oauth.keepers import Keepers, OAuth
+from engine.oauth.token_requests import TokenRequests
+from engine.oauth.wire import Wire
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock_correction import ClockCorrection
 from engine.queue.outbox import Outbox
@@ -96,7 +100,7 @@ def serve(config: Config, file: Path | None = None) -> int:
                 log.error("%s cannot be read: %s; see: engine doctor", folder / database.FILE, causes[0])
                 return 1
             raise (causes[0] if len(causes) == 1 else group) from None
-        log.info("stopped in order")
+        log.info("stopped cleanly")
     return 0
 
 
@@ -144,6 +148,10 @@ async def run(
         hosts = Hosts()
         egress = Egress(config.network, world, hosts)
         webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
+        book = AppBook(store, vault, journal, world)
+        token_requests = TokenRequests(
+            Wire(egress.dialer(restricted=False)), Wire(sandbox.dial) if sandbox is not None else None, world
+        )
         services = Services(
             config=config,
             world=world,
@@ -164,6 +172,7 @@ async def run(
             sandbox=sandbox,
             slots=slots,
             logins=LoginSlots(config.imap.logins),
+            oauth=OAuth(book, token_requests, Keepers(book, token_requests, store, vault, world)),
         )
         registry = Registry(services)
         settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
@@ -203,6 +212,7 @@ async def run(
             _service(releases.run),
             _service(sandbox.run) if sandbox is not None else nullcontext(),
             _service(slots.run),
+            _service(book.run),
             _service(context.wrong_tokens.run),
             _service(registry.run),
         ):
@@ -258,7 +268,9 @@ async def _watch_signals(
                 await anext(signals)
                 nursery.cancel_scope.cancel()
     if patience.cancelled_caught:
-        log.error("the stop hangs and is cut after %g s; still running: %s", grace + LAST_RESORT, ", ".join(_stuck()))
+        log.error(
+            "the shutdown hangs and is aborted after %g s; still running: %s", grace + LAST_RESORT, ", ".join(_stuck())
+        )
         os._exit(1)
     log.warning("exiting at once")
     os._exit(0)
@@ -266,7 +278,7 @@ async def _watch_signals(
 
 async def _say_that_it_takes_time() -> None:
     await trio.sleep(SAY_AFTER)
-    log.info("stopping: messages on their way are waited for; a second signal exits at once")
+    log.info("stopping: waiting for the messages that are being sent; a second signal exits at once")
 
 
 def _stuck() -> list[str]:

@@ -1,9 +1,9 @@
 """The `engine` command: its parser, and `serve` and `doctor`; the others are in `commands/`.
 
-Standard output carries only what was asked for (a token, a table, events as JSON lines, findings); everything else goes
-to standard error. Exit codes: 0 done; 1 not done, which one line on standard error explains; 2 wrong usage or
-configuration; 3 the engine does not run or does not answer; 130 ended by Ctrl-C. Whatever the umask is, what a command
-makes is for this user alone. Each command imports what it needs when it runs, so that the short ones start quickly.
+Standard output has only the result (a token, a table, events as JSON lines, findings); everything else goes to standard
+error. Exit codes: 0 done; 1 not done, with one line on standard error that says why; 2 wrong usage or configuration;
+3 the engine does not run or does not answer; 130 ended by Ctrl-C. Whatever the umask, files that a command creates are
+for this user alone. Each command imports what it needs when it runs, so that short ones start quickly.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ DONE, NOT_DONE, WRONG, NO_ENGINE, INTERRUPTED = 0, 1, 2, 3, 130
 
 EXAMPLES = """\
 examples:
-  engine doctor                                  is everything in order for a start?
+  engine doctor                                  check that everything is ready for a start
   engine serve                                   run the engine in the foreground
-  engine where                                   which engine do commands work on here?
+  engine where                                   show which engine commands work on here
   engine account add jane --email jane@example.com
   engine send jane --to friend@example.net --subject Hello --text "Hello!" --wait
-  engine tokens issue -d "my app" -s "*"         make an API token for a program
-  engine events tail                             follow what happens, one JSON line per event
+  engine tokens issue -d "my app" -s "*"         create an API token for a program
+  engine events tail                             follow the events, one JSON line for each
   engine backup /backup/monday                   copy the data folder while the engine runs
 
 Which engine: --config FILE, else ENGINE_CONFIG or ENGINE_STORE__PATH, else the running engine that was started in the
-current folder, else ./config.toml, else ./data. ENGINE_<SECTION>__<KEY> goes over the file, as in
-ENGINE_HTTP__PORT=3100. Commands talk to the engine by the control socket in its data folder and need no token.
+current folder, else ./config.toml, else ./data. ENGINE_<SECTION>__<KEY> overrides the file, as in
+ENGINE_HTTP__PORT=3100. Commands reach the engine through the control socket in its data folder and need no token.
 
 exit codes:
   0 done   1 not done   2 wrong usage or configuration   3 the engine does not run or answer   130 Ctrl-C
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
         return NOT_DONE
     except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not fail on flushing the rest at its end.
+        # The reader of our output has gone; the interpreter must not fail when it flushes the rest at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
@@ -131,8 +131,8 @@ def make_parser() -> argparse.ArgumentParser:
         return add
 
     add, silent = add_with(shown), add_with(common)
-    silent(commands, "serve", "run the engine in the foreground until it is told to stop", _serve)
-    add(commands, "doctor", "check everything a start needs, changing nothing", _doctor)
+    silent(commands, "serve", "run the engine in the foreground until it is stopped", _serve)
+    add(commands, "doctor", "check everything that a start needs, without changing anything", _doctor)
     where.register(commands, add)
     account.register(commands, add)
     send.register(commands, add)
@@ -149,12 +149,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_config(parser: argparse.ArgumentParser, default: object) -> None:
-    parser.add_argument("--config", metavar="FILE", type=Path, default=default, help="settings; see: engine where")
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, default=default, help="configuration file; see: engine where"
+    )
 
 
 def _add_shown(parser: argparse.ArgumentParser, default: object) -> None:
-    parser.add_argument("--json", action="store_true", default=default, help="print JSON, a line for each item")
-    parser.add_argument("-q", "--quiet", action="store_true", default=default, help="do not name the data folder")
+    parser.add_argument("--json", action="store_true", default=default, help="print JSON, one line for each item")
+    parser.add_argument("-q", "--quiet", action="store_true", default=default, help="do not print the data folder")
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -163,7 +165,7 @@ def _serve(options: argparse.Namespace) -> int:
     file = config_file(options)
     config = load(file, os.environ)
     refuse_left_behind(file, config)
-    # What is imported stays: looking for garbage in it would hold everything up for 30 ms, again and again.
+    # Imported modules stay: each search for garbage among them would stop everything for 30 ms.
     gc.disable()
     from engine.app import serve
 
@@ -177,7 +179,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from engine.commands.target import find
     from engine.commands.terminal import coloured, progress, put_json
 
-    with progress("looking at everything"):
+    with progress("checking everything"):
         findings = doctor.examine(lambda: find(options))
     for finding in findings:
         if options.json:

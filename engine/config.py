@@ -1,9 +1,9 @@
 """The configuration: `config.toml` plus `ENGINE_<SECTION>__<KEY>` overrides, checked once, frozen.
 
 Every key has a default here; `config.toml` in the repository shows them all with their units. An unknown section or
-key, or a value of the wrong type, is a `ConfigError` whose text is one line naming the key and where it came from; so
-is a name in the environment that was meant for one of them and is none (`environment.py`). A relative path counts from
-the file it stands in, the default one too; in the environment, or without a file, from the current folder.
+key, or a value of the wrong type, is a `ConfigError` whose text is one line that names the key and its origin; so is a
+mistyped name in the environment (`environment.py`). A relative path, the default one included, is relative to the
+folder of its file; in the environment, or without a file, to the current folder.
 
 Units: a duration is a number of seconds or a text such as `250ms`, `10s`, `5m`, `1h`, `2d`; a size is a number of bytes
 or a text such as `64KiB`, `50MiB`. In the environment a list is separated by spaces.
@@ -30,7 +30,7 @@ Bytes = Annotated[int, "size"]
 DEFAULT_SCHEDULE = (10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 172800.0)
 
 _MOVED = {("webhooks", "allow_private"): ("network", "allow_private")}
-"""Keys that have moved, under the names they had: a configuration of then still works."""
+"""Keys that have moved, by their old names: an older configuration still works."""
 
 _PATHS = (("store", "path"), ("store", "key_file"))
 
@@ -75,7 +75,7 @@ class StoreConfig(Section, frozen=True):
 
 
 class Retry(Section, frozen=True):
-    """`[retry]`: when a message that could not be sent is tried again."""
+    """`[retry]`: when the engine tries again to send a message."""
 
     schedule: tuple[Seconds, ...] = DEFAULT_SCHEDULE
     attempts: int = 10
@@ -83,7 +83,7 @@ class Retry(Section, frozen=True):
 
 
 class Queue(Section, frozen=True):
-    """`[queue]`: what holds for messages that do not say otherwise."""
+    """`[queue]`: the defaults for messages that do not say otherwise."""
 
     on_doubt: str = "resend"
 
@@ -126,7 +126,7 @@ class Network(Section, frozen=True):
 
 
 class WebhooksConfig(Section, frozen=True):
-    """`[webhooks]`: posting events to whoever asked for them."""
+    """`[webhooks]`: posting events to their receivers."""
 
     timeout: Seconds = 15.0
     parallel: int = 10
@@ -210,7 +210,7 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Config:
 
 
 def _count_from(folder: Path, values: dict[str, dict[str, Any]]) -> None:
-    """Have the paths that a file names, or leaves at their defaults, count from its folder."""
+    """Make the paths in a file, and their defaults, relative to its folder."""
     for section, key in _PATHS:
         default = getattr(getattr(Config(), section), key)
         path = values.get(section, {}).get(key, default)
@@ -258,13 +258,13 @@ def _read(file: Path) -> dict[str, Any]:
 def _known_section(section: str, where: str) -> None:
     if section not in Config.__struct_fields__:
         known = ", ".join(Config.__struct_fields__)
-        raise ConfigError(f"{where}: unknown section [{section}]; known are {known}")
+        raise ConfigError(f"{where}: unknown section [{section}]; the sections are {known}")
 
 
 def _hint(section: str, key: str, where: str) -> Any:
     hints = get_type_hints(get_type_hints(Config)[section], include_extras=True)
     if key not in hints:
-        raise ConfigError(f"{where}: unknown key {section}.{key}; known in [{section}] are {', '.join(hints)}")
+        raise ConfigError(f"{where}: unknown key {section}.{key}; the keys of [{section}] are {', '.join(hints)}")
     return hints[key]
 
 
@@ -318,7 +318,7 @@ def _check(config: Config) -> None:
         try:
             ipaddress.ip_network(each)
         except ValueError as error:
-            raise ConfigError(f"http.proxies: {each!r} is no address and no network: {error}") from error
+            raise ConfigError(f"http.proxies: {each!r} is neither an address nor a network: {error}") from error
     if not config.retry.schedule:
         raise ConfigError("retry.schedule must name at least one duration")
     if not 1 <= config.retry.attempts <= 1000:

@@ -28,6 +28,7 @@ from engine.commands.target import EngineTarget
 from engine.config import Config
 from engine.errors import ConfigError, NoFile
 from engine.http.listener import privileged_port
+from engine.isotime import iso
 from engine.store import database, files, sealed, vault_keys
 from engine.store.migrations import MIGRATIONS
 from engine.world import World
@@ -53,13 +54,14 @@ REQUIRED = (
 )
 LEAST_FREE = 256 * 1024**2  # bytes
 HEALTH_TIMEOUT = 3.0  # seconds
+SECRETS_SOON = 30 * 86_400.0  # seconds
 
 _HOW_TO_MAKE_ONE = (
-    "Make one with: printf '[store]\\npath = \"/var/lib/mailbox-engine\"\\n' > {file} (an empty file will do; "
+    "Create one with: printf '[store]\\npath = \"/var/lib/mailbox-engine\"\\n' > {file} (an empty file is enough; "
     "config.toml in the source shows every key and its default)"
 )
 
-_ANOTHER = "name its folder by ENGINE_STORE__PATH or --config, or change http.port"
+_ANOTHER = "name its folder with ENGINE_STORE__PATH or --config, or change http.port"
 
 _REQUIREMENT = re.compile(r"([a-z0-9-]+)>=([0-9.]+),<([0-9.]+)")
 
@@ -90,7 +92,7 @@ def examine(find: Callable[[], EngineTarget]) -> list[Finding]:
     except ConfigError as error:
         return [*findings, Finding(False, "config", f"{error}: correct it")]
     where = f"{target.folder} ({target.why})"
-    file = f"{target.file}" if target.file else "no file, the defaults hold"
+    file = f"{target.file}" if target.file else "no file, so the defaults apply"
     findings.append(Finding(True, "config", f"{file}; data folder {where}"))
     return findings + [check(target.config) for check in CHECKS]
 
@@ -128,15 +130,17 @@ def data_folder(config: Config) -> Finding:
     folder = Path(config.store.path).absolute()
     present = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not present.is_dir():
-        return Finding(False, "data folder", f"{present} is not a folder: move it away or change store.path")
+        return Finding(False, "data folder", f"{present} is not a folder: move it or change store.path")
     if not os.access(present, os.W_OK | os.X_OK):
-        return Finding(False, "data folder", f"{present} cannot be written: give it to the user the engine runs as")
+        return Finding(
+            False, "data folder", f"{present} cannot be written: give it to the user that the engine runs as"
+        )
     free = shutil.disk_usage(present).free
     room = f"{free // 1024**2} MiB free"
     if free < LEAST_FREE:
-        return Finding(False, "data folder", f"{folder}, only {room}: make room, {LEAST_FREE // 1024**2} MiB at least")
+        return Finding(False, "data folder", f"{folder}, only {room}: free at least {LEAST_FREE // 1024**2} MiB")
     if present != folder:
-        return Finding(True, "data folder", f"{folder} will be made at the first start, {room}")
+        return Finding(True, "data folder", f"{folder} will be created at the first start, {room}")
     return Finding(True, "data folder", f"{folder}, {room}")
 
 
@@ -146,11 +150,11 @@ def modes(config: Config) -> Finding:
     try:
         found = list(files.faults(folder, spooled=True))
     except ConfigError as error:
-        return Finding(False, "files", f"{error}: run this as the user the engine runs as")
+        return Finding(False, "files", f"{error}: run this as the user that the engine runs as")
     if not found:
-        return Finding(True, "files", "all of one user, closed to others")
+        return Finding(True, "files", "all belong to one user and are closed to others")
     first = found[0]
-    what = first.text if first.mode is None else f"{first.text}: a start mends that"
+    what = first.text if first.mode is None else f"{first.text}: the next start corrects that"
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return Finding(False, "files", f"{what}{more}")
 
@@ -161,7 +165,9 @@ def lock(config: Config) -> Finding:
     try:
         owner = database.owner(folder)
     except OSError as error:
-        return Finding(False, "lock", f"{error.filename}: {error.strerror}: run this as the user the engine runs as")
+        return Finding(
+            False, "lock", f"{error.filename}: {error.strerror}: run this as the user that the engine runs as"
+        )
     if owner is None:
         return Finding(True, "lock", "no engine is running on this folder")
     return Finding(True, "lock", f"an engine is running on this folder (pid {owner or 'unknown'})")
@@ -174,7 +180,7 @@ def journal(config: Config) -> Finding:
     try:
         database.check_present(folder)
         if not file.exists():
-            return Finding(True, "journal", f"{file} will be made at the first start")
+            return Finding(True, "journal", f"{file} will be created at the first start")
         if not database.in_use(folder):
             database.check_log(folder)
         with _reading(folder) as db:
@@ -199,18 +205,18 @@ def key(config: Config) -> Finding:
     try:
         needed = _needed(folder)
         if file is not None and not config.store.key_file and not needed and not file.exists():
-            return Finding(True, "key", f"{file} will be made at the first start")
+            return Finding(True, "key", f"{file} will be created at the first start")
         found = vault_keys.load(folder, config.store, World(), needed)
         mode = None if file is None else file.stat().st_mode & 0o777
     except ConfigError as error:
         return Finding(False, "key", f"{error}: restore it from a backup, or correct the setting")
     except OSError as error:
-        return Finding(False, "key", f"{file}: {error.strerror}: run this as the user the engine runs as")
+        return Finding(False, "key", f"{file}: {error.strerror}: run this as the user that the engine runs as")
     if mode is not None and mode & 0o177:
         return Finding(False, "key", f"{file} has mode {mode:04o}, others may read it: chmod 600 {file}")
     text = "32 bytes, from store.key" if mode is None else f"{file}, 32 bytes, mode {mode:04o}"
     if found.following is not None:
-        text += f"; another one, in {folder / files.NEXT_KEY}, is to take its place"
+        text += f"; another one, in {folder / files.NEXT_KEY}, will replace it"
     return Finding(True, "key", text)
 
 
@@ -232,15 +238,40 @@ def port(config: Config) -> Finding:
             return Finding(False, "port", f"{where} cannot be used ({error.strerror}): change http.host or http.port")
         if healthy(host, number, HEALTH_TIMEOUT):
             if database.in_use(Path(config.store.path)):
-                return Finding(True, "port", f"{where}, an engine answers there")
+                return Finding(True, "port", f"{where}, where an engine answers")
             return Finding(
-                False, "port", f"{where}: an engine of another data folder answers there: {_ANOTHER}, see: engine where"
+                False,
+                "port",
+                f"{where}: an engine with another data folder answers there: {_ANOTHER}, see: engine where",
             )
-        return Finding(False, "port", f"{where} is taken by another program: stop it or change http.port")
-    return Finding(True, "port", "a free one will be taken" if number == 0 else f"{where} is free")
+        return Finding(False, "port", f"{where} is in use by another program: stop it or change http.port")
+    return Finding(True, "port", "a free one will be chosen" if number == 0 else f"{where} is free")
 
 
-CHECKS: tuple[Callable[[Config], Finding], ...] = (data_folder, modes, lock, journal, key, port)
+def client_secrets(config: Config) -> Finding:
+    """Does a client secret of an OAuth2 app expire soon?"""
+    name = "client secrets"
+    try:
+        if not (Path(config.store.path) / database.FILE).exists():
+            return Finding(True, name, "there is no OAuth2 app yet")
+        with _reading(Path(config.store.path)) as db:
+            rows = db.execute("SELECT id, secret_expires FROM oauth_app ORDER BY secret_expires").fetchall()
+    except (sqlite3.Error, OSError):
+        # A journal of an earlier version has no apps; one that cannot be read is another check's finding.
+        return Finding(True, name, "there is no OAuth2 app yet")
+    now = World().now()
+    soon = [(app, expires) for app, expires in rows if expires is not None and expires - now < SECRETS_SOON]
+    if soon:
+        each = ", ".join(
+            f"that of {app} {'has expired' if expires <= now else f'expires on {iso(expires)[:10]}'}"
+            for app, expires in soon
+        )
+        text = f"{each}: make a new one at the provider and set it with PUT /v1/oauth2/{soon[0][0]}"
+        return Finding(False, name, text)
+    return Finding(True, name, f"none of {len(rows)} expires within 30 days" if rows else "there is no OAuth2 app yet")
+
+
+CHECKS: tuple[Callable[[Config], Finding], ...] = (data_folder, modes, lock, journal, key, port, client_secrets)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

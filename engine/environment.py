@@ -1,8 +1,8 @@
-"""Names in the environment that were meant for the engine and say nothing to it.
+"""Names in the environment that were meant for the engine but mean nothing to it.
 
-`ENGINE_HTTP_PORT=3100` would be left unread without a word, and the engine would listen where nobody expects it. So a
-name that differs from a known one by what people get wrong (one underscore, a letter, small letters, the section left
-out) is refused, and the right one is named. What merely begins with `ENGINE_` may be another program's.
+`ENGINE_HTTP_PORT=3100` would be ignored silently, and the engine would listen on an unexpected port. So a name that
+differs from a known one by a common mistake (one underscore, a letter, lower case, no section) is refused, and the
+error names the right one. Other names that begin with `ENGINE_` may belong to another program.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from engine.errors import ConfigError
 PREFIX = "ENGINE_"
 KEY = re.compile(r"ENGINE_([A-Z]+)__([A-Z0-9_]+)")
 TOKEN, CONFIG = "ENGINE_TOKEN", "ENGINE_CONFIG"
-"""What commands read beside the settings: an API token, and the file that `--config` would name."""
+"""What commands read besides the settings: an API token, and the file that `--config` would name."""
 ALONE = ("port", "host", "path", "key", "level")
-"""Keys that people name without their section; others could be any program's."""
+"""Keys that people use without their section; others could belong to any program."""
 ALIKE = 0.87
-"""How much two names must have in common, of 1, for one to be taken for the other mistyped."""
+"""How similar two names must be, of 1, for one to count as a typo of the other."""
 
 
 def refuse_near_misses(environ: Mapping[str, str], keys: Mapping[str, str]) -> None:
     """Raise `ConfigError` for the first name that was meant for one of `keys`, which are `section.key` by variable.
 
-    A name in the form of a key is left to whoever reads the keys, and says which there are.
+    Names in the form of a key are left to the reader of the keys, whose error lists the known ones.
     """
     bare = {_bare(name): name for name in (*keys, TOKEN, CONFIG)}
     for name, value in sorted(environ.items()):
@@ -34,7 +34,7 @@ def refuse_near_misses(environ: Mapping[str, str], keys: Mapping[str, str]) -> N
             continue
         meant = bare.get(_bare(name)) or _without_section(name, value, keys) or _alike(name, bare)
         if meant is not None:
-            raise ConfigError(f"{name}: is no setting; did you mean {meant}?")
+            raise ConfigError(f"{name}: is not a setting; did you mean {meant}?")
 
 
 def _bare(name: str) -> str:
@@ -42,7 +42,7 @@ def _bare(name: str) -> str:
 
 
 def _without_section(name: str, value: str, keys: Mapping[str, str]) -> str | None:
-    """`ENGINE_PORT`; but not what an orchestrator sets for a service that is called `engine`."""
+    """The key of `ENGINE_PORT`; but not of what an orchestrator sets for a service called `engine`."""
     if not name.startswith(PREFIX) or "://" in value:
         return None
     wanted = name.removeprefix(PREFIX).lower()

@@ -31,21 +31,21 @@ class Remedy(StrEnum):
 
 
 class EngineError(Exception):
-    """The base of all of them; never raised itself."""
+    """The base class of all of them; never raised itself."""
 
     fault: ClassVar[Fault] = Fault.ENGINE
     remedy: ClassVar[Remedy] = Remedy.GIVE_UP
 
 
 def leaves(error: BaseException) -> list[BaseException]:
-    """The errors that a group of groups holds, first come first; `error` alone when it is no group."""
+    """The errors in a group and in the groups inside it, in their order; `error` alone if it is no group."""
     if not isinstance(error, BaseExceptionGroup):
         return [error]
     return [leaf for each in error.exceptions for leaf in leaves(each)]
 
 
 class NetworkKind(StrEnum):
-    """Which step of talking to a server broke."""
+    """The step at which a conversation with a server broke."""
 
     DNS = "dns"
     CONNECT = "connect"
@@ -55,10 +55,10 @@ class NetworkKind(StrEnum):
 
 
 class NetworkError(EngineError):
-    """A connection could not be made, was cut, or stayed silent too long.
+    """A connection could not be opened, broke, or was silent for too long.
 
     `code` is the short name API callers know (`ECONNREFUSED`, `ETIMEDOUT`, `ENOTFOUND`, `CERT_HAS_EXPIRED` ...);
-    `str(error)` is one line of plain text. `mute` is the address that accepted the connection and never said a word.
+    `str(error)` is one line of plain text. `mute` is the address that accepted the connection and sent nothing.
     """
 
     fault = Fault.NETWORK
@@ -72,7 +72,7 @@ class NetworkError(EngineError):
 
 
 class ProtocolError(EngineError):
-    """The peer sent something its protocol does not allow, or more than our limits allow."""
+    """The peer sent something that its protocol, or one of our limits, does not allow."""
 
     fault = Fault.PROVIDER
     remedy = Remedy.RETRY
@@ -103,7 +103,7 @@ class ConfigError(EngineError):
 
 
 class NoFile(ConfigError):
-    """The configuration file that was named is not there."""
+    """The named configuration file does not exist."""
 
     def __init__(self, file: str) -> None:
         super().__init__(f"{file}: there is no such file")
@@ -111,48 +111,48 @@ class NoFile(ConfigError):
 
 
 class DamagedSecret(EngineError):
-    """A sealed secret cannot be opened; the others may be in order."""
+    """A sealed secret cannot be opened; other secrets may be intact."""
 
 
 class StorageFailed(EngineError):
-    """A commit did not reach the disk. The store says no to every later write; a restart recovers."""
+    """A commit did not reach the disk. The store refuses every later write; a restart recovers."""
 
     fault = Fault.DISK
     remedy = Remedy.STOP
 
 
 class StorageFull(EngineError):
-    """There is no room for a new message. Nothing was acknowledged; it goes on by itself when room returns."""
+    """There is no room for a new message. Nothing was acknowledged; the store works again once there is room."""
 
     fault = Fault.DISK
     remedy = Remedy.RETRY
 
 
 class AccountGone(EngineError):
-    """The account was removed while something else was done with it."""
+    """The account was removed while it was in use."""
 
     fault = Fault.CALLER
     remedy = Remedy.GIVE_UP
 
 
 class AccountUnreadable(EngineError):
-    """The stored registration of an account cannot be read, so that it cannot be changed; the text says why."""
+    """The stored registration of an account cannot be read, and so cannot be changed; the text says why."""
 
     fault = Fault.ENGINE
     remedy = Remedy.GIVE_UP
 
 
 class StorageBusy(EngineError):
-    """Another process holds a lock on the journal. Nothing was acknowledged; it goes on when the lock is released."""
+    """Another process holds a lock on the journal. Nothing was acknowledged; the store waits for the lock."""
 
     fault = Fault.DISK
     remedy = Remedy.RETRY
 
 
 class StorageUnavailable(EngineError):
-    """The data folder cannot be used at the moment: it was moved or removed, or a file in it cannot be made.
+    """The data folder cannot be used at the moment: it was moved or removed, or a file in it cannot be created.
 
-    Nothing of what was asked for is kept unless the text says otherwise; it goes on by itself when that has changed.
+    Nothing was kept unless the text says otherwise; the store works again once that has changed.
     """
 
     fault = Fault.DISK
@@ -160,10 +160,10 @@ class StorageUnavailable(EngineError):
 
 
 class Problem(EngineError):
-    """An answer of the HTTP API that is not a success.
+    """An unsuccessful answer of the HTTP API.
 
-    `status` is the HTTP status, `message` the human text, `extra` the optional members of the error document
-    (`code`, `state`, `fields` ...) and `headers` what goes beside it.
+    `status` is the HTTP status, `message` the text for people, `extra` the optional members of the error document
+    (`code`, `state`, `fields` ...); `headers` go with the answer.
     """
 
     fault = Fault.CALLER

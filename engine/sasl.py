@@ -22,11 +22,17 @@ SCRAM_ROUNDS = 100_000
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """Who logs in and with what: a password, an OAuth 2.0 access token, or both (then the token goes first)."""
+    """Who logs in and with what: a password, an OAuth 2.0 access token, or both (then the token goes first).
+
+    `server` is the host and port that the token is meant for. `prefers` are the mechanisms for it in the order in which
+    its provider is known to take them.
+    """
 
     user: str
     password: str | None
     access_token: str | None
+    server: tuple[str, int] | None = None
+    prefers: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -60,7 +66,10 @@ def mechanisms(offered: Collection[str], credentials: Credentials, nonce: str | 
     user, password, token = credentials.user, credentials.password, credentials.access_token
     found: list[Mechanism] = []
     if token is not None:
-        found += [_OAuthBearer(user, token), _XOAuth2(user, token)]
+        found += sorted(
+            (_OAuthBearer(user, token, credentials.server), _XOAuth2(user, token)),
+            key=lambda each: credentials.prefers.index(each.name) if each.name in credentials.prefers else 99,
+        )
     if password is not None:
         if "SCRAM-SHA-256" in names and nonce is not None:
             found.append(Scram(user, password, nonce))
@@ -173,6 +182,7 @@ def _hmac(key: bytes, data: bytes) -> bytes:
 class _OAuth:
     """The two OAuth mechanisms: a refusal comes as one challenge with JSON, to be answered before the final reply."""
 
+    name: str
     acknowledgement: bytes
 
     def __init__(self, user: str, token: str) -> None:
@@ -191,9 +201,18 @@ class _OAuthBearer(_OAuth):
     name = "OAUTHBEARER"
     acknowledgement = b"\x01"
 
+    def __init__(self, user: str, token: str, server: tuple[str, int] | None) -> None:
+        super().__init__(user, token)
+        self._server = server
+
     def initial(self) -> bytes:
         user = _field(self._user, "\0\x01").replace(b"=", b"=3D").replace(b",", b"=2C")
-        return b"n,a=" + user + b",\x01auth=Bearer " + _field(self._token, "\0\x01") + b"\x01\x01"
+        where = b""
+        if self._server is not None:
+            # RFC 7628 section 3.1; Yahoo takes no token without them.
+            host, port = self._server
+            where = b"host=" + _field(host, "\0\x01") + b"\x01port=%d\x01" % port
+        return b"n,a=" + user + b",\x01" + where + b"auth=Bearer " + _field(self._token, "\0\x01") + b"\x01\x01"
 
 
 class _XOAuth2(_OAuth):

@@ -83,7 +83,7 @@ class SettingsBook:
             effect = "all mail waits" if name == "queue_paused" else "it is left out"
             effect = "webhooks of the settings wait" if name in WEBHOOK_SETTINGS else effect
             known = STORED_NAMES[name]
-            log.error("the stored setting %s cannot be read, so %s until it is made again: %s", known, effect, error)
+            log.error("the stored setting %s cannot be read, so %s until it is set again: %s", known, effect, error)
             return _UNREADABLE.get(name)
 
     def _open(self, name: str, value: Any) -> Any:

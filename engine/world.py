@@ -192,8 +192,8 @@ class _Descriptors:
         now = trio.current_time()
         if self._said_at is None or now - self._said_at >= SAY_EVERY:
             log.warning(
-                "%d dials were refused: nearly all of the %d open files are taken; raise the limit (ulimit -n, "
-                "LimitNOFILE) or have fewer accounts",
+                "%d connections were refused: nearly all of the %d file descriptors are in use; raise the limit "
+                "(ulimit -n, LimitNOFILE) or register fewer accounts",
                 self._refused,
                 limit,
             )

@@ -109,7 +109,8 @@ HOSTILE = [
     b"&" * 2000,
 ]
 ENDS = re.compile(
-    "more than|announced a literal|did not greet|behind its reply to|before it was complete|named more than"
+    "more than|more updates than|announced a literal|did not greet|after its reply to|before it was complete|"
+    "named more than"
 )
 """What a `ProtocolError` may be about: limits, and what would be dangerous to go on with."""
 NEEDED: list[tuple[Callable[[], commands.Command], list[bytes]]] = [

@@ -199,7 +199,7 @@ class Account:
                     return
                 if trio.current_time() - began >= HEALTHY:
                     wait = FIRST_RESTART
-                log.exception("a task crashed and is started again in %d s", wait)
+                log.exception("a task crashed and restarts in %d s", wait)
                 self.status.last_error = {
                     "response": f"Internal error: {leaves(error)[0]!r}",
                     "serverResponseCode": "EINTERNAL",
@@ -207,7 +207,7 @@ class Account:
             except BaseExceptionGroup as group:
                 crash, others = group.split(Exception)
                 if crash is not None and not _disk_failed(crash):
-                    log.error("a task crashed as it ended", exc_info=crash)
+                    log.error("a task crashed while it was ending", exc_info=crash)
                 raise others or group from None
             await trio.sleep(wait)
             wait = min(wait * 2, LONGEST_RESTART)

@@ -119,7 +119,7 @@ class AccountConnection:
                 anew = line.died(error)
                 was_connected = self._status.state is AccountState.CONNECTED
                 if await self._arrivals.care.stumbled(error) or self._watch.stumbled(error):
-                    log.info("connected anew, since this could not be got through: %s", error)
+                    log.info("reconnecting after: %s", error)
                     self._status.state = AccountState.DISCONNECTED
                     await backoff.wait_shortly()
                     continue
@@ -162,7 +162,7 @@ class AccountConnection:
                 if self._watch.seconds_to_unseen == 0:
                     await self._watch.look_for_unseen(session)
                 if self._watch.seconds_to_next == 0:
-                    log.debug("a round through the folders begins")
+                    log.debug("a round of all folders begins")
                     await self._watch.begin_round(session, self._rules.resync_delay)
                     await self._watch.end_round(session)
                 news = await session.idle(self._wake, self._idle_seconds(session), self._heartbeat.next())
@@ -247,7 +247,7 @@ class AccountConnection:
                 anew = line.died(error)
                 more = refrain.failed(words(str(error)), self._services.world.elapsed())
                 if more is not None:
-                    log.warning("the second connection, for news of %s, broke%s: %s", path, more, error)
+                    log.warning("the second connection, which watches %s, broke%s: %s", path, more, error)
                 if await arrivals.care.stumbled(error):
                     await backoff.wait_shortly()
                     continue

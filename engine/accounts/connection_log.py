@@ -84,8 +84,8 @@ class ConnectionLog:
             return
         self._losses_told = now
         log.warning(
-            "the connection to %s was lost %s within the last %s and made anew each time. Nothing is missed, but ask "
-            "whoever runs that server, or a firewall in between. The last time: %s",
+            "the connection to %s was lost %s within the last %s and reopened each time. Nothing is missed, but ask "
+            "the operator of that server, or of a firewall in between. The last error: %s",
             server,
             times(len(self._losses)),
             spoken(max(now - self._losses[0], 1.0)),
@@ -96,8 +96,8 @@ class ConnectionLog:
     def given_up(self, seconds: float) -> None:
         """The IMAP server is not dialled any more."""
         log.warning(
-            "the IMAP server has refused the login for %s and is left alone from now on. Correct it with "
-            "PUT /v1/account/%s, or have it tried again with PUT /v1/account/%s/reconnect",
+            "the server has refused the login for %s, so the engine no longer tries it. Correct it with "
+            "PUT /v1/account/%s, or retry with PUT /v1/account/%s/reconnect",
             spoken(seconds),
             self._account,
             self._account,

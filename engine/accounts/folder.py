@@ -227,7 +227,7 @@ class WatchedFolder:
             return new
 
         if not self._passing:
-            log.info("the server has numbered %s anew (UIDVALIDITY): what is in it now is taken as known", old.path)
+            log.info("the server has renumbered %s (UIDVALIDITY): the messages in it now raise no event", old.path)
         await self.reload(await self._services.store.commit(change))
 
     async def _first_look(self, session: ImapSession, selected: Selected, validity: int) -> None:
@@ -304,7 +304,7 @@ class WatchedFolder:
                 with care.asking(session, self.row.id, 0, 0, CHANGES, PATIENCE):
                     changed = await session.fetch(numbers, ("UID", "FLAGS"), changed_since=modseq)
             except CommandRefused as error:
-                log.warning("changes in %s are not told: %s", self.path, error)
+                log.warning("changes in %s cannot be reported: %s", self.path, error)
             else:
                 await self._changed(_flags(changed))
                 return
@@ -335,7 +335,7 @@ class WatchedFolder:
             self._refused += 1
             if self._refused > REFUSED_FLAGS:
                 raise
-            log.warning("the server tells no %s of %d in %s", question, piece[0], self.path)
+            log.warning("the server does not return the %s of message %d in %s", question, piece[0], self.path)
             return [], at + 1
 
     async def _compare_uids(self, session: ImapSession) -> bool:
@@ -343,7 +343,7 @@ class WatchedFolder:
         assert self.row.uid_next is not None
         uids = await self._every_uid(session)
         if not uids and self._exists and not session.pending:
-            log.warning("%s holds messages, and the server shows none", self.path)
+            log.warning("%s has messages, but the server lists none", self.path)
             return False
         there = set(uids)
         known = mailboxes.uids(self._services.store.reader, self.row.id)

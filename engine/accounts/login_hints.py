@@ -1,7 +1,7 @@
-"""What a refused login at a well-known provider is most likely about. Pure.
+"""The most likely reason why a well-known provider refused a login. Pure.
 
-Providers answer a right password with the words for a wrong one where they take none at all, or another one for
-programs. Facts as of 2026.
+A provider that accepts no passwords, or another one for programs, answers the account's password as if it were wrong.
+Facts as of 2026.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _MICROSOFT_SCOPES = "https://outlook.office.com/IMAP.AccessAsUser.All and https:
 
 
 def hint(host: str, response: str, *, token: bool) -> str | None:
-    """What to look at after `response` to a login at `host`; None where nothing is known of it.
+    """What to check after `response` to a login at `host`; None where the provider is unknown.
 
-    `token`: it was made with an OAuth2 access token, not with a password.
+    `token`: the login used an OAuth2 access token, not a password.
     """
     name = host.lower().rstrip(".")
     provider = next((each for end, each in _HOSTS if name == end or name.endswith(f".{end}")), None)
@@ -54,26 +54,25 @@ def hint(host: str, response: str, *, token: bool) -> str | None:
     if token:
         return f"{provider.name} refuses the access token: it has expired, or it lacks the scope for mail."
     made_at = (
-        f"{provider.name} takes no account password from programs. Make an app password at {provider.app_password}"
+        f"{provider.name} does not accept account passwords from programs. Create an app password at "
+        f"{provider.app_password}"
     )
     if provider in (providers.YAHOO, providers.AOL):
-        return f"{made_at}, or give an OAuth2 access token with the scope mail-w."
+        return f"{made_at}, or use an OAuth2 access token with the scope mail-w."
     if provider is providers.ICLOUD:
-        return f"{made_at}. The IMAP user is the address or the part before its @, the SMTP user the whole address."
+        return f"{made_at}. The IMAP user is the address, or the part before the @; the SMTP user is the whole address."
     return f"{made_at}."
 
 
 def _gmail(response: str, token: bool) -> str:
     if _NO_IMAP.search(response):
-        return (
-            "IMAP is switched off for this mailbox: switch it on in Gmail's settings, or have the administrator do it."
-        )
+        return "IMAP is switched off for this mailbox. Switch it on in Gmail's settings, or ask the administrator to."
     if token:
         return "Gmail refuses the access token: it has expired, or it lacks the scope https://mail.google.com/."
     return (
-        f"Gmail takes no account password from programs. Make an app password at {providers.GMAIL.app_password} "
-        "(needs 2-step verification), or give an OAuth2 access token. In Google Workspace the administrator may have "
-        "switched IMAP or app passwords off."
+        f"Gmail does not accept account passwords from programs. Create an app password at "
+        f"{providers.GMAIL.app_password} (this needs 2-step verification), or use an OAuth2 access token. In Google "
+        "Workspace, the administrator may have switched off IMAP or app passwords."
     )
 
 
@@ -85,12 +84,12 @@ def _microsoft(response: str, token: bool) -> str:
         )
     if _NOT_CONNECTED in response:
         return (
-            "The token is valid, but not for this mailbox: auth.user is another one, the scope "
-            "https://outlook.office.com/IMAP.AccessAsUser.All is missing, or IMAP is switched off for the mailbox."
+            "The token is valid, but not for this mailbox: auth.user is another user, the token lacks the scope "
+            "https://outlook.office.com/IMAP.AccessAsUser.All, or IMAP is switched off for the mailbox."
         )
     if token:
-        return f"Microsoft refuses the access token: it has expired, or lacks the scopes {_MICROSOFT_SCOPES}."
+        return f"Microsoft refuses the access token: it has expired, or it lacks the scopes {_MICROSOFT_SCOPES}."
     return (
-        "Microsoft takes no passwords for IMAP, and for SMTP ever fewer. Give an OAuth2 access token with the scopes "
-        f"{_MICROSOFT_SCOPES}. An administrator may also have switched IMAP off for the mailbox."
+        "Microsoft does not accept passwords for IMAP, and is phasing them out for SMTP. Use an OAuth2 access token "
+        f"with the scopes {_MICROSOFT_SCOPES}. An administrator may also have switched off IMAP for the mailbox."
     )

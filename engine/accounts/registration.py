@@ -74,7 +74,7 @@ def imap_endpoint(record: Registration) -> ImapEndpoint | None:
         port=config.port,
         secure=config.secure,
         tls=_tls(config.tls),
-        credentials=_credentials(config.auth) or Credentials(user="", password="", access_token=None),
+        credentials=_credentials(config) or Credentials(user="", password="", access_token=None),
     )
 
 
@@ -92,7 +92,7 @@ def smtp_endpoint(record: Registration) -> SmtpEndpoint | None:
         port=config.port,
         secure=config.secure,
         tls=_tls(config.tls),
-        credentials=_credentials(config.auth),
+        credentials=_credentials(config),
     )
 
 
@@ -155,13 +155,15 @@ def _sandbox_login(record: Registration) -> Credentials:
     return Credentials(user=user, password="any password", access_token=None)
 
 
-def _credentials(auth: Any) -> Credentials | None:
+def _credentials(config: ImapServer | SmtpServer) -> Credentials | None:
+    auth = config.auth
     if not isinstance(auth, Login):
         return None
     return Credentials(
         user=auth.user,
         password=auth.password or None if auth.password is not UNSET else None,
         access_token=auth.access_token or None if auth.access_token is not UNSET else None,
+        server=(config.host, config.port),
     )
 
 

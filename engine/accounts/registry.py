@@ -234,7 +234,7 @@ class Registry:
         if record is not None:
             return Account(row, record, self._services)
         why = f"The stored registration cannot be read: {error}"
-        log.error("the account is left alone. %s", why, extra={"account": row.id})
+        log.error("the account is disabled. %s", why, extra={"account": row.id})
         return Account(row, Registration(account=row.id, name=row.id), self._services, unreadable=why)
 
     def _tell_webhooks(self, account: Account) -> None:

@@ -1,7 +1,7 @@
 """What an error at a mail server means, and what to do about it, in plain words. Pure.
 
-The words of servers and libraries say what happened; whoever reads them in a log or in the account may know neither.
-Members are named as the registration has them (`imap.host`).
+Servers and libraries say what happened in words of their own, which the reader of a log or of an account may not know.
+Members have the names that they have in a registration (`imap.host`).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _UNTRUSTED = frozenset(
     }
 )
 SANDBOX_OFF = "ESANDBOXOFF"
-"""The code of the error of a sandbox account where the configuration switches the sandbox off."""
+"""The error code of a sandbox account while the configuration switches the sandbox off."""
 _NO_WAY = frozenset({"EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN"})
-_BY_ITSELF = "It is tried again by itself."
+_BY_ITSELF = "The engine tries again by itself."
 _PLACE = "{0}.host and {0}.port"
 
 
 class Server(msgspec.Struct, frozen=True):
-    """One server of an account. `member` is its name in a registration, `user` who logs in, empty for nobody."""
+    """One server of an account. `member` is its name in a registration; `user` is empty where none logs in."""
 
     member: str
     host: str
@@ -43,7 +43,7 @@ class Server(msgspec.Struct, frozen=True):
 
     @property
     def protocol(self) -> str:
-        """What it is to speak."""
+        """The protocol it should speak."""
         return self.member.upper()
 
 
@@ -60,7 +60,7 @@ class Servers(msgspec.Struct, frozen=True):
 
 
 def of_error(error: EngineError, server: Server) -> str:
-    """What an error of a session with `server` means and what to do."""
+    """What an error of a session with `server` means, and what to do about it."""
     if isinstance(error, LoginRefused):
         return _refused(str(error), server, temporary=error.temporary)
     if isinstance(error, NetworkError):
@@ -69,28 +69,27 @@ def of_error(error: EngineError, server: Server) -> str:
 
 
 def of_verdict(verdict: Verdict, server: Server) -> str:
-    """The same for how an attempt at sending ended before any message."""
+    """The same for an attempt to send that ended before any message."""
     if verdict.kind is Kind.LOGIN_REFUSED:
         return _refused(verdict.text, server, temporary=False)
     if verdict.network is not None:
         return _network(verdict.network, verdict.network_code or error_code(verdict), verdict.text, server)
     if verdict.code is not None:
-        return f"{server} answers, but takes no mail from this account now. {_BY_ITSELF}"
+        return f"{server} answers, but accepts no mail from this account at the moment. {_BY_ITSELF}"
     return _not_understood(server)
 
 
 def _refused(text: str, server: Server, *, temporary: bool) -> str:
     if temporary:
-        return f"{server} takes no login of {server.user or 'this user'} now. {_BY_ITSELF}"
+        return f"{server} does not accept the login of {server.user or 'this user'} at the moment. {_BY_ITSELF}"
     member = server.member
     if text.startswith("The server offers"):
         return (
-            f"{server} offers no way to log in that goes with {member}.auth. It may want TLS ({member}.secure), or "
-            "an access token in place of a password."
+            f"{server} offers no way to log in that fits {member}.auth. It may require TLS ({member}.secure), or "
+            "an access token instead of a password."
         )
-    return (
-        f"{server} refuses the login of {server.user or 'nobody'}. Correct {member}.auth.user and {member}.auth.pass."
-    )
+    user = server.user or "this user"
+    return f"{server} refuses the login of {user}. Correct {member}.auth.user and {member}.auth.pass."
 
 
 def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
@@ -98,27 +97,27 @@ def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
     if kind is NetworkKind.DNS:
         if code == "ENOTFOUND":
             return f"There is no host {host}. Correct {member}.host."
-        return f"The name {host} cannot be resolved now; look at this machine's name server. {_BY_ITSELF}"
+        return f"The name {host} cannot be resolved at the moment. Check this machine's name server. {_BY_ITSELF}"
     if code == "EACCES":
-        return f"The rules of [network] in the engine's configuration do not let it dial {server}."
+        return f"The rules under [network] in the engine's configuration do not allow connections to {server}."
     if code == SANDBOX_OFF:
         return (
             "The account is registered with sandbox: true, and the sandbox is switched off. Set enabled = true under "
             "[sandbox] in the engine's configuration and restart the engine, or remove the account."
         )
     if code == "EMFILE":
-        return f"This machine has no file descriptor left for a connection; raise LimitNOFILE. {_BY_ITSELF}"
+        return f"This machine has no file descriptor left for a connection. Raise LimitNOFILE. {_BY_ITSELF}"
     if code == "ECONNREFUSED":
         return f"Nothing listens at {server}. Start the server there, or correct {_PLACE.format(member)}. {_BY_ITSELF}"
     if code in _NO_WAY:
-        return f"There is no way to {host} from this machine; look at its network. {_BY_ITSELF}"
+        return f"This machine has no route to {host}. Check its network. {_BY_ITSELF}"
     if kind is NetworkKind.TLS:
         return _tls(code, text, server)
     if kind is NetworkKind.TIMEOUT:
         if "connect" in text:
-            return f"Nothing answers at {server}: the host is down, or a firewall is in the way. {_BY_ITSELF}"
-        silent = f"{server} takes the connection and then says nothing. {_suspect_tls(server)}"
-        return f"{silent}It may be no {server.protocol} server: look at {_PLACE.format(member)}. {_BY_ITSELF}"
+            return f"Nothing answers at {server}: the host is down, or a firewall blocks the connection. {_BY_ITSELF}"
+        silent = f"{server} accepts the connection but sends nothing. {_suspect_tls(server)}"
+        return f"{silent}It may not be an {server.protocol} server: check {_PLACE.format(member)}. {_BY_ITSELF}"
     return f"{server} closes the connection. {_suspect_tls(server)}{_BY_ITSELF}"
 
 
@@ -128,34 +127,34 @@ def _tls(code: str, text: str, server: Server) -> str:
         wanted = "true" if "set secure to true" in text else "false"
         return f"{text.partition(': set')[0]}. Set {member}.secure to {wanted}."
     if code == "CERT_HAS_EXPIRED":
-        return f"The certificate of {server} has expired. It has to be renewed there."
+        return f"The certificate of {server} has expired. Its operator must renew it."
     if code == "CERT_NOT_YET_VALID":
-        return f"The certificate of {server} is not valid yet. Look at the clock of this machine."
+        return f"The certificate of {server} is not valid yet. Check the clock of this machine."
     if code == "ERR_TLS_CERT_ALTNAME_INVALID":
         return f"The certificate of {server} names another host. Correct {member}.host or set {member}.tls.servername."
     if code in _UNTRUSTED:
         return (
-            f"No authority that this machine trusts has signed the certificate of {server}. Give its own one as "
-            f"{member}.tls.ca, or set {member}.tls.rejectUnauthorized to false."
+            f"No authority that this machine trusts has signed the certificate of {server}. Put the server's authority "
+            f"into {member}.tls.ca, or set {member}.tls.rejectUnauthorized to false."
         )
     if "STARTTLS" in text:
         return (
-            f"{server} offers no TLS, and the password must not go in clear text. Use the port for TLS with "
-            f"{member}.secure true, or allow clear text with {member}.tls.required false."
+            f"{server} does not offer TLS, and the password must not be sent in clear text. Use the TLS port with "
+            f"{member}.secure set to true, or allow clear text by setting {member}.tls.required to false."
         )
     if text.endswith("connection closed"):
-        return f"{server} closes the connection before TLS comes about. {_BY_ITSELF}"
-    return f"No TLS connection to {host} comes about. See {member}.secure and {member}.tls.minVersion."
+        return f"{server} closes the connection before TLS is established. {_BY_ITSELF}"
+    return f"A TLS connection to {host} cannot be established. Check {member}.secure and {member}.tls.minVersion."
 
 
 def _suspect_tls(server: Server) -> str:
     if server.secure or server.port not in TLS_PORTS:
         return ""
-    return f"At port {server.port} {server.member}.secure is true as a rule. "
+    return f"Port {server.port} normally requires {server.member}.secure to be true. "
 
 
 def _not_understood(server: Server) -> str:
     return (
-        f"What answers at {server} does not speak {server.protocol} as it should. "
-        f"Look whether {server.member}.host and {server.member}.port are right. {_BY_ITSELF}"
+        f"The server at {server} does not speak {server.protocol} as it should. "
+        f"Check {server.member}.host and {server.member}.port. {_BY_ITSELF}"
     )

@@ -112,7 +112,7 @@ class SentCopies:
         if attempts <= len(self._schedule):
             log.debug("no copy in %s yet: %s", path, reason, extra=about)
         else:
-            log.warning("sent, but without a copy in the folder %s: %s", path, reason, extra=about)
+            log.warning("sent, but no copy could be filed in the folder %s: %s", path, reason, extra=about)
 
         def change(tx: Tx) -> None:
             if attempts <= len(self._schedule):

@@ -10,6 +10,7 @@ from engine.egress import Egress
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
 from engine.hosts import Hosts
+from engine.oauth.keepers import OAuth
 from engine.queue.attempt import Attempts
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
@@ -50,3 +51,4 @@ class Services(msgspec.Struct, frozen=True):
     sandbox: Sandbox | None
     slots: SessionSlots
     logins: LoginSlots
+    oauth: OAuth

@@ -152,7 +152,7 @@ class UnreadableMessages:
                 self._asked = None
                 raise
             log.exception("mailbox %d: the answer about messages %d to %d", mailbox, first, last)
-            raise ProtocolError("The server sent an answer that cannot be read") from error
+            raise ProtocolError("The server sent an answer that the engine cannot read") from error
         self._asked = None
         self._answered(asked)
 
@@ -170,7 +170,9 @@ class UnreadableMessages:
         elif not self._may_be_the_line(key, mailbox, error):
             await self._count(mailbox, key, 1)
             if not self.may_ask(mailbox, *key):
-                log.warning("mailbox %d: the server cannot be asked for the %s of message %d", mailbox, key[1], key[0])
+                log.warning(
+                    "folder %d: the server does not survive a request for the %s of message %d", mailbox, key[1], key[0]
+                )
         return True
 
     def _may_be_the_line(self, key: tuple[int, str], mailbox: int, error: EngineError) -> bool:

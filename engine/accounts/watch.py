@@ -225,12 +225,12 @@ class Watch:
             raise ProtocolError(f"{path} cannot be understood: {error!r}") from error
         else:
             if self.troubles.well(path):
-                log.info("%s can be looked into again", path)
+                log.info("the folder %s can be opened again", path)
         self._looking_at = None
 
     def _failed(self, path: str, error: Exception) -> None:
         if self.troubles.failed(path, str(error)):
-            log.warning("the folder %s cannot be looked into and is left out for a while: %s", path, error)
+            log.warning("the folder %s cannot be opened and is skipped for a while: %s", path, error)
 
     async def _list(self, session: ImapSession) -> list[Mailbox]:
         """Every mailbox, INBOX among them, with what their STATUS says in `_statuses`; none where there is no list."""
@@ -255,7 +255,7 @@ class Watch:
             mailbox = marked(msgspec.structs.replace(each, path=kept_path(each.path)), self._uses)
             if listed.setdefault(mailbox.path, mailbox) is not mailbox and each.path not in self._hidden:
                 self._hidden.add(each.path)
-                log.warning("two folders are called %s, one is not watched", each.path)
+                log.warning("two folders are called %s; one of them is not watched", each.path)
         inbox = listed.get(_INBOX.path)
         if listed and not (inbox is not None and inbox.selectable):
             listed[_INBOX.path] = marked(_INBOX, self._uses)

@@ -63,9 +63,18 @@ _TAGS = ("Account",)
     change=Change("account.register", lambda path, answer: answer.account),
 )
 async def register(context: Context, body: AccountCreate, *, caller: Token) -> AccountCreated:
-    """Register an account, or change the one with this id.
+    """Register an account.
 
-    Answers as soon as the record is durable; the servers are asked afterwards.
+    The answer means that the registration is on disk; it does not wait for the servers. To wait until the account is
+    connected, read it with `wait=connected`. An account other than a sandbox names its servers:
+
+    ```json
+    {"account": "mine", "name": "My Name", "email": "me@example.com",
+     "imap": {"host": "imap.example.com", "port": 993, "secure": true,
+              "auth": {"user": "me@example.com", "pass": "..."}},
+     "smtp": {"host": "smtp.example.com", "port": 587, "secure": false,
+              "auth": {"user": "me@example.com", "pass": "..."}}}
+    ```
     """
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")
@@ -79,7 +88,11 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
 
 @operation("GET", "/v1/account/{account}", access=Access.PATH, scope="api", tags=_TAGS)
 async def read(context: Context, account: AccountId, query: AccountQuery, *, caller: Token) -> AccountInfo:
-    """Read an account and its state."""
+    """Read an account.
+
+    `lastError` says why the account is not connected, `sending` whether it can send, `smtpStatus` how the last SMTP
+    attempt ended. In errors, `description` says what the error means and what to do about it.
+    """
     if query.wait is not None:
         with context.streams.share.hold(caller.hash), trio.move_on_after(LONGEST_WAIT):
             await until_connected(account, context.registry, context.changes)
@@ -126,7 +139,7 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
 async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> AccountList:
     """List accounts.
 
-    A token for one account sees that one.
+    A token for one account sees only that account.
     """
     needle = (query.query or "").lower()
     found = [
@@ -151,9 +164,14 @@ async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> A
     scope="api",
     tags=_TAGS,
     change=Change("account.update", lambda path, answer: answer.account),
+    errors={409: "The stored registration cannot be read (`AccountUnreadable`)."},
 )
 async def update(context: Context, account: AccountId, body: AccountUpdate, *, caller: Token) -> AccountUpdated:
-    """Change an account."""
+    """Change an account.
+
+    An `imap` or `smtp` object replaces the stored one; with `"partial": true`, it replaces only the members it has. A
+    masked secret (`******`) is refused, so leave out `auth` to keep it.
+    """
     found = find_account(context, account)
     refuse_masks(body)
     await _check_egress(context, body, found, caller)
@@ -173,7 +191,12 @@ async def update(context: Context, account: AccountId, body: AccountUpdate, *, c
     change=Change("account.remove", lambda path, answer: answer.account),
 )
 async def remove(context: Context, account: AccountId) -> AccountRemoved:
-    """Remove an account; what it has not sent yet ends as cancelled."""
+    """Remove an account.
+
+    Its open messages are cancelled; the engine waits up to `shutdown.grace` for a message whose final dot is under way.
+    The tokens, consumers and webhook endpoints that are for this account alone go with it, and so does its own webhook
+    URL: events still due for that, `accountDeleted` among them, go to the URL of the settings.
+    """
     found = find_account(context, account)
     await carry_through(context.registry.remove(found))
     return AccountRemoved(account=found.id)

@@ -1,4 +1,4 @@
-"""What can be done with an account beside changing it: reconnect, sync, flush, log; and verifying, autoconfig."""
+"""What an account can be told to do: reconnect, sync, flush, show its log; and verifying servers, and finding them."""
 
 from __future__ import annotations
 
@@ -37,16 +37,29 @@ _AT_WORK = (AccountState.CONNECTED, AccountState.CONNECTING, AccountState.SYNCIN
 
 @operation("PUT", "/v1/account/{account}/reconnect", access=Access.PATH, scope="api", tags=_TAGS)
 async def reconnect(context: Context, account: AccountId, body: Reconnect) -> Reconnected:
-    """Connect anew."""
+    """Reconnect an account.
+
+    The engine closes the IMAP connection and opens a new one at once.
+    """
     found = find_account(context, account)
     if body.reconnect:
         found.reconnect()
     return Reconnected(reconnect=body.reconnect)
 
 
-@operation("PUT", "/v1/account/{account}/sync", access=Access.PATH, scope="api", tags=_TAGS)
+@operation(
+    "PUT",
+    "/v1/account/{account}/sync",
+    access=Access.PATH,
+    scope="api",
+    tags=_TAGS,
+    errors={503: "The account is not connected."},
+)
 async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
-    """Look into every folder now."""
+    """Sync an account.
+
+    The engine looks into every folder now, rather than at the next interval.
+    """
     found = find_account(context, account)
     if body.sync:
         if found.status.state not in _AT_WORK:
@@ -63,9 +76,14 @@ async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
     scope="api",
     tags=_TAGS,
     change=Change("account.flush", lambda path, answer: path["account"] if answer.flush else None),
+    errors={429: "A flush of this account is running already (`LockFail`)."},
 )
 async def flush(context: Context, account: AccountId, body: Flush) -> Flushed:
-    """Forget what is known of the account's folders and begin anew."""
+    """Flush an account.
+
+    The engine forgets what it knows of the account's folders and reads them anew; the account is `paused` meanwhile.
+    Queued mail is not affected. To pause the IMAP side of an account for longer, set `imap.disabled`.
+    """
     found = find_account(context, account)
     if body.flush and not await carry_through(
         context.registry.flush(found, body.notify_from, body.imap_indexer or UNSET)
@@ -76,9 +94,11 @@ async def flush(context: Context, account: AccountId, body: Flush) -> Flushed:
 
 @operation("GET", "/v1/logs/{account}", access=Access.PATH, scope="api", tags=_TAGS, media="text/plain")
 async def logs(context: Context, account: AccountId) -> Response:
-    """Read the protocol log of an account, as plain text.
+    """Read the protocol log of an account.
 
-    Empty when none is kept.
+    For an account registered with `logs: true`, this is the IMAP dialogue, and the SMTP dialogue of each attempt below
+    the moment it ended: the last 10,000 lines since the engine started, with times, without secrets and without the
+    content of messages. It is empty for an account without a log.
     """
     log = find_account(context, account).log
     return Response(
@@ -90,7 +110,10 @@ async def logs(context: Context, account: AccountId) -> Response:
 
 @operation("POST", "/v1/verifyAccount", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
 async def verify(context: Context, body: VerifyAccount) -> Verified:
-    """Try the logins of servers without storing anything."""
+    """Verify servers.
+
+    The engine logs in once at each server and stores nothing. Each login takes at most a minute.
+    """
     record = registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp), "")
     name = body.smtp_ehlo_name or context.services.config.smtp.ehlo_name or "localhost"
     return await try_logins(

@@ -6,6 +6,7 @@ from quart_trio import QuartTrio
 
 from engine.api import operations
 from engine.api.context import Context
+from engine.api.tags import TAGS
 from engine.http import dispatch
 from engine.http.dispatch import Front
 
@@ -22,4 +23,4 @@ def make_app(context: Context) -> QuartTrio:
         requests=context.requests,
         wrong_tokens=context.wrong_tokens,
     )
-    return dispatch.make_app(front, context, operations())
+    return dispatch.make_app(front, context, operations(), TAGS)

@@ -1,4 +1,4 @@
-"""Following accounts' states as server-sent events."""
+"""Following the states of accounts as server-sent events."""
 
 from __future__ import annotations
 
@@ -20,9 +20,14 @@ from engine.store.tokens import Token
 
 @operation("GET", "/v1/changes", access=Access.QUERY, scope="api", tags=("Events",), media=sse.MEDIA)
 async def follow(context: Context, query: ChangesQuery, *, caller: Token) -> Response:
-    """Follow the accounts' states as server-sent events.
+    """Follow the states of accounts.
 
-    What they change to from now on.
+    Server-sent events in EmailEngine's shape, one for each change of a state from now on:
+
+    ```
+    event: message
+    data:{"account":"example","type":"state","key":"connected","payload":null,"stateLabel":{"type":"success","name":"Connected"}}
+    ```
     """
     frames = _frames(context.changes, query.account, context.validity(caller))
     return sse.stream(context.streams.share, caller, frames)

@@ -28,7 +28,10 @@ _TAGS = ("Events",)
 
 @operation("GET", "/v1/events/consumers", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def listing(context: Context, *, caller: Token) -> ConsumerList:
-    """List the named consumers of the event stream."""
+    """List consumers.
+
+    A named consumer of the event stream is a client whose position the engine keeps.
+    """
     found = context.streams.consumers.every(caller.account)
     shown = tuple(_shown(context, each, caller) for each in found)
     return ConsumerList(consumers=shown, last=context.horizon(caller).last)
@@ -36,15 +39,15 @@ async def listing(context: Context, *, caller: Token) -> ConsumerList:
 
 @operation("GET", _PATH, access=Access.HANDLER, scope="api", tags=_TAGS)
 async def read(context: Context, consumer: ConsumerId, *, caller: Token) -> ConsumerInfo:
-    """Read where a consumer stands."""
+    """Read a consumer."""
     return _shown(context, _find(context, consumer, caller), caller)
 
 
 @operation("PUT", _PATH, access=Access.HANDLER, scope="api", tags=_TAGS)
 async def move(context: Context, consumer: ConsumerId, body: ConsumerMove, *, caller: Token) -> ConsumerInfo:
-    """Put a consumer at a number, forward or back.
+    """Move a consumer.
 
-    Makes it if it is new.
+    Its position goes forward or back. The engine creates the consumer if there is none of this name.
     """
     owner = caller.account or ""
     context.horizon(caller).refuse_ahead(body.seq)
@@ -59,7 +62,7 @@ async def move(context: Context, consumer: ConsumerId, body: ConsumerMove, *, ca
 
 @operation("DELETE", _PATH, access=Access.HANDLER, scope="api", tags=_TAGS)
 async def remove(context: Context, consumer: ConsumerId, *, caller: Token) -> ConsumerRemoved:
-    """Forget a consumer."""
+    """Remove a consumer."""
     found = _find(context, consumer, caller)
     await carry_through(context.streams.consumers.remove(found.owner, found.name))
     return ConsumerRemoved(consumer=found.name)
@@ -68,7 +71,7 @@ async def remove(context: Context, consumer: ConsumerId, *, caller: Token) -> Co
 def _find(context: Context, name: str, caller: Token) -> Consumer:
     found = context.streams.consumers.find(caller.account or "", name)
     if found is None:
-        raise Problem(404, "There is no consumer of this name")
+        raise Problem(404, "There is no consumer with this name")
     return found
 
 

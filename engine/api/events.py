@@ -1,4 +1,4 @@
-"""Reading the journal: by polling, or followed as server-sent events."""
+"""Reading the journal: by polling, or as server-sent events."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ MOST_BYTES = 16 * 1024**2
 
 @operation("GET", "/v1/events", access=Access.QUERY, scope="api", tags=_TAGS)
 async def page(context: Context, query: EventsQuery, *, caller: Token) -> Encoded[EventsPage]:
-    """Read events in the order of their numbers.
+    """Read events.
 
-    They are the very bytes every other channel sends. With `wait` it answers as soon as there is an event, at the
-    latest after so many seconds, after `LONGEST_WAIT`, or when the engine stops.
+    They come in the order of their numbers. With `wait`, the engine answers as soon as there is an event, and at the
+    latest when the wait is over or the engine stops; such a request counts as a stream.
     """
     horizon = context.horizon(caller)
     horizon.refuse_ahead(query.after)
@@ -60,17 +60,21 @@ async def page(context: Context, query: EventsQuery, *, caller: Token) -> Encode
 
 @operation("GET", "/v1/events/sse", access=Access.QUERY, scope="api", tags=_TAGS, media=sse.MEDIA)
 async def follow(context: Context, query: StreamQuery, *, caller: Token) -> Response:
-    """Follow events as server-sent events.
+    """Follow events over HTTP.
 
-    As the websocket, one message an event, its number as the id.
+    Server-sent events: one message for each event, with the event's number as its id.
     """
     journal, horizon = context.services.journal, context.horizon(caller)
     if query.consumer is not None:
-        raise Problem(400, "A consumer acknowledges over the websocket, or with PUT /v1/events/consumers/{consumer}")
+        raise Problem(
+            400,
+            "Server-sent events have no consumers: acknowledge over the websocket, or with PUT "
+            "/v1/events/consumers/{consumer}",
+        )
     after = query.after
     if last_id := request.headers.get("Last-Event-ID"):
         if not (last_id.isascii() and last_id.isdecimal() and len(last_id) < 17):
-            raise Problem(400, "Last-Event-ID is not the number of an event")
+            raise Problem(400, "Last-Event-ID is not an event number")
         after = int(last_id)
     if after is None:
         after, shown = journal.last, horizon.last

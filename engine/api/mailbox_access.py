@@ -16,6 +16,9 @@ from engine.errors import Problem
 from engine.imap.session import CommandRefused, ImapSession
 from engine.schema.messages import CommandHeaders
 
+NOT_CONNECTED = "The account is not connected, or its mail server refuses; `code` and `state` say why."
+TOO_LATE = "`x-ee-timeout` sets the limit."
+
 
 class Mailbox(NamedTuple):
     """An account's mailbox, for one request."""

@@ -8,7 +8,7 @@ from msgspec import UNSET
 from engine.accounts.folders import Folders
 from engine.accounts.state import AccountState
 from engine.api.context import Context, find_account
-from engine.api.mailbox_access import folders, leased
+from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, folders, leased
 from engine.http.access import Access
 from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
@@ -31,13 +31,20 @@ from engine.schema.messages import CommandHeaders
 _TAGS = ("Mailbox",)
 
 
-@operation("GET", "/v1/account/{account}/mailboxes", access=Access.PATH, scope="api", tags=_TAGS)
+@operation(
+    "GET",
+    "/v1/account/{account}/mailboxes",
+    access=Access.PATH,
+    scope="api",
+    tags=_TAGS,
+    errors={503: NOT_CONNECTED, 504: TOO_LATE},
+)
 async def mailboxes(
     context: Context, account: AccountId, query: MailboxesQuery, headers: CommandHeaders
 ) -> Encoded[MailboxList]:
     """List the folders of an account.
 
-    While it is not connected: those known from before, unless `counters` are asked for.
+    While the account is not connected, the answer holds what was known before, unless `counters` are asked for.
     """
     found = find_account(context, account)
     if found.status.state is not AccountState.CONNECTED and not query.counters:
@@ -54,6 +61,7 @@ async def mailboxes(
     access=Access.PATH,
     scope="api",
     tags=_TAGS,
+    errors={400: "The server refuses the path; `code` and `details` say why.", 503: NOT_CONNECTED, 504: TOO_LATE},
     change=Change(
         "mailbox.create", lambda path, answer: f"{path['account']} {answer.path}" if answer.created else None
     ),
@@ -61,7 +69,10 @@ async def mailboxes(
 async def create_mailbox(
     context: Context, account: AccountId, body: MailboxCreate, headers: CommandHeaders
 ) -> MailboxCreated:
-    """Make a folder."""
+    """Create a folder, and subscribe to it.
+
+    A path that lacks the prefix of the account's namespace gets it.
+    """
     async with leased(context, account, headers) as mailbox:
         made = await carry_through(folders(context, mailbox.account).create(mailbox.session, body.path))
     mailbox.account.look_soon()
@@ -74,12 +85,17 @@ async def create_mailbox(
     access=Access.PATH,
     scope="api",
     tags=_TAGS,
+    errors={400: "The server refuses to rename it; `code` and `details` say why.", 503: NOT_CONNECTED, 504: TOO_LATE},
     change=Change("mailbox.update", lambda path, answer: f"{path['account']} {answer.path}"),
 )
 async def update_mailbox(
     context: Context, account: AccountId, body: MailboxUpdate, headers: CommandHeaders
 ) -> MailboxUpdated:
-    """Rename a folder, or change whether it is subscribed to."""
+    """Rename a folder, or change whether it is subscribed to.
+
+    The ids of its messages stay good. Events tell of a folder that is gone and of one that is new; its mail is not
+    announced again.
+    """
     async with leased(context, account, headers) as mailbox:
         changed = await carry_through(_update(folders(context, mailbox.account), mailbox.session, body))
     mailbox.account.look_soon()
@@ -92,6 +108,7 @@ async def update_mailbox(
     access=Access.PATH,
     scope="api",
     tags=_TAGS,
+    errors={503: NOT_CONNECTED, 504: TOO_LATE},
     change=Change(
         "mailbox.delete", lambda path, answer: f"{path['account']} {answer.path}" if answer.deleted else None
     ),
@@ -99,7 +116,7 @@ async def update_mailbox(
 async def delete_mailbox(
     context: Context, account: AccountId, query: MailboxDeleteQuery, headers: CommandHeaders
 ) -> MailboxRemoved:
-    """Remove a folder with its messages."""
+    """Delete a folder with its messages."""
     async with leased(context, account, headers) as mailbox:
         deleted = await carry_through(folders(context, mailbox.account).delete(mailbox.session, query.path))
     if deleted:

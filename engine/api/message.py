@@ -16,7 +16,7 @@ from engine.accounts.located import no_message
 from engine.accounts.message_text import Wanted, read_text
 from engine.accounts.summary import TextParts, details, protection
 from engine.api.context import Context
-from engine.api.mailbox_access import Mailbox, leased, read_id
+from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, leased, read_id
 from engine.errors import Problem
 from engine.http.access import Access
 from engine.http.downloads import download, span_of
@@ -44,17 +44,25 @@ from engine.store.mailboxes import MailboxRow
 
 _TAGS = ("Message",)
 _SEEN = "\\Seen"
+_ERRORS = {404: "There is no such message (`MessageNotFound`).", 503: NOT_CONNECTED, 504: TOO_LATE}
 SMALL_BYTES = 128 * 1024
 """Octets of a file that is answered as a whole."""
 
 
-@operation("GET", "/v1/account/{account}/message/{message}", access=Access.PATH, scope="api", tags=_TAGS)
+@operation(
+    "GET",
+    "/v1/account/{account}/message/{message}",
+    access=Access.PATH,
+    scope="api",
+    tags=_TAGS,
+    errors=_ERRORS,
+)
 async def message(
     context: Context, account: AccountId, message: MessageId, query: MessageQuery, headers: CommandHeaders
 ) -> Encoded[MessageDetails]:
-    """Read a message.
+    """Get a message.
 
-    Its text only where `textType` or `webSafeHtml` ask for it.
+    The text comes with it where `textType` or `webSafeHtml` ask for it.
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
     async with leased(context, account, headers) as mailbox:
@@ -68,11 +76,11 @@ async def message(
     return Encoded(msgspec.json.encode(shown) + NEWLINE)
 
 
-@operation("GET", "/v1/account/{account}/text/{text}", access=Access.PATH, scope="api", tags=_TAGS)
+@operation("GET", "/v1/account/{account}/text/{text}", access=Access.PATH, scope="api", tags=_TAGS, errors=_ERRORS)
 async def text(
     context: Context, account: AccountId, text: TextId, query: TextQuery, headers: CommandHeaders
 ) -> Encoded[TextShown]:
-    """Read the text of a message."""
+    """Get the text of a message."""
     place = read_id(message_ids.read_text, text, "text", no_message())
     kinds = {"plain": query.text_type in ("plain", "*"), "html": query.text_type in ("html", "*")}
     if query.web_safe_html:
@@ -98,9 +106,13 @@ async def text(
     scope="api",
     tags=_TAGS,
     media="message/rfc822",
+    errors={**_ERRORS, 416: "`Content-Range` says how many there are."},
 )
 async def source(context: Context, account: AccountId, message: MessageId, headers: CommandHeaders) -> Response:
-    """Download a message as it came, octet by octet."""
+    """Download the source of a message.
+
+    A `Range` of bytes is answered with 206 and that part.
+    """
     place = read_id(message_ids.read_message, message, "message", no_message())
     async with AsyncExitStack() as stack:
         mailbox = await stack.enter_async_context(leased(context, account, headers, long=True))
@@ -115,11 +127,15 @@ async def source(context: Context, account: AccountId, message: MessageId, heade
     scope="api",
     tags=_TAGS,
     media="application/octet-stream",
+    errors={**_ERRORS, 404: "There is no such file (`AttachmentNotFound`).", 416: "`Content-Range` says how many."},
 )
 async def attachment(
     context: Context, account: AccountId, attachment: AttachmentId, headers: CommandHeaders
 ) -> Response:
-    """Download an attached file, with its transfer encoding undone."""
+    """Download an attached file.
+
+    A `Range` of bytes is answered with 206 and that part, where the size of the file is known beforehand.
+    """
     missing = Problem(404, "Requested attachment was not found", code="AttachmentNotFound")
     place = read_id(message_ids.read_attachment, attachment, "attachment", missing)
     async with AsyncExitStack() as stack:

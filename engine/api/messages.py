@@ -12,7 +12,7 @@ from engine.accounts import page_cursor
 from engine.accounts.listing import Asked, Page, page_of_all
 from engine.accounts.summary import entry
 from engine.api.context import Context
-from engine.api.mailbox_access import leased
+from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased
 from engine.http.access import Access
 from engine.http.operation import Encoded, operation
 from engine.http.problems import NEWLINE
@@ -21,13 +21,25 @@ from engine.schema.messages import CommandHeaders, MessagesPage, MessagesQuery
 from engine.schema.paging import PageQuery
 
 
-@operation("GET", "/v1/account/{account}/messages", access=Access.PATH, scope="api", tags=("Message",))
+@operation(
+    "GET",
+    "/v1/account/{account}/messages",
+    access=Access.PATH,
+    scope="api",
+    tags=("Message",),
+    errors={
+        400: "The cursor is of another folder, or its UIDs are void (`InvalidCursorValue`).",
+        404: "There is no such folder; `path` names it.",
+        503: NOT_CONNECTED,
+        504: TOO_LATE,
+    },
+)
 async def messages(
     context: Context, account: AccountId, query: MessagesQuery, headers: CommandHeaders
 ) -> Encoded[MessagesPage]:
     """List the messages of a folder, newest first.
 
-    The cursors keep their place while mail comes and goes: no message is on two pages, and none is left out.
+    A cursor keeps its place while mail comes and goes: going on with it shows no message twice and leaves none out.
     """
     scope = f"{account}\n{query.path}".encode()
     asked = page_asked_for(query, query.cursor, scope)

@@ -1,4 +1,4 @@
-"""The outbox: what waits, what became of it, and what callers may do with it."""
+"""The outbox: the messages, what happened to them, and what callers may do with them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _TAGS = ("Outbox",)
 
 @operation("GET", "/v1/outbox", access=Access.QUERY, scope="api", tags=_TAGS)
 async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
-    """List messages; without a state, all that have not ended."""
+    """List messages."""
     db = context.services.store.reader
     total, found = outbox.page(
         db,
@@ -63,7 +63,11 @@ async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
 
 @operation("GET", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def read(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxEntry:
-    """Read one message: each recipient, each attempt, and what it waits for."""
+    """Read a message.
+
+    The answer has each recipient, each attempt, and what the message waits for. It works while a message waits and
+    after it has ended, until the engine removes its record.
+    """
     db = context.services.store.reader
     message = _visible(context, queue_id, caller)
     if message is None:
@@ -81,7 +85,10 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
 
 @operation("DELETE", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxDeleted:
-    """Cancel a message that has not been sent."""
+    """Cancel a message.
+
+    An unknown message, or one that it is too late for, is not an error: the answer says `"deleted": false`.
+    """
     outcome: Cancelled | TooLate = UNKNOWN
     if _visible(context, queue_id, caller) is not None:
         outcome = await carry_through(context.services.outbox.cancel(queue_id))
@@ -94,7 +101,11 @@ async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = 
 async def update(
     context: Context, queue_id: QueueId, body: OutboxUpdate, *, caller: Token | None = None
 ) -> OutboxUpdated:
-    """Send a waiting message now, move it, or decide a doubt."""
+    """Change a message.
+
+    Send it now, move it to another time, or decide a doubt about it. `{"updated": false, "reason": "It was sent
+    already"}` is the answer where it is too late.
+    """
     queue = context.services.outbox
     if _visible(context, queue_id, caller) is None:
         raise _not_found()

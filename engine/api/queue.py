@@ -1,4 +1,4 @@
-"""The queue as a whole, or one account's part of it: how full it is, and pausing it."""
+"""The queue, or one account's part of it: how full it is, and pausing it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TAGS = ("Settings",)
 
 @operation("GET", _PATH, access=Access.QUERY, scope="api", tags=_TAGS)
 async def read(context: Context, queue: QueueName, query: QueueQuery) -> QueueInfo:
-    """Read how full the queue is and whether it is paused."""
+    """Read the queue."""
     _refuse_unless_known(queue)
     account = find_account(context, query.account).id if query.account is not None else None
     counts = outbox.counts(context.services.store.reader, account, context.services.world.now())
@@ -44,7 +44,11 @@ async def read(context: Context, queue: QueueName, query: QueueQuery) -> QueueIn
     change=Change("settings.queue", lambda path, answer: f"{path['queue']} {answer.account or '*'}"),
 )
 async def update(context: Context, queue: QueueName, body: QueueUpdate, *, caller: Token | None = None) -> QueueUpdated:
-    """Pause the sending of mail, of all or of one account, or let it go on."""
+    """Pause or resume sending.
+
+    While the queue is paused the engine still takes submissions, and finishes the messages that are being sent. A pause
+    survives a restart.
+    """
     _refuse_unless_known(queue)
     if caller is not None and caller.account not in (None, body.account):
         raise Problem(403, "Unauthorized account")

@@ -8,7 +8,7 @@ from msgspec import UNSET
 from engine.accounts.searching import every_folder, search_folder, search_folders
 from engine.accounts.summary import entry
 from engine.api.context import Context
-from engine.api.mailbox_access import leased
+from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased
 from engine.api.messages import page_asked_for, page_shown
 from engine.errors import Problem
 from engine.http.access import Access
@@ -20,11 +20,28 @@ from engine.schema.search import Search, SearchPage
 EVERY = "*"
 
 
-@operation("POST", "/v1/account/{account}/search", access=Access.PATH, scope="api", tags=("Message",))
+@operation(
+    "POST",
+    "/v1/account/{account}/search",
+    access=Access.PATH,
+    scope="api",
+    tags=("Message",),
+    errors={
+        400: "The cursor is of another search, or its UIDs are void (`InvalidCursorValue`).",
+        404: "There is no such folder; `path` names it.",
+        422: "It lacks an extension that the search needs (`MissingServerExtension`).",
+        503: NOT_CONNECTED,
+        504: TOO_LATE,
+    },
+)
 async def search(
     context: Context, account: AccountId, body: Search, query: SearchPage, headers: CommandHeaders
 ) -> Encoded[MessagesPage]:
-    """Search for messages in one folder, several, or all, newest first."""
+    """Search for messages.
+
+    The search covers one folder, several, or all; the newest messages come first. Texts are found the way the mail
+    server finds them. Where several folders are searched, each message has its `path`, and there are no cursors back.
+    """
     paths = body.paths if body.paths is not UNSET else () if query.path is UNSET else (query.path,)
     if not paths:
         said = {"message": '"path" is required', "key": "path", "path": "path"}

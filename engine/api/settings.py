@@ -32,9 +32,10 @@ _ONLY_IF_ASKED = ("service_secret", "event_types")
 
 @operation("GET", "/v1/settings", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
 async def read(context: Context, query: SettingsQuery) -> Settings:
-    """Read settings: those named, or all that are no secret.
+    """Read settings.
 
-    Named is what is given as `true`; what is secret in it is masked.
+    The query names the settings to read. Without names, the answer has all of them except `serviceSecret` and
+    `eventTypes`.
     """
     every = [field.name for field in msgspec.structs.fields(query)]
     asked = [name for name in every if getattr(query, name)] or [name for name in every if name not in _ONLY_IF_ASKED]
@@ -55,7 +56,8 @@ async def read(context: Context, query: SettingsQuery) -> Settings:
 async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
     """Change settings.
 
-    What is given, answered with its names.
+    Where a change leaves webhooks without effect, `notes` in the answer says why, and so does the `state` of the
+    webhook `default`.
     """
     changes = _changes(body)
     _refuse_masks(changes, context.settings.values)

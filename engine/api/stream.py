@@ -75,9 +75,12 @@ class _End(Exception):
         self.reason = reason
 
 
-@websocket("/v1/events/stream", access=Access.QUERY, scope="api")
+@websocket("/v1/events/stream", access=Access.QUERY, scope="api", tags=("Events",))
 async def stream(context: Context, query: StreamQuery, *, caller: Token, websocket: Websocket) -> None:
-    """Follow the events over a websocket."""
+    """Follow events over a websocket.
+
+    One text frame for each event; with `after`, the past ones first. See `docs/events.md#websocket`.
+    """
     validity = context.validity(caller)
     await serve_stream(
         websocket,

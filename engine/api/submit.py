@@ -1,7 +1,7 @@
-"""Handing in a message: check, compose, make durable, answer.
+"""Submitting a message: check, compose, make durable, answer.
 
-Composing errors are the caller's and name the field; nothing of a refused request is queued. A request repeated with
-its `Idempotency-Key` gets the first answer; rehearsals (`dryRun`) and refusals are not remembered.
+Errors in composing are the caller's and name the field; a refused request queues nothing. A request repeated with its
+`Idempotency-Key` gets the first answer; dry runs and refusals are not remembered.
 """
 
 from __future__ import annotations
@@ -48,11 +48,36 @@ PIECE = 256 * 1024
 """Octets encoded at once of a large preview."""
 
 
-@operation("POST", "/v1/account/{account}/submit", access=Access.PATH, scope="api", tags=("Submit",), large=True)
+@operation(
+    "POST",
+    "/v1/account/{account}/submit",
+    access=Access.PATH,
+    scope="api",
+    tags=("Submit",),
+    large=True,
+    errors={
+        404: "The account has no SMTP server (`SMTPUnavailable`).",
+        409: "The `Idempotency-Key` was used for another request (`IdempotencyConflict`).",
+        503: "The account has not been connected yet; `Retry-After` says when to come back.",
+    },
+)
 async def submit(
     context: Context, account: AccountId, body: Submit, headers: SubmitHeaders
 ) -> SubmitAccepted | DryRun | Response:
-    """Queue a message for sending; answered once it is on disk."""
+    """Submit a message.
+
+    Before the first sync of an account (without IMAP: its first SMTP login), submissions are refused with a 503:
+
+    | `code` | the account's `state` |
+    |---|---|
+    | `NotYetConnected` | `init`, `connecting`, `syncing` |
+    | `AuthenticationFails` | `authenticationError` |
+    | `ConnectionError` | `connectError`, `disconnected` |
+    | `NotSyncing` | `unset` |
+    | `NoAvailable` | `paused` |
+
+    After that a broken connection refuses nothing: messages queue.
+    """
     found = find_account(context, account)
     services = context.services
     key = _key(headers)
@@ -207,7 +232,7 @@ def _draft(account: Account, body: Submit) -> Draft:
     elif record.email is not UNSET:
         sender = Address(record.email, record.name)
     else:
-        raise invalid("from", "is required, since the account has no email address")
+        raise invalid("from", "is required because the account has no email address")
     return Draft(
         sender=sender,
         to=tuple(map(_address, body.to)),

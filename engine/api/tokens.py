@@ -1,4 +1,4 @@
-"""What tokens have changed."""
+"""The changes made with tokens."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ HASH_LENGTH = 64
 
 @operation("GET", "/v1/tokens/{token}/log", access=Access.ALL_ACCOUNTS, scope="api", tags=("Token",))
 async def log(context: Context, token: TokenId, query: TokenLogQuery) -> TokenLog:
-    """Read what was changed with a token, newest first.
+    """Read the changes made with a token.
 
-    Also of one that is revoked.
+    They come newest first; a revoked token has them, too. Only changes are recorded, never reads or refused requests.
     """
     reader = context.services.store.reader
     name = token.lower()[:ID_LENGTH] if len(token) in (ID_LENGTH, HASH_LENGTH) else ""

@@ -1,4 +1,4 @@
-"""Webhook endpoints of the API as EmailEngine shows its routes, to be read only."""
+"""Webhook endpoints in the shape of EmailEngine's webhook routes; read only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _TAGS = ("Webhooks",)
 
 @operation("GET", "/v1/webhookRoutes", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def listing(context: Context, query: PageQuery, *, caller: Token) -> WebhookRoutes:
-    """List webhook endpoints as webhook routes."""
+    """List webhook routes.
+
+    The endpoints of `GET /v1/webhooks`, without `default`, in the shape of EmailEngine's webhook routes.
+    """
     rows = [made for made in context.services.webhooks.made.values() if caller.account in (None, made.owner)]
     shown = tuple(_route(context, made, caller) for made in paging.cut(rows, query))
     return WebhookRoutes(**paging.numbers(len(rows), query), webhooks=shown)
@@ -29,7 +32,7 @@ async def listing(context: Context, query: PageQuery, *, caller: Token) -> Webho
 
 @operation("GET", "/v1/webhookRoutes/webhookRoute/{webhook}", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def read(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookRoute:
-    """Read a webhook endpoint as a webhook route."""
+    """Read a webhook route."""
     made, _ = find(context, webhook, caller)
     if made is None:
         raise Problem(404, "There is no webhook with this id")

@@ -1,7 +1,7 @@
-"""Webhook endpoints: making, reading, changing, removing, testing and replaying them, and what they put aside.
+"""Webhook endpoints: creating, reading, changing, removing, testing and replaying them, and their parked events.
 
-A token for one account sees and makes endpoints of that account only; `default`, the endpoint of the settings, is not
-among them and is changed by the settings alone.
+A token for one account sees and creates endpoints of that account only; `default`, the endpoint of the settings, is not
+among them, and only the settings change it.
 """
 
 from __future__ import annotations
@@ -64,9 +64,17 @@ LINES_SHOWN = 100
     scope="api",
     tags=_TAGS,
     change=Change("webhook.create", lambda path, answer: answer.id),
+    errors={
+        400: "The URL leads where the engine must not go (`EgressRefused`), or `after` is above the newest event "
+        "(`FutureCursor`).",
+        429: "There are too many endpoints; remove one first.",
+    },
 )
 async def create(context: Context, body: WebhookCreate, *, caller: Token) -> WebhookCreated:
-    """Make a webhook endpoint."""
+    """Create a webhook endpoint.
+
+    An endpoint that a token for one account creates posts the events of that account alone.
+    """
     horizon = context.horizon(caller)
     after = horizon.last if body.after is None else body.after
     horizon.refuse_ahead(after)
@@ -90,7 +98,11 @@ async def create(context: Context, body: WebhookCreate, *, caller: Token) -> Web
 
 @operation("GET", "/v1/webhooks", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def listing(context: Context, query: PageQuery, *, caller: Token) -> WebhookList:
-    """List webhook endpoints and how they are."""
+    """List webhook endpoints.
+
+    The first one is `default`, the endpoint of the settings, which only the settings change. A token for one account
+    sees the endpoints it has created.
+    """
     service = context.services.webhooks
     rows: list[Made | None] = [None] if caller.account is None else []
     rows += [made for made in service.made.values() if caller.account in (None, made.owner)]
@@ -100,7 +112,7 @@ async def listing(context: Context, query: PageQuery, *, caller: Token) -> Webho
 
 @operation("GET", "/v1/webhooks/{webhook}", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def read(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookInfo:
-    """Read a webhook endpoint and how it is."""
+    """Read a webhook endpoint."""
     made, _ = find(context, webhook, caller)
     return info(context, made, caller)
 
@@ -112,9 +124,16 @@ async def read(context: Context, webhook: WebhookId, *, caller: Token) -> Webhoo
     scope="api",
     tags=_TAGS,
     change=Change("webhook.update", lambda path, answer: answer.id),
+    errors={
+        400: "It is `default`, or the URL leads where the engine must not go (`EgressRefused`).",
+        409: "The stored endpoint cannot be read (`WebhookUnreadable`): remove it and create another.",
+    },
 )
 async def update(context: Context, webhook: WebhookId, body: WebhookUpdate, *, caller: Token) -> WebhookUpdated:
-    """Change a webhook endpoint."""
+    """Change a webhook endpoint.
+
+    The endpoint continues where it stands, and the events that wait for it are posted at once.
+    """
     made = _made(context, webhook, caller)
     _must_be_readable(made)
     _refuse_masks(body)
@@ -149,17 +168,25 @@ async def remove(context: Context, webhook: WebhookId, *, caller: Token) -> Webh
     return WebhookRemoved(id=made.id)
 
 
-@operation("POST", "/v1/webhooks/{webhook}/test", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation(
+    "POST",
+    "/v1/webhooks/{webhook}/test",
+    access=Access.HANDLER,
+    scope="api",
+    tags=_TAGS,
+    errors={400: "The endpoint has no URL."},
+)
 async def test(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookTested:
-    """Post a test event now.
+    """Test a webhook endpoint.
 
-    And say how it went.
+    The engine posts a test event (`webhookTest`, number 0) at once, and tells how the receiver answered. A second one,
+    signed with another secret, shows whether the receiver checks signatures.
     """
     made, endpoint = find(context, webhook, caller)
     _must_be_readable(made)
     target = context.services.webhooks.target(made)
     if target is None:
-        raise Problem(400, "There is no URL to post to")
+        raise Problem(400, "The endpoint has no URL")
     answer, verifies = await context.services.webhooks.test(endpoint, target)
     return WebhookTested(
         success=answer.taken,
@@ -179,7 +206,10 @@ async def test(context: Context, webhook: WebhookId, *, caller: Token) -> Webhoo
     change=Change("webhook.replay", lambda path, answer: answer.id),
 )
 async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, caller: Token) -> WebhookReplayed:
-    """Post events again, here or elsewhere."""
+    """Replay events.
+
+    The engine posts past events again, to the endpoint itself or to another URL.
+    """
     made, endpoint = find(context, webhook, caller)
     _must_be_readable(made)
     service, horizon = context.services.webhooks, context.horizon(caller)
@@ -212,7 +242,10 @@ async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, c
 
 @operation("GET", "/v1/webhooks/{webhook}/parked", access=Access.HANDLER, scope="api", tags=_TAGS)
 async def parked(context: Context, webhook: WebhookId, query: PageQuery, *, caller: Token) -> ParkedList:
-    """List events an endpoint did not take."""
+    """List parked events.
+
+    The events that the receiver refused for three days, or that an expression did not fit, with the reason.
+    """
     _, endpoint = find(context, webhook, caller)
     reader = context.services.store.reader
     total = webhooks.parked_count(reader, endpoint.id)
@@ -241,7 +274,7 @@ async def parked(context: Context, webhook: WebhookId, query: PageQuery, *, call
     change=Change("webhook.settle", lambda path, answer: path["webhook"]),
 )
 async def settle(context: Context, webhook: WebhookId, body: ParkedAction, *, caller: Token) -> ParkedDone:
-    """Try parked events again, or forget them."""
+    """Retry or skip parked events."""
     _, endpoint = find(context, webhook, caller)
     service = context.services.webhooks
     change = service.retry if body.action == "retry" else service.skip
@@ -262,7 +295,7 @@ def _refuse_one_more(context: Context, caller: Token) -> None:
     if sum(made.owner == caller.account for made in context.services.webhooks.made.values()) >= most:
         raise Problem(
             429,
-            f"Too many webhook endpoints: {most} at most, remove one first",
+            f"Too many webhook endpoints: at most {most} are allowed, so remove one first",
             code="TooMany",
             headers={"Retry-After": "60"},
         )
@@ -282,13 +315,13 @@ def find(context: Context, name: str, caller: Token) -> tuple[Made | None, Endpo
 def _made(context: Context, name: str, caller: Token) -> Made:
     made, _ = find(context, name, caller)
     if made is None:
-        raise Problem(400, "This is the webhook of the settings: change it with POST /v1/settings")
+        raise Problem(400, "This is the endpoint of the settings: change it with POST /v1/settings")
     return made
 
 
 def _must_be_readable(made: Made | None) -> None:
     if made is not None and made.unreadable:
-        raise Problem(409, f"{made.record.stopped}; remove it and make another", code="WebhookUnreadable")
+        raise Problem(409, f"{made.record.stopped}; remove it and create another", code="WebhookUnreadable")
 
 
 def _accounts(given: tuple[str, ...] | None, caller: Token) -> tuple[str, ...] | None:

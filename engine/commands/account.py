@@ -1,7 +1,7 @@
-"""`engine account`: add, list, show, remove and reconnect accounts of the engine that runs.
+"""`engine account`: add, list, show, remove and reconnect accounts of the running engine.
 
-A password is asked for, or read from a file or from standard input; never is it an argument, which other users of the
-machine can see.
+The command asks for a password, or reads it from a file or from standard input. It is never an argument, since other
+users of the machine can see arguments.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from engine.commands.terminal import complain, details, progress, put_json, say,
 from engine.errors import ConfigError
 
 WAIT = 30.0
-"""Seconds in which a new account is expected to be connected."""
+"""Seconds within which a new account should be connected."""
 LOOK_EVERY = 0.25
 LONGEST_PASSWORD = 64 * 1024
 PAGE = 500
@@ -31,13 +31,13 @@ _DEFINITE = ("connected", "authenticationError", "connectError", "unset")
 
 ADD_EXAMPLES = """\
 examples:
-  engine account add jane --email jane@example.com                 asks for the password, finds the servers
+  engine account add jane --email jane@example.com                 ask for the password, find the servers
   engine account add jane --email jane@example.com --password-file jane.pass
   pass show mail/jane | engine account add jane --email jane@example.com --password-file -
   engine account add shop --email shop@example.com --imap none --smtp smtp.example.com:587 --user shop
-  engine account add demo --email demo@sandbox.example --sandbox   an account inside the engine, to try things out
+  engine account add demo --email demo@sandbox.example --sandbox   an account inside the engine, for trying things out
 
-A host without a port means 993 and 465. On these TLS begins at once; on any other port STARTTLS is asked for.
+The default ports are 993 and 465, where TLS begins at once. On any other port the engine asks for STARTTLS.
 """
 LIST_EXAMPLES = """\
 examples:
@@ -47,36 +47,36 @@ examples:
 """
 REMOVE_EXAMPLES = """\
 examples:
-  engine account remove jane                     asks first
+  engine account remove jane                     ask first
   engine account remove jane --yes
 
-What the account has not sent yet ends as cancelled. Its mailbox at the provider is not touched.
+Its unsent messages are cancelled. The account at the provider is not touched.
 """
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the commands."""
     accounts = group(commands, "account", "add, list, show, remove and reconnect accounts")
-    new = add(accounts, "add", "register a mailbox and wait until it is connected", _add, ADD_EXAMPLES)
-    new.add_argument("account", metavar="ACCOUNT", help="your id for it")
-    new.add_argument("--email", metavar="ADDRESS", required=True, help="address of the mailbox")
-    new.add_argument("--name", metavar="TEXT", help="name shown as author (default: the address)")
-    new.add_argument("--user", metavar="USER", help="user name at the servers (default: the address)")
+    new = add(accounts, "add", "register an account and wait until it is connected", _add, ADD_EXAMPLES)
+    new.add_argument("account", metavar="ACCOUNT", help="your id for the account")
+    new.add_argument("--email", metavar="ADDRESS", required=True, help="the account's email address")
+    new.add_argument("--name", metavar="TEXT", help="the name shown as author (default: the address)")
+    new.add_argument("--user", metavar="USER", help="the user name at the servers (default: the address)")
     new.add_argument("--password-file", metavar="FILE", help="file with the password; - reads standard input")
-    new.add_argument("--imap", metavar="HOST[:PORT]", help="IMAP server, or none (default: found by the address)")
-    new.add_argument("--smtp", metavar="HOST[:PORT]", help="SMTP server, or none (default: found by the address)")
-    new.add_argument("--sandbox", action="store_true", help="an account inside the engine, which reaches nobody")
+    new.add_argument("--imap", metavar="HOST[:PORT]", help="IMAP server, or none (default: found from the address)")
+    new.add_argument("--smtp", metavar="HOST[:PORT]", help="SMTP server, or none (default: found from the address)")
+    new.add_argument("--sandbox", action="store_true", help="an account inside the engine; its mail reaches nobody")
     new.add_argument("--logs", action="store_true", help="keep a protocol log; see: engine logs")
-    new.add_argument("--replace", action="store_true", help="change the account of this id if there is one")
+    new.add_argument("--replace", action="store_true", help="change the account with this id if there is one")
     new.add_argument("--no-wait", action="store_true", help="do not wait until it is connected")
     listed = add(accounts, "list", "show all accounts and their states", _list, LIST_EXAMPLES)
-    listed.add_argument("--state", metavar="S", help="only accounts in this state, as connected")
+    listed.add_argument("--state", metavar="S", help="only accounts in this state, such as connected")
     shown = add(accounts, "show", "show one account: its servers, its state, what is wrong", _show)
     shown.add_argument("account", metavar="ACCOUNT")
-    removed = add(accounts, "remove", "remove an account and cancel what it has not sent", _remove, REMOVE_EXAMPLES)
+    removed = add(accounts, "remove", "remove an account and cancel its unsent messages", _remove, REMOVE_EXAMPLES)
     removed.add_argument("account", metavar="ACCOUNT")
     removed.add_argument("--yes", action="store_true", help="do not ask")
-    again = add(accounts, "reconnect", "connect an account anew and say how it went", _reconnect)
+    again = add(accounts, "reconnect", "reconnect an account and show the result", _reconnect)
     again.add_argument("account", metavar="ACCOUNT")
     again.add_argument("--no-wait", action="store_true", help="do not wait until it is connected")
     for each in (new, listed, shown, removed, again):
@@ -86,7 +86,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
 def _add(options: argparse.Namespace) -> int:
     client = Client(options)
     if not options.replace and _found(client, options.account) is not None:
-        raise RequestRefused(f"{options.account}: there is an account of this id; --replace changes it")
+        raise RequestRefused(f"{options.account}: an account with this id exists; --replace changes it")
     record: dict[str, Any] = {
         "account": options.account,
         "name": options.name or options.email,
@@ -132,7 +132,10 @@ def _servers(client: Client, options: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError("an account needs an IMAP or an SMTP server")
     if "appPassword" in found and found["appPassword"]["required"]:
         about = found["appPassword"]
-        say(f"{about['provider']} takes no usual password here, but one made for an app: {about['instructions']}")
+        say(
+            f"{about['provider']} does not accept the usual password, but wants an app password: "
+            f"{about['instructions']}"
+        )
     secret = password(options.password_file)
     for each in servers.values():
         if each:
@@ -156,17 +159,17 @@ def password(source: str | None) -> str:
     if source is None:
         if not sys.stdin.isatty():
             raise ConfigError(
-                "there is no terminal to ask for the password on: give --password-file FILE, or - for stdin"
+                "there is no terminal to ask for the password: give --password-file FILE, or - for standard input"
             )
         return getpass.getpass("password: ")
     try:
         text = sys.stdin.read(LONGEST_PASSWORD) if source == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--password-file {source}: cannot be read: {error}") from error
-    # Editors and `echo` end a file with a line break that is no part of it.
+    # Editors and `echo` end a file with a line break that is not part of the password.
     text = text.removesuffix("\n").removesuffix("\r")
     if not text or "\n" in text:
-        raise ConfigError(f"--password-file {source}: must hold the password on one line, and nothing else")
+        raise ConfigError(f"--password-file {source}: must contain the password on one line, and nothing else")
     return text
 
 
@@ -203,11 +206,11 @@ def _show(options: argparse.Namespace) -> int:
             user = (each.get("auth") or {}).get("user", "no login")
             rows.append((name, f"{each['host']} port {each['port']}, {tls}, {user}"))
     if shown.get("sandbox"):
-        rows.append(("servers", "inside the engine (sandbox): its mail goes nowhere"))
+        rows.append(("servers", "inside the engine (sandbox): its mail reaches nobody"))
     if last := shown.get("smtpStatus"):
         rows.append(("last sent", f"{last['status']}, {last['created']} {last.get('response', '')}"))
     if "syncTime" in shown:
-        rows.append(("looked at", shown["syncTime"]))
+        rows.append(("last look", shown["syncTime"]))
     rows += [
         (f"folder {each['path']}", f"{each['error']} (since {each['since']})") for each in shown.get("folderErrors", ())
     ]
@@ -223,11 +226,11 @@ def _remove(options: argparse.Namespace) -> int:
     shown = client.ask("GET", _path(options.account))
     if not options.yes:
         if not sys.stdin.isatty():
-            raise ConfigError("there is no terminal to ask on: give --yes")
+            raise ConfigError("there is no terminal to ask: give --yes")
         waiting = client.ask("GET", f"/v1/outbox?{urlencode({'account': options.account, 'pageSize': 1})}")["total"]
-        mail = f", and {waiting} unsent messages end as cancelled" if waiting else ""
+        mail = f", and {waiting} unsent messages are cancelled" if waiting else ""
         who = f"{options.account} ({shown.get('email', shown.get('name', ''))})"
-        say(f"{who} is removed from {client.place}{mail}. Type yes to go on:")
+        say(f"{who} will be removed from {client.place}{mail}. Type yes to continue:")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             complain("nothing was removed")
             return 1
@@ -247,7 +250,7 @@ def _reconnect(options: argparse.Namespace) -> int:
         if options.json:
             put_json(answer)
         else:
-            print(f"{options.account}: connects anew")
+            print(f"{options.account}: reconnecting")
         return 0
     return _tell(_settled(client, options.account, WAIT), options)
 
@@ -257,7 +260,7 @@ def _settled(client: Client, account: str, seconds: float) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     with progress(f"waiting until {account} is connected"):
         for _ in range(int(seconds / LOOK_EVERY)):
-            # What was so a moment ago may be gone: a change needs a moment to be taken up.
+            # The state of a moment ago may be out of date: a change needs a moment to take effect.
             time.sleep(LOOK_EVERY)
             shown = client.ask("GET", _path(account))
             if shown["state"] in _DEFINITE:
@@ -266,7 +269,7 @@ def _settled(client: Client, account: str, seconds: float) -> dict[str, Any]:
 
 
 def _tell(shown: dict[str, Any], options: argparse.Namespace) -> int:
-    """Say how an account is; the exit code."""
+    """Print the state of an account; return the exit code."""
     account = shown["account"]
     if options.json:
         put_json(shown)
@@ -275,7 +278,8 @@ def _tell(shown: dict[str, Any], options: argparse.Namespace) -> int:
     if shown["state"] == "connected":
         return 0
     complain(
-        f"{account}: {_trouble(shown) or 'it takes longer'}; it goes on trying, see: engine account show {account}"
+        f"{account}: {_trouble(shown) or 'not connected yet'}; the engine keeps trying, see: engine account show "
+        f"{account}"
     )
     return 1
 

@@ -21,18 +21,23 @@ examples:
   engine audit --operation token --since 30d
   engine audit --token 3f9a12bc44de --json --limit 0 | jq .
 
-A token is named by its id, as shown by "engine tokens list"; what a command did says "cli".
+Tokens have the ids that "engine tokens list" shows; changes made by a command have the token "cli".
 """
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the command."""
     command = add(commands, "audit", "show who changed what, newest first", _audit, EXAMPLES)
-    command.add_argument("--token", metavar="ID", help="only what this token changed, or cli")
-    command.add_argument("--operation", metavar="OP", help="only this, as account.update, or account for all of them")
-    command.add_argument("--object", metavar="ID", help="only changes of this account, token, endpoint, setting")
+    command.add_argument("--token", metavar="ID", help="only changes made with this token, or cli")
     command.add_argument(
-        "--since", metavar="TIME", type=_since, help="only since then: 2026-11-20T00:00:00Z, or 2d for two days ago"
+        "--operation", metavar="OP", help="only this operation, such as account.update, or account for all of them"
+    )
+    command.add_argument("--object", metavar="ID", help="only changes of this account, token, endpoint or setting")
+    command.add_argument(
+        "--since",
+        metavar="TIME",
+        type=_since,
+        help="only since this time: 2026-11-20T00:00:00Z, or 2d for two days ago",
     )
     command.add_argument("--limit", metavar="N", type=_limit, default=LIMIT, help="at most N; 0: all (default: 100)")
 
@@ -50,7 +55,7 @@ def _since(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError("must be a time such as 2026-11-20T00:00:00Z, or as long ago as 2d") from error
+        raise argparse.ArgumentTypeError("must be a time such as 2026-11-20T00:00:00Z, or an age such as 2d") from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 

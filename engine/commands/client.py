@@ -1,8 +1,8 @@
-"""A request of a command to an engine: by the control socket of a data folder, or by HTTP with a token.
+"""A request of a command to an engine: through the control socket of a data folder, or over HTTP with a token.
 
-By the socket no token is needed: who can open it is the owner. `--url` names an engine anywhere, and then a token is
-needed, by `--token` or in `ENGINE_TOKEN`. A `--token` without `--url` is what the request is made with, so that what a
-token may do can be tried out.
+The socket needs no token: only the owner can open it. `--url` names an engine anywhere, and needs a token from
+`--token` or `ENGINE_TOKEN`. With `--token` alone the request goes through the socket with that token, to try out what
+it may do.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from engine.errors import ConfigError, EngineError, Fault
 from engine.store import control_socket
 
 PATIENCE = 60.0
-"""Seconds an answer may take; a test event alone may take as long as its receiver is given."""
+"""The most seconds for an answer; a test event alone may take as long as its receiver has."""
 HEALTH_PATIENCE = 1.0
 MOST_BYTES = 64 * 1024
 
 
 class RequestRefused(EngineError):
-    """The engine said no. `status` is that of its answer, `code` its short code."""
+    """The engine refused the request. `status` is the status of its answer, `code` its short code."""
 
     fault = Fault.CALLER
 
@@ -41,22 +41,24 @@ class RequestRefused(EngineError):
 
 
 class Unreachable(EngineError):
-    """There is no engine to ask, or it does not answer."""
+    """There is no engine, or it does not answer."""
 
     fault = Fault.NETWORK
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    """Where the engine is and who asks."""
-    command.add_argument("--url", metavar="URL", help="an engine elsewhere (default: the one `engine where` shows)")
+    """Add the options that name the engine and the token."""
+    command.add_argument(
+        "--url", metavar="URL", help="an engine elsewhere (default: the one that `engine where` shows)"
+    )
     command.add_argument("--token", metavar="T", help=f"API token, needed with --url (default: {TOKEN})")
 
 
 class Client:
-    """Asks one engine. `folder` is its data folder, None where it is reached by `url`."""
+    """Asks one engine. `folder` is its data folder, None where `url` names it."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        """Find the engine. Raises `ConfigError` when it is not clear which, or as whom; `Unreachable` without one."""
+        """Find the engine. Raises `ConfigError` without a clear choice or a token, `Unreachable` without an engine."""
         self.url: str | None = options.url
         self.token: str | None = options.token
         self.folder: Path | None = None
@@ -79,7 +81,9 @@ class Client:
         try:
             value = msgspec.json.decode(answer)
         except msgspec.DecodeError as error:
-            raise RequestRefused(f"{self.place} answered {status}, and not as an engine does; is one there?") from error
+            raise RequestRefused(
+                f"{self.place} answered {status}, but not like an engine; does one run there?"
+            ) from error
         if status != 200:
             raise _refusal(status, value)
         return value
@@ -91,7 +95,7 @@ class Client:
             try:
                 raise _refusal(status, msgspec.json.decode(answer))
             except msgspec.DecodeError as error:
-                raise RequestRefused(f"{self.place} answered {status}; is an engine there?") from error
+                raise RequestRefused(f"{self.place} answered {status}; does an engine run there?") from error
         return answer.decode(errors="replace")
 
     def _exchange(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -130,12 +134,12 @@ class ControlConnection(http.client.HTTPConnection):
 
 
 def checked(token: str) -> str:
-    """A token as it may stand in a header. Raises `ConfigError`."""
+    """The token, fit for a header. Raises `ConfigError`."""
     token = token.strip()
     if not token:
-        raise ConfigError(f"with --url a token is needed, by --token or in {TOKEN}. Make one with: {HOW_TO_ISSUE}")
+        raise ConfigError(f"--url needs a token, from --token or {TOKEN}. Create one with: {HOW_TO_ISSUE}")
     if not (token.isascii() and token.isprintable()):
-        raise ConfigError("the token holds characters no token has")
+        raise ConfigError("the token has characters that no token has")
     return token
 
 
@@ -143,7 +147,7 @@ HOW_TO_ISSUE = 'engine tokens issue -d "what for" -s "*"'
 
 
 def ask_about(folder: Path, patience: float) -> dict[str, Any] | None:
-    """What the engine on `folder` says of itself; None where there is none, or it has no control socket."""
+    """What the engine on `folder` says about itself; None where there is none, or it has no control socket."""
     connection = ControlConnection(folder, patience)
     try:
         connection.request("GET", "/control")
@@ -171,7 +175,7 @@ def healthy(host: str, port: int, patience: float = HEALTH_PATIENCE) -> bool:
 
 
 def _base(url: str) -> str:
-    """Where the engine at `url` is, that of its stream included. Raises `ConfigError`."""
+    """The base of `url`, which may be that of the stream. Raises `ConfigError`."""
     wrong = ConfigError(f"--url must look like http://127.0.0.1:3000, not {url!r}")
     try:
         parts = urlsplit(url)
@@ -187,27 +191,27 @@ def _base(url: str) -> str:
 def _running(target: EngineTarget) -> Path:
     if target.pid is None:
         raise Unreachable(
-            f"no engine runs on {target.folder}: start it with: engine serve; or name another, see: engine where"
+            f"no engine runs on {target.folder}: start it with: engine serve; or name another one, see: engine where"
         )
     if target.about is None:
         raise Unreachable(
             f"the engine on {target.folder} (pid {target.pid or 'unknown'}) does not answer on its control socket "
-            f"{target.folder / 'control'}: look at its log, or give --url and a token"
+            f"{target.folder / 'control'}: check its log, or give --url and a token"
         )
     return target.folder
 
 
 def _refusal(status: int, value: Any) -> RequestRefused:
     if not isinstance(value, dict):
-        return RequestRefused(f"it answered {status}; is an engine there?", status)
+        return RequestRefused(f"it answered {status}; does an engine run there?", status)
     fields = "; ".join(str(each["message"]) for each in value.get("fields", ()))
     text = fields or value.get("message") or f"it answered {status}"
     if status == 404:
         text = f"{text}; see: engine account list, engine outbox list, engine webhooks list"
     if status == 401:
-        text = f"the token is not valid here. Make one with: {HOW_TO_ISSUE}"
+        text = f"the token is not valid here. Create one with: {HOW_TO_ISSUE}"
     elif status == 403 and "requestedScope" in value:
-        text = f"the token has not the scope {value['requestedScope']!r}, which this needs"
+        text = f"the token lacks the scope {value['requestedScope']!r}, which this needs"
     elif status == 403:
         text = f"{text}: the token is for another account, or for one account only"
     return RequestRefused(str(text), status, value.get("code"))
@@ -215,11 +219,14 @@ def _refusal(status: int, value: Any) -> RequestRefused:
 
 def _why(place: str, error: Exception) -> str:
     if isinstance(error, ConnectionRefusedError):
-        return f"{place}: nothing listens there. Start the engine with: engine serve; which one is meant: engine where"
+        return (
+            f"{place}: nothing listens there. Start the engine with: engine serve; to see which one is meant: "
+            "engine where"
+        )
     if isinstance(error, socket.gaierror):
         return f"{place}: there is no such host; check --url"
     if isinstance(error, TimeoutError):
-        return f"{place} does not answer within {PATIENCE:g} s; look at its log"
+        return f"{place} does not answer within {PATIENCE:g} s; check its log"
     if isinstance(error, ssl.SSLError):
-        return f"{place}: no TLS ({error.reason or error}); is it http:// ?"
-    return f"{place}: the connection broke ({error}); look at its log"
+        return f"{place}: TLS failed ({error.reason or error}); should the URL begin with http://?"
+    return f"{place}: the connection broke ({error}); check its log"

@@ -1,4 +1,4 @@
-"""What the commands share: how each is put into the parser."""
+"""What all commands share: how each is added to the parser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Protocol
 
-Commands = argparse._SubParsersAction  # the type of what `add_subparsers` returns has no public name
+Commands = argparse._SubParsersAction  # the type that `add_subparsers` returns has no public name
 
 
 class Add(Protocol):

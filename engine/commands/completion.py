@@ -1,6 +1,6 @@
-"""`engine completion bash|zsh`: a script with which the shell completes commands and options.
+"""`engine completion bash|zsh`: a script that lets the shell complete commands and options.
 
-It is made from the parser when the command runs, and holds all words: completing starts no process.
+The command makes it from the parser. It contains all words, so that completing starts no process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from engine.commands.common import Add
 
 EXAMPLES = """\
 examples:
-  eval "$(engine completion bash)"                               for this shell; in ~/.bashrc for each
+  eval "$(engine completion bash)"                               for this shell; in ~/.bashrc for every shell
   engine completion bash > /etc/bash_completion.d/engine         for all users
   engine completion zsh > "${fpath[1]}/_engine"                  zsh, after which: autoload -Uz compinit && compinit
 """
@@ -72,7 +72,7 @@ def register(
     add: Add,
     make_parser: Callable[[], argparse.ArgumentParser],
 ) -> None:
-    """Add the command; `make_parser` makes the parser whose words are completed."""
+    """Add the command; `make_parser` makes the parser whose words the script completes."""
 
     def run(options: argparse.Namespace) -> int:
         print({"bash": bash, "zsh": zsh}[options.shell](make_parser()), end="")

@@ -1,7 +1,7 @@
-"""`engine events tail`: what happens, a JSON line for each event, until Ctrl-C.
+"""`engine events tail`: prints a JSON line for each event until Ctrl-C.
 
-From now on, unless `--after` says otherwise. It is a client of the API like any other and comes back by itself, without
-a gap, when the connection is lost.
+It begins with new events unless `--after` says otherwise. It is a client of the API like any other, and reconnects
+without a gap when it loses the connection.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 TAIL_WAITS = (0.5, 1.0, 2.0, 5.0)
 """Seconds before each next attempt to connect; the last repeats."""
 TAIL_QUIET = 30.0
-"""Seconds without a frame before the server is asked whether it is still there."""
+"""Seconds without a frame after which the client pings the server."""
 TAIL_CONNECT = 10.0
 TAIL_LARGEST_EVENT = 64 * 1024**2
 
 EXAMPLES = """\
 examples:
-  engine events tail                             from now on
-  engine events tail --after 0 | jq .event       everything that is kept
+  engine events tail                             new events
+  engine events tail --after 0 | jq .event       all events that are kept
   engine events tail --account example --after 120
   ENGINE_TOKEN=... engine events tail --url https://mail.example.com
 
-A token on the command line can be seen by other users of the machine; ENGINE_TOKEN cannot.
+Other users of the machine can see a token on the command line; they cannot see ENGINE_TOKEN.
 """
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the commands."""
     events = group(commands, "events", "follow the events")
-    command = add(events, "tail", "print events as JSON lines until Ctrl-C, from now on", _tail, EXAMPLES)
+    command = add(events, "tail", "print new events as JSON lines until Ctrl-C", _tail, EXAMPLES)
     command.add_argument(
-        "--after", metavar="N", type=_seq, help="events numbered above N, 0 for all that are kept (default: new ones)"
+        "--after", metavar="N", type=_seq, help="events numbered above N, 0 for all that are kept (default: new events)"
     )
     command.add_argument("--account", metavar="A", help="only events of this account")
     add_options(command)
@@ -109,9 +109,9 @@ async def tail(
     waits: Sequence[float] = TAIL_WAITS,
     folder: Path | None = None,
 ) -> int:
-    """Hand every event numbered above `after` to `emit`, in order, each once; come back when the connection is lost.
+    """Hand every event numbered above `after` to `emit`, in order, each once; reconnect when the connection is lost.
 
-    `folder`: the data folder whose control socket is dialled in place of the host in `url`. Returns 1 when the engine
+    `folder`: the data folder whose control socket is used in place of the host in `url`. Returns 1 when the engine
     refuses us for good (token, parameters), else runs until cancelled. `waits` are seconds.
     """
     from urllib.parse import urlencode, urlsplit
@@ -128,7 +128,7 @@ async def tail(
     async def follow(socket: trio_websocket.WebSocketConnection) -> None:
         nonlocal after, failures
         if failures:
-            complain(f"connected again, going on after event {after}")
+            complain(f"connected again, continuing after event {after}")
         while True:
             frame = None
             with trio.move_on_after(TAIL_QUIET):
@@ -150,7 +150,7 @@ async def tail(
         query = urlencode({"after": after} | ({"account": account} if account else {}))
         lost: Exception | None = None
         try:
-            # A stream of our own: the library's way of connecting leaves it open when the handshake is refused.
+            # Our own stream: the library leaves the one it opens open when the handshake is refused.
             with trio.fail_after(TAIL_CONNECT):
                 stream = await (_dial(url) if folder is None else _dial_control(folder))
         except (OSError, trio.TooSlowError) as error:
@@ -219,7 +219,7 @@ async def _dial(url: str) -> trio.SocketStream | trio.SSLStream[trio.SocketStrea
 
 
 def _reason(lost: Exception | None) -> tuple[str, bool]:
-    """Why the stream ended, and whether trying again is of no use."""
+    """Why the stream ended, and whether another attempt is pointless."""
     import trio
     import trio_websocket
 
@@ -238,7 +238,7 @@ def _reason(lost: Exception | None) -> tuple[str, bool]:
     if isinstance(lost, trio.TooSlowError):
         return "it does not answer", False
     if isinstance(lost, ValueError):
-        return "what is there does not speak as an engine does", True
+        return "what answers there is not an engine", True
     return "no answer", False
 
 
@@ -246,7 +246,7 @@ def _refusal(status: int, body: bytes | None) -> str:
     import msgspec
 
     if status == 401:
-        return f"the token is not valid here. Make one with: {HOW_TO_ISSUE}"
+        return f"the token is not valid here. Create one with: {HOW_TO_ISSUE}"
     if status == 403:
         return "the token's scopes do not allow following events"
     try:

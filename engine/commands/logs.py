@@ -1,4 +1,4 @@
-"""`engine logs`: the protocol log of an account, what its servers and the engine said to each other."""
+"""`engine logs`: the protocol log of an account, which is the dialogue of its servers and the engine."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ LOOK_EVERY = 1.0
 EXAMPLES = """\
 examples:
   engine logs example --on                       keep a protocol log from now on
-  engine logs example                            what there is
-  engine logs example -f                         and what comes, until Ctrl-C
+  engine logs example                            print the log
+  engine logs example -f                         and follow it until Ctrl-C
   engine logs example --off
 
-The log is in memory: 10,000 lines, gone with the process. Passwords and the content of messages are never in it. What
-the engine itself has to tell is in its own log, on its standard error.
+The log is in memory: it has 10,000 lines, and ends with the process. It never has passwords or the content of messages.
+The engine writes its own log to standard error.
 """
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the command."""
-    command = add(commands, "logs", "show what an account's servers and the engine say to each other", _logs, EXAMPLES)
+    command = add(commands, "logs", "show the dialogue of an account's servers and the engine", _logs, EXAMPLES)
     command.add_argument("account", metavar="ACCOUNT", help="the account; see: engine account list")
-    command.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
+    command.add_argument("-f", "--follow", action="store_true", help="continue until Ctrl-C")
     switch = command.add_mutually_exclusive_group()
-    switch.add_argument("--on", dest="switch", action="store_const", const=True, help="begin to keep a log")
-    switch.add_argument("--off", dest="switch", action="store_const", const=False, help="end it")
+    switch.add_argument("--on", dest="switch", action="store_const", const=True, help="start keeping a log")
+    switch.add_argument("--off", dest="switch", action="store_const", const=False, help="stop keeping it")
     add_options(command)
 
 
@@ -40,12 +40,12 @@ def _logs(options: argparse.Namespace) -> int:
     client, account = Client(options), quote(options.account, safe="")
     if options.switch is not None:
         client.ask("PUT", f"/v1/account/{account}", {"logs": options.switch})
-        kept = "a protocol log is kept from now on" if options.switch else "no protocol log is kept any more"
+        kept = "the engine now keeps a protocol log" if options.switch else "the engine no longer keeps a protocol log"
         say(f"{options.account}: {kept}")
         if not (options.switch and options.follow):
             return 0
     elif client.ask("GET", f"/v1/account/{account}")["logs"] is not True:
-        complain(f"{options.account}: no protocol log is kept. Begin with: engine logs {options.account} --on")
+        complain(f"{options.account}: the engine keeps no protocol log. Start with: engine logs {options.account} --on")
         return 1
     shown: list[str] = []
     while True:
@@ -64,7 +64,7 @@ def _logs(options: argparse.Namespace) -> int:
 
 
 def known(before: Sequence[str], now: Sequence[str]) -> int:
-    """How many of the lines `now` were there `before`, when the oldest may have gone meanwhile."""
+    """How many of the lines `now` were there `before`, of which the oldest may have gone meanwhile."""
     for start, line in enumerate(before):
         if line == next(iter(now), None) and before[start:] == now[: len(before) - start]:
             return len(before) - start

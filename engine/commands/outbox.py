@@ -1,4 +1,4 @@
-"""`engine outbox`: what is not sent yet, and releasing what is held after a restore.
+"""`engine outbox`: the unsent messages, and releasing those that are held after a restore.
 
 `list` and `release` work on the data folder with or without a running engine, which notices a release within about a
 second. Events are never written here: their numbers belong to the engine. `show` asks the engine.
@@ -19,10 +19,10 @@ from engine.errors import ConfigError
 
 EXAMPLES = """\
 examples:
-  engine outbox list                             everything that has not ended
+  engine outbox list                             all messages that have not ended
   engine outbox list --state held --account jane
   engine outbox show 018f2c5a7b3d4e6f901         its recipients, its attempts, what it waits for
-  engine outbox release                          send everything that is held
+  engine outbox release                          send all held messages
   engine outbox release --account jane
   engine outbox release 018f2c5a7b3d4e6f901
 """
@@ -30,15 +30,15 @@ examples:
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the commands."""
-    outbox = group(commands, "outbox", "list the queue, look at a message, release what is held")
+    outbox = group(commands, "outbox", "list the queue, show a message, release held messages")
     listing = add(outbox, "list", "show the messages that have not ended, oldest first", _list, EXAMPLES)
-    listing.add_argument("--state", metavar="S", help="only these: queued, deferred, in_doubt, held, also sent ...")
-    listing.add_argument("--account", metavar="A", help="only those of this account")
+    listing.add_argument("--state", metavar="S", help="only this state: queued, deferred, in_doubt, held, sent ...")
+    listing.add_argument("--account", metavar="A", help="only messages of this account")
     shown = add(outbox, "show", "show one message: its recipients, its attempts, what it waits for", _show)
     shown.add_argument("queue_id", metavar="QUEUE_ID", help="as shown by: engine outbox list")
     add_options(shown)
-    release = add(outbox, "release", "send what is held since a backup was restored", _release, EXAMPLES)
-    release.add_argument("--account", metavar="A", help="only what is held of this account")
+    release = add(outbox, "release", "send messages that are held since a backup was restored", _release, EXAMPLES)
+    release.add_argument("--account", metavar="A", help="only held messages of this account")
     release.add_argument("queue_ids", metavar="QUEUE_ID", nargs="*", help="only these messages")
 
 
@@ -46,7 +46,7 @@ def _list(options: argparse.Namespace) -> int:
     from engine.model.states import State
 
     if options.state is not None and options.state not in set(State):
-        raise ConfigError(f"there is no state {options.state!r}; there are: {', '.join(State)}")
+        raise ConfigError(f"there is no state {options.state!r}; the states are: {', '.join(State)}")
     target = chosen(options)
     rows = [("QUEUE ID", "STATE", "DUE", "ACCOUNT", "SUBJECT")]
     found = target.reading(lambda db: _messages(db, options.state, options.account))
@@ -100,6 +100,6 @@ def _release(options: argparse.Namespace) -> int:
     else:
         print(f"{released} {'message' if released == 1 else 'messages'} released")
     if released < len(named):
-        complain(f"{len(named) - released} of those named are not held; see: engine outbox list --state held")
+        complain(f"{len(named) - released} of the named messages are not held; see: engine outbox list --state held")
         return 1
     return 0

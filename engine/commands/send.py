@@ -25,28 +25,33 @@ examples:
   engine send example --to "A Friend <friend@example.net>" --subject Report --attach report.pdf < letter.txt
   engine send example --to friend@example.net --html letter.html --wait
 
-Without --text and --html the text is read from standard input. --wait ends when the message is sent or given up, with
-exit code 0 or 1; when that takes longer, it goes on by itself, and "engine outbox show" tells more.
+Without --text and --html, the text is read from standard input. --wait ends when the message is sent or has failed,
+with exit code 0 or 1. If that takes longer, the engine keeps trying, and "engine outbox show" tells more.
 """
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the command."""
     command = add(commands, "send", "send one message through an account", _send, EXAMPLES)
-    command.add_argument("account", metavar="ACCOUNT", help="the account it goes through; see: engine account list")
+    command.add_argument("account", metavar="ACCOUNT", help="the account to send through; see: engine account list")
     command.add_argument("--to", metavar="ADDRESS", action="append", default=[], help="recipient; repeatable")
     command.add_argument("--cc", metavar="ADDRESS", action="append", default=[], help="the same, shown as Cc")
     command.add_argument("--bcc", metavar="ADDRESS", action="append", default=[], help="the same, shown to nobody")
     command.add_argument("--from", metavar="ADDRESS", dest="sender", help="author (default: the account)")
-    command.add_argument("--reply-to", metavar="ADDRESS", help="where replies go (default: the author)")
+    command.add_argument("--reply-to", metavar="ADDRESS", help="address for replies (default: the author)")
     command.add_argument("--subject", metavar="TEXT", help="subject (default: none)")
-    command.add_argument("--text", metavar="TEXT", help="plain text (default: standard input, or made from --html)")
+    command.add_argument("--text", metavar="TEXT", help="plain text (default: standard input, or derived from --html)")
     command.add_argument("--html", metavar="FILE", type=Path, help="file with HTML")
     command.add_argument("--attach", metavar="FILE", type=Path, action="append", default=[], help="repeatable")
-    command.add_argument("--at", metavar="TIME", help="not before, as in 2026-11-27T18:00:00Z (default: now)")
-    command.add_argument("--key", metavar="K", help="Idempotency-Key: the same key sends once, however often it is run")
+    command.add_argument("--at", metavar="TIME", help="earliest time, such as 2026-11-27T18:00:00Z (default: now)")
+    command.add_argument("--key", metavar="K", help="Idempotency-Key: with the same key, the message is sent only once")
     command.add_argument(
-        "--wait", metavar="SECONDS", type=_seconds, nargs="?", const=WAIT, help="wait for the outcome (60 s at most)"
+        "--wait",
+        metavar="SECONDS",
+        type=_seconds,
+        nargs="?",
+        const=WAIT,
+        help="wait for the outcome (default: at most 60 s)",
     )
     add_options(command)
 
@@ -64,7 +69,7 @@ def _send(options: argparse.Namespace) -> int:
     client = Client(options)
     headers = {"Idempotency-Key": options.key} if options.key else {}
     message = _message(options)
-    with progress("handing it in"):
+    with progress("submitting"):
         answer = client.ask("POST", f"/v1/account/{quote(options.account, safe='')}/submit", message, headers)
     if options.wait is None:
         if options.json:
@@ -79,7 +84,8 @@ def _send(options: argparse.Namespace) -> int:
         show(entry)
     if "ended" not in entry:
         complain(
-            f"not ended after {options.wait:g} s; it goes on by itself, see: engine outbox show {entry['queueId']}"
+            f"not finished after {options.wait:g} s; the engine keeps trying, see: engine outbox show "
+            f"{entry['queueId']}"
         )
     return 0 if entry["state"] == "sent" else 1
 
@@ -92,7 +98,7 @@ def show(entry: dict[str, Any]) -> None:
         ("account", entry["account"]),
         ("subject", entry.get("subject") or "-"),
         ("Message-ID", entry["messageId"]),
-        ("attempts", f"{entry['attemptsMade']} of {entry['attempts']} at most"),
+        ("attempts", f"{entry['attemptsMade']} of at most {entry['attempts']}"),
     ]
     if "ended" in entry:
         rows.append(("ended", entry["ended"]))
@@ -124,7 +130,7 @@ def _outcome(client: Client, queue_id: str, seconds: float) -> dict[str, Any]:
 
 def _message(options: argparse.Namespace) -> dict[str, Any]:
     if not (options.to or options.cc or options.bcc):
-        raise ConfigError("who shall get it? Give --to, --cc or --bcc")
+        raise ConfigError("a message needs a recipient: give --to, --cc or --bcc")
     message: dict[str, Any] = {
         name: [_address(each) for each in getattr(options, name)]
         for name in ("to", "cc", "bcc")
@@ -152,7 +158,7 @@ def _message(options: argparse.Namespace) -> dict[str, Any]:
 
 def _typed() -> str:
     if sys.stdin.isatty():
-        say("type the text, and end it with Ctrl-D on a line of its own:")
+        say("type the text, and end it with Ctrl-D on an empty line:")
     return sys.stdin.read()
 
 

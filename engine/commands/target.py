@@ -2,13 +2,13 @@
 
 1. `--config FILE`: the data folder that file names.
 2. `ENGINE_CONFIG`, which stands for `--config`, and `ENGINE_STORE__PATH`, which names the folder itself.
-3. The engine that was started in the current folder and runs; of several, one must be named.
+3. The running engine that was started in the current folder; one of several must be named.
 4. `./config.toml`.
 5. The folder `data` here.
 
-As everywhere, a variable `ENGINE_<SECTION>__<KEY>` goes over the file. A folder that is not there is an error: a new
-one would hide that another was meant. What is not the default is named on standard error, and so is an engine that
-answers on the port of this configuration while none runs on the folder: it works on another one.
+As everywhere, a variable `ENGINE_<SECTION>__<KEY>` overrides the file. A missing folder is an error: a new one would
+hide that another one was meant. Standard error names any folder but the default, and warns of an engine that answers on
+the port of this configuration while none runs on the folder: it works on another one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RULES = (
     "./data",
 )
 CONTROL_PATIENCE = 10.0
-"""Seconds in which an engine says what it is; one that starts on a large journal may take a while."""
+"""The most seconds for an engine to say what it is; one that starts on a large journal takes a while."""
 
 
 class NotThere(EngineError):
@@ -52,8 +52,8 @@ class NotThere(EngineError):
 class EngineTarget(msgspec.Struct, frozen=True):
     """The data folder a command works on, and the engine on it.
 
-    `rule` counts from 1, as in `RULES`; `pid` is None where no engine runs; `about` is what that engine says of itself,
-    None where it says nothing.
+    `rule` counts from 1, as in `RULES`; `pid` is None where no engine runs; `about` is what that engine says about
+    itself, None where it says nothing.
     """
 
     folder: Path
@@ -70,12 +70,12 @@ class EngineTarget(msgspec.Struct, frozen=True):
             return f"{CONFIG}={self.file}"
         given = f"--config {self.file}" if self.rule == 1 else RULES[self.rule - 1]
         if PATH in os.environ and self.rule in (1, 2):
-            return PATH if self.rule == 2 else f"{PATH}, which goes over {given}"
+            return PATH if self.rule == 2 else f"{PATH}, which overrides {given}"
         return given
 
     @property
     def store(self) -> StoreConfig:
-        """The `[store]` that holds: that of the engine which runs, except for a key that is given here."""
+        """The `[store]` that applies: that of the running engine, except for a key that is given here."""
         from engine.config import StoreConfig
 
         if self.about is None:
@@ -97,7 +97,7 @@ class EngineTarget(msgspec.Struct, frozen=True):
         return self.folder / database.FILE
 
     def has_journal(self) -> bool:
-        """Whether there is one yet. Raises `ConfigError` when there was one and it is gone."""
+        """Whether there is one yet. Raises `ConfigError` if there was one that is missing now."""
         from engine.store import database
 
         database.check_present(self.folder)
@@ -134,7 +134,7 @@ class EngineTarget(msgspec.Struct, frozen=True):
 
 
 def chosen(options: argparse.Namespace, *, new: bool = False) -> EngineTarget:
-    """The target of a command, its files this user's and nobody else's; `new`: its journal need not be there.
+    """The target of a command; its files belong to this user alone. `new`: it need not have a journal yet.
 
     Says on standard error which it is. Raises `ConfigError`, `NotThere`.
     """
@@ -143,11 +143,12 @@ def chosen(options: argparse.Namespace, *, new: bool = False) -> EngineTarget:
     target = find(options)
     files.secure(target.folder)
     if not new and not target.has_journal():
-        what = "no engine ran on it yet" if target.folder.is_dir() else "there is no such folder"
+        what = "no engine has run on it yet" if target.folder.is_dir() else "there is no such folder"
         near = [str(each.parent) for each in target.folder.glob("*/journal.db")]
         hint = f"; {near[0]} has a journal" if near else ""
         raise NotThere(
-            f"data folder {target.folder} ({target.why}): {what}{hint}. Name another by --config FILE or {PATH}, or "
+            f"data folder {target.folder} ({target.why}): {what}{hint}. Name another one with --config FILE or "
+            f"{PATH}, or "
             "start the engine with: engine serve; see: engine where"
         )
     announce(options, target)
@@ -155,7 +156,7 @@ def chosen(options: argparse.Namespace, *, new: bool = False) -> EngineTarget:
 
 
 def find(options: argparse.Namespace) -> EngineTarget:
-    """The target by the rule above; nothing is made or mended, nor is it looked whose the folder is.
+    """The target by the rule above. It changes nothing and does not check who owns the folder.
 
     Raises `ConfigError`.
     """
@@ -167,9 +168,12 @@ def find(options: argparse.Namespace) -> EngineTarget:
         ours, others = control_socket.started_here(Path.cwd())
         if len(ours) > 1:
             names = ", ".join(map(str, ours))
-            raise ConfigError(f"several engines that were started in this folder run: say which, by {PATH}; on {names}")
+            raise ConfigError(
+                f"several engines that were started in this folder are running: name one with {PATH}; they run on "
+                f"{names}"
+            )
         for other in others:
-            warn(f"an engine of another user was started in this folder, on {other}: run this as that user to reach it")
+            warn(f"another user started an engine in this folder, on {other}: run this as that user to reach it")
         if ours:
             about = _asked(ours[0])
             config = Config(store=StoreConfig(path=str(ours[0])))
@@ -196,7 +200,7 @@ def config_file(options: argparse.Namespace) -> Path | None:
 
 
 def refuse_left_behind(file: Path | None, config: Config) -> None:
-    """Refuse a relative `store.path` that earlier versions counted from the current folder, where its journal still is.
+    """Refuse a relative `store.path` that earlier versions took from the current folder, where its journal still is.
 
     Raises `ConfigError`.
     """
@@ -210,18 +214,19 @@ def refuse_left_behind(file: Path | None, config: Config) -> None:
     old = folder.relative_to(file.parent)
     if not old.is_absolute() and (old / database.FILE).exists():
         raise ConfigError(
-            f"{file}: store.path {str(old)!r} counts from the folder of this file, where there is no journal; there is "
-            f"one here, where it counted from before. Write into the file: path = {str(old.absolute())!r}"
+            f"{file}: store.path {str(old)!r} is relative to the folder of this file, where there is no journal; there "
+            "is one relative to the current folder, as in earlier versions. Set in the file: path = "
+            f"{str(old.absolute())!r}"
         )
 
 
 def announce(options: argparse.Namespace, target: EngineTarget) -> None:
-    """Say what a command works on where it is not the default, and what speaks against it."""
+    """Print which folder a command works on where it is not the default, and warn of another engine."""
     if not options.quiet and target.folder != Path.cwd() / "data":
         engine = f"engine with pid {target.pid or 'unknown'}" if target.pid is not None else "no engine runs on it"
-        say(f"engine: data folder {target.folder} ({engine}; because of {target.why})")
+        say(f"engine: data folder {target.folder} ({engine}; chosen by {target.why})")
     if (stranger := stranger_of(target)) is not None:
-        warn(f"{stranger}; none runs on {target.folder}, which this works on; see: engine where")
+        warn(f"{stranger}; no engine runs on {target.folder}, which this command works on; see: engine where")
 
 
 def stranger_of(target: EngineTarget) -> str | None:
@@ -230,7 +235,7 @@ def stranger_of(target: EngineTarget) -> str | None:
 
     http = target.config.http
     if target.pid is None and http.port and healthy(http.host, http.port):
-        return f"an engine of another data folder answers on {http.host} port {http.port}"
+        return f"an engine with another data folder answers on {http.host} port {http.port}"
     return None
 
 
@@ -248,11 +253,11 @@ def _pid(folder: Path) -> str | None:
     try:
         return database.owner(folder)
     except OSError:
-        return None  # what is in the way is said by `files.faults`
+        return None  # `files.faults` says why
 
 
 def _asked(folder: Path) -> dict[str, Any] | None:
-    """What the engine on `folder` says of itself; None where it has no control socket."""
+    """What the engine on `folder` says about itself; None where it has no control socket."""
     from engine.commands.client import ask_about
 
     return ask_about(folder, CONTROL_PATIENCE)

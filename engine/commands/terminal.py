@@ -1,8 +1,8 @@
 """What commands write: lines on standard error, tables and JSON on standard output, colours and progress for people.
 
-Standard output carries only what was asked for. Colours and progress are for a terminal, never for a file or a pipe;
-colours not where `NO_COLOR` is set (no-color.org) or the terminal is `dumb`. What others said, such as a server or a
-receiver, is made fit for one line before it is shown: it must not move the cursor.
+Standard output has only the result. Colours and progress are for a terminal, never for a file or a pipe, and there are
+no colours where `NO_COLOR` is set (no-color.org) or the terminal is `dumb`. Text from elsewhere, such as from a server
+or a receiver, is made fit for one line before it is shown: it must not move the cursor.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, TextIO
 
 PROGRAM = "engine"
 PROGRESS_AFTER = 1.0
-"""Seconds until work that goes on is spoken of."""
+"""Seconds after which progress is shown."""
 
 _BOLD, _RED, _GREEN, _YELLOW = "1", "31", "32", "33"
 _COLOURS = {
-    **dict.fromkeys(("ok", "connected", "sent", "active", "taken"), _GREEN),
+    **dict.fromkeys(("ok", "connected", "sent", "active", "accepted"), _GREEN),
     **dict.fromkeys(("BAD", "authenticationError", "connectError", "failed", "failing", "disabled"), _RED),
     **dict.fromkeys(("disconnected", "unset", "bounced", "expired", "warning"), _RED),
     **dict.fromkeys(("held", "in_doubt", "deferred", "connecting", "syncing", "init", "paused"), _YELLOW),
@@ -28,34 +28,34 @@ _COLOURS = {
 
 
 def say(text: str) -> None:
-    """One line on standard error."""
+    """Print one line to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def complain(text: str) -> None:
-    """What went wrong, on standard error."""
+    """Print what went wrong to standard error."""
     say(f"{PROGRAM}: {printable(text)}")
 
 
 def warn(text: str) -> None:
-    """What may be wrong, on standard error."""
+    """Print what may be wrong to standard error."""
     say(f"{PROGRAM}: {coloured('warning', 'warning', sys.stderr)}: {printable(text)}")
 
 
 def printable(line: str) -> str:
-    """`line` without what could move the terminal's cursor or begin a line of its own."""
+    """`line` without what could move the terminal's cursor or begin another line."""
     return "".join(c if c.isprintable() else "?" for c in line).rstrip()
 
 
 def put_json(value: Any) -> None:
-    """One JSON document on a line of standard output."""
+    """Print one JSON document on a line of standard output."""
     import msgspec
 
     sys.stdout.write(f"{msgspec.json.encode(value).decode()}\n")
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows, the first one their headings, in columns as wide as they need to be; the last is as long as it is."""
+    """Print rows, of which the first is the heading, in columns; all but the last are padded to their widest cell."""
     widths = [max(len(printable(row[column])) for row in rows) for column in range(len(rows[0]) - 1)] + [0]
     for number, row in enumerate(rows):
         cells = [printable(text) for text in row]
@@ -67,7 +67,7 @@ def table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def details(rows: Sequence[tuple[str, str]]) -> None:
-    """Print names and what they stand for, a line each."""
+    """Print names and their values, one on a line."""
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         word = text.partition(" ")[0].rstrip(",:")
@@ -92,7 +92,7 @@ def _painted(text: str, colour: str, stream: TextIO) -> str:
 
 @contextmanager
 def progress(doing: str) -> Iterator[None]:
-    """Say on a terminal what is going on, and for how long, when the block takes more than a second."""
+    """Show on a terminal what goes on, and for how long, when the block takes more than a second."""
     if not for_people(sys.stderr):
         yield
         return

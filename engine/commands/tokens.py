@@ -1,7 +1,7 @@
 """`engine tokens`: issue, list and revoke API tokens.
 
-All three work on the data folder with or without a running engine: SQLite's own lock is enough, so the folder's is not
-taken. What is changed stands in the audit record, in the same transaction.
+All three work on the data folder with or without a running engine: SQLite's own lock is enough, so they do not take the
+folder's. Each change is in the audit record, in the same transaction.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from engine.errors import ConfigError
 if TYPE_CHECKING:
     from engine.store.tokens import Token
 
-REVOKE_AT_LEAST = 8  # characters; fewer could name tokens nobody meant
+REVOKE_AT_LEAST = 8  # characters; fewer could name other tokens
 
 ISSUE_EXAMPLES = """\
 examples:
@@ -27,7 +27,7 @@ examples:
   engine tokens issue -d "my app" -s "*" --create      before the first start
   TOKEN=$(engine tokens issue -d "dashboard" -s api)
 
-The token is shown this once; the engine keeps only its hash. Scopes: "api" is what every request needs, "*" is all.
+The token is shown only once; the engine keeps its hash. Scopes: every request needs "api"; "*" is all scopes.
 """
 REVOKE_EXAMPLES = """\
 examples:
@@ -38,20 +38,25 @@ examples:
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the commands."""
     tokens = group(commands, "tokens", "issue, list and revoke API tokens")
-    issue = add(tokens, "issue", "make an API token and print it", _issue, ISSUE_EXAMPLES)
-    issue.add_argument("-d", "--description", metavar="TEXT", required=True, help="what it is for")
+    issue = add(tokens, "issue", "create an API token and print it", _issue, ISSUE_EXAMPLES)
+    issue.add_argument("-d", "--description", metavar="TEXT", required=True, help="what the token is for")
     issue.add_argument(
-        "-s", "--scope", metavar="SCOPE", action="append", required=True, help='what it may do, "*": all; repeatable'
+        "-s",
+        "--scope",
+        metavar="SCOPE",
+        action="append",
+        required=True,
+        help='what the token may do, "*" for everything; repeatable',
     )
-    issue.add_argument("-a", "--account", metavar="A", help="the one account it may see and use (default: all)")
-    issue.add_argument("--unregistered", action="store_true", help="the account is yet to be registered")
-    issue.add_argument("--create", action="store_true", help="make the journal if there is none yet")
+    issue.add_argument("-a", "--account", metavar="A", help="the only account it may see and use (default: all)")
+    issue.add_argument("--unregistered", action="store_true", help="the account will be registered later")
+    issue.add_argument("--create", action="store_true", help="create the journal if there is none yet")
     issue.add_argument(
-        "--expires", metavar="TIME", type=_lifetime, help="for how long it holds, as in 90d or 12h (default: for ever)"
+        "--expires", metavar="TIME", type=_lifetime, help="how long it is valid, such as 90d or 12h (default: forever)"
     )
     add(tokens, "list", "show all tokens, oldest first", _list)
-    revoke = add(tokens, "revoke", "make a token useless from the next request on", _revoke, REVOKE_EXAMPLES)
-    revoke.add_argument("id", metavar="ID", help="the start of its hash, 8 characters or more, or the token itself")
+    revoke = add(tokens, "revoke", "revoke a token, from the next request on", _revoke, REVOKE_EXAMPLES)
+    revoke.add_argument("id", metavar="ID", help="the first 8 or more characters of its hash, or the token itself")
 
 
 def _lifetime(text: str) -> float:
@@ -62,7 +67,7 @@ def _lifetime(text: str) -> float:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error} or 90d") from error
     if seconds <= 0:
-        raise argparse.ArgumentTypeError("must be more than nothing")
+        raise argparse.ArgumentTypeError("must be longer than 0")
     return seconds
 
 
@@ -72,7 +77,7 @@ def _issue(options: argparse.Namespace) -> int:
 
     for scope in options.scope:
         if scope not in tokens.SCOPES:
-            raise ConfigError(f"there is no scope {scope!r}; there are: {', '.join(tokens.SCOPES)}")
+            raise ConfigError(f"there is no scope {scope!r}; the scopes are: {', '.join(tokens.SCOPES)}")
     target, world = chosen(options, new=options.create), World()
     database.prepare_folder(target.folder)
 
@@ -100,8 +105,10 @@ def _must_be_registered(account: str, known: list[str]) -> None:
     if account in known:
         return
     near = difflib.get_close_matches(account, known, n=3) or sorted(known)[:5]
-    there = f"there are: {', '.join(near)}{' ...' if len(known) > len(near) else ''}" if known else "there is none yet"
-    raise ConfigError(f"there is no account {account!r}; {there}. For one to be registered later give --unregistered")
+    there = f"known are: {', '.join(near)}{' ...' if len(known) > len(near) else ''}" if known else "there is none yet"
+    raise ConfigError(
+        f"there is no account {account!r}; {there}. For an account that will be registered later, give --unregistered"
+    )
 
 
 def _shown(token: Token) -> dict[str, object]:
@@ -142,7 +149,7 @@ def _revoke(options: argparse.Namespace) -> int:
 
     start = options.id.strip().lower()
     if len(start) < REVOKE_AT_LEAST:
-        complain(f"give at least the first {REVOKE_AT_LEAST} characters of the ID, to hit no other token")
+        complain(f"give at least the first {REVOKE_AT_LEAST} characters of the ID, so that it names no other token")
         return 1
     target, now = chosen(options), World().now()
 
@@ -156,7 +163,7 @@ def _revoke(options: argparse.Namespace) -> int:
 
     gone = target.writing(revoke)
     if not gone:
-        complain("no such token; see: engine tokens list")
+        complain("there is no such token; see: engine tokens list")
         return 1
     if options.json:
         put_json({"revoked": [each.id for each in gone]})

@@ -1,8 +1,8 @@
-"""`engine vault rotate`: another key for the secrets in the journal, while an engine runs or not.
+"""`engine vault rotate`: another key for the secrets in the journal, with or without a running engine.
 
-The command offers the new key by putting it beside the old one (`store/vault_keys.py`). An engine that runs takes it up
-within about a second; when none runs, the command does the same under the folder's lock. Killed at any moment, what is
-left is done by the next start, or by the same command once more.
+The command offers the new key by putting it beside the old one (`store/vault_keys.py`). A running engine takes it up
+within about a second; without one, the command does the same under the folder's lock. If it is killed at any moment,
+the next start, or the same command, finishes the work.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 LOOK_EVERY = 0.1
 INSTALL_LOOKS = 20
-"""Looks after which a key in force that is still in `key.next` is taken to stay there."""
+"""Looks after which the command stops waiting for a key in force to leave `key.next`."""
 
 EXAMPLES = """\
 examples:
-  engine vault rotate                            a new key, made here, in place of the old one
+  engine vault rotate                            create a new key in place of the old one
   head -c 32 /dev/urandom | base64 > new.key
-  engine vault rotate --key new.key              this key; "-" reads it from standard input
+  engine vault rotate --key new.key              use this key; "-" reads it from standard input
 
-The second is for a key that is kept in store.key. When the command has said so, put the new key there: until then it
-is also in key.next in the data folder, and a start works with both. Backups made before need the key they hold.
+The second form is for a key that is configured as store.key. Put the new key there when the command says so: until then
+it is also in key.next in the data folder, and a start works with both. Earlier backups need the key that is in them.
 """
 
 
 class NotDone(EngineError):
-    """The engine that runs has not taken up the key."""
+    """The running engine has not taken up the key."""
 
     fault = Fault.ENGINE
 
@@ -47,7 +47,7 @@ class NotDone(EngineError):
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the commands."""
     vault = group(commands, "vault", "change the key that seals secrets")
-    rotate = add(vault, "rotate", "seal all secrets anew with another key", _rotate, EXAMPLES)
+    rotate = add(vault, "rotate", "seal all secrets again with another key", _rotate, EXAMPLES)
     rotate.add_argument("--key", metavar="FILE", help="the new key, 32 bytes in base64; - reads standard input")
 
 
@@ -60,33 +60,33 @@ def _rotate(options: argparse.Namespace) -> int:
     target = chosen(options)
     folder, store = target.folder, target.store
     if target.key_is_in_configuration and not store.key:
-        raise ConfigError("the engine that runs has its key in store.key: give this command the same configuration")
+        raise ConfigError("the running engine has its key in store.key: give this command the same configuration")
     found = vault_keys.load(folder, store, World(), target.writing(sealed.key_ids))
     given = _given(options.key)
     new = found.following
     if new is None:
         if given is None and store.key:
-            raise ConfigError("store.key holds the key: make the new one yourself and give it with --key")
+            raise ConfigError("the key is in store.key: create the new one yourself and give it with --key")
         new = given or World().token_bytes(vault_keys.SIZE)
         if new == found.current:
             raise ConfigError(f"the key {key_id(new)} is in force already")
         vault_keys.offer(folder, new)
     elif given not in (None, new):
         raise ConfigError(
-            f"{folder / files.NEXT_KEY}: the change to another key is not done yet: run this without --key"
+            f"{folder / files.NEXT_KEY}: the change to another key is not finished: run this without --key"
         )
-    with progress("waiting until all secrets are sealed anew"):
+    with progress("waiting until all secrets are sealed again"):
         _carry_out(target, store, found, new)
     left = target.writing(lambda db: sealed.left(db, key_id(new)))
     if left:
-        say(f"{len(left)} secrets could not be opened and stay as they are: {listed(left)}")
+        say(f"{len(left)} secrets could not be opened and are left as they are: {listed(left)}")
     if options.json:
         put_json({"key": key_id(new), "left": left})
     else:
         print(f"{'all other' if left else 'all'} secrets are sealed with the key {key_id(new)}")
     if vault_keys.offered(folder) is not None:
         where = "store.key" if store.key else store.key_file
-        say(f"put the new key into {where}; until a start finds it there, it is also in {folder / files.NEXT_KEY}")
+        say(f"put the new key into {where}; until a start finds it there, it also remains in {folder / files.NEXT_KEY}")
     return 0
 
 
@@ -101,7 +101,7 @@ def _given(source: str | None) -> bytes | None:
 
 
 def _carry_out(target: EngineTarget, store: StoreConfig, found: Keys, key: bytes) -> None:
-    """Have the key put in force, by the engine that runs or here. Raises `NotDone`, `ConfigError`."""
+    """Put the key in force, through the running engine or here. Raises `NotDone`, `ConfigError`."""
     from engine.store import database, folder_metadata, vault_keys
     from engine.store.vault import key_id
 
@@ -114,11 +114,11 @@ def _carry_out(target: EngineTarget, store: StoreConfig, found: Keys, key: bytes
         if in_force > INSTALL_LOOKS or (in_force and (store.key or vault_keys.offered(folder) is None)):
             return
         time.sleep(LOOK_EVERY)
-    raise NotDone("the engine that runs has not taken up the new key; see its log. Its next start will")
+    raise NotDone("the running engine has not taken up the new key; check its log. Its next start will")
 
 
 def _carry_out_here(folder: Path, store: StoreConfig, found: Keys, key: bytes) -> bool:
-    """Do what an engine would do; False when one has started meanwhile. Raises `ConfigError`."""
+    """Do what an engine would do; False if one has started meanwhile. Raises `ConfigError`."""
     import contextlib
 
     from engine.store import database, vault_keys

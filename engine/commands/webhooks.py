@@ -1,4 +1,4 @@
-"""`engine webhooks list|test|replay`: how the endpoints are, trying one, posting events again."""
+"""`engine webhooks list|test|replay`: the health of the endpoints, testing one, posting events again."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ examples:
 """
 
 MISSING = {
-    "no events": "it names no event of this engine, so nothing is posted and what happens waits; * is all of them",
-    "no url": "there is no URL to post to",
+    "no events": "it names no event of this engine, so nothing is posted and events wait; * is all events",
+    "no url": "it has no URL",
 }
 """What an endpoint in these states lacks."""
 
@@ -29,22 +29,22 @@ Run = Callable[[argparse.Namespace, Client], int]
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the commands."""
-    webhooks = group(commands, "webhooks", "look at, try and replay webhooks")
+    webhooks = group(commands, "webhooks", "list, test and replay webhooks")
 
     def command(name: str, text: str, run: Run, epilog: str | None = None) -> argparse.ArgumentParser:
         made = add(webhooks, name, text, lambda options: run(options, Client(options)), epilog)
         add_options(made)
         return made
 
-    command("list", "show every endpoint and how it is", _list)
-    tested = command("test", "post a test event to an endpoint and say how it went", _test)
+    command("list", "show every endpoint and its health", _list)
+    tested = command("test", "post a test event to an endpoint and show the result", _test)
     tested.add_argument("id", metavar="ID", help="the endpoint; default is that of the settings")
     replayed = command("replay", "post events again", _replay, REPLAY_EXAMPLES)
     replayed.add_argument("id", metavar="ID", help="the endpoint; default is that of the settings")
     start = replayed.add_mutually_exclusive_group(required=True)
     start.add_argument("--after", metavar="N", type=int, help="events numbered above N")
-    start.add_argument("--since", metavar="TIME", help="events from this time on, as in 2026-11-20T00:00:00Z")
-    replayed.add_argument("--to", metavar="URL", help="post them there, and leave the endpoint where it stands")
+    start.add_argument("--since", metavar="TIME", help="events from this time on, such as 2026-11-20T00:00:00Z")
+    replayed.add_argument("--to", metavar="URL", help="post them to this URL, and leave the endpoint as it is")
 
 
 def _list(options: argparse.Namespace, client: Client) -> int:
@@ -80,7 +80,11 @@ def _test(options: argparse.Namespace, client: Client) -> int:
     if options.json:
         put_json(answer)
     else:
-        print(printable(f"{'taken' if answer['success'] else 'not taken'}: {answer['message']} ({answer['took']} ms)"))
+        print(
+            printable(
+                f"{'accepted' if answer['success'] else 'not accepted'}: {answer['message']} ({answer['took']} ms)"
+            )
+        )
         if signature := _signature(answer):
             print(f"signature: {signature}")
     return 0 if answer["success"] else 1
@@ -88,12 +92,12 @@ def _test(options: argparse.Namespace, client: Client) -> int:
 
 def _signature(answer: dict[str, Any]) -> str:
     if answer["status"] in (400, 401, 403):
-        return "perhaps it was refused for its signature: has the receiver the secret of this webhook?"
+        return "perhaps the receiver refused the signature: does it have the secret of this webhook?"
     if not answer["success"]:
         return ""
     known = {
-        True: "the receiver checks it: it took the right one and refused a wrong one",
-        False: "the receiver does not check it: it took a wrong one too",
+        True: "the receiver checks it: it accepted the right one and refused a wrong one",
+        False: "the receiver does not check it: it accepted a wrong one, too",
         None: "unknown whether the receiver checks it: the webhook has no secret, or a wrong one had no clear answer",
     }
     return known[answer["verifies"]]

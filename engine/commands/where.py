@@ -49,13 +49,13 @@ def _where(options: argparse.Namespace) -> int:
             }
         )
         return 0
-    engine = "none runs on this folder"
+    engine = "no engine runs on this folder"
     if target.pid is not None:
         engine = f"running, version {about['version']}, pid {target.pid}" if about else f"running, pid {target.pid}"
     rows = [
-        ("data folder", f"{target.folder}{'' if target.folder.is_dir() else ' (not there yet)'}"),
-        ("because of", target.why),
-        ("settings", str(target.file.absolute()) if target.file else "no file, the defaults hold"),
+        ("data folder", f"{target.folder}{'' if target.folder.is_dir() else ' (does not exist yet)'}"),
+        ("chosen by", target.why),
+        ("settings", str(target.file.absolute()) if target.file else "no file, so the defaults apply"),
         ("engine", engine),
     ]
     if about:
@@ -63,9 +63,9 @@ def _where(options: argparse.Namespace) -> int:
         if Path(about["startedIn"]) != Path.cwd():
             rows.append(("started in", about["startedIn"]))
     elif target.pid is not None:
-        rows.append(("control", f"{control} does not answer: look at its log"))
+        rows.append(("control", f"{control} does not answer: check the log of the engine"))
     details(rows)
-    print("\nEvery command takes the first of these that there is:")
+    print("\nEvery command takes the first of these that exists:")
     for number, rule in enumerate(RULES, 1):
         print(f"  {'*' if number == target.rule else ' '} {number}. {rule}")
     if warning is not None:

@@ -122,7 +122,7 @@ class Consumers:
         count = self._takeovers.get(key, (0, now))[0] + 1
         self._takeovers[key] = (count, now)
         if count >= FREE:
-            log.warning("two clients take the consumer %s from each other: %d times by now", key[1], count)
+            log.warning("two clients take the consumer %s from each other, %d times so far", key[1], count)
 
     def _displace(self, key: Key) -> None:
         before = self._connected.pop(key, None)

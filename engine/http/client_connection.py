@@ -121,7 +121,7 @@ class ClientConnection:
                 await self._read()
 
     async def _turn_away(self) -> None:
-        problem = Problem(503, "There are too many connections, come back later", headers={"Retry-After": "5"})
+        problem = Problem(503, "There are too many connections; come back later", headers={"Retry-After": "5"})
         with trio.move_on_after(TURN_AWAY):
             await self._stream.send_all(answer(problem))
 

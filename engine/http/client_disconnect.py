@@ -17,4 +17,4 @@ async def carry_through(change: Awaitable[T]) -> T:
     """Do a change to its end even if the caller hangs up meanwhile, at most for a minute."""
     with trio.CancelScope(shield=True, deadline=trio.current_time() + CHANGE_SECONDS):
         return await change
-    raise Problem(503, "The change took too long; whether it was made is unknown", code="Timeout")
+    raise Problem(503, "The change took too long; it may or may not have been made", code="Timeout")

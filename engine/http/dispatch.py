@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -68,8 +68,8 @@ class Front(msgspec.Struct, frozen=True):
     wrong_tokens: WrongTokens
 
 
-def make_app(front: Front, context: Any, operations: Sequence[Operation]) -> QuartTrio:
-    """The app that serves `operations`; each handler is given `context`."""
+def make_app(front: Front, context: Any, operations: Sequence[Operation], tags: Mapping[str, str]) -> QuartTrio:
+    """The app that serves `operations`; each handler is given `context`. `tags` are as in `openapi.document`."""
     app = _App("engine", static_folder=None)
     server.install(app)
     app.url_map.merge_slashes = False
@@ -83,7 +83,7 @@ def make_app(front: Front, context: Any, operations: Sequence[Operation]) -> Qua
             app.add_url_rule(rule, endpoint=operation.name, view_func=view, methods=[operation.method])
     app.add_url_rule("/", view_func=home_page.view(lambda: _trouble(front.store)))
     app.add_url_rule("/health", view_func=_health(front.store))
-    app.add_url_rule("/openapi.json", view_func=_openapi(operations))
+    app.add_url_rule("/openapi.json", view_func=_openapi(operations, tags))
     app.add_url_rule(control_requests.PATH, view_func=_control(front))
     app.register_error_handler(EngineError, _engine_error)
     app.register_error_handler(HTTPException, _http_error)
@@ -222,8 +222,8 @@ def _trouble(store: Store) -> str | None:
     return None
 
 
-def _openapi(operations: Sequence[Operation]) -> Callable[[], Awaitable[Response]]:
-    body = msgspec.json.encode(document(operations, version=VERSION, server_url="/")) + NEWLINE
+def _openapi(operations: Sequence[Operation], tags: Mapping[str, str]) -> Callable[[], Awaitable[Response]]:
+    body = msgspec.json.encode(document(operations, version=VERSION, server_url="/", tags=tags)) + NEWLINE
 
     async def openapi() -> Response:
         return bytes_response(body)
@@ -254,8 +254,8 @@ async def _http_error(error: HTTPException) -> Response:
         return problem_response(Problem(405, phrase(405), headers={"Allow": ", ".join(sorted(error.valid_methods))}))
     if isinstance(error, WebsocketMismatch):
         if has_websocket_context():
-            return problem_response(Problem(400, "There is no websocket at this path"))
-        return problem_response(Problem(426, "There is a websocket at this path", headers={"Upgrade": "websocket"}))
+            return problem_response(Problem(400, "This path does not accept websockets"))
+        return problem_response(Problem(426, "This path accepts only websockets", headers={"Upgrade": "websocket"}))
     return problem_response(Problem(status, phrase(status)))
 
 

@@ -45,6 +45,7 @@ _JSON_TYPES: dict[type[mi.Type], tuple[str, tuple[type, ...]]] = {
     mi.StrType: ("string", (str,)),
     mi.IntType: ("number", (int, float)),
     mi.FloatType: ("number", (int, float)),
+    mi.BoolType: ("boolean", (bool,)),
     mi.VarTupleType: ("array", (list,)),
 }
 

@@ -116,7 +116,7 @@ def plain(data: bytes | bytearray) -> Any:
 def refuse_crowd(data: bytes | bytearray, most: int) -> None:
     """Raise `TooManyValues` for a body with more members than `most`; what looks like one in a string counts too."""
     if len(data) > most and len(data) - len(data.translate(None, _STRUCTURE)) > most:
-        raise TooManyValues(f"it holds more than {most} members and items")
+        raise TooManyValues(f"it has more than {most} members and items")
 
 
 def decode_large(data: bytearray, most: int) -> Any:
@@ -154,7 +154,7 @@ def _lift(data: bytearray, most: int) -> tuple[bytes, list[Long]]:
         at = end + 1
         strings += 1
         if strings > 2 * most:
-            raise TooManyValues(f"it holds more than {most} members and items")
+            raise TooManyValues(f"it has more than {most} members and items")
         if end - start <= LONG and data.find(_NUL, start, end) < 0:
             continue
         if _NAME.match(data, at):
@@ -173,7 +173,7 @@ def _lift(data: bytearray, most: int) -> tuple[bytes, list[Long]]:
 
 def _refuse_bulk(size: int) -> None:
     if size > MOST_BESIDE:
-        raise TooManyValues(f"it holds more than {MOST_BESIDE} bytes beside its texts and attachments")
+        raise TooManyValues(f"it holds more than {MOST_BESIDE} bytes besides its texts and attachments")
 
 
 def _put_back(value: Any, lifted: list[Long]) -> Any:

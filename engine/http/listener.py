@@ -51,10 +51,10 @@ def listen(config: settings.Http) -> trio.SocketListener:
         listening = socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise ConfigError(f"http.port {config.port} on {config.host} is taken by another program") from error
+            raise ConfigError(f"http.port {config.port} on {config.host} is in use by another program") from error
         if error.errno == errno.EACCES:
             raise ConfigError(f"http.port {config.port} {privileged_port()}") from error
-        raise ConfigError(f"http.host {config.host} cannot be listened on: {error.strerror}") from error
+        raise ConfigError(f"http.host {config.host} cannot be used for listening: {error.strerror}") from error
     unacknowledged = min(int(((config.write_timeout or LONGEST) + LONGER) * 1000), 2**31 - 1)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (*_KEEP_ALIVE, (socket.TCP_USER_TIMEOUT, unacknowledged)):
@@ -104,7 +104,7 @@ async def accept(
                 await trio.lowlevel.wait_readable(listener.socket)
                 if trio.current_time() - told >= TOLD_EVERY:
                     told = trio.current_time()
-                    log.error("no descriptor is left for a connection (%s)", error.strerror)
+                    log.error("no file descriptor is left for a connection (%s)", error.strerror)
                 if not crowd.spare.give():
                     crowd.give_way()
                     await trio.sleep(PAUSE)

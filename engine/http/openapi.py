@@ -1,18 +1,21 @@
 """The OpenAPI 3.1 document, made from the operations and the schemas alone.
 
 What it says is what is checked: bodies and queries come from the Structs `engine.http.decode` decodes, answers from
-those the handlers return, the events from their catalogue (as `webhooks`). It is plain data, to be made once at start.
+those the handlers return, the events from their catalogue (as `webhooks`). It is plain data, to be made once at start;
+`scripts/api_docs` writes docs/api.md from it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
+from engine.http.access import Access
+from engine.http.examples import example
 from engine.http.operation import Kind, Operation
 from engine.schema.events import EVENT_DATA, Event
 from engine.schema.problem import ProblemDocument
@@ -21,29 +24,34 @@ _SCHEMAS = "#/components/schemas/{name}"
 _DESCRIPTION = """\
 Register mail accounts, send through them, hear every outcome.
 
-What is no well-formed request is answered before any operation hears of it, in the shape of every other error, and the
-connection is closed: 400 where its head or framing is broken, 405 with `Allow` for a method that a path does not have,
-408 where its head does not arrive in time, 426 for anything but a websocket at {websockets}, 431 where its head
-is too large, 501 for a `Transfer-Encoding` other than `chunked`, 503 where there are too many connections, and 505 for
-anything but HTTP/1.0 and HTTP/1.1."""
+A malformed request never reaches an operation. Its answer has the shape of every other error, and the connection is
+closed: 400 for a broken head or framing, 405 with `Allow` for a method that the path does not have, 408 for a head that
+does not arrive in time, 426 for anything but a websocket at {websockets}, 431 for a head that is too large, 501 for a
+`Transfer-Encoding` other than `chunked`, 503 for too many connections, and 505 for anything but HTTP/1.0 and
+HTTP/1.1."""
 _PROBLEMS = {
     400: "The request is wrong; `fields` names every member that is.",
-    401: "There is no token, or it is not known.",
-    403: "The token is not for this: it lacks the scope, or is for another account.",
-    404: "There is no such thing.",
+    401: "The token is missing or unknown.",
+    403: "The token lacks the scope, or is for another account.",
+    404: "What the path names does not exist.",
     408: "The body did not arrive in time.",
-    409: "It contradicts what was asked before, or what is stored of it cannot be read.",
+    409: "The request conflicts with an earlier one, or with what is stored.",
     413: "The body is too large.",
     415: "The body is compressed.",
-    429: "Too much of this at once with this token; `Retry-After` says when to come back.",
+    416: "The file has no such bytes.",
+    422: "The mail server cannot do this.",
+    429: "There is too much at once with this token; `Retry-After` says when to come back.",
     431: "The head of the request, with its query, is too large.",
-    503: "Not now; `code` and `state` say why.",
-    507: "There is no room on the disk; nothing of it was kept.",
+    503: "The engine or the account is not ready; `code` and `state` say why.",
+    504: "The mail server did not answer in time (`Timeout`).",
+    507: "The disk is full; nothing was kept.",
 }
 
 
-def document(operations: Iterable[Operation], *, version: str, server_url: str) -> dict[str, Any]:
-    """The document for `operations`, ready for any JSON encoder."""
+def document(
+    operations: Iterable[Operation], *, version: str, server_url: str, tags: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The document for `operations`, ready for any JSON encoder. `tags` says what each group of them is about."""
     kinds: list[Kind] = [ProblemDocument, Event, *EVENT_DATA.values()]
     paths: dict[str, dict[str, Any]] = {}
     websockets: list[str] = []
@@ -51,7 +59,7 @@ def document(operations: Iterable[Operation], *, version: str, server_url: str) 
         if operation.websocket:
             websockets.append(f"`{operation.path}`")
             continue
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described(operation)
         kinds += [operation.body] if operation.body else []
         kinds += operation.answers
     return {
@@ -62,6 +70,7 @@ def document(operations: Iterable[Operation], *, version: str, server_url: str) 
             "description": _DESCRIPTION.format(websockets=", ".join(websockets)),
         },
         "servers": [{"url": server_url}],
+        "tags": [{"name": name, "description": text} for name, text in (tags or {}).items()],
         "paths": paths,
         "webhooks": {name: _webhook(name, kind) for name, kind in EVENT_DATA.items()},
         "components": {
@@ -74,32 +83,45 @@ def document(operations: Iterable[Operation], *, version: str, server_url: str) 
     }
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def described(operation: Operation) -> dict[str, Any]:
+    """The operation object of `operation`."""
     parameters = [_path_parameter(name, kind) for name, kind in operation.in_path.items()]
     parameters += _parameters("query", operation.query) + _parameters("header", operation.headers)
     responses = {"200": _success(operation.answers, operation.media)}
     # A body is read, and measured, even where none is wanted.
     possible = {
         404: bool(operation.in_path),
-        409: operation.headers is not None or bool(operation.in_path and operation.method != "GET"),
+        409: bool(operation.in_path and operation.method != "GET"),
+        416: False,
+        422: False,
         431: True,
         503: True,
+        504: False,
         507: operation.body is not None,
     }
-    for status in _PROBLEMS:
-        if possible.get(status, operation.scope is not None):
+    for status, text in _PROBLEMS.items():
+        if status in operation.errors:
+            responses[str(status)] = _problem(f"{text} {operation.errors[status]}")
+        elif possible.get(status, operation.scope is not None):
             responses[str(status)] = {"$ref": f"#/components/responses/{_name(status)}"}
     shown: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
         "summary": operation.summary,
+        "description": _description(operation),
         "tags": list(operation.tags),
         "parameters": parameters,
         "responses": responses,
         "security": [{"bearer": [operation.scope]}] if operation.scope else [],
     }
     if operation.body:
-        shown["requestBody"] = {"required": True, "content": _json(_reference(operation.body))}
+        shown["requestBody"] = {"required": True, "content": _json(_reference(operation.body), example(operation.body))}
     return shown
+
+
+def _description(operation: Operation) -> str:
+    if operation.access is not Access.ALL_ACCOUNTS:
+        return operation.description
+    return f"{operation.description}\n\nThis needs a token for all accounts.".strip()
 
 
 def _path_parameter(name: str, kind: Any) -> dict[str, Any]:
@@ -138,7 +160,8 @@ def _success(kinds: tuple[Kind, ...], media: str | None) -> dict[str, Any]:
         return {"description": "OK", "content": {media: {"schema": {"type": "string"}}}}
     said = " Or: ".join((kind.__doc__ or kind.__name__).partition("\n")[0] for kind in kinds)
     references = [_reference(kind) for kind in kinds]
-    return {"description": said, "content": _json(references[0] if len(references) == 1 else {"anyOf": references})}
+    schema = references[0] if len(references) == 1 else {"anyOf": references}
+    return {"description": said, "content": _json(schema, example(kinds[0]))}
 
 
 def _problem(text: str) -> dict[str, Any]:
@@ -152,13 +175,15 @@ def _webhook(name: str, kind: Kind) -> dict[str, Any]:
             "summary": (kind.__doc__ or name).partition("\n")[0],
             "tags": ["Events"],
             "requestBody": {"required": True, "content": _json({"allOf": [_reference(Event), event]})},
-            "responses": {"2XX": {"description": "Taken. Anything else is tried again later."}},
+            "responses": {
+                "2XX": {"description": "The event is accepted. After any other answer the engine posts it again later."}
+            },
         }
     }
 
 
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+def _json(schema: dict[str, Any], shown: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"application/json": {"schema": schema} | ({} if shown is None else {"example": shown})}
 
 
 def _reference(kind: Kind) -> dict[str, Any]:

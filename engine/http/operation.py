@@ -8,8 +8,9 @@
 
 First comes what the engine gives every handler, then one parameter for each part of the path, under its name in snake
 case and with a type that describes it. By name come `body`, `query` and `headers` (Structs), `caller` (the token) and,
-for a websocket, `websocket`. The first paragraph of the docstring is the summary. The answer is a Struct, one of
-several, or `Encoded` as one; `Response` is an answer that the handler writes out by itself.
+for a websocket, `websocket`. The docstring is written for callers: its first paragraph is the summary, the rest the
+description, in Markdown. The answer is a Struct, one of several, or `Encoded` as one; `Response` is an answer that the
+handler writes out by itself.
 
 `declared_in` makes operations of the declarations. One that does not fit its handler, or treats tokens in a way it
 cannot, is a `ValueError`: the engine does not start.
@@ -56,12 +57,13 @@ class Operation:
     `headers` are Structs, None for none. `answers` holds the Structs of which a success is one; nothing where it is no
     JSON but `media`. `scope` is what a token needs, None where no token is asked for; `access` is what one for a single
     account may ask. `large`: the body may hold attachments, up to `http.max_body`. `change` says what the audit record
-    keeps of it, None for nothing.
+    keeps of it, None for nothing. `errors` says by status when this operation fails in a way that not every one does.
     """
 
     method: str
     path: str
     summary: str
+    description: str = ""
     handler: Handler
     access: Access
     scope: str | None = None
@@ -74,6 +76,7 @@ class Operation:
     media: str | None = None
     large: bool = False
     change: Change | None = None
+    errors: Mapping[int, str] = field(default_factory=dict)
     takes: frozenset[str] = frozenset()
     """Which of `body`, `query`, `headers`, `caller` and `websocket` the handler takes."""
     websocket: bool = False
@@ -91,10 +94,10 @@ def operation(
     access: Access,
     scope: str | None,
     tags: tuple[str, ...],
-    summary: str | None = None,
     media: str | None = None,
     large: bool = False,
     change: Change | None = None,
+    errors: Mapping[int, str] | None = None,
 ) -> Callable[[HandlerT], HandlerT]:
     """Declare the handler below as the operation `method` `path`; see `Operation` for the rest."""
     return _declare(
@@ -103,16 +106,16 @@ def operation(
         access=access,
         scope=scope,
         tags=tags,
-        summary=summary,
         media=media,
         large=large,
         change=change,
+        errors=errors or {},
     )
 
 
-def websocket(path: str, *, access: Access, scope: str) -> Callable[[HandlerT], HandlerT]:
+def websocket(path: str, *, access: Access, scope: str, tags: tuple[str, ...] = ()) -> Callable[[HandlerT], HandlerT]:
     """Declare the handler below as what serves the websocket at `path`, once its caller is let in."""
-    return _declare(method="GET", path=path, access=access, scope=scope, websocket=True)
+    return _declare(method="GET", path=path, access=access, scope=scope, tags=tags, websocket=True)
 
 
 def _declare(**declared: Any) -> Callable[[HandlerT], HandlerT]:
@@ -157,9 +160,12 @@ def _made(handler: Handler, declared: dict[str, Any]) -> Operation:
     answers, itself = _answers(answered)
     if not declared.get("websocket") and not (answers or (itself and declared["media"])):
         raise ValueError(f"its handler answers {answered}, which is neither a Struct nor of a media type it names")
+    summary, description = _told(handler)
     return Operation(
         handler=handler,
-        **{**declared, "summary": declared.get("summary") or _summary(handler)},
+        summary=summary,
+        description=description,
+        **declared,
         in_path={wire: hints[name] for name, wire in named.items()},
         **{name: hints[name] for name in ("body", "query", "headers") if name in takes},
         answers=answers,
@@ -182,8 +188,10 @@ def _answers(answered: Any) -> tuple[tuple[Kind, ...], bool]:
     return ((answered,) if is_kind else ()), answered is Response
 
 
-def _summary(handler: Handler) -> str:
+def _told(handler: Handler) -> tuple[str, str]:
+    """The summary and the description in the handler's docstring."""
     text = inspect.getdoc(handler)
     if not text:
         raise ValueError("its handler has no docstring, of which the first paragraph is the summary")
-    return " ".join(text.partition("\n\n")[0].split()).removesuffix(".")
+    summary, _, description = text.partition("\n\n")
+    return " ".join(summary.split()).removesuffix("."), description

@@ -48,7 +48,7 @@ def as_problem(error: EngineError) -> Problem:
     if isinstance(error, StorageUnavailable):
         return Problem(503, str(error), code="StorageUnavailable", headers={"Retry-After": "60"})
     if isinstance(error, StorageFailed):
-        return Problem(503, f"{error}; whether this request was carried out is unknown", code="StorageFailed")
+        return Problem(503, f"{error}; this request may or may not have been carried out", code="StorageFailed")
     if isinstance(error, AccountGone):
         return Problem(404, NO_ACCOUNT)
     if isinstance(error, AccountUnreadable):

@@ -90,7 +90,7 @@ class RequestBody:
         """
         encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("identity", ""):
-            raise Problem(415, "A request with a Content-Encoding is not taken: send it as it is")
+            raise Problem(415, "A request must not have a Content-Encoding: send the body uncompressed")
         declared = request.content_length or 0
         if declared > limit:
             raise _too_long(limit)

@@ -30,7 +30,7 @@ _NEGOTIATED = frozenset(
 def checked(request: h11.Request) -> Fields:
     """The fields of `request`, names in lower case."""
     if not request.http_version.startswith(b"1."):
-        raise Refused(505, "Only HTTP/1.0 and HTTP/1.1 are spoken here")
+        raise Refused(505, "This server speaks only HTTP/1.0 and HTTP/1.1")
     fields = list(request.headers)
     size = len(request.target) + sum(len(name) + len(value) + 4 for name, value in fields)
     if size > MAX_HEAD or len(fields) > MAX_FIELDS:
@@ -40,10 +40,10 @@ def checked(request: h11.Request) -> Fields:
         if _CONTROL.search(value):
             raise Refused(400, f"Header {name.decode()} holds a control character")
         if name == b"host" and not _HOST.fullmatch(value):
-            raise Refused(400, "Header host is not the name of a host")
+            raise Refused(400, "Header host is not a host name")
     if b"transfer-encoding" in names:
         if b"content-length" in names:
-            raise Refused(400, "A request has either Content-Length or Transfer-Encoding")
+            raise Refused(400, "A request must not have both Content-Length and Transfer-Encoding")
         if request.http_version == b"1.0":
             raise Refused(400, "HTTP/1.0 has no Transfer-Encoding")
     return fields
@@ -53,11 +53,11 @@ def path_of(request: h11.Request) -> bytes:
     """The target of `request` as a path with its query."""
     target = bytes(request.target)
     if request.method == b"CONNECT":
-        raise Refused(405, "This is no proxy", {"Allow": METHODS})
+        raise Refused(405, "This server is not a proxy", {"Allow": METHODS})
     if target.startswith(b"/"):
         return target
     if target == b"*" and request.method == b"OPTIONS":
-        raise Refused(405, "Ask for the methods of a path", {"Allow": METHODS})
+        raise Refused(405, "OPTIONS needs a path", {"Allow": METHODS})
     if absolute := _ABSOLUTE.match(target):
         rest = target[absolute.end() :]
         return rest if rest.startswith(b"/") else b"/" + rest
@@ -82,14 +82,14 @@ def handshake(fields: Fields) -> Fields:
         if (name in _NEGOTIATED or name.startswith(b"sec-websocket-")) and not value.isascii():
             raise Refused(400, f"Header {name.decode()} holds a character beyond ASCII")
     if b"transfer-encoding" in given or given.get(b"content-length", [b"0"]) != [b"0"]:
-        raise Refused(400, "A websocket's handshake has no body")
+        raise Refused(400, "A websocket handshake must not have a body")
     version = given.get(b"sec-websocket-version", [])
     if version != [b"13"]:
         raise Refused(
             426, "Header Sec-WebSocket-Version must be 13", {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
         )
     if len(given.get(b"sec-websocket-key", [])) != 1 or not given[b"sec-websocket-key"][0]:
-        raise Refused(400, "Header Sec-WebSocket-Key must be given once")
+        raise Refused(400, "Header Sec-WebSocket-Key must occur exactly once")
     kept = [field for field in fields if field[0] not in _NEGOTIATED]
     return [*kept, (b"connection", b"upgrade"), (b"upgrade", b"websocket")]
 

@@ -41,7 +41,7 @@ class SharedLimit:
 
     def _refuse_one_more(self, token: str) -> None:
         if self._most is not None and self.taken >= self._most:
-            raise Problem(503, f"Too many {self._what}, come back later", headers={"Retry-After": "5"})
+            raise Problem(503, f"Too many {self._what}; come back later", headers={"Retry-After": "5"})
         if self._held.get(token, 0) >= self._per_token:
             raise Problem(
                 429,

@@ -76,7 +76,7 @@ class WrongTokens:
             return
         worst = max(self._counts, key=self._counts.__getitem__)
         log.warning(
-            "%d requests with a bad token from %d%s addresses, %d of them from %s",
+            "%d requests had a bad token; they came from %d%s addresses, %d of them from %s",
             sum(self._counts.values()) + self._elsewhere,
             len(self._counts),
             " or more" if self._elsewhere else "",

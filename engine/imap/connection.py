@@ -327,7 +327,7 @@ class ImapConnection(Dialogue):
             return
         if protocol.state is ProtocolState.SELECTED:
             if not self._refusals.has_worked(self._server, "IDLE"):
-                log.warning("%s: the server does not begin to IDLE, and is asked for news instead", self._endpoint.host)
+                log.warning("%s: the server does not start IDLE, so the engine polls it instead", self._endpoint.host)
                 self._refusals.refused(self._server, "IDLE")
             protocol.done()
             await self._finish(trio.current_time() + GO_AHEAD_SECONDS)

@@ -169,7 +169,7 @@ class ImapLogin:
         )
         if isinstance(way.command.mechanism, sasl.Scram) and way.command.mechanism.impostor:
             # Who does not know the password is not to be told it.
-            raise LoginRefused("The server could not prove that it knows the password", None)
+            raise LoginRefused("The server did not prove that it knows the password", None)
         # Where it let us in this way before, the password is another now.
         known = not way.hides_password or self._refusals.has_worked(server, way.name)
         if verdict is LoginVerdict.LATER or (verdict is LoginVerdict.CREDENTIALS and known):

@@ -282,7 +282,7 @@ class Protocol:
                 response, cost = None, frame.weight
             self._weight += cost
             if self._weight > limits.COLLECTED_WEIGHT:
-                raise ProtocolError("The server sent more than one command may be answered with")
+                raise ProtocolError("The server sent more than it may send in answer to one command")
             if response is not None:
                 self._take(response, cost)
 
@@ -298,7 +298,7 @@ class Protocol:
 
     def _greet(self, response: Response) -> None:
         if not _greets(response):
-            raise ProtocolError("The server did not greet us as an IMAP server does")
+            raise ProtocolError("The server did not greet us like an IMAP server")
         self.greeting = response
         self.state = GREETED[response.kind]
         if self.state is ProtocolState.LOGOUT:
@@ -324,7 +324,7 @@ class Protocol:
             # While a mailbox is being selected, what is not part of the answer speaks of the one before.
             self._news_weight += cost
             if self._news_weight > limits.COLLECTED_WEIGHT:
-                raise ProtocolError("The server sent more news than can be kept")
+                raise ProtocolError("The server sent more updates than the engine can keep")
             self._news.append(response)
 
     def _belongs(self, command: Command, response: Untagged) -> bool:
@@ -361,7 +361,7 @@ class Protocol:
     def _answer(self, command: Command, mechanism: Mechanism, text: bytes) -> None:
         self._rounds += 1
         if self._rounds > limits.AUTHENTICATE_ROUNDS:
-            raise ProtocolError(f"The server asked more than {limits.AUTHENTICATE_ROUNDS} times in one login")
+            raise ProtocolError(f"The server asked more than {limits.AUTHENTICATE_ROUNDS} questions in one login")
         first = self._rounds == 1
         if first and command.initial is not None and (not text or not command.at_once):
             response: bytes | None = command.initial
@@ -385,10 +385,10 @@ class Protocol:
         if ok and self._waiting:
             raise ProtocolError(f"The server answered {command.name} before it was complete")
         if ok and command.name == "COMPRESS" and not self._tokenizer.empty:
-            raise ProtocolError("The server sent text behind its reply to COMPRESS that is not compressed")
+            raise ProtocolError("The server sent uncompressed text after its reply to COMPRESS")
         if ok and command.name == "STARTTLS":
             if not self._tokenizer.empty:
-                raise ProtocolError("The server sent text behind its reply to STARTTLS: somebody may have put it there")
+                raise ProtocolError("The server sent data after its reply to STARTTLS, which may have been injected")
             self.capabilities = None
             self.take_news()
         else:

@@ -177,7 +177,7 @@ class ImapSession(ImapReader):
         forms.append((None, commands.select(name, read_only=read_only, utf8=utf8)))
         form, completion = await self._first_taken(forms, FETCH_SECONDS if known else COMMAND_SECONDS)
         if not any(isinstance(each, Exists) for each in completion.data):
-            raise CommandRefused(f"The server does not say what {path} holds: {completion.status.line}", None)
+            raise CommandRefused(f"The server does not report the contents of {path}: {completion.status.line}", None)
         changed = gathered(completion) if form == "QRESYNC" else ()
         selected = read_selected(completion, changed, read_only=read_only, tells_changes=form == "QRESYNC")
         self.selected, self.selection = path, selected.without_changes()

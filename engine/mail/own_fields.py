@@ -67,7 +67,7 @@ def _one(key: str, given: list[tuple[str, str]]) -> str:
     if len(values) > 1:
         other = next(spelling for spelling, each in given if each.strip(" \t") != values[0])
         said = "is given twice" if other == name else f"is given beside {name}"
-        raise HeaderError(f"headers.{other}", f"may stand once and {said}, with another value")
+        raise HeaderError(f"headers.{other}", f"may occur only once and {said}, with another value")
     return custom(name, value)
 
 

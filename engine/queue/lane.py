@@ -238,7 +238,7 @@ class Lane:
         except StorageFailed:
             raise
         except Exception as error:
-            log.exception("an attempt at sending crashed", extra={"queueId": attempt.message.queue_id})
+            log.exception("an attempt to send crashed", extra={"queueId": attempt.message.queue_id})
             await self._attempts.crashed(attempt, error, in_flight=self._dot_in_flight)
             return None
 

@@ -138,7 +138,7 @@ def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
         log.warning("given up %s: %s not get it%s. The error: %s", after, whom, doubt, error, extra=about)
         return
     if data["searchingSentFolder"]:
-        follows = "The Sent folder is searched for it"
+        follows = "The engine searches the Sent folder for it"
     elif data["nextAttempt"]:
         follows = f"It is sent again at {data['nextAttempt']} (onDoubt: {data['onDoubt']}), and may then arrive twice"
     elif data["onDoubt"] == "hold":
@@ -146,7 +146,8 @@ def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
     else:
         follows = "It is given up (onDoubt: fail)"
     log.warning(
-        "in doubt: the line broke once the message was out, so it may have arrived or not. %s. The error: %s",
+        "in doubt: the connection broke after the message was sent, so it may or may not have arrived. %s. The error: "
+        "%s",
         follows,
         error,
         extra=about,

@@ -78,8 +78,9 @@ class Retention:
         moment = self._age.look(self._world.now(), trio.current_time())
         if self._age.ahead and not self._jump_said:
             log.warning(
-                "the clock is %.1f hours ahead of the time that was seen to pass; nothing is removed by age yet. "
-                "If it is right (the engine stood still for so long), a day's worth goes each hour",
+                "the clock is %.1f hours ahead of the time that the engine has measured, so nothing is removed by age "
+                "yet. If the clock is right (the machine was suspended that long), the engine removes a day's worth "
+                "each hour",
                 self._age.ahead / 3600,
             )
         self._jump_said = self._age.ahead > 0
@@ -113,7 +114,8 @@ class Retention:
             if min(ages) == math.inf:
                 if not self._too_large_said:
                     log.warning(
-                        "the journal is larger than retention.size with nothing left to remove: what it holds is unsent"
+                        "the journal is larger than retention.size, and has nothing left to remove: it holds unsent "
+                        "mail"
                     )
                 self._too_large_said = True
                 break

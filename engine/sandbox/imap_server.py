@@ -188,7 +188,7 @@ class ImapServerConnection:
         if mechanism in login.KNOWING:
             exchange = login.knowing_exchange(mechanism, self._post.password, self._post.nonce())
         else:
-            exchange = login.exchange(mechanism, self._post.may_login)
+            exchange = login.exchange(mechanism, self._post.may_login, self._post.may_use)
         challenge = next(exchange)
         response = text(given[1]).encode("utf-8", "surrogateescape") if len(given) == 2 else None
         try:

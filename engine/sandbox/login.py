@@ -1,4 +1,6 @@
-"""The server's half of a SASL exchange: PLAIN, LOGIN, XOAUTH2; CRAM-MD5 and SCRAM-SHA-256. Pure; for both protocols.
+"""The server's half of a SASL exchange, for both protocols. Pure.
+
+PLAIN, LOGIN, XOAUTH2, OAUTHBEARER; CRAM-MD5 and SCRAM-SHA-256, which need to know the password.
 
 `exchange` is a generator: it yields challenges, takes responses (both as bytes, base64 is the protocol's business) and
 returns the user who got in, None for a refusal. Malformed responses raise `ValueError`.
@@ -14,23 +16,27 @@ import re
 from collections.abc import Callable, Generator
 from typing import Final
 
-MECHANISMS: Final = ("PLAIN", "LOGIN", "XOAUTH2")
+MECHANISMS: Final = ("PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER")
 KNOWING: Final = ("SCRAM-SHA-256", "CRAM-MD5")
 """Mechanisms for which the server must know the password: the client only proves that it does."""
 ROUNDS: Final = 4096
 _OAUTH_REFUSAL: Final = b'{"status":"400","schemes":"Bearer","scope":"https://mail.sandbox.example/"}'
+_BEARER_REFUSAL: Final = b'{"status":"invalid_token","scope":"mail","schemes":"bearer"}'
+_BEARER = re.compile(
+    r"n,a=([^,\x01]+),\x01(?:(?:host|port)=[^\x01]*\x01)*auth=Bearer ([^\x01]*)\x01\x01", re.IGNORECASE
+)
 _XOAUTH2 = re.compile(r"user=([^\x01]+)\x01auth=Bearer ([^\x01]*)\x01\x01", re.IGNORECASE)
 
 Check = Callable[[str, str], bool]
-"""Whether a user may log in with a password or access token."""
+"""Whether a user may log in with a password, or with an access token."""
 Password = Callable[[str], str | None]
 """A user's password, None where every one is good."""
 Exchange = Generator[bytes, bytes, str | None]
 
 
-def exchange(mechanism: str, check: Check) -> Exchange:
+def exchange(mechanism: str, password: Check, token: Check) -> Exchange:
     """One exchange; `mechanism` is one of `MECHANISMS`."""
-    return _EXCHANGES[mechanism](check)
+    return _EXCHANGES[mechanism](token if mechanism in _BY_TOKEN else password)
 
 
 def knowing_exchange(mechanism: str, password: Password, nonce: str) -> Exchange:
@@ -76,6 +82,19 @@ def _xoauth2(check: Check) -> Exchange:
         return match[1]
     # The reason comes as one more challenge; the client answers with nothing and only then hears the refusal.
     yield _OAUTH_REFUSAL
+    return None
+
+
+def _oauthbearer(check: Check) -> Exchange:
+    """RFC 7628."""
+    match = _BEARER.fullmatch(_text((yield b"")))
+    if match is None:
+        raise ValueError("Invalid OAUTHBEARER response")
+    user = match[1].replace("=2C", ",").replace("=3D", "=")
+    if check(user, match[2]):
+        return user
+    if (yield _BEARER_REFUSAL) != b"\x01":
+        raise ValueError("Expected %x01 after an error")
     return None
 
 
@@ -128,4 +147,10 @@ def _xor(one: bytes, other: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(one, other, strict=True))
 
 
-_EXCHANGES: Final[dict[str, Callable[[Check], Exchange]]] = {"PLAIN": _plain, "LOGIN": _login, "XOAUTH2": _xoauth2}
+_EXCHANGES: Final[dict[str, Callable[[Check], Exchange]]] = {
+    "PLAIN": _plain,
+    "LOGIN": _login,
+    "XOAUTH2": _xoauth2,
+    "OAUTHBEARER": _oauthbearer,
+}
+_BY_TOKEN = frozenset({"XOAUTH2", "OAUTHBEARER"})

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Protocol
 
 import msgspec
 
@@ -49,10 +50,21 @@ class DeliveredMessage(msgspec.Struct, frozen=True):
     user: str | None
 
 
-class PostOffice:
-    """Users, their accounts, and the record of what came."""
+class TokenBook(Protocol):
+    """Who hands access tokens out."""
 
-    def __init__(self, world: World, limits: Limits) -> None:
+    def issued(self, token: str) -> bool:
+        """Whether this looks like a token of theirs."""
+
+    def opens(self, user: str, token: str) -> bool:
+        """Whether it opens the account of `user` now."""
+
+
+class PostOffice:
+    """Users, their accounts, and the record of what came. `tokens` judges the access tokens it has issued."""
+
+    def __init__(self, world: World, limits: Limits, tokens: TokenBook | None = None) -> None:
+        self._tokens = tokens
         self.limits = limits
         self.accounts = SandboxAccounts(limits)
         self.played = Played()
@@ -89,6 +101,12 @@ class PostOffice:
         """Whether this password (or token) opens the account: any but `wrong`, unless one was set."""
         expected = self._passwords.get(account_name(user))
         return password != WRONG_PASSWORD if expected is None else password == expected
+
+    def may_use(self, user: str, token: str) -> bool:
+        """Whether this access token opens the account; one that nobody issued does where it would as a password."""
+        if self._tokens is not None and self._tokens.issued(token):
+            return self._tokens.opens(user, token)
+        return self.may_login(user, token)
 
     def deliver(self, envelope: ReceivedEnvelope, raw: bytes) -> str:
         """Keep a message for all its recipients; its queue id."""

@@ -17,13 +17,17 @@ from engine.errors import NetworkError, NetworkKind
 from engine.sandbox.accounts import Limits, SandboxAccount
 from engine.sandbox.faults import Faults
 from engine.sandbox.imap_server import ImapServerConnection
+from engine.sandbox.oauth import OAuthProvider
+from engine.sandbox.oauth_pages import HOST as SIGN_IN_HOST
 from engine.sandbox.post_office import DeliveredMessage, PostOffice, ReceivedEnvelope
 from engine.sandbox.smtp_server import SmtpConnection
 from engine.sandbox.streams import MemoryStream, stream_pair
+from engine.sandbox.web_server import WebConnection
 from engine.world import World
 
 SMTP_PORTS: Final = frozenset({25, 465, 587, 2525})
 IMAP_PORTS: Final = frozenset({143, 993})
+WEB_PORT: Final = 80
 
 logger = logging.getLogger("engine.sandbox")
 
@@ -36,7 +40,10 @@ class Sandbox:
 
     def __init__(self, world: World, limits: Limits | None = None) -> None:
         self.faults = Faults()
-        self._post = PostOffice(world, limits or Limits())
+        self.oauth = OAuthProvider(world)
+        """The provider where the sandbox's users sign in; a browser reaches it by `oauth_pages.answer`."""
+        self._world = world
+        self._post = PostOffice(world, limits or Limits(), self.oauth)
         self._nursery: trio.Nursery | None = None
 
     @property
@@ -70,6 +77,8 @@ class Sandbox:
     async def dial(self, host: str, port: int) -> trio.abc.Stream:
         """A connection to the sandbox's SMTP or IMAP server by its port; any host is the sandbox.
 
+        Its OAuth2 provider is a host of its own, `sign-in.sandbox.example` at port 80.
+
         Raises `NetworkError` ECONNREFUSED for other ports, dead hosts, and while `run` is not running. Cancelled:
         nothing stays open.
         """
@@ -78,7 +87,7 @@ class Sandbox:
         if faults.refuse_dial is not None:
             raise NetworkError(faults.refuse_dial.kind, faults.refuse_dial.code, str(faults.refuse_dial))
         nursery = self._nursery
-        serves = port in SMTP_PORTS or port in IMAP_PORTS
+        serves = port in SMTP_PORTS or port in IMAP_PORTS or (port == WEB_PORT and host == SIGN_IN_HOST)
         if nursery is None or not serves or host in faults.dead or port in faults.dead:
             raise NetworkError(NetworkKind.CONNECT, "ECONNREFUSED", f"connect ECONNREFUSED {host}:{port}")
         client, server = stream_pair()
@@ -86,6 +95,9 @@ class Sandbox:
         return client
 
     async def _serve(self, stream: MemoryStream, port: int) -> None:
+        if port == WEB_PORT:
+            await self._serve_web(stream)
+            return
         smtp = port in SMTP_PORTS
         connections = self.faults.smtp_connections if smtp else self.faults.imap_connections
         connections.add(stream)
@@ -99,4 +111,14 @@ class Sandbox:
             logger.exception("the sandbox's %s server crashed", "SMTP" if smtp else "IMAP")
         finally:
             connections.discard(stream)
+            stream.close()
+
+    async def _serve_web(self, stream: MemoryStream) -> None:
+        try:
+            await WebConnection(stream, self.oauth, self._world).run()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the client hung up
+        except Exception:
+            logger.exception("the sandbox's OAuth2 provider crashed")
+        finally:
             stream.close()

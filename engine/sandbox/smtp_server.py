@@ -250,7 +250,7 @@ class SmtpConnection:
         return True
 
     async def _authenticate(self, mechanism: str, response: bytes | None) -> None:
-        exchange = login.exchange(mechanism, self._post.may_login)
+        exchange = login.exchange(mechanism, self._post.may_login, self._post.may_use)
         challenge = next(exchange)
         try:
             while True:

@@ -1,7 +1,7 @@
-"""Accounts: one mail account of a user, as it is registered, changed, listed and shown.
+"""Accounts: how one is registered, changed, listed and shown.
 
-In a registration of an id already taken and in an update, what is absent stays as it is; `null` clears where the type
-says so. Answers leave out what was never set and mask every secret.
+A registration of an id that is taken, and an update, leave absent members as they are; `null` clears a member where
+its type allows it. Answers leave out members that were never set, and mask every secret.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from engine.schema.fields import (
 )
 from engine.schema.paging import Page, PageQuery
 from engine.schema.servers import ImapConfig, ImapUpdate, Server, SmtpConfig, SmtpUpdate
+from engine.schema.token_request import TokenRequest
 
 AccountState = Literal[
     "init",
@@ -45,19 +46,42 @@ AccountState = Literal[
 AccountType = Literal["imap", "sending"]
 Indexer = Literal["full", "fast"]
 
-_SUBCONNECTIONS = "Further folders that get an IDLE connection of their own. Absent: none."
-_PATHS = 'Folders to watch: a path, a special use such as `\\Sent`, or a list of them. `null`, `"*"` or absent: all.'
-_COPY = (
-    "Whether a copy of each sent message is filed in the Sent folder. `null` or absent: yes, unless the provider does."
+_SUBCONNECTIONS = (
+    "Additional folders that get an IDLE connection of their own, so that their events come at once. Absent: none."
 )
-_NOTIFY_FROM = "Only messages newer than this raise `messageNew`. Absent: from the registration on; `null`: all."
-_INDEXER = "`full` follows new, changed and deleted messages; `fast` only new ones. `null` or absent: `full`."
-_EHLO = "Name to greet SMTP servers with. `null` or absent: the engine's own."
-_LOCALE = "Language of the person. Absent: not known."
-_TZ = "Time zone of the person. Absent: not known."
-_WEBHOOKS = 'URL this account\'s events are posted to, not to that of the settings. `null`, `""` or absent: no other.'
-_WEBHOOK_HEADERS = "Headers that go with this account's webhooks, on top of those of the settings. Absent: none."
-_LOGS = "Whether to keep a log of the protocol lines. Absent: no."
+_PATHS = (
+    'The folders to watch: a path, a special use such as `\\Sent`, or a list of them. `null`, `"*"` or absent: all.'
+)
+_COPY = (
+    "Whether the engine files a copy of each sent message in the Sent folder. `null` or absent: it does, unless the "
+    "provider files copies itself."
+)
+_NOTIFY_FROM = (
+    "Only messages newer than this raise `messageNew`. Absent: the time of registration. `null`: all messages do."
+)
+_INDEXER = "`full` reports new, changed and deleted messages, `fast` only new ones. `null` or absent: `full`."
+_EHLO = "The host name that the engine gives in EHLO. `null` or absent: its own."
+_LOCALE = "The person's language. Absent: unknown."
+_TZ = "The person's time zone. Absent: unknown."
+_WEBHOOKS = (
+    'The URL to which this account\'s events are posted instead of the URL of the settings. `null`, `""` or absent: '
+    "the URL of the settings. A URL that is set with a token for this account alone gets neither headers set with a "
+    "token for all accounts nor the signature of the settings: both are secrets of the operator."
+)
+_WEBHOOK_HEADERS = (
+    "Headers that accompany this account's webhooks, on top of those of the settings. Set with a token for this "
+    "account alone, they replace none of those. Absent: none."
+)
+_LOGS = "Whether the engine keeps a log of the protocol lines. Absent: it does not."
+_STATE = (
+    "The state of the IMAP connection: `init`, `connecting`, `syncing`, then `connected`; "
+    "`authenticationError`, `connectError` and `disconnected` when it fails; `paused` during a flush. `unset`: there "
+    "is nothing to connect to, or the server refused the login in the same words for `imap.give_up_refused` (three "
+    "days); the engine attempts it again after a change of the account, a reconnect or a restart."
+)
+_SENDING = "Whether the SMTP server lets the account send, whatever the state of its IMAP connection."
+_LAST_ERROR = "Why the account is not connected. `null`: nothing is wrong."
+_SYNC_TIME = "When the engine last looked into the account's folders. Absent: not yet."
 
 
 _Paths = Annotated[tuple[MailboxPath, ...], SINGLE, Meta(max_length=1000)]
@@ -71,18 +95,23 @@ _WebhookHeaders = Annotated[tuple[CustomHeader, ...], Meta(max_length=100)]
 
 
 class AccountCreate(Request, frozen=True, kw_only=True):
-    """Registers an account, or changes it if its id is already taken: then what is absent stays as it is."""
+    """An account to register, or to change if its id is taken: absent members then stay as they are."""
+
+    EXAMPLE = {"account": "example", "name": "Example", "email": "example@sandbox.example", "sandbox": True}
 
     account: Annotated[
         Annotated[str, Meta(min_length=1, max_length=256, extra={"check": Check.ACCOUNT})] | None,
-        Meta(description="Your id for the account. `null`: the engine makes one.", examples=["example"]),
+        Meta(description="Your id for the account. `null`: the engine creates one.", examples=["example"]),
     ]
     name: Annotated[
-        Filled256, Meta(description="Name of the person or team, used in `From`.", examples=["Andris Reinman"])
+        Filled256, Meta(description="The name of the person or team, used in `From`.", examples=["Andris Reinman"])
     ]
     email: Annotated[
         Email | UnsetType,
-        Meta(description="Address of the account, used in `From` where a message names no sender."),
+        Meta(
+            description="The account's email address, used in `From` where a message names no sender. Absent: each "
+            "message must name its sender."
+        ),
     ] = UNSET
     path: Annotated[_Paths | UnsetType | None, Meta(description=_PATHS)] = UNSET
     subconnections: Annotated[_Folders | UnsetType, Meta(description=_SUBCONNECTIONS)] = UNSET
@@ -93,16 +122,17 @@ class AccountCreate(Request, frozen=True, kw_only=True):
     smtp_ehlo_name: Annotated[Hostname | UnsetType | None, Meta(description=_EHLO)] = UNSET
     imap: Annotated[
         ImapConfig | Off | UnsetType,
-        Meta(description="The IMAP server. `false` or absent: an account that only sends."),
+        Meta(description="The IMAP server. `false` or absent: the account only sends."),
     ] = UNSET
     smtp: Annotated[
         SmtpConfig | Off | UnsetType,
-        Meta(description="The SMTP server. `false` or absent: an account that cannot send."),
+        Meta(description="The SMTP server. `false` or absent: the account cannot send."),
     ] = UNSET
     sandbox: Annotated[
         bool | UnsetType,
         Meta(
-            description="`true`: an account inside the engine that reaches nobody, to try things out. Absent: `false`."
+            description="`true`: an account inside the engine, for trying things out; its mail reaches nobody. Absent: "
+            "`false`."
         ),
     ] = UNSET
     webhooks: Annotated[_WebhookUrl | UnsetType | None, Meta(description=_WEBHOOKS)] = UNSET
@@ -120,10 +150,12 @@ class AccountCreate(Request, frozen=True, kw_only=True):
 
 
 class AccountUpdate(Request, frozen=True, kw_only=True):
-    """Changes an account: what is absent stays as it is."""
+    """A change of an account. Absent members stay as they are."""
 
-    name: Annotated[Filled256 | UnsetType, Meta(description="Name of the person or team, used in `From`.")] = UNSET
-    email: Annotated[Email | UnsetType, Meta(description="Address of the account, used in `From`.")] = UNSET
+    EXAMPLE = {"name": "New name"}
+
+    name: Annotated[Filled256 | UnsetType, Meta(description="The name of the person or team, used in `From`.")] = UNSET
+    email: Annotated[Email | UnsetType, Meta(description="The account's email address, used in `From`.")] = UNSET
     path: Annotated[_Paths | UnsetType | None, Meta(description=_PATHS)] = UNSET
     subconnections: Annotated[_Folders | UnsetType, Meta(description=_SUBCONNECTIONS)] = UNSET
     copy: Annotated[bool | UnsetType | None, Meta(description=_COPY)] = UNSET
@@ -131,8 +163,8 @@ class AccountUpdate(Request, frozen=True, kw_only=True):
     notify_from: Annotated[Instant | UnsetType | None, Meta(description=_NOTIFY_FROM)] = UNSET
     imap_indexer: Annotated[Indexer | UnsetType | None, Meta(description=_INDEXER)] = UNSET
     smtp_ehlo_name: Annotated[Hostname | UnsetType | None, Meta(description=_EHLO)] = UNSET
-    imap: Annotated[ImapUpdate | Off | UnsetType, Meta(description="The IMAP server. `false`: remove it.")] = UNSET
-    smtp: Annotated[SmtpUpdate | Off | UnsetType, Meta(description="The SMTP server. `false`: remove it.")] = UNSET
+    imap: Annotated[ImapUpdate | Off | UnsetType, Meta(description="The IMAP server. `false` removes it.")] = UNSET
+    smtp: Annotated[SmtpUpdate | Off | UnsetType, Meta(description="The SMTP server. `false` removes it.")] = UNSET
     webhooks: Annotated[_WebhookUrl | UnsetType | None, Meta(description=_WEBHOOKS)] = UNSET
     webhooks_custom_headers: Annotated[_WebhookHeaders | UnsetType, Meta(description=_WEBHOOK_HEADERS)] = UNSET
     locale: Annotated[Line100 | UnsetType, Meta(description=_LOCALE)] = UNSET
@@ -142,18 +174,21 @@ class AccountUpdate(Request, frozen=True, kw_only=True):
 class AccountQuery(Request, frozen=True, kw_only=True):
     """Query of `GET /v1/account/{account}`."""
 
-    quota: Annotated[bool, Meta(description="Whether to ask the mail server how full the account is.")] = False
+    quota: Annotated[bool, Meta(description="`true`: ask the mail server how full the account is.")] = False
     wait: Annotated[
         Literal["connected"] | None,
         Meta(
-            description="Answer once the account is connected: at the latest after 50 seconds, or as soon as its login "
-            "is refused or there is nothing to connect to. Absent: at once."
+            description="`connected`: answer once the account is connected, but after at most 50 seconds, and as soon "
+            "as waiting cannot help: the login is refused, or there is nothing to connect to. So look at `state` all "
+            "the same. A request that waits counts as a stream. Absent: answer at once."
         ),
     ] = None
 
 
 class AccountsQuery(PageQuery, frozen=True, kw_only=True):
     """Query of `GET /v1/accounts`."""
+
+    EXAMPLE = {"page": 0, "pageSize": 1, "state": "connected", "query": "ex"}
 
     state: Annotated[AccountState | None, Meta(description="Only accounts in this state. Absent: all.")] = None
     query: Annotated[
@@ -162,43 +197,63 @@ class AccountsQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class AccountCreated(Response, frozen=True, kw_only=True):
-    """The answer to a registration."""
+    """The account is registered, and on disk."""
 
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
-    state: Annotated[Literal["new", "existing"], Meta(description="`existing`: the id was taken and was changed.")]
+    state: Annotated[
+        Literal["new", "existing"], Meta(description="`existing`: the id was taken, and the account has been changed.")
+    ]
 
 
 class AccountUpdated(Response, frozen=True, kw_only=True):
-    """The answer to a change."""
+    """The account is changed."""
 
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
 
 
 class AccountRemoved(Response, frozen=True, kw_only=True):
-    """The answer to a removal."""
+    """The account is removed."""
 
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
-    deleted: Annotated[bool, Meta(description="`true`: gone, with its queued messages.")] = True
+    deleted: Annotated[bool, Meta(description="Always `true`: the account and its queued messages are gone.")] = True
 
 
 class LastError(Response, frozen=True, kw_only=True):
-    """Why an account is not connected, or may not send."""
+    """Why an account is not connected, or cannot send."""
+
+    EXAMPLE = {
+        "response": "connect ECONNREFUSED 192.0.2.1:993",
+        "serverResponseCode": "ECONNREFUSED",
+        "description": "Nothing listens at imap.example.com:993. Start the server there, or correct imap.host and "
+        "imap.port. The engine tries again by itself.",
+    }
 
     response: Annotated[str, Meta(description="The server's line, or what went wrong with the connection.")]
     server_response_code: Annotated[
         str | UnsetType,
-        Meta(description="Short code of the error, if there is one.", examples=["AUTHENTICATIONFAILED"]),
+        Meta(description="A short code for the error. Absent: there is none.", examples=["AUTHENTICATIONFAILED"]),
     ] = UNSET
     description: Annotated[
         str | UnsetType,
         Meta(
-            description="What it means and what to do, in plain words.",
+            description="What the error means and what to do about it, in plain words.",
             examples=["Nothing listens at imap.example.com:993. Start the server there, or correct imap.host."],
         ),
     ] = UNSET
     hint: Annotated[
         str | UnsetType,
-        Meta(description="What a refused login at this provider is most likely about. Absent: nothing is known of it."),
+        Meta(
+            description="The most likely reason why this provider refused the login: Gmail, Outlook, Yahoo, iCloud and "
+            "others want another password than the account's, an access token, or IMAP switched on. Absent: unknown."
+        ),
+    ] = UNSET
+    token_request: Annotated[
+        TokenRequest | UnsetType,
+        Meta(description="The request for an OAuth2 token that failed. Absent: it was not that."),
+    ] = UNSET
+    reauth_url: Annotated[
+        str | UnsetType,
+        Meta(description="Where the owner of the mailbox signs in again. Absent: that is not the remedy."),
     ] = UNSET
 
 
@@ -211,64 +266,110 @@ class Sending(Response, frozen=True, kw_only=True):
     state: Annotated[
         SendingState,
         Meta(
-            description="`init`: not known yet; `connected`: the last login was accepted; `unset`: there is no SMTP "
-            "server."
+            description="`init`: not known yet. `connected`: the server accepted the last login. "
+            "`authenticationError`, `connectError`: it did not, or could not be reached. `unset`: the account has no "
+            "SMTP server. The engine logs in once after a registration or a change of `smtp`; while that fails it "
+            "tries again every few minutes, after a refused login every hour."
         ),
     ]
-    since: Annotated[When | UnsetType, Meta(description="Since when it is so. Absent where it is `unset`.")] = UNSET
-    last_error: Annotated[LastError | None, Meta(description="Why it may not send. `null`: it may.")] = None
+    since: Annotated[When | UnsetType, Meta(description="When this state began. Absent: it is `unset`.")] = UNSET
+    last_error: Annotated[LastError | None, Meta(description="Why the account cannot send. `null`: it can.")] = None
 
 
 class FolderError(Response, frozen=True, kw_only=True):
-    """A folder that cannot be looked into. It is skipped for a while; the account is connected all the same."""
+    """A folder that the engine cannot open. It skips the folder for a while; the account stays connected."""
 
     path: Annotated[str, Meta(description="The folder.", examples=["Archive/2019"])]
     error: Annotated[str, Meta(description="The server's line, or what went wrong with the connection.")]
-    since: Annotated[When, Meta(description="When it went wrong first.")]
-    next_look: Annotated[When, Meta(description="When it is looked into again: after a minute, then later each time.")]
+    since: Annotated[When, Meta(description="When it first failed.")]
+    next_look: Annotated[
+        When, Meta(description="When the engine tries it again: after a minute, then later each time, up to six hours.")
+    ]
 
 
 class LearntHeartbeat(Response, frozen=True, kw_only=True):
-    """How often an account asks its IMAP server for a sign of life, since something cuts its quiet connections."""
+    """How often the engine asks the server for a sign of life, because something on the way cuts quiet connections."""
 
-    seconds: Annotated[int, Meta(description="Seconds without a word from the server after which it is asked.")]
-    until: Annotated[When, Meta(description="When `imap.heartbeat` counts again, to find out anew.")]
+    seconds: Annotated[int, Meta(description="Seconds of silence after which the engine asks.", examples=[240])]
+    until: Annotated[When, Meta(description="When the engine goes back to `imap.heartbeat`.")]
 
 
 class SmtpStatus(Response, frozen=True, kw_only=True):
     """How the last SMTP attempt of an account ended."""
 
     created: Annotated[When, Meta(description="When it ended.")]
-    status: Annotated[Literal["ok", "error"], Meta(description="Whether it went well.")]
+    status: Annotated[Literal["ok", "error"], Meta(description="Whether it succeeded.")]
     response: Annotated[str | UnsetType, Meta(description="The server's last line, or the error.")] = UNSET
-    response_code: Annotated[int | UnsetType, Meta(description="The SMTP reply code, if there was a reply.")] = UNSET
-    code: Annotated[str | UnsetType, Meta(description="Short code of the error.", examples=["EAUTH"])] = UNSET
-    command: Annotated[str | UnsetType, Meta(description="SMTP command it ended at.", examples=["RCPT TO"])] = UNSET
-    description: Annotated[str | UnsetType, Meta(description="The same in plain words.")] = UNSET
+    response_code: Annotated[int | UnsetType, Meta(description="The SMTP reply code. Absent: there was no reply.")] = (
+        UNSET
+    )
+    code: Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["EAUTH"])] = UNSET
+    command: Annotated[str | UnsetType, Meta(description="The SMTP command that failed.", examples=["RCPT TO"])] = UNSET
+    description: Annotated[str | UnsetType, Meta(description="The error in plain words.")] = UNSET
 
 
 class Counters(Response, frozen=True, kw_only=True):
-    """What was counted for an account."""
+    """What the engine counts for an account."""
 
     events: Annotated[
-        dict[str, int], Meta(description="Events by name since registration.", examples=[{"messageSent": 3}])
+        dict[str, int],
+        Meta(
+            description="The number of events by name, since registration.",
+            examples=[{"accountAdded": 1, "messageSent": 3}],
+        ),
     ]
 
 
 class Quota(Response, frozen=True, kw_only=True):
     """How full an account is."""
 
-    usage: Annotated[int, Meta(description="Octets in use.")]
-    limit: Annotated[int, Meta(description="Octets there may be.")]
-    status: Annotated[str, Meta(description="The same as a percentage.", examples=["12%"])]
+    usage: Annotated[int, Meta(description="Bytes in use.", examples=[120000])]
+    limit: Annotated[int, Meta(description="Bytes available in all.", examples=[1000000])]
+    status: Annotated[str, Meta(description="`usage` as a percentage of `limit`.", examples=["12%"])]
 
 
 class AccountInfo(Response, frozen=True, kw_only=True):
-    """One account. Secrets are masked; members that were never set are left out."""
+    """One account. Secrets are masked, and members that were never set are left out."""
+
+    EXAMPLE = {
+        "account": "example",
+        "name": "Example",
+        "email": "me@example.com",
+        "logs": False,
+        "notifyFrom": "2026-11-23T05:48:19.646Z",
+        "syncFrom": None,
+        "path": "*",
+        "imapIndexer": "full",
+        "imap": {
+            "host": "imap.example.com",
+            "port": 993,
+            "secure": True,
+            "auth": {"user": "me@example.com", "pass": "******"},
+            "resyncDelay": 900,
+        },
+        "smtp": {
+            "host": "smtp.example.com",
+            "port": 465,
+            "secure": True,
+            "auth": {"user": "me@example.com", "pass": "******"},
+        },
+        "state": "connectError",
+        "sending": {"state": "connected", "since": "2026-11-23T05:48:20.011Z", "lastError": None},
+        "smtpStatus": None,
+        "connections": 0,
+        "lastError": {
+            "response": "connect ECONNREFUSED 192.0.2.1:993",
+            "serverResponseCode": "ECONNREFUSED",
+            "description": "Nothing listens at imap.example.com:993. Start the server there, or correct imap.host and "
+            "imap.port. The engine tries again by itself.",
+        },
+        "type": "imap",
+        "counters": {"events": {"accountAdded": 1, "connectError": 1}},
+    }
 
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
-    name: Annotated[str | UnsetType, Meta(description="Name used in `From`.")] = UNSET
-    email: Annotated[Address | UnsetType, Meta(description="Address used in `From`.")] = UNSET
+    name: Annotated[str | UnsetType, Meta(description="The name used in `From`.")] = UNSET
+    email: Annotated[Address | UnsetType, Meta(description="The address used in `From`.")] = UNSET
     copy: Annotated[bool | UnsetType | None, Meta(description=_COPY)] = UNSET
     logs: Annotated[bool, Meta(description=_LOGS)] = False
     notify_from: Annotated[When | None, Meta(description=_NOTIFY_FROM)] = None
@@ -281,7 +382,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     smtp: Annotated[SmtpConfig | UnsetType, Meta(description="The SMTP server.")] = UNSET
     insecure: Annotated[
         tuple[Server, ...] | UnsetType,
-        Meta(description="Servers to which the password may go in clear text over a network. Absent: none."),
+        Meta(description="Servers that may get the password in clear text over a network. Absent: none."),
     ] = UNSET
     sandbox: Annotated[bool | UnsetType, Meta(description="`true`: an account inside the engine.")] = UNSET
     webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET
@@ -290,47 +391,64 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     ] = UNSET
     locale: Annotated[str | UnsetType, Meta(description=_LOCALE)] = UNSET
     tz: Annotated[str | UnsetType, Meta(description=_TZ)] = UNSET
-    state: Annotated[AccountState, Meta(description="Where the IMAP connection stands.")]
-    sending: Annotated[Sending | UnsetType, Meta(description="Whether it may send. EmailEngine has none.")] = UNSET
-    smtp_status: Annotated[SmtpStatus | None, Meta(description="How the last attempt ended. `null`: none yet.")] = None
-    connections: Annotated[int, Meta(description="IMAP connections open now.")] = 0
-    last_error: Annotated[LastError | None, Meta(description="Why it is not connected. `null`: all is well.")] = None
+    state: Annotated[AccountState, Meta(description=_STATE, examples=["connected"])]
+    sending: Annotated[Sending | UnsetType, Meta(description=_SENDING)] = UNSET
+    smtp_status: Annotated[
+        SmtpStatus | None, Meta(description="How the last SMTP attempt ended. `null`: none yet.")
+    ] = None
+    connections: Annotated[int, Meta(description="The number of open IMAP connections.", examples=[1])] = 0
+    last_error: Annotated[LastError | None, Meta(description=_LAST_ERROR)] = None
     folder_errors: Annotated[
         tuple[FolderError, ...] | UnsetType,
-        Meta(description="Folders that cannot be looked into, and when they are again. Absent: none."),
+        Meta(description="Folders that the engine cannot open, and when it tries again. Absent: none."),
     ] = UNSET
     heartbeat: Annotated[
         LearntHeartbeat | UnsetType,
-        Meta(description="What was learnt of connections cut for being quiet. Absent: nothing."),
+        Meta(
+            description="Present while something on the way to the server cuts quiet connections: how the engine keeps "
+            "them open. Absent: nothing does."
+        ),
     ] = UNSET
     type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
-    sync_time: Annotated[When | UnsetType, Meta(description="When its folders were last looked at.")] = UNSET
-    counters: Annotated[Counters, Meta(description="What was counted.")]
+    sync_time: Annotated[When | UnsetType, Meta(description=_SYNC_TIME)] = UNSET
+    counters: Annotated[Counters, Meta(description="The account's counters.")]
     quota: Annotated[
         Quota | Off | UnsetType,
-        Meta(description="How full the account is, if asked. `false`: the server does not say."),
+        Meta(description="How full the account is, if you asked. `false`: the server does not say."),
     ] = UNSET
 
 
 class AccountSummary(Response, frozen=True, kw_only=True):
     """One account in a list."""
 
+    EXAMPLE = {
+        "account": "example",
+        "name": "Example",
+        "email": "example@sandbox.example",
+        "type": "imap",
+        "state": "connected",
+        "sending": {"state": "connected", "since": "2026-11-23T05:48:19.371Z", "lastError": None},
+        "counters": {"events": {"accountAdded": 1, "accountInitialized": 1, "authenticationSuccess": 2}},
+        "syncTime": "2026-11-23T05:48:19.594Z",
+        "lastError": None,
+    }
+
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
-    name: Annotated[str | UnsetType, Meta(description="Name used in `From`.")] = UNSET
-    email: Annotated[Address | UnsetType, Meta(description="Address used in `From`.")] = UNSET
+    name: Annotated[str | UnsetType, Meta(description="The name used in `From`.")] = UNSET
+    email: Annotated[Address | UnsetType, Meta(description="The address used in `From`.")] = UNSET
     type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
-    state: Annotated[AccountState, Meta(description="Where the IMAP connection stands.")]
-    sending: Annotated[Sending | UnsetType, Meta(description="Whether it may send. EmailEngine has none.")] = UNSET
+    state: Annotated[AccountState, Meta(description=_STATE, examples=["connected"])]
+    sending: Annotated[Sending | UnsetType, Meta(description=_SENDING)] = UNSET
     webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
-    counters: Annotated[Counters, Meta(description="What was counted.")]
-    sync_time: Annotated[When | UnsetType, Meta(description="When its folders were last looked at.")] = UNSET
-    last_error: Annotated[LastError | None, Meta(description="Why it is not connected. `null`: all is well.")] = None
+    counters: Annotated[Counters, Meta(description="The account's counters.")]
+    sync_time: Annotated[When | UnsetType, Meta(description=_SYNC_TIME)] = UNSET
+    last_error: Annotated[LastError | None, Meta(description=_LAST_ERROR)] = None
 
 
 class AccountList(Page, frozen=True, kw_only=True):
     """One page of accounts."""
 
-    query: Annotated[str | Off, Meta(description="The search asked for. `false`: none.")] = False
-    state: Annotated[str, Meta(description='The state asked for. `"*"`: any.')] = "*"
+    query: Annotated[str | Off, Meta(description="The `query` of the request. `false`: none.", examples=["ex"])] = False
+    state: Annotated[str, Meta(description='The `state` of the request. `"*"`: any.', examples=["connected"])] = "*"
     accounts: Annotated[tuple[AccountSummary, ...], Meta(description="The accounts on this page.")]

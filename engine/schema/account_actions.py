@@ -1,4 +1,4 @@
-"""What can be done with an account beside changing it, and with settings that are no account yet."""
+"""What an account can be told to do, apart from changing it; and trying servers before there is an account."""
 
 from __future__ import annotations
 
@@ -11,134 +11,200 @@ from engine.schema.account import Indexer
 from engine.schema.fields import Email, Hostname, Instant, Off, Request, Response
 from engine.schema.servers import ImapConfig, SmtpConfig
 
-_NO_OP = "`true`: do it. `false` or absent: nothing happens."
-_DONE = "Whether it was done."
+_NO_OP = "`true`: do it. `false` or absent: do nothing."
+_DONE = "`true`: it was done."
 
 
 class Reconnect(Request, frozen=True, kw_only=True):
-    """Asks for a new connection."""
+    """A request for a new connection."""
+
+    EXAMPLE = {"reconnect": True}
 
     reconnect: Annotated[bool, Meta(description=_NO_OP)] = False
 
 
 class Reconnected(Response, frozen=True, kw_only=True):
-    """The answer to it."""
+    """Whether the account reconnects."""
 
     reconnect: Annotated[bool, Meta(description=_DONE)]
 
 
 class Sync(Request, frozen=True, kw_only=True):
-    """Asks for a look into every folder now."""
+    """A request to look into every folder now."""
+
+    EXAMPLE = {"sync": True}
 
     sync: Annotated[bool, Meta(description=_NO_OP)] = False
 
 
 class Synced(Response, frozen=True, kw_only=True):
-    """The answer to it."""
+    """Whether the account looks into every folder."""
 
-    sync: Annotated[bool, Meta(description="Whether it was asked for; the look itself comes after the answer.")]
+    sync: Annotated[bool, Meta(description="`true`: the account begins to look; the answer does not wait for the end.")]
 
 
 class Flush(Request, frozen=True, kw_only=True):
-    """Asks to forget what is known of the account's folders and to begin anew."""
+    """A request to forget the account's folders and to read them anew."""
+
+    EXAMPLE = {"flush": True}
 
     flush: Annotated[bool, Meta(description=_NO_OP)] = False
     notify_from: Annotated[
         Instant | UnsetType | None,
-        Meta(description="Only messages newer than this raise `messageNew`. Absent: from now on; `null`: all."),
+        Meta(description="Only messages newer than this raise `messageNew`. Absent: now. `null`: all messages do."),
     ] = UNSET
     imap_indexer: Annotated[
-        Indexer | UnsetType | None, Meta(description="The indexer from now on. `null` or absent: as it is.")
+        Indexer | UnsetType | None, Meta(description="The indexer from now on. `null` or absent: the current one.")
     ] = UNSET
 
 
 class Flushed(Response, frozen=True, kw_only=True):
-    """The answer to it."""
+    """Whether the folders were forgotten."""
 
     flush: Annotated[bool, Meta(description=_DONE)]
 
 
 class VerifyAccount(Request, frozen=True, kw_only=True):
-    """Servers to log in to once; nothing is stored."""
+    """The servers to log in to."""
 
-    mailboxes: Annotated[bool, Meta(description="Whether to answer with the folders too.")] = False
+    EXAMPLE = {
+        "imap": {
+            "host": "imap.example.com",
+            "port": 993,
+            "secure": True,
+            "auth": {"user": "me@example.com", "pass": "wrong"},
+        }
+    }
+
+    mailboxes: Annotated[bool, Meta(description="`true`: include the list of folders in the answer.")] = False
     imap: Annotated[ImapConfig | Off | UnsetType, Meta(description="The IMAP server. `false` or absent: none.")] = UNSET
     smtp: Annotated[SmtpConfig | Off | UnsetType, Meta(description="The SMTP server. `false` or absent: none.")] = UNSET
     smtp_ehlo_name: Annotated[
-        Hostname | UnsetType | None, Meta(description="Name to greet the SMTP server with. Absent: the engine's own.")
+        Hostname | UnsetType | None,
+        Meta(description="The host name to give in EHLO. `null` or absent: the engine's own."),
     ] = UNSET
 
 
 class ServerVerified(Response, frozen=True, kw_only=True):
     """How the login at one server went."""
 
-    success: Annotated[bool, Meta(description="Whether it was accepted.")]
+    success: Annotated[bool, Meta(description="Whether the server accepted the login.")]
     error: Annotated[str | UnsetType, Meta(description="What went wrong.")] = UNSET
-    code: Annotated[str | UnsetType, Meta(description="Short code.", examples=["AUTHENTICATIONFAILED"])] = UNSET
-    status_code: Annotated[int | UnsetType, Meta(description="SMTP reply code, if there was one.")] = UNSET
+    code: Annotated[
+        str | UnsetType, Meta(description="A short code for the error.", examples=["AUTHENTICATIONFAILED"])
+    ] = UNSET
+    status_code: Annotated[int | UnsetType, Meta(description="The SMTP reply code. Absent: there was no reply.")] = (
+        UNSET
+    )
     response_text: Annotated[str | UnsetType, Meta(description="What the server said.")] = UNSET
-    description: Annotated[str | UnsetType, Meta(description="What went wrong and what to do, in plain words.")] = UNSET
+    description: Annotated[
+        str | UnsetType, Meta(description="What the error means and what to do about it, in plain words.")
+    ] = UNSET
     hint: Annotated[
         str | UnsetType,
-        Meta(description="What a refused login at this provider is most likely about. Absent: nothing is known of it."),
+        Meta(description="The most likely reason why this provider refused the login. Absent: unknown."),
     ] = UNSET
 
 
 class MailboxFound(Response, frozen=True, kw_only=True):
     """One folder."""
 
-    path: Annotated[str, Meta(description="Its path.", examples=["INBOX"])]
-    delimiter: Annotated[str | None, Meta(description="What separates levels. `null`: there are none.")]
-    parent_path: Annotated[str, Meta(description="The path above it; empty at the top.")]
-    name: Annotated[str, Meta(description="The last level of the path.")]
+    path: Annotated[str, Meta(description="The folder's path.", examples=["INBOX"])]
+    delimiter: Annotated[
+        str | None,
+        Meta(description="What separates the levels of a path. `null`: the server has no levels.", examples=["/"]),
+    ]
+    parent_path: Annotated[str, Meta(description="The path of the folder above it; empty at the top.", examples=[""])]
+    name: Annotated[str, Meta(description="The last level of the path.", examples=["INBOX"])]
     listed: Annotated[bool, Meta(description="Always `true`.")] = True
-    special_use: Annotated[str | UnsetType, Meta(description="What it is used for.", examples=["\\Sent"])] = UNSET
-    special_use_source: Annotated[str | UnsetType, Meta(description="Who says so.", examples=["extension"])] = UNSET
+    special_use: Annotated[str | UnsetType, Meta(description="What the folder is used for.", examples=["\\Sent"])] = (
+        UNSET
+    )
+    special_use_source: Annotated[
+        str | UnsetType, Meta(description="How the engine knows.", examples=["extension"])
+    ] = UNSET
 
 
 class Verified(Response, frozen=True, kw_only=True):
-    """How the logins went. Failed ones are an answer like any other."""
+    """How the logins went. A failed login is a 200, too."""
 
-    imap: Annotated[ServerVerified | UnsetType, Meta(description="At the IMAP server, if one was given.")] = UNSET
-    smtp: Annotated[ServerVerified | UnsetType, Meta(description="At the SMTP server, if one was given.")] = UNSET
-    mailboxes: Annotated[tuple[MailboxFound, ...] | UnsetType, Meta(description="The folders, if asked for.")] = UNSET
+    EXAMPLE = {
+        "imap": {
+            "success": False,
+            "error": "Command failed",
+            "responseText": "Authentication failed.",
+            "code": "AUTHENTICATIONFAILED",
+            "description": "imap.example.com:993 refuses the login of me@example.com. Correct imap.auth.user and "
+            "imap.auth.pass.",
+        }
+    }
+
+    imap: Annotated[
+        ServerVerified | UnsetType, Meta(description="The login at the IMAP server. Absent: none was given.")
+    ] = UNSET
+    smtp: Annotated[
+        ServerVerified | UnsetType, Meta(description="The login at the SMTP server. Absent: none was given.")
+    ] = UNSET
+    mailboxes: Annotated[
+        tuple[MailboxFound, ...] | UnsetType, Meta(description="The folders. Absent: you did not ask for them.")
+    ] = UNSET
 
 
 class AutoconfigQuery(Request, frozen=True, kw_only=True):
     """Query of `GET /v1/autoconfig`."""
 
-    email: Annotated[Email, Meta(description="The address whose servers are looked for.")]
+    EXAMPLE = {"email": "andris@gmail.com"}
+
+    email: Annotated[Email, Meta(description="The address to find the servers of.")]
 
 
 class ServerUser(Response, frozen=True, kw_only=True):
-    """Who logs in."""
+    """The user to log in as."""
 
     user: Annotated[str, Meta(description="The user name.", examples=["andris@example.com"])]
 
 
 class ServerFound(Response, frozen=True, kw_only=True):
-    """One server, ready for a registration but for the password."""
+    """One server, as a registration wants it except for the password."""
 
-    auth: Annotated[ServerUser, Meta(description="Who logs in.")]
+    auth: Annotated[ServerUser, Meta(description="The user to log in as.")]
     host: Annotated[str, Meta(description="Host name.", examples=["imap.example.com"])]
     port: Annotated[int, Meta(description="TCP port.", examples=[993])]
-    secure: Annotated[bool, Meta(description="TLS from the first byte.")]
+    secure: Annotated[bool, Meta(description="Whether TLS begins with the first byte.")]
 
 
 class AppPassword(Response, frozen=True, kw_only=True):
-    """Whether the provider wants a password made for this purpose."""
+    """Whether the provider wants an app password."""
 
-    required: Annotated[bool, Meta(description="`true`: the usual password is refused.")]
+    required: Annotated[bool, Meta(description="`true`: the provider refuses the usual password.")]
     provider: Annotated[str, Meta(description="The provider's name.", examples=["Gmail"])]
-    instructions: Annotated[str, Meta(description="Where such a password is made: a URL.")]
+    instructions: Annotated[str, Meta(description="The URL at which the user creates an app password.")]
 
 
 class Autoconfig(Response, frozen=True, kw_only=True):
     """The servers of an address."""
 
+    EXAMPLE = {
+        "imap": {"auth": {"user": "andris@gmail.com"}, "host": "imap.gmail.com", "port": 993, "secure": True},
+        "smtp": {"auth": {"user": "andris@gmail.com"}, "host": "smtp.gmail.com", "port": 465, "secure": True},
+        "appPassword": {
+            "required": True,
+            "provider": "Gmail",
+            "instructions": "https://myaccount.google.com/apppasswords",
+        },
+        "_source": "provider",
+    }
+
     imap: Annotated[ServerFound | Off, Meta(description="The IMAP server. `false`: none was found.")]
     smtp: Annotated[ServerFound | Off, Meta(description="The SMTP server. `false`: none was found.")]
-    app_password: Annotated[AppPassword | UnsetType, Meta(description="Absent: nothing is known of it.")] = UNSET
+    app_password: Annotated[
+        AppPassword | UnsetType, Meta(description="Whether the provider wants an app password. Absent: unknown.")
+    ] = UNSET
     source: Annotated[
-        str, Meta(description="How it was found: `provider`, `mx`, `srv` or `none`.", examples=["srv"])
+        str,
+        Meta(
+            description="How the servers were found: `provider` (a table in the engine, without the network), `mx` (by "
+            "who takes the domain's mail), `srv` (the domain's SRV records) or `none`.",
+            examples=["srv"],
+        ),
     ] = msgspec.field(name="_source")

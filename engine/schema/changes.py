@@ -12,4 +12,6 @@ from engine.schema.fields import Filled256, Request
 class ChangesQuery(Request, frozen=True, kw_only=True):
     """Query of `GET /v1/changes`."""
 
-    account: Annotated[Filled256 | None, Meta(description="Only this account. Absent: all.")] = None
+    account: Annotated[Filled256 | None, Meta(description="Only changes of this account. Absent: of all accounts.")] = (
+        None
+    )

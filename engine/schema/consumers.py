@@ -1,4 +1,4 @@
-"""Named consumers of the event stream: the engine keeps how far each has got."""
+"""Named consumers of the event stream: the engine keeps the position of each."""
 
 from __future__ import annotations
 
@@ -24,38 +24,43 @@ ConsumerId = Annotated[
 
 
 class ConsumerName(Request, frozen=True, kw_only=True):
-    """What a consumer may be called."""
+    """The name of a consumer."""
 
     consumer: Annotated[Name, Meta(description="The consumer's name.", examples=["billing"])]
 
 
 class ConsumerMove(Request, frozen=True, kw_only=True):
-    """Puts a consumer at a number."""
+    """The position to move a consumer to."""
 
-    seq: Annotated[After, Meta(description="The last number that is done with.", examples=[4711])]
+    seq: Annotated[
+        After, Meta(description="The number of the last event that the consumer is done with.", examples=[2])
+    ]
 
 
 class ConsumerInfo(Response, frozen=True, kw_only=True):
     """One named consumer of the event stream."""
 
-    consumer: Annotated[str, Meta(description="Its name.", examples=["billing"])]
-    account: Annotated[str | UnsetType, Meta(description="Whose token made it. Absent: one for all accounts.")] = UNSET
-    seq: Annotated[int, Meta(description="The last number it acknowledged.")]
-    behind: Annotated[int, Meta(description="How many numbers that is behind the newest one.")]
-    connected: Annotated[bool, Meta(description="Whether a stream serves it now.")]
-    created: Annotated[When, Meta(description="When it was first used.")]
-    acknowledged: Annotated[When | None, Meta(description="When it was last moved. `null`: never.")]
+    consumer: Annotated[str, Meta(description="The consumer's name.", examples=["billing"])]
+    account: Annotated[
+        str | UnsetType,
+        Meta(description="The account of the token that created it. Absent: a token for all accounts did."),
+    ] = UNSET
+    seq: Annotated[int, Meta(description="The number of the last event it acknowledged.", examples=[2])]
+    behind: Annotated[int, Meta(description="How many events it is behind the newest one.", examples=[10])]
+    connected: Annotated[bool, Meta(description="Whether a stream is open for it.", examples=[False])]
+    created: Annotated[When, Meta(description="When it was created.")]
+    acknowledged: Annotated[When | None, Meta(description="When its position last changed. `null`: never.")]
 
 
 class ConsumerList(Response, frozen=True, kw_only=True):
     """All named consumers."""
 
     consumers: Annotated[tuple[ConsumerInfo, ...], Meta(description="The consumers, by name.")]
-    last: Annotated[int, Meta(description="The newest number there is.")]
+    last: Annotated[int, Meta(description="The number of the newest event.", examples=[12])]
 
 
 class ConsumerRemoved(Response, frozen=True, kw_only=True):
-    """The answer to the removal of a consumer."""
+    """The consumer is removed."""
 
-    consumer: Annotated[str, Meta(description="Its name.")]
+    consumer: Annotated[str, Meta(description="The consumer's name.", examples=["billing"])]
     deleted: Annotated[bool, Meta(description="Always `true`.")] = True

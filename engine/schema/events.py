@@ -1,8 +1,8 @@
 """Events: what webhooks, the event stream and `GET /v1/events` carry.
 
 Every event has the members of `Event`; `EVENT_DATA` holds the shape of `data` under each event's name and is the whole
-catalogue. Members are only ever added. The numbers (`seq`) have no gap, so a reader that keeps the last one it saw can
-come back and miss nothing.
+catalogue. Members may be added, never removed. The numbers (`seq`) have no gap, so a reader that keeps the last one it
+saw can come back and miss nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.schema.account import LastError
 from engine.schema.fields import Address, Check, Filled256, Off, Request, Response, When
 from engine.schema.mail_events import MAIL_EVENT_DATA, MailEventName
+from engine.schema.oauth2 import OAuthAppError, OAuthAppWarning
 from engine.schema.outbox import EnvelopeShown
 from engine.schema.submit import OnDoubt
 
@@ -25,19 +26,20 @@ _ROUTING = Annotated[None, Meta(description="Always `null`.")]
 class RecipientReply(Response, frozen=True, kw_only=True):
     """What the server said about one recipient."""
 
-    address: Annotated[Address, Meta(description="Envelope address.")]
+    address: Annotated[Address, Meta(description="The envelope address.")]
     response: Annotated[str | UnsetType, Meta(description="The reply line. Absent: there was no reply.")] = UNSET
-    response_code: Annotated[int | UnsetType, Meta(description="Its reply code.", examples=[550])] = UNSET
+    response_code: Annotated[int | UnsetType, Meta(description="The reply code.", examples=[550])] = UNSET
 
 
-_ACCEPTED = Annotated[tuple[Address, ...], Meta(description="Recipients the server took the message for.")]
+_ACCEPTED = Annotated[tuple[Address, ...], Meta(description="The recipients for whom the server accepted the message.")]
 _IN_DOUBT = Annotated[
     bool | UnsetType,
     Meta(
-        description="`true`: the line broke after the final dot, so the message may have arrived. Absent: it did not."
+        description="`true`: the connection broke after the final dot, so the message may have arrived. Absent: it "
+        "did not break there."
     ),
 ]
-_REJECTED = Annotated[tuple[RecipientReply, ...], Meta(description="Recipients the server refused for good.")]
+_REJECTED = Annotated[tuple[RecipientReply, ...], Meta(description="The recipients that the server refused for good.")]
 
 
 class AccountAdded(Response, frozen=True, kw_only=True):
@@ -59,13 +61,13 @@ class AccountDeleted(Response, frozen=True, kw_only=True):
 
 
 class AuthenticationSuccess(Response, frozen=True, kw_only=True):
-    """`authenticationSuccess`: the first login, or the first after an error."""
+    """`authenticationSuccess`: the first login, or the first after an error or a change."""
 
     user: Annotated[str, Meta(description="The user name.", examples=["andris@example.com"])]
 
 
 class AuthenticationError(LastError, frozen=True, kw_only=True):
-    """`authenticationError`: a login was refused. Not repeated while the error stays the same."""
+    """`authenticationError`: a server refused the login. Not repeated while the error stays the same."""
 
 
 class ConnectError(LastError, frozen=True, kw_only=True):
@@ -73,7 +75,7 @@ class ConnectError(LastError, frozen=True, kw_only=True):
 
 
 class MessageSent(Response, frozen=True, kw_only=True):
-    """`messageSent`: the SMTP server took the message, for at least one recipient."""
+    """`messageSent`: the SMTP server accepted the message for at least one recipient."""
 
     message_id: _MESSAGE_ID
     response: Annotated[
@@ -86,7 +88,7 @@ class MessageSent(Response, frozen=True, kw_only=True):
     rejected: _REJECTED = ()
     sandbox: Annotated[
         bool | UnsetType,
-        Meta(description="`true`: from a sandbox account, so it went to nobody. Absent: it was sent."),
+        Meta(description="`true`: it is from a sandbox account, so it reached nobody. Absent: it was sent."),
     ] = UNSET
 
 
@@ -94,90 +96,105 @@ class Job(Response, frozen=True, kw_only=True):
     """Where a message stands in its schedule."""
 
     id: _QUEUE_ID
-    attempts_made: Annotated[int, Meta(description="Attempts so far, this one counted.")]
-    attempts: Annotated[int, Meta(description="Attempts there may be.")]
+    attempts_made: Annotated[int, Meta(description="The number of attempts so far, including this one.", examples=[1])]
+    attempts: Annotated[int, Meta(description="The most attempts there will be.", examples=[10])]
     next_attempt: Annotated[When | Off, Meta(description="When the next attempt is due. `false`: there is none.")]
 
 
 class MessageDeliveryError(Response, frozen=True, kw_only=True):
-    """`messageDeliveryError`: one attempt to send a message failed."""
+    """`messageDeliveryError`: an attempt to send a message failed for at least one recipient."""
 
     queue_id: _QUEUE_ID
     envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
     message_id: _MESSAGE_ID
     error: Annotated[str, Meta(description="What happened.")]
-    error_code: Annotated[str | UnsetType, Meta(description="Short code.", examples=["EENVELOPE"])] = UNSET
-    smtp_response: Annotated[str | UnsetType, Meta(description="The server's line, if there was one.")] = UNSET
-    smtp_response_code: Annotated[int | UnsetType, Meta(description="Its reply code.", examples=[451])] = UNSET
+    error_code: Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["EENVELOPE"])] = (
+        UNSET
+    )
+    smtp_response: Annotated[str | UnsetType, Meta(description="The server's line. Absent: there was no reply.")] = (
+        UNSET
+    )
+    smtp_response_code: Annotated[int | UnsetType, Meta(description="The reply code.", examples=[451])] = UNSET
     smtp_command: Annotated[
-        str | UnsetType, Meta(description="The SMTP command it failed at.", examples=["RCPT TO"])
+        str | UnsetType, Meta(description="The SMTP command that failed.", examples=["RCPT TO"])
     ] = UNSET
     network_routing: _ROUTING = None
-    job: Annotated[Job, Meta(description="Where it stands in its schedule.")]
+    job: Annotated[Job, Meta(description="Where the message stands in its schedule.")]
     rejected: _REJECTED = ()
     in_doubt: _IN_DOUBT = UNSET
 
 
 class MessageFailed(Response, frozen=True, kw_only=True):
-    """`messageFailed`: nothing more will be tried; nobody further gets the message."""
+    """`messageFailed`: there will be no further attempt, and no further recipient gets the message."""
 
     message_id: _MESSAGE_ID
     queue_id: _QUEUE_ID
-    error: Annotated[str, Meta(description="Why, beginning with `Error: `.")]
+    error: Annotated[str, Meta(description="Why it failed; begins with `Error: `.")]
     network_routing: _ROUTING = None
     envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
-    error_code: Annotated[str | UnsetType, Meta(description="Short code.", examples=["EENVELOPE"])] = UNSET
-    smtp_response: Annotated[str | UnsetType, Meta(description="The server's line, if there was one.")] = UNSET
-    smtp_response_code: Annotated[int | UnsetType, Meta(description="Its reply code.", examples=[550])] = UNSET
-    attempts_made: Annotated[int, Meta(description="Attempts that were made.")]
+    error_code: Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["EENVELOPE"])] = (
+        UNSET
+    )
+    smtp_response: Annotated[str | UnsetType, Meta(description="The server's line. Absent: there was no reply.")] = (
+        UNSET
+    )
+    smtp_response_code: Annotated[int | UnsetType, Meta(description="The reply code.", examples=[550])] = UNSET
+    attempts_made: Annotated[int, Meta(description="The number of attempts made.")]
     rejected: _REJECTED = ()
     in_doubt: _IN_DOUBT = UNSET
 
 
 class MessageInDoubt(Response, frozen=True, kw_only=True):
-    """`messageInDoubt`: the line broke after the final dot, so nobody knows whether the message arrived."""
+    """`messageInDoubt`: the connection broke after the final dot, so the message may or may not have arrived."""
 
     queue_id: _QUEUE_ID
     message_id: _MESSAGE_ID
-    envelope: Annotated[EnvelopeShown, Meta(description="`to` holds those of whom nobody knows.")]
-    error: Annotated[str, Meta(description="How the line broke.")]
-    error_code: Annotated[str, Meta(description="Short code.", examples=["ECONNECTION"])]
-    attempts_made: Annotated[int, Meta(description="Attempts so far, this one included.")]
-    on_doubt: Annotated[OnDoubt, Meta(description="What follows if nothing tells.")]
+    envelope: Annotated[
+        EnvelopeShown, Meta(description="The SMTP envelope; `to` lists the recipients who may have got the message.")
+    ]
+    error: Annotated[str, Meta(description="How the connection broke.")]
+    error_code: Annotated[str, Meta(description="A short code for the error.", examples=["ECONNECTION"])]
+    attempts_made: Annotated[int, Meta(description="The number of attempts so far, including this one.")]
+    on_doubt: Annotated[OnDoubt, Meta(description="What happens if nothing shows whether it arrived.")]
     searching_sent_folder: Annotated[
-        bool, Meta(description="`true`: the provider files sent mail itself, so its Sent folder is searched first.")
+        bool,
+        Meta(description="`true`: the provider files sent mail itself, so the engine searches its Sent folder first."),
     ]
     next_attempt: Annotated[
-        When | Off, Meta(description="When it is sent again. `false`: not before somebody decides, or never.")
+        When | Off, Meta(description="When it is sent again. `false`: only once you decide so, or never.")
     ]
 
 
 class MessageCancelled(Response, frozen=True, kw_only=True):
-    """`messageCancelled`: the message was taken back before its final dot and does not go."""
+    """`messageCancelled`: the message was cancelled before its final dot and will not be sent."""
 
     queue_id: _QUEUE_ID
     message_id: _MESSAGE_ID
-    envelope: Annotated[EnvelopeShown, Meta(description="`to` holds those it will not go to.")]
-    attempts_made: Annotated[int, Meta(description="Attempts that were made before.")]
+    envelope: Annotated[
+        EnvelopeShown, Meta(description="The SMTP envelope; `to` lists the recipients who will not get the message.")
+    ]
+    attempts_made: Annotated[int, Meta(description="The number of attempts made before.")]
 
 
 class MessageCopyFailed(Response, frozen=True, kw_only=True):
-    """`messageCopyFailed`: the message was sent, but its copy could not be filed in the Sent folder."""
+    """`messageCopyFailed`: the message was sent, but the engine could not file its copy in the Sent folder."""
 
     message_id: _MESSAGE_ID
     queue_id: _QUEUE_ID
     path: Annotated[str | None, Meta(description="The folder. `null`: the account has no Sent folder.")]
-    error: Annotated[str, Meta(description="What the server said last.")]
-    attempts_made: Annotated[int, Meta(description="How often it was tried.")]
+    error: Annotated[str, Meta(description="The server's last answer.")]
+    attempts_made: Annotated[int, Meta(description="The number of attempts.")]
 
 
 class WebhookGap(Response, frozen=True, kw_only=True):
-    """`webhookGap`: events were removed by age or size before a webhook endpoint had got to them."""
+    """`webhookGap`: retention removed events that a webhook endpoint had yet to post."""
 
-    webhook: Annotated[str, Meta(description="The endpoint.", examples=["default"])]
-    first: Annotated[int, Meta(description="The first number that may be lost to it.")]
-    last: Annotated[int, Meta(description="The last.")]
-    account: Annotated[str | UnsetType, Meta(description="Only events of this account. Absent: of all.")] = UNSET
+    webhook: Annotated[str, Meta(description="The endpoint's id.", examples=["default"])]
+    first: Annotated[int, Meta(description="The number of the first event that may be lost to it.")]
+    last: Annotated[int, Meta(description="The number of the last one.")]
+    account: Annotated[
+        str | UnsetType, Meta(description="Only events of this account are lost. Absent: those of all accounts.")
+    ] = UNSET
 
 
 EVENT_DATA: dict[str, type[Response]] = {
@@ -194,6 +211,8 @@ EVENT_DATA: dict[str, type[Response]] = {
     "messageCancelled": MessageCancelled,
     "messageCopyFailed": MessageCopyFailed,
     "webhookGap": WebhookGap,
+    "oauth2AppWarning": OAuthAppWarning,
+    "oauth2AppError": OAuthAppError,
     **MAIL_EVENT_DATA,
 }
 """The shape of `data` by event name."""
@@ -201,7 +220,7 @@ EVENT_DATA: dict[str, type[Response]] = {
 NEVER_RAISED = frozenset(
     ("trackOpen", "trackClick", "listUnsubscribe", "listSubscribe", "exportCompleted", "exportFailed")
 )
-"""Events of EmailEngine that this engine has no cause for; its clients may ask for them."""
+"""Events of EmailEngine that this engine never raises; clients may ask for them all the same."""
 
 _SendingEventName = Literal[
     "accountAdded",
@@ -217,6 +236,8 @@ _SendingEventName = Literal[
     "messageCancelled",
     "messageCopyFailed",
     "webhookGap",
+    "oauth2AppWarning",
+    "oauth2AppError",
 ]
 EventName = Literal[_SendingEventName, MailEventName]
 
@@ -224,36 +245,54 @@ EventName = Literal[_SendingEventName, MailEventName]
 class Event(Response, frozen=True, kw_only=True):
     """One event."""
 
+    EXAMPLE = {
+        "serviceUrl": None,
+        "account": "example",
+        "date": "2026-11-23T05:48:18.346Z",
+        "event": "accountAdded",
+        "data": {"account": "example"},
+        "seq": 1,
+        "eventId": "a5dadce8-b45a-4c69-acce-32093ff7ac78",
+    }
+
     service_url: Annotated[str | None, Meta(description="The setting `serviceUrl`.")] = None
-    account: Annotated[str | None, Meta(description="Whose it is. `null`: the engine's.", examples=["example"])] = None
+    account: Annotated[
+        str | None, Meta(description="The account. `null`: it is an event of the engine.", examples=["example"])
+    ] = None
     date: Annotated[When, Meta(description="When it happened.")]
-    path: Annotated[str | UnsetType, Meta(description="The folder it happened in, if in one.", examples=["INBOX"])] = (
-        UNSET
-    )
+    path: Annotated[str | UnsetType, Meta(description="The folder in which it happened.", examples=["INBOX"])] = UNSET
     special_use: Annotated[str | UnsetType, Meta(description="What that folder is used for.", examples=["\\Inbox"])] = (
         UNSET
     )
-    event: Annotated[EventName, Meta(description="Its name.", examples=["messageSent"])]
-    data: Annotated[Any, Meta(description="What happened; the shape depends on `event`.")]
-    seq: Annotated[int, Meta(description="Its number: one more than that of the event before it.", examples=[4711])]
+    event: Annotated[EventName, Meta(description="The event's name.", examples=["messageSent"])]
+    data: Annotated[Any, Meta(description="What happened; its shape depends on `event`.")]
+    seq: Annotated[
+        int, Meta(description="The event's number: one more than that of the event before it.", examples=[4711])
+    ]
     event_id: Annotated[
-        str, Meta(description="Its own id (UUID), the same in every channel.", extra_json_schema={"format": "uuid"})
+        str, Meta(description="The event's UUID, the same in every channel.", extra_json_schema={"format": "uuid"})
     ]
     clock_stepped: Annotated[
         bool | UnsetType,
-        Meta(description="`true`: the clock was set back before it, so its date is not after that of the one before."),
+        Meta(
+            description="`true`: the clock was set back before this event, so its date may be earlier than that of the "
+            "event before it."
+        ),
     ] = UNSET
     truncated: Annotated[
         bool | UnsetType,
-        Meta(description="`true`: it would be larger than 256 KiB, so long texts and lists in `data` are cut."),
+        Meta(description="`true`: the event would exceed 256 KiB, so long texts and lists in `data` are cut."),
     ] = UNSET
 
 
 After = Annotated[int, Meta(ge=0, le=2**53)]
-OfAccount = Annotated[Filled256 | None, Meta(description="Only this account's events. Absent: all.")]
+OfAccount = Annotated[Filled256 | None, Meta(description="Only events of this account. Absent: of all accounts.")]
 Named = Annotated[
     Annotated[str, Meta(max_length=4096, extra={"check": Check.EVENT_NAMES})] | None,
-    Meta(description="Only events of these names, comma-separated. Absent or `*`: all.", examples=["messageSent"]),
+    Meta(
+        description="Only events with these names, separated by commas. Absent or `*`: all.",
+        examples=["messageSent,messageFailed"],
+    ),
 ]
 
 
@@ -266,13 +305,15 @@ def names_of(text: str | None) -> frozenset[str] | None:
 class EventsQuery(Request, frozen=True, kw_only=True):
     """Query of `GET /v1/events`."""
 
+    EXAMPLE = {"after": 0, "limit": 2}
+
     after: Annotated[After, Meta(description="Only events with a number above this.", examples=[4711])] = 0
-    limit: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="At most so many.")] = 100
+    limit: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="The most events to answer with.")] = 100
     wait: Annotated[
         Annotated[int, Meta(ge=0, le=60)],
         Meta(
-            description="Seconds to wait for an event where there is none yet. More than 50 count as 50: many proxies "
-            "cut a request after a minute without an answer."
+            description="The most seconds to wait for an event where there is none yet. More than 50 count as 50: many "
+            "proxies cut a request that has had no answer for a minute."
         ),
     ] = 0
     account: OfAccount = None
@@ -282,7 +323,36 @@ class EventsQuery(Request, frozen=True, kw_only=True):
 class EventsPage(Response, frozen=True, kw_only=True):
     """Events in the order of their numbers."""
 
+    EXAMPLE = {
+        "events": [
+            {
+                "serviceUrl": None,
+                "account": "example",
+                "date": "2026-11-23T05:48:18.346Z",
+                "event": "accountAdded",
+                "data": {"account": "example"},
+                "seq": 1,
+                "eventId": "a5dadce8-b45a-4c69-acce-32093ff7ac78",
+            },
+            {
+                "serviceUrl": None,
+                "account": "example",
+                "date": "2026-11-23T05:48:18.354Z",
+                "event": "authenticationSuccess",
+                "data": {"user": "example@sandbox.example"},
+                "seq": 2,
+                "eventId": "9ce9d8a5-1b88-4c27-8d41-aba4bf02d9ef",
+            },
+        ],
+        "first": 1,
+        "last": 12,
+        "next": 2,
+    }
+
     events: Annotated[tuple[Event, ...], Meta(description="The events.")]
-    first: Annotated[int, Meta(description="The oldest number that is kept. `0`: there is no event.")]
-    last: Annotated[int, Meta(description="The newest number there is. `0`: there is no event.")]
-    next: Annotated[int, Meta(description="The next `after`: everything up to it is dealt with, by the filter too.")]
+    first: Annotated[int, Meta(description="The number of the oldest event that is kept. `0`: there is none.")]
+    last: Annotated[int, Meta(description="The number of the newest event. `0`: there is none.")]
+    next: Annotated[
+        int,
+        Meta(description="The `after` of your next request. It lies behind the events that the filter left out, too."),
+    ]

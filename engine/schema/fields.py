@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct, UnsetType
 
@@ -68,8 +68,15 @@ class Check(StrEnum):
     """Only `false`, where `false` means "none"."""
 
 
+Example = dict[str, Any]
+"""A whole object as the documentation shows it, by names on the wire."""
+
+
 class Request(Struct, rename="camel", forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What every object in a request has in common: unknown members are refused."""
+
+    EXAMPLE: ClassVar[Example | None] = None
+    """What the documentation shows. None: made of the members that are required or have an example of their own."""
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
@@ -83,6 +90,9 @@ class Request(Struct, rename="camel", forbid_unknown_fields=True, frozen=True, k
 
 class Response(Struct, rename="camel", frozen=True, kw_only=True):
     """What every object in an answer or an event has in common. `UNSET` members are left out."""
+
+    EXAMPLE: ClassVar[Example | None] = None
+    """As that of `Request`."""
 
 
 SINGLE = Meta(extra={"single": True}, extra_json_schema={"x-single": True})
@@ -113,20 +123,20 @@ Off = Annotated[bool, Meta(extra={"check": Check.FALSE}, extra_json_schema={"con
 """`false` and nothing else."""
 
 
-NoDifference = Annotated[bool | UnsetType, Meta(description="Makes no difference here.")]
+NoDifference = Annotated[bool | UnsetType, Meta(description="Makes no difference here, present or absent.")]
 """What callers of EmailEngine may say and need not."""
 
 
 class CustomHeader(Request, frozen=True, kw_only=True):
-    """A header that goes with every webhook."""
+    """A header that accompanies every webhook."""
 
     key: Annotated[
         Annotated[str, Meta(min_length=1, max_length=1024, extra={"check": Check.CUSTOM_HEADER})],
-        Meta(description="Its name.", examples=["X-Api-Key"]),
+        Meta(description="The header's name.", examples=["X-Api-Key"]),
     ]
     value: Annotated[
         Annotated[str, Meta(max_length=10240, extra={"check": Check.HEADER_VALUE})],
-        Meta(description="Its value, without control characters."),
+        Meta(description="The header's value, without control characters.", examples=["..."]),
     ] = ""
 
 

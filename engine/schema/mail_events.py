@@ -1,4 +1,4 @@
-"""Events about what happens in an account's folders: the shape of their `data`. Flags that are false are left out."""
+"""Events about what happens in an account's folders: the shape of their `data`. False flags are left out."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import Response, When
 
-_ID = Annotated[str, Meta(description="The message's id. Another one after a move.", examples=["AAAAAQAAAAE"])]
-_UID = Annotated[int, Meta(description="Its UID in the folder.", examples=[17])]
+_ID = Annotated[str, Meta(description="The message's id. It changes when the message moves.", examples=["AAAAAQAAAAE"])]
+_UID = Annotated[int, Meta(description="The message's UID in the folder.", examples=[17])]
 _PATH = Annotated[str, Meta(description="The folder's path.", examples=["INBOX"])]
 _USE = Annotated[
     str | UnsetType, Meta(description="What the folder is used for. Absent: nothing special.", examples=["\\Inbox"])
 ]
 _MAILBOX_USE = Annotated[
-    str | bool, Meta(description="What it is used for. `false`: nothing special.", examples=["\\Sent"])
+    str | bool, Meta(description="What the folder is used for. `false`: nothing special.", examples=["\\Sent"])
 ]
 _NAME = Annotated[str, Meta(description="The last level of the path.", examples=["INBOX"])]
-_VALIDITY = Annotated[str, Meta(description="The UIDVALIDITY now.", examples=["1795347926"])]
+_VALIDITY = Annotated[str, Meta(description="The folder's new UIDVALIDITY.", examples=["1795347926"])]
 _SOURCE = Annotated[
-    Literal["api"] | UnsetType, Meta(description="What made the change. Absent: something else than this API.")
+    Literal["api"] | UnsetType, Meta(description="`api`: the change was made through this API. Absent: anything else.")
 ]
 _FLAG = Annotated[bool | UnsetType, Meta(description="`true`, or absent.")]
 
@@ -49,109 +49,127 @@ BounceCategory = Literal[
 class MailAddress(Response, frozen=True, kw_only=True):
     """One address of a header."""
 
-    name: Annotated[str, Meta(description="Display name; may be empty.", examples=["Alice"])]
+    name: Annotated[str, Meta(description="The display name; may be empty.", examples=["Alice"])]
     address: Annotated[str, Meta(description="The address as it stands in the header.", examples=["a@example.org"])]
 
 
 class MessageAttachment(Response, frozen=True, kw_only=True):
     """One attached file."""
 
-    id: Annotated[str, Meta(description="Its id.", examples=["AAAAAQAAAAIy"])]
-    content_type: Annotated[str, Meta(description="Its media type.", examples=["application/pdf"])]
-    encoded_size: Annotated[int, Meta(description="Octets as it stands in the message.")]
-    embedded: Annotated[bool, Meta(description="Whether it belongs to the HTML text.")]
-    inline: Annotated[bool, Meta(description="Whether it is to be shown in the text.")]
-    encoded_in_message: Annotated[bool, Meta(description="Whether it is part of a message that is attached itself.")]
-    content_id: Annotated[str | UnsetType, Meta(description="Its Content-ID.")] = UNSET
-    filename: Annotated[str | UnsetType, Meta(description="Its name.", examples=["a.pdf"])] = UNSET
-    method: Annotated[str | UnsetType, Meta(description="Method of a calendar entry.", examples=["REQUEST"])] = UNSET
+    id: Annotated[str, Meta(description="The attachment's id.", examples=["AAAAAQAAAAIy"])]
+    content_type: Annotated[str, Meta(description="The media type.", examples=["application/pdf"])]
+    encoded_size: Annotated[int, Meta(description="The size in bytes, as encoded in the message.")]
+    embedded: Annotated[bool, Meta(description="Whether it is part of the HTML text.")]
+    inline: Annotated[bool, Meta(description="Whether it is meant to be shown in the text.")]
+    encoded_in_message: Annotated[
+        bool, Meta(description="Whether it belongs to a message that is itself attached to this one.")
+    ]
+    content_id: Annotated[str | UnsetType, Meta(description="The Content-ID.")] = UNSET
+    filename: Annotated[str | UnsetType, Meta(description="The file name.", examples=["a.pdf"])] = UNSET
+    method: Annotated[str | UnsetType, Meta(description="The method of a calendar entry.", examples=["REQUEST"])] = (
+        UNSET
+    )
 
 
 class EncodedSize(Response, frozen=True, kw_only=True):
-    """Size of the texts in octets, as they stand in the message."""
+    """The sizes of the texts in bytes, as encoded in the message."""
 
-    plain: Annotated[int | UnsetType, Meta(description="Of the plain text.")] = UNSET
-    html: Annotated[int | UnsetType, Meta(description="Of the HTML.")] = UNSET
+    plain: Annotated[int | UnsetType, Meta(description="The size of the plain text.")] = UNSET
+    html: Annotated[int | UnsetType, Meta(description="The size of the HTML.")] = UNSET
 
 
 class MessageText(Response, frozen=True, kw_only=True):
     """The text of a message."""
 
-    id: Annotated[str, Meta(description="Its id.", examples=["AAAAAQAAAAGTkaExkJA"])]
-    encoded_size: Annotated[EncodedSize, Meta(description="How large it is.")]
-    plain: Annotated[str | UnsetType, Meta(description="Plain text, with the setting `notifyText`.")] = UNSET
-    html: Annotated[str | UnsetType, Meta(description="HTML, with the setting `notifyText`.")] = UNSET
-    has_more: Annotated[bool | UnsetType, Meta(description="`true`: cut at `notifyTextSize`.")] = UNSET
+    id: Annotated[str, Meta(description="The text's id.", examples=["AAAAAQAAAAGTkaExkJA"])]
+    encoded_size: Annotated[EncodedSize, Meta(description="The sizes of its parts.")]
+    plain: Annotated[str | UnsetType, Meta(description="The plain text, if the setting `notifyText` is on.")] = UNSET
+    html: Annotated[str | UnsetType, Meta(description="The HTML, if the setting `notifyText` is on.")] = UNSET
+    has_more: Annotated[bool | UnsetType, Meta(description="`true`: a text is cut at `notifyTextSize`.")] = UNSET
 
 
 class RecipientReport(Response, frozen=True, kw_only=True):
-    """What a report says of one recipient."""
+    """What a delivery report says about one recipient."""
 
-    recipient: Annotated[str, Meta(description="The address.", examples=["b@example.org"])]
-    action: Annotated[str | UnsetType, Meta(description="What became of it.", examples=["delayed"])] = UNSET
-    status: Annotated[str | UnsetType, Meta(description="Enhanced status code.", examples=["4.4.1"])] = UNSET
-    mta: Annotated[str | UnsetType, Meta(description="The server it concerns.")] = UNSET
+    recipient: Annotated[str, Meta(description="The recipient's address.", examples=["b@example.org"])]
+    action: Annotated[str | UnsetType, Meta(description="What happened to the message.", examples=["delayed"])] = UNSET
+    status: Annotated[str | UnsetType, Meta(description="The enhanced status code.", examples=["4.4.1"])] = UNSET
+    mta: Annotated[str | UnsetType, Meta(description="The server that the report is about.")] = UNSET
 
 
 class MessageNew(Response, frozen=True, kw_only=True):
-    """`messageNew`: a message is new in a folder."""
+    """`messageNew`: a folder has a new message."""
 
     id: _ID
     uid: _UID
     path: _PATH
-    email_id: Annotated[str | UnsetType, Meta(description="The server's own id that stays after a move.")] = UNSET
-    thread_id: Annotated[str | UnsetType, Meta(description="The server's id of the conversation.")] = UNSET
-    date: Annotated[
-        When | UnsetType, Meta(description="Its Date field; where that makes none, when it came into the folder.")
+    email_id: Annotated[
+        str | UnsetType, Meta(description="The server's own id for the message, which survives a move.")
     ] = UNSET
-    flags: Annotated[tuple[str, ...], Meta(description="Its flags.", examples=[["\\Seen"]])]
+    thread_id: Annotated[str | UnsetType, Meta(description="The server's id for the conversation.")] = UNSET
+    date: Annotated[
+        When | UnsetType, Meta(description="The Date field; where it holds no date, when the message arrived.")
+    ] = UNSET
+    flags: Annotated[tuple[str, ...], Meta(description="The message's flags.", examples=[["\\Seen"]])]
     labels: Annotated[tuple[str, ...] | UnsetType, Meta(description="Gmail's labels.")] = UNSET
     unseen: _FLAG = UNSET
     flagged: _FLAG = UNSET
     answered: _FLAG = UNSET
     draft: _FLAG = UNSET
-    size: Annotated[int | UnsetType, Meta(description="Octets.", examples=[1086])] = UNSET
-    subject: Annotated[str, Meta(description="Its subject; may be empty.")]
+    size: Annotated[int | UnsetType, Meta(description="The size in bytes.", examples=[1086])] = UNSET
+    subject: Annotated[str, Meta(description="The subject; may be empty.")]
     sender: Annotated[MailAddress | UnsetType, Meta(description="The Sender field.")] = UNSET
     author: Annotated[MailAddress | UnsetType, Meta(description="The From field.")] = msgspec.field(
         name="from", default=UNSET
     )
-    reply_to: Annotated[tuple[MailAddress, ...], Meta(description="Where answers go.")] = ()
+    reply_to: Annotated[
+        tuple[MailAddress, ...], Meta(description="The Reply-To field, or the From field without one.")
+    ] = ()
     to: Annotated[tuple[MailAddress, ...], Meta(description="The To field.")] = ()
     cc: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The Cc field.")] = UNSET
     bcc: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The Bcc field.")] = UNSET
-    message_id: Annotated[str | UnsetType, Meta(description="Its Message-ID.", examples=["<1@example.org>"])] = UNSET
-    in_reply_to: Annotated[str | UnsetType, Meta(description="The Message-ID it answers.")] = UNSET
-    attachments: Annotated[tuple[MessageAttachment, ...] | UnsetType, Meta(description="Attached files.")] = UNSET
-    text: Annotated[MessageText, Meta(description="Its text.")]
+    message_id: Annotated[str | UnsetType, Meta(description="The Message-ID.", examples=["<1@example.org>"])] = UNSET
+    in_reply_to: Annotated[str | UnsetType, Meta(description="The Message-ID of the message it replies to.")] = UNSET
+    attachments: Annotated[tuple[MessageAttachment, ...] | UnsetType, Meta(description="The attached files.")] = UNSET
+    text: Annotated[MessageText, Meta(description="The text of the message.")]
     headers: Annotated[
         dict[str, tuple[str, ...]] | UnsetType,
-        Meta(description="Header fields by lower-case name, with the setting `notifyHeaders`."),
+        Meta(description="The header fields that the setting `notifyHeaders` names, by lower-case name."),
     ] = UNSET
-    is_bounce: Annotated[bool | UnsetType, Meta(description="`true`: it says that a message failed.")] = UNSET
-    is_complaint: Annotated[bool | UnsetType, Meta(description="`true`: somebody called a message unwanted.")] = UNSET
-    related_message_id: Annotated[str | UnsetType, Meta(description="The Message-ID it reports on.")] = UNSET
+    is_bounce: Annotated[bool | UnsetType, Meta(description="`true`: it reports that a message was not delivered.")] = (
+        UNSET
+    )
+    is_complaint: Annotated[
+        bool | UnsetType, Meta(description="`true`: it reports that a recipient marked a message as unwanted.")
+    ] = UNSET
+    related_message_id: Annotated[str | UnsetType, Meta(description="The Message-ID of the message it reports on.")] = (
+        UNSET
+    )
     delivery_report: Annotated[
-        tuple[RecipientReport, ...] | UnsetType, Meta(description="Recipients it reports on without a failure.")
+        tuple[RecipientReport, ...] | UnsetType, Meta(description="What it reports on recipients without a failure.")
     ] = UNSET
-    is_auto_reply: Annotated[bool | UnsetType, Meta(description="`true`: nobody wrote it.")] = UNSET
+    is_auto_reply: Annotated[bool | UnsetType, Meta(description="`true`: it is an automatic reply.")] = UNSET
     special_use: _USE = UNSET
     message_special_use: _USE = UNSET
-    seems_like_new: Annotated[bool, Meta(description="`false`: read before, or in a folder for old mail.")]
+    seems_like_new: Annotated[
+        bool, Meta(description="`false`: it has been read, is a draft, or is in Sent, Drafts, Trash or Archive.")
+    ]
 
 
 class FlagChanges(Response, frozen=True, kw_only=True):
-    """What became of a message's flags."""
+    """How a message's flags changed."""
 
-    added: Annotated[tuple[str, ...] | UnsetType, Meta(description="Flags set.", examples=[["\\Seen"]])] = UNSET
-    deleted: Annotated[tuple[str, ...] | UnsetType, Meta(description="Flags taken away.")] = UNSET
-    value: Annotated[tuple[str, ...], Meta(description="All flags now.")]
+    added: Annotated[
+        tuple[str, ...] | UnsetType, Meta(description="The flags that were set.", examples=[["\\Seen"]])
+    ] = UNSET
+    deleted: Annotated[tuple[str, ...] | UnsetType, Meta(description="The flags that were removed.")] = UNSET
+    value: Annotated[tuple[str, ...], Meta(description="All flags the message has now.")]
 
 
 class MessageChanges(Response, frozen=True, kw_only=True):
-    """What became of a message."""
+    """How a message changed."""
 
-    flags: Annotated[FlagChanges, Meta(description="Its flags.")]
+    flags: Annotated[FlagChanges, Meta(description="How its flags changed.")]
 
 
 class MessageUpdated(Response, frozen=True, kw_only=True):
@@ -165,7 +183,7 @@ class MessageUpdated(Response, frozen=True, kw_only=True):
 
 
 class MessageDeleted(Response, frozen=True, kw_only=True):
-    """`messageDeleted`: a message is not in its folder any more: removed, or moved elsewhere."""
+    """`messageDeleted`: a message has left its folder: it was removed, or moved to another folder."""
 
     id: _ID
     uid: _UID
@@ -174,22 +192,22 @@ class MessageDeleted(Response, frozen=True, kw_only=True):
 
 
 class MessageMissing(Response, frozen=True, kw_only=True):
-    """`messageMissing`: the server named a message but would not show it."""
+    """`messageMissing`: the server announced a message but never returned it."""
 
     id: _ID
     uid: _UID
     path: _PATH
-    missing_retries: Annotated[int, Meta(description="How often it was asked for again.")]
-    missing_delay: Annotated[int, Meta(description="Milliseconds that took.")]
+    missing_retries: Annotated[int, Meta(description="How often the engine asked again.")]
+    missing_delay: Annotated[int, Meta(description="How long it asked, in milliseconds.")]
 
 
 class MailboxNew(Response, frozen=True, kw_only=True):
-    """`mailboxNew`: a folder appeared. Those there at the first look raise none."""
+    """`mailboxNew`: there is a new folder. Folders that the first look finds raise no event."""
 
     path: _PATH
     name: _NAME
     special_use: _MAILBOX_USE
-    uid_validity: Annotated[str | UnsetType, Meta(description="Its UIDVALIDITY.")] = UNSET
+    uid_validity: Annotated[str | UnsetType, Meta(description="The folder's UIDVALIDITY.")] = UNSET
     source: _SOURCE = UNSET
 
 
@@ -203,22 +221,22 @@ class MailboxDeleted(Response, frozen=True, kw_only=True):
 
 
 class MailboxReset(Response, frozen=True, kw_only=True):
-    """`mailboxReset`: the server numbered a folder anew, so every message id in it is void. Read it again."""
+    """`mailboxReset`: the server renumbered a folder, so every message id in it is void. Read the folder again."""
 
     path: _PATH
     name: _NAME
     special_use: _MAILBOX_USE
     uid_validity: _VALIDITY
-    prev_uid_validity: Annotated[str | bool, Meta(description="The one before. `false`: not known.")]
-    reason: Annotated[Literal["uidValidityChange"], Meta(description="Why.")]
+    prev_uid_validity: Annotated[str | bool, Meta(description="The folder's previous UIDVALIDITY. `false`: unknown.")]
+    reason: Annotated[Literal["uidValidityChange"], Meta(description="Why the ids are void.")]
 
 
 class BounceResponse(Response, frozen=True, kw_only=True):
     """Why a message bounced."""
 
-    source: Annotated[str, Meta(description="Whose words `message` are: `smtp`, `dsn`, `text`.", examples=["smtp"])]
+    source: Annotated[str, Meta(description="The source of `message`: `smtp`, `dsn` or `text`.", examples=["smtp"])]
     message: Annotated[str | UnsetType, Meta(description="What the server said.")] = UNSET
-    status: Annotated[str | UnsetType, Meta(description="Enhanced status code.", examples=["5.1.1"])] = UNSET
+    status: Annotated[str | UnsetType, Meta(description="The enhanced status code.", examples=["5.1.1"])] = UNSET
     category: Annotated[BounceCategory, Meta(description="The reason in one word.", examples=["user_unknown"])]
     recommended_action: Annotated[
         Literal["remove", "retry", "retry_different_ip", "fix_configuration", "remove_content", "review"],
@@ -227,62 +245,75 @@ class BounceResponse(Response, frozen=True, kw_only=True):
 
 
 class MessageBounce(Response, frozen=True, kw_only=True):
-    """`messageBounce`: a message came back for one recipient. Follows the bounce's own `messageNew`."""
+    """`messageBounce`: a message bounced for one recipient. Follows the bounce's own `messageNew`."""
 
     bounce_message: _ID
-    recipient: Annotated[str, Meta(description="Who did not get it.", examples=["b@example.org"])]
+    recipient: Annotated[
+        str, Meta(description="The recipient who did not get the message.", examples=["b@example.org"])
+    ]
     original_recipient: Annotated[
-        str | UnsetType, Meta(description="The address it was sent to, where the server tells of another.")
+        str | UnsetType,
+        Meta(description="The address that the message was sent to, where the server reports another one."),
     ] = UNSET
     action: Annotated[str, Meta(description="Always `failed`.")]
     bounce_type: Annotated[
         Literal["hard", "soft"],
-        Meta(description="`hard`: the server says it fails for good. `soft`: it may work later.", examples=["hard"]),
+        Meta(
+            description="`hard`: the server reports a permanent failure. `soft`: a later attempt may succeed.",
+            examples=["hard"],
+        ),
     ]
     source: Annotated[
         Literal["dsn", "text"],
-        Meta(description="Read in a part for machines (RFC 3464), or in the text of the notice.", examples=["dsn"]),
+        Meta(
+            description="`dsn`: the engine read it in a machine-readable part (RFC 3464). `text`: in the notice's "
+            "text.",
+            examples=["dsn"],
+        ),
     ]
-    response: Annotated[BounceResponse, Meta(description="Why.")]
-    mta: Annotated[str | UnsetType, Meta(description="The server that refused it.")] = UNSET
-    queue_id: Annotated[str | UnsetType, Meta(description="The message's id in the outbox, if it is known.")] = UNSET
-    message_id: Annotated[str | UnsetType, Meta(description="The message's Message-ID, if it was told.")] = UNSET
+    response: Annotated[BounceResponse, Meta(description="Why the message bounced.")]
+    mta: Annotated[str | UnsetType, Meta(description="The server that refused the message.")] = UNSET
+    queue_id: Annotated[str | UnsetType, Meta(description="The message's id in the outbox. Absent: unknown.")] = UNSET
+    message_id: Annotated[
+        str | UnsetType, Meta(description="The message's Message-ID. Absent: the notice does not say.")
+    ] = UNSET
     message_headers: Annotated[
-        dict[str, tuple[str, ...]] | UnsetType, Meta(description="The message's header, if it was told.")
+        dict[str, tuple[str, ...]] | UnsetType,
+        Meta(description="The message's header. Absent: the notice does not include it."),
     ] = UNSET
 
 
 class Feedback(Response, frozen=True, kw_only=True):
     """What a feedback report says (RFC 5965)."""
 
-    feedback_type: Annotated[str | UnsetType, Meta(description="What kind.", examples=["abuse"])] = UNSET
-    original_mail_from: Annotated[str | UnsetType, Meta(description="Envelope sender.")] = UNSET
-    original_rcpt_to: Annotated[tuple[str, ...], Meta(description="Envelope recipients.")]
-    source_ip: Annotated[str | UnsetType, Meta(description="Where the message came from.")] = UNSET
-    arrival_date: Annotated[str | UnsetType, Meta(description="When it came.")] = UNSET
-    user_agent: Annotated[str | UnsetType, Meta(description="What made the report.")] = UNSET
-    version: Annotated[str | UnsetType, Meta(description="Of the format.")] = UNSET
-    reporting_mta: Annotated[str | UnsetType, Meta(description="Who reports.")] = UNSET
+    feedback_type: Annotated[str | UnsetType, Meta(description="The kind of report.", examples=["abuse"])] = UNSET
+    original_mail_from: Annotated[str | UnsetType, Meta(description="The envelope sender.")] = UNSET
+    original_rcpt_to: Annotated[tuple[str, ...], Meta(description="The envelope recipients.")]
+    source_ip: Annotated[str | UnsetType, Meta(description="The IP address the message came from.")] = UNSET
+    arrival_date: Annotated[str | UnsetType, Meta(description="When the message arrived.")] = UNSET
+    user_agent: Annotated[str | UnsetType, Meta(description="The software that made the report.")] = UNSET
+    version: Annotated[str | UnsetType, Meta(description="The version of the format.")] = UNSET
+    reporting_mta: Annotated[str | UnsetType, Meta(description="The server that reports.")] = UNSET
 
 
 class ComplaintHeaders(Response, frozen=True, kw_only=True):
-    """The header of the message complained of."""
+    """The header of the message that the complaint is about."""
 
-    message_id: Annotated[str | UnsetType, Meta(description="Its Message-ID.")] = UNSET
-    author: Annotated[str | UnsetType, Meta(description="Its From field.")] = msgspec.field(name="from", default=UNSET)
-    to: Annotated[tuple[str, ...] | UnsetType, Meta(description="Its To fields.")] = UNSET
-    cc: Annotated[tuple[str, ...] | UnsetType, Meta(description="Its Cc fields.")] = UNSET
-    subject: Annotated[str | UnsetType, Meta(description="Its subject.")] = UNSET
-    date: Annotated[str | UnsetType, Meta(description="Its Date field.")] = UNSET
+    message_id: Annotated[str | UnsetType, Meta(description="The Message-ID.")] = UNSET
+    author: Annotated[str | UnsetType, Meta(description="The From field.")] = msgspec.field(name="from", default=UNSET)
+    to: Annotated[tuple[str, ...] | UnsetType, Meta(description="The To fields.")] = UNSET
+    cc: Annotated[tuple[str, ...] | UnsetType, Meta(description="The Cc fields.")] = UNSET
+    subject: Annotated[str | UnsetType, Meta(description="The subject.")] = UNSET
+    date: Annotated[str | UnsetType, Meta(description="The Date field.")] = UNSET
 
 
 class MessageComplaint(Response, frozen=True, kw_only=True):
-    """`messageComplaint`: somebody called a message unwanted. Follows the report's own `messageNew`."""
+    """`messageComplaint`: a recipient marked a message as unwanted. Follows the report's own `messageNew`."""
 
     complaint_message: _ID
     arf: Annotated[Feedback, Meta(description="The report.")]
-    headers: Annotated[ComplaintHeaders, Meta(description="The message complained of.")]
-    queue_id: Annotated[str | UnsetType, Meta(description="The message's id in the outbox, if it is known.")] = UNSET
+    headers: Annotated[ComplaintHeaders, Meta(description="The header of the message that the complaint is about.")]
+    queue_id: Annotated[str | UnsetType, Meta(description="The message's id in the outbox. Absent: unknown.")] = UNSET
 
 
 MAIL_EVENT_DATA: dict[str, type[Response]] = {

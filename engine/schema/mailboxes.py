@@ -15,52 +15,74 @@ SpecialUse = Literal["\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\
 
 
 class MailboxesQuery(Request, frozen=True, kw_only=True):
-    """Query of the list of folders."""
+    """How much to say of each folder."""
 
-    counters: Annotated[bool, Meta(description="With the number of messages, and of those unread.")] = False
+    counters: Annotated[
+        bool,
+        Meta(description="Whether to ask the server how many messages each folder holds, and how many are unread."),
+    ] = False
 
 
 class MailboxCounters(Response, frozen=True, kw_only=True):
-    """How many messages a folder holds."""
+    """How many messages a folder holds, as the server says now."""
 
-    messages: Annotated[int | UnsetType, Meta(description="All of them.")] = UNSET
-    unseen: Annotated[int | UnsetType, Meta(description="Those that are unread.")] = UNSET
-    error: Annotated[str | UnsetType, Meta(description="Why the server does not tell.")] = UNSET
+    messages: Annotated[int | UnsetType, Meta(description="The number of messages.", examples=[1])] = UNSET
+    unseen: Annotated[int | UnsetType, Meta(description="The number of unread messages.", examples=[1])] = UNSET
+    error: Annotated[str | UnsetType, Meta(description="Why the server does not say.")] = UNSET
 
 
 class MailboxListed(Response, frozen=True, kw_only=True):
     """One folder."""
 
-    path: Annotated[str, Meta(description="Its path.", examples=["INBOX"])]
-    delimiter: Annotated[str | None, Meta(description="What separates levels. `null`: there are none.")]
-    parent_path: Annotated[str | UnsetType, Meta(description="The path above it. Absent at the top.")] = UNSET
+    EXAMPLE = {
+        "path": "Clients/Acme",
+        "delimiter": "/",
+        "parentPath": "Clients",
+        "name": "Acme",
+        "listed": True,
+        "subscribed": True,
+        "noInferiors": False,
+        "messages": 1,
+        "uidNext": 2,
+        "status": {"messages": 1, "unseen": 0},
+    }
+
+    path: Annotated[str, Meta(description="The folder's path.", examples=["INBOX"])]
+    delimiter: Annotated[str | None, Meta(description="What separates the levels of a path. `null`: nothing does.")]
+    parent_path: Annotated[
+        str | UnsetType, Meta(description="The path of the folder above. Absent: there is none.")
+    ] = UNSET
     name: Annotated[str, Meta(description="The last level of the path.", examples=["INBOX"])]
     listed: Annotated[bool, Meta(description="Always `true`.")] = True
-    subscribed: Annotated[bool | UnsetType, Meta(description="`true`: it is subscribed to.")] = UNSET
-    no_select: Annotated[bool | UnsetType, Meta(description="`true`: it is a level only, and holds no messages.")] = (
-        UNSET
-    )
-    special_use: Annotated[SpecialUse | UnsetType, Meta(description="What it is used for.")] = UNSET
+    subscribed: Annotated[bool | UnsetType, Meta(description="`true`: the folder is subscribed to.")] = UNSET
+    no_select: Annotated[
+        bool | UnsetType, Meta(description="`true`: this is only a level of other paths, and holds no messages.")
+    ] = UNSET
+    special_use: Annotated[
+        SpecialUse | UnsetType, Meta(description="What the folder is used for. Absent: nothing special.")
+    ] = UNSET
     special_use_source: Annotated[
         Literal["user", "extension", "name"] | UnsetType,
-        Meta(description="Who says so: the registration, the server, or its name."),
+        Meta(description="Where the special use comes from: the registration, the server, or the folder's name."),
     ] = UNSET
-    no_inferiors: Annotated[bool, Meta(description="Whether there can be no folders below it.")]
-    messages: Annotated[int | bool, Meta(description="How many messages it holds. `false`: not known.")]
-    uid_next: Annotated[int | bool, Meta(description="The UID the next message gets. `false`: not known.")]
-    status: Annotated[MailboxCounters | UnsetType, Meta(description="With `counters`: as the server says now.")] = UNSET
+    no_inferiors: Annotated[bool, Meta(description="Whether the server allows no folders below this one.")]
+    messages: Annotated[int | bool, Meta(description="The number of messages. `false`: it is not known.")]
+    uid_next: Annotated[int | bool, Meta(description="The UID of the next message. `false`: it is not known.")]
+    status: Annotated[MailboxCounters | UnsetType, Meta(description="The counters, if asked for.")] = UNSET
 
 
 class MailboxList(Response, frozen=True, kw_only=True):
-    """An account's folders: the inbox, then those for a special use, then the others by path."""
+    """An account's folders: the inbox, then those with a special use, then the others by path."""
 
     mailboxes: Annotated[tuple[MailboxListed, ...], Meta(description="The folders.")]
 
 
 class MailboxCreate(Request, frozen=True, kw_only=True):
-    """A folder to be made."""
+    """The folder to create."""
 
-    path: Annotated[_Path, Meta(description="Its path, or its levels.", examples=[["Clients", "Acme"]])]
+    path: Annotated[
+        _Path, Meta(description="The folder's path, as text or as its levels.", examples=[["Clients", "Acme"]])
+    ]
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
@@ -70,19 +92,32 @@ class MailboxCreate(Request, frozen=True, kw_only=True):
 
 
 class MailboxCreated(Response, frozen=True, kw_only=True):
-    """What became of it."""
+    """What came of it."""
 
-    path: Annotated[str, Meta(description="Its path.")]
-    mailbox_id: Annotated[str | UnsetType, Meta(description="The server's own id of it, where it has one.")] = UNSET
-    created: Annotated[bool, Meta(description="`false`: it was there already, or the server does not make it.")]
+    path: Annotated[
+        str,
+        Meta(
+            description="The folder's path, with the prefix that the server wants for all folders.",
+            examples=["Clients/Acme"],
+        ),
+    ]
+    mailbox_id: Annotated[str | UnsetType, Meta(description="The server's own id for the folder.")] = UNSET
+    created: Annotated[bool, Meta(description="`false`: the folder existed already, or the server does not allow it.")]
 
 
 class MailboxUpdate(Request, frozen=True, kw_only=True):
-    """What is to change of a folder."""
+    """What to change of a folder."""
 
-    path: Annotated[MailboxPath, Meta(description="Its path.")]
-    new_path: Annotated[_Path | UnsetType, Meta(description="Its path from now on, or its levels.")] = UNSET
-    subscribed: Annotated[bool | UnsetType, Meta(description="Whether it is subscribed to from now on.")] = UNSET
+    path: Annotated[MailboxPath, Meta(description="The folder's path.", examples=["Clients"])]
+    new_path: Annotated[
+        _Path | UnsetType,
+        Meta(
+            description="The folder's new path, as text or as its levels. Absent: it stays.", examples=[["Customers"]]
+        ),
+    ] = UNSET
+    subscribed: Annotated[
+        bool | UnsetType, Meta(description="Whether to subscribe to the folder. Absent: after a rename, yes.")
+    ] = UNSET
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
@@ -94,24 +129,30 @@ class MailboxUpdate(Request, frozen=True, kw_only=True):
 
 
 class MailboxUpdated(Response, frozen=True, kw_only=True):
-    """What has changed."""
+    """What came of it."""
 
-    path: Annotated[str, Meta(description="The path it had.")]
-    new_path: Annotated[str | UnsetType, Meta(description="The path it has now, where that was asked for.")] = UNSET
-    renamed: Annotated[bool | UnsetType, Meta(description="Whether it has another path now.")] = UNSET
+    path: Annotated[str, Meta(description="The path the folder had.", examples=["Clients"])]
+    new_path: Annotated[
+        str | UnsetType, Meta(description="The path the folder has now, if it was renamed.", examples=["Customers"])
+    ] = UNSET
+    renamed: Annotated[
+        bool | UnsetType, Meta(description="Whether it was renamed, if that was asked for.", examples=[True])
+    ] = UNSET
     subscribed: Annotated[
-        bool | UnsetType, Meta(description="Whether it is subscribed to, where that was asked for.")
+        bool | UnsetType, Meta(description="Whether it is subscribed to, if the server changed that.")
     ] = UNSET
 
 
 class MailboxDeleteQuery(Request, frozen=True, kw_only=True):
-    """Which folder is to be removed."""
+    """The folder to delete."""
 
-    path: Annotated[MailboxPath, Meta(description="Its path.")]
+    EXAMPLE = {"path": "Customers"}
+
+    path: Annotated[MailboxPath, Meta(description="The folder's path.", examples=["Customers"])]
 
 
 class MailboxRemoved(Response, frozen=True, kw_only=True):
-    """Whether it is removed."""
+    """What came of it."""
 
-    path: Annotated[str, Meta(description="Its path.")]
-    deleted: Annotated[bool, Meta(description="`false`: there is none, or the server does not remove it.")]
+    path: Annotated[str, Meta(description="The folder's path.", examples=["Customers"])]
+    deleted: Annotated[bool, Meta(description="`false`: there is no such folder, or the server does not allow it.")]

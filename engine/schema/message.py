@@ -16,91 +16,125 @@ AttachmentId = Annotated[str, Meta(min_length=1, description="The attachment's i
 
 _MOST = Annotated[
     Annotated[int, Meta(ge=0, le=1_073_741_824)] | UnsetType,
-    Meta(description="Characters of each text. Absent or 0: all of it."),
+    Meta(description="The most characters of each kind of text. Absent, or 0: all of it."),
 ]
 _REMOTE = Annotated[
     Literal["keep", "drop"],
-    Meta(description="What becomes of pictures elsewhere on the web; to fetch them tells the sender that it was read."),
+    Meta(
+        description="What becomes of pictures that lie elsewhere on the web. Loading them tells the sender that the "
+        "message was read."
+    ),
 ]
 _PROXY = Annotated[
     WebUrl | UnsetType,
     Meta(
-        description="An address with which those pictures are fetched instead: their own is put behind it, "
-        "percent-encoded.",
+        description="A URL to load those pictures through: their own URL is appended, percent-encoded. Absent: none.",
         examples=["https://images.example.com/?url="],
     ),
 ]
 
 
 class TextQuery(Request, frozen=True, kw_only=True):
-    """Query of a text."""
+    """How much of a text, and in which form."""
 
     max_bytes: _MOST = UNSET
-    text_type: Annotated[Literal["html", "plain", "*"], Meta(description="Which text; `*`: both.")] = "*"
-    web_safe_html: Annotated[bool, Meta(description="Make the HTML harmless.")] = False
+    text_type: Annotated[Literal["html", "plain", "*"], Meta(description="The kind of text; `*`: both.")] = "*"
+    web_safe_html: Annotated[
+        bool, Meta(description="Whether to make the HTML harmless, with the pictures that came with the message in it.")
+    ] = False
     remote_images: _REMOTE = "keep"
     image_proxy: _PROXY = UNSET
     document_store: NoDifference = UNSET
 
 
 class MessageQuery(Request, frozen=True, kw_only=True):
-    """Query of a message."""
+    """How much of a message, and in which form."""
 
     max_bytes: _MOST = UNSET
     text_type: Annotated[
-        Literal["html", "plain", "*"] | UnsetType, Meta(description="Which text; `*`: both. Absent: none.")
+        Literal["html", "plain", "*"] | UnsetType, Meta(description="The kind of text; `*`: both. Absent: no text.")
     ] = UNSET
     web_safe_html: Annotated[
-        bool, Meta(description="Both texts, the HTML made harmless and with the pictures that were sent along.")
+        bool,
+        Meta(description="Short for `textType=*`, `preProcessHtml=true` and `embedAttachedImages=true`."),
     ] = False
-    embed_attached_images: Annotated[bool, Meta(description="Put the pictures that were sent along into the HTML.")] = (
-        False
-    )
+    embed_attached_images: Annotated[
+        bool, Meta(description="Whether to put the pictures that came with the message into the HTML, as `data:` URLs.")
+    ] = False
     pre_process_html: Annotated[
-        bool, Meta(description="Make the HTML harmless; made of the plain text if it has none.")
+        bool,
+        Meta(description="Whether to make the HTML harmless, or to make some from the plain text if there is none."),
     ] = False
-    mark_as_seen: Annotated[bool, Meta(description="Mark it as read.")] = False
+    mark_as_seen: Annotated[bool, Meta(description="Whether to mark the message as read.")] = False
     remote_images: _REMOTE = "keep"
     image_proxy: _PROXY = UNSET
     document_store: NoDifference = UNSET
 
 
 class DetailsText(EntryText, frozen=True, kw_only=True):
-    """The text of a message, with what was asked for of it."""
+    """The text of a message, as far as it was asked for."""
 
-    plain: Annotated[str | UnsetType, Meta(description="Plain text, if asked for.")] = UNSET
-    html: Annotated[str | UnsetType, Meta(description="HTML, if asked for.")] = UNSET
-    has_more: Annotated[bool | UnsetType, Meta(description="Whether it goes on behind what is here.")] = UNSET
+    plain: Annotated[str | UnsetType, Meta(description="The plain text.")] = UNSET
+    html: Annotated[str | UnsetType, Meta(description="The HTML.")] = UNSET
+    has_more: Annotated[bool | UnsetType, Meta(description="Whether the text goes on after what is here.")] = UNSET
     web_safe: Annotated[bool | UnsetType, Meta(description="`true`: the HTML was made harmless.")] = UNSET
 
 
 class Protection(Response, frozen=True, kw_only=True):
-    """By what a message is protected, as its parts say; whether a signature is good is not looked into."""
+    """How a message is protected, as its parts say. Nobody checks whether a signature is good."""
 
-    encrypted: Annotated[Literal["pgp", "smime"] | UnsetType, Meta(description="What it is encrypted with.")] = UNSET
-    signed: Annotated[Literal["pgp", "smime"] | UnsetType, Meta(description="What it is signed with.")] = UNSET
+    encrypted: Annotated[
+        Literal["pgp", "smime"] | UnsetType, Meta(description="How the message is encrypted. Absent: it is not.")
+    ] = UNSET
+    signed: Annotated[
+        Literal["pgp", "smime"] | UnsetType,
+        Meta(description="How the message is signed. Absent: it is not.", examples=["smime"]),
+    ] = UNSET
 
 
 class MessageDetails(MessageEntry, frozen=True, kw_only=True):
-    """A message. What would be empty, or false, is absent."""
+    """A message. Members that would be empty or `false` are absent."""
 
-    path: Annotated[str, Meta(description="The folder's path.", examples=["INBOX"])]
+    EXAMPLE = {
+        **(MessageEntry.EXAMPLE or {}),
+        "path": "INBOX",
+        "sender": {"name": "Alice", "address": "alice@example.org"},
+        "headers": {"from": ["Alice <alice@example.org>"], "subject": ["Hello"]},
+        "text": {
+            "id": "AAAAAQAAAAGTkaExkJA",
+            "encodedSize": {"plain": 10},
+            "plain": "plain body",
+            "hasMore": False,
+        },
+        "specialUse": "\\Inbox",
+        "messageSpecialUse": "\\Inbox",
+    }
+
+    path: Annotated[str, Meta(description="The path of the folder.", examples=["INBOX"])]
     sender: Annotated[MailAddress | UnsetType, Meta(description="The Sender field.")] = UNSET
     bcc: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The Bcc field.")] = UNSET
     headers: Annotated[
-        dict[str, tuple[str, ...]], Meta(description="Its header fields by lower-case name, each with all its values.")
+        dict[str, tuple[str, ...]],
+        Meta(description="The header fields by name in lower case, each with all its values."),
     ]
-    text: Annotated[DetailsText, Meta(description="Its text.")]
-    protection: Annotated[Protection | UnsetType, Meta(description="By what it is encrypted or signed.")] = UNSET
-    is_auto_reply: Annotated[bool | UnsetType, Meta(description="`true`: nobody wrote it.")] = UNSET
-    special_use: Annotated[str | UnsetType, Meta(description="What the folder is used for.")] = UNSET
-    message_special_use: Annotated[str | UnsetType, Meta(description="What the message is for.")] = UNSET
+    text: Annotated[DetailsText, Meta(description="The text, as far as it was asked for.")]
+    protection: Annotated[
+        Protection | UnsetType, Meta(description="How the message is encrypted or signed. Absent: it is neither.")
+    ] = UNSET
+    is_auto_reply: Annotated[bool | UnsetType, Meta(description="`true`: the message is an automatic reply.")] = UNSET
+    special_use: Annotated[
+        str | UnsetType, Meta(description="What the folder is used for. Absent: nothing special.")
+    ] = UNSET
+    message_special_use: Annotated[
+        str | UnsetType,
+        Meta(description="What the message is used for: that of its folder or, at Gmail, what its labels say."),
+    ] = UNSET
 
 
 class TextShown(Response, frozen=True, kw_only=True):
     """The text of a message."""
 
-    plain: Annotated[str | UnsetType, Meta(description="Plain text.")] = UNSET
-    html: Annotated[str | UnsetType, Meta(description="HTML.")] = UNSET
-    has_more: Annotated[bool, Meta(description="Whether it goes on behind what is here.")]
+    plain: Annotated[str | UnsetType, Meta(description="The plain text.", examples=["plain body"])] = UNSET
+    html: Annotated[str | UnsetType, Meta(description="The HTML.", examples=["<p>html body</p>"])] = UNSET
+    has_more: Annotated[bool, Meta(description="Whether the text goes on after what is here.", examples=[False])]
     web_safe: Annotated[bool | UnsetType, Meta(description="`true`: the HTML was made harmless.")] = UNSET

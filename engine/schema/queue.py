@@ -1,4 +1,4 @@
-"""The queue as a whole, or one account's part of it: how full it is, and pausing it."""
+"""The queue, or one account's part of it: how full it is, and pausing it."""
 
 from __future__ import annotations
 
@@ -8,44 +8,54 @@ from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import Filled256, Request, Response
 
-QueueName = Annotated[str, Meta(description="The queue's name.", extra_json_schema={"enum": ["submit"]})]
+QueueName = Annotated[
+    str, Meta(description="The queue's name.", examples=["submit"], extra_json_schema={"enum": ["submit"]})
+]
 """A queue in a path."""
 
 
 class QueueQuery(Request, frozen=True, kw_only=True):
     """Query of `GET /v1/settings/queue/{queue}`."""
 
-    account: Annotated[Filled256 | None, Meta(description="Only this account's mail. Absent: all.")] = None
+    EXAMPLE = {"account": "example"}
+
+    account: Annotated[Filled256 | None, Meta(description="Only this account's mail. Absent: all mail.")] = None
 
 
 class QueueJobs(Response, frozen=True, kw_only=True):
-    """How many messages have not ended."""
+    """The number of messages that have not ended."""
 
-    active: Annotated[int, Meta(description="Being sent.")]
-    delayed: Annotated[int, Meta(description="Due later, held, or in doubt until somebody decides.")]
-    paused: Annotated[int, Meta(description="Due, while the queue is paused.")]
-    waiting: Annotated[int, Meta(description="Due now.")]
+    active: Annotated[int, Meta(description="Messages being sent.", examples=[0])]
+    delayed: Annotated[int, Meta(description="Messages that are due later, held, or await a decision.", examples=[0])]
+    paused: Annotated[int, Meta(description="Messages that are due while the queue is paused.", examples=[0])]
+    waiting: Annotated[int, Meta(description="Messages that are due.", examples=[0])]
 
 
 class QueueInfo(Response, frozen=True, kw_only=True):
-    """A queue and how full it is."""
+    """How full the queue is."""
 
-    queue: Annotated[Literal["submit"], Meta(description="Its name.")]
-    account: Annotated[str | UnsetType, Meta(description="The account asked for. Absent: all.")] = UNSET
-    jobs: Annotated[QueueJobs, Meta(description="What is in it.")]
+    queue: Annotated[Literal["submit"], Meta(description="The queue's name.")]
+    account: Annotated[
+        str | UnsetType, Meta(description="The `account` of the request. Absent: all mail.", examples=["example"])
+    ] = UNSET
+    jobs: Annotated[QueueJobs, Meta(description="The messages in it.")]
     paused: Annotated[bool, Meta(description="Whether it is paused.")]
 
 
 class QueueUpdate(Request, frozen=True, kw_only=True):
-    """Pauses the sending of mail, or lets it go on. What is being sent is finished; submissions are still taken."""
+    """Whether the queue is to be paused."""
 
-    paused: Annotated[bool, Meta(description="`true`: pause.")]
-    account: Annotated[Filled256 | UnsetType, Meta(description="Only this account's mail. Absent: all.")] = UNSET
+    paused: Annotated[bool, Meta(description="`true`: pause. `false`: resume.")]
+    account: Annotated[
+        Filled256 | UnsetType, Meta(description="Only this account's mail. Absent: all mail.", examples=["example"])
+    ] = UNSET
 
 
 class QueueUpdated(Response, frozen=True, kw_only=True):
-    """The answer to a pause."""
+    """The queue is paused or resumed."""
 
     queue: Annotated[Literal["submit"], Meta(description="The queue's name.")]
-    account: Annotated[str | UnsetType, Meta(description="The account it was about. Absent: all.")] = UNSET
-    paused: Annotated[bool, Meta(description="Whether it is paused now.")]
+    account: Annotated[
+        str | UnsetType, Meta(description="The `account` of the request. Absent: all mail.", examples=["example"])
+    ] = UNSET
+    paused: Annotated[bool, Meta(description="Whether it is now paused.")]

@@ -1,4 +1,4 @@
-"""How to reach one account's IMAP and SMTP server.
+"""How to reach an account's IMAP and SMTP servers.
 
 `ImapConfig` and `SmtpConfig` are the same in a request and in an answer, where secrets are masked. Times in seconds.
 """
@@ -19,23 +19,34 @@ MASK = "******"
 
 TlsVersion = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 
-_HOST = "Name or IP address of the server."
-_PORT = "TCP port of the server."
-_SECURE = "`true`: TLS from the first byte. `false` or absent: clear text first, then STARTTLS if the server offers it."
-_TLS = "What a TLS connection may accept. Absent: only a trusted certificate that names the server."
+_HOST = "The server's name or IP address."
+_PORT = "The server's TCP port."
+_SECURE = (
+    "`true`: TLS from the first byte. `false` or absent: STARTTLS if the server offers it; with `tls.required`, the "
+    "connection ends if it does not. If the server does the opposite, the engine recognises that within five seconds, "
+    "and the error tells you to set `secure` to the other value."
+)
+_TLS = "What a TLS connection must be like. Absent: the certificate must be trusted and name the server."
 _AUTH = "How to log in."
-_PARTIAL = "`true`: the members given replace the stored ones one by one. `false` or absent: this object replaces all."
+_PARTIAL = (
+    "`true`: the members given replace the stored ones one by one; leave out `auth` to keep it, as a masked secret "
+    "(`******`) is refused. `false` or absent: this object replaces the stored one."
+)
 
 
 class Auth(Request, frozen=True, kw_only=True):
-    """A login: a user with either a password or an OAuth2 access token."""
+    """A login: a user, and either a password or an OAuth2 access token."""
 
-    user: Annotated[Filled256, Meta(description="User name.", examples=["andris@example.com"])]
+    user: Annotated[Filled256, Meta(description="The user name.", examples=["andris@example.com"])]
     password: Annotated[
-        Secret | UnsetType, Meta(description="Password, masked in answers. Absent: `accessToken` is given.")
+        Secret | UnsetType, Meta(description="The password, masked in answers. Absent: there is an `accessToken`.")
     ] = msgspec.field(name="pass", default=UNSET)
     access_token: Annotated[
-        AccessToken | UnsetType, Meta(description="OAuth2 access token, masked in answers. Absent: `pass` is given.")
+        AccessToken | UnsetType,
+        Meta(
+            description="The OAuth2 access token, used as OAUTHBEARER or XOAUTH2 and masked in answers. You renew it, "
+            "by a change of the account. Absent: there is a `pass`."
+        ),
     ] = UNSET
 
     @staticmethod
@@ -49,7 +60,7 @@ class Auth(Request, frozen=True, kw_only=True):
 
 
 class Tls(Request, frozen=True, kw_only=True):
-    """What a TLS connection to a server may accept."""
+    """What a TLS connection to a server must be like."""
 
     reject_unauthorized: Annotated[
         bool | UnsetType,
@@ -57,35 +68,49 @@ class Tls(Request, frozen=True, kw_only=True):
     ] = UNSET
     min_version: Annotated[
         TlsVersion | UnsetType,
-        Meta(description="Oldest TLS version accepted. Absent: what the TLS library holds safe.", examples=["TLSv1.2"]),
+        Meta(description="The oldest TLS version to accept. Absent: the TLS library decides.", examples=["TLSv1.2"]),
     ] = UNSET
     servername: Annotated[
-        Hostname | UnsetType, Meta(description="Name to ask for and to check instead of `host`. Absent: `host`.")
+        Hostname | UnsetType, Meta(description="The name to ask for, and to check, in place of `host`. Absent: `host`.")
     ] = UNSET
     ca: Annotated[
         Annotated[str, Meta(min_length=1, max_length=262_144)] | UnsetType,
-        Meta(description="Certificates in PEM form trusted beside the system's. Absent: only the system's."),
+        Meta(description="Certificates in PEM form to trust besides those of the system. Absent: none."),
     ] = UNSET
     required: Annotated[
         bool | UnsetType,
         Meta(
-            description="`true`: never go on in clear text. `false`: STARTTLS where it is offered. Absent in a new "
-            "registration: `true` where a password would go to a host that is not loopback."
+            description="`true`: never continue in clear text. `false`: use STARTTLS where the server offers it, and "
+            "clear text otherwise; the account then lists the server under `insecure`. Absent in a new registration: "
+            "`true` where a password would go to a host that is not loopback."
         ),
     ] = UNSET
 
 
 class RateLimit(Request, frozen=True, kw_only=True):
-    """At most `messages` in any `seconds`; the rest waits in the queue."""
+    """At most `messages` in any `seconds`; other messages wait in the queue."""
 
-    messages: Annotated[Annotated[int, Meta(ge=1, le=1_000_000)], Meta(description="How many messages.", examples=[30])]
-    seconds: Annotated[Annotated[int, Meta(ge=1, le=604_800)], Meta(description="In how many seconds.", examples=[60])]
+    messages: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000)], Meta(description="The number of messages.", examples=[30])
+    ]
+    seconds: Annotated[
+        Annotated[int, Meta(ge=1, le=604_800)], Meta(description="The number of seconds.", examples=[60])
+    ]
 
 
-_Folder = Annotated[MailboxPath | UnsetType | None, Meta(description="Folder path. `null` or absent: found by itself.")]
+_Path = MailboxPath | UnsetType | None
+_SentPath = Annotated[_Path, Meta(description="The path of the Sent folder. `null` or absent: the engine finds it.")]
+_DraftsPath = Annotated[
+    _Path, Meta(description="The path of the Drafts folder. `null` or absent: the engine finds it.")
+]
+_JunkPath = Annotated[_Path, Meta(description="The path of the Junk folder. `null` or absent: the engine finds it.")]
+_TrashPath = Annotated[_Path, Meta(description="The path of the Trash folder. `null` or absent: the engine finds it.")]
+_ArchivePath = Annotated[
+    _Path, Meta(description="The path of the Archive folder. `null` or absent: the engine finds it.")
+]
 _Resync = Annotated[int, Meta(ge=1, le=604_800)]
-_RESYNC = "Seconds between two looks at folders that have no IDLE connection."
-_DISABLED = "`true`: kept, but not connected to. Absent: `false`."
+_RESYNC = "Seconds between two looks at each folder that has no IDLE connection. Absent: 900."
+_DISABLED = "`true`: the engine keeps these settings but does not connect. Absent: `false`."
 
 
 class ImapConfig(Request, frozen=True, kw_only=True):
@@ -94,15 +119,15 @@ class ImapConfig(Request, frozen=True, kw_only=True):
     host: Annotated[Hostname, Meta(description=_HOST)]
     port: Annotated[Port, Meta(description=_PORT, examples=[993])]
     secure: Annotated[bool, Meta(description=_SECURE)] = False
-    auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Absent: without a login.")] = UNSET
+    auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Absent: do not log in.")] = UNSET
     tls: Annotated[Tls | UnsetType, Meta(description=_TLS)] = UNSET
     resync_delay: Annotated[_Resync, Meta(description=_RESYNC)] = 900
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
-    sent_mail_path: _Folder = UNSET
-    drafts_mail_path: _Folder = UNSET
-    junk_mail_path: _Folder = UNSET
-    trash_mail_path: _Folder = UNSET
-    archive_mail_path: _Folder = UNSET
+    sent_mail_path: _SentPath = UNSET
+    drafts_mail_path: _DraftsPath = UNSET
+    junk_mail_path: _JunkPath = UNSET
+    trash_mail_path: _TrashPath = UNSET
+    archive_mail_path: _ArchivePath = UNSET
 
 
 class SmtpConfig(Request, frozen=True, kw_only=True):
@@ -111,15 +136,21 @@ class SmtpConfig(Request, frozen=True, kw_only=True):
     host: Annotated[Hostname, Meta(description=_HOST)]
     port: Annotated[Port, Meta(description=_PORT, examples=[465])]
     secure: Annotated[bool, Meta(description=_SECURE)] = False
-    auth: Annotated[Auth | Off | UnsetType, Meta(description=_AUTH + " `false` or absent: without a login.")] = UNSET
+    auth: Annotated[
+        Auth | Off | UnsetType,
+        Meta(
+            description=_AUTH
+            + " `false` or absent: do not log in. Where the server offers no AUTH, the engine sends without a login."
+        ),
+    ] = UNSET
     tls: Annotated[Tls | UnsetType, Meta(description=_TLS)] = UNSET
-    rate_limit: Annotated[RateLimit | UnsetType, Meta(description="How fast to send. Absent: as fast as it goes.")] = (
-        UNSET
-    )
+    rate_limit: Annotated[
+        RateLimit | UnsetType, Meta(description="How fast to send at most. Absent: without a limit.")
+    ] = UNSET
 
 
 class ImapUpdate(Request, frozen=True, kw_only=True):
-    """A change of the IMAP settings. An absent member keeps its value if `partial`, else takes its default."""
+    """A change of the IMAP settings. An absent member keeps its value with `partial`, else takes its default."""
 
     partial: Annotated[bool, Meta(description=_PARTIAL)] = False
     host: Annotated[Hostname | UnsetType, Meta(description=_HOST + " Required unless `partial`.")] = UNSET
@@ -129,11 +160,11 @@ class ImapUpdate(Request, frozen=True, kw_only=True):
     tls: Annotated[Tls | UnsetType, Meta(description=_TLS + " Replaced as a whole.")] = UNSET
     resync_delay: Annotated[_Resync | UnsetType, Meta(description=_RESYNC)] = UNSET
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
-    sent_mail_path: _Folder = UNSET
-    drafts_mail_path: _Folder = UNSET
-    junk_mail_path: _Folder = UNSET
-    trash_mail_path: _Folder = UNSET
-    archive_mail_path: _Folder = UNSET
+    sent_mail_path: _SentPath = UNSET
+    drafts_mail_path: _DraftsPath = UNSET
+    junk_mail_path: _JunkPath = UNSET
+    trash_mail_path: _TrashPath = UNSET
+    archive_mail_path: _ArchivePath = UNSET
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
@@ -142,18 +173,18 @@ class ImapUpdate(Request, frozen=True, kw_only=True):
 
 
 class SmtpUpdate(Request, frozen=True, kw_only=True):
-    """A change of the SMTP settings. An absent member keeps its value if `partial`, else takes its default."""
+    """A change of the SMTP settings. An absent member keeps its value with `partial`, else takes its default."""
 
     partial: Annotated[bool, Meta(description=_PARTIAL)] = False
     host: Annotated[Hostname | UnsetType, Meta(description=_HOST + " Required unless `partial`.")] = UNSET
     port: Annotated[Port | UnsetType, Meta(description=_PORT + " Required unless `partial`.", examples=[465])] = UNSET
     secure: Annotated[bool | UnsetType, Meta(description=_SECURE)] = UNSET
     auth: Annotated[
-        Auth | Off | UnsetType, Meta(description=_AUTH + " `false`: without a login. Replaced as a whole.")
+        Auth | Off | UnsetType, Meta(description=_AUTH + " `false`: do not log in. Replaced as a whole.")
     ] = UNSET
     tls: Annotated[Tls | UnsetType, Meta(description=_TLS + " Replaced as a whole.")] = UNSET
     rate_limit: Annotated[
-        RateLimit | UnsetType | None, Meta(description="How fast to send. `null`: as fast as it goes.")
+        RateLimit | UnsetType | None, Meta(description="How fast to send at most. `null`: without a limit.")
     ] = UNSET
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Settings of the whole engine that are made through the API. What is absent in an update stays as it is."""
+"""The settings of the whole engine that the API changes. An update leaves absent members as they are."""
 
 from __future__ import annotations
 
@@ -8,25 +8,31 @@ from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import Check, CustomHeader, EventNames, FieldName, Request, Response, WebUrl
 
-_WEBHOOKS = 'URL that events are posted to. `null` or `""`: nowhere.'
-_ENABLED = "Whether events are posted at all."
+_WEBHOOKS = 'The URL that events are posted to. `null` or `""`: none.'
+_ENABLED = "Whether events are posted to it."
 _EVENTS = (
-    'Names of the events posted; `"*"` is every one, as if never set. While they name no event of this engine, '
-    "nothing is posted, and what happens waits."
+    'The names of the events to post; `"*"` is all of them, as is never to have set it. A name that no event has is a '
+    "400 that suggests the closest name. While the list names no event that this engine raises, nothing is posted, and "
+    "events wait."
 )
-_SERVICE_URL = "URL under which this engine is known outside; stands in every event. `null`: unknown."
-_TEXT = "Whether `messageNew` holds the text of the message."
-_TEXT_SIZE = "How many characters of each text it holds at most. `null`: 131,072."
-_HEADERS = 'Names of the header fields `messageNew` holds; `"*"` is every one. Empty: none.'
-_ATTEMPTS = "How often a message is tried at most, where it does not say so itself. `null`: as configured."
+_SERVICE_URL = "The public URL of this engine, a member of every event. `null`: unknown."
+_TEXT = "Whether `messageNew` includes the text of the message."
+_TEXT_SIZE = "The most characters of each text in `messageNew`. `null`: 131,072."
+_HEADERS = 'The names of the header fields in `messageNew`; `"*"` is all of them. Empty: none.'
+_ATTEMPTS = "The most attempts for a message that does not say so itself. `null`: `retry.attempts` of config.toml."
 _CUSTOM_HEADERS = (
-    "Headers that go with every webhook to `webhooks`, and to the URLs of accounts that a token for all accounts set."
+    "Headers that accompany every webhook to `webhooks`, and to the URLs of accounts that a token for all accounts set."
 )
-_SECRET = "Secret that signs these webhooks. `null`: the engine makes one and shows it in its answer, this once."
+_SECRET = (
+    "The secret that signs these webhooks. `null`, or webhooks without one: the engine creates one and shows it in "
+    "that answer, once."
+)
 
 
 class SettingsUpdate(Request, frozen=True, kw_only=True):
-    """Changes settings: what is absent stays as it is."""
+    """A change of settings. Absent members stay as they are."""
+
+    EXAMPLE = {"webhooks": "http://127.0.0.1:3499/hook", "webhooksEnabled": True, "webhookEvents": ["*"]}
 
     webhooks: Annotated[
         Annotated[
@@ -64,11 +70,19 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     ] = UNSET
 
 
-_ASK = "Whether to answer with this setting."
+_ASK = "`true`: include this setting."
 
 
 class SettingsQuery(Request, frozen=True, kw_only=True):
-    """Which settings are asked for. Without any: all of them but `serviceSecret`, and not `eventTypes`."""
+    """The settings to read."""
+
+    EXAMPLE = {
+        "webhooks": "true",
+        "webhooksEnabled": "true",
+        "webhookEvents": "true",
+        "serviceUrl": "true",
+        "deliveryAttempts": "true",
+    }
 
     webhooks: Annotated[bool, Meta(description=_ASK)] = False
     webhooks_enabled: Annotated[bool, Meta(description=_ASK)] = False
@@ -77,14 +91,22 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     delivery_attempts: Annotated[bool, Meta(description=_ASK)] = False
     webhooks_custom_headers: Annotated[bool, Meta(description=_ASK)] = False
     service_secret: Annotated[bool, Meta(description=_ASK)] = False
-    event_types: Annotated[bool, Meta(description="Whether to answer with the names of all events.")] = False
+    event_types: Annotated[bool, Meta(description="`true`: include the names of all events.")] = False
     notify_text: Annotated[bool, Meta(description=_ASK)] = False
     notify_text_size: Annotated[bool, Meta(description=_ASK)] = False
     notify_headers: Annotated[bool, Meta(description=_ASK)] = False
 
 
 class Settings(Response, frozen=True, kw_only=True):
-    """The settings that were asked for, or all that are no secret."""
+    """The settings you asked for. Secrets are masked."""
+
+    EXAMPLE = {
+        "webhooks": "http://127.0.0.1:3499/hook",
+        "webhooksEnabled": True,
+        "webhookEvents": ["*"],
+        "serviceUrl": None,
+        "deliveryAttempts": None,
+    }
 
     webhooks: Annotated[str | UnsetType | None, Meta(description=_WEBHOOKS)] = UNSET
     webhooks_enabled: Annotated[bool | UnsetType | None, Meta(description=_ENABLED)] = UNSET
@@ -95,10 +117,13 @@ class Settings(Response, frozen=True, kw_only=True):
         tuple[CustomHeader, ...] | UnsetType | None, Meta(description=_CUSTOM_HEADERS + " Their values are masked.")
     ] = UNSET
     service_secret: Annotated[str | UnsetType | None, Meta(description=_SECRET + " Masked.")] = UNSET
-    event_types: Annotated[tuple[str, ...] | UnsetType, Meta(description="Names of all events.")] = UNSET
+    event_types: Annotated[tuple[str, ...] | UnsetType, Meta(description="The names of all events.")] = UNSET
     unreadable: Annotated[
         tuple[str, ...] | UnsetType,
-        Meta(description="Those asked for whose stored value cannot be read: set them again.", examples=[["webhooks"]]),
+        Meta(
+            description="The settings whose stored value the engine cannot read: set them again.",
+            examples=[["webhooks"]],
+        ),
     ] = UNSET
     notify_text: Annotated[bool | UnsetType | None, Meta(description=_TEXT)] = UNSET
     notify_text_size: Annotated[int | UnsetType | None, Meta(description=_TEXT_SIZE)] = UNSET
@@ -106,20 +131,23 @@ class Settings(Response, frozen=True, kw_only=True):
 
 
 class SettingsUpdated(Response, frozen=True, kw_only=True):
-    """Which settings were changed."""
+    """The settings are changed."""
+
+    EXAMPLE = {"updated": ["webhooks", "webhooksEnabled", "webhookEvents"], "serviceSecret": "whsec_…"}
 
     updated: Annotated[tuple[str, ...], Meta(description="Their names.", examples=[["webhooks", "webhooksEnabled"]])]
     service_secret: Annotated[
         str | UnsetType,
         Meta(
-            description="The secret the engine has made for these webhooks, shown this once: the receiver needs it.",
+            description="The secret that the engine created for these webhooks, shown only here. The receiver needs "
+            "it.",
             examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
         ),
     ] = UNSET
     notes: Annotated[
         tuple[str, ...] | UnsetType,
         Meta(
-            description="Why webhooks that were just set are not posted.",
+            description="Why the webhooks that you just set are not posted.",
             examples=[['"webhooksEnabled" is not true, so nothing is posted']],
         ),
     ] = UNSET

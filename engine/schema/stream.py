@@ -1,4 +1,4 @@
-"""The event stream as it is asked for: the websocket, and server-sent events."""
+"""What a client of the event stream asks for, over the websocket or as server-sent events."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ class StreamQuery(Request, frozen=True, kw_only=True):
 
     after: Annotated[
         After | None,
-        Meta(description="Replay the events with a number above this first. Absent: only what happens from now on."),
+        Meta(
+            description="Begin with the events numbered above this. Absent: only events from now on.", examples=[4711]
+        ),
     ] = None
     account: OfAccount = None
     events: Named = None
     consumer: Annotated[
         Name | None,
         Meta(
-            description="Name of a consumer whose position the engine keeps; `after` then counts only the first time. "
-            "Absent: the reader keeps it itself.",
+            description="The name of a consumer whose position the engine keeps; `after` then counts only the first "
+            "time. Only over the websocket. Absent: the client keeps its position itself.",
             examples=["billing"],
         ),
     ] = None

@@ -1,7 +1,7 @@
-"""A submission: one message handed in for sending, and what is answered to it.
+"""A submission: one message to send, and the answer to it.
 
-Everything the message is made of is in here once: at least one recipient in `to`, `cc`, `bcc` or `envelope.to` is
-needed, nothing else is. Text is limited to `MAX_TEXT` characters a part; attachments only by the size of the request.
+A message needs at least one recipient in `to`, `cc`, `bcc` or `envelope.to`, and nothing else. Each text has at most
+`MAX_TEXT` characters; attachments are limited only by the size of the request.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ from engine.schema.fields import (
 
 
 class NamedAddress(Request, frozen=True, kw_only=True):
-    """An email address and whose it is, as in a `To` header."""
+    """An email address and a display name, as in a `To` header."""
 
-    name: Annotated[Line256, Meta(description="Display name. Absent or empty: none.", examples=["Andris Reinman"])] = ""
-    address: Annotated[Email, Meta(description="Email address.", examples=["andris@ethereal.email"])]
+    name: Annotated[
+        Line256, Meta(description="The display name. Absent or empty: none.", examples=["Andris Reinman"])
+    ] = ""
+    address: Annotated[Email, Meta(description="The email address.", examples=["andris@ethereal.email"])]
 
 
 NamedAddresses = Annotated[tuple[NamedAddress, ...], SINGLE, Meta(max_length=MAX_RECIPIENTS)]
@@ -46,7 +48,7 @@ class Envelope(Request, frozen=True, kw_only=True):
     sender: Annotated[
         Annotated[str, Meta(extra={"check": Check.EMAIL_OR_EMPTY})] | UnsetType,
         Meta(
-            description='Where bounces go (MAIL FROM); `""` is the null sender. Absent: the address in `from`.',
+            description='The address for bounces (MAIL FROM); `""` is the null sender. Absent: the address in `from`.',
             examples=["bounces@example.com"],
         ),
     ] = msgspec.field(name="from", default=UNSET)
@@ -55,37 +57,38 @@ class Envelope(Request, frozen=True, kw_only=True):
         SINGLE,
         Meta(
             max_length=MAX_RECIPIENTS,
-            description="Who gets the message (RCPT TO). Absent or empty: everyone in `to`, `cc` and `bcc`.",
+            description="Who gets the message (RCPT TO). Absent or empty: all addresses in `to`, `cc` and `bcc`.",
             examples=[["andris@ethereal.email"]],
         ),
     ] = ()
 
 
 class Attachment(Request, frozen=True, kw_only=True):
-    """A file that goes with the message."""
+    """A file to send with the message."""
 
     filename: Annotated[
-        Line256 | UnsetType, Meta(description="Name of the file. Absent: none.", examples=["invoice.pdf"])
+        Line256 | UnsetType, Meta(description="The file's name. Absent: none.", examples=["invoice.pdf"])
     ] = UNSET
     content: Annotated[
-        bytes, Meta(description="The file in base64; white space in it is ignored.", examples=["SGVsbG8gd29ybGQ="])
+        bytes, Meta(description="The file in base64. White space is ignored.", examples=["SGVsbG8gd29ybGQ="])
     ]
     content_type: Annotated[
         Line256 | UnsetType,
-        Meta(description="Media type. Absent: by the file name's ending.", examples=["application/pdf"]),
+        Meta(description="The media type. Absent: the engine tells it by the file name.", examples=["application/pdf"]),
     ] = UNSET
     content_disposition: Annotated[
         Literal["inline", "attachment"] | UnsetType,
         Meta(
-            description="How to show it. Absent: `inline` with a `cid`, else `attachment`. An invitation "
-            "(`contentType` `text/calendar; method=REQUEST`) that is not an `attachment` is another form of the text."
+            description="How to show the file. Absent: `inline` with a `cid`, `attachment` otherwise. An invitation "
+            "(`contentType` `text/calendar; method=REQUEST`) that is not an `attachment` becomes an alternative of the "
+            "text."
         ),
     ] = UNSET
     cid: Annotated[
         Line256 | UnsetType,
-        Meta(description="Content id by which the HTML shows it as `cid:...`. Absent: none.", examples=["logo"]),
+        Meta(description="The content id; the HTML refers to it as `cid:...`. Absent: none.", examples=["logo"]),
     ] = UNSET
-    encoding: Annotated[Literal["base64"], Meta(description="How `content` is encoded; there is only one.")] = "base64"
+    encoding: Annotated[Literal["base64"], Meta(description="The encoding of `content`, always `base64`.")] = "base64"
 
 
 OnDoubt = Literal["resend", "hold", "fail"]
@@ -93,97 +96,115 @@ HeaderName = Annotated[str, Meta(min_length=1, max_length=60, extra={"check": Ch
 
 
 class Submit(Request, frozen=True, kw_only=True):
-    """A message to send."""
+    """A message to send. It needs at least one recipient, in `to`, `cc`, `bcc` or `envelope.to`."""
+
+    EXAMPLE = {
+        "to": [{"name": "A friend", "address": "friend@sandbox.example"}],
+        "subject": "Hello",
+        "text": "Hello!",
+        "html": "<p>Hello!</p>",
+    }
 
     sender: Annotated[
         NamedAddress | UnsetType,
         Meta(
-            description="Author, shown as `From`. Absent: the account's name and address.",
+            description="The author, shown as `From`. Absent: the account's name and address.",
             examples=[{"name": "Andris Reinman", "address": "andris@example.com"}],
         ),
     ] = msgspec.field(name="from", default=UNSET)
     to: Annotated[
         NamedAddresses,
         Meta(
-            description="Recipients, shown as `To`; one or a list. Absent: none.",
+            description="Recipients, shown as `To`. Absent: none.",
             examples=[[{"name": "Andris Reinman", "address": "andris@ethereal.email"}]],
         ),
     ] = ()
-    cc: Annotated[
-        NamedAddresses | None, Meta(description="Recipients, shown as `Cc`; one or a list. `null` or absent: none.")
-    ] = ()
+    cc: Annotated[NamedAddresses | None, Meta(description="Recipients, shown as `Cc`. `null` or absent: none.")] = ()
     bcc: Annotated[
         NamedAddresses | None,
-        Meta(description="Recipients shown only in the Sent copy; one or a list. `null` or absent: none."),
+        Meta(description="Recipients, shown only in the Sent copy. `null` or absent: none."),
     ] = ()
     reply_to: Annotated[
-        NamedAddresses | None, Meta(description="Where replies go; one or a list. `null` or absent: the author.")
+        NamedAddresses | None, Meta(description="The addresses for replies. `null` or absent: the author.")
     ] = ()
     subject: Annotated[
         Annotated[Line, Meta(max_length=10_240)] | UnsetType | None,
-        Meta(description="Subject. `null` or absent: none.", examples=["Hello"]),
+        Meta(description="The subject. `null` or absent: none.", examples=["Hello"]),
     ] = UNSET
     text: Annotated[
         Annotated[str, Meta(max_length=MAX_TEXT)] | UnsetType | None,
         Meta(
-            description="Plain text. `null` or absent: made from `html`, if there is one.",
+            description="The plain text. `null` or absent: the engine derives it from `html`, if there is any.",
             examples=["Hello from myself!"],
         ),
     ] = UNSET
     html: Annotated[
         Annotated[str, Meta(max_length=MAX_TEXT)] | UnsetType | None,
-        Meta(description="HTML. `null` or absent: the message is plain text.", examples=["<p>Hello from myself!</p>"]),
+        Meta(
+            description="The HTML. `null` or absent: the message is plain text.", examples=["<p>Hello from myself!</p>"]
+        ),
     ] = UNSET
     headers: Annotated[
         dict[HeaderName, Line | int | float | Annotated[tuple[Line, ...], Meta(max_length=MAX_HEADERS)]],
         Meta(
             max_length=MAX_HEADERS,
-            description="Further header fields by name; a list gives a field several times. One that may stand once is "
-            "merged where it holds a list (addresses, message ids), else two values are refused. Empty ones are left "
-            "out. Absent: none.",
+            description="More header fields, by name; a list repeats its field. Of a field that a message may have "
+            "only once, the engine merges several values where they are lists (addresses, message ids), and refuses "
+            "them otherwise. It omits empty values. Absent: none.",
             examples=[{"X-Campaign": "welcome"}],
         ),
     ] = msgspec.field(default_factory=dict)
     message_id: Annotated[
         Annotated[str, Meta(min_length=1, max_length=996, extra={"check": Check.MESSAGE_ID})] | UnsetType,
-        Meta(description="Message-ID, with or without angle brackets. Absent: made.", examples=["<1@example.com>"]),
+        Meta(
+            description="The Message-ID, with or without angle brackets; it must contain an `@`. Absent: the engine "
+            "creates one.",
+            examples=["<1@example.com>"],
+        ),
     ] = UNSET
     envelope: Annotated[
-        Envelope | UnsetType, Meta(description="SMTP envelope. Absent: from the message's own addresses.")
+        Envelope | UnsetType,
+        Meta(description="The SMTP envelope. Absent: it follows from the message's own addresses."),
     ] = UNSET
     send_at: Annotated[
-        Instant | UnsetType, Meta(description="Not before this time; less than a year ahead. Absent or past: at once.")
+        Instant | UnsetType,
+        Meta(description="The earliest time to send it, less than a year ahead. Absent or past: at once."),
     ] = UNSET
     delivery_attempts: Annotated[
         Annotated[int, Meta(ge=1, le=1000)] | UnsetType,
-        Meta(description="How often it is tried at most. Absent: as in the settings.", examples=[10]),
+        Meta(
+            description="The most attempts. Absent: the setting `deliveryAttempts`, or `retry.attempts` of "
+            "config.toml.",
+            examples=[10],
+        ),
     ] = UNSET
     on_doubt: Annotated[
         OnDoubt | UnsetType,
         Meta(
-            description="What follows if the line breaks after the final dot, so that nobody knows whether the message "
-            "arrived, and nothing tells: `resend` sends it again with the same Message-ID, `hold` leaves it in doubt "
-            "until you decide, `fail` ends it. Absent: as configured, `resend` by default.",
+            description="What to do if the connection breaks after the final dot and nothing shows whether the message "
+            "arrived: `resend` sends it again with the same Message-ID, `hold` leaves it in doubt until you decide, "
+            "`fail` ends it. Absent: `queue.on_doubt` of config.toml, by default `resend`.",
             examples=["hold"],
         ),
     ] = UNSET
     attachments: Annotated[
-        Annotated[tuple[Attachment, ...], Meta(max_length=MAX_ATTACHMENTS)], Meta(description="Files. Absent: none.")
+        Annotated[tuple[Attachment, ...], Meta(max_length=MAX_ATTACHMENTS)],
+        Meta(description="The files to attach. Absent: none."),
     ] = ()
     copy: Annotated[
         bool | UnsetType | None,
-        Meta(description="Whether a copy is filed in the Sent folder. `null` or absent: as the account says."),
+        Meta(description="Whether to file a copy in the Sent folder. `null` or absent: the account decides."),
     ] = UNSET
     sent_mail_path: Annotated[
-        MailboxPath | UnsetType, Meta(description="Folder for that copy. Absent: the account's Sent folder.")
+        MailboxPath | UnsetType, Meta(description="The folder for that copy. Absent: the account's Sent folder.")
     ] = UNSET
     dry_run: Annotated[
-        bool, Meta(description="`true`: only compose the message and answer with it. Absent: `false`.")
+        bool, Meta(description="`true`: only compose the message, and answer with it. Absent: `false`.")
     ] = False
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """Somebody must get it. A recipient list that is wrong by itself has its own error."""
+        """A message needs a recipient. A recipient list that is wrong by itself has its own error."""
         if get("to") or get("cc") or get("bcc"):
             return
         envelope = get("envelope")
@@ -191,7 +212,7 @@ class Submit(Request, frozen=True, kw_only=True):
             yield "to", "is required"
 
     def header_fields(self) -> tuple[tuple[str, str], ...]:
-        """The further header fields in the order given, one pair for each time a field stands in the message."""
+        """The additional header fields in the order given, one pair for each line of the header."""
         return tuple(
             (name, str(value))
             for name, given in self.headers.items()
@@ -205,40 +226,48 @@ class SubmitHeaders(Request, frozen=True, kw_only=True):
     idempotency_key: Annotated[
         Annotated[str, Meta(max_length=1024)] | None,
         Meta(
-            description="A text of your own that names this submission: the same request with it again sends nothing "
-            "and gets the first answer, for as long as the message's record is kept; another request with it is "
-            "answered with 409. Absent: every request is a new submission.",
+            description="Your own name for this submission, at most 1,024 characters; quotes around it are dropped, "
+            "and an empty one is a 400. The same request with the same key sends nothing and gets the first answer, "
+            "as long as the engine keeps the message's record; another request of the account with that key is a 409. "
+            "Dry runs and refused requests are not remembered. Absent: every request is a new submission.",
             examples=["order-4711"],
         ),
     ] = msgspec.field(name="Idempotency-Key", default=None)
 
 
 class Idempotency(Response, frozen=True, kw_only=True):
-    """Whether an `Idempotency-Key` was seen before."""
+    """Whether the engine has seen the `Idempotency-Key` before."""
 
-    key: Annotated[str, Meta(description="The key as it was given.", examples=["order-4711"])]
+    key: Annotated[str, Meta(description="The key.", examples=["order-4711"])]
     status: Annotated[
-        Literal["MISS", "HIT"], Meta(description="`HIT`: this is the earlier answer; nothing was queued.")
+        Literal["MISS", "HIT"], Meta(description="`HIT`: this is the first answer again, and nothing was queued.")
     ]
 
 
 class SubmitAccepted(Response, frozen=True, kw_only=True):
-    """The message is on disk and will be sent."""
+    """The message is on disk, and queued."""
 
     response: Annotated[Literal["Queued for delivery"], Meta(description="Always the same.")] = "Queued for delivery"
-    message_id: Annotated[str, Meta(description="Message-ID it is sent with.", examples=["<1@example.com>"])]
+    message_id: Annotated[str, Meta(description="The message's Message-ID.", examples=["<1@example.com>"])]
     send_at: Annotated[When, Meta(description="When the first attempt is due.")]
-    queue_id: Annotated[str, Meta(description="Its id in the outbox and in events.", examples=["1a20313426c0f27d36e"])]
+    queue_id: Annotated[
+        str, Meta(description="The message's id in the outbox and in events.", examples=["1a20313426c0f27d36e"])
+    ]
     idempotency: Annotated[
         Idempotency | UnsetType, Meta(description="Present if the request had an `Idempotency-Key`.")
     ] = UNSET
 
 
 class DryRun(Response, frozen=True, kw_only=True):
-    """What would have been sent. Nothing was queued."""
+    """The message that would have been sent, for a `dryRun`. Nothing is queued."""
 
     response: Annotated[Literal["Dry run"], Meta(description="Always the same.")] = "Dry run"
-    message_id: Annotated[str, Meta(description="Message-ID in the preview.", examples=["<1@example.com>"])]
+    message_id: Annotated[str, Meta(description="The Message-ID in the preview.", examples=["<1@example.com>"])]
     preview: Annotated[
-        str, Meta(description="The whole message, in base64.", extra_json_schema={"contentEncoding": "base64"})
+        str,
+        Meta(
+            description="The whole message, in base64.",
+            examples=["RnJvbTogLi4u"],
+            extra_json_schema={"contentEncoding": "base64"},
+        ),
     ]

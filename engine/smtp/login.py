@@ -85,7 +85,7 @@ class SmtpLogin:
         if 300 <= reply.code < 400:
             self._rounds += 1
             if self._rounds > ROUNDS:
-                raise ProtocolError(f"The server asked more than {ROUNDS} times in one login")
+                raise ProtocolError(f"The server asked more than {ROUNDS} questions in one login")
             return LoginLine(_base64(self._answer(_challenge(reply))), SECRET)
         if reply.code < 300:
             self.refusal = None
@@ -106,7 +106,7 @@ class SmtpLogin:
         try:
             answer = self._mechanism.respond(challenge)
         except ValueError as error:
-            raise ProtocolError(f"The server's challenge makes no sense: {error}") from error
+            raise ProtocolError(f"The server's challenge is invalid: {error}") from error
         if self._mechanism.name in ("XOAUTH2", "OAUTHBEARER"):
             # RFC 7628 section 3.2.2: why the token is refused, in JSON; the reply that follows only says that it is.
             self._reason = self._masker.mask(challenge.decode("utf-8", "replace"), cut=True)[:_LONGEST_REASON]

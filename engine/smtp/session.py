@@ -236,7 +236,7 @@ class SmtpSession:
         if reply.code >= 300:
             raise _refused(Stage.TLS, reply)
         if self._replies or self._parser.stray or not self._parser.idle:
-            raise ProtocolError("The server sent data behind its answer to STARTTLS; it may have been injected")
+            raise ProtocolError("The server sent data after its reply to STARTTLS, which may have been injected")
         self._parser = ReplyParser()
         await self._transport.start_tls(self._timeouts.connect)
 
@@ -446,7 +446,7 @@ class SmtpSession:
             if self._stage is Stage.GREETING:
                 raise ProtocolError(NO_GREETING) from error
             said = self._masker.mask(stray)
-            raise ProtocolError(f"The server sent something that is no SMTP reply: {said!r}") from error
+            raise ProtocolError(f"The server sent something that is not an SMTP reply: {said!r}") from error
         raise error
 
     def _note_server(self, reply: Reply) -> None:

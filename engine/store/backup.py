@@ -75,12 +75,12 @@ def back_up(folder: Path, target: Path, key_file: Path | None, now: float) -> Su
         files.sync(target.parent)
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
-            raise StorageFull(f"{target}: there is no room for the backup") from error
+            raise StorageFull(f"{target}: there is not enough room for the backup") from error
         raise StorageFailed(f"{folder / database.FILE}: cannot be backed up: {error}") from error
     except OSError as error:
         if error.errno in NO_ROOM:
-            raise StorageFull(f"{target}: there is no room for the backup") from error
-        raise StorageFailed(f"{error.filename or target}: the backup cannot be made: {error.strerror}") from error
+            raise StorageFull(f"{target}: there is not enough room for the backup") from error
+        raise StorageFailed(f"{error.filename or target}: the backup cannot be created: {error.strerror}") from error
     return summary
 
 
@@ -91,7 +91,7 @@ def _check(folder: Path, target: Path) -> None:
     if target.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(f"{target}: a backup cannot be inside the data folder {folder}")
     if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
-        raise ConfigError(f"{target}: is there already and is not an empty folder")
+        raise ConfigError(f"{target}: exists already and is not an empty folder")
     if not target.parent.is_dir():
         raise ConfigError(f"{target.parent}: there is no such folder")
 

@@ -95,7 +95,7 @@ class Spool:
             # The folder itself is made anew, that around it never: it may have been moved.
             self._folder.mkdir(mode=files.FOLDER_MODE)
             files.sync(self._folder.parent)
-            log.warning("%s was gone and is made anew", self._folder)
+            log.warning("%s was missing and has been created again", self._folder)
             return open(file, "xb", opener=files.private)
 
     def remove(self, name: str) -> None:

@@ -37,7 +37,9 @@ def opened(folder: Path, started_in: Path) -> Iterator[socket.socket | None]:
     try:
         listening = _listen(folder)
     except OSError as error:
-        log.warning("%s cannot be made (%s): commands need --url and a token", folder / files.CONTROL, error.strerror)
+        log.warning(
+            "%s cannot be created (%s): commands need --url and a token", folder / files.CONTROL, error.strerror
+        )
         yield None
         return
     try:

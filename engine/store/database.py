@@ -114,6 +114,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
             db.execute("PRAGMA synchronous=FULL")
             db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
             migrate(db, path)
+            # Not before: a step that makes a table anew would take what hangs on its rows with it.
+            db.execute("PRAGMA foreign_keys=ON")
         except BaseException:
             db.close()
             raise

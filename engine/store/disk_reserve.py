@@ -40,7 +40,7 @@ class Reserve:
         self._refusing = False
         if self.size < wanted // BLOCK * BLOCK:
             log.warning(
-                "the file system of %s holds only %d KiB: the reserve for a full disk is %d KiB",
+                "the file system of %s has only %d KiB: the reserve for a full disk is %d KiB",
                 folder,
                 self.system_size // 1024,
                 self.size // 1024,
@@ -64,7 +64,7 @@ class Reserve:
             if room:
                 log.warning("there is room again: new work is accepted")
             else:
-                log.warning("room is low on the disk that holds %s: new work is refused", self._folder)
+                log.warning("the disk that holds %s is nearly full: new work is refused", self._folder)
         return room
 
     def make_way(self) -> None:
@@ -94,7 +94,7 @@ class Reserve:
             self._file.unlink(missing_ok=True)
             if error.errno in NO_ROOM:
                 return
-            log.warning("%s cannot be allocated (%s): going on without it", self._file, error.strerror)
+            log.warning("%s cannot be allocated (%s): continuing without it", self._file, error.strerror)
             self.size = 0
         self.whole = True
 

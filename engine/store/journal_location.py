@@ -43,8 +43,8 @@ class JournalLocation:
                 log.warning("the journal is back: new work is accepted")
             else:
                 log.error(
-                    "%s is not the file that is open (moved, removed or replaced): nothing is accepted or sent until "
-                    "it is back or the engine is started again",
+                    "%s is no longer the file that the engine has open (moved, removed or replaced): nothing is "
+                    "accepted or sent until it is back or the engine is restarted",
                     gone,
                 )
         return self.lost

@@ -271,6 +271,33 @@ MIGRATIONS = (
     ALTER TABLE account ADD COLUMN sending BLOB;  -- JSON of whether its SMTP server lets it send; NULL: not known
     """,
     """
+    CREATE TABLE oauth_app (
+        id TEXT PRIMARY KEY,
+        record BLOB NOT NULL,               -- JSON, secrets sealed by the vault
+        created REAL NOT NULL,
+        updated REAL NOT NULL,
+        secret_expires REAL,                -- NULL: never, or not known
+        warned INTEGER,                     -- for how many days before that was warned last; NULL: it was not
+        error BLOB                          -- JSON of what is wrong with the app; NULL: nothing
+    ) WITHOUT ROWID;
+    CREATE TABLE oauth_grant (
+        account TEXT PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
+        app TEXT NOT NULL,
+        user TEXT NOT NULL,                 -- who signed in
+        refresh_token TEXT,                 -- all three sealed by the vault
+        previous_token TEXT,                -- the refresh token before, until a token of the new one has worked
+        access_token TEXT,
+        scopes TEXT NOT NULL,               -- those granted, separated by spaces
+        obtained REAL,                      -- when the access token was got
+        expires REAL,                       -- when it expires; NULL: it does not say
+        refresh_obtained REAL,
+        version INTEGER NOT NULL,           -- another one each time somebody signs in
+        asked REAL,                         -- a refresh was begun then and its answer is not known
+        gone BLOB                           -- JSON of the error that ended the grant; NULL: it is good
+    ) WITHOUT ROWID;
+    CREATE INDEX oauth_grant_of_user ON oauth_grant (app, user COLLATE NOCASE);
+    """,
+    """
     ALTER TABLE mailbox ADD COLUMN watched INTEGER NOT NULL DEFAULT 1;  -- 0: only for the ids of its messages
     ALTER TABLE mailbox ADD COLUMN delimiter TEXT;  -- separates the levels of its path; NULL: nothing does
     """,

@@ -66,12 +66,12 @@ class Rotation:
         self._vault.use(key)
         now = self._world.now()
         count = await self._store.commit(lambda tx: seal_anew(tx, self._vault, now))
-        log.info("%d secrets are sealed anew, with the key %s", count, self._done)
+        log.info("resealed %d secrets with the key %s", count, self._done)
         if left := sealed.left(self._store.reader, self._done):
-            log.warning("%d secrets could not be opened and stay as they are: %s", len(left), listed(left))
+            log.warning("%d secrets could not be opened and are left as they are: %s", len(left), listed(left))
         if not await self._world.in_thread(vault_keys.install, self._store.path, self._config, key):
             log.warning(
-                "the key %s is in %s: put it where the key is kept (store.key or store.key_file)",
+                "the key %s is in %s: move it to where the key is configured (store.key or store.key_file)",
                 self._done,
                 self._store.path / files.NEXT_KEY,
             )

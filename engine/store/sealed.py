@@ -1,8 +1,8 @@
 """Where sealed values lie in the journal, under which names they were sealed, and sealing them all anew.
 
-Three tables hold secrets: registrations (in their JSON, one by one), settings (the whole value) and webhook endpoints
-(the whole record). What is sealed says with which key, so the journal itself tells which keys it needs. A row that is
-damaged is passed over here: it is for those who use it to say so.
+Five tables hold secrets: registrations and OAuth2 apps (in their JSON, one by one), settings (the whole value), webhook
+endpoints (the whole record) and OAuth2 grants (a column each). What is sealed says with which key, so the journal
+itself tells which keys it needs. A row that is damaged is passed over here: it is for those who use it to say so.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import DamagedSecret
+from engine.store import grants, oauth_apps
 from engine.store.vault import Vault, key_of
 from engine.store.writer import Tx
 
@@ -61,6 +62,11 @@ def setting_field(name: str) -> str:
 def endpoint_field(endpoint: str) -> str:
     """The field a webhook endpoint's record is sealed for."""
     return f"webhook.{endpoint}"
+
+
+def app_field(app: str, member: str) -> str:
+    """The field a secret of an OAuth2 app is sealed for."""
+    return f"oauth2.{app}.{member}"
 
 
 class SealedValue(msgspec.Struct, frozen=True):
@@ -136,6 +142,26 @@ def _every_place(db: Db) -> Iterator[SealedValue]:
             db.execute("UPDATE webhook SET record = ? WHERE id = ?", (value.encode(), endpoint))
 
         yield SealedValue("", endpoint_field(endpoint), _text(record), put_record)
+    yield from _oauth_places(db)
+
+
+def _oauth_places(db: Db) -> Iterator[SealedValue]:
+    for app, text in db.execute("SELECT id, record FROM oauth_app").fetchall():
+        built = _decoded(text)
+        for member in oauth_apps.SEALED if isinstance(built, dict) else ():
+
+            def put_member(value: str, app: str = app, built: Any = built, member: str = member) -> None:
+                built[member] = value
+                db.execute("UPDATE oauth_app SET record = ? WHERE id = ?", (msgspec.json.encode(built), app))
+
+            yield SealedValue("", app_field(app, member), built.get(member), put_member)
+    for column, field in grants.SEALED.items():
+        for account, token in db.execute(f"SELECT account, {column} FROM oauth_grant").fetchall():
+
+            def put_token(value: str, account: str = account, column: str = column) -> None:
+                db.execute(f"UPDATE oauth_grant SET {column} = ? WHERE account = ?", (value, account))
+
+            yield SealedValue(account, field, token, put_token)
 
 
 def _decoded(text: Any) -> Any:

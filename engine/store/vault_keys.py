@@ -69,7 +69,7 @@ def load(folder: Path, config: StoreConfig, world: World, needed: Collection[str
     elif following is not None:
         current = following
     else:
-        raise ConfigError(f"{file}: the key is gone, and secrets in the journal are sealed with it: {_RESTORE}")
+        raise ConfigError(f"{file}: the key is missing, and secrets in the journal are sealed with it: {_RESTORE}")
     if needed and not set(needed) & {key_id(key) for key in (current, following) if key is not None}:
         where = file or "store.key"
         raise ConfigError(
@@ -92,7 +92,7 @@ def read(file: Path) -> bytes:
         # Without waiting: a pipe in place of the file has no end.
         with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as source:
             if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-                raise ConfigError(f"{file}: is no file, so no key can be read from it")
+                raise ConfigError(f"{file}: is not a file, so no key can be read from it")
             text = source.read(LONGEST).decode("ascii")
     except OSError as error:
         raise ConfigError(f"{file}: the key file cannot be read: {error.strerror}") from error
@@ -131,9 +131,9 @@ def offer(folder: Path, key: bytes) -> None:
         os.link(made, file)
         files.sync(folder)
     except FileExistsError as error:
-        raise ConfigError(f"{file}: is there already: another change of key is under way") from error
+        raise ConfigError(f"{file}: exists already: another change of key is under way") from error
     except OSError as error:
-        raise ConfigError(f"{file}: the key file cannot be made: {error.strerror}") from error
+        raise ConfigError(f"{file}: the key file cannot be created: {error.strerror}") from error
     finally:
         made.unlink(missing_ok=True)
 
@@ -185,4 +185,4 @@ def write(file: Path, key: bytes) -> None:
             file.unlink()
             raise
     except OSError as error:
-        raise ConfigError(f"{file}: the key file cannot be made: {error.strerror}") from error
+        raise ConfigError(f"{file}: the key file cannot be created: {error.strerror}") from error

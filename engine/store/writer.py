@@ -205,7 +205,7 @@ class Store:
         """Latch: something that a commit relies on did not reach the disk. Nobody is told yes from now on."""
         if self._failure is None:
             self._failure = error
-            log.error("%s; no change is acknowledged any more", error)
+            log.error("%s; the engine acknowledges no further changes", error)
         for each in self._pending:
             each.fail(self._failure)
         self._pending = []
@@ -320,7 +320,7 @@ class Store:
                 waited = trio.current_time() - since
                 if waited >= BUSY_SAID and not said:
                     said = True
-                    log.warning("%s is locked by another process; waiting for it", self.path / database.FILE)
+                    log.warning("another process has locked %s; waiting for it", self.path / database.FILE)
                 if waited >= BUSY_REFUSED:
                     self._locked_out = True
                     batch[:] = _refuse_new_work(batch, busy)
@@ -331,7 +331,7 @@ class Store:
         finally:
             self._locked_out = False
         if said:
-            log.warning("the journal is free again after %.0f seconds", trio.current_time() - since)
+            log.warning("the lock on the journal was released after %.0f seconds", trio.current_time() - since)
 
     def _took_lock(self, batch: list[_Waiting[Any]]) -> bool:
         try:
@@ -458,7 +458,7 @@ def _lost() -> StorageUnavailable:
 
 
 def _lost_meanwhile() -> StorageUnavailable:
-    return StorageUnavailable(f"{_lost()}; whether this request was carried out is unknown")
+    return StorageUnavailable(f"{_lost()}; this request may or may not have been carried out")
 
 
 def _full() -> StorageFull:

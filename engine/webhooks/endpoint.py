@@ -213,7 +213,7 @@ class Endpoint:
             self.health.gone = True
             self._on_gone(self.id)
         except* Exception as crash:
-            log.exception("the endpoint crashed and is started again")
+            log.exception("the endpoint crashed and is restarted")
             self.health.error, self.health.error_at = f"internal error: {crash.exceptions[0]!r}", self._world.now()
             well = False
         finally:

@@ -29,7 +29,7 @@ class EndpointLog:
         if self._refrain and (over := self._refrain.over(self._world.elapsed())) is not None:
             self._parked.over(self._world.elapsed())
             # It is about the endpoint, not about the account whose event was taken first.
-            log.info("%s takes events again after %s", target.origin, spoken(over.seconds), extra={"account": None})
+            log.info("%s accepts events again after %s", target.origin, spoken(over.seconds), extra={"account": None})
 
     def not_taken(self, target: WebhookTarget, event: int, attempt: int, answer: Answer) -> None:
         """An event was not taken, and waits."""
@@ -40,7 +40,7 @@ class EndpointLog:
         more = self._refrain.failed(cause, self._world.elapsed())
         if more is not None:
             log.warning(
-                "%s does not take events%s: %s. They wait, and are posted again by webhooks.schedule",
+                "%s does not accept events%s: %s. They wait, and are posted again by webhooks.schedule",
                 target.origin,
                 more,
                 answer.text,
@@ -50,8 +50,8 @@ class EndpointLog:
     def gone(self, target: WebhookTarget, event: int) -> None:
         """The account's own receiver wants nothing more."""
         log.warning(
-            "the webhooks of this account are off, since %s answered 410 Gone; they go on when the account is given "
-            "`webhooks` again",
+            "the webhooks of this account are off because %s answered 410 Gone; they resume when the account's "
+            "`webhooks` is set again",
             target.origin,
             extra={"event": event},
         )
@@ -63,8 +63,8 @@ class EndpointLog:
             log.debug("%s is parked: %s", name, reason, extra={"event": event})
             return
         log.warning(
-            "%s is parked after %s%s: %s. The next events go on. GET /v1/webhooks/%s/parked shows what is parked, POST "
-            "there has it tried again or forgotten",
+            "%s is parked after %s%s: %s. Later events continue. GET /v1/webhooks/%s/parked lists parked events, POST "
+            "there retries or skips them",
             name,
             counted(attempts, "attempt"),
             more,
@@ -75,4 +75,4 @@ class EndpointLog:
 
     def gap(self, first: int, last: int) -> None:
         """Events are lost to it."""
-        log.warning("the events %d to %d were removed by [retention] before they could be posted", first, last)
+        log.warning("[retention] removed the events %d to %d before they could be posted", first, last)

@@ -210,7 +210,7 @@ class EndpointRegistry:
             return parse(url, self._settings.headers + headers, secrets)
         except ValueError as error:
             about = {"webhook": DEFAULT, "account": account}
-            log.warning("the webhooks are off: the URL cannot be used: %s", error, extra=about)
+            log.warning("webhooks are off because the URL cannot be used: %s", error, extra=about)
             return None
 
     def _follow(self, *, always: bool) -> None:
@@ -342,7 +342,7 @@ class EndpointRegistry:
             self._plan(made)
         except (DamagedSecret, AttributeError, TypeError, ValueError, RecursionError) as error:
             why = f"the stored endpoint cannot be read: {error}"
-            log.error("the endpoint is left alone: %s", why, extra={"webhook": row.id, "account": row.owner})
+            log.error("the endpoint is disabled: %s", why, extra={"webhook": row.id, "account": row.owner})
             return Made(row, EndpointSettings(url="", enabled=False, stopped=why), endpoint, unreadable=True)
         return made
 
@@ -384,15 +384,15 @@ class EndpointRegistry:
         """The receiver said 410."""
         if name == DEFAULT:
             log.warning(
-                "the webhooks of the settings are off, since the receiver answered 410 Gone; they go on when POST "
+                "the webhooks of the settings are off because the receiver answered 410 Gone; they resume when POST "
                 "/v1/settings sets `webhooks` again",
                 extra={"webhook": name},
             )
             return
         made = self.made.get(name)
         log.warning(
-            "the endpoint is disabled, since the receiver answered 410 Gone; PUT /v1/webhooks/{webhook} with "
-            "`enabled` true makes it go on",
+            "the endpoint is disabled because the receiver answered 410 Gone; PUT /v1/webhooks/{webhook} with "
+            "`enabled` true enables it again",
             extra={"webhook": name, "account": made.owner if made is not None else None},
         )
         self._stop(name, "the receiver answered 410 Gone")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from real.engine_process import REPOSITORY
 
 _BLOCK = re.compile(
-    r"(?:^<!-- not run: (?P<reason>.*) -->\n)?^```sh\n(?P<text>.*?)^```\n(?:```json\n(?P<answer>.*?)^```\n)?",
+    r"(?:^<!-- not run: (?P<reason>[^\n]*) -->\n)?^```sh\n(?P<text>.*?)^```\n(?:```json\n(?P<answer>.*?)^```\n)?",
     re.MULTILINE | re.DOTALL,
 )
 

@@ -59,7 +59,7 @@ def test_a_backup_under_load_is_whole_and_sends_nothing_twice(
     engine.command("backup", str(copy))
     with pytest.raises(subprocess.CalledProcessError) as refused:
         engine.command("backup", str(copy))
-    assert refused.value.stderr == f"engine: {copy}: is there already and is not an empty folder\n"
+    assert refused.value.stderr == f"engine: {copy}: exists already and is not an empty folder\n"
     engine.kill9()
     smtp_server.trouble = Trouble.NONE
     smtp_server.hang_up()

@@ -120,7 +120,7 @@ def test_every_command_is_about_the_engine_started_in_its_folder(two: tuple[Plac
         assert f"data folder {place.data}" in done(here, "doctor").replace("; data", "\ndata")
         assert done(here, "vault", "rotate").startswith("all secrets are sealed")
         said = run(here, "tokens", "list")
-        assert f"engine: data folder {place.data} (engine with pid {place.engine.pid}; because of " in said.stderr
+        assert f"engine: data folder {place.data} (engine with pid {place.engine.pid}; chosen by " in said.stderr
         assert run(here, "tokens", "list", "-q").stderr == ""
     assert two[0].engine.log.count("ERROR") == 0
 
@@ -147,7 +147,7 @@ def test_what_goes_before_the_engine_of_this_folder(two: tuple[Place, Place], tm
     assert folder() == (str(one.here / "data"), 5)
     missed = run(one.here, "tokens", "issue", "-d", "x", "-s", "*")
     assert missed.returncode == 1
-    assert f"no engine ran on it yet; {one.data} has a journal" in missed.stderr
+    assert f"no engine has run on it yet; {one.data} has a journal" in missed.stderr
     named = run(one.here, "webhooks", "list", ENGINE_STORE__PATH="data/quickstart")
     assert (named.returncode, named.stdout) == (3, "")
     assert f"no engine runs on {one.data}: start it with: engine serve" in named.stderr
@@ -165,7 +165,9 @@ def test_a_killed_engine_is_not_found_and_leaves_nothing_for_long(two: tuple[Pla
     one.engine.start()
     asked = run(one.here, "outbox", "list")
     assert asked.returncode == 2
-    assert "several engines that were started in this folder run: say which, by ENGINE_STORE__PATH" in asked.stderr
+    assert (
+        "several engines that were started in this folder are running: name one with ENGINE_STORE__PATH" in asked.stderr
+    )
     assert done(one.here, "outbox", "list", "-q", ENGINE_STORE__PATH="data/next").startswith("QUEUE ID")
     moved.terminate()
     assert json.loads(done(one.here, "where", "--json"))["folder"] == str(one.data)
@@ -180,7 +182,7 @@ def test_an_engine_of_another_folder_on_the_port_is_named(two: tuple[Place, Plac
     port = str(two[0].engine.port)
     issued = run(here, "tokens", "issue", "-d", "x", "-s", "*", "--create", ENGINE_HTTP__PORT=port)
     assert issued.returncode == 0
-    assert f"warning: an engine of another data folder answers on 127.0.0.1 port {port}" in issued.stderr
+    assert f"warning: an engine with another data folder answers on 127.0.0.1 port {port}" in issued.stderr
     checked = run(here, "doctor", ENGINE_HTTP__PORT=port)
     assert checked.returncode == 1
     assert "BAD  port: " in checked.stdout
@@ -245,7 +247,7 @@ def test_a_protocol_log(two: tuple[Place, Place]) -> None:
     add_sandbox(here, "a")
     none = run(here, "logs", "a")
     assert (none.returncode, none.stdout) == (1, "")
-    assert "Begin with: engine logs a --on" in none.stderr
+    assert "Start with: engine logs a --on" in none.stderr
     assert run(here, "logs", "a", "--on").returncode == 0
     wait_until(lambda: "IDLE" in done(here, "logs", "a"), "lines of the protocol")
     shown = lines(done(here, "logs", "a", "--json"))

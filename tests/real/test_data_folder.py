@@ -61,7 +61,7 @@ def test_a_moved_folder_takes_nothing_in_and_goes_on_when_it_is_back(
     assert engine.request("GET", "/health", token="").status == 200
     assert hand_in(engine, "Hi " * 3000).status == 200
     smtp_server.wait_for_messages(3)
-    assert engine.log.count("is not the file that is open") == 1
+    assert engine.log.count("is no longer the file that the engine has open") == 1
     assert engine.log.count("the journal is back") == 1
     engine.kill9()
     engine.start()
@@ -104,7 +104,8 @@ def test_what_is_missing_or_not_ours_is_said(engine: EngineProcess) -> None:
     key = engine.folder / "key"
     key.rename(engine.folder / "key.away")
     assert refused_start(engine).endswith(
-        f"{key}: the key is gone, and secrets in the journal are sealed with it: restore the right one, from a backup"
+        f"{key}: the key is missing, and secrets in the journal are sealed with it: restore the right one, "
+        "from a backup"
     )
     assert not key.exists()
     (engine.folder / "key.away").rename(key)

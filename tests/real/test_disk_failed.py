@@ -79,7 +79,7 @@ def test_after_a_failed_sync_nothing_is_acknowledged_and_a_restart_has_the_rest(
     assert set(statuses[first:]) <= {0, 503}
     assert code == 1
     (line,) = engine.log.removeprefix(before).splitlines()
-    assert "no change is acknowledged any more" in line
+    assert "acknowledges no further changes" in line
     smtp_server.trouble = Trouble.NONE
     smtp_server.hang_up()
     engine.start()

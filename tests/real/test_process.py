@@ -227,7 +227,7 @@ cli.main(["serve"])
 """
 
 
-@pytest.mark.parametrize(("signals", "code", "word"), [(1, 1, "the stop hangs"), (2, 0, "exiting at once")])
+@pytest.mark.parametrize(("signals", "code", "word"), [(1, 1, "the shutdown hangs"), (2, 0, "exiting at once")])
 def test_a_stop_that_hangs_says_so(signals: int, code: int, word: str, tmp_path: Path) -> None:
     settings = {
         "PATH": "/usr/bin:/bin",

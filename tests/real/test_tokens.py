@@ -51,7 +51,7 @@ def test_wrong_tokens_wait_and_good_ones_do_not(engine: EngineProcess) -> None:
         assert engine.request("GET", "/v1/accounts").status == 200
         assert engine.request("GET", "/v1/accounts", token="").json["message"] == "Missing authentication"
     engine.terminate()
-    assert engine.log.count("requests with a bad token from 1 addresses") == 1
+    assert engine.log.count("requests had a bad token; they came from 1 addresses") == 1
     assert "f" * 64 not in engine.log
 
 

@@ -123,7 +123,7 @@ class Simulation:
 
     @asynccontextmanager
     async def running(self, *, cut: bool = False) -> AsyncIterator[Engine]:
-        """An engine for as long as the block runs; then it is stopped in order, or with `cut` cancelled."""
+        """An engine for as long as the block runs; then it is stopped cleanly, or with `cut` cancelled."""
         stop = trio.Event()
         self.world.ready = trio.Event()
         with database.lock_folder(self.folder):

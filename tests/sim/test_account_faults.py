@@ -146,7 +146,7 @@ async def test_a_crash_beside_a_cancellation_stays_in_the_account(
             nursery.start_soon(found(engine, "acme")._guarded, service)
             await trio.sleep(1)
             nursery.cancel_scope.cancel()
-    assert [record.getMessage() for record in engine_errors] == ["a task crashed as it ended"]
+    assert [record.getMessage() for record in engine_errors] == ["a task crashed while it was ending"]
 
 
 def spoil(simulation: Simulation, **rows: Any) -> None:
@@ -200,7 +200,7 @@ async def test_one_registration_that_cannot_be_read_stops_nothing(
                 await change(engine, found(engine, "acme"))
             assert as_problem(refused.value).status == 409
     (record,) = engine_errors
-    assert record.getMessage().startswith("the account is left alone. The stored registration cannot be read: ")
+    assert record.getMessage().startswith("the account is disabled. The stored registration cannot be read: ")
     assert record.__dict__["account"] == "acme"
     engine_errors.clear()
     async with simulation.running() as engine:

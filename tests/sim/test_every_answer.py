@@ -20,6 +20,7 @@ SERVERS = {
     "smtp": {"host": "smtp.sandbox.example", "port": 587, "auth": {"user": "u", "pass": "p"}, "tls": CLEAR_TEXT},
 }
 HOOK = {"url": "http://127.0.0.1:9/", "events": ["messageSent"], "headers": [{"key": "X-Api-Key", "value": "k"}]}
+APP = {"name": "x", "provider": "sandbox", "clientId": "engine", "clientSecret": "s", "enabled": True}
 REPLAY = {"after": 0, "url": "http://127.0.0.1:9/again"}
 SETTINGS = "webhooks webhooksEnabled serviceUrl webhooksCustomHeaders serviceSecret eventTypes notifyHeaders"
 
@@ -32,6 +33,7 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     waiting = (await engine.submit("acme", "you@x.example", sendAt="2027-06-01T00:00:00Z"))["queueId"]
     await engine.until_ended(*queued.values())
     hook = (await caller.ask("POST", "/v1/webhooks", {**HOOK, "filter": "data.rejected"})).json["id"]
+    app = (await caller.ask("POST", "/v1/oauth2", {**APP, "redirectUrl": "https://x.example/oauth"})).json["id"]
     token = tokens.find(engine.context.services.store.reader, caller.token, 0)
     assert token is not None
     return [
@@ -82,6 +84,12 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("GET", f"/v1/webhooks/{hook}/parked", None),
         ("POST", f"/v1/webhooks/{hook}/parked", {"action": "skip"}),
         ("DELETE", f"/v1/webhooks/{hook}", None),
+        ("POST", "/v1/oauth2", APP),
+        ("GET", "/v1/oauth2", None),
+        ("PUT", f"/v1/oauth2/{app}", {"title": "Sandbox", "imap": {"host": "sandbox.example", "port": 143}}),
+        ("GET", f"/v1/oauth2/{app}", None),
+        ("POST", f"/v1/oauth2/{app}/verify", {"account": "acme"}),
+        ("DELETE", f"/v1/oauth2/{app}", None),
         ("DELETE", "/v1/account/second", None),
         ("GET", f"/v1/tokens/{token.id}/log", None),
     ]

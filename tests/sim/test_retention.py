@@ -213,7 +213,7 @@ async def test_a_clock_that_is_days_ahead_removes_nothing_at_once(
         await trio.sleep(1800)
         assert bounds(engine)[0] == before[0]
         assert rows(engine)["message"] == 1
-        assert [record.message[:17] for record in caplog.records if "seen to pass" in record.message] == [
+        assert [record.message[:17] for record in caplog.records if "has measured" in record.message] == [
             "the clock is 960."
         ]
 

@@ -120,7 +120,7 @@ async def test_a_pause_that_cannot_be_read_holds(
         await engine.submit("acme", "a@x.example")
         await engine.event("acme", "messageSent")
     assert [each.getMessage().partition(":")[0] for each in engine_errors] == [
-        "the stored setting queuePaused cannot be read, so all mail waits until it is made again"
+        "the stored setting queuePaused cannot be read, so all mail waits until it is set again"
     ]
 
 
@@ -165,11 +165,11 @@ async def test_an_endpoint_that_cannot_be_read_is_shown_and_left_alone(
             api.replay(engine.context, odd.id, WebhookReplay(after=0, url=URL), caller=OPERATOR),
             api.test(engine.context, odd.id, caller=OPERATOR),
         ):
-            with pytest.raises(Problem, match="remove it and make another") as caught:
+            with pytest.raises(Problem, match="remove it and create another") as caught:
                 await refused
             assert caught.value.status == 409
         await api.remove(engine.context, odd.id, caller=OPERATOR)
-    assert [each.getMessage().partition(": ")[0] for each in engine_errors] == ["the endpoint is left alone"]
+    assert [each.getMessage().partition(": ")[0] for each in engine_errors] == ["the endpoint is disabled"]
     assert engine_errors[0].__dict__["webhook"] == odd.id
     engine_errors.clear()
     async with simulation.running() as engine:

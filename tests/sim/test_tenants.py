@@ -54,10 +54,13 @@ async def two(engine: Engine) -> World:
     made = await other.ask("POST", "/v1/webhooks", {"url": f"https://203.0.114.9/{CANARY}", "description": CANARY})
     assert made.status == 200
     assert (await other.ask("PUT", f"/v1/events/consumers/{CANARY}", {"seq": 1})).status == 200
+    app = await operator.ask("POST", "/v1/oauth2", {"name": CANARY, "provider": "sandbox", "clientId": CANARY})
+    assert app.status == 200
     engine.sandbox.account(f"{CANARY}@sandbox.example").folder("INBOX").add(MAIL % 1, 1_800_000_000.0)
     mail = (await engine.event(THEIRS, "messageNew"))["data"]
     await trio.sleep(1)  # the endpoint takes its place behind that event
     ids = {
+        "app": app.json["id"],
         "account": THEIRS,
         "queueId": queued["queueId"],
         "webhook": made.json["id"],
@@ -86,6 +89,9 @@ BODIES: dict[str, Any] = {
     "PUT /v1/settings/queue/{queue}": {"paused": True, "account": THEIRS},
     "POST /v1/settings": {"serviceUrl": "https://x.example"},
     "PUT /v1/events/consumers/{consumer}": {"seq": 0},
+    "POST /v1/oauth2": {"name": "x", "provider": "sandbox", "clientId": "x"},
+    "PUT /v1/oauth2/{app}": {"name": "x"},
+    "POST /v1/oauth2/{app}/verify": {"account": THEIRS},
     "POST /v1/webhooks": {"url": "https://203.0.114.9/", "accounts": [THEIRS]},
     "PUT /v1/webhooks/{webhook}": {"description": "x"},
     "POST /v1/webhooks/{webhook}/replay": {"after": 0},
@@ -130,6 +136,7 @@ def state(world: World) -> Any:
         world.engine.state(world.ids["queueId"]),
         context.services.pauses.paused(THEIRS),
         context.settings.values,
+        {id: made.app for id, made in context.services.oauth.book.made.items()},
     )
 
 

@@ -30,6 +30,7 @@ ORDER = (
     {"smtp", "imap"},
     {"events"},
     {"webhooks"},
+    {"oauth"},
     {"http"},
     {"queue"},
     {"accounts"},
@@ -42,9 +43,9 @@ APART = {"model", "schema", "mail"}
 SANDBOX_MAY_IMPORT = {"deflate", "errors", "world", "sandbox"}
 MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "app", "cli", "doctor"}
 
-NO_RESOURCE = {"app", "context", "mailbox_access", "__init__"}
-"""Of `api`: what all handlers share, and what makes one resource too long."""
-SHARED = {"fields", "servers", "paging", "problem", "stored", "mail_events", "__init__"}
+NO_RESOURCE = {"app", "context", "mailbox_access", "tags", "__init__"}
+"""Of `api`: what all of them share."""
+SHARED = {"fields", "servers", "paging", "problem", "stored", "mail_events", "token_request", "__init__"}
 """Of `schema`: what more than one resource is made of."""
 HTTP_MAY_IMPORT = {"fields", "servers", "paging", "problem", "events"}
 """Of `schema`: what every resource is made of, and the events, which the whole API tells of."""

@@ -126,7 +126,7 @@ def test_issue_waits_for_a_writer(folder, capsys):
 
 def test_a_scope_that_is_none_is_refused(folder, capsys):
     assert cli.main(["tokens", "issue", "-d", "x", "-s", " ", "--create"]) == 2
-    assert "there is no scope ' '; there are: api, *" in capsys.readouterr().err
+    assert "there is no scope ' '; the scopes are: api, *" in capsys.readouterr().err
     assert not folder.exists()
 
 
@@ -184,7 +184,7 @@ def test_webhook_commands_say_what_is_missing(folder, capsys):
     assert cli.main(["webhooks", "list"]) == 3
     assert f"no engine runs on {folder}: start it with: engine serve" in capsys.readouterr().err
     assert cli.main(["webhooks", "list", "--url", "http://127.0.0.1:1"]) == 2
-    assert "a token is needed" in capsys.readouterr().err
+    assert "needs a token" in capsys.readouterr().err
     assert cli.main(["webhooks", "list", "--token", "x", "--url", "ftp://x"]) == 2
     assert "--url must look like" in capsys.readouterr().err
     assert cli.main(["webhooks", "list", "--token", "x", "--url", "http://127.0.0.1:1"]) == 3
@@ -223,7 +223,7 @@ def test_revoke_none(folder, capsys):
     assert not folder.exists()
     issue(capsys)
     assert cli.main(["tokens", "revoke", "zzzzzzzz"]) == 1
-    assert capsys.readouterr().err.startswith("engine: no such token")
+    assert capsys.readouterr().err.startswith("engine: there is no such token")
     assert len(known(folder)) == 1
 
 
@@ -247,4 +247,4 @@ def test_doctor(folder, capsys, monkeypatch):
 
 def test_doctor_finds_a_wrong_configuration(capsys):
     assert cli.main(["doctor", "--config", "none.toml"]) == 1
-    assert "BAD  config: none.toml: there is no such file. Make one with: printf" in capsys.readouterr().out
+    assert "BAD  config: none.toml: there is no such file. Create one with: printf" in capsys.readouterr().out

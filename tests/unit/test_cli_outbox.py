@@ -36,7 +36,8 @@ def queue(folder: Path) -> Path:
 
 def no_folder(folder: Path) -> str:
     return (
-        f"data folder {folder} (./data): there is no such folder. Name another by --config FILE or ENGINE_STORE__PATH, "
+        f"data folder {folder} (./data): there is no such folder. Name another one with --config FILE or "
+        "ENGINE_STORE__PATH, "
         "or start the engine with: engine serve; see: engine where"
     )
 
@@ -99,7 +100,7 @@ def test_backup_says_what_it_made(queue: Path, tmp_path: Path, capsys: pytest.Ca
     assert cli.main(["backup", "copy"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith(f"{tmp_path / 'copy'}: 4 messages, 3 of them unsent, 0 events, 0.")
-    assert err == "there is no key yet, so none is in the copy\n"
+    assert err == "there is no key yet, so the copy has none\n"
 
 
 @pytest.mark.parametrize("command", [["backup"], ["outbox", "list"], ["outbox", "release"]], ids=" ".join)

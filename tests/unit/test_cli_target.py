@@ -46,7 +46,7 @@ def test_the_rule_without_an_engine(here: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("ENGINE_STORE__PATH", "b")
     assert (found().folder, found().rule, found().why) == (here / "b", 2, "ENGINE_STORE__PATH")
     named = found("config.toml")
-    assert (named.folder, named.why) == (here / "b", "ENGINE_STORE__PATH, which goes over --config config.toml")
+    assert (named.folder, named.why) == (here / "b", "ENGINE_STORE__PATH, which overrides --config config.toml")
 
 
 def test_a_link_without_an_engine_says_nothing(here: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_link_of_another_user_is_not_followed(here: Path, capsys: pytest.Captu
         (link,) = here.glob(".engine-*")
         os.chown(link, 65534, 65534, follow_symlinks=False)
         assert found().rule == 5
-        assert f"an engine of another user was started in this folder, on {folder}" in capsys.readouterr().err
+        assert f"another user started an engine in this folder, on {folder}" in capsys.readouterr().err
         link.unlink()
 
 
@@ -81,7 +81,7 @@ def test_an_engine_runs_without_a_socket_it_cannot_make(here: Path, caplog: pyte
     (folder / "control").mkdir()
     with control_socket.opened(folder, here) as door:
         assert door is None
-    assert "cannot be made" in caplog.text
+    assert "cannot be created" in caplog.text
     assert list(here.glob(".engine-*")) == []
 
 
@@ -106,7 +106,7 @@ def test_a_journal_that_a_path_of_earlier_versions_named_is_not_left_behind(here
     journal(here / "data")
     with pytest.raises(ConfigError) as caught:
         found("etc/mail.toml")
-    assert f"Write into the file: path = '{here / 'data'}'" in str(caught.value)
+    assert f"Set in the file: path = '{here / 'data'}'" in str(caught.value)
     assert cli.main(["serve", "--config", "etc/mail.toml"]) == 2
     journal(here / "etc" / "data")
     assert found("etc/mail.toml").folder == here / "etc" / "data"
@@ -115,7 +115,7 @@ def test_a_journal_that_a_path_of_earlier_versions_named_is_not_left_behind(here
 def test_a_folder_with_another_journal_in_it_is_no_data_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     journal(here / "data" / "quickstart")
     assert cli.main(["tokens", "issue", "-d", "x", "-s", "*"]) == 1
-    assert f"no engine ran on it yet; {here / 'data' / 'quickstart'} has a journal" in capsys.readouterr().err
+    assert f"no engine has run on it yet; {here / 'data' / 'quickstart'} has a journal" in capsys.readouterr().err
     assert not (here / "data" / "journal.db").exists()
 
 

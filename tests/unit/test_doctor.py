@@ -104,7 +104,7 @@ def test_nothing_is_made_before_the_first_start(tmp_path, monkeypatch):
     environ = {"ENGINE_STORE__PATH": str(tmp_path / "deep" / "data"), "ENGINE_HTTP__PORT": "0"}
     findings = examined(monkeypatch, tmp_path, **environ)
     assert [found.line for found in findings if not found.ok] == []
-    assert "will be made at the first start" in doctor.data_folder(config(tmp_path / "deep" / "data")).text
+    assert "will be created at the first start" in doctor.data_folder(config(tmp_path / "deep" / "data")).text
     assert list(tmp_path.iterdir()) == []
 
 
@@ -219,7 +219,7 @@ def test_a_key_that_is_gone_while_accounts_are_sealed_with_it(folder, make):
     make(folder, SEALED)
     found = doctor.key(config(folder))
     assert not found.ok
-    assert f"{folder / 'key'}: the key is gone" in found.text
+    assert f"{folder / 'key'}: the key is missing" in found.text
     assert not (folder / "key").exists()
 
 
@@ -265,7 +265,7 @@ def test_an_engine_on_the_port(answering, folder):
     assert "an engine answers" in found.text
     found = doctor.port(Config(http=port, store=StoreConfig(path=str(folder))))
     assert not found.ok
-    assert "an engine of another data folder answers there: name its folder by ENGINE_STORE__PATH" in found.text
+    assert "an engine with another data folder answers there: name its folder with ENGINE_STORE__PATH" in found.text
 
 
 def test_a_port_that_only_root_may_have(monkeypatch):
@@ -285,7 +285,7 @@ def test_a_port_that_only_root_may_have(monkeypatch):
 def test_another_program_on_the_port(answering, body, status):
     found = doctor.port(listening("127.0.0.1", answering(body, status)))
     assert not found.ok
-    assert "taken by another program" in found.text
+    assert "in use by another program" in found.text
 
 
 def test_an_address_that_is_not_ours():

@@ -73,6 +73,25 @@ def test_oauth(name, initial, acknowledgement):
         mechanism.respond(b"")
 
 
+def test_oauthbearer_names_the_server_the_token_is_for():
+    """RFC 7628 section 4.1."""
+    credentials = Credentials(
+        user="user@example.com", password=None, access_token="vF9dft4qmT", server=("server.example.com", 143)
+    )
+    mechanism = choose(["OAUTHBEARER"], credentials)
+    assert mechanism.initial() == (
+        b"n,a=user@example.com,\x01host=server.example.com\x01port=143\x01auth=Bearer vF9dft4qmT\x01\x01"
+    )
+
+
+@pytest.mark.parametrize("prefers", [("XOAUTH2", "OAUTHBEARER"), ("XOAUTH2",)])
+def test_what_a_provider_is_known_to_take_goes_first(prefers):
+    credentials = Credentials(user="u", password="p", access_token="t", prefers=prefers)
+    offered = ["PLAIN", "OAUTHBEARER", "XOAUTH2"]
+    assert [each.name for each in mechanisms(offered, credentials)] == ["XOAUTH2", "OAUTHBEARER", "PLAIN"]
+    assert choose(["OAUTHBEARER"], credentials).name == "OAUTHBEARER"
+
+
 @pytest.mark.parametrize("user", ["a\0b", "a\ud800"])
 @pytest.mark.parametrize("name", ["PLAIN", "OAUTHBEARER", "XOAUTH2"])
 def test_what_cannot_be_sent(name, user):

@@ -241,7 +241,7 @@ async def test_a_server_that_cannot_prove_that_it_knows_the_password_is_not_told
         await server.hung_up()
 
     async with Scripted(script) as scripted:
-        with pytest.raises(LoginRefused, match="could not prove"):
+        with pytest.raises(LoginRefused, match="did not prove"):
             await scripted.connect(nonce="abcdef")
 
 

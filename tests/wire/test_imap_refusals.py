@@ -223,7 +223,7 @@ async def test_a_mailbox_that_cannot_be_opened_says_nothing_of_the_extension(aut
             with pytest.raises(CommandRefused):
                 await session.select("x")
         await session.select("x")
-        with pytest.raises(CommandRefused, match="holds"):
+        with pytest.raises(CommandRefused, match="contents"):
             await session.select("x")
         assert session.selected is None
         await session.close()

@@ -352,7 +352,7 @@ async def test_login(offer, credentials, dialogue, autojump_clock):
         ([b"AUTH PLAIN"], PASSWORD, [b"535 5.7.8 no\r\n"], Kind.LOGIN_REFUSED, 535, "535 5.7.8 no"),
         ([b"AUTH PLAIN"], PASSWORD, [b"454 4.7.0 busy\r\n"], Kind.LATER, 454, "454 4.7.0 busy"),
         ([b"AUTH XOAUTH2"], TOKEN, [b"334 eyJ9\r\n", b"535 5.7.8 no\r\n"], Kind.LOGIN_REFUSED, 535, "535 5.7.8 no"),
-        ([b"AUTH PLAIN"], PASSWORD, [b"334 \r\n", b"334 \r\n"], Kind.LATER, None, "challenge makes no sense"),
+        ([b"AUTH PLAIN"], PASSWORD, [b"334 \r\n", b"334 \r\n"], Kind.LATER, None, "challenge is invalid"),
         ([b"AUTH PLAIN LOGIN"], PASSWORD, [b"535 5.7.8 no\r\n"], Kind.LOGIN_REFUSED, 535, "535 5.7.8 no"),
         ([b"AUTH PLAIN LOGIN"], PASSWORD, [b"504 a\r\n", b"504 b\r\n"], Kind.LOGIN_REFUSED, 504, "504 b"),
         ([b"AUTH PLAIN LOGIN"], PASSWORD, [b"504 a\r\n", b""], Kind.LOGIN_REFUSED, 504, "504 a"),

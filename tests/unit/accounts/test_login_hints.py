@@ -28,7 +28,7 @@ from engine.accounts.login_hints import hint
         ("smtp.office365.com", "550 5.7.30 Basic authentication is not supported", False, "OAuth2"),
         ("imap.mail.yahoo.com", "NO [AUTHENTICATIONFAILED] Incorrect username or password", False, "mail-w"),
         ("imap.mail.yahoo.com", "NO", True, "expired"),
-        ("imap.mail.me.com", "NO [AUTHENTICATIONFAILED] Authentication failed", False, "before its @"),
+        ("imap.mail.me.com", "NO [AUTHENTICATIONFAILED] Authentication failed", False, "before the @"),
         ("IMAP.Fastmail.com.", "NO", False, "app password"),
     ],
 )

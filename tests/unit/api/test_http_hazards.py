@@ -239,7 +239,7 @@ async def test_a_body_that_comes_byte_by_byte_does_not_go_on_for_ever(tmp_path: 
 async def test_a_port_that_is_taken(tmp_path: Path) -> None:
     async with serving(tmp_path) as service:
         port = urlsplit(service.url).port
-        with pytest.raises(ConfigError, match=f"http.port {port} on 127.0.0.1 is taken by another program"):
+        with pytest.raises(ConfigError, match=f"http.port {port} on 127.0.0.1 is in use by another program"):
             await serve_http(QuartTrio("other"), config.Http(port=port), stop=trio.Event())
 
 

@@ -80,7 +80,7 @@ async def test_with_no_descriptor_left_requests_are_still_answered(
         with trio.fail_after(WAIT), trio.socket.socket() as sock:
             assert b" 200 OK" in await get(service, sock)
     (line,) = engine_errors
-    assert line.getMessage() == "no descriptor is left for a connection (Too many open files)"
+    assert line.getMessage() == "no file descriptor is left for a connection (Too many open files)"
     assert line.exc_info is None
     assert not [record for record in caplog.records if record.name.startswith("trio")]
 

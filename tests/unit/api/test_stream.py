@@ -109,7 +109,7 @@ async def test_too_many_streams_are_told_to_come_back(tmp_path: Path) -> None:
             for number in range(120):
                 others.enter_context(service.streams.share.hold(f"token {number}"))
             async with service.stream() as client:
-                assert await closing(client) == (1013, "too many streams, come back later")
+                assert await closing(client) == (1013, "too many streams; come back later")
         with ExitStack() as mine:
             for _ in range(100):
                 mine.enter_context(service.streams.share.hold(""))

@@ -86,13 +86,13 @@ async def test_told_once_a_minute_in_one_line(
         for address, count in (("192.0.2.1", 30), ("2001:db8::1", 2)):
             statuses(wrong, address, count)
         await trio.sleep(WINDOW + 1)
-        assert caplog.messages == ["32 requests with a bad token from 2 addresses, 30 of them from 192.0.2.1"]
+        assert caplog.messages == ["32 requests had a bad token; they came from 2 addresses, 30 of them from 192.0.2.1"]
         await trio.sleep(1000)
         assert len(caplog.messages) == 1
         wrong.refusal("192.0.2.9")
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
-    assert caplog.messages[1:] == ["1 requests with a bad token from 1 addresses, 1 of them from 192.0.2.9"]
+    assert caplog.messages[1:] == ["1 requests had a bad token; they came from 1 addresses, 1 of them from 192.0.2.9"]
 
 
 def request(peer: str | None, *forwarded: str) -> SimpleNamespace:

@@ -27,7 +27,7 @@ async def client(connect):
 
 async def test_greeting_and_capabilities(connect):
     client = await connect(993)
-    offered = "IMAP4rev1 SASL-IR ID IDLE LITERAL+ AUTH=PLAIN AUTH=LOGIN AUTH=XOAUTH2"
+    offered = "IMAP4rev1 SASL-IR ID IDLE LITERAL+ AUTH=PLAIN AUTH=LOGIN AUTH=XOAUTH2 AUTH=OAUTHBEARER"
     assert client.greeting == f"* OK [CAPABILITY {offered}] Sandbox ready."
     assert await client.imap("CAPABILITY") == [f"* CAPABILITY {offered}", "OK Capability completed."]
     after = (

@@ -20,7 +20,7 @@ async def test_greeting_and_capabilities(connect):
         "250-sandbox.example",
         "250-PIPELINING",
         "250-SIZE 26214400",
-        "250-AUTH PLAIN LOGIN XOAUTH2",
+        "250-AUTH PLAIN LOGIN XOAUTH2 OAUTHBEARER",
         "250-ENHANCEDSTATUSCODES",
         "250-8BITMIME",
         "250-DSN",

@@ -84,7 +84,7 @@ async def test_nothing_is_said_to_be_kept_in_a_lost_journal(
         assert store.lost
         assert not store.failed
         nursery.cancel_scope.cancel()
-    assert engine_errors[0].getMessage().endswith("until it is back or the engine is started again")
+    assert engine_errors[0].getMessage().endswith("until it is back or the engine is restarted")
     assert len(engine_errors) <= 2
     if loss == "folder replaced":
         # What lies there now is another journal: neither it nor its log is touched.
@@ -122,7 +122,7 @@ async def test_new_work_whose_journal_goes_during_the_commit_is_not_said_to_be_k
         put("new work")(tx)
         tx.after_commit(lambda: (folder / "journal.db").unlink())
 
-    with pytest.raises(StorageUnavailable, match="whether this request was carried out is unknown"):
+    with pytest.raises(StorageUnavailable, match="this request may or may not have been carried out"):
         await store.admit(change)
     nursery.cancel_scope.cancel()
 

@@ -95,7 +95,7 @@ def test_the_journal_says_which_key_it_needs(filled: Path) -> None:
 
 def test_a_missing_key_is_never_made_anew(filled: Path) -> None:
     (filled / "key").unlink()
-    with pytest.raises(ConfigError, match=f"^{filled / 'key'}: the key is gone"):
+    with pytest.raises(ConfigError, match=f"^{filled / 'key'}: the key is missing"):
         loaded(filled)
     assert not (filled / "key").exists()
 
@@ -133,8 +133,8 @@ def pipe(path: Path) -> None:
         (lambda path: path.write_bytes(b"\xff\xfe" * 20), "is not base64"),
         (lambda path: path.write_bytes(b"A" * 10**6), "must hold 32 bytes"),
         (lambda path: path.mkdir(), "Is a directory"),
-        (pipe, "is no file"),
-        (lambda path: path.symlink_to("/dev/zero"), "is no file"),
+        (pipe, "is not a file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is not a file"),
     ],
     ids=["empty", "short", "raw", "garbage", "long", "folder", "pipe", "device"],
 )
@@ -290,7 +290,7 @@ async def test_what_cannot_be_opened_stays_as_it_is_and_costs_only_itself(
         left = sealed.left(db, key_id(NEW))
     assert left == []
     assert opened(filled, loaded(filled).vault(World())) == SECRETS
-    told = "1 secrets could not be opened and stay as they are: webhook.wh_1" in caplog.text
+    told = "1 secrets could not be opened and are left as they are: webhook.wh_1" in caplog.text
     assert told == (damage in ("a secret cut short", "sealed with a lost key"))
 
 

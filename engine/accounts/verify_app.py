@@ -1,0 +1,244 @@
+"""Trying an OAuth2 app step by step: each in words, each failure with what to do about it.
+
+Nothing is stored. The provider is asked for a token with a code that nobody gave, which tells whether it knows the
+client without anybody signing in; the sign-in page is asked for and not followed. What an account has been granted, and
+whether its token opens the mailbox, is looked at where an account is named.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import trio
+
+from engine.accounts.login_hints import hint as login_hint
+from engine.accounts.services import Services
+from engine.accounts.sessions import CLIENT_ID
+from engine.errors import LoginRefused, NetworkError, ProtocolError
+from engine.imap.session import ImapEndpoint, ImapSession
+from engine.oauth import authorization
+from engine.oauth.apps import App, mail_scopes, missing_scopes
+from engine.oauth.assertions import service_key
+from engine.oauth.errors import TokenError, Trouble
+from engine.oauth.keeper import Token
+from engine.sasl import Credentials
+from engine.schema.oauth2 import NEEDED, VerifyStep, on_the_wire
+from engine.transport import TlsRules
+
+LOGIN_SECONDS = 60.0
+_LABELS = {
+    "config": "The app is complete",
+    "reachable": "The provider can be reached",
+    "client": "The provider knows the client",
+    "redirect": "The redirect URL is accepted",
+    "scopes": "The scopes for mail are granted",
+    "login": "The mailbox can be opened",
+}
+Id = Literal["config", "reachable", "client", "redirect", "scopes", "login"]
+_BAD_REDIRECT = (b"redirect_uri_mismatch", b"AADSTS50011", b"invalid_redirect_uri", b"redirect_uri did not match")
+_UNKNOWN_CLIENT = (b"AADSTS700016", b"invalid_client", b"deleted_client", b"unauthorized_client")
+
+
+class AppCheck:
+    """One check of an app. `account` is an account's id, or the mailbox an app that speaks for itself is to open."""
+
+    def __init__(self, app: App, redirect_url: str | None, services: Services, account: str | None) -> None:
+        self._app = app
+        self._redirect_url = redirect_url
+        self._services = services
+        self._account = account
+        self._token: Token | None = None
+        self.steps: list[VerifyStep] = []
+
+    async def run(self, *, login: bool) -> list[VerifyStep]:
+        """All steps, those that cannot be made as skipped. Cancelled: nothing is left."""
+        app = self._app
+        self._look_at_config()
+        if self.steps[0].status == "fail":
+            for step in ("reachable", "client", *(("redirect",) if app.signs_in else ()), "scopes", "login"):
+                self._skip(step, "The app is not complete.")
+            return self.steps
+        if app.signs_in:
+            if await self._ask_with_a_wrong_code():
+                await self._ask_for_the_page()
+            else:
+                self._skip("redirect", "The provider cannot be reached.")
+            await self._look_at_grant()
+        else:
+            await self._ask_for_itself()
+        if login:
+            await self._log_in()
+        else:
+            self._skip("login", "Not asked for.")
+        return self.steps
+
+    def _look_at_config(self) -> None:
+        app = self._app
+        missing = [on_the_wire(name) for name in NEEDED[app.provider] if not getattr(app, name)]
+        if missing:
+            self._fail("config", f"It lacks {', '.join(missing)}.", f"Set it: PUT /v1/oauth2/{app.id}.")
+        elif app.signs_in and self._redirect_url is None:
+            hint = "Set serviceUrl (POST /v1/settings), or redirectUrl on the app, and register it at the provider."
+            self._fail("config", "There is no redirect URL: the app has none and serviceUrl is not set.", hint)
+        elif app.provider == "oidc" and not (app.endpoints.issuer or (app.endpoints.token and app.endpoints.authorize)):
+            self._fail("config", "It names neither an issuer nor endpoints.", "Set issuer.")
+        elif app.service_key and (why := _wrong_key(app.service_key)):
+            self._fail("config", f"serviceKey {why}.", "Make a new JSON key in the Google Cloud console.")
+        elif not app.enabled:
+            self._note("config", "It is not enabled: nobody can sign in through it.")
+        else:
+            self._note("config", None)
+
+    async def _ask_with_a_wrong_code(self) -> bool:
+        """Whether the provider could be reached at all."""
+        redirect = self._redirect_url or ""
+        try:
+            await self._services.oauth.requests.exchange(self._app, "not-a-code", "v" * 43, redirect)
+        except TokenError as error:
+            if error.status is None:
+                self._fail("reachable", f"{error}.", error.hint)
+                self._skip("client", "The provider cannot be reached.")
+                return False
+            self._note("reachable", None)
+            if error.trouble is Trouble.GRANT_GONE:
+                self._note("client", None)
+            elif error.whole_app or error.error == "unauthorized_client":
+                self._fail("client", f"{error}.", error.hint)
+            else:
+                self._skip("client", f"The provider did not say; it answered: {error}.")
+        else:
+            self._note("reachable", None)
+            self._note("client", None)
+        return True
+
+    async def _ask_for_the_page(self) -> None:
+        app, services, redirect = self._app, self._services, self._redirect_url or ""
+        try:
+            endpoints = await services.oauth.requests.endpoints(app)
+            url, _ = authorization.begin(app, endpoints, redirect, services.world.token_bytes, services.world.now())
+            answer = await services.oauth.requests.page(app, url)
+        except (TokenError, ValueError) as error:
+            self._fail("redirect", f"The sign-in page cannot be asked for: {error}.", getattr(error, "hint", None))
+            return
+        said = answer.headers.get("location", "").encode() + answer.body
+        if any(each in said for each in _BAD_REDIRECT):
+            hint = f"Register exactly {redirect} as a redirect URL at the provider."
+            self._fail("redirect", f"The provider does not know {redirect}.", hint)
+        elif any(each in said for each in _UNKNOWN_CLIENT) and answer.status >= 400:
+            self._fail("redirect", "The sign-in page does not know the client.", "Check clientId.")
+        elif answer.status >= 400:
+            hint = f"Check clientId, and that exactly {redirect} is registered at the provider."
+            self._fail("redirect", f"The sign-in page answered {answer.status}.", hint)
+        else:
+            self._note("redirect", f"The sign-in page says nothing against {redirect}.")
+
+    async def _look_at_grant(self) -> None:
+        if self._account is None:
+            self._skip("scopes", "Name an account that signed in through the app.")
+            return
+        keeper = self._services.oauth.keepers.of(self._account)
+        if keeper is None or keeper.grant.app != self._app.id:
+            self._skip("scopes", f"Nobody has signed in through this app for the account {self._account}.")
+            return
+        try:
+            self._token = await keeper.token()
+        except TokenError as error:
+            self._fail("scopes", f"{error}.", error.hint)
+            return
+        self._note_scopes(keeper.grant.scopes or None)
+
+    async def _ask_for_itself(self) -> None:
+        app, mailbox = self._app, self._account
+        if mailbox is not None and (keeper := self._services.oauth.keepers.of(mailbox)) is not None:
+            mailbox = keeper.grant.user
+        if mailbox is None and app.of.grant == "jwt_bearer":
+            self._skip("reachable", "Name a mailbox to ask for a token with.")
+            self._skip("client", "Name a mailbox.")
+            self._skip("scopes", "Name a mailbox.")
+            return
+        try:
+            tokens = await self._services.oauth.requests.for_itself(app, mailbox or "")
+        except TokenError as error:
+            if error.status is None and error.trouble is Trouble.PASSING:
+                self._fail("reachable", f"{error}.", error.hint)
+                self._skip("client", "The provider cannot be reached.")
+            else:
+                self._note("reachable", None)
+                self._fail("client", f"{error}.", error.hint)
+            self._skip("scopes", "There is no token.")
+            return
+        self._note("reachable", None)
+        self._note("client", None)
+        if mailbox is not None:
+            self._token = Token(mailbox, tokens.access_token, None)
+        self._note("scopes", f"A token was given for {', '.join(mail_scopes(app))}.")
+
+    async def _log_in(self) -> None:
+        server, token = self._app.imap_server, self._token
+        if token is None:
+            self._skip("login", "There is no token of a mailbox to try.")
+            return
+        if server is None:
+            self._skip("login", "The app names no IMAP server.")
+            return
+        endpoint = ImapEndpoint(
+            host=server.host,
+            port=server.port,
+            secure=server.secure,
+            tls=TlsRules(required=self._app.provider != "sandbox"),
+            credentials=Credentials(
+                user=token.user,
+                password=None,
+                access_token=token.access_token,
+                server=(server.host, server.port),
+                prefers=self._app.of.mechanisms,
+            ),
+        )
+        services, sandbox = self._services, self._services.sandbox
+        dial = services.egress.dialer(restricted=False, mail=True)
+        if self._app.provider == "sandbox" and sandbox is not None:
+            dial = sandbox.dial
+        try:
+            with trio.fail_after(LOGIN_SECONDS):
+                session = await ImapSession.connect(
+                    endpoint, dial=dial, client_id=CLIENT_ID, nonce=services.world.token_bytes(18).hex()
+                )
+                await session.logout()
+        except LoginRefused as error:
+            hint = login_hint(server.host, error.response, token=True)
+            self._fail("login", f"{server.host} refuses the token: {error.response}.", hint)
+        except (NetworkError, ProtocolError) as error:
+            self._fail("login", f"{error}.", None)
+        except trio.TooSlowError:
+            self._fail("login", f"{server.host} did not answer within {LOGIN_SECONDS:g} s.", None)
+        else:
+            self._note("login", f"{server.host} let {token.user} in.")
+
+    def _note_scopes(self, granted: tuple[str, ...] | None) -> None:
+        missing = missing_scopes(self._app, granted)
+        if missing:
+            hint = "Have the owner of the mailbox sign in again and leave every box ticked."
+            self._fail("scopes", f"Not granted: {', '.join(missing)}.", hint)
+        else:
+            self._note("scopes", None)
+
+    def _note(self, id: Id, message: str | None) -> None:
+        self.steps.append(VerifyStep(id=id, label=_LABELS[id], status="ok", message=message))
+
+    def _skip(self, id: Id, message: str) -> None:
+        self.steps.append(VerifyStep(id=id, label=_LABELS[id], status="skip", message=message))
+
+    def _fail(self, id: Id, message: str, hint: str | None) -> None:
+        message = message.replace("..", ".")
+        step = VerifyStep(id=id, label=_LABELS[id], status="fail", message=message)
+        if hint is not None:
+            step = VerifyStep(id=id, label=_LABELS[id], status="fail", message=message, hint=hint)
+        self.steps.append(step)
+
+
+def _wrong_key(text: str) -> str | None:
+    try:
+        service_key(text)
+    except ValueError as error:
+        return str(error)
+    return None

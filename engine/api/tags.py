@@ -1,0 +1,19 @@
+"""The groups in which the documentation shows the operations, in its order, and what each is about (Markdown)."""
+
+TAGS = {
+    "Account": "An account is what you register: the IMAP and SMTP servers of one email account, and how to log in.",
+    "Mailbox": "Folders are read from the mail server. Creating, renaming and deleting them raises `mailboxNew` and "
+    '`mailboxDeleted` at once, with `source: "api"`.',
+    "Message": "Messages are read from the mail server, over connections of their own: a long download holds up no "
+    "list. `x-ee-timeout` says how long to wait for the server.",
+    "Submit": "The engine answers a submission once the message is on disk. What happens to it then comes as events "
+    "(`docs/events.md#messages`) with its `queueId`. In a sandbox account, the recipient's address scripts the outcome "
+    "(`docs/api.md#sandbox-recipients`).",
+    "Outbox": "The outbox lists every message from its submission until the engine removes its record.",
+    "OAuth2 Applications": "An OAuth2 app is what you registered at a provider's console, so that people can sign in "
+    "to their mailboxes through it. Only tokens for all accounts see apps. Secrets are sealed, and read `******`.",
+    "Settings": "These settings are for the whole engine; a change applies at once.",
+    "Token": "Tokens are issued and revoked on the command line (`docs/operate.md#tokens`).",
+    "Webhooks": "What webhooks do, sign and promise is in `docs/events.md#webhooks`.",
+    "Events": "The rules, the streams and every event are in `docs/events.md`.",
+}

@@ -1,0 +1,185 @@
+"""Reading what providers answer: tokens, errors, who signed in, an issuer's discovery. Pure.
+
+Lenient: numbers may be texts, scopes may be a list, an error may hide in a 200; one odd member costs only itself. What
+gives no token at all is a `TokenError`.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from engine.oauth.errors import TokenError, hint_of, trouble_of
+from engine.oauth.providers import Endpoints
+
+LONGEST_TOKEN = 32_768
+"""Characters; Microsoft's are some 2,500, those with many groups in them several times that."""
+LONGEST_TEXT = 500
+"""Characters of an error description that are kept."""
+LONGEST_LIFE = 10 * 366 * 86_400.0
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """A token endpoint's answer. `expires_in` in seconds, None where it does not say; `scopes` None: all asked for."""
+
+    access_token: str
+    expires_in: float | None = None
+    refresh_token: str | None = None
+    scopes: tuple[str, ...] | None = None
+    id_token: str | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown of them."""
+        return tuple(each for each in (self.access_token, self.refresh_token, self.id_token) if each)
+
+    def __repr__(self) -> str:
+        return f"Tokens(expires_in={self.expires_in!r}, scopes={self.scopes!r})"
+
+
+def read_tokens(status: int, body: bytes, provider: str, retry_after: float | None) -> Tokens:
+    """The tokens of an answer. Raises `TokenError`."""
+    members = _members(body)
+    access = _token(members, "access_token")
+    if status < 300 and access is not None and "error" not in members:
+        return Tokens(
+            access_token=access,
+            expires_in=_seconds(members.get("expires_in")),
+            refresh_token=_token(members, "refresh_token"),
+            scopes=_scopes(members.get("scope")),
+            id_token=_token(members, "id_token"),
+        )
+    raise refusal(status, members, provider, retry_after)
+
+
+def refusal(status: int, members: dict[str, Any], provider: str, retry_after: float | None = None) -> TokenError:
+    """The error that an answer without a token is."""
+    error, described = _error(members)
+    trouble, whole_app = trouble_of(error, status)
+    codes = _codes(members.get("error_codes"))
+    if error is None:
+        text = f"The token endpoint answered {status} without a token" if status < 300 else f"answered {status}"
+        if status >= 300:
+            text = f"The token endpoint {text} without saying why"
+    else:
+        text = f"{error}: {described}" if described else error
+    return TokenError(
+        trouble,
+        text,
+        error=error,
+        status=status,
+        retry_after=retry_after,
+        hint=hint_of(trouble, provider, error, codes),
+        whole_app=whole_app,
+    )
+
+
+def read_members(body: bytes) -> dict[str, Any]:
+    """A JSON object, or a form; empty where it is neither."""
+    return _members(body)
+
+
+def read_endpoints(body: bytes, issuer: str) -> Endpoints:
+    """An issuer's discovery document (OpenID Connect Discovery 1.0 section 4). Raises `ValueError`, in words."""
+    members = _members(body)
+    if not members:
+        raise ValueError("its discovery document is not a JSON object")
+    named = members.get("issuer")
+    if not isinstance(named, str) or named.rstrip("/") != issuer.rstrip("/"):
+        raise ValueError(f"its discovery document is that of another issuer: {_short(str(named))}")
+    found = {
+        ours: value
+        for ours, theirs in (
+            ("authorize", "authorization_endpoint"),
+            ("token", "token_endpoint"),
+            ("userinfo", "userinfo_endpoint"),
+            ("revocation", "revocation_endpoint"),
+        )
+        if isinstance(value := members.get(theirs), str) and value.startswith(("https://", "http://"))
+    }
+    for needed in ("authorize", "token"):
+        if needed not in found:
+            raise ValueError(f"its discovery document names no {needed} endpoint")
+    return Endpoints(issuer=named, **found)
+
+
+def login_ways(body: bytes) -> tuple[str, ...]:
+    """How a client may log in at the token endpoint, as discovery tells; the default where it does not."""
+    ways = _members(body).get("token_endpoint_auth_methods_supported")
+    return tuple(map(str, ways)) if isinstance(ways, list) else ("client_secret_basic",)
+
+
+def claims_of(id_token: str) -> dict[str, Any]:
+    """What an id token says; its signature is not looked at. Raises `ValueError`.
+
+    It came straight from the token endpoint over TLS, which takes the signature's place (OpenID Connect Core 1.0,
+    section 3.1.3.7, number 6).
+    """
+    parts = id_token.split(".")
+    if len(parts) != 3:
+        raise ValueError("it is no signed token")
+    payload = parts[1]
+    try:
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, RecursionError) as error:
+        raise ValueError("it cannot be read") from error
+    if not isinstance(claims, dict):
+        raise ValueError("it holds no claims")
+    return claims
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        found = None
+        # Some answer with a form, whatever was asked for.
+        if b"=" in body[:200] and body.lstrip()[:1] not in (b"<", b"{", b"["):
+            found = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+    return found if isinstance(found, dict) else {}
+
+
+def _token(members: dict[str, Any], name: str) -> str | None:
+    value = members.get(name)
+    good = isinstance(value, str) and 0 < len(value) <= LONGEST_TOKEN and value.isprintable() and value.isascii()
+    return value if good and isinstance(value, str) else None
+
+
+def _seconds(value: Any) -> float | None:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        return None
+    return min(seconds, LONGEST_LIFE) if math.isfinite(seconds) and seconds > 0 else None
+
+
+def _scopes(value: Any) -> tuple[str, ...] | None:
+    if isinstance(value, str):
+        return tuple(value.replace(",", " ").split())
+    if isinstance(value, list):
+        return tuple(each for each in value if isinstance(each, str))
+    return None
+
+
+def _error(members: dict[str, Any]) -> tuple[str | None, str]:
+    error, described = members.get("error"), members.get("error_description")
+    if isinstance(error, dict):
+        # Google's APIs and Yahoo's older answers.
+        described = described or error.get("message") or error.get("localizedMessage") or error.get("description")
+        error = error.get("errorId") or error.get("status") or error.get("code")
+    if error is None:
+        return None, ""
+    return _short(str(error)), _short(described) if isinstance(described, str) else ""
+
+
+def _codes(value: Any) -> frozenset[int]:
+    return frozenset(each for each in value if type(each) is int) if isinstance(value, list) else frozenset()
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"

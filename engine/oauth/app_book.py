@@ -1,0 +1,228 @@
+"""All OAuth2 apps of the engine: made, changed, removed, found; and the warnings before a client secret expires.
+
+A change is on disk before anything acts on it. An app whose record or secret cannot be read is shown as broken and left
+alone until it is made anew or its secrets are set again. `run` is the service that warns, 30, 7 and 1 days before a
+secret's end, once each.
+"""
+
+from __future__ import annotations
+
+import logging
+import string
+from typing import Any
+
+import msgspec
+import trio
+
+from engine.errors import DamagedSecret
+from engine.events.journal import Journal
+from engine.isotime import iso
+from engine.oauth.app_state import AppState
+from engine.oauth.apps import App
+from engine.oauth.errors import TokenError, Trouble
+from engine.store import grants, oauth_apps, sealed
+from engine.store.oauth_apps import AppRow
+from engine.store.vault import Vault
+from engine.store.writer import Store, Tx
+from engine.world import World
+
+log = logging.getLogger("engine.oauth")
+
+WARNED_DAYS = (30, 7, 1)
+DAY = 86_400.0
+LOOK_AGAIN = 3600.0
+"""Seconds between two looks at the clock."""
+_LETTERS = string.ascii_letters + string.digits
+_ID_LETTERS = 20
+
+
+class Made(msgspec.Struct):
+    """One app on record. Times in seconds since 1970; `error` is what is wrong with it, as `lastError` shows it."""
+
+    state: AppState
+    created: float
+    updated: float
+    warned: int | None
+    error: dict[str, Any] | None
+
+    @property
+    def app(self) -> App:
+        """What was registered."""
+        assert self.state.app is not None
+        return self.state.app
+
+
+class AppBook:
+    """`made` holds the apps by id, in the order they were made."""
+
+    def __init__(self, store: Store, vault: Vault, journal: Journal, world: World) -> None:
+        """Load all apps."""
+        self._store = store
+        self._vault = vault
+        self._journal = journal
+        self._world = world
+        self._changed = trio.Event()
+        self._missing: dict[str, AppState] = {}
+        """States of apps that accounts still name and that are not there."""
+        self.made: dict[str, Made] = {}
+        for row in oauth_apps.every(store.reader):
+            self.made[row.id] = self._loaded(row)
+
+    def state(self, app: str) -> AppState:
+        """The state of the app with this id, also where there is none: it comes to life when the app is made."""
+        found = self.made.get(app)
+        if found is not None:
+            return found.state
+        return self._missing.setdefault(app, AppState(app, None, self._tell))
+
+    def accounts(self, app: str) -> int:
+        """How many accounts hold a grant of an app."""
+        return grants.count_of_app(self._store.reader, app)
+
+    def new_id(self) -> str:
+        """An id for an app."""
+        return "".join(self._world.random.choice(_LETTERS) for _ in range(_ID_LETTERS))
+
+    async def add(self, app: App) -> Made:
+        """Make an app. Raises what `Store.admit` raises."""
+        now = self._world.now()
+        record = self._sealed(app)
+        await self._store.admit(lambda tx: oauth_apps.add(tx, app.id, record, app.client_secret_expires, now))
+        state = self._missing.pop(app.id, None) or AppState(app.id, None, self._tell)
+        state.change(app)
+        made = self.made[app.id] = Made(state, now, now, None, None)
+        self._changed.set()
+        return made
+
+    async def change(self, made: Made, app: App) -> None:
+        """Change an app; accounts that waited because of it try again at once."""
+        now = self._world.now()
+        record = self._sealed(app)
+        await self._store.admit(lambda tx: oauth_apps.change(tx, app.id, record, app.client_secret_expires, now))
+        if app.client_secret_expires != made.app.client_secret_expires:
+            made.warned = None
+        made.updated, made.error = now, None
+        made.state.change(app)
+        self._changed.set()
+
+    async def remove(self, made: Made) -> int:
+        """Remove an app; how many accounts it leaves behind, which wait from now on."""
+        left = self.accounts(made.app.id)
+        id = made.app.id
+        await self._store.commit(lambda tx: oauth_apps.remove(tx, id))
+        self.made.pop(id, None)
+        self._missing[id] = made.state
+        made.state.change(None)
+        return left
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Warn of secrets about to expire, until cancelled."""
+        task_status.started()
+        while True:
+            self._changed = trio.Event()
+            for made in list(self.made.values()):
+                await self._warn(made)
+            with trio.move_on_after(LOOK_AGAIN):
+                await self._changed.wait()
+
+    async def _warn(self, made: Made) -> None:
+        days = due_warning(made.app.client_secret_expires, made.warned, self._world.now())
+        if days is None:
+            return
+        app, expires = made.app, made.app.client_secret_expires
+        assert expires is not None
+        data = {
+            "app": app.id,
+            "name": app.name,
+            "provider": app.provider,
+            "clientSecretExpires": iso(expires),
+            "days": days,
+            "hint": secret_hint(app),
+        }
+
+        def change(tx: Tx) -> None:
+            oauth_apps.note_warned(tx, app.id, days)
+            self._journal.append(tx, "oauth2AppWarning", None, data)
+
+        await self._store.commit(change)
+        made.warned = days
+        log.warning("the client secret of the OAuth2 app %s (%s) expires on %s", app.id, app.name, iso(expires))
+
+    async def _tell(self, app: str, error: TokenError | None) -> None:
+        made = self.made.get(app)
+        if made is None:
+            return
+        shown = None if error is None else error.shown()
+
+        def change(tx: Tx) -> None:
+            oauth_apps.note_error(tx, app, None if shown is None else msgspec.json.encode(shown))
+            if shown is not None:
+                data = {"app": app, "name": made.app.name, "provider": made.app.provider, "error": shown}
+                self._journal.append(tx, "oauth2AppError", None, data)
+
+        await self._store.commit(change)
+        made.error = shown
+        if error is None:
+            log.info("the OAuth2 app %s (%s) works again", app, made.app.name)
+        else:
+            log.warning("the OAuth2 app %s (%s) is refused: %s. %s", app, made.app.name, error, error.hint or "")
+
+    def _sealed(self, app: App) -> bytes:
+        built = msgspec.to_builtins(app)
+        for member in oauth_apps.SEALED:
+            if built.get(member):
+                built[member] = self._vault.seal("", sealed.app_field(app.id, member), built[member])
+        return msgspec.json.encode(built)
+
+    def _loaded(self, row: AppRow) -> Made:
+        error = None if row.error is None else msgspec.json.decode(row.error, type=dict[str, Any])
+        app, why = self._opened(row)
+        state = AppState(row.id, app, self._tell)
+        if why is not None:
+            log.error("the OAuth2 app %s is left alone: %s", row.id, why)
+            state.unreadable = why
+            hint = "Set the app's secrets again, or restore the key that sealed them."
+            error = TokenError(Trouble.APP_BROKEN, why, error="EUNREADABLE", hint=hint).shown()
+        elif error is not None:
+            state.remember(error.get("serverResponseCode"), error.get("hint"))
+        return Made(state, row.created, row.updated, row.warned, error)
+
+    def _opened(self, row: AppRow) -> tuple[App, str | None]:
+        """The app, without what of it cannot be read, and why that is so."""
+        why = None
+        try:
+            built = msgspec.json.decode(row.record, type=dict[str, Any])
+            for member in oauth_apps.SEALED:
+                if not built.get(member):
+                    continue
+                try:
+                    built[member] = self._vault.open("", sealed.app_field(row.id, member), str(built[member]))
+                except DamagedSecret as error:
+                    built[member], why = "", f"its secret cannot be read: {error}"
+            return msgspec.convert({**built, "id": row.id}, App), why
+        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+            return App(id=row.id, provider="oidc", name=row.id), f"its record cannot be read: {error}"
+
+
+def due_warning(expires: float | None, warned: int | None, now: float) -> int | None:
+    """Which of the warnings is to be given now, in days; None: none, or it has been given."""
+    if expires is None:
+        return None
+    due = [days for days in WARNED_DAYS if expires - now <= days * DAY]
+    if not due or (warned is not None and warned <= min(due)):
+        return None
+    return min(due)
+
+
+def secret_hint(app: App) -> str:
+    """Where a new client secret is made."""
+    if app.provider.startswith("outlook"):
+        where = "in Microsoft Entra (App registrations, Certificates & secrets)"
+    elif app.provider.startswith("gmail"):
+        where = "in the Google Cloud console (APIs & Services, Credentials)"
+    else:
+        where = f"at {app.of.name}"
+    return (
+        f"Make a new client secret {where} and set it: PUT /v1/oauth2/{app.id} with clientSecret and "
+        "clientSecretExpires. When it expires, every account of this app stops."
+    )

@@ -1,0 +1,121 @@
+"""An OAuth2 app: what was registered at a provider's console, and what follows from it. Pure.
+
+`App` is what is stored, with its secrets in clear while it is in memory (`store/oauth_apps.py` holds them sealed).
+Everything a provider leaves open is filled in here: Microsoft's cloud and tenant, the servers and endpoints of `oidc`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.oauth.providers import CLOUDS, PROVIDERS, Cloud, Endpoints, Provider, ProviderId, Server
+
+
+class App(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One app. `client_secret_expires` in seconds since 1970; empty texts and None: not set."""
+
+    id: str
+    provider: ProviderId
+    name: str
+    description: str = ""
+    title: str = ""
+    enabled: bool = False
+    client_id: str = ""
+    client_secret: str = ""
+    client_secret_expires: float | None = None
+    redirect_url: str = ""
+    authority: str = ""
+    cloud: Cloud = "global"
+    tenant: str = ""
+    service_client: str = ""
+    service_client_email: str = ""
+    service_key: str = ""
+    extra_scopes: tuple[str, ...] = ()
+    skip_scopes: tuple[str, ...] = ()
+    google_project_id: str = ""
+    google_workspace_accounts: bool = False
+    endpoints: Endpoints = Endpoints()
+    imap: Server | None = None
+    smtp: Server | None = None
+
+    def __repr__(self) -> str:
+        return f"App(id={self.id!r}, provider={self.provider!r}, name={self.name!r})"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown of it."""
+        return tuple(each for each in (self.client_secret, self.service_key) if each)
+
+    @property
+    def of(self) -> Provider:
+        """Its provider."""
+        return PROVIDERS[self.provider]
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether somebody signs in; otherwise the app speaks for every mailbox by itself."""
+        return self.of.grant == "authorization_code"
+
+    @property
+    def imap_server(self) -> Server | None:
+        """The IMAP server that takes its tokens."""
+        return self.imap or _filled_server(self.of.imap, self)
+
+    @property
+    def smtp_server(self) -> Server | None:
+        """The SMTP server that takes its tokens."""
+        return self.smtp or _filled_server(self.of.smtp, self)
+
+
+def known_endpoints(app: App) -> Endpoints:
+    """What is known without asking an issuer: what the app names, else what its provider has."""
+    of = app.of.endpoints
+    given = app.endpoints
+    return Endpoints(
+        issuer=given.issuer or _filled(of.issuer, app),
+        authorize=given.authorize or _filled(of.authorize, app),
+        token=given.token or _filled(of.token, app),
+        userinfo=given.userinfo or of.userinfo,
+        revocation=given.revocation or of.revocation,
+    )
+
+
+def mail_scopes(app: App) -> tuple[str, ...]:
+    """The scopes without which mail cannot be read or sent, as far as the app asks for them."""
+    filled = tuple(scope.format_map(CLOUDS[app.cloud]) for scope in app.of.mail_scopes)
+    return tuple(scope for scope in filled if not _skipped(scope, app))
+
+
+def scopes(app: App) -> tuple[str, ...]:
+    """All that is asked for, each once."""
+    asked = (*(scope for scope in app.of.scopes if not _skipped(scope, app)), *mail_scopes(app), *app.extra_scopes)
+    return tuple(dict.fromkeys(asked))
+
+
+def missing_scopes(app: App, granted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The mail scopes that were not granted; None: the provider did not say, which means all (RFC 6749 section 5.1)."""
+    if granted is None:
+        return ()
+    # Microsoft shortens a scope to its last part where it belongs to the resource that was asked for.
+    have = {scope.lower().rstrip("/") for scope in granted}
+    have |= {scope.rpartition("/")[2] for scope in have}
+    return tuple(
+        scope
+        for scope in mail_scopes(app)
+        if scope.lower().rstrip("/") not in have and scope.lower().rpartition("/")[2] not in have - {""}
+    )
+
+
+def _skipped(scope: str, app: App) -> bool:
+    """EmailEngine's `skipScopes` name a scope whole or by its last part."""
+    return any(scope == each or scope.rpartition("/")[2] == each for each in app.skip_scopes if each)
+
+
+def _filled(text: str | None, app: App) -> str | None:
+    if text is None:
+        return None
+    return text.format_map({**CLOUDS[app.cloud], "tenant": app.authority or app.tenant or "common"})
+
+
+def _filled_server(server: Server | None, app: App) -> Server | None:
+    return server and msgspec.structs.replace(server, host=server.host.format_map(CLOUDS[app.cloud]))

@@ -1,0 +1,218 @@
+"""The authorization code flow without a network: the URL to sign in at, and what comes back. Pure.
+
+PKCE with S256 always (RFC 7636), a `state` of 128 random bits, a `nonce` for the id token. `Pending` is what must be
+kept between the two halves; its keeper sees to it that it is used once, within an hour, and by the browser it was made
+for. A callback that is not the answer to what was asked is `CallbackRefused`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from engine.errors import EngineError, Fault
+from engine.oauth.answers import Tokens, claims_of
+from engine.oauth.apps import App, missing_scopes, scopes
+from engine.oauth.providers import Endpoints
+
+LIFETIME = 3600.0
+"""Seconds in which a sign-in must come back."""
+CLOCK_SKEW = 300.0
+"""Seconds by which an issuer's clock may differ from ours."""
+
+TokenBytes = Callable[[int], bytes]
+"""Random bytes fit for keys: `World.token_bytes`."""
+
+
+class CallbackRefused(EngineError):
+    """What came back is not what was asked for, or the provider said no.
+
+    `error` is what goes to the caller's `errorRedirect`: `access_denied`, `missing_scope`, `wrong_account`,
+    `invalid_state`, `server_error`. The text says it to the person at the browser.
+    """
+
+    fault = Fault.CALLER
+
+    def __init__(self, error: str, text: str) -> None:
+        super().__init__(text)
+        self.error = error
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """One sign-in under way. `began` in seconds since 1970; `issuer` None: the provider names none."""
+
+    state: str
+    nonce: str
+    verifier: str
+    app: str
+    redirect_url: str
+    issuer: str | None
+    began: float
+
+    def __repr__(self) -> str:
+        return f"Pending(app={self.app!r}, began={self.began!r})"
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who signed in. `user` is what the mail servers know them by; None where the provider does not tell."""
+
+    user: str | None
+    name: str | None = None
+
+
+def begin(
+    app: App,
+    endpoints: Endpoints,
+    redirect_url: str,
+    token_bytes: TokenBytes,
+    now: float,
+    *,
+    login_hint: str | None = None,
+) -> tuple[str, Pending]:
+    """The URL to send the browser to, and what to keep until it comes back. Raises `ValueError` without an endpoint."""
+    if endpoints.authorize is None:
+        raise ValueError("the app has no authorization endpoint")
+    pending = Pending(
+        state=_base64(token_bytes(16)),
+        nonce=_base64(token_bytes(16)),
+        verifier=_base64(token_bytes(48)),
+        app=app.id,
+        redirect_url=redirect_url,
+        issuer=endpoints.issuer,
+        began=now,
+    )
+    parameters = {
+        "response_type": "code",
+        "client_id": app.client_id,
+        "redirect_uri": redirect_url,
+        "scope": " ".join(scopes(app)),
+        "state": pending.state,
+        "code_challenge": _base64(hashlib.sha256(pending.verifier.encode()).digest()),
+        "code_challenge_method": "S256",
+        "nonce": pending.nonce,
+        **dict(app.of.parameters),
+        **({"login_hint": login_hint} if login_hint else {}),
+        **({"hd": "*"} if app.google_workspace_accounts else {}),
+    }
+    joined = "&" if urlsplit(endpoints.authorize).query else "?"
+    return f"{endpoints.authorize}{joined}{urlencode(parameters)}", pending
+
+
+def code_of(pending: Pending, given: Mapping[str, str], now: float) -> str:
+    """The code in a callback's query. Raises `CallbackRefused`."""
+    if not hmac.compare_digest(given.get("state", "").encode(), pending.state.encode()):
+        raise CallbackRefused(
+            "invalid_state", "This sign-in was not begun here. Begin again from the link you were given."
+        )
+    if not 0 <= now - pending.began + CLOCK_SKEW <= LIFETIME + CLOCK_SKEW:
+        raise CallbackRefused("invalid_state", "This sign-in took longer than an hour. Begin again.")
+    # RFC 9207: an answer that names another issuer is one that was mixed up on the way.
+    issuer = given.get("iss")
+    if issuer is not None and pending.issuer is not None and not _same_issuer(issuer, pending.issuer):
+        raise CallbackRefused("invalid_state", "The answer came from another provider than the one you were sent to.")
+    error = given.get("error")
+    if error is not None:
+        raise _refused_there(error, given.get("error_description", ""))
+    code = given.get("code")
+    if not code:
+        raise CallbackRefused("server_error", "The provider sent you back without a code. Try again.")
+    return code
+
+
+def check_granted(app: App, tokens: Tokens) -> None:
+    """Raise `CallbackRefused` when a scope for mail was not granted, or nothing to go on with came."""
+    missing = missing_scopes(app, tokens.scopes)
+    if missing:
+        raise CallbackRefused(
+            "missing_scope",
+            f"{app.of.name} was not allowed to give access to the mail ({', '.join(missing)}). Sign in again and leave "
+            "every box ticked.",
+        )
+
+
+def identity(app: App, tokens: Tokens, pending: Pending, now: float) -> Identity | None:
+    """Who signed in, from the id token; None when there is none. Raises `CallbackRefused` for one that is not ours."""
+    if tokens.id_token is None:
+        return None
+    try:
+        claims = claims_of(tokens.id_token)
+        _check_claims(claims, app, pending, now)
+    except ValueError as error:
+        raise CallbackRefused("server_error", f"The provider's id token cannot be used: {error}.") from error
+    return identity_of(app, claims)
+
+
+def identity_of(app: App, claims: Mapping[str, Any]) -> Identity:
+    """Who signed in, as an id token or a userinfo endpoint tells."""
+    names = ("preferred_username", "email", "upn") if app.provider.startswith("outlook") else _USER_MEMBERS
+    user = next((value for name in names if isinstance(value := claims.get(name), str) and "@" in value), None)
+    name = next((value for name in _NAME_MEMBERS if isinstance(value := claims.get(name), str) and value), None)
+    if claims.get("email_verified") is False and user == claims.get("email"):
+        # Somebody else's address may have been typed in; the mail server decides by the token anyway.
+        user = None
+    return Identity(user=user and user.strip(), name=name)
+
+
+_USER_MEMBERS = ("email", "default_email", "preferred_username", "upn")
+_NAME_MEMBERS = ("name", "real_name", "display_name")
+
+
+def check_expected(identity: Identity | None, expected: str | None) -> None:
+    """Raise `CallbackRefused` when somebody else signed in than was expected."""
+    if expected is None:
+        return
+    user = identity.user if identity is not None else None
+    if user is None:
+        raise CallbackRefused("wrong_account", f"The provider does not tell who signed in; {expected} was expected.")
+    if user.casefold() != expected.strip().casefold():
+        raise CallbackRefused("wrong_account", f"You signed in as {user}, but {expected} was expected.")
+
+
+def _check_claims(claims: Mapping[str, Any], app: App, pending: Pending, now: float) -> None:
+    """OpenID Connect Core 1.0 section 3.1.3.7. Raises `ValueError`."""
+    issuer = claims.get("iss")
+    if pending.issuer is not None and not (isinstance(issuer, str) and _same_issuer(issuer, pending.issuer)):
+        raise ValueError("another issuer made it")
+    audience = claims.get("aud")
+    if app.client_id not in (audience if isinstance(audience, list) else [audience]):
+        raise ValueError("it is for another client")
+    expires = claims.get("exp")
+    if not isinstance(expires, int | float) or expires + CLOCK_SKEW < now:
+        raise ValueError("it has expired")
+    nonce = claims.get("nonce")
+    if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), pending.nonce.encode()):
+        raise ValueError("it belongs to another sign-in")
+
+
+def _same_issuer(given: str, expected: str) -> bool:
+    given, expected = given.rstrip("/"), expected.rstrip("/")
+    if given == expected or f"https://{given}" == expected:
+        return True
+    # Microsoft's shared tenants sign in the name of the user's own.
+    start, shared, end = expected.rpartition("/common/")
+    if not shared:
+        start, shared, end = expected.rpartition("/organizations/")
+    if not shared:
+        start, shared, end = expected.rpartition("/consumers/")
+    tenant = given.removeprefix(f"{start}/").removesuffix(f"/{end}")
+    return bool(shared) and given == f"{start}/{tenant}/{end}" and "/" not in tenant
+
+
+def _refused_there(error: str, described: str) -> CallbackRefused:
+    said = " ".join(described.split())[:300]
+    if error in ("access_denied", "consent_required", "login_required", "interaction_required"):
+        return CallbackRefused("access_denied", f"The sign-in was cancelled or refused{f': {said}' if said else '.'}")
+    if error in ("temporarily_unavailable", "server_error"):
+        return CallbackRefused("server_error", "The provider has a passing fault. Try again in a few minutes.")
+    short = " ".join(error.split())[:100]
+    return CallbackRefused("server_error", f"The provider refused the sign-in ({short}){f': {said}' if said else '.'}")
+
+
+def _base64(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")

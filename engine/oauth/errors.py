@@ -1,0 +1,204 @@
+"""What went wrong with a token request, in three classes that are never mixed. Pure.
+
+*Grant gone*: somebody has to sign in again. *App broken*: whoever runs the engine has to mend the app; nobody is sent
+to sign in. *Passing*: it is asked again later. The class follows from `error` alone (RFC 6749 section 5.2), or from the
+HTTP status where there is none; Microsoft's `error_codes` only make the hint. What cannot be told apart is passing.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from engine.errors import EngineError, Fault, Remedy
+
+
+class Trouble(StrEnum):
+    """The three classes."""
+
+    GRANT_GONE = "grantGone"
+    APP_BROKEN = "appBroken"
+    PASSING = "passing"
+
+
+class TokenError(EngineError):
+    """A token request was refused, or could not be made.
+
+    `error` and `status` are what the token endpoint answered, None where it did not; `retry_after` are seconds. `hint`
+    says what to do. `request` describes the request as `lastError.tokenRequest` shows it, without secrets. `whole_app`:
+    it is about the client itself, so every other account of the app would be answered the same.
+    """
+
+    fault = Fault.PROVIDER
+    remedy = Remedy.RETRY
+
+    def __init__(
+        self,
+        trouble: Trouble,
+        text: str,
+        *,
+        error: str | None = None,
+        status: int | None = None,
+        retry_after: float | None = None,
+        hint: str | None = None,
+        request: dict[str, Any] | None = None,
+        whole_app: bool = False,
+    ) -> None:
+        super().__init__(text)
+        self.trouble = trouble
+        self.error = error
+        self.status = status
+        self.retry_after = retry_after
+        self.hint = hint
+        self.request = request or {}
+        self.whole_app = whole_app
+
+    def again(self, *, hint: str | None = None) -> TokenError:
+        """The same error to be raised anew, with another hint if one is given."""
+        return TokenError(
+            self.trouble,
+            str(self),
+            error=self.error,
+            status=self.status,
+            retry_after=self.retry_after,
+            hint=hint or self.hint,
+            request=self.request,
+            whole_app=self.whole_app,
+        )
+
+    def shown(self) -> dict[str, Any]:
+        """In the shape of `lastError`."""
+        code = self.error or ("ETOKEN" if self.status is None else f"HTTP{self.status}")
+        found: dict[str, Any] = {"response": str(self), "serverResponseCode": code}
+        if self.hint is not None:
+            found["hint"] = self.hint
+        if self.request:
+            found["tokenRequest"] = self.request
+        return found
+
+
+_GRANT_GONE = frozenset(
+    {
+        "invalid_grant",
+        "interaction_required",
+        "login_required",
+        "consent_required",
+        "account_selection_required",
+        "access_denied",
+        # Not in any RFC: what Yahoo, Mail.ru, Yandex and others answer.
+        "invalid_refresh_token",
+        "token_expired",
+        "expired_token",
+        "token_revoked",
+        "invalid_token",
+        "bad_refresh_token",
+        "token not found",
+    }
+)
+_APP_BROKEN = frozenset(
+    {
+        "invalid_client",
+        "unauthorized_client",
+        "invalid_request",
+        "invalid_scope",
+        "unsupported_grant_type",
+        "invalid_target",
+        "org_internal",
+        "disabled_client",
+        "deleted_client",
+        "invalid_client_secret",
+        "client_secret_expired",
+        "admin_policy_enforced",
+    }
+)
+_WHOLE_APP = frozenset(
+    {"invalid_client", "disabled_client", "deleted_client", "invalid_client_secret", "client_secret_expired"}
+)
+
+
+def trouble_of(error: str | None, status: int) -> tuple[Trouble, bool]:
+    """The class of an answer that is no token, and whether it is about the client itself."""
+    name = (error or "").strip().lower()
+    if status == 429 or status >= 500:
+        return Trouble.PASSING, False
+    if name in _GRANT_GONE:
+        return Trouble.GRANT_GONE, False
+    if name in _APP_BROKEN:
+        return Trouble.APP_BROKEN, name in _WHOLE_APP
+    return Trouble.PASSING, False
+
+
+_SIGN_IN_AGAIN = "Have the owner of the mailbox sign in again."
+_MICROSOFT: tuple[tuple[frozenset[int], str], ...] = (
+    (frozenset({50173}), f"The password was changed or the sessions were revoked. {_SIGN_IN_AGAIN}"),
+    (
+        frozenset({70008, 700082, 70043}),
+        f"The refresh token has expired: it was not used for 90 days, or the tenant lets sign-ins last less. "
+        f"{_SIGN_IN_AGAIN}",
+    ),
+    (frozenset({50078, 50089}), f"The sign-in has expired by the tenant's rules. {_SIGN_IN_AGAIN}"),
+    (
+        frozenset({50076, 50079, 50072, 50074, 50131}),
+        f"The tenant wants a second factor or has a policy against this sign-in. {_SIGN_IN_AGAIN}",
+    ),
+    (frozenset({50057}), "The user is disabled: an administrator of the tenant can enable it."),
+    (
+        frozenset({65001, 65004}),
+        "The consent is missing or was declined: sign in again and accept, or have an administrator consent for all.",
+    ),
+    (
+        frozenset({7000222}),
+        "The client secret has expired: make a new one in Microsoft Entra (Certificates & secrets) and set it on the "
+        "app.",
+    ),
+    (
+        frozenset({7000215, 70002}),
+        "The client secret is wrong: set the secret's value, not its id; both are in Microsoft Entra (Certificates & "
+        "secrets).",
+    ),
+    (
+        frozenset({700016, 70001}),
+        "Microsoft does not know the client id in this tenant: check clientId and authority.",
+    ),
+    (frozenset({90002}), "There is no such tenant: check authority."),
+    (
+        frozenset({50194}),
+        "The app is for one tenant only: set authority to the tenant's id, or make the app multi-tenant in Microsoft "
+        "Entra.",
+    ),
+    (frozenset({50196}), "Microsoft was asked too often."),
+    (frozenset({90006, 90024, 50033}), "Microsoft has a passing fault; it is asked again by itself."),
+)
+_BY_TROUBLE = {
+    Trouble.GRANT_GONE: f"The provider no longer accepts this sign-in: it was revoked or has expired. {_SIGN_IN_AGAIN}",
+    Trouble.APP_BROKEN: "The provider does not accept the OAuth2 app: check its client id and secret. Nobody has to "
+    "sign in again; accounts go on once the app is mended.",
+    Trouble.PASSING: "It is asked again by itself.",
+}
+_GOOGLE_GONE = (
+    "Google no longer accepts this sign-in: access was revoked, the password changed, the token was unused for six "
+    "months, or the app's publishing status is Testing, in which sign-ins last seven days. " + _SIGN_IN_AGAIN
+)
+_GOOGLE_SERVICE = (
+    "Check that domain-wide delegation in the Google Admin console names the service account's client id with the "
+    "scope https://mail.google.com/, and that the mailbox exists in this Workspace."
+)
+
+
+def hint_of(trouble: Trouble, provider: str, error: str | None, codes: frozenset[int]) -> str:
+    """What to do about it, in words."""
+    if codes and (found := next((text for known, text in _MICROSOFT if known & codes), None)):
+        return found
+    if provider == "gmail" and trouble is Trouble.GRANT_GONE:
+        return _GOOGLE_GONE
+    if provider == "gmailService" and trouble is not Trouble.PASSING:
+        return _GOOGLE_SERVICE
+    if error == "invalid_scope":
+        return (
+            "The provider does not know a scope the app asks for: check extraScopes, and skipScopes to leave one out."
+        )
+    if error == "unauthorized_client":
+        return (
+            "The provider does not let this client do that: check the app's type and its permissions at the provider."
+        )
+    return _BY_TROUBLE[trouble]

@@ -1,0 +1,328 @@
+"""The token keeper of one account: an access token whenever one is wanted, and no grant lost on the way.
+
+1. The access token is refreshed some time before it expires, by `run` and by nobody else, so one refresh is under way
+   at most. Who wants a token meanwhile waits for it, unless the old one is still good.
+2. Before a refresh token is used, it is written down that it will be. Its answer is on disk before anybody gets the new
+   access token: a provider that lets the old refresh token live until the new tokens are used loses nothing by our end
+   in between. A refresh under way when the engine stops is waited for; one that a kill cut short is asked again at once
+   after the start, while such providers still take it.
+3. The refresh token before is kept until the new one has worked. It is used again only where a provider's old tokens
+   stay valid (`added`): elsewhere that is taken for theft and ends the grant.
+4. A refused login forces one refresh and is worth one more login; when that is refused too, the refusal counts
+   (`after_refusal`). The same token is not refreshed for the same server again until a login has succeeded.
+5. What goes wrong is one of three things. *Grant gone*: written down with its event, and nothing is asked any more
+   until somebody signs in. *App broken*: the app says so once, and its accounts wait; one of them asks now and then.
+   *Passing*: asked again after 30 s, doubling to 10 minutes, or when the provider says; what is connected stays so.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import msgspec
+import trio
+
+from engine.oauth import grant as grants
+from engine.oauth.app_state import AppState
+from engine.oauth.apps import App
+from engine.oauth.errors import TokenError, Trouble
+from engine.oauth.finish import finished
+from engine.oauth.grant import Grant
+from engine.oauth.token_requests import TokenRequests
+from engine.store import grants as rows
+from engine.store.vault import Vault
+from engine.store.writer import Store, Tx
+from engine.world import World
+
+FIRST_WAIT, LONGEST_WAIT = 30.0, 600.0
+LONGEST_RETRY_AFTER = 3600.0
+REFRESH_SECONDS = 60.0
+"""The longest that a refresh and its commit may take."""
+FINISH_SECONDS = 4.0
+"""How long a refresh under way may still take when the engine stops."""
+LOOK_AGAIN = 300.0
+"""Seconds after which the clock is looked at again: it may have been set."""
+_LOST = (
+    "The answer to an earlier refresh was lost on the way, and the provider had used the refresh token up. "
+    "Have the owner of the mailbox sign in again."
+)
+
+
+class Token(msgspec.Struct, frozen=True):
+    """An access token to log in with. `user` is who signed in; `expires` in seconds since 1970, None: not known."""
+
+    user: str
+    access_token: str
+    expires: float | None
+
+    def __repr__(self) -> str:
+        return f"Token(user={self.user!r}, expires={self.expires!r})"
+
+
+class Herald(Protocol):
+    """Who tells the world what became of a grant."""
+
+    def gone(self, tx: Tx, error: TokenError) -> None:
+        """Announce inside the commit that ends the grant; must not raise."""
+
+
+class Keeper:
+    """Keeps the tokens of one account. `run` is its service; ask it for nothing before that has begun."""
+
+    def __init__(
+        self,
+        grant: Grant,
+        app: AppState,
+        requests: TokenRequests,
+        store: Store,
+        vault: Vault,
+        world: World,
+        herald: Herald,
+    ) -> None:
+        self._grant = grant
+        self._app = app
+        self._requests = requests
+        self._store = store
+        self._vault = vault
+        self._world = world
+        self._herald = herald
+        self._failures = 0
+        self._rests_until = -math.inf
+        self._error: TokenError | None = None
+        self._forced = False
+        self._lost = grant.asked is not None
+        """An answer was lost on the way, so the refresh token may be used up."""
+        self._vanished = False
+        """The account has no grant any more."""
+        self._forced_for: dict[str, str] = {}
+        """By server the access token that a forced refresh brought, until a login there has succeeded."""
+        self._wanted = trio.Event()
+        self._changed = trio.Event()
+        self.refreshes = 0
+        """How many refreshes were answered with a token."""
+
+    @property
+    def grant(self) -> Grant:
+        """The grant as it is on disk."""
+        return self._grant
+
+    @property
+    def trouble(self) -> TokenError | None:
+        """What is wrong at present; None while all is well."""
+        gone = self._grant.gone
+        return self._error if gone is None else _gone(gone)
+
+    async def token(self) -> Token:
+        """A token to log in with. Raises `TokenError` when there is none for now, or none any more.
+
+        Cancelled: nothing is lost.
+        """
+        while True:
+            if self._grant.gone is not None:
+                raise _gone(self._grant.gone)
+            if (token := self._token()) is not None:
+                return token
+            await self._refreshed()
+
+    async def after_refusal(self, server: str, refused: str) -> Token | None:
+        """The token for one more login at `server` (`imap`, `smtp`), which refused this one; None: the refusal counts.
+
+        Raises `TokenError` where no other token can be had for now: then nothing is known of the login.
+        """
+        if self._forced_for.get(server) == refused:
+            return None
+        before = self.refreshes
+        while self._grant.access_token == refused and self.refreshes == before:
+            self._forced = True
+            await self._refreshed()
+        token = await self.token()
+        self._forced_for[server] = token.access_token
+        return token if token.access_token != refused else None
+
+    async def accepted(self, server: str, access_token: str) -> None:
+        """A login at `server` with this token has succeeded: the refresh token before is not needed any more."""
+        self._forced_for.pop(server, None)
+        if access_token == self._grant.access_token and self._grant.previous_token is not None:
+            await self._put(msgspec.structs.replace(self._grant, previous_token=None))
+
+    def replace(self, grant: Grant, app: AppState) -> None:
+        """Somebody has signed in anew: go on with what that brought, which is on disk already."""
+        self._grant, self._app = grant, app
+        self._forget_trouble()
+        self._lost = self._vanished = False
+        self._forced_for.clear()
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Refresh until cancelled; a refresh under way then is finished within four seconds. Raises `StorageFailed`."""
+        while True:
+            with trio.move_on_at(self._next()):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._hear_of_app, nursery.cancel_scope)
+                    await self._wanted.wait()
+                    nursery.cancel_scope.cancel()
+            self._wanted = trio.Event()
+            if self._is_due() and self._resting() is None:
+                await self._refresh()
+            self._tell()
+
+    async def _refreshed(self) -> None:
+        """Have `run` refresh, and return when it has tried. Raises `TokenError` where nothing is asked for now."""
+        if self._grant.gone is not None:
+            raise _gone(self._grant.gone)
+        if (resting := self._resting()) is not None:
+            raise resting
+        changed = self._changed
+        self._wanted.set()
+        await changed.wait()
+
+    def _token(self) -> Token | None:
+        grant = self._grant
+        if grant.access_token is None or not grant.usable_at(self._world.now()):
+            return None
+        return Token(grant.user, grant.access_token, grant.expires)
+
+    def _is_due(self) -> bool:
+        grant = self._grant
+        if grant.gone is not None:
+            return False
+        at = grant.refresh_at()
+        late = at is not None and self._world.now() >= at
+        return self._forced or late or grant.access_token is None or grant.asked is not None
+
+    def _next(self) -> float:
+        """When to look again, by Trio's clock."""
+        if self._grant.gone is not None or self._vanished or not self._app.usable:
+            return math.inf
+        now = trio.current_time()
+        if self._is_due():
+            return max(now, self._rests_until, now + self._app.wait())
+        at = self._grant.refresh_at()
+        return now + min(LOOK_AGAIN, math.inf if at is None else max(0.0, at - self._world.now()))
+
+    def _resting(self) -> TokenError | None:
+        """Why nothing is asked for now."""
+        if self._vanished or not self._app.usable:
+            return _without_app(self._app)
+        if self._app.wait() > 0 and self._app.broken is not None:
+            return self._app.broken.again()
+        if trio.current_time() < self._rests_until and self._error is not None:
+            return self._error.again()
+        return None
+
+    async def _hear_of_app(self, scope: trio.CancelScope) -> None:
+        await self._app.moved.wait()
+        self._rests_until = -math.inf
+        scope.cancel()
+
+    async def _refresh(self) -> None:
+        app = self._app.app
+        assert app is not None
+        self._app.asks()
+        try:
+            renewed = await finished(lambda: self._renew(app), within=REFRESH_SECONDS, once_cancelled=FINISH_SECONDS)
+        except TokenError as error:
+            await self._failed(app, error)
+        except trio.TooSlowError:
+            await self._failed(app, TokenError(Trouble.PASSING, f"No answer within {REFRESH_SECONDS:g} s"))
+        else:
+            if renewed:
+                self._forget_trouble()
+                self._lost = False
+                self.refreshes += 1
+                await self._app.worked(self._grant.account)
+
+    async def _renew(self, app: App) -> bool:
+        """Ask, and have the answer on disk; False when the account's grant is another one now. Raises `TokenError`."""
+        grant = self._grant
+        if not app.signs_in:
+            tokens = await self._requests.for_itself(app, grant.user)
+        elif grant.refresh_token is None:
+            raise TokenError(
+                Trouble.GRANT_GONE,
+                "The access token has expired and there is no refresh token",
+                error="invalid_grant",
+                hint="Have the owner of the mailbox sign in, or give a refresh token with the registration.",
+            )
+        else:
+            if not await self._put(msgspec.structs.replace(grant, asked=self._world.now())):
+                return False
+            tokens = await self._requests.refresh(app, grant.refresh_token)
+        return await self._put(grant.renewed(tokens, self._world.now()))
+
+    async def _put(self, grant: Grant, herald: TokenError | None = None) -> bool:
+        """Have the grant on disk in this state; False when somebody has signed in since, or the account is gone."""
+        row = grants.sealed(grant, self._vault)
+
+        def change(tx: Tx) -> bool:
+            if not rows.put(tx, row):
+                return False
+            if herald is not None:
+                self._herald.gone(tx, herald)
+            tx.after_commit(lambda: self._become(grant))
+            return True
+
+        found = await self._store.commit(change)
+        self._vanished = not found and self._grant.version == grant.version
+        return found
+
+    def _become(self, grant: Grant) -> None:
+        self._grant = grant
+
+    async def _failed(self, app: App, error: TokenError) -> None:
+        """Take note of a failure, each kind by its own rule."""
+        grant = self._grant
+        if error.trouble is Trouble.GRANT_GONE and app.signs_in:
+            if app.of.refresh_tokens == "added" and grant.previous_token is not None:
+                # What came last has never worked, and at this provider the one before still does.
+                older = msgspec.structs.replace(grant, refresh_token=grant.previous_token, previous_token=None)
+                await self._put(older)
+                self._wanted.set()
+                return
+            if self._lost:
+                error = error.again(hint=_LOST)
+            ended = msgspec.structs.replace(grant, gone=error.shown(), access_token=None, asked=None)
+            await self._put(ended, herald=error)
+            self._forced = False
+            return
+        wait = min(FIRST_WAIT * 2.0**self._failures, LONGEST_WAIT)
+        if error.retry_after is not None:
+            wait = max(wait, min(error.retry_after, LONGEST_RETRY_AFTER))
+        self._failures = min(self._failures + 1, 10)
+        self._rests_until = trio.current_time() + wait
+        self._error = error
+        self._forced = False
+        self._lost = self._lost or error.status is None
+        if error.trouble is not Trouble.PASSING:
+            await self._app.failed(grant.account, error)
+
+    def _forget_trouble(self) -> None:
+        self._failures, self._rests_until, self._error, self._forced = 0, -math.inf, None, False
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+def _gone(shown: dict[str, object]) -> TokenError:
+    request = shown.get("tokenRequest")
+    return TokenError(
+        Trouble.GRANT_GONE,
+        str(shown.get("response", "")),
+        error=str(shown.get("serverResponseCode", "invalid_grant")),
+        hint=str(shown["hint"]) if "hint" in shown else None,
+        request=request if isinstance(request, dict) else None,
+    )
+
+
+def _without_app(state: AppState) -> TokenError:
+    if state.app is not None and state.usable:
+        return TokenError(Trouble.PASSING, "The account has no OAuth2 grant any more", error="ENOGRANT")
+    if state.unreadable is not None:
+        text, hint = f"The OAuth2 app {state.id} cannot be used", "Set the app's secrets again."
+    elif state.app is None:
+        text, hint = f"There is no OAuth2 app {state.id}", "Make the app again, or sign in through another one."
+    else:
+        text, hint = f"The OAuth2 app {state.id} is not enabled", f"Enable it: PUT /v1/oauth2/{state.id}."
+    return TokenError(Trouble.APP_BROKEN, text, error="ENOAPP", hint=hint)

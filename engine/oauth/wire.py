@@ -1,0 +1,230 @@
+"""HTTP requests to providers: every one over a connection of its own, dialled where the rule for addresses allows it.
+
+httpx2 speaks HTTP; its connections are made by the `Dial` given here, so the address that is checked is the one that is
+connected to, a proxy is a `Dial` too, and the sandbox is reached without a network. No connection is kept: a refresh
+that goes out over one the server has just closed leaves nobody knowing whether the token was used up. Redirects are not
+followed, the environment's proxies are not used, an answer has at most `LONGEST` bytes and `SECONDS` for all of it.
+Clear text is spoken with this machine, private networks and the sandbox only.
+
+Raises `NetworkError` when there is no answer, `ProtocolError` for one that is no HTTP or too long.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable, Mapping
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from typing import Any
+
+import httpcore2
+import httpx2
+import msgspec
+import trio
+
+from engine.errors import NetworkError, NetworkKind, ProtocolError
+from engine.transport import TlsRules, client_context
+from engine.version import VERSION
+from engine.world import Dial
+
+SECONDS = 20.0
+LONGEST = 256 * 1024
+AT_ONCE = 8
+"""Requests to one host at the same time; the rest wait, so that a restart does not ask for all tokens at once."""
+HOSTS_KEPT = 1000
+CLOSE_SECONDS = 1.0
+
+
+Headers = Mapping[str, str]
+
+
+class HttpAnswer(msgspec.Struct, frozen=True):
+    """What came back. Header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Wire:
+    """Sends requests, at most `AT_ONCE` to each host."""
+
+    def __init__(self, dial: Dial) -> None:
+        self._dial = dial
+        self._gates: dict[str, trio.CapacityLimiter] = {}
+
+    async def get(self, url: str, headers: Headers | None = None) -> HttpAnswer:
+        """GET `url`."""
+        return await self._send("GET", url, headers or {}, None)
+
+    async def post(self, url: str, form: Headers, headers: Headers | None = None) -> HttpAnswer:
+        """POST a form to `url`. Cancelled: whether it was carried out is unknown."""
+        return await self._send("POST", url, headers or {}, form)
+
+    async def _send(self, method: str, url: str, headers: Headers, form: Headers | None) -> HttpAnswer:
+        try:
+            parsed = httpx2.URL(url)
+            if parsed.scheme not in ("https", "http") or not parsed.host:
+                raise ValueError(url)
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise ProtocolError(f"{url[:200]} is no URL to ask") from error
+        async with self._gate(parsed.host):
+            try:
+                with trio.fail_after(SECONDS):
+                    return await self._ask(method, parsed, headers, form)
+            except trio.TooSlowError as error:
+                text = f"{parsed.host} did not answer within {SECONDS:g} s"
+                raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", text) from error
+            except (httpcore2.ProtocolError, httpcore2.NetworkError, httpx2.HTTPError) as error:
+                text = f"{parsed.host} closed the connection, or does not answer in HTTP: {error}"
+                raise NetworkError(NetworkKind.CLOSED, "ECONNECTION", text[:300]) from error
+
+    async def _ask(self, method: str, url: httpx2.URL, headers: Headers, form: Headers | None) -> HttpAnswer:
+        # Not compressed: a few octets could become any number.
+        given = {"Accept": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
+        given |= {"User-Agent": f"mailbox-engine/{VERSION}", **headers}
+        async with (
+            httpx2.AsyncClient(transport=_Transport(self._dial), trust_env=False, timeout=None) as client,
+            client.stream(method, url, headers=given, data=form) as response,
+        ):
+            body = b""
+            async for part in response.aiter_raw():
+                body += part
+                if len(body) > LONGEST:
+                    raise ProtocolError(f"{url.host} answered with more than {LONGEST} bytes")
+            return HttpAnswer(response.status_code, dict(response.headers.items()), body)
+
+    @asynccontextmanager
+    async def _gate(self, host: str) -> Any:
+        gate = self._gates.get(host)
+        if gate is None:
+            if len(self._gates) >= HOSTS_KEPT:
+                self._gates = {name: each for name, each in self._gates.items() if each.borrowed_tokens}
+            gate = self._gates[host] = trio.CapacityLimiter(AT_ONCE)
+        async with gate:
+            yield
+
+
+class _Transport(httpx2.AsyncBaseTransport):
+    """One connection, made by our dial, closed after its answer."""
+
+    def __init__(self, dial: Dial) -> None:
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=client_context(TlsRules()),
+            max_connections=1,
+            max_keepalive_connections=0,
+            network_backend=_Backend(dial),
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        answer = await self._pool.handle_async_request(
+            httpcore2.Request(
+                method=request.method,
+                url=httpcore2.URL(
+                    scheme=request.url.raw_scheme,
+                    host=request.url.raw_host,
+                    port=request.url.port,
+                    target=request.url.raw_path,
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+            )
+        )
+        return httpx2.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class _Body(httpx2.AsyncByteStream):
+    def __init__(self, answer: httpcore2.Response) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> Any:
+        async for part in self._answer.aiter_stream():
+            yield part
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+
+
+class _Backend(httpcore2.AsyncNetworkBackend):
+    def __init__(self, dial: Dial) -> None:
+        self._dial = dial
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        return _Stream(await self._dial(host, port), f"{host}:{port}")
+
+    async def sleep(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+
+
+class _Stream(httpcore2.AsyncNetworkStream):
+    """One of our streams as httpcore wants it; time limits are the caller's. What breaks is a `NetworkError`."""
+
+    def __init__(self, stream: trio.abc.Stream, where: str) -> None:
+        self._stream = stream
+        self._where = where
+        self._looked = False
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            return bytes(await self._stream.receive_some(max_bytes))
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+            raise self._closed() from error
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:
+            return  # the end of a request without a body, whose answer may have been the last of the connection
+        try:
+            if isinstance(self._stream, trio.SocketStream) and not self._looked:
+                self._refuse_clear_text(self._stream)
+                self._looked = True
+            await self._stream.send_all(buffer)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+            raise self._closed() from error
+
+    async def aclose(self) -> None:
+        with trio.move_on_after(CLOSE_SECONDS):
+            try:
+                await self._stream.aclose()
+            except (trio.BrokenResourceError, OSError):
+                pass
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.AsyncNetworkStream:
+        stream = trio.SSLStream(self._stream, ssl_context, server_hostname=server_hostname, https_compatible=True)
+        try:
+            await stream.do_handshake()
+        except (trio.BrokenResourceError, OSError) as error:
+            await trio.aclose_forcefully(self._stream)
+            cause = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                why = cause.verify_message
+            elif isinstance(cause, ssl.SSLError):
+                why = (cause.reason or "handshake failed").replace("_", " ").lower()
+            else:
+                why = "the connection was closed"
+            raise NetworkError(NetworkKind.TLS, "ETLS", f"TLS with {self._where} failed: {why}") from error
+        return _Stream(stream, self._where)
+
+    def get_extra_info(self, info: str) -> Any:
+        return None
+
+    def _closed(self) -> NetworkError:
+        return NetworkError(NetworkKind.CLOSED, "ECONNECTION", f"{self._where} closed the connection")
+
+    def _refuse_clear_text(self, stream: trio.SocketStream) -> None:
+        """Secrets go in clear to private addresses only."""
+        address = ip_address(str(stream.socket.getpeername()[0]).partition("%")[0])
+        if not (address.is_private or address.is_loopback):
+            text = f"{self._where} is asked over http, which is for private addresses only: use https"
+            raise NetworkError(NetworkKind.TLS, "ETLS", text)
