@@ -15,14 +15,18 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import trio
 
+from engine.accounts.account import Account
+from engine.accounts.ledger import Ledger
 from engine.accounts.login_slots import LoginSlots
 from engine.accounts.registry import Registry
-from engine.accounts.services import Services
+from engine.accounts.server_access import ServerAccess
 from engine.api.app import make_app
 from engine.api.context import Context, Streams
 from engine.config import Config
@@ -44,8 +48,10 @@ from engine.oauth.app_book import AppBook
 from engine.oauth.keepers import Keepers, OAuth
 from engine.oauth.token_requests import TokenRequests
 from engine.oauth.wire import Wire
+from engine.queue.accept import Intake
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock_correction import ClockCorrection
+from engine.queue.lane import Dispatch, lane_limits
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
 from engine.queue.recorder import Recorder
@@ -104,6 +110,13 @@ def serve(config: Config, file: Path | None = None) -> int:
     return 0
 
 
+class Running(NamedTuple):
+    """What a start has made: the engine as the API's handlers see it, and the sandbox where it is switched on."""
+
+    context: Context
+    sandbox: Sandbox | None
+
+
 async def run(
     config: Config,
     world: World,
@@ -112,7 +125,7 @@ async def run(
     http: bool = True,
     started: Started | None = None,
     door: socket.socket | None = None,
-    task_status: trio.TaskStatus[Context] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """The whole engine until `stop` is set, then an orderly end. The folder must be prepared and locked.
 
@@ -152,35 +165,32 @@ async def run(
         token_requests = TokenRequests(
             Wire(egress.dialer(restricted=False)), Wire(sandbox.dial) if sandbox is not None else None, world
         )
-        services = Services(
-            config=config,
-            world=world,
-            hosts=hosts,
-            egress=egress,
-            store=store,
-            spool=spool,
-            vault=vault,
-            journal=journal,
-            changes=changes,
-            webhooks=webhooks,
-            settings=settings,
-            schedule=schedule,
-            recorder=recorder,
-            attempts=attempts,
-            outbox=Outbox(store, recorder, attempts.expires_at, world),
-            pauses=pauses,
-            sandbox=sandbox,
-            slots=slots,
-            logins=LoginSlots(config.imap.logins),
-            oauth=OAuth(book, token_requests, Keepers(book, token_requests, store, vault, world)),
+        oauth = OAuth(book, token_requests, Keepers(book, token_requests, store, vault, world))
+        outbox = Outbox(store, recorder, attempts.expires_at, world)
+        ledger = Ledger(store, spool, journal, recorder, changes)
+        access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, world)
+        dispatch = Dispatch(
+            schedule, attempts, slots, pauses, lane_limits(config.smtp), config.smtp.ehlo_name, hosts, world
         )
-        registry = Registry(services)
+        make_account = partial(Account, ledger=ledger, access=access, dispatch=dispatch, settings=settings)
+        registry = Registry(make_account, store, vault, journal, outbox, webhooks, world, config.shutdown.grace)
         settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
         context = Context(
-            services=services,
+            store=store,
+            world=world,
+            config=config,
+            started=started or Started(None, folder),
+            bodies=Bodies(config.http.bodies, config.http.slowest),
+            requests=SharedLimit("requests", None, config.http.requests_per_token),
+            wrong_tokens=WrongTokens(),
             registry=registry,
             settings=settings,
-            stopping=trio.Event(),
+            intake=Intake(store, spool, config.store.spool_above, schedule, attempts.expires_at),
+            outbox=outbox,
+            pauses=pauses,
+            webhooks=webhooks,
+            access=access,
+            oauth=oauth,
             streams=Streams(
                 journal,
                 hub,
@@ -189,10 +199,7 @@ async def run(
                 config.http.consumers,
             ),
             changes=changes,
-            bodies=Bodies(config.http.bodies, config.http.slowest),
-            requests=SharedLimit("requests", None, config.http.requests_per_token),
-            wrong_tokens=WrongTokens(),
-            started=started or Started(None, folder),
+            stopping=trio.Event(),
         )
         # Before anything runs, so that a port that is taken is the only line, and no line of an account stands above.
         listener = listen(config.http) if http else None
@@ -230,7 +237,7 @@ async def run(
                             task_status=task_status,
                         )
                     )
-                task_status.started(context)
+                task_status.started(Running(context, sandbox))
                 await stop.wait()
                 context.stopping.set()
                 hub.stop()

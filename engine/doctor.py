@@ -44,6 +44,7 @@ REQUIRED = (
     "trio-websocket>=0.12.2,<0.13",
     "msgspec>=0.22,<0.23",
     "httpx2>=2.16,<3",
+    "httpcore2>=2.16,<3",
     "cryptography>=50,<51",
     "email-validator>=2.4,<3",
     "jmespath>=1.1,<2",

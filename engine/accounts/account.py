@@ -14,27 +14,27 @@ from functools import partial
 import trio
 
 from engine.accounts import registration as records
-from engine.accounts.backoff import Backoff
 from engine.accounts.commands import Commands
 from engine.accounts.connection import AccountConnection
 from engine.accounts.ehlo_name import ehlo_name
 from engine.accounts.heartbeat import Heartbeat, Learnt
+from engine.accounts.ledger import Ledger
 from engine.accounts.probe import probe, watch_sending
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.sent_copies import SentCopies
-from engine.accounts.services import Services
-from engine.accounts.sessions import Connector, Sessions
+from engine.accounts.server_access import ServerAccess
+from engine.accounts.sessions import Sessions
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
 from engine.log import concerns
 from engine.model.registration import Registration, SmtpServer
 from engine.model.waiting import Waiting
-from engine.queue.lane import Lane, LaneLimits, OutgoingServer
+from engine.queue.lane import Dispatch, Lane, OutgoingServer
 from engine.queue.recovery import recover_account
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.schema.account import FolderError, LearntHeartbeat
-from engine.smtp.session import Timeouts
+from engine.settings import SettingsBook
 from engine.smtp.verdict import Verdict
 from engine.store.accounts import AccountRow
 from engine.transcript import Trace
@@ -53,7 +53,15 @@ class Account:
     """One registered account while the engine runs. `run` is its service."""
 
     def __init__(
-        self, row: AccountRow, record: Registration, services: Services, *, unreadable: str | None = None
+        self,
+        row: AccountRow,
+        record: Registration,
+        unreadable: str | None = None,
+        *,
+        ledger: Ledger,
+        access: ServerAccess,
+        dispatch: Dispatch,
+        settings: SettingsBook,
     ) -> None:
         self.id = row.id
         self.record = record
@@ -61,29 +69,20 @@ class Account:
         """Which of its servers were named with a token for this account alone."""
         self.unreadable = unreadable
         """Why its stored registration cannot be read; it is then left alone, and `record` stands in for it."""
-        self.status = Status(
-            row,
-            services.store,
-            services.journal,
-            services.changes,
-            services.world,
-            services.config.imap.give_up_refused,
-        )
+        self._ledger = ledger
+        self._access = access
+        self._dispatch = dispatch
+        self._settings = settings
+        self._world = access.world
+        store, imap = ledger.store, access.imap
+        self.status = Status(row, store, ledger.journal, ledger.changes, self._world, imap.give_up_refused)
         self.status.servers = records.servers(record)
-        self._services = services
         self._note_sandbox()
         if records.is_sandbox(record) and row.sending is None:
             self.status.forget_sending(AccountState.CONNECTED)
-        self._copies = SentCopies(
-            row.id,
-            services.store,
-            services.spool,
-            services.journal,
-            services.config.imap.copy_schedule,
-            services.world,
-        )
-        self._evidence = SentFolderSearches(row.id, services.store, services.recorder, services.world)
-        self._heartbeat = Heartbeat(services.config.imap.heartbeat, services.world, _learnt(row))
+        self._copies = SentCopies(row.id, store, ledger.spool, ledger.journal, imap.copy_schedule, self._world)
+        self._evidence = SentFolderSearches(row.id, store, ledger.recorder, self._world)
+        self._heartbeat = Heartbeat(imap.heartbeat, self._world, _learnt(row))
         self.commands = Commands(self.status, offered=records.imap_endpoint(record) is not None)
         """The connections that requests lease."""
         self._connection: AccountConnection | None = None
@@ -93,20 +92,8 @@ class Account:
         self.log: ProtocolLog | None = None
         """The protocol log; None while none is kept."""
         self._verdicts_in, self._verdicts = trio.open_memory_channel[Verdict](100)
-        smtp = services.config.smtp
-        services.pauses.pause(row.id, row.queue_paused)
-        self._lane = Lane(
-            row.id,
-            self._server(),
-            services.schedule.of(row.id),
-            services.attempts,
-            services.slots,
-            services.pauses,
-            LaneLimits(smtp.messages_per_session, smtp.session_idle, _timeouts(services)),
-            services.hosts,
-            services.world,
-            self._tried,
-        )
+        dispatch.pauses.pause(row.id, row.queue_paused)
+        self._lane = Lane(row.id, self._server(), dispatch, self._tried)
         self._lane_began = False
         self._lane_ended = trio.Event()
         if unreadable is not None:
@@ -169,6 +156,21 @@ class Account:
         self._paused = False
         self._changed.set()
 
+    def pause_queue(self, paused: bool) -> None:
+        """Hold back the account's mail, or let it go."""
+        self._dispatch.pauses.pause(self.id, paused)
+
+    def hasten(self, message: int, now: float) -> None:
+        """Have a message that waits be due now."""
+        self._dispatch.schedule.of(self.id).add(message, now)
+
+    def forget(self) -> None:
+        """The account was removed: what others keep in memory of it goes."""
+        self.pause_queue(False)
+        self._dispatch.schedule.forget(self.id)
+        self._ledger.recorder.sandboxes.discard(self.id)
+        self._ledger.changes.gone(self.id)
+
     async def stop_lane(self) -> None:
         """Take no more mail; return once the message at hand is done or aborted. Cancelled: it is left as it is."""
         self._lane.stop()
@@ -214,8 +216,8 @@ class Account:
 
     async def _run_lane(self) -> None:
         if self._lane_began:
-            services = self._services
-            await recover_account(self.id, services.store, services.recorder, services.schedule, services.world.now())
+            ledger, now = self._ledger, self._world.now()
+            await recover_account(self.id, ledger.store, ledger.recorder, self._dispatch.schedule, now)
         self._lane_began = True
         await self._lane.run()
         self._lane_ended.set()
@@ -240,20 +242,19 @@ class Account:
         if self.record.logs is not True:
             self.log = None
         elif self.log is None:
-            self.log = ProtocolLog(self._services.world)
-        endpoint = records.imap_endpoint(self.record)
+            self.log = ProtocolLog(self._world)
+        endpoint, timeouts = records.imap_endpoint(self.record), self._dispatch.limits.timeouts
         if endpoint is not None:
             rules = records.watch_rules(self.record, self.status.created)
-            services = self._services
             sessions = Sessions(
                 endpoint,
                 self._dial("imap"),
-                Connector(services.logins, services.hosts, services.world),
+                self._access.connector,
                 self.status,
                 log=self.log,
-                compress=services.config.imap.compress,
+                compress=self._access.imap.compress,
             )
-            backoff = Backoff(services, endpoint.host, endpoint.port)
+            backoff = self._access.backoff(endpoint.host, endpoint.port)
             self._connection = AccountConnection(
                 sessions,
                 self.commands,
@@ -261,22 +262,23 @@ class Account:
                 self.status,
                 self._copies,
                 self._evidence,
-                services,
+                self._ledger,
+                self._access,
+                self._settings,
                 self._heartbeat,
             )
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._connection.run)
                 nursery.start_soon(self._guarded, partial(self.commands.run, sessions, backoff))
                 if (server := self._server()) is not None and not records.is_sandbox(self.record):
-                    timeouts = _timeouts(self._services)
-                    nursery.start_soon(watch_sending, server, timeouts, self.status, self._services, self._lane_knocks)
+                    nursery.start_soon(watch_sending, server, timeouts, self.status, self._access, self._lane_knocks)
         elif (server := self._server()) is not None:
-            await probe(server, _timeouts(self._services), self.status, self._services)
+            await probe(server, timeouts, self.status, self._access)
         else:
             self.status.state = AccountState.UNSET
 
     def _note_sandbox(self) -> None:
-        of = self._services.recorder.sandboxes
+        of = self._ledger.recorder.sandboxes
         (of.add if records.is_sandbox(self.record) else of.discard)(self.id)
 
     def _lane_knocks(self) -> bool:
@@ -311,15 +313,12 @@ class Account:
         endpoint = records.smtp_endpoint(self.record)
         if endpoint is None:
             return None
-        name = ehlo_name(self.record, self._services.config.smtp)
+        name = ehlo_name(self.record, self._dispatch.ehlo_name)
         limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
         return OutgoingServer(endpoint, self._dial("smtp"), name, limit or None)
 
     def _dial(self, server: str) -> Dial:
-        if records.is_sandbox(self.record):
-            sandbox = self._services.sandbox
-            return sandbox.dial if sandbox is not None else records.sandbox_off
-        return self._services.egress.dialer(restricted=server in self.restricted, mail=True)
+        return self._access.dial(sandbox=records.is_sandbox(self.record), restricted=server in self.restricted)
 
 
 def _disk_failed(error: BaseException) -> bool:
@@ -331,15 +330,3 @@ def _learnt(row: AccountRow) -> Learnt | None:
     if row.heartbeat is None or row.heartbeat_until is None:
         return None
     return Learnt(row.heartbeat, row.heartbeat_until)
-
-
-def _timeouts(services: Services) -> Timeouts:
-    smtp = services.config.smtp
-    return Timeouts(
-        connect=smtp.connect_timeout,
-        greeting=smtp.greeting_timeout,
-        command=smtp.command_timeout,
-        data=smtp.data_timeout,
-        block=smtp.block_timeout,
-        dot=smtp.dot_timeout,
-    )

@@ -26,7 +26,6 @@ import trio
 from engine.accounts import message_ids
 from engine.accounts.bounce_reports import Follow, is_report, read_report
 from engine.accounts.observed_changes import scope
-from engine.accounts.services import Services
 from engine.accounts.summary import TextParts, summary
 from engine.accounts.unreadable_messages import (
     BASICS,
@@ -39,6 +38,7 @@ from engine.accounts.unreadable_messages import (
     within,
 )
 from engine.errors import EngineError
+from engine.events.journal import Journal
 from engine.imap.fetched import Fetched
 from engine.imap.limits import UID_BITS
 from engine.imap.numbers import ranges
@@ -46,9 +46,11 @@ from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import BodyPart
 from engine.mail.decode import body_text, parameter
 from engine.mail.fields import fields
+from engine.settings import SettingsBook
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
-from engine.store.writer import Tx
+from engine.store.writer import Store, Tx
+from engine.world import World
 
 log = logging.getLogger("engine.arrivals")
 
@@ -96,12 +98,25 @@ class Taken(msgspec.Struct):
 class Arrivals:
     """Announces the new messages of one account. `notify_from` in seconds since 1970, None for all."""
 
-    def __init__(self, account: str, notify_from: float | None, services: Services, *, full: bool = True) -> None:
+    def __init__(
+        self,
+        account: str,
+        notify_from: float | None,
+        store: Store,
+        journal: Journal,
+        settings: SettingsBook,
+        world: World,
+        *,
+        full: bool = True,
+    ) -> None:
         self._account = account
         self.notify_from = None if notify_from is None else math.floor(notify_from)
-        self._services = services
+        self._store = store
+        self._journal = journal
+        self._settings = settings
+        self._world = world
         self._full = full
-        self.care = UnreadableMessages(services.store)
+        self.care = UnreadableMessages(store)
         self._hidden = 0
         """Messages in a row of which the server refused to say anything."""
 
@@ -252,7 +267,7 @@ class Arrivals:
         log.warning("new messages cannot be described: %s", error)
 
     def _items(self, session: ImapSession) -> list[str]:
-        wanted = self._services.settings.values.notify_headers or ()
+        wanted = self._settings.values.notify_headers or ()
         asked = [_HEADERS, *(name.upper() for name in wanted if _FIELD_NAME.fullmatch(name))]
         header = "HEADER" if "*" in wanted else f"HEADER.FIELDS ({' '.join(asked)})"
         return [*BASIC, "ENVELOPE", "BODYSTRUCTURE", f"BODY.PEEK[{header}]", *session.id_items]
@@ -288,14 +303,14 @@ class Arrivals:
             new = [] if start is None else [each for each in told if each[0].uid >= start]
             if self._full:
                 mailboxes.note(tx, row.id, [(each.uid, each.flags or frozenset()) for each, _, _ in new])
-            journal, where = self._services.journal, scope(row)
+            journal, where = self._journal, scope(row)
             for follow, group in groupby(new, key=lambda each: each[2]):
                 told_of = [data for _, data, _ in group if data is not None]
                 journal.extend(tx, "messageNew", self._account, told_of, where)
                 if follow is not None:
                     follow(tx)
 
-        await self._services.store.commit(change)
+        await self._store.commit(change)
 
     async def _missing(self, row: MailboxRow, uid: int, retries: int) -> None:
         data = {
@@ -308,9 +323,9 @@ class Arrivals:
 
         def change(tx: Tx) -> None:
             if mailboxes.advance(tx, row.id, uid) is not None:
-                self._services.journal.append(tx, "messageMissing", self._account, data, scope(row))
+                self._journal.append(tx, "messageMissing", self._account, data, scope(row))
 
-        await self._services.store.commit(change)
+        await self._store.commit(change)
         await self.care.give_up(row.id, uid, FLAGS)
 
     async def _event(self, session: ImapSession, row: MailboxRow, one: Fetched) -> Shown:
@@ -322,7 +337,7 @@ class Arrivals:
         with self._costing_no_more(row, one, "description"):
             data = summary(one, row.id, row.path, row.special_use)
         data = data or self._little(row, one)
-        wanted = {name.lower() for name in self._services.settings.values.notify_headers or ()}
+        wanted = {name.lower() for name in self._settings.values.notify_headers or ()}
         if wanted:
             with self._costing_no_more(row, one, "header"):
                 header = fields(one.header)
@@ -334,7 +349,7 @@ class Arrivals:
         if is_report(row, one) and self.care.may_ask(row.id, one.uid, REPORT):
             care = self.care.asking(session, row.id, one.uid, one.uid, REPORT, PATIENCE)
             with self._costing_no_more(row, one, "report"), care:
-                follow = await read_report(session, row, one, data, self._services)
+                follow = await read_report(session, row, one, data, self._journal, self._world)
         return data, follow
 
     def _little(self, row: MailboxRow, one: Fetched) -> dict[str, Any]:
@@ -354,14 +369,14 @@ class Arrivals:
 
     @property
     def _tells_text(self) -> bool:
-        return self._services.settings.values.notify_text is True
+        return self._settings.values.notify_text is True
 
     def _asks_more(self, row: MailboxRow, one: Fetched) -> bool:
         """Whether the server has to be asked again to tell of a message."""
         return self._tells_text or is_report(row, one)
 
     async def _add_text(self, session: ImapSession, row: MailboxRow, one: Fetched, shown: dict[str, Any]) -> None:
-        limit = self._services.settings.values.notify_text_size or TEXT_CHARACTERS
+        limit = self._settings.values.notify_text_size or TEXT_CHARACTERS
         text = TextParts(one.structure)
         items = [f"BODY.PEEK[{part.path}]<0.{TEXT_BYTES}>" for part in (*text.plain, *text.html)]
         if not items:

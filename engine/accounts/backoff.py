@@ -8,11 +8,12 @@ as soon as another dial shows that a silent host answers again. The long ones ar
 
 from __future__ import annotations
 
+import random
+
 import trio
 
-from engine.accounts.services import Services
 from engine.errors import EngineError, LoginRefused
-from engine.hosts import unanswered
+from engine.hosts import Hosts, unanswered
 from engine.imap.session import CommandRefused
 
 SURVIVED = 300.0
@@ -24,19 +25,22 @@ LONGEST_UNREFUSED = 33.0
 
 
 class Backoff:
-    """One series of waits for one server, between `imap.reconnect_min` and `imap.reconnect_max`."""
+    """One series of waits for one server, from `shortest` up to `longest` seconds."""
 
-    def __init__(self, services: Services, host: str, port: int) -> None:
-        self._config = services.config.imap
-        self._random = services.world.random
-        self._hosts = services.hosts
+    def __init__(
+        self, shortest: float, longest: float, hosts: Hosts, random: random.Random, host: str, port: int
+    ) -> None:
+        self._shortest = shortest
+        self._longest = longest
+        self._hosts = hosts
+        self._random = random
         self._host = host
         self._port = port
-        self._wait = self._config.reconnect_min
+        self._wait = shortest
 
     async def wait_shortly(self) -> None:
         """Sleep before a connection that leaves alone what ended the last one."""
-        await trio.sleep(self._jittered(self._config.reconnect_min))
+        await trio.sleep(self._jittered(self._shortest))
 
     async def wait(self, error: EngineError, lasted: float = 0.0, *, anew: bool = False, worked: bool = False) -> None:
         """Sleep before the next connection; the last one lasted so many seconds and ended like this.
@@ -44,8 +48,8 @@ class Backoff:
         `anew`: start from the shortest wait, however short the connection lasted. `worked`: the account was in sync.
         """
         if anew or lasted >= SURVIVED:
-            self._wait = self._config.reconnect_min
-        longest = self._config.reconnect_max
+            self._wait = self._shortest
+        longest = self._longest
         if unanswered(error) or (worked and lasted >= WORKED):
             longest = min(longest, LONGEST_UNREFUSED)
         seconds = self._jittered(min(self._wait, longest))

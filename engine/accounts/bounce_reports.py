@@ -18,7 +18,7 @@ import msgspec
 
 from engine.accounts import message_ids
 from engine.accounts.observed_changes import scope
-from engine.accounts.services import Services
+from engine.events.journal import Journal
 from engine.imap.envelope import EnvelopeAddress, ImapEnvelope
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
@@ -37,6 +37,7 @@ from engine.store import bounces
 from engine.store.bounces import Bounce
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Tx
+from engine.world import World
 
 log = logging.getLogger("engine.reports")
 
@@ -60,7 +61,7 @@ def is_report(row: MailboxRow, one: Fetched) -> bool:
 
 
 async def read_report(
-    session: ImapSession, row: MailboxRow, one: Fetched, data: dict[str, Any], services: Services
+    session: ImapSession, row: MailboxRow, one: Fetched, data: dict[str, Any], journal: Journal, world: World
 ) -> Follow | None:
     """Add to `data` what a report says; what is to follow, None for a message that is no report."""
     structure = one.structure
@@ -73,17 +74,17 @@ async def read_report(
         if machine := status or feedback:
             said, header = await _fetch(session, one.uid, machine, _first(structure, ORIGINALS))
             if status is None:
-                return _complaint(read_feedback(said, header), row, one.uid, data, services)
+                return _complaint(read_feedback(said, header), row, one.uid, data, journal, world)
             report = read_delivery_status(said, header)
         if report is None or not any("@" in each.recipient for each in report.recipients):
-            prose = await services.world.in_thread(_prose, await _source(session, one.uid), _own(data), _sign(one))
+            prose = await world.in_thread(_prose, await _source(session, one.uid), _own(data), _sign(one))
             if prose.recipients:
                 report, source = _both(report, prose), "text"
     except CommandRefused as error:
         log.warning("a report cannot be read: %s", error)
     if report is None:
         return None
-    return _delivery(report, source, _answered(one, report), row, one.uid, data, services)
+    return _delivery(report, source, _answered(one, report), row, one.uid, data, journal, world)
 
 
 def _sign(one: Fetched) -> Sign:
@@ -165,7 +166,8 @@ def _delivery(
     row: MailboxRow,
     uid: int,
     data: dict[str, Any],
-    services: Services,
+    journal: Journal,
+    world: World,
 ) -> Follow | None:
     failed = [each for each in report.recipients if each.action == "failed"]
     others = [each for each in report.recipients if each.action != "failed"]
@@ -195,12 +197,12 @@ def _delivery(
                 event["mta"] = each.remote_mta or report.reporting_mta
             if linked is not None:
                 event["queueId"] = linked[1]
-                _mark(tx, linked[0], [each.original, each.recipient], each, services.world.now())
+                _mark(tx, linked[0], [each.original, each.recipient], each, world.now())
             if about:
                 event["messageId"] = about[0]
             if report.headers:
                 event["messageHeaders"] = report.headers
-            services.journal.append(tx, "messageBounce", row.account, event, scope(row))
+            journal.append(tx, "messageBounce", row.account, event, scope(row))
 
     return follow
 
@@ -223,7 +225,9 @@ def _response(one: RecipientStatus, kind: str, source: str) -> dict[str, str]:
     return told | {"category": kind, "recommendedAction": ACTIONS[kind]}
 
 
-def _complaint(report: FeedbackReport, row: MailboxRow, uid: int, data: dict[str, Any], services: Services) -> Follow:
+def _complaint(
+    report: FeedbackReport, row: MailboxRow, uid: int, data: dict[str, Any], journal: Journal, world: World
+) -> Follow:
     data["isComplaint"] = True
     if report.message_id:
         data["relatedMessageId"] = report.message_id
@@ -258,8 +262,8 @@ def _complaint(report: FeedbackReport, row: MailboxRow, uid: int, data: dict[str
             event["queueId"] = linked[1]
             for address in report.original_rcpt_to:
                 if bounces.has_recipient(tx, linked[0], address):
-                    now = services.world.now()
+                    now = world.now()
                     bounces.note(tx, linked[0], Bounce(address, "complaint", None, report.feedback_type or None, now))
-        services.journal.append(tx, "messageComplaint", row.account, event, scope(row))
+        journal.append(tx, "messageComplaint", row.account, event, scope(row))
 
     return follow

@@ -21,9 +21,10 @@ from engine.accounts.commands import Commands, NoSession
 from engine.accounts.error_comparison import words
 from engine.accounts.folder import WatchedFolder
 from engine.accounts.heartbeat import Heartbeat, WatchedLine
+from engine.accounts.ledger import Ledger
 from engine.accounts.registration import WatchRules
 from engine.accounts.sent_copies import SentCopies
-from engine.accounts.services import Services
+from engine.accounts.server_access import ServerAccess
 from engine.accounts.sessions import Sessions
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
@@ -33,6 +34,7 @@ from engine.imap.session import CommandRefused, ImapSession
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.repeated_errors import RepeatedErrors
 from engine.schema.account import FolderError
+from engine.settings import SettingsBook
 
 log = logging.getLogger("engine.connection")
 
@@ -52,7 +54,9 @@ class AccountConnection:
         status: Status,
         copies: SentCopies,
         evidence: SentFolderSearches,
-        services: Services,
+        ledger: Ledger,
+        access: ServerAccess,
+        settings: SettingsBook,
         heartbeat: Heartbeat,
     ) -> None:
         self._sessions = sessions
@@ -61,7 +65,9 @@ class AccountConnection:
         self._status = status
         self._copies = copies
         self._evidence = evidence
-        self._services = services
+        self._ledger = ledger
+        self._access = access
+        self._settings = settings
         self._heartbeat = heartbeat
         self._wake = trio.Event()
         self._synced = trio.Event()
@@ -69,12 +75,14 @@ class AccountConnection:
         """Folders that got a copy and are to be looked into."""
         self._to_file: trio.Event | None = None
         """Not None while the next copy is to be filed over the session that idles; set once that is done."""
-        self._arrivals = Arrivals(status.account, rules.notify_from, services, full=rules.full)
+        self._arrivals = self._new_arrivals()
         self._watch = Watch(
             status.account,
             rules.paths,
             self._arrivals,
-            services,
+            ledger.store,
+            ledger.journal,
+            access.world,
             full=rules.full,
             passing=rules.passing,
             uses=dict(rules.uses),
@@ -131,14 +139,26 @@ class AccountConnection:
                 else:
                     await self._status.failed(error)
                     if self._status.given_up:
-                        self._status.story.given_up(self._services.config.imap.give_up_refused)
+                        self._status.story.given_up(self._access.imap.give_up_refused)
                         self._status.state = AccountState.UNSET
                         return
             await backoff.wait(ended, trio.current_time() - began, anew=anew, worked=worked)
 
     def _backoff(self) -> Backoff:
         endpoint = self._sessions.endpoint
-        return Backoff(self._services, endpoint.host, endpoint.port)
+        return self._access.backoff(endpoint.host, endpoint.port)
+
+    def _new_arrivals(self) -> Arrivals:
+        store, journal, rules = self._ledger.store, self._ledger.journal, self._rules
+        return Arrivals(
+            self._status.account,
+            rules.notify_from,
+            store,
+            journal,
+            self._settings,
+            self._access.world,
+            full=rules.full,
+        )
 
     async def _stay_connected(self, line: WatchedLine) -> None:
         self._status.state = AccountState.CONNECTING
@@ -222,7 +242,7 @@ class AccountConnection:
             await self._evidence.tell(search, found=bool(found))
 
     def _idle_seconds(self, session: ImapSession) -> float:
-        limits = [self._services.config.imap.idle, self._watch.seconds_to_next, self._watch.seconds_to_unseen]
+        limits = [self._access.imap.idle, self._watch.seconds_to_next, self._watch.seconds_to_unseen]
         if session.files_sent_itself and self._watch.sent_path is not None:
             due = self._evidence.seconds_to_next()
             return min(*limits, math.inf if due is None else due)
@@ -234,8 +254,8 @@ class AccountConnection:
         known = self._watch.beside(path)
         if known is None:
             return  # there is no such folder, or the main session listens to it
-        arrivals = Arrivals(self._status.account, self._rules.notify_from, self._services, full=self._rules.full)
-        folder = WatchedFolder(known.row, known.mailbox, arrivals, self._services, full=self._rules.full)
+        arrivals, ledger = self._new_arrivals(), self._ledger
+        folder = WatchedFolder(known.row, known.mailbox, arrivals, ledger.store, ledger.journal, full=self._rules.full)
         backoff, line, refrain = self._backoff(), WatchedLine(self._heartbeat), RepeatedErrors()
         while True:
             await self._synced.wait()
@@ -245,7 +265,7 @@ class AccountConnection:
             except FAILURES as error:
                 ended: EngineError = error
                 anew = line.died(error)
-                more = refrain.failed(words(str(error)), self._services.world.elapsed())
+                more = refrain.failed(words(str(error)), self._access.world.elapsed())
                 if more is not None:
                     log.warning("the second connection, which watches %s, broke%s: %s", path, more, error)
                 if await arrivals.care.stumbled(error):
@@ -259,7 +279,7 @@ class AccountConnection:
             await folder.reload()
             await folder.look(session)
             while True:
-                news = await session.idle(trio.Event(), self._services.config.imap.idle, self._heartbeat.next())
+                news = await session.idle(trio.Event(), self._access.imap.idle, self._heartbeat.next())
                 await folder.hear(session, news)
         finally:
             line.quiet = session.quiet

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from engine.config import Smtp
 from engine.model.registration import Registration
 
 
-def ehlo_name(record: Registration, config: Smtp) -> str:
+def ehlo_name(record: Registration, configured: str) -> str:
     """The account's own name, else the configured one, else the domain of its address."""
     domain = (record.email or "").rpartition("@")[2]
-    return record.smtp_ehlo_name or config.ehlo_name or domain or "localhost"
+    return record.smtp_ehlo_name or configured or domain or "localhost"

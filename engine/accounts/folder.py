@@ -1,12 +1,20 @@
-"""One mailbox of an account, followed through one session: opened, compared with what is known, listened to.
+"""One folder of an account, followed through one session: opened, compared with what is known, listened to.
 
-Whatever the server says is put to the store as an observation - this message has these flags, that one is gone - and
-only what differs from the stored state becomes an event, in the same commit. So a change is announced once, however
-often and through whatever means (QRESYNC, CONDSTORE, comparison, IDLE) it is seen, and none is lost between two
-sessions. The MODSEQ up to which changes are known only moves after a whole answer was worked through.
+1. `look` selects the folder. A server with QRESYNC reports in that answer what changed and what vanished since the
+   known UIDVALIDITY and MODSEQ.
+2. Another UIDVALIDITY voids every UID: one `mailboxReset`, and a new row for the messages there now (`_reset`).
+3. The first look notes all messages, and announces only those newer than `notifyFrom` (`_first_look`).
+4. Every later look catches up (`_catch_up`): it takes what SELECT reported; without that it asks for flags changed
+   since the known MODSEQ, or compares all flags; and where the counts do not agree, it compares all UIDs.
+5. Then it announces messages above the known UIDNEXT (`_arrived`, `arrivals.py`).
+6. `hear` takes what the server reports by itself during IDLE and other commands. A sequence number counts only as long
+   as the server's counts agree with ours; where they do not, nothing said by number counts, and `look` compares by UID.
+7. A message that the server counted but did not show is asked for again after `UNSEEN_WAITS` (`look_for_unseen`).
 
-A sequence number is believed as long as the server's counts agree with ours; where they do not, nothing said by number
-is, and the mailbox is compared by UID. A message the server named before it can be seen is asked for again soon.
+Whatever the server reports goes to the store as an observation - this message has these flags, that one is gone - and
+only what differs from the stored state becomes an event, in the same commit. So each change is announced once, however
+often and by whatever means it is seen, and none is lost between two sessions. The known MODSEQ only moves after a whole
+answer was worked through. `unreadable_messages.py` keeps questions that a server does not survive from being repeated.
 """
 
 from __future__ import annotations
@@ -24,8 +32,8 @@ import trio
 
 from engine.accounts import observed_changes
 from engine.accounts.arrivals import Arrivals
-from engine.accounts.services import Services
 from engine.accounts.unreadable_messages import CHANGES, DATE, FLAGS, within
+from engine.events.journal import Journal
 from engine.imap.fetched import Fetched, read_fetch
 from engine.imap.mailboxes import Mailbox
 from engine.imap.numbers import Ranges, ranges
@@ -33,7 +41,7 @@ from engine.imap.responses import Exists, Expunge, Fetch, Untagged, Vanished
 from engine.imap.session import CommandRefused, ImapSession, Selected
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
-from engine.store.writer import Tx
+from engine.store.writer import Store, Tx
 
 log = logging.getLogger("engine.folder")
 Item = TypeVar("Item")
@@ -70,7 +78,8 @@ class WatchedFolder:
         row: MailboxRow,
         mailbox: Mailbox,
         arrivals: Arrivals,
-        services: Services,
+        store: Store,
+        journal: Journal,
         *,
         full: bool,
         passing: bool = False,
@@ -78,7 +87,8 @@ class WatchedFolder:
         self.row = row
         self.mailbox = mailbox
         self._arrivals = arrivals
-        self._services = services
+        self._store = store
+        self._journal = journal
         self._full = full
         self._patience = SELECT_PATIENCE
         self._passing = passing
@@ -107,7 +117,7 @@ class WatchedFolder:
         row = self.row
         known = {"UIDVALIDITY": row.uid_validity, "UIDNEXT": row.uid_next}
         if self._full:
-            known |= {"HIGHESTMODSEQ": row.modseq, "MESSAGES": mailboxes.count(self._services.store.reader, row.id)}
+            known |= {"HIGHESTMODSEQ": row.modseq, "MESSAGES": mailboxes.count(self._store.reader, row.id)}
         return any(status.get(name, value) != value for name, value in known.items() if value is not None)
 
     def differs(self, status: dict[str, int]) -> bool:
@@ -121,7 +131,7 @@ class WatchedFolder:
             return False
         if row.modseq is None or status.get("HIGHESTMODSEQ") != row.modseq:
             return True
-        return status.get("MESSAGES") != mailboxes.count(self._services.store.reader, row.id)
+        return status.get("MESSAGES") != mailboxes.count(self._store.reader, row.id)
 
     async def look(self, session: ImapSession, *, doubt: bool = False, patience: float = SELECT_PATIENCE) -> None:
         """Open the mailbox and announce everything that changed since the last look.
@@ -223,12 +233,12 @@ class WatchedFolder:
         def change(tx: Tx) -> int:
             mailboxes.drop(tx, old.id)
             new = mailboxes.add(tx, old.account, old.path, old.special_use, uid_validity=validity, silent=True)
-            observed_changes.mailbox_reset(tx, self._services.journal, old, self.mailbox.name, validity)
+            observed_changes.mailbox_reset(tx, self._journal, old, self.mailbox.name, validity)
             return new
 
         if not self._passing:
             log.info("the server has renumbered %s (UIDVALIDITY): the messages in it now raise no event", old.path)
-        await self.reload(await self._services.store.commit(change))
+        await self.reload(await self._store.commit(change))
 
     async def _first_look(self, session: ImapSession, selected: Selected, validity: int) -> None:
         uids = await self._every_uid(session)
@@ -241,15 +251,13 @@ class WatchedFolder:
             while at < len(before):
                 found, at = await self._ask(session, before, at)
                 noted = [(each.uid, each.flags) for each in found if each.flags is not None and each.uid < start]
-                await self._services.store.commit(partial(mailboxes.note, mailbox=row.id, messages=noted))
+                await self._store.commit(partial(mailboxes.note, mailbox=row.id, messages=noted))
         modseq = selected.highest_modseq
-        await self._services.store.commit(lambda tx: mailboxes.set_position(tx, row.id, validity, start, modseq))
+        await self._store.commit(lambda tx: mailboxes.set_position(tx, row.id, validity, start, modseq))
         await self.reload()
         # A look that was broken off may have noted messages that were gone at the next.
         there = set(uids)
-        await self._gone(
-            [uid for uid in mailboxes.uids(self._services.store.reader, row.id) if uid not in there], quiet=True
-        )
+        await self._gone([uid for uid in mailboxes.uids(self._store.reader, row.id) if uid not in there], quiet=True)
 
     async def _first_to_announce(self, session: ImapSession, uids: array[int], uid_next: int) -> int:
         """The UID from which on there are messages to tell of at the first look."""
@@ -281,17 +289,17 @@ class WatchedFolder:
             elif moved and not (selected.vanished or selected.changed):
                 # Also a server that took the question for what had happened, and no notice of it.
                 await self._ask_for_changes(session, row.uid_next, row.modseq)
-            known = mailboxes.count(self._services.store.reader, row.id)
+            known = mailboxes.count(self._store.reader, row.id)
             grown = selected.uid_next != row.uid_next
             if known > selected.exists or (not told if grown else known < selected.exists):
                 await self._compare_uids(session)
         if selected.highest_modseq != row.modseq:
             modseq = selected.highest_modseq
-            await self._services.store.commit(lambda tx: mailboxes.set_modseq(tx, row.id, modseq))
+            await self._store.commit(lambda tx: mailboxes.set_modseq(tx, row.id, modseq))
             await self.reload()
 
     async def _compare_flags(self, session: ImapSession) -> None:
-        known = mailboxes.uids(self._services.store.reader, self.row.id)
+        known = mailboxes.uids(self._store.reader, self.row.id)
         at = 0
         while at < len(known):
             found, at = await self._ask(session, known, at)
@@ -346,7 +354,7 @@ class WatchedFolder:
             log.warning("%s has messages, but the server lists none", self.path)
             return False
         there = set(uids)
-        known = mailboxes.uids(self._services.store.reader, self.row.id)
+        known = mailboxes.uids(self._store.reader, self.row.id)
         await self._gone([uid for uid in known if uid not in there])
         self._exists = len(uids)
         self._uids = array("Q", (uid for uid in uids if uid < self.row.uid_next))
@@ -398,20 +406,20 @@ class WatchedFolder:
         return fresh
 
     def _known(self, spans: Ranges) -> list[int]:
-        return list(mailboxes.uids(self._services.store.reader, self.row.id, spans))
+        return list(mailboxes.uids(self._store.reader, self.row.id, spans))
 
     async def _changed(self, flags: dict[int, frozenset[str]]) -> None:
-        row, journal = self.row, self._services.journal
+        row, journal = self.row, self._journal
         for batch in _batches(flags.items()):
 
             def change(tx: Tx, batch: Sequence[tuple[int, frozenset[str]]] = batch) -> None:
                 for uid, new in batch if mailboxes.exists(tx, row.id) else ():
                     observed_changes.flags_changed(tx, journal, row, uid, new)
 
-            await self._services.store.commit(change)
+            await self._store.commit(change)
 
     async def _gone(self, uids: Sequence[int], *, quiet: bool = False) -> None:
-        row, journal = self.row, self._services.journal
+        row, journal = self.row, self._journal
         for batch in _batches(uids):
 
             def change(tx: Tx, batch: Sequence[int] = batch) -> None:
@@ -421,11 +429,11 @@ class WatchedFolder:
                     else:
                         observed_changes.message_gone(tx, journal, row, uid)
 
-            await self._services.store.commit(change)
+            await self._store.commit(change)
 
     async def reload(self, mailbox: int | None = None) -> None:
         """Take the stored position, or that of the row `mailbox`, which is the mailbox's now."""
-        row = mailboxes.get(self._services.store.reader, mailbox or self.row.id)
+        row = mailboxes.get(self._store.reader, mailbox or self.row.id)
         if row is not None:
             self.row = row
 

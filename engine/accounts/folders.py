@@ -12,15 +12,17 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from engine.accounts import observed_changes
-from engine.accounts.services import Services
-from engine.accounts.watch import kept_path, marked, to_watch
+from engine.accounts.listed_changes import one_path
+from engine.accounts.watch import marked, to_watch
 from engine.errors import Problem
+from engine.events.journal import Journal
 from engine.imap.mailboxes import INBOX, SUBSCRIBED, Mailbox
 from engine.imap.nodes import text
 from engine.imap.session import CommandRefused, ImapSession
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
-from engine.store.writer import Tx
+from engine.store.writer import Store, Tx
+from engine.world import World
 
 API = "api"
 COUNTERS = ("MESSAGES", "UIDNEXT", "UNSEEN")
@@ -38,17 +40,17 @@ class Rules(NamedTuple):
 class Folders:
     """The folders of one account."""
 
-    def __init__(self, account: str, rules: Rules, services: Services) -> None:
+    def __init__(self, account: str, rules: Rules, store: Store, journal: Journal, world: World) -> None:
         self._account = account
         self._rules = rules
-        self._store = services.store
-        self._journal = services.journal
-        self._world = services.world
+        self._store = store
+        self._journal = journal
+        self._world = world
 
     async def listed(self, session: ImapSession, *, counters: bool) -> list[dict[str, Any]]:
         """Every folder the server lists, as a list shows them. Raises `CommandRefused`."""
         found, told = await session.list_subscribed(COUNTERS)
-        statuses = {kept_path(path): items for path, items in told.items()}
+        statuses = {one_path(path): items for path, items in told.items()}
         shown = []
         for mailbox in self._marked(found):
             status: dict[str, Any] | None = statuses.get(mailbox.path)
@@ -90,7 +92,7 @@ class Folders:
     ) -> dict[str, Any]:
         """Give a folder another path; `subscribe` to that too. Raises `Problem` 400, `CommandRefused`."""
         new = await _in_namespace(session, levels)
-        if kept_path(new) == kept_path(path):
+        if one_path(new) == one_path(path):
             return {"path": path, "newPath": path, "renamed": False}
         try:
             if session.selected is not None:
@@ -124,7 +126,7 @@ class Folders:
     async def _note(self, session: ImapSession, path: str | None, before: str | None = None) -> None:
         """Tell of what is at `path` now and was at `before`, as the server lists it."""
         gmail = "X-GM-EXT-1" in session.capabilities
-        listed = {kept_path(each.path): each for each in self._marked(await session.list_mailboxes())}
+        listed = {one_path(each.path): each for each in self._marked(await session.list_mailboxes())}
         all_mail = gmail and "\\All" in {each.special_use for each in listed.values()}
         watched = {each.path: each for each in to_watch(list(listed.values()), self._rules.wanted, all_mail=all_mail)}
         delimiter = next((each.delimiter for each in listed.values() if each.delimiter), None)
@@ -163,10 +165,10 @@ class Folders:
             await self._store.commit(change)
 
     def _marked(self, listed: list[Mailbox]) -> list[Mailbox]:
-        return [marked(replace(each, path=kept_path(each.path)), self._rules.uses) for each in listed]
+        return [marked(replace(each, path=one_path(each.path)), self._rules.uses) for each in listed]
 
     def _known(self, path: str) -> MailboxRow | None:
-        return mailboxes.at_path(self._store.reader, self._account, kept_path(path))
+        return mailboxes.at_path(self._store.reader, self._account, one_path(path))
 
     def _entry(self, mailbox: Mailbox, row: MailboxRow | None, status: dict[str, Any]) -> dict[str, Any]:
         flags = {flag.lower() for flag in mailbox.flags}
@@ -224,8 +226,8 @@ async def _in_namespace(session: ImapSession, levels: Sequence[str]) -> str:
     if isinstance(own, list) and len(own) > 1:
         prefix, delimiter = text(own[0]), text(own[1]) or delimiter
     path = delimiter.join(levels)
-    if kept_path(path) == kept_path("INBOX") or path.upper().startswith(prefix.upper()):
-        return kept_path(path)
+    if one_path(path) == one_path("INBOX") or path.upper().startswith(prefix.upper()):
+        return one_path(path)
     return prefix + path
 
 

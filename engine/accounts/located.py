@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from engine.accounts.listed_changes import one_path
 from engine.accounts.message_ids import Place
-from engine.accounts.watch import kept_path, marked
+from engine.accounts.watch import marked
 from engine.errors import Problem
 from engine.imap.fetched import Fetched
 from engine.imap.logins import TEMPORARY_CODES
@@ -99,7 +100,7 @@ class Locator:
         raise refusal
 
     def _known(self, path: str) -> MailboxRow | None:
-        reader, path = self._store.reader, kept_path(path)
+        reader, path = self._store.reader, one_path(path)
         row = mailboxes.at_path(reader, self.account, path)
         if row is None and path.startswith("\\"):
             rows = mailboxes.of_account(reader, self.account, unwatched=True)
@@ -109,9 +110,9 @@ class Locator:
     async def _listed(self, session: ImapSession, path: str) -> Mailbox:
         """The folder a server lists at this path, or for this special use. Raises `Problem` 404."""
         listed = [marked(each, self._uses) for each in await session.list_mailboxes()]
-        wanted = kept_path(path)
+        wanted = one_path(path)
         for mailbox in listed:
-            if kept_path(mailbox.path) == wanted and mailbox.selectable:
+            if one_path(mailbox.path) == wanted and mailbox.selectable:
                 return mailbox
         for mailbox in listed:
             if wanted.startswith("\\") and (mailbox.special_use or "").lower() == wanted.lower() and mailbox.selectable:
@@ -129,7 +130,7 @@ class Locator:
             raise no_folder(path) from error
 
     async def _number(self, mailbox: Mailbox, uid_validity: int | None) -> MailboxRow:
-        given = (self.account, kept_path(mailbox.path), mailbox.special_use, uid_validity, mailbox.delimiter)
+        given = (self.account, one_path(mailbox.path), mailbox.special_use, uid_validity, mailbox.delimiter)
         number = await self._store.commit(lambda tx: mailboxes.add_for_ids(tx, *given))
         row = mailboxes.get(self._store.reader, number)
         assert row is not None

@@ -13,8 +13,7 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from engine.accounts.backoff import Backoff
-from engine.accounts.services import Services
+from engine.accounts.server_access import ServerAccess
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status, login_error
 from engine.errors import LoginRefused, NetworkError, NetworkKind
@@ -32,15 +31,15 @@ REFUSED_SECONDS = 3600.0
 """Seconds between two logins that were refused: each may bring the provider closer to locking the account."""
 
 
-async def probe(server: OutgoingServer, timeouts: Timeouts, status: Status, services: Services) -> None:
+async def probe(server: OutgoingServer, timeouts: Timeouts, status: Status, access: ServerAccess) -> None:
     """Return once the login of `server` was accepted. Cancelled: nothing stays open."""
-    backoff = Backoff(services, server.endpoint.host, server.endpoint.port)
+    backoff = access.backoff(server.endpoint.host, server.endpoint.port)
     while True:
         status.state = AccountState.CONNECTING
         try:
-            logged_in = await _log_in(server, timeouts, services)
+            logged_in = await _log_in(server, timeouts, access)
         except DeliveryError as error:
-            services.hosts.note_mute(error.mute)
+            access.hosts.note_mute(error.mute)
             failure = _as_error(error.verdict)
             await status.cannot_send(error.verdict, announce=False)
             await status.failed(failure)
@@ -54,14 +53,14 @@ async def probe(server: OutgoingServer, timeouts: Timeouts, status: Status, serv
 
 
 async def watch_sending(
-    server: OutgoingServer, timeouts: Timeouts, status: Status, services: Services, lane_knocks: Callable[[], bool]
+    server: OutgoingServer, timeouts: Timeouts, status: Status, access: ServerAccess, lane_knocks: Callable[[], bool]
 ) -> None:
     """Find out whether `server` lets the account send, whenever that is not known. Until cancelled; nothing stays open.
 
     Where the IMAP server refuses the login, or the outbox lane asks by itself (`lane_knocks`), the server is left
     alone.
     """
-    backoff = Backoff(services, server.endpoint.host, server.endpoint.port)
+    backoff = access.backoff(server.endpoint.host, server.endpoint.port)
     with trio.move_on_after(HEAD_START):
         while status.state in (AccountState.INIT, AccountState.CONNECTING):
             await status.moves()
@@ -73,7 +72,7 @@ async def watch_sending(
             await trio.sleep(LANE_SECONDS)
             continue
         try:
-            await _log_in(server, timeouts, services)
+            await _log_in(server, timeouts, access)
         except DeliveryError as error:
             await status.cannot_send(error.verdict)
             if error.verdict.kind is Kind.LOGIN_REFUSED:
@@ -84,16 +83,16 @@ async def watch_sending(
             await status.can_send()
 
 
-async def _log_in(server: OutgoingServer, timeouts: Timeouts, services: Services) -> bool:
+async def _log_in(server: OutgoingServer, timeouts: Timeouts, access: ServerAccess) -> bool:
     """Log in and leave; whether there was a login. Raises `DeliveryError`."""
     patience = {name: min(getattr(timeouts, name), PATIENCE) for name in ("greeting", "command")}
-    async with services.logins.at(server.endpoint.host, server.endpoint.port):
+    async with access.logins.at(server.endpoint.host, server.endpoint.port):
         session = await SmtpSession.connect(
             server.endpoint,
             dial=server.dial,
             ehlo_name=server.ehlo_name,
             timeouts=msgspec.structs.replace(timeouts, **patience),
-            nonce=services.world.token_bytes(NONCE_BYTES).hex(),
+            nonce=access.world.token_bytes(NONCE_BYTES).hex(),
         )
         await session.quit()
     return session.logged_in

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import string
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -20,13 +21,17 @@ from msgspec import UnsetType
 from engine.accounts import registration as records
 from engine.accounts import registration_changes
 from engine.accounts.account import Account
-from engine.accounts.services import Services
 from engine.errors import AccountGone, AccountUnreadable
+from engine.events.journal import Journal
 from engine.model.registration import Registration, Unreadable
+from engine.queue.outbox import Outbox
 from engine.schema.account import AccountCreate, AccountUpdate
-from engine.store import accounts, bodies, consumers, mailboxes, messages, sent_copies, tokens, webhooks
+from engine.store import accounts, mailboxes, messages
 from engine.store.accounts import AccountRow
-from engine.store.writer import Tx
+from engine.store.vault import Vault
+from engine.store.writer import Store, Tx
+from engine.webhooks.registry import EndpointRegistry
+from engine.world import World
 
 log = logging.getLogger("engine.account")
 
@@ -39,9 +44,30 @@ _ID_LETTERS = string.ascii_lowercase + string.digits
 class Registry:
     """The accounts of this engine. `run` is the service that owns their tasks."""
 
-    def __init__(self, services: Services) -> None:
-        """Load all accounts."""
-        self._services = services
+    def __init__(
+        self,
+        make: Callable[[AccountRow, Registration, str | None], Account],
+        store: Store,
+        vault: Vault,
+        journal: Journal,
+        outbox: Outbox,
+        webhooks: EndpointRegistry,
+        world: World,
+        grace: float,
+    ) -> None:
+        """Load all accounts.
+
+        `make` makes one out of its row, its registration, and why that cannot be read. `grace`: seconds that one which
+        is removed has for the message at hand.
+        """
+        self._make = make
+        self._store = store
+        self._vault = vault
+        self._journal = journal
+        self._outbox = outbox
+        self._webhooks = webhooks
+        self._world = world
+        self._grace = grace
         self._accounts: dict[str, Account] = {}
         self._scopes: dict[str, trio.CancelScope] = {}
         self._nursery: trio.Nursery | None = None
@@ -90,19 +116,19 @@ class Registry:
             name = given.account or self._new_id()
             record = registration_changes.registered(given, name)
             restricted = registration_changes.restricted(given, None, record, was=frozenset(), narrowed=narrowed)
-            sealed = records.seal(record, self._services.vault)
-            now = self._services.world.now()
+            sealed = records.seal(record, self._vault)
+            now = self._world.now()
 
             def change(tx: Tx) -> None:
                 accounts.save(tx, name, sealed, now, restricted)
-                self._services.journal.append(tx, "accountAdded", name, {"account": name})
+                self._journal.append(tx, "accountAdded", name, {"account": name})
 
-            await self._services.store.admit(change)
-            row = accounts.get(self._services.store.reader, name)
+            await self._store.admit(change)
+            row = accounts.get(self._store.reader, name)
             assert row is not None
             if account is not None:
                 self._scopes.pop(name).cancel()
-            account = self._accounts[name] = Account(row, record, self._services)
+            account = self._accounts[name] = self._make(row, record, None)
             self._tell_webhooks(account)
             self._start(account)
             return name, True
@@ -119,8 +145,8 @@ class Registry:
         """Hold back one account's mail, or let it go."""
         async with self._changing:
             self._must_be_there(account)
-            await self._services.store.commit(lambda tx: accounts.remember(tx, account.id, queue_paused=paused))
-            self._services.pauses.pause(account.id, paused)
+            await self._store.commit(lambda tx: accounts.remember(tx, account.id, queue_paused=paused))
+            account.pause_queue(paused)
 
     async def flush(self, account: Account, notify_from: datetime | UnsetType | None, indexer: Any) -> bool:
         """Forget what is known of the mailbox and begin anew; False when that is being done already.
@@ -133,12 +159,12 @@ class Registry:
         self._flushing.add(account.id)
         try:
             await account.pause()
-            now = self._services.world.now()
+            now = self._world.now()
             since = datetime.fromtimestamp(now, UTC) if isinstance(notify_from, UnsetType) else notify_from
             update = AccountUpdate(notify_from=since, imap_indexer=indexer)
             async with self._changing:
                 self._must_be_there(account)
-                await self._services.store.commit(lambda tx: mailboxes.drop_account(tx, account.id))
+                await self._store.commit(lambda tx: mailboxes.drop_account(tx, account.id))
                 await self._save(account, registration_changes.updated(account.record, update), update, False)
         finally:
             self._flushing.discard(account.id)
@@ -148,32 +174,22 @@ class Registry:
 
     async def remove(self, account: Account) -> None:
         """Remove an account with everything it has; its open messages end as cancelled."""
-        with trio.move_on_after(self._services.config.shutdown.grace):
+        with trio.move_on_after(self._grace):
             await account.stop_lane()
         async with self._changing:
             if self._accounts.get(account.id) is not account:
                 return
-            now = self._services.world.now()
+            now = self._world.now()
 
             def change(tx: Tx) -> None:
-                self._services.journal.append(tx, "accountDeleted", account.id, {"account": account.id})
-                self._services.outbox.end_account(tx, account.id, now)
-                for message in sent_copies.of_account(tx, account.id):
-                    sent_copies.remove(tx, message)
-                    bodies.drop(tx, message, self._services.spool)
-                mailboxes.drop_account(tx, account.id)
-                tokens.remove_account(tx, account.id)
-                consumers.remove_owner(tx, account.id)
-                webhooks.remove_account(tx, account.id)
+                self._journal.append(tx, "accountDeleted", account.id, {"account": account.id})
+                self._outbox.end_account(tx, account.id, now)
                 accounts.remove(tx, account.id)
 
-            await self._services.store.commit(change)
+            await self._store.commit(change)
             self._accounts.pop(account.id, None)
-            self._services.pauses.pause(account.id, False)
-            self._services.schedule.forget(account.id)
-            self._services.recorder.sandboxes.discard(account.id)
-            self._services.webhooks.forget_account(account.id)
-            self._services.changes.gone(account.id)
+            self._webhooks.forget_account(account.id)
+            account.forget()
             self._scopes.pop(account.id).cancel()
         self._sweeper.set()
 
@@ -181,7 +197,7 @@ class Registry:
         """Forget what was known of mailboxes that are gone, a little at a time."""
         while True:
             self._sweeper = trio.Event()
-            while await self._services.store.commit(lambda tx: mailboxes.sweep(tx, SWEEP)):
+            while await self._store.commit(lambda tx: mailboxes.sweep(tx, SWEEP)):
                 pass
             with trio.move_on_after(SWEEP_SECONDS):
                 await self._sweeper.wait()
@@ -200,9 +216,8 @@ class Registry:
         restricted = registration_changes.restricted(
             given, account.record, record, was=account.restricted, narrowed=narrowed
         )
-        sealed = records.seal(record, self._services.vault)
-        now = self._services.world.now()
-        agenda = self._services.schedule.of(account.id)
+        sealed = records.seal(record, self._vault)
+        now = self._world.now()
         elsewhere = records.smtp_endpoint(record) != records.smtp_endpoint(account.record)
 
         def change(tx: Tx) -> None:
@@ -210,14 +225,14 @@ class Registry:
             if elsewhere:
                 accounts.remember(tx, account.id, sending=None)
             for message in messages.hasten(tx, account.id, now):
-                tx.after_commit(partial(agenda.add, message, now))
+                tx.after_commit(partial(account.hasten, message, now))
 
-        await self._services.store.admit(change)
+        await self._store.admit(change)
         account.change(record, restricted)
         self._tell_webhooks(account)
 
     def _load(self) -> list[Account]:
-        vault, rows = self._services.vault, accounts.every(self._services.store.reader)
+        vault, rows = self._vault, accounts.every(self._store.reader)
         read: dict[str, Registration] = {}
         failed: dict[str, Unreadable] = {}
         for row in rows:
@@ -232,16 +247,16 @@ class Registry:
 
     def _loaded(self, row: AccountRow, record: Registration | None, error: Exception | None) -> Account:
         if record is not None:
-            return Account(row, record, self._services)
+            return self._make(row, record, None)
         why = f"The stored registration cannot be read: {error}"
         log.error("the account is disabled. %s", why, extra={"account": row.id})
-        return Account(row, Registration(account=row.id, name=row.id), self._services, unreadable=why)
+        return self._make(row, Registration(account=row.id, name=row.id), why)
 
     def _tell_webhooks(self, account: Account) -> None:
         record = account.record
         headers = record.webhooks_custom_headers or ()
         pairs = tuple((each.key, each.value) for each in headers)
-        self._services.webhooks.account(account.id, record.webhooks or None, pairs)
+        self._webhooks.account(account.id, record.webhooks or None, pairs)
 
     def _start(self, account: Account) -> None:
         assert self._nursery is not None
@@ -254,4 +269,4 @@ class Registry:
         self._nursery.start_soon(run, name=f"account {account.id}")
 
     def _new_id(self) -> str:
-        return "".join(self._services.world.random.choice(_ID_LETTERS) for _ in range(16))
+        return "".join(self._world.random.choice(_ID_LETTERS) for _ in range(16))

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from engine.accounts import remedies
 from engine.accounts.login_hints import hint
 from engine.accounts.remedies import Server
-from engine.accounts.services import Services
-from engine.accounts.sessions import NONCE_BYTES, Connector
+from engine.accounts.server_access import ServerAccess
+from engine.accounts.sessions import NONCE_BYTES
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
 from engine.imap.mailboxes import Mailbox
 from engine.imap.session import CommandRefused, ImapEndpoint
@@ -29,17 +29,22 @@ SECONDS = 60.0
 
 
 async def verify(
-    imap: ImapEndpoint | None, smtp: SmtpEndpoint | None, ehlo_name: str, services: Services, *, mailboxes: bool
+    imap: ImapEndpoint | None,
+    smtp: SmtpEndpoint | None,
+    ehlo_name: str,
+    access: ServerAccess,
+    *,
+    mailboxes: bool,
 ) -> Verified:
     """Each login tried, and the folders where `mailboxes` asks for them. Cancelled: nothing stays open."""
     outcomes: dict[str, ServerVerified] = {}
     folders: tuple[MailboxFound, ...] | UnsetType = UNSET
-    dial = services.egress.dialer(restricted=False, mail=True)
+    dial = access.egress.dialer(restricted=False, mail=True)
     async with trio.open_nursery() as nursery:
 
         async def try_imap(endpoint: ImapEndpoint) -> None:
             nonlocal folders
-            session = await Connector(services.logins, services.hosts, services.world).connect(endpoint, dial)
+            session = await access.connector.connect(endpoint, dial)
             try:
                 if mailboxes:
                     folders = tuple(map(_shown, await session.list_mailboxes()))
@@ -47,13 +52,13 @@ async def verify(
                 await session.logout()
 
         async def try_smtp(endpoint: SmtpEndpoint) -> None:
-            async with services.logins.at(endpoint.host, endpoint.port):
+            async with access.logins.at(endpoint.host, endpoint.port):
                 session = await SmtpSession.connect(
                     endpoint,
                     dial=dial,
                     ehlo_name=ehlo_name,
                     timeouts=Timeouts(greeting=SECONDS),
-                    nonce=services.world.token_bytes(NONCE_BYTES).hex(),
+                    nonce=access.world.token_bytes(NONCE_BYTES).hex(),
                 )
             await session.quit()
 

@@ -12,15 +12,15 @@ from typing import Literal
 import trio
 
 from engine.accounts.login_hints import hint as login_hint
-from engine.accounts.services import Services
-from engine.accounts.sessions import CLIENT_ID
+from engine.accounts.server_access import ServerAccess
 from engine.errors import LoginRefused, NetworkError, ProtocolError
-from engine.imap.session import ImapEndpoint, ImapSession
+from engine.imap.session import ImapEndpoint
 from engine.oauth import authorization
 from engine.oauth.apps import App, mail_scopes, missing_scopes
 from engine.oauth.assertions import service_key
 from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.keeper import Token
+from engine.oauth.keepers import OAuth
 from engine.sasl import Credentials
 from engine.schema.oauth2 import NEEDED, VerifyStep, on_the_wire
 from engine.transport import TlsRules
@@ -42,10 +42,13 @@ _UNKNOWN_CLIENT = (b"AADSTS700016", b"invalid_client", b"deleted_client", b"unau
 class AppCheck:
     """One check of an app. `account` is an account's id, or the mailbox an app that speaks for itself is to open."""
 
-    def __init__(self, app: App, redirect_url: str | None, services: Services, account: str | None) -> None:
+    def __init__(
+        self, app: App, redirect_url: str | None, oauth: OAuth, access: ServerAccess, account: str | None
+    ) -> None:
         self._app = app
         self._redirect_url = redirect_url
-        self._services = services
+        self._oauth = oauth
+        self._access = access
         self._account = account
         self._token: Token | None = None
         self.steps: list[VerifyStep] = []
@@ -93,7 +96,7 @@ class AppCheck:
         """Whether the provider could be reached at all."""
         redirect = self._redirect_url or ""
         try:
-            await self._services.oauth.requests.exchange(self._app, "not-a-code", "v" * 43, redirect)
+            await self._oauth.requests.exchange(self._app, "not-a-code", "v" * 43, redirect)
         except TokenError as error:
             if error.status is None:
                 self._fail("reachable", f"{error}.", error.hint)
@@ -112,11 +115,11 @@ class AppCheck:
         return True
 
     async def _ask_for_the_page(self) -> None:
-        app, services, redirect = self._app, self._services, self._redirect_url or ""
+        app, world, redirect = self._app, self._access.world, self._redirect_url or ""
         try:
-            endpoints = await services.oauth.requests.endpoints(app)
-            url, _ = authorization.begin(app, endpoints, redirect, services.world.token_bytes, services.world.now())
-            answer = await services.oauth.requests.page(app, url)
+            endpoints = await self._oauth.requests.endpoints(app)
+            url, _ = authorization.begin(app, endpoints, redirect, world.token_bytes, world.now())
+            answer = await self._oauth.requests.page(app, url)
         except (TokenError, ValueError) as error:
             self._fail("redirect", f"The sign-in page cannot be asked for: {error}.", getattr(error, "hint", None))
             return
@@ -136,7 +139,7 @@ class AppCheck:
         if self._account is None:
             self._skip("scopes", "Name an account that signed in through the app.")
             return
-        keeper = self._services.oauth.keepers.of(self._account)
+        keeper = self._oauth.keepers.of(self._account)
         if keeper is None or keeper.grant.app != self._app.id:
             self._skip("scopes", f"Nobody has signed in through this app for the account {self._account}.")
             return
@@ -149,7 +152,7 @@ class AppCheck:
 
     async def _ask_for_itself(self) -> None:
         app, mailbox = self._app, self._account
-        if mailbox is not None and (keeper := self._services.oauth.keepers.of(mailbox)) is not None:
+        if mailbox is not None and (keeper := self._oauth.keepers.of(mailbox)) is not None:
             mailbox = keeper.grant.user
         if mailbox is None and app.of.grant == "jwt_bearer":
             self._skip("reachable", "Name a mailbox to ask for a token with.")
@@ -157,7 +160,7 @@ class AppCheck:
             self._skip("scopes", "Name a mailbox.")
             return
         try:
-            tokens = await self._services.oauth.requests.for_itself(app, mailbox or "")
+            tokens = await self._oauth.requests.for_itself(app, mailbox or "")
         except TokenError as error:
             if error.status is None and error.trouble is Trouble.PASSING:
                 self._fail("reachable", f"{error}.", error.hint)
@@ -194,15 +197,10 @@ class AppCheck:
                 prefers=self._app.of.mechanisms,
             ),
         )
-        services, sandbox = self._services, self._services.sandbox
-        dial = services.egress.dialer(restricted=False, mail=True)
-        if self._app.provider == "sandbox" and sandbox is not None:
-            dial = sandbox.dial
+        dial = self._access.dial(sandbox=self._app.provider == "sandbox", restricted=False)
         try:
             with trio.fail_after(LOGIN_SECONDS):
-                session = await ImapSession.connect(
-                    endpoint, dial=dial, client_id=CLIENT_ID, nonce=services.world.token_bytes(18).hex()
-                )
+                session = await self._access.connector.connect(endpoint, dial)
                 await session.logout()
         except LoginRefused as error:
             hint = login_hint(server.host, error.response, token=True)

@@ -17,19 +17,20 @@ from collections.abc import Collection, Sequence
 import msgspec
 import trio
 
-from engine.accounts import observed_changes
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.folder import STATUS_ITEMS, WatchedFolder
-from engine.accounts.services import Services
+from engine.accounts.listed_changes import INBOX_PATH, compare, one_path, write
 from engine.accounts.skipped_folders import SkippedFolders
 from engine.accounts.unreadable_messages import within
 from engine.errors import EngineError, ProtocolError
+from engine.events.journal import Journal
 from engine.imap.mailboxes import INBOX, Mailbox
 from engine.imap.responses import Untagged
 from engine.imap.session import CommandRefused, ImapSession
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
-from engine.store.writer import Tx
+from engine.store.writer import Store
+from engine.world import World
 
 log = logging.getLogger("engine.watch")
 
@@ -43,7 +44,6 @@ LIST_PAUSE = 3600.0
 """Seconds without a list once asking for one ended the connection."""
 GONE_KEPT = 7 * 86_400.0
 """Seconds for which what is known of a mailbox is kept after it is gone."""
-INBOX_PATH = "INBOX"
 _EVERY = "every"
 _PLAIN = "plain"
 _NO_LIST = "no list"
@@ -60,7 +60,9 @@ class Watch:
         account: str,
         wanted: Collection[str] | None,
         arrivals: Arrivals,
-        services: Services,
+        store: Store,
+        journal: Journal,
+        world: World,
         *,
         full: bool = True,
         passing: bool = False,
@@ -68,13 +70,15 @@ class Watch:
         elsewhere: Collection[str] = (),
     ) -> None:
         self._account = account
-        self._wanted = None if wanted is None else frozenset(map(kept_path, wanted))
+        self._wanted = None if wanted is None else frozenset(map(one_path, wanted))
         self._arrivals = arrivals
-        self._services = services
+        self._store = store
+        self._journal = journal
+        self._world = world
         self._full = full
         self._passing = passing
-        self._uses = {kept_path(path): use for path, use in (uses or {}).items()}
-        self._elsewhere = frozenset(map(kept_path, elsewhere))
+        self._uses = {one_path(path): use for path, use in (uses or {}).items()}
+        self._elsewhere = frozenset(map(one_path, elsewhere))
         self._folders: dict[str, WatchedFolder] = {}
         self._main: WatchedFolder | None = None
         self._opened = False
@@ -92,7 +96,7 @@ class Watch:
         """The folder that is looked into beside the main one, or `_EVERY` and `_PLAIN` while a list is awaited."""
         self._hidden: set[str] = set()
         """Paths that another mailbox has too."""
-        self.troubles = SkippedFolders(services.world)
+        self.troubles = SkippedFolders(world)
         self.sent_path: str | None = None
         """The folder for sent mail; None when the account has none."""
 
@@ -113,7 +117,7 @@ class Watch:
 
     def beside(self, path: str) -> WatchedFolder | None:
         """The watched mailbox with this path, unless it is the main one."""
-        folder = self._folders.get(kept_path(path))
+        folder = self._folders.get(one_path(path))
         return None if folder is self._main else folder
 
     async def begin_round(self, session: ImapSession, delay: float) -> None:
@@ -249,10 +253,10 @@ class Watch:
             log.warning("the folders cannot be listed: %s", error)
             found = []
         self._looking_at = None
-        self._statuses = {kept_path(path): items for path, items in self._statuses.items()}
+        self._statuses = {one_path(path): items for path, items in self._statuses.items()}
         listed: dict[str, Mailbox] = {}
         for each in found:
-            mailbox = marked(msgspec.structs.replace(each, path=kept_path(each.path)), self._uses)
+            mailbox = marked(msgspec.structs.replace(each, path=one_path(each.path)), self._uses)
             if listed.setdefault(mailbox.path, mailbox) is not mailbox and each.path not in self._hidden:
                 self._hidden.add(each.path)
                 log.warning("two folders are called %s; one of them is not watched", each.path)
@@ -263,10 +267,10 @@ class Watch:
 
     async def _take_stored(self) -> None:
         """Watch what was watched before, and INBOX: there is no list to go by."""
-        stored = mailboxes.of_account(self._services.store.reader, self._account)
+        stored = mailboxes.of_account(self._store.reader, self._account)
         if not stored and self._wanted is None:
-            await self._services.store.commit(lambda tx: mailboxes.add(tx, self._account, INBOX_PATH, INBOX))
-            stored = mailboxes.of_account(self._services.store.reader, self._account)
+            await self._store.commit(lambda tx: mailboxes.add(tx, self._account, INBOX_PATH, INBOX))
+            stored = mailboxes.of_account(self._store.reader, self._account)
         self._folders = {row.path: self._kept(row, _of_row(row)) for row in stored}
 
     async def hear(self, session: ImapSession, news: Sequence[Untagged]) -> None:
@@ -275,7 +279,7 @@ class Watch:
             await self._main.hear(session, news)
 
     def _choose(self, session: ImapSession, listed: list[Mailbox]) -> list[Mailbox]:
-        stored = mailboxes.of_account(self._services.store.reader, self._account)
+        stored = mailboxes.of_account(self._store.reader, self._account)
         uses = {each.special_use for each in listed if each.selectable} | {row.special_use for row in stored}
         return to_watch(listed, self._wanted, all_mail="X-GM-EXT-1" in session.capabilities and "\\All" in uses)
 
@@ -292,44 +296,22 @@ class Watch:
         return self.troubles.skips(folder.path)
 
     async def _compare(self, session: ImapSession, found: list[Mailbox], listed: Collection[str]) -> None:
-        """Bring the stored mailboxes in line with those to watch; announced unless this is the first listing ever.
-
-        One that is still listed but not to be watched any more is forgotten without an event.
-        """
-        account, journal, reader = self._account, self._services.journal, self._services.store.reader
-        now = self._services.world.now()
-        rows = {kept_path(row.path): row for row in mailboxes.of_account(reader, account)}
-        missed = frozenset(rows.keys() - set(listed))
-        gone = [rows[path] for path in missed & self._missed]
-        unwanted = [
-            row for path, row in rows.items() if path not in missed and path not in {each.path for each in found}
-        ]
-        new = [each for each in found if each.path not in rows]
-        moved = [each for each in found if each.path in rows and _moved(rows[each.path], each)]
-        called = [(path, row) for path, row in rows.items() if path != row.path]
-        old = mailboxes.gone(reader, account, now - GONE_KEPT)
-        validities = {each.path: await self._validity(session, each) for each in new if rows}
-
-        def change(tx: Tx) -> None:
-            for row in (*unwanted, *old):
-                mailboxes.drop(tx, row.id)
-            for path, row in called:
-                mailboxes.rename(tx, row.id, path)
-            for row in gone:
-                known = self._folders.get(row.path)
-                name = (known.mailbox if known is not None else _of_row(row)).name
-                observed_changes.mailbox_deleted(tx, journal, row, name, now)
-            for each in moved:
-                mailboxes.mark_use(tx, rows[each.path].id, each.special_use)
-                mailboxes.mark_delimiter(tx, rows[each.path].id, each.delimiter)
-            for each in new:
-                validity = validities.get(each.path)
-                observed_changes.mailbox_new(tx, journal, account, each, validity, announced=bool(rows))
-
-        if gone or unwanted or new or moved or called or old:
-            await self._services.store.commit(change)
+        """Bring the stored mailboxes in line with those to watch; announced unless this is the first listing ever."""
+        account, reader, now = self._account, self._store.reader, self._world.now()
+        changes = compare(
+            mailboxes.of_account(reader, account),
+            found,
+            listed,
+            missed=self._missed,
+            long_gone=mailboxes.gone(reader, account, now - GONE_KEPT),
+        )
+        rows = changes.rows
+        validities = {each.path: await self._validity(session, each) for each in changes.new if rows}
+        if changes:
+            names = {each.row.path: each.mailbox.name for each in self._folders.values()}
+            await self._store.commit(lambda tx: write(tx, changes, account, validities, names, self._journal, now))
             rows = {each.path: each for each in mailboxes.of_account(reader, account)}
-        self._missed = missed - {row.path for row in gone}
+        self._missed = changes.missed - {row.path for row in changes.gone}
         if self._missed:
             self._next_round = min(self._next_round, trio.current_time() + LIST_AGAIN)
         watched = {each.path: each for each in found} | {path: _of_row(rows[path]) for path in self._missed}
@@ -348,7 +330,9 @@ class Watch:
         folder = self._folders.get(mailbox.path)
         if folder is not None and folder.row.id == row.id and folder.row.special_use == row.special_use:
             return folder
-        return WatchedFolder(row, mailbox, self._arrivals, self._services, full=self._full, passing=self._passing)
+        return WatchedFolder(
+            row, mailbox, self._arrivals, self._store, self._journal, full=self._full, passing=self._passing
+        )
 
 
 def marked(mailbox: Mailbox, uses: dict[str, str]) -> Mailbox:
@@ -371,15 +355,6 @@ def to_watch(listed: Collection[Mailbox], wanted: Collection[str] | None, *, all
 
 
 _INBOX = Mailbox(path=INBOX_PATH, delimiter=None, flags=frozenset(), special_use=INBOX, special_use_source="name")
-
-
-def kept_path(path: str) -> str:
-    """A path as it is kept: INBOX has one name, however it is written (RFC 9051 section 5.1)."""
-    return INBOX_PATH if path.upper() == INBOX_PATH else path
-
-
-def _moved(row: MailboxRow, mailbox: Mailbox) -> bool:
-    return (row.special_use, row.delimiter) != (mailbox.special_use, mailbox.delimiter)
 
 
 def _of_row(row: MailboxRow) -> Mailbox:

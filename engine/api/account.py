@@ -79,7 +79,7 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")
     refuse_masks(body)
-    if body.sandbox is True and context.services.sandbox is None:
+    if body.sandbox is True and not context.config.sandbox.enabled:
         raise invalid("sandbox", "must not be true: enabled is false under [sandbox] in the engine's configuration")
     await _check_egress(context, body, context.registry.get(body.account or ""), caller)
     account, new = await carry_through(_registered(context, body, narrowed=caller.account is not None))
@@ -206,7 +206,7 @@ async def _registered(context: Context, body: AccountCreate, *, narrowed: bool) 
     parts = _webhook_parts(body)
     if body.account is None or not parts:
         return await context.registry.register(body, narrowed=narrowed)
-    async with context.services.webhooks.setting(body.account, *parts, bound=narrowed):
+    async with context.webhooks.setting(body.account, *parts, bound=narrowed):
         return await context.registry.register(body, narrowed=narrowed)
 
 
@@ -214,7 +214,7 @@ async def _updated(context: Context, account: Account, body: AccountUpdate, *, n
     parts = _webhook_parts(body)
     if not parts:
         return await context.registry.update(account, body, narrowed=narrowed)
-    async with context.services.webhooks.setting(account.id, *parts, bound=narrowed):
+    async with context.webhooks.setting(account.id, *parts, bound=narrowed):
         return await context.registry.update(account, body, narrowed=narrowed)
 
 
@@ -245,7 +245,7 @@ async def _check_server(context: Context, name: str, given: Any, known: Any) -> 
     host, port = (getattr(given, member, UNSET) for member in ("host", "port"))
     if host in (UNSET, getattr(known, "host", UNSET)) and port in (UNSET, getattr(known, "port", UNSET)):
         return
-    egress, member = context.services.egress, "port"
+    egress, member = context.access.egress, "port"
     try:
         if port is not UNSET:
             egress.check_port(port, restricted=True)
@@ -311,7 +311,7 @@ def _sending(account: Account) -> Sending:
 
 
 def _counters(context: Context, account: Account) -> Counters:
-    return Counters(events=events.counts(context.services.store.reader, account.id))
+    return Counters(events=events.counts(context.store.reader, account.id))
 
 
 def _summary(context: Context, account: Account) -> AccountSummary:

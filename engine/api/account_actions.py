@@ -115,12 +115,12 @@ async def verify(context: Context, body: VerifyAccount) -> Verified:
     The engine logs in once at each server and stores nothing. Each login takes at most a minute.
     """
     record = registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp), "")
-    name = body.smtp_ehlo_name or context.services.config.smtp.ehlo_name or "localhost"
+    name = body.smtp_ehlo_name or context.config.smtp.ehlo_name or "localhost"
     return await try_logins(
         records.imap_endpoint(record),
         records.smtp_endpoint(record),
         name,
-        context.services,
+        context.access,
         mailboxes=body.mailboxes,
     )
 
@@ -128,4 +128,4 @@ async def verify(context: Context, body: VerifyAccount) -> Verified:
 @operation("GET", "/v1/autoconfig", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
 async def autoconfig(context: Context, query: AutoconfigQuery) -> Autoconfig:
     """Find the servers of an address."""
-    return await find_servers(query.email, context.services.world)
+    return await find_servers(query.email, context.world)

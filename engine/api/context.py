@@ -7,7 +7,7 @@ import trio
 
 from engine.accounts.account import Account
 from engine.accounts.registry import Registry
-from engine.accounts.services import Services
+from engine.accounts.server_access import ServerAccess
 from engine.errors import Problem
 from engine.events.consumers import Consumers
 from engine.events.horizon import Horizon
@@ -15,14 +15,17 @@ from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
 from engine.http.auth import Validity
-from engine.http.control_requests import Started
+from engine.http.dispatch import Front
 from engine.http.problems import NO_ACCOUNT
-from engine.http.request_bodies import Bodies
 from engine.http.shared_limits import SharedLimit
 from engine.http.websockets import Framed
-from engine.http.wrong_tokens import WrongTokens
+from engine.oauth.keepers import OAuth
+from engine.queue.accept import Intake
+from engine.queue.outbox import Outbox
+from engine.queue.pause import Pauses
 from engine.settings import SettingsBook
 from engine.store.tokens import Token
+from engine.webhooks.registry import EndpointRegistry
 
 
 class Streams(msgspec.Struct, frozen=True):
@@ -46,30 +49,28 @@ class Streams(msgspec.Struct, frozen=True):
             )
 
 
-class Context(msgspec.Struct, frozen=True):
-    """The engine as the handlers see it. `stopping` is set when the process is about to end.
+class Context(Front, frozen=True):
+    """The engine as the handlers see it. `stopping` is set when the process is about to end."""
 
-    `bodies` and `requests` count what all requests under way hold; `started` is how the process was started.
-    """
-
-    services: Services
     registry: Registry
     settings: SettingsBook
-    stopping: trio.Event
+    intake: Intake
+    outbox: Outbox
+    pauses: Pauses
+    webhooks: EndpointRegistry
+    access: ServerAccess
+    oauth: OAuth
     streams: Streams
     changes: StateChanges
-    bodies: Bodies
-    requests: SharedLimit
-    wrong_tokens: WrongTokens
-    started: Started
+    stopping: trio.Event
 
     def horizon(self, caller: Token) -> Horizon:
         """The journal as this caller may know it."""
-        return Horizon(self.services.journal, self.services.store.reader, caller.account)
+        return Horizon(self.streams.journal, self.store.reader, caller.account)
 
     def validity(self, caller: Token) -> Validity:
         """Whether this caller's token still holds, for what goes on for long."""
-        return Validity(self.services.store.reader, self.services.world, caller)
+        return Validity(self.store.reader, self.world, caller)
 
 
 def find_account(context: Context, account: str) -> Account:

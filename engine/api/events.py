@@ -35,7 +35,7 @@ async def page(context: Context, query: EventsQuery, *, caller: Token) -> Encode
     """
     horizon = context.horizon(caller)
     horizon.refuse_ahead(query.after)
-    journal = context.services.journal
+    journal = context.streams.journal
     names = names_of(query.events)
     position, size = horizon.start(query.after), 0
     found: list[bytes] = []
@@ -64,7 +64,7 @@ async def follow(context: Context, query: StreamQuery, *, caller: Token) -> Resp
 
     Server-sent events: one message for each event, with the event's number as its id.
     """
-    journal, horizon = context.services.journal, context.horizon(caller)
+    journal, horizon = context.streams.journal, context.horizon(caller)
     if query.consumer is not None:
         raise Problem(
             400,

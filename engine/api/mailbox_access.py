@@ -35,7 +35,7 @@ async def leased(
     """A session for the block, as `Commands.lease` gives it. What the server refuses becomes a `Problem`."""
     found = find_account(context, account)
     uses = dict(registration.watch_rules(found.record, found.status.created).uses)
-    locator = Locator(found.id, context.services.store, uses)
+    locator = Locator(found.id, context.store, uses)
     async with found.commands.lease(headers.seconds, long=long, path=path) as session:
         try:
             yield Mailbox(found, session, locator)
@@ -46,7 +46,8 @@ async def leased(
 def folders(context: Context, account: Account) -> Folders:
     """The folders of an account."""
     rules = registration.watch_rules(account.record, account.status.created)
-    return Folders(account.id, Rules(dict(rules.uses), rules.paths, rules.full), context.services)
+    kept = Rules(dict(rules.uses), rules.paths, rules.full)
+    return Folders(account.id, kept, context.store, context.streams.journal, context.world)
 
 
 def refused(error: CommandRefused) -> Problem:

@@ -89,13 +89,11 @@ async def text(
         session = mailbox.session
         _, one = await mailbox.locator.fetch(session, place, ("UID", "RFC822.SIZE", "BODYSTRUCTURE"))
         parts = TextParts(_only(one.structure, {*place.plain, *place.html}))
-        shown = await read_text(
-            session, one, Wanted(**kinds, most=_most(query.max_bytes)), context.services.world, parts
-        )
+        shown = await read_text(session, one, Wanted(**kinds, most=_most(query.max_bytes)), context.world, parts)
         if query.web_safe_html:
-            await message_text.made_safe(shown, context.services.world, _remote(query))
+            await message_text.made_safe(shown, context.world, _remote(query))
             if html := shown.get("html"):
-                shown["html"] = await message_text.with_own_pictures(session, one, html, context.services.world)
+                shown["html"] = await message_text.with_own_pictures(session, one, html, context.world)
     return Encoded(msgspec.json.encode(shown) + NEWLINE)
 
 
@@ -192,7 +190,7 @@ async def _add_text(
     wanted = "*" if query.web_safe_html else query.text_type
     if wanted is UNSET:
         return
-    world = context.services.world
+    world = context.world
     kinds = Wanted(wanted in ("plain", "*"), wanted in ("html", "*"), _most(query.max_bytes))
     shown |= await read_text(mailbox.session, one, kinds, world)
     if wanted != "*":

@@ -1,4 +1,4 @@
-"""OAuth2 apps: making, reading, changing, removing and trying them. Only tokens for all accounts may."""
+"""OAuth2 apps: creating, reading, changing, removing and testing them. Only tokens for all accounts may do so."""
 
 from __future__ import annotations
 
@@ -83,11 +83,13 @@ _MICROSOFT = ("outlook", "outlookService")
     change=Change("oauth2.create", lambda path, answer: answer.id),
 )
 async def create(context: Context, body: OAuthAppCreate) -> OAuthAppCreated:
-    """Make an OAuth2 app."""
-    book = context.services.oauth.book
+    """Create an OAuth2 app."""
+    book = context.oauth.book
     await _check(context, body)
     if len(book.made) >= MOST_APPS:
-        raise Problem(429, f"Too many OAuth2 apps: {MOST_APPS} at most, remove one first", code="TooMany")
+        raise Problem(
+            429, f"Too many OAuth2 apps: at most {MOST_APPS} are allowed, so remove one first", code="TooMany"
+        )
     app = App(id=book.new_id(), provider=body.provider, **_members(body, Endpoints()))
     await carry_through(book.add(app))
     return OAuthAppCreated(id=app.id)
@@ -96,7 +98,7 @@ async def create(context: Context, body: OAuthAppCreate) -> OAuthAppCreated:
 @operation("GET", "/v1/oauth2", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
 async def listing(context: Context, query: PageQuery) -> OAuthAppList:
     """List OAuth2 apps."""
-    rows = list(context.services.oauth.book.made.values())
+    rows = list(context.oauth.book.made.values())
     apps = tuple(_shown(context, made) for made in paging.cut(rows, query))
     return OAuthAppList(**paging.numbers(len(rows), query), apps=apps)
 
@@ -105,7 +107,7 @@ async def listing(context: Context, query: PageQuery) -> OAuthAppList:
 async def read(context: Context, app: AppId) -> OAuthApp:
     """Read an OAuth2 app."""
     made = find_app(context, app)
-    return msgspec.structs.replace(_shown(context, made), accounts=context.services.oauth.book.accounts(app))
+    return msgspec.structs.replace(_shown(context, made), accounts=context.oauth.book.accounts(app))
 
 
 @operation(
@@ -121,7 +123,7 @@ async def update(context: Context, app: AppId, body: OAuthAppUpdate) -> OAuthApp
     made = find_app(context, app)
     await _check(context, body)
     changed = msgspec.structs.replace(made.app, **_members(body, made.app.endpoints))
-    await carry_through(context.services.oauth.book.change(made, changed))
+    await carry_through(context.oauth.book.change(made, changed))
     return OAuthAppUpdated(id=made.app.id)
 
 
@@ -136,15 +138,19 @@ async def update(context: Context, app: AppId, body: OAuthAppUpdate) -> OAuthApp
 async def remove(context: Context, app: AppId) -> OAuthAppDeleted:
     """Remove an OAuth2 app."""
     made = find_app(context, app)
-    left = await carry_through(context.services.oauth.book.remove(made))
+    left = await carry_through(context.oauth.book.remove(made))
     return OAuthAppDeleted(id=app, accounts=left)
 
 
 @operation("POST", "/v1/oauth2/{app}/verify", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
 async def verify(context: Context, app: AppId, body: OAuthAppVerify) -> OAuthAppVerified:
-    """Try an OAuth2 app step by step."""
+    """Test an OAuth2 app.
+
+    The engine checks its configuration, the provider, the client, the redirect URL, the scopes and a login, step by
+    step.
+    """
     found = find_app(context, app).app
-    check = AppCheck(found, redirect_url(context, found), context.services, body.account)
+    check = AppCheck(found, redirect_url(context, found), context.oauth, context.access, body.account)
     steps = await check.run(login=body.test_connection)
     return OAuthAppVerified(
         app=app,
@@ -158,20 +164,20 @@ async def verify(context: Context, app: AppId, body: OAuthAppVerify) -> OAuthApp
 
 def find_app(context: Context, app: str) -> Made:
     """The app with this id. Raises `Problem` 404."""
-    made = context.services.oauth.book.made.get(app)
+    made = context.oauth.book.made.get(app)
     if made is None:
         raise Problem(404, "OAuth2 application was not found for requested ID", code="NotFound")
     return made
 
 
 def redirect_url(context: Context, app: App) -> str | None:
-    """Where the provider sends people back to; None: nobody said where the engine is reached."""
+    """The URL to which the provider sends users back; None where neither it nor `serviceUrl` is set."""
     service_url = context.settings.values.service_url
     return app.redirect_url or (f"{service_url.rstrip('/')}{CALLBACK_PATH}" if service_url else None)
 
 
 def _members(body: OAuthAppCreate | OAuthAppUpdate, endpoints: Endpoints) -> dict[str, Any]:
-    """What is given, as an app holds it; `false` and `null` are nothing."""
+    """The members of an app that the request sets; `false` and `null` clear one."""
     given = {name: value for name in _PLAIN if (value := getattr(body, name, UNSET)) is not UNSET}
     for name, value in given.items():
         if value is None or (value is False and name not in ("enabled", "google_workspace_accounts")):
@@ -190,14 +196,14 @@ def _members(body: OAuthAppCreate | OAuthAppUpdate, endpoints: Endpoints) -> dic
 
 
 async def _check(context: Context, body: OAuthAppCreate | OAuthAppUpdate) -> None:
-    """Raise `Problem` 400 for masks, a key that is none, and addresses that must not be reached."""
+    """Raise `Problem` 400 for masks, an invalid key, and addresses that the engine must not reach."""
     found = FieldErrors()
     for name, wire in (("client_secret", "clientSecret"), ("service_key", "serviceKey")):
         if getattr(body, name) == MASK:
             found.add(FieldPath.of(wire), "holds a masked value")
     if body.service_key is not UNSET and body.service_key != MASK:
         try:
-            await context.services.world.in_thread(service_key, body.service_key)
+            await context.world.in_thread(service_key, body.service_key)
         except ValueError as error:
             found.add(FieldPath.of("serviceKey"), str(error))
     found.refuse()
@@ -207,7 +213,7 @@ async def _check(context: Context, body: OAuthAppCreate | OAuthAppUpdate) -> Non
             continue
         parts = urlsplit(url)
         try:
-            await context.services.egress.check(parts.hostname or "", parts.port, restricted=False)
+            await context.access.egress.check(parts.hostname or "", parts.port, restricted=False)
         except (EgressRefused, ValueError) as error:
             raise invalid(field.encode_name, f"cannot be used: {error}", code="EgressRefused") from error
 

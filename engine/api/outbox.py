@@ -47,7 +47,7 @@ _TAGS = ("Outbox",)
 @operation("GET", "/v1/outbox", access=Access.QUERY, scope="api", tags=_TAGS)
 async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
     """List messages."""
-    db = context.services.store.reader
+    db = context.store.reader
     total, found = outbox.page(
         db,
         account=query.account,
@@ -68,7 +68,7 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
     The answer has each recipient, each attempt, and what the message waits for. It works while a message waits and
     after it has ended, until the engine removes its record.
     """
-    db = context.services.store.reader
+    db = context.store.reader
     message = _visible(context, queue_id, caller)
     if message is None:
         raise _not_found()
@@ -91,7 +91,7 @@ async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = 
     """
     outcome: Cancelled | TooLate = UNKNOWN
     if _visible(context, queue_id, caller) is not None:
-        outcome = await carry_through(context.services.outbox.cancel(queue_id))
+        outcome = await carry_through(context.outbox.cancel(queue_id))
     if isinstance(outcome, TooLate):
         return OutboxDeleted(deleted=False, reason=outcome.reason)
     return OutboxDeleted(deleted=True, already_sent=outcome.already_sent or UNSET)
@@ -106,7 +106,7 @@ async def update(
     Send it now, move it to another time, or decide a doubt about it. `{"updated": false, "reason": "It was sent
     already"}` is the answer where it is too late.
     """
-    queue = context.services.outbox
+    queue = context.outbox
     if _visible(context, queue_id, caller) is None:
         raise _not_found()
     if body.on_doubt is not UNSET:
@@ -114,7 +114,7 @@ async def update(
     else:
         send_at = None
         if body.send_at is not UNSET:
-            send_at = checked_send_at(body.send_at, context.services.world.now())
+            send_at = checked_send_at(body.send_at, context.world.now())
         outcome = await carry_through(queue.move(queue_id, send_at))
     if outcome == UNKNOWN:
         raise _not_found()
@@ -123,7 +123,7 @@ async def update(
 
 def _visible(context: Context, queue_id: str, caller: Token | None) -> Message | None:
     """The message, unless there is none or the caller's token is for another account."""
-    message = messages.by_queue_id(context.services.store.reader, queue_id)
+    message = messages.by_queue_id(context.store.reader, queue_id)
     if message is not None and caller is not None and caller.account not in (None, message.account):
         return None
     return message
@@ -192,7 +192,7 @@ def _attempt(attempt: Attempt) -> OutboxAttempt:
 
 
 def _waiting_for(context: Context, message: Message, recipients: list[Recipient]) -> WaitingFor | None:
-    waiting = _own_wait(message, recipients, context.services.world.now())
+    waiting = _own_wait(message, recipients, context.world.now())
     account = context.registry.get(message.account)
     if waiting is None and message.state not in (*ENDED, State.SENDING) and account is not None:
         waiting = account.mail_waits_for() or Waiting(

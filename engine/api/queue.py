@@ -24,8 +24,8 @@ async def read(context: Context, queue: QueueName, query: QueueQuery) -> QueueIn
     """Read the queue."""
     _refuse_unless_known(queue)
     account = find_account(context, query.account).id if query.account is not None else None
-    counts = outbox.counts(context.services.store.reader, account, context.services.world.now())
-    paused = context.services.pauses.paused(account)
+    counts = outbox.counts(context.store.reader, account, context.world.now())
+    paused = context.pauses.paused(account)
     jobs = QueueJobs(
         active=counts.active,
         delayed=counts.delayed,

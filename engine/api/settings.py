@@ -89,7 +89,7 @@ async def _changed(context: Context, changes: dict[str, Any]) -> str | None:
         if after.service_secret or not (after.webhooks or after.webhooks_enabled):
             await context.settings.update(**changes)
             return None
-        secret = secret_of(context.services.world.token_bytes(32))
+        secret = secret_of(context.world.token_bytes(32))
         await context.settings.update(**changes | {"service_secret": secret})
         return secret
 
@@ -99,7 +99,7 @@ def _notes(context: Context) -> list[str]:
     url = context.settings.values.webhooks
     if not context.settings.webhooks_enabled:
         return ['"webhooksEnabled" is not true, so nothing is posted'] if url else []
-    missing = context.services.webhooks.waits_for(None)
+    missing = context.webhooks.waits_for(None)
     if missing == "no url":
         return ['"webhooks" is not set, so nothing is posted']
     if missing == "no events":

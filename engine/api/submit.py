@@ -34,7 +34,7 @@ from engine.mail.compose import AttachedFile, Composed, Draft, compose, message_
 from engine.mail.headers import HeaderError
 from engine.model.message import Message, OnDoubt
 from engine.model.states import State
-from engine.queue.accept import accept, new_queue_id
+from engine.queue.accept import new_queue_id
 from engine.queue.idempotency import repeated
 from engine.schema.fields import AccountId
 from engine.schema.stored import shown
@@ -79,19 +79,18 @@ async def submit(
     After that a broken connection refuses nothing: messages queue.
     """
     found = find_account(context, account)
-    services = context.services
     key = _key(headers)
     if body.dry_run:
         key = None
     fingerprint = await _fingerprint(context, body) if key is not None else b""
-    if key is not None and (before := idempotency_keys.find(services.store.reader, found.id, key)) is not None:
+    if key is not None and (before := idempotency_keys.find(context.store.reader, found.id, key)) is not None:
         return _again(repeated(before, fingerprint), key)
     if not body.dry_run:
         _refuse_unless_ready(found)
-    now = services.world.now()
+    now = context.world.now()
     send_at = now if body.send_at is UNSET else checked_send_at(body.send_at, now)
     is_large = _size(body) > HERE
-    draft = await services.world.in_thread(_draft, found, body) if is_large else _draft(found, body)
+    draft = await context.world.in_thread(_draft, found, body) if is_large else _draft(found, body)
     message_id = _message_id(context, draft, body)
     composed = await _compose(context, draft, message_id, send_at, in_thread=is_large)
     if body.dry_run:
@@ -100,7 +99,7 @@ async def submit(
     attempts = _attempts(context, body)
     message = Message(
         id=0,
-        queue_id=new_queue_id(send_at, services.world),
+        queue_id=new_queue_id(send_at, context.world),
         account=found.id,
         message_id=message_id,
         subject=draft.subject,
@@ -117,22 +116,18 @@ async def submit(
         dot_at=None,
         last_error=None,
         ended=None,
-        on_doubt=OnDoubt(body.on_doubt or services.config.queue.on_doubt),
+        on_doubt=OnDoubt(body.on_doubt or context.config.queue.on_doubt),
         doubt_since=None,
         interruptions=0,
-        expires_at=services.attempts.expires_at(send_at, attempts),
+        expires_at=context.intake.expires_at(send_at, attempts),
     )
     answer = SubmitAccepted(message_id=message_id, send_at=iso(send_at), queue_id=message.queue_id)
-    accepted = accept(
+    accepted = context.intake.accept(
         message,
         recipients,
         composed.header,
         composed.bcc_header,
         composed.body,
-        store=services.store,
-        spool=services.spool,
-        spool_above=services.config.store.spool_above,
-        schedule=services.schedule,
         key=key,
         kept=Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None,
     )
@@ -170,7 +165,7 @@ async def _fingerprint(context: Context, body: Submit) -> bytes:
         short = [replace(each, content=hashlib.sha256(each.content).digest()) for each in body.attachments]
         return hashlib.sha256(msgspec.json.encode(replace(body, attachments=tuple(short)))).digest()
 
-    return await context.services.world.in_thread(work)
+    return await context.world.in_thread(work)
 
 
 async def _rehearsal(message_id: str, composed: Composed) -> DryRun | Response:
@@ -260,11 +255,11 @@ def _message_id(context: Context, draft: Draft, body: Submit) -> str:
     if body.message_id is not UNSET:
         return message_id_of(body.message_id)
     domain = draft.sender.address.rpartition("@")[2]
-    return f"<{context.services.world.uuid()}@{domain}>"
+    return f"<{context.world.uuid()}@{domain}>"
 
 
 async def _compose(context: Context, draft: Draft, message_id: str, date: float, *, in_thread: bool) -> Composed:
-    boundary = f"----=_Part-{context.services.world.token_bytes(12).hex()}"
+    boundary = f"----=_Part-{context.world.token_bytes(12).hex()}"
 
     def work() -> Composed:
         return compose(draft, message_id=message_id, date=date, boundary=boundary)
@@ -273,7 +268,7 @@ async def _compose(context: Context, draft: Draft, message_id: str, date: float,
         if not in_thread:
             return work()
         async with context.bodies.heavy:
-            return await context.services.world.in_thread(work)
+            return await context.world.in_thread(work)
     except HeaderError as error:
         raise invalid(error.field, error.reason) from error
 
@@ -298,7 +293,7 @@ def _copy_path(account: Account, body: Submit) -> str | None:
 def _attempts(context: Context, body: Submit) -> int:
     if body.delivery_attempts is not UNSET:
         return body.delivery_attempts
-    return context.settings.values.delivery_attempts or context.services.config.retry.attempts
+    return context.settings.values.delivery_attempts or context.config.retry.attempts
 
 
 def _address(given: NamedAddress) -> Address:

@@ -22,7 +22,7 @@ async def log(context: Context, token: TokenId, query: TokenLogQuery) -> TokenLo
 
     They come newest first; a revoked token has them, too. Only changes are recorded, never reads or refused requests.
     """
-    reader = context.services.store.reader
+    reader = context.store.reader
     name = token.lower()[:ID_LENGTH] if len(token) in (ID_LENGTH, HASH_LENGTH) else ""
     wanted = audit.AuditFilter(token=name)
     total = audit.count(reader, wanted)

@@ -25,7 +25,7 @@ async def listing(context: Context, query: PageQuery, *, caller: Token) -> Webho
 
     The endpoints of `GET /v1/webhooks`, without `default`, in the shape of EmailEngine's webhook routes.
     """
-    rows = [made for made in context.services.webhooks.made.values() if caller.account in (None, made.owner)]
+    rows = [made for made in context.webhooks.made.values() if caller.account in (None, made.owner)]
     shown = tuple(_route(context, made, caller) for made in paging.cut(rows, query))
     return WebhookRoutes(**paging.numbers(len(rows), query), webhooks=shown)
 

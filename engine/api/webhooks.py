@@ -92,7 +92,7 @@ async def create(context: Context, body: WebhookCreate, *, caller: Token) -> Web
         filter=body.filter,
         map=body.map,
     )
-    made = await carry_through(context.services.webhooks.create(record, caller.account, after))
+    made = await carry_through(context.webhooks.create(record, caller.account, after))
     return WebhookCreated(id=made.id, secrets=made.record.secrets, seq=after)
 
 
@@ -103,7 +103,7 @@ async def listing(context: Context, query: PageQuery, *, caller: Token) -> Webho
     The first one is `default`, the endpoint of the settings, which only the settings change. A token for one account
     sees the endpoints it has created.
     """
-    service = context.services.webhooks
+    service = context.webhooks
     rows: list[Made | None] = [None] if caller.account is None else []
     rows += [made for made in service.made.values() if caller.account in (None, made.owner)]
     shown = tuple(info(context, each, caller) for each in paging.cut(rows, query))
@@ -149,7 +149,7 @@ async def update(context: Context, webhook: WebhookId, body: WebhookUpdate, *, c
     if made.owner is not None:
         changes["accounts"] = (made.owner,)
     record = replace(made.record, stopped=None, **changes)
-    await carry_through(context.services.webhooks.update(made, record))
+    await carry_through(context.webhooks.update(made, record))
     return WebhookUpdated(id=made.id)
 
 
@@ -164,7 +164,7 @@ async def update(context: Context, webhook: WebhookId, body: WebhookUpdate, *, c
 async def remove(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookRemoved:
     """Remove a webhook endpoint."""
     made = _made(context, webhook, caller)
-    await carry_through(context.services.webhooks.remove(made))
+    await carry_through(context.webhooks.remove(made))
     return WebhookRemoved(id=made.id)
 
 
@@ -184,10 +184,10 @@ async def test(context: Context, webhook: WebhookId, *, caller: Token) -> Webhoo
     """
     made, endpoint = find(context, webhook, caller)
     _must_be_readable(made)
-    target = context.services.webhooks.target(made)
+    target = context.webhooks.target(made)
     if target is None:
         raise Problem(400, "The endpoint has no URL")
-    answer, verifies = await context.services.webhooks.test(endpoint, target)
+    answer, verifies = await context.webhooks.test(endpoint, target)
     return WebhookTested(
         success=answer.taken,
         status=answer.status,
@@ -212,9 +212,9 @@ async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, c
     """
     made, endpoint = find(context, webhook, caller)
     _must_be_readable(made)
-    service, horizon = context.services.webhooks, context.horizon(caller)
+    service, horizon = context.webhooks, context.horizon(caller)
     if body.since is not None:
-        after = horizon.seen(events.since(context.services.store.reader, body.since.timestamp()))
+        after = horizon.seen(events.since(context.store.reader, body.since.timestamp()))
     else:
         after = body.after or 0
         horizon.refuse_ahead(after)
@@ -233,7 +233,7 @@ async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, c
         description=f"replay of {endpoint.id}",
         enabled=True,
         stopped=None,
-        until=context.services.journal.last,
+        until=context.streams.journal.last,
         replay_of=endpoint.id,
     )
     copy = await carry_through(service.create(record, caller.account, after))
@@ -247,7 +247,7 @@ async def parked(context: Context, webhook: WebhookId, query: PageQuery, *, call
     The events that the receiver refused for three days, or that an expression did not fit, with the reason.
     """
     _, endpoint = find(context, webhook, caller)
-    reader = context.services.store.reader
+    reader = context.store.reader
     total = webhooks.parked_count(reader, endpoint.id)
     rows = webhooks.parked(reader, endpoint.id, query.page_size, query.page * query.page_size)
     shown = tuple(
@@ -276,7 +276,7 @@ async def parked(context: Context, webhook: WebhookId, query: PageQuery, *, call
 async def settle(context: Context, webhook: WebhookId, body: ParkedAction, *, caller: Token) -> ParkedDone:
     """Retry or skip parked events."""
     _, endpoint = find(context, webhook, caller)
-    service = context.services.webhooks
+    service = context.webhooks
     change = service.retry if body.action == "retry" else service.skip
     return ParkedDone(events=await carry_through(change(endpoint, body.seqs)))
 
@@ -284,15 +284,15 @@ async def settle(context: Context, webhook: WebhookId, body: ParkedAction, *, ca
 async def refuse_egress(context: Context, field: str, url: str, *, restricted: bool) -> None:
     """Raise `Problem` 400 when a URL leads where webhooks must not go."""
     try:
-        await context.services.webhooks.check(url, restricted=restricted)
+        await context.webhooks.check(url, restricted=restricted)
     except (EgressRefused, ValueError) as error:
         raise invalid(field, f"cannot be used: {error}", code="EgressRefused") from error
 
 
 def _refuse_one_more(context: Context, caller: Token) -> None:
     """Raise `Problem` 429 when the caller's account, or all tokens for all accounts together, have their share."""
-    most = context.services.config.webhooks.endpoints
-    if sum(made.owner == caller.account for made in context.services.webhooks.made.values()) >= most:
+    most = context.config.webhooks.endpoints
+    if sum(made.owner == caller.account for made in context.webhooks.made.values()) >= most:
         raise Problem(
             429,
             f"Too many webhook endpoints: at most {most} are allowed, so remove one first",
@@ -303,7 +303,7 @@ def _refuse_one_more(context: Context, caller: Token) -> None:
 
 def find(context: Context, name: str, caller: Token) -> tuple[Made | None, Endpoint]:
     """The endpoint of this id, made None for that of the settings. Raises `Problem` 404, for that of another too."""
-    service = context.services.webhooks
+    service = context.webhooks
     if name == DEFAULT and caller.account is None:
         return None, service.default
     made = service.get(name)
@@ -367,7 +367,7 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
 
 def info(context: Context, made: Made | None, caller: Token) -> WebhookInfo:
     """An endpoint as this caller may see it; `made` None is that of the settings."""
-    service, horizon = context.services.webhooks, context.horizon(caller)
+    service, horizon = context.webhooks, context.horizon(caller)
     endpoint = service.default if made is None else made.endpoint
     told = _settings(context) if made is None else _record(made)
     health = endpoint.health
@@ -397,7 +397,7 @@ def info(context: Context, made: Made | None, caller: Token) -> WebhookInfo:
         behind=horizon.last - seq,
         delivered=health.delivered,
         filtered=None if told.filter is None else _filtered(endpoint),
-        parked=webhooks.parked_count(context.services.store.reader, endpoint.id),
+        parked=webhooks.parked_count(context.store.reader, endpoint.id),
         lines=tuple(map(_line, troubled[:LINES_SHOWN])),
         last_success=iso_or_none(health.last_success),
         failing_since=iso_or_none(health.failing_since) if troubled else None,

@@ -68,8 +68,11 @@ class Front(msgspec.Struct, frozen=True):
     wrong_tokens: WrongTokens
 
 
-def make_app(front: Front, context: Any, operations: Sequence[Operation], tags: Mapping[str, str]) -> QuartTrio:
-    """The app that serves `operations`; each handler is given `context`. `tags` are as in `openapi.document`."""
+def make_app(front: Front, operations: Sequence[Operation], tags: Mapping[str, str]) -> QuartTrio:
+    """The app that serves `operations`; each handler is given `front`, which holds what it needs besides.
+
+    `tags` are as in `openapi.document`.
+    """
     app = _App("engine", static_folder=None)
     server.install(app)
     app.url_map.merge_slashes = False
@@ -77,9 +80,9 @@ def make_app(front: Front, context: Any, operations: Sequence[Operation], tags: 
     for operation in operations:
         rule = operation.path.replace("{", "<").replace("}", ">")
         if operation.websocket:
-            app.add_websocket(rule, view_func=_stream(context, door, operation))
+            app.add_websocket(rule, view_func=_stream(front, door, operation))
         else:
-            view = _view(front, context, door, operation)
+            view = _view(front, door, operation)
             app.add_url_rule(rule, endpoint=operation.name, view_func=view, methods=[operation.method])
     app.add_url_rule("/", view_func=home_page.view(lambda: _trouble(front.store)))
     app.add_url_rule("/health", view_func=_health(front.store))
@@ -109,7 +112,7 @@ class _App(QuartTrio):
         await super().__call__(scope, receive, send)
 
 
-def _view(front: Front, context: Any, door: Door, operation: Operation) -> Callable[..., Awaitable[Response]]:
+def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Awaitable[Response]]:
     largest = front.config.http.max_body
     limit = largest if operation.large else min(largest, OTHER_BODIES)
     store, handler, change = front.store, operation.handler, operation.change
@@ -132,7 +135,7 @@ def _view(front: Front, context: Any, door: Door, operation: Operation) -> Calla
             arguments["headers"] = decode_query(headers, given)
         if takes_caller:
             arguments["caller"] = caller
-        made = await handler(context, *path.values(), **arguments)
+        made = await handler(front, *path.values(), **arguments)
         if change is not None and caller is not None:
             address = None if caller is OWNER else door.addresses.of(request)
             await record(store, front.world, change, caller, address, path, made)
@@ -159,7 +162,7 @@ def _view(front: Front, context: Any, door: Door, operation: Operation) -> Calla
     return view
 
 
-def _stream(context: Any, door: Door, operation: Operation) -> Callable[..., Awaitable[None]]:
+def _stream(front: Front, door: Door, operation: Operation) -> Callable[..., Awaitable[None]]:
     async def stream(**path: str) -> None:
         caller = door.require(websocket, operation.scope or "")
         ids = {name: _id(raw) for name, raw in path.items()}
@@ -167,7 +170,7 @@ def _stream(context: Any, door: Door, operation: Operation) -> Callable[..., Awa
         query = _query(websocket, operation, caller)
         arguments: dict[str, Any] = {"query": query, "caller": caller, "websocket": websocket}
         arguments = {name: each for name, each in arguments.items() if name in operation.takes}
-        await operation.handler(context, *ids.values(), **arguments)
+        await operation.handler(front, *ids.values(), **arguments)
 
     return stream
 

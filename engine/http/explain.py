@@ -1,10 +1,10 @@
-"""Takes a request apart that its type's decoder refused, and says everything that is wrong with it.
+"""Makes a request's Struct out of plain JSON, or says everything that is wrong with it.
 
-A decoder stops at the first fault; a walk visits every member in the order of the schema, then the unknown ones, then
-asks what is wrong between them, and adds one field error each in the wording EmailEngine's callers know. It also takes
-what a decoder does not: booleans and numbers written as text (all of a query string is), `Y` and `N`, one item in place
-of a list, a date without a time, white space in base64, and a `Long`, which it decodes where a string may stand. So it
-decides: a request in which it finds no error is good.
+msgspec's decoder stops at the first fault; a walk visits every member in the order of the schema, then the unknown
+ones, then asks what is wrong between them, and adds one field error each in the wording EmailEngine's callers know. It
+also takes what a decoder does not: booleans and numbers written as text (all of a query string is), `Y` and `N`, one
+item in place of a list, a date without a time, white space in base64, and a `Long`, which it decodes where a string may
+stand. So it decides: a request in which it finds no error is good.
 It only reads; its depth is that of the schema, whatever the request's. A type it has no rule for is a `TypeError` when
 the walk is built.
 """
@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import NODEFAULT, UNSET, Meta
 from msgspec import inspect as mi
 
 from engine.http.booleans import boolean
@@ -84,6 +84,8 @@ def _build(info: mi.Type, notes: dict[str, Any] | None = None, *, nullable: bool
         case _:
             raise TypeError(f"no walk for {info}")
     if check := CHECKS.get(notes.get("check", "")):
+        if isinstance(info, mi.UnionType | mi.StructType | mi.VarTupleType | mi.DictType):
+            raise TypeError(f"a check can only be on a plain value, not on {info}")
         walk = _checked(walk, check)
     return _or_null(walk) if nullable else walk
 
@@ -191,9 +193,17 @@ def _base64(value: Any, place: FieldPath, found: FieldErrors) -> Any:
     if not isinstance(value, str | Long):
         return found.add(place, "must be a string")
     try:
-        return value.octets() if isinstance(value, Long) else msgspec.convert(_BLANK.sub("", value), bytes)
+        return value.octets() if isinstance(value, Long) else _octets(value)
     except (msgspec.ValidationError, binascii.Error):
         return found.add(place, "must be a valid base64 string")
+
+
+def _octets(text: str) -> bytes:
+    """What it is the base64 of, white space left out. Raises `msgspec.ValidationError` when it is not base64."""
+    try:
+        return msgspec.convert(text, bytes)
+    except msgspec.ValidationError:
+        return msgspec.convert(_BLANK.sub("", text), bytes)
 
 
 def _date(value: Any, place: FieldPath, found: FieldErrors) -> Any:
@@ -253,6 +263,7 @@ def _mapping(info: mi.DictType) -> Walk:
 def _struct(info: mi.StructType) -> Walk:
     kind = cast("type[Request]", info.cls)
     members = {each.encode_name: (each.name, _build(each.type), each.required) for each in info.fields}
+    absent = {each.name: _default(each) for each in info.fields}
 
     def struct(value: Any, place: FieldPath, found: FieldErrors) -> Any:
         if not isinstance(value, dict):
@@ -267,8 +278,15 @@ def _struct(info: mi.StructType) -> Walk:
         for name in value:
             if name not in members:
                 found.add(place.member(name), "is not allowed")
-        for name, text in kind.wrong_together(lambda member: built.get(member, UNSET)):
+        for name, text in kind.wrong_together(lambda member: built.get(member, absent[member])):
             found.add(place.member(name) if name else place, text)
         return kind(**built) if found.count == before else WRONG
 
     return struct
+
+
+def _default(field: mi.Field) -> Any:
+    """What a member is where the request does not have it; `UNSET` for one that is required."""
+    if field.default is not NODEFAULT:
+        return field.default
+    return UNSET if field.default_factory is NODEFAULT else field.default_factory()

@@ -31,6 +31,8 @@ class AppState:
         self.broken: TokenError | None = None
         """Why the client itself is refused."""
         self.moved = trio.Event()
+        self.edition = 0
+        """Another one each time the app is changed, or accepted again: what was said of it before is void."""
         self._tell = tell
         self._told: tuple[str | None, str | None] | None = None
         """What was announced last: without the text, in which providers write the time and the request's id."""
@@ -84,5 +86,6 @@ class AppState:
 
     def _mend(self) -> None:
         self.broken, self._told, self._failures, self._next = None, None, 0, 0.0
+        self.edition += 1
         self.moved.set()
         self.moved = trio.Event()

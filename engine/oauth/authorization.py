@@ -106,7 +106,7 @@ def begin(
 
 def code_of(pending: Pending, given: Mapping[str, str], now: float) -> str:
     """The code in a callback's query. Raises `CallbackRefused`."""
-    if not hmac.compare_digest(given.get("state", "").encode(), pending.state.encode()):
+    if not _same(given.get("state", ""), pending.state):
         raise CallbackRefused(
             "invalid_state", "This sign-in was not begun here. Begin again from the link you were given."
         )
@@ -186,8 +186,12 @@ def _check_claims(claims: Mapping[str, Any], app: App, pending: Pending, now: fl
     if not isinstance(expires, int | float) or expires + CLOCK_SKEW < now:
         raise ValueError("it has expired")
     nonce = claims.get("nonce")
-    if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), pending.nonce.encode()):
+    if not isinstance(nonce, str) or not _same(nonce, pending.nonce):
         raise ValueError("it belongs to another sign-in")
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
 
 
 def _same_issuer(given: str, expected: str) -> bool:

@@ -90,6 +90,8 @@ class Keeper:
         self._failures = 0
         self._rests_until = -math.inf
         self._error: TokenError | None = None
+        self._edition = app.edition
+        """That of the app which the error is about."""
         self._forced = False
         self._lost = grant.asked is not None
         """An answer was lost on the way, so the refresh token may be used up."""
@@ -197,7 +199,7 @@ class Keeper:
             return math.inf
         now = trio.current_time()
         if self._is_due():
-            return max(now, self._rests_until, now + self._app.wait())
+            return max(now, self._rest_ends(), now + self._app.wait())
         at = self._grant.refresh_at()
         return now + min(LOOK_AGAIN, math.inf if at is None else max(0.0, at - self._world.now()))
 
@@ -207,25 +209,29 @@ class Keeper:
             return _without_app(self._app)
         if self._app.wait() > 0 and self._app.broken is not None:
             return self._app.broken.again()
-        if trio.current_time() < self._rests_until and self._error is not None:
+        if trio.current_time() < self._rest_ends() and self._error is not None:
             return self._error.again()
         return None
 
+    def _rest_ends(self) -> float:
+        """Until when nothing is asked because of the last error; what was about the app ends with a change of it."""
+        about_app = self._error is not None and self._error.trouble is not Trouble.PASSING
+        return -math.inf if about_app and self._edition != self._app.edition else self._rests_until
+
     async def _hear_of_app(self, scope: trio.CancelScope) -> None:
         await self._app.moved.wait()
-        self._rests_until = -math.inf
         scope.cancel()
 
     async def _refresh(self) -> None:
-        app = self._app.app
+        app, edition = self._app.app, self._app.edition
         assert app is not None
         self._app.asks()
         try:
             renewed = await finished(lambda: self._renew(app), within=REFRESH_SECONDS, once_cancelled=FINISH_SECONDS)
         except TokenError as error:
-            await self._failed(app, error)
+            await self._failed(app, edition, error)
         except trio.TooSlowError:
-            await self._failed(app, TokenError(Trouble.PASSING, f"No answer within {REFRESH_SECONDS:g} s"))
+            await self._failed(app, edition, TokenError(Trouble.PASSING, f"No answer within {REFRESH_SECONDS:g} s"))
         else:
             if renewed:
                 self._forget_trouble()
@@ -270,8 +276,8 @@ class Keeper:
     def _become(self, grant: Grant) -> None:
         self._grant = grant
 
-    async def _failed(self, app: App, error: TokenError) -> None:
-        """Take note of a failure, each kind by its own rule."""
+    async def _failed(self, app: App, edition: int, error: TokenError) -> None:
+        """Take note of a failure, each kind by its own rule; `edition` is that of the app that asked."""
         grant = self._grant
         if error.trouble is Trouble.GRANT_GONE and app.signs_in:
             if app.of.refresh_tokens == "added" and grant.previous_token is not None:
@@ -291,10 +297,10 @@ class Keeper:
             wait = max(wait, min(error.retry_after, LONGEST_RETRY_AFTER))
         self._failures = min(self._failures + 1, 10)
         self._rests_until = trio.current_time() + wait
-        self._error = error
+        self._error, self._edition = error, edition
         self._forced = False
         self._lost = self._lost or error.status is None
-        if error.trouble is not Trouble.PASSING:
+        if error.trouble is not Trouble.PASSING and edition == self._app.edition:
             await self._app.failed(grant.account, error)
 
     def _forget_trouble(self) -> None:

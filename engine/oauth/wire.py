@@ -1,24 +1,24 @@
 """HTTP requests to providers: every one over a connection of its own, dialled where the rule for addresses allows it.
 
-httpx2 speaks HTTP; its connections are made by the `Dial` given here, so the address that is checked is the one that is
-connected to, a proxy is a `Dial` too, and the sandbox is reached without a network. No connection is kept: a refresh
+httpcore2 speaks HTTP; its connections are made by the `Dial` given here, so the address that is checked is the one that
+is connected to, a proxy is a `Dial` too, and the sandbox is reached without a network. No connection is kept: a refresh
 that goes out over one the server has just closed leaves nobody knowing whether the token was used up. Redirects are not
 followed, the environment's proxies are not used, an answer has at most `LONGEST` bytes and `SECONDS` for all of it.
 Clear text is spoken with this machine, private networks and the sandbox only.
 
-Raises `NetworkError` when there is no answer, `ProtocolError` for one that is no HTTP or too long.
+Raises `NetworkError` when there is no answer, `ProtocolError` for what is no URL and for an answer that is too long.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpcore2
-import httpx2
 import msgspec
 import trio
 
@@ -33,7 +33,6 @@ AT_ONCE = 8
 """Requests to one host at the same time; the rest wait, so that a restart does not ask for all tokens at once."""
 HOSTS_KEPT = 1000
 CLOSE_SECONDS = 1.0
-
 
 Headers = Mapping[str, str]
 
@@ -59,43 +58,54 @@ class Wire:
 
     async def post(self, url: str, form: Headers, headers: Headers | None = None) -> HttpAnswer:
         """POST a form to `url`. Cancelled: whether it was carried out is unknown."""
-        return await self._send("POST", url, headers or {}, form)
+        given = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
+        return await self._send("POST", url, given, urlencode(form).encode("ascii"))
 
-    async def _send(self, method: str, url: str, headers: Headers, form: Headers | None) -> HttpAnswer:
-        try:
-            parsed = httpx2.URL(url)
-            if parsed.scheme not in ("https", "http") or not parsed.host:
-                raise ValueError(url)
-        except (httpx2.InvalidURL, ValueError) as error:
-            raise ProtocolError(f"{url[:200]} is no URL to ask") from error
-        async with self._gate(parsed.host):
+    async def _send(self, method: str, url: str, headers: Headers, content: bytes | None) -> HttpAnswer:
+        where = _parsed(url)
+        host = where.host.decode("ascii")
+        async with self._gate(host):
             try:
                 with trio.fail_after(SECONDS):
-                    return await self._ask(method, parsed, headers, form)
+                    return await self._ask(method, where, headers, content)
             except trio.TooSlowError as error:
-                text = f"{parsed.host} did not answer within {SECONDS:g} s"
+                text = f"{host} did not answer within {SECONDS:g} s"
                 raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", text) from error
-            except (httpcore2.ProtocolError, httpcore2.NetworkError, httpx2.HTTPError) as error:
-                text = f"{parsed.host} closed the connection, or does not answer in HTTP: {error}"
+            except (httpcore2.ProtocolError, httpcore2.NetworkError) as error:
+                text = f"{host} closed the connection, or does not answer in HTTP: {error}"
                 raise NetworkError(NetworkKind.CLOSED, "ECONNECTION", text[:300]) from error
 
-    async def _ask(self, method: str, url: httpx2.URL, headers: Headers, form: Headers | None) -> HttpAnswer:
+    async def _ask(self, method: str, url: httpcore2.URL, headers: Headers, content: bytes | None) -> HttpAnswer:
         # Not compressed: a few octets could become any number.
-        given = {"Accept": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
+        given = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        }
         given |= {"User-Agent": f"mailbox-engine/{VERSION}", **headers}
+        if content is not None:
+            given["Content-Length"] = str(len(content))
+        fields = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in given.items()]
         async with (
-            httpx2.AsyncClient(transport=_Transport(self._dial), trust_env=False, timeout=None) as client,
-            client.stream(method, url, headers=given, data=form) as response,
+            httpcore2.AsyncConnectionPool(
+                ssl_context=client_context(TlsRules()),
+                max_connections=1,
+                max_keepalive_connections=0,
+                network_backend=_Backend(self._dial),
+            ) as pool,
+            pool.stream(method, url, headers=fields, content=content) as response,
+            aclosing(response.aiter_stream()) as parts,
         ):
             body = b""
-            async for part in response.aiter_raw():
+            async for part in parts:
                 body += part
                 if len(body) > LONGEST:
-                    raise ProtocolError(f"{url.host} answered with more than {LONGEST} bytes")
-            return HttpAnswer(response.status_code, dict(response.headers.items()), body)
+                    raise ProtocolError(f"{url.host.decode('ascii')} answered with more than {LONGEST} bytes")
+            pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers)
+            return HttpAnswer(response.status, dict(pairs), body)
 
     @asynccontextmanager
-    async def _gate(self, host: str) -> Any:
+    async def _gate(self, host: str) -> AsyncIterator[None]:
         gate = self._gates.get(host)
         if gate is None:
             if len(self._gates) >= HOSTS_KEPT:
@@ -105,47 +115,20 @@ class Wire:
             yield
 
 
-class _Transport(httpx2.AsyncBaseTransport):
-    """One connection, made by our dial, closed after its answer."""
-
-    def __init__(self, dial: Dial) -> None:
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=client_context(TlsRules()),
-            max_connections=1,
-            max_keepalive_connections=0,
-            network_backend=_Backend(dial),
-        )
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        answer = await self._pool.handle_async_request(
-            httpcore2.Request(
-                method=request.method,
-                url=httpcore2.URL(
-                    scheme=request.url.raw_scheme,
-                    host=request.url.raw_host,
-                    port=request.url.port,
-                    target=request.url.raw_path,
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-            )
-        )
-        return httpx2.Response(answer.status, headers=answer.headers, stream=_Body(answer))
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-
-
-class _Body(httpx2.AsyncByteStream):
-    def __init__(self, answer: httpcore2.Response) -> None:
-        self._answer = answer
-
-    async def __aiter__(self) -> Any:
-        async for part in self._answer.aiter_stream():
-            yield part
-
-    async def aclose(self) -> None:
-        await self._answer.aclose()
+def _parsed(url: str) -> httpcore2.URL:
+    """A URL taken apart. Raises `ProtocolError`."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+        if parts.scheme not in ("https", "http") or not host:
+            raise ValueError(url)
+        name = host.encode("ascii" if host.isascii() else "idna")
+    except (ValueError, UnicodeError) as error:
+        raise ProtocolError(f"{url[:200]!r} is no URL to ask") from error
+    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    if parts.query:
+        target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?")
+    return httpcore2.URL(scheme=parts.scheme.encode("ascii"), host=name, port=port, target=target.encode("ascii"))
 
 
 class _Backend(httpcore2.AsyncNetworkBackend):

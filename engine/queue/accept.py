@@ -8,6 +8,8 @@ finds the first one's message, however close behind it comes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
 from engine.errors import Problem, StorageFailed
@@ -29,59 +31,77 @@ def new_queue_id(send_at: float, world: World) -> str:
     return f"{int(send_at * 1000):011x}{world.token_bytes(4).hex()}"
 
 
-async def accept(
-    message: Message,
-    recipients: tuple[str, ...],
-    header: bytes,
-    bcc_header: bytes,
-    content: bytes,
-    *,
-    store: Store,
-    spool: Spool,
-    spool_above: int,
-    schedule: Schedule,
-    key: str | None = None,
-    kept: Kept | None = None,
-) -> bytes | None:
-    """Make the message durable and have it sent at `message.next_at`.
+class Intake:
+    """Takes messages into the queue. A body of more than `spool_above` octets goes into the spool.
 
-    `key` and `kept` are an idempotency key and what is to be kept under it. Where it was used before for the same
-    request, nothing is queued and the answer of then is returned (JSON); else None.
-    Raises `StorageFull`, `StorageFailed`, or `Problem`: 404 when the account has just been removed, 409 when the key
-    was used for another request; then nothing is queued. Cancelled: it may be queued or not, never half.
+    `expires_at` tells, by the time a message is due and how many attempts it has, when it is given up unsent.
     """
-    spooled = message.queue_id if len(content) > spool_above else None
-    if spooled is not None:
-        await spool.write(spooled, content)
-    body = MessageBody(header, bcc_header, None if spooled else content, spooled)
 
-    def change(tx: Tx) -> bytes | None:
-        if (
-            key is not None
-            and kept is not None
-            and (before := idempotency_keys.find(tx, message.account, key)) is not None
-        ):
-            return repeated(before, kept.fingerprint)
-        if not accounts.exists(tx, message.account):
-            raise Problem(404, "Account record was not found for requested ID")
-        row = messages.insert(tx, message, recipients, State.QUEUED)
-        bodies.insert(tx, row, body)
-        if key is not None and kept is not None:
-            idempotency_keys.keep(tx, message.account, key, row, kept)
-        due = message.next_at or message.send_at
-        scheduled = due > message.created
-        tx.after_commit(lambda: schedule.of(message.account).add(row, due, scheduled=scheduled))
-        return None
+    def __init__(
+        self,
+        store: Store,
+        spool: Spool,
+        spool_above: int,
+        schedule: Schedule,
+        expires_at: Callable[[float, int], float],
+    ) -> None:
+        self._store = store
+        self._spool = spool
+        self._spool_above = spool_above
+        self._schedule = schedule
+        self.expires_at = expires_at
 
-    queued = False
-    try:
-        answer = await store.admit(change)
-        queued = answer is None
-    except (trio.Cancelled, StorageFailed):
-        # The change is made all the same, or may have been, so its body must stay; if not, the next start removes it.
-        queued = True
-        raise
-    finally:
-        if spooled is not None and not queued:
-            spool.remove(spooled)
-    return answer
+    async def accept(
+        self,
+        message: Message,
+        recipients: tuple[str, ...],
+        header: bytes,
+        bcc_header: bytes,
+        content: bytes,
+        *,
+        key: str | None = None,
+        kept: Kept | None = None,
+    ) -> bytes | None:
+        """Make the message durable and have it sent at `message.next_at`.
+
+        `key` and `kept` are an idempotency key and what is to be kept under it. Where it was used before for the same
+        request, this queues nothing and returns that request's answer (JSON); otherwise it returns None.
+        Raises `StorageFull`, `StorageFailed`, or `Problem`: 404 when the account has just been removed, 409 when the
+        key was used for another request; then nothing is queued. Cancelled: it may be queued or not, never half.
+        """
+        spooled = message.queue_id if len(content) > self._spool_above else None
+        if spooled is not None:
+            await self._spool.write(spooled, content)
+        body = MessageBody(header, bcc_header, None if spooled else content, spooled)
+
+        def change(tx: Tx) -> bytes | None:
+            if (
+                key is not None
+                and kept is not None
+                and (before := idempotency_keys.find(tx, message.account, key)) is not None
+            ):
+                return repeated(before, kept.fingerprint)
+            if not accounts.exists(tx, message.account):
+                raise Problem(404, "Account record was not found for requested ID")
+            row = messages.insert(tx, message, recipients, State.QUEUED)
+            bodies.insert(tx, row, body)
+            if key is not None and kept is not None:
+                idempotency_keys.keep(tx, message.account, key, row, kept)
+            due = message.next_at or message.send_at
+            scheduled = due > message.created
+            tx.after_commit(lambda: self._schedule.of(message.account).add(row, due, scheduled=scheduled))
+            return None
+
+        queued = False
+        try:
+            answer = await self._store.admit(change)
+            queued = answer is None
+        except (trio.Cancelled, StorageFailed):
+            # The change is made all the same, or may have been, so its body must stay; if not, the next start
+            # removes it.
+            queued = True
+            raise
+        finally:
+            if spooled is not None and not queued:
+                self._spool.remove(spooled)
+        return answer

@@ -1,16 +1,24 @@
-"""One account's way out: takes its due messages one after another, through one SMTP session at a time.
+"""One account's way out: sends its due messages one after another, through one SMTP session at a time.
 
-Sessions are kept for the next message and given up when idle, used up, or when other accounts wait for one of the
-process's slots: those are handed out first come, first served, so a full lane cannot starve the others. A server that
-hangs or refuses holds up this lane only.
+1. `run` rests until a message is due and nothing keeps the lane from sending: it has a server, the queue is not paused,
+   the lane is not backing off, and its rate limit allows it (`_may_send`, `_rest`).
+2. It takes one of the process's session slots. They go to lanes first come, first served, so that a lane with a long
+   queue cannot starve the others; a turn ends after `TURN` messages if others wait (`_turn`).
+3. `Attempts.begin` marks the attempt in the journal. `_deliver` uses the session at hand or opens one, and hands the
+   message over. A session that the server closed while it was idle says nothing about the message, and a connection
+   that loses step is replaced within the same attempt, at most `LOST_STEPS` times.
+4. The verdict decides (`_deliver_and_record`). *The server refuses the login*: the lane backs off, and no message is
+   charged with an attempt. *The server cannot be reached*: the lane backs off, only the first such attempt is charged,
+   and every message stays due, so that the oldest goes first once the host answers, which any dial of it reports
+   (`hosts.py`). *Anything else* is recorded, and begins the next message's attempt in the same commit.
+5. While the lane backs off (`lane_backoff.py`), messages that have waited as long as their attempts would have taken
+   fail. `change`, for a changed account, ends the wait at once.
+6. Between messages the session stays open for a while (`_linger`), unless it is used up or others wait for its slot.
+   `rate_limit.py` sets the pace.
+7. `stop` lets a message whose final dot is under way finish within the grace time, and aborts any other before its dot,
+   without charging the attempt.
 
-When a server cannot be reached, the whole lane waits (`lane_backoff.py`) and every message stays due, so that the
-oldest goes first when the host answers again, which any dial of it tells (`hosts.py`). A message is charged with the
-first such try only. When the server refuses the login, the lane waits and no message is charged. A changed account
-wakes it at once. What has waited as long as its attempts would have taken is given up then too. `rate_limit.py` says
-how fast the lane may go. A connection that loses step is given up for a new one within the same attempt, a few times.
-
-Stopping lets a message whose final dot is on its way finish within the grace time and aborts any other before its dot.
+A server that hangs or refuses delays only this lane.
 """
 
 from __future__ import annotations
@@ -21,6 +29,7 @@ from collections.abc import Callable
 import msgspec
 import trio
 
+from engine.config import Smtp
 from engine.errors import NetworkKind, StorageFailed
 from engine.hosts import Hosts
 from engine.model.limits import SendingLimit
@@ -30,7 +39,7 @@ from engine.queue.lane_backoff import BackoffReason, LaneBackoff
 from engine.queue.outcome import Judgement
 from engine.queue.pause import Pauses
 from engine.queue.rate_limit import SendingRate
-from engine.queue.schedule import Agenda
+from engine.queue.schedule import Schedule
 from engine.queue.session_slots import SessionSlot, SessionSlots
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, Stage, Verdict, error_text, unanswered
@@ -70,6 +79,32 @@ class LaneLimits(msgspec.Struct, frozen=True):
     timeouts: Timeouts
 
 
+def lane_limits(smtp: Smtp) -> LaneLimits:
+    """The limits that the configuration sets."""
+    timeouts = Timeouts(
+        connect=smtp.connect_timeout,
+        greeting=smtp.greeting_timeout,
+        command=smtp.command_timeout,
+        data=smtp.data_timeout,
+        block=smtp.block_timeout,
+        dot=smtp.dot_timeout,
+    )
+    return LaneLimits(smtp.messages_per_session, smtp.session_idle, timeouts)
+
+
+class Dispatch(msgspec.Struct, frozen=True):
+    """What the lanes of all accounts send with. `ehlo_name` is empty where each account's domain is to be said."""
+
+    schedule: Schedule
+    attempts: Attempts
+    slots: SessionSlots
+    pauses: Pauses
+    limits: LaneLimits
+    ehlo_name: str
+    hosts: Hosts
+    world: World
+
+
 class Lane:
     """The outbox lane of one account. `run` is its service; `change` and `stop` may be called at any time.
 
@@ -80,28 +115,22 @@ class Lane:
         self,
         account: str,
         server: OutgoingServer | None,
-        agenda: Agenda,
-        attempts: Attempts,
-        slots: SessionSlots,
-        pauses: Pauses,
-        limits: LaneLimits,
-        hosts: Hosts,
-        world: World,
+        dispatch: Dispatch,
         tell: Callable[[Verdict, Trace], None],
     ) -> None:
         self._account = account
         self._server = server
-        self._agenda = agenda
-        self._attempts = attempts
-        self._slots = slots
-        self._pauses = pauses
-        self._limits = limits
-        self._hosts = hosts
-        self._world = world
+        self._agenda = dispatch.schedule.of(account)
+        self._attempts = dispatch.attempts
+        self._slots = dispatch.slots
+        self._pauses = dispatch.pauses
+        self._limits = dispatch.limits
+        self._hosts = dispatch.hosts
+        self._world = dispatch.world
         self._tell = tell
         self._session: SmtpSession | None = None
         self._session_server: OutgoingServer | None = None
-        self._backoff = LaneBackoff(attempts.wait_after, world.random.random)
+        self._backoff = LaneBackoff(dispatch.attempts.wait_after, dispatch.world.random.random)
         self._pace = SendingRate(server.rate_limit if server is not None else None)
         self._paced_since = 0.0
         self._used_at = 0.0

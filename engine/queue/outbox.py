@@ -15,7 +15,7 @@ from engine.model.message import Message, OnDoubt, Recipient
 from engine.model.states import ENDED, State, message_state
 from engine.queue import judgements, outcome_events
 from engine.queue.recorder import Recorder
-from engine.store import messages
+from engine.store import messages, sent_copies
 from engine.store.writer import Store, Tx
 from engine.world import World
 
@@ -59,7 +59,7 @@ class Outbox:
                 return TooLate(_IN_DOUBT)
             if not messages.cancel(tx, message.id, now):
                 return TooLate("It is being handed over right now: its final dot may be on its way")
-            self._recorder.drop(tx, message)
+            self._recorder.drop(tx, message.id)
             rest = [each for each in recipients if each.state not in ENDED]
             self._recorder.announce(tx, message, "messageCancelled", outcome_events.cancelled(message, rest))
             return Cancelled(tuple(each.address for each in recipients if each.state == State.SENT))
@@ -67,7 +67,7 @@ class Outbox:
         return await self._store.commit(change)
 
     def end_account(self, tx: Tx, account: str, now: float) -> None:
-        """End everything of an account that is being removed, without an event each.
+        """End all mail of an account that is being removed, without an event each; Sent copies are no longer owed.
 
         What may have gone already, its dot being on its way, fails in doubt, and that is said.
         """
@@ -75,10 +75,13 @@ class Outbox:
             message = messages.get(tx, number)
             assert message is not None
             if messages.cancel(tx, number, now):
-                self._recorder.drop(tx, message)
+                self._recorder.drop(tx, message.id)
             else:
                 recipients = messages.recipients(tx, number)
                 self._recorder.settle(tx, message, judgements.given_up(message, recipients, judgements.UNKNOWN), now)
+        for number in sent_copies.of_account(tx, account):
+            sent_copies.remove(tx, number)
+            self._recorder.drop(tx, number)
 
     async def move(self, queue_id: str, send_at: float | None) -> TooLate | None:
         """Have the next attempt made at `send_at` (seconds since 1970), None: now. Releases what is held.

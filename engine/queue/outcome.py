@@ -58,59 +58,99 @@ def judge(
         # Attempts come rarely while the account cannot send, so here it is time that ends the message.
         spent = spent or now >= message.expires_at
         retry_at = min(retry_at, message.expires_at)
-    choice = message.on_doubt
-    doubtful = doubt.in_doubt(choice, evidence=evidence, spent=spent)
+    doubtful = doubt.in_doubt(message.on_doubt, evidence=evidence, spent=spent)
     tried = [_after(each, verdicts[each.address], spent, doubtful) for each in recipients if each.address in verdicts]
     everyone = replaced(recipients, tried)
     states = [each.state for each in everyone]
-    unknown = [each for each in tried if verdicts[each.address].kind is Kind.DOUBT]
+    attempt = _Attempt(message, recipients, verdicts, overall, tried, everyone)
     doubt_since = None
     if State.IN_DOUBT in states:
-        doubt_since = now if unknown else message.doubt_since
-    ended = all(state in ENDED for state in states)
+        doubt_since = now if attempt.unknown else message.doubt_since
     retry_at = now if spent else retry_at
-    next_at = doubt.due(states, choice, retry_at=retry_at, doubt_since=doubt_since, evidence=evidence)
+    next_at = doubt.due(states, message.on_doubt, retry_at=retry_at, doubt_since=doubt_since, evidence=evidence)
     told = max(next_at, goes_on) if next_at is not None and goes_on is not None else next_at
-    accepted = [each for each in tried if each.state == State.SENT]
-    refused = [each for each in tried if verdicts[each.address].kind is Kind.REJECTED]
-    # The last word on a message names everyone who did not get it, also those refused in earlier attempts.
-    rejected = [each for each in everyone if each.state == State.FAILED] if ended else refused
-    unsent = [each for each in tried if each.state != State.SENT]
-    events: list[tuple[str, dict[str, Any]]] = []
-    error: dict[str, Any] | None = None
-    if accepted:
-        events.append(("messageSent", outcome_events.sent(message, tried, accepted, rejected, overall.text)))
-    later = [each for each in unsent if verdicts[each.address].kind is not Kind.REJECTED]
-    if later or (unsent and not accepted):
-        worst = overall if overall.kind is not Kind.ACCEPTED else verdicts[later[0].address]
-        data = outcome_events.delivery_error(message, unsent, refused, worst, told)
-        data["error"] = _said(worst, accepted)
-        if unknown:
-            data["inDoubt"] = True
+    events = attempt.events(told, evidence=evidence)
+    return Judgement(tried, message_state(states), attempt.ended, next_at, doubt_since, attempt.error, events)
+
+
+class _Attempt:
+    """An attempt and the states it led to, as events tell of it.
+
+    `tried` and `everyone` are those the attempt was for, and all recipients, with their new states.
+    """
+
+    def __init__(
+        self,
+        message: Message,
+        before: Sequence[Recipient],
+        verdicts: Mapping[str, Verdict],
+        overall: Verdict,
+        tried: Sequence[Recipient],
+        everyone: Sequence[Recipient],
+    ) -> None:
+        self._message = message
+        self._verdicts = verdicts
+        self._overall = overall
+        self._tried = tried
+        self.ended = all(each.state in ENDED for each in everyone)
+        self.unknown = self._who(Kind.DOUBT)
+        self._accepted = [each for each in tried if each.state == State.SENT]
+        self._unsent = [each for each in tried if each.state != State.SENT]
+        self._refused = self._who(Kind.REJECTED)
+        # The last word on a message names everyone who did not get it, also those refused in earlier attempts.
+        self._rejected = [each for each in everyone if each.state == State.FAILED] if self.ended else self._refused
+        self._doubted = any(each.state == State.IN_DOUBT for each in before if each.address in verdicts)
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """The message's last error; None where all whom the attempt was for got it."""
+        if not self._unsent:
+            return None
+        worst = self._worst(self._unsent)
+        return {**outcome_events.last_error(worst), "message": self._said(worst)}
+
+    def events(self, next_at: float | None, *, evidence: bool) -> list[tuple[str, dict[str, Any]]]:
+        """What is told, in this order; `next_at` is when the account sends the message again."""
+        message, events = self._message, list[tuple[str, dict[str, Any]]]()
+        if self._accepted:
+            sent = outcome_events.sent(message, self._tried, self._accepted, self._rejected, self._overall.text)
+            events.append(("messageSent", sent))
+        later = [each for each in self._unsent if self._verdicts[each.address].kind is not Kind.REJECTED]
+        if not later and (self._accepted or not self._unsent):
+            return events
+        worst = self._worst(later)
+        data = outcome_events.delivery_error(message, self._unsent, self._refused, worst, next_at)
+        data["error"] = self._said(worst)
         events.append(("messageDeliveryError", data))
-        if unknown:
-            about = verdicts[unknown[0].address]
-            events.append(("messageInDoubt", outcome_events.in_doubt(message, unknown, about, told, evidence=evidence)))
-        if ended:
-            data = outcome_events.failed(message, unsent, rejected, worst)
-            if any(each.state == State.IN_DOUBT for each in recipients if each.address in verdicts):
+        if self.unknown:
+            data["inDoubt"] = True
+            about = self._verdicts[self.unknown[0].address]
+            doubt = outcome_events.in_doubt(message, self.unknown, about, next_at, evidence=evidence)
+            events.append(("messageInDoubt", doubt))
+        if self.ended:
+            data = outcome_events.failed(message, self._unsent, self._rejected, worst)
+            if self._doubted:
                 data["inDoubt"] = True
             events.append(("messageFailed", data))
-    if unsent:
-        worst = overall if overall.kind is not Kind.ACCEPTED else verdicts[unsent[0].address]
-        error = {**outcome_events.last_error(worst), "message": _said(worst, accepted)}
-    return Judgement(tried, message_state(states), ended, next_at, doubt_since, error, events)
+        return events
+
+    def _who(self, kind: Kind) -> list[Recipient]:
+        return [each for each in self._tried if self._verdicts[each.address].kind is kind]
+
+    def _worst(self, unsent: Sequence[Recipient]) -> Verdict:
+        return self._overall if self._overall.kind is not Kind.ACCEPTED else self._verdicts[unsent[0].address]
+
+    def _said(self, worst: Verdict) -> str:
+        """The error in words; not "all recipients were rejected" where one was taken."""
+        if self._accepted and worst.stage is Stage.RCPT:
+            return f"Recipient was refused: {worst.text}"
+        return error_text(worst)
 
 
 def replaced(recipients: Sequence[Recipient], changed: Sequence[Recipient]) -> list[Recipient]:
     """All recipients, those in `changed` as they are there."""
     after = {each.position: each for each in changed}
     return [after.get(each.position, each) for each in recipients]
-
-
-def _said(worst: Verdict, accepted: Sequence[Recipient]) -> str:
-    """The error in words; not "all recipients were rejected" where one was taken."""
-    return f"Recipient was refused: {worst.text}" if accepted and worst.stage is Stage.RCPT else error_text(worst)
 
 
 def _after(recipient: Recipient, verdict: Verdict, spent: bool, doubtful: State) -> Recipient:

@@ -73,9 +73,9 @@ class Recorder:
         messages.clear_dot(tx, message.id)
         self._write(tx, message, judgement)
 
-    def drop(self, tx: Tx, message: Message) -> None:
-        """Drop the body of a message that ended without being sent."""
-        bodies.drop(tx, message.id, self._spool)
+    def drop(self, tx: Tx, message: int) -> None:
+        """Drop the body of a message that has ended and owes no Sent copy."""
+        bodies.drop(tx, message, self._spool)
 
     def announce(self, tx: Tx, message: Message, name: str, data: dict[str, object]) -> None:
         """Add an event about a message."""
@@ -108,7 +108,7 @@ class Recorder:
             if judgement.state is State.SENT and message.copy_path is not None:
                 sent_copies.insert(tx, message.id, message.account, message.copy_path, now)
             else:
-                self.drop(tx, message)
+                self.drop(tx, message.id)
 
     def _write(self, tx: Tx, message: Message, judgement: Judgement) -> None:
         for recipient in judgement.recipients:

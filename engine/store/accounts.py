@@ -89,10 +89,11 @@ def files_sent(tx: Tx, account: str) -> bool:
 
 
 def remove(tx: Tx, account: str) -> None:
-    """Remove the account's own rows; its messages are ended by whoever calls this."""
+    """Remove the account; what hangs on it goes by the triggers of its tables.
+
+    Its events, and the records of its messages, stay until their time is over. End the messages first.
+    """
     tx.execute("DELETE FROM account WHERE id = ?", (account,))
-    tx.execute("DELETE FROM event_count WHERE account = ?", (account,))
-    tx.execute("DELETE FROM idempotency WHERE account = ?", (account,))
 
 
 def _row(row: tuple[Any, ...]) -> AccountRow:

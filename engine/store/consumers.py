@@ -67,8 +67,3 @@ def move(tx: Tx, owner: str, name: str, seq: int, now: float) -> bool:
 def remove(tx: Tx, owner: str, name: str) -> bool:
     """Forget a consumer; False when there is none."""
     return bool(tx.execute("DELETE FROM consumer WHERE owner = ? AND name = ?", (owner, name)).rowcount)
-
-
-def remove_owner(tx: Tx, owner: str) -> None:
-    """Forget every consumer of an account."""
-    tx.execute("DELETE FROM consumer WHERE owner = ?", (owner,))

@@ -152,15 +152,10 @@ def rename(tx: Tx, mailbox: int, path: str) -> None:
 def drop(tx: Tx, mailbox: int) -> None:
     """Forget a mailbox; its messages go with `sweep`."""
     tx.execute("DELETE FROM mailbox WHERE id = ?", (mailbox,))
-    tx.execute("DELETE FROM mailbox_unreadable WHERE mailbox = ?", (mailbox,))
-    tx.execute("INSERT INTO mailbox_gone (id) VALUES (?)", (mailbox,))
 
 
 def drop_account(tx: Tx, account: str) -> None:
-    """Forget all mailboxes of an account."""
-    tx.execute("INSERT INTO mailbox_gone (id) SELECT id FROM mailbox WHERE account = ?", (account,))
-    mine = "SELECT id FROM mailbox WHERE account = ?"
-    tx.execute(f"DELETE FROM mailbox_unreadable WHERE mailbox IN ({mine})", (account,))
+    """Forget all mailboxes of an account; their messages go with `sweep`."""
     tx.execute("DELETE FROM mailbox WHERE account = ?", (account,))
 
 

@@ -3,6 +3,10 @@
 A step is never changed once released; the next one is added below it. `PRAGMA user_version` counts the steps applied.
 Times are seconds since 1970 UTC; JSON columns hold bytes; a `state` column holds the words of `model/states.py` or
 `accounts/state.py`.
+
+A table whose rows hang on an account, a mailbox, a webhook endpoint or a message comes with a trigger that removes them
+with it: whoever deletes the row above names no table below. Only bodies are dropped by name (`bodies.drop`), since a
+file may go with one.
 """
 
 MIGRATIONS = (
@@ -296,6 +300,58 @@ MIGRATIONS = (
         gone BLOB                           -- JSON of the error that ended the grant; NULL: it is good
     ) WITHOUT ROWID;
     CREATE INDEX oauth_grant_of_user ON oauth_grant (app, user COLLATE NOCASE);
+    """,
+    """
+    -- What hangs on a row goes with it by itself. Triggers, since a foreign key would be looked up at every insert.
+    CREATE TRIGGER event_count_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM event_count WHERE account = OLD.id;
+    END;
+    CREATE TRIGGER idempotency_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM idempotency WHERE account = OLD.id;
+    END;
+    CREATE TRIGGER sent_copy_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM sent_copy WHERE account = OLD.id;
+    END;
+    CREATE TRIGGER token_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM token WHERE account = OLD.id;
+    END;
+    CREATE TRIGGER consumer_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM consumer WHERE owner = OLD.id;
+    END;
+    CREATE TRIGGER webhook_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM webhook WHERE owner = OLD.id;
+    END;
+    CREATE TRIGGER webhook_of_account_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM webhook_of_account WHERE account = OLD.id;
+    END;
+    CREATE TRIGGER webhook_headers_of_account_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM webhook_headers_of_account WHERE account = OLD.id;
+    END;
+    CREATE TRIGGER mailbox_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM mailbox WHERE account = OLD.id;
+    END;
+
+    CREATE TRIGGER mailbox_message_goes_after_mailbox AFTER DELETE ON mailbox BEGIN
+        INSERT INTO mailbox_gone (id) VALUES (OLD.id);  -- there may be a million: they are swept away in small commits
+    END;
+    CREATE TRIGGER mailbox_unreadable_goes_with_mailbox AFTER DELETE ON mailbox BEGIN
+        DELETE FROM mailbox_unreadable WHERE mailbox = OLD.id;
+    END;
+    CREATE TRIGGER webhook_line_goes_with_webhook AFTER DELETE ON webhook BEGIN
+        DELETE FROM webhook_line WHERE endpoint = OLD.id;
+    END;
+    CREATE TRIGGER webhook_parked_goes_with_webhook AFTER DELETE ON webhook BEGIN
+        DELETE FROM webhook_parked WHERE endpoint = OLD.id;
+    END;
+    CREATE TRIGGER recipient_goes_with_message AFTER DELETE ON message BEGIN
+        DELETE FROM recipient WHERE message = OLD.id;
+    END;
+    CREATE TRIGGER attempt_goes_with_message AFTER DELETE ON message BEGIN
+        DELETE FROM attempt WHERE message = OLD.id;
+    END;
+    CREATE TRIGGER idempotency_goes_with_message AFTER DELETE ON message BEGIN
+        DELETE FROM idempotency WHERE message = OLD.id;
+    END;
     """,
     """
     ALTER TABLE mailbox ADD COLUMN watched INTEGER NOT NULL DEFAULT 1;  -- 0: only for the ids of its messages

@@ -47,8 +47,6 @@ def remove_messages(tx: Tx, spool: Spool, before: float, place: SweepPosition) -
         size += its_rows
         removed += 1
         drop(tx, message, spool)
-        for table in ("recipient", "attempt", "idempotency"):
-            tx.execute(f"DELETE FROM {table} WHERE message = ?", (message,))
         tx.execute("DELETE FROM message WHERE id = ?", (message,))
     return removed, place if len(rows) == STEP_ROWS else None
 

@@ -81,11 +81,6 @@ def exists(db: sqlite3.Connection, hash_: str, now: float) -> bool:
     )
 
 
-def remove_account(tx: Tx, account: str) -> None:
-    """Remove the tokens that are for this account alone."""
-    tx.execute("DELETE FROM token WHERE account = ?", (account,))
-
-
 def every(db: sqlite3.Connection) -> list[Token]:
     """All tokens, oldest first."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM token ORDER BY created, hash")

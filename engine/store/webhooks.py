@@ -73,16 +73,6 @@ def change(tx: Tx, endpoint: str, record: bytes, now: float) -> None:
 def remove(tx: Tx, endpoint: str) -> None:
     """Forget an endpoint with all that belongs to it."""
     tx.execute("DELETE FROM webhook WHERE id = ?", (endpoint,))
-    tx.execute("DELETE FROM webhook_line WHERE endpoint = ?", (endpoint,))
-    tx.execute("DELETE FROM webhook_parked WHERE endpoint = ?", (endpoint,))
-
-
-def remove_account(tx: Tx, account: str) -> None:
-    """Forget the endpoints that were set with a token for this account, and how its own URL was set."""
-    for (endpoint,) in tx.execute("SELECT id FROM webhook WHERE owner = ?", (account,)).fetchall():
-        remove(tx, endpoint)
-    for table in _BOUND.values():
-        tx.execute(f"DELETE FROM {table} WHERE account = ?", (account,))
 
 
 def lines(db: sqlite3.Connection, endpoint: str) -> list[LineRow]:

@@ -152,6 +152,7 @@ def test_nodes_own_websocket_resumes(engine: EngineProcess, tmp_path: Path) -> N
         engine.wait_for_state("a", "connected")
         submit(engine, "a")
         wait_until(lambda: sum(line.get("event") == "messageSent" for line in lines(log)) == 2, "after the kill")
+        wait_until(lambda: len(lines(log)) == last(engine) - 1, "what came after it")
     assert [line["seq"] for line in lines(log)] == list(range(2, last(engine) + 1))
 
 

@@ -39,10 +39,8 @@ class Caller:
 
     @classmethod
     async def of(cls, engine: Engine, account: str | None = None, app: QuartTrio | None = None) -> Caller:
-        world = engine.context.services.world
-        token, _ = await engine.context.services.store.commit(
-            lambda tx: tokens.issue(tx, "test", ["*"], world, account)
-        )
+        world = engine.context.world
+        token, _ = await engine.context.store.commit(lambda tx: tokens.issue(tx, "test", ["*"], world, account))
         return cls(app or make_app(engine.context), token)
 
     async def ask(

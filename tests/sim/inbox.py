@@ -35,7 +35,7 @@ def folder(engine: Engine, path: str = "INBOX") -> SandboxFolder:
 
 
 def deliver(engine: Engine, number: int = 1, path: str = "INBOX", flags: tuple[str, ...] = (), age: float = 0) -> int:
-    now = engine.context.services.world.now()
+    now = engine.context.world.now()
     return folder(engine, path).add(MAIL % number, now - age, flags).uid
 
 

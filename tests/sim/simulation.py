@@ -15,7 +15,6 @@ from seeded_world import SeededWorld
 
 from engine import app
 from engine.api import outbox, queue
-from engine.api.context import Context
 from engine.api.submit import submit
 from engine.config import Config, Shutdown, StoreConfig
 from engine.model.states import ENDED, State
@@ -50,9 +49,9 @@ class SandboxWorld(SeededWorld):
 class Engine:
     """A running engine."""
 
-    def __init__(self, context: Context, stop: trio.Event) -> None:
-        self.context = context
-        self.sandbox = context.services.sandbox
+    def __init__(self, running: app.Running, stop: trio.Event) -> None:
+        self.context = running.context
+        self.sandbox: Any = running.sandbox
         self.stop = stop
 
     async def register(self, name: str, **members: Any) -> None:
@@ -89,19 +88,19 @@ class Engine:
     def events(self, account: str, name: str | None = None) -> list[dict[str, Any]]:
         """The account's events so far."""
         names = None if name is None else [name]
-        found = self.context.services.journal.read(0, 100_000, account, names)
+        found = self.context.streams.journal.read(0, 100_000, account, names)
         return [msgspec.json.decode(body) for _, _, body in found]
 
     async def event(self, account: str, name: str, number: int = 1) -> dict[str, Any]:
         """The account's `number`-th event of this name, waited for: ten days at most."""
         with trio.fail_after(864_000):
             while len(found := self.events(account, name)) < number:
-                await self.context.services.journal.wait_for_more(self.context.services.journal.last)
+                await self.context.streams.journal.wait_for_more(self.context.streams.journal.last)
         return found[number - 1]
 
     def state(self, queue_id: str) -> State:
         """Where a message stands."""
-        message = messages.by_queue_id(self.context.services.store.reader, queue_id)
+        message = messages.by_queue_id(self.context.store.reader, queue_id)
         assert message is not None
         return State(message.state)
 
@@ -109,7 +108,7 @@ class Engine:
         """Return when all these messages have ended."""
         with trio.fail_after(864_000):
             while not all(self.state(each) in ENDED for each in queue_ids):
-                await self.context.services.journal.wait_for_more(self.context.services.journal.last)
+                await self.context.streams.journal.wait_for_more(self.context.streams.journal.last)
 
 
 class Simulation:
@@ -129,13 +128,14 @@ class Simulation:
         with database.lock_folder(self.folder):
             async with trio.open_nursery() as nursery:
 
-                async def run(task_status: trio.TaskStatus[Context]) -> None:
+                async def run(task_status: trio.TaskStatus[app.Running]) -> None:
                     await app.run(self.config, self.world, stop, http=False, task_status=task_status)
 
-                context: Context = await nursery.start(run)
-                self.world.sandbox = context.services.sandbox
+                running: app.Running = await nursery.start(run)
+                if running.sandbox is not None:
+                    self.world.sandbox = running.sandbox
                 self.world.ready.set()
-                yield Engine(context, stop)
+                yield Engine(running, stop)
                 stop.set()
                 if cut:
                     nursery.cancel_scope.cancel()

@@ -38,7 +38,7 @@ def account(engine: Engine) -> Account:
 
 
 def deliver(engine: Engine, number: int, path: str = "INBOX") -> None:
-    engine.sandbox.account("acme@sandbox.example").folder(path).add(MAIL % number, engine.context.services.world.now())
+    engine.sandbox.account("acme@sandbox.example").folder(path).add(MAIL % number, engine.context.world.now())
 
 
 def count(engine: Engine, name: str) -> int:
@@ -82,7 +82,7 @@ async def test_flush_forgets_and_begins_anew_in_silence(engine: Engine, autojump
     for number in range(5):
         deliver(engine, number)
     await engine.event("acme", "messageNew", 5)
-    db = engine.context.services.store.reader
+    db = engine.context.store.reader
     (before, *_) = mailboxes.of_account(db, "acme")
     await trio.sleep(5)
     assert plain(await account_actions.flush(engine.context, "acme", Flush())) == {"flush": False}
@@ -158,7 +158,7 @@ async def test_accounts_prove_their_password_where_the_server_can_check_that(
 
 
 async def test_verifying_waits_at_the_gate_of_the_server(engine: Engine, autojump_clock: Clock) -> None:
-    gate = engine.context.services.logins
+    gate = engine.context.access.logins
     given = msgspec.convert({**servers("acme", "right"), "smtp": False}, VerifyAccount)
     async with trio.open_nursery() as nursery:
 
@@ -166,7 +166,7 @@ async def test_verifying_waits_at_the_gate_of_the_server(engine: Engine, autojum
             async with gate.at("imap.sandbox.example", 143):
                 await trio.sleep(100)
 
-        for _ in range(engine.context.services.config.imap.logins):
+        for _ in range(engine.context.config.imap.logins):
             nursery.start_soon(log_in)
         await trio.sleep(1)
         began = trio.current_time()
@@ -219,7 +219,7 @@ async def test_verifying(engine: Engine, autojump_clock: Clock) -> None:
 async def test_a_server_that_takes_and_drops_is_not_stormed(engine: Engine, autojump_clock: Clock) -> None:
     dials = 0
     await engine.register("acme", **servers("acme", "x"))
-    world = engine.context.services.world
+    world = engine.context.world
     real = world.dial
 
     async def dial(host: str, port: int, choose: object) -> trio.abc.Stream:
@@ -321,7 +321,7 @@ async def test_removing_an_account_forgets_its_mailboxes(engine: Engine, autojum
     for number in range(2500):
         deliver(engine, number)
     await engine.register("acme", notifyFrom="2030-01-01T00:00:00Z")
-    db = engine.context.services.store.reader
+    db = engine.context.store.reader
     assert db.execute("SELECT count(*) FROM mailbox_message").fetchone() == (2500,)
     await engine.context.registry.remove(account(engine))
     await trio.sleep(5)

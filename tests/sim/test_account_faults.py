@@ -66,7 +66,7 @@ async def test_a_change_that_comes_behind_a_removal_changes_nothing(
     async with simulation.running() as engine:
         assert engine.context.registry.every() == []
         await engine.register("acme")
-        assert not engine.context.services.pauses.paused("acme")
+        assert not engine.context.pauses.paused("acme")
 
 
 async def test_a_change_does_not_touch_the_account_that_came_after(

@@ -108,7 +108,7 @@ async def test_copies_follow_a_clock_that_is_set_back(
     simulation.world._start += 5 * 86_400.0
     async with simulation.running() as engine:
         await engine.register("acme")
-        store = engine.context.services.store
+        store = engine.context.store
         engine.sandbox.faults.dead.add(993)
         engine.sandbox.faults.dead.add(143)
         engine.sandbox.faults.cut_imap()

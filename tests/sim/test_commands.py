@@ -422,7 +422,7 @@ async def test_another_mailbox_under_the_same_path_is_selected_anew(engine: Engi
     old = await enter()
     assert old[0] == 2
     box(engine).delete("Trash")
-    box(engine).create("Trash", engine.context.services.world.now())
+    box(engine).create("Trash", engine.context.world.now())
     deliver(engine, 3, "Trash")
     deliver(engine, 4, "Trash")
     new = await enter()

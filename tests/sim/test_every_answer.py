@@ -34,7 +34,7 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     await engine.until_ended(*queued.values())
     hook = (await caller.ask("POST", "/v1/webhooks", {**HOOK, "filter": "data.rejected"})).json["id"]
     app = (await caller.ask("POST", "/v1/oauth2", {**APP, "redirectUrl": "https://x.example/oauth"})).json["id"]
-    token = tokens.find(engine.context.services.store.reader, caller.token, 0)
+    token = tokens.find(engine.context.store.reader, caller.token, 0)
     assert token is not None
     return [
         ("POST", "/v1/account", {"account": "second", "name": "x", "copy": None, **SERVERS}),

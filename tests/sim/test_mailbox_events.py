@@ -160,8 +160,8 @@ async def test_a_full_inbox_is_noted_and_not_told(
         for number in range(3000):
             deliver(engine, number, age=86_400 * 10)
         await engine.register("acme")
-        row = mailboxes.of_account(engine.context.services.store.reader, "acme")[0]
-        assert mailboxes.count(engine.context.services.store.reader, row.id) == 3000
+        row = mailboxes.of_account(engine.context.store.reader, "acme")[0]
+        assert mailboxes.count(engine.context.store.reader, row.id) == 3000
         assert (row.path, row.uid_next) == ("INBOX", 3001)
         await trio.sleep(86_400)
         assert mail_events(engine) == []
@@ -204,7 +204,7 @@ async def test_new_numbers_are_one_event_and_no_flood(
 async def test_folders_come_and_go(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
-        box(engine).create("Projects/New", engine.context.services.world.now())
+        box(engine).create("Projects/New", engine.context.world.now())
         deliver(engine, 1, "Projects/New")
         await engine.event("acme", "mailboxNew", 2)
         shown = [each["data"] for each in engine.events("acme", "mailboxNew")]
@@ -218,7 +218,7 @@ async def test_folders_come_and_go(simulation: Simulation, autojump_clock: trio.
         assert gone["data"] == {"path": "Projects/New", "name": "New", "specialUse": False}
         assert engine.events("acme", "messageDeleted") == []
         await trio.sleep(8 * 86_400)
-        (left,) = engine.context.services.store.reader.execute("SELECT count(*) FROM mailbox_message").fetchone()
+        (left,) = engine.context.store.reader.execute("SELECT count(*) FROM mailbox_message").fetchone()
         assert left == 0
 
 
@@ -245,7 +245,7 @@ async def test_a_folder_no_longer_watched_is_not_gone(
         await trio.sleep(4000)
         assert mail_events(engine) == [("messageNew", "INBOX", 1)]
         assert engine.events("acme", "mailboxDeleted") == []
-        rows = mailboxes.of_account(engine.context.services.store.reader, "acme")
+        rows = mailboxes.of_account(engine.context.store.reader, "acme")
         assert [row.path for row in rows] == ["INBOX"]
 
 

@@ -72,7 +72,7 @@ async def with_mail(simulation: Simulation, raw: bytes, missing: frozenset[str] 
     async with simulation.running() as engine:
         engine.sandbox.faults.imap_capabilities_drop |= missing
         await engine.register("acme")
-        folder(engine).add(raw, engine.context.services.world.now())
+        folder(engine).add(raw, engine.context.world.now())
         event = await engine.event("acme", "messageNew")
         yield Mail(engine, await Caller.of(engine), event["data"]["id"])
 

@@ -36,7 +36,7 @@ async def test_a_new_message_is_told_in_full(
         event = await engine.event("acme", "messageNew")
         patience = 70 if "IDLE" in missing else 0.1
         assert trio.current_time() - started < patience
-        row = mailboxes.of_account(engine.context.services.store.reader, "acme")[0]
+        row = mailboxes.of_account(engine.context.store.reader, "acme")[0]
         data = event["data"]
         assert data["id"] == message_ids.message_id(row.id, 1)
         assert data == {
@@ -137,7 +137,7 @@ async def test_notify_from_reaches_back(simulation: Simulation, autojump_clock: 
         ages = [86_400 * 9, 86_400 * 2, 7_000, 3_700, 3_000, 10]
         for number, age in enumerate(ages):
             deliver(engine, number, age=age)
-        since = engine.context.services.world.now() - 3600
+        since = engine.context.world.now() - 3600
         await engine.register("acme", notifyFrom=iso(since))
         assert mail_events(engine) == [("messageNew", "INBOX", 5), ("messageNew", "INBOX", 6)]
         deliver(engine, 7, age=5000)  # moved here from elsewhere

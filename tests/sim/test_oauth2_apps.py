@@ -57,7 +57,7 @@ async def test_an_app_is_kept_over_a_restart_and_shows_no_secret(
         assert shown["accounts"] == 0
         assert shown["enabled"] is False
         assert "cloud" not in shown
-        assert engine.context.services.oauth.book.made[app].app.client_secret == "GOCSPX-x"
+        assert engine.context.oauth.book.made[app].app.client_secret == "GOCSPX-x"
         listed = (await caller.ask("GET", "/v1/oauth2?pageSize=1")).json
         assert (listed["total"], listed["pages"], listed["apps"][0]["id"]) == (1, 1, app)
         assert "accounts" not in listed["apps"][0]
@@ -117,7 +117,7 @@ async def test_a_change_keeps_what_is_absent_and_empties_what_is_false(
         app = await made(caller, **SANDBOX, redirectUrl="https://x.example/oauth", extraScopes=["more"])
         answer = await caller.ask("PUT", f"/v1/oauth2/{app}", {"redirectUrl": False, "name": "y", "extraScopes": []})
         assert answer.json == {"id": app, "updated": True}
-        kept = engine.context.services.oauth.book.made[app].app
+        kept = engine.context.oauth.book.made[app].app
         assert (kept.name, kept.redirect_url, kept.extra_scopes) == ("y", "", ())
         assert (kept.client_secret, kept.enabled) == ("s3cret", True)
         assert set(wrong(await caller.ask("PUT", f"/v1/oauth2/{app}", {"clientSecret": "******"}))) == {"clientSecret"}
@@ -182,7 +182,7 @@ async def test_verifying_an_app_that_speaks_for_itself_opens_the_mailbox(
         "authority": "t",
     }
     async with simulation.running() as engine:
-        caller, book = await Caller.of(engine), engine.context.services.oauth.book
+        caller, book = await Caller.of(engine), engine.context.oauth.book
         app = await made(caller, **given)
         # The provider's hosts answer TLS, which the sandbox does not speak.
         kept = book.made[app].app
@@ -194,7 +194,7 @@ async def test_verifying_an_app_that_speaks_for_itself_opens_the_mailbox(
 
 
 def warnings(engine: Engine) -> list[dict[str, Any]]:
-    read = engine.context.services.journal.read(0, 1000, None, ["oauth2AppWarning"])
+    read = engine.context.streams.journal.read(0, 1000, None, ["oauth2AppWarning"])
     return [msgspec.json.decode(body)["data"] for _, _, body in read]
 
 
@@ -233,7 +233,7 @@ async def test_the_doctor_names_a_secret_about_to_expire(
         caller = await Caller.of(engine)
         app = await made(caller, **SANDBOX)
         assert client_secrets(simulation.config).ok
-        store = engine.context.services.store
+        store = engine.context.store
         await store.commit(lambda tx: oauth_apps.change(tx, app, b"{}", 1.0, 1.0))
         finding = client_secrets(simulation.config)
         assert not finding.ok
@@ -246,7 +246,7 @@ async def test_an_app_whose_secret_cannot_be_opened_is_shown_and_mended_by_setti
     async with simulation.running() as engine:
         caller = await Caller.of(engine)
         app = await made(caller, **SANDBOX)
-        store = engine.context.services.store
+        store = engine.context.store
 
         def damage(tx: Any) -> None:
             (record,) = tx.execute("SELECT record FROM oauth_app").fetchone()
@@ -259,9 +259,9 @@ async def test_an_app_whose_secret_cannot_be_opened_is_shown_and_mended_by_setti
         caller = await Caller.of(engine)
         shown = (await caller.ask("GET", f"/v1/oauth2/{app}")).json
         assert shown["lastError"]["serverResponseCode"] == "EUNREADABLE"
-        assert not engine.context.services.oauth.book.state(app).usable
+        assert not engine.context.oauth.book.state(app).usable
         await caller.ask("PUT", f"/v1/oauth2/{app}", {"clientSecret": "s3cret"})
-        assert engine.context.services.oauth.book.state(app).usable
+        assert engine.context.oauth.book.state(app).usable
         assert (await caller.ask("GET", f"/v1/oauth2/{app}")).json["lastError"] is None
     (error,) = engine_errors
     assert "left alone" in error.getMessage()

@@ -160,7 +160,7 @@ async def test_a_folder_that_comes_back_goes_on_where_it_was(
         assert first["data"]["id"][:6] == second["data"]["id"][:6]
         box(engine).delete("Trash")
         await engine.event("acme", "mailboxDeleted", 2)
-        box(engine).create("Trash", engine.context.services.world.now() + 1000)
+        box(engine).create("Trash", engine.context.world.now() + 1000)
         deliver(engine, 1, "Trash")
         await engine.event("acme", "mailboxNew", 2)
         await engine.event("acme", "messageNew", 3)
@@ -210,7 +210,7 @@ async def test_inbox_is_watched_however_it_is_listed(
         await engine.event("acme", "messageNew")
         await trio.sleep(2000)
         assert mail_events(engine) == [("messageNew", "INBOX", 1)]
-        rows = mailboxes.of_account(engine.context.services.store.reader, "acme")
+        rows = mailboxes.of_account(engine.context.store.reader, "acme")
         assert len([row for row in rows if row.path.upper() == "INBOX"]) == 1
 
 
@@ -341,7 +341,7 @@ async def test_gmails_labels(
     async with simulation.running() as engine:
         engine.sandbox.faults.play_gmail = True
         engine.sandbox.faults.imap_rewrite = rewrite
-        box(engine).create(path, engine.context.services.world.now())
+        box(engine).create(path, engine.context.world.now())
         await engine.register("acme")
         deliver(engine, 1, path)
         data = (await engine.event("acme", "messageNew"))["data"]

@@ -169,8 +169,8 @@ async def test_what_broke_the_connection_is_known_after_a_restart(
         engine.sandbox.faults.imap_script = stumbles(2, "RFC822.SIZE", HANG_UP, met)
         await engine.event("acme", "messageNew", 3)
         assert met == []
-        row = mailboxes.of_account(engine.context.services.store.reader, "acme")[0]
-        assert mailboxes.failures(engine.context.services.store.reader, row.id) == {(2, "basics"): 1}
+        row = mailboxes.of_account(engine.context.store.reader, "acme")[0]
+        assert mailboxes.failures(engine.context.store.reader, row.id) == {(2, "basics"): 1}
 
 
 async def test_many_messages_are_searched_for_the_guilty_one_in_few_connections(
@@ -183,8 +183,8 @@ async def test_many_messages_are_searched_for_the_guilty_one_in_few_connections(
             deliver(engine, number, age=100_000)
         await engine.register("acme")
         assert len(met) <= 10
-        row = mailboxes.of_account(engine.context.services.store.reader, "acme")[0]
-        assert mailboxes.count(engine.context.services.store.reader, row.id) == 699
+        row = mailboxes.of_account(engine.context.store.reader, "acme")[0]
+        assert mailboxes.count(engine.context.store.reader, row.id) == 699
         assert engine.events("acme", "connectError") == []
         folder(engine).set_flags(folder(engine).messages[80], frozenset({"\\Seen"}))
         await engine.event("acme", "messageUpdated")
@@ -200,7 +200,7 @@ async def test_a_second_question_costs_only_its_answer(
         await engine.register("acme")
         item = "BODY.PEEK[1" if part == "text" else "BODY.PEEK[2"
         engine.sandbox.faults.imap_script = stumbles(1, item, how, [])
-        folder(engine).add(REPORT, engine.context.services.world.now())
+        folder(engine).add(REPORT, engine.context.world.now())
         deliver(engine, 2)
         new = [(await engine.event("acme", "messageNew", number))["data"] for number in (1, 2)]
         assert [each["subject"] for each in new] == ["Failed", "Grüße"]
@@ -270,7 +270,7 @@ async def test_a_subject_nothing_can_encode(simulation: Simulation, autojump_clo
     async with simulation.running() as engine:
         await engine.register("acme")
         odd = b"From: =?utf-7?Q?+2AA-?= <a@x.example>\r\nSubject: =?utf-7?Q?+2AA-?=\r\n\r\nx\r\n"
-        box(engine).folder("INBOX").add(odd, engine.context.services.world.now())
+        box(engine).folder("INBOX").add(odd, engine.context.world.now())
         deliver(engine)
         await engine.event("acme", "messageNew", 2)
         assert [each["data"]["subject"] for each in engine.events("acme", "messageNew")] == ["\ufffd", "Grüße"]

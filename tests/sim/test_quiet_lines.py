@@ -89,7 +89,7 @@ def simulation(tmp_path: Path, way: Way, request: pytest.FixtureRequest) -> Simu
 
 
 def lead_through(engine: Engine, way: Way) -> None:
-    world = engine.context.services.world
+    world = engine.context.world
     real = world.dial
 
     async def dial(host: str, port: int, choose: Choose | None = None) -> trio.abc.Stream:

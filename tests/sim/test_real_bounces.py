@@ -27,7 +27,7 @@ async def read(engine: Engine) -> dict[str, list[dict[str, object]]]:
     names = {}
     for file in sorted(MAILS.glob("*.eml")):
         raw = file.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-        names[folder.add(raw, engine.context.services.world.now()).uid] = file.stem
+        names[folder.add(raw, engine.context.world.now()).uid] = file.stem
     await engine.event("acme", "messageNew", len(names))
     by_id: dict[str, list[dict[str, object]]] = {}
     for event in engine.events("acme"):

@@ -27,7 +27,7 @@ def report(kind: str, part: bytes, original: bytes) -> bytes:
 
 def deliver(engine: Engine, raw: bytes, path: str = "INBOX") -> None:
     folder = engine.sandbox.account("acme@sandbox.example").folder(path)
-    folder.add(raw, engine.context.services.world.now())
+    folder.add(raw, engine.context.world.now())
 
 
 async def test_the_queue_id_travels_as_envelope_id(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
@@ -79,12 +79,12 @@ async def test_a_bounce(tmp_path: Path, told: str, autojump_clock: trio.testing.
         if told != "envelope id":
             assert bounce["messageId"] == new["relatedMessageId"] == answer["messageId"]
             assert bounce["messageHeaders"]["subject"] == ["Hello"]
-        db = engine.context.services.store.reader
+        db = engine.context.store.reader
         message = messages.by_queue_id(db, answer["queueId"])
         assert message is not None
         (marked,) = bounces.of_message(db, message.id).values()
         assert (marked.address, marked.action, marked.status) == ("you@sandbox.example", "failed", "5.1.1")
-        await engine.context.services.store.commit(
+        await engine.context.store.commit(
             lambda tx: tx.execute("DELETE FROM message WHERE id = ?", (message.id,)) and None
         )
         assert bounces.of_message(db, message.id) == {}
@@ -181,9 +181,9 @@ async def test_a_bounce_in_prose(tmp_path: Path, autojump_clock: trio.testing.Mo
         assert (bounce["recipient"], bounce["bounceType"], bounce["source"]) == ("you@sandbox.example", "hard", "text")
         assert (bounce["queueId"], bounce["messageId"]) == (answer["queueId"], answer["messageId"])
         assert bounce["response"]["message"] == "550 5.1.1 no such user"
-        message = messages.by_queue_id(engine.context.services.store.reader, answer["queueId"])
+        message = messages.by_queue_id(engine.context.store.reader, answer["queueId"])
         assert message is not None
-        assert list(bounces.of_message(engine.context.services.store.reader, message.id)) == ["you@sandbox.example"]
+        assert list(bounces.of_message(engine.context.store.reader, message.id)) == ["you@sandbox.example"]
 
 
 async def test_a_report_below_other_parts_linked_by_what_it_answers(

@@ -20,7 +20,7 @@ SEED = 2026
 
 
 def recipients(engine: Engine, queue_id: str) -> list[str]:
-    reader = engine.context.services.store.reader
+    reader = engine.context.store.reader
     message = messages.by_queue_id(reader, queue_id)
     assert message is not None
     return [each.state for each in messages.recipients(reader, message.id)]
@@ -60,7 +60,7 @@ async def test_a_restored_backup_sends_nothing_until_it_is_released(
         assert engine.state(later["queueId"]) is State.HELD
         assert engine.state(doubtful["queueId"]) is State.IN_DOUBT
         assert recipients(engine, part["queueId"]) == ["sent", "held"]
-        assert folder_metadata.get(engine.context.services.store.reader, folder_metadata.RESTORED) is None
+        assert folder_metadata.get(engine.context.store.reader, folder_metadata.RESTORED) is None
 
     # What is held stays held over a restart, without the mark.
     async with restored.running() as engine:
@@ -104,8 +104,8 @@ async def test_a_try_that_the_backup_caught_in_the_middle_is_held_or_in_doubt(
         states = [engine.state(each["queueId"]) for each in answers]
         assert states == [State.HELD, State.IN_DOUBT, State.HELD], SEED
         assert engine.sandbox.delivered == [], SEED
-        message = messages.by_queue_id(engine.context.services.store.reader, answers[1]["queueId"])
+        message = messages.by_queue_id(engine.context.store.reader, answers[1]["queueId"])
         assert message is not None
         assert message.next_at is None
-        reader = engine.context.services.store.reader
+        reader = engine.context.store.reader
         assert reader.execute("SELECT on_doubt FROM message WHERE id = ?", (message.id,)).fetchone() == ("hold",)

@@ -19,6 +19,7 @@ from engine.isotime import iso
 from engine.model.states import State
 from engine.schema.events import EventsQuery
 from engine.store import audit, messages, retention
+from engine.store.bodies import Spool
 from engine.store.tokens import Token
 from engine.store.writer import Tx
 
@@ -29,12 +30,12 @@ TABLES = ("message", "recipient", "attempt", "body", "sent_copy", "idempotency")
 
 
 def rows(engine: Engine) -> dict[str, int]:
-    reader = engine.context.services.store.reader
+    reader = engine.context.store.reader
     return {name: reader.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in TABLES}
 
 
 def bounds(engine: Engine) -> tuple[int, int]:
-    journal = engine.context.services.journal
+    journal = engine.context.streams.journal
     return journal.first, journal.last
 
 
@@ -51,7 +52,7 @@ async def test_ended_messages_and_events_go_by_age(tmp_path: Path, autojump_cloc
         await trio.sleep(3600)
         _, last = bounds(engine)
         await trio.sleep(DAY)
-        reader = engine.context.services.store.reader
+        reader = engine.context.store.reader
         assert [messages.by_queue_id(reader, each["queueId"]) for each in oldest] == [None] * 5, SEED
         assert engine.state(second["queueId"]) is State.SENT
         assert bounds(engine) == (1, last)
@@ -88,7 +89,7 @@ async def test_a_message_whose_copy_is_owed_stays(tmp_path: Path, autojump_clock
 async def test_the_audit_record_goes_by_age(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     simulation = Simulation(tmp_path / "data", SEED, retention=RetentionConfig(audit=2 * DAY))
     async with simulation.running() as engine:
-        store, start = engine.context.services.store, simulation.world.now()
+        store, start = engine.context.store, simulation.world.now()
 
         def fill(tx: Tx) -> None:
             for number in range(250):
@@ -108,11 +109,11 @@ async def test_over_the_size_the_oldest_go_and_unsent_mail_stays(
     simulation = Simulation(tmp_path / "data", SEED, retention=RetentionConfig(messages=0, events=0, size=limit))
     async with simulation.running() as engine:
         await engine.register("acme")
-        reader = engine.context.services.store.reader
+        reader = engine.context.store.reader
         later = iso(simulation.world.now() + 90 * DAY)
         for when in (-DAY, DAY):
             entry = audit.Entry(simulation.world.now() + when, audit.CLI, None, "token.issue", "x")
-            await engine.context.services.store.commit(lambda tx, entry=entry: audit.add(tx, entry))
+            await engine.context.store.commit(lambda tx, entry=entry: audit.add(tx, entry))
         waiting = [await engine.submit("acme", "late@sandbox.example", sendAt=later) for _ in range(20)]
         for _ in range(400):
             newest = await engine.submit("acme", *(f"{number}@sandbox.example" for number in range(10)))
@@ -168,14 +169,14 @@ async def test_a_reader_that_comes_too_late_is_told(tmp_path: Path, autojump_clo
         answer = json.loads(await page(engine.context, EventsQuery(after=0), caller=TOKEN))
         assert (answer["first"], answer["last"]) == (first, last)
         assert [each["seq"] for each in answer["events"]] == [last]
-        seen = engine.context.services.journal.page(0, 100)
+        seen = engine.context.streams.journal.page(0, 100)
         assert (seen.first, [entry[0] for entry in seen.entries]) == (first, [last])
 
 
 async def test_a_step_is_small(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     simulation = Simulation(tmp_path / "data", SEED, retention=RetentionConfig(messages=0, events=0))
     async with simulation.running() as engine:
-        store, spool = engine.context.services.store, engine.context.services.spool
+        store, spool = engine.context.store, Spool(simulation.folder / "spool")
 
         def many(tx: Any) -> None:
             for number in range(100):

@@ -244,7 +244,7 @@ async def test_a_sent_copy_that_was_filed_unheard_is_not_filed_again(
         engine.sandbox._post = post
         await trio.sleep(600)
         assert sent_folder(engine) == 1
-        assert sent_copies.of_account(engine.context.services.store.reader, "acme") == []
+        assert sent_copies.of_account(engine.context.store.reader, "acme") == []
 
 
 async def test_a_sent_copy_that_never_works_is_given_up_and_said(
@@ -365,7 +365,7 @@ def test_the_same_seed_tells_the_same_story(tmp_path: Path, monkeypatch: pytest.
                     await engine.register(name)
                 answers = []
                 for number in range(30):
-                    word = engine.context.services.world.random.choice(words)
+                    word = engine.context.world.random.choice(words)
                     answers.append(
                         await engine.submit(("one", "two", "three")[number % 3], f"{word}{number}@b.example")
                     )

@@ -52,7 +52,7 @@ async def test_accounts_there_are_say_what_to_do_and_work_again(simulation: Simu
         await engine.register("acme")
     switch(simulation, on=False)
     async with simulation.running() as engine:
-        assert engine.context.services.sandbox is None
+        assert engine.sandbox is None
         await trio.sleep(5)
         found = await shown(engine)
         assert found["state"] == "connectError"

@@ -1,4 +1,4 @@
-"""A large body whose commit is written, and reported as failed."""
+"""Large bodies, whose files stay as long as the message needs them: also where a commit is reported as failed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import trio.testing
 from simulation import Simulation
 
 from engine.errors import StorageFailed
+from engine.model.states import State
 
 SEED = 5
 
@@ -58,3 +59,22 @@ async def test_a_body_whose_commit_may_have_been_written_stays(
         await trio.sleep(86_400)
         assert len(engine.sandbox.delivered) == 1
     assert engine_errors == []
+
+
+async def test_the_file_of_a_body_goes_with_the_account(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    """Of a message that still waits as of one that was sent and still owes its Sent copy."""
+    simulation, text = Simulation(tmp_path / "data", SEED), "Line after line.\n" * 20_000
+    spool = tmp_path / "data" / "spool"
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        engine.sandbox.faults.sent_append_fails = 1000
+        sent = await engine.submit("acme", "x@sandbox.example", text=text)
+        waits = await engine.submit("acme", "defer5+x@sandbox.example", text=text)
+        await trio.sleep(5)
+        assert engine.state(sent["queueId"]) is State.SENT
+        assert len(list(spool.iterdir())) == 2
+        account = engine.context.registry.get("acme")
+        assert account is not None
+        await engine.context.registry.remove(account)
+        assert list(spool.iterdir()) == []
+        assert engine.state(waits["queueId"]) is State.CANCELLED

@@ -57,9 +57,9 @@ async def test_a_webhook_setting_that_cannot_be_read_has_webhooks_wait(
     async with simulation.running() as engine:
         await engine.register("acme")
         await engine.context.settings.update(webhooks=URL, webhooks_enabled=True, service_secret="s")
-        assert engine.context.services.webhooks.default.active
+        assert engine.context.webhooks.default.active
     async with after(simulation, "INSERT OR REPLACE INTO setting VALUES (?, ?)", name, value) as engine:
-        assert not engine.context.services.webhooks.default.active
+        assert not engine.context.webhooks.default.active
         await engine.submit("acme", "a@x.example")
         await engine.event("acme", "messageSent")
         shown = plain(await settings_api.read(engine.context, ASKED))
@@ -74,11 +74,11 @@ async def test_a_webhook_setting_that_cannot_be_read_has_webhooks_wait(
             "webhooks_custom_headers": (),
         }
         await settings_api.update(engine.context, SettingsUpdate(**made_again))
-        assert engine.context.services.webhooks.default.active
+        assert engine.context.webhooks.default.active
         assert "unreadable" not in plain(await settings_api.read(engine.context, ASKED))
     engine_errors.clear()
     async with simulation.running() as engine:
-        assert engine.context.services.webhooks.default.active
+        assert engine.context.webhooks.default.active
     assert engine_errors == []
 
 
@@ -115,7 +115,7 @@ async def test_a_pause_that_cannot_be_read_holds(
     async with simulation.running() as engine:
         await engine.register("acme")
     async with after(simulation, "INSERT INTO setting VALUES ('queuePaused', 'tru')") as engine:
-        assert engine.context.services.pauses.paused("acme")
+        assert engine.context.pauses.paused("acme")
         await engine.pause(False)
         await engine.submit("acme", "a@x.example")
         await engine.event("acme", "messageSent")
@@ -143,7 +143,7 @@ async def test_an_endpoint_that_cannot_be_read_is_shown_and_left_alone(
 ) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
-        service = engine.context.services.webhooks
+        service = engine.context.webhooks
         odd = await service.create(EndpointSettings(url=URL), "acme", 0)
         well = await service.create(EndpointSettings(url=URL), None, 0)
         kept = {
@@ -154,7 +154,7 @@ async def test_an_endpoint_that_cannot_be_read_is_shown_and_left_alone(
         }
     changes = "UPDATE webhook SET record = ?, health = '{' WHERE id = ?"
     async with after(simulation, changes, kept.get(record, record), odd.id) as engine:
-        service = engine.context.services.webhooks
+        service = engine.context.webhooks
         assert service.made[well.id].endpoint.active
         assert not service.made[odd.id].endpoint.active
         shown = plain(await api.read(engine.context, odd.id, caller=OPERATOR))
@@ -173,7 +173,7 @@ async def test_an_endpoint_that_cannot_be_read_is_shown_and_left_alone(
     assert engine_errors[0].__dict__["webhook"] == odd.id
     engine_errors.clear()
     async with simulation.running() as engine:
-        assert set(engine.context.services.webhooks.made) == {well.id}
+        assert set(engine.context.webhooks.made) == {well.id}
     assert engine_errors == []
 
 

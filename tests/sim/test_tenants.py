@@ -69,7 +69,7 @@ async def two(engine: Engine) -> World:
         "message": mail["id"],
         "text": mail["text"]["id"],
         "attachment": mail["attachments"][0]["id"],
-        "token": tokens.find(engine.context.services.store.reader, other.token, 0).id,
+        "token": tokens.find(engine.context.store.reader, other.token, 0).id,
     }
     return World(engine, operator, tenant, ids)
 
@@ -125,7 +125,7 @@ def state(world: World) -> Any:
     """Everything a change by the tenant could have changed of `b`'s."""
     context = world.engine.context
     account = context.registry.get(THEIRS)
-    made = context.services.webhooks.get(world.ids["webhook"])
+    made = context.webhooks.get(world.ids["webhook"])
     consumer = context.streams.consumers.find(THEIRS, CANARY)
     assert account is not None and made is not None and consumer is not None
     return (
@@ -134,9 +134,9 @@ def state(world: World) -> Any:
         made.endpoint.position,
         consumer,
         world.engine.state(world.ids["queueId"]),
-        context.services.pauses.paused(THEIRS),
+        context.pauses.paused(THEIRS),
         context.settings.values,
-        {id: made.app for id, made in context.services.oauth.book.made.items()},
+        {id: made.app for id, made in context.oauth.book.made.items()},
     )
 
 
@@ -228,7 +228,7 @@ async def test_numbers_tell_nothing_of_what_others_do(
         for number in range(20):
             await engine.submit(THEIRS, f"you{number}@sandbox.example")
         await trio.sleep(60)
-        assert engine.context.services.journal.last > before[0]["last"] + 20
+        assert engine.context.streams.journal.last > before[0]["last"] + 20
         assert await seen(world) == before
         made = await world.tenant.ask("POST", "/v1/webhooks", {"url": "https://203.0.114.9/new"})
         assert made.json["seq"] == before[0]["last"]
@@ -245,9 +245,9 @@ async def test_a_cursor_of_ones_own_outlives_the_removal_of_old_events(
     async with simulation.running() as engine:
         world = await two(engine)
         next_ = (await world.tenant.ask("GET", "/v1/events?after=0")).json["next"]
-        last = engine.context.services.journal.last
+        last = engine.context.streams.journal.last
         assert 0 < next_ < last
-        await engine.context.services.store.commit(lambda tx: events.remove(tx, last))
+        await engine.context.store.commit(lambda tx: events.remove(tx, last))
         answer = await world.tenant.ask("GET", f"/v1/events?after={next_}")
         assert (answer.status, answer.json["events"]) == (200, [])
         assert (await world.tenant.ask("GET", f"/v1/events?after={last + 1}")).json["code"] == "FutureCursor"
@@ -266,10 +266,8 @@ async def test_a_revoked_token_ends_changes(simulation: Simulation, autojump_clo
             nursery.start_soon(follow)
             await trio.sleep(1)
             assert share.taken == 1
-            hash_ = tokens.find(engine.context.services.store.reader, world.operator.token, 0).hash
-            await engine.context.services.store.commit(
-                lambda tx: tx.execute("DELETE FROM token WHERE hash = ?", (hash_,))
-            )
+            hash_ = tokens.find(engine.context.store.reader, world.operator.token, 0).hash
+            await engine.context.store.commit(lambda tx: tx.execute("DELETE FROM token WHERE hash = ?", (hash_,)))
             engine.context.changes.state(THEIRS, "connecting", None)
             await trio.sleep(1)
             assert answers and b"connecting" not in answers[0].body

@@ -21,6 +21,7 @@ from engine.schema.fields import SINGLE, Check, Request
 from engine.schema.outbox import OutboxQuery
 from engine.schema.settings import SettingsUpdate
 from engine.schema.submit import NamedAddress, Submit
+from engine.schema.webhooks import WebhookReplay
 
 BODIES = (Submit, AccountCreate, AccountUpdate, SettingsUpdate)
 RCPT = {"name": "Rcpt", "address": "rcpt@example.net"}
@@ -613,3 +614,10 @@ def test_a_mark_counts_wherever_it_stands():
         items: Annotated[Annotated[tuple[str, ...], Meta(description="x")] | UnsetType, SINGLE] = UNSET
 
     assert decode_body(Marked, b'{"items":"a"}').items == ("a",)
+
+
+@pytest.mark.parametrize("given", [{"after": 0}, {"after": "5"}, {"since": "2026-01-01T00:00:00Z"}])
+def test_an_absent_member_counts_as_its_default_for_what_is_wrong_together(given):
+    decode_body(WebhookReplay, json.dumps(given).encode())
+    for wrong in ({}, {"after": 1} | given | {"since": "2026-01-01"}):
+        assert messages(WebhookReplay, wrong) == ['"value" must contain either after or since']

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,30 @@ from engine.store import accounts, database
 from engine.store import grants as rows
 from engine.store.vault import Vault
 from engine.store.writer import Store, Tx
+from engine.world import StoreThread
 
 APP = App(id="app", provider="sandbox", name="Sandbox", enabled=True, client_id="engine", client_secret="s3cret")
 KEY = bytes(32)
+
+
+class SlowDisk(SeededWorld):
+    """A world whose disk can be made to take its time: no commit ends before `disk` is set."""
+
+    disk: trio.Event | None = None
+
+    def store_thread(self) -> StoreThread:
+        world, thread = self, super().store_thread()
+
+        class Slow:
+            async def run(self, job: Callable[[], None]) -> None:
+                if world.disk is not None:
+                    await world.disk.wait()
+                await thread.run(job)
+
+            def close(self) -> None:
+                thread.close()
+
+        return Slow()
 
 
 class Told:
@@ -43,7 +64,7 @@ class Told:
 class Desk:
     """One run of the engine's part: store, apps, and keepers of accounts."""
 
-    def __init__(self, store: Store, world: SeededWorld, sandbox: Sandbox) -> None:
+    def __init__(self, store: Store, world: SlowDisk, sandbox: Sandbox) -> None:
         self.store = store
         self.world = world
         self.sandbox = sandbox
@@ -113,7 +134,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(folder: Path, world: SeededWorld, sandbox: Sandbox) -> AsyncIterator[Desk]:
+async def desk(folder: Path, world: SlowDisk, sandbox: Sandbox) -> AsyncIterator[Desk]:
     """The engine's part, until the block ends: then everything is cut, but for what is being committed."""
     database.prepare_folder(folder)
     store = Store(folder, world)

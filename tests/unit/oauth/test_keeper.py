@@ -7,8 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
-from keeping import APP, Desk, desk, provider
-from seeded_world import SeededWorld
+from keeping import APP, Desk, SlowDisk, desk, provider
 from trio.testing import MockClock
 
 from engine.oauth.errors import TokenError, Trouble
@@ -19,7 +18,7 @@ from engine.store import accounts
 
 @pytest.fixture
 async def at(tmp_path: Path, autojump_clock: MockClock):
-    world = SeededWorld(1)
+    world = SlowDisk(1)
     async with provider(world) as sandbox, desk(tmp_path / "data", world, sandbox) as found:
         yield found
 
@@ -85,29 +84,42 @@ async def test_one_refresh_serves_all_who_wait(at: Desk, autojump_clock: MockClo
 
 
 async def test_the_new_refresh_token_is_on_disk_before_its_access_token_is_given_out(
-    at: Desk, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    at: Desk, autojump_clock: MockClock
 ) -> None:
     before = await at.sign_in(expires=at.world.now() - 1)
-    commit, slow = at.store.commit, trio.Event()
-
-    async def slowly(change):
-        if at.provider.refreshes:
-            await slow.wait()
-        return await commit(change)
-
-    monkeypatch.setattr(at.store, "commit", slowly)
+    at.provider.faults.append(Fault(after=1.0))
     keeper = at.keeper()
+    await trio.sleep(0.5)
+    at.world.disk = trio.Event()
     with trio.move_on_after(30) as waiting:
         await keeper.token()
     assert waiting.cancelled_caught
     assert at.provider.refreshes == 1
-    assert at.stored().refresh_token == before.refresh_token
-    slow.set()
+    assert keeper.grant == at.stored()
+    assert keeper.grant.refresh_token == before.refresh_token
+    at.world.disk.set()
     token = await keeper.token()
     stored = at.stored()
     assert stored.access_token == token.access_token
     assert stored.refresh_token not in (None, before.refresh_token)
     assert stored.previous_token == before.refresh_token
+
+
+async def test_what_is_wrong_with_the_app_for_one_account_is_asked_again_ever_later(
+    at: Desk, autojump_clock: MockClock
+) -> None:
+    at.provider.outage = Fault(status=400, error="invalid_scope")
+    await at.sign_in(expires=at.world.now() - 1)
+    await at.sign_in("bob")
+    keeper, other = at.keeper(), at.keeper("bob")
+    for _ in range(12):
+        await trio.sleep(280)
+        with pytest.raises(TokenError) as caught:
+            await keeper.token()
+        assert caught.value.trouble is Trouble.APP_BROKEN
+    assert await opens(at, await other.token())
+    assert 7 <= keeper._failures <= 10
+    assert len(at.events("oauth2AppError")) == 1
 
 
 async def test_the_token_before_is_kept_until_the_new_one_has_worked(at: Desk, autojump_clock: MockClock) -> None:
@@ -322,6 +334,17 @@ async def test_old_tokens_are_tried_again_only_where_they_stay_valid(at: Desk, a
     assert at.told.gone_for == []
 
 
+async def test_a_rotated_token_is_never_tried_again(at: Desk, autojump_clock: MockClock) -> None:
+    grant = await at.sign_in(expires=at.world.now() - 1)
+    worse = msgspec.structs.replace(grant, refresh_token="not a token", previous_token=grant.refresh_token)
+    keeper = Keeper(worse, at.book.state("app"), at.requests, at.store, at.vault, at.world, at.told)
+    at.start(keeper)
+    with pytest.raises(TokenError) as caught:
+        await keeper.token()
+    assert caught.value.trouble is Trouble.GRANT_GONE
+    assert at.provider.refreshes == 0
+
+
 async def test_an_access_token_without_a_refresh_token_ends_with_it(at: Desk, autojump_clock: MockClock) -> None:
     await at.sign_in(refresh_token=None)
     keeper = at.keeper()
@@ -393,3 +416,17 @@ async def test_a_stop_does_not_wait_for_ever(at: Desk, autojump_clock: MockClock
     at.scopes["ann"].cancel()
     with trio.fail_after(4.5):
         await at.ended["ann"].wait()
+
+
+async def test_what_the_old_secret_was_told_says_nothing_of_the_new_one(at: Desk, autojump_clock: MockClock) -> None:
+    at.provider.clients = {"engine": "another secret"}
+    await at.sign_in(expires=at.world.now() - 1)
+    at.provider.faults.append(Fault(after=10.0))
+    keeper = at.keeper()
+    await trio.sleep(5)
+    made = at.book.made["app"]
+    await at.book.change(made, msgspec.structs.replace(APP, client_secret="another secret"))
+    await trio.sleep(6)
+    assert await opens(at, await keeper.token())
+    assert at.events("oauth2AppError") == []
+    assert trio.current_time() == 11

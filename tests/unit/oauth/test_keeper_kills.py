@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
-from keeping import desk, provider
-from seeded_world import SeededWorld
+from keeping import SlowDisk, desk, provider
 
 from engine.oauth.errors import TokenError
 from engine.sandbox.oauth import Fault
@@ -22,7 +21,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-async def killed_at(folder: Path, world: SeededWorld, sandbox, step: int) -> bool:
+async def killed_at(folder: Path, world: SlowDisk, sandbox, step: int) -> bool:
     """Refresh once, killed at the commit with this number, before it (even) or after it (odd); whether it came to that.
 
     What was committed stays, everything else is gone.
@@ -63,7 +62,7 @@ async def killed_at(folder: Path, world: SeededWorld, sandbox, step: int) -> boo
 async def test_a_kill_at_any_step_loses_no_grant(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, step: int
 ) -> None:
-    world = SeededWorld(step)
+    world = SlowDisk(step)
     async with provider(world) as sandbox:
         await killed_at(tmp_path / "data", world, sandbox, 0)
         assert await killed_at(tmp_path / "data", world, sandbox, step)
@@ -79,7 +78,7 @@ async def test_a_kill_at_any_step_loses_no_grant(
 
 
 async def test_no_step_was_left_out(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    world = SeededWorld(1)
+    world = SlowDisk(1)
     async with provider(world) as sandbox:
         await killed_at(tmp_path / "data", world, sandbox, 0)
         assert not await killed_at(tmp_path / "data", world, sandbox, 8)
@@ -88,7 +87,7 @@ async def test_no_step_was_left_out(tmp_path: Path, autojump_clock: trio.testing
 async def test_what_a_kill_cut_short_is_asked_again_at_once(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
-    world = SeededWorld(1)
+    world = SlowDisk(1)
     async with provider(world) as sandbox:
         async with desk(tmp_path / "data", world, sandbox) as at:
             await at.sign_in()
@@ -108,7 +107,7 @@ async def test_what_a_kill_cut_short_is_asked_again_at_once(
 async def test_where_an_answer_was_lost_for_good_the_owner_is_told_why(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
-    world = SeededWorld(1)
+    world = SlowDisk(1)
     async with provider(world) as sandbox, desk(tmp_path / "data", world, sandbox) as at:
         sandbox.oauth.forgives = False
         await at.sign_in(expires=world.now() - 1)

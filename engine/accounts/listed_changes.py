@@ -1,0 +1,103 @@
+"""What a new list of the server's mailboxes changes about the stored ones: compared first, then written in one commit.
+
+A mailbox that is missing is gone only once a second list does not name it either, and its row is kept for a while:
+servers forget a mailbox for a moment. One that is listed but not to be watched any more is forgotten without an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from engine.accounts import observed_changes
+from engine.events.journal import Journal
+from engine.imap.mailboxes import Mailbox
+from engine.store import mailboxes
+from engine.store.mailboxes import MailboxRow
+from engine.store.writer import Tx
+
+INBOX_PATH = "INBOX"
+
+
+class ListedChanges(msgspec.Struct, frozen=True):
+    """What differs. `rows`: the stored mailboxes by path; `missed`: the paths of those the list does not name.
+
+    `otherwise`: listed with another special use or delimiter. `renamed`: the same mailbox under another spelling of its
+    path. `dropped`: not to be watched any more, or gone for long.
+    """
+
+    rows: dict[str, MailboxRow]
+    missed: frozenset[str]
+    new: list[Mailbox]
+    otherwise: list[Mailbox]
+    renamed: list[tuple[str, MailboxRow]]
+    gone: list[MailboxRow]
+    dropped: list[MailboxRow]
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.otherwise or self.renamed or self.gone or self.dropped)
+
+
+def one_path(path: str) -> str:
+    """A path as it is kept: INBOX has one name, however it is written (RFC 9051 section 5.1)."""
+    return INBOX_PATH if path.upper() == INBOX_PATH else path
+
+
+def compare(
+    stored: Sequence[MailboxRow],
+    found: Sequence[Mailbox],
+    listed: Collection[str],
+    *,
+    missed: frozenset[str],
+    long_gone: Sequence[MailboxRow],
+) -> ListedChanges:
+    """What is to be written, where `found` are to be watched of the mailboxes `listed`.
+
+    `missed` are the paths that the list before did not name; `long_gone` are the mailboxes that went so long ago that
+    they are kept no longer.
+    """
+    rows = {one_path(row.path): row for row in stored}
+    watched = {each.path for each in found}
+    now_missed = frozenset(rows.keys() - set(listed))
+    return ListedChanges(
+        rows=rows,
+        missed=now_missed,
+        new=[each for each in found if each.path not in rows],
+        otherwise=[each for each in found if each.path in rows and _differs(rows[each.path], each)],
+        renamed=[(path, row) for path, row in rows.items() if path != row.path],
+        gone=[rows[path] for path in now_missed & missed],
+        dropped=[*(row for path, row in rows.items() if path not in now_missed | watched), *long_gone],
+    )
+
+
+def write(
+    tx: Tx,
+    changes: ListedChanges,
+    account: str,
+    validities: Mapping[str, int | None],
+    names: Mapping[str, str],
+    journal: Journal,
+    now: float,
+) -> None:
+    """Write the changes and tell of them.
+
+    `validities` holds the UIDVALIDITY of each new mailbox, by path; none where this is the first list ever: then
+    nothing is told of them. `names` are what mailboxes were last called.
+    """
+    for row in changes.dropped:
+        mailboxes.drop(tx, row.id)
+    for path, row in changes.renamed:
+        mailboxes.rename(tx, row.id, path)
+    for row in changes.gone:
+        observed_changes.mailbox_deleted(tx, journal, row, names.get(row.path, row.path.rpartition("/")[2]), now)
+    for each in changes.otherwise:
+        mailboxes.mark_use(tx, changes.rows[each.path].id, each.special_use)
+        mailboxes.mark_delimiter(tx, changes.rows[each.path].id, each.delimiter)
+    for each in changes.new:
+        validity = validities.get(each.path)
+        observed_changes.mailbox_new(tx, journal, account, each, validity, announced=bool(changes.rows))
+
+
+def _differs(row: MailboxRow, mailbox: Mailbox) -> bool:
+    return (row.special_use, row.delimiter) != (mailbox.special_use, mailbox.delimiter)

@@ -1,0 +1,41 @@
+"""How accounts get at their servers: which addresses may be dialled, how many log in at once, how long to wait."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.accounts.backoff import Backoff
+from engine.accounts.login_slots import LoginSlots
+from engine.accounts.registration import sandbox_off
+from engine.accounts.sessions import Connector
+from engine.config import Imap
+from engine.egress import Egress
+from engine.hosts import Hosts
+from engine.sandbox.provider import Sandbox
+from engine.world import Dial, World
+
+
+class ServerAccess(msgspec.Struct, frozen=True):
+    """Shared by all accounts. `logins` limits how many log in at once; `sandbox` is None where it is switched off."""
+
+    imap: Imap
+    hosts: Hosts
+    logins: LoginSlots
+    egress: Egress
+    sandbox: Sandbox | None
+    world: World
+
+    def dial(self, *, sandbox: bool, restricted: bool) -> Dial:
+        """How a server is dialled: in the sandbox, or where mail servers may be (`restricted`: named by a tenant)."""
+        if sandbox:
+            return self.sandbox.dial if self.sandbox is not None else sandbox_off
+        return self.egress.dialer(restricted=restricted, mail=True)
+
+    @property
+    def connector(self) -> Connector:
+        """What sets up IMAP sessions."""
+        return Connector(self.logins, self.hosts, self.world)
+
+    def backoff(self, host: str, port: int) -> Backoff:
+        """The waits between connections to one server."""
+        return Backoff(self.imap.reconnect_min, self.imap.reconnect_max, self.hosts, self.world.random, host, port)
