@@ -360,4 +360,8 @@ MIGRATIONS = (
     CREATE INDEX message_with_own_way ON message (account, next_at)
         WHERE ended IS NULL AND (proxy IS NOT NULL OR local_address IS NOT NULL);
     """,
+    """
+    ALTER TABLE mailbox ADD COLUMN watched INTEGER NOT NULL DEFAULT 1;  -- 0: only for the ids of its messages
+    ALTER TABLE mailbox ADD COLUMN delimiter TEXT;  -- separates the levels of its path; NULL: nothing does
+    """,
 )
