@@ -26,6 +26,7 @@ from engine.accounts.account import Account
 from engine.accounts.ledger import Ledger
 from engine.accounts.login_slots import LoginSlots
 from engine.accounts.registry import Registry
+from engine.accounts.routes import Routes
 from engine.accounts.server_access import ServerAccess
 from engine.api.app import make_app
 from engine.api.context import Context, Streams
@@ -62,7 +63,7 @@ from engine.queue.schedule import Schedule
 from engine.queue.session_slots import SessionSlots
 from engine.repeated_errors import counted
 from engine.sandbox.provider import Sandbox
-from engine.settings import WEBHOOK_SETTINGS, SettingsBook
+from engine.settings import ROUTE_SETTINGS, WEBHOOK_SETTINGS, SettingsBook
 from engine.store import control_socket, database, sealed, vault_keys
 from engine.store.bodies import Spool
 from engine.store.rotation import Rotation
@@ -168,13 +169,15 @@ async def run(
         oauth = OAuth(book, token_requests, Keepers(book, token_requests, store, vault, world))
         outbox = Outbox(store, recorder, attempts.expires_at, world)
         ledger = Ledger(store, spool, journal, recorder, changes)
-        access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, world)
+        routes = Routes(settings, vault)
+        access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, routes, world)
         dispatch = Dispatch(
             schedule, attempts, slots, pauses, lane_limits(config.smtp), config.smtp.ehlo_name, hosts, world
         )
         make_account = partial(Account, ledger=ledger, access=access, dispatch=dispatch, settings=settings)
         registry = Registry(make_account, store, vault, journal, outbox, webhooks, world, config.shutdown.grace)
         settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
+        settings.listen(registry.change_routes, *ROUTE_SETTINGS)
         context = Context(
             store=store,
             world=world,

@@ -148,6 +148,11 @@ class Registry:
             await self._store.commit(lambda tx: accounts.remember(tx, account.id, queue_paused=paused))
             account.pause_queue(paused)
 
+    def change_routes(self) -> None:
+        """What the settings say of proxies or local addresses has changed."""
+        for account in self._accounts.values():
+            account.change_routes()
+
     async def flush(self, account: Account, notify_from: datetime | UnsetType | None, indexer: Any) -> bool:
         """Forget what is known of the mailbox and begin anew; False when that is being done already.
 
@@ -218,7 +223,7 @@ class Registry:
         )
         sealed = records.seal(record, self._vault)
         now = self._world.now()
-        elsewhere = records.smtp_endpoint(record) != records.smtp_endpoint(account.record)
+        elsewhere = account.way_out(record) != account.way_out(account.record)
 
         def change(tx: Tx) -> None:
             accounts.save(tx, account.id, sealed, now, restricted)

@@ -45,7 +45,7 @@ class ConnectionLimit:
         try:
             if self._high:
                 # All below were taken when that one came; what is free there now was given up for one of those since.
-                # Where there are too many connections anyway, those are what takes the last ones, and they leave at once.
+                # Where there are too many connections anyway, those take the last ones, and leave at once.
                 yield self.give_way(only_mute=self.present > self.most)
             else:
                 yield self.present <= self.most or self.give_way(only_mute=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -101,7 +101,7 @@ class _App(QuartTrio):
     """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        with ExitStack() as held:
+        async with AsyncExitStack() as held:
             await self._route({**scope, HELD: held}, receive, send)
 
     async def _route(self, scope: Any, receive: Any, send: Any) -> None:

@@ -353,4 +353,15 @@ MIGRATIONS = (
         DELETE FROM idempotency WHERE message = OLD.id;
     END;
     """,
+    """
+    ALTER TABLE message ADD COLUMN proxy TEXT;          -- its own proxy's URL, sealed by the vault; NULL: none
+    ALTER TABLE message ADD COLUMN local_address TEXT;  -- of this machine, to be sent from; NULL: as its account says
+    CREATE INDEX message_with_proxy ON message (id) WHERE proxy IS NOT NULL;
+    CREATE INDEX message_with_own_way ON message (account, next_at)
+        WHERE ended IS NULL AND (proxy IS NOT NULL OR local_address IS NOT NULL);
+    """,
+    """
+    ALTER TABLE mailbox ADD COLUMN watched INTEGER NOT NULL DEFAULT 1;  -- 0: only for the ids of its messages
+    ALTER TABLE mailbox ADD COLUMN delimiter TEXT;  -- separates the levels of its path; NULL: nothing does
+    """,
 )

@@ -22,6 +22,7 @@ ORDER = (
     {"schema"},
     {"environment"},
     {"config"},
+    {"proxies"},
     {"world", "resolver", "hosts", "masking", "transcript", "log", "repeated_errors"},
     {"deflate", "egress", "transport"},
     {"store"},
@@ -43,7 +44,7 @@ APART = {"model", "schema", "mail"}
 SANDBOX_MAY_IMPORT = {"deflate", "errors", "world", "sandbox"}
 MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "app", "cli", "doctor"}
 
-NO_RESOURCE = {"app", "context", "tags", "__init__"}
+NO_RESOURCE = {"app", "context", "mailbox_access", "tags", "__init__"}
 """Of `api`: what all of them share."""
 SHARED = {"fields", "servers", "paging", "problem", "stored", "mail_events", "token_request", "__init__"}
 """Of `schema`: what more than one resource is made of."""
