@@ -23,9 +23,11 @@ from typing import NamedTuple
 import trio
 
 from engine.accounts.account import Account
+from engine.accounts.form_links import FormLinks
 from engine.accounts.ledger import Ledger
 from engine.accounts.login_slots import LoginSlots
 from engine.accounts.registry import Registry
+from engine.accounts.routes import Routes
 from engine.accounts.server_access import ServerAccess
 from engine.api.app import make_app
 from engine.api.context import Context, Streams
@@ -46,6 +48,7 @@ from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
 from engine.oauth.app_book import AppBook
 from engine.oauth.keepers import Keepers, OAuth
+from engine.oauth.sign_ins import SignIns
 from engine.oauth.token_requests import TokenRequests
 from engine.oauth.wire import Wire
 from engine.queue.accept import Intake
@@ -62,12 +65,13 @@ from engine.queue.schedule import Schedule
 from engine.queue.session_slots import SessionSlots
 from engine.repeated_errors import counted
 from engine.sandbox.provider import Sandbox
-from engine.settings import WEBHOOK_SETTINGS, SettingsBook
+from engine.settings import ROUTE_SETTINGS, WEBHOOK_SETTINGS, SettingsBook
 from engine.store import control_socket, database, sealed, vault_keys
 from engine.store.bodies import Spool
 from engine.store.rotation import Rotation
 from engine.store.writer import Store
 from engine.version import VERSION
+from engine.web.site import pages
 from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
 
@@ -165,16 +169,19 @@ async def run(
         token_requests = TokenRequests(
             Wire(egress.dialer(restricted=False)), Wire(sandbox.dial) if sandbox is not None else None, world
         )
+        form_links, sign_ins = FormLinks(settings, store, vault, world), SignIns(store, vault, world)
         oauth = OAuth(book, token_requests, Keepers(book, token_requests, store, vault, world))
         outbox = Outbox(store, recorder, attempts.expires_at, world)
         ledger = Ledger(store, spool, journal, recorder, changes)
-        access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, world)
+        routes = Routes(settings, vault)
+        access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, routes, world)
         dispatch = Dispatch(
             schedule, attempts, slots, pauses, lane_limits(config.smtp), config.smtp.ehlo_name, hosts, world
         )
         make_account = partial(Account, ledger=ledger, access=access, dispatch=dispatch, settings=settings)
         registry = Registry(make_account, store, vault, journal, outbox, webhooks, world, config.shutdown.grace)
         settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
+        settings.listen(registry.change_routes, *ROUTE_SETTINGS)
         context = Context(
             store=store,
             world=world,
@@ -191,6 +198,8 @@ async def run(
             webhooks=webhooks,
             access=access,
             oauth=oauth,
+            form_links=form_links,
+            sign_ins=sign_ins,
             streams=Streams(
                 journal,
                 hub,
@@ -226,7 +235,7 @@ async def run(
             async with trio.open_nursery() as nursery:
                 if http:
                     nursery.start_soon(rotation.run, context.stopping)
-                    app = make_app(context)
+                    app = make_app(context, pages(context))
                     context.started.urls = await nursery.start(
                         lambda task_status: serve_http(
                             app,

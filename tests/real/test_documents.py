@@ -23,7 +23,7 @@ from real.processes import wait_until
 from real.servers import HOST, free_ports
 from real.test_event_channels import register
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.long]
 
 MINOR = "{}.{}".format(*sys.version_info[:2])
 RUN_HERE = ("README.md", "docs/api.md", "docs/commands.md", "docs/operate.md")
