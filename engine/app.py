@@ -23,6 +23,7 @@ from typing import NamedTuple
 import trio
 
 from engine.accounts.account import Account
+from engine.accounts.form_links import FormLinks
 from engine.accounts.ledger import Ledger
 from engine.accounts.login_slots import LoginSlots
 from engine.accounts.registry import Registry
@@ -47,6 +48,7 @@ from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
 from engine.oauth.app_book import AppBook
 from engine.oauth.keepers import Keepers, OAuth
+from engine.oauth.sign_ins import SignIns
 from engine.oauth.token_requests import TokenRequests
 from engine.oauth.wire import Wire
 from engine.queue.accept import Intake
@@ -69,6 +71,7 @@ from engine.store.bodies import Spool
 from engine.store.rotation import Rotation
 from engine.store.writer import Store
 from engine.version import VERSION
+from engine.web.site import pages
 from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
 
@@ -166,6 +169,7 @@ async def run(
         token_requests = TokenRequests(
             Wire(egress.dialer(restricted=False)), Wire(sandbox.dial) if sandbox is not None else None, world
         )
+        form_links, sign_ins = FormLinks(settings, store, vault, world), SignIns(store, vault, world)
         oauth = OAuth(book, token_requests, Keepers(book, token_requests, store, vault, world))
         outbox = Outbox(store, recorder, attempts.expires_at, world)
         ledger = Ledger(store, spool, journal, recorder, changes)
@@ -194,6 +198,8 @@ async def run(
             webhooks=webhooks,
             access=access,
             oauth=oauth,
+            form_links=form_links,
+            sign_ins=sign_ins,
             streams=Streams(
                 journal,
                 hub,
@@ -229,7 +235,7 @@ async def run(
             async with trio.open_nursery() as nursery:
                 if http:
                     nursery.start_soon(rotation.run, context.stopping)
-                    app = make_app(context)
+                    app = make_app(context, pages(context))
                     context.started.urls = await nursery.start(
                         lambda task_status: serve_http(
                             app,

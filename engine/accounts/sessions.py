@@ -1,7 +1,7 @@
 """The IMAP sessions of one account, each opened, counted and closed in the same way, whatever it is for.
 
 Each is set up through the gate of its host (`login_slots`). All sessions of one registration share what is remembered
-of the server (`Refusals`), the protocol log, and the rules for dialling.
+of the server (`Refusals`, what it calls its mailboxes), the protocol log, and the rules for dialling.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ class Sessions:
         self._log = log
         self._compress = compress
         self._refusals = Refusals()
+        self._names: dict[str, bytes] = {}
 
     async def open(self, name: str = "") -> ImapSession:
         """A session that is logged in; `name` tells its lines in the protocol log from those of the one that idles.
@@ -99,6 +100,7 @@ class Sessions:
         session = await self._connector.connect(
             self.endpoint, self._dial, log=log, refusals=self._refusals, proxy=self.proxy
         )
+        session.share_names(self._names)
         self._status.connections += 1
         try:
             if self._compress:

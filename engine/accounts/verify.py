@@ -6,7 +6,7 @@ a secret is in the answer.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import trio
@@ -39,13 +39,17 @@ async def verify(
     access: ServerAccess,
     *,
     mailboxes: bool,
+    restricted: Collection[str] = (),
 ) -> Verified:
-    """Each login tried by its way, and the folders where `mailboxes` asks for them. Cancelled: nothing stays open."""
+    """Each login tried by its way, and the folders where `mailboxes` asks for them. Cancelled: nothing stays open.
+
+    `restricted`: those of `imap` and `smtp` that were named by one who may not have private hosts dialled.
+    """
     outcomes: dict[str, ServerVerified] = {}
     folders: tuple[MailboxFound, ...] | UnsetType = UNSET
 
     def dialer(server: ServerName) -> Dial:
-        return access.egress.dialer(restricted=False, mail=True, route=ways[server])
+        return access.egress.dialer(restricted=server in restricted, mail=True, route=ways[server])
 
     async with trio.open_nursery() as nursery:
 

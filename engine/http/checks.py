@@ -33,6 +33,8 @@ _HOSTNAME = re.compile(
     r"(?=.{1,254}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)(?![0-9]+\.?\Z)[A-Za-z0-9_-]{1,63}(?<!-)\.?"
 )
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
+_NUMBER = r"(?:[1-9][0-9]{0,9}|\*)"
+_SEQUENCE = re.compile(rf"{_NUMBER}(?::{_NUMBER})?(?:,{_NUMBER}(?::{_NUMBER})?)*", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _URL = re.compile(r"https?://[^\s\x00-\x20\x7f-\xa0\\]+", re.IGNORECASE)
@@ -202,6 +204,20 @@ def false(value: bool) -> bool:
     return value
 
 
+def sequence(value: str) -> str:
+    """A set of numbers above 0, each of at most 32 bits (RFC 9051 section 9)."""
+    if not _SEQUENCE.fullmatch(value) or any(int(each) > 2**32 - 1 for each in re.findall("[0-9]+", value)):
+        raise ValueError("must be a sequence set such as 1,4:6,8:*")
+    return value
+
+
+def text(value: str) -> str:
+    """Text without NUL, which IMAP cannot carry."""
+    if "\0" in value:
+        raise ValueError("must not contain null characters")
+    return value
+
+
 CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.LINE: line,
     Check.ACCOUNT: account,
@@ -223,6 +239,8 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.CUSTOM_HEADER: custom_header,
     Check.HEADER_VALUE: header_value,
     Check.EXPRESSION: expression,
+    Check.SEQUENCE: sequence,
+    Check.TEXT: text,
     Check.FALSE: false,
 }
 """`Check.PORT` is only a wording of its type's own range, see `engine.http.explain`."""

@@ -1,19 +1,26 @@
-"""One account's way out: takes its due messages one after another, through one SMTP session at a time.
+"""One account's way out: sends its due messages one after another, through one SMTP session at a time.
 
-Sessions are kept for the next message and given up when idle, used up, or when other accounts wait for one of the
-process's slots: those are handed out first come, first served, so a full lane cannot starve the others. A server that
-hangs or refuses holds up this lane only.
+1. `run` rests until a message is due and nothing keeps the lane from sending: it has a server, the queue is not paused,
+   the lane is not backing off, and its rate limit allows it (`_may_send`, `_rest`).
+2. It takes one of the process's session slots. They go to lanes first come, first served, so that a lane with a long
+   queue cannot starve the others; a turn ends after `TURN` messages if others wait (`_turn`).
+3. `Attempts.begin` marks the attempt in the journal. `_deliver` uses the session at hand or opens one, and hands the
+   message over. A session that the server closed while it was idle says nothing about the message, and a connection
+   that loses step is replaced within the same attempt, at most `LOST_STEPS` times.
+4. The verdict decides (`_deliver_and_record`). *The server refuses the login*: the lane backs off, and no message is
+   charged with an attempt. *The server cannot be reached*: the lane backs off, only the first such attempt is charged,
+   and every message stays due, so that the oldest goes first once the host answers, which any dial of it reports
+   (`hosts.py`). *Anything else* is recorded, and begins the next message's attempt in the same commit.
+5. While the lane backs off (`lane_backoff.py`), messages that have waited as long as their attempts would have taken
+   fail. `change`, for a changed account, ends the wait at once.
+6. Between messages the session stays open for a while (`_linger`), unless it is used up or others wait for its slot.
+   `rate_limit.py` sets the pace.
+7. `stop` lets a message whose final dot is under way finish within the grace time, and aborts any other before its dot,
+   without charging the attempt.
 
-When a server cannot be reached, the whole lane waits (`lane_backoff.py`) and every message stays due, so that the
-oldest goes first when the host answers again, which any dial of it tells (`hosts.py`). A message is charged with the
-first such try only. When the server refuses the login, the lane waits and no message is charged. A changed account
-wakes it at once. What has waited as long as its attempts would have taken is given up then too. `rate_limit.py` says
-how fast the lane may go. A connection that loses step is given up for a new one within the same attempt, a few times.
-
-A message with a proxy or a local address of its own gets a session of its own. How that way fares holds up no other
-message, and while the account's own way is dead the message goes all the same.
-
-Stopping lets a message whose final dot is on its way finish within the grace time and aborts any other before its dot.
+A server that hangs or refuses delays only this lane. A message with a proxy or a local address of its own gets a
+session of its own: how that way fares holds up no other message, and while the account's own way is dead the message
+goes all the same.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, UnsetType
 
 MAX_TEXT = 5 * 1024 * 1024
 """The longest `text` and `html`, in characters."""
@@ -66,6 +66,10 @@ class Check(StrEnum):
     """What may stand in an HTTP header (RFC 9110 section 5.5): one line without control characters but tabs."""
     EXPRESSION = "expression"
     """A JMESPath expression."""
+    SEQUENCE = "sequence"
+    """Numbers and ranges of numbers, `*` for the last (RFC 9051 section 9)."""
+    TEXT = "text"
+    """Anything but NUL."""
     FALSE = "false"
     """Only `false`, where `false` means "none"."""
 
@@ -134,6 +138,10 @@ Instant = Annotated[datetime, Meta(tz=True, extra={"check": Check.INSTANT}, exam
 """ISO 8601 with `Z` or an offset; a date alone is its midnight in UTC."""
 Off = Annotated[bool, Meta(extra={"check": Check.FALSE}, extra_json_schema={"const": False})]
 """`false` and nothing else."""
+
+
+NoDifference = Annotated[bool | UnsetType, Meta(description="Makes no difference here, present or absent.")]
+"""What callers of EmailEngine may say and need not."""
 
 
 class CustomHeader(Request, frozen=True, kw_only=True):

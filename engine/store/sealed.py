@@ -1,9 +1,9 @@
 """Where sealed values lie in the journal, under which names they were sealed, and sealing them all anew.
 
-Six tables hold secrets: registrations and OAuth2 apps (in their JSON, one by one), settings (the whole value), webhook
-endpoints (the whole record), OAuth2 grants (a column each) and messages (the URL of a proxy of their own). What is
-sealed says with which key, so the journal itself tells which keys it needs. A row that is damaged is passed over here:
-it is for those who use it to say so.
+Seven tables hold secrets: registrations and OAuth2 apps (in their JSON, one by one), settings (the whole value),
+webhook endpoints and sign-ins under way (the whole record), OAuth2 grants (a column each) and messages (the URL of a
+proxy of their own). What is sealed says with which key, so the journal itself tells which keys it needs. A row that is
+damaged is passed over here: it is for those who use it to say so.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import DamagedSecret
-from engine.store import grants, oauth_apps
+from engine.store import grants, oauth_apps, sign_ins
 from engine.store.vault import Vault, key_of
 from engine.store.writer import Tx
 
@@ -178,6 +178,12 @@ def _oauth_places(db: Db) -> Iterator[SealedValue]:
                 db.execute(f"UPDATE oauth_grant SET {column} = ? WHERE account = ?", (value, account))
 
             yield SealedValue(account, field, token, put_token)
+    for state, record in db.execute("SELECT state, record FROM sign_in").fetchall():
+
+        def put_sign_in(value: str, state: str = state) -> None:
+            db.execute("UPDATE sign_in SET record = ? WHERE state = ?", (value, state))
+
+        yield SealedValue("", sign_ins.FIELD, record, put_sign_in)
 
 
 def _decoded(text: Any) -> Any:
