@@ -166,14 +166,16 @@ async def run(
         egress = Egress(config.network, world, hosts)
         webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
         book = AppBook(store, vault, journal, world)
-        token_requests = TokenRequests(
-            Wire(egress.dialer(restricted=False)), Wire(sandbox.dial) if sandbox is not None else None, world
-        )
+        routes = Routes(settings, vault)
+
+        async def dial_provider(host: str, port: int) -> trio.abc.Stream:
+            return await egress.dialer(restricted=False, route=routes.of_settings())(host, port)
+
+        token_requests = TokenRequests(Wire(dial_provider), Wire(sandbox.dial) if sandbox is not None else None, world)
         form_links, sign_ins = FormLinks(settings, store, vault, world), SignIns(store, vault, world)
         oauth = OAuth(book, token_requests, Keepers(book, token_requests, store, vault, world))
         outbox = Outbox(store, recorder, attempts.expires_at, world)
         ledger = Ledger(store, spool, journal, recorder, changes)
-        routes = Routes(settings, vault)
         access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, routes, world)
         dispatch = Dispatch(
             schedule, attempts, slots, pauses, lane_limits(config.smtp), config.smtp.ehlo_name, hosts, world
