@@ -35,13 +35,14 @@ ORDER = (
     {"queue"},
     {"accounts"},
     {"api"},
+    {"assembly"},
     {"app", "doctor", "cli", "commands", "__main__", "__init__"},
 )
 """Rooms and single files from the bottom up."""
 APART = {"model", "schema", "mail"}
 """Rooms of the bottom that know nothing of each other."""
 SANDBOX_MAY_IMPORT = {"deflate", "errors", "world", "sandbox"}
-MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "app", "cli", "doctor"}
+MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "assembly", "app", "cli", "doctor"}
 
 NO_RESOURCE = {"app", "context", "tags", "__init__"}
 """Of `api`: what all of them share."""
