@@ -37,6 +37,7 @@ from engine.store import control_socket, database, sealed, vault_keys
 from engine.store.rotation import Rotation
 from engine.store.writer import Store
 from engine.version import VERSION
+from engine.web.site import pages
 from engine.world import World
 
 log = logging.getLogger("engine")
@@ -133,7 +134,7 @@ async def run(
                     nursery.start_soon(rotation.run, context.stopping)
                     serve_api = partial(
                         serve_http,
-                        make_app(context),
+                        make_app(context, pages(context)),
                         config.http,
                         stop=context.stopping,
                         control=door,

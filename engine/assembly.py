@@ -13,9 +13,11 @@ from typing import NamedTuple
 import trio
 
 from engine.accounts.account import Account
+from engine.accounts.form_links import FormLinks
 from engine.accounts.ledger import Ledger
 from engine.accounts.login_slots import LoginSlots
 from engine.accounts.registry import Registry
+from engine.accounts.routes import Routes
 from engine.accounts.server_access import ServerAccess
 from engine.api.context import Context, Streams
 from engine.config import Config
@@ -31,6 +33,7 @@ from engine.http.shared_limits import SharedLimit
 from engine.http.wrong_tokens import WrongTokens
 from engine.oauth.app_book import AppBook
 from engine.oauth.keepers import Keepers, OAuth
+from engine.oauth.sign_ins import SignIns
 from engine.oauth.token_requests import TokenRequests
 from engine.oauth.wire import Wire
 from engine.queue.accept import Intake
@@ -44,7 +47,7 @@ from engine.queue.recovery import recover
 from engine.queue.schedule import Schedule
 from engine.queue.session_slots import SessionSlots
 from engine.sandbox.provider import Sandbox
-from engine.settings import WEBHOOK_SETTINGS, SettingsBook
+from engine.settings import ROUTE_SETTINGS, WEBHOOK_SETTINGS, SettingsBook
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
@@ -78,8 +81,8 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     ledger, dispatch = queue.ledger, queue.dispatch
     settings.listen(lambda: dispatch.pauses.pause_everyone(settings.values.queue_paused is True), "queue_paused")
     sandbox = Sandbox(world) if config.sandbox.enabled else None
-    egress = Egress(config.network, world, hosts)
-    access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, world)
+    egress, routes = Egress(config.network, world, hosts), Routes(settings, vault)
+    access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, routes, world)
     webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
     oauth = _oauth(store, vault, journal, access)
     expires_at = dispatch.attempts.expires_at
@@ -87,6 +90,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     make_account = partial(Account, ledger=ledger, access=access, dispatch=dispatch, settings=settings)
     registry = Registry(make_account, store, vault, journal, outbox, webhooks, world, config.shutdown.grace)
     settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
+    settings.listen(registry.change_routes, *ROUTE_SETTINGS)
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
     context = Context(
         store=store,
@@ -104,6 +108,8 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         webhooks=webhooks,
         access=access,
         oauth=oauth,
+        form_links=FormLinks(settings, store, vault, world),
+        sign_ins=SignIns(store, vault, world),
         streams=Streams(journal, hub, Consumers(store, world), share, config.http.consumers),
         changes=ledger.changes,
         stopping=trio.Event(),

@@ -252,6 +252,15 @@ class Transport:
     def _silent(self, what: str, mute: str | None = None) -> NetworkError:
         return NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"{self.host}:{self.port} {what}", mute=mute)
 
+    @property
+    def local_address(self) -> str | None:
+        """The address of this machine that the connection leaves from; None where there is no socket beneath."""
+        stream = _socket_stream(self._stream)
+        try:
+            return str(stream.socket.getsockname()[0]) if stream is not None else None
+        except OSError:
+            return None
+
     def _address(self) -> str | None:
         stream = _socket_stream(self._stream)
         try:

@@ -215,7 +215,7 @@ def started(rng: random.Random) -> Protocol:
     ]
     selected: list[Callable[[], commands.Command]] = [
         lambda: commands.uid_fetch("1:*", ["FLAGS"]),
-        lambda: commands.uid_search([b"ALL"], extended=True),
+        lambda: commands.uid_search([b"ALL"], wanted="ALL"),
         lambda: commands.expunge("1:2"),
         commands.idle,
     ]

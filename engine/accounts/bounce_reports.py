@@ -25,13 +25,14 @@ from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import BodyPart, Structure
 from engine.mail.arf import FeedbackReport, read_feedback
 from engine.mail.bounce_categories import ACTIONS, bounce_type, category
-from engine.mail.decode import body_bytes, header_text
+from engine.mail.decode import header_text
 from engine.mail.dsn import LONGEST, DeliveryReport, RecipientStatus, read_delivery_status
 from engine.mail.fields import fields
 from engine.mail.notice_signs import Sign, may_be, sign
 from engine.mail.notice_text import ORIGINALS, read_notice
 from engine.mail.notices import read_prose
 from engine.mail.second_reader import second_reading
+from engine.mail.transfer import body_bytes
 from engine.store import bounces
 from engine.store.bounces import Bounce
 from engine.store.mailboxes import MailboxRow

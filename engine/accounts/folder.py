@@ -1,12 +1,20 @@
-"""One mailbox of an account, followed through one session: opened, compared with what is known, listened to.
+"""One folder of an account, followed through one session: opened, compared with what is known, listened to.
 
-Whatever the server says is put to the store as an observation - this message has these flags, that one is gone - and
-only what differs from the stored state becomes an event, in the same commit. So a change is announced once, however
-often and through whatever means (QRESYNC, CONDSTORE, comparison, IDLE) it is seen, and none is lost between two
-sessions. The MODSEQ up to which changes are known only moves after a whole answer was worked through.
+1. `look` selects the folder. A server with QRESYNC reports in that answer what changed and what vanished since the
+   known UIDVALIDITY and MODSEQ.
+2. Another UIDVALIDITY voids every UID: one `mailboxReset`, and a new row for the messages there now (`_reset`).
+3. The first look notes all messages, and announces only those newer than `notifyFrom` (`_first_look`).
+4. Every later look catches up (`_catch_up`): it takes what SELECT reported; without that it asks for flags changed
+   since the known MODSEQ, or compares all flags; and where the counts do not agree, it compares all UIDs.
+5. Then it announces messages above the known UIDNEXT (`_arrived`, `arrivals.py`).
+6. `hear` takes what the server reports by itself during IDLE and other commands. A sequence number counts only as long
+   as the server's counts agree with ours; where they do not, nothing said by number counts, and `look` compares by UID.
+7. A message that the server counted but did not show is asked for again after `UNSEEN_WAITS` (`look_for_unseen`).
 
-A sequence number is believed as long as the server's counts agree with ours; where they do not, nothing said by number
-is, and the mailbox is compared by UID. A message the server named before it can be seen is asked for again soon.
+Whatever the server reports goes to the store as an observation - this message has these flags, that one is gone - and
+only what differs from the stored state becomes an event, in the same commit. So each change is announced once, however
+often and by whatever means it is seen, and none is lost between two sessions. The known MODSEQ only moves after a whole
+answer was worked through. `unreadable_messages.py` keeps questions that a server does not survive from being repeated.
 """
 
 from __future__ import annotations

@@ -23,21 +23,20 @@ INBOX_PATH = "INBOX"
 class ListedChanges(msgspec.Struct, frozen=True):
     """What differs. `rows`: the stored mailboxes by path; `missed`: the paths of those the list does not name.
 
-    `used_otherwise`: listed with another special use. `renamed`: the same mailbox under another spelling of its path.
-    `dropped`: not to be watched any more, or gone for long. `kept`: gone, but a row is there in case they come back.
+    `otherwise`: listed with another special use or delimiter. `renamed`: the same mailbox under another spelling of its
+    path. `dropped`: not to be watched any more, or gone for long.
     """
 
     rows: dict[str, MailboxRow]
     missed: frozenset[str]
     new: list[Mailbox]
-    used_otherwise: list[Mailbox]
+    otherwise: list[Mailbox]
     renamed: list[tuple[str, MailboxRow]]
     gone: list[MailboxRow]
     dropped: list[MailboxRow]
-    kept: dict[str, MailboxRow]
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.used_otherwise or self.renamed or self.gone or self.dropped)
+        return bool(self.new or self.otherwise or self.renamed or self.gone or self.dropped)
 
 
 def one_path(path: str) -> str:
@@ -51,13 +50,12 @@ def compare(
     listed: Collection[str],
     *,
     missed: frozenset[str],
-    gone: Sequence[MailboxRow],
     long_gone: Sequence[MailboxRow],
 ) -> ListedChanges:
     """What is to be written, where `found` are to be watched of the mailboxes `listed`.
 
-    `missed` are the paths that the list before did not name; `gone` are the mailboxes that went earlier, of which those
-    `long_gone` are kept no longer.
+    `missed` are the paths that the list before did not name; `long_gone` are the mailboxes that went so long ago that
+    they are kept no longer.
     """
     rows = {one_path(row.path): row for row in stored}
     watched = {each.path for each in found}
@@ -66,13 +64,10 @@ def compare(
         rows=rows,
         missed=now_missed,
         new=[each for each in found if each.path not in rows],
-        used_otherwise=[
-            each for each in found if each.path in rows and rows[each.path].special_use != each.special_use
-        ],
+        otherwise=[each for each in found if each.path in rows and _differs(rows[each.path], each)],
         renamed=[(path, row) for path, row in rows.items() if path != row.path],
         gone=[rows[path] for path in now_missed & missed],
         dropped=[*(row for path, row in rows.items() if path not in now_missed | watched), *long_gone],
-        kept={row.path: row for row in gone if row not in long_gone},
     )
 
 
@@ -96,20 +91,13 @@ def write(
         mailboxes.rename(tx, row.id, path)
     for row in changes.gone:
         observed_changes.mailbox_deleted(tx, journal, row, names.get(row.path, row.path.rpartition("/")[2]), now)
-    for each in changes.used_otherwise:
+    for each in changes.otherwise:
         mailboxes.mark_use(tx, changes.rows[each.path].id, each.special_use)
+        mailboxes.mark_delimiter(tx, changes.rows[each.path].id, each.delimiter)
     for each in changes.new:
-        _add(tx, each, account, changes.kept.get(each.path), validities.get(each.path))
-        if changes.rows:
-            observed_changes.mailbox_new(tx, journal, account, each, validities.get(each.path))
+        validity = validities.get(each.path)
+        observed_changes.mailbox_new(tx, journal, account, each, validity, announced=bool(changes.rows))
 
 
-def _add(tx: Tx, mailbox: Mailbox, account: str, kept: MailboxRow | None, uid_validity: int | None) -> None:
-    """Have a row for a mailbox: the one that was kept, where its UIDs mean what they did."""
-    if kept is not None and kept.uid_validity == uid_validity is not None:
-        mailboxes.mark_gone(tx, kept.id, None)
-        mailboxes.mark_use(tx, kept.id, mailbox.special_use)
-        return
-    if kept is not None:
-        mailboxes.drop(tx, kept.id)
-    mailboxes.add(tx, account, mailbox.path, mailbox.special_use)
+def _differs(row: MailboxRow, mailbox: Mailbox) -> bool:
+    return (row.special_use, row.delimiter) != (mailbox.special_use, mailbox.delimiter)

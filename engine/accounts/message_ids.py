@@ -1,4 +1,4 @@
-"""The ids of messages, texts and attachments, as API clients see them. Pure.
+"""The ids of messages, texts and attachments, as API clients see them, and read back. Pure.
 
 A message's id is the numbers of its mailbox and its UID, so it changes when the message is moved. Ids of its parts
 begin with it. All are base64url without padding.
@@ -7,10 +7,35 @@ begin with it. All are base64url without padding.
 from __future__ import annotations
 
 import base64
+import binascii
+import re
 import struct
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
+
+LONGEST = 16 * 1024
+"""Characters of the longest id that is read. One of a text names up to a thousand parts."""
+_SECTION = re.compile(r"[1-9][0-9]{0,4}(?:\.[1-9][0-9]{0,4}){0,99}", re.ASCII)
+_UNPADDED = re.compile(r"[A-Za-z0-9_-]*={0,2}")
+
+
+class Place(NamedTuple):
+    """What an id leads to: a message by the number of its mailbox and its UID, or parts of it by section number.
+
+    `plain` and `html` are the parts of a text, `part` is an attachment; both are absent for a message.
+    """
+
+    mailbox: int
+    uid: int
+    part: str = ""
+    plain: tuple[str, ...] = ()
+    html: tuple[str, ...] = ()
+
+
+class NoId(ValueError):
+    """It is no id at all: it is not base64url."""
 
 
 def message_id(mailbox: int, uid: int) -> str:
@@ -26,6 +51,50 @@ def attachment_id(mailbox: int, uid: int, path: str) -> str:
 def text_id(mailbox: int, uid: int, plain: Sequence[str], html: Sequence[str]) -> str:
     """The id of a message's text by the section numbers of its plain and HTML parts."""
     return _written(_numbers(mailbox, uid) + msgspec.msgpack.encode([list(plain), list(html), []]))
+
+
+def read_message(written: str) -> Place | None:
+    """The message an id leads to; None for one nobody gave out. Raises `NoId`."""
+    return next((place for place, rest in _read(written) if not rest), None)
+
+
+def read_attachment(written: str) -> Place | None:
+    """The attachment an id leads to; None for one nobody gave out. Raises `NoId`."""
+    for place, rest in _read(written):
+        part = rest.decode("ascii", "replace")
+        if _SECTION.fullmatch(part):
+            return place._replace(part=part)
+    return None
+
+
+def read_text(written: str) -> Place | None:
+    """The text an id leads to; None for one nobody gave out. Raises `NoId`."""
+    for place, rest in _read(written):
+        try:
+            parts = msgspec.msgpack.decode(rest, type=list[list[str]])
+        except (msgspec.DecodeError, RecursionError):
+            continue
+        if len(parts) == 3 and all(_SECTION.fullmatch(part) for kind in parts for part in kind):
+            return place._replace(plain=tuple(parts[0]), html=tuple(parts[1]))
+    return None
+
+
+def _read(written: str) -> list[tuple[Place, bytes]]:
+    """What an id may mean, the likelier first, with the rest of it. Raises `NoId`."""
+    if not written or len(written) > LONGEST or not _UNPADDED.fullmatch(written):
+        raise NoId
+    letters = written.rstrip("=")
+    try:
+        data = base64.urlsafe_b64decode(letters + "=" * (-len(letters) % 4))
+    except binascii.Error as error:
+        raise NoId from error
+    found = []
+    for form, size in ((">II", 8), (">IQ", 12)):
+        if len(data) >= size:
+            mailbox, uid = struct.unpack(form, data[:size])
+            if (uid >> 32 and form == ">IQ") or form == ">II":
+                found.append((Place(mailbox, uid), data[size:]))
+    return found
 
 
 def _numbers(mailbox: int, uid: int) -> bytes:

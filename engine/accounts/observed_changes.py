@@ -36,19 +36,59 @@ def message_gone(tx: Tx, journal: Journal, row: MailboxRow, uid: int) -> None:
         journal.append(tx, "messageDeleted", row.account, _message(row, uid), scope(row))
 
 
-def mailbox_new(tx: Tx, journal: Journal, account: str, mailbox: Mailbox, uid_validity: int | None) -> None:
-    """A mailbox appeared."""
-    data: dict[str, Any] = {"path": mailbox.path, "name": mailbox.name, "specialUse": mailbox.special_use or False}
-    if uid_validity is not None:
-        data["uidValidity"] = str(uid_validity)
-    where = {"path": mailbox.path, "specialUse": mailbox.special_use}
-    journal.append(tx, "mailboxNew", account, data, {name: value for name, value in where.items() if value})
+def mailbox_new(
+    tx: Tx,
+    journal: Journal,
+    account: str,
+    mailbox: Mailbox,
+    uid_validity: int | None,
+    *,
+    announced: bool = True,
+    source: str | None = None,
+) -> None:
+    """A mailbox is watched: `mailboxNew` if it was not before, unless none is to be `announced`.
+
+    One that was gone and comes back with the same UIDVALIDITY goes on where it was. `source` is what made it.
+    """
+    before = mailboxes.at_path(tx, account, mailbox.path)
+    if before is not None and before.watched:
+        return
+    back = mailboxes.gone_at_path(tx, account, mailbox.path)
+    if back is not None and back.uid_validity == uid_validity is not None:
+        mailboxes.mark_gone(tx, back.id, None)
+        mailboxes.mark_use(tx, back.id, mailbox.special_use)
+        mailboxes.mark_delimiter(tx, back.id, mailbox.delimiter)
+    else:
+        if back is not None:
+            mailboxes.drop(tx, back.id)
+        new = mailboxes.add(tx, account, mailbox.path, mailbox.special_use)
+        mailboxes.mark_delimiter(tx, new, mailbox.delimiter)
+    if announced:
+        journal.append(tx, "mailboxNew", account, _appeared(mailbox, uid_validity, source), _where(mailbox))
 
 
-def mailbox_deleted(tx: Tx, journal: Journal, row: MailboxRow, name: str, now: float) -> None:
-    """A mailbox is not listed any more; what is known of it is kept for a while."""
-    mailboxes.mark_gone(tx, row.id, now)
-    journal.append(tx, "mailboxDeleted", row.account, _mailbox(row, name), scope(row))
+def mailbox_deleted(
+    tx: Tx, journal: Journal, row: MailboxRow, name: str, now: float, source: str | None = None
+) -> None:
+    """A mailbox is not listed any more; what is known of it is kept for a while. `source` is what removed it."""
+    if mailboxes.mark_gone(tx, row.id, now):
+        journal.append(tx, "mailboxDeleted", row.account, _sourced(_mailbox(row, name), source), scope(row))
+
+
+def mailbox_renamed(
+    tx: Tx, journal: Journal, row: MailboxRow, mailbox: Mailbox, name: str, uid_validity: int | None, source: str
+) -> None:
+    """A mailbox has another path: told as one that is gone and one that is new, while its messages stay known."""
+    journal.append(tx, "mailboxDeleted", row.account, _sourced(_mailbox(row, name), source), scope(row))
+    for other in (
+        mailboxes.at_path(tx, row.account, mailbox.path),
+        mailboxes.gone_at_path(tx, row.account, mailbox.path),
+    ):
+        if other is not None:
+            mailboxes.drop(tx, other.id)
+    mailboxes.rename(tx, row.id, mailbox.path)
+    mailboxes.mark_use(tx, row.id, mailbox.special_use)
+    journal.append(tx, "mailboxNew", row.account, _appeared(mailbox, uid_validity, source), _where(mailbox))
 
 
 def mailbox_reset(tx: Tx, journal: Journal, row: MailboxRow, name: str, uid_validity: int) -> None:
@@ -66,6 +106,21 @@ def mailbox_reset(tx: Tx, journal: Journal, row: MailboxRow, name: str, uid_vali
 def scope(row: MailboxRow) -> dict[str, str]:
     """Where an event happened, as it stands beside its account."""
     return {"path": row.path} | ({"specialUse": row.special_use} if row.special_use is not None else {})
+
+
+def _appeared(mailbox: Mailbox, uid_validity: int | None, source: str | None) -> dict[str, Any]:
+    data: dict[str, Any] = {"path": mailbox.path, "name": mailbox.name, "specialUse": mailbox.special_use or False}
+    if uid_validity is not None:
+        data["uidValidity"] = str(uid_validity)
+    return _sourced(data, source)
+
+
+def _where(mailbox: Mailbox) -> dict[str, str]:
+    return {"path": mailbox.path} | ({"specialUse": mailbox.special_use} if mailbox.special_use is not None else {})
+
+
+def _sourced(data: dict[str, Any], source: str | None) -> dict[str, Any]:
+    return data if source is None else {**data, "source": source}
 
 
 def _mailbox(row: MailboxRow, name: str) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""A message as `messageNew` tells of it, made from what FETCH said. Pure."""
+"""A message as lists, its own page and `messageNew` tell of it, made from what FETCH said. Pure.
+
+Its date is that of its Date field, or, where that makes none, when it came into the mailbox.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,22 @@ from engine.imap.mailboxes import INBOX, decode_name
 from engine.imap.structure import BodyPart, Structure
 from engine.isotime import iso
 from engine.mail.auto_reply import is_auto_reply
+from engine.mail.dates import read_date
 from engine.mail.decode import header_text, parameter
 from engine.mail.fields import fields
 
 _BOOLEANS = {"\\flagged": "flagged", "\\answered": "answered", "\\draft": "draft"}
+_PKCS7 = ("application/pkcs7-mime", "application/x-pkcs7-mime")
+_PKCS7_SIGNATURES = ("application/pkcs7-signature", "application/x-pkcs7-signature")
+ENCRYPTED = "encrypted.asc"
+_USUAL_NAMES = {
+    "application/pgp-encrypted": "version.txt",
+    "application/pgp-signature": "signature.asc",
+    **dict.fromkeys(_PKCS7, "smime.p7m"),
+    **dict.fromkeys(_PKCS7_SIGNATURES, "smime.p7s"),
+    "text/calendar": "invite.ics",
+}
+"""What parts of these kinds are called where they have no name (RFC 8551 section 3.2.1, RFC 3156)."""
 _NOT_NEW = frozenset({"\\Sent", "\\Drafts", "\\Trash", "\\Archive", "\\All"})
 _USE_OF_LABEL = {
     "\\junk": "\\Junk",
@@ -26,6 +41,7 @@ _USE_OF_LABEL = {
     "\\inbox": INBOX,
 }
 """What Gmail's own labels say of a message in All Mail. The first of them counts: who writes to themselves sent it."""
+_USES_OF_MESSAGES = frozenset({"\\Drafts", "\\Junk", "\\Sent", "\\Trash", INBOX})
 
 
 class TextParts:
@@ -40,106 +56,144 @@ class TextParts:
 
 def is_text(part: BodyPart) -> bool:
     """Whether a part is text to be read, not a file."""
-    return part.kind in ("text/plain", "text/html") and part.disposition != "attachment" and not filename(part)
+    return part.kind in ("text/plain", "text/html") and part.disposition in ("", "inline")
 
 
 def filename(part: BodyPart) -> str:
-    """The name of an attached file; empty if it has none."""
-    return parameter(part.disposition_parameters, "filename") or parameter(part.parameters, "name")
+    """The name of an attached file; for one that is encrypted, or a signature, its usual name; empty if it has none."""
+    named = parameter(part.disposition_parameters, "filename") or parameter(part.parameters, "name")
+    return named or _USUAL_NAMES.get(part.kind, "") or (ENCRYPTED if _is_encrypted(part) else "")
+
+
+def entry(one: Fetched, mailbox: int) -> dict[str, Any]:
+    """The members of a message in a list. Those that would be empty, or false, are left out."""
+    envelope = one.envelope or ImapEnvelope()
+    data: dict[str, Any] = {"id": message_ids.message_id(mailbox, one.uid), "uid": one.uid}
+    data |= {name: value for name, value in (("emailId", one.email_id), ("threadId", one.thread_id)) if value}
+    written = read_date(envelope.date)
+    if (moment := one.internal_date if written is None else written) is not None:
+        data["date"] = iso(moment)
+    flags = one.flags or frozenset()
+    lowered = {flag.lower() for flag in flags}
+    data["flags"] = sorted(flags)
+    if one.labels is not None:
+        data["labels"] = labels = [decode_name(label, utf8=False) for label in one.labels]
+        lowered |= {"\\draft"} & {label.lower() for label in labels}
+    if "\\seen" not in lowered:
+        data["unseen"] = True
+    data |= {name: True for flag, name in _BOOLEANS.items() if flag in lowered}
+    if one.size is not None:
+        data["size"] = one.size
+    if subject := header_text(envelope.subject):
+        data["subject"] = subject
+    if envelope.author:
+        data["from"] = _address(envelope.author[0])
+    for name, several in (("replyTo", envelope.reply_to), ("to", envelope.to), ("cc", envelope.cc)):
+        if several:
+            data[name] = [_address(each) for each in several]
+    if attachments := _attachments(one, mailbox):
+        data["attachments"] = attachments
+    for name, value in (("messageId", envelope.message_id), ("inReplyTo", envelope.in_reply_to)):
+        if shown := header_text(value):
+            data[name] = shown
+    text = TextParts(one.structure)
+    data["text"] = {
+        "id": message_ids.text_id(
+            mailbox, one.uid, [part.path for part in text.plain], [part.path for part in text.html]
+        ),
+        "encodedSize": {
+            name: sum(part.size for part in parts)
+            for name, parts in (("plain", text.plain), ("html", text.html))
+            if parts
+        },
+    }
+    return data
+
+
+def details(one: Fetched, mailbox: int, path: str, special_use: str | None) -> dict[str, Any]:
+    """The members of a message shown by itself, without its text and its header."""
+    envelope = one.envelope or ImapEnvelope()
+    data = {**entry(one, mailbox), "path": path}
+    if envelope.sender:
+        data["sender"] = _address(envelope.sender[0])
+    if envelope.bcc:
+        data["bcc"] = [_address(each) for each in envelope.bcc]
+    header = fields(one.header)
+    answers = bool(envelope.in_reply_to or header.get("references"))
+    if is_auto_reply(header, data.get("subject", ""), answers=answers):
+        data["isAutoReply"] = True
+    if special_use:
+        data["specialUse"] = special_use
+    if (use := _use(data, special_use)) in _USES_OF_MESSAGES:
+        data["messageSpecialUse"] = use
+    return data
 
 
 def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> dict[str, Any]:
     """The members of `messageNew` that need no further question to the server."""
-    envelope, header = one.envelope or ImapEnvelope(), fields(one.header)
-    labels = None if one.labels is None else [decode_name(label, utf8=False) for label in one.labels]
-    data: dict[str, Any] = {"id": message_ids.message_id(mailbox, one.uid), "uid": one.uid, "path": path}
-    data |= _given(emailId=one.email_id, threadId=one.thread_id)
-    if one.internal_date is not None:
-        data["date"] = iso(one.internal_date)
-    data |= _marks(one.flags or frozenset(), labels)
-    if one.size is not None:
-        data["size"] = one.size
-    data |= _envelope(envelope)
-    if attachments := _attachments(one, mailbox):
-        data["attachments"] = attachments
-    data |= _given(messageId=header_text(envelope.message_id), inReplyTo=header_text(envelope.in_reply_to))
-    data["text"] = _text(one, mailbox)
-    if is_auto_reply(header, data["subject"], answers=bool(envelope.in_reply_to or header.get("references"))):
-        data["isAutoReply"] = True
-    use = special_use if labels is None or special_use != "\\All" else _use_of(labels)
-    data |= _given(specialUse=special_use, messageSpecialUse=use)
-    fits = use not in _NOT_NEW or INBOX in (labels or ())
-    data["seemsLikeNew"] = fits and "unseen" in data and "draft" not in data
+    data = {"subject": "", "replyTo": [], "to": [], **details(one, mailbox, path, special_use)}
+    fits = _use(data, special_use) not in _NOT_NEW or INBOX in data.get("labels", ())
+    data["seemsLikeNew"] = fits and data.get("unseen", False) and not data.get("draft", False)
     return data
 
 
-def _given(**members: str | None) -> dict[str, str]:
-    """Those members that have a value."""
-    return {name: value for name, value in members.items() if value}
+def protection(structure: Structure | None) -> dict[str, str]:
+    """By what a message is encrypted and signed, as far as its parts say so."""
+    found: dict[str, str] = {}
+    for part in structure.parts if structure is not None else ():
+        if part.kind == "application/pgp-signature":
+            found.setdefault("signed", "pgp")
+        elif part.kind == "application/pgp-encrypted":
+            found.setdefault("encrypted", "pgp")
+        elif part.kind in _PKCS7_SIGNATURES:
+            found.setdefault("signed", "smime")
+        elif part.kind in _PKCS7:
+            signed = parameter(part.parameters, "smime-type").lower() == "signed-data"
+            found.setdefault("signed" if signed else "encrypted", "smime")
+    return found
 
 
-def _marks(flags: frozenset[str], labels: list[str] | None) -> dict[str, Any]:
-    """Flags and labels, and what the flags mean."""
-    lowered = {flag.lower() for flag in flags}
-    data: dict[str, Any] = {"flags": sorted(flags)}
-    if labels is not None:
-        data["labels"] = labels
-    if "\\seen" not in lowered:
-        data["unseen"] = True
-    return data | {name: True for flag, name in _BOOLEANS.items() if flag in lowered}
+def _is_encrypted(part: BodyPart) -> bool:
+    return part.kind == "application/octet-stream" and "multipart/encrypted" in part.parents
 
 
-def _envelope(envelope: ImapEnvelope) -> dict[str, Any]:
-    """The subject, and who sent the message to whom."""
-    data: dict[str, Any] = {"subject": header_text(envelope.subject)}
-    if envelope.author:
-        data["from"] = _address(envelope.author[0])
-    data["replyTo"] = [_address(each) for each in envelope.reply_to]
-    if envelope.sender:
-        data["sender"] = _address(envelope.sender[0])
-    data["to"] = [_address(each) for each in envelope.to]
-    for name, several in (("cc", envelope.cc), ("bcc", envelope.bcc)):
-        if several:
-            data[name] = [_address(each) for each in several]
-    return data
-
-
-def _text(one: Fetched, mailbox: int) -> dict[str, Any]:
-    """Where the text is, and how large."""
-    text = TextParts(one.structure)
-    sizes = {"plain": sum(part.size for part in text.plain), "html": sum(part.size for part in text.html)}
-    paths = [part.path for part in text.plain], [part.path for part in text.html]
-    return {
-        "id": message_ids.text_id(mailbox, one.uid, *paths),
-        "encodedSize": {name: size for name, size in sizes.items() if size},
-    }
-
-
-def _use_of(labels: list[str]) -> str | None:
+def _use(data: dict[str, Any], special_use: str | None) -> str | None:
+    """What a message is for: that of its mailbox, or what its labels say in Gmail's mailbox of all mail."""
+    labels = data.get("labels")
+    if labels is None or special_use != "\\All":
+        return special_use
     has = {label.lower() for label in labels}
     return next((use for label, use in _USE_OF_LABEL.items() if label in has), None)
 
 
 def _attachments(one: Fetched, mailbox: int) -> list[dict[str, Any]]:
-    shown = []
-    for part in one.structure.parts if one.structure is not None else ():
-        if is_text(part):
-            continue
-        entry: dict[str, Any] = {
-            "id": message_ids.attachment_id(mailbox, one.uid, part.path),
-            "contentType": part.kind,
-            "encodedSize": part.size,
-            "embedded": "multipart/related" in part.parents,
-            "inline": part.disposition == "inline",
-        }
-        if part.content_id:
-            entry["contentId"] = header_text(part.content_id)
-        if name := filename(part):
-            entry["filename"] = name
-        if part.kind == "text/calendar" and (method := parameter(part.parameters, "method")):
-            entry["method"] = method
-        shown.append(entry)
-    return shown
+    structure = one.structure
+    if structure is None:
+        return []
+    parts = [(part, False) for part in structure.parts if not is_text(part)]
+    if structure.attached:
+        parts += [(part, True) for part in structure.attached if not is_text(part)]
+        parts.sort(key=lambda each: [int(number) for number in each[0].path.split(".")])
+    return [_attachment(part, message_ids.attachment_id(mailbox, one.uid, part.path), inside) for part, inside in parts]
+
+
+def _attachment(part: BodyPart, shown_id: str, inside: bool) -> dict[str, Any]:
+    """One attached file; `inside` a message that is attached itself."""
+    embedded = "multipart/related" in part.parents
+    shown: dict[str, Any] = {
+        "id": shown_id,
+        "contentType": part.kind,
+        "encodedSize": part.size,
+        "embedded": embedded,
+        "inline": part.disposition == "inline" or (not part.disposition and embedded),
+        "encodedInMessage": inside,
+    }
+    texts = {
+        "contentId": header_text(part.content_id) if part.content_id else "",
+        "filename": filename(part),
+        "method": parameter(part.parameters, "method"),
+    }
+    return shown | {name: value for name, value in texts.items() if value}
 
 
 def _address(one: EnvelopeAddress) -> dict[str, str]:

@@ -256,13 +256,13 @@ class Watch:
         self._statuses = {one_path(path): items for path, items in self._statuses.items()}
         listed: dict[str, Mailbox] = {}
         for each in found:
-            mailbox = self._marked(msgspec.structs.replace(each, path=one_path(each.path)))
+            mailbox = marked(msgspec.structs.replace(each, path=one_path(each.path)), self._uses)
             if listed.setdefault(mailbox.path, mailbox) is not mailbox and each.path not in self._hidden:
                 self._hidden.add(each.path)
                 log.warning("two folders are called %s; one of them is not watched", each.path)
         inbox = listed.get(_INBOX.path)
         if listed and not (inbox is not None and inbox.selectable):
-            listed[_INBOX.path] = self._marked(_INBOX)
+            listed[_INBOX.path] = marked(_INBOX, self._uses)
         return list(listed.values())
 
     async def _take_stored(self) -> None:
@@ -278,23 +278,10 @@ class Watch:
         if self._main is not None and session.selected == self._main.path:
             await self._main.hear(session, news)
 
-    def _marked(self, mailbox: Mailbox) -> Mailbox:
-        """The mailbox with the special use the registration gives it."""
-        use = self._uses.get(mailbox.path)
-        taken = mailbox.special_use in self._uses.values()
-        if use is None and not taken:
-            return mailbox
-        return msgspec.structs.replace(mailbox, special_use=use, special_use_source="user" if use else None)
-
     def _choose(self, session: ImapSession, listed: list[Mailbox]) -> list[Mailbox]:
-        found = [each for each in listed if each.selectable]
-        if self._wanted is not None:
-            return [each for each in found if {each.path, each.special_use} & self._wanted]
         stored = mailboxes.of_account(self._store.reader, self._account)
-        has_all = "\\All" in {each.special_use for each in found} | {row.special_use for row in stored}
-        if "X-GM-EXT-1" in session.capabilities and has_all:
-            return [each for each in found if each.special_use in GMAIL_USES]
-        return found
+        uses = {each.special_use for each in listed if each.selectable} | {row.special_use for row in stored}
+        return to_watch(listed, self._wanted, all_mail="X-GM-EXT-1" in session.capabilities and "\\All" in uses)
 
     def _choose_main(self, session: ImapSession) -> WatchedFolder | None:
         uses = ("\\All", INBOX) if "X-GM-EXT-1" in session.capabilities else (INBOX,)
@@ -316,7 +303,6 @@ class Watch:
             found,
             listed,
             missed=self._missed,
-            gone=mailboxes.gone(reader, account),
             long_gone=mailboxes.gone(reader, account, now - GONE_KEPT),
         )
         rows = changes.rows
@@ -349,12 +335,31 @@ class Watch:
         )
 
 
+def marked(mailbox: Mailbox, uses: dict[str, str]) -> Mailbox:
+    """The mailbox with the special use the registration gives it; `uses` by path."""
+    use = uses.get(mailbox.path)
+    if use is None and mailbox.special_use not in uses.values():
+        return mailbox
+    return msgspec.structs.replace(mailbox, special_use=use, special_use_source="user" if use else None)
+
+
+def to_watch(listed: Collection[Mailbox], wanted: Collection[str] | None, *, all_mail: bool) -> list[Mailbox]:
+    """Those that are watched: `wanted` by path or special use, None for all.
+
+    `all_mail`: at Gmail, where every message is in one of a few, and the others are views of those.
+    """
+    found = [each for each in listed if each.selectable]
+    if wanted is not None:
+        return [each for each in found if {each.path, each.special_use} & set(wanted)]
+    return [each for each in found if each.special_use in GMAIL_USES] if all_mail else found
+
+
 _INBOX = Mailbox(path=INBOX_PATH, delimiter=None, flags=frozenset(), special_use=INBOX, special_use_source="name")
 
 
 def _of_row(row: MailboxRow) -> Mailbox:
     """A mailbox the server does not list at the moment."""
-    return Mailbox(path=row.path, delimiter="/", flags=frozenset(), special_use=row.special_use)
+    return Mailbox(path=row.path, delimiter=row.delimiter, flags=frozenset(), special_use=row.special_use)
 
 
 def _items(session: ImapSession) -> Sequence[str]:

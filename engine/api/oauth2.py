@@ -1,4 +1,4 @@
-"""OAuth2 apps: making, reading, changing, removing and trying them. Only tokens for all accounts may."""
+"""OAuth2 apps: creating, reading, changing, removing and testing them. Only tokens for all accounts may do so."""
 
 from __future__ import annotations
 
@@ -83,11 +83,13 @@ _MICROSOFT = ("outlook", "outlookService")
     change=Change("oauth2.create", lambda path, answer: answer.id),
 )
 async def create(context: Context, body: OAuthAppCreate) -> OAuthAppCreated:
-    """Make an OAuth2 app."""
+    """Create an OAuth2 app."""
     book = context.oauth.book
     await _check(context, body)
     if len(book.made) >= MOST_APPS:
-        raise Problem(429, f"Too many OAuth2 apps: {MOST_APPS} at most, remove one first", code="TooMany")
+        raise Problem(
+            429, f"Too many OAuth2 apps: at most {MOST_APPS} are allowed, so remove one first", code="TooMany"
+        )
     app = App(id=book.new_id(), provider=body.provider, **_members(body, Endpoints()))
     await carry_through(book.add(app))
     return OAuthAppCreated(id=app.id)
@@ -142,7 +144,11 @@ async def remove(context: Context, app: AppId) -> OAuthAppDeleted:
 
 @operation("POST", "/v1/oauth2/{app}/verify", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
 async def verify(context: Context, app: AppId, body: OAuthAppVerify) -> OAuthAppVerified:
-    """Try an OAuth2 app step by step."""
+    """Test an OAuth2 app.
+
+    The engine checks its configuration, the provider, the client, the redirect URL, the scopes and a login, step by
+    step.
+    """
     found = find_app(context, app).app
     check = AppCheck(found, redirect_url(context, found), context.oauth, context.access, body.account)
     steps = await check.run(login=body.test_connection)
@@ -165,13 +171,13 @@ def find_app(context: Context, app: str) -> Made:
 
 
 def redirect_url(context: Context, app: App) -> str | None:
-    """Where the provider sends people back to; None: nobody said where the engine is reached."""
+    """The URL to which the provider sends users back; None where neither it nor `serviceUrl` is set."""
     service_url = context.settings.values.service_url
     return app.redirect_url or (f"{service_url.rstrip('/')}{CALLBACK_PATH}" if service_url else None)
 
 
 def _members(body: OAuthAppCreate | OAuthAppUpdate, endpoints: Endpoints) -> dict[str, Any]:
-    """What is given, as an app holds it; `false` and `null` are nothing."""
+    """The members of an app that the request sets; `false` and `null` clear one."""
     given = {name: value for name in _PLAIN if (value := getattr(body, name, UNSET)) is not UNSET}
     for name, value in given.items():
         if value is None or (value is False and name not in ("enabled", "google_workspace_accounts")):
@@ -190,7 +196,7 @@ def _members(body: OAuthAppCreate | OAuthAppUpdate, endpoints: Endpoints) -> dic
 
 
 async def _check(context: Context, body: OAuthAppCreate | OAuthAppUpdate) -> None:
-    """Raise `Problem` 400 for masks, a key that is none, and addresses that must not be reached."""
+    """Raise `Problem` 400 for masks, an invalid key, and addresses that the engine must not reach."""
     found = FieldErrors()
     for name, wire in (("client_secret", "clientSecret"), ("service_key", "serviceKey")):
         if getattr(body, name) == MASK:

@@ -2,6 +2,10 @@
 
 TAGS = {
     "Account": "An account is what you register: the IMAP and SMTP servers of one email account, and how to log in.",
+    "Mailbox": "Folders are read from the mail server. Creating, renaming and deleting them raises `mailboxNew` and "
+    '`mailboxDeleted` at once, with `source: "api"`.',
+    "Message": "Messages are read from the mail server, over connections of their own: a long download holds up no "
+    "list. `x-ee-timeout` says how long to wait for the server.",
     "Submit": "The engine answers a submission once the message is on disk. What happens to it then comes as events "
     "(`docs/events.md#messages`) with its `queueId`. In a sandbox account, the recipient's address scripts the outcome "
     "(`docs/api.md#sandbox-recipients`).",

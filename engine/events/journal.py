@@ -30,7 +30,7 @@ WINDOW = 2000
 """Events looked at for one page, those a filter leaves out counted: what one look may cost everybody else."""
 PAGE_BYTES = 256 * 1024
 SCANNED = 500
-"""So many of the newest events are looked through faster than the store can be asked for those of one account."""
+"""Searching at most this many of the newest events is faster than asking the store for those of one account."""
 
 
 class EventPage(NamedTuple):

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from engine.mail.addresses import parse_address
 from engine.mail.headers import message_id_of
+from engine.proxies import proxy
 from engine.schema.events import EVENT_DATA, NEVER_RAISED
 from engine.schema.fields import Check
 from engine.schema.servers import MASK
@@ -32,6 +33,8 @@ _HOSTNAME = re.compile(
     r"(?=.{1,254}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)(?![0-9]+\.?\Z)[A-Za-z0-9_-]{1,63}(?<!-)\.?"
 )
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
+_NUMBER = r"(?:[1-9][0-9]{0,9}|\*)"
+_SEQUENCE = re.compile(rf"{_NUMBER}(?::{_NUMBER})?(?:,{_NUMBER}(?::{_NUMBER})?)*", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _URL = re.compile(r"https?://[^\s\x00-\x20\x7f-\xa0\\]+", re.IGNORECASE)
@@ -92,6 +95,29 @@ def web_url(value: str) -> str:
 def web_url_or_empty(value: str) -> str:
     """The same, or nothing."""
     return web_url(value) if value else value
+
+
+def proxy_or_empty(value: str) -> str:
+    """The URL of a proxy, or nothing."""
+    if value:
+        proxy.parse(value)
+    return value
+
+
+def ip(value: str) -> str:
+    """An IP address as it is usually written."""
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError as error:
+        raise ValueError("must be a valid ip address") from error
+    if "%" in value:
+        raise ValueError("must be a valid ip address without a zone")
+    return str(address)
+
+
+def ip_or_empty(value: str) -> str:
+    """The same, or nothing."""
+    return ip(value) if value else value
 
 
 def header_name(value: str) -> str:
@@ -178,6 +204,20 @@ def false(value: bool) -> bool:
     return value
 
 
+def sequence(value: str) -> str:
+    """A set of numbers above 0, each of at most 32 bits (RFC 9051 section 9)."""
+    if not _SEQUENCE.fullmatch(value) or any(int(each) > 2**32 - 1 for each in re.findall("[0-9]+", value)):
+        raise ValueError("must be a sequence set such as 1,4:6,8:*")
+    return value
+
+
+def text(value: str) -> str:
+    """Text without NUL, which IMAP cannot carry."""
+    if "\0" in value:
+        raise ValueError("must not contain null characters")
+    return value
+
+
 CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.LINE: line,
     Check.ACCOUNT: account,
@@ -186,6 +226,9 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.HOSTNAME: hostname,
     Check.WEB_URL: web_url,
     Check.WEB_URL_OR_EMPTY: web_url_or_empty,
+    Check.PROXY_OR_EMPTY: proxy_or_empty,
+    Check.IP: ip,
+    Check.IP_OR_EMPTY: ip_or_empty,
     Check.HEADER_NAME: header_name,
     Check.MESSAGE_ID: message_id,
     Check.INSTANT: instant,
@@ -196,6 +239,8 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.CUSTOM_HEADER: custom_header,
     Check.HEADER_VALUE: header_value,
     Check.EXPRESSION: expression,
+    Check.SEQUENCE: sequence,
+    Check.TEXT: text,
     Check.FALSE: false,
 }
 """`Check.PORT` is only a wording of its type's own range, see `engine.http.explain`."""

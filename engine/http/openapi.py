@@ -38,9 +38,12 @@ _PROBLEMS = {
     409: "The request conflicts with an earlier one, or with what is stored.",
     413: "The body is too large.",
     415: "The body is compressed.",
+    416: "The file has no such bytes.",
+    422: "The mail server cannot do this.",
     429: "There is too much at once with this token; `Retry-After` says when to come back.",
     431: "The head of the request, with its query, is too large.",
     503: "The engine or the account is not ready; `code` and `state` say why.",
+    504: "The mail server did not answer in time (`Timeout`).",
     507: "The disk is full; nothing was kept.",
 }
 
@@ -88,9 +91,12 @@ def described(operation: Operation) -> dict[str, Any]:
     # A body is read, and measured, even where none is wanted.
     possible = {
         404: bool(operation.in_path),
-        409: operation.headers is not None or bool(operation.in_path and operation.method != "GET"),
+        409: bool(operation.in_path and operation.method != "GET"),
+        416: False,
+        422: False,
         431: True,
         503: True,
+        504: False,
         507: operation.body is not None,
     }
     for status, text in _PROBLEMS.items():

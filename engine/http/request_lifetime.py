@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from typing import Any
 
 from quart import Request
@@ -12,8 +12,8 @@ HELD = "engine.held"
 """In the scope of a request: what is let go of once its answer has ended."""
 
 
-def until_answered(request: Request) -> ExitStack:
+def until_answered(request: Request) -> AsyncExitStack:
     """What is entered here lasts until the answer to `request` has ended, or its client has left."""
     scope: Mapping[str, Any] = request.scope
-    held: ExitStack = scope[HELD]
+    held: AsyncExitStack = scope[HELD]
     return held

@@ -1,4 +1,4 @@
-"""Serving the API over HTTP: hypercorn with the edges that hang or break filed off.
+"""Serving the API over HTTP: hypercorn, with protection where it would hang or break.
 
 What is different from plain hypercorn: a write to a client that does not read ends after a limit and never holds up a
 stop; a connection is closed with what the client still sends read for a moment, so that an early answer is not lost; an

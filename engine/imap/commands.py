@@ -28,6 +28,8 @@ from engine.imap.responses import (
     Recent,
     Search,
     StatusResponse,
+    Subscribed,
+    Thread,
     Vanished,
 )
 from engine.sasl import Mechanism
@@ -193,16 +195,21 @@ def identify(fields: Mapping[str, str]) -> Command:
     return _shown("ID", [b"(", *pieces[1:], b")"] if pieces else [b"NIL"], Id)
 
 
-def list_mailboxes(*, special_use: bool, status: Sequence[str] = ()) -> Command:
-    """LIST of everything; `special_use` asks for the special-use flags (RFC 6154; needs LIST-EXTENDED).
+def list_mailboxes(*, special_use: bool, subscribed: bool = False, status: Sequence[str] = ()) -> Command:
+    """LIST of everything; `special_use` and `subscribed` ask for these flags (RFC 6154, RFC 5258; need LIST-EXTENDED).
 
     `status` are the STATUS items wanted of each mailbox (RFC 5819).
     """
-    wanted = ["SPECIAL-USE"] if special_use else []
+    wanted = [*(["SPECIAL-USE"] if special_use else []), *(["SUBSCRIBED"] if subscribed else [])]
     if status:
         wanted.append(f"STATUS ({' '.join(status)})")
     options = f" RETURN ({' '.join(wanted)})" if wanted else ""
     return _shown("LIST", [f'"" "*"{options}'.encode("ascii")], ListEntry, MailboxStatus)
+
+
+def list_subscribed() -> Command:
+    """LSUB of everything: what is subscribed to."""
+    return _shown("LSUB", [b'"" "*"'], Subscribed)
 
 
 def enable(names: Sequence[str]) -> Command:
@@ -265,14 +272,22 @@ def uid_fetch(numbers: str, items: Sequence[str], *, changed_since: int | None =
     return _shown("UID FETCH", [text.encode("ascii")], Fetch)
 
 
-def uid_search(criteria: Sequence[Piece], *, extended: bool = False, charset: bool = False) -> Command:
-    """UID SEARCH. `extended` asks for ranges (RFC 4731); `charset` says that the criteria are UTF-8."""
-    pieces: list[Piece] = [b"RETURN (ALL) "] if extended else []
-    if charset:
-        pieces.append(b"CHARSET UTF-8 ")
-    for number, piece in enumerate(criteria):
-        pieces += [b" ", piece] if number else [piece]
-    return _shown("UID SEARCH", pieces, Search, ESearch)
+def fetch(numbers: str, items: Sequence[str]) -> Command:
+    """FETCH of a sequence set that is no set of UIDs."""
+    return _shown("FETCH", [f"{numbers} ({' '.join(items)})".encode("ascii")], Fetch)
+
+
+def uid_search(criteria: Sequence[Piece], *, wanted: str = "", charset: bool = False) -> Command:
+    """UID SEARCH. `wanted` are the return options (`ALL`; RFC 4731); `charset` says that the criteria are UTF-8."""
+    options = [f"RETURN ({wanted}) ".encode("ascii")] if wanted else []
+    return _shown(
+        "UID SEARCH", [*options, *([b"CHARSET UTF-8 "] if charset else []), *_apart(criteria)], Search, ESearch
+    )
+
+
+def uid_thread(algorithm: str, criteria: Sequence[Piece]) -> Command:
+    """UID THREAD (RFC 5256), which always names the charset of its criteria."""
+    return _shown("UID THREAD", [f"{algorithm} UTF-8 ".encode("ascii"), *_apart(criteria)], Thread)
 
 
 def uid_store(numbers: str, how: str, flags: Sequence[str]) -> Command:
@@ -307,6 +322,10 @@ def append(
         pieces += [date_time(date), b" "]
     pieces.append(Literal(tuple(message), sum(map(len, message))))
     return _shown("APPEND", pieces)
+
+
+def _apart(pieces: Sequence[Piece]) -> list[Piece]:
+    return [part for number, piece in enumerate(pieces) for part in ((b" ", piece) if number else (piece,))]
 
 
 def _shown(name: str, pieces: list[Piece], *takes: type) -> Command:

@@ -146,6 +146,10 @@ class ImapConnection(Dialogue):
                 await self._run(commands.noop())  # does it deflate, as it said?
         return self._taken("COMPRESS=DEFLATE", completion)
 
+    def share_names(self, names: dict[str, bytes]) -> None:
+        """Have what mailboxes are called on the wire, by path, in common with other sessions of the account."""
+        self._names = names
+
     def take_pending(self) -> list[Untagged]:
         """`pending`, which is empty afterwards."""
         return self._protocol.take_news()

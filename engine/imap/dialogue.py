@@ -130,6 +130,17 @@ class Dialogue:
             self._protocol.start(command, unasked_limit(self.capabilities))
             return await self._finish(trio.current_time() + timeout, heed)
 
+    async def _give(self, command: Command) -> None:
+        """Give a command whose answer is read later, by `_answer`, before any other is given."""
+        with self._breaking():
+            self._protocol.start(command, unasked_limit(self.capabilities))
+            await self._send_due(trio.current_time() + COMMAND_SECONDS)
+
+    async def _answer(self, timeout: float) -> Completion:
+        """Read the answer to the command that was given, within `timeout` seconds from now."""
+        with self._breaking():
+            return await self._finish(trio.current_time() + timeout)
+
     async def _finish(self, deadline: float, heed: Heed | None = None) -> Completion:
         """Read until the command ends. `heed` gets the answer's data as it comes, but for the rest in the completion.
 

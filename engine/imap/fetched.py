@@ -50,6 +50,8 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     email_id: str | None = None
     thread_id: str | None = None
     labels: tuple[bytes, ...] | None = None
+    decoded_sizes: dict[str, int] = {}
+    """Octets of parts once their transfer encoding is undone (RFC 3516), by section number."""
 
     @property
     def header(self) -> bytes:
@@ -78,6 +80,7 @@ def read_fetch(response: Fetch) -> Fetched | None:
         email_id=_identifier(items.get("EMAILID", items.get("X-GM-MSGID"))),
         thread_id=_identifier(items.get("THREADID", items.get("X-GM-THRID"))),
         labels=_labels(items.get("X-GM-LABELS")),
+        decoded_sizes=_decoded_sizes(items),
     )
 
 
@@ -119,6 +122,14 @@ def _sections(items: dict[str, Node]) -> tuple[dict[str, bytes], list[str]]:
             if name.endswith(">"):
                 cut.append(section)
     return found, cut
+
+
+def _decoded_sizes(items: dict[str, Node]) -> dict[str, int]:
+    found = {}
+    for name, value in items.items():
+        if name.startswith("BINARY.SIZE[") and (size := number(value, 63)) is not None:
+            found[name[len("BINARY.SIZE[") : -1]] = size
+    return found
 
 
 def _modseq(node: Node) -> int | None:

@@ -21,6 +21,7 @@ from engine.imap import utf7
 from engine.imap.responses import ListEntry
 
 INBOX = "\\Inbox"
+SUBSCRIBED = "\\Subscribed"
 SPECIAL_USES = ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash")
 
 _NAMES = {

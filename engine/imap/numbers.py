@@ -44,6 +44,11 @@ def expanded(spans: Iterable[tuple[int, int]], limit: int = limits.UIDS) -> arra
     return found
 
 
+def below(spans: Ranges, limit: int | None) -> Ranges:
+    """What of the ranges is below a number; nothing for None."""
+    return tuple((first, min(last, limit - 1)) for first, last in spans if first < limit) if limit is not None else ()
+
+
 def chunks(numbers: array[int], size: int) -> Iterator[array[int]]:
     """The numbers in runs of at most `size`."""
     for start in range(0, len(numbers), size):

@@ -72,6 +72,7 @@ ALLOWED: dict[str, frozenset[ProtocolState]] = {
     "LOGIN": frozenset({ProtocolState.NOT_AUTHENTICATED}),
     "AUTHENTICATE": frozenset({ProtocolState.NOT_AUTHENTICATED}),
     "LIST": _LOGGED_IN,
+    "LSUB": _LOGGED_IN,
     "SELECT": _LOGGED_IN,
     "EXAMINE": _LOGGED_IN,
     "APPEND": _LOGGED_IN,
@@ -84,8 +85,10 @@ ALLOWED: dict[str, frozenset[ProtocolState]] = {
     "RENAME": _LOGGED_IN,
     "SUBSCRIBE": _LOGGED_IN,
     "UNSUBSCRIBE": _LOGGED_IN,
+    "FETCH": _IN_MAILBOX,
     "UID FETCH": _IN_MAILBOX,
     "UID SEARCH": _IN_MAILBOX,
+    "UID THREAD": _IN_MAILBOX,
     "UID STORE": _IN_MAILBOX,
     "UID COPY": _IN_MAILBOX,
     "UID MOVE": _IN_MAILBOX,
@@ -158,6 +161,12 @@ class Completion(msgspec.Struct, frozen=True):
     def code(self) -> str | None:
         """The name of the tagged response's code."""
         return self.status.code.name if self.status.code else None
+
+    @property
+    def lowest_processed(self) -> int | None:
+        """The UID down to which the server did it, where it did so for the highest ones only (RFC 9738); else None."""
+        code = self.status.code
+        return code.number(1) if code is not None and code.name == "MESSAGELIMIT" else None
 
     def refused(self) -> CommandRefused:
         """The error for a server that did not do it."""

@@ -77,6 +77,12 @@ class ListEntry(msgspec.Struct, frozen=True):
     name: bytes
 
 
+class Subscribed(msgspec.Struct, frozen=True):
+    """One mailbox that is subscribed to, of an LSUB: its name as on the wire."""
+
+    name: bytes
+
+
 class Flags(msgspec.Struct, frozen=True):
     """The flags that exist in the mailbox selected."""
 
@@ -123,11 +129,21 @@ class Search(msgspec.Struct, frozen=True):
 
 
 class ESearch(msgspec.Struct, frozen=True):
-    """The reply to an extended SEARCH (RFC 4731). `ranges` are inclusive and must never be expanded unchecked."""
+    """The reply to an extended SEARCH (RFC 4731). Ranges are inclusive and must never be expanded unchecked.
+
+    `part` are those of the matches that were asked for by place (PARTIAL, RFC 9394).
+    """
 
     ranges: tuple[tuple[int, int], ...]
     count: int | None
     modseq: int | None
+    part: tuple[tuple[int, int], ...] = ()
+
+
+class Thread(msgspec.Struct, frozen=True):
+    """The reply to THREAD (RFC 5256): the messages of each conversation, however they hang together in it."""
+
+    threads: tuple[tuple[int, ...], ...]
 
 
 class MailboxStatus(msgspec.Struct, frozen=True):
@@ -180,6 +196,8 @@ Untagged: TypeAlias = (
     | Recent
     | Search
     | StatusResponse
+    | Subscribed
+    | Thread
     | Vanished
 )
 Response: TypeAlias = Untagged | Continuation
@@ -216,7 +234,7 @@ FETCH_ITEMS = frozenset(
 )
 """Data items by name: none of these words is ever the value of another."""
 _ESEARCH_ITEMS = frozenset({"ALL", "COUNT", "MIN", "MAX", "MODSEQ", "PARTIAL"})
-_NAME_AT = {"LIST": 3, "STATUS": 1}
+_NAME_AT = {"LIST": 3, "LSUB": 3, "STATUS": 1}
 _STATUS_ITEMS = frozenset({"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "HIGHESTMODSEQ", "SIZE"})
 
 
@@ -236,7 +254,7 @@ def parse(frame: Frame) -> Response:
         if name in _NAME_AT and tree[_NAME_AT[name] : _NAME_AT[name] + 1] == [None]:
             # A mailbox may be called NIL, or nil, which is another one.
             spelled = _NIL_APART.findall(frame.line)
-            tree[_NAME_AT[name]] = spelled[-1 if name == "LIST" else 0] if spelled else b"NIL"
+            tree[_NAME_AT[name]] = spelled[0 if name == "STATUS" else -1] if spelled else b"NIL"
         named = _NAMED.get(name)
         return named(tree[1:]) if named else Other(name, tree)
     except (_Odd, IndexError):
@@ -247,7 +265,9 @@ def weight(frame: Frame, response: Response) -> int:
     """About what it costs to keep the response `frame` was parsed to, in bytes."""
     if isinstance(response, Search):
         return frame.weight + limits.NUMBER_WEIGHT * len(response.numbers)
-    if isinstance(response, (Vanished, ESearch)):
+    if isinstance(response, ESearch):
+        return frame.weight + 3 * limits.NUMBER_WEIGHT * (len(response.ranges) + len(response.part))
+    if isinstance(response, Vanished):
         return frame.weight + 3 * limits.NUMBER_WEIGHT * len(response.ranges)
     return frame.weight
 
@@ -317,6 +337,10 @@ def _list_entry(tree: list[Node]) -> ListEntry:
     return ListEntry(frozenset(words(tree[0])), text(tree[1]) or None, _name(tree[2:]))
 
 
+def _subscribed(tree: list[Node]) -> Subscribed:
+    return Subscribed(_name(tree[2:]))
+
+
 def _name(nodes: Sequence[Node]) -> bytes:
     """The name these nodes begin with: one string, or words that should have been one."""
     found = b" ".join(map(octets, takewhile(lambda node: isinstance(node, (str, bytes)), nodes)))
@@ -368,9 +392,26 @@ def _esearch(tree: list[Node]) -> ESearch:
     found = items(tree, _ESEARCH_ITEMS)
     modseq = found.get("MODSEQ")
     spans = _ranges(found.get("ALL"))
-    if len(spans) > limits.RANGES:
+    part = found.get("PARTIAL")
+    partly = _ranges(part[1]) if isinstance(part, list) and len(part) > 1 else ()
+    if len(spans) > limits.RANGES or len(partly) > limits.RANGES:
         raise _Odd  # half an answer would be taken for the whole
-    return ESearch(spans, number(found.get("COUNT")), number(modseq, 63))
+    return ESearch(spans, number(found.get("COUNT")), number(modseq, 63), partly)
+
+
+def _thread(tree: list[Node]) -> Thread:
+    found = []
+    for each in tree:
+        uids: list[int] = []
+        stack = [each]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, list):
+                stack += reversed(node)
+            elif (uid := number(node, limits.UID_BITS)) is not None:
+                uids.append(uid)
+        found.append(tuple(uids))
+    return Thread(tuple(found))
 
 
 def _ranges(node: Node) -> tuple[tuple[int, int], ...]:
@@ -417,8 +458,10 @@ _NAMED: dict[str, Callable[[list[Node]], Untagged]] = {
     "FLAGS": _flags,
     "ID": _id,
     "LIST": _list_entry,
+    "LSUB": _subscribed,
     "NAMESPACE": _namespace,
     "STATUS": _mailbox_status,
+    "THREAD": _thread,
     "VANISHED": _vanished,
 }
 _NUMBERED: dict[str, Callable[[int | None, list[Node]], Untagged]] = {

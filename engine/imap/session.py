@@ -11,30 +11,28 @@ what came before; the messages asked for and not told of are those that failed, 
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 import trio
 
 from engine.imap import commands
 from engine.imap.commands import Command
-from engine.imap.connection import LOGOUT_SECONDS, POLL_SECONDS, ImapConnection, ImapEndpoint
+from engine.imap.connection import LOGOUT_SECONDS, POLL_SECONDS, ImapEndpoint
 from engine.imap.dialogue import COMMAND_SECONDS
-from engine.imap.fetched import Fetched, read_fetch
-from engine.imap.mailboxes import Mailbox, encode_name, mailboxes
-from engine.imap.numbers import Ranges, chunks, expanded, ranges, written
+from engine.imap.gathering import FetchRefused, gathered
+from engine.imap.mailboxes import SUBSCRIBED, Mailbox, encode_name, mailboxes
+from engine.imap.nodes import words
+from engine.imap.numbers import ranges, written
 from engine.imap.protocol import CommandRefused, Completion
+from engine.imap.reader import FETCH_SECONDS, ImapReader
 from engine.imap.responses import (
-    ESearch,
     Exists,
-    Fetch,
     ListEntry,
     MailboxStatus,
     Namespace,
-    Search,
     StatusKind,
-    Untagged,
+    Subscribed,
 )
 from engine.imap.selection import STATUS_ITEMS, Selected, read_selected
 
@@ -53,18 +51,8 @@ __all__ = [
 
 APPEND_BYTES_PER_SECOND = 32 * 1024
 """The slowest upload an APPEND is given time for."""
-FETCH_SECONDS = 300.0
-"""For a FETCH or SEARCH that may concern many messages."""
-MESSAGES_AT_ONCE = 500
-"""In one FETCH, where the server cannot say what changed."""
-CHANGEDSINCE = "CHANGEDSINCE"
-"""Remembered apart from CONDSTORE, of which it is a part: SELECT may take the one and FETCH not the other."""
-IDS = "message ids"
-"""Remembered apart from X-GM-EXT-1 and OBJECTID, which mean more than these items of a FETCH."""
 HELD_SECONDS = 10.0
 """How long a path is taken to lead to the mailbox that was selected by it, as far as STATUS agrees."""
-DOWNLOAD_BYTES = 256 * 1024
-"""How much of a large section is asked for at a time."""
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -74,15 +62,7 @@ class Appended(msgspec.Struct, frozen=True):
     uid: int | None
 
 
-class FetchRefused(CommandRefused):
-    """A FETCH ended with NO or BAD. `known` is what the server told before that; the other messages are not known."""
-
-    def __init__(self, refused: CommandRefused, known: list[Fetched]) -> None:
-        super().__init__(refused.response, refused.code)
-        self.known = known
-
-
-class ImapSession(ImapConnection):
+class ImapSession(ImapReader):
     """A connection that is logged in. Made by `connect`."""
 
     async def list_mailboxes(self) -> list[Mailbox]:
@@ -94,24 +74,47 @@ class ImapSession(ImapConnection):
 
         One command where the server has LIST-STATUS (RFC 5819), else one more for each mailbox that can be selected.
         """
-        form, completion = await self._list(items if "LIST-STATUS" in self.capabilities else ())
+        found, statuses = await self._list_with_status(items)
+        if statuses is None:
+            statuses = {each.path: await self.status(each.path, items) for each in found if each.selectable}
+        return found, statuses
+
+    async def list_subscribed(self, items: Sequence[str]) -> tuple[list[Mailbox], dict[str, dict[str, int]]]:
+        """The same with `\\Subscribed` among their flags, and STATUS items only where they come with the list."""
+        found, statuses = await self._list_with_status(items, subscribed=True)
+        if "LIST-EXTENDED" not in self.capabilities:
+            completion = await self._run(commands.list_subscribed())
+            names = {each.name for each in completion.data if isinstance(each, Subscribed)}
+            found = [
+                msgspec.structs.replace(each, flags=each.flags | {SUBSCRIBED}) if each.wire_name in names else each
+                for each in found
+            ]
+        return found, statuses or {}
+
+    async def _list_with_status(
+        self, items: Sequence[str], *, subscribed: bool = False
+    ) -> tuple[list[Mailbox], dict[str, dict[str, int]] | None]:
+        """Every mailbox, and the STATUS items that came with the list; None where none can."""
+        form, completion = await self._list(items if "LIST-STATUS" in self.capabilities else (), subscribed=subscribed)
         found = self._listed(completion)
         paths = {name: path for path, name in self._names.items()}
         told = [each for each in completion.data if isinstance(each, MailboxStatus)]
-        selectable = [each.path for each in found if each.selectable]
-        if form == "LIST-STATUS" and (told or not selectable):
+        if form == "LIST-STATUS" and (told or not any(each.selectable for each in found)):
             return found, {paths[each.name]: each.items for each in told if each.name in paths}
         if form == "LIST-STATUS":
             self._refusals.refused(self._server, form)  # it took no notice
-        return found, {path: await self.status(path, items) for path in selectable}
+        return found, None
 
-    async def _list(self, status: Sequence[str]) -> tuple[str | None, Completion]:
+    async def _list(self, status: Sequence[str], *, subscribed: bool = False) -> tuple[str | None, Completion]:
         forms: list[tuple[str | None, Command]] = []
-        marks = {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities
+        extended = "LIST-EXTENDED" in self.capabilities
+        marks, subscribed = extended and "SPECIAL-USE" in self.capabilities, extended and subscribed
         if status:
-            forms.append(("LIST-STATUS", commands.list_mailboxes(special_use=marks, status=status)))
-        if marks:
-            forms.append(("LIST-EXTENDED", commands.list_mailboxes(special_use=True)))
+            command = commands.list_mailboxes(special_use=marks, subscribed=subscribed, status=status)
+            forms.append(("LIST-STATUS", command))
+        if marks or subscribed:
+            command = commands.list_mailboxes(special_use=marks, subscribed=subscribed)
+            forms.append(("LIST-EXTENDED", command))
         forms.append((None, commands.list_mailboxes(special_use=False)))
         return await self._first_taken(forms, FETCH_SECONDS if status else COMMAND_SECONDS)
 
@@ -137,9 +140,12 @@ class ImapSession(ImapConnection):
             await self._try("ENABLE", commands.enable(wanted))
         return self._protocol.enabled
 
-    async def create(self, path: str) -> None:
-        """Make a mailbox."""
-        await self._on_mailbox("CREATE", path)
+    async def create(self, path: str) -> str | None:
+        """Make a mailbox; the server's own id of it, where it tells one (RFC 8474)."""
+        code = (await self._on_mailbox("CREATE", path)).status.code
+        if code is None or code.name != "MAILBOXID" or not code.arguments:
+            return None
+        return next(iter(words(code.arguments[0])), None)
 
     async def delete(self, path: str) -> None:
         """Remove a mailbox with its messages."""
@@ -172,7 +178,7 @@ class ImapSession(ImapConnection):
         form, completion = await self._first_taken(forms, FETCH_SECONDS if known else COMMAND_SECONDS)
         if not any(isinstance(each, Exists) for each in completion.data):
             raise CommandRefused(f"The server does not report the contents of {path}: {completion.status.line}", None)
-        changed = _gathered(completion) if form == "QRESYNC" else ()
+        changed = gathered(completion) if form == "QRESYNC" else ()
         selected = read_selected(completion, changed, read_only=read_only, tells_changes=form == "QRESYNC")
         self.selected, self.selection = path, selected.without_changes()
         self.selected_at = trio.current_time()
@@ -218,110 +224,6 @@ class ImapSession(ImapConnection):
         if "UNSELECT" in self.capabilities:
             self.selected = None
             await self._require(commands.unselect())
-
-    async def fetch(self, numbers: Ranges, items: Sequence[str], *, changed_since: int | None = None) -> list[Fetched]:
-        """Ask for data items of messages by UID; what the server said of others meanwhile is among the answers.
-
-        `changed_since` limits it to messages changed after that MODSEQ, where the server can (CONDSTORE); else all are
-        told of. Raises `FetchRefused`, which has what came.
-        """
-        if not numbers:
-            return []
-        if changed_since is not None:
-            return await self._fetch_changed(numbers, items, changed_since)
-        return _fetched(await self._run(commands.uid_fetch(written(numbers), items), FETCH_SECONDS))
-
-    async def _fetch_changed(self, numbers: Ranges, items: Sequence[str], changed_since: int) -> list[Fetched]:
-        can = "CONDSTORE" in self.capabilities and not self._refusals.refuses(self._server, CHANGEDSINCE)
-        if can:
-            command = commands.uid_fetch(written(numbers), items, changed_since=changed_since)
-            with self._leaning_on(CHANGEDSINCE):
-                completion = await self._run(command, FETCH_SECONDS)
-            if completion.ok:
-                self._refusals.worked(self._server, CHANGEDSINCE)
-                return _fetched(completion)
-        found: list[Fetched] = []
-        for batch in chunks(await self.search(f"UID {written(numbers)}"), MESSAGES_AT_ONCE):
-            found += await self.fetch(((batch[0], batch[-1]),), items)
-        if can:
-            self._refusals.refused(self._server, CHANGEDSINCE)
-        return found
-
-    @property
-    def id_items(self) -> tuple[str, ...]:
-        """The data items for ids of messages and threads that outlive a move, and for Gmail's labels."""
-        if self._refusals.refuses(self._server, IDS):
-            return ()
-        if "X-GM-EXT-1" in self.capabilities:
-            return ("X-GM-MSGID", "X-GM-THRID", "X-GM-LABELS")
-        return ("EMAILID", "THREADID") if "OBJECTID" in self.capabilities else ()
-
-    def refuses_ids(self) -> None:
-        """Remember that the server does not take `id_items`."""
-        self._refusals.refused(self._server, IDS)
-
-    async def fetch_each(
-        self, numbers: Ranges, items: Sequence[str], heed: Callable[[list[Fetched]], Awaitable[None]]
-    ) -> None:
-        """Ask for data items of messages by UID; `heed` is given them while they come.
-
-        A message is handed on once another follows, since a server may spread one over several responses; what it says
-        of one after that comes as a message of its own, as does what it says of others. Raises `CommandRefused` for NO
-        and BAD, after `heed` was given what came before. What `heed` raises leaves the session broken.
-        """
-        gathered = _Gathering()
-
-        async def take(data: list[Untagged]) -> None:
-            gathered.add(data)
-            if whole := gathered.take_whole():
-                await heed(whole)
-
-        completion = await self._run(commands.uid_fetch(written(numbers), items), FETCH_SECONDS, take)
-        gathered.add(completion.data)
-        if gathered.found or completion.ok:
-            await heed(list(gathered.found.values()))
-        if not completion.ok:
-            raise completion.refused()
-
-    async def download(self, uid: int, section: str) -> AsyncIterator[bytes]:
-        """A section of a message, however large, in pieces of at most 256 KiB; nothing where there is no such message.
-
-        The message is not marked as seen. Memory holds one piece at a time.
-        """
-        offset = 0
-        while True:
-            wanted = f"BODY.PEEK[{section}]<{offset}.{DOWNLOAD_BYTES}>"
-            found = await self.fetch(((uid, uid),), ["UID", wanted])
-            one = next((each for each in found if each.uid == uid), None)
-            piece = b"" if one is None else one.sections.get(section.upper(), b"")
-            whole = one is not None and section.upper() not in one.cut
-            if whole:
-                piece = piece[offset:]
-            if piece:
-                yield piece
-            if whole or len(piece) != DOWNLOAD_BYTES:
-                return
-            offset += len(piece)
-
-    async def search(self, *criteria: str | bytes) -> array[int]:
-        """The UIDs that match, rising. `str` criteria stand as they are (`SINCE 1-Jan-2026`), `bytes` are quoted."""
-        pieces = [each.encode("ascii") if isinstance(each, str) else commands.string(each) for each in criteria]
-        foreign = any(isinstance(each, bytes) and not each.isascii() for each in criteria)
-        forms: list[tuple[str | None, Command]] = [(None, commands.uid_search(pieces, charset=foreign))]
-        if "ESEARCH" in self.capabilities:
-            forms.insert(0, ("ESEARCH", commands.uid_search(pieces, extended=True, charset=foreign)))
-        form, completion = await self._first_taken(forms, FETCH_SECONDS)
-        if form == "ESEARCH" and not completion.data:
-            completion = await self._require(forms[-1][1], FETCH_SECONDS)
-            if completion.data:
-                self._refusals.refused(self._server, form)  # it took no notice
-        found: list[tuple[int, int]] = []
-        for each in completion.data:
-            if isinstance(each, ESearch):
-                found += each.ranges
-            elif isinstance(each, Search):
-                found += [(number, number) for number in each.numbers]
-        return expanded(found)
 
     async def store(self, uids: Collection[int], flags: Sequence[str], how: str = "+") -> None:
         """Add (`+`), remove (`-`) or set (empty `how`) flags."""
@@ -389,68 +291,17 @@ class ImapSession(ImapConnection):
     def _listed(self, completion: Completion) -> list[Mailbox]:
         entries = [entry for entry in completion.data if isinstance(entry, ListEntry)]
         found = mailboxes(entries, utf8=self._protocol.utf8)
-        self._names = {mailbox.path: name for name, mailbox in found.items()}
+        self._names.clear()
+        self._names |= {mailbox.path: name for name, mailbox in found.items()}
         return list(found.values())
 
     def _wire_name(self, path: str) -> bytes:
         listed = self._names.get(path)
         return encode_name(path, utf8=self._protocol.utf8) if listed is None else listed
 
-    async def _on_mailbox(self, verb: str, path: str) -> None:
-        await self._require(commands.on_mailbox(verb, self._wire_name(path), utf8=self._protocol.utf8))
+    async def _on_mailbox(self, verb: str, path: str) -> Completion:
+        return await self._require(commands.on_mailbox(verb, self._wire_name(path), utf8=self._protocol.utf8))
 
 
 def _set(uids: Collection[int]) -> str:
     return written(ranges(sorted(set(uids))))
-
-
-def _fetched(completion: Completion) -> list[Fetched]:
-    found = _gathered(completion)
-    if not completion.ok:
-        raise FetchRefused(completion.refused(), found)
-    return found
-
-
-def _gathered(completion: Completion) -> list[Fetched]:
-    gathered = _Gathering()
-    gathered.add(completion.data)
-    return list(gathered.found.values())
-
-
-class _Gathering:
-    """The messages told of, each once: a server may spread one over several responses, and name its UID in one only."""
-
-    def __init__(self) -> None:
-        self.found: dict[int, Fetched] = {}
-        self._nameless: dict[int, Fetch] = {}
-        """By sequence number: what was said of a message before its UID."""
-
-    def add(self, data: list[Untagged]) -> None:
-        """Take more of the answer."""
-        for response in data:
-            if isinstance(response, Fetch):
-                self._take(response)
-
-    def take_whole(self) -> list[Fetched]:
-        """Those that others follow; they are forgotten."""
-        return [self.found.pop(uid) for uid in list(self.found)[:-1]]
-
-    def _take(self, response: Fetch) -> None:
-        one = read_fetch(response)
-        if one is None:
-            known = next((each for each in self.found.values() if each.number == response.number), None)
-            if known is None:
-                self._nameless[response.number] = response
-                return
-            one = read_fetch(Fetch(response.number, {**response.items, "UID": str(known.uid)}))
-        elif (more := self._nameless.pop(response.number, None)) is not None:
-            one = read_fetch(Fetch(response.number, {**more.items, **response.items}))
-        if one is not None:
-            before = self.found.get(one.uid)
-            self.found[one.uid] = one if before is None else _joined(before, one)
-
-
-def _joined(one: Fetched, more: Fetched) -> Fetched:
-    told = {name: value for name, value in msgspec.structs.asdict(more).items() if value is not None}
-    joined = {"sections": {**one.sections, **more.sections}, "cut": one.cut | more.cut}
-    return msgspec.structs.replace(one, **{**told, **joined})

@@ -1,15 +1,19 @@
 """BODYSTRUCTURE as a flat list of the parts that hold something (RFC 9051 section 7.5.2).
 
 Read without recursion and without trust: what cannot be read gives fewer parts, never an error, since a message that
-one server describes badly must not end the connection. An attached message is one part; its own parts are not listed.
+one server describes badly must not end the connection. An attached message is one part; its own parts are listed apart.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import msgspec
 
 from engine.imap import limits
 from engine.imap.nodes import Node, number, octets, text
+
+MESSAGE = "message/rfc822"
 
 
 class BodyPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,11 +35,15 @@ class BodyPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Structure(msgspec.Struct, frozen=True):
-    """A whole message: its own media type with parameters, and its leaves in order."""
+    """A whole message: its own media type with parameters, and its leaves in order.
+
+    `attached` are the leaves of messages attached to it, at any depth, their texts among them.
+    """
 
     kind: str
     parameters: dict[str, bytes]
     parts: tuple[BodyPart, ...]
+    attached: tuple[BodyPart, ...] = ()
 
 
 def read_structure(node: Node) -> Structure | None:
@@ -43,23 +51,46 @@ def read_structure(node: Node) -> Structure | None:
     if not isinstance(node, list) or not node:
         return None
     parts: list[BodyPart] = []
-    stack: list[tuple[list[Node], str, tuple[str, ...]]] = [(node, "", ())]
-    while stack and len(parts) < limits.BODY_PARTS:
-        current, path, parents = stack.pop()
-        children = _children(current)
-        if not children:
-            if (part := _part(current, path or "1", parents)) is not None:
-                parts.append(part)
-            continue
-        inside = (*parents, _multipart_kind(current, len(children)))
-        below = f"{path}." if path else ""
-        stack += reversed([(each, f"{below}{number}", inside) for number, each in enumerate(children, 1)])
+    attached: list[BodyPart] = []
+    stack = [_Place(node, "", (), attached=False)]
+    while stack and len(parts) + len(attached) < limits.BODY_PARTS:
+        place = stack.pop()
+        children = _children(place.node)
+        if children:
+            inside = (*place.parents, _multipart_kind(place.node, len(children)))
+            stack += reversed(
+                [
+                    _Place(each, f"{place.below}{number}", inside, attached=place.attached)
+                    for number, each in enumerate(children, 1)
+                ]
+            )
+        elif (part := _part(place.node, place.path or "1", place.parents)) is not None:
+            (attached if place.attached else parts).append(part)
+            if part.kind == MESSAGE and len(place.node) > 8 and isinstance(place.node[8], list):
+                # The only part of a message that is no multipart is its part 1 (RFC 9051 section 6.4.5).
+                path = part.path if _children(place.node[8]) else f"{part.path}.1"
+                stack.append(_Place(place.node[8], path, (), attached=True))
     children = _children(node)
     if children:
         kind = _multipart_kind(node, len(children))
         extra = node[len(children) + 1 :]
-        return Structure(kind, _parameters(extra[0] if extra else None), tuple(parts))
-    return Structure(parts[0].kind, parts[0].parameters, tuple(parts)) if parts else None
+        return Structure(kind, _parameters(extra[0] if extra else None), tuple(parts), tuple(attached))
+    if not parts:
+        return None
+    return Structure(parts[0].kind, parts[0].parameters, tuple(parts), tuple(attached))
+
+
+class _Place(NamedTuple):
+    """Where a part stands. `path` is empty for the whole message."""
+
+    node: list[Node]
+    path: str
+    parents: tuple[str, ...]
+    attached: bool
+
+    @property
+    def below(self) -> str:
+        return f"{self.path}." if self.path else ""
 
 
 def _children(node: list[Node]) -> list[list[Node]]:
@@ -84,7 +115,7 @@ def _part(node: list[Node], path: str, parents: tuple[str, ...]) -> BodyPart | N
     kind = f"{_word(node[0]) or 'text'}/{_word(node[1]) or 'plain'}"
     # Behind the seven basic fields: envelope, body and lines of an attached message, lines of a text, then the MD5.
     extra = 8 if kind.startswith("text/") else 7
-    if kind == "message/rfc822" and len(node) > 8 and isinstance(node[8], list):
+    if kind == MESSAGE and len(node) > 8 and isinstance(node[8], list):
         extra = 10
     disposition = node[extra + 1] if len(node) > extra + 1 else None
     shown = disposition if isinstance(disposition, list) and disposition else [None]

@@ -6,8 +6,6 @@ charset means is said in `charsets`, for all of them alike. Time is proportional
 
 from __future__ import annotations
 
-import base64
-import binascii
 import quopri
 import re
 from collections.abc import Mapping
@@ -15,12 +13,12 @@ from urllib.parse import unquote_to_bytes
 
 from engine.mail.charset_labels import encoding as charset_of
 from engine.mail.charsets import decoded
+from engine.mail.transfer import body_bytes
 
 _WORD = re.compile(rb"=\?([^?\s*]{1,64})(?:\*[^?\s]{0,64})?\?([BbQq])\?([^?]*)\?=")
 _BETWEEN = re.compile(rb"[ \t\r\n]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BREAK = re.compile(r"[ \t]*[\r\n]+[ \t]*")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _SECTION = re.compile(r"(.+?)\*([0-9]{1,3})?(\*)?")
 _CUT_ESCAPE = re.compile(rb"=[0-9A-Fa-f]?\Z")
 
@@ -77,24 +75,8 @@ def body_text(raw: bytes, encoding: str, charset: str, *, cut: bool = False) -> 
     return decoded(body_bytes(raw, encoding), charset, cut=cut).replace("\r\n", "\n")
 
 
-def body_bytes(raw: bytes, encoding: str) -> bytes:
-    """A part with its transfer encoding undone; one cut short gives what was there."""
-    if encoding == "base64":
-        return _base64(raw)
-    return quopri.decodestring(raw) if encoding == "quoted-printable" else raw
-
-
 def _content(kind: bytes, data: bytes) -> bytes:
-    return _base64(data) if kind in b"Bb" else quopri.decodestring(data.replace(b"_", b"=20"))
-
-
-def _base64(data: bytes) -> bytes:
-    letters = _NOT_BASE64.sub(b"", data)
-    usable = len(letters) - (1 if len(letters) % 4 == 1 else 0)
-    try:
-        return base64.b64decode(letters[:usable] + b"=" * (-usable % 4))
-    except binascii.Error:
-        return b""
+    return body_bytes(data, "base64") if kind in b"Bb" else quopri.decodestring(data.replace(b"_", b"=20"))
 
 
 def _joined(words: list[tuple[str, bytes]]) -> str:

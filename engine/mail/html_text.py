@@ -1,34 +1,25 @@
 """Plain text for a message that came as HTML only.
 
 Promises to read at most `limit` characters, in time proportional to them whatever they are, and never to raise: broken
-markup gives poorer text. It reads tags the way a browser does (WHATWG HTML §13.2.5): one walk from left to right, in
-which a tag, comment or script that never ends swallows the rest. The standard library's parser goes back after every
-wrong guess instead: 40 kB of "<a " hold it for half a minute, "<![" ends it with an assertion; one caller could stop
-the engine. Only its table of character references is used.
-Keeps paragraphs, line breaks, lists, quotes, links, table rows, preformatted text and the alt text of images; knows no
-styles, so text that a style hides is kept.
+markup gives poorer text. Keeps paragraphs, line breaks, lists, quotes, links, table rows, preformatted text and the alt
+text of images; knows no styles, so text that a style hides is kept.
 """
 
 from __future__ import annotations
 
 import re
-from html import unescape
+
+from engine.mail.html_markup import Tag, characters, pieces
 
 LIMIT = 131_072
 
-# A tag (groups 1 to 3), or the opening of what is none. Possessive throughout: nothing is tried twice. A quote counts
-# only after "=", as in a browser.
-_MARKUP = re.compile(r"""<(?:(/?)([A-Za-z][^\s/>]*+)((?:[^>=]++|=\s*+(?:"[^"]*+"?|'[^']*+'?)?+)*+)>?|!--|[/!?])""")
 _ATTRIBUTE = re.compile(
     r"""(?:^|[\s"'/])(href|alt)\s*+=\s*+(?:"([^"]*+)"?|'([^']*+)'?|([^\s"'>][^\s>]*+))""", re.IGNORECASE
 )
 _BLANK = re.compile(r"[ \t\r\n\f]+")
 _INVISIBLE = re.compile("[\u00ad\u034f\u200b\u200c\u2060\ufeff]")
-# Python refuses to read an integer of thousands of digits; no character has more than seven.
-_ENDLESS_NUMBER = re.compile(r"&#[0-9]{8,}+;?")
 _EMPTY_LINES = re.compile(r"\n{3,}")
 
-_RAW = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "title", "iframe", "noembed")}
 _PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "dl", "blockquote", "pre", "table"})
 _LISTS = frozenset({"ul", "ol"})
 _LINES = frozenset(
@@ -43,37 +34,18 @@ _LINK = re.compile(r"(?:https?|ftp|mailto|tel):[!-~\u00a1-\U0010ffff]{1,2000}", 
 def html_to_text(html: str, limit: int = LIMIT) -> str:
     """The text of `html`, LF between its lines; "[...]" is the last one when `html` was longer than `limit`."""
     writer = _Writer()
-    source = html[:limit]
-    at = 0
-    while (markup := _MARKUP.search(source, at)) is not None:
-        if markup.start() > at:
-            writer.data(source[at : markup.start()])
-        at = _read(markup, source, writer)
-    writer.data(source[at:])
+    for piece in pieces(html[:limit]):
+        if not isinstance(piece, Tag):
+            writer.data(piece)
+        elif piece.name in _KNOWN:
+            if piece.closing:
+                writer.close(piece.name)
+            else:
+                writer.open(piece.name, piece.attributes)
     writer.end_line()
     if len(html) > limit:
         writer.lines.append("[...]")
     return _EMPTY_LINES.sub("\n\n", "\n".join(writer.lines)).strip("\n")
-
-
-def _read(markup: re.Match[str], source: str, writer: _Writer) -> int:
-    """Act on one piece of markup; returns where it ends."""
-    end_mark, name, attributes = markup.groups()
-    if name is None:
-        # "<!-->" is a whole comment: its hyphens serve twice.
-        ending, at = ("-->", markup.end() - 2) if markup[0] == "<!--" else (">", markup.end())
-        end = source.find(ending, at)
-        return len(source) if end < 0 else end + len(ending)
-    name = name.lower()
-    if name in _KNOWN:
-        if end_mark:
-            writer.close(name)
-        else:
-            writer.open(name, attributes)
-    elif name in _RAW and not end_mark:
-        closing = _RAW[name].search(source, markup.end())
-        return len(source) if closing is None else closing.start()
-    return markup.end()
 
 
 def _attribute(attributes: str, name: str) -> str:
@@ -85,8 +57,7 @@ def _attribute(attributes: str, name: str) -> str:
 
 def _characters(text: str) -> str:
     """`text` with its character references replaced and what nobody sees removed."""
-    if "&" in text:
-        text = unescape(_ENDLESS_NUMBER.sub("\ufffd", text))
+    text = characters(text)
     return text if text.isascii() else _INVISIBLE.sub("", text)
 
 

@@ -14,9 +14,10 @@ from email.message import Message
 import msgspec
 
 from engine.mail.charsets import decoded
-from engine.mail.decode import body_bytes, header_text
+from engine.mail.decode import header_text
 from engine.mail.fields import fields
 from engine.mail.html_text import html_to_text
+from engine.mail.transfer import body_bytes
 
 LONGEST = 32_768
 """Characters of text that are read, at most."""

@@ -65,7 +65,7 @@ class Intake:
         """Make the message durable and have it sent at `message.next_at`.
 
         `key` and `kept` are an idempotency key and what is to be kept under it. Where it was used before for the same
-        request, nothing is queued and the answer of then is returned (JSON); else None.
+        request, this queues nothing and returns that request's answer (JSON); otherwise it returns None.
         Raises `StorageFull`, `StorageFailed`, or `Problem`: 404 when the account has just been removed, 409 when the
         key was used for another request; then nothing is queued. Cancelled: it may be queued or not, never half.
         """

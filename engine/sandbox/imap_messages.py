@@ -155,10 +155,15 @@ def _store(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
 
 def _search(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
     if by_uid and len(given) > 2 and text_or_none(given[0]) == "RETURN" and state.offers("ESEARCH"):
-        if [word.upper() for word in atoms(given[1])] not in (["ALL"], []):
+        options = [word.upper() for word in atoms(given[1])] or ["ALL"]
+        if set(options) - {"ALL", "COUNT", "MIN", "MAX"}:
             raise Syntax("Unknown search options")
         uids = [message.uid for _, message in search(state.selected, given[2:])]
-        state.say(f'ESEARCH (TAG "{state.tag}") UID{f" ALL {written_set(uids)}" if uids else ""}')
+        told = {"COUNT": f" COUNT {len(uids)}"}
+        if uids:
+            told |= {"ALL": f" ALL {written_set(uids)}", "MIN": f" MIN {uids[0]}", "MAX": f" MAX {uids[-1]}"}
+        said = "".join(told.get(option, "") for option in ("MIN", "MAX", "ALL", "COUNT") if option in options)
+        state.say(f'ESEARCH (TAG "{state.tag}") UID{said}')
         return "Search completed."
     found = search(state.selected, given)
     state.say(" ".join(["SEARCH", *(str(message.uid if by_uid else number) for number, message in found)]))

@@ -11,6 +11,7 @@ from email.message import Message as Header
 from email.utils import getaddresses
 from functools import lru_cache
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -144,13 +145,16 @@ def _addresses(header: Header, *names: str) -> bytes:
 
 def _parameters(header: Header, name: str) -> bytes:
     pairs = header.get_params(header=name, unquote=True) or []
-    shown = [_string(str(each)) for pair in pairs[1:] for each in (pair[0], _value(pair[1]))]
+    shown = [_string(each) for pair in pairs[1:] for each in _parameter(*pair)]
     return b"(" + b" ".join(shown) + b")" if shown else b"NIL"
 
 
-def _value(value: object) -> object:
-    # The email package gives an RFC 2231 value as (charset, language, text).
-    return value[2] if isinstance(value, tuple) else value
+def _parameter(name: str, value: object) -> tuple[str, str]:
+    # The email package gives an RFC 2231 value as (charset, language, text), its octets as Latin-1.
+    if not isinstance(value, tuple):
+        return name, str(value)
+    charset, language, text = (str(each or "") for each in value)
+    return f"{name}*", f"{charset}'{language}'{quote(text, encoding='latin-1')}"
 
 
 def _string(value: object) -> bytes:

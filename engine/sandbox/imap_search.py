@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from email.utils import parsedate
 from typing import Final
 
 from engine.sandbox.accounts import SandboxMessage
@@ -74,7 +75,9 @@ def _key(key: str, rest: Iterator[Token], view: View) -> Test:
     if key in ("TEXT", "BODY"):
         return _in_message(_bytes_of(rest), whole=key == "TEXT")
     if key in ("SINCE", "BEFORE", "ON"):
-        return _dated(key, _date_of(rest))
+        return _dated(key, _date_of(rest), lambda message: message.date)
+    if key in ("SENTSINCE", "SENTBEFORE", "SENTON"):
+        return _dated(key.removeprefix("SENT"), _date_of(rest), _sent)
     if key in ("LARGER", "SMALLER"):
         return _sized(key, _text_of(rest))
     if key == "UID":
@@ -100,12 +103,23 @@ def _in_message(value: bytes, *, whole: bool) -> Test:
     return lambda message: value in (message.raw if whole else message.raw.partition(b"\r\n\r\n")[2]).lower()
 
 
-def _dated(key: str, midnight: float) -> Test:
-    if key == "SINCE":
-        return lambda message: message.date >= midnight
-    if key == "BEFORE":
-        return lambda message: message.date < midnight
-    return lambda message: midnight <= message.date < midnight + _DAY
+def _dated(key: str, midnight: float, date: Callable[[SandboxMessage], float | None]) -> Test:
+    def test(message: SandboxMessage) -> bool:
+        moment = date(message)
+        if moment is None:
+            return False
+        if key == "SINCE":
+            return moment >= midnight
+        return moment < midnight if key == "BEFORE" else midnight <= moment < midnight + _DAY
+
+    return test
+
+
+def _sent(message: SandboxMessage) -> float | None:
+    """Midnight of the day its Date field names, whatever the zone (RFC 3501 section 6.4.4)."""
+    written = next((lines.partition(b":")[2] for name, lines in fields(message.raw) if name == "DATE"), b"")
+    parts = parsedate(written.decode("latin-1").strip())
+    return None if parts is None else datetime(*parts[:3], tzinfo=UTC).timestamp()
 
 
 def _sized(key: str, written: str) -> Test:

@@ -20,10 +20,12 @@ from engine.schema.fields import (
     Filled256,
     Hostname,
     Instant,
+    IpOrNone,
     Line100,
     Line256,
     MailboxPath,
     Off,
+    ProxyUrl,
     Request,
     Response,
     When,
@@ -61,6 +63,16 @@ _NOTIFY_FROM = (
 )
 _INDEXER = "`full` reports new, changed and deleted messages, `fast` only new ones. `null` or absent: `full`."
 _EHLO = "The host name that the engine gives in EHLO. `null` or absent: its own."
+_PROXY = (
+    "The proxy through which the engine dials the account's servers, instead of the proxy of the settings: "
+    "`socks5://`, `socks4://` or `http://`, with user and password before `@` if it asks for them. The sandbox is not "
+    'dialled. `null`, `""` or absent: none of its own.'
+)
+_PROXY_SHOWN = "The account's own proxy, with user and password masked. Absent: none."
+_LOCAL_ADDRESS = (
+    "The IP address of this machine from which the account's connections leave, instead of what the settings say. "
+    '`null`, `""` or absent: none of its own.'
+)
 _LOCALE = "The person's language. Absent: unknown."
 _TZ = "The person's time zone. Absent: unknown."
 _WEBHOOKS = (
@@ -102,6 +114,8 @@ _Logs = Annotated[bool | UnsetType, Meta(description=_LOGS)]
 _NotifyFrom = Annotated[Instant | UnsetType | None, Meta(description=_NOTIFY_FROM)]
 _ImapIndexer = Annotated[Indexer | UnsetType | None, Meta(description=_INDEXER)]
 _EhloName = Annotated[Hostname | UnsetType | None, Meta(description=_EHLO)]
+_Proxy = Annotated[ProxyUrl | UnsetType | None, Meta(description=_PROXY)]
+_LocalAddress = Annotated[IpOrNone | UnsetType | None, Meta(description=_LOCAL_ADDRESS)]
 _Webhooks = Annotated[_WebhookUrl | UnsetType | None, Meta(description=_WEBHOOKS)]
 _CustomHeaders = Annotated[_WebhookHeaders | UnsetType, Meta(description=_WEBHOOK_HEADERS)]
 _Locale = Annotated[Line100 | UnsetType, Meta(description=_LOCALE, examples=["en"])]
@@ -134,6 +148,8 @@ class AccountCreate(Request, frozen=True, kw_only=True):
     notify_from: _NotifyFrom = UNSET
     imap_indexer: _ImapIndexer = UNSET
     smtp_ehlo_name: _EhloName = UNSET
+    proxy: _Proxy = UNSET
+    local_address: _LocalAddress = UNSET
     imap: Annotated[
         ImapConfig | Off | UnsetType,
         Meta(description="The IMAP server. `false` or absent: the account only sends."),
@@ -177,6 +193,8 @@ class AccountUpdate(Request, frozen=True, kw_only=True):
     notify_from: _NotifyFrom = UNSET
     imap_indexer: _ImapIndexer = UNSET
     smtp_ehlo_name: _EhloName = UNSET
+    proxy: _Proxy = UNSET
+    local_address: _LocalAddress = UNSET
     imap: Annotated[ImapUpdate | Off | UnsetType, Meta(description="The IMAP server. `false` removes it.")] = UNSET
     smtp: Annotated[SmtpUpdate | Off | UnsetType, Meta(description="The SMTP server. `false` removes it.")] = UNSET
     webhooks: _Webhooks = UNSET
@@ -392,6 +410,8 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     subconnections: Annotated[tuple[str, ...] | UnsetType, Meta(description=_SUBCONNECTIONS)] = UNSET
     imap_indexer: Annotated[Indexer | UnsetType, Meta(description=_INDEXER)] = UNSET
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
+    proxy: Annotated[str | UnsetType, Meta(description=_PROXY_SHOWN)] = UNSET
+    local_address: Annotated[str | UnsetType, Meta(description=_LOCAL_ADDRESS)] = UNSET
     imap: Annotated[ImapConfig | UnsetType, Meta(description="The IMAP server.")] = UNSET
     smtp: Annotated[SmtpConfig | UnsetType, Meta(description="The SMTP server.")] = UNSET
     insecure: Annotated[
@@ -454,6 +474,7 @@ class AccountSummary(Response, frozen=True, kw_only=True):
     state: Annotated[AccountState, Meta(description=_STATE, examples=["connected"])]
     sending: Annotated[Sending | UnsetType, Meta(description=_SENDING)] = UNSET
     webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET
+    proxy: Annotated[str | UnsetType, Meta(description=_PROXY_SHOWN)] = UNSET
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
     counters: Annotated[Counters, Meta(description="The account's counters.")]
     sync_time: Annotated[When | UnsetType, Meta(description=_SYNC_TIME)] = UNSET

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, UnsetType
 
 MAX_TEXT = 5 * 1024 * 1024
 """The longest `text` and `html`, in characters."""
@@ -38,6 +38,12 @@ class Check(StrEnum):
     """An absolute http or https URL."""
     WEB_URL_OR_EMPTY = "web-url-or-empty"
     """An absolute http or https URL, or `""` for none."""
+    PROXY_OR_EMPTY = "proxy-or-empty"
+    """The URL of a SOCKS or HTTP proxy, or `""` for none."""
+    IP = "ip"
+    """An IPv4 or IPv6 address without a zone; normalised."""
+    IP_OR_EMPTY = "ip-or-empty"
+    """The same, or `""` for none."""
     HEADER_NAME = "header-name"
     """RFC 5322 section 2.2: printable ASCII without blank and colon."""
     MESSAGE_ID = "message-id"
@@ -60,6 +66,10 @@ class Check(StrEnum):
     """What may stand in an HTTP header (RFC 9110 section 5.5): one line without control characters but tabs."""
     EXPRESSION = "expression"
     """A JMESPath expression."""
+    SEQUENCE = "sequence"
+    """Numbers and ranges of numbers, `*` for the last (RFC 9051 section 9)."""
+    TEXT = "text"
+    """Anything but NUL."""
     FALSE = "false"
     """Only `false`, where `false` means "none"."""
 
@@ -109,6 +119,17 @@ Port = Annotated[int, Meta(ge=1, le=65535, extra={"check": Check.PORT})]
 WebUrl = Annotated[
     str, Meta(min_length=1, max_length=2048, extra={"check": Check.WEB_URL}, extra_json_schema={"format": "uri"})
 ]
+ProxyUrl = Annotated[
+    str,
+    Meta(
+        max_length=1024,
+        extra={"check": Check.PROXY_OR_EMPTY},
+        extra_json_schema={"format": "uri"},
+        examples=["socks5://user:password@proxy.example.com:1080"],
+    ),
+]
+Ip = Annotated[str, Meta(min_length=1, max_length=45, extra={"check": Check.IP}, examples=["192.0.2.17"])]
+IpOrNone = Annotated[str, Meta(max_length=45, extra={"check": Check.IP_OR_EMPTY}, examples=["192.0.2.17"])]
 EventNames = Annotated[
     tuple[Annotated[str, Meta(min_length=1, max_length=256, extra={"check": Check.EVENT_NAME})], ...],
     Meta(max_length=1000),
@@ -117,6 +138,10 @@ Instant = Annotated[datetime, Meta(tz=True, extra={"check": Check.INSTANT}, exam
 """ISO 8601 with `Z` or an offset; a date alone is its midnight in UTC."""
 Off = Annotated[bool, Meta(extra={"check": Check.FALSE}, extra_json_schema={"const": False})]
 """`false` and nothing else."""
+
+
+NoDifference = Annotated[bool | UnsetType, Meta(description="Makes no difference here, present or absent.")]
+"""What callers of EmailEngine may say and need not."""
 
 
 class CustomHeader(Request, frozen=True, kw_only=True):

@@ -20,6 +20,9 @@ _MAILBOX_USE = Annotated[
 ]
 _NAME = Annotated[str, Meta(description="The last level of the path.", examples=["INBOX"])]
 _VALIDITY = Annotated[str, Meta(description="The folder's new UIDVALIDITY.", examples=["1795347926"])]
+_SOURCE = Annotated[
+    Literal["api"] | UnsetType, Meta(description="`api`: the change was made through this API. Absent: anything else.")
+]
 _FLAG = Annotated[bool | UnsetType, Meta(description="`true`, or absent.")]
 
 
@@ -58,6 +61,9 @@ class MessageAttachment(Response, frozen=True, kw_only=True):
     encoded_size: Annotated[int, Meta(description="The size in bytes, as encoded in the message.")]
     embedded: Annotated[bool, Meta(description="Whether it is part of the HTML text.")]
     inline: Annotated[bool, Meta(description="Whether it is meant to be shown in the text.")]
+    encoded_in_message: Annotated[
+        bool, Meta(description="Whether it belongs to a message that is itself attached to this one.")
+    ]
     content_id: Annotated[str | UnsetType, Meta(description="The Content-ID.")] = UNSET
     filename: Annotated[str | UnsetType, Meta(description="The file name.", examples=["a.pdf"])] = UNSET
     method: Annotated[str | UnsetType, Meta(description="The method of a calendar entry.", examples=["REQUEST"])] = (
@@ -101,7 +107,9 @@ class MessageNew(Response, frozen=True, kw_only=True):
         str | UnsetType, Meta(description="The server's own id for the message, which survives a move.")
     ] = UNSET
     thread_id: Annotated[str | UnsetType, Meta(description="The server's id for the conversation.")] = UNSET
-    date: Annotated[When | UnsetType, Meta(description="When the message arrived.")] = UNSET
+    date: Annotated[
+        When | UnsetType, Meta(description="The Date field; where it holds no date, when the message arrived.")
+    ] = UNSET
     flags: Annotated[tuple[str, ...], Meta(description="The message's flags.", examples=[["\\Seen"]])]
     labels: Annotated[tuple[str, ...] | UnsetType, Meta(description="Gmail's labels.")] = UNSET
     unseen: _FLAG = UNSET
@@ -200,14 +208,16 @@ class MailboxNew(Response, frozen=True, kw_only=True):
     name: _NAME
     special_use: _MAILBOX_USE
     uid_validity: Annotated[str | UnsetType, Meta(description="The folder's UIDVALIDITY.")] = UNSET
+    source: _SOURCE = UNSET
 
 
 class MailboxDeleted(Response, frozen=True, kw_only=True):
-    """`mailboxDeleted`: a folder is gone, with its messages."""
+    """`mailboxDeleted`: a folder is gone, with its messages, or has another path: then `mailboxNew` follows."""
 
     path: _PATH
     name: _NAME
     special_use: _MAILBOX_USE
+    source: _SOURCE = UNSET
 
 
 class MailboxReset(Response, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""OAuth2 apps: what was registered at a provider, so that people can sign in to their mailboxes through it."""
+"""OAuth2 apps: what was registered at a provider, so that users can give the engine access to their accounts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "oidc": ("client_id",),
     "sandbox": ("client_id",),
 }
-"""Members that an app of each provider cannot do without."""
+"""The members that an app of each provider needs."""
 
 _ID = "AAABhaBPHscAAAAHq2bX"
 AppId = Annotated[str, Meta(min_length=1, max_length=256, description="The app's id.", examples=[_ID])]
@@ -65,52 +65,55 @@ _Authority = Annotated[str, Meta(min_length=1, max_length=1024, extra={"check": 
 _Described = Annotated[Line, Meta(max_length=1024)]
 _Unused = Annotated[str, Meta(max_length=512)] | Off | None
 
-_NAME = "What you call it."
-_DESCRIPTION = "What it is for, in your words."
-_TITLE = "What stands on its button in the sign-in form. Absent: the provider's name."
-_ENABLED = "Whether it is used. Off: nobody can sign in through it, and its accounts get no new tokens."
-_CLIENT_ID = "Client id from the provider's console."
-_CLIENT_SECRET = "Client secret from the provider's console; sealed, never shown."
+_NAME = "Your name for the app."
+_DESCRIPTION = "What the app is for, in your words."
+_TITLE = "The text of its button in the sign-in form. Absent: the provider's name."
+_ENABLED = "Whether the app is in use. `false`: nobody can sign in through it, and its accounts get no new tokens."
+_CLIENT_ID = "The client id from the provider's console. Absent: none."
+_CLIENT_SECRET = "The client secret from the provider's console; sealed, and never shown. Absent: none."
 _EXPIRES = (
-    "When the client secret expires. The event `oauth2AppWarning` comes 30, 7 and 1 days before. `null` or absent: not "
-    "known."
+    "When the client secret expires. The event `oauth2AppWarning` comes 30, 7 and 1 days before. `null` or absent: "
+    "unknown."
 )
 _AUTHORITY = (
-    "Microsoft: who may sign in: `common`, `organizations`, `consumers`, or a tenant's id or domain. Absent: `common`; "
-    "for `outlookService` it must be a tenant."
+    "Microsoft: who may sign in: `common`, `organizations`, `consumers`, or the id or domain of a tenant. Absent: "
+    "`common`; `outlookService` needs a tenant."
 )
-_CLOUD = "Microsoft: which cloud."
-_TENANT = "Microsoft: not used; set `authority`."
-_REDIRECT = "Where the provider sends people back to, as registered there. Absent: `/oauth` at `serviceUrl`."
-_SERVICE_CLIENT = "Google service account: its unique id."
-_SERVICE_EMAIL = "Google service account: its address."
-_SERVICE_KEY = "Google service account: its private key in PEM form, or the whole JSON key file; sealed, never shown."
-_EXTRA = "Scopes to ask for beside the usual ones."
-_SKIP = "Usual scopes to leave out, whole or by their last part (`SMTP.Send`)."
-_PROJECT = "Google: the project's id; kept for you, not used."
+_CLOUD = "Microsoft: the cloud. Absent: `global`."
+_TENANT = "Microsoft: not used; set `authority`. Absent: nothing."
+_REDIRECT = "The URL to which the provider sends users back, as registered there. Absent: `/oauth` at `serviceUrl`."
+_SERVICE_CLIENT = "Google service account: its unique id. Absent: none."
+_SERVICE_EMAIL = "Google service account: its address. Absent: none."
+_SERVICE_KEY = (
+    "Google service account: its private key in PEM form, or the whole JSON key file; sealed, and never shown. Absent: "
+    "none."
+)
+_EXTRA = "Scopes to request besides the usual ones. Absent: none."
+_SKIP = "Usual scopes not to request, in full or by their last part (`SMTP.Send`). Absent: none."
+_PROJECT = "Google: the project's id; stored, but not used. Absent: none."
 _WORKSPACE = "Google: whether only Workspace accounts may sign in."
-_NO_PUBSUB = "Not supported: mailboxes are watched over IMAP. `false`, `null` or absent."
-_ISSUER = "`oidc`: the issuer, whose discovery document names the endpoints."
-_AUTHORIZATION_URL = "`oidc`: where people sign in. Absent: what the issuer tells."
-_TOKEN_URL = "`oidc`: where tokens are asked for. Absent: what the issuer tells."
-_USERINFO_URL = "`oidc`: where it says who signed in. Absent: what the issuer tells."
-_REVOCATION_URL = "`oidc`: where grants are revoked. Absent: what the issuer tells."
-_IMAP = "The IMAP server that takes these tokens. Absent: the provider's; `oidc` has none, so accounts name it."
-_SMTP = "The SMTP server that takes these tokens. Absent: the provider's; `oidc` has none, so accounts name it."
+_NO_PUBSUB = "Not supported, because the engine watches accounts over IMAP. `false`, `null` or absent."
+_ISSUER = "`oidc`: the issuer, whose discovery document names the endpoints. Absent: set the endpoints."
+_AUTHORIZATION_URL = "`oidc`: the URL at which users sign in. Absent: the issuer's."
+_TOKEN_URL = "`oidc`: the URL for token requests. Absent: the issuer's."
+_USERINFO_URL = "`oidc`: the URL that says who signed in. Absent: the issuer's."
+_REVOCATION_URL = "`oidc`: the URL that revokes grants. Absent: the issuer's."
+_IMAP = "The IMAP server that accepts these tokens. Absent: the provider's; with `oidc`, each account names it."
+_SMTP = "The SMTP server that accepts these tokens. Absent: the provider's; with `oidc`, each account names it."
 
 
 class AppServer(Request, frozen=True, kw_only=True):
-    """A mail server that takes the tokens of an app."""
+    """A mail server that accepts the tokens of an app."""
 
-    host: Annotated[Hostname, Meta(description="Name or IP address of the server.", examples=["imap.example.com"])]
-    port: Annotated[Port, Meta(description="TCP port of the server.", examples=[993])]
+    host: Annotated[Hostname, Meta(description="The server's name or IP address.", examples=["imap.example.com"])]
+    port: Annotated[Port, Meta(description="The server's TCP port.", examples=[993])]
     secure: Annotated[
-        bool, Meta(description="`true`: TLS from the first byte. `false`: STARTTLS where the server offers it.")
+        bool, Meta(description="`true`: TLS from the first byte. `false`: STARTTLS if the server offers it.")
     ] = True
 
 
 class OAuthAppCreate(Request, frozen=True, kw_only=True):
-    """Makes an app."""
+    """An app to create."""
 
     EXAMPLE = {
         "name": "Gmail, customers",
@@ -122,7 +125,7 @@ class OAuthAppCreate(Request, frozen=True, kw_only=True):
     }
 
     name: Annotated[Annotated[Line256, Meta(min_length=1)], Meta(description=_NAME, examples=["Gmail, customers"])]
-    provider: Annotated[Provider, Meta(description="Whose app it is; cannot be changed.")]
+    provider: Annotated[Provider, Meta(description="The provider of the app; it cannot be changed.")]
     description: Annotated[_Described, Meta(description=_DESCRIPTION)] = ""
     title: Annotated[Line256, Meta(description=_TITLE)] = ""
     enabled: Annotated[bool, Meta(description=_ENABLED)] = False
@@ -140,7 +143,8 @@ class OAuthAppCreate(Request, frozen=True, kw_only=True):
         Literal["serviceKey", "externalAccount"], Meta(description="Only `serviceKey` is supported.")
     ] = "serviceKey"
     external_account: Annotated[
-        Annotated[str, Meta(max_length=65_536)] | UnsetType, Meta(description="Not supported: give `serviceKey`.")
+        Annotated[str, Meta(max_length=65_536)] | UnsetType,
+        Meta(description="Not supported: use `serviceKey`. Absent: none."),
     ] = UNSET
     google_project_id: Annotated[Line256 | Off | None, Meta(description=_PROJECT)] = None
     google_workspace_accounts: Annotated[bool, Meta(description=_WORKSPACE)] = False
@@ -169,18 +173,18 @@ class OAuthAppCreate(Request, frozen=True, kw_only=True):
         if provider == "oidc" and get("issuer") is UNSET:
             for name in ("authorization_url", "token_url"):
                 if get(name) is UNSET:
-                    yield on_the_wire(name), "is required, unless issuer is given"
+                    yield on_the_wire(name), "is required without issuer"
         if provider == "outlookService" and get("authority") in ("common", "organizations", "consumers"):
             yield "authority", "must be the tenant's id or domain"
         if get("base_scopes") in ("api", "pubsub"):
-            yield "baseScopes", "must be imap: mailboxes are read over IMAP, not by the provider's own API"
+            yield "baseScopes", "must be imap: the engine reads accounts over IMAP, not through the provider's own API"
         if get("auth_method") == "externalAccount" or get("external_account") is not UNSET:
-            yield "externalAccount", "is not supported: give serviceKey"
+            yield "externalAccount", "is not supported: use serviceKey"
         yield from _unsupported(get)
 
 
 class OAuthAppUpdate(Request, frozen=True, kw_only=True):
-    """Changes an app: what is absent stays as it is; accounts that waited because of it try again at once."""
+    """A change of an app. Absent members stay as they are. Accounts that waited for the app try again at once."""
 
     name: Annotated[Annotated[Line256, Meta(min_length=1)] | UnsetType, Meta(description=_NAME)] = UNSET
     description: Annotated[_Described | UnsetType, Meta(description=_DESCRIPTION)] = UNSET
@@ -220,7 +224,7 @@ class OAuthAppUpdate(Request, frozen=True, kw_only=True):
 def _unsupported(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
     for name in ("pub_sub_app", "google_topic_name", "google_subscription_name"):
         if isinstance(get(name), str):
-            yield on_the_wire(name), "is not supported: mailboxes are watched over IMAP"
+            yield on_the_wire(name), "is not supported: the engine watches accounts over IMAP"
 
 
 def on_the_wire(name: str) -> str:
@@ -236,14 +240,16 @@ class OAuthApp(Response, frozen=True, kw_only=True):
     name: Annotated[str, Meta(description=_NAME, examples=["Gmail, customers"])]
     description: Annotated[str | UnsetType, Meta(description=_DESCRIPTION)] = UNSET
     title: Annotated[str | UnsetType, Meta(description=_TITLE)] = UNSET
-    provider: Annotated[Provider, Meta(description="Whose app it is.")]
+    provider: Annotated[Provider, Meta(description="The provider of the app.")]
     enabled: Annotated[bool, Meta(description=_ENABLED)]
-    created: Annotated[When, Meta(description="When it was made.")]
-    updated: Annotated[When, Meta(description="When it was changed last.")]
+    created: Annotated[When, Meta(description="When it was created.")]
+    updated: Annotated[When, Meta(description="When it was last changed.")]
     include_in_listing: Annotated[bool, Meta(description="Whether the sign-in form offers it.")]
     client_id: Annotated[str | UnsetType, Meta(description=_CLIENT_ID)] = UNSET
     client_secret: Annotated[str | UnsetType, Meta(description="Masked. Absent: there is none.")] = UNSET
-    client_secret_expires: Annotated[When | UnsetType, Meta(description="When it expires. Absent: not known.")] = UNSET
+    client_secret_expires: Annotated[
+        When | UnsetType, Meta(description="When the client secret expires. Absent: unknown.")
+    ] = UNSET
     authority: Annotated[str | UnsetType, Meta(description=_AUTHORITY)] = UNSET
     cloud: Annotated[Cloud | UnsetType, Meta(description=_CLOUD)] = UNSET
     tenant: Annotated[str | UnsetType, Meta(description=_TENANT)] = UNSET
@@ -251,7 +257,9 @@ class OAuthApp(Response, frozen=True, kw_only=True):
     service_client: Annotated[str | UnsetType, Meta(description=_SERVICE_CLIENT)] = UNSET
     service_client_email: Annotated[str | UnsetType, Meta(description=_SERVICE_EMAIL)] = UNSET
     service_key: Annotated[str | UnsetType, Meta(description="Masked. Absent: there is none.")] = UNSET
-    auth_method: Annotated[Literal["serviceKey"] | UnsetType, Meta(description="How a service account signs.")] = UNSET
+    auth_method: Annotated[
+        Literal["serviceKey"] | UnsetType, Meta(description="How a service account signs its requests.")
+    ] = UNSET
     google_project_id: Annotated[str | UnsetType, Meta(description=_PROJECT)] = UNSET
     google_workspace_accounts: Annotated[bool | UnsetType, Meta(description=_WORKSPACE)] = UNSET
     extra_scopes: Annotated[tuple[str, ...] | UnsetType, Meta(description=_EXTRA)] = UNSET
@@ -264,95 +272,100 @@ class OAuthApp(Response, frozen=True, kw_only=True):
     revocation_url: Annotated[str | UnsetType, Meta(description=_REVOCATION_URL)] = UNSET
     imap: Annotated[AppServer | UnsetType, Meta(description=_IMAP)] = UNSET
     smtp: Annotated[AppServer | UnsetType, Meta(description=_SMTP)] = UNSET
-    accounts: Annotated[int | UnsetType, Meta(description="How many accounts use it. Absent in lists.")] = UNSET
+    accounts: Annotated[int | UnsetType, Meta(description="The number of accounts that use it. Absent: in lists.")] = (
+        UNSET
+    )
     last_error: Annotated[
         LastError | None, Meta(description="Why the provider refuses the app. `null`: it does not.")
     ] = None
 
 
 class OAuthAppList(Page, frozen=True, kw_only=True):
-    """Apps, in the order they were made."""
+    """One page of apps, in the order in which they were created."""
 
     apps: Annotated[tuple[OAuthApp, ...], Meta(description="The apps on this page.")]
 
 
 class OAuthAppCreated(Response, frozen=True, kw_only=True):
-    """The app was made."""
+    """The app is created."""
 
-    id: Annotated[str, Meta(description="Its id.", examples=[_ID])]
+    id: Annotated[str, Meta(description="The app's id.", examples=[_ID])]
     created: Annotated[bool, Meta(description="Always `true`.")] = True
 
 
 class OAuthAppUpdated(Response, frozen=True, kw_only=True):
-    """The app was changed."""
+    """The app is changed."""
 
-    id: Annotated[str, Meta(description="Its id.", examples=[_ID])]
+    id: Annotated[str, Meta(description="The app's id.", examples=[_ID])]
     updated: Annotated[bool, Meta(description="Always `true`.")] = True
 
 
 class OAuthAppDeleted(Response, frozen=True, kw_only=True):
-    """The app was removed."""
+    """The app is removed."""
 
-    id: Annotated[str, Meta(description="Its id.", examples=[_ID])]
+    id: Annotated[str, Meta(description="The app's id.", examples=[_ID])]
     deleted: Annotated[bool, Meta(description="Always `true`.")] = True
     accounts: Annotated[
-        int, Meta(description="How many accounts used it: they get no new tokens any more.", examples=[3])
+        int, Meta(description="The number of accounts that used it; they get no new tokens.", examples=[3])
     ]
 
 
 class OAuthAppVerify(Request, frozen=True, kw_only=True):
-    """What to try an app with."""
+    """How to test an app."""
 
     account: Annotated[
         Line256 | None,
         Meta(
-            description="An account that signed in through the app; for an app that speaks for itself also the address "
-            "of a mailbox. Absent: what needs one is skipped."
+            description="An account that signed in through the app; for an app with a service account, also an email "
+            "address. Absent: the steps that need one are skipped."
         ),
     ] = None
-    test_connection: Annotated[bool, Meta(description="Whether to try a login at the IMAP server.")] = True
+    test_connection: Annotated[bool, Meta(description="Whether to log in at the IMAP server.")] = True
 
 
 class VerifyStep(Response, frozen=True, kw_only=True):
-    """One step of the check."""
+    """One step of the test."""
 
     id: Annotated[
-        Literal["config", "reachable", "client", "redirect", "scopes", "login"], Meta(description="Which step.")
+        Literal["config", "reachable", "client", "redirect", "scopes", "login"], Meta(description="The step.")
     ]
-    label: Annotated[str, Meta(description="The step in words.", examples=["The provider can be reached"])]
-    status: Annotated[Literal["ok", "fail", "skip"], Meta(description="How it went.")]
+    label: Annotated[str, Meta(description="The step in plain words.", examples=["The provider can be reached"])]
+    status: Annotated[Literal["ok", "fail", "skip"], Meta(description="The result of the step.")]
     message: Annotated[
-        str | None, Meta(description="What was found. `null`: nothing to say.", examples=["The provider answers"])
+        str | None,
+        Meta(description="What the engine found. `null`: nothing to report.", examples=["The provider answers"]),
     ] = None
     hint: Annotated[str | UnsetType, Meta(description="What to do. Absent: nothing.")] = UNSET
 
 
 class OAuthAppVerified(Response, frozen=True, kw_only=True):
-    """How the app was found."""
+    """The result of the test."""
 
     app: Annotated[str, Meta(description="The app's id.", examples=[_ID])]
-    provider: Annotated[Provider, Meta(description="Its provider.")]
-    auth_method: Annotated[str | None, Meta(description="How a service account signs. `null`: people sign in.")] = None
-    account: Annotated[str | None, Meta(description="What it was tried with. `null`: nothing.")] = None
-    ok: Annotated[bool, Meta(description="Whether no step failed.")]
+    provider: Annotated[Provider, Meta(description="The provider of the app.")]
+    auth_method: Annotated[
+        str | None, Meta(description="How a service account signs its requests. `null`: users sign in.")
+    ] = None
+    account: Annotated[str | None, Meta(description="The `account` of the request. `null`: none.")] = None
+    ok: Annotated[bool, Meta(description="Whether all steps succeeded or were skipped.")]
     steps: Annotated[tuple[VerifyStep, ...], Meta(description="The steps, in order.")]
 
 
 class OAuthAppWarning(Response, frozen=True, kw_only=True):
-    """`oauth2AppWarning`: the client secret of an app expires in 30, 7 or 1 days. Then all its accounts stop."""
+    """`oauth2AppWarning`: the client secret of an app expires in 30, 7 or 1 days. After that, all its accounts stop."""
 
     app: Annotated[str, Meta(description="The app's id.", examples=[_ID])]
-    name: Annotated[str, Meta(description="What you call it.", examples=["Gmail, customers"])]
-    provider: Annotated[Provider, Meta(description="Its provider.")]
+    name: Annotated[str, Meta(description="Your name for the app.", examples=["Gmail, customers"])]
+    provider: Annotated[Provider, Meta(description="The provider of the app.")]
     client_secret_expires: Annotated[When, Meta(description="When the secret expires.")]
-    days: Annotated[int, Meta(description="Which warning it is: days before that, or less.", examples=[30])]
+    days: Annotated[int, Meta(description="At most this many days remain: 30, 7 or 1.", examples=[30])]
     hint: Annotated[str, Meta(description="What to do.", examples=["Make a new secret at the provider's console"])]
 
 
 class OAuthAppError(Response, frozen=True, kw_only=True):
-    """`oauth2AppError`: the provider refuses an app, so its accounts wait. Not repeated while the error is the same."""
+    """`oauth2AppError`: the provider refuses an app, so its accounts wait. Not repeated while the error stays."""
 
     app: Annotated[str, Meta(description="The app's id.", examples=[_ID])]
-    name: Annotated[str, Meta(description="What you call it.", examples=["Gmail, customers"])]
-    provider: Annotated[Provider, Meta(description="Its provider.")]
-    error: Annotated[LastError, Meta(description="What the provider answered, and what to do.")]
+    name: Annotated[str, Meta(description="Your name for the app.", examples=["Gmail, customers"])]
+    provider: Annotated[Provider, Meta(description="The provider of the app.")]
+    error: Annotated[LastError, Meta(description="The provider's answer, and what to do.")]

@@ -17,6 +17,12 @@ class FieldProblem(Response, frozen=True, kw_only=True):
     path: Annotated[str, Meta(description="The member's place in the request.", examples=["to[0].address"])]
 
 
+class ServerRefusal(Response, frozen=True, kw_only=True):
+    """A mail server's refusal."""
+
+    response: Annotated[str, Meta(description="Its words.", examples=["NO [CANNOT] Invalid mailbox name"])]
+
+
 class ProblemDocument(Response, frozen=True, kw_only=True):
     """Why a request failed."""
 
@@ -50,6 +56,10 @@ class ProblemDocument(Response, frozen=True, kw_only=True):
     ttl: Annotated[
         int | UnsetType,
         Meta(description="Seconds to wait, where too many bad tokens came from your address.", examples=[60]),
+    ] = UNSET
+    path: Annotated[str | UnsetType, Meta(description="The folder that was not found.", examples=["Archive"])] = UNSET
+    details: Annotated[
+        ServerRefusal | UnsetType, Meta(description="What the mail server said, where it refused to do it.")
     ] = UNSET
     fields: Annotated[
         tuple[FieldProblem, ...] | UnsetType,

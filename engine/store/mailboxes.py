@@ -12,6 +12,7 @@ import math
 import sqlite3
 from array import array
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -23,6 +24,7 @@ class MailboxRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `uid_next`: messages below it are known, or were announced; None until the first look at it has ended. `modseq`:
     changes up to it are known; None where the server keeps none. `silent`: the first look announces nothing.
+    `delimiter` separates the levels of its path. Not `watched`: it only gives a number to the ids of its messages.
     """
 
     id: int
@@ -33,26 +35,57 @@ class MailboxRow(msgspec.Struct, frozen=True, kw_only=True):
     uid_next: int | None
     modseq: int | None
     silent: bool
+    delimiter: str | None = None
+    watched: bool = True
 
 
-_COLUMNS = "id, account, path, special_use, uid_validity, uid_next, modseq, silent"
+_COLUMNS = "id, account, path, special_use, uid_validity, uid_next, modseq, silent, delimiter, watched"
 
 
-def of_account(db: sqlite3.Connection | Tx, account: str) -> list[MailboxRow]:
-    """Every mailbox of an account, but for those that are gone."""
-    rows = db.execute(f"SELECT {_COLUMNS} FROM mailbox WHERE account = ? AND gone_at IS NULL ORDER BY id", (account,))
+def of_account(db: sqlite3.Connection | Tx, account: str, *, unwatched: bool = False) -> list[MailboxRow]:
+    """Every mailbox of an account that is watched, but for those that are gone; with `unwatched` the others too."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM mailbox WHERE account = ? AND gone_at IS NULL AND (watched OR ?) ORDER BY id",
+        (account, unwatched),
+    )
     return [_row(row) for row in rows]
+
+
+def at_path(db: sqlite3.Connection | Tx, account: str, path: str) -> MailboxRow | None:
+    """The mailbox of an account at a path, watched or not, unless it is gone."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM mailbox WHERE account = ? AND path = ? AND gone_at IS NULL", (account, path)
+    ).fetchone()
+    return _row(row) if row else None
+
+
+def gone_at_path(db: sqlite3.Connection | Tx, account: str, path: str) -> MailboxRow | None:
+    """The mailbox of an account that is gone from a path, where its row is kept."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM mailbox WHERE account = ? AND path = ? AND gone_at IS NOT NULL", (account, path)
+    ).fetchone()
+    return _row(row) if row else None
 
 
 def gone(db: sqlite3.Connection | Tx, account: str, before: float = math.inf) -> list[MailboxRow]:
     """The mailboxes of an account that are gone, since before that time, and whose rows are kept."""
-    rows = db.execute(f"SELECT {_COLUMNS} FROM mailbox WHERE account = ? AND gone_at < ?", (account, before))
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM mailbox WHERE account = ? AND gone_at < ? AND watched", (account, before)
+    )
     return [_row(row) for row in rows]
 
 
 def get(db: sqlite3.Connection | Tx, mailbox: int) -> MailboxRow | None:
     """The mailbox with this id."""
     row = db.execute(f"SELECT {_COLUMNS} FROM mailbox WHERE id = ?", (mailbox,)).fetchone()
+    return _row(row) if row else None
+
+
+def of_id(db: sqlite3.Connection | Tx, account: str, mailbox: int) -> MailboxRow | None:
+    """The mailbox with this id, if it is one of this account's and is not gone."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM mailbox WHERE id = ? AND account = ? AND gone_at IS NULL", (mailbox, account)
+    ).fetchone()
     return _row(row) if row else None
 
 
@@ -70,7 +103,11 @@ def add(
     uid_validity: int | None = None,
     silent: bool = False,
 ) -> int:
-    """Add a mailbox nothing is known of; its id."""
+    """Watch a mailbox nothing is known of; its id. One that had ids for its messages only keeps its own."""
+    before = at_path(tx, account, path)
+    if before is not None and not before.watched:
+        tx.execute("UPDATE mailbox SET watched = 1, special_use = ? WHERE id = ?", (special_use, before.id))
+        return before.id
     row = tx.execute(
         "INSERT INTO mailbox (account, path, special_use, uid_validity, silent) VALUES (?, ?, ?, ?, ?)",
         (account, path, special_use, uid_validity, silent),
@@ -79,9 +116,32 @@ def add(
     return row.lastrowid
 
 
-def mark_gone(tx: Tx, mailbox: int, at: float | None) -> None:
-    """A mailbox is not listed any more since `at`; None: it is again."""
-    tx.execute("UPDATE mailbox SET gone_at = ? WHERE id = ?", (at, mailbox))
+def add_for_ids(
+    tx: Tx, account: str, path: str, special_use: str | None, uid_validity: int | None, delimiter: str | None
+) -> int:
+    """Have a number for the ids of the messages of a mailbox that is not watched; the number."""
+    before = at_path(tx, account, path)
+    if before is not None:
+        return before.id
+    if (left := gone_at_path(tx, account, path)) is not None:
+        drop(tx, left.id)
+    row = tx.execute(
+        "INSERT INTO mailbox (account, path, special_use, uid_validity, delimiter, watched) VALUES (?, ?, ?, ?, ?, 0)",
+        (account, path, special_use, uid_validity, delimiter),
+    )
+    assert row.lastrowid is not None
+    return row.lastrowid
+
+
+def mark_gone(tx: Tx, mailbox: int, at: float | None) -> bool:
+    """A mailbox is not listed any more since `at`; None: it is again. Whether that is news."""
+    gone = "gone_at IS NOT NULL" if at is None else "gone_at IS NULL"
+    return tx.execute(f"UPDATE mailbox SET gone_at = ? WHERE id = ? AND {gone}", (at, mailbox)).rowcount > 0
+
+
+def mark_delimiter(tx: Tx, mailbox: int, delimiter: str | None) -> None:
+    """Remember what separates the levels of a mailbox's path."""
+    tx.execute("UPDATE mailbox SET delimiter = ? WHERE id = ?", (delimiter, mailbox))
 
 
 def rename(tx: Tx, mailbox: int, path: str) -> None:
@@ -202,7 +262,7 @@ def _written(flags: frozenset[str]) -> str:
     return " ".join(sorted(flags))
 
 
-def _row(row: tuple[int, str, str, str | None, int | None, int | None, int | None, int]) -> MailboxRow:
+def _row(row: tuple[Any, ...]) -> MailboxRow:
     return MailboxRow(
         id=row[0],
         account=row[1],
@@ -212,4 +272,6 @@ def _row(row: tuple[int, str, str, str | None, int | None, int | None, int | Non
         uid_next=row[5],
         modseq=row[6],
         silent=bool(row[7]),
+        delimiter=row[8],
+        watched=bool(row[9]),
     )

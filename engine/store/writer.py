@@ -1,25 +1,25 @@
-"""The only writer: gathers every waiting change into one synced commit.
+"""The only writer of the journal: gathers all waiting changes into one synced commit.
 
-A change is a function of a `Tx`. Changes run one after another in the order they were handed in, so a change that looks
-before it writes is a compare-and-set. All changes that arrive while one commit is being synced share the next one; what
-each returned is given back only after the sync, so whoever has an answer has it from the disk.
+1. A change is a function of a `Tx`. `commit` and `admit` queue it and wait (`_hand_in`).
+2. `run` takes at most `MAX_BATCH` changes, begins a transaction, and runs them in the order in which they came, each in
+   a savepoint (`_apply`). So a change that reads before it writes is a compare-and-set, and one that raises undoes only
+   itself.
+3. COMMIT syncs the journal. Statements run on Trio's own thread (a few microseconds each, without a sync); only COMMIT,
+   which waits for the disk, runs on the store's thread, so that the two never compete for the interpreter. Changes that
+   arrive meanwhile share the next commit.
+4. Only then does each caller get what its change returned: an answer is always on disk.
 
-There are two kinds. `admit` is for what takes new work in: it is refused with `StorageFull` when room is low or runs
-out. `commit` is for what must be written because it has happened or has to end: when room runs out, the reserve
-(`store/disk_reserve.py`) is given up for it, and when that is used up too it waits for room. A change may therefore be
-run more than once, each time from the state before it; what it did outside the transaction must stand that. While
-another process holds a lock on the journal everything waits; after `BUSY_REFUSED` new work is refused with
-`StorageBusy`.
+What can go wrong, and what happens then:
 
-Statements run on Trio's own thread (a few microseconds each, no sync among them) and only COMMIT, which waits for the
-disk, runs on the store's thread: the two threads never fight for the interpreter.
-
-While the journal is not where it was opened (`store/journal_location.py`), nothing is written: new work is refused with
-`StorageUnavailable`, and what must be written waits for the journal to come back.
-
-When a commit fails for another reason than room, nobody is told yes: the store latches, every waiting and later change
-gets `StorageFailed`, and `run` raises it so that the process ends and a restart recovers what was acknowledged. The
-write-ahead log is then left as it is; the start copies it into the journal before it answers anyone (`database.py`).
+* **The disk is full.** `admit` is for new work, and is refused with `StorageFull`, as soon as room is low. `commit` is
+  for what has happened or must end: it uses the reserve (`disk_reserve.py`), and then waits for room. So a change may
+  run more than once, each time from the state before it, and must bear that.
+* **Another process has locked the journal.** Everything waits; after `BUSY_REFUSED`, new work gets `StorageBusy`.
+* **The journal is not where it was opened** (`journal_location.py`). New work gets `StorageUnavailable`; `commit` waits
+  until the journal is back.
+* **A commit fails for any other reason.** The store latches: every waiting and later change gets `StorageFailed`, and
+  `run` raises it, so that the process ends and a restart recovers what was acknowledged. The write-ahead log is left as
+  it is; the start copies it into the journal before it answers anyone (`database.py`).
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""One webhook endpoint at work: a cursor over the journal, and a line for each account it is not done with.
+"""One webhook endpoint at work: posts every event that its plan names, in order for each account.
 
-The scan runs ahead through the journal and only notes which accounts have something; each such account gets a line,
-which posts that account's events one after another and keeps its own number. So order is kept within an account, one
-account's trouble holds up nobody else, and what is held in memory is one small object for each account that lags.
-`[webhooks] parallel` posts are under way at once.
-
-How far it has come is written about once a second, the scan's number and all lagging lines in one commit: after a crash
-at most that second comes again, and nothing is left out. Events that retention has taken away before the endpoint got
-to them are told of by the event `webhookGap`.
+1. `follow` sets the plan, None for nothing to do, and restarts the round (`_rounds`). So does a crash, after a wait.
+2. `_scan` runs ahead through the journal and only notes which accounts have events to post. Each of them gets a backlog
+   and a task, until the backlog is empty (`_run_line`): memory holds one small object for each account that lags.
+3. The task posts the account's events one after another (`_deliver`), so one account's trouble delays no other; at most
+   `[webhooks] parallel` posts are under way at once.
+4. 2xx means that the event is accepted; 410 ends the posting. After any other answer the event waits by the schedule
+   and is parked at its end; without an answer it waits until the receiver is back (`_until_due`).
+5. `_keep` writes position and backlogs about once a second: a crash repeats at most that second and leaves nothing out.
 """
 
 from __future__ import annotations

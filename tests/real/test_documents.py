@@ -23,7 +23,7 @@ from real.processes import wait_until
 from real.servers import HOST, free_ports
 from real.test_event_channels import register
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.long]
 
 MINOR = "{}.{}".format(*sys.version_info[:2])
 RUN_HERE = ("README.md", "docs/api.md", "docs/commands.md", "docs/operate.md")
@@ -192,6 +192,10 @@ class Documented:
         if "/v1/tokens/" in text:
             token = engine.command("tokens", "list").stdout.split("\n")[1].split()[0]
             text = re.sub(r"(?<=tokens/)\w+", token, text)
+        if "/v1/oauth2/" in text:
+            app = {"name": "x", "provider": "gmail", "clientId": "x", "clientSecret": "x"}
+            made = engine.request("POST", "/v1/oauth2", app)
+            text = re.sub(r"(?<=oauth2/)\w+", made.json["id"], text)
         if "/wh_" in text:
             made = engine.request("POST", "/v1/webhooks", {"url": "http://127.0.0.1:1/"})
             text = re.sub(r"wh_\w+", made.json["id"], text)

@@ -13,6 +13,7 @@ import trio
 from real.dovecot import Dovecot
 
 from engine import sasl
+from engine.accounts.summary import filename
 from engine.errors import LoginRefused
 from engine.imap.fetched import Fetched
 from engine.imap.responses import Fetch, Vanished
@@ -205,6 +206,71 @@ async def test_search(connect: Connect) -> None:
     assert list(await session.search("UNSEEN")) == [2]
     assert list(await session.search("SINCE 1-Jan-2020")) == [1]
     assert list(await session.search("SUBJECT", b"nothing such")) == []
+
+
+async def test_parts_of_lists_and_searches(connect: Connect) -> None:
+    session = await connect()
+    for day in range(1, 6):
+        dated = PLAIN.replace(b"17 Jul 1996", b"%02d Jul 1996" % day)
+        await session.append("INBOX", [dated], flags=("\\Seen",) if day % 2 else ())
+    await session.select("INBOX")
+    assert await session.count(("SEEN",)) == 3
+    found, total = await session.search_part(("SEEN",), -1, -2)
+    assert (list(found), total) == ([3, 5], 3)
+    found, total = await session.search_part(("UID 2:5", "SEEN"), 1, 1)
+    assert (list(found), total) == ([3], 2)
+    assert list(await session.search("SENTSINCE 2-Jul-1996 SENTBEFORE 4-Jul-1996")) == [2, 3]
+    assert [(one.number, one.uid) for one in await session.fetch_numbered(2, 3, ["UID", "FLAGS"])] == [(2, 2), (3, 3)]
+    await session.store([2], ("\\Deleted",))
+    await session.expunge([2])
+    assert [(one.number, one.uid) for one in await session.fetch_numbered(2, 4, ["UID"])] == [(2, 3), (3, 4), (4, 5)]
+
+
+async def test_parts_of_an_attached_message(connect: Connect) -> None:
+    session = await connect()
+    outer = b"Subject: out\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n"
+    both = [b"--o\r\nContent-Type: message/rfc822\r\n\r\n" + each + b"\r\n" for each in (MIXED, PLAIN)]
+    await session.append("INBOX", [outer, *both, b"--o--\r\n"])
+    await session.select("INBOX")
+    (one,) = await session.fetch(EVERY, ["UID", "BODYSTRUCTURE"])
+    assert one.structure is not None
+    assert [part.path for part in one.structure.parts] == ["1", "2"]
+    assert [(part.path, part.kind) for part in one.structure.attached] == [
+        ("1.1.1", "text/plain"),
+        ("1.1.2", "text/html"),
+        ("1.2", "application/pdf"),
+        ("1.3", "message/rfc822"),
+        ("1.3.1", "text/plain"),
+        ("2.1", "text/plain"),
+    ]
+    paths = ("1.2", "1.3.1", "2.1")
+    (one,) = await session.fetch(EVERY, ["UID", *(f"BODY.PEEK[{path}]" for path in paths)])
+    assert [one.sections[path].strip() for path in paths] == [b"JVBERg==", b"body", b"body"]
+
+
+async def test_a_name_in_another_charset(connect: Connect) -> None:
+    session = await connect()
+    disposition = b"attachment; filename*=utf-8''%C3%9Cber%22sicht.pdf"
+    head = b"MIME-Version: 1.0\r\nContent-Type: application/pdf\r\nContent-Disposition: " + disposition
+    await session.append("INBOX", [head + b"\r\n\r\nx\r\n"])
+    await session.select("INBOX")
+    (one,) = await session.fetch(EVERY, ["UID", "BODYSTRUCTURE"])
+    assert one.structure is not None
+    assert filename(one.structure.parts[0]) == 'Über"sicht.pdf'
+
+
+async def test_what_is_subscribed_to(connect: Connect) -> None:
+    session = await connect()
+    await session.create("Mine")
+
+    async def listed() -> tuple[set[str], dict[str, int]]:
+        found, statuses = await session.list_subscribed(("MESSAGES", "UIDNEXT"))
+        flags = next(each.flags for each in found if each.path == "Mine")
+        return {flag.lower() for flag in flags} & {"\\subscribed"}, statuses["Mine"]
+
+    for on in (True, False):
+        await session.subscribe("Mine", on=on)
+        assert await listed() == ({"\\subscribed"} if on else set(), {"MESSAGES": 0, "UIDNEXT": 1})
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"])

@@ -17,7 +17,7 @@ from engine import app
 from engine.api import outbox, queue
 from engine.api.context import Context
 from engine.api.submit import submit
-from engine.config import Config, Shutdown, StoreConfig
+from engine.config import Config, Imap, Shutdown, StoreConfig
 from engine.model.states import ENDED, State
 from engine.sandbox.provider import Sandbox
 from engine.schema.account import AccountCreate
@@ -32,6 +32,8 @@ CLEAR_TEXT = {"required": False}
 """The sandbox speaks no TLS."""
 OPERATOR = Token("0" * 64, "operator", ["*"], 0.0)
 """A caller who may do everything."""
+QUIET = Imap(idle=1500.0, heartbeat=1500.0)
+"""Asks silent lines as seldom as the sandbox's patience of half an hour allows, so that days pass quickly."""
 
 
 class SandboxWorld(SeededWorld):
@@ -113,12 +115,15 @@ class Engine:
 
 
 class Simulation:
-    """One data folder and one world; `running` starts an engine on them, again and again."""
+    """One data folder and one world; `running` starts an engine on them, again and again.
+
+    `sections` of the settings are as given, others as shipped, but for `imap`, which is `QUIET`.
+    """
 
     def __init__(self, folder: Path, seed: int, **sections: Any) -> None:
         self.folder = folder
         self.world = SandboxWorld(seed)
-        self.config = Config(store=StoreConfig(path=str(folder)), **sections)
+        self.config = Config(**{"store": StoreConfig(path=str(folder)), "imap": QUIET, **sections})
         database.prepare_folder(folder)
 
     @asynccontextmanager

@@ -9,6 +9,7 @@ import pytest
 import trio.testing
 from answers import WrongAnswer, check, operation_at
 from asking import Caller
+from inbox import deliver
 from simulation import CLEAR_TEXT, Engine, Simulation
 
 from engine.api import operations
@@ -26,6 +27,8 @@ SETTINGS = "webhooks webhooksEnabled serviceUrl webhooksCustomHeaders serviceSec
 
 async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     """Requests, in an order in which all of them are good."""
+    deliver(engine)
+    message = (await engine.event("acme", "messageNew"))["data"]
     queued = {to: (await engine.submit("acme", f"{to}@x.example"))["queueId"] for to in ("you", "reject+you")}
     waiting = (await engine.submit("acme", "you@x.example", sendAt="2027-06-01T00:00:00Z"))["queueId"]
     await engine.until_ended(*queued.values())
@@ -39,6 +42,16 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("GET", "/v1/account/second?quota=true", None),
         ("GET", "/v1/account/acme", None),
         ("GET", "/v1/accounts?query=acme", None),
+        ("GET", "/v1/account/acme/mailboxes?counters=true", None),
+        ("POST", "/v1/account/acme/mailbox", {"path": ["Clients", "Ärzte"]}),
+        ("PUT", "/v1/account/acme/mailbox", {"path": "Clients", "newPath": "Customers", "subscribed": True}),
+        ("DELETE", "/v1/account/acme/mailbox?path=Customers", None),
+        ("GET", "/v1/account/acme/messages?path=INBOX", None),
+        ("POST", "/v1/account/acme/search?path=*", {"search": {"from": "alice", "unseen": True}}),
+        ("GET", f"/v1/account/acme/message/{message['id']}?webSafeHtml=true", None),
+        ("GET", f"/v1/account/acme/message/{message['id']}/source", None),
+        ("GET", f"/v1/account/acme/text/{message['text']['id']}", None),
+        ("GET", f"/v1/account/acme/attachment/{message['attachments'][0]['id']}", None),
         *(("PUT", f"/v1/account/acme/{each}", {each: True}) for each in ("sync", "flush", "reconnect")),
         ("GET", "/v1/logs/acme", None),
         ("POST", "/v1/verifyAccount", {"mailboxes": True, **SERVERS}),
@@ -51,6 +64,12 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("DELETE", f"/v1/outbox/{waiting}", None),
         ("GET", "/v1/settings/queue/submit?account=acme", None),
         ("PUT", "/v1/settings/queue/submit", {"paused": False, "account": "acme"}),
+        ("POST", "/v1/settings", {"serviceUrl": "https://mail.example.com"}),
+        (
+            "POST",
+            "/v1/authentication/form",
+            {"redirectUrl": "https://x.example/", "path": "INBOX"},
+        ),
         ("POST", "/v1/settings", {"webhooks": "http://127.0.0.1:9/", "webhooksCustomHeaders": HOOK["headers"]}),
         ("GET", "/v1/settings?" + "&".join(f"{name}=true" for name in SETTINGS.split()), None),
         ("GET", "/v1/events", None),

@@ -59,6 +59,7 @@ async def test_a_new_message_is_told_in_full(
                     "encodedSize": 1,
                     "embedded": False,
                     "inline": False,
+                    "encodedInMessage": False,
                     "filename": "a.txt",
                 }
             ],

@@ -13,6 +13,7 @@ import pytest
 import trio
 import trio.testing
 from asking import Answer, Caller
+from inbox import MAIL
 from simulation import Engine, Simulation
 
 from engine.api import operations
@@ -45,6 +46,7 @@ class World:
 
 async def two(engine: Engine) -> World:
     app = make_app(engine.context)
+    await engine.context.settings.update(service_url="https://mail.example.com")
     await engine.register(MINE)
     await engine.register(THEIRS, email=f"{CANARY}@sandbox.example")
     operator = await Caller.of(engine, app=app)
@@ -55,6 +57,9 @@ async def two(engine: Engine) -> World:
     assert (await other.ask("PUT", f"/v1/events/consumers/{CANARY}", {"seq": 1})).status == 200
     app = await operator.ask("POST", "/v1/oauth2", {"name": CANARY, "provider": "sandbox", "clientId": CANARY})
     assert app.status == 200
+    engine.sandbox.account(f"{CANARY}@sandbox.example").folder("INBOX").add(MAIL % 1, 1_800_000_000.0)
+    mail = (await engine.event(THEIRS, "messageNew"))["data"]
+    await trio.sleep(1)  # the endpoint takes its place behind that event
     ids = {
         "app": app.json["id"],
         "account": THEIRS,
@@ -62,6 +67,9 @@ async def two(engine: Engine) -> World:
         "webhook": made.json["id"],
         "consumer": CANARY,
         "queue": "submit",
+        "message": mail["id"],
+        "text": mail["text"]["id"],
+        "attachment": mail["attachments"][0]["id"],
         "token": tokens.find(engine.context.store.reader, other.token, 0).id,
     }
     return World(engine, operator, tenant, ids)
@@ -75,8 +83,12 @@ BODIES: dict[str, Any] = {
     "PUT /v1/account/{account}/flush": {"flush": True},
     "POST /v1/verifyAccount": {"imap": {"host": "127.0.0.1", "port": 1, "auth": {"user": "u", "pass": "p"}}},
     "POST /v1/account/{account}/submit": {"to": [{"address": "x@sandbox.example"}]},
+    "POST /v1/account/{account}/mailbox": {"path": "x"},
+    "PUT /v1/account/{account}/mailbox": {"path": "INBOX", "subscribed": True},
+    "POST /v1/account/{account}/search": {"search": {"seen": False}},
     "PUT /v1/outbox/{queueId}": {"sendNow": True},
     "PUT /v1/settings/queue/{queue}": {"paused": True, "account": THEIRS},
+    "POST /v1/authentication/form": {"account": THEIRS, "redirectUrl": "https://x.example/"},
     "POST /v1/settings": {"serviceUrl": "https://x.example"},
     "PUT /v1/events/consumers/{consumer}": {"seq": 0},
     "POST /v1/oauth2": {"name": "x", "provider": "sandbox", "clientId": "x"},
@@ -103,6 +115,8 @@ async def of_theirs(world: World, route: Operation) -> list[Answer]:
     queries = [""]
     if route.query is not None and "account" in route.query.__struct_fields__ and "?" not in path:
         queries.append(f"?account={THEIRS}")
+    if "path" in getattr(route.query, "__struct_fields__", ()):
+        queries = ["?path=INBOX"]
     if "email" in getattr(route.query, "__struct_fields__", ()):
         queries = ["?email=x@sandbox.example"]
     body = BODIES.get(f"{route.method} {route.path}")
@@ -148,6 +162,12 @@ async def test_no_operation_shows_or_changes_what_is_anothers(
             assert state(world) == before, route.name
 
 
+def _order(route: Operation) -> tuple[bool, ...]:
+    """What removes what others need comes last."""
+    removes = route.method == "DELETE"
+    return (removes and route.path.endswith("{account}"), removes, "flush" in route.path, "{account}" in route.path)
+
+
 async def test_the_operator_may_ask_all_of_it(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
     """The requests above are refused for their token alone: each is good with one for all accounts."""
     async with simulation.running() as engine:
@@ -155,7 +175,7 @@ async def test_the_operator_may_ask_all_of_it(simulation: Simulation, autojump_c
         world.tenant = world.operator
         world.ids["consumer"] = "mine"
         await world.operator.ask("PUT", "/v1/events/consumers/mine", {"seq": 0})
-        for route in sorted(OPERATIONS, key=lambda each: (each.method == "DELETE", "{account}" in each.path)):
+        for route in sorted(OPERATIONS, key=_order):
             for answer in await of_theirs(world, route):
                 assert answer.status == 200 or (answer.status, answer.json["message"]) == (
                     404,

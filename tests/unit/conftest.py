@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "data"
+
+
+@pytest.fixture(autouse=True)
+def umask_ends_with_its_test() -> Iterator[None]:
+    """Have the umask that a command sets end with its test: later ones make files for other users."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)

@@ -49,7 +49,7 @@ COMMANDS = [
     ),
     (commands.uid_search([b"ALL"]), b"A1 UID SEARCH ALL\r\n"),
     (
-        commands.uid_search([b"HEADER Message-ID", commands.string("<a>")], extended=True),
+        commands.uid_search([b"HEADER Message-ID", commands.string("<a>")], wanted="ALL"),
         b'A1 UID SEARCH RETURN (ALL) HEADER Message-ID "<a>"\r\n',
     ),
     (commands.uid_store("2,4:7", "-", ["\\Seen"]), b"A1 UID STORE 2,4:7 -FLAGS.SILENT (\\Seen)\r\n"),

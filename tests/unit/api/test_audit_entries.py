@@ -11,8 +11,11 @@ LEAVE_NONE = {
     ("PUT", "/v1/account/{account}/reconnect"),
     ("PUT", "/v1/account/{account}/sync"),
     ("POST", "/v1/verifyAccount"),
+    ("POST", "/v1/authentication/form"),
     ("POST", "/v1/webhooks/{webhook}/test"),
     ("POST", "/v1/oauth2/{app}/verify"),
+    # It only looks.
+    ("POST", "/v1/account/{account}/search"),
     # Mail and positions in the events have records of their own.
     ("POST", "/v1/account/{account}/submit"),
     ("PUT", "/v1/outbox/{queueId}"),

@@ -15,6 +15,7 @@ from engine.errors import Problem
 from engine.http.decode import decode_body, decode_query
 from engine.http.field_errors import MOST_FIELD_ERRORS
 from engine.mail.headers import LONGEST_HEADER_NAME
+from engine.proxies.proxy import SCHEMES
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
 from engine.schema.events import EventsQuery
 from engine.schema.fields import SINGLE, Check, Request
@@ -371,7 +372,18 @@ def test_a_wrong_recipient_is_not_also_a_missing_one(body):
             '"locale" length must be less than or equal to 100 characters long',
             '"tz" must be a string',
         ]),
-        ({"proxy": "socks://x"}, ['"proxy" is not allowed']),
+        ({"proxy": "socks://x", "localAddress": "2001:DB8::1"}, []),
+        ({"proxy": None, "localAddress": None}, []),
+        ({"proxy": "", "localAddress": ""}, []),
+        ({"proxy": "ftp://x", "localAddress": "x.example"}, [
+            f'"proxy" {SCHEMES}',
+            '"localAddress" must be a valid ip address',
+        ]),
+        ({"proxy": "socks4://u:secret@x", "localAddress": "fe80::1%eth0"}, [
+            '"proxy" must not have a password: SOCKS4 knows only a user',
+            '"localAddress" must be a valid ip address without a zone',
+        ]),
+        ({"proxy": 5, "localAddress": 5}, ['"proxy" must be a string', '"localAddress" must be a string']),
     ],
     ids=lambda value: json.dumps(value)[:50],
 )  # fmt: skip

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.mail.decode import body_bytes, body_text, decoded, header_text, parameter
+from engine.mail.decode import body_text, decoded, header_text, parameter
 from engine.mail.encoding import encoded_words
+from engine.mail.transfer import body_bytes
 
 WORDS = [
     (b"plain", "plain"),

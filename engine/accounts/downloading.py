@@ -1,0 +1,80 @@
+"""A message, or a part of one, passed on as it comes: whatever its size, in the memory of a few pieces."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import NamedTuple
+
+import trio
+
+from engine.accounts.summary import filename
+from engine.imap.fetched import Fetched
+from engine.imap.session import CommandRefused, ImapSession
+from engine.imap.structure import BodyPart
+from engine.mail.media_types import OCTET_STREAM, guess_media_type
+from engine.mail.transfer import IDENTITY, Decoder
+
+
+class File(NamedTuple):
+    """A part as a file, read from `section`. `decoded`: the server undoes its transfer encoding, else `encoding` is it.
+
+    `size` in octets, as the server says before it is read; None where it cannot say. Servers count otherwise than they
+    send, at times, and only the size of what they decode is `sure`.
+    """
+
+    section: str
+    kind: str
+    name: str
+    size: int | None
+    encoding: str = ""
+    decoded: bool = False
+
+    @property
+    def sure(self) -> bool:
+        """Whether the size can be relied on."""
+        return self.decoded
+
+
+def find_part(one: Fetched, path: str) -> BodyPart | None:
+    """The part of a message with this section number."""
+    structure = one.structure
+    parts = (*structure.parts, *structure.attached) if structure is not None else ()
+    return next((part for part in parts if part.path == path), None)
+
+
+async def file_of(session: ImapSession, uid: int, part: BodyPart) -> File:
+    """A part as a file; whether the server can decode it is asked. Raises as a broken session does."""
+    name = filename(part)
+    kind = part.kind if part.kind != OCTET_STREAM or not name else guess_media_type(name)
+    if part.encoding in IDENTITY:
+        return File(part.path, kind, name, part.size)
+    if {"BINARY", "IMAP4REV2"} & session.capabilities:
+        try:
+            told = await session.fetch(((uid, uid),), ("UID", f"BINARY.SIZE[{part.path}]"))
+        except CommandRefused:
+            told = []  # it does not know the encoding, or has nothing of the kind
+        size = next((each.decoded_sizes[part.path] for each in told if part.path in each.decoded_sizes), None)
+        if size is not None:
+            return File(part.path, kind, name, size, decoded=True)
+    return File(part.path, kind, name, None, part.encoding)
+
+
+async def content(
+    session: ImapSession, uid: int, file: File, seconds: float, first: int = 0, end: int | None = None
+) -> AsyncGenerator[bytes]:
+    """The octets of a file, from `first` on and before `end`, which are of use only where its size is known.
+
+    Each piece has `seconds` to come, by the session's deadline. Raises what a broken session raises, `CommandRefused`.
+    """
+    decoder = Decoder(file.encoding)
+    pieces = session.download(uid, file.section, decoded=file.decoded, offset=first, end=end)
+    try:
+        async for piece in pieces:
+            session.deadline = trio.current_time() + seconds
+            if said := decoder.feed(piece):
+                yield said
+            session.deadline = trio.current_time() + seconds
+    finally:
+        await pieces.aclose()
+    if rest := decoder.end():
+        yield rest

@@ -1,0 +1,260 @@
+"""The folders of an account as requests see and change them.
+
+What is made, renamed or removed here is told by events in the commit that notes it, at once; the next round finds
+nothing new in it. A folder that is renamed keeps its number, so that ids stay good and its mail is not announced again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from engine.accounts import observed_changes
+from engine.accounts.listed_changes import one_path
+from engine.accounts.watch import marked, to_watch
+from engine.errors import Problem
+from engine.events.journal import Journal
+from engine.imap.mailboxes import INBOX, SUBSCRIBED, Mailbox
+from engine.imap.nodes import text
+from engine.imap.session import CommandRefused, ImapSession
+from engine.store import mailboxes
+from engine.store.mailboxes import MailboxRow
+from engine.store.writer import Store, Tx
+from engine.world import World
+
+API = "api"
+COUNTERS = ("MESSAGES", "UIDNEXT", "UNSEEN")
+_ORDER = (INBOX, "\\Flagged", "\\Sent", "\\Drafts", "\\All", "\\Archive", "\\Junk", "\\Trash")
+
+
+class Rules(NamedTuple):
+    """What the registration says of folders: special uses by path, which are watched (None: all), whether in full."""
+
+    uses: dict[str, str]
+    wanted: Sequence[str] | None
+    full: bool
+
+
+class Folders:
+    """The folders of one account."""
+
+    def __init__(self, account: str, rules: Rules, store: Store, journal: Journal, world: World) -> None:
+        self._account = account
+        self._rules = rules
+        self._store = store
+        self._journal = journal
+        self._world = world
+
+    async def listed(self, session: ImapSession, *, counters: bool) -> list[dict[str, Any]]:
+        """Every folder the server lists, as a list shows them. Raises `CommandRefused`."""
+        found, told = await session.list_subscribed(COUNTERS)
+        statuses = {one_path(path): items for path, items in told.items()}
+        shown = []
+        for mailbox in self._marked(found):
+            status: dict[str, Any] | None = statuses.get(mailbox.path)
+            if counters and status is None and mailbox.selectable:
+                try:
+                    status = await session.status(mailbox.path, COUNTERS)
+                except (CommandRefused, ValueError) as error:
+                    status = {"error": str(error)}
+            entry = self._entry(mailbox, self._known(mailbox.path), status or {})
+            if counters and mailbox.selectable:
+                names = (("MESSAGES", "messages"), ("UNSEEN", "unseen"), ("error", "error"))
+                entry["status"] = {name: status[item] for item, name in names if status and item in status}
+            shown.append(entry)
+        return sorted(shown, key=_place)
+
+    def stored(self) -> list[dict[str, Any]]:
+        """The folders that are watched, as far as they are known without the server."""
+        rows = mailboxes.of_account(self._store.reader, self._account)
+        known = [(row, Mailbox(**_of_row(row), special_use=row.special_use)) for row in rows]
+        return sorted([self._entry(mailbox, row, {}) for row, mailbox in known], key=_place)
+
+    async def create(self, session: ImapSession, levels: Sequence[str]) -> dict[str, Any]:
+        """Make a folder, and subscribe to it. Raises `Problem` 400, `CommandRefused`."""
+        path = await _in_namespace(session, levels)
+        try:
+            mailbox_id = await session.create(path)
+        except ValueError as error:
+            raise _impossible(error) from error
+        except CommandRefused as error:
+            if error.code not in (None, "ALREADYEXISTS"):
+                raise _refused("Create failed", error) from error
+            return {"path": path, "created": False}
+        await _subscribe(session, path, on=True)
+        await self._note(session, path)
+        return {"path": path, **({"mailboxId": mailbox_id} if mailbox_id else {}), "created": True}
+
+    async def rename(
+        self, session: ImapSession, path: str, levels: Sequence[str], *, subscribe: bool
+    ) -> dict[str, Any]:
+        """Give a folder another path; `subscribe` to that too. Raises `Problem` 400, `CommandRefused`."""
+        new = await _in_namespace(session, levels)
+        if one_path(new) == one_path(path):
+            return {"path": path, "newPath": path, "renamed": False}
+        try:
+            if session.selected is not None:
+                await session.unselect()
+            await session.rename(path, new)
+        except ValueError as error:
+            raise _impossible(error) from error
+        except CommandRefused as error:
+            known = error.code is not None and error.code != "ALREADYEXISTS"
+            raise _refused("Rename failed" if known else "Can not rename mailbox", error) from error
+        if subscribe:
+            await _subscribe(session, new, on=True)
+        await self._note(session, new, before=path)
+        return {"path": path, "newPath": new, "renamed": True}
+
+    async def subscribe(self, session: ImapSession, path: str, *, on: bool) -> bool:
+        """Subscribe to a folder, or end that; whether the server did it."""
+        return await _subscribe(session, path, on=on)
+
+    async def delete(self, session: ImapSession, path: str) -> bool:
+        """Remove a folder with its messages; whether the server did it."""
+        try:
+            if session.selected is not None:
+                await session.unselect()
+            await session.delete(path)
+        except (CommandRefused, ValueError):
+            return False
+        await self._note(session, None, before=path)
+        return True
+
+    async def _note(self, session: ImapSession, path: str | None, before: str | None = None) -> None:
+        """Tell of what is at `path` now and was at `before`, as the server lists it."""
+        gmail = "X-GM-EXT-1" in session.capabilities
+        listed = {one_path(each.path): each for each in self._marked(await session.list_mailboxes())}
+        all_mail = gmail and "\\All" in {each.special_use for each in listed.values()}
+        watched = {each.path: each for each in to_watch(list(listed.values()), self._rules.wanted, all_mail=all_mail)}
+        delimiter = next((each.delimiter for each in listed.values() if each.delimiter), None)
+        rows = {row.path: row for row in mailboxes.of_account(self._store.reader, self._account, unwatched=True)}
+        moved = _moved(rows, listed, before, path, delimiter)
+        new = [
+            each
+            for each in watched.values()
+            if each.path not in rows
+            and path is not None
+            and (_under(each.path, path, delimiter) or _under(path, each.path, delimiter))
+            and all(to is not each for _, to in moved)
+        ]
+        validities = {}
+        for mailbox in {each.path: each for each in (*new, *(to for _, to in moved if to is not None))}.values():
+            validities[mailbox.path] = (await session.status(mailbox.path, ("UIDVALIDITY",))).get("UIDVALIDITY")
+        now = self._world.now()
+
+        def change(tx: Tx) -> None:
+            for row, to in moved:
+                name = Mailbox(**_of_row(row)).name
+                validity = validities.get(to.path) if to is not None else None
+                if to is not None and row.uid_validity in (None, validity) and to.path in watched:
+                    observed_changes.mailbox_renamed(tx, self._journal, row, to, name, validity, API)
+                elif row.watched:
+                    observed_changes.mailbox_deleted(tx, self._journal, row, name, now, API)
+                    if to is not None and to.path in watched:
+                        new.append(to)
+                else:
+                    mailboxes.drop(tx, row.id)
+            for mailbox in new:
+                validity = validities.get(mailbox.path)
+                observed_changes.mailbox_new(tx, self._journal, self._account, mailbox, validity, source=API)
+
+        if moved or new:
+            await self._store.commit(change)
+
+    def _marked(self, listed: list[Mailbox]) -> list[Mailbox]:
+        return [marked(replace(each, path=one_path(each.path)), self._rules.uses) for each in listed]
+
+    def _known(self, path: str) -> MailboxRow | None:
+        return mailboxes.at_path(self._store.reader, self._account, one_path(path))
+
+    def _entry(self, mailbox: Mailbox, row: MailboxRow | None, status: dict[str, Any]) -> dict[str, Any]:
+        flags = {flag.lower() for flag in mailbox.flags}
+        parent = mailbox.path.rpartition(mailbox.delimiter)[0] if mailbox.delimiter else ""
+        entry: dict[str, Any] = {"path": mailbox.path, "delimiter": mailbox.delimiter, "name": mailbox.name}
+        if parent:
+            entry["parentPath"] = parent
+        entry["listed"] = True
+        if SUBSCRIBED.lower() in flags or mailbox.special_use == INBOX:
+            entry["subscribed"] = True
+        if not mailbox.selectable:
+            entry["noSelect"] = True
+        if mailbox.special_use is not None:
+            entry["specialUse"] = mailbox.special_use
+        if mailbox.special_use_source is not None:
+            entry["specialUseSource"] = mailbox.special_use_source
+        entry["noInferiors"] = "\\noinferiors" in flags
+        known = row is not None and row.uid_next is not None and row.watched
+        messages = mailboxes.count(self._store.reader, row.id) if known and row and self._rules.full else False
+        entry["messages"] = status.get("MESSAGES", messages)
+        entry["uidNext"] = status.get("UIDNEXT", row.uid_next if known and row else False)
+        return entry
+
+
+def _moved(
+    rows: dict[str, MailboxRow], listed: dict[str, Mailbox], before: str | None, path: str | None, delimiter: str | None
+) -> list[tuple[MailboxRow, Mailbox | None]]:
+    """The known folders that were at `before` or below it and are no more, with what they are now, if anything."""
+    found: list[tuple[MailboxRow, Mailbox | None]] = []
+    for row in rows.values() if before is not None else ():
+        there = listed.get(row.path)
+        if before is None or not _under(row.path, before, delimiter) or (there is not None and there.selectable):
+            continue
+        now = None if path is None else listed.get(path + row.path[len(before) :])
+        found.append((row, now if now is not None and now.selectable else None))
+    return found
+
+
+def _under(path: str, above: str | None, delimiter: str | None) -> bool:
+    """Whether a path is another one, or below it."""
+    if above is None:
+        return False
+    return path == above or (delimiter is not None and path.startswith(above + delimiter))
+
+
+async def _in_namespace(session: ImapSession, levels: Sequence[str]) -> str:
+    """The path of these levels among the account's own folders, with the prefix that all of those have (RFC 2342)."""
+    namespace = await session.namespace()
+    own = (
+        namespace.personal[0]
+        if namespace is not None and isinstance(namespace.personal, list) and namespace.personal
+        else None
+    )
+    prefix, delimiter = "", "/"
+    if isinstance(own, list) and len(own) > 1:
+        prefix, delimiter = text(own[0]), text(own[1]) or delimiter
+    path = delimiter.join(levels)
+    if one_path(path) == one_path("INBOX") or path.upper().startswith(prefix.upper()):
+        return one_path(path)
+    return prefix + path
+
+
+async def _subscribe(session: ImapSession, path: str, *, on: bool) -> bool:
+    try:
+        await session.subscribe(path, on=on)
+    except (CommandRefused, ValueError):
+        return False
+    return True
+
+
+def _refused(message: str, error: CommandRefused) -> Problem:
+    said = error.response.partition(" ")[2]  # behind the tag
+    problem = Problem(400, message, details={"response": said})
+    if error.code is not None:
+        problem.extra["code"] = error.code
+    return problem
+
+
+def _impossible(error: ValueError) -> Problem:
+    return Problem(400, f"No folder can have this path: {error}", code="CANNOT")
+
+
+def _of_row(row: MailboxRow) -> dict[str, Any]:
+    return {"path": row.path, "delimiter": row.delimiter, "flags": frozenset()}
+
+
+def _place(entry: dict[str, Any]) -> tuple[int, str, str]:
+    use = entry.get("specialUse")
+    return (_ORDER.index(use) if use in _ORDER else len(_ORDER), entry["path"].casefold(), entry["path"])

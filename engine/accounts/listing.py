@@ -1,0 +1,169 @@
+"""One page of the messages of a folder, newest first, all of them or those that were searched for.
+
+What a page costs does not grow with the folder: without a search the page is a range of sequence numbers. A cursor
+names the message it goes on beside and the number that had; one FETCH, of that message and the page, shows whether the
+number still holds, and only where messages have gone in between the server is asked for it. Of a search only the part
+is told that is on the page, where the server can do that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from engine.accounts.located import BASIC, DESCRIPTION, Opened, describes
+from engine.accounts.page_cursor import Anchor, Cursor, invalid
+from engine.accounts.search_keys import Keys, lower_uids
+from engine.imap.fetched import Fetched
+from engine.imap.logins import TEMPORARY_CODES
+from engine.imap.numbers import ranges
+from engine.imap.session import CommandRefused, FetchRefused, ImapSession
+
+
+class Asked(NamedTuple):
+    """Which page: by number, or by a cursor."""
+
+    page: int
+    size: int
+    cursor: Cursor | None = None
+
+
+class Page(NamedTuple):
+    """One page: its messages, newest first, its number, how many there are in all, and the cursors beside it."""
+
+    messages: list[Fetched]
+    page: int
+    total: int
+    next: Cursor | None
+    previous: Cursor | None
+
+
+async def page_of_all(session: ImapSession, opened: Opened, asked: Asked) -> Page:
+    """A page of every message in the folder that is selected. Raises `Problem` 400, `CommandRefused`."""
+    exists = opened.selected.exists
+    anchor = _anchor(opened, asked)
+    if anchor is None:
+        page = asked.page if asked.cursor is None else asked.cursor.page
+        last = exists - page * asked.size
+        found = await _numbered(session, last - asked.size + 1, last)
+    else:
+        assert asked.cursor is not None
+        page, above = asked.cursor.page, asked.cursor.side == "above"
+        found = await _beside(session, anchor, above=above, size=asked.size, exists=exists)
+    place = (opened.row.id, opened.selected.uid_validity or 0)
+    following = previous = None
+    if found and found[0].number > 1:
+        following = Cursor(page + 1, "below", (Anchor(*place, found[0].uid, found[0].number),))
+    if found and found[-1].number < exists:
+        previous = Cursor(max(page - 1, 0), "above", (Anchor(*place, found[-1].uid, found[-1].number),))
+    elif not found and page and exists:
+        previous = Cursor(min(page, -(-exists // asked.size)) - 1, "below", (Anchor(*place, 0),))
+    return Page(found[::-1], page, exists, following, previous)
+
+
+async def page_of_found(session: ImapSession, opened: Opened, keys: Keys, asked: Asked) -> Page:
+    """A page of the messages that match, in the folder that is selected. Raises as `page_of_all`."""
+    anchor = _anchor(opened, asked)
+    size = asked.size
+    if anchor is None:
+        page = asked.page if asked.cursor is None else asked.cursor.page
+        uids, total = await session.search_part(keys, -(page * size + 1), -(page + 1) * size)
+        above = min(page * size, total)
+        below = total - above - len(uids)
+    elif asked.cursor is not None and asked.cursor.side == "below":
+        page, above = asked.cursor.page, anchor.matched
+        uids, rest = await session.search_part([*keys, *lower_uids(anchor.uid)], -1, -size)
+        below = rest - len(uids)
+    else:
+        assert asked.cursor is not None
+        page, below = asked.cursor.page, anchor.matched
+        uids, rest = await session.search_part([*keys, f"UID {anchor.uid + 1}:4294967295"], 1, size)
+        above = rest - len(uids)
+    place = (opened.row.id, opened.selected.uid_validity or 0)
+    following = previous = None
+    if uids and below:
+        following = Cursor(page + 1, "below", (Anchor(*place, uids[0], matched=above + len(uids)),))
+    if uids and above:
+        previous = Cursor(max(page - 1, 0), "above", (Anchor(*place, uids[-1], matched=below + len(uids)),))
+    elif not uids and page and above:
+        previous = Cursor(-(-above // size) - 1, "below", (Anchor(*place, 0),))
+    found = await fetch_described(session, list(uids))
+    return Page(found[::-1], page, above + len(uids) + below, following, previous)
+
+
+async def fetch_described(session: ImapSession, uids: list[int]) -> list[Fetched]:
+    """What a list shows of these messages, rising; those that are gone are left out. Raises `CommandRefused`."""
+    if not uids:
+        return []
+    with _as_far_as_told() as told:
+        told += await session.fetch(ranges(sorted(set(uids))), (*DESCRIPTION, *session.id_items))
+    known = {one.uid: one for one in told if describes(one)}
+    for uid in set(uids) - known.keys():
+        known |= {one.uid: one for one in await _alone(session, uid)}
+    return [known[uid] for uid in sorted(set(uids) & known.keys())]
+
+
+async def _numbered(session: ImapSession, first: int, last: int) -> list[Fetched]:
+    """What a list shows of the messages with these numbers, rising."""
+    first = max(first, 1)
+    if last < first:
+        return []
+    with _as_far_as_told() as told:
+        told += await session.fetch_numbered(first, last, (*DESCRIPTION, *session.id_items))
+    known = {one.number: one for one in told if describes(one)}
+    if len(known) <= last - first:
+        for one in await session.fetch_numbered(first, last, ("UID", "FLAGS")):
+            if one.number not in known:
+                known[one.number] = next(iter(await _alone(session, one.uid)), one)
+    return [known[number] for number in sorted(known)]
+
+
+@contextmanager
+def _as_far_as_told() -> Iterator[list[Fetched]]:
+    """What a FETCH in the block tells, also where it is refused; those it does not tell of are asked for alone."""
+    told: list[Fetched] = []
+    try:
+        yield told
+    except FetchRefused as error:
+        if error.code in TEMPORARY_CODES:
+            raise
+        told += error.known
+
+
+async def _alone(session: ImapSession, uid: int) -> list[Fetched]:
+    """A message the server did not tell of among others: as much as it tells of it alone."""
+    for items in ((*DESCRIPTION, *session.id_items), (*BASIC, "ENVELOPE"), BASIC):
+        try:
+            found = [one for one in await session.fetch(((uid, uid),), items) if one.uid == uid and describes(one)]
+        except CommandRefused:
+            continue
+        if found:
+            return found
+    return []
+
+
+async def _beside(session: ImapSession, anchor: Anchor, *, above: bool, size: int, exists: int) -> list[Fetched]:
+    """The messages next to an anchor, rising."""
+    number = anchor.number
+    if 0 < number <= exists:
+        first, last = (number, min(number + size, exists)) if above else (max(number - size, 1), number)
+        found = await _numbered(session, first, last)
+        if any((one.number, one.uid) == (number, anchor.uid) for one in found):
+            return [one for one in found if one.number != number]
+    # Messages below it have gone, or it has itself.
+    if above:
+        number = await session.count([f"UID 1:{anchor.uid}"])
+        return await _numbered(session, number + 1, min(number + size, exists))
+    number = await session.count(lower_uids(anchor.uid))
+    return await _numbered(session, number - size + 1, number)
+
+
+def _anchor(opened: Opened, asked: Asked) -> Anchor | None:
+    """The message a cursor names; None where the page is one by its number. Raises `Problem` 400."""
+    if asked.cursor is None:
+        return None
+    anchor = next((each for each in asked.cursor.anchors if each.mailbox == opened.row.id), None)
+    if anchor is None or anchor.uid_validity != (opened.selected.uid_validity or 0):
+        raise invalid()
+    return anchor if anchor.uid else None

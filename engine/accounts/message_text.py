@@ -1,0 +1,143 @@
+"""The text of a message, read from the server as far as it is wanted, and made fit for a web page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from engine.accounts.summary import TextParts, filename
+from engine.imap.fetched import Fetched
+from engine.imap.gathering import with_sections
+from engine.imap.session import ImapSession
+from engine.imap.structure import BodyPart
+from engine.mail.decode import body_text, header_text, parameter
+from engine.mail.media_types import guess_media_type
+from engine.mail.transfer import body_bytes
+from engine.mail.web_safe import Remote, keep, text_as_html, wanted_pictures, web_safe, with_pictures
+from engine.world import World
+
+PIECE_BYTES = 1024 * 1024
+"""Octets of a part that are asked for at first; what is longer is downloaded."""
+TOGETHER_BYTES = 6 * 1024 * 1024
+"""Octets of several parts that are asked for at once."""
+TEXT_BYTES = 16 * 1024 * 1024
+"""Octets of all texts of a message that are read at most, as they stand in it."""
+PICTURE_BYTES = 12 * 1024 * 1024
+"""Octets of all pictures that are put into a text at most, as they stand in the message."""
+HERE_BYTES = 64 * 1024
+"""Octets above which a text is decoded in a thread, so that nobody is held up."""
+_OCTETS_OF_A_CHARACTER = {"quoted-printable": 12, "base64": 6}
+_SLACK = 256
+
+
+class Wanted(NamedTuple):
+    """Which text, and how much: `most` characters of each kind, None for all."""
+
+    plain: bool = True
+    html: bool = True
+    most: int | None = None
+
+
+async def read_text(
+    session: ImapSession, one: Fetched, wanted: Wanted, world: World, parts: TextParts | None = None
+) -> dict[str, Any]:
+    """The members `plain`, `html` and `hasMore` of a message's text. Raises `CommandRefused`.
+
+    The folder is selected. `one` has the structure of the message, and may have sections of it already.
+    """
+    texts = parts or TextParts(one.structure)
+    kinds = [("plain", texts.plain)] * wanted.plain + [("html", texts.html)] * wanted.html
+    sections = await _sections(session, one, [part for _, several in kinds for part in several], wanted.most)
+    shown: dict[str, Any] = {}
+    more = False
+    for name, several in kinds:
+        if not several:
+            continue
+        read = [await _decoded(part, *sections[part.path], world) for part in several]
+        text = "\n".join(read)
+        more = more or any(sections[part.path][1] for part in several)
+        if wanted.most is not None and len(text) > wanted.most:
+            text, more = text[: wanted.most], True
+        shown[name] = text
+    return shown | {"hasMore": more}
+
+
+async def made_safe(text: dict[str, Any], world: World, remote: Remote = keep) -> None:
+    """Put HTML that is harmless in the place of the text's own, or of its plain text where it has none."""
+    if html := text.get("html"):
+        text["html"] = await world.in_thread(web_safe, html, remote)
+    elif plain := text.get("plain"):
+        text["html"] = text_as_html(plain)
+    else:
+        return
+    text["webSafe"] = True
+
+
+async def with_own_pictures(session: ImapSession, one: Fetched, html: str, world: World) -> str:
+    """`html` with the pictures it shows that were sent along. Raises `CommandRefused`."""
+    wanted = wanted_pictures(html)
+    pictures: dict[str, tuple[str, bytes]] = {}
+    left = PICTURE_BYTES
+    for part in one.structure.parts if wanted and one.structure is not None else ():
+        name = header_text(part.content_id).removeprefix("<").removesuffix(">")
+        kind = part.kind if part.kind.startswith("image/") else guess_media_type(filename(part))
+        if name not in wanted or name in pictures or not kind.startswith("image/") or part.size > left:
+            continue
+        raw = b"".join([piece async for piece in session.download(one.uid, part.path, end=left)])
+        left -= len(raw)
+        pictures[name] = (kind, await world.in_thread(body_bytes, raw, part.encoding))
+    return await world.in_thread(with_pictures, html, pictures) if pictures else html
+
+
+async def _sections(
+    session: ImapSession, one: Fetched, parts: Sequence[BodyPart], most: int | None
+) -> dict[str, tuple[bytes, bool]]:
+    """The octets of each part, and whether they are not all of it."""
+    left = TEXT_BYTES
+    found: dict[str, tuple[bytes, bool]] = {}
+    for batch in _batches([part for part in parts if part.path not in one.sections], most):
+        items = [f"BODY.PEEK[{part.path}]<0.{min(_octets(part, most), PIECE_BYTES)}>" for part in batch]
+        for each in await session.fetch(((one.uid, one.uid),), ["UID", *items]):
+            if each.uid == one.uid:
+                one = with_sections(one, each)
+    for part in parts:
+        limit = min(_octets(part, most), left)
+        data = one.sections.get(part.path, b"")
+        if part.path in one.cut and len(data) == PIECE_BYTES < limit:
+            rest = session.download(one.uid, part.path, offset=len(data), end=limit)
+            data = b"".join([data, *[piece async for piece in rest]])
+        found[part.path] = (data[:limit], len(data) > limit or (len(data) == limit and part.size > limit))
+        left -= len(found[part.path][0])
+    return found
+
+
+def _batches(parts: Sequence[BodyPart], most: int | None) -> list[list[BodyPart]]:
+    """The parts as they are asked for together."""
+    batches: list[list[BodyPart]] = []
+    room = 0
+    for part in parts:
+        need = min(_octets(part, most), PIECE_BYTES)
+        if not batches or need > room:
+            batches.append([])
+            room = TOGETHER_BYTES
+        batches[-1].append(part)
+        room -= need
+    return batches
+
+
+def _octets(part: BodyPart, most: int | None) -> int:
+    """How many octets of a part hold so many characters, whatever its charset; no fewer than are worth a question."""
+    if most is None:
+        return TEXT_BYTES
+    return min(_OCTETS_OF_A_CHARACTER.get(part.encoding, 4) * most + _SLACK, TEXT_BYTES)
+
+
+async def _decoded(part: BodyPart, raw: bytes, cut: bool, world: World) -> str:
+    charset = parameter(part.parameters, "charset")
+    if len(raw) <= HERE_BYTES:
+        return body_text(raw, part.encoding, charset, cut=cut)
+    return await world.in_thread(_body_text, raw, part.encoding, charset, cut)
+
+
+def _body_text(raw: bytes, encoding: str, charset: str, cut: bool) -> str:
+    return body_text(raw, encoding, charset, cut=cut)

@@ -1,0 +1,76 @@
+"""What the operations on a mailbox share: a session for a while, ids and folders found, refusals as answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from engine.accounts import registration
+from engine.accounts.account import Account
+from engine.accounts.folders import Folders, Rules
+from engine.accounts.located import Locator
+from engine.accounts.message_ids import NoId, Place
+from engine.api.context import Context, find_account
+from engine.errors import Problem
+from engine.imap.session import CommandRefused, ImapSession
+from engine.schema.messages import CommandHeaders
+
+NOT_CONNECTED = "The account is not connected, or its mail server refuses; `code` and `state` say why."
+TOO_LATE = "`x-ee-timeout` sets the limit."
+
+
+class Mailbox(NamedTuple):
+    """An account's mailbox, for one request."""
+
+    account: Account
+    session: ImapSession
+    locator: Locator
+
+
+@asynccontextmanager
+async def leased(
+    context: Context, account: str, headers: CommandHeaders, *, long: bool = False, path: str | None = None
+) -> AsyncIterator[Mailbox]:
+    """A session for the block, as `Commands.lease` gives it. What the server refuses becomes a `Problem`."""
+    found = find_account(context, account)
+    uses = dict(registration.watch_rules(found.record, found.status.created).uses)
+    locator = Locator(found.id, context.store, uses)
+    async with found.commands.lease(headers.seconds, long=long, path=path) as session:
+        try:
+            yield Mailbox(found, session, locator)
+        except CommandRefused as error:
+            raise refused(error) from error
+
+
+def folders(context: Context, account: Account) -> Folders:
+    """The folders of an account."""
+    rules = registration.watch_rules(account.record, account.status.created)
+    kept = Rules(dict(rules.uses), rules.paths, rules.full)
+    return Folders(account.id, kept, context.store, context.streams.journal, context.world)
+
+
+def refused(error: CommandRefused) -> Problem:
+    """The answer where a mail server refuses what nobody has a better answer for."""
+    said = error.response.partition(" ")[2]  # behind the tag
+    if error.code == "BADCHARSET":
+        return Problem(422, "The server cannot search for text outside ASCII", code="MissingServerExtension")
+    return Problem(
+        503,
+        f"The mail server refused the command: {said}",
+        code=error.code or "CommandFailed",
+        details={"response": said},
+    )
+
+
+def read_id(read: Callable[[str], Place | None], written: str, name: str, problem: Problem) -> Place:
+    """The place an id leads to. Raises `Problem` 400 for what is no id, and `problem` for one nobody gave out."""
+    try:
+        place = read(written)
+    except NoId as error:
+        said = f'"{name}" must be a valid base64 string'
+        field = {"message": said, "key": name, "path": name}
+        raise Problem(400, "Invalid input", fields=[field]) from error
+    if place is None:
+        raise problem
+    return place

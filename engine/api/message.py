@@ -1,0 +1,220 @@
+"""One message: what is known of it, its text, its source, its files."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from quart import Response, request
+
+from engine.accounts import message_ids, message_text
+from engine.accounts.downloading import File, content, file_of, find_part
+from engine.accounts.located import no_message
+from engine.accounts.message_text import Wanted, read_text
+from engine.accounts.summary import TextParts, details, protection
+from engine.api.context import Context
+from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, leased, read_id
+from engine.errors import Problem
+from engine.http.access import Access
+from engine.http.downloads import download, span_of
+from engine.http.operation import Encoded, operation
+from engine.http.problems import NEWLINE
+from engine.http.request_lifetime import until_answered
+from engine.imap.fetched import Fetched
+from engine.imap.session import CommandRefused
+from engine.imap.structure import Structure
+from engine.mail.decode import parameter
+from engine.mail.fields import fields
+from engine.mail.web_safe import Remote, by_way_of, drop, keep
+from engine.schema.fields import AccountId
+from engine.schema.message import (
+    AttachmentId,
+    MessageDetails,
+    MessageId,
+    MessageQuery,
+    TextId,
+    TextQuery,
+    TextShown,
+)
+from engine.schema.messages import CommandHeaders
+from engine.store.mailboxes import MailboxRow
+
+_TAGS = ("Message",)
+_SEEN = "\\Seen"
+_ERRORS = {404: "There is no such message (`MessageNotFound`).", 503: NOT_CONNECTED, 504: TOO_LATE}
+SMALL_BYTES = 128 * 1024
+"""Octets of a file that is answered as a whole."""
+
+
+@operation(
+    "GET",
+    "/v1/account/{account}/message/{message}",
+    access=Access.PATH,
+    scope="api",
+    tags=_TAGS,
+    errors=_ERRORS,
+)
+async def message(
+    context: Context, account: AccountId, message: MessageId, query: MessageQuery, headers: CommandHeaders
+) -> Encoded[MessageDetails]:
+    """Get a message.
+
+    The text comes with it where `textType` or `webSafeHtml` ask for it.
+    """
+    place = read_id(message_ids.read_message, message, "message", no_message())
+    async with leased(context, account, headers) as mailbox:
+        row, one = await mailbox.locator.describe(mailbox.session, place, "HEADER")
+        if query.mark_as_seen:
+            one = await _mark_as_seen(mailbox, row, one)
+        shown = {**details(one, row.id, row.path, row.special_use), "headers": fields(one.header)}
+        if protected := protection(one.structure):
+            shown["protection"] = protected
+        await _add_text(context, mailbox, one, query, shown["text"])
+    return Encoded(msgspec.json.encode(shown) + NEWLINE)
+
+
+@operation("GET", "/v1/account/{account}/text/{text}", access=Access.PATH, scope="api", tags=_TAGS, errors=_ERRORS)
+async def text(
+    context: Context, account: AccountId, text: TextId, query: TextQuery, headers: CommandHeaders
+) -> Encoded[TextShown]:
+    """Get the text of a message."""
+    place = read_id(message_ids.read_text, text, "text", no_message())
+    kinds = {"plain": query.text_type in ("plain", "*"), "html": query.text_type in ("html", "*")}
+    if query.web_safe_html:
+        kinds = {"plain": True, "html": True}
+    async with leased(context, account, headers) as mailbox:
+        session = mailbox.session
+        _, one = await mailbox.locator.fetch(session, place, ("UID", "RFC822.SIZE", "BODYSTRUCTURE"))
+        parts = TextParts(_only(one.structure, {*place.plain, *place.html}))
+        shown = await read_text(session, one, Wanted(**kinds, most=_most(query.max_bytes)), context.world, parts)
+        if query.web_safe_html:
+            await message_text.made_safe(shown, context.world, _remote(query))
+            if html := shown.get("html"):
+                shown["html"] = await message_text.with_own_pictures(session, one, html, context.world)
+    return Encoded(msgspec.json.encode(shown) + NEWLINE)
+
+
+@operation(
+    "GET",
+    "/v1/account/{account}/message/{message}/source",
+    access=Access.PATH,
+    scope="api",
+    tags=_TAGS,
+    media="message/rfc822",
+    errors={**_ERRORS, 416: "`Content-Range` says how many there are."},
+)
+async def source(context: Context, account: AccountId, message: MessageId, headers: CommandHeaders) -> Response:
+    """Download the source of a message.
+
+    A `Range` of bytes is answered with 206 and that part.
+    """
+    place = read_id(message_ids.read_message, message, "message", no_message())
+    async with AsyncExitStack() as stack:
+        mailbox = await stack.enter_async_context(leased(context, account, headers, long=True))
+        _, one = await mailbox.locator.fetch(mailbox.session, place, ("UID", "RFC822.SIZE"))
+        return await _answered(stack, mailbox, one.uid, File("", "message/rfc822", "message.eml", one.size), headers)
+
+
+@operation(
+    "GET",
+    "/v1/account/{account}/attachment/{attachment}",
+    access=Access.PATH,
+    scope="api",
+    tags=_TAGS,
+    media="application/octet-stream",
+    errors={**_ERRORS, 404: "There is no such file (`AttachmentNotFound`).", 416: "`Content-Range` says how many."},
+)
+async def attachment(
+    context: Context, account: AccountId, attachment: AttachmentId, headers: CommandHeaders
+) -> Response:
+    """Download an attached file.
+
+    A `Range` of bytes is answered with 206 and that part, where the size of the file is known beforehand.
+    """
+    missing = Problem(404, "Requested attachment was not found", code="AttachmentNotFound")
+    place = read_id(message_ids.read_attachment, attachment, "attachment", missing)
+    async with AsyncExitStack() as stack:
+        mailbox = await stack.enter_async_context(leased(context, account, headers, long=True))
+        _, one = await mailbox.locator.fetch(mailbox.session, place, ("UID", "RFC822.SIZE", "BODYSTRUCTURE"))
+        part = find_part(one, place.part)
+        if part is None:
+            raise missing
+        file = await file_of(mailbox.session, one.uid, part)
+        charset = parameter(part.parameters, "charset")
+        return await _answered(stack, mailbox, one.uid, file, headers, charset)
+
+
+async def _answered(
+    stack: AsyncExitStack, mailbox: Mailbox, uid: int, file: File, headers: CommandHeaders, charset: str = ""
+) -> Response:
+    """The answer that passes a file on; what `stack` holds is let go of once that has ended."""
+    span = span_of(request.headers.get("Range"), file.size)
+    pieces = content(mailbox.session, uid, file, headers.seconds, *((span.first, span.end) if span else ()))
+    stack.push_async_callback(pieces.aclose)
+    # The first piece comes before the answer begins: until then it can still be a refusal.
+    first = await anext(pieces, b"")
+    second = await anext(pieces, None) if len(first) < SMALL_BYTES else b""
+    if second is None and span is None:
+        return download(_of(first), file.kind, file.name, size=len(first), charset=charset)
+    until_answered(request).push_async_callback(stack.pop_all().aclose)
+    size = file.size if file.sure or span is not None else None
+    return download(_of(first, second or b"", pieces), file.kind, file.name, size=size, span=span, charset=charset)
+
+
+async def _of(first: bytes, second: bytes = b"", rest: AsyncGenerator[bytes] | None = None) -> AsyncGenerator[bytes]:
+    yield first
+    yield second
+    if rest is not None:
+        async for piece in rest:
+            yield piece
+
+
+async def _mark_as_seen(mailbox: Mailbox, row: MailboxRow, one: Fetched) -> Fetched:
+    """Mark a message as read, where the server does it."""
+    if one.flags is None or _SEEN in one.flags:
+        return one
+    try:
+        await mailbox.session.enter(row.path, read_only=False)
+        await mailbox.session.store([one.uid], [_SEEN])
+    except CommandRefused:
+        return one
+    return msgspec.structs.replace(one, flags=one.flags | {_SEEN})
+
+
+async def _add_text(
+    context: Context, mailbox: Mailbox, one: Fetched, query: MessageQuery, shown: dict[str, Any]
+) -> None:
+    wanted = "*" if query.web_safe_html else query.text_type
+    if wanted is UNSET:
+        return
+    world = context.world
+    kinds = Wanted(wanted in ("plain", "*"), wanted in ("html", "*"), _most(query.max_bytes))
+    shown |= await read_text(mailbox.session, one, kinds, world)
+    if wanted != "*":
+        shown.setdefault(wanted, "")
+    if query.web_safe_html or query.pre_process_html:
+        await message_text.made_safe(shown, world, _remote(query))
+    if (query.web_safe_html or query.embed_attached_images) and shown.get("html"):
+        shown["html"] = await message_text.with_own_pictures(mailbox.session, one, shown["html"], world)
+
+
+def _most(asked: int | UnsetType) -> int | None:
+    """How many characters; 0 is no limit."""
+    return None if asked is UNSET else asked or None
+
+
+def _remote(query: MessageQuery | TextQuery) -> Remote:
+    if query.image_proxy is not UNSET:
+        return by_way_of(query.image_proxy)
+    return drop if query.remote_images == "drop" else keep
+
+
+def _only(structure: Structure | None, paths: set[str]) -> Structure | None:
+    """The structure with these parts alone."""
+    if structure is None:
+        return None
+    every = (*structure.parts, *structure.attached)
+    return msgspec.structs.replace(structure, parts=tuple(part for part in every if part.path in paths), attached=())

@@ -1,0 +1,62 @@
+"""Searching an account's folders."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET
+
+from engine.accounts.searching import every_folder, search_folder, search_folders
+from engine.accounts.summary import entry
+from engine.api.context import Context
+from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased
+from engine.api.messages import page_asked_for, page_shown
+from engine.errors import Problem
+from engine.http.access import Access
+from engine.http.operation import Encoded, operation
+from engine.schema.fields import AccountId
+from engine.schema.messages import CommandHeaders, MessagesPage
+from engine.schema.search import Search, SearchPage
+
+EVERY = "*"
+
+
+@operation(
+    "POST",
+    "/v1/account/{account}/search",
+    access=Access.PATH,
+    scope="api",
+    tags=("Message",),
+    errors={
+        400: "The cursor is of another search, or its UIDs are void (`InvalidCursorValue`).",
+        404: "There is no such folder; `path` names it.",
+        422: "It lacks an extension that the search needs (`MissingServerExtension`).",
+        503: NOT_CONNECTED,
+        504: TOO_LATE,
+    },
+)
+async def search(
+    context: Context, account: AccountId, body: Search, query: SearchPage, headers: CommandHeaders
+) -> Encoded[MessagesPage]:
+    """Search for messages.
+
+    The search covers one folder, several, or all; the newest messages come first. Texts are found the way the mail
+    server finds them. Where several folders are searched, each message has its `path`, and there are no cursors back.
+    """
+    paths = body.paths if body.paths is not UNSET else () if query.path is UNSET else (query.path,)
+    if not paths:
+        said = {"message": '"path" is required', "key": "path", "path": "path"}
+        raise Problem(400, "Invalid input", fields=[said])
+    scope = b"\n".join([account.encode(), msgspec.json.encode(paths), msgspec.json.encode(body.search)])
+    asked = page_asked_for(query, query.cursor, scope)
+    one = len(paths) == 1 and paths[0] != EVERY
+    async with leased(context, account, headers, path=paths[0] if one else None) as mailbox:
+        session, locator = mailbox.session, mailbox.locator
+        if one:
+            opened = await locator.open(session, paths[0])
+            page = await search_folder(session, opened, body.search, asked)
+            shown = [entry(each, opened.row.id) for each in page.messages]
+        else:
+            everywhere = await every_folder(session) if EVERY in paths else paths
+            found, page = await search_folders(session, locator, everywhere, body.search, asked)
+            shown = [{**entry(each.one, each.row.id), "path": each.row.path} for each in found]
+    return page_shown(page, shown, asked.size, scope)

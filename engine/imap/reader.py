@@ -1,0 +1,233 @@
+"""What can be asked of the messages of the mailbox that is selected: FETCH, SEARCH, THREAD, and downloading.
+
+Lists of messages are given and taken by UID, but for `fetch_numbered`. A server that does only so many messages at once
+(MESSAGELIMIT, RFC 9738) is asked again for the rest. See `session` for what is raised, and for the use of extensions.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from engine.imap import commands
+from engine.imap.commands import Command
+from engine.imap.connection import ImapConnection
+from engine.imap.fetched import Fetched
+from engine.imap.gathering import Gathering, fetched
+from engine.imap.numbers import Ranges, below, chunks, expanded, written
+from engine.imap.protocol import Completion
+from engine.imap.responses import ESearch, Search, Thread, Untagged
+
+FETCH_SECONDS = 300.0
+"""For a FETCH or SEARCH that may concern many messages."""
+MESSAGES_AT_ONCE = 500
+"""In one FETCH, where the server cannot say what changed."""
+CHANGEDSINCE = "CHANGEDSINCE"
+"""Remembered apart from CONDSTORE, of which it is a part: SELECT may take the one and FETCH not the other."""
+IDS = "message ids"
+"""Remembered apart from X-GM-EXT-1 and OBJECTID, which mean more than these items of a FETCH."""
+DOWNLOAD_BYTES = 256 * 1024
+"""How much of a large section is asked for at a time."""
+
+Criteria: TypeAlias = Sequence[str | bytes]
+"""What SEARCH is asked: `str` stand as they are (`SINCE 1-Jan-2026`), `bytes` are texts in UTF-8, sent as strings."""
+
+
+class ImapReader(ImapConnection):
+    """The verbs that read."""
+
+    async def fetch(self, numbers: Ranges, items: Sequence[str], *, changed_since: int | None = None) -> list[Fetched]:
+        """Ask for data items of messages by UID; what the server said of others meanwhile is among the answers.
+
+        `changed_since` limits it to messages changed after that MODSEQ, where the server can (CONDSTORE); else all are
+        told of. Raises `FetchRefused`, which has what came.
+        """
+        if not numbers:
+            return []
+        if changed_since is not None:
+            return await self._fetch_changed(numbers, items, changed_since)
+        found: list[Fetched] = []
+        while numbers:
+            completion = await self._run(commands.uid_fetch(written(numbers), items), FETCH_SECONDS)
+            found += fetched(completion)
+            numbers = below(numbers, completion.lowest_processed)
+        return found
+
+    async def _fetch_changed(self, numbers: Ranges, items: Sequence[str], changed_since: int) -> list[Fetched]:
+        can = "CONDSTORE" in self.capabilities and not self._refusals.refuses(self._server, CHANGEDSINCE)
+        if can:
+            command = commands.uid_fetch(written(numbers), items, changed_since=changed_since)
+            with self._leaning_on(CHANGEDSINCE):
+                completion = await self._run(command, FETCH_SECONDS)
+            if completion.ok:
+                self._refusals.worked(self._server, CHANGEDSINCE)
+                return fetched(completion)
+        found: list[Fetched] = []
+        for batch in chunks(await self.search(f"UID {written(numbers)}"), MESSAGES_AT_ONCE):
+            found += await self.fetch(((batch[0], batch[-1]),), items)
+        if can:
+            self._refusals.refused(self._server, CHANGEDSINCE)
+        return found
+
+    @property
+    def id_items(self) -> tuple[str, ...]:
+        """The data items for ids of messages and threads that outlive a move, and for Gmail's labels."""
+        if self._refusals.refuses(self._server, IDS):
+            return ()
+        if "X-GM-EXT-1" in self.capabilities:
+            return ("X-GM-MSGID", "X-GM-THRID", "X-GM-LABELS")
+        return ("EMAILID", "THREADID") if "OBJECTID" in self.capabilities else ()
+
+    def refuses_ids(self) -> None:
+        """Remember that the server does not take `id_items`."""
+        self._refusals.refused(self._server, IDS)
+
+    async def fetch_each(
+        self, numbers: Ranges, items: Sequence[str], heed: Callable[[list[Fetched]], Awaitable[None]]
+    ) -> None:
+        """Ask for data items of messages by UID; `heed` is given them while they come.
+
+        A message is handed on once another follows, since a server may spread one over several responses; what it says
+        of one after that comes as a message of its own, as does what it says of others. Raises `CommandRefused` for NO
+        and BAD, after `heed` was given what came before. What `heed` raises leaves the session broken.
+        """
+        gathered = Gathering()
+
+        async def take(data: list[Untagged]) -> None:
+            gathered.add(data)
+            if whole := gathered.take_whole():
+                await heed(whole)
+
+        completion = await self._run(commands.uid_fetch(written(numbers), items), FETCH_SECONDS, take)
+        gathered.add(completion.data)
+        if gathered.found or completion.ok:
+            await heed(list(gathered.found.values()))
+        if not completion.ok:
+            raise completion.refused()
+
+    async def fetch_numbered(self, first: int, last: int, items: Sequence[str]) -> list[Fetched]:
+        """Ask for data items of messages by sequence number, both ends included; those told of, rising by number.
+
+        The numbers are those after the last other command. Raises `FetchRefused`.
+        """
+        found: dict[int, Fetched] = {}
+        while first <= last:
+            completion = await self._run(commands.fetch(f"{first}:{last}", items), FETCH_SECONDS)
+            told = {one.number: one for one in fetched(completion) if first <= one.number <= last}
+            found |= told
+            if completion.lowest_processed is None or not told:
+                break
+            last = min(told) - 1
+        return [found[number] for number in sorted(found)]
+
+    async def search(self, *criteria: str | bytes) -> array[int]:
+        """The UIDs that match, rising."""
+        found: list[tuple[int, int]] = []
+        rest: tuple[str, ...] = ()
+        while True:
+            completion = await self._search((*criteria, *rest), "ALL")
+            for each in completion.data:
+                if isinstance(each, ESearch):
+                    found += each.ranges
+                elif isinstance(each, Search):
+                    found += [(number, number) for number in each.numbers]
+            lowest = completion.lowest_processed
+            if lowest is None or lowest < 2 or rest == (f"UID 1:{lowest - 1}",):
+                return expanded(found)
+            rest = (f"UID 1:{lowest - 1}",)
+
+    async def search_part(self, criteria: Criteria, first: int, last: int) -> tuple[array[int], int]:
+        """Some of the UIDs that match, rising, and how many match in all.
+
+        `first` and `last` count the matches: `1, 20` are those with the lowest UIDs, `-1, -20` those with the highest.
+        Only these are told of where the server can do that (PARTIAL, RFC 9394).
+        """
+        if {"ESEARCH", "PARTIAL"} <= self.capabilities:
+            completion = await self._search(criteria, f"COUNT PARTIAL {first}:{last}")
+            told = next((each for each in completion.data if isinstance(each, ESearch)), None)
+            if told is not None and told.count is not None and completion.lowest_processed is None:
+                return expanded(told.part), told.count
+        found = await self.search(*criteria)
+        if first > 0:
+            return found[first - 1 : last], len(found)
+        return found[max(len(found) + last, 0) : max(len(found) + first + 1, 0)], len(found)
+
+    async def count(self, criteria: Criteria) -> int:
+        """How many messages match."""
+        if "ESEARCH" in self.capabilities:
+            completion = await self._search(criteria, "COUNT")
+            told = next((each for each in completion.data if isinstance(each, ESearch)), None)
+            if told is not None and told.count is not None and completion.lowest_processed is None:
+                return told.count
+        return len(await self.search(*criteria))
+
+    async def threads(self, algorithm: str, criteria: Criteria) -> list[tuple[int, ...]]:
+        """The UIDs of the messages that match, those of one conversation together (THREAD, RFC 5256)."""
+        command = commands.uid_thread(algorithm, self._search_pieces(criteria))
+        completion = await self._require(command, FETCH_SECONDS)
+        return [uids for each in completion.data if isinstance(each, Thread) for uids in each.threads]
+
+    async def _search(self, criteria: Criteria, wanted: str) -> Completion:
+        """SEARCH; `wanted` are the return options (RFC 4731), of use only where the server has ESEARCH."""
+        pieces = self._search_pieces(criteria)
+        # Where mailbox names are UTF-8, so is everything, and a charset must not be named (RFC 6855 section 3).
+        foreign = not self._protocol.utf8 and any(isinstance(each, bytes) and not each.isascii() for each in criteria)
+        forms: list[tuple[str | None, Command]] = [(None, commands.uid_search(pieces, charset=foreign))]
+        if "ESEARCH" in self.capabilities:
+            forms.insert(0, ("ESEARCH", commands.uid_search(pieces, wanted=wanted, charset=foreign)))
+        form, completion = await self._first_taken(forms, FETCH_SECONDS)
+        if form == "ESEARCH" and not completion.data:
+            completion = await self._require(forms[-1][1], FETCH_SECONDS)
+            if completion.data:
+                self._refusals.refused(self._server, form)  # it took no notice
+        return completion
+
+    def _search_pieces(self, criteria: Criteria) -> list[commands.Piece]:
+        utf8 = self._protocol.utf8
+        return [
+            each.encode("ascii") if isinstance(each, str) else commands.string(each, utf8=utf8) for each in criteria
+        ]
+
+    async def download(
+        self, uid: int, section: str, *, decoded: bool = False, offset: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        """A section of a message, however large, in pieces of at most 256 KiB; nothing where there is no such message.
+
+        `decoded`: have the server undo its transfer encoding (BINARY, RFC 3516); the section is a part then. `offset`
+        and `end` choose some of its octets. The message is not marked as seen. The next piece is asked for before one
+        is handed on, so that the server works meanwhile; memory holds two at most. Whoever leaves off early closes the
+        generator. Raises `FetchRefused`.
+        """
+        name = f"{'BINARY' if decoded else 'BODY'}.PEEK[{section}]"
+        asked = False
+        try:
+            while (size := DOWNLOAD_BYTES if end is None else min(DOWNLOAD_BYTES, end - offset)) > 0:
+                if not asked:
+                    await self._give(commands.uid_fetch(str(uid), ["UID", f"{name}<{offset}.{size}>"]))
+                asked = False
+                found = fetched(await self._answer(FETCH_SECONDS))
+                piece, last = _piece(
+                    next((each for each in found if each.uid == uid), None), section, offset, size, end
+                )
+                offset += len(piece)
+                more = DOWNLOAD_BYTES if end is None else min(DOWNLOAD_BYTES, end - offset)
+                if not last and more > 0:
+                    await self._give(commands.uid_fetch(str(uid), ["UID", f"{name}<{offset}.{more}>"]))
+                    asked = True
+                if piece:
+                    yield piece
+                if not asked:
+                    return
+        finally:
+            if asked:
+                self.usable = False  # until the answer that nobody waits for has been read
+
+
+def _piece(one: Fetched | None, section: str, offset: int, size: int, end: int | None) -> tuple[bytes, bool]:
+    """What came of a section, and whether it is the last of it. A server may give the whole where a part was wanted."""
+    name = section.upper()
+    data = b"" if one is None else one.sections.get(name, b"")
+    if one is not None and name not in one.cut:
+        return data[offset:end], True
+    return data[:size], len(data) < size

@@ -1,0 +1,26 @@
+"""The Date field of a message as a moment. It never raises: what is no date is None."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import mktime_tz, parsedate_tz
+
+LONGEST = 200
+_FIRST, _END = -2_208_988_800.0, 221_845_392_000.0
+"""The years 1900 to 8999, in seconds since 1970."""
+
+
+def read_date(raw: bytes) -> float | None:
+    """Seconds since 1970 of a date as RFC 5322 writes it, in the older forms of RFC 822, or in ISO 8601."""
+    text = raw[:LONGEST].decode("ascii", "replace").strip()
+    try:
+        parts = parsedate_tz(text)
+        seconds = float(mktime_tz(parts)) if parts is not None else _iso(text)
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None
+    return seconds if _FIRST <= seconds < _END else None
+
+
+def _iso(text: str) -> float:
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,76 @@
+"""Transfer encodings undone piece by piece, so that a part of any size passes in the memory of one piece.
+
+It never raises: letters that belong to no encoding are passed over, and a part cut short gives what was there.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import quopri
+import re
+
+IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
+"""Encodings that change nothing."""
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
+_LINE = 998
+"""Octets of a line that is held until its end is there; a longer one is taken as it comes."""
+
+
+class Decoder:
+    """Undoes one part's transfer encoding: bytes in by `feed`, what is left at the end by `end`."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What can be said after these octets."""
+        if self._encoding == "base64":
+            return self._base64(data)
+        if self._encoding == "quoted-printable":
+            return self._quoted_printable(data)
+        return data
+
+    def end(self) -> bytes:
+        """What could not be said before."""
+        rest, self._rest = self._rest, b""
+        return quopri.decodestring(rest) if self._encoding == "quoted-printable" else _cut_short(rest)
+
+    def _base64(self, data: bytes) -> bytes:
+        letters = self._rest + data.translate(None, b"\r\n")
+        if _NOT_BASE64.search(letters):
+            letters = _NOT_BASE64.sub(b"", letters)
+        # Behind padding, some begin anew.
+        *ended, letters = letters.split(b"=") if b"=" in letters else (letters,)
+        usable = len(letters) - len(letters) % 4
+        self._rest = letters[usable:]
+        return b"".join(map(_cut_short, ended)) + _groups(letters[:usable])
+
+    def _quoted_printable(self, data: bytes) -> bytes:
+        data = self._rest + data
+        # White space before a line's end, and an escape in two pieces, can only be read whole.
+        end = data.rfind(b"\n") + 1
+        if not end and len(data) > _LINE:
+            end = len(data) - 3
+        self._rest = data[end:]
+        return quopri.decodestring(data[:end])
+
+
+def body_bytes(data: bytes, encoding: str) -> bytes:
+    """A whole part with its transfer encoding undone; one cut short gives what was there."""
+    decoder = Decoder(encoding)
+    return decoder.feed(data) + decoder.end()
+
+
+def _cut_short(letters: bytes) -> bytes:
+    """What the letters say that end without padding, in the middle of a group perhaps."""
+    usable = len(letters) - (len(letters) % 4 == 1)
+    return _groups(letters[:usable] + b"=" * (-usable % 4))
+
+
+def _groups(letters: bytes) -> bytes:
+    try:
+        return base64.b64decode(letters)
+    except binascii.Error:
+        return b""

@@ -1,0 +1,172 @@
+"""The text of a message as HTML that may stand in anybody's page: no scripts, no forms, nothing that leaves its place.
+
+What is kept is named here; everything else goes, by way of `nh3`. Pictures that were sent along (`cid:`) stay, for
+`with_pictures` to put in; those elsewhere on the web stay too, or go, or are fetched by way of somebody else, as is
+asked: to fetch them tells the sender that the mail was read.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from html import escape
+from urllib.parse import quote, unquote
+
+import nh3
+
+from engine.mail.html_nesting import ELEMENTS, nested
+
+LONGEST = 8 * 1024 * 1024
+"""Characters of HTML that are looked at; what is behind them is left out."""
+_EVERYWHERE = frozenset({"align", "bgcolor", "dir", "height", "lang", "style", "title", "valign", "width"})
+_OF_ELEMENT = {
+    "a": {"href"},
+    "img": {"alt", "border", "hspace", "src", "vspace"},
+    "font": {"color", "face", "size"},
+    "table": {"background", "border", "cellpadding", "cellspacing", "summary"},
+    "td": {"abbr", "background", "colspan", "nowrap", "rowspan", "scope"},
+    "th": {"abbr", "background", "colspan", "nowrap", "rowspan", "scope"},
+    "tr": {"background"},
+    "col": {"span"},
+    "colgroup": {"span"},
+    "ol": {"start", "type"},
+    "ul": {"type"},
+    "li": {"type", "value"},
+    "hr": {"color", "noshade", "size"},
+    "br": {"clear"},
+    "div": {"background"},
+    "blockquote": {"type"},
+}
+_ATTRIBUTES = {element: _EVERYWHERE | _OF_ELEMENT.get(element, set()) for element in ELEMENTS}
+_SCHEMES = {"http", "https", "mailto", "tel", "sms", "cid", "data"}
+_PICTURES = frozenset({"src", "background"})
+_PICTURE_DATA = re.compile(r"data:image/[a-z0-9.+-]{1,40}(?:;[a-z0-9=-]{1,40})?[;,]", re.IGNORECASE)
+_DECLARATION = re.compile(
+    r"""\s*+([A-Za-z-]{1,60})\s*+:((?:[^;"'()]++|"[^"]*+"?|'[^']*+'?|\((?:[^)"']++|"[^"]*+"?|'[^']*+'?)*+\)?+)*+);?+"""
+)
+_STYLES = re.compile(
+    r"(?:background|border|color|direction|display|float|clear|font|height|letter-spacing|line-height|list-style|margin"
+    r"|max-height|max-width|min-height|min-width|opacity|outline|overflow|overflow-wrap|padding|table-layout|text"
+    r"|unicode-bidi|vertical-align|visibility|white-space|width|word-break|word-spacing|word-wrap|caption-side"
+    r"|empty-cells)(?:-[a-z-]{1,40})?",
+    re.IGNORECASE,
+)
+_STYLE_URL = re.compile(r"""url\(\s*+["']?([^"'()]*+)["']?\s*+\)""", re.IGNORECASE)
+_STYLE_DANGER = re.compile(r"[\\<>@{}]|/\*|expression|javascript|behaviou?r|-moz-binding|image-set|url", re.IGNORECASE)
+_CID = re.compile(r"""((?:=|\()\s*+["']?(?:&quot;)?)cid:([^"'\s>)&]{1,1000})""", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://[^\s<>\"]{1,2000}[^\s<>\".,;:!?)\]']", re.IGNORECASE)
+
+_IN_URL = "%/:?#[]@!$&*+,;=~-._"
+"""What stands for itself in the address of a style."""
+
+Remote = Callable[[str], str | None]
+"""What becomes of the address of a picture elsewhere on the web: another address, or None for no picture."""
+
+
+def keep(address: str) -> str | None:
+    """Pictures elsewhere stay where they are."""
+    return address
+
+
+def drop(address: str) -> str | None:
+    """Pictures elsewhere are left out."""
+    return None
+
+
+def by_way_of(prefix: str) -> Remote:
+    """Pictures elsewhere are fetched from `prefix` with their address behind it, percent-encoded."""
+    return lambda address: prefix + quote(address, safe="")
+
+
+def web_safe(html: str, remote: Remote = keep) -> str:
+    """What is harmless of `html`. Time is proportional to its length."""
+    return nh3.clean(
+        nested(html[:LONGEST]),
+        tags=set(ELEMENTS),
+        clean_content_tags=set(),
+        attributes={element: set(names) for element, names in _ATTRIBUTES.items()},
+        attribute_filter=lambda element, name, value: _attribute(element, name, value, remote),
+        url_schemes=_SCHEMES,
+        url_relative="deny",
+        link_rel="noopener noreferrer",
+    )
+
+
+def text_as_html(text: str) -> str:
+    """Plain text as it would look, with its addresses on the web as links."""
+    written = [_linked(line) for line in text.replace("\r\n", "\n").split("\n")]
+    return f'<div style="white-space: pre-wrap">{"<br>".join(written)}</div>' if text else ""
+
+
+def wanted_pictures(html: str) -> set[str]:
+    """The Content-IDs of the pictures that `html` shows, without angle brackets."""
+    return {unquote(match[2]) for match in _CID.finditer(html)}
+
+
+def with_pictures(html: str, pictures: Mapping[str, tuple[str, bytes]]) -> str:
+    """`html` with these pictures in it: media type and content, by Content-ID without angle brackets."""
+
+    def put_in(match: re.Match[str]) -> str:
+        found = pictures.get(unquote(match[2]))
+        if found is None:
+            return match[0]
+        return f"{match[1]}data:{found[0]};base64,{base64.b64encode(found[1]).decode('ascii')}"
+
+    return _CID.sub(put_in, html)
+
+
+def _attribute(element: str, name: str, value: str, remote: Remote) -> str | None:
+    if name == "style":
+        return _style(value, remote)
+    if name in _PICTURES:
+        return _picture(value.strip(), remote)
+    if name == "href" and value.strip().lower().startswith(("cid:", "data:")):
+        return None
+    return value
+
+
+def _picture(address: str, remote: Remote) -> str | None:
+    lowered = address[:8].lower()
+    if lowered.startswith("cid:"):
+        return address
+    if lowered.startswith("data:"):
+        return address if _PICTURE_DATA.match(address) else None
+    if address.startswith("//"):
+        address = f"https:{address}"
+        lowered = address[:8]
+    return remote(address) if lowered.startswith(("http://", "https://")) else None
+
+
+def _style(written: str, remote: Remote) -> str | None:
+    kept = []
+    for name, value in _DECLARATION.findall(written):
+        if not _STYLES.fullmatch(name):
+            continue
+        shown = _with_urls(value, remote)
+        if shown is not None:
+            kept.append(f"{name.lower()}:{shown.strip()}")
+    return ";".join(kept) or None
+
+
+def _with_urls(value: str, remote: Remote) -> str | None:
+    """A value of a style with the addresses in it as they may be; None where it may not stand at all."""
+    *between, last = _STYLE_URL.split(value)
+    texts, addresses = [*between[::2], last], [_picture(url.strip(), remote) for url in between[1::2]]
+    if _STYLE_DANGER.search(" ".join(texts)) or None in addresses:
+        return None
+    written = [f"url('{quote(address or '', safe=_IN_URL)}')" for address in addresses]
+    return "".join(text + url for text, url in zip(texts, [*written, ""], strict=True))
+
+
+def _linked(line: str) -> str:
+    shown = []
+    at = 0
+    for match in _ADDRESS.finditer(line):
+        address = escape(match[0])
+        shown += [
+            escape(line[at : match.start()], quote=False),
+            f'<a href="{address}" rel="noopener noreferrer">{address}</a>',
+        ]
+        at = match.end()
+    return "".join([*shown, escape(line[at:], quote=False)])
