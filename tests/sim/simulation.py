@@ -16,6 +16,7 @@ from seeded_world import SeededWorld
 
 from engine import app
 from engine.api import outbox, queue
+from engine.api.context import Context
 from engine.api.submit import submit
 from engine.config import Config, Imap, Shutdown, StoreConfig
 from engine.model.states import ENDED, State
@@ -52,9 +53,9 @@ class SandboxWorld(SeededWorld):
 class Engine:
     """A running engine."""
 
-    def __init__(self, running: app.Running, stop: trio.Event) -> None:
-        self.context = running.context
-        self.sandbox: Any = running.sandbox
+    def __init__(self, context: Context, stop: trio.Event) -> None:
+        self.context = context
+        self.sandbox: Any = context.access.sandbox
         self.stop = stop
 
     async def register(self, name: str, **members: Any) -> None:
@@ -134,14 +135,14 @@ class Simulation:
         with database.lock_folder(self.folder):
             async with trio.open_nursery() as nursery:
 
-                async def run(task_status: trio.TaskStatus[app.Running]) -> None:
+                async def run(task_status: trio.TaskStatus[Context]) -> None:
                     await app.run(self.config, self.world, stop, http=False, task_status=task_status)
 
-                running: app.Running = await nursery.start(run)
-                if running.sandbox is not None:
-                    self.world.sandbox = running.sandbox
+                context: Context = await nursery.start(run)
+                if context.access.sandbox is not None:
+                    self.world.sandbox = context.access.sandbox
                 self.world.ready.set()
-                yield Engine(running, stop)
+                yield Engine(context, stop)
                 stop.set()
                 if cut:
                     nursery.cancel_scope.cancel()
