@@ -80,6 +80,15 @@ class TlsRules(msgspec.Struct, frozen=True, kw_only=True):
     ca: str | None = None
 
 
+class Endpoint(msgspec.Struct, frozen=True):
+    """A mail server. `secure`: TLS from the first byte; else STARTTLS is used wherever it is offered."""
+
+    host: str
+    port: int
+    secure: bool
+    tls: TlsRules
+
+
 _ANY_TLS = TlsRules(reject_unauthorized=False)
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})
 """OpenSSL's reasons where the first bytes of an answer are not those of a TLS record."""

@@ -100,35 +100,7 @@ async def submit(
     composed = await _compose(context, draft, message_id, send_at, in_thread=is_large)
     if body.dry_run:
         return await _rehearsal(message_id, composed)
-    sender, recipients = _envelope(draft, body)
-    attempts = _attempts(context, body)
-    message = Message(
-        id=0,
-        queue_id=new_queue_id(send_at, context.world),
-        account=found.id,
-        message_id=message_id,
-        subject=draft.subject,
-        sender=sender,
-        smtputf8=composed.smtputf8 or any(needs_smtputf8(each) for each in (sender, *recipients)),
-        size=len(composed.header) + 2 + len(composed.body),
-        copy_path=_copy_path(found, body),
-        created=now,
-        send_at=send_at,
-        next_at=send_at,
-        state=State.QUEUED,
-        attempts_made=0,
-        attempts_max=attempts,
-        dot_at=None,
-        last_error=None,
-        ended=None,
-        on_doubt=OnDoubt(body.on_doubt or context.config.queue.on_doubt),
-        doubt_since=None,
-        interruptions=0,
-        expires_at=context.intake.expires_at(send_at, attempts),
-        local_address=body.local_address or None,
-    )
-    if body.proxy:
-        message.proxy = context.access.routes.seal(found.id, message.queue_id, body.proxy)
+    message, recipients = _message(context, found, body, draft, composed, message_id, now, send_at)
     answer = SubmitAccepted(message_id=message_id, send_at=iso(send_at), queue_id=message.queue_id)
     accepted = context.intake.accept(
         message,
@@ -145,6 +117,49 @@ async def submit(
     if first is not None:
         return _again(first, key)
     return replace(answer, idempotency=Idempotency(key=key, status="MISS"))
+
+
+def _message(
+    context: Context,
+    account: Account,
+    body: Submit,
+    draft: Draft,
+    composed: Composed,
+    message_id: str,
+    now: float,
+    send_at: float,
+) -> tuple[Message, tuple[str, ...]]:
+    """The message as the queue takes it, and its recipients."""
+    sender, recipients = _envelope(draft, body)
+    attempts = _attempts(context, body)
+    message = Message(
+        id=0,
+        queue_id=new_queue_id(send_at, context.world),
+        account=account.id,
+        message_id=message_id,
+        subject=draft.subject,
+        sender=sender,
+        smtputf8=composed.smtputf8 or any(needs_smtputf8(each) for each in (sender, *recipients)),
+        size=len(composed.header) + 2 + len(composed.body),
+        copy_path=_copy_path(account, body),
+        created=now,
+        send_at=send_at,
+        next_at=send_at,
+        state=State.QUEUED,
+        attempts_made=0,
+        attempts_max=attempts,
+        dot_at=None,
+        last_error=None,
+        ended=None,
+        on_doubt=OnDoubt(body.on_doubt or context.config.queue.on_doubt),
+        doubt_since=None,
+        interruptions=0,
+        expires_at=context.intake.expires_at(send_at, attempts),
+        local_address=body.local_address or None,
+    )
+    if body.proxy:
+        message.proxy = context.access.routes.seal(account.id, message.queue_id, body.proxy)
+    return message, recipients
 
 
 def _key(headers: SubmitHeaders) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -15,6 +16,7 @@ from seeded_world import SeededWorld
 
 from engine import app
 from engine.api import outbox, queue
+from engine.api.context import Context
 from engine.api.submit import submit
 from engine.config import Config, Imap, Shutdown, StoreConfig
 from engine.model.states import ENDED, State
@@ -51,9 +53,9 @@ class SandboxWorld(SeededWorld):
 class Engine:
     """A running engine."""
 
-    def __init__(self, running: app.Running, stop: trio.Event) -> None:
-        self.context = running.context
-        self.sandbox: Any = running.sandbox
+    def __init__(self, context: Context, stop: trio.Event) -> None:
+        self.context = context
+        self.sandbox: Any = context.access.sandbox
         self.stop = stop
 
     async def register(self, name: str, **members: Any) -> None:
@@ -133,17 +135,24 @@ class Simulation:
         with database.lock_folder(self.folder):
             async with trio.open_nursery() as nursery:
 
-                async def run(task_status: trio.TaskStatus[app.Running]) -> None:
+                async def run(task_status: trio.TaskStatus[Context]) -> None:
                     await app.run(self.config, self.world, stop, http=False, task_status=task_status)
 
-                running: app.Running = await nursery.start(run)
-                if running.sandbox is not None:
-                    self.world.sandbox = running.sandbox
+                context: Context = await nursery.start(run)
+                if context.access.sandbox is not None:
+                    self.world.sandbox = context.access.sandbox
                 self.world.ready.set()
-                yield Engine(running, stop)
+                yield Engine(context, stop)
                 stop.set()
                 if cut:
                     nursery.cancel_scope.cancel()
+
+
+def killed(simulation: Simulation) -> None:
+    """Leave the journal as a kill does: the message whose attempt is under way stays marked as being sent."""
+    with sqlite3.connect(simulation.folder / "journal.db") as db:
+        db.execute("UPDATE message SET state = 'sending', attempts_made = attempts_made + 1 WHERE ended IS NULL")
+    db.close()
 
 
 def came(engine: Engine) -> list[str]:
@@ -165,4 +174,4 @@ def servers(name: str, password: str) -> dict[str, Any]:
     }
 
 
-__all__ = ["Engine", "Shutdown", "Simulation", "came", "servers", "when"]
+__all__ = ["Engine", "Shutdown", "Simulation", "came", "killed", "servers", "when"]

@@ -36,6 +36,7 @@ ORDER = (
     {"queue"},
     {"accounts"},
     {"api"},
+    {"assembly"},
     {"web"},
     {"app", "doctor", "cli", "commands", "__main__", "__init__"},
 )
@@ -43,7 +44,7 @@ ORDER = (
 APART = {"model", "schema", "mail"}
 """Rooms of the bottom that know nothing of each other."""
 SANDBOX_MAY_IMPORT = {"deflate", "errors", "world", "sandbox"}
-MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "web", "app", "cli", "doctor"}
+MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "assembly", "web", "app", "cli", "doctor"}
 
 NO_RESOURCE = {"app", "context", "mailbox_access", "tags", "__init__"}
 """Of `api`: what all of them share."""
