@@ -140,8 +140,12 @@ async def _queue(config: Config, world: World, store: Store, journal: Journal, h
 
 def _oauth(store: Store, vault: Vault, journal: Journal, access: ServerAccess) -> OAuth:
     book = AppBook(store, vault, journal, access.world)
+
+    async def dial(host: str, port: int) -> trio.abc.Stream:
+        return await access.egress.dialer(restricted=False, route=access.routes.of_settings())(host, port)
+
     inside = Wire(access.sandbox.dial) if access.sandbox is not None else None
-    requests = TokenRequests(Wire(access.egress.dialer(restricted=False)), inside, access.world)
+    requests = TokenRequests(Wire(dial), inside, access.world)
     return OAuth(book, requests, Keepers(book, requests, store, vault, access.world))
 
 

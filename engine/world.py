@@ -49,8 +49,9 @@ LOOK_AGAIN = 60.0
 """Seconds after which a wait looks at the clocks again: one may have been set, the machine may have stood still."""
 BIND_ADDRESS_NO_PORT = 24
 """IP_BIND_ADDRESS_NO_PORT of Linux: an address is bound, and its port chosen only when it is known for which peer."""
-KEPT_SHARE, KEPT_LEAST = 8, 32
-"""The part of all descriptors, and the least number, that no dial takes: they are for the API, the store, the spool."""
+KEPT_SHARE, KEPT_LEAST, KEPT_AT_MOST = 8, 32, 4
+"""No dial takes this part of all descriptors, and at least that many, but at most the last part: they are for the API,
+the store, and the spool. Of 64 descriptors, a dozen are left for dials."""
 SAY_EVERY = 60.0
 
 
@@ -208,7 +209,7 @@ class _Descriptors:
     def refuse_dial(self, number: int, host: str, port: int) -> None:
         """Raise `NetworkError` EMFILE when a descriptor of this number is one of those that are kept."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        if limit == resource.RLIM_INFINITY or number < limit - max(limit // KEPT_SHARE, KEPT_LEAST):
+        if limit == resource.RLIM_INFINITY or number < limit - _kept(limit):
             return
         self._refused += 1
         now = trio.current_time()
@@ -221,6 +222,10 @@ class _Descriptors:
             )
             self._said_at, self._refused = now, 0
         raise NetworkError(NetworkKind.CONNECT, "EMFILE", f"connect EMFILE {host}:{port}")
+
+
+def _kept(limit: int) -> int:
+    return min(max(limit // KEPT_SHARE, KEPT_LEAST), limit // KEPT_AT_MOST)
 
 
 def _next_descriptor() -> int:

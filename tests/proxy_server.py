@@ -122,13 +122,16 @@ class ProxyServer:
         except (OSError, EngineError):
             await stream.send_all(refused(unreached))
             return
-        if self.greedy:
-            granted += bytes(await target.receive_some(1000))
-        await stream.send_all(granted)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_copy, target, stream)
-            await _copy(stream, target)
-            nursery.cancel_scope.cancel()
+        try:
+            if self.greedy:
+                granted += bytes(await target.receive_some(1000))
+            await stream.send_all(granted)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_copy, target, stream)
+                await _copy(stream, target)
+                nursery.cancel_scope.cancel()
+        finally:
+            await trio.aclose_forcefully(target)
 
 
 async def _copy(source: trio.abc.Stream, sink: trio.abc.Stream) -> None:

@@ -152,9 +152,10 @@ def _connect(proxy: Proxy, host: str, port: int) -> Handshake:
             raise ProxyError(proxy, UNREACHED, "does not answer as an HTTP proxy does")
         break
     status = event.status_code
-    if status == 407:
+    if status in (401, 407):
+        # 401 is the one of servers; Tinyproxy says it to a login that is wrong.
         what = "wants a login" if proxy.user is None else "refuses the login"
-        raise ProxyError(proxy, LOGIN_REFUSED, f"{what} (status 407)")
+        raise ProxyError(proxy, LOGIN_REFUSED, f"{what} (status {status})")
     if not 200 <= status < 300:
         code = TARGET_UNREACHED if status >= 500 else DENIED
         raise _not_connected(proxy, host, port, code, f"its answer is status {status}")

@@ -31,8 +31,8 @@ class AuthenticationForm(Request, frozen=True, kw_only=True):
     account: Annotated[
         _Account | None,
         Meta(
-            description="Id of the account: made if there is none, else its login is set anew. `null`: the engine "
-            "makes an id.",
+            description="Id of the account: made if there is none, else its login is set anew. `null` or absent: the "
+            "engine makes an id.",
             examples=["example"],
         ),
     ] = None
@@ -55,7 +55,8 @@ class AuthenticationForm(Request, frozen=True, kw_only=True):
         Meta(description="Only messages newer than this raise `messageNew`. Absent: from then on; `null`: all."),
     ] = UNSET
     subconnections: Annotated[
-        _Folders | UnsetType, Meta(description="Further folders that get an IDLE connection of their own.")
+        _Folders | UnsetType,
+        Meta(description="Further folders that get an IDLE connection of their own. Absent: none."),
     ] = UNSET
     path: Annotated[_Paths | UnsetType | None, Meta(description="Folders to watch. `null` or absent: all.")] = UNSET
     redirect_url: Annotated[

@@ -69,7 +69,8 @@ async def register(
             context.oauth.keepers.save(tx, granted)
 
     try:
-        account, new = await context.registry.register(given, narrowed=True, also=use)
+        # Whoever types servers in is a stranger; those of an app were named by the operator.
+        account, new = await context.registry.register(given, narrowed=signed_in is None, also=use)
     except forms.LinkUsed:
         raise NotConnected("link_used", "A mailbox was connected with this link already", link.form) from None
     return connected(link.form, account, new=new)

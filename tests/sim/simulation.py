@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -147,6 +148,13 @@ class Simulation:
                     nursery.cancel_scope.cancel()
 
 
+def killed(simulation: Simulation) -> None:
+    """Leave the journal as a kill does: the message whose attempt is under way stays marked as being sent."""
+    with sqlite3.connect(simulation.folder / "journal.db") as db:
+        db.execute("UPDATE message SET state = 'sending', attempts_made = attempts_made + 1 WHERE ended IS NULL")
+    db.close()
+
+
 def came(engine: Engine) -> list[str]:
     """The Message-IDs of what the sandbox kept, one for each recipient, in order."""
     return [each.message_id for each in engine.sandbox.delivered]
@@ -166,4 +174,4 @@ def servers(name: str, password: str) -> dict[str, Any]:
     }
 
 
-__all__ = ["Engine", "Shutdown", "Simulation", "came", "servers", "when"]
+__all__ = ["Engine", "Shutdown", "Simulation", "came", "killed", "servers", "when"]

@@ -289,3 +289,28 @@ async def test_a_shared_mailbox_is_that_of_the_link(simulation: Simulation, auto
         account = engine.context.registry.get("acme")
         assert account is not None and account.record.email == "team@sandbox.example"
         assert held(engine, "acme").user == ANN
+
+
+async def test_a_provider_elsewhere_has_the_servers_of_its_app(simulation: Simulation, autojump_clock: object) -> None:
+    places = {"authorizationUrl": "authorize", "tokenUrl": "token", "userinfoUrl": "userinfo"}
+    urls = {name: f"http://sign-in.sandbox.example/{path}" for name, path in places.items()}
+    server = {"host": "10.0.0.5", "port": 143, "secure": False}
+    members = {"name": "Own", "provider": "oidc", "imap": server, "smtp": {**server, "port": 587}, **urls}
+    async with at_form(simulation, **members) as (engine, person, app):
+        await person.go(await person.link(type=app, account="acme"))
+        assert person.at.startswith("http://sign-in.sandbox.example/authorize?")
+        asked = query_of(person.at)
+        code = engine.sandbox.oauth.consent(
+            ANN,
+            asked["client_id"],
+            asked["redirect_uri"],
+            tuple(asked["scope"].split()),
+            challenge=asked["code_challenge"],
+            nonce=asked["nonce"],
+        )
+        await person.go(f"{SERVICE}/oauth?" + urlencode({"state": asked["state"], "code": code}))
+        assert person.told == {"account": "acme", "state": "new"}, person.text
+        account = engine.context.registry.get("acme")
+        assert account is not None and (account.record.imap.host, account.record.smtp.port) == ("10.0.0.5", 587)
+        assert account.record.imap.auth.user == ANN
+        assert account.restricted == frozenset(), "the operator has named them"

@@ -17,6 +17,8 @@ from engine.api import settings as settings_api
 from engine.api.submit import submit
 from engine.errors import NetworkError, NetworkKind, Problem
 from engine.model.states import State
+from engine.oauth.apps import App
+from engine.oauth.errors import TokenError
 from engine.sandbox.streams import stream_pair
 from engine.schema.account import AccountQuery, AccountUpdate
 from engine.schema.settings import SettingsQuery, SettingsUpdate
@@ -371,6 +373,20 @@ async def test_settings_that_are_refused(simulation: Simulation, autojump_clock:
         assert engine.context.settings.values.proxy_url == ONE
         await put_settings(engine, proxyUrl="")
         assert engine.context.settings.values.proxy_url is None
+
+
+async def test_token_requests_go_through_the_proxy_of_the_settings(
+    simulation: Simulation, autojump_clock: object
+) -> None:
+    app = App(id="x", provider="gmail", name="x", client_id="id")
+    async with ProxiedWorld(simulation) as world, simulation.running() as engine:
+        for enabled in (True, False):
+            await put_settings(engine, proxyUrl=TWO, proxyEnabled=enabled)
+            world.dialled.clear()
+            with pytest.raises(TokenError):
+                await engine.context.oauth.requests.page(app, "https://accounts.example/auth")
+            assert world.dialled[0][0] == ("two.example" if enabled else "accounts.example")
+        assert world.proxies["two.example"].asked == [(MAIL, 443)]
 
 
 async def test_a_proxy_that_cannot_be_read_is_gone_around_by_nobody(

@@ -115,6 +115,7 @@ def test_a_tunnel_and_not_an_octet_more(url: str, host: str, answers: bytes, sen
         ("socks4://p", b"220 smtp", "EPROXY", "does not speak SOCKS4"),
         ("http://p", b"HTTP/1.1 407 secret\r\n\r\n", "EPROXYAUTH", "wants a login (status 407)"),
         ("http://u:secret@p", b"HTTP/1.1 407 secret\r\n\r\n", "EPROXYAUTH", "refuses the login (status 407)"),
+        ("http://u:secret@p", b"HTTP/1.1 401 secret\r\n\r\n", "EPROXYAUTH", "refuses the login (status 401)"),
         ("http://p", b"HTTP/1.1 403 secret\r\n\r\n", "EPROXYDENIED", "192.0.2.7:993: its answer is status 403"),
         ("http://p", b"HTTP/1.1 405 No\r\n\r\n", "EPROXYDENIED", "status 405"),
         ("http://p", b"HTTP/1.1 302 Found\r\n\r\n", "EPROXYDENIED", "status 302"),
