@@ -23,7 +23,7 @@ import trio
 
 from engine.api.app import make_app
 from engine.api.context import Context
-from engine.assembly import assemble
+from engine.assembly import Engine, assemble
 from engine.config import Config
 from engine.errors import StorageFailed, leaves
 from engine.http.control_requests import Started
@@ -109,14 +109,7 @@ async def run(
         context, registry = engine.context, engine.context.registry
         # Before anything runs, so that a port that is taken is the only line, and no line of an account stands above.
         listener = listen(config.http) if http else None
-        log.info(
-            "mailbox engine %s listens on %s, data in %s: %s, %s waiting",
-            VERSION,
-            url_of(listener) if listener is not None else "nothing",
-            os.path.abspath(folder),  # noqa: ASYNC240 - looks at the working folder, not at the disk
-            counted(len(registry.every()), "account"),
-            counted(engine.queue.waiting, "message"),
-        )
+        _say_where("nothing" if listener is None else url_of(listener), folder, engine)
         sandbox = context.access.sandbox
         async with (
             _service(Retention(store, engine.queue.ledger.spool, config.retention, world).run),
@@ -147,6 +140,17 @@ async def run(
                 context.streams.hub.stop()
                 context.changes.stop()
             await registry.stop_lanes(config.shutdown.grace)
+
+
+def _say_where(url: str, folder: Path, engine: Engine) -> None:
+    log.info(
+        "mailbox engine %s listens on %s, data in %s: %s, %s waiting",
+        VERSION,
+        url,
+        os.path.abspath(folder),
+        counted(len(engine.context.registry.every()), "account"),
+        counted(engine.queue.waiting, "message"),
+    )
 
 
 @asynccontextmanager
