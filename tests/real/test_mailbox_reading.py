@@ -161,6 +161,7 @@ def test_folders_are_made_renamed_and_removed(mailbox: Mailbox) -> None:
     names = [each.split(b' "/" ')[1].strip(b'"') for each in mailbox.client.list()[1]]
     assert b"K&APw-sse/Gr&APwA3w-e &- mehr" in names
     mailbox.append(letter("in a folder"), '"K&APw-sse/Gr&APwA3w-e &- mehr"')
+    mailbox.ask("PUT", "sync", {"sync": True})
     told = mailbox.event("messageNew")
     assert told["path"] == "Küsse/Grüße & mehr"
 
