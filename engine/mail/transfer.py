@@ -13,6 +13,7 @@ import re
 IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 """Encodings that change nothing."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
+_NO_LETTER = re.compile(rb"[^A-Za-z0-9+/]")
 _LINE = 998
 """Octets of a line that is held until its end is there; a longer one is taken as it comes."""
 
@@ -39,6 +40,19 @@ class Decoder:
 
     def _base64(self, data: bytes) -> bytes:
         letters = self._rest + data.translate(None, b"\r\n")
+        usable = len(letters) - len(letters) % 4
+        rest = letters[usable:]
+        if _NO_LETTER.search(rest):
+            return self._odd_base64(letters)
+        try:
+            decoded = binascii.a2b_base64(letters[:usable], strict_mode=True)
+        except binascii.Error:
+            return self._odd_base64(letters)
+        self._rest = rest
+        return decoded
+
+    def _odd_base64(self, letters: bytes) -> bytes:
+        """The same for what strict decoding refuses: foreign octets, padding in the middle."""
         if _NOT_BASE64.search(letters):
             letters = _NOT_BASE64.sub(b"", letters)
         # Behind padding, some begin anew.
