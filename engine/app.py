@@ -18,57 +18,26 @@ from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
 
 import trio
 
-from engine.accounts.account import Account
-from engine.accounts.ledger import Ledger
-from engine.accounts.login_slots import LoginSlots
-from engine.accounts.registry import Registry
-from engine.accounts.server_access import ServerAccess
 from engine.api.app import make_app
-from engine.api.context import Context, Streams
+from engine.api.context import Context
+from engine.assembly import Engine, assemble
 from engine.config import Config
-from engine.egress import Egress
 from engine.errors import StorageFailed, leaves
-from engine.events.consumers import Consumers
-from engine.events.hub import Hub
-from engine.events.journal import Journal
-from engine.events.state_changes import StateChanges
-from engine.hosts import Hosts
 from engine.http.control_requests import Started
 from engine.http.listener import listen
-from engine.http.request_bodies import Bodies
 from engine.http.server import serve_http, url_of
-from engine.http.shared_limits import SharedLimit
-from engine.http.wrong_tokens import WrongTokens
 from engine.log import to_stderr as log_to_stderr
-from engine.oauth.app_book import AppBook
-from engine.oauth.keepers import Keepers, OAuth
-from engine.oauth.token_requests import TokenRequests
-from engine.oauth.wire import Wire
-from engine.queue.accept import Intake
-from engine.queue.attempt import Attempts, Policy
-from engine.queue.clock_correction import ClockCorrection
-from engine.queue.lane import Dispatch, lane_limits
-from engine.queue.outbox import Outbox
-from engine.queue.pause import Pauses
-from engine.queue.recorder import Recorder
-from engine.queue.recovery import recover
 from engine.queue.restored_backup import Releases
 from engine.queue.retention import Retention
-from engine.queue.schedule import Schedule
-from engine.queue.session_slots import SessionSlots
 from engine.repeated_errors import counted
-from engine.sandbox.provider import Sandbox
-from engine.settings import WEBHOOK_SETTINGS, SettingsBook
 from engine.store import control_socket, database, sealed, vault_keys
-from engine.store.bodies import Spool
 from engine.store.rotation import Rotation
 from engine.store.writer import Store
 from engine.version import VERSION
-from engine.webhooks.registry import EndpointRegistry
+from engine.web.site import pages
 from engine.world import World
 
 log = logging.getLogger("engine")
@@ -110,13 +79,6 @@ def serve(config: Config, file: Path | None = None) -> int:
     return 0
 
 
-class Running(NamedTuple):
-    """What a start has made: the engine as the API's handlers see it, and the sandbox where it is switched on."""
-
-    context: Context
-    sandbox: Sandbox | None
-
-
 async def run(
     config: Config,
     world: World,
@@ -125,7 +87,7 @@ async def run(
     http: bool = True,
     started: Started | None = None,
     door: socket.socket | None = None,
-    task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Context] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """The whole engine until `stop` is set, then an orderly end. The folder must be prepared and locked.
 
@@ -143,106 +105,52 @@ async def run(
         vault = vault_keys.load(folder, config.store, world, sealed.key_ids(store.reader)).vault(world)
         rotation = Rotation(store, vault, config.store, world)
         await rotation.take_up()
-        spool, hub, schedule = Spool(folder / "spool", store, world), Hub(), Schedule(world)
-        journal = Journal(store, hub, world)
-        changes = StateChanges()
-        settings = SettingsBook(store, vault)
-        settings.listen(lambda: setattr(journal, "service_url", settings.values.service_url), "service_url")
-        spool.sweep(store.reader)
-        recorder = Recorder(spool, journal, schedule)
-        policy = Policy(config.retry.schedule, config.retry.jitter)
-        clock = ClockCorrection(store, policy, config.imap.copy_schedule, world)
-        await clock.put_right()
-        waiting = await recover(store, recorder, schedule, world.now())
-        attempts = Attempts(store, spool, recorder, policy, world)
-        pauses, slots = Pauses(schedule, world), SessionSlots(config.smtp.sessions)
-        settings.listen(lambda: pauses.pause_everyone(settings.values.queue_paused is True), "queue_paused")
-        sandbox = Sandbox(world) if config.sandbox.enabled else None
-        hosts = Hosts()
-        egress = Egress(config.network, world, hosts)
-        webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
-        book = AppBook(store, vault, journal, world)
-        token_requests = TokenRequests(
-            Wire(egress.dialer(restricted=False)), Wire(sandbox.dial) if sandbox is not None else None, world
-        )
-        oauth = OAuth(book, token_requests, Keepers(book, token_requests, store, vault, world))
-        outbox = Outbox(store, recorder, attempts.expires_at, world)
-        ledger = Ledger(store, spool, journal, recorder, changes)
-        access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, world)
-        dispatch = Dispatch(
-            schedule, attempts, slots, pauses, lane_limits(config.smtp), config.smtp.ehlo_name, hosts, world
-        )
-        make_account = partial(Account, ledger=ledger, access=access, dispatch=dispatch, settings=settings)
-        registry = Registry(make_account, store, vault, journal, outbox, webhooks, world, config.shutdown.grace)
-        settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
-        context = Context(
-            store=store,
-            world=world,
-            config=config,
-            started=started or Started(None, folder),
-            bodies=Bodies(config.http.bodies, config.http.slowest),
-            requests=SharedLimit("requests", None, config.http.requests_per_token),
-            wrong_tokens=WrongTokens(),
-            registry=registry,
-            settings=settings,
-            intake=Intake(store, spool, config.store.spool_above, schedule, attempts.expires_at),
-            outbox=outbox,
-            pauses=pauses,
-            webhooks=webhooks,
-            access=access,
-            oauth=oauth,
-            streams=Streams(
-                journal,
-                hub,
-                Consumers(store, world),
-                SharedLimit("streams", config.http.streams, config.http.streams_per_token),
-                config.http.consumers,
-            ),
-            changes=changes,
-            stopping=trio.Event(),
-        )
+        engine = await assemble(config, world, store, vault, started)
+        context, registry = engine.context, engine.context.registry
         # Before anything runs, so that a port that is taken is the only line, and no line of an account stands above.
         listener = listen(config.http) if http else None
-        log.info(
-            "mailbox engine %s listens on %s, data in %s: %s, %s waiting",
-            VERSION,
-            url_of(listener) if listener is not None else "nothing",
-            os.path.abspath(folder),  # noqa: ASYNC240 - looks at the working folder, not at the disk
-            counted(len(registry.every()), "account"),
-            counted(waiting, "message"),
-        )
-        releases, retention = Releases(store, schedule), Retention(store, spool, config.retention, world)
+        _say_where("nothing" if listener is None else url_of(listener), folder, engine)
+        sandbox = context.access.sandbox
         async with (
-            _service(retention.run),
-            _service(clock.run),
-            _service(webhooks.run),
-            _service(releases.run),
+            _service(Retention(store, engine.queue.ledger.spool, config.retention, world).run),
+            _service(engine.queue.clock.run),
+            _service(context.webhooks.run),
+            _service(Releases(store, engine.queue.dispatch.schedule).run),
             _service(sandbox.run) if sandbox is not None else nullcontext(),
-            _service(slots.run),
-            _service(book.run),
+            _service(engine.queue.dispatch.slots.run),
+            _service(context.oauth.book.run),
             _service(context.wrong_tokens.run),
             _service(registry.run),
         ):
             async with trio.open_nursery() as nursery:
                 if http:
                     nursery.start_soon(rotation.run, context.stopping)
-                    app = make_app(context)
-                    context.started.urls = await nursery.start(
-                        lambda task_status: serve_http(
-                            app,
-                            config.http,
-                            stop=context.stopping,
-                            control=door,
-                            listener=listener,
-                            task_status=task_status,
-                        )
+                    serve_api = partial(
+                        serve_http,
+                        make_app(context, pages(context)),
+                        config.http,
+                        stop=context.stopping,
+                        control=door,
+                        listener=listener,
                     )
-                task_status.started(Running(context, sandbox))
+                    context.started.urls = await nursery.start(serve_api)
+                task_status.started(context)
                 await stop.wait()
                 context.stopping.set()
-                hub.stop()
-                changes.stop()
+                context.streams.hub.stop()
+                context.changes.stop()
             await registry.stop_lanes(config.shutdown.grace)
+
+
+def _say_where(url: str, folder: Path, engine: Engine) -> None:
+    log.info(
+        "mailbox engine %s listens on %s, data in %s: %s, %s waiting",
+        VERSION,
+        url,
+        os.path.abspath(folder),
+        counted(len(engine.context.registry.every()), "account"),
+        counted(engine.queue.waiting, "message"),
+    )
 
 
 @asynccontextmanager
@@ -306,17 +214,6 @@ def _stuck() -> list[str]:
 
 def _packages(frame: FrameType) -> list[str]:
     return str(frame.f_globals.get("__name__", "")).split(".")
-
-
-def _configure(webhooks: EndpointRegistry, settings: SettingsBook) -> None:
-    values = settings.values
-    webhooks.configure(
-        values.webhooks,
-        settings.webhooks_enabled,
-        ("*",) if values.webhook_events is None else values.webhook_events,
-        values.webhooks_custom_headers or (),
-        values.service_secret,
-    )
 
 
 def _take_all_descriptors() -> None:

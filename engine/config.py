@@ -123,6 +123,7 @@ class Network(Section, frozen=True):
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     mail_ports: tuple[int, ...] = (25, 143, 465, 587, 993, 2525)
+    proxy_names: bool = False
 
 
 class WebhooksConfig(Section, frozen=True):

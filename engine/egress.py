@@ -2,7 +2,9 @@
 
 URLs and server names come from API callers, so they must not become a way into what only this machine can see. A name
 is resolved once, its addresses are checked, and the connection goes to a checked address: what the name says a moment
-later does not matter. Link-local addresses, the metadata services of clouds, multicast and reserved ranges are never
+later does not matter. Behind a proxy the same holds for both ends: the proxy must be one that may be dialled, and
+a target's name is resolved and checked here and the proxy given the address, unless `[network] proxy_names` leaves
+names to it. Link-local addresses, the metadata services of clouds, multicast and reserved ranges are never
 reached. Loopback and private networks are reached only where `[network]` allows it, and by what was set with a token
 for one account (`restricted`) only where `network.allow` lists them. A refusal is `EgressRefused`.
 """
@@ -18,6 +20,9 @@ import trio
 from engine.config import Network
 from engine.errors import NetworkError, NetworkKind
 from engine.hosts import Hosts
+from engine.proxies.proxy import Proxy
+from engine.proxies.route import DIRECT, Route
+from engine.proxies.tunnel import through
 from engine.world import Dial, World
 
 RESOLVE_SECONDS = 5.0
@@ -59,6 +64,7 @@ class Egress:
         self._hosts = hosts
         self._allow_private = rules.allow_private
         self._mail_ports = frozenset(rules.mail_ports)
+        self._proxy_names = rules.proxy_names
         self._allow = tuple(ip_network(text, strict=False) for text in rules.allow)
         self._deny = tuple(ip_network(text, strict=False) for text in rules.deny)
 
@@ -84,19 +90,58 @@ class Egress:
             raise EgressRefused(f"{host} leads to {where}, which may not be reached: see [network] in config.toml")
         return good
 
-    def dialer(self, *, restricted: bool, mail: bool = False) -> Dial:
-        """Dials what is permitted; `mail`: as a mail server, for which a restricted caller may use mail ports only."""
+    def dialer(self, *, restricted: bool, mail: bool = False, route: Route = DIRECT) -> Dial:
+        """Dials what is permitted, by `route`.
 
-        async def dial(host: str, port: int) -> trio.abc.Stream:
+        `mail`: as a mail server, for which a restricted caller may use mail ports only. The proxy of a route was named
+        by the operator: `restricted` is about the target.
+        """
+
+        def check(port: int) -> None:
+            if route.fault:
+                raise NetworkError(NetworkKind.CONNECT, "EROUTE", route.fault)
             if mail:
                 self.check_port(port, restricted=restricted)
 
-            def choose(found: Sequence[str]) -> list[str]:
-                return self._hosts.ordered(self.choose(host, found, restricted=restricted))
+        async def dial(host: str, port: int) -> trio.abc.Stream:
+            check(port)
+            return await self._dial(host, port, route, restricted=restricted)
 
+        if (proxy := route.proxy) is None:
+            return self._hosts.watched(dial)
+
+        async def dial_proxy(host: str, port: int) -> trio.abc.Stream:
+            return await self._dial(host, port, route, restricted=False)
+
+        reach = self._hosts.watched(dial_proxy)
+
+        async def dial_through(host: str, port: int) -> trio.abc.Stream:
+            check(port)
+            targets = await self._targets(proxy, host, port, restricted=restricted)
+            return await through(proxy, lambda: reach(proxy.host, proxy.port), targets, port)
+
+        return self._hosts.watched(dial_through, route.via)
+
+    async def _dial(self, host: str, port: int, route: Route, *, restricted: bool) -> trio.abc.Stream:
+        def choose(found: Sequence[str]) -> list[str]:
+            return self._hosts.ordered(self.choose(host, found, restricted=restricted))
+
+        if not route.local:
             return await self._world.dial(host, port, choose)
+        local = route.local
+        if route.at_random:
+            local = tuple(self._world.random.sample(local, len(local)))
+        return await self._world.dial(host, port, choose, local)
 
-        return self._hosts.watched(dial)
+    async def _targets(self, proxy: Proxy, host: str, port: int, *, restricted: bool) -> list[str]:
+        """What a proxy is asked for: addresses of a host that may be reached, or its name where that is left to it.
+
+        IPv4 first: many proxies have nothing else.
+        """
+        if self._proxy_names and not restricted and not _is_address(host):
+            return [host]
+        found = self.choose(host, await self._world.resolve(host, port), restricted=restricted)
+        return sorted(found, key=lambda each: ":" in each)
 
     def listening(self, host: str, port: int, wake: Callable[[], None]) -> AbstractContextManager[None]:
         """Within the block `wake` is called whenever the host answers again (`Hosts.listening`)."""
@@ -119,6 +164,14 @@ class Egress:
         if restricted and port not in self._mail_ports:
             ports = ", ".join(str(each) for each in sorted(self._mail_ports))
             raise EgressRefused(f"port {port} is no mail port; a token for one account may use {ports}")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

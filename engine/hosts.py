@@ -6,6 +6,9 @@ port that stays shut beside one that works must not be dialled each time the oth
 went unanswered wakes nobody, so that servers which accept and hang up cannot make their callers wake each other. What
 the server refused is no matter of answering: what waits after a refusal does not listen here.
 
+A host behind a proxy is another one than the same host dialled from here: it is known together with the proxy (`via`).
+Who waits for it listens for the proxy too, whose silence is its own and is no silence of the hosts behind it.
+
 It also remembers for an hour which addresses accepted a connection and never said a word: they are dialled last.
 """
 
@@ -13,11 +16,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import trio
 
 from engine.errors import NetworkError, NetworkKind
+from engine.proxies.proxy import TARGET_UNREACHED, UNREACHED, with_port
 from engine.world import Dial
 
 OTHER_PORTS_SECONDS = 30.0
@@ -29,7 +33,11 @@ MUTE_SECONDS = 3600.0
 
 _UNANSWERED = frozenset(
     {"ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"}
+    | {UNREACHED, TARGET_UNREACHED}
 )
+
+Via = tuple[str, int] | None
+"""Host and port of the proxy through which a host is dialled; None: it is dialled from here."""
 
 
 def unanswered(error: Exception) -> bool:
@@ -48,26 +56,27 @@ class Hosts:
         self._listeners: dict[tuple[str, int], dict[object, Callable[[], None]]] = {}
         self._mute: dict[str, float] = {}
 
-    def watched(self, dial: Dial) -> Dial:
-        """`dial`, reporting how each dial ended. One that is cancelled, as at a time limit, has gone unanswered.
+    def watched(self, dial: Dial, via: Via = None) -> Dial:
+        """`dial`, which goes through the proxy `via`, reporting how each dial ended.
 
-        One under way when the host answers another begins anew: the kernel asks again only after ever longer pauses.
+        One that is cancelled, as at a time limit, has gone unanswered. One under way when the host answers another
+        begins anew: the kernel asks again only after ever longer pauses.
         """
 
         async def watched(host: str, port: int) -> trio.abc.Stream:
-            stream, silent = None, True
+            stream, silent, name = None, True, _name(host, via)
             try:
                 while stream is None:
-                    with trio.CancelScope() as scope, self.listening(host, port, scope.cancel):
+                    with trio.CancelScope() as scope, self._listening(name, port, scope.cancel):
                         stream = await dial(host, port)
                 silent = False
             except NetworkError as error:
-                silent = unanswered(error)
+                silent = unanswered(error) and error.code != UNREACHED
                 raise
             finally:
                 if silent:
-                    self.silent(host, port)
-            self.answered(host, port)
+                    self.silent(name, port)
+            self.answered(name, port)
             return stream
 
         return watched
@@ -109,9 +118,19 @@ class Hosts:
         return sorted(addresses, key=lambda each: mute.get(each, -math.inf))
 
     @contextmanager
-    def listening(self, host: str, port: int, wake: Callable[[], None]) -> Iterator[None]:
-        """Within the block `wake` is called whenever the host answers again. It must not block or raise."""
-        key, mine = (host.lower(), port), object()
+    def listening(self, host: str, port: int, wake: Callable[[], None], via: Via = None) -> Iterator[None]:
+        """Within the block `wake` is called whenever the host, or its proxy, answers again.
+
+        It must not block or raise.
+        """
+        with self._listening(_name(host, via), port, wake), ExitStack() as stack:
+            if via is not None:
+                stack.enter_context(self._listening(*via, wake))
+            yield
+
+    @contextmanager
+    def _listening(self, name: str, port: int, wake: Callable[[], None]) -> Iterator[None]:
+        key, mine = (name.lower(), port), object()
         listeners = self._listeners.setdefault(key, {})
         listeners[mine] = wake
         try:
@@ -121,9 +140,14 @@ class Hosts:
             if not listeners and self._listeners.get(key) is listeners:
                 del self._listeners[key]
 
-    async def wait(self, host: str, port: int, seconds: float) -> bool:
+    async def wait(self, host: str, port: int, seconds: float, via: Via = None) -> bool:
         """Sleep for so many seconds, or until the host answers again: whether it does. Cancelled: nothing is left."""
         heard = trio.Event()
-        with self.listening(host, port, heard.set), trio.move_on_after(seconds):
+        with self.listening(host, port, heard.set, via), trio.move_on_after(seconds):
             await heard.wait()
         return heard.is_set()
+
+
+def _name(host: str, via: Via) -> str:
+    """What a host is known by: another name behind each proxy."""
+    return host if via is None else f"{host} via {with_port(*via)}"

@@ -21,8 +21,11 @@ from engine.store.writer import Store
 
 log = logging.getLogger("engine.settings")
 
-SEALED = ("webhooks", "webhooks_custom_headers", "service_secret")
-WEBHOOK_SETTINGS = (*SEALED, "webhooks_enabled", "webhook_events")
+_SEALED_OF_WEBHOOKS = ("webhooks", "webhooks_custom_headers", "service_secret")
+SEALED = (*_SEALED_OF_WEBHOOKS, "proxy_url")
+WEBHOOK_SETTINGS = (*_SEALED_OF_WEBHOOKS, "webhooks_enabled", "webhook_events")
+ROUTE_SETTINGS = ("proxy_enabled", "proxy_url", "local_addresses", "imap_strategy", "smtp_strategy")
+"""By which way connections to mail servers leave."""
 _UNREADABLE = {"queue_paused": True}
 """What holds in place of a value that cannot be read, where that is not its default."""
 
@@ -82,6 +85,7 @@ class SettingsBook:
             self.unreadable.add(name)
             effect = "all mail waits" if name == "queue_paused" else "it is left out"
             effect = "webhooks of the settings wait" if name in WEBHOOK_SETTINGS else effect
+            effect = "accounts that go by it are not connected" if name in ROUTE_SETTINGS else effect
             known = STORED_NAMES[name]
             log.error("the stored setting %s cannot be read, so %s until it is set again: %s", known, effect, error)
             return _UNREADABLE.get(name)

@@ -81,6 +81,15 @@ class TlsRules(msgspec.Struct, frozen=True, kw_only=True):
     ca: str | None = None
 
 
+class Endpoint(msgspec.Struct, frozen=True):
+    """A mail server. `secure`: TLS from the first byte; else STARTTLS is used wherever it is offered."""
+
+    host: str
+    port: int
+    secure: bool
+    tls: TlsRules
+
+
 _ANY_TLS = TlsRules(reject_unauthorized=False)
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})
 """OpenSSL's reasons where the first bytes of an answer are not those of a TLS record."""
@@ -246,6 +255,15 @@ class Transport:
 
     def _silent(self, what: str, mute: str | None = None) -> NetworkError:
         return NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"{self.host}:{self.port} {what}", mute=mute)
+
+    @property
+    def local_address(self) -> str | None:
+        """The address of this machine that the connection leaves from; None where there is no socket beneath."""
+        stream = _socket_stream(self._stream)
+        try:
+            return str(stream.socket.getsockname()[0]) if stream is not None else None
+        except OSError:
+            return None
 
     def _address(self) -> str | None:
         stream = _socket_stream(self._stream)

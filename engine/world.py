@@ -8,6 +8,7 @@ test's clock already moves.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import logging
 import os
 import queue
@@ -25,6 +26,7 @@ import outcome
 import trio
 
 from engine.errors import NetworkError, NetworkKind
+from engine.proxies.route import same_family
 from engine.resolver import Resolver
 
 log = logging.getLogger("engine.world")
@@ -45,8 +47,11 @@ STANDSTILL = 86_400.0
 """The longest that the machine is taken to have stood still; a wall clock further ahead was set."""
 LOOK_AGAIN = 60.0
 """Seconds after which a wait looks at the clocks again: one may have been set, the machine may have stood still."""
-KEPT_SHARE, KEPT_LEAST = 8, 32
-"""The part of all descriptors, and the least number, that no dial takes: they are for the API, the store, the spool."""
+BIND_ADDRESS_NO_PORT = 24
+"""IP_BIND_ADDRESS_NO_PORT of Linux: an address is bound, and its port chosen only when it is known for which peer."""
+KEPT_SHARE, KEPT_LEAST, KEPT_AT_MOST = 8, 32, 4
+"""No dial takes this part of all descriptors, and at least that many, but at most the last part: they are for the API,
+the store, and the spool. Of 64 descriptors, a dozen are left for dials."""
 SAY_EVERY = 60.0
 
 
@@ -139,9 +144,13 @@ class World:
             raise map_os_error(error, host, port) from error
         return [str(entry[4][0]) for entry in found]
 
-    async def dial(self, host: str, port: int, choose: Choose | None = None) -> trio.abc.Stream:
+    async def dial(
+        self, host: str, port: int, choose: Choose | None = None, local: Sequence[str] = ()
+    ) -> trio.abc.Stream:
         """A TCP stream with TCP_NODELAY to `host:port`, trying all its addresses, or those `choose` leaves of them.
 
+        It leaves from the first address in `local` that is of the same family, or from the system's choice if `local`
+        is empty: `NetworkError` EADDRNOTAVAIL where the machine has not got that address, or there is none that fits.
         A peer that is gone without a word is noticed by the kernel: within a minute while data waits for it (`endure`
         changes that), within two while nothing does. Raises `NetworkError`, EMFILE where only the descriptors are left
         that are kept for other things. The caller sets the deadline. Cancelled: nothing stays open.
@@ -149,11 +158,25 @@ class World:
         self._descriptors.refuse_dial(_next_descriptor(), host, port)
         addresses = await self.resolve(host, port)
         chosen = choose(addresses) if choose else addresses
-        stream = await _connect(host, port, chosen, self._descriptors)
+        ends = [(each, None) for each in chosen] if not local else _ends(host, port, chosen, local)
+        stream = await _connect(host, port, ends, self._descriptors)
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _NOTICE_SILENCE:
             stream.setsockopt(socket.IPPROTO_TCP, option, value)
         return stream
+
+    def has_address(self, address: str) -> bool:
+        """Whether connections may leave from this IP address: it is one of the machine's, and one of a single host."""
+        ip = ipaddress.ip_address(address)
+        if ip.is_unspecified or ip.is_multicast:
+            return False
+        with socket.socket(socket.AF_INET if ip.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((address, 0))
+                probe.connect((address, 9))  # a broadcast address may be bound, too; nothing is sent
+            except OSError:
+                return False
+        return True
 
     async def srv(self, name: str) -> list[Srv]:
         """The SRV records of a name, best first; empty when there are none. Raises `NetworkError`."""
@@ -186,7 +209,7 @@ class _Descriptors:
     def refuse_dial(self, number: int, host: str, port: int) -> None:
         """Raise `NetworkError` EMFILE when a descriptor of this number is one of those that are kept."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        if limit == resource.RLIM_INFINITY or number < limit - max(limit // KEPT_SHARE, KEPT_LEAST):
+        if limit == resource.RLIM_INFINITY or number < limit - _kept(limit):
             return
         self._refused += 1
         now = trio.current_time()
@@ -199,6 +222,10 @@ class _Descriptors:
             )
             self._said_at, self._refused = now, 0
         raise NetworkError(NetworkKind.CONNECT, "EMFILE", f"connect EMFILE {host}:{port}")
+
+
+def _kept(limit: int) -> int:
+    return min(max(limit // KEPT_SHARE, KEPT_LEAST), limit // KEPT_AT_MOST)
 
 
 def _next_descriptor() -> int:
@@ -221,7 +248,35 @@ _NOTICE_SILENCE = (
 )
 
 
-async def _connect(host: str, port: int, addresses: Sequence[str], descriptors: _Descriptors) -> trio.SocketStream:
+_Ends = tuple[str, str | None]
+"""A peer's address, and the address of this machine to leave from; None: the system's choice."""
+
+
+def _ends(host: str, port: int, addresses: Sequence[str], local: Sequence[str]) -> list[_Ends]:
+    """Each peer's address that one of `local` can reach, with the first that can. Raises `NetworkError`."""
+    ends: list[_Ends] = []
+    for address in addresses:
+        fitting = next((each for each in local if same_family(each, address)), None)
+        if fitting is not None:
+            ends.append((address, fitting))
+    if not ends:
+        text = f"bind EADDRNOTAVAIL {', '.join(local)}: no address of {host}:{port} is of the same family"
+        raise NetworkError(NetworkKind.CONNECT, "EADDRNOTAVAIL", text)
+    return ends
+
+
+async def _bind(connecting: trio.socket.SocketType, local: str) -> None:
+    """Have a socket leave from this address. Raises `NetworkError` where the machine has not got it."""
+    try:
+        connecting.setsockopt(socket.IPPROTO_IP, BIND_ADDRESS_NO_PORT, 1)
+        await connecting.bind((local, 0))
+    except OSError as error:
+        code = errno.errorcode.get(error.errno or 0, "ESOCKET")
+        text = f"bind {code} {local}: it is no address of this machine"
+        raise NetworkError(NetworkKind.CONNECT, "EADDRNOTAVAIL", text) from error
+
+
+async def _connect(host: str, port: int, ends: Sequence[_Ends], descriptors: _Descriptors) -> trio.SocketStream:
     """The first connection that any of the addresses accepts; they are begun in order, one shortly after the other.
 
     Each socket is looked at once it is there: of many dials at once none can tell before which descriptor it gets.
@@ -229,7 +284,7 @@ async def _connect(host: str, port: int, addresses: Sequence[str], descriptors: 
     made: list[trio.SocketStream] = []
     failures: list[OSError | NetworkError] = []
 
-    async def attempt(address: str, failed: trio.Event) -> None:
+    async def attempt(address: str, local: str | None, failed: trio.Event) -> None:
         try:
             ((family, kind, protocol, _, target), *_) = await trio.socket.getaddrinfo(
                 address, port, type=trio.socket.SOCK_STREAM
@@ -237,6 +292,8 @@ async def _connect(host: str, port: int, addresses: Sequence[str], descriptors: 
             connecting = trio.socket.socket(family, kind, protocol)
             try:
                 descriptors.refuse_dial(connecting.fileno(), host, port)
+                if local is not None:
+                    await _bind(connecting, local)
                 await connecting.connect(target)
                 made.append(trio.SocketStream(connecting))
             except BaseException:
@@ -251,9 +308,9 @@ async def _connect(host: str, port: int, addresses: Sequence[str], descriptors: 
     try:
         try:
             async with trio.open_nursery() as nursery:
-                for address in addresses:
+                for address, local in ends:
                     failed = trio.Event()
-                    nursery.start_soon(attempt, address, failed)
+                    nursery.start_soon(attempt, address, local, failed)
                     with trio.move_on_after(STAGGER_SECONDS):
                         await failed.wait()
         except* trio.Cancelled:

@@ -37,6 +37,11 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that no process is left with it when the others have nothing to take over."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @contextlib.contextmanager
 def _needing(what: str) -> Iterator[None]:
     try:
@@ -113,18 +118,14 @@ def webhook_receiver() -> Iterator[WebhookReceiver]:
         yield receiver
 
 
-@pytest.fixture
-def start_engine(tmp_path: Path) -> Iterator[Callable[..., EngineProcess]]:
-    """`start_engine(ENGINE_RETRY__SCHEDULE="1s", ...)` starts an engine process with those settings.
-
-    A traceback in its log fails the test at the end, unless the test has set `engine.crash_expected`.
-    """
+@contextlib.contextmanager
+def _starter(folder: Path) -> Iterator[Callable[..., EngineProcess]]:
     engines: list[EngineProcess] = []
 
     def start(**settings: str) -> EngineProcess:
-        folder = tmp_path / f"engine-{len(engines)}"
-        folder.mkdir()
-        engine = EngineProcess(folder, **settings)
+        own = folder / f"engine-{len(engines)}"
+        own.mkdir()
+        engine = EngineProcess(own, **settings)
         engines.append(engine)
         engine.start()
         return engine
@@ -138,9 +139,26 @@ def start_engine(tmp_path: Path) -> Iterator[Callable[..., EngineProcess]]:
 
 
 @pytest.fixture
+def start_engine(tmp_path: Path) -> Iterator[Callable[..., EngineProcess]]:
+    """`start_engine(ENGINE_RETRY__SCHEDULE="1s", ...)` starts an engine process with those settings.
+
+    A traceback in its log fails the test at the end, unless the test has set `engine.crash_expected`.
+    """
+    with _starter(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture
 def engine(start_engine: Callable[..., EngineProcess]) -> EngineProcess:
     """An engine process with the default settings."""
     return start_engine()
+
+
+@pytest.fixture(scope="module")
+def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    """An engine process that all tests of a file share which leave nothing behind that another one would see."""
+    with _starter(tmp_path_factory.mktemp("shared")) as start:
+        yield start()
 
 
 class _Errors(logging.Handler):

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import msgspec
 import trio
 
 from engine.accounts import registration as records
@@ -28,8 +29,10 @@ from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
 from engine.log import concerns
-from engine.model.registration import Registration, SmtpServer
+from engine.model.message import Message
+from engine.model.registration import Registration, ServerName, SmtpServer
 from engine.model.waiting import Waiting
+from engine.proxies.route import DIRECT, Route
 from engine.queue.lane import Dispatch, Lane, OutgoingServer
 from engine.queue.recovery import recover_account
 from engine.queue.sent_folder_search import SentFolderSearches
@@ -94,6 +97,8 @@ class Account:
         self._verdicts_in, self._verdicts = trio.open_memory_channel[Verdict](100)
         dispatch.pauses.pause(row.id, row.queue_paused)
         self._lane = Lane(row.id, self._server(), dispatch, self._tried)
+        self._made_from = self._connections()
+        self._way_out = self.way_out(record)
         self._lane_began = False
         self._lane_ended = trio.Event()
         if unreadable is not None:
@@ -103,17 +108,18 @@ class Account:
 
     def change(self, record: Registration, restricted: frozenset[str]) -> None:
         """Go on with a changed registration: what it changes nothing about and works stays connected."""
-        before, smtp = self._connections(), records.smtp_endpoint(self.record)
         self.record, self.restricted = record, restricted
         self.status.servers = records.servers(record)
         self._note_sandbox()
-        if records.smtp_endpoint(record) != smtp:
-            self.status.forget_sending()
-        self._lane.change(self._server())
-        self.commands.change(offered=records.imap_endpoint(record) is not None)
-        if self._connections() != before or self.status.state is not AccountState.CONNECTED:
-            self.status.forget_error()
-            self._changed.set()
+        self._take_up(anyway=True)
+
+    def change_routes(self) -> None:
+        """Go on by what the settings say now of proxies and local addresses."""
+        self._take_up(anyway=False)
+
+    def way_out(self, record: Registration) -> tuple[object, ...]:
+        """How mail would leave with this registration: as long as it is the same, so is whether it may."""
+        return records.smtp_endpoint(record), self._route("smtp", record)
 
     @property
     def folder_errors(self) -> tuple[FolderError, ...]:
@@ -246,15 +252,17 @@ class Account:
         endpoint, timeouts = records.imap_endpoint(self.record), self._dispatch.limits.timeouts
         if endpoint is not None:
             rules = records.watch_rules(self.record, self.status.created)
+            route = self._route("imap", self.record)
             sessions = Sessions(
                 endpoint,
-                self._dial("imap"),
+                self._dial("imap", route),
                 self._access.connector,
                 self.status,
                 log=self.log,
                 compress=self._access.imap.compress,
+                proxy=route.proxy,
             )
-            backoff = self._access.backoff(endpoint.host, endpoint.port)
+            backoff = self._access.backoff(endpoint.host, endpoint.port, route.via)
             self._connection = AccountConnection(
                 sessions,
                 self.commands,
@@ -276,6 +284,19 @@ class Account:
             await probe(server, timeouts, self.status, self._access)
         else:
             self.status.state = AccountState.UNSET
+
+    def _take_up(self, *, anyway: bool) -> None:
+        before, self._made_from = self._made_from, self._connections()
+        if self._made_from == before and not anyway:
+            return
+        way_out, self._way_out = self._way_out, self.way_out(self.record)
+        if self._way_out != way_out:
+            self.status.forget_sending()
+        self._lane.change(self._server())
+        self.commands.change(offered=records.imap_endpoint(self.record) is not None)
+        if self._made_from != before or self.status.state is not AccountState.CONNECTED:
+            self.status.forget_error()
+            self._changed.set()
 
     def _note_sandbox(self) -> None:
         of = self._ledger.recorder.sandboxes
@@ -307,6 +328,8 @@ class Account:
             self.restricted,
             records.watch_rules(self.record, self.status.created),
             self.record.logs is True,
+            self._route("imap", self.record),
+            self._route("smtp", self.record),
         )
 
     def _server(self) -> OutgoingServer | None:
@@ -315,10 +338,21 @@ class Account:
             return None
         name = ehlo_name(self.record, self._dispatch.ehlo_name)
         limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
-        return OutgoingServer(endpoint, self._dial("smtp"), name, limit or None)
+        record, route = self.record, self._route("smtp", self.record)
+        server = OutgoingServer(endpoint, self._dial("smtp", route), name, limit or None, route)
 
-    def _dial(self, server: str) -> Dial:
-        return self._access.dial(sandbox=records.is_sandbox(self.record), restricted=server in self.restricted)
+        def by(message: Message) -> OutgoingServer:
+            own = self._access.routes.of_message(message, record)
+            return msgspec.structs.replace(server, dial=self._dial("smtp", own), route=own)
+
+        return server if records.is_sandbox(record) else msgspec.structs.replace(server, by=by)
+
+    def _route(self, server: ServerName, record: Registration) -> Route:
+        return DIRECT if records.is_sandbox(record) else self._access.routes.of_account(record, server)
+
+    def _dial(self, server: ServerName, route: Route) -> Dial:
+        sandbox, restricted = records.is_sandbox(self.record), server in self.restricted
+        return self._access.dial(sandbox=sandbox, restricted=restricted, route=route)
 
 
 def _disk_failed(error: BaseException) -> bool:

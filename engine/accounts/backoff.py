@@ -13,7 +13,7 @@ import random
 import trio
 
 from engine.errors import EngineError, LoginRefused
-from engine.hosts import Hosts, unanswered
+from engine.hosts import Hosts, Via, unanswered
 from engine.imap.session import CommandRefused
 
 SURVIVED = 300.0
@@ -25,10 +25,17 @@ LONGEST_UNREFUSED = 33.0
 
 
 class Backoff:
-    """One series of waits for one server, from `shortest` up to `longest` seconds."""
+    """One series of waits for one server, behind the proxy `via`, from `shortest` up to `longest` seconds."""
 
     def __init__(
-        self, shortest: float, longest: float, hosts: Hosts, random: random.Random, host: str, port: int
+        self,
+        shortest: float,
+        longest: float,
+        hosts: Hosts,
+        random: random.Random,
+        host: str,
+        port: int,
+        via: Via = None,
     ) -> None:
         self._shortest = shortest
         self._longest = longest
@@ -36,6 +43,7 @@ class Backoff:
         self._random = random
         self._host = host
         self._port = port
+        self._via = via
         self._wait = shortest
 
     async def wait_shortly(self) -> None:
@@ -56,7 +64,7 @@ class Backoff:
         if isinstance(error, (LoginRefused, CommandRefused)):
             await trio.sleep(seconds)
         else:
-            await self._hosts.wait(self._host, self._port, seconds)
+            await self._hosts.wait(self._host, self._port, seconds, self._via)
         self._wait = min(self._wait * 2, longest)
 
     def _jittered(self, seconds: float) -> float:

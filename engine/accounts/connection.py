@@ -145,8 +145,8 @@ class AccountConnection:
             await backoff.wait(ended, trio.current_time() - began, anew=anew, worked=worked)
 
     def _backoff(self) -> Backoff:
-        endpoint = self._sessions.endpoint
-        return self._access.backoff(endpoint.host, endpoint.port)
+        endpoint, proxy = self._sessions.endpoint, self._sessions.proxy
+        return self._access.backoff(endpoint.host, endpoint.port, None if proxy is None else proxy.at)
 
     def _new_arrivals(self) -> Arrivals:
         store, journal, rules = self._ledger.store, self._ledger.journal, self._rules

@@ -43,8 +43,7 @@ def hint(host: str, response: str, *, token: bool) -> str | None:
 
     `token`: the login used an OAuth2 access token, not a password.
     """
-    name = host.lower().rstrip(".")
-    provider = next((each for end, each in _HOSTS if name == end or name.endswith(f".{end}")), None)
+    provider = provider_of(host)
     if provider is None:
         return None
     if provider is providers.GMAIL:
@@ -62,6 +61,12 @@ def hint(host: str, response: str, *, token: bool) -> str | None:
     if provider is providers.ICLOUD:
         return f"{made_at}. The IMAP user is the address, or the part before the @; the SMTP user is the whole address."
     return f"{made_at}."
+
+
+def provider_of(host: str) -> Provider | None:
+    """The well-known provider whose server this is."""
+    name = host.lower().rstrip(".")
+    return next((each for end, each in _HOSTS if name == end or name.endswith(f".{end}")), None)
 
 
 def _gmail(response: str, token: bool) -> str:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from engine.errors import LoginRefused, NetworkError, NetworkKind
+from engine.hosts import Via
 
 LEASE = 3.0
 SHORTEST_LEASE = 0.1
@@ -28,12 +29,16 @@ class LoginSlots:
 
     def __init__(self, per_server: int) -> None:
         self._per_server = per_server
-        self._servers: dict[tuple[str, int], _Gate] = {}
+        self._servers: dict[tuple[str, int, Via], _Gate] = {}
 
     @asynccontextmanager
-    async def at(self, host: str, port: int) -> AsyncIterator[None]:
-        """Wait for a slot for setting up a connection. Cancelled: none is taken."""
-        key = (host.lower(), port)
+    async def at(self, host: str, port: int, via: Via = None) -> AsyncIterator[None]:
+        """Wait for a slot for setting up a connection. Cancelled: none is taken.
+
+        Through each proxy (`via`) a server is another one: a proxy that hangs keeps none of those waiting who do not
+        use it.
+        """
+        key = (host.lower(), port, via)
         gate = self._servers.setdefault(key, _Gate(self._per_server))
         self._servers[key] = self._servers.pop(key)
         try:

@@ -18,6 +18,8 @@ def refuse_masks(body: AccountCreate | AccountUpdate) -> None:
             for name, value in (("pass", auth.password), ("accessToken", auth.access_token)):
                 if value == MASK:
                     found.add(FieldPath.of(f"{server}.auth.{name}"), "is a masked value")
+    if body.proxy and MASK in body.proxy:
+        found.add(FieldPath.of("proxy"), "is a masked value")
     if body.webhooks and MASK in body.webhooks:
         found.add(FieldPath.of("webhooks"), "is a masked value")
     if any(each.value == MASK for each in body.webhooks_custom_headers or ()):

@@ -33,7 +33,7 @@ REFUSED_SECONDS = 3600.0
 
 async def probe(server: OutgoingServer, timeouts: Timeouts, status: Status, access: ServerAccess) -> None:
     """Return once the login of `server` was accepted. Cancelled: nothing stays open."""
-    backoff = access.backoff(server.endpoint.host, server.endpoint.port)
+    backoff = access.backoff(server.endpoint.host, server.endpoint.port, server.via)
     while True:
         status.state = AccountState.CONNECTING
         try:
@@ -60,7 +60,7 @@ async def watch_sending(
     Where the IMAP server refuses the login, or the outbox lane asks by itself (`lane_knocks`), the server is left
     alone.
     """
-    backoff = access.backoff(server.endpoint.host, server.endpoint.port)
+    backoff = access.backoff(server.endpoint.host, server.endpoint.port, server.via)
     with trio.move_on_after(HEAD_START):
         while status.state in (AccountState.INIT, AccountState.CONNECTING):
             await status.moves()
@@ -86,7 +86,7 @@ async def watch_sending(
 async def _log_in(server: OutgoingServer, timeouts: Timeouts, access: ServerAccess) -> bool:
     """Log in and leave; whether there was a login. Raises `DeliveryError`."""
     patience = {name: min(getattr(timeouts, name), PATIENCE) for name in ("greeting", "command")}
-    async with access.logins.at(server.endpoint.host, server.endpoint.port):
+    async with access.logins.at(server.endpoint.host, server.endpoint.port, server.via):
         session = await SmtpSession.connect(
             server.endpoint,
             dial=server.dial,

@@ -103,15 +103,19 @@ class Registry:
                 for account in self._accounts.values():
                     nursery.start_soon(account.stop_lane)
 
-    async def register(self, given: AccountCreate, *, narrowed: bool = False) -> tuple[str, bool]:
+    async def register(
+        self, given: AccountCreate, *, narrowed: bool = False, also: Callable[[Tx, str], object] | None = None
+    ) -> tuple[str, bool]:
         """Add an account, or change the one with this id. Returns its id and whether it is new.
 
-        `narrowed`: by a caller with a token for this account alone.
+        `narrowed`: by a caller with a token for this account alone. `also` is done in the same commit, with the
+        account's id; what it raises is raised, with nothing changed.
         """
         async with self._changing:
             account = self._accounts.get(given.account) if given.account is not None else None
             if account is not None and account.unreadable is None:
-                await self._save(account, registration_changes.registered_again(account.record, given), given, narrowed)
+                again = registration_changes.registered_again(account.record, given)
+                await self._save(account, again, given, narrowed, also)
                 return account.id, False
             name = given.account or self._new_id()
             record = registration_changes.registered(given, name)
@@ -122,6 +126,8 @@ class Registry:
             def change(tx: Tx) -> None:
                 accounts.save(tx, name, sealed, now, restricted)
                 self._journal.append(tx, "accountAdded", name, {"account": name})
+                if also is not None:
+                    also(tx, name)
 
             await self._store.admit(change)
             row = accounts.get(self._store.reader, name)
@@ -147,6 +153,11 @@ class Registry:
             self._must_be_there(account)
             await self._store.commit(lambda tx: accounts.remember(tx, account.id, queue_paused=paused))
             account.pause_queue(paused)
+
+    def change_routes(self) -> None:
+        """What the settings say of proxies or local addresses has changed."""
+        for account in self._accounts.values():
+            account.change_routes()
 
     async def flush(self, account: Account, notify_from: datetime | UnsetType | None, indexer: Any) -> bool:
         """Forget what is known of the mailbox and begin anew; False when that is being done already.
@@ -210,7 +221,12 @@ class Registry:
             raise AccountUnreadable(account.unreadable)
 
     async def _save(
-        self, account: Account, record: Registration, given: AccountCreate | AccountUpdate, narrowed: bool
+        self,
+        account: Account,
+        record: Registration,
+        given: AccountCreate | AccountUpdate,
+        narrowed: bool,
+        also: Callable[[Tx, str], object] | None = None,
     ) -> None:
         self._must_be_there(account)
         restricted = registration_changes.restricted(
@@ -218,12 +234,14 @@ class Registry:
         )
         sealed = records.seal(record, self._vault)
         now = self._world.now()
-        elsewhere = records.smtp_endpoint(record) != records.smtp_endpoint(account.record)
+        elsewhere = account.way_out(record) != account.way_out(account.record)
 
         def change(tx: Tx) -> None:
             accounts.save(tx, account.id, sealed, now, restricted)
             if elsewhere:
                 accounts.remember(tx, account.id, sending=None)
+            if also is not None:
+                also(tx, account.id)
             for message in messages.hasten(tx, account.id, now):
                 tx.after_commit(partial(account.hasten, message, now))
 

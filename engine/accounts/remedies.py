@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind
+from engine.proxies.proxy import DENIED, LOGIN_REFUSED, TARGET_UNREACHED, UNREACHED
 from engine.smtp.verdict import Kind, Verdict, error_code
 
 TLS_PORTS = frozenset({465, 993})
@@ -94,6 +95,8 @@ def _refused(text: str, server: Server, *, temporary: bool) -> str:
 
 def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
     member, host = server.member, server.host
+    if text.startswith("The proxy ") and (said := _of_proxy(code, text, server)):
+        return said
     if kind is NetworkKind.DNS:
         if code == "ENOTFOUND":
             return f"There is no host {host}. Correct {member}.host."
@@ -104,6 +107,13 @@ def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
         return (
             "The account is registered with sandbox: true, and the sandbox is switched off. Set enabled = true under "
             "[sandbox] in the engine's configuration and restart the engine, or remove the account."
+        )
+    if code == "EROUTE":
+        return f"{text}. Until then the engine dials {server} by no other way."
+    if code == "EADDRNOTAVAIL":
+        return (
+            f"The connection to {server} cannot leave from the address that is set ({text}). Correct localAddress of "
+            "the account or localAddresses in the settings, or give this machine the address."
         )
     if code == "EMFILE":
         return f"This machine has no file descriptor left for a connection. Raise LimitNOFILE. {_BY_ITSELF}"
@@ -119,6 +129,22 @@ def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
         silent = f"{server} accepts the connection but sends nothing. {_suspect_tls(server)}"
         return f"{silent}It may not be an {server.protocol} server: check {_PLACE.format(member)}. {_BY_ITSELF}"
     return f"{server} closes the connection. {_suspect_tls(server)}{_BY_ITSELF}"
+
+
+def _of_proxy(code: str, text: str, server: Server) -> str | None:
+    """What to do if the proxy is at fault; None if this machine is."""
+    where = "proxy of the account, or proxyUrl in the settings"
+    if code == LOGIN_REFUSED:
+        return f"{text}. Correct the user and password in {where}."
+    if code == DENIED:
+        return f"{text}. Have the proxy allow connections to {server}, or set another one in {where}."
+    if code == TARGET_UNREACHED:
+        return f"{text}. The proxy itself answers: try {server} from its machine. {_BY_ITSELF}"
+    if code == UNREACHED:
+        return f"{text}. Check that the proxy runs, and its address in {where}. {_BY_ITSELF}"
+    if code == "EACCES":
+        return f"[network] in the engine's configuration does not let it dial the proxy: {text}."
+    return None
 
 
 def _tls(code: str, text: str, server: Server) -> str:

@@ -7,10 +7,12 @@ import msgspec
 from engine.accounts.backoff import Backoff
 from engine.accounts.login_slots import LoginSlots
 from engine.accounts.registration import sandbox_off
+from engine.accounts.routes import Routes
 from engine.accounts.sessions import Connector
 from engine.config import Imap
 from engine.egress import Egress
-from engine.hosts import Hosts
+from engine.hosts import Hosts, Via
+from engine.proxies.route import DIRECT, Route
 from engine.sandbox.provider import Sandbox
 from engine.world import Dial, World
 
@@ -23,19 +25,24 @@ class ServerAccess(msgspec.Struct, frozen=True):
     logins: LoginSlots
     egress: Egress
     sandbox: Sandbox | None
+    routes: Routes
     world: World
 
-    def dial(self, *, sandbox: bool, restricted: bool) -> Dial:
-        """How a server is dialled: in the sandbox, or where mail servers may be (`restricted`: named by a tenant)."""
+    def dial(self, *, sandbox: bool, restricted: bool, route: Route = DIRECT) -> Dial:
+        """How a server is dialled: in the sandbox, or by `route` where mail servers may be.
+
+        `restricted`: a token for one account named the server.
+        """
         if sandbox:
             return self.sandbox.dial if self.sandbox is not None else sandbox_off
-        return self.egress.dialer(restricted=restricted, mail=True)
+        return self.egress.dialer(restricted=restricted, mail=True, route=route)
 
     @property
     def connector(self) -> Connector:
         """What sets up IMAP sessions."""
         return Connector(self.logins, self.hosts, self.world)
 
-    def backoff(self, host: str, port: int) -> Backoff:
-        """The waits between connections to one server."""
-        return Backoff(self.imap.reconnect_min, self.imap.reconnect_max, self.hosts, self.world.random, host, port)
+    def backoff(self, host: str, port: int, via: Via = None) -> Backoff:
+        """The waits between connections to one server, behind the proxy `via` where there is one."""
+        shortest, longest = self.imap.reconnect_min, self.imap.reconnect_max
+        return Backoff(shortest, longest, self.hosts, self.world.random, host, port, via)

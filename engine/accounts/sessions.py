@@ -15,6 +15,7 @@ from engine.errors import NetworkError
 from engine.hosts import Hosts
 from engine.imap.refusals import Refusals
 from engine.imap.session import ImapEndpoint, ImapSession
+from engine.proxies.proxy import Proxy
 from engine.world import Dial, World
 
 NONCE_BYTES = 18
@@ -37,14 +38,18 @@ class Connector:
         *,
         log: ConnectionLines | None = None,
         refusals: Refusals | None = None,
+        proxy: Proxy | None = None,
     ) -> ImapSession:
-        """Wait for a slot, dial and log in. Raises `NetworkError`, `ProtocolError`, `LoginRefused`.
+        """Wait for a slot, dial and log in; `proxy` is the one that `dial` goes through.
+
+        Raises `NetworkError`, `ProtocolError`, `LoginRefused`.
 
         Cancelled or failed: nothing stays open.
         """
-        async with self._gate.at(endpoint.host, endpoint.port):
+        async with self._gate.at(endpoint.host, endpoint.port, None if proxy is None else proxy.at):
             if log is not None:
-                log.note(f"connecting to {endpoint.host}:{endpoint.port}")
+                through = "" if proxy is None else f" through {proxy.place}"
+                log.note(f"connecting to {endpoint.host}:{endpoint.port}{through}")
             try:
                 return await ImapSession.connect(
                     endpoint,
@@ -60,7 +65,10 @@ class Connector:
 
 
 class Sessions:
-    """The sessions of one account as its registration says now. `compress`: deflate them where the server can."""
+    """The sessions of one account as its registration says now. `compress`: deflate them where the server can.
+
+    `proxy` is the one that `dial` goes through.
+    """
 
     def __init__(
         self,
@@ -71,8 +79,10 @@ class Sessions:
         *,
         log: ProtocolLog | None,
         compress: bool,
+        proxy: Proxy | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self.proxy = proxy
         self._dial = dial
         self._connector = connector
         self._status = status
@@ -87,7 +97,9 @@ class Sessions:
         Raises as `Connector.connect`. It ends with `leave`.
         """
         log = None if self._log is None else self._log.of(name)
-        session = await self._connector.connect(self.endpoint, self._dial, log=log, refusals=self._refusals)
+        session = await self._connector.connect(
+            self.endpoint, self._dial, log=log, refusals=self._refusals, proxy=self.proxy
+        )
         session.share_names(self._names)
         self._status.connections += 1
         try:

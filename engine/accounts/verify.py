@@ -6,7 +6,7 @@ a secret is in the answer.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import trio
@@ -21,9 +21,12 @@ from engine.accounts.sessions import NONCE_BYTES
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
 from engine.imap.mailboxes import Mailbox
 from engine.imap.session import CommandRefused, ImapEndpoint
+from engine.model.registration import ServerName
+from engine.proxies.route import Route
 from engine.schema.account_actions import MailboxFound, ServerVerified, Verified
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, error_code, error_text
+from engine.world import Dial
 
 SECONDS = 60.0
 
@@ -32,19 +35,27 @@ async def verify(
     imap: ImapEndpoint | None,
     smtp: SmtpEndpoint | None,
     ehlo_name: str,
+    ways: Mapping[ServerName, Route],
     access: ServerAccess,
     *,
     mailboxes: bool,
+    restricted: Collection[str] = (),
 ) -> Verified:
-    """Each login tried, and the folders where `mailboxes` asks for them. Cancelled: nothing stays open."""
+    """Each login tried by its way, and the folders where `mailboxes` asks for them. Cancelled: nothing stays open.
+
+    `restricted`: those of `imap` and `smtp` that were named by one who may not have private hosts dialled.
+    """
     outcomes: dict[str, ServerVerified] = {}
     folders: tuple[MailboxFound, ...] | UnsetType = UNSET
-    dial = access.egress.dialer(restricted=False, mail=True)
+
+    def dialer(server: ServerName) -> Dial:
+        return access.egress.dialer(restricted=server in restricted, mail=True, route=ways[server])
+
     async with trio.open_nursery() as nursery:
 
         async def try_imap(endpoint: ImapEndpoint) -> None:
             nonlocal folders
-            session = await access.connector.connect(endpoint, dial)
+            session = await access.connector.connect(endpoint, dialer("imap"), proxy=ways["imap"].proxy)
             try:
                 if mailboxes:
                     folders = tuple(map(_shown, await session.list_mailboxes()))
@@ -52,10 +63,10 @@ async def verify(
                 await session.logout()
 
         async def try_smtp(endpoint: SmtpEndpoint) -> None:
-            async with access.logins.at(endpoint.host, endpoint.port):
+            async with access.logins.at(endpoint.host, endpoint.port, ways["smtp"].via):
                 session = await SmtpSession.connect(
                     endpoint,
-                    dial=dial,
+                    dial=dialer("smtp"),
                     ehlo_name=ehlo_name,
                     timeouts=Timeouts(greeting=SECONDS),
                     nonce=access.world.token_bytes(NONCE_BYTES).hex(),

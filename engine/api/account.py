@@ -12,6 +12,7 @@ from engine.accounts import registration as records
 from engine.accounts.account import Account
 from engine.accounts.clear_text import insecure
 from engine.accounts.masked_secrets import refuse_masks
+from engine.accounts.route_checks import refuse_way
 from engine.accounts.state import AccountState
 from engine.accounts.wait import until_connected
 from engine.api.context import Context, find_account
@@ -110,6 +111,8 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
         subconnections=record.subconnections,
         imap_indexer=(record.imap_indexer or "full") if has_imap else UNSET,
         smtp_ehlo_name=record.smtp_ehlo_name or UNSET,
+        proxy=masked_url(record.proxy, MASK) if record.proxy else UNSET,
+        local_address=record.local_address or UNSET,
         imap=_imap(record.imap) if isinstance(record.imap, ImapServer) else UNSET,
         smtp=_smtp(record.smtp) if isinstance(record.smtp, SmtpServer) else UNSET,
         insecure=tuple(insecure(record)) or UNSET,
@@ -233,6 +236,7 @@ async def _check_egress(
 ) -> None:
     """Refuse what leads where it must not; mail servers of a trusted caller are left to the connection itself."""
     narrowed = caller.account is not None
+    await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if body.webhooks:
         await refuse_egress(context, "webhooks", body.webhooks, restricted=narrowed)
     for name in SERVERS if narrowed else ():
@@ -322,6 +326,7 @@ def _summary(context: Context, account: Account) -> AccountSummary:
         email=record.email,
         type="imap" if records.has_imap(record) else "sending",
         webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
+        proxy=masked_url(record.proxy, MASK) if record.proxy else UNSET,
         state=status.state.value,
         sending=_sending(account),
         counters=_counters(context, account),

@@ -8,6 +8,7 @@ from quart import Response
 from engine.accounts import registration as records
 from engine.accounts.autoconfig import autoconfig as find_servers
 from engine.accounts.registration_changes import registered
+from engine.accounts.route_checks import refuse_proxy
 from engine.accounts.state import REFUSALS, AccountState
 from engine.accounts.verify import verify as try_logins
 from engine.api.context import Context, find_account
@@ -16,6 +17,7 @@ from engine.http.access import Access
 from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
+from engine.model.registration import SERVERS
 from engine.schema.account import AccountCreate
 from engine.schema.account_actions import (
     Autoconfig,
@@ -114,12 +116,14 @@ async def verify(context: Context, body: VerifyAccount) -> Verified:
 
     The engine logs in once at each server and stores nothing. Each login takes at most a minute.
     """
-    record = registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp), "")
+    await refuse_proxy(context.access, "proxy", body.proxy or None)
+    record = registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp, proxy=body.proxy), "")
     name = body.smtp_ehlo_name or context.config.smtp.ehlo_name or "localhost"
     return await try_logins(
         records.imap_endpoint(record),
         records.smtp_endpoint(record),
         name,
+        {server: context.access.routes.of_account(record, server) for server in SERVERS},
         context.access,
         mailboxes=body.mailboxes,
     )

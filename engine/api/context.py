@@ -6,6 +6,7 @@ import msgspec
 import trio
 
 from engine.accounts.account import Account
+from engine.accounts.form_links import FormLinks
 from engine.accounts.registry import Registry
 from engine.accounts.server_access import ServerAccess
 from engine.errors import Problem
@@ -20,6 +21,7 @@ from engine.http.problems import NO_ACCOUNT
 from engine.http.shared_limits import SharedLimit
 from engine.http.websockets import Framed
 from engine.oauth.keepers import OAuth
+from engine.oauth.sign_ins import SignIns
 from engine.queue.accept import Intake
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
@@ -60,6 +62,8 @@ class Context(Front, frozen=True):
     webhooks: EndpointRegistry
     access: ServerAccess
     oauth: OAuth
+    form_links: FormLinks
+    sign_ins: SignIns
     streams: Streams
     changes: StateChanges
     stopping: trio.Event

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from engine.api.context import Context
 from engine.api.submit import checked_send_at
-from engine.errors import Problem
+from engine.errors import DamagedSecret, Problem
 from engine.http import paging
 from engine.http.access import Access
 from engine.http.client_disconnect import carry_through
@@ -35,11 +35,13 @@ from engine.schema.outbox import (
     QueueId,
     WaitingFor,
 )
+from engine.schema.servers import MASK
 from engine.schema.stored import shown
 from engine.store import attempts, bounces, idempotency_keys, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.bounces import Bounce
 from engine.store.tokens import Token
+from engine.webhooks.target import masked
 
 _TAGS = ("Outbox",)
 
@@ -57,7 +59,7 @@ async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
         limit=query.page_size,
     )
     recipients = outbox.recipients(db, found)
-    entries = tuple(_entry(message, recipients[message.id]) for message in found)
+    entries = tuple(_entry(context, message, recipients[message.id]) for message in found)
     return OutboxPage(**paging.numbers(total, query), messages=entries)
 
 
@@ -75,7 +77,7 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
     recipients = messages.recipients(db, message.id)
     came_back = bounces.of_message(db, message.id)
     return replace(
-        _entry(message, recipients),
+        _entry(context, message, recipients),
         idempotency_key=idempotency_keys.of_message(db, message.id) or UNSET,
         recipients=tuple(_recipient(message, each, came_back.get(each.address.lower())) for each in recipients),
         waiting_for=_waiting_for(context, message, recipients),
@@ -133,12 +135,14 @@ def _not_found() -> Problem:
     return Problem(404, "Requested queue entry was not found")
 
 
-def _entry(message: Message, recipients: list[Recipient]) -> OutboxEntry:
+def _entry(context: Context, message: Message, recipients: list[Recipient]) -> OutboxEntry:
     """What a list and a single entry have in common."""
     return OutboxEntry(
         account=message.account,
         queue_id=message.queue_id,
         message_id=message.message_id,
+        proxy=_proxy(context, message),
+        local_address=message.local_address or UNSET,
         envelope=EnvelopeShown(sender=message.sender, to=tuple(each.address for each in recipients)),
         subject=message.subject,
         created=iso(message.created),
@@ -152,6 +156,15 @@ def _entry(message: Message, recipients: list[Recipient]) -> OutboxEntry:
         in_doubt_since=UNSET if message.doubt_since is None else iso(message.doubt_since),
         ended=UNSET if message.ended is None else iso(message.ended),
     )
+
+
+def _proxy(context: Context, message: Message) -> str | UnsetType:
+    """A message's own proxy as it is shown: without its login, or as a mask where it cannot be read."""
+    try:
+        url = context.access.routes.proxy_url(message)
+    except DamagedSecret:
+        return MASK
+    return UNSET if url is None else masked(url, MASK)
 
 
 def _progress(message: Message, recipients: list[Recipient]) -> Progress:

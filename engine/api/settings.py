@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from engine.accounts.route_checks import refuse_local_addresses, refuse_proxy
 from engine.api.context import Context
 from engine.api.webhooks import refuse_egress
 from engine.http.access import Access
@@ -61,8 +62,11 @@ async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
     """
     changes = _changes(body)
     _refuse_masks(changes, context.settings.values)
-    if changes.get("webhooks") == "":
-        changes["webhooks"] = None
+    for name in ("webhooks", "proxy_url"):
+        if changes.get(name) == "":
+            changes[name] = None
+    await refuse_proxy(context.access, "proxyUrl", changes.get("proxy_url"))
+    refuse_local_addresses(context.access, changes.get("local_addresses") or ())
     if changes.get("webhooks"):
         await refuse_egress(context, "webhooks", changes["webhooks"], restricted=False)
     made = await carry_through(_changed(context, changes)) if changes else None
@@ -115,7 +119,7 @@ def _shown(name: str, value: Any) -> Any:
         return None
     if name == "service_secret":
         return MASK
-    if name == "webhooks":
+    if name in ("webhooks", "proxy_url"):
         return masked(value, MASK)
     if name == "webhooks_custom_headers":
         return tuple(CustomHeader(key=each.key, value=MASK) for each in value)
@@ -128,6 +132,7 @@ def _refuse_masks(changes: dict[str, Any], stored: Stored) -> None:
     for name, given, shown in (
         ("service_secret", changes.get("service_secret"), stored.service_secret and MASK),
         ("webhooks", changes.get("webhooks"), stored.webhooks and masked(stored.webhooks, MASK)),
+        ("proxy_url", changes.get("proxy_url"), stored.proxy_url and masked(stored.proxy_url, MASK)),
         (
             "webhooks_custom_headers",
             changes.get("webhooks_custom_headers"),

@@ -143,50 +143,17 @@ async def _serve(
 ) -> _End | None:
     if wanted.after is not None and wanted.after > wanted.newest:
         return _End(1008, "cursor is ahead of the journal")
-    position = streams.journal.last if wanted.after is None else wanted.after
-    lease, end = None, None
+    position, lease = streams.journal.last if wanted.after is None else wanted.after, None
     if wanted.consumer is not None:
         if (end := await _contend(websocket, streams.consumers, wanted.owner, wanted.consumer, stopping)) is not None:
             return end
-        if streams.consumers.find(wanted.owner, wanted.consumer) is None:
-            streams.refuse_one_more_consumer(wanted.owner)
-        begin = wanted.newest if wanted.after is None else wanted.after
-        position = await streams.consumers.start(wanted.owner, wanted.consumer, begin)
+        position = await _position_of(wanted.consumer, streams, wanted)
         if position > streams.journal.last:
             return _End(1008, "cursor is ahead of the journal")
         lease = streams.consumers.take(wanted.owner, wanted.consumer)
     stream = _Stream(websocket, streams, wanted, position, lease)
     try:
-        async with trio.open_nursery() as nursery:
-
-            async def until(event: trio.Event, then: _End | None) -> None:
-                nonlocal end
-                await event.wait()
-                end = then
-                nursery.cancel_scope.cancel()
-
-            async def listen() -> None:
-                nonlocal end
-                end = await stream.listen()
-                nursery.cancel_scope.cancel()
-
-            async def watch() -> None:
-                nonlocal end
-                while True:
-                    await trio.sleep(look_again())
-                    if not may_go_on():
-                        break
-                end = _INVALID
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(watch)
-            nursery.start_soon(listen)
-            nursery.start_soon(until, stopping, None)
-            if lease is not None:
-                nursery.start_soon(until, lease.displaced, _End(1008, TAKEN_OVER))
-                nursery.start_soon(lease.keep, stream.acked)
-            end = await stream.feed(wanted.consumer, may_go_on)
-            nursery.cancel_scope.cancel()
+        end = await _until_over(stream, wanted, lease, stopping, may_go_on, look_again)
     finally:
         if lease is not None:
             await lease.close()
@@ -196,6 +163,55 @@ async def _serve(
         and streams.consumers.fought_over(wanted.owner, wanted.consumer or "")
     ):
         return _End(1008, FOUGHT_OVER)
+    return end
+
+
+async def _position_of(consumer: str, streams: Streams, wanted: StreamRequest) -> int:
+    """Where a consumer stands; a new one begins where the request says. Raises `Problem` 429 for one too many."""
+    if streams.consumers.find(wanted.owner, consumer) is None:
+        streams.refuse_one_more_consumer(wanted.owner)
+    begin = wanted.newest if wanted.after is None else wanted.after
+    return await streams.consumers.start(wanted.owner, consumer, begin)
+
+
+async def _until_over(
+    stream: _Stream,
+    wanted: StreamRequest,
+    lease: Lease | None,
+    stopping: trio.Event,
+    may_go_on: Callable[[], bool],
+    look_again: Callable[[], float],
+) -> _End | None:
+    """Feed the stream until the first reason to end it; that reason, None where there is nothing to say."""
+    end: _End | None = None
+    async with trio.open_nursery() as nursery:
+
+        def over(reason: _End | None) -> None:
+            nonlocal end
+            end = reason
+            nursery.cancel_scope.cancel()
+
+        async def until(event: trio.Event, reason: _End | None) -> None:
+            await event.wait()
+            over(reason)
+
+        async def listen() -> None:
+            over(await stream.listen())
+
+        async def watch() -> None:
+            while True:
+                await trio.sleep(look_again())
+                if not may_go_on():
+                    break
+            over(_INVALID)
+
+        nursery.start_soon(watch)
+        nursery.start_soon(listen)
+        nursery.start_soon(until, stopping, None)
+        if lease is not None:
+            nursery.start_soon(until, lease.displaced, _End(1008, TAKEN_OVER))
+            nursery.start_soon(lease.keep, stream.acked)
+        over(await stream.feed(wanted.consumer, may_go_on))
     return end
 
 

@@ -18,6 +18,7 @@ from quart import Response
 
 from engine.accounts import registration as records
 from engine.accounts.account import Account
+from engine.accounts.route_checks import refuse_way
 from engine.accounts.state import REFUSALS
 from engine.api.context import Context, find_account
 from engine.errors import Problem
@@ -41,6 +42,7 @@ from engine.schema.stored import shown
 from engine.schema.submit import DryRun, Idempotency, NamedAddress, Submit, SubmitAccepted, SubmitHeaders
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
+from engine.store.tokens import Token
 
 YEAR = 366 * 86400.0
 
@@ -56,13 +58,14 @@ PIECE = 256 * 1024
     tags=("Submit",),
     large=True,
     errors={
+        403: "A token for one account sets `proxy`.",
         404: "The account has no SMTP server (`SMTPUnavailable`).",
         409: "The `Idempotency-Key` was used for another request (`IdempotencyConflict`).",
         503: "The account has not been connected yet; `Retry-After` says when to come back.",
     },
 )
 async def submit(
-    context: Context, account: AccountId, body: Submit, headers: SubmitHeaders
+    context: Context, account: AccountId, body: Submit, headers: SubmitHeaders, *, caller: Token | None = None
 ) -> SubmitAccepted | DryRun | Response:
     """Submit a message.
 
@@ -85,6 +88,8 @@ async def submit(
     fingerprint = await _fingerprint(context, body) if key is not None else b""
     if key is not None and (before := idempotency_keys.find(context.store.reader, found.id, key)) is not None:
         return _again(repeated(before, fingerprint), key)
+    narrowed = caller is not None and caller.account is not None
+    await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if not body.dry_run:
         _refuse_unless_ready(found)
     now = context.world.now()
@@ -95,32 +100,7 @@ async def submit(
     composed = await _compose(context, draft, message_id, send_at, in_thread=is_large)
     if body.dry_run:
         return await _rehearsal(message_id, composed)
-    sender, recipients = _envelope(draft, body)
-    attempts = _attempts(context, body)
-    message = Message(
-        id=0,
-        queue_id=new_queue_id(send_at, context.world),
-        account=found.id,
-        message_id=message_id,
-        subject=draft.subject,
-        sender=sender,
-        smtputf8=composed.smtputf8 or any(needs_smtputf8(each) for each in (sender, *recipients)),
-        size=len(composed.header) + 2 + len(composed.body),
-        copy_path=_copy_path(found, body),
-        created=now,
-        send_at=send_at,
-        next_at=send_at,
-        state=State.QUEUED,
-        attempts_made=0,
-        attempts_max=attempts,
-        dot_at=None,
-        last_error=None,
-        ended=None,
-        on_doubt=OnDoubt(body.on_doubt or context.config.queue.on_doubt),
-        doubt_since=None,
-        interruptions=0,
-        expires_at=context.intake.expires_at(send_at, attempts),
-    )
+    message, recipients = _message(context, found, body, draft, composed, message_id, now, send_at)
     answer = SubmitAccepted(message_id=message_id, send_at=iso(send_at), queue_id=message.queue_id)
     accepted = context.intake.accept(
         message,
@@ -137,6 +117,49 @@ async def submit(
     if first is not None:
         return _again(first, key)
     return replace(answer, idempotency=Idempotency(key=key, status="MISS"))
+
+
+def _message(
+    context: Context,
+    account: Account,
+    body: Submit,
+    draft: Draft,
+    composed: Composed,
+    message_id: str,
+    now: float,
+    send_at: float,
+) -> tuple[Message, tuple[str, ...]]:
+    """The message as the queue takes it, and its recipients."""
+    sender, recipients = _envelope(draft, body)
+    attempts = _attempts(context, body)
+    message = Message(
+        id=0,
+        queue_id=new_queue_id(send_at, context.world),
+        account=account.id,
+        message_id=message_id,
+        subject=draft.subject,
+        sender=sender,
+        smtputf8=composed.smtputf8 or any(needs_smtputf8(each) for each in (sender, *recipients)),
+        size=len(composed.header) + 2 + len(composed.body),
+        copy_path=_copy_path(account, body),
+        created=now,
+        send_at=send_at,
+        next_at=send_at,
+        state=State.QUEUED,
+        attempts_made=0,
+        attempts_max=attempts,
+        dot_at=None,
+        last_error=None,
+        ended=None,
+        on_doubt=OnDoubt(body.on_doubt or context.config.queue.on_doubt),
+        doubt_since=None,
+        interruptions=0,
+        expires_at=context.intake.expires_at(send_at, attempts),
+        local_address=body.local_address or None,
+    )
+    if body.proxy:
+        message.proxy = context.access.routes.seal(account.id, message.queue_id, body.proxy)
+    return message, recipients
 
 
 def _key(headers: SubmitHeaders) -> str | None:

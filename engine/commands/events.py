@@ -18,6 +18,7 @@ from engine.commands.terminal import complain
 
 if TYPE_CHECKING:
     import trio
+    import trio_websocket
 
 TAIL_WAITS = (0.5, 1.0, 2.0, 5.0)
 """Seconds before each next attempt to connect; the last repeats."""
@@ -114,21 +115,95 @@ async def tail(
     `folder`: the data folder whose control socket is used in place of the host in `url`. Returns 1 when the engine
     refuses us for good (token, parameters), else runs until cancelled. `waits` are seconds.
     """
-    from urllib.parse import urlencode, urlsplit
-
-    import msgspec
     import trio
-    import trio_websocket
 
-    parts = urlsplit(url)
+    stream = _Tail(url, token, after, account, emit, folder)
     place = url if folder is None else f"the engine on {folder}"
-    fields = [] if token is None else [(b"Authorization", f"Bearer {token}".encode())]
-    failures = 0
+    while True:
+        reason, for_good = _reason(await stream.until_lost())
+        if for_good:
+            complain(reason)
+            return 1
+        wait = waits[min(stream.failures, len(waits) - 1)]
+        stream.failures += 1
+        complain(f"{place}: {reason}; trying again in {wait:g} s")
+        await trio.sleep(wait)
 
-    async def follow(socket: trio_websocket.WebSocketConnection) -> None:
-        nonlocal after, failures
-        if failures:
-            complain(f"connected again, continuing after event {after}")
+
+class _Tail:
+    """Where a tail stands: the last event it has handed over, and the connections in a row that brought none."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        after: int,
+        account: str | None,
+        emit: Callable[[str], None],
+        folder: Path | None,
+    ) -> None:
+        self._url = url
+        self._token = token
+        self._after = after
+        self._account = account
+        self._emit = emit
+        self._folder = folder
+        self.failures = 0
+
+    async def until_lost(self) -> Exception | None:
+        """Connect and follow until the connection is lost; why it was."""
+        import msgspec
+        import trio
+        import trio_websocket
+
+        try:
+            # A stream of our own: the library's way of connecting leaves it open when the handshake is refused.
+            with trio.fail_after(TAIL_CONNECT):
+                stream = await (_dial(self._url) if self._folder is None else _dial_control(self._folder))
+        except (OSError, trio.TooSlowError) as error:
+            return error
+        lost: Exception | None = None
+        try:
+            async with stream, trio.open_nursery() as nursery:
+                await self._follow(await self._handshake(nursery, stream))
+        except* (
+            trio_websocket.HandshakeError,
+            trio_websocket.ConnectionClosed,
+            trio.TooSlowError,
+            msgspec.DecodeError,
+            UnicodeDecodeError,
+        ) as group:
+            lost = group.exceptions[0]
+        return lost
+
+    async def _handshake(
+        self, nursery: trio.Nursery, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
+    ) -> trio_websocket.WebSocketConnection:
+        from urllib.parse import urlencode, urlsplit
+
+        import trio
+        import trio_websocket
+
+        parts = urlsplit(self._url)
+        query = urlencode({"after": self._after} | ({"account": self._account} if self._account else {}))
+        fields = [] if self._token is None else [(b"Authorization", f"Bearer {self._token}".encode())]
+        with trio.fail_after(TAIL_CONNECT):
+            return await trio_websocket.wrap_client_stream(
+                nursery,
+                stream,
+                parts.netloc,
+                f"{parts.path}?{query}",
+                extra_headers=fields,
+                message_queue_size=1000,
+                max_message_size=TAIL_LARGEST_EVENT,
+            )
+
+    async def _follow(self, socket: trio_websocket.WebSocketConnection) -> None:
+        import msgspec
+        import trio
+
+        if self.failures:
+            complain(f"connected again, continuing after event {self._after}")
         while True:
             frame = None
             with trio.move_on_after(TAIL_QUIET):
@@ -140,51 +215,11 @@ async def tail(
             text = frame.decode() if isinstance(frame, bytes) else frame
             event = msgspec.json.decode(text, type=dict)
             if "event" in event:
-                emit(text)
-                after = event["seq"]
-                failures = 0
+                self._emit(text)
+                self._after = event["seq"]
+                self.failures = 0
             elif event.get("stream") == "gap":
                 complain(f"events before {event['first']} are no longer kept")
-
-    while True:
-        query = urlencode({"after": after} | ({"account": account} if account else {}))
-        lost: Exception | None = None
-        try:
-            # Our own stream: the library leaves the one it opens open when the handshake is refused.
-            with trio.fail_after(TAIL_CONNECT):
-                stream = await (_dial(url) if folder is None else _dial_control(folder))
-        except (OSError, trio.TooSlowError) as error:
-            lost = error
-        else:
-            try:
-                async with stream, trio.open_nursery() as nursery:
-                    with trio.fail_after(TAIL_CONNECT):
-                        socket = await trio_websocket.wrap_client_stream(
-                            nursery,
-                            stream,
-                            parts.netloc,
-                            f"{parts.path}?{query}",
-                            extra_headers=fields,
-                            message_queue_size=1000,
-                            max_message_size=TAIL_LARGEST_EVENT,
-                        )
-                    await follow(socket)
-            except* (
-                trio_websocket.HandshakeError,
-                trio_websocket.ConnectionClosed,
-                trio.TooSlowError,
-                msgspec.DecodeError,
-                UnicodeDecodeError,
-            ) as group:
-                lost = group.exceptions[0]
-        reason, for_good = _reason(lost)
-        if for_good:
-            complain(reason)
-            return 1
-        wait = waits[min(failures, len(waits) - 1)]
-        failures += 1
-        complain(f"{place}: {reason}; trying again in {wait:g} s")
-        await trio.sleep(wait)
 
 
 async def _dial_control(folder: Path) -> trio.SocketStream:

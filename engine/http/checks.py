@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from engine.mail.addresses import parse_address
 from engine.mail.headers import message_id_of
+from engine.proxies import proxy
 from engine.schema.events import EVENT_DATA, NEVER_RAISED
 from engine.schema.fields import Check
 from engine.schema.servers import MASK
@@ -94,6 +95,29 @@ def web_url(value: str) -> str:
 def web_url_or_empty(value: str) -> str:
     """The same, or nothing."""
     return web_url(value) if value else value
+
+
+def proxy_or_empty(value: str) -> str:
+    """The URL of a proxy, or nothing."""
+    if value:
+        proxy.parse(value)
+    return value
+
+
+def ip(value: str) -> str:
+    """An IP address as it is usually written."""
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError as error:
+        raise ValueError("must be a valid ip address") from error
+    if "%" in value:
+        raise ValueError("must be a valid ip address without a zone")
+    return str(address)
+
+
+def ip_or_empty(value: str) -> str:
+    """The same, or nothing."""
+    return ip(value) if value else value
 
 
 def header_name(value: str) -> str:
@@ -202,6 +226,9 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.HOSTNAME: hostname,
     Check.WEB_URL: web_url,
     Check.WEB_URL_OR_EMPTY: web_url_or_empty,
+    Check.PROXY_OR_EMPTY: proxy_or_empty,
+    Check.IP: ip,
+    Check.IP_OR_EMPTY: ip_or_empty,
     Check.HEADER_NAME: header_name,
     Check.MESSAGE_ID: message_id,
     Check.INSTANT: instant,

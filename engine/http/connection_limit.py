@@ -1,14 +1,16 @@
-"""The connections at once: at most half of the descriptors, which leaves the others to mail servers and files.
+"""The connections at once: at most half of the descriptors that are free at the start, which leaves the others to mail
+servers and files.
 
 None takes the last few, which mail servers do not get either (`world.py`): the store and the spool work on.
 
 Where there are more, one that has never said anything is closed for the newest, the oldest first: who only sits there
 keeps out nobody. One that was of use stays, so that strangers cannot drive a caller's kept connections out. Only where
-the process has hardly a descriptor left do those give way too.
+the process has hardly a descriptor left though there are fewer connections than that do those give way too.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ class ConnectionLimit:
 
     def __init__(self) -> None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.most = limit // 2
+        self.most = max(0, limit - _open()) // 2
         self.highest = limit - min(KEPT_FOR_FILES, limit // KEPT_SHARE)
         self.present = 0
         self._high = 0
@@ -43,7 +45,8 @@ class ConnectionLimit:
         try:
             if self._high:
                 # All below were taken when that one came; what is free there now was given up for one of those since.
-                yield self.give_way()
+                # Where there are too many connections anyway, those take the last ones, and leave at once.
+                yield self.give_way(only_mute=self.present > self.most)
             else:
                 yield self.present <= self.most or self.give_way(only_mute=True)
         finally:
@@ -78,3 +81,11 @@ class ConnectionLimit:
         self.busy(oldest)
         oldest.cancel()
         return True
+
+
+def _open() -> int:
+    """How many descriptors this process has open; 0 where the system does not say."""
+    try:
+        return len(os.listdir("/dev/fd")) - 1  # one is that of the listing
+    except OSError:
+        return 0

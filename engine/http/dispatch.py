@@ -1,4 +1,4 @@
-"""The Quart app: every operation made callable, `/`, `/health`, `/openapi.json` and `/control`.
+"""The Quart app: every operation made callable, the pages for people, `/`, `/health`, `/openapi.json` and `/control`.
 
 Every request goes the same way: token, right to the path, body, query, handler, JSON. What goes wrong is answered in
 one shape. The router sees the path as it was sent, and each id in it is percent-decoded once, here: an id may hold any
@@ -34,6 +34,7 @@ from engine.http.early_refusals import INTERNAL
 from engine.http.edge_log import request_broke
 from engine.http.openapi import document
 from engine.http.operation import Operation
+from engine.http.pages import NO_PAGES, Pages, page_view
 from engine.http.problems import NEWLINE, as_problem, bytes_response, json_response, phrase, problem_response
 from engine.http.request_bodies import OTHER_BODIES, Bodies, RequestBody, has_body
 from engine.http.request_lifetime import HELD
@@ -68,8 +69,10 @@ class Front(msgspec.Struct, frozen=True):
     wrong_tokens: WrongTokens
 
 
-def make_app(front: Front, operations: Sequence[Operation], tags: Mapping[str, str]) -> QuartTrio:
-    """The app that serves `operations`; each handler is given `front`, which holds what it needs besides.
+def make_app(
+    front: Front, operations: Sequence[Operation], tags: Mapping[str, str], pages: Pages = NO_PAGES
+) -> QuartTrio:
+    """The app that serves `operations` and `pages`; each handler of an operation is given `front`, with all it needs.
 
     `tags` are as in `openapi.document`.
     """
@@ -84,6 +87,9 @@ def make_app(front: Front, operations: Sequence[Operation], tags: Mapping[str, s
         else:
             view = _view(front, door, operation)
             app.add_url_rule(rule, endpoint=operation.name, view_func=view, methods=[operation.method])
+    for page in pages.pages:
+        view = page_view(page, pages.of_problem, front.bodies, front.requests, door.addresses)
+        app.add_url_rule(page.path, endpoint=f"page {page.path}", view_func=view, methods=page.methods)
     app.add_url_rule("/", view_func=home_page.view(lambda: _trouble(front.store)))
     app.add_url_rule("/health", view_func=_health(front.store))
     app.add_url_rule("/openapi.json", view_func=_openapi(operations, tags))

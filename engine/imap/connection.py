@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 
-import msgspec
 import trio
 
 from engine import sasl
@@ -27,7 +26,7 @@ from engine.imap.refusals import Refusals, Server, steady
 from engine.imap.responses import Id, Untagged
 from engine.imap.selection import Selected
 from engine.transcript import Trace
-from engine.transport import TlsRules, Transport
+from engine.transport import Endpoint, Transport
 from engine.world import Dial
 
 log = logging.getLogger("engine.imap")
@@ -46,13 +45,9 @@ _NOT_THE_FORM = TEMPORARY_CODES | {"NONEXISTENT", "TRYCREATE", "NOPERM", "AUTHOR
 _FILES_SENT = (".office365.com", ".outlook.com")
 
 
-class ImapEndpoint(msgspec.Struct, frozen=True):
-    """Where and how to log in. `secure`: TLS from the first byte; else STARTTLS is used wherever it is offered."""
+class ImapEndpoint(Endpoint, frozen=True):
+    """An IMAP server and how to log in there."""
 
-    host: str
-    port: int
-    secure: bool
-    tls: TlsRules
     credentials: sasl.Credentials
 
 

@@ -25,7 +25,8 @@ class Message(msgspec.Struct, kw_only=True):
     when nothing is (ended, held, or in doubt until a caller decides). `dot_at`: set while the final dot of an attempt
     may have been sent and no reply is recorded. `doubt_since`: when the oldest outcome that is still unknown became so.
     `interruptions`: how often an attempt ended with the process, or crashed, since the last one that came to an end.
-    `expires_at`: given up after this where its account cannot send at all.
+    `expires_at`: given up after this where its account cannot send at all. `proxy` and `local_address`: a way of its
+    own, the URL sealed; None: as its account says.
     """
 
     id: int
@@ -50,6 +51,13 @@ class Message(msgspec.Struct, kw_only=True):
     doubt_since: float | None
     interruptions: int
     expires_at: float
+    proxy: str | None = None
+    local_address: str | None = None
+
+    @property
+    def has_own_way(self) -> bool:
+        """Whether it leaves by another way than the rest of its account's mail may."""
+        return self.proxy is not None or self.local_address is not None
 
 
 class Recipient(msgspec.Struct):

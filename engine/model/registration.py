@@ -96,6 +96,8 @@ class Registration(_Stored, frozen=True, kw_only=True):
     notify_from: datetime | UnsetType | None = UNSET
     imap_indexer: Literal["full", "fast"] | UnsetType | None = UNSET
     smtp_ehlo_name: str | UnsetType | None = UNSET
+    proxy: str | UnsetType | None = UNSET
+    local_address: str | UnsetType | None = UNSET
     imap: ImapServer | bool | UnsetType = UNSET
     smtp: SmtpServer | bool | UnsetType = UNSET
     sandbox: bool | UnsetType = UNSET

@@ -13,7 +13,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Every setting; None counts as EmailEngine's default: no URL, webhooks off, every event, nothing extra.
 
     `webhook_events`: names of the events posted, `*` for every one. `delivery_attempts`: attempts at a message that
-    asks for no number. `notify_text_size`: characters of each text in `messageNew`.
+    asks for no number. `local_addresses`: addresses of this machine, from which the strategies take one for each
+    connection. `notify_text_size`: characters of each text in `messageNew`.
     """
 
     webhooks: str | None = None
@@ -27,6 +28,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     notify_text: bool | None = None
     notify_text_size: int | None = None
     notify_headers: tuple[str, ...] | None = None
+    proxy_enabled: bool | None = None
+    proxy_url: str | None = None
+    local_addresses: tuple[str, ...] | None = None
+    imap_strategy: str | None = None
+    smtp_strategy: str | None = None
 
 
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}

@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -97,6 +98,8 @@ class Keeper:
         """An answer was lost on the way, so the refresh token may be used up."""
         self._vanished = False
         """The account has no grant any more."""
+        self._changing = trio.Lock()
+        """Held while the grant changes: a change is made of what the one before has left on disk."""
         self._forced_for: dict[str, str] = {}
         """By server the access token that a forced refresh brought, until a login there has succeeded."""
         self._wanted = trio.Event()
@@ -145,8 +148,14 @@ class Keeper:
     async def accepted(self, server: str, access_token: str) -> None:
         """A login at `server` with this token has succeeded: the refresh token before is not needed any more."""
         self._forced_for.pop(server, None)
-        if access_token == self._grant.access_token and self._grant.previous_token is not None:
-            await self._put(msgspec.structs.replace(self._grant, previous_token=None))
+        if self._grant.previous_token is None:
+            return
+
+        def worked(grant: Grant) -> Grant:
+            is_its = access_token == grant.access_token
+            return msgspec.structs.replace(grant, previous_token=None) if is_its else grant
+
+        await self._change(self._grant.version, worked)
 
     def replace(self, grant: Grant, app: AppState) -> None:
         """Somebody has signed in anew: go on with what that brought, which is on disk already."""
@@ -223,15 +232,17 @@ class Keeper:
         scope.cancel()
 
     async def _refresh(self) -> None:
-        app, edition = self._app.app, self._app.edition
+        app, edition, version = self._app.app, self._app.edition, self._grant.version
         assert app is not None
         self._app.asks()
         try:
             renewed = await finished(lambda: self._renew(app), within=REFRESH_SECONDS, once_cancelled=FINISH_SECONDS)
-        except TokenError as error:
+        except (TokenError, trio.TooSlowError) as error:
+            if self._grant.version != version:
+                return  # what somebody signed in for meanwhile has not been asked about
+            if isinstance(error, trio.TooSlowError):
+                error = TokenError(Trouble.PASSING, f"No answer within {REFRESH_SECONDS:g} s")
             await self._failed(app, edition, error)
-        except trio.TooSlowError:
-            await self._failed(app, edition, TokenError(Trouble.PASSING, f"No answer within {REFRESH_SECONDS:g} s"))
         else:
             if renewed:
                 self._forget_trouble()
@@ -252,29 +263,40 @@ class Keeper:
                 hint="Have the owner of the mailbox sign in, or give a refresh token with the registration.",
             )
         else:
-            if not await self._put(msgspec.structs.replace(grant, asked=self._world.now())):
+            now = self._world.now()
+            if not await self._change(grant.version, lambda it: msgspec.structs.replace(it, asked=now)):
                 return False
             tokens = await self._requests.refresh(app, grant.refresh_token)
-        return await self._put(grant.renewed(tokens, self._world.now()))
+        now = self._world.now()
+        return await self._change(grant.version, lambda it: it.renewed(tokens, now))
 
-    async def _put(self, grant: Grant, herald: TokenError | None = None) -> bool:
-        """Have the grant on disk in this state; False when somebody has signed in since, or the account is gone."""
-        row = grants.sealed(grant, self._vault)
+    async def _change(self, version: int, make: Callable[[Grant], Grant], ended: TokenError | None = None) -> bool:
+        """Have on disk what `make` makes of the grant; False when it is another one by now, or the account is gone.
 
-        def change(tx: Tx) -> bool:
-            if not rows.put(tx, row):
-                return False
-            if herald is not None:
-                self._herald.gone(tx, herald)
-            tx.after_commit(lambda: self._become(grant))
-            return True
+        One change after the other: a login that has just worked must not put back what a refresh has replaced.
+        """
+        async with self._changing:
+            before = self._grant
+            after = make(before)
+            if before.version != version or after is before:
+                return before.version == version
+            row = grants.sealed(after, self._vault)
 
-        found = await self._store.commit(change)
-        self._vanished = not found and self._grant.version == grant.version
-        return found
+            def change(tx: Tx) -> bool:
+                if not rows.put(tx, row):
+                    return False
+                if ended is not None:
+                    self._herald.gone(tx, ended)
+                tx.after_commit(lambda: self._become(after))
+                return True
+
+            found = await self._store.commit(change)
+            self._vanished = not found and self._grant.version == version
+            return found
 
     def _become(self, grant: Grant) -> None:
-        self._grant = grant
+        if grant.version == self._grant.version:
+            self._grant = grant
 
     async def _failed(self, app: App, edition: int, error: TokenError) -> None:
         """Take note of a failure, each kind by its own rule; `edition` is that of the app that asked."""
@@ -282,14 +304,18 @@ class Keeper:
         if error.trouble is Trouble.GRANT_GONE and app.signs_in:
             if app.of.refresh_tokens == "added" and grant.previous_token is not None:
                 # What came last has never worked, and at this provider the one before still does.
-                older = msgspec.structs.replace(grant, refresh_token=grant.previous_token, previous_token=None)
-                await self._put(older)
+                older = grant.previous_token
+                await self._change(
+                    grant.version, lambda it: msgspec.structs.replace(it, refresh_token=older, previous_token=None)
+                )
                 self._wanted.set()
                 return
             if self._lost:
                 error = error.again(hint=_LOST)
-            ended = msgspec.structs.replace(grant, gone=error.shown(), access_token=None, asked=None)
-            await self._put(ended, herald=error)
+            shown = error.shown()
+            await self._change(
+                grant.version, lambda it: msgspec.structs.replace(it, gone=shown, access_token=None, asked=None), error
+            )
             self._forced = False
             return
         wait = min(FIRST_WAIT * 2.0**self._failures, LONGEST_WAIT)

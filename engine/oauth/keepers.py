@@ -10,7 +10,7 @@ from engine.oauth.keeper import Herald, Keeper
 from engine.oauth.token_requests import TokenRequests
 from engine.store import grants as rows
 from engine.store.vault import Vault
-from engine.store.writer import Store
+from engine.store.writer import Store, Tx
 from engine.world import World
 
 
@@ -44,6 +44,10 @@ class Keepers:
         elif keeper.grant.version != grant.version:
             keeper.replace(grant, state)
         return keeper
+
+    def save(self, tx: Tx, grant: grants.Grant) -> None:
+        """Keep what somebody has just granted, in the commit that makes or changes the account."""
+        rows.save(tx, grants.sealed(grant, self._vault))
 
     def forget(self, account: str) -> None:
         """The account was removed, or has no grant any more."""

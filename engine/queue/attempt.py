@@ -73,6 +73,8 @@ class CurrentAttempt:
         self.trace = Trace()
         self.taken: dict[str, Verdict] = {}
         """Recipients whose acceptance is on record already, while the rest of a long list is being sent."""
+        self.routing: dict[str, str] | None = None
+        """By which way it goes: `proxy` and `localAddress`; None: by none that was asked for."""
         self.decided: dict[str, Verdict] = {}
         """Verdicts that stand although the connection they came on lost step; the others are asked for again."""
 
@@ -111,6 +113,10 @@ class Attempts:
     def began_since(self, account: str, since: float) -> list[float]:
         """When the attempts of an account on record began, after `since` (seconds since 1970), in order."""
         return attempts.started_since(self._store.reader, account, since)
+
+    def first_with_own_way(self, account: str) -> tuple[int, float] | None:
+        """A message of the account that is due and has a way of its own, and when it was due."""
+        return messages.first_with_own_way(self._store.reader, account, self._world.now())
 
     async def begin(self, message: int, due: float) -> CurrentAttempt | None:
         """Record the start of an attempt; None when the message is not waiting for this moment any more."""
@@ -200,6 +206,7 @@ class Attempts:
                     before = msgspec.structs.replace(message, attempts_made=message.attempts_made - 1)
                     unsent = [each for each in attempt.recipients if each.address in attempt.envelope.recipients]
                     told = outcome_events.delivery_error(before, unsent, [], refused, again_at)
+                    told["networkRouting"] = attempt.routing
                     self._recorder.announce(tx, message, "messageDeliveryError", told)
 
         await self._store.commit(change)
@@ -279,6 +286,7 @@ class Attempts:
         judgement = judge(
             message, recipients, left, overall, now=now, retry_at=retry_at, evidence=evidence, goes_on=goes_on
         )
+        _add_routing(attempt, judgement)
         self._recorder.end_attempt(tx, message, judgement, now, interruptions)
         encoded = msgspec.json.encode({**report, **_said(attempt, verdicts, overall)})
         attempts.end(tx, message.id, message.attempts_made, now, encoded)
@@ -316,12 +324,20 @@ class Attempts:
         def change(tx: Tx) -> None:
             if accepted:
                 judgement = judgements.taken(message, attempt.recipients, accepted)
+                _add_routing(attempt, judgement)
                 self._recorder.taken(tx, message, judgement)
             else:
                 messages.clear_dot(tx, message.id)
 
         await self._store.commit(change)
         attempt.taken.update(accepted)
+
+
+def _add_routing(attempt: CurrentAttempt, judgement: Judgement) -> None:
+    """Have the events of an attempt say by which way it went."""
+    for _, data in judgement.events:
+        if "networkRouting" in data:
+            data["networkRouting"] = attempt.routing
 
 
 class _Octets:

@@ -18,7 +18,9 @@
 7. `stop` lets a message whose final dot is under way finish within the grace time, and aborts any other before its dot,
    without charging the attempt.
 
-A server that hangs or refuses delays only this lane.
+A server that hangs or refuses delays only this lane. A message with a proxy or a local address of its own gets a
+session of its own: how that way fares holds up no other message, and while the account's own way is dead the message
+goes all the same.
 """
 
 from __future__ import annotations
@@ -31,9 +33,11 @@ import trio
 
 from engine.config import Smtp
 from engine.errors import NetworkKind, StorageFailed
-from engine.hosts import Hosts
+from engine.hosts import Hosts, Via
 from engine.model.limits import SendingLimit
+from engine.model.message import Message
 from engine.model.waiting import Waiting, WaitingKind
+from engine.proxies.route import DIRECT, Route
 from engine.queue.attempt import Attempts, CurrentAttempt, Withdrawn
 from engine.queue.lane_backoff import BackoffReason, LaneBackoff
 from engine.queue.outcome import Judgement
@@ -42,7 +46,7 @@ from engine.queue.rate_limit import SendingRate
 from engine.queue.schedule import Schedule
 from engine.queue.session_slots import SessionSlot, SessionSlots
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
-from engine.smtp.verdict import Kind, Stage, Verdict, error_text, unanswered
+from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, error_text, unanswered
 from engine.transcript import Trace
 from engine.world import LOOK_AGAIN, Dial, World
 
@@ -63,12 +67,22 @@ NONCE_BYTES = 18
 
 
 class OutgoingServer(msgspec.Struct, frozen=True):
-    """How an account's mail leaves: its SMTP server, how to dial it, the name to greet it with, how fast it may go."""
+    """How an account's mail leaves: its SMTP server, how to dial it, the name to greet it with, how fast it may go.
+
+    `route` is the way that `dial` takes; `by` is this server for a message with a way of its own.
+    """
 
     endpoint: SmtpEndpoint
     dial: Dial
     ehlo_name: str
     rate_limit: SendingLimit | None = None
+    route: Route = DIRECT
+    by: Callable[[Message], OutgoingServer] | None = None
+
+    @property
+    def via(self) -> Via:
+        """Where its proxy is, if there is one."""
+        return self.route.via
 
 
 class LaneLimits(msgspec.Struct, frozen=True):
@@ -191,7 +205,7 @@ class Lane:
             )
         await self._hang_up()
         while not self._stopping:
-            if not self._may_send() or not self._agenda.is_due():
+            if not (self._may_send() and self._agenda.is_due()) and self._next_by_own_way() is None:
                 await self._rest()
                 continue
             async with self._slots.taken() as slot:
@@ -219,24 +233,36 @@ class Lane:
         return self._session is not None and self._session.in_flight
 
     def _may_send(self) -> bool:
+        return self._backoff.seconds(self._world.elapsed()) <= 0 and self._is_free()
+
+    def _is_free(self) -> bool:
+        """Whether nothing but the server's silence can keep the lane from sending."""
         now = trio.current_time()
         return (
             not self._stopping
             and self._server is not None
-            and self._backoff.seconds(self._world.elapsed()) <= 0
             and self._pace.ready_at(now) <= now
             and not self._pauses.paused(self._account)
         )
 
+    @property
+    def _is_cut_off(self) -> bool:
+        """Whether the account's own way to its server is dead."""
+        return self._backoff.reason is BackoffReason.CONNECTION and self._backoff.seconds(self._world.elapsed()) > 0
+
     def _next(self) -> tuple[int, float] | None:
-        return self._agenda.take() if self._may_send() else None
+        return self._agenda.take() if self._may_send() else self._next_by_own_way()
+
+    def _next_by_own_way(self) -> tuple[int, float] | None:
+        """A message that need not wait for the account's own way while that is dead."""
+        return self._attempts.first_with_own_way(self._account) if self._is_cut_off and self._is_free() else None
 
     async def _rest(self) -> None:
         server, now = self._server, trio.current_time()
         if server is None or self._pauses.paused(self._account):
             await self._agenda.wait_for_change(3600.0)
         elif (wait := self._backoff.seconds(self._world.elapsed())) > 0:
-            with self._hosts.listening(server.endpoint.host, server.endpoint.port, self._host_answers):
+            with self._hosts.listening(server.endpoint.host, server.endpoint.port, self._host_answers, server.via):
                 await self._agenda.wait_for_change(min(wait, LOOK_AGAIN))
         elif (ready := self._pace.ready_at(now)) > now:
             await self._agenda.wait_for_change(ready - now)
@@ -249,7 +275,7 @@ class Lane:
 
     async def _linger(self) -> None:
         """Keep the session a while for the next message, unless others wait for the slot."""
-        if self._session is None or not self._session.usable:
+        if self._session is None or not self._session.usable or self._session_server is not self._server:
             return
         until = trio.current_time() + self._limits.session_idle
         while (left := until - trio.current_time()) > 0 and self._may_send() and not self._slots.wanted:
@@ -292,6 +318,9 @@ class Lane:
             log.debug("attempt %d: %s", attempt.message.attempts_made, overall.text, extra=about)
         self._paced_since = self._world.now()
         self._pace.ended(overall, trio.current_time())
+        if self._tells_of_own_way(attempt.message, overall):
+            await self._attempts.record(attempt, verdicts, overall, self._report(attempt), None)
+            return None
         if overall.kind is Kind.LOGIN_REFUSED and not attempt.decided:
             await self._refused(attempt, overall)
             return None
@@ -299,17 +328,23 @@ class Lane:
             await self._unanswered(attempt, overall)
             return None
         following = self._next() if overall.kind is Kind.ACCEPTED and not others_turn else None
-        judgement, begun = await self._attempts.record(attempt, verdicts, overall, self._report(), following)
+        judgement, begun = await self._attempts.record(attempt, verdicts, overall, self._report(attempt), following)
         self._tell(overall, attempt.trace)
         await self._note(overall, judgement)
         return begun
+
+    def _tells_of_own_way(self, message: Message, overall: Verdict) -> bool:
+        """Whether an attempt says something only about the message's own way, and nothing about the account's."""
+        if not message.has_own_way or overall.kind is Kind.LOGIN_REFUSED:
+            return False
+        return self._is_cut_off or (overall.stage in BEFORE_ANY_MESSAGE and overall.network is not None)
 
     async def _deliver(self, attempt: CurrentAttempt) -> tuple[dict[str, Verdict], Verdict]:
         lost_steps = 0
         while True:
             idle = trio.current_time() - self._used_at
             try:
-                session, reused = await self._connected(attempt.trace)
+                session, reused = await self._connected(attempt)
                 verdicts, overall = await self._attempts.hand_over(attempt, session)
             except DeliveryError as error:
                 self._hosts.note_mute(error.mute)
@@ -341,30 +376,38 @@ class Lane:
         """
         elapsed, wall = self._world.elapsed(), self._world.now()
         self._backoff.tried(verdict, elapsed, wall, None)
-        await self._attempts.unanswered(attempt, verdict, self._report(), wall + self._backoff.seconds(elapsed))
+        await self._attempts.unanswered(attempt, verdict, self._report(attempt), wall + self._backoff.seconds(elapsed))
         self._tell(verdict, attempt.trace)
         await self._attempts.give_up_overdue(self._account, verdict)
 
-    async def _connected(self, trace: Trace) -> tuple[SmtpSession, bool]:
-        """A session to send through, and whether it was used before."""
-        session = self._session
+    async def _connected(self, attempt: CurrentAttempt) -> tuple[SmtpSession, bool]:
+        """A session to send through, and whether it was used before. A message with a way of its own gets a new one."""
+        session, server = self._session, self._way_of(attempt.message)
         if session is not None:
             used_up = session.sent >= self._limits.messages_per_session
-            if session.usable and not used_up and self._session_server is self._server:
+            if session.usable and not used_up and self._session_server is server:
+                attempt.routing = _routing(server.route, session)
                 return session, True
             await self._hang_up()
-        assert self._server is not None
-        server = self._server
+        attempt.routing = _routing(server.route, None)
         self._session = await SmtpSession.connect(
             server.endpoint,
             dial=server.dial,
             ehlo_name=server.ehlo_name,
             timeouts=self._limits.timeouts,
-            trace=trace,
+            trace=attempt.trace,
             nonce=self._world.token_bytes(NONCE_BYTES).hex(),
         )
         self._session_server = server
+        attempt.routing = _routing(server.route, self._session)
         return self._session, False
+
+    def _way_of(self, message: Message) -> OutgoingServer:
+        """The account's server, or another object each time for a message with a way of its own."""
+        assert self._server is not None
+        if not message.has_own_way or self._server.by is None:
+            return self._server
+        return self._server.by(message)
 
     async def _hang_up(self) -> None:
         session, self._session = self._session, None
@@ -381,13 +424,26 @@ class Lane:
         if self._backoff.tried(overall, self._world.elapsed(), wall, next_attempt):
             await self._attempts.give_up_overdue(self._account, overall)
 
-    def _report(self) -> dict[str, object]:
+    def _report(self, attempt: CurrentAttempt) -> dict[str, object]:
         session, server = self._session, self._server
         return {
             "server": f"{server.endpoint.host}:{server.endpoint.port}" if server else None,
             "tls": session.tls_version if session else None,
             "timings": dict(session.timings) if session else {},
+            **(attempt.routing or {}),
         }
+
+
+def _routing(route: Route, session: SmtpSession | None) -> dict[str, str] | None:
+    """By which way an attempt goes, as events tell it; None where it is through no proxy and from no chosen address."""
+    routing: dict[str, str] = {}
+    if route.proxy is not None:
+        routing["proxy"] = route.proxy.place
+    if route.local:
+        left_from = session.local_address if session is not None else None
+        if left_from is not None or not route.at_random:
+            routing["localAddress"] = left_from or route.local[0]
+    return routing or None
 
 
 def _was_stale(overall: Verdict, idle: float) -> bool:

@@ -20,10 +20,12 @@ from engine.schema.fields import (
     Filled256,
     Hostname,
     Instant,
+    IpOrNone,
     Line100,
     Line256,
     MailboxPath,
     Off,
+    ProxyUrl,
     Request,
     Response,
     When,
@@ -61,6 +63,16 @@ _NOTIFY_FROM = (
 )
 _INDEXER = "`full` reports new, changed and deleted messages, `fast` only new ones. `null` or absent: `full`."
 _EHLO = "The host name that the engine gives in EHLO. `null` or absent: its own."
+_PROXY = (
+    "The proxy through which the engine dials the account's servers, instead of the proxy of the settings: "
+    "`socks5://`, `socks4://` or `http://`, with user and password before `@` if it asks for them. The sandbox is not "
+    'dialled. `null`, `""` or absent: none of its own.'
+)
+_PROXY_SHOWN = "The account's own proxy, with user and password masked. Absent: none."
+_LOCAL_ADDRESS = (
+    "The IP address of this machine from which the account's connections leave, instead of what the settings say. "
+    '`null`, `""` or absent: none of its own.'
+)
 _LOCALE = "The person's language. Absent: unknown."
 _TZ = "The person's time zone. Absent: unknown."
 _WEBHOOKS = (
@@ -94,6 +106,22 @@ _WebhookUrl = Annotated[
 _WebhookHeaders = Annotated[tuple[CustomHeader, ...], Meta(max_length=100)]
 
 
+# What an account may be told, when it is registered as when it is changed.
+_Path = Annotated[_Paths | UnsetType | None, Meta(description=_PATHS)]
+_Subconnections = Annotated[_Folders | UnsetType, Meta(description=_SUBCONNECTIONS)]
+_Copy = Annotated[bool | UnsetType | None, Meta(description=_COPY)]
+_Logs = Annotated[bool | UnsetType, Meta(description=_LOGS)]
+_NotifyFrom = Annotated[Instant | UnsetType | None, Meta(description=_NOTIFY_FROM)]
+_ImapIndexer = Annotated[Indexer | UnsetType | None, Meta(description=_INDEXER)]
+_EhloName = Annotated[Hostname | UnsetType | None, Meta(description=_EHLO)]
+_Proxy = Annotated[ProxyUrl | UnsetType | None, Meta(description=_PROXY)]
+_LocalAddress = Annotated[IpOrNone | UnsetType | None, Meta(description=_LOCAL_ADDRESS)]
+_Webhooks = Annotated[_WebhookUrl | UnsetType | None, Meta(description=_WEBHOOKS)]
+_CustomHeaders = Annotated[_WebhookHeaders | UnsetType, Meta(description=_WEBHOOK_HEADERS)]
+_Locale = Annotated[Line100 | UnsetType, Meta(description=_LOCALE, examples=["en"])]
+_Tz = Annotated[Line100 | UnsetType, Meta(description=_TZ, examples=["Europe/Tallinn"])]
+
+
 class AccountCreate(Request, frozen=True, kw_only=True):
     """An account to register, or to change if its id is taken: absent members then stay as they are."""
 
@@ -113,13 +141,15 @@ class AccountCreate(Request, frozen=True, kw_only=True):
             "message must name its sender."
         ),
     ] = UNSET
-    path: Annotated[_Paths | UnsetType | None, Meta(description=_PATHS)] = UNSET
-    subconnections: Annotated[_Folders | UnsetType, Meta(description=_SUBCONNECTIONS)] = UNSET
-    copy: Annotated[bool | UnsetType | None, Meta(description=_COPY)] = UNSET
-    logs: Annotated[bool | UnsetType, Meta(description=_LOGS)] = UNSET
-    notify_from: Annotated[Instant | UnsetType | None, Meta(description=_NOTIFY_FROM)] = UNSET
-    imap_indexer: Annotated[Indexer | UnsetType | None, Meta(description=_INDEXER)] = UNSET
-    smtp_ehlo_name: Annotated[Hostname | UnsetType | None, Meta(description=_EHLO)] = UNSET
+    path: _Path = UNSET
+    subconnections: _Subconnections = UNSET
+    copy: _Copy = UNSET
+    logs: _Logs = UNSET
+    notify_from: _NotifyFrom = UNSET
+    imap_indexer: _ImapIndexer = UNSET
+    smtp_ehlo_name: _EhloName = UNSET
+    proxy: _Proxy = UNSET
+    local_address: _LocalAddress = UNSET
     imap: Annotated[
         ImapConfig | Off | UnsetType,
         Meta(description="The IMAP server. `false` or absent: the account only sends."),
@@ -135,10 +165,10 @@ class AccountCreate(Request, frozen=True, kw_only=True):
             "`false`."
         ),
     ] = UNSET
-    webhooks: Annotated[_WebhookUrl | UnsetType | None, Meta(description=_WEBHOOKS)] = UNSET
-    webhooks_custom_headers: Annotated[_WebhookHeaders | UnsetType, Meta(description=_WEBHOOK_HEADERS)] = UNSET
-    locale: Annotated[Line100 | UnsetType, Meta(description=_LOCALE, examples=["en"])] = UNSET
-    tz: Annotated[Line100 | UnsetType, Meta(description=_TZ, examples=["Europe/Tallinn"])] = UNSET
+    webhooks: _Webhooks = UNSET
+    webhooks_custom_headers: _CustomHeaders = UNSET
+    locale: _Locale = UNSET
+    tz: _Tz = UNSET
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
@@ -156,19 +186,21 @@ class AccountUpdate(Request, frozen=True, kw_only=True):
 
     name: Annotated[Filled256 | UnsetType, Meta(description="The name of the person or team, used in `From`.")] = UNSET
     email: Annotated[Email | UnsetType, Meta(description="The account's email address, used in `From`.")] = UNSET
-    path: Annotated[_Paths | UnsetType | None, Meta(description=_PATHS)] = UNSET
-    subconnections: Annotated[_Folders | UnsetType, Meta(description=_SUBCONNECTIONS)] = UNSET
-    copy: Annotated[bool | UnsetType | None, Meta(description=_COPY)] = UNSET
-    logs: Annotated[bool | UnsetType, Meta(description=_LOGS)] = UNSET
-    notify_from: Annotated[Instant | UnsetType | None, Meta(description=_NOTIFY_FROM)] = UNSET
-    imap_indexer: Annotated[Indexer | UnsetType | None, Meta(description=_INDEXER)] = UNSET
-    smtp_ehlo_name: Annotated[Hostname | UnsetType | None, Meta(description=_EHLO)] = UNSET
+    path: _Path = UNSET
+    subconnections: _Subconnections = UNSET
+    copy: _Copy = UNSET
+    logs: _Logs = UNSET
+    notify_from: _NotifyFrom = UNSET
+    imap_indexer: _ImapIndexer = UNSET
+    smtp_ehlo_name: _EhloName = UNSET
+    proxy: _Proxy = UNSET
+    local_address: _LocalAddress = UNSET
     imap: Annotated[ImapUpdate | Off | UnsetType, Meta(description="The IMAP server. `false` removes it.")] = UNSET
     smtp: Annotated[SmtpUpdate | Off | UnsetType, Meta(description="The SMTP server. `false` removes it.")] = UNSET
-    webhooks: Annotated[_WebhookUrl | UnsetType | None, Meta(description=_WEBHOOKS)] = UNSET
-    webhooks_custom_headers: Annotated[_WebhookHeaders | UnsetType, Meta(description=_WEBHOOK_HEADERS)] = UNSET
-    locale: Annotated[Line100 | UnsetType, Meta(description=_LOCALE)] = UNSET
-    tz: Annotated[Line100 | UnsetType, Meta(description=_TZ)] = UNSET
+    webhooks: _Webhooks = UNSET
+    webhooks_custom_headers: _CustomHeaders = UNSET
+    locale: _Locale = UNSET
+    tz: _Tz = UNSET
 
 
 class AccountQuery(Request, frozen=True, kw_only=True):
@@ -370,7 +402,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
     name: Annotated[str | UnsetType, Meta(description="The name used in `From`.")] = UNSET
     email: Annotated[Address | UnsetType, Meta(description="The address used in `From`.")] = UNSET
-    copy: Annotated[bool | UnsetType | None, Meta(description=_COPY)] = UNSET
+    copy: _Copy = UNSET
     logs: Annotated[bool, Meta(description=_LOGS)] = False
     notify_from: Annotated[When | None, Meta(description=_NOTIFY_FROM)] = None
     sync_from: Annotated[None, Meta(description="Always `null`.")] = None
@@ -378,6 +410,8 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     subconnections: Annotated[tuple[str, ...] | UnsetType, Meta(description=_SUBCONNECTIONS)] = UNSET
     imap_indexer: Annotated[Indexer | UnsetType, Meta(description=_INDEXER)] = UNSET
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
+    proxy: Annotated[str | UnsetType, Meta(description=_PROXY_SHOWN)] = UNSET
+    local_address: Annotated[str | UnsetType, Meta(description=_LOCAL_ADDRESS)] = UNSET
     imap: Annotated[ImapConfig | UnsetType, Meta(description="The IMAP server.")] = UNSET
     smtp: Annotated[SmtpConfig | UnsetType, Meta(description="The SMTP server.")] = UNSET
     insecure: Annotated[
@@ -440,6 +474,7 @@ class AccountSummary(Response, frozen=True, kw_only=True):
     state: Annotated[AccountState, Meta(description=_STATE, examples=["connected"])]
     sending: Annotated[Sending | UnsetType, Meta(description=_SENDING)] = UNSET
     webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET
+    proxy: Annotated[str | UnsetType, Meta(description=_PROXY_SHOWN)] = UNSET
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
     counters: Annotated[Counters, Meta(description="The account's counters.")]
     sync_time: Annotated[When | UnsetType, Meta(description=_SYNC_TIME)] = UNSET

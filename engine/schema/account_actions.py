@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.account import Indexer
-from engine.schema.fields import Email, Hostname, Instant, Off, Request, Response
+from engine.schema.fields import Email, Hostname, Instant, Off, ProxyUrl, Request, Response
 from engine.schema.servers import ImapConfig, SmtpConfig
 
 _NO_OP = "`true`: do it. `false` or absent: do nothing."
@@ -79,6 +79,10 @@ class VerifyAccount(Request, frozen=True, kw_only=True):
     mailboxes: Annotated[bool, Meta(description="`true`: include the list of folders in the answer.")] = False
     imap: Annotated[ImapConfig | Off | UnsetType, Meta(description="The IMAP server. `false` or absent: none.")] = UNSET
     smtp: Annotated[SmtpConfig | Off | UnsetType, Meta(description="The SMTP server. `false` or absent: none.")] = UNSET
+    proxy: Annotated[
+        ProxyUrl | UnsetType,
+        Meta(description='The proxy through which to dial the servers. `""` or absent: the proxy of the settings.'),
+    ] = UNSET
     smtp_ehlo_name: Annotated[
         Hostname | UnsetType | None,
         Meta(description="The host name to give in EHLO. `null` or absent: the engine's own."),

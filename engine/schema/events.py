@@ -20,7 +20,24 @@ from engine.schema.submit import OnDoubt
 
 _QUEUE_ID = Annotated[str, Meta(description="The message's id in the outbox.", examples=["1a20313426c0f27d36e"])]
 _MESSAGE_ID = Annotated[str, Meta(description="The message's Message-ID.", examples=["<1@example.com>"])]
-_ROUTING = Annotated[None, Meta(description="Always `null`.")]
+
+
+class NetworkRouting(Response, frozen=True, kw_only=True):
+    """The way of an attempt to the server."""
+
+    proxy: Annotated[
+        str | UnsetType, Meta(description="The proxy, without its login.", examples=["socks5://proxy.example.com:1080"])
+    ] = UNSET
+    local_address: Annotated[
+        str | UnsetType,
+        Meta(description="The address of this machine from which the connection left. Absent: the system chose it."),
+    ] = UNSET
+
+
+_ROUTING = Annotated[
+    NetworkRouting | None,
+    Meta(description="The way to the server. `null`: no proxy, and the system chose the local address."),
+]
 
 
 class RecipientReply(Response, frozen=True, kw_only=True):

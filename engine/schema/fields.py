@@ -38,6 +38,12 @@ class Check(StrEnum):
     """An absolute http or https URL."""
     WEB_URL_OR_EMPTY = "web-url-or-empty"
     """An absolute http or https URL, or `""` for none."""
+    PROXY_OR_EMPTY = "proxy-or-empty"
+    """The URL of a SOCKS or HTTP proxy, or `""` for none."""
+    IP = "ip"
+    """An IPv4 or IPv6 address without a zone; normalised."""
+    IP_OR_EMPTY = "ip-or-empty"
+    """The same, or `""` for none."""
     HEADER_NAME = "header-name"
     """RFC 5322 section 2.2: printable ASCII without blank and colon."""
     MESSAGE_ID = "message-id"
@@ -113,6 +119,17 @@ Port = Annotated[int, Meta(ge=1, le=65535, extra={"check": Check.PORT})]
 WebUrl = Annotated[
     str, Meta(min_length=1, max_length=2048, extra={"check": Check.WEB_URL}, extra_json_schema={"format": "uri"})
 ]
+ProxyUrl = Annotated[
+    str,
+    Meta(
+        max_length=1024,
+        extra={"check": Check.PROXY_OR_EMPTY},
+        extra_json_schema={"format": "uri"},
+        examples=["socks5://user:password@proxy.example.com:1080"],
+    ),
+]
+Ip = Annotated[str, Meta(min_length=1, max_length=45, extra={"check": Check.IP}, examples=["192.0.2.17"])]
+IpOrNone = Annotated[str, Meta(max_length=45, extra={"check": Check.IP_OR_EMPTY}, examples=["192.0.2.17"])]
 EventNames = Annotated[
     tuple[Annotated[str, Meta(min_length=1, max_length=256, extra={"check": Check.EVENT_NAME})], ...],
     Meta(max_length=1000),

@@ -142,6 +142,13 @@ class OutboxAttempt(Response, frozen=True, kw_only=True):
     server: Annotated[
         str | UnsetType | None, Meta(description="The server's host and port.", examples=["smtp.example.com:465"])
     ] = UNSET
+    proxy: Annotated[str | UnsetType, Meta(description="The proxy that the attempt went through. Absent: none.")] = (
+        UNSET
+    )
+    local_address: Annotated[
+        str | UnsetType,
+        Meta(description="The address of this machine from which it left. Absent: the system chose it."),
+    ] = UNSET
     tls: Annotated[
         str | UnsetType | None, Meta(description="The TLS version. `null`: clear text.", examples=["TLSv1.3"])
     ] = UNSET
@@ -256,6 +263,14 @@ class OutboxEntry(Response, frozen=True, kw_only=True):
     queue_id: Annotated[str, Meta(description="The message's id.", examples=["1a20313426c0f27d36e"])]
     gateway: Annotated[None, Meta(description="Always `null`.")] = None
     message_id: Annotated[str, Meta(description="The Message-ID.", examples=["<1@example.com>"])]
+    proxy: Annotated[
+        str | UnsetType,
+        Meta(description="The message's own proxy, with user and password masked. Absent: as its account says."),
+    ] = UNSET
+    local_address: Annotated[
+        str | UnsetType,
+        Meta(description="The message's own local address. Absent: as its account says.", examples=["192.0.2.17"]),
+    ] = UNSET
     envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
     subject: Annotated[str | None, Meta(description="The subject. `null`: none.")] = None
     created: Annotated[When, Meta(description="When it was submitted.")]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Check, CustomHeader, EventNames, FieldName, Request, Response, WebUrl
+from engine.schema.fields import (
+    SINGLE,
+    Check,
+    CustomHeader,
+    EventNames,
+    FieldName,
+    Ip,
+    ProxyUrl,
+    Request,
+    Response,
+    WebUrl,
+)
 
 _WEBHOOKS = 'The URL that events are posted to. `null` or `""`: none.'
 _ENABLED = "Whether events are posted to it."
@@ -20,6 +31,23 @@ _TEXT = "Whether `messageNew` includes the text of the message."
 _TEXT_SIZE = "The most characters of each text in `messageNew`. `null`: 131,072."
 _HEADERS = 'The names of the header fields in `messageNew`; `"*"` is all of them. Empty: none.'
 _ATTEMPTS = "The most attempts for a message that does not say so itself. `null`: `retry.attempts` of config.toml."
+_PROXY_ENABLED = (
+    "Whether the engine dials the mail servers of accounts without a proxy of their own through `proxyUrl`."
+)
+_PROXY_URL = (
+    "The proxy for these accounts: `socks5://`, `socks4://` or `http://`, with user and password before `@` if it asks "
+    'for them. `null` or `""`: none.'
+)
+_PROXY_URL_SHOWN = "The proxy for accounts without one of their own, with user and password masked. `null`: none."
+_LOCAL_ADDRESSES = (
+    "The IP addresses of this machine from which connections to mail servers may leave. If there are any, every "
+    "`localAddress` must be one of them. Empty: any address may be used, and the strategies have no effect."
+)
+_STRATEGY = (
+    "How the engine picks one of `localAddresses` for a connection to an {} server: `default` leaves it to the system, "
+    "`dedicated` gives each account one address, `random` picks anew for each connection. `null`: `default`."
+)
+_IMAP_STRATEGY, _SMTP_STRATEGY = _STRATEGY.format("IMAP"), _STRATEGY.format("SMTP")
 _CUSTOM_HEADERS = (
     "Headers that accompany every webhook to `webhooks`, and to the URLs of accounts that a token for all accounts set."
 )
@@ -27,6 +55,9 @@ _SECRET = (
     "The secret that signs these webhooks. `null`, or webhooks without one: the engine creates one and shows it in "
     "that answer, once."
 )
+
+
+Strategy = Literal["default", "dedicated", "random"]
 
 
 class SettingsUpdate(Request, frozen=True, kw_only=True):
@@ -68,6 +99,13 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
         Annotated[tuple[FieldName, ...], Meta(max_length=100)] | UnsetType,
         Meta(description=_HEADERS, examples=[["List-ID"]]),
     ] = UNSET
+    proxy_enabled: Annotated[bool | UnsetType, Meta(description=_PROXY_ENABLED)] = UNSET
+    proxy_url: Annotated[ProxyUrl | UnsetType | None, Meta(description=_PROXY_URL)] = UNSET
+    local_addresses: Annotated[
+        Annotated[tuple[Ip, ...], SINGLE, Meta(max_length=256)] | UnsetType, Meta(description=_LOCAL_ADDRESSES)
+    ] = UNSET
+    imap_strategy: Annotated[Strategy | UnsetType | None, Meta(description=_IMAP_STRATEGY)] = UNSET
+    smtp_strategy: Annotated[Strategy | UnsetType | None, Meta(description=_SMTP_STRATEGY)] = UNSET
 
 
 _ASK = "`true`: include this setting."
@@ -95,6 +133,11 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     notify_text: Annotated[bool, Meta(description=_ASK)] = False
     notify_text_size: Annotated[bool, Meta(description=_ASK)] = False
     notify_headers: Annotated[bool, Meta(description=_ASK)] = False
+    proxy_enabled: Annotated[bool, Meta(description=_ASK)] = False
+    proxy_url: Annotated[bool, Meta(description=_ASK)] = False
+    local_addresses: Annotated[bool, Meta(description=_ASK)] = False
+    imap_strategy: Annotated[bool, Meta(description=_ASK)] = False
+    smtp_strategy: Annotated[bool, Meta(description=_ASK)] = False
 
 
 class Settings(Response, frozen=True, kw_only=True):
@@ -128,6 +171,11 @@ class Settings(Response, frozen=True, kw_only=True):
     notify_text: Annotated[bool | UnsetType | None, Meta(description=_TEXT)] = UNSET
     notify_text_size: Annotated[int | UnsetType | None, Meta(description=_TEXT_SIZE)] = UNSET
     notify_headers: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_HEADERS)] = UNSET
+    proxy_enabled: Annotated[bool | UnsetType | None, Meta(description=_PROXY_ENABLED)] = UNSET
+    proxy_url: Annotated[str | UnsetType | None, Meta(description=_PROXY_URL_SHOWN)] = UNSET
+    local_addresses: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_LOCAL_ADDRESSES)] = UNSET
+    imap_strategy: Annotated[str | UnsetType | None, Meta(description=_IMAP_STRATEGY)] = UNSET
+    smtp_strategy: Annotated[str | UnsetType | None, Meta(description=_SMTP_STRATEGY)] = UNSET
 
 
 class SettingsUpdated(Response, frozen=True, kw_only=True):

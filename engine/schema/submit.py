@@ -21,9 +21,11 @@ from engine.schema.fields import (
     Check,
     Email,
     Instant,
+    IpOrNone,
     Line,
     Line256,
     MailboxPath,
+    ProxyUrl,
     Request,
     Response,
     When,
@@ -197,6 +199,18 @@ class Submit(Request, frozen=True, kw_only=True):
     ] = UNSET
     sent_mail_path: Annotated[
         MailboxPath | UnsetType, Meta(description="The folder for that copy. Absent: the account's Sent folder.")
+    ] = UNSET
+    proxy: Annotated[
+        ProxyUrl | UnsetType,
+        Meta(
+            description="The proxy through which the message is sent: `socks5://`, `socks4://` or `http://`, with user "
+            "and password before `@` if it asks for them. A token for one account may not set it. Absent: that of the "
+            "account."
+        ),
+    ] = UNSET
+    local_address: Annotated[
+        IpOrNone | UnsetType,
+        Meta(description="The IP address of this machine from which the message is sent. Absent: that of the account."),
     ] = UNSET
     dry_run: Annotated[
         bool, Meta(description="`true`: only compose the message, and answer with it. Absent: `false`.")

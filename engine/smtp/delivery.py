@@ -10,19 +10,15 @@ from engine import sasl
 from engine.errors import EngineError, Fault, Remedy
 from engine.smtp.replies import Reply
 from engine.smtp.verdict import Verdict, error_text
-from engine.transport import TlsRules
+from engine.transport import Endpoint
 
 BLOCK_BYTES = 256 * 1024
 """The message goes out in pieces of this size, each of which has a time limit."""
 
 
-class SmtpEndpoint(msgspec.Struct, frozen=True):
-    """A server and how to log in there. `secure`: TLS from the first byte; else STARTTLS where offered."""
+class SmtpEndpoint(Endpoint, frozen=True):
+    """An SMTP server and how to log in there; None: without a login."""
 
-    host: str
-    port: int
-    secure: bool
-    tls: TlsRules
     credentials: sasl.Credentials | None
 
 

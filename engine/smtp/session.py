@@ -124,6 +124,11 @@ class SmtpSession:
         """`TLSv1.3` and the like, None in clear."""
         return self._transport.tls_version
 
+    @property
+    def local_address(self) -> str | None:
+        """The address of this machine that it leaves from; None where there is no socket beneath."""
+        return self._transport.local_address
+
     async def send(
         self,
         envelope: SmtpEnvelope,

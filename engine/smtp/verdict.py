@@ -14,6 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from engine.errors import NetworkError, NetworkKind, ProtocolError
+from engine.proxies.proxy import DENIED, LOGIN_REFUSED
 from engine.smtp.replies import Reply
 
 
@@ -146,8 +147,10 @@ def unanswered(verdict: Verdict) -> bool:
 
 
 def silent(verdict: Verdict) -> bool:
-    """Whether nothing at all answered, as on a dead path; not where a port is shut or the server hangs up."""
-    return unanswered(verdict) and verdict.network is not NetworkKind.CLOSED and verdict.network_code != "ECONNREFUSED"
+    """Whether nothing at all answered, as on a dead path; not where a port is shut, or somebody refuses."""
+    if not unanswered(verdict) or verdict.network is NetworkKind.CLOSED:
+        return False
+    return verdict.network_code not in ("ECONNREFUSED", LOGIN_REFUSED, DENIED)
 
 
 def error_code(verdict: Verdict) -> str:

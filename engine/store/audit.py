@@ -1,7 +1,7 @@
 """The audit record: who changed which account, setting, token or webhook endpoint, when and from where.
 
-A row names the token by its public id, or says `cli` for a command; it holds names and ids, never a value, so no secret
-can be in it.
+A row names the token by its public id, or says `cli` for a command and `form` for a person who connected a mailbox; it
+holds names and ids, never a value, so no secret can be in it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 from engine.store.writer import Tx
 
 CLI = "cli"
+FORM = "form"
 _COLUMNS = "time, token, address, operation, object"
 
 

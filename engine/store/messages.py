@@ -18,7 +18,8 @@ from engine.store.writer import Tx
 
 _COLUMNS = (
     "id, queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, send_at, next_at, state, "
-    "attempts_made, attempts_max, dot_at, last_error, ended, on_doubt, doubt_since, interruptions, expires_at"
+    "attempts_made, attempts_max, dot_at, last_error, ended, on_doubt, doubt_since, interruptions, expires_at, "
+    "proxy, local_address"
 )
 
 
@@ -26,8 +27,8 @@ def insert(tx: Tx, message: Message, recipients: Iterable[str], state: State) ->
     """Add a message (its `id` is ignored) and its recipients in `state`; return the id it got."""
     row = tx.execute(
         "INSERT INTO message (queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, "
-        "send_at, next_at, state, attempts_max, on_doubt, expires_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "send_at, next_at, state, attempts_max, on_doubt, expires_at, proxy, local_address) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             message.queue_id,
             message.account,
@@ -44,6 +45,8 @@ def insert(tx: Tx, message: Message, recipients: Iterable[str], state: State) ->
             message.attempts_max,
             message.on_doubt,
             message.expires_at,
+            message.proxy,
+            message.local_address,
         ),
     )
     assert row.lastrowid is not None
@@ -83,6 +86,16 @@ def waiting(db: sqlite3.Connection, account: str | None = None) -> Iterator[tupl
         (account,),
     )
     return ((each, account, due, bool(first)) for each, account, due, first in rows)
+
+
+def first_with_own_way(db: sqlite3.Connection, account: str, now: float) -> tuple[int, float] | None:
+    """(id, next_at) of an account's message that is due and has a way of its own, the longest due first."""
+    return db.execute(  # type: ignore[no-any-return]
+        "SELECT id, next_at FROM message WHERE account = ? AND ended IS NULL AND next_at <= ? "
+        "AND (proxy IS NOT NULL OR local_address IS NOT NULL) AND state IN ('queued', 'deferred') "
+        "ORDER BY next_at, id LIMIT 1",
+        (account, now),
+    ).fetchone()
 
 
 def due_after(tx: Tx, moment: float) -> list[tuple[int, int]]:

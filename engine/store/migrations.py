@@ -354,7 +354,32 @@ MIGRATIONS = (
     END;
     """,
     """
+    ALTER TABLE message ADD COLUMN proxy TEXT;          -- its own proxy's URL, sealed by the vault; NULL: none
+    ALTER TABLE message ADD COLUMN local_address TEXT;  -- of this machine, to be sent from; NULL: as its account says
+    CREATE INDEX message_with_proxy ON message (id) WHERE proxy IS NOT NULL;
+    CREATE INDEX message_with_own_way ON message (account, next_at)
+        WHERE ended IS NULL AND (proxy IS NOT NULL OR local_address IS NOT NULL);
+    """,
+    """
     ALTER TABLE mailbox ADD COLUMN watched INTEGER NOT NULL DEFAULT 1;  -- 0: only for the ids of its messages
     ALTER TABLE mailbox ADD COLUMN delimiter TEXT;  -- separates the levels of its path; NULL: nothing does
+    """,
+    """
+    CREATE TABLE form (
+        nonce TEXT PRIMARY KEY,             -- of a link to the form in which people connect a mailbox
+        expires REAL NOT NULL,
+        probes INTEGER NOT NULL DEFAULT 0,  -- how often servers were asked with it
+        used REAL                           -- when it connected an account; NULL: not yet
+    ) WITHOUT ROWID;
+    CREATE INDEX form_expires ON form (expires);
+    CREATE TABLE sign_in (
+        state TEXT PRIMARY KEY,             -- SHA-256 of the `state` sent to the OAuth2 provider, hex
+        form TEXT NOT NULL,                 -- nonce of the link it was begun with
+        record TEXT NOT NULL,               -- JSON, sealed by the vault
+        expires REAL NOT NULL,
+        used INTEGER NOT NULL               -- 1: somebody has come back with it
+    );
+    CREATE INDEX sign_in_of_form ON sign_in (form);
+    CREATE INDEX sign_in_expires ON sign_in (expires);
     """,
 )

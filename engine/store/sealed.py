@@ -1,8 +1,9 @@
 """Where sealed values lie in the journal, under which names they were sealed, and sealing them all anew.
 
-Five tables hold secrets: registrations and OAuth2 apps (in their JSON, one by one), settings (the whole value), webhook
-endpoints (the whole record) and OAuth2 grants (a column each). What is sealed says with which key, so the journal
-itself tells which keys it needs. A row that is damaged is passed over here: it is for those who use it to say so.
+Seven tables hold secrets: registrations and OAuth2 apps (in their JSON, one by one), settings (the whole value),
+webhook endpoints and sign-ins under way (the whole record), OAuth2 grants (a column each) and messages (the URL of a
+proxy of their own). What is sealed says with which key, so the journal itself tells which keys it needs. A row that is
+damaged is passed over here: it is for those who use it to say so.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import DamagedSecret
-from engine.store import grants, oauth_apps
+from engine.store import grants, oauth_apps, sign_ins
 from engine.store.vault import Vault, key_of
 from engine.store.writer import Tx
 
@@ -22,6 +23,7 @@ SEALED = "sealed"
 """The one member of a setting whose value is sealed."""
 
 _SECRETS = ("pass", "accessToken")
+_PROXY = "proxy"
 _WEBHOOKS = ("webhooks", "webhooksCustomHeaders")
 """A URL may hold a password, and headers often hold a token."""
 
@@ -49,6 +51,8 @@ def secrets_of(built: dict[str, Any]) -> Iterator[Secret]:
         auth = config.get("auth") if isinstance(config, dict) else None
         if isinstance(auth, dict):
             yield from (Secret(auth, name, f"{server}.{name}", True) for name in _SECRETS if name in auth)
+    if built.get(_PROXY):
+        yield Secret(built, _PROXY, _PROXY, True)
     for name in _WEBHOOKS:
         if built.get(name):
             yield Secret(built, name, name, False)
@@ -67,6 +71,11 @@ def endpoint_field(endpoint: str) -> str:
 def app_field(app: str, member: str) -> str:
     """The field a secret of an OAuth2 app is sealed for."""
     return f"oauth2.{app}.{member}"
+
+
+def message_field(queue_id: str) -> str:
+    """The field the proxy of a message is sealed for."""
+    return f"message.{queue_id}.proxy"
 
 
 class SealedValue(msgspec.Struct, frozen=True):
@@ -142,6 +151,13 @@ def _every_place(db: Db) -> Iterator[SealedValue]:
             db.execute("UPDATE webhook SET record = ? WHERE id = ?", (value.encode(), endpoint))
 
         yield SealedValue("", endpoint_field(endpoint), _text(record), put_record)
+    proxies = "SELECT id, account, queue_id, proxy FROM message WHERE proxy IS NOT NULL"
+    for message, account, queue_id, proxy in db.execute(proxies).fetchall():
+
+        def put_proxy(value: str, message: int = message) -> None:
+            db.execute("UPDATE message SET proxy = ? WHERE id = ?", (value, message))
+
+        yield SealedValue(account, message_field(queue_id), proxy, put_proxy)
     yield from _oauth_places(db)
 
 
@@ -162,6 +178,12 @@ def _oauth_places(db: Db) -> Iterator[SealedValue]:
                 db.execute(f"UPDATE oauth_grant SET {column} = ? WHERE account = ?", (value, account))
 
             yield SealedValue(account, field, token, put_token)
+    for state, record in db.execute("SELECT state, record FROM sign_in").fetchall():
+
+        def put_sign_in(value: str, state: str = state) -> None:
+            db.execute("UPDATE sign_in SET record = ? WHERE state = ?", (value, state))
+
+        yield SealedValue("", sign_ins.FIELD, record, put_sign_in)
 
 
 def _decoded(text: Any) -> Any:

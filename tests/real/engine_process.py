@@ -6,6 +6,7 @@ each answer is held against what its operation declares. What it logs is kept in
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -18,6 +19,9 @@ from typing import Any, NamedTuple
 from answers import check
 from real.processes import PATIENCE_SECONDS, wait_until
 from real.servers import HOST, free_ports
+
+from engine.store import database, tokens
+from engine.world import World
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -75,9 +79,12 @@ class EngineProcess:
 
     @property
     def token(self) -> str:
-        """An API token for everything, issued on first use."""
+        """An API token for everything, issued on first use as `engine tokens issue` does, without its start."""
         if self._token is None:
-            self._token = self.command("tokens", "issue", "-d", "test", "-s", "*", "--create").stdout.strip()
+            folder = self._log_file.parent / self._environment["ENGINE_STORE__PATH"]
+            database.prepare_folder(folder)
+            with contextlib.closing(database.open_writer(folder)) as db:
+                self._token, _ = tokens.issue(db, "test", ["*"], World())
         return self._token
 
     def command(self, *arguments: str, under: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:

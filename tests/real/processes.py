@@ -18,12 +18,16 @@ PATIENCE_SECONDS = 20.0
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = PATIENCE_SECONDS) -> None:
-    """Return as soon as `condition` holds; raise `TimeoutError` naming `what` after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+    """Return when `condition` holds; raise `TimeoutError` naming `what` after `timeout` seconds.
+
+    It looks less often the longer it has waited, since looking mostly means a request to what is waited for.
+    """
+    started = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - started
+        if waited > timeout:
             raise TimeoutError(f"{what}: not within {timeout:g} s")
-        time.sleep(0.01)
+        time.sleep(min(max(0.01, waited / 10), 0.25))
 
 
 def process_tree(pid: int) -> list[int]:

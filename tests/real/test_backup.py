@@ -17,7 +17,7 @@ from real.test_process import message_id, register
 
 from engine.store import database
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.long]
 
 
 def hand_in(engine: EngineProcess, size: int) -> str:

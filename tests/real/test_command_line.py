@@ -69,16 +69,29 @@ class Place:
         return sorted(self.here.glob(".engine-*"))
 
 
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[tuple[Place, Place]]:
-    """Two engines on this machine, each started in a folder of its own."""
+@contextlib.contextmanager
+def _two(folder: Path) -> Iterator[tuple[Place, Place]]:
     with contextlib.ExitStack() as stack:
         found = []
         for name in ("one", "other"):
-            place = Place(tmp_path, name)
+            place = Place(folder, name)
             stack.callback(place.engine.kill9)
             found.append(place)
         yield found[0], found[1]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[Place, Place]]:
+    """Two engines on this machine, each started in a folder of its own."""
+    with _two(tmp_path) as places:
+        yield places
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, Place]]:
+    """Two of them for all tests that stop none and leave nothing behind that another test would see."""
+    with _two(tmp_path_factory.mktemp("shared")) as places:
+        yield places
 
 
 def test_every_command_is_about_the_engine_started_in_its_folder(two: tuple[Place, Place], tmp_path: Path) -> None:
@@ -176,26 +189,26 @@ def test_a_killed_engine_is_not_found_and_leaves_nothing_for_long(two: tuple[Pla
     assert not (one.data / "control").exists()
 
 
-def test_an_engine_of_another_folder_on_the_port_is_named(two: tuple[Place, Place], tmp_path: Path) -> None:
+def test_an_engine_of_another_folder_on_the_port_is_named(shared: tuple[Place, Place], tmp_path: Path) -> None:
     here = tmp_path / "third"
     here.mkdir()
-    port = str(two[0].engine.port)
+    port = str(shared[0].engine.port)
     issued = run(here, "tokens", "issue", "-d", "x", "-s", "*", "--create", ENGINE_HTTP__PORT=port)
     assert issued.returncode == 0
     assert f"warning: an engine with another data folder answers on 127.0.0.1 port {port}" in issued.stderr
     checked = run(here, "doctor", ENGINE_HTTP__PORT=port)
     assert checked.returncode == 1
     assert "BAD  port: " in checked.stdout
-    assert two[0].engine.request("GET", "/v1/accounts", token=issued.stdout.strip()).status == 401
+    assert shared[0].engine.request("GET", "/v1/accounts", token=issued.stdout.strip()).status == 401
 
 
-def test_the_socket_is_the_owners_and_the_port_is_not(two: tuple[Place, Place]) -> None:
-    one, _ = two
+def test_the_socket_is_the_owners_and_the_port_is_not(shared: tuple[Place, Place]) -> None:
+    one, _ = shared
     assert (one.data / "control").stat().st_mode & 0o777 == 0o600
     assert one.engine.request("GET", "/control", token="").status == 404
     assert one.engine.request("GET", "/control").status == 404
     assert one.engine.request("GET", "/v1/accounts", token="").status == 401
-    narrow = done(one.here, "tokens", "issue", "-d", "x", "-s", "api", "--account", "a", "--unregistered").strip()
+    narrow = done(one.here, "tokens", "issue", "-d", "x", "-s", "api", "--account", "x", "--unregistered").strip()
     refused = run(one.here, "webhooks", "test", "default", "--token", narrow)
     assert refused.returncode == 1
     add_sandbox(one.here, "b")
@@ -215,16 +228,16 @@ def test_a_data_folder_too_deep_for_a_socket(tmp_path: Path) -> None:
         engine.kill9()
 
 
-def test_events_from_now_on_and_from_the_beginning(two: tuple[Place, Place]) -> None:
-    here = two[0].here
-    add_sandbox(here, "a")
+def test_events_from_now_on_and_from_the_beginning(shared: tuple[Place, Place]) -> None:
+    here = shared[0].here
+    add_sandbox(here, "reader")
     command = [sys.executable, "-m", "engine", "events", "tail", "-q"]
     with subprocess.Popen(command, cwd=here, env=CLEAN, stdout=subprocess.PIPE, text=True) as new:
         assert new.stdout is not None
-        streams = lambda: two[0].engine.request("GET", "/v1/events?limit=1").json  # noqa: E731
+        streams = lambda: shared[0].engine.request("GET", "/v1/events?limit=1").json  # noqa: E731
         before = streams()["last"]
         wait_until(lambda: _follows(new.pid), "the connection of events tail")
-        done(here, "send", "a", "--to", "f@sandbox.example", "--text", "Hi")
+        done(here, "send", "reader", "--to", "f@sandbox.example", "--text", "Hi")
         first = json.loads(new.stdout.readline())
         assert first["seq"] > before
         new.terminate()
@@ -242,18 +255,18 @@ def _follows(pid: int) -> bool:
     return False
 
 
-def test_a_protocol_log(two: tuple[Place, Place]) -> None:
-    here = two[0].here
-    add_sandbox(here, "a")
-    none = run(here, "logs", "a")
+def test_a_protocol_log(shared: tuple[Place, Place]) -> None:
+    here = shared[0].here
+    add_sandbox(here, "logged")
+    none = run(here, "logs", "logged")
     assert (none.returncode, none.stdout) == (1, "")
-    assert "Start with: engine logs a --on" in none.stderr
-    assert run(here, "logs", "a", "--on").returncode == 0
-    wait_until(lambda: "IDLE" in done(here, "logs", "a"), "lines of the protocol")
-    shown = lines(done(here, "logs", "a", "--json"))
+    assert "Start with: engine logs logged --on" in none.stderr
+    assert run(here, "logs", "logged", "--on").returncode == 0
+    wait_until(lambda: "IDLE" in done(here, "logs", "logged"), "lines of the protocol")
+    shown = lines(done(here, "logs", "logged", "--json"))
     assert {"time", "line"} == set(shown[0])
     with subprocess.Popen(
-        [sys.executable, "-m", "engine", "logs", "a", "-f", "-q"],
+        [sys.executable, "-m", "engine", "logs", "logged", "-f", "-q"],
         cwd=here,
         env=CLEAN,
         stdout=subprocess.PIPE,
@@ -262,14 +275,14 @@ def test_a_protocol_log(two: tuple[Place, Place]) -> None:
         assert follower.stdout is not None
         first = follower.stdout.readline()
         assert "connecting to" in first
-        done(here, "send", "a", "--to", "f@sandbox.example", "--text", "Hi")
+        done(here, "send", "logged", "--to", "f@sandbox.example", "--text", "Hi")
         while "EHLO" not in (line := follower.stdout.readline()):
             assert line
         follower.terminate()
 
 
-def test_an_account_from_the_command_line(two: tuple[Place, Place], tmp_path: Path) -> None:
-    here, engine = two[0].here, two[0].engine
+def test_an_account_from_the_command_line(shared: tuple[Place, Place], tmp_path: Path) -> None:
+    here, engine = shared[0].here, shared[0].engine
     secret = tmp_path / "secret"
     secret.write_text("s3cret\n")
     given = ["account", "add", "jane", "--email", "jane@example.com", "--smtp", "none"]
@@ -310,8 +323,8 @@ def on_terminal(here: Path, arguments: list[str], answers: dict[str, str], **env
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown
 
 
-def test_on_a_terminal(two: tuple[Place, Place]) -> None:
-    here = two[0].here
+def test_on_a_terminal(shared: tuple[Place, Place]) -> None:
+    here = shared[0].here
     add = ["account", "add", "jane", "--email", "jane@example.com", "--imap", "127.0.0.1:9", "--smtp", "none"]
     code, shown = on_terminal(here, add, {"password: ": "s3cret"})
     assert code == 1
@@ -335,7 +348,7 @@ def test_a_secret_is_never_an_argument() -> None:
     assert not re.search(r"--pass(word)?[ =]", every)
 
 
-def test_json_that_is_none_is_placed(two: tuple[Place, Place]) -> None:
-    answer = two[0].engine.request("POST", "/v1/settings", b'{\n "webhooks": null,\n "webhooksEnabled" true\n}')
+def test_json_that_is_none_is_placed(shared: tuple[Place, Place]) -> None:
+    answer = shared[0].engine.request("POST", "/v1/settings", b'{\n "webhooks": null,\n "webhooksEnabled" true\n}')
     assert answer.status == 400
     assert (answer.json["reason"], answer.json["line"], answer.json["column"]) == ("expected ':'", 3, 20)

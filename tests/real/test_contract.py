@@ -247,8 +247,8 @@ async def test_mail_arrives_in_the_sandbox_once_and_a_copy_is_filed(tmp_path: Pa
     stop = trio.Event()
     with database.lock_folder(client.folder):
         async with trio.open_nursery() as nursery:
-            running = await nursery.start(run, load(None, environment), World(), stop)
-            sandbox, thread = running.sandbox, trio.to_thread.run_sync
+            context = await nursery.start(run, load(None, environment), World(), stop)
+            sandbox, thread = context.access.sandbox, trio.to_thread.run_sync
             await thread(
                 register, client, {"account": "jane", "name": "J", "email": "jane@sandbox.example", "sandbox": True}
             )

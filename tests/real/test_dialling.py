@@ -59,15 +59,16 @@ def narrow(engine: EngineProcess) -> str:
         ("imap.port", "127.0.0.1", 6379),
     ],
 )
-def test_a_narrowed_token_cannot_name_it(engine: EngineProcess, member: str, host: str, port: int) -> None:
-    token = narrow(engine)
+def test_a_narrowed_token_cannot_name_it(shared_engine: EngineProcess, member: str, host: str, port: int) -> None:
+    token = narrow(shared_engine)
     given = {"account": "a", "name": "a", "imap": server(port, host)}
-    answer = engine.request("POST", "/v1/account", given, token=token)
+    answer = shared_engine.request("POST", "/v1/account", given, token=token)
     assert (answer.status, answer.json["code"]) == (400, "EgressRefused")
     assert [field["path"] for field in answer.json["fields"]] == [member]
-    assert engine.request("POST", "/v1/account", {**given, "imap": False}, token=token).status == 200
-    answer = engine.request("PUT", "/v1/account/a", {"imap": server(port, host)}, token=token)
+    assert shared_engine.request("POST", "/v1/account", {**given, "imap": False}, token=token).status == 200
+    answer = shared_engine.request("PUT", "/v1/account/a", {"imap": server(port, host)}, token=token)
     assert [field["path"] for field in answer.json["fields"]] == [member]
+    assert shared_engine.request("DELETE", "/v1/account/a").status == 200
 
 
 def test_what_a_trusted_caller_named_is_dialled_and_stays_so(engine: EngineProcess) -> None:

@@ -18,8 +18,8 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 @pytest.mark.parametrize("accept", [None, "*/*", BROWSER, "text/plain"])
-def test_people_get_a_page_that_needs_nothing_else(engine: EngineProcess, accept: str | None) -> None:
-    answer = get(engine, **({"Accept": accept} if accept else {}))
+def test_people_get_a_page_that_needs_nothing_else(shared_engine: EngineProcess, accept: str | None) -> None:
+    answer = get(shared_engine, **({"Accept": accept} if accept else {}))
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     page = answer.body.decode()
     assert "This is Mailbox Engine" in page and "It is running." in page and "docs/operate.md" in page
@@ -27,19 +27,19 @@ def test_people_get_a_page_that_needs_nothing_else(engine: EngineProcess, accept
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
     links = re.findall(r'href="([^"]+)"', page)
     assert links == ["openapi.json", "health"]
-    assert all(engine.request("GET", f"/{link}", token="").status == 200 for link in links)
+    assert all(shared_engine.request("GET", f"/{link}", token="").status == 200 for link in links)
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/json, text/plain, */*"])
-def test_programs_that_ask_for_json_get_it(engine: EngineProcess, accept: str) -> None:
-    answer = get(engine, Accept=accept)
+def test_programs_that_ask_for_json_get_it(shared_engine: EngineProcess, accept: str) -> None:
+    answer = get(shared_engine, Accept=accept)
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
     assert (answer.headers["Vary"], answer.json["name"], answer.json["success"]) == ("Accept", "Mailbox Engine", True)
 
 
-def test_it_is_only_read(engine: EngineProcess) -> None:
-    assert engine.request("POST", "/", {}, token="").status == 405
-    head = engine.request("HEAD", "/", token="")
+def test_it_is_only_read(shared_engine: EngineProcess) -> None:
+    assert shared_engine.request("POST", "/", {}, token="").status == 405
+    head = shared_engine.request("HEAD", "/", token="")
     assert (head.status, head.body) == (200, b"")
 
 
@@ -53,7 +53,7 @@ def test_it_says_when_nothing_is_taken_in(engine: EngineProcess) -> None:
     (engine.folder / "elsewhere").rename(engine.folder / "journal.db")
 
 
-def test_answers_end_with_a_newline(engine: EngineProcess) -> None:
+def test_answers_end_with_a_newline(shared_engine: EngineProcess) -> None:
     for path in ("/v1/accounts", "/v1/events", "/v1/account/none", "/none", "/health", "/openapi.json", "/%"):
-        assert engine.request("GET", path).body.endswith(b"}\n"), path
-    assert engine.request("GET", "/v1/accounts", headers={"Transfer-Encoding": "odd"}).body.endswith(b"}\n")
+        assert shared_engine.request("GET", path).body.endswith(b"}\n"), path
+    assert shared_engine.request("GET", "/v1/accounts", headers={"Transfer-Encoding": "odd"}).body.endswith(b"}\n")

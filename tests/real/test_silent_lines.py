@@ -16,7 +16,7 @@ from real.relay import Relay
 from real.smtp_sink import SmtpSink
 from real.test_connection_dovecot import MESSAGE, events, foreign, registration
 
-pytestmark = [pytest.mark.real, pytest.mark.process]
+pytestmark = [pytest.mark.real, pytest.mark.process, pytest.mark.long]
 
 
 async def test_a_line_that_is_forgotten_without_a_word(

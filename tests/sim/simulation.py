@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -15,8 +16,9 @@ from seeded_world import SeededWorld
 
 from engine import app
 from engine.api import outbox, queue
+from engine.api.context import Context
 from engine.api.submit import submit
-from engine.config import Config, Shutdown, StoreConfig
+from engine.config import Config, Imap, Shutdown, StoreConfig
 from engine.model.states import ENDED, State
 from engine.sandbox.provider import Sandbox
 from engine.schema.account import AccountCreate
@@ -31,6 +33,8 @@ CLEAR_TEXT = {"required": False}
 """The sandbox speaks no TLS."""
 OPERATOR = Token("0" * 64, "operator", ["*"], 0.0)
 """A caller who may do everything."""
+QUIET = Imap(idle=1500.0, heartbeat=1500.0)
+"""Asks silent lines as seldom as the sandbox's patience of half an hour allows, so that days pass quickly."""
 
 
 class SandboxWorld(SeededWorld):
@@ -49,9 +53,9 @@ class SandboxWorld(SeededWorld):
 class Engine:
     """A running engine."""
 
-    def __init__(self, running: app.Running, stop: trio.Event) -> None:
-        self.context = running.context
-        self.sandbox: Any = running.sandbox
+    def __init__(self, context: Context, stop: trio.Event) -> None:
+        self.context = context
+        self.sandbox: Any = context.access.sandbox
         self.stop = stop
 
     async def register(self, name: str, **members: Any) -> None:
@@ -112,12 +116,15 @@ class Engine:
 
 
 class Simulation:
-    """One data folder and one world; `running` starts an engine on them, again and again."""
+    """One data folder and one world; `running` starts an engine on them, again and again.
+
+    `sections` of the settings are as given, others as shipped, but for `imap`, which is `QUIET`.
+    """
 
     def __init__(self, folder: Path, seed: int, **sections: Any) -> None:
         self.folder = folder
         self.world = SandboxWorld(seed)
-        self.config = Config(store=StoreConfig(path=str(folder)), **sections)
+        self.config = Config(**{"store": StoreConfig(path=str(folder)), "imap": QUIET, **sections})
         database.prepare_folder(folder)
 
     @asynccontextmanager
@@ -128,17 +135,24 @@ class Simulation:
         with database.lock_folder(self.folder):
             async with trio.open_nursery() as nursery:
 
-                async def run(task_status: trio.TaskStatus[app.Running]) -> None:
+                async def run(task_status: trio.TaskStatus[Context]) -> None:
                     await app.run(self.config, self.world, stop, http=False, task_status=task_status)
 
-                running: app.Running = await nursery.start(run)
-                if running.sandbox is not None:
-                    self.world.sandbox = running.sandbox
+                context: Context = await nursery.start(run)
+                if context.access.sandbox is not None:
+                    self.world.sandbox = context.access.sandbox
                 self.world.ready.set()
-                yield Engine(running, stop)
+                yield Engine(context, stop)
                 stop.set()
                 if cut:
                     nursery.cancel_scope.cancel()
+
+
+def killed(simulation: Simulation) -> None:
+    """Leave the journal as a kill does: the message whose attempt is under way stays marked as being sent."""
+    with sqlite3.connect(simulation.folder / "journal.db") as db:
+        db.execute("UPDATE message SET state = 'sending', attempts_made = attempts_made + 1 WHERE ended IS NULL")
+    db.close()
 
 
 def came(engine: Engine) -> list[str]:
@@ -160,4 +174,4 @@ def servers(name: str, password: str) -> dict[str, Any]:
     }
 
 
-__all__ = ["Engine", "Shutdown", "Simulation", "came", "servers", "when"]
+__all__ = ["Engine", "Shutdown", "Simulation", "came", "killed", "servers", "when"]

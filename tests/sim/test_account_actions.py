@@ -212,7 +212,7 @@ async def test_verifying(engine: Engine, autojump_clock: Clock) -> None:
     engine.sandbox.faults.hang_smtp = True
     answer = plain(await account_actions.verify(engine.context, given("right", imap=False)))
     assert (answer["smtp"]["success"], answer["smtp"]["code"]) == (False, "ETIMEDOUT")
-    assert "says nothing" in answer["smtp"]["description"]
+    assert "sends nothing" in answer["smtp"]["description"]
     assert engine.context.registry.every() == []
 
 

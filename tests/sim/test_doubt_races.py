@@ -10,7 +10,7 @@ import trio.testing
 from simulation import Simulation, servers
 
 from engine.accounts.registry import Registry
-from engine.model.states import ENDED, State
+from engine.model.states import State
 
 SEED = 815
 HOST = "outlook.office365.com"
@@ -114,5 +114,4 @@ class TestRemovalOfTheAccount:
             assert account is not None
             await registry.remove(account)
         async with simulation.running() as engine:
-            await trio.sleep(20 * 86_400)
-            assert engine.state(answer["queueId"]) in ENDED
+            await engine.until_ended(answer["queueId"])

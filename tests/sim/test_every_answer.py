@@ -64,6 +64,12 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("DELETE", f"/v1/outbox/{waiting}", None),
         ("GET", "/v1/settings/queue/submit?account=acme", None),
         ("PUT", "/v1/settings/queue/submit", {"paused": False, "account": "acme"}),
+        ("POST", "/v1/settings", {"serviceUrl": "https://mail.example.com"}),
+        (
+            "POST",
+            "/v1/authentication/form",
+            {"redirectUrl": "https://x.example/", "path": "INBOX"},
+        ),
         ("POST", "/v1/settings", {"webhooks": "http://127.0.0.1:9/", "webhooksCustomHeaders": HOOK["headers"]}),
         ("GET", "/v1/settings?" + "&".join(f"{name}=true" for name in SETTINGS.split()), None),
         ("GET", "/v1/events", None),

@@ -101,12 +101,12 @@ class TestPace:
         async with simulation.running() as engine:
             await engine.register("acme")
             engine.sandbox.faults.messages_per_second = 2.0
-            answers = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(600)]
+            answers = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(400)]
             await engine.until_ended(*(each["queueId"] for each in answers))
             sent = [when(each) for each in engine.events("acme", "messageSent")]
-            assert len(sent) == 600
+            assert len(sent) == 400
             # Once the limit is known: at least four fifths of it, and hardly a message refused.
-            assert sent[500] - sent[100] < 400 / 2.0 / 0.8
+            assert sent[390] - sent[190] < 200 / 2.0 / 0.8
             assert len(engine.events("acme", "messageDeliveryError")) <= 20
 
 

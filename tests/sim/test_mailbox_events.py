@@ -316,8 +316,9 @@ async def test_gmail(simulation: Simulation, autojump_clock: trio.testing.MockCl
 
 
 async def test_idle_is_taken_up_again_before_ten_minutes(
-    simulation: Simulation, autojump_clock: trio.testing.MockClock
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
+    simulation = Simulation(tmp_path / "data", SEED, imap=Imap())
     async with simulation.running() as engine:
         engine.sandbox.faults.imap_timeout = 600
         await engine.register("acme")

@@ -13,6 +13,7 @@ import trio.testing
 from inbox import deliver
 from simulation import Engine, Simulation, servers
 
+from engine.config import Imap
 from engine.world import Choose
 
 Clock = trio.testing.MockClock
@@ -85,7 +86,7 @@ def way() -> Way:
 
 @pytest.fixture
 def simulation(tmp_path: Path, way: Way, request: pytest.FixtureRequest) -> Simulation:
-    return Simulation(tmp_path / "data", getattr(request, "param", 4711))
+    return Simulation(tmp_path / "data", getattr(request, "param", 4711), imap=Imap())
 
 
 def lead_through(engine: Engine, way: Way) -> None:

@@ -78,7 +78,7 @@ async def test_a_message_whose_copy_is_owed_stays(tmp_path: Path, autojump_clock
         engine.sandbox.faults.cut_imap()
         answer = await engine.submit("acme", "you@sandbox.example")
         await engine.event("acme", "messageSent")
-        await trio.sleep(5 * DAY)
+        await trio.sleep(2 * DAY)
         assert engine.state(answer["queueId"]) is State.SENT, SEED
         assert rows(engine)["sent_copy"] == rows(engine)["body"] == 1
         engine.sandbox.faults.dead.clear()

@@ -46,6 +46,7 @@ class World:
 
 async def two(engine: Engine) -> World:
     app = make_app(engine.context)
+    await engine.context.settings.update(service_url="https://mail.example.com")
     await engine.register(MINE)
     await engine.register(THEIRS, email=f"{CANARY}@sandbox.example")
     operator = await Caller.of(engine, app=app)
@@ -87,6 +88,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/account/{account}/search": {"search": {"seen": False}},
     "PUT /v1/outbox/{queueId}": {"sendNow": True},
     "PUT /v1/settings/queue/{queue}": {"paused": True, "account": THEIRS},
+    "POST /v1/authentication/form": {"account": THEIRS, "redirectUrl": "https://x.example/"},
     "POST /v1/settings": {"serviceUrl": "https://x.example"},
     "PUT /v1/events/consumers/{consumer}": {"seq": 0},
     "POST /v1/oauth2": {"name": "x", "provider": "sandbox", "clientId": "x"},

@@ -86,7 +86,7 @@ def test_out_of_descriptors_those_who_are_connected_go_on(start_engine: StartEng
     register(engine, "jane", smtp_server.port)
     engine.terminate()
     engine.crash_expected = True  # what the server library says about a refused connection has a traceback
-    engine.start(under=["prlimit", "--nofile=96:96"])
+    engine.start(under=["prlimit", "--nofile=64:64"])
     existing = http.client.HTTPConnection(engine.host, engine.port, timeout=PATIENCE_SECONDS)
     headers = {"Authorization": f"Bearer {engine.token}", "Content-Type": "application/json"}
     with contextlib.ExitStack() as crowd:

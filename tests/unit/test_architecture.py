@@ -22,6 +22,7 @@ ORDER = (
     {"schema"},
     {"environment"},
     {"config"},
+    {"proxies"},
     {"world", "resolver", "hosts", "masking", "transcript", "log", "repeated_errors"},
     {"deflate", "egress", "transport"},
     {"store"},
@@ -35,13 +36,15 @@ ORDER = (
     {"queue"},
     {"accounts"},
     {"api"},
+    {"assembly"},
+    {"web"},
     {"app", "doctor", "cli", "commands", "__main__", "__init__"},
 )
 """Rooms and single files from the bottom up."""
 APART = {"model", "schema", "mail"}
 """Rooms of the bottom that know nothing of each other."""
 SANDBOX_MAY_IMPORT = {"deflate", "errors", "world", "sandbox"}
-MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "app", "cli", "doctor"}
+MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "assembly", "web", "app", "cli", "doctor"}
 
 NO_RESOURCE = {"app", "context", "mailbox_access", "tags", "__init__"}
 """Of `api`: what all of them share."""

@@ -113,6 +113,7 @@ def test_a_journal_that_a_path_of_earlier_versions_named_is_not_left_behind(here
 
 
 def test_a_folder_with_another_journal_in_it_is_no_data_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "data").mkdir(mode=0o700)
     journal(here / "data" / "quickstart")
     assert cli.main(["tokens", "issue", "-d", "x", "-s", "*"]) == 1
     assert f"no engine has run on it yet; {here / 'data' / 'quickstart'} has a journal" in capsys.readouterr().err

@@ -121,7 +121,7 @@ async def test_no_dial_takes_the_last_descriptors(caplog: pytest.LogCaptureFixtu
         os.close(lowest)
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 64, before[1]))
         await (await world.dial("127.0.0.1", port)).aclose()
-        taken = [os.dup(0) for _ in range(40)]
+        taken = [os.dup(0) for _ in range(50)]
         with caplog.at_level(logging.WARNING, "engine.world"):
             for _ in range(50):
                 with pytest.raises(NetworkError) as refused:

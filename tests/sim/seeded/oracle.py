@@ -20,6 +20,7 @@ import trio
 from engine.model.states import ENDED, State, message_state
 from engine.sandbox.post_office import DeliveredMessage
 from engine.store import database
+from engine.world import STANDSTILL
 from seeded.ledger import Ledger
 from seeded.trace import Trace
 
@@ -123,9 +124,12 @@ class Oracle:
             self._db = None
         self._read = {(message, to) for message, to in self._read if self._state(message, to) is State.SENT}
 
-    def clock_stepped(self) -> None:
-        """The wall clock moved."""
+    def clock_stepped(self, seconds: float) -> None:
+        """The wall clock moved. Hours ahead look like a machine that stood still: what is due by then goes."""
         self._stepped = True
+        if 0 < seconds <= STANDSTILL:
+            for each in self.known.values():
+                each.not_before = each.waits_since = None
 
     def disk_stalls(self, until: float) -> None:
         """Outcomes may be written later than they were known, until then (Trio's time)."""
@@ -172,16 +176,18 @@ class Oracle:
             elif before.get(row) is not known.state or row not in before:
                 self._judge_open(known)
 
-    def settled(self, db: sqlite3.Connection) -> None:
-        """Nothing is left to be done but what waits for somebody."""
+    def unsettled(self, db: sqlite3.Connection) -> list[str]:
+        """What is still to be done, but for what waits for somebody; empty once everything has settled."""
+        left = []
         for row in self._open:
             known = self._by_row[row]
             waits = known.state is State.HELD or (known.state is State.IN_DOUBT and known.on_doubt == "hold")
             if not waits:
-                self._wrong(f"not settled: {known}")
+                left.append(f"not settled: {known}")
         (copies,) = db.execute("SELECT count(*) FROM sent_copy").fetchone()
         if copies:
-            self._wrong(f"not settled: {copies} Sent copies are still to be made")
+            left.append(f"not settled: {copies} Sent copies are still to be made")
+        return left
 
     # Its parts
 

@@ -74,7 +74,7 @@ class Process:
                 async with trio.open_nursery() as nursery:
                     world = _World(self, self._around, self._dice)
                     run = partial(app.run, self._config, world, self._stop, http=False)
-                    self._context = (await nursery.start(run)).context
+                    self._context = await nursery.start(run)
                     self.up.set()
         except* StorageFailed:
             if not self.failed:

@@ -43,6 +43,9 @@ MEMORY = "/dev/shm"
 """Where there is one, the folders of a run are on a file system in memory: what a power cut does is not simulated."""
 SETTLES_IN = 10 * DAY
 """Longer than anything takes: ten attempts are spread over four days, and a sendAt is a day ahead at most."""
+LOOK_EVERY = DAY / 24
+STAYS_FOR = DAY / 4
+"""What has settled is looked at again this much later. Ten idle days of four accounts are minutes of computing."""
 
 
 LAST = 40
@@ -88,7 +91,7 @@ class Universe:
             provider.sandbox.faults.imap_timeout = 10 * DAY
         self.config = Config(
             store=StoreConfig(path="", reserve=0, spool_above=4096),
-            imap=Imap(idle=DAY / 4),
+            imap=Imap(idle=DAY / 4, heartbeat=900.0),
             retention=RetentionConfig(messages=0, events=0, size=0),
         )
         retry = self.config.retry
@@ -115,7 +118,7 @@ class Universe:
         """Set the wall clock; Trio's goes on."""
         self.trace.note(f"the clock steps by {seconds:.0f} s")
         self._offset += seconds
-        self.oracle.clock_stepped()
+        self.oracle.clock_stepped(seconds)
 
     def wrong(self, what: str) -> None:
         """Note a violation and end the run; the first one counts."""
@@ -172,10 +175,14 @@ class Universe:
         self.trace.note("the faults stop")
         weather.clear()
         await workload.put_right()
-        await trio.sleep(SETTLES_IN)
+        for _ in range(int(SETTLES_IN / LOOK_EVERY)):
+            if not await self._unsettled():
+                break
+            await trio.sleep(LOOK_EVERY)
+        await trio.sleep(STAYS_FOR)
+        for each in await self._unsettled():
+            self.wrong(each)
         process = await self.answering()
-        with database.open_reader(process.folder) as db:
-            self.oracle.settled(db)
         left = {file.name for file in (process.folder / "spool").iterdir()}
         for each in self.oracle.known.values():
             if each.state in ("in_doubt", "held"):
@@ -183,6 +190,11 @@ class Universe:
         if left:
             self.wrong(f"left in the spool: {sorted(left)}")
         await workload.last_look()
+
+    async def _unsettled(self) -> list[str]:
+        process = await self.answering()
+        with database.open_reader(process.folder) as db:
+            return self.oracle.unsettled(db)
 
     async def _operate(self) -> None:
         """What the operating system's supervisor does: start the engine whenever it does not run."""

@@ -135,7 +135,11 @@ async def test_servers_long_gone_are_forgotten(autojump_clock, monkeypatch):
         await trio.testing.wait_all_tasks_blocked()
         for number in range(10):
             await log_in(slots, 0.1, [], (f"{number}.example.com", 993))
-        assert set(slots._servers) == {HOST, ("8.example.com", 993), ("9.example.com", 993)}
+        assert set(slots._servers) == {
+            (*HOST, None),
+            ("8.example.com", 993, None),
+            ("9.example.com", 993, None),
+        }
 
 
 @pytest.mark.parametrize(("usual", "last"), [(0.02, 5.0), (0.1, 10.0), (0.3, 30.0)])

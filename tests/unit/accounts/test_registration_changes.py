@@ -65,6 +65,8 @@ EVERYTHING = {
         "archiveMailPath": None,
     },
     "smtp": {**SMTP, "tls": {"required": False}, "rateLimit": {"messages": 1, "seconds": 2}},
+    "proxy": "socks5://u:p@proxy.example:1080",
+    "localAddress": "192.0.2.1",
     "webhooks": "https://x.example/",
     "webhooksCustomHeaders": [{"key": "a", "value": "b"}],
     "locale": "en",

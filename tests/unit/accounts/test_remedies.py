@@ -7,9 +7,11 @@ import pytest
 from engine.accounts.remedies import Server, of_error, of_verdict
 from engine.egress import EgressRefused
 from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind, ProtocolError
+from engine.proxies.proxy import ProxyError, parse
 from engine.smtp.verdict import Kind, Stage, Verdict
 
 IMAP = Server("imap", "mail.example.com", 993, False, "jo@example.com")
+PROXY = parse("socks5://u:p@proxy.example")
 SMTP = Server("smtp", "mail.example.com", 465, True, "jo@example.com")
 
 
@@ -40,6 +42,17 @@ def network(kind: NetworkKind, code: str, text: str = "") -> NetworkError:
         (network(NetworkKind.TLS, "ETLS", "x waits for TLS: set secure to true"), "Set imap.secure to true"),
         (network(NetworkKind.TLS, "ETLS", "no shared cipher"), "imap.tls.minVersion"),
         (network(NetworkKind.TLS, "ETLS", "TLS with x failed: connection closed"), "before TLS is established"),
+        (ProxyError(PROXY, "EPROXY", "cannot be reached: connect ECONNREFUSED"), "Check that the proxy runs"),
+        (ProxyError(PROXY, "EPROXYAUTH", "refuses the login"), "user and password in proxy of the account"),
+        (ProxyError(PROXY, "EPROXYDENIED", "does not connect to x"), "Have the proxy allow connections to mail"),
+        (ProxyError(PROXY, "EPROXYTARGET", "does not connect to x"), "from its machine"),
+        (ProxyError(PROXY, "EACCES", "cannot be reached: x"), "does not let it dial the proxy"),
+        (ProxyError(PROXY, "EMFILE", "cannot be reached: x"), "LimitNOFILE"),
+        (network(NetworkKind.CONNECT, "EADDRNOTAVAIL", "bind EADDRNOTAVAIL 192.0.2.1"), "Correct localAddress"),
+        (
+            network(NetworkKind.CONNECT, "EROUTE", "The stored setting proxyUrl cannot be read: make it again"),
+            "make it",
+        ),
         (ProtocolError("nonsense"), "does not speak IMAP"),
         (LoginRefused("A1 NO no", "AUTHENTICATIONFAILED"), "Correct imap.auth.user and imap.auth.pass"),
         (LoginRefused("A1 NO [LIMIT] no", "LIMIT", temporary=True), "tries again by itself"),

@@ -11,6 +11,7 @@ LEAVE_NONE = {
     ("PUT", "/v1/account/{account}/reconnect"),
     ("PUT", "/v1/account/{account}/sync"),
     ("POST", "/v1/verifyAccount"),
+    ("POST", "/v1/authentication/form"),
     ("POST", "/v1/webhooks/{webhook}/test"),
     ("POST", "/v1/oauth2/{app}/verify"),
     # It only looks.

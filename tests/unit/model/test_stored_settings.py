@@ -53,6 +53,9 @@ def test_no_limit_of_the_api_counts(name: str, built: Any, value: Any) -> None:
         ("webhooks_custom_headers", [{"value": "secret"}]),
         ("webhooks_custom_headers", {"key": "secret"}),
         ("notify_headers", [None]),
+        ("proxy_url", 7),
+        ("local_addresses", "192.0.2.1"),
+        ("imap_strategy", ["secret"]),
     ],
 )
 def test_a_value_of_another_type_is_refused_and_not_quoted(name: str, built: Any) -> None:

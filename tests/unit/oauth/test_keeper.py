@@ -430,3 +430,45 @@ async def test_what_the_old_secret_was_told_says_nothing_of_the_new_one(at: Desk
     assert await opens(at, await keeper.token())
     assert at.events("oauth2AppError") == []
     assert trio.current_time() == 11
+
+
+async def test_a_login_that_succeeds_while_a_refresh_is_being_kept_undoes_nothing(
+    at: Desk, autojump_clock: MockClock
+) -> None:
+    await at.sign_in(expires=at.world.now() - 1)
+    keeper = at.keeper()
+    token = await keeper.token()
+    assert at.stored().previous_token is not None
+    at.provider.faults.append(Fault(after=1.0))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.after_refusal, "smtp", token.access_token)
+        await trio.sleep(0.5)
+        at.world.disk = trio.Event()
+        await trio.sleep(1)
+        assert at.provider.refreshes == 2
+        nursery.start_soon(keeper.accepted, "imap", token.access_token)
+        await trio.sleep(1)
+        at.world.disk.set()
+    newest = await keeper.token()
+    assert newest != token
+    assert at.stored() == keeper.grant
+    assert at.stored().access_token == newest.access_token
+    await trio.sleep(10_000)
+    assert await opens(at, await keeper.token())
+    assert at.provider.reused == []
+
+
+@pytest.mark.parametrize("error", ["invalid_grant", "server_error"])
+async def test_what_the_old_grant_was_told_says_nothing_of_a_new_one(
+    at: Desk, autojump_clock: MockClock, error: str
+) -> None:
+    await at.sign_in(expires=at.world.now() - 1)
+    at.provider.faults.append(Fault(status=400, error=error, after=10.0))
+    keeper = at.keeper()
+    await trio.sleep(1)
+    keeper.replace(await at.sign_in(), at.book.state("app"))
+    await trio.sleep(20)
+    assert await opens(at, await keeper.token())
+    assert keeper.trouble is None
+    assert at.told.gone_for == []
+    assert at.stored().gone is None

@@ -68,6 +68,9 @@ GOOD: dict[Any, st.SearchStrategy[Any]] = {
     Check.HOSTNAME: st.sampled_from(["mail.example.com", "127.0.0.1", "::1", "localhost"]),
     Check.WEB_URL: st.just("https://x.example/y"),
     Check.WEB_URL_OR_EMPTY: st.sampled_from(["https://x.example/y", ""]),
+    Check.PROXY_OR_EMPTY: st.sampled_from(["socks5://u:p@x.example:1080", "http://x", ""]),
+    Check.IP: st.sampled_from(["192.0.2.1", "2001:DB8::1"]),
+    Check.IP_OR_EMPTY: st.sampled_from(["192.0.2.1", "2001:DB8::1", ""]),
     Check.MESSAGE_ID: st.sampled_from(["<1@example.com>", "1@example.com", " 1@example.com"]),
 }
 

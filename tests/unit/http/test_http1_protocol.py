@@ -366,6 +366,7 @@ def allow_descriptors(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     """As if the process had so many; the test's own have far higher numbers, which must not count here."""
     monkeypatch.setattr(connection_limit.resource, "getrlimit", lambda _: (limit, limit))
     monkeypatch.setattr(connection_limit, "KEPT_FOR_FILES", -10_000)
+    monkeypatch.setattr(connection_limit, "_open", lambda: 0)
 
 
 async def test_too_many_connections_are_told_to_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,6 +382,30 @@ async def test_too_many_connections_are_told_to_come_back(tmp_path: Path, monkey
             while b" 503 " in await exchange(service, b"", then_end=False):
                 pass  # the server has not seen yet that the two have left
         assert (await exchange(service, GET % b"")).endswith(b"ok")
+
+
+def test_what_is_open_at_the_start_is_no_room_for_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    allow_descriptors(monkeypatch, 64)
+    assert connection_limit.ConnectionLimit().most == 32
+    monkeypatch.setattr(connection_limit, "_open", lambda: 24)
+    assert connection_limit.ConnectionLimit().most == 20
+    monkeypatch.setattr(connection_limit, "_open", lambda: 80)
+    assert connection_limit.ConnectionLimit().most == 0
+
+
+async def test_a_burst_of_strangers_drives_no_kept_connection_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last descriptors are taken by those who are turned away; where others have them, the kept one gives way."""
+    allow_descriptors(monkeypatch, 4)
+    limit, kept = connection_limit.ConnectionLimit(), trio.CancelScope()
+    limit.highest = 50
+    with limit.one_more(10):
+        limit.idle(kept)
+        with limit.one_more(11), limit.one_more(50) as room:
+            assert not room
+            assert not kept.cancel_called
+        with limit.one_more(50) as room:
+            assert room
+            assert kept.cancel_called
 
 
 async def test_the_connection_that_is_idle_for_longest_gives_way(

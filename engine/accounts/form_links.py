@@ -1,0 +1,174 @@
+"""Links to the form in which people connect their mailbox: signed here, so that what they say can be relied on.
+
+A link is `<serviceUrl>/accounts/new?data=…&sig=…`: JSON, and its HMAC-SHA256 with the setting `serviceSecret`, both in
+base64url, as EmailEngine makes them; so whoever holds that secret can make links too. Without one, a key of the
+engine's own signs. Links signed with either are good, for 24 hours.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from typing import Any
+
+import msgspec
+import trio
+
+from engine.errors import DamagedSecret, EngineError, Fault, Problem
+from engine.http.decode import decode_body
+from engine.schema.authentication import AuthenticationForm
+from engine.settings import SettingsBook
+from engine.store import sealed, settings
+from engine.store.vault import Vault
+from engine.store.writer import Store
+from engine.world import World
+
+LIFETIME = 86_400.0
+CLOCK_SKEW = 300.0
+"""Seconds by which the clock of one who makes links may be ahead."""
+LONGEST = 7_000
+"""Characters of `data`: many a proxy takes 8 KiB of a request line."""
+PATH = "/accounts/new"
+_KEY = "formKey"
+"""Where the engine's own key lies among the settings; the API does not show it."""
+_NONCE_BYTES = 16
+
+
+class NoServiceUrl(EngineError):
+    """Nobody has said where the engine is reached from outside, so no link leads to it."""
+
+    fault = Fault.CALLER
+
+
+class LinkTooLong(EngineError):
+    """What a link is to say does not go into one."""
+
+    fault = Fault.CALLER
+
+
+class LinkRefused(EngineError):
+    """A link is not one of ours, or has expired. `form` is what it says where its signature is good."""
+
+    fault = Fault.CALLER
+
+    def __init__(self, text: str, form: AuthenticationForm | None = None) -> None:
+        super().__init__(text)
+        self.form = form
+
+
+class FormLink(msgspec.Struct, frozen=True):
+    """A good link. `data` and `sig` are as it holds them; `made` is in seconds since 1970, `nonce` its own."""
+
+    form: AuthenticationForm
+    nonce: str
+    made: float
+    data: str
+    sig: str
+
+    @property
+    def expires(self) -> float:
+        """Until when it is good, in seconds since 1970."""
+        return self.made + LIFETIME
+
+
+class FormLinks:
+    """Makes and reads links. `world` gives the time and what is random."""
+
+    def __init__(self, book: SettingsBook, store: Store, vault: Vault, world: World) -> None:
+        self._settings = book
+        self._store = store
+        self._vault = vault
+        self._world = world
+        self._own: str | None = None
+        self._making = trio.Lock()
+
+    async def url(self, form: AuthenticationForm) -> str:
+        """A new link. Raises `NoServiceUrl`, `LinkTooLong`, and what `Store.admit` raises."""
+        base = self._settings.values.service_url
+        if not base:
+            raise NoServiceUrl("The setting serviceUrl is not set")
+        built = {
+            **msgspec.to_builtins(form),
+            "n": _base64(self._world.token_bytes(_NONCE_BYTES)),
+            "t": int(self._world.now() * 1000),
+        }
+        data = msgspec.json.encode(built)
+        if len(_base64(data)) > LONGEST:
+            raise LinkTooLong("The link would be too long for browsers and proxies: use shorter URLs, or fewer folders")
+        signature = _base64(_signed(data, self._settings.values.service_secret or await self._make_own_key()))
+        kind = f"&type={form.type}" if form.type else ""
+        return f"{base.rstrip('/')}{PATH}?data={_base64(data)}&sig={signature}{kind}"
+
+    def read(self, data: str, sig: str, *, at: float | None = None) -> FormLink:
+        """What a link says to one who followed it `at`, in seconds since 1970; now if absent. Raises `LinkRefused`."""
+        text, given = _octets(data[: LONGEST + 1]), _octets(sig[:100])
+        keys = [key for key in (self._settings.values.service_secret, self._own_key()) if key]
+        if len(data) > LONGEST or not any(hmac.compare_digest(_signed(text, key), given) for key in keys):
+            raise LinkRefused("This link is not complete, or it was changed on its way")
+        form, nonce, made = _members(text)
+        now = self._world.now() if at is None else at
+        if made + LIFETIME < now or made > now + CLOCK_SKEW:
+            raise LinkRefused("This link has expired", form)
+        return FormLink(form, nonce, made, data, sig)
+
+    def _own_key(self) -> str | None:
+        if self._own is None:
+            text = settings.load(self._store.reader).get(_KEY)
+            if text is not None:
+                self._own = self._opened(text)
+        return self._own
+
+    def _opened(self, text: bytes) -> str | None:
+        try:
+            return self._vault.open("", sealed.setting_field(_KEY), msgspec.json.decode(text)[sealed.SEALED])
+        except (DamagedSecret, KeyError, TypeError, ValueError, RecursionError):
+            # The links it signed are lost; the next one is signed with a new key.
+            return None
+
+    async def _make_own_key(self) -> str:
+        async with self._making:
+            if (known := self._own_key()) is not None:
+                return known
+            key = _base64(self._world.token_bytes(32))
+            value = {sealed.SEALED: self._vault.seal("", sealed.setting_field(_KEY), key)}
+            await self._store.admit(lambda tx: settings.save(tx, {_KEY: value}))
+            self._own = key
+            return key
+
+
+def _members(text: bytes) -> tuple[AuthenticationForm, str, float]:
+    """What signed JSON says, its nonce, and when it was made in seconds. Raises `LinkRefused`.
+
+    Members that only EmailEngine knows are passed over, as those that are null.
+    """
+    try:
+        built: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
+        nonce, made = built.pop("n"), float(built.pop("t")) / 1000
+        known = {each.encode_name: each for each in msgspec.structs.fields(AuthenticationForm)}
+        given = {name: value for name, value in built.items() if name in known and value not in (None, "")}
+        if "notifyFrom" in built:
+            given["notifyFrom"] = built["notifyFrom"]
+        form = decode_body(AuthenticationForm, msgspec.json.encode(given))
+        if not isinstance(nonce, str) or not 0 < len(nonce) <= 100:
+            raise ValueError("no nonce")
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError, Problem) as error:
+        raise LinkRefused("This link does not say what it is for") from error
+    return form, nonce, made
+
+
+def _signed(data: bytes, key: str) -> bytes:
+    return hmac.digest(key.encode(), data, hashlib.sha256)
+
+
+def _octets(text: str) -> bytes:
+    """Base64url, or base64, with or without padding; empty where it is neither."""
+    try:
+        plain = text.replace("+", "-").replace("/", "_").rstrip("=").encode("ascii")
+        return base64.b64decode(plain + b"=" * (-len(plain) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return b""
+
+
+def _base64(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")

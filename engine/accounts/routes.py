@@ -1,0 +1,102 @@
+"""By which way an account's connections leave, and a message's: what is given for itself, else what the settings say.
+
+The proxy of a message goes before that of its account, and that before the one of the settings; so do local addresses,
+where the settings have a strategy for several. A way that is stored and cannot be read is a `Route` with a `fault`:
+nothing is dialled by another way than was asked for.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from engine.errors import DamagedSecret
+from engine.model.message import Message
+from engine.model.registration import Registration, ServerName
+from engine.model.settings import STORED_NAMES
+from engine.proxies.proxy import parse
+from engine.proxies.route import DIRECT, Route, dedicated
+from engine.settings import SettingsBook
+from engine.store.sealed import message_field
+from engine.store.vault import Vault
+
+
+class Routes:
+    """The ways out of all accounts, as registrations, messages and settings say now."""
+
+    def __init__(self, settings: SettingsBook, vault: Vault) -> None:
+        self._settings = settings
+        self._vault = vault
+
+    @property
+    def local_addresses(self) -> tuple[str, ...]:
+        """Those that the settings list."""
+        return self._settings.values.local_addresses or ()
+
+    def of_account(self, record: Registration, server: ServerName | None) -> Route:
+        """The way to one of an account's servers; None: to what it asks for tokens."""
+        return _joined(self._by_proxy(record), self._from_here(record, server))
+
+    def of_message(self, message: Message, record: Registration) -> Route:
+        """The way of a message to its account's SMTP server."""
+        by_proxy, from_here = self._by_proxy(record), self._from_here(record, "smtp")
+        if message.local_address is not None:
+            from_here = Route(local=(message.local_address,))
+        if message.proxy is not None:
+            try:
+                by_proxy = _through(self.proxy_url(message) or "", "The message's proxy")
+            except DamagedSecret as error:
+                return Route(fault=f"The stored proxy of the message cannot be read: {error}")
+        return _joined(by_proxy, from_here)
+
+    def of_settings(self) -> Route:
+        """The way of what belongs to no account: through the proxy of the settings, if it is enabled."""
+        if fault := self._unreadable("proxy_enabled", "proxy_url"):
+            return Route(fault=fault)
+        values = self._settings.values
+        if values.proxy_enabled is not True or not values.proxy_url:
+            return DIRECT
+        return _through(values.proxy_url, "The setting proxyUrl")
+
+    def proxy_url(self, message: Message) -> str | None:
+        """The URL of a message's own proxy, login and all. Raises `DamagedSecret`."""
+        if message.proxy is None:
+            return None
+        return self._vault.open(message.account, message_field(message.queue_id), message.proxy)
+
+    def seal(self, account: str, queue_id: str, url: str) -> str:
+        """The URL of a message's own proxy as it is stored."""
+        return self._vault.seal(account, message_field(queue_id), url)
+
+    def _by_proxy(self, record: Registration) -> Route:
+        return _through(record.proxy, "The account's proxy") if record.proxy else self.of_settings()
+
+    def _from_here(self, record: Registration, server: ServerName | None) -> Route:
+        if record.local_address:
+            return Route(local=(record.local_address,))
+        if server is None:
+            return DIRECT
+        if fault := self._unreadable("local_addresses", f"{server}_strategy"):
+            return Route(fault=fault)
+        values = self._settings.values
+        strategy = values.imap_strategy if server == "imap" else values.smtp_strategy
+        if strategy == "dedicated":
+            return Route(local=dedicated(self.local_addresses, record.account))
+        if strategy == "random" and self.local_addresses:
+            return Route(local=self.local_addresses, at_random=True)
+        return DIRECT
+
+    def _unreadable(self, *names: str) -> str:
+        """The fault where one of these settings cannot be read, empty where all can."""
+        broken = [STORED_NAMES[name] for name in names if name in self._settings.unreadable]
+        return f"The stored setting {broken[0]} cannot be read: make it again" if broken else ""
+
+
+def _joined(by_proxy: Route, from_here: Route) -> Route:
+    return replace(from_here, proxy=by_proxy.proxy, fault=by_proxy.fault or from_here.fault)
+
+
+def _through(url: str, what: str) -> Route:
+    try:
+        return Route(parse(url))
+    except ValueError as error:
+        return Route(fault=f"{what} cannot be used: it {error}")

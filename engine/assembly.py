@@ -1,0 +1,160 @@
+"""The parts of one engine, made and connected in the order in which they need each other.
+
+Nothing of it runs yet but the store: `app.run` starts the services. What a start finds wrong on disk is put right here,
+before anything can look at it: strays in the spool, moments that a wrong clock wrote, interrupted attempts.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import trio
+
+from engine.accounts.account import Account
+from engine.accounts.form_links import FormLinks
+from engine.accounts.ledger import Ledger
+from engine.accounts.login_slots import LoginSlots
+from engine.accounts.registry import Registry
+from engine.accounts.routes import Routes
+from engine.accounts.server_access import ServerAccess
+from engine.api.context import Context, Streams
+from engine.config import Config
+from engine.egress import Egress
+from engine.events.consumers import Consumers
+from engine.events.hub import Hub
+from engine.events.journal import Journal
+from engine.events.state_changes import StateChanges
+from engine.hosts import Hosts
+from engine.http.control_requests import Started
+from engine.http.request_bodies import Bodies
+from engine.http.shared_limits import SharedLimit
+from engine.http.wrong_tokens import WrongTokens
+from engine.oauth.app_book import AppBook
+from engine.oauth.keepers import Keepers, OAuth
+from engine.oauth.sign_ins import SignIns
+from engine.oauth.token_requests import TokenRequests
+from engine.oauth.wire import Wire
+from engine.queue.accept import Intake
+from engine.queue.attempt import Attempts, Policy
+from engine.queue.clock_correction import ClockCorrection
+from engine.queue.lane import Dispatch, lane_limits
+from engine.queue.outbox import Outbox
+from engine.queue.pause import Pauses
+from engine.queue.recorder import Recorder
+from engine.queue.recovery import recover
+from engine.queue.schedule import Schedule
+from engine.queue.session_slots import SessionSlots
+from engine.sandbox.provider import Sandbox
+from engine.settings import ROUTE_SETTINGS, WEBHOOK_SETTINGS, SettingsBook
+from engine.store.bodies import Spool
+from engine.store.vault import Vault
+from engine.store.writer import Store
+from engine.webhooks.registry import EndpointRegistry
+from engine.world import World
+
+
+class Queue(NamedTuple):
+    """What mail goes through. `waiting`: how many messages waited at the start."""
+
+    ledger: Ledger
+    dispatch: Dispatch
+    clock: ClockCorrection
+    waiting: int
+
+
+class Engine(NamedTuple):
+    """All parts: `context` for the API's handlers, and what `app.run` runs and stops."""
+
+    context: Context
+    queue: Queue
+
+
+async def assemble(config: Config, world: World, store: Store, vault: Vault, started: Started | None) -> Engine:
+    """Make all parts on a store that runs. Raises `StorageFailed`."""
+    hub, hosts = Hub(), Hosts()
+    journal = Journal(store, hub, world)
+    settings = SettingsBook(store, vault)
+    settings.listen(lambda: setattr(journal, "service_url", settings.values.service_url), "service_url")
+    queue = await _queue(config, world, store, journal, hosts)
+    ledger, dispatch = queue.ledger, queue.dispatch
+    settings.listen(lambda: dispatch.pauses.pause_everyone(settings.values.queue_paused is True), "queue_paused")
+    sandbox = Sandbox(world) if config.sandbox.enabled else None
+    egress, routes = Egress(config.network, world, hosts), Routes(settings, vault)
+    access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, routes, world)
+    webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
+    oauth = _oauth(store, vault, journal, access)
+    expires_at = dispatch.attempts.expires_at
+    outbox = Outbox(store, ledger.recorder, expires_at, world)
+    make_account = partial(Account, ledger=ledger, access=access, dispatch=dispatch, settings=settings)
+    registry = Registry(make_account, store, vault, journal, outbox, webhooks, world, config.shutdown.grace)
+    settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
+    settings.listen(registry.change_routes, *ROUTE_SETTINGS)
+    share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
+    context = Context(
+        store=store,
+        world=world,
+        config=config,
+        started=started or Started(None, Path(config.store.path)),
+        bodies=Bodies(config.http.bodies, config.http.slowest),
+        requests=SharedLimit("requests", None, config.http.requests_per_token),
+        wrong_tokens=WrongTokens(),
+        registry=registry,
+        settings=settings,
+        intake=Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
+        outbox=outbox,
+        pauses=dispatch.pauses,
+        webhooks=webhooks,
+        access=access,
+        oauth=oauth,
+        form_links=FormLinks(settings, store, vault, world),
+        sign_ins=SignIns(store, vault, world),
+        streams=Streams(journal, hub, Consumers(store, world), share, config.http.consumers),
+        changes=ledger.changes,
+        stopping=trio.Event(),
+    )
+    return Engine(context, queue)
+
+
+async def _queue(config: Config, world: World, store: Store, journal: Journal, hosts: Hosts) -> Queue:
+    spool, schedule = Spool(Path(config.store.path) / "spool", store, world), Schedule(world)
+    spool.sweep(store.reader)
+    recorder = Recorder(spool, journal, schedule)
+    policy = Policy(config.retry.schedule, config.retry.jitter)
+    clock = ClockCorrection(store, policy, config.imap.copy_schedule, world)
+    await clock.put_right()
+    waiting = await recover(store, recorder, schedule, world.now())
+    dispatch = Dispatch(
+        schedule,
+        Attempts(store, spool, recorder, policy, world),
+        SessionSlots(config.smtp.sessions),
+        Pauses(schedule, world),
+        lane_limits(config.smtp),
+        config.smtp.ehlo_name,
+        hosts,
+        world,
+    )
+    return Queue(Ledger(store, spool, journal, recorder, StateChanges()), dispatch, clock, waiting)
+
+
+def _oauth(store: Store, vault: Vault, journal: Journal, access: ServerAccess) -> OAuth:
+    book = AppBook(store, vault, journal, access.world)
+
+    async def dial(host: str, port: int) -> trio.abc.Stream:
+        return await access.egress.dialer(restricted=False, route=access.routes.of_settings())(host, port)
+
+    inside = Wire(access.sandbox.dial) if access.sandbox is not None else None
+    requests = TokenRequests(Wire(dial), inside, access.world)
+    return OAuth(book, requests, Keepers(book, requests, store, vault, access.world))
+
+
+def _configure(webhooks: EndpointRegistry, settings: SettingsBook) -> None:
+    values = settings.values
+    webhooks.configure(
+        values.webhooks,
+        settings.webhooks_enabled,
+        ("*",) if values.webhook_events is None else values.webhook_events,
+        values.webhooks_custom_headers or (),
+        values.service_secret,
+    )

@@ -1,0 +1,104 @@
+"""How connecting a mailbox ends: back to the caller, with the account or what went wrong, or on a page about it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from quart import Response
+
+from engine.accounts.form_links import FormLink
+from engine.errors import EngineError, Fault, Problem
+from engine.schema.authentication import AuthenticationForm
+from engine.web.rendering import page, redirect
+
+_TITLES = {
+    "access_denied": "The sign-in was cancelled",
+    "wrong_account": "That is another account",
+    "missing_scope": "The access to mail is missing",
+    "invalid_state": "This sign-in does not go on",
+    "link_expired": "This link has expired",
+    "link_used": "This link was used already",
+    "link_invalid": "This link does not work",
+    "too_many_attempts": "Too many attempts",
+    "server_error": "The sign-in did not work",
+}
+_NEW_LINK = "Go back to where you were given the link and ask for a new one."
+_STATUS = {"server_error": 502, "too_many_attempts": 429, "link_used": 410, "link_expired": 410}
+
+
+class NotConnected(EngineError):
+    """The mailbox was not connected. `error` is the word for it in `errorRedirect`, `text` says it to the person.
+
+    `form` is what the link said, None where it cannot be relied on; `again` the URL, relative to the page, at which it
+    can be tried again with the same link.
+    """
+
+    fault = Fault.CALLER
+
+    def __init__(self, error: str, text: str, form: AuthenticationForm | None, again: str | None = None) -> None:
+        super().__init__(text)
+        self.error = error
+        self.form = form
+        self.again = again
+
+
+def connected(form: AuthenticationForm, account: str, *, new: bool) -> Response:
+    """Back to the caller with the account."""
+    return redirect(_with(form.redirect_url, {"account": account, "state": "new" if new else "existing"}))
+
+
+def way_url(link: FormLink, way: str) -> str:
+    """Where the form goes on one way: `imap`, or an app's id. Relative to the form."""
+    return f"new?{urlencode({'data': link.data, 'sig': link.sig, 'type': way})}"
+
+
+def cancelled(form: AuthenticationForm) -> str | None:
+    """Where "do not connect" leads; None where the caller named no place for it."""
+    if not form.error_redirect:
+        return None
+    return _with(form.error_redirect, {**_account(form), "error": "access_denied"})
+
+
+def not_connected(reason: NotConnected) -> Response:
+    """Back to the caller with what went wrong, or a page with the way out."""
+    form = reason.form
+    if form is not None and form.error_redirect:
+        told = {**_account(form), "error": reason.error, "error_description": _sentence(reason)}
+        return redirect(_with(form.error_redirect, told))
+    return page(
+        "message.html",
+        _STATUS.get(reason.error, 400),
+        title=_TITLES.get(reason.error, _TITLES["server_error"]),
+        text=_sentence(reason),
+        more="" if reason.again is not None else _NEW_LINK,
+        again=reason.again,
+    )
+
+
+def of_problem(problem: Problem) -> Response:
+    """The page of an error that no page has an answer for."""
+    if problem.status in (429, 503, 507):
+        title, text = "Not now", "There is too much to do at the moment, or no room. Try again in a minute."
+    elif problem.status >= 500:
+        title, text = (
+            "Something went wrong here",
+            "It was not your doing. Try again in a minute.",
+        )
+    else:
+        title, text = "That did not work", f"{problem.message}."
+    return page("message.html", problem.status, title=title, text=text, more="", again=None)
+
+
+def _sentence(reason: NotConnected) -> str:
+    return f"{str(reason).rstrip('.')}."
+
+
+def _account(form: AuthenticationForm) -> dict[str, str]:
+    return {} if form.account is None else {"account": form.account}
+
+
+def _with(url: str, members: dict[str, str]) -> str:
+    """The URL with more in its query."""
+    parts = urlsplit(url)
+    query = f"{parts.query}&{urlencode(members)}" if parts.query else urlencode(members)
+    return urlunsplit(parts._replace(query=query))

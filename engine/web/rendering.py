@@ -1,0 +1,68 @@
+"""Pages made of templates: escaped throughout, without any script, and with a policy that allows none.
+
+Everything a page refers to is beside it (`form.css`), and referred to relative to it, so that it works under whatever
+path a proxy puts the engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jinja2
+from quart import Response, request
+
+_HERE = Path(__file__).parent
+_CSS = (_HERE / "form.css").read_bytes()
+_VERSION = hashlib.sha256(_CSS).hexdigest()[:12]
+"""In the style's URL, so that it is loaded anew when it is another one."""
+FOLDER = "/accounts/"
+"""Where the pages are, and their style."""
+_environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_HERE / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    auto_reload=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-Robots-Tag": "noindex",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+"""What goes with every answer of this room."""
+
+
+def page(template: str, status: int = 200, *, leads_to: Iterable[str] = (), **values: Any) -> Response:
+    """A page. `leads_to`: URLs to which the answers to its forms may redirect."""
+    folder = "" if request.path.startswith(FOLDER) else FOLDER.lstrip("/")
+    text = _environment.get_template(template).render(folder=folder, version=_VERSION, **values)
+    headers = {**HEADERS, "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": _policy(leads_to)}
+    return Response(text, status, headers=headers)
+
+
+def redirect(url: str) -> Response:
+    """Send the browser elsewhere, to be asked for with GET."""
+    return Response("", 303, headers={**HEADERS, "Location": url, "Content-Type": "text/plain; charset=utf-8"})
+
+
+def style() -> Response:
+    """The style of all pages."""
+    headers = {**HEADERS, "Content-Type": "text/css; charset=utf-8", "Cache-Control": "public, max-age=31536000"}
+    return Response(_CSS, headers=headers)
+
+
+def _policy(leads_to: Iterable[str]) -> str:
+    # Chromium holds every redirect after a form against `form-action`, also those of other sites further on, which
+    # nobody here knows: so any https URL will do.
+    clear = sorted({f"http://{urlsplit(url).netloc}" for url in leads_to if url.lower().startswith("http://")})
+    targets = " ".join(("'self'", "https:", *clear))
+    return f"default-src 'none'; style-src 'self'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'"

@@ -1,0 +1,33 @@
+"""Which pages there are, and where."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from quart import Response
+
+from engine.api.context import Context
+from engine.api.oauth2 import CALLBACK_PATH
+from engine.http.pages import Page, PageRequest, Pages
+from engine.web import rendering, sandbox_provider
+from engine.web.connect import connect
+from engine.web.outcome import of_problem
+from engine.web.sign_in import SignInPages
+
+
+def pages(context: Context) -> Pages:
+    """All pages of an engine."""
+    sign_in = SignInPages(context)
+    return Pages(
+        (
+            Page("/accounts/new", partial(connect, context, sign_in), ("GET", "POST")),
+            Page(CALLBACK_PATH, sign_in.callback),
+            Page(sandbox_provider.PATH, partial(sandbox_provider.consent, context), ("GET", "POST")),
+            Page("/accounts/form.css", _style),
+        ),
+        of_problem,
+    )
+
+
+async def _style(asked: PageRequest) -> Response:
+    return rendering.style()
