@@ -67,7 +67,8 @@ class Mailbox:
         fields = {"Authorization": f"Bearer {self.engine.token}", **headers}
         try:
             connection.request("GET", f"/v1/account/jane/{target}", headers=fields)
-            yield connection.getresponse()
+            with connection.getresponse() as response:
+                yield response
         finally:
             connection.close()
 
@@ -161,6 +162,7 @@ def test_folders_are_made_renamed_and_removed(mailbox: Mailbox) -> None:
     names = [each.split(b' "/" ')[1].strip(b'"') for each in mailbox.client.list()[1]]
     assert b"K&APw-sse/Gr&APwA3w-e &- mehr" in names
     mailbox.append(letter("in a folder"), '"K&APw-sse/Gr&APwA3w-e &- mehr"')
+    mailbox.ask("PUT", "sync", {"sync": True})
     told = mailbox.event("messageNew")
     assert told["path"] == "Küsse/Grüße & mehr"
 
