@@ -41,6 +41,7 @@ REQUIRED = (
     "hypercorn>=0.18,<0.19",
     "quart>=0.22,<0.24",
     "quart-trio>=0.12,<0.14",
+    "jinja2>=3.1.6,<4",
     "trio-websocket>=0.12.2,<0.13",
     "msgspec>=0.22,<0.23",
     "httpx2>=2.16,<3",
@@ -52,6 +53,7 @@ REQUIRED = (
     "webencodings>=0.6.1,<0.7",
     "charset-normalizer>=3.5,<4",
     "flufl-bounce>=6,<7",
+    "nh3>=0.3.7,<0.4",
 )
 LEAST_FREE = 256 * 1024**2  # bytes
 HEALTH_TIMEOUT = 3.0  # seconds

@@ -70,10 +70,10 @@ def test_the_webhook_commands(engine: EngineProcess, webhook_receiver: WebhookRe
     listed = engine_command(engine, "webhooks", "list").splitlines()
     assert listed[0].split() == ["ID", "STATE", "SEQ", "BEHIND", "PARKED", "URL"]
     assert [line.split()[:2] for line in listed[1:]] == [["default", "disabled"], [made["id"], "ok"]]
-    assert engine_command(engine, "webhooks", "test", made["id"]).startswith("taken: the answer was 200 (")
+    assert engine_command(engine, "webhooks", "test", made["id"]).startswith("accepted: the answer was 200 (")
     webhook_receiver.status = 503
     tested = engine_command(engine, "webhooks", "test", made["id"], code=1)
-    assert tested.startswith("not taken: the answer was 503")
+    assert tested.startswith("not accepted: the answer was 503")
     webhook_receiver.status = 200
     webhook_receiver.webhooks.clear()
     replayed = engine_command(engine, "webhooks", "replay", made["id"], "--after", "1")
@@ -180,12 +180,12 @@ def test_a_receiver_example_takes_any_secret(
     with running(log, *command, SECRET=secret):
         wait_until(lambda: "listening" in log.read_text(), "the receiver")
         tested = engine_command(shared_engine, "webhooks", "test", "default").splitlines()
-        assert tested[0].startswith("taken: the answer was 204 (")
-        assert tested[1:] == ["signature: the receiver checks it: it took the right one and refused a wrong one"]
+        assert tested[0].startswith("accepted: the answer was 204 (")
+        assert tested[1:] == ["signature: the receiver checks it: it accepted the right one and refused a wrong one"]
         assert log.read_text().count("refused: the signature") == 1
         shared_engine.request("POST", "/v1/settings", {"serviceSecret": "another"})
         tested = engine_command(shared_engine, "webhooks", "test", "default", code=1).splitlines()
-        assert tested[1].startswith("signature: perhaps it was refused for its signature")
+        assert tested[1].startswith("signature: perhaps the receiver refused the signature")
 
 
 USAGES = [*EXAMPLES, *([(NODE, "follow.mjs")] if NODE else [])]
@@ -212,6 +212,6 @@ def test_the_commands_say_what_webhooks_lack(engine: EngineProcess, webhook_rece
     engine.request("POST", "/v1/settings", settings)
     made = make(engine, webhook_receiver.url)
     listed = engine_command(engine, "webhooks", "list")
-    assert "default: it names no event of this engine, so nothing is posted and what happens waits" in listed
+    assert "default: it names no event of this engine, so nothing is posted and events wait" in listed
     tested = engine_command(engine, "webhooks", "test", made["id"]).splitlines()
-    assert tested[1] == "signature: the receiver does not check it: it took a wrong one too"
+    assert tested[1] == "signature: the receiver does not check it: it accepted a wrong one, too"
