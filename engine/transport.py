@@ -25,6 +25,7 @@ from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.world import UNACKNOWLEDGED_SECONDS, Dial, endure
 
 RECEIVE_SIZE = 16 * 1024
+MOST_RECEIVED = 256 * 1024
 """Bytes taken at once: what one read holds is parsed in one go, and nobody else has a turn meanwhile."""
 CLOSE_SECONDS = 1.0
 GREETING_SECONDS = 1.0
@@ -164,16 +165,19 @@ class Transport:
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             raise self._closed(error) from error
 
-    async def receive(self, timeout: float) -> bytes:
-        """The next bytes, at most 16 KiB; empty at the end of the stream. Raises `NetworkError`."""
+    async def receive(self, timeout: float, expected: int = 0) -> bytes:
+        """The next bytes; empty at the end of the stream. Raises `NetworkError`.
+
+        At most 16 KiB, or as many as are `expected`, up to 256 KiB.
+        """
         at_once = self._endures == self._told_to_endure or timeout <= ENDURE_SECONDS
         try:
             with trio.fail_after(timeout if at_once else ENDURE_SECONDS):
-                data = bytes(await self._stream.receive_some(RECEIVE_SIZE))
+                data = bytes(await self._stream.receive_some(max(RECEIVE_SIZE, min(expected, MOST_RECEIVED))))
         except trio.TooSlowError as error:
             if not at_once:
                 self._tell_to_endure()
-                return await self.receive(timeout - ENDURE_SECONDS)
+                return await self.receive(timeout - ENDURE_SECONDS, expected)
             raise self._silent("did not answer in time", None if self._heard else self._address()) from error
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             raise self._closed(error) from error

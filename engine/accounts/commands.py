@@ -25,6 +25,7 @@ from typing import NamedTuple
 import trio
 
 from engine.accounts.backoff import Backoff
+from engine.accounts.folder_changes import FolderChanges
 from engine.accounts.sessions import Sessions
 from engine.accounts.state import REFUSALS, AccountState, Refusal
 from engine.accounts.status import Status
@@ -129,6 +130,8 @@ class Commands:
 
     def __init__(self, status: Status, *, offered: bool) -> None:
         """`offered`: whether the account has a mailbox at all."""
+        self.folder_changes = FolderChanges()
+        """The folders that requests change."""
         self._status = status
         self._offered = offered
         self._service: _Service | None = None

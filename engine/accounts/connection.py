@@ -87,6 +87,7 @@ class AccountConnection:
             passing=rules.passing,
             uses=dict(rules.uses),
             elsewhere=rules.subconnections,
+            requested=commands.folder_changes,
         )
 
     @property

@@ -14,6 +14,9 @@ from engine.imap.structure import BodyPart
 from engine.mail.media_types import OCTET_STREAM, guess_media_type
 from engine.mail.transfer import IDENTITY, Decoder
 
+DECODED_BYTES = 4 * 1024 * 1024
+"""Octets, as encoded, up to which a server decodes a file: Dovecot reads it from its beginning for each piece."""
+
 
 class File(NamedTuple):
     """A part as a file, read from `section`. `decoded`: the server undoes its transfer encoding, else `encoding` is it.
@@ -42,13 +45,16 @@ def find_part(one: Fetched, path: str) -> BodyPart | None:
     return next((part for part in parts if part.path == path), None)
 
 
-async def file_of(session: ImapSession, uid: int, part: BodyPart) -> File:
-    """A part as a file; whether the server can decode it is asked. Raises as a broken session does."""
+async def file_of(session: ImapSession, uid: int, part: BodyPart, *, sized: bool) -> File:
+    """A part as a file. Whether the server can decode it is asked where it is small, or where it has to be `sized`.
+
+    Raises as a broken session does.
+    """
     name = filename(part)
     kind = part.kind if part.kind != OCTET_STREAM or not name else guess_media_type(name)
     if part.encoding in IDENTITY:
         return File(part.path, kind, name, part.size)
-    if {"BINARY", "IMAP4REV2"} & session.capabilities:
+    if {"BINARY", "IMAP4REV2"} & session.capabilities and (sized or part.size <= DECODED_BYTES):
         try:
             told = await session.fetch(((uid, uid),), ("UID", f"BINARY.SIZE[{part.path}]"))
         except CommandRefused:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from engine.accounts import observed_changes
+from engine.accounts.folder_changes import FolderChanges
 from engine.accounts.listed_changes import one_path
 from engine.accounts.watch import marked, to_watch
 from engine.errors import Problem
@@ -40,9 +41,12 @@ class Rules(NamedTuple):
 class Folders:
     """The folders of one account."""
 
-    def __init__(self, account: str, rules: Rules, store: Store, journal: Journal, world: World) -> None:
+    def __init__(
+        self, account: str, rules: Rules, changes: FolderChanges, store: Store, journal: Journal, world: World
+    ) -> None:
         self._account = account
         self._rules = rules
+        self._changes = changes
         self._store = store
         self._journal = journal
         self._world = world
@@ -74,39 +78,41 @@ class Folders:
 
     async def create(self, session: ImapSession, levels: Sequence[str]) -> dict[str, Any]:
         """Make a folder, and subscribe to it. Raises `Problem` 400, `CommandRefused`."""
-        path = await _in_namespace(session, levels)
-        try:
-            mailbox_id = await session.create(path)
-        except ValueError as error:
-            raise _impossible(error) from error
-        except CommandRefused as error:
-            if error.code not in (None, "ALREADYEXISTS"):
-                raise _refused("Create failed", error) from error
-            return {"path": path, "created": False}
-        await _subscribe(session, path, on=True)
-        await self._note(session, path)
-        return {"path": path, **({"mailboxId": mailbox_id} if mailbox_id else {}), "created": True}
+        with self._changes.changing():
+            path = await _in_namespace(session, levels)
+            try:
+                mailbox_id = await session.create(path)
+            except ValueError as error:
+                raise _impossible(error) from error
+            except CommandRefused as error:
+                if error.code not in (None, "ALREADYEXISTS"):
+                    raise _refused("Create failed", error) from error
+                return {"path": path, "created": False}
+            await _subscribe(session, path, on=True)
+            await self._note(session, path)
+            return {"path": path, **({"mailboxId": mailbox_id} if mailbox_id else {}), "created": True}
 
     async def rename(
         self, session: ImapSession, path: str, levels: Sequence[str], *, subscribe: bool
     ) -> dict[str, Any]:
         """Give a folder another path; `subscribe` to that too. Raises `Problem` 400, `CommandRefused`."""
-        new = await _in_namespace(session, levels)
-        if one_path(new) == one_path(path):
-            return {"path": path, "newPath": path, "renamed": False}
-        try:
-            if session.selected is not None:
-                await session.unselect()
-            await session.rename(path, new)
-        except ValueError as error:
-            raise _impossible(error) from error
-        except CommandRefused as error:
-            known = error.code is not None and error.code != "ALREADYEXISTS"
-            raise _refused("Rename failed" if known else "Can not rename mailbox", error) from error
-        if subscribe:
-            await _subscribe(session, new, on=True)
-        await self._note(session, new, before=path)
-        return {"path": path, "newPath": new, "renamed": True}
+        with self._changes.changing():
+            new = await _in_namespace(session, levels)
+            if one_path(new) == one_path(path):
+                return {"path": path, "newPath": path, "renamed": False}
+            try:
+                if session.selected is not None:
+                    await session.unselect()
+                await session.rename(path, new)
+            except ValueError as error:
+                raise _impossible(error) from error
+            except CommandRefused as error:
+                known = error.code is not None and error.code != "ALREADYEXISTS"
+                raise _refused("Rename failed" if known else "Can not rename mailbox", error) from error
+            if subscribe:
+                await _subscribe(session, new, on=True)
+            await self._note(session, new, before=path)
+            return {"path": path, "newPath": new, "renamed": True}
 
     async def subscribe(self, session: ImapSession, path: str, *, on: bool) -> bool:
         """Subscribe to a folder, or end that; whether the server did it."""
@@ -114,14 +120,15 @@ class Folders:
 
     async def delete(self, session: ImapSession, path: str) -> bool:
         """Remove a folder with its messages; whether the server did it."""
-        try:
-            if session.selected is not None:
-                await session.unselect()
-            await session.delete(path)
-        except (CommandRefused, ValueError):
-            return False
-        await self._note(session, None, before=path)
-        return True
+        with self._changes.changing():
+            try:
+                if session.selected is not None:
+                    await session.unselect()
+                await session.delete(path)
+            except (CommandRefused, ValueError):
+                return False
+            await self._note(session, None, before=path)
+            return True
 
     async def _note(self, session: ImapSession, path: str | None, before: str | None = None) -> None:
         """Tell of what is at `path` now and was at `before`, as the server lists it."""

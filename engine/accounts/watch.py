@@ -19,6 +19,7 @@ import trio
 
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.folder import STATUS_ITEMS, WatchedFolder
+from engine.accounts.folder_changes import FolderChanges
 from engine.accounts.listed_changes import INBOX_PATH, compare, one_path, write
 from engine.accounts.skipped_folders import SkippedFolders
 from engine.accounts.unreadable_messages import within
@@ -68,6 +69,7 @@ class Watch:
         passing: bool = False,
         uses: dict[str, str] | None = None,
         elsewhere: Collection[str] = (),
+        requested: FolderChanges,
     ) -> None:
         self._account = account
         self._wanted = None if wanted is None else frozenset(map(one_path, wanted))
@@ -79,6 +81,9 @@ class Watch:
         self._passing = passing
         self._uses = {one_path(path): use for path, use in (uses or {}).items()}
         self._elsewhere = frozenset(map(one_path, elsewhere))
+        self._requested = requested
+        self._listed_at = requested.mark
+        """Where the changes by requests stood before the last list was asked for."""
         self._folders: dict[str, WatchedFolder] = {}
         self._main: WatchedFolder | None = None
         self._opened = False
@@ -127,6 +132,7 @@ class Watch:
         where the main mailbox cannot be opened.
         """
         self._next_round = trio.current_time() + delay
+        self._listed_at = self._requested.mark
         listed = await self._list(session)
         if listed:
             named = next((path for path, use in self._uses.items() if use == "\\Sent"), None)
@@ -233,6 +239,8 @@ class Watch:
         self._looking_at = None
 
     def _failed(self, path: str, error: Exception) -> None:
+        if not self._requested.none_since(self._listed_at):
+            return  # it may be elsewhere by now
         if self.troubles.failed(path, str(error)):
             log.warning("the folder %s cannot be opened and is skipped for a while: %s", path, error)
 
@@ -307,6 +315,9 @@ class Watch:
         )
         rows = changes.rows
         validities = {each.path: await self._validity(session, each) for each in changes.new if rows}
+        if rows and not self._requested.none_since(self._listed_at):
+            self._keep_stored()
+            return
         if changes:
             names = {each.row.path: each.mailbox.name for each in self._folders.values()}
             await self._store.commit(lambda tx: write(tx, changes, account, validities, names, self._journal, now))
@@ -314,8 +325,18 @@ class Watch:
         self._missed = changes.missed - {row.path for row in changes.gone}
         if self._missed:
             self._next_round = min(self._next_round, trio.current_time() + LIST_AGAIN)
-        watched = {each.path: each for each in found} | {path: _of_row(rows[path]) for path in self._missed}
-        self._folders = {path: self._kept(rows[path], each) for path, each in watched.items()}
+        missed = {path: _of_row(rows[path]) for path in self._missed if path in rows}
+        watched = {each.path: each for each in found} | missed
+        # A request may have changed a folder since the commit.
+        self._folders = {path: self._kept(rows[path], each) for path, each in watched.items() if path in rows}
+
+    def _keep_stored(self) -> None:
+        """Go on with the folders that are still stored, and list anew soon: a request has changed some meanwhile."""
+        rows = {row.path: row for row in mailboxes.of_account(self._store.reader, self._account)}
+        kept = [(path, folder) for path, folder in self._folders.items() if path in rows]
+        self._folders = {path: self._kept(rows[path], folder.mailbox) for path, folder in kept}
+        self._missed &= rows.keys()
+        self._next_round = min(self._next_round, trio.current_time() + LIST_AGAIN)
 
     async def _validity(self, session: ImapSession, mailbox: Mailbox) -> int | None:
         status = self._statuses.get(mailbox.path, {})

@@ -47,7 +47,8 @@ def folders(context: Context, account: Account) -> Folders:
     """The folders of an account."""
     rules = registration.watch_rules(account.record, account.status.created)
     kept = Rules(dict(rules.uses), rules.paths, rules.full)
-    return Folders(account.id, kept, context.store, context.streams.journal, context.world)
+    changes = account.commands.folder_changes
+    return Folders(account.id, kept, changes, context.store, context.streams.journal, context.world)
 
 
 def refused(error: CommandRefused) -> Problem:

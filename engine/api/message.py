@@ -142,7 +142,7 @@ async def attachment(
         part = find_part(one, place.part)
         if part is None:
             raise missing
-        file = await file_of(mailbox.session, one.uid, part)
+        file = await file_of(mailbox.session, one.uid, part, sized="Range" in request.headers)
         charset = parameter(part.parameters, "charset")
         return await _answered(stack, mailbox, one.uid, file, headers, charset)
 

@@ -43,7 +43,8 @@ class ReceiveBuffer:
         """The next `size` bytes, None if they are not all here yet."""
         if len(self._data) < size:
             return None
-        data = bytes(self._data[:size])
+        with memoryview(self._data) as view:
+            data = bytes(view[:size])
         self._drop(size)
         return data
 

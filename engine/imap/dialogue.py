@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import trio
 
 from engine.errors import NetworkError, NetworkKind, ProtocolError
-from engine.imap.commands import Command, unasked_limit
+from engine.imap.commands import Command, Literal, unasked_limit
 from engine.imap.protocol import Completion, Protocol, ProtocolState
 from engine.imap.responses import Untagged
 from engine.transport import Transport
@@ -123,12 +123,29 @@ class Dialogue:
     async def _run(self, command: Command, timeout: float = COMMAND_SECONDS, heed: Heed | None = None) -> Completion:
         """Give one command and read until its end, all within `timeout` seconds."""
         with self._breaking():
-            # Before anything has gone out, so that the dialogue can be settled.
-            await trio.lowlevel.checkpoint_if_cancelled()
-            if trio.current_time() >= self.deadline:
-                raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"No time is left for {command.name}")
+            await self._check_time(command)
             self._protocol.start(command, unasked_limit(self.capabilities))
             return await self._finish(trio.current_time() + timeout, heed)
+
+    async def _run_together(self, first: Command, *others: Command) -> list[Completion]:
+        """Give several commands at once, which spares the ways between them, and read until the last has ended.
+
+        None of them may change the state. Where one holds a literal, they are given one after the other.
+        """
+        every = (first, *others)
+        if any(isinstance(piece, Literal) for command in every for piece in command.pieces):
+            return [await self._run(each) for each in every]
+        with self._breaking():
+            await self._check_time(first)
+            self._protocol.start(first, behind=others)
+            await self._finish(trio.current_time() + COMMAND_SECONDS)
+            return self._protocol.completions
+
+    async def _check_time(self, command: Command) -> None:
+        """Raise where there is no time for a command, before anything has gone out: the dialogue can be settled."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if trio.current_time() >= self.deadline:
+            raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"No time is left for {command.name}")
 
     async def _give(self, command: Command) -> None:
         """Give a command whose answer is read later, by `_answer`, before any other is given."""
@@ -153,7 +170,7 @@ class Dialogue:
                 came = trio.current_time()
                 await heed(protocol.take_data())
                 deadline += trio.current_time() - came
-        self.answered += 1
+        self.answered += len(protocol.completions)
         return protocol.completion
 
     async def _exchange(self, deadline: float) -> None:
@@ -169,7 +186,7 @@ class Dialogue:
         self._in_step = True
 
     async def _receive(self, deadline: float) -> None:
-        self._take(await self._transport.receive(self._seconds_to(deadline)))
+        self._take(await self._transport.receive(self._seconds_to(deadline), self._protocol.missing))
 
     def _seconds_to(self, deadline: float) -> float:
         return max(min(deadline, self.deadline) - trio.current_time(), 0.0)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import binascii
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TypeGuard
 
@@ -173,6 +173,20 @@ class Completion(msgspec.Struct, frozen=True):
         return CommandRefused(self.status.line, self.code)
 
 
+class _Given:
+    """A command that was given, and what has come of its answer."""
+
+    def __init__(self, tag: str, command: Command) -> None:
+        self.tag = tag
+        self.command = command
+        self.data: list[Untagged] = []
+        self.completion: Completion | None = None
+
+    def take_data(self) -> list[Untagged]:
+        data, self.data = self.data, []
+        return data
+
+
 class Protocol:
     """One connection's machine. After every call that may produce output, send what `take_outgoing` gives."""
 
@@ -190,14 +204,12 @@ class Protocol:
         self._masker = Masker(secrets)
         self._tokenizer = Tokenizer()
         self._tags = 0
-        self._tag = ""
-        self._command: Command | None = None
+        self._given: list[_Given] = []
         self._waiting: deque[list[bytes]] = deque()
         self._rounds = 0
         self._renumbered = False
         self._before_login: frozenset[str] | None = None
         self._outgoing: list[bytes] = []
-        self._data: list[Untagged] = []
         self._weight = 0
         self._news: list[Untagged] = []
         self._news_weight = 0
@@ -221,44 +233,65 @@ class Protocol:
         return news
 
     @property
+    def missing(self) -> int:
+        """Octets that are still to come of a literal that has begun."""
+        return self._tokenizer.missing
+
+    @property
+    def completions(self) -> list[Completion]:
+        """How those ended that were given together, in the order in which they were given."""
+        return [each.completion for each in self._given if each.completion is not None]
+
+    @property
+    def _command(self) -> Command | None:
+        """The command in flight, the first where several are."""
+        return next((each.command for each in self._given if each.completion is None), None)
+
+    @property
     def unsent(self) -> bool:
         """True while a part of the command in flight waits for the server's go-ahead."""
         return bool(self._waiting)
 
     def take_data(self) -> list[Untagged]:
         """What has come so far of the answer to the command in flight; its `completion` will hold the rest."""
-        data, self._data = self._data, []
-        return data
+        return self._given[0].take_data()
 
     def take_outgoing(self) -> list[bytes]:
         """The chunks to send now, in order; the list is empty afterwards."""
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
-    def start(self, command: Command, unasked: int | None = None) -> None:
+    def start(self, command: Command, unasked: int | None = None, behind: Sequence[Command] = ()) -> None:
         """Give a command. Raises `RuntimeError` out of turn: one is in flight, or the state does not allow it.
 
         `unasked` is how long a literal may be to go out without the server's go-ahead, None for what it offers.
+        Commands `behind` it go out at once and may be answered in any order: they hold no literal and change no state.
         """
-        if self._command is not None or self.state not in ALLOWED[command.name]:
+        if self._command is not None or any(self.state not in ALLOWED[each.name] for each in (command, *behind)):
             raise RuntimeError(f"{command.name} cannot be given now ({self.state})")
-        self._tags += 1
-        self._tag = f"A{self._tags}"
-        self._command = command
+        unasked = unasked_limit(self.capabilities or ()) if unasked is None else unasked
         self.completion = None
-        self._data = []
+        self._given = []
         self._weight = 0
         self._rounds = 0
         self._renumbered = False
-        unasked = unasked_limit(self.capabilities or ()) if unasked is None else unasked
-        self._waiting = deque(encode(command, self._tag, unasked))
+        self._waiting = deque(self._give(command, unasked))
         self._outgoing += self._waiting.popleft()
         if command.name in _LOGINS:
             # The server may tell the new ones before its tagged reply.
             self._before_login, self.capabilities = self.capabilities, None
         if command.name in _SELECTING:
             self.take_news()
-        self._note_client(f"{self._tag} {command.name} {command.shown}".rstrip())
+        for each in behind:
+            (chunks,) = self._give(each, unasked)
+            self._outgoing += chunks
+
+    def _give(self, command: Command, unasked: int) -> list[list[bytes]]:
+        self._tags += 1
+        given = _Given(f"A{self._tags}", command)
+        self._given.append(given)
+        self._note_client(f"{given.tag} {command.name} {command.shown}".rstrip())
+        return encode(command, given.tag, unasked)
 
     def done(self) -> None:
         """End IDLE, also where the server has not said that it began. Raises `RuntimeError` without one."""
@@ -318,8 +351,9 @@ class Protocol:
                 self.state = ProtocolState.LOGOUT
         elif isinstance(response, (Expunge, Vanished)):
             self._renumbered = True
-        if self._command is not None and self._belongs(self._command, response):
-            self._data.append(response)
+        owner = next((each for each in self._given if each.completion is None and self._belongs(each, response)), None)
+        if owner is not None:
+            owner.data.append(response)
         elif isinstance(response, NEWS) and not (self._command and self._command.name in _SELECTING):
             # While a mailbox is being selected, what is not part of the answer speaks of the one before.
             self._news_weight += cost
@@ -327,14 +361,15 @@ class Protocol:
                 raise ProtocolError("The server sent more updates than the engine can keep")
             self._news.append(response)
 
-    def _belongs(self, command: Command, response: Untagged) -> bool:
-        """Whether `response` is part of the answer to the command in flight."""
+    def _belongs(self, given: _Given, response: Untagged) -> bool:
+        """Whether `response` is part of the answer to a command in flight."""
+        command = given.command
         if isinstance(response, Fetch) and command.name.startswith("UID ") and "UID" not in response.items:
             # Somebody else changed a flag meanwhile, or the server spreads one message over several responses.
             spread = not self._renumbered and not response.items.keys() <= _CHANGES
             return spread and isinstance(response, command.takes)
         if command.name in _SELECTING and isinstance(response, StatusResponse) and _is(response, "CLOSED"):
-            self._data = []  # what came before it was still about the mailbox that is closed now
+            given.data = []  # what came before it was still about the mailbox that is closed now
         return isinstance(response, command.takes)
 
     def _learn(self, response: StatusResponse) -> None:
@@ -376,9 +411,11 @@ class Protocol:
         self._note_client("*" if response is None else SECRET)
 
     def _complete(self, status: StatusResponse) -> None:
-        command = self._command
-        if command is None or status.tag is None or status.tag.upper() != self._tag:
+        tag = (status.tag or "").upper()
+        given = next((each for each in self._given if each.tag == tag and each.completion is None), None)
+        if given is None:
             return
+        command = given.command
         if status.kind not in (StatusKind.OK, StatusKind.NO):
             status = msgspec.structs.replace(status, kind=StatusKind.BAD)
         ok = status.kind is StatusKind.OK
@@ -397,9 +434,10 @@ class Protocol:
             self.capabilities = self._before_login
         if self.state is not ProtocolState.LOGOUT:
             self.state = COMPLETED.get((command.name, status.kind), self.state)
-        self._command = None
         self._waiting.clear()  # a message refused need not stay in memory
-        self.completion = Completion(status, self._data)
+        given.completion = Completion(status, given.take_data())
+        if self._command is None:
+            self.completion = given.completion
 
     def _note_client(self, text: str) -> None:
         if self._trace is not None:

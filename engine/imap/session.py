@@ -121,10 +121,15 @@ class ImapSession(ImapReader):
     async def status(self, path: str, items: Sequence[str]) -> dict[str, int]:
         """The STATUS items of a mailbox; empty where the server refuses them."""
         name = self._wire_name(path)
-        completion = await self._run(commands.status(name, items, utf8=self._protocol.utf8))
-        told = [each for each in completion.data if isinstance(each, MailboxStatus)]
-        # A server may spell the name in another way than it lists it.
-        return next((each.items for each in told if each.name == name), told[-1].items if told else {})
+        return _told(await self._run(commands.status(name, items, utf8=self._protocol.utf8)), name)
+
+    async def _noop_and_status(self, path: str, items: Sequence[str]) -> dict[str, int]:
+        name = self._wire_name(path)
+        command = commands.status(name, items, utf8=self._protocol.utf8)
+        nothing, status = await self._run_together(commands.noop(), command)
+        if not nothing.ok:
+            raise nothing.refused()
+        return _told(status, name)
 
     async def namespace(self) -> Namespace | None:
         """The server's namespaces (RFC 2342); None where it has no such command, or refuses it."""
@@ -207,8 +212,7 @@ class ImapSession(ImapReader):
             return await self.select(path, read_only=read_only)
         modseq = ("HIGHESTMODSEQ",) if "CONDSTORE" in self.capabilities else ()
         try:
-            await self.noop()
-            status = await self.status(path, (*STATUS_ITEMS, *modseq))
+            status = await self._noop_and_status(path, (*STATUS_ITEMS, *modseq))
         except CommandRefused:
             return await self.select(path, read_only=read_only)
         held = held.after(self.take_pending())
@@ -305,3 +309,9 @@ class ImapSession(ImapReader):
 
 def _set(uids: Collection[int]) -> str:
     return written(ranges(sorted(set(uids))))
+
+
+def _told(completion: Completion, name: bytes) -> dict[str, int]:
+    """The STATUS items of a mailbox. A server may spell its name in another way than it lists it."""
+    told = [each for each in completion.data if isinstance(each, MailboxStatus)]
+    return next((each.items for each in told if each.name == name), told[-1].items if told else {})

@@ -82,6 +82,11 @@ class Tokenizer:
         """True when nothing is buffered and no response is half read."""
         return not self._buffer and self._first is None
 
+    @property
+    def missing(self) -> int:
+        """Octets that are still to come of a literal that has begun."""
+        return 0 if self._literal is None else max(self._literal - len(self._buffer), 0)
+
     def feed(self, data: bytes) -> None:
         """Append what came from the network."""
         self._buffer.feed(data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import quopri
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from engine.mail.charset_labels import encoding as charset_of
@@ -20,6 +21,8 @@ _BETWEEN = re.compile(rb"[ \t\r\n]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BREAK = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 _SECTION = re.compile(r"(.+?)\*([0-9]{1,3})?(\*)?")
+SHORT = 256
+"""Bytes of a value that may be kept, decoded, for the next time."""
 _CUT_ESCAPE = re.compile(rb"=[0-9A-Fa-f]?\Z")
 
 
@@ -27,6 +30,15 @@ def header_text(raw: bytes) -> str:
     """A header value with its encoded words decoded (RFC 2047), on one line."""
     if b"=?" not in raw and raw.isascii() and (simple := raw.decode("ascii")).isprintable():
         return simple.strip()
+    return _short(raw) if len(raw) <= SHORT else _with_words(raw)
+
+
+@lru_cache(maxsize=512)  # who wrote a message also sent it and takes the answers, and has written others
+def _short(raw: bytes) -> str:
+    return _with_words(raw)
+
+
+def _with_words(raw: bytes) -> str:
     text: list[str] = []
     words: list[tuple[str, bytes]] = []
     at = 0

@@ -34,11 +34,28 @@ class Decoder:
 
     def end(self) -> bytes:
         """What could not be said before."""
+        said = self._odd_base64(self._rest) if self._encoding == "base64" else b""
         rest, self._rest = self._rest, b""
-        return quopri.decodestring(rest) if self._encoding == "quoted-printable" else _cut_short(rest)
+        return quopri.decodestring(rest) if self._encoding == "quoted-printable" else said + _cut_short(rest)
 
     def _base64(self, data: bytes) -> bytes:
-        letters = self._rest + data.translate(None, b"\r\n")
+        """Whole lines at once, where they hold nothing but letters: what is passed over would be missing at the end."""
+        end = data.rfind(b"\n") + 1
+        lines = self._rest + data[:end]
+        breaks = lines.count(b"\n")
+        try:
+            decoded = binascii.a2b_base64(lines)
+        except binascii.Error:
+            return self._odd_base64(self._rest + data)
+        letters = len(decoded) * 4 // 3
+        if b"=" in lines or letters not in (len(lines) - 2 * breaks, len(lines) - breaks):
+            return self._odd_base64(self._rest + data)
+        self._rest = data[end:]
+        return decoded
+
+    def _odd_base64(self, data: bytes) -> bytes:
+        """The same for all else: foreign octets, padding in the middle, lines that end within a group."""
+        letters = data.translate(None, b"\r\n")
         if _NOT_BASE64.search(letters):
             letters = _NOT_BASE64.sub(b"", letters)
         # Behind padding, some begin anew.

@@ -67,7 +67,8 @@ class Mailbox:
         fields = {"Authorization": f"Bearer {self.engine.token}", **headers}
         try:
             connection.request("GET", f"/v1/account/jane/{target}", headers=fields)
-            yield connection.getresponse()
+            with connection.getresponse() as response:
+                yield response
         finally:
             connection.close()
 

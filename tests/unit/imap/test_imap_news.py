@@ -110,3 +110,38 @@ def test_bye():
 
 
 # The transcript
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        b"* 4 EXISTS\r\nA2 OK done\r\n* STATUS INBOX (MESSAGES 4)\r\nA3 OK done\r\n",
+        b"* STATUS INBOX (MESSAGES 4)\r\nA3 OK done\r\n* 4 EXISTS\r\nA2 OK done\r\n",
+    ],
+    ids=["in turn", "as Dovecot does"],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_commands_given_together_are_answered_in_any_order(answers, size):
+    protocol = selected()
+    protocol.start(commands.noop(), behind=[commands.status(b"INBOX", ["MESSAGES"], utf8=False)])
+    assert b"".join(protocol.take_outgoing()) == b'A2 NOOP\r\nA3 STATUS "INBOX" (MESSAGES)\r\n'
+    for at in range(0, len(answers), size):
+        assert protocol.completion is None
+        protocol.receive(answers[at : at + size])
+    assert protocol.completion is not None
+    nothing, status = protocol.completions
+    assert (nothing.ok, nothing.data, status.ok) == (True, [], True)
+    assert [each.items for each in status.data] == [{"MESSAGES": 4}]
+    assert Exists(4) in protocol.take_news()
+
+
+def test_one_of_the_commands_given_together_is_refused():
+    protocol = selected()
+    protocol.start(commands.noop(), behind=[commands.status(b"INBOX", ["MESSAGES"], utf8=False)])
+    protocol.receive(b"A3 NO [NOPERM] no\r\n")
+    with pytest.raises(RuntimeError):
+        protocol.start(commands.noop())
+    protocol.receive(b"A2 OK done\r\n")
+    assert [each.ok for each in protocol.completions] == [True, False]
+    protocol.start(commands.noop())
+    assert protocol.completions == []
