@@ -103,6 +103,8 @@ def make_app(
 class _App(QuartTrio):
     """Routes by the path as it was sent: the server has decoded it, and then `%2F` could not be told from `/`.
 
+    One slash at the end makes no difference.
+
     What a request holds until its answer has ended, or its client has left, is let go of here.
     """
 
@@ -114,6 +116,8 @@ class _App(QuartTrio):
         if "raw_path" in scope:
             path = scope["raw_path"].decode("latin-1")
             # The router drops slashes at the beginning; there is nothing behind two of them.
+            if path.startswith("/v1/") and len(path) > 4:
+                path = path.removesuffix("/")
             scope = {**scope, "path": f"/%2F{path[2:]}" if path.startswith("//") else path}
         await super().__call__(scope, receive, send)
 
