@@ -21,7 +21,7 @@ from engine.world import World
 log = logging.getLogger("engine.http")
 
 FREE, SOON = 2, 60.0
-"""After more than `FREE` takeovers, each within `SOON` seconds of the last, two clients must be using one name."""
+"""After `FREE` takeovers, each within `SOON` seconds of the one before, two clients must be using the same name."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 LAST_ACK = 5.0
 """Seconds for the last acknowledgement of a disconnected reader to reach the disk."""

@@ -4,7 +4,7 @@ A websocket client or proxy that refuses an event for its size refuses it every 
 received blocks all that follow. So the longest texts and lists of a larger event are cut in steps until it fits, and
 `truncated` says so. Next to a cut list, `<name>More` is the number of missing members; if these are replies to
 recipients, `<name>Groups` counts the replies of each kind. Members that identify things (`queueId`, `messageId`, `id`,
-`path` ...) are never cut in these steps.
+`path` ...) stay whole, up to `_LONGEST_NAME` characters.
 """
 
 from __future__ import annotations

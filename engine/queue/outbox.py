@@ -2,7 +2,7 @@
 
 Each of these is a compare-and-set in one commit, so it takes effect whole or not at all. A message can be cancelled
 until the journal marks its final dot: before that it is certain not to be sent, after that it is too late. A message in
-doubt may already have arrived, so cancelling it gives it up instead: it fails.
+doubt may already have arrived, so it cannot be cancelled; setting its `onDoubt` to `fail` gives it up.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Outbox:
         self._world = world
 
     async def cancel(self, queue_id: str) -> Cancelled | TooLate:
-        """Cancel a message; one in doubt fails instead."""
+        """Cancel a message, unless it is in doubt or its final dot may be on its way."""
         now = self._world.now()
 
         def change(tx: Tx) -> Cancelled | TooLate:
