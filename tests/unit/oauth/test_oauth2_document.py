@@ -13,6 +13,7 @@ from engine.accounts.login_hints import hint
 from engine.oauth.apps import App, mail_scopes, scopes
 from engine.oauth.errors import Trouble, hint_of
 from engine.oauth.providers import PROVIDERS, Provider
+from engine.oauth.service_account_errors import FAULTS
 from engine.schema.oauth2 import OAuthAppCreate
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "oauth2.md").read_text(encoding="utf-8")
@@ -47,6 +48,7 @@ def said() -> Iterator[str]:
             for error in ("invalid_grant", "invalid_client", "invalid_scope", "unauthorized_client", None):
                 yield hint_of(trouble, provider, error, frozenset())
     yield from {hint_of(Trouble.GRANT_GONE, "outlook", "invalid_grant", each) for each in codes}
+    yield from (fault.hint for fault in FAULTS)
     for host in ("imap.gmail.com", "outlook.office365.com", "imap.mail.yahoo.com"):
         for token in (True, False):
             for response in ("NO", "Your account is not enabled for IMAP use"):
