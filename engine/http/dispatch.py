@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+import trio
 from quart import Response, has_websocket_context, request, websocket
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
@@ -92,7 +93,7 @@ def make_app(
         app.add_url_rule(page.path, endpoint=f"page {page.path}", view_func=view, methods=page.methods)
     app.add_url_rule("/", view_func=home_page.view(lambda: _trouble(front.store)))
     app.add_url_rule("/health", view_func=_health(front.store))
-    app.add_url_rule("/openapi.json", view_func=_openapi(operations, tags))
+    app.add_url_rule("/openapi.json", view_func=_openapi(front, operations, tags))
     app.add_url_rule(control_requests.PATH, view_func=_control(front))
     app.register_error_handler(EngineError, _engine_error)
     app.register_error_handler(HTTPException, _http_error)
@@ -235,11 +236,21 @@ def _trouble(store: Store) -> str | None:
     return None
 
 
-def _openapi(operations: Sequence[Operation], tags: Mapping[str, str]) -> Callable[[], Awaitable[Response]]:
-    body = msgspec.json.encode(document(operations, version=VERSION, server_url="/", tags=tags)) + NEWLINE
+def _openapi(
+    front: Front, operations: Sequence[Operation], tags: Mapping[str, str]
+) -> Callable[[], Awaitable[Response]]:
+    """The document, made when it is first asked for: that takes 0.3 s, which no start should wait for."""
+    made: list[bytes] = []
+    making = trio.Lock()
+
+    def make() -> bytes:
+        return msgspec.json.encode(document(operations, version=VERSION, server_url="/", tags=tags)) + NEWLINE
 
     async def openapi() -> Response:
-        return bytes_response(body)
+        async with making:
+            if not made:
+                made.append(await front.world.in_thread(make))
+        return bytes_response(made[0])
 
     return openapi
 
