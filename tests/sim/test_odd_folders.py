@@ -76,12 +76,13 @@ async def test_one_bad_folder(
 async def test_a_folder_that_opens_and_then_says_nothing(
     simulation: Simulation, command: str, autojump_clock: trio.testing.MockClock
 ) -> None:
+    selected = b""
+
     def script(tag: str, name: str, line: bytes) -> bytes | None:
         nonlocal selected
         selected = line if name == "SELECT" else selected
         return SILENCE if name == command and b"Trash" in selected else None
 
-    selected = b""
     async with simulation.running() as engine:
         await engine.register("acme", notifyFrom=None)
         deliver(engine, 1, "Trash")

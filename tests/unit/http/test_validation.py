@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -266,5 +266,6 @@ def test_a_mark_counts_wherever_it_stands():
 @pytest.mark.parametrize("given", [{"after": 0}, {"after": "5"}, {"since": "2026-01-01T00:00:00Z"}])
 def test_an_absent_member_counts_as_its_default_for_what_is_wrong_together(given):
     decode_body(WebhookReplay, json.dumps(given).encode())
-    for wrong in ({}, {"after": 1} | given | {"since": "2026-01-01"}):
+    both: dict[str, Any] = {"after": 1} | given | {"since": "2026-01-01"}
+    for wrong in ({}, both):
         assert messages(WebhookReplay, wrong) == ['"value" must contain either after or since']
