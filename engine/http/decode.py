@@ -18,7 +18,7 @@ import msgspec
 
 from engine.errors import Problem
 from engine.http.explain import Walk, walk_of
-from engine.http.field_errors import Enough, FieldErrors, FieldPath
+from engine.http.field_errors import Enough, FieldErrors, FieldPath, invalid
 from engine.http.json_errors import explained
 from engine.http.large_json import TooManyValues, decode_large, plain, refuse_crowd
 from engine.schema.fields import Request
@@ -39,10 +39,12 @@ def decode_body(kind: type[RequestT], data: bytes | bytearray, most_members: int
     Raises `Problem` 400. For invalid members it is `Invalid input`, with one `{message, key, path}` in `fields` for
     each. Input that is not JSON (RFC 8259) in UTF-8, or is nested too deeply, gives `Invalid request payload JSON
     format` with `reason` and, if known, `line` and `column`. A body with more than `most_members` members and items is
-    refused too.
+    refused too. A missing body lacks all required members.
     """
     if data.startswith(_BYTE_ORDER_MARK):
         data = data[len(_BYTE_ORDER_MARK) :]
+    if not data:
+        return _missing(kind)
     try:
         if len(data) > LARGE:
             return _walked(kind, decode_large(bytearray(data) if isinstance(data, bytes) else data, most_members))
@@ -60,6 +62,12 @@ def decode_query(kind: type[RequestT], pairs: Iterable[tuple[str, str]]) -> Requ
     Raises `Problem` 400 as `decode_body` does.
     """
     return _walked(kind, dict(pairs))
+
+
+def _missing(kind: type[RequestT]) -> RequestT:
+    """What is wrong with a request without its body: the members that it needs, or the object itself."""
+    _walked(kind, {})
+    raise invalid("", "must be of type object")
 
 
 def _walked(kind: type[RequestT], value: Any) -> RequestT:

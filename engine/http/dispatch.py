@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+import trio
 from quart import Response, has_websocket_context, request, websocket
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
@@ -92,7 +93,7 @@ def make_app(
         app.add_url_rule(page.path, endpoint=f"page {page.path}", view_func=view, methods=page.methods)
     app.add_url_rule("/", view_func=home_page.view(lambda: _trouble(front.store)))
     app.add_url_rule("/health", view_func=_health(front.store))
-    app.add_url_rule("/openapi.json", view_func=_openapi(operations, tags))
+    app.add_url_rule("/openapi.json", view_func=_openapi(front, operations, tags))
     app.add_url_rule(control_requests.PATH, view_func=_control(front))
     app.register_error_handler(EngineError, _engine_error)
     app.register_error_handler(HTTPException, _http_error)
@@ -103,7 +104,8 @@ def make_app(
 class _App(QuartTrio):
     """Routes by the path as sent: in the decoded path `%2F` would look like `/`.
 
-    Also releases what a request holds once its answer has ended or its client has left.
+    A single trailing slash is ignored. Also releases what a request holds once its answer has ended or its client has
+    left.
     """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -114,6 +116,8 @@ class _App(QuartTrio):
         if "raw_path" in scope:
             path = scope["raw_path"].decode("latin-1")
             # The router drops leading slashes; a path with two of them matches nothing.
+            if path.startswith("/v1/") and len(path) > 4:
+                path = path.removesuffix("/")
             scope = {**scope, "path": f"/%2F{path[2:]}" if path.startswith("//") else path}
         await super().__call__(scope, receive, send)
 
@@ -231,11 +235,21 @@ def _trouble(store: Store) -> str | None:
     return None
 
 
-def _openapi(operations: Sequence[Operation], tags: Mapping[str, str]) -> Callable[[], Awaitable[Response]]:
-    body = msgspec.json.encode(document(operations, version=VERSION, server_url="/", tags=tags)) + NEWLINE
+def _openapi(
+    front: Front, operations: Sequence[Operation], tags: Mapping[str, str]
+) -> Callable[[], Awaitable[Response]]:
+    """The document, made when it is first asked for: that takes 0.3 s, which no start should wait for."""
+    made: list[bytes] = []
+    making = trio.Lock()
+
+    def make() -> bytes:
+        return msgspec.json.encode(document(operations, version=VERSION, server_url="/", tags=tags)) + NEWLINE
 
     async def openapi() -> Response:
-        return bytes_response(body)
+        async with making:
+            if not made:
+                made.append(await front.world.in_thread(make))
+        return bytes_response(made[0])
 
     return openapi
 
