@@ -104,8 +104,8 @@ def make_app(
 class _App(QuartTrio):
     """Routes by the path as sent: in the decoded path `%2F` would look like `/`.
 
-    A single trailing slash is ignored. Also releases what a request holds once its answer has ended or its client has
-    left.
+    One slash at the end makes no difference. Also releases what a request holds once its answer has ended or its client
+    has left.
     """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -115,9 +115,9 @@ class _App(QuartTrio):
     async def _route(self, scope: Any, receive: Any, send: Any) -> None:
         if "raw_path" in scope:
             path = scope["raw_path"].decode("latin-1")
-            # The router drops leading slashes; a path with two of them matches nothing.
             if path.startswith("/v1/") and len(path) > 4:
                 path = path.removesuffix("/")
+            # The router drops leading slashes; a path with two of them matches nothing.
             scope = {**scope, "path": f"/%2F{path[2:]}" if path.startswith("//") else path}
         await super().__call__(scope, receive, send)
 
