@@ -1,4 +1,4 @@
-"""How accounts get at their servers: which addresses may be dialled, how many log in at once, how long to wait."""
+"""How accounts reach their servers: which addresses may be dialled, how many log in at once, how long to wait."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.world import Dial, World
 
 
 class ServerAccess(msgspec.Struct, frozen=True):
-    """Shared by all accounts. `logins` limits how many log in at once; `sandbox` is None where it is switched off."""
+    """Shared by all accounts. `logins` limits simultaneous logins; `sandbox` is None if it is switched off."""
 
     imap: Imap
     hosts: Hosts
@@ -29,9 +29,9 @@ class ServerAccess(msgspec.Struct, frozen=True):
     world: World
 
     def dial(self, *, sandbox: bool, restricted: bool, route: Route = DIRECT) -> Dial:
-        """How a server is dialled: in the sandbox, or by `route` where mail servers may be.
+        """The `Dial` for a server: into the sandbox, or by `route` to addresses allowed for mail servers.
 
-        `restricted`: a token for one account named the server.
+        `restricted`: the server was set with a token for one account.
         """
         if sandbox:
             return self.sandbox.dial if self.sandbox is not None else sandbox_off
@@ -39,10 +39,10 @@ class ServerAccess(msgspec.Struct, frozen=True):
 
     @property
     def connector(self) -> Connector:
-        """What sets up IMAP sessions."""
+        """A connector for IMAP sessions."""
         return Connector(self.logins, self.hosts, self.world)
 
     def backoff(self, host: str, port: int, via: Via = None) -> Backoff:
-        """The waits between connections to one server, behind the proxy `via` where there is one."""
+        """The waits between connections to one server, behind the proxy `via` if there is one."""
         shortest, longest = self.imap.reconnect_min, self.imap.reconnect_max
         return Backoff(shortest, longest, self.hosts, self.world.random, host, port, via)
