@@ -149,6 +149,11 @@ class Account:
         if self._connection is not None:
             self._connection.look_soon()
 
+    def look_into(self, path: str) -> None:
+        """Look into one folder now."""
+        if self._connection is not None:
+            self._connection.look_into(path)
+
     async def pause(self) -> None:
         """Have nothing connected to the account until `resume`; return once it is so, or after five seconds."""
         self._at_rest = trio.Event()

@@ -11,27 +11,26 @@ what came before; the messages asked for and not told of are those that failed, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import trio
 
 from engine.imap import commands
+from engine.imap.changer import Appended, Copied, ImapChanger
 from engine.imap.commands import Command
 from engine.imap.connection import LOGOUT_SECONDS, POLL_SECONDS, ImapEndpoint
 from engine.imap.dialogue import COMMAND_SECONDS
 from engine.imap.gathering import FetchRefused, gathered
-from engine.imap.mailboxes import SUBSCRIBED, Mailbox, encode_name, mailboxes
+from engine.imap.mailboxes import SUBSCRIBED, Mailbox, mailboxes
 from engine.imap.nodes import words
-from engine.imap.numbers import ranges, written
 from engine.imap.protocol import CommandRefused, Completion
-from engine.imap.reader import FETCH_SECONDS, ImapReader
+from engine.imap.reader import FETCH_SECONDS
 from engine.imap.responses import (
     Exists,
     ListEntry,
     MailboxStatus,
     Namespace,
-    StatusKind,
     Subscribed,
 )
 from engine.imap.selection import STATUS_ITEMS, Selected, read_selected
@@ -42,6 +41,7 @@ __all__ = [
     "POLL_SECONDS",
     "Appended",
     "CommandRefused",
+    "Copied",
     "FetchRefused",
     "ImapEndpoint",
     "ImapSession",
@@ -49,20 +49,11 @@ __all__ = [
     "Selected",
 ]
 
-APPEND_BYTES_PER_SECOND = 32 * 1024
-"""The slowest upload an APPEND is given time for."""
 HELD_SECONDS = 10.0
 """How long a path is taken to lead to the mailbox that was selected by it, as far as STATUS agrees."""
 
 
-class Appended(msgspec.Struct, frozen=True):
-    """Where an appended message is now; both None when the server has no UIDPLUS."""
-
-    uid_validity: int | None
-    uid: int | None
-
-
-class ImapSession(ImapReader):
+class ImapSession(ImapChanger):
     """A connection that is logged in. Made by `connect`."""
 
     async def list_mailboxes(self) -> list[Mailbox]:
@@ -229,69 +220,6 @@ class ImapSession(ImapReader):
             self.selected = None
             await self._require(commands.unselect())
 
-    async def store(self, uids: Collection[int], flags: Sequence[str], how: str = "+") -> None:
-        """Add (`+`), remove (`-`) or set (empty `how`) flags."""
-        await self._require(commands.uid_store(_set(uids), how, flags))
-
-    async def copy(self, uids: Collection[int], path: str) -> None:
-        """Copy messages into another mailbox."""
-        await self._require(commands.uid_copy(_set(uids), self._wire_name(path), utf8=self._protocol.utf8))
-
-    async def move(self, uids: Collection[int], path: str) -> None:
-        """Move messages into another mailbox: at once with MOVE (RFC 6851), else copy, mark as deleted, expunge."""
-        if "MOVE" in self.capabilities:
-            command = commands.uid_copy(_set(uids), self._wire_name(path), move=True, utf8=self._protocol.utf8)
-            await self._require(command)
-            return
-        await self.copy(uids, path)
-        await self.store(uids, ("\\Deleted",))
-        await self.expunge(uids)
-
-    async def expunge(self, uids: Collection[int]) -> None:
-        """Remove those of the messages that are marked as deleted.
-
-        Without UIDPLUS every message so marked goes, whoever marked it: IMAP has no other way then.
-        """
-        await self._require(commands.expunge(_set(uids) if "UIDPLUS" in self.capabilities else None))
-
-    async def append(
-        self, path: str, message: Sequence[bytes], flags: Sequence[str] = ("\\Seen",), date: float | None = None
-    ) -> Appended:
-        """Store a message, given in pieces with CRLF line ends, in a mailbox.
-
-        `date` is its INTERNALDATE in seconds since 1970, None for now. Raises `CommandRefused` (code `TRYCREATE`: there
-        is no such mailbox; `OVERQUOTA`), `NetworkError`, `ProtocolError`, `ValueError` for a path or flag IMAP cannot
-        carry. Cancelled or cut: the message may be there.
-        """
-        utf8 = self._protocol.utf8
-        command = commands.append(self._wire_name(path), flags, date, message, utf8=utf8)
-        size = sum(map(len, message))
-        completion = await self._with_literal(command, size, COMMAND_SECONDS + size / APPEND_BYTES_PER_SECOND)
-        code = completion.status.code
-        if code is None or code.name != "APPENDUID":
-            return Appended(None, None)
-        return Appended(code.number(0), code.number(1))
-
-    async def _with_literal(self, command: Command, size: int, timeout: float) -> Completion:
-        """A command that ends in a literal: where the server may not take it unasked after all, it is asked."""
-        kind = next((each for each in ("LITERAL+", "LITERAL-") if each in self.capabilities), None)
-        if kind is None or size > commands.unasked_limit(self.capabilities):
-            return await self._require(command, timeout)
-        with self._leaning_on(kind):
-            completion = await self._run(command, timeout)
-        if completion.status.kind is not StatusKind.BAD:
-            if not completion.ok:
-                raise completion.refused()
-            self._refusals.worked(self._server, kind)
-            return completion
-        server = self._server
-        self._refusals.refused(server, kind)
-        try:
-            return await self._require(command, timeout)
-        except CommandRefused:
-            self._refusals.forget(server, (kind,))
-            raise
-
     def _listed(self, completion: Completion) -> list[Mailbox]:
         entries = [entry for entry in completion.data if isinstance(entry, ListEntry)]
         found = mailboxes(entries, utf8=self._protocol.utf8)
@@ -299,16 +227,8 @@ class ImapSession(ImapReader):
         self._names |= {mailbox.path: name for name, mailbox in found.items()}
         return list(found.values())
 
-    def _wire_name(self, path: str) -> bytes:
-        listed = self._names.get(path)
-        return encode_name(path, utf8=self._protocol.utf8) if listed is None else listed
-
     async def _on_mailbox(self, verb: str, path: str) -> Completion:
         return await self._require(commands.on_mailbox(verb, self._wire_name(path), utf8=self._protocol.utf8))
-
-
-def _set(uids: Collection[int]) -> str:
-    return written(ranges(sorted(set(uids))))
 
 
 def _told(completion: Completion, name: bytes) -> dict[str, int]:
