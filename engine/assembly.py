@@ -90,6 +90,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     make_account = partial(Account, ledger=ledger, access=access, dispatch=dispatch, settings=settings)
     registry = Registry(make_account, store, vault, journal, outbox, webhooks, world, config.shutdown.grace)
     settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
+    settings.listen(lambda: webhooks.pause(settings.values.webhooks_paused is True), "webhooks_paused")
     settings.listen(registry.change_routes, *ROUTE_SETTINGS)
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
     context = Context(

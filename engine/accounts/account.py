@@ -36,7 +36,7 @@ from engine.proxies.route import DIRECT, Route
 from engine.queue.lane import Dispatch, Lane, OutgoingServer
 from engine.queue.recovery import recover_account
 from engine.queue.sent_folder_search import SentFolderSearches
-from engine.schema.account import FolderError, LearntHeartbeat
+from engine.schema.account_condition import FolderError, LearntHeartbeat
 from engine.settings import SettingsBook
 from engine.smtp.verdict import Verdict
 from engine.store.accounts import AccountRow

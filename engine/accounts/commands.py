@@ -279,7 +279,7 @@ class Commands:
         ended: EngineError | None = None
         try:
             self._opened += 1
-            connection.session = session = await service.sessions.open(f"commands {self._opened}")
+            connection.session = session = await service.sessions.open(f"commands {self._opened}", follows=False)
             try:
                 await self._keep(connection, session)
             finally:

@@ -33,7 +33,7 @@ from engine.errors import EngineError, LoginRefused, NetworkError, ProtocolError
 from engine.imap.session import CommandRefused, ImapSession
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.repeated_errors import RepeatedErrors
-from engine.schema.account import FolderError
+from engine.schema.account_condition import FolderError
 from engine.settings import SettingsBook
 
 log = logging.getLogger("engine.connection")

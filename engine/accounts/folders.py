@@ -68,13 +68,13 @@ class Folders:
                 names = (("MESSAGES", "messages"), ("UNSEEN", "unseen"), ("error", "error"))
                 entry["status"] = {name: status[item] for item, name in names if status and item in status}
             shown.append(entry)
-        return sorted(shown, key=_place)
+        return sorted(shown, key=_place_of)
 
     def stored(self) -> list[dict[str, Any]]:
         """The folders that are watched, as far as they are known without the server."""
         rows = mailboxes.of_account(self._store.reader, self._account)
         known = [(row, Mailbox(**_of_row(row), special_use=row.special_use)) for row in rows]
-        return sorted([self._entry(mailbox, row, {}) for row, mailbox in known], key=_place)
+        return sorted([self._entry(mailbox, row, {}) for row, mailbox in known], key=_place_of)
 
     async def create(self, session: ImapSession, levels: Sequence[str]) -> dict[str, Any]:
         """Make a folder, and subscribe to it. Raises `Problem` 400, `CommandRefused`."""
@@ -262,6 +262,10 @@ def _of_row(row: MailboxRow) -> dict[str, Any]:
     return {"path": row.path, "delimiter": row.delimiter, "flags": frozenset()}
 
 
-def _place(entry: dict[str, Any]) -> tuple[int, str, str]:
-    use = entry.get("specialUse")
-    return (_ORDER.index(use) if use in _ORDER else len(_ORDER), entry["path"].casefold(), entry["path"])
+def place(path: str, use: str | None) -> tuple[int, str, str]:
+    """Where a folder stands in a list: the inbox, those with a special use, the others by path."""
+    return (_ORDER.index(use) if use in _ORDER else len(_ORDER), path.casefold(), path)
+
+
+def _place_of(entry: dict[str, Any]) -> tuple[int, str, str]:
+    return place(entry["path"], entry.get("specialUse"))

@@ -82,8 +82,7 @@ def write(
 ) -> None:
     """Write the changes and tell of them.
 
-    `validities` holds the UIDVALIDITY of each new mailbox, by path; none where this is the first list ever: then
-    nothing is told of them. `names` are what mailboxes were last called.
+    `validities` holds the UIDVALIDITY of each new mailbox, by path. `names` are what mailboxes were last called.
     """
     for row in changes.dropped:
         mailboxes.drop(tx, row.id)
@@ -95,8 +94,7 @@ def write(
         mailboxes.mark_use(tx, changes.rows[each.path].id, each.special_use)
         mailboxes.mark_delimiter(tx, changes.rows[each.path].id, each.delimiter)
     for each in changes.new:
-        validity = validities.get(each.path)
-        observed_changes.mailbox_new(tx, journal, account, each, validity, announced=bool(changes.rows))
+        observed_changes.mailbox_new(tx, journal, account, each, validities.get(each.path))
 
 
 def _differs(row: MailboxRow, mailbox: Mailbox) -> bool:

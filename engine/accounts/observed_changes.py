@@ -48,10 +48,9 @@ def mailbox_new(
     mailbox: Mailbox,
     uid_validity: int | None,
     *,
-    announced: bool = True,
     source: str | None = None,
 ) -> None:
-    """A mailbox is watched: `mailboxNew` if it was not before, unless none is to be `announced`.
+    """A mailbox is watched: `mailboxNew` if it was not before.
 
     One that was gone and comes back with the same UIDVALIDITY goes on where it was. `source` is what made it.
     """
@@ -68,8 +67,7 @@ def mailbox_new(
             mailboxes.drop(tx, back.id)
         new = mailboxes.add(tx, account, mailbox.path, mailbox.special_use)
         mailboxes.mark_delimiter(tx, new, mailbox.delimiter)
-    if announced:
-        journal.append(tx, "mailboxNew", account, _appeared(mailbox, uid_validity, source), _where(mailbox))
+    journal.append(tx, "mailboxNew", account, _appeared(mailbox, uid_validity, source), _where(mailbox))
 
 
 def mailbox_deleted(

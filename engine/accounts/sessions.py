@@ -90,9 +90,12 @@ class Sessions:
         self._compress = compress
         self._refusals = Refusals()
         self._names: dict[str, bytes] = {}
+        self._following: set[ImapSession] = set()
 
-    async def open(self, name: str = "") -> ImapSession:
+    async def open(self, name: str = "", *, follows: bool = True) -> ImapSession:
         """A session that is logged in; `name` tells its lines in the protocol log from those of the one that idles.
+
+        `follows`: it listens to the mailbox, and counts among the account's connections.
 
         Raises as `Connector.connect`. It ends with `leave`.
         """
@@ -101,7 +104,9 @@ class Sessions:
             self.endpoint, self._dial, log=log, refusals=self._refusals, proxy=self.proxy
         )
         session.share_names(self._names)
-        self._status.connections += 1
+        if follows:
+            self._following.add(session)
+            self._status.connections = len(self._following)
         try:
             if self._compress:
                 await session.compress()
@@ -113,6 +118,7 @@ class Sessions:
 
     async def leave(self, session: ImapSession) -> None:
         """Say goodbye, within two seconds also where cancelled, and close; what is broken is only closed."""
-        self._status.connections -= 1
+        self._following.discard(session)
+        self._status.connections = len(self._following)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + LEAVE_SECONDS):
             await session.logout()

@@ -304,7 +304,7 @@ class Watch:
         return self.troubles.skips(folder.path)
 
     async def _compare(self, session: ImapSession, found: list[Mailbox], listed: Collection[str]) -> None:
-        """Bring the stored mailboxes in line with those to watch; announced unless this is the first listing ever."""
+        """Bring the stored mailboxes in line with those to watch, and announce those that come or go."""
         account, reader, now = self._account, self._store.reader, self._world.now()
         changes = compare(
             mailboxes.of_account(reader, account),
@@ -314,7 +314,7 @@ class Watch:
             long_gone=mailboxes.gone(reader, account, now - GONE_KEPT),
         )
         rows = changes.rows
-        validities = {each.path: await self._validity(session, each) for each in changes.new if rows}
+        validities = {each.path: await self._validity(session, each) for each in changes.new}
         if rows and not self._requested.none_since(self._listed_at):
             self._keep_stored()
             return
@@ -342,8 +342,11 @@ class Watch:
         status = self._statuses.get(mailbox.path, {})
         if mailbox.path not in self._statuses and not self.troubles.skips(mailbox.path):
             self._looking_at = mailbox.path
-            with within(self.troubles.patience(mailbox.path)):
-                status = await session.status(mailbox.path, _items(session))
+            try:
+                with within(self.troubles.patience(mailbox.path)):
+                    status = await session.status(mailbox.path, _items(session))
+            except (CommandRefused, ValueError) as error:
+                self._failed(mailbox.path, error)
             self._looking_at = None
         return status.get("UIDVALIDITY")
 

@@ -28,7 +28,7 @@ _LINES = frozenset(
 )
 _KNOWN = _PARAGRAPHS | _LISTS | _LINES | {"a", "br", "hr", "img", "td", "th"}
 _DEEPEST = 8
-_LINK = re.compile(r"(?:https?|ftp|mailto|tel):[!-~\u00a1-\U0010ffff]{1,2000}", re.IGNORECASE)
+_LINK = re.compile(r"(?i:https?|ftp|mailto|tel):[^\x00-\x20\x7f-\xa0]{1,2000}")
 
 
 def html_to_text(html: str, limit: int = LIMIT) -> str:

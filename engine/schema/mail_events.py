@@ -78,11 +78,19 @@ class EncodedSize(Response, frozen=True, kw_only=True):
     html: Annotated[int | UnsetType, Meta(description="The size of the HTML.")] = UNSET
 
 
-class MessageText(Response, frozen=True, kw_only=True):
-    """The text of a message."""
+class EntryText(Response, frozen=True, kw_only=True):
+    """The text of a message, without its content."""
 
     id: Annotated[str, Meta(description="The text's id.", examples=["AAAAAQAAAAGTkaExkJA"])]
-    encoded_size: Annotated[EncodedSize, Meta(description="The sizes of its parts.")]
+    encoded_size: Annotated[
+        EncodedSize,
+        Meta(description="The size of each kind of text, as encoded in the message.", examples=[{"plain": 10}]),
+    ]
+
+
+class MessageText(EntryText, frozen=True, kw_only=True):
+    """The text of a message."""
+
     plain: Annotated[str | UnsetType, Meta(description="The plain text, if the setting `notifyText` is on.")] = UNSET
     html: Annotated[str | UnsetType, Meta(description="The HTML, if the setting `notifyText` is on.")] = UNSET
     has_more: Annotated[bool | UnsetType, Meta(description="`true`: a text is cut at `notifyTextSize`.")] = UNSET
@@ -97,12 +105,14 @@ class RecipientReport(Response, frozen=True, kw_only=True):
     mta: Annotated[str | UnsetType, Meta(description="The server that the report is about.")] = UNSET
 
 
-class MessageNew(Response, frozen=True, kw_only=True):
-    """`messageNew`: a folder has a new message."""
+class MessageFacts(Response, frozen=True, kw_only=True):
+    """What is told of a message wherever one is shown. Members that would be empty or `false` are absent."""
 
     id: _ID
     uid: _UID
-    path: _PATH
+    path: Annotated[
+        str | UnsetType, Meta(description="The path of the folder, where several folders were searched.")
+    ] = UNSET
     email_id: Annotated[
         str | UnsetType, Meta(description="The server's own id for the message, which survives a move.")
     ] = UNSET
@@ -117,20 +127,29 @@ class MessageNew(Response, frozen=True, kw_only=True):
     answered: _FLAG = UNSET
     draft: _FLAG = UNSET
     size: Annotated[int | UnsetType, Meta(description="The size in bytes.", examples=[1086])] = UNSET
-    subject: Annotated[str, Meta(description="The subject; may be empty.")]
-    sender: Annotated[MailAddress | UnsetType, Meta(description="The Sender field.")] = UNSET
+    subject: Annotated[str | UnsetType, Meta(description="The subject.")] = UNSET
     author: Annotated[MailAddress | UnsetType, Meta(description="The From field.")] = msgspec.field(
         name="from", default=UNSET
     )
+    reply_to: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="Where answers go.")] = UNSET
+    to: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The To field.")] = UNSET
+    cc: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The Cc field.")] = UNSET
+    message_id: Annotated[str | UnsetType, Meta(description="The Message-ID.", examples=["<1@example.org>"])] = UNSET
+    in_reply_to: Annotated[str | UnsetType, Meta(description="The Message-ID of the message it answers.")] = UNSET
+    attachments: Annotated[tuple[MessageAttachment, ...] | UnsetType, Meta(description="The attached files.")] = UNSET
+
+
+class MessageNew(MessageFacts, frozen=True, kw_only=True):
+    """`messageNew`: a folder has a new message."""
+
+    path: _PATH
+    subject: Annotated[str, Meta(description="The subject; may be empty.")]
     reply_to: Annotated[
         tuple[MailAddress, ...], Meta(description="The Reply-To field, or the From field without one.")
     ] = ()
     to: Annotated[tuple[MailAddress, ...], Meta(description="The To field.")] = ()
-    cc: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The Cc field.")] = UNSET
+    sender: Annotated[MailAddress | UnsetType, Meta(description="The Sender field.")] = UNSET
     bcc: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The Bcc field.")] = UNSET
-    message_id: Annotated[str | UnsetType, Meta(description="The Message-ID.", examples=["<1@example.org>"])] = UNSET
-    in_reply_to: Annotated[str | UnsetType, Meta(description="The Message-ID of the message it replies to.")] = UNSET
-    attachments: Annotated[tuple[MessageAttachment, ...] | UnsetType, Meta(description="The attached files.")] = UNSET
     text: Annotated[MessageText, Meta(description="The text of the message.")]
     headers: Annotated[
         dict[str, tuple[str, ...]] | UnsetType,

@@ -25,6 +25,8 @@ from engine.schema.fields import (
     Line,
     Line256,
     MailboxPath,
+    NoDifference,
+    Off,
     ProxyUrl,
     Request,
     Response,
@@ -91,8 +93,14 @@ class Attachment(Request, frozen=True, kw_only=True):
         Meta(description="The content id; the HTML refers to it as `cid:...`. Absent: none.", examples=["logo"]),
     ] = UNSET
     encoding: Annotated[Literal["base64"], Meta(description="The encoding of `content`, always `base64`.")] = "base64"
+    reference: Annotated[
+        Off | UnsetType | None, Meta(description="Makes no difference here: `false`, `null` or absent.")
+    ] = UNSET
 
 
+_OnlyOff = Annotated[
+    Off | UnsetType, Meta(description="Only `false`, the same as absent: the engine does not do this yet.")
+]
 OnDoubt = Literal["resend", "hold", "fail"]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=60, extra={"check": Check.HEADER_NAME})]
 
@@ -212,6 +220,10 @@ class Submit(Request, frozen=True, kw_only=True):
         IpOrNone | UnsetType,
         Meta(description="The IP address of this machine from which the message is sent. Absent: that of the account."),
     ] = UNSET
+    render: _OnlyOff = UNSET
+    tracking_enabled: _OnlyOff = UNSET
+    track_opens: _OnlyOff = UNSET
+    track_clicks: _OnlyOff = UNSET
     dry_run: Annotated[
         bool, Meta(description="`true`: only compose the message, and answer with it. Absent: `false`.")
     ] = False
@@ -234,6 +246,13 @@ class Submit(Request, frozen=True, kw_only=True):
         )
 
 
+class SubmitQuery(Request, frozen=True, kw_only=True):
+    """Query of `POST /v1/account/{account}/submit`."""
+
+    use_structured_format: NoDifference = UNSET
+    document_store: NoDifference = UNSET
+
+
 class SubmitHeaders(Request, frozen=True, kw_only=True):
     """Request headers of a submission."""
 
@@ -246,7 +265,7 @@ class SubmitHeaders(Request, frozen=True, kw_only=True):
             "Dry runs and refused requests are not remembered. Absent: every request is a new submission.",
             examples=["order-4711"],
         ),
-    ] = msgspec.field(name="Idempotency-Key", default=None)
+    ] = msgspec.field(name="idempotency-key", default=None)
 
 
 class Idempotency(Response, frozen=True, kw_only=True):

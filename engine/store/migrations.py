@@ -4,9 +4,9 @@ A step is never changed once released; the next one is added below it. `PRAGMA u
 Times are seconds since 1970 UTC; JSON columns hold bytes; a `state` column holds the words of `model/states.py` or
 `accounts/state.py`.
 
-A table whose rows hang on an account, a mailbox, a webhook endpoint or a message comes with a trigger that removes them
-with it: whoever deletes the row above names no table below. Only bodies are dropped by name (`bodies.drop`), since a
-file may go with one.
+If the rows of a table belong to an account, a mailbox, a webhook endpoint or a message, a trigger removes them with it,
+so the code that deletes the parent need not name the table. Only bodies are dropped by name (`bodies.drop`), since a
+file may have to be deleted too.
 """
 
 MIGRATIONS = (

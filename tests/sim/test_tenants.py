@@ -55,13 +55,13 @@ async def two(engine: Engine) -> World:
     made = await other.ask("POST", "/v1/webhooks", {"url": f"https://203.0.114.9/{CANARY}", "description": CANARY})
     assert made.status == 200
     assert (await other.ask("PUT", f"/v1/events/consumers/{CANARY}", {"seq": 1})).status == 200
-    app = await operator.ask("POST", "/v1/oauth2", {"name": CANARY, "provider": "sandbox", "clientId": CANARY})
-    assert app.status == 200
+    made_app = await operator.ask("POST", "/v1/oauth2", {"name": CANARY, "provider": "sandbox", "clientId": CANARY})
+    assert made_app.status == 200
     engine.sandbox.account(f"{CANARY}@sandbox.example").folder("INBOX").add(MAIL % 1, 1_800_000_000.0)
     mail = (await engine.event(THEIRS, "messageNew"))["data"]
     await trio.sleep(1)  # the endpoint takes its place behind that event
     ids = {
-        "app": app.json["id"],
+        "app": made_app.json["id"],
         "account": THEIRS,
         "queueId": queued["queueId"],
         "webhook": made.json["id"],
@@ -198,7 +198,7 @@ async def test_the_operator_may_ask_all_of_it(simulation: Simulation, autojump_c
 
 def test_an_operation_that_does_not_say_who_may_ask_does_not_start() -> None:
     with pytest.raises(TypeError, match="access"):
-        functools.partial(operation, "GET", "/v1/new")(scope="api", tags=("x",))
+        functools.partial(operation, "GET", "/v1/new")(scope="api", tags=("x",))  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
@@ -387,6 +387,6 @@ async def test_a_large_rehearsal_is_what_a_small_one_is(
             }
             answer = await world.operator.ask("POST", "/v1/account/a/submit", body)
             assert int(answer.headers["content-length"]) == len(answer.body)
-            message = email.message_from_bytes(base64.b64decode(answer.json["preview"], validate=True))
+            message: Any = email.message_from_bytes(base64.b64decode(answer.json["preview"], validate=True))
             assert answer.json["response"] == "Dry run" and message["Bcc"] == "y@sandbox.example"
             assert message.get_payload()[1].get_payload(decode=True) == content
