@@ -149,6 +149,11 @@ class Account:
         if self._connection is not None:
             self._connection.look_soon()
 
+    def look_into(self, path: str) -> None:
+        """Look into one folder now."""
+        if self._connection is not None:
+            self._connection.look_into(path)
+
     async def pause(self) -> None:
         """Close all connections of the account until `resume`; return once that is done, or after five seconds."""
         self._at_rest = trio.Event()

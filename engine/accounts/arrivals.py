@@ -28,7 +28,8 @@ import trio
 
 from engine.accounts import message_ids
 from engine.accounts.bounce_reports import Follow, is_report, read_report
-from engine.accounts.observed_changes import scope
+from engine.accounts.message_changes import MessageChanges
+from engine.accounts.observed_changes import API, scope
 from engine.accounts.summary import TextParts, summary
 from engine.accounts.unreadable_messages import (
     BASICS,
@@ -50,7 +51,7 @@ from engine.imap.structure import BodyPart
 from engine.mail.decode import body_text, parameter
 from engine.mail.fields import fields
 from engine.settings import SettingsBook
-from engine.store import mailboxes
+from engine.store import mailboxes, requested_arrivals
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store, Tx
 from engine.world import World
@@ -111,7 +112,10 @@ class Arrivals:
         world: World,
         *,
         full: bool = True,
+        requested: MessageChanges,
     ) -> None:
+        self.requested = requested
+        """What requests change of the account's messages."""
         self._account = account
         self.notify_from = None if notify_from is None else math.floor(notify_from)
         self._store = store
@@ -300,6 +304,7 @@ class Arrivals:
 
     async def _commit(self, row: MailboxRow, told: list[Told]) -> None:
         last = told[-1][0].uid
+        await self.requested.arrivals_settled(row.id)
 
         def change(tx: Tx) -> None:
             start = mailboxes.advance(tx, row.id, last)
@@ -307,8 +312,13 @@ class Arrivals:
             if self._full:
                 mailboxes.note(tx, row.id, [(each.uid, each.flags or frozenset()) for each, _, _ in new])
             journal, where = self._journal, scope(row)
+            asked_for = requested_arrivals.take(tx, row.id, last)
             for follow, group in groupby(new, key=lambda each: each[2]):
-                told_of = [data for _, data, _ in group if data is not None]
+                told_of = [
+                    data if one.uid not in asked_for else {**data, "source": API}
+                    for one, data, _ in group
+                    if data is not None
+                ]
                 journal.extend(tx, "messageNew", self._account, told_of, where)
                 if follow is not None:
                     follow(tx)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine.imap.commands import flag_list
 from engine.mail.addresses import parse_address
 from engine.mail.headers import message_id_of
 from engine.proxies import proxy
@@ -217,6 +218,17 @@ def sequence(value: str) -> str:
     return value
 
 
+def flag(value: str) -> str:
+    """A system flag or a keyword: an atom (RFC 9051 section 9). Only the server sets `\\Recent`."""
+    try:
+        flag_list((value,))
+    except ValueError as error:
+        raise ValueError("must be a flag: ASCII without blanks, quotes, brackets and wildcards") from error
+    if value.lower() == "\\recent":
+        raise ValueError("is set by the mail server only")
+    return value
+
+
 def text(value: str) -> str:
     """Text without NUL, which IMAP cannot carry."""
     if "\0" in value:
@@ -246,6 +258,7 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.HEADER_VALUE: header_value,
     Check.EXPRESSION: expression,
     Check.SEQUENCE: sequence,
+    Check.FLAG: flag,
     Check.TEXT: text,
     Check.FALSE: false,
     Check.UNSUPPORTED: unsupported,

@@ -68,6 +68,8 @@ class Check(StrEnum):
     """A JMESPath expression."""
     SEQUENCE = "sequence"
     """Numbers and ranges of numbers, `*` for the last (RFC 9051 section 9)."""
+    FLAG = "flag"
+    """A flag that IMAP can carry and a client may set."""
     TEXT = "text"
     """Anything but NUL."""
     FALSE = "false"
