@@ -46,9 +46,10 @@ _FILES_SENT = (".office365.com", ".outlook.com")
 
 
 class ImapEndpoint(Endpoint, frozen=True):
-    """An IMAP server and how to log in there."""
+    """An IMAP server and how to log in there. `imap4rev2`: whether that may be used (RFC 9051)."""
 
     credentials: sasl.Credentials
+    imap4rev2: bool = True
 
 
 class ImapConnection(Dialogue):
@@ -118,7 +119,8 @@ class ImapConnection(Dialogue):
     @property
     def capabilities(self) -> frozenset[str]:
         """What the server can do, upper case: what it offers without what it is known to refuse."""
-        return self._refusals.usable(self._server)
+        usable = self._refusals.usable(self._server)
+        return usable if self._endpoint.imap4rev2 else usable - {"IMAP4REV2"}
 
     @property
     def tls_version(self) -> str | None:

@@ -54,6 +54,8 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("GET", f"/v1/account/acme/attachment/{message['attachments'][0]['id']}", None),
         *(("PUT", f"/v1/account/acme/{each}", {each: True}) for each in ("sync", "flush", "reconnect")),
         ("GET", "/v1/logs/acme", None),
+        ("GET", "/v1/stats", None),
+        ("GET", "/v1/account/acme/server-signatures", None),
         ("POST", "/v1/verifyAccount", {"mailboxes": True, **SERVERS}),
         ("GET", "/v1/autoconfig?email=x@gmail.com", None),
         ("POST", "/v1/account/acme/submit", {"to": [{"address": "x@x.example"}]}),
