@@ -335,6 +335,7 @@ class Account:
             self.record.logs is True,
             self._route("imap", self.record),
             self._route("smtp", self.record),
+            self._access.any_certificate,
         )
 
     def _server(self) -> OutgoingServer | None:
@@ -344,7 +345,7 @@ class Account:
         name = ehlo_name(self.record, self._dispatch.ehlo_name)
         limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
         record, route = self.record, self._route("smtp", self.record)
-        server = OutgoingServer(endpoint, self._dial("smtp", route), name, limit or None, route)
+        server = OutgoingServer(self._access.as_set(endpoint), self._dial("smtp", route), name, limit or None, route)
 
         def by(message: Message) -> OutgoingServer:
             own = self._access.routes.of_message(message, record)
