@@ -71,12 +71,14 @@ class TlsRules(msgspec.Struct, frozen=True, kw_only=True):
 
     `required`: refuse to continue in clear text. `reject_unauthorized`: the certificate must chain to a trusted root
     and name the server. `min_version` is an OpenSSL name such as `TLSv1.2`, None for the library's default.
-    `servername` is the name to request and check instead of the dialled host. `ca` is a PEM bundle trusted in addition
-    to the system's.
+    `servername` is the name to request and check instead of the dialled host. `may_be_lax`: the caller did not say
+    whether the certificate must be trusted, so the settings decide. `ca` is a PEM bundle trusted in addition to the
+    system's.
     """
 
     required: bool = False
     reject_unauthorized: bool = True
+    may_be_lax: bool = False
     min_version: str | None = None
     servername: str | None = None
     ca: str | None = None

@@ -149,6 +149,11 @@ class Account:
         if self._connection is not None:
             self._connection.look_soon()
 
+    def look_into(self, path: str) -> None:
+        """Look into one folder now."""
+        if self._connection is not None:
+            self._connection.look_into(path)
+
     async def pause(self) -> None:
         """Close all connections of the account until `resume`; return once that is done, or after five seconds."""
         self._at_rest = trio.Event()
@@ -330,6 +335,7 @@ class Account:
             self.record.logs is True,
             self._route("imap", self.record),
             self._route("smtp", self.record),
+            self._access.any_certificate,
         )
 
     def _server(self) -> OutgoingServer | None:
@@ -339,7 +345,7 @@ class Account:
         name = ehlo_name(self.record, self._dispatch.ehlo_name)
         limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
         record, route = self.record, self._route("smtp", self.record)
-        server = OutgoingServer(endpoint, self._dial("smtp", route), name, limit or None, route)
+        server = OutgoingServer(self._access.as_set(endpoint), self._dial("smtp", route), name, limit or None, route)
 
         def by(message: Message) -> OutgoingServer:
             own = self._access.routes.of_message(message, record)

@@ -27,9 +27,11 @@ import msgspec
 import trio
 
 from engine.accounts import message_ids
+from engine.accounts.arrival_contents import add_contents, wants_more
 from engine.accounts.bounce_reports import Follow, is_report, read_report
-from engine.accounts.observed_changes import scope
-from engine.accounts.summary import TextParts, summary
+from engine.accounts.message_changes import MessageChanges
+from engine.accounts.observed_changes import API, scope
+from engine.accounts.summary import summary
 from engine.accounts.unreadable_messages import (
     BASICS,
     DESCRIPTION,
@@ -46,11 +48,9 @@ from engine.imap.fetched import Fetched
 from engine.imap.limits import UID_BITS
 from engine.imap.numbers import ranges
 from engine.imap.session import CommandRefused, ImapSession
-from engine.imap.structure import BodyPart
-from engine.mail.decode import body_text, parameter
 from engine.mail.fields import fields
 from engine.settings import SettingsBook
-from engine.store import mailboxes
+from engine.store import mailboxes, requested_arrivals
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store, Tx
 from engine.world import World
@@ -72,11 +72,7 @@ LATER = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "THROTTLED", "OVERQUOTA"})
 PATIENCE = 30.0
 """Seconds of silence after which to stop waiting for an answer."""
 PATIENCE_FOR_ONE = 15.0
-"""The same for a small question about one message, and if one of several messages is known to be at fault."""
-TEXT_BYTES = 512 * 1024
-"""Most octets fetched of a text part."""
-TEXT_CHARACTERS = 128 * 1024
-"""Most characters of a text in an event, unless `notifyTextSize` says otherwise."""
+"""The same for a few numbers of one message, and where one of several is known to be at fault."""
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """Characters that need no quotes in a FETCH; in practice, field names contain no others."""
 BASIC = ("UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE")
@@ -111,7 +107,10 @@ class Arrivals:
         world: World,
         *,
         full: bool = True,
+        requested: MessageChanges,
     ) -> None:
+        self.requested = requested
+        """What requests change of the account's messages."""
         self._account = account
         self.notify_from = None if notify_from is None else math.floor(notify_from)
         self._store = store
@@ -247,7 +246,7 @@ class Arrivals:
                 elif each.flags is not None:
                     taken.flags[each.uid] = each.flags
             ready = []
-            while due and due[0] in waiting and not self._asks_more(row, waiting[due[0]]):
+            while due and due[0] in waiting and not self._asks_more(session, row, waiting[due[0]]):
                 ready.append(waiting.pop(due.popleft()))
             if due:
                 asked.first, asked.last = due[0], due[-1]
@@ -300,6 +299,7 @@ class Arrivals:
 
     async def _commit(self, row: MailboxRow, told: list[Told]) -> None:
         last = told[-1][0].uid
+        await self.requested.arrivals_settled(row.id)
 
         def change(tx: Tx) -> None:
             start = mailboxes.advance(tx, row.id, last)
@@ -307,8 +307,13 @@ class Arrivals:
             if self._full:
                 mailboxes.note(tx, row.id, [(each.uid, each.flags or frozenset()) for each, _, _ in new])
             journal, where = self._journal, scope(row)
+            asked_for = requested_arrivals.take(tx, row.id, last)
             for follow, group in groupby(new, key=lambda each: each[2]):
-                told_of = [data for _, data, _ in group if data is not None]
+                told_of = [
+                    data if one.uid not in asked_for else {**data, "source": API}
+                    for one, data, _ in group
+                    if data is not None
+                ]
                 journal.extend(tx, "messageNew", self._account, told_of, where)
                 if follow is not None:
                     follow(tx)
@@ -345,9 +350,11 @@ class Arrivals:
             with self._costing_no_more(row, one, "header"):
                 header = fields(one.header)
                 data["headers"] = {name: header[name] for name in header if name in wanted or "*" in wanted}
-        if self._tells_text and self.care.may_ask(row.id, one.uid, TEXT):
-            with self._costing_no_more(row, one, "text"):
-                await self._add_text(session, row, one, data["text"])
+        settings = self._settings.values
+        if wants_more(settings, one, session) and self.care.may_ask(row.id, one.uid, TEXT):
+            care = self.care.asking(session, row.id, one.uid, one.uid, TEXT, PATIENCE)
+            with self._costing_no_more(row, one, "contents"), care:
+                await add_contents(session, one, data, settings, self._world)
         follow = None
         if is_report(row, one) and self.care.may_ask(row.id, one.uid, REPORT):
             care = self.care.asking(session, row.id, one.uid, one.uid, REPORT, PATIENCE)
@@ -370,41 +377,12 @@ class Arrivals:
         except Exception:
             log.exception("the %s of message %d of %s", part, one.uid, row.path)
 
-    @property
-    def _tells_text(self) -> bool:
-        return self._settings.values.notify_text is True
-
-    def _asks_more(self, row: MailboxRow, one: Fetched) -> bool:
-        """Whether describing a message requires another question to the server."""
-        return self._tells_text or is_report(row, one)
-
-    async def _add_text(self, session: ImapSession, row: MailboxRow, one: Fetched, shown: dict[str, Any]) -> None:
-        limit = self._settings.values.notify_text_size or TEXT_CHARACTERS
-        text = TextParts(one.structure)
-        items = [f"BODY.PEEK[{part.path}]<0.{TEXT_BYTES}>" for part in (*text.plain, *text.html)]
-        if not items:
-            return
-        try:
-            with self.care.asking(session, row.id, one.uid, one.uid, TEXT, PATIENCE):
-                found = await session.fetch(((one.uid, one.uid),), ["UID", *items])
-        except CommandRefused as error:
-            log.warning("the text of a new message cannot be read: %s", error)
-            return
-        sections = next((each.sections for each in found if each.uid == one.uid), {})
-        for name, parts in (("plain", text.plain), ("html", text.html)):
-            if parts:
-                # A server may send the whole although a part was requested.
-                whole = "\n".join(_read(part, sections.get(part.path, b"")[:TEXT_BYTES]) for part in parts)
-                shown[name] = whole[:limit]
-                if len(whole) > limit or any(part.size > TEXT_BYTES for part in parts):
-                    shown["hasMore"] = True
+    def _asks_more(self, session: ImapSession, row: MailboxRow, one: Fetched) -> bool:
+        """Whether the server has to be asked again to tell of a message."""
+        return wants_more(self._settings.values, one, session) or is_report(row, one)
 
 
 def _describes(one: Fetched) -> bool:
     """Whether this is the answer to our FETCH, and not an unsolicited report of flags."""
     told = (one.size, one.internal_date, one.envelope, one.structure)
     return bool(one.sections) or any(each is not None for each in told)
-
-
-def _read(part: BodyPart, raw: bytes) -> str:
-    return body_text(raw, part.encoding, parameter(part.parameters, "charset"), cut=len(raw) >= TEXT_BYTES)

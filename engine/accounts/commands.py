@@ -26,6 +26,7 @@ import trio
 
 from engine.accounts.backoff import Backoff
 from engine.accounts.folder_changes import FolderChanges
+from engine.accounts.message_changes import MessageChanges
 from engine.accounts.sessions import Sessions
 from engine.accounts.state import REFUSALS, AccountState, Refusal
 from engine.accounts.status import Status
@@ -131,7 +132,9 @@ class Commands:
     def __init__(self, status: Status, *, offered: bool) -> None:
         """`offered`: whether the account has an IMAP server at all."""
         self.folder_changes = FolderChanges()
-        """The folders that requests have changed."""
+        """The folders that requests change."""
+        self.message_changes = MessageChanges()
+        """The messages that requests change."""
         self._status = status
         self._offered = offered
         self._service: _Service | None = None

@@ -72,7 +72,7 @@ class AccountConnection:
         self._wake = trio.Event()
         self._synced = trio.Event()
         self._filed: set[str] = set()
-        """Folders that received a copy and must be looked into."""
+        """Folders that got a message and are to be looked into."""
         self._to_file: trio.Event | None = None
         """Not None while the next copy must be filed over the idling session; set once that is done."""
         self._arrivals = self._new_arrivals()
@@ -102,6 +102,11 @@ class AccountConnection:
     def look_soon(self) -> None:
         """Look into every folder now instead of in the next round."""
         self._watch.look_soon()
+        self._wake.set()
+
+    def look_into(self, path: str) -> None:
+        """Look into one folder now."""
+        self._filed.add(path)
         self._wake.set()
 
     async def run(self) -> None:
@@ -159,6 +164,7 @@ class AccountConnection:
             self._settings,
             self._access.world,
             full=rules.full,
+            requested=self._commands.message_changes,
         )
 
     async def _stay_connected(self, line: WatchedLine) -> None:

@@ -59,7 +59,9 @@ SELECT_PATIENCE = 60.0
 SEARCH_PATIENCE = 3
 """A list of all messages may take this many times as long as opening the mailbox."""
 REFUSED_FLAGS = 8
-"""If the server refuses the flags of this many messages, the fault is not with the messages."""
+"""So many messages whose flags a server refuses to tell, and it is not the messages."""
+UNKNOWN = frozenset({""})
+"""No flags that a message can have: they are to be asked for."""
 UNSEEN_WAITS = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds before each further look for messages that the server counted but did not show."""
 DAY = 86_400.0
@@ -93,6 +95,8 @@ class WatchedFolder:
         self._patience = SELECT_PATIENCE
         self._passing = passing
         self._exists = 0
+        self._heard = 0
+        """Which changes by requests had ended when the server was last heard."""
         self._uids: array[int] | None = None
         """The UID of each sequence number, if the server uses sequence numbers; None: not known."""
         self._unseen = 0
@@ -145,6 +149,7 @@ class WatchedFolder:
         row = self.row
         resyncs = self._full and row.uid_next is not None and "QRESYNC" in await session.enable()
         known = (row.uid_validity, row.modseq) if resyncs and row.uid_validity and row.modseq else None
+        since = self._arrivals.requested.mark
         with within(patience):
             selected = await session.select(self.path, known=known)
         self._exists = selected.exists
@@ -157,13 +162,14 @@ class WatchedFolder:
         if self.row.uid_next is None:
             await self._first_look(session, selected, validity)
         elif self._full:
-            await self._catch_up(session, selected, told=selected.tells_changes)
+            await self._catch_up(session, selected, since, told=selected.tells_changes)
             if doubt:
                 await self._compare_uids(session)
         await self._arrived(session, selected.uid_next)
 
     async def hear(self, session: ImapSession, news: Sequence[Untagged]) -> None:
-        """Announce what the server reported unsolicited about this mailbox, which is the selected one."""
+        """Announce what the server said unasked of this mailbox, which is the one selected."""
+        self._heard, mark = self._arrivals.requested.mark, self._heard
         before = self._exists
         gone: list[int] = []
         flags: dict[int, frozenset[str]] = {}
@@ -192,7 +198,7 @@ class WatchedFolder:
         if self._full:
             if not void:
                 flags, gone = {**numbered, **flags}, [*gone, *removed]
-            await self._changed(flags)
+            await self._changed(session, flags, mark, unasked=True)
             await self._gone(gone)
             if void:
                 await self.look(session, doubt=True)
@@ -276,12 +282,12 @@ class WatchedFolder:
                 return min(wanted)
         return uid_next
 
-    async def _catch_up(self, session: ImapSession, selected: Selected, *, told: bool) -> None:
+    async def _catch_up(self, session: ImapSession, selected: Selected, since: int, *, told: bool) -> None:
         row = self.row
         assert row.uid_next is not None
         if told:
             await self._gone(self._known(selected.vanished))
-            await self._changed(_flags(selected.changed))
+            await self._changed(session, _flags(selected.changed), since)
         if row.uid_next > 1:
             moved = selected.highest_modseq != row.modseq
             if selected.highest_modseq is None or row.modseq is None:
@@ -302,11 +308,12 @@ class WatchedFolder:
         known = mailboxes.uids(self._store.reader, self.row.id)
         at = 0
         while at < len(known):
+            since = self._arrivals.requested.mark
             found, at = await self._ask(session, known, at)
-            await self._changed(_flags(found))
+            await self._changed(session, _flags(found), since)
 
     async def _ask_for_changes(self, session: ImapSession, uid_next: int, modseq: int) -> None:
-        care, numbers = self._arrivals.care, ((1, uid_next - 1),)
+        care, numbers, since = self._arrivals.care, ((1, uid_next - 1),), self._arrivals.requested.mark
         if care.may_ask(self.row.id, 0, CHANGES):
             try:
                 with care.asking(session, self.row.id, 0, 0, CHANGES, PATIENCE):
@@ -314,7 +321,7 @@ class WatchedFolder:
             except CommandRefused as error:
                 log.warning("changes in %s cannot be reported: %s", self.path, error)
             else:
-                await self._changed(_flags(changed))
+                await self._changed(session, _flags(changed), since)
                 return
         await self._compare_flags(session)
 
@@ -357,8 +364,10 @@ class WatchedFolder:
         known = mailboxes.uids(self._store.reader, self.row.id)
         await self._gone([uid for uid in known if uid not in there])
         self._exists = len(uids)
-        self._uids = array("Q", (uid for uid in uids if uid < self.row.uid_next))
-        return len(self._uids) < len(uids)
+        told = array("Q", (uid for uid in uids if uid < self.row.uid_next))
+        # What waits to be heard is of the numbers before the search, or after it.
+        self._uids = None if session.pending else told
+        return len(told) < len(uids)
 
     async def _every_uid(self, session: ImapSession) -> array[int]:
         """The UIDs of all messages, ascending. An empty result is not trusted if the server counted some."""
@@ -382,12 +391,14 @@ class WatchedFolder:
             expected = None
         elif uid_next == row.uid_next:
             return 0
+        since = self._arrivals.requested.mark
         taken = await self._arrivals.take(session, row, row.uid_next, expected)
         await self.reload()
         if self._uids is not None:
             self._uids.extend(taken.uids)
         if self._full:
-            await self._changed(taken.flags)
+            touched = self._arrivals.requested.touched(row.id, taken.uids, since)
+            await self._changed(session, taken.flags | dict.fromkeys(touched, UNKNOWN), since)
         return len(taken.uids)
 
     async def _learn_numbers(self, session: ImapSession) -> bool:
@@ -408,18 +419,40 @@ class WatchedFolder:
     def _known(self, spans: Ranges) -> list[int]:
         return list(mailboxes.uids(self._store.reader, self.row.id, spans))
 
-    async def _changed(self, flags: dict[int, frozenset[str]]) -> None:
-        row, journal = self.row, self._journal
+    async def _changed(
+        self, session: ImapSession, flags: dict[int, frozenset[str]], since: int, *, unasked: bool = False
+    ) -> None:
+        """Announce these flags, which were told of after the mark `since` of what requests change.
+
+        A message that a request has changed meanwhile is asked for again: what was told may be what it was before.
+        What a server says `unasked` may also be what was a moment before the mark.
+        """
+        row, journal, requested = self.row, self._journal, self._arrivals.requested
+        while True:
+            await requested.settled(row.id, flags)
+            touched = requested.touched(row.id, flags, since, unasked=unasked)
+            stale = [uid for uid in touched if mailboxes.flags(self._store.reader, row.id, uid) != flags[uid]]
+            flags = {uid: flags[uid] for uid in flags.keys() - touched}
+            if not stale:
+                break
+            since, unasked = requested.mark, False
+            with within(PATIENCE):
+                found = _flags(await session.fetch(ranges(sorted(stale)), ("UID", "FLAGS")))
+            flags |= {uid: found[uid] for uid in found.keys() & stale}
+        doubtful = requested.doubtful(row.id, flags)
         for batch in _batches(flags.items()):
 
             def change(tx: Tx, batch: Sequence[tuple[int, frozenset[str]]] = batch) -> None:
                 for uid, new in batch if mailboxes.exists(tx, row.id) else ():
-                    observed_changes.flags_changed(tx, journal, row, uid, new)
+                    source = observed_changes.API if uid in doubtful else None
+                    observed_changes.flags_changed(tx, journal, row, uid, new, source)
 
             await self._store.commit(change)
 
     async def _gone(self, uids: Sequence[int], *, quiet: bool = False) -> None:
-        row, journal = self.row, self._journal
+        row, journal, requested = self.row, self._journal, self._arrivals.requested
+        await requested.settled(row.id, uids)
+        doubtful = requested.doubtful(row.id, uids)
         for batch in _batches(uids):
 
             def change(tx: Tx, batch: Sequence[int] = batch) -> None:
@@ -427,7 +460,8 @@ class WatchedFolder:
                     if quiet:
                         mailboxes.remove(tx, row.id, uid)
                     else:
-                        observed_changes.message_gone(tx, journal, row, uid)
+                        source = observed_changes.API if uid in doubtful else None
+                        observed_changes.message_gone(tx, journal, row, uid, source)
 
             await self._store.commit(change)
 

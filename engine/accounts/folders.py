@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from engine.accounts import observed_changes
 from engine.accounts.folder_changes import FolderChanges
 from engine.accounts.listed_changes import one_path
+from engine.accounts.observed_changes import API
 from engine.accounts.watch import marked, to_watch
 from engine.errors import Problem
 from engine.events.journal import Journal
@@ -26,7 +27,6 @@ from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store, Tx
 from engine.world import World
 
-API = "api"
 COUNTERS = ("MESSAGES", "UIDNEXT", "UNSEEN")
 _ORDER = (INBOX, "\\Flagged", "\\Sent", "\\Drafts", "\\All", "\\Archive", "\\Junk", "\\Trash")
 

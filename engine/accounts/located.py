@@ -41,15 +41,16 @@ class Locator:
         self._store = store
         self._uses = uses
 
-    async def open(self, session: ImapSession, path: str) -> Opened:
-        """Select the folder at a path, or with a special use (`\\Sent`). Raises `Problem` 404 and 503."""
+    async def open(self, session: ImapSession, path: str, *, writable: bool = False) -> Opened:
+        """Select the folder at a path, or that of a special use (`\\Sent`). Raises `Problem` 404, 503 and, if it is to
+        be `writable`, 403."""
         row = self._known(path)
         if row is None:
             listed = await self._listed(session, path)
-            selected = await self._enter(session, listed.path)
+            selected = await self._enter(session, listed.path, writable=writable)
             row = await self._number(listed, selected.uid_validity)
             return Opened(row, selected)
-        selected = await self._enter(session, row.path)
+        selected = await self._enter(session, row.path, writable=writable)
         if row.uid_validity not in (None, selected.uid_validity) and selected.uid_validity is not None:
             if row.watched:
                 # The next round announces this and gives the folder another number.
@@ -59,8 +60,21 @@ class Locator:
             row = await self._number_anew(row, selected.uid_validity)
         return Opened(row, selected)
 
-    async def fetch(self, session: ImapSession, place: Place, items: tuple[str, ...]) -> tuple[MailboxRow, Fetched]:
-        """Fetch items of the message that an id names. Raises `Problem` 404, `CommandRefused`."""
+    async def target(self, session: ImapSession, path: str) -> MailboxRow:
+        """The folder at a path, or that of a special use, which need not be selected. Raises `Problem` 404."""
+        row = self._known(path)
+        if row is not None:
+            return row
+        listed = await self._listed(session, path)
+        return await self._number(listed, (await session.status(listed.path, ("UIDVALIDITY",))).get("UIDVALIDITY"))
+
+    async def fetch(
+        self, session: ImapSession, place: Place, items: tuple[str, ...], *, writable: bool = False
+    ) -> tuple[MailboxRow, Fetched]:
+        """Ask for items of the message an id leads to. Raises `Problem` 404, `CommandRefused`.
+
+        `writable`: the folder is selected for changes. Raises `Problem` 403 where it cannot be.
+        """
         row = mailboxes.of_id(self._store.reader, self.account, place.mailbox)
         if row is None:
             raise no_message()
@@ -68,7 +82,8 @@ class Locator:
         for sure in (False, True):
             # The selected state may be out of date, so look once more for a message that seems to be missing.
             held = session.selection is not None and session.selected == row.path and not sure
-            selected = await self._enter(session, row.path, uid_validity=None if sure else row.uid_validity)
+            validity = None if sure else row.uid_validity
+            selected = await self._enter(session, row.path, uid_validity=validity, writable=writable)
             if row.uid_validity not in (None, selected.uid_validity):
                 raise no_message()
             one = next((each for each in await session.fetch(spans, items) if each.uid == place.uid), None)
@@ -119,15 +134,20 @@ class Locator:
                 return mailbox
         raise no_folder(path)
 
-    async def _enter(self, session: ImapSession, path: str, uid_validity: int | None = None) -> Selected:
+    async def _enter(
+        self, session: ImapSession, path: str, uid_validity: int | None = None, *, writable: bool
+    ) -> Selected:
         try:
-            return await session.enter(path, uid_validity=uid_validity)
+            selected = await session.enter(path, read_only=not writable, uid_validity=uid_validity)
         except ValueError as error:
             raise no_folder(path) from error
         except CommandRefused as error:
             if error.code in TEMPORARY_CODES:
                 raise
             raise no_folder(path) from error
+        if writable and selected.read_only:
+            raise Problem(403, "The folder cannot be changed", code="READ-ONLY", path=path)
+        return selected
 
     async def _number(self, mailbox: Mailbox, uid_validity: int | None) -> MailboxRow:
         given = (self.account, one_path(mailbox.path), mailbox.special_use, uid_validity, mailbox.delimiter)

@@ -14,9 +14,14 @@ from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Tx
 
+API = "api"
+"""The source of what was asked for through the API."""
 
-def flags_changed(tx: Tx, journal: Journal, row: MailboxRow, uid: int, flags: frozenset[str]) -> None:
-    """Observe a message's flags: `messageUpdated` if they have changed."""
+
+def flags_changed(
+    tx: Tx, journal: Journal, row: MailboxRow, uid: int, flags: frozenset[str], source: str | None = None
+) -> None:
+    """A message has these flags: `messageUpdated` if it had others. `source` is what gave them to it."""
     old = mailboxes.change_flags(tx, row.id, uid, flags)
     if old is None:
         return
@@ -26,14 +31,14 @@ def flags_changed(tx: Tx, journal: Journal, row: MailboxRow, uid: int, flags: fr
     if deleted := sorted(old - flags):
         shown["deleted"] = deleted
     shown["value"] = sorted(flags)
-    data = {**_message(row, uid), "changes": {"flags": shown}}
+    data = _sourced({**_message(row, uid), "changes": {"flags": shown}}, source)
     journal.append(tx, "messageUpdated", row.account, data, scope(row))
 
 
-def message_gone(tx: Tx, journal: Journal, row: MailboxRow, uid: int) -> None:
-    """Observe that a message is no longer in its mailbox: `messageDeleted` if it was known."""
+def message_gone(tx: Tx, journal: Journal, row: MailboxRow, uid: int, source: str | None = None) -> None:
+    """A message is not in its mailbox any more: `messageDeleted` if it was known. `source` is what removed it."""
     if mailboxes.remove(tx, row.id, uid):
-        journal.append(tx, "messageDeleted", row.account, _message(row, uid), scope(row))
+        journal.append(tx, "messageDeleted", row.account, _sourced(_message(row, uid), source), scope(row))
 
 
 def mailbox_new(

@@ -75,6 +75,7 @@ def imap_endpoint(record: Registration) -> ImapEndpoint | None:
         secure=config.secure,
         tls=_tls(config.tls),
         credentials=_credentials(config) or Credentials(user="", password="", access_token=None),
+        imap4rev2=config.disable_imap4rev2 is not True,
     )
 
 
@@ -172,10 +173,11 @@ def _credentials(config: ImapServer | SmtpServer) -> Credentials | None:
 
 def _tls(tls: Any) -> TlsRules:
     if not isinstance(tls, TlsOptions):
-        return TlsRules()
+        return TlsRules(may_be_lax=True)
     return TlsRules(
         required=tls.required is True,
         reject_unauthorized=tls.reject_unauthorized is not False,
+        may_be_lax=tls.reject_unauthorized is UNSET,
         min_version=tls.min_version or None,
         servername=tls.servername or None,
         ca=tls.ca or None,

@@ -6,6 +6,7 @@ as much as one page of each folder, however many messages there are.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -36,6 +37,11 @@ class Match(NamedTuple):
 async def search_folder(session: ImapSession, opened: Opened, query: SearchQuery, asked: Asked) -> Page:
     """A page of the matching messages in the selected folder. Raises `Problem` 400 and 422, `CommandRefused`."""
     return await page_of_found(session, opened, await _keys(session, opened, query), asked)
+
+
+async def found_in(session: ImapSession, opened: Opened, query: SearchQuery) -> array[int]:
+    """The UIDs of all that match in the folder that is selected. Raises as `search_folder`."""
+    return await session.search(*(await _keys(session, opened, query)))
 
 
 async def every_folder(session: ImapSession) -> list[str]:

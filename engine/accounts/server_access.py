@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
+from msgspec.structs import replace
 
 from engine.accounts.backoff import Backoff
 from engine.accounts.login_slots import LoginSlots
@@ -14,7 +17,13 @@ from engine.egress import Egress
 from engine.hosts import Hosts, Via
 from engine.proxies.route import DIRECT, Route
 from engine.sandbox.provider import Sandbox
+from engine.settings import SettingsBook
+from engine.transport import Endpoint
 from engine.world import Dial, World
+
+CLIENT_NAME = "mailbox-engine"
+ID_OCTETS = 1024
+AnyEndpoint = TypeVar("AnyEndpoint", bound=Endpoint)
 
 
 class ServerAccess(msgspec.Struct, frozen=True):
@@ -27,6 +36,7 @@ class ServerAccess(msgspec.Struct, frozen=True):
     sandbox: Sandbox | None
     routes: Routes
     world: World
+    settings: SettingsBook
 
     def dial(self, *, sandbox: bool, restricted: bool, route: Route = DIRECT) -> Dial:
         """The `Dial` for a server: into the sandbox, or by `route` to addresses allowed for mail servers.
@@ -39,8 +49,32 @@ class ServerAccess(msgspec.Struct, frozen=True):
 
     @property
     def connector(self) -> Connector:
-        """A connector for IMAP sessions."""
-        return Connector(self.logins, self.hosts, self.world)
+        """What sets up IMAP sessions."""
+        return Connector(self.logins, self.hosts, self.world, self.client_id, self.as_set)
+
+    @property
+    def any_certificate(self) -> bool:
+        """Whether servers may have certificates that are not trusted, where the account does not say."""
+        return self.settings.values.ignore_mail_cert_errors is True
+
+    def as_set(self, endpoint: AnyEndpoint) -> AnyEndpoint:
+        """A server with what the settings say of certificates."""
+        if not (self.any_certificate and endpoint.tls.may_be_lax):
+            return endpoint
+        return replace(endpoint, tls=replace(endpoint.tls, reject_unauthorized=False))
+
+    def client_id(self) -> dict[str, str]:
+        """What the engine calls itself at IMAP servers (RFC 2971), each value in at most 1,024 octets."""
+        values = self.settings.values
+        own = {"name": CLIENT_NAME} if values.imap_client_name else {"name": CLIENT_NAME, "vendor": CLIENT_NAME}
+        given = {
+            "name": values.imap_client_name,
+            "version": values.imap_client_version,
+            "vendor": values.imap_client_vendor,
+            "support-url": values.imap_client_support_url,
+        }
+        said = own | {name: value for name, value in given.items() if value}
+        return {name: value.encode()[:ID_OCTETS].decode(errors="ignore") for name, value in said.items()}
 
     def backoff(self, host: str, port: int, via: Via = None) -> Backoff:
         """The waits between connections to one server, behind the proxy `via` if there is one."""

@@ -6,6 +6,8 @@ the server (`Refusals`, the names of mailboxes), the protocol log, and the rules
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
 from engine.accounts.login_slots import LoginSlots
@@ -19,17 +21,25 @@ from engine.proxies.proxy import Proxy
 from engine.world import Dial, World
 
 NONCE_BYTES = 18
-CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
 LEAVE_SECONDS = 2.0
 
 
 class Connector:
     """Sets up connections, and notes addresses that accept a connection and then stay silent."""
 
-    def __init__(self, gate: LoginSlots, hosts: Hosts, world: World) -> None:
+    def __init__(
+        self,
+        gate: LoginSlots,
+        hosts: Hosts,
+        world: World,
+        client_id: Callable[[], dict[str, str]],
+        as_set: Callable[[ImapEndpoint], ImapEndpoint],
+    ) -> None:
         self._gate = gate
         self._hosts = hosts
         self._world = world
+        self._client_id = client_id
+        self._as_set = as_set
 
     async def connect(
         self,
@@ -50,10 +60,10 @@ class Connector:
                 log.note(f"connecting to {endpoint.host}:{endpoint.port}{through}")
             try:
                 return await ImapSession.connect(
-                    endpoint,
+                    self._as_set(endpoint),
                     dial=dial,
                     trace=log,
-                    client_id=CLIENT_ID,
+                    client_id=self._client_id(),
                     nonce=self._world.token_bytes(NONCE_BYTES).hex(),
                     refusals=refusals,
                 )

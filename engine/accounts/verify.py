@@ -72,7 +72,7 @@ async def verify(
         async def try_smtp(endpoint: SmtpEndpoint) -> None:
             async with access.logins.at(endpoint.host, endpoint.port, ways["smtp"].via):
                 session = await SmtpSession.connect(
-                    endpoint,
+                    access.as_set(endpoint),
                     dial=dialer("smtp"),
                     ehlo_name=ehlo_name,
                     timeouts=Timeouts(greeting=SECONDS),

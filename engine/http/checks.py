@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine.imap.commands import flag_list
 from engine.mail.addresses import parse_address
 from engine.mail.headers import message_id_of
 from engine.proxies import proxy
@@ -196,6 +197,13 @@ def expression(value: str) -> str:
     return value
 
 
+def unsupported(value: bool) -> bool:
+    """`false`: the switch stays off."""
+    if value:
+        raise ValueError("must be false: the engine does not do this yet")
+    return value
+
+
 def false(value: bool) -> bool:
     """`false`, which means "none" where an object is expected."""
     if value:
@@ -207,6 +215,17 @@ def sequence(value: str) -> str:
     """A set of numbers above 0, each of at most 32 bits (RFC 9051 section 9)."""
     if not _SEQUENCE.fullmatch(value) or any(int(each) > 2**32 - 1 for each in re.findall("[0-9]+", value)):
         raise ValueError("must be a sequence set such as 1,4:6,8:*")
+    return value
+
+
+def flag(value: str) -> str:
+    """A system flag or a keyword: an atom (RFC 9051 section 9). Only the server sets `\\Recent`."""
+    try:
+        flag_list((value,))
+    except ValueError as error:
+        raise ValueError("must be a flag: ASCII without blanks, quotes, brackets and wildcards") from error
+    if value.lower() == "\\recent":
+        raise ValueError("is set by the mail server only")
     return value
 
 
@@ -239,7 +258,9 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.HEADER_VALUE: header_value,
     Check.EXPRESSION: expression,
     Check.SEQUENCE: sequence,
+    Check.FLAG: flag,
     Check.TEXT: text,
     Check.FALSE: false,
+    Check.UNSUPPORTED: unsupported,
 }
 """`Check.PORT` needs no function: it only words the range of its type (`engine.http.explain`)."""

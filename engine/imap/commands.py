@@ -295,6 +295,13 @@ def uid_store(numbers: str, how: str, flags: Sequence[str]) -> Command:
     return _shown("UID STORE", [f"{numbers} {how}FLAGS.SILENT ".encode("ascii"), flag_list(flags)])
 
 
+def uid_store_labels(numbers: str, how: str, labels: Sequence[str | bytes], *, utf8: bool = False) -> Command:
+    """UID STORE of Gmail's labels: its own (`\\Inbox`) as `str`, others as `bytes`. Raises `ValueError` for none."""
+    pieces: list[Piece] = [f"{numbers} {how}X-GM-LABELS.SILENT (".encode("ascii")]
+    given = [flag_list([each])[1:-1] if isinstance(each, str) else string(each, utf8=utf8) for each in labels]
+    return _shown("UID STORE", [*pieces, *_apart(given), b")"])
+
+
 def uid_copy(numbers: str, name: bytes, *, move: bool = False, utf8: bool = False) -> Command:
     """UID COPY or UID MOVE (RFC 6851). Raises `ValueError` for NUL."""
     verb = "UID MOVE" if move else "UID COPY"

@@ -46,9 +46,10 @@ _FILES_SENT = (".office365.com", ".outlook.com")
 
 
 class ImapEndpoint(Endpoint, frozen=True):
-    """An IMAP server and the credentials to log in with."""
+    """An IMAP server and how to log in there. `imap4rev2`: whether that may be used (RFC 9051)."""
 
     credentials: sasl.Credentials
+    imap4rev2: bool = True
 
 
 class ImapConnection(Dialogue):
@@ -117,8 +118,9 @@ class ImapConnection(Dialogue):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """The server's capabilities in upper case, without those it is known to refuse."""
-        return self._refusals.usable(self._server)
+        """What the server can do, upper case: what it offers without what it is known to refuse."""
+        usable = self._refusals.usable(self._server)
+        return usable if self._endpoint.imap4rev2 else usable - {"IMAP4REV2"}
 
     @property
     def tls_version(self) -> str | None:

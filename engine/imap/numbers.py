@@ -53,3 +53,29 @@ def chunks(numbers: array[int], size: int) -> Iterator[array[int]]:
     """The numbers in chunks of at most `size`."""
     for start in range(0, len(numbers), size):
         yield numbers[start : start + size]
+
+
+def portions(numbers: Iterable[int], most: int, octets: int) -> Iterator[Ranges]:
+    """Rising numbers in sets of at most `most` numbers, each at most `octets` long as it is written."""
+    portion: list[tuple[int, int]] = []
+    count = length = 0
+    for first, last in ranges(numbers):
+        while first <= last:
+            end = min(last, first + most - count - 1)
+            size = len(written(((first, end),))) + 1
+            if end < first or (portion and length + size > octets + 1):
+                yield tuple(portion)
+                portion, count, length = [], 0, 0
+                continue
+            portion.append((first, end))
+            count, length, first = count + end - first + 1, length + size, end + 1
+    if portion:
+        yield tuple(portion)
+
+
+def in_order(spans: Iterable[tuple[int, int]], limit: int) -> list[int]:
+    """The numbers of the ranges in their own order; empty for more than `limit` of them."""
+    several = tuple(spans)
+    if sum(last - first + 1 for first, last in several) > limit:
+        return []
+    return [number for first, last in several for number in range(first, last + 1)]

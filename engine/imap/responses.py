@@ -41,6 +41,10 @@ class Code(msgspec.Struct, frozen=True):
         """The argument at `index` as an unsigned 63-bit number; None if it is absent or not a number."""
         return number(self.arguments[index], 63) if index < len(self.arguments) else None
 
+    def ranges(self, index: int) -> tuple[tuple[int, int], ...]:
+        """The argument at `index` as a set of UIDs, in its own order; empty if it is absent or none."""
+        return _ranges(self.arguments[index]) if index < len(self.arguments) else ()
+
 
 class StatusResponse(msgspec.Struct, frozen=True):
     """`A3 NO [AUTHENTICATIONFAILED] Authentication failed.`

@@ -11,27 +11,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import trio
 
 from engine.imap import commands
+from engine.imap.changer import Appended, Copied, ImapChanger
 from engine.imap.commands import Command
 from engine.imap.connection import LOGOUT_SECONDS, POLL_SECONDS, ImapEndpoint
 from engine.imap.dialogue import COMMAND_SECONDS
 from engine.imap.gathering import FetchRefused, gathered
-from engine.imap.mailboxes import SUBSCRIBED, Mailbox, encode_name, mailboxes
+from engine.imap.mailboxes import SUBSCRIBED, Mailbox, mailboxes
 from engine.imap.nodes import words
-from engine.imap.numbers import ranges, written
 from engine.imap.protocol import CommandRefused, Completion
-from engine.imap.reader import FETCH_SECONDS, ImapReader
+from engine.imap.reader import FETCH_SECONDS
 from engine.imap.responses import (
     Exists,
     ListEntry,
     MailboxStatus,
     Namespace,
-    StatusKind,
     Subscribed,
 )
 from engine.imap.selection import STATUS_ITEMS, Selected, read_selected
@@ -42,6 +41,7 @@ __all__ = [
     "POLL_SECONDS",
     "Appended",
     "CommandRefused",
+    "Copied",
     "FetchRefused",
     "ImapEndpoint",
     "ImapSession",
@@ -49,21 +49,12 @@ __all__ = [
     "Selected",
 ]
 
-APPEND_BYTES_PER_SECOND = 32 * 1024
-"""The slowest upload for which the time limit of an APPEND suffices."""
 HELD_SECONDS = 10.0
 """How long after SELECT a path still counts as leading to that mailbox, provided that STATUS agrees."""
 
 
-class Appended(msgspec.Struct, frozen=True):
-    """The UIDVALIDITY and UID of an appended message; both None if the server has no UIDPLUS."""
-
-    uid_validity: int | None
-    uid: int | None
-
-
-class ImapSession(ImapReader):
-    """A logged-in connection. Made by `connect`."""
+class ImapSession(ImapChanger):
+    """A connection that is logged in. Made by `connect`."""
 
     async def list_mailboxes(self) -> list[Mailbox]:
         """Every mailbox, in the server's order. Raises `CommandRefused`, `NetworkError`, `ProtocolError`."""
@@ -230,69 +221,6 @@ class ImapSession(ImapReader):
             self.selected = None
             await self._require(commands.unselect())
 
-    async def store(self, uids: Collection[int], flags: Sequence[str], how: str = "+") -> None:
-        """Add (`+`), remove (`-`) or set (empty `how`) flags."""
-        await self._require(commands.uid_store(_set(uids), how, flags))
-
-    async def copy(self, uids: Collection[int], path: str) -> None:
-        """Copy messages into another mailbox."""
-        await self._require(commands.uid_copy(_set(uids), self._wire_name(path), utf8=self._protocol.utf8))
-
-    async def move(self, uids: Collection[int], path: str) -> None:
-        """Move messages into another mailbox: by MOVE (RFC 6851), else by copying, marking as deleted and expunging."""
-        if "MOVE" in self.capabilities:
-            command = commands.uid_copy(_set(uids), self._wire_name(path), move=True, utf8=self._protocol.utf8)
-            await self._require(command)
-            return
-        await self.copy(uids, path)
-        await self.store(uids, ("\\Deleted",))
-        await self.expunge(uids)
-
-    async def expunge(self, uids: Collection[int]) -> None:
-        """Remove those of the messages that are marked as deleted.
-
-        Without UIDPLUS this removes every marked message, even if another client marked it: IMAP has no other way.
-        """
-        await self._require(commands.expunge(_set(uids) if "UIDPLUS" in self.capabilities else None))
-
-    async def append(
-        self, path: str, message: Sequence[bytes], flags: Sequence[str] = ("\\Seen",), date: float | None = None
-    ) -> Appended:
-        """Store a message, given in pieces with CRLF line ends, in a mailbox.
-
-        `date` is its INTERNALDATE in seconds since 1970, None for now. Raises `CommandRefused` (code `TRYCREATE`: no
-        such mailbox; `OVERQUOTA`), `NetworkError`, `ProtocolError`, `ValueError` for a path or flag that IMAP cannot
-        carry. If cancelled, or if the connection breaks, the message may have been stored.
-        """
-        utf8 = self._protocol.utf8
-        command = commands.append(self._wire_name(path), flags, date, message, utf8=utf8)
-        size = sum(map(len, message))
-        completion = await self._with_literal(command, size, COMMAND_SECONDS + size / APPEND_BYTES_PER_SECOND)
-        code = completion.status.code
-        if code is None or code.name != "APPENDUID":
-            return Appended(None, None)
-        return Appended(code.number(0), code.number(1))
-
-    async def _with_literal(self, command: Command, size: int, timeout: float) -> Completion:
-        """Run a command that ends in a literal; if the server may not accept it unasked, request a continuation."""
-        kind = next((each for each in ("LITERAL+", "LITERAL-") if each in self.capabilities), None)
-        if kind is None or size > commands.unasked_limit(self.capabilities):
-            return await self._require(command, timeout)
-        with self._leaning_on(kind):
-            completion = await self._run(command, timeout)
-        if completion.status.kind is not StatusKind.BAD:
-            if not completion.ok:
-                raise completion.refused()
-            self._refusals.worked(self._server, kind)
-            return completion
-        server = self._server
-        self._refusals.refused(server, kind)
-        try:
-            return await self._require(command, timeout)
-        except CommandRefused:
-            self._refusals.forget(server, (kind,))
-            raise
-
     def _listed(self, completion: Completion) -> list[Mailbox]:
         entries = [entry for entry in completion.data if isinstance(entry, ListEntry)]
         found = mailboxes(entries, utf8=self._protocol.utf8)
@@ -300,16 +228,8 @@ class ImapSession(ImapReader):
         self._names |= {mailbox.path: name for name, mailbox in found.items()}
         return list(found.values())
 
-    def _wire_name(self, path: str) -> bytes:
-        listed = self._names.get(path)
-        return encode_name(path, utf8=self._protocol.utf8) if listed is None else listed
-
     async def _on_mailbox(self, verb: str, path: str) -> Completion:
         return await self._require(commands.on_mailbox(verb, self._wire_name(path), utf8=self._protocol.utf8))
-
-
-def _set(uids: Collection[int]) -> str:
-    return written(ranges(sorted(set(uids))))
 
 
 def _told(completion: Completion, name: bytes) -> dict[str, int]:
