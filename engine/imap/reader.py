@@ -27,6 +27,8 @@ CHANGEDSINCE = "CHANGEDSINCE"
 """Remembered apart from CONDSTORE, of which it is a part: SELECT may take the one and FETCH not the other."""
 IDS = "message ids"
 """Remembered apart from X-GM-EXT-1 and OBJECTID, which mean more than these items of a FETCH."""
+UNSEEN = "parts unseen"
+"""Remembered of servers that refuse to tell a part which a message may not have."""
 DOWNLOAD_BYTES = 256 * 1024
 """How much of a large section is asked for at a time."""
 
@@ -82,6 +84,15 @@ class ImapReader(ImapConnection):
     def refuses_ids(self) -> None:
         """Remember that the server does not take `id_items`."""
         self._refusals.refused(self._server, IDS)
+
+    @property
+    def tells_unseen_parts(self) -> bool:
+        """Whether parts may be asked for of a message whose structure is not known."""
+        return not self._refusals.refuses(self._server, UNSEEN)
+
+    def refuses_unseen_parts(self) -> None:
+        """Remember that the server does not take that."""
+        self._refusals.refused(self._server, UNSEEN)
 
     async def fetch_each(
         self, numbers: Ranges, items: Sequence[str], heed: Callable[[list[Fetched]], Awaitable[None]]
