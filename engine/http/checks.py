@@ -197,6 +197,13 @@ def expression(value: str) -> str:
     return value
 
 
+def unsupported(value: bool) -> bool:
+    """`false`: the switch stays off."""
+    if value:
+        raise ValueError("must be false: the engine does not do this yet")
+    return value
+
+
 def false(value: bool) -> bool:
     """`false`, which means "none" where an object is expected."""
     if value:
@@ -254,5 +261,6 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.FLAG: flag,
     Check.TEXT: text,
     Check.FALSE: false,
+    Check.UNSUPPORTED: unsupported,
 }
 """`Check.PORT` needs no function: it only words the range of its type (`engine.http.explain`)."""

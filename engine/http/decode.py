@@ -39,7 +39,7 @@ def decode_body(kind: type[RequestT], data: bytes | bytearray, most_members: int
     Raises `Problem` 400. For invalid members it is `Invalid input`, with one `{message, key, path}` in `fields` for
     each. Input that is not JSON (RFC 8259) in UTF-8, or is nested too deeply, gives `Invalid request payload JSON
     format` with `reason` and, if known, `line` and `column`. A body with more than `most_members` members and items is
-    refused too. An empty body lacks the members that are required.
+    refused too. An empty body lacks all required members.
     """
     if data.startswith(_BYTE_ORDER_MARK):
         data = data[len(_BYTE_ORDER_MARK) :]

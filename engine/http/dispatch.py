@@ -104,8 +104,8 @@ def make_app(
 class _App(QuartTrio):
     """Routes by the path as sent: in the decoded path `%2F` would look like `/`.
 
-    One slash at the end makes no difference. Also releases what a request holds once its answer has ended or its client
-    has left.
+    A single trailing slash is ignored. Also releases what a request holds once its answer has ended or its client has
+    left.
     """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -1,6 +1,6 @@
 """Sets of UIDs: as ranges on the wire, as arrays in memory.
 
-A server may name four thousand million UIDs in twelve bytes, so ranges are never expanded without a limit.
+A server can name four thousand million UIDs in twelve bytes, so ranges are never expanded without a limit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Ranges = tuple[tuple[int, int], ...]
 
 
 def ranges(numbers: Iterable[int]) -> Ranges:
-    """Rising numbers as ranges."""
+    """Ascending numbers as ranges."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:
@@ -32,7 +32,7 @@ def written(spans: Iterable[tuple[int, int]]) -> str:
 
 
 def expanded(spans: Iterable[tuple[int, int]], limit: int = limits.UIDS) -> array[int]:
-    """The numbers of the ranges in rising order, each once. Raises `ProtocolError` for more than `limit` of them."""
+    """The numbers of the ranges in ascending order, each once. Raises `ProtocolError` for more than `limit` of them."""
     found = array("Q")
     total = 0
     for first, last in sorted(spans):
@@ -45,12 +45,12 @@ def expanded(spans: Iterable[tuple[int, int]], limit: int = limits.UIDS) -> arra
 
 
 def below(spans: Ranges, limit: int | None) -> Ranges:
-    """What of the ranges is below a number; nothing for None."""
+    """The part of the ranges below `limit`; nothing for None."""
     return tuple((first, min(last, limit - 1)) for first, last in spans if first < limit) if limit is not None else ()
 
 
 def chunks(numbers: array[int], size: int) -> Iterator[array[int]]:
-    """The numbers in runs of at most `size`."""
+    """The numbers in chunks of at most `size`."""
     for start in range(0, len(numbers), size):
         yield numbers[start : start + size]
 

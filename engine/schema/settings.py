@@ -13,10 +13,10 @@ from engine.schema.fields import (
     EventNames,
     FieldName,
     Ip,
-    Off,
     ProxyUrl,
     Request,
     Response,
+    Unsupported,
     WebUrl,
 )
 
@@ -95,9 +95,6 @@ _SupportUrl = Annotated[
         examples=["mailto:x@example.com"],
     ),
 ]
-_OnlyOff = Annotated[
-    Off | UnsetType, Meta(description="Only `false`, the same as absent: the engine does not do this yet.")
-]
 _Switched = Annotated[bool | UnsetType | None, Meta(description="`false` or `null`: the engine does not do this yet.")]
 Strategy = Literal["default", "dedicated", "random"]
 
@@ -161,18 +158,18 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     imap_client_support_url: Annotated[_SupportUrl | UnsetType | None, Meta(description=_IMAP_CLIENT_SUPPORT_URL)] = (
         UNSET
     )
-    generate_email_summary: _OnlyOff = UNSET
-    open_ai_generate_embeddings: _OnlyOff = UNSET
-    mcp_enabled: _OnlyOff = UNSET
-    mcp_o_auth_enabled: _OnlyOff = UNSET
-    token_audit_log: _OnlyOff = UNSET
-    http_proxy_enabled: _OnlyOff = UNSET
-    sentry_enabled: _OnlyOff = UNSET
-    smtp_server_enabled: _OnlyOff = UNSET
-    imap_proxy_server_enabled: _OnlyOff = UNSET
-    enable_api_proxy: _OnlyOff = UNSET
-    track_clicks: _OnlyOff = UNSET
-    track_opens: _OnlyOff = UNSET
+    generate_email_summary: Unsupported | UnsetType = UNSET
+    open_ai_generate_embeddings: Unsupported | UnsetType = UNSET
+    mcp_enabled: Unsupported | UnsetType = UNSET
+    mcp_o_auth_enabled: Unsupported | UnsetType = UNSET
+    token_audit_log: Unsupported | UnsetType = UNSET
+    http_proxy_enabled: Unsupported | UnsetType = UNSET
+    sentry_enabled: Unsupported | UnsetType = UNSET
+    smtp_server_enabled: Unsupported | UnsetType = UNSET
+    imap_proxy_server_enabled: Unsupported | UnsetType = UNSET
+    enable_api_proxy: Unsupported | UnsetType = UNSET
+    track_clicks: Unsupported | UnsetType = UNSET
+    track_opens: Unsupported | UnsetType = UNSET
     queue_keep: Annotated[
         Annotated[int, Meta(ge=0, le=0)] | UnsetType,
         Meta(description="Only 0, the same as absent: `[retention]` of config.toml rules how long messages are kept."),

@@ -48,6 +48,11 @@ log = logging.getLogger("engine.webhooks")
 
 DEFAULT = "default"
 TEST_EVENT = "webhookTest"
+_IN_INBOX = (
+    "event != 'messageNew' || data.path == 'INBOX' || data.specialUse == '\\Inbox' || "
+    "data.messageSpecialUse == '\\Inbox' || contains(not_null(data.labels, `[]`), '\\Inbox')"
+)
+"""New mail in the inbox, and every other event."""
 
 
 class _Settings(msgspec.Struct, frozen=True):
@@ -56,6 +61,7 @@ class _Settings(msgspec.Struct, frozen=True):
     events: frozenset[str] = frozenset({"*"})
     headers: Headers = ()
     secret: str | None = None
+    inbox_only: bool = False
 
 
 class Made:
@@ -128,13 +134,15 @@ class EndpointRegistry:
         events: Sequence[str],
         headers: Sequence[Header] = (),
         secret: str | None = None,
+        *,
+        inbox_only: bool = False,
     ) -> None:
         """Configure the endpoint of the settings: post events with these names (`*`: all) to `url` if `enabled`.
 
         When it is first enabled, it begins with events from then on. An unusable URL is logged and ignored.
         """
         given = tuple((each.key, each.value) for each in headers)
-        self._settings = _Settings(url, enabled, frozenset(events), given, secret)
+        self._settings = _Settings(url, enabled, frozenset(events), given, secret, inbox_only)
         self._target_of_all = self._parsed(url, None) if url else None
         for account in self._accounts:
             self._retarget(account)
@@ -254,6 +262,7 @@ class EndpointRegistry:
                 names=names,
                 accounts=None,
                 target_of=lambda account: self._targets.get(account, self._target_of_all),
+                filter=Expression(_IN_INBOX) if settings.inbox_only else None,
             )
         )
 

@@ -67,6 +67,8 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("PUT", "/v1/account/acme/messages/delete?path=Trash", {"search": {"unseen": True}}),
         *(("PUT", f"/v1/account/acme/{each}", {each: True}) for each in ("sync", "flush", "reconnect")),
         ("GET", "/v1/logs/acme", None),
+        ("GET", "/v1/stats", None),
+        ("GET", "/v1/account/acme/server-signatures", None),
         ("POST", "/v1/verifyAccount", {"mailboxes": True, **SERVERS}),
         ("GET", "/v1/autoconfig?email=x@gmail.com", None),
         ("POST", "/v1/account/acme/submit", {"to": [{"address": "x@x.example"}]}),

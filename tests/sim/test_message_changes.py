@@ -110,16 +110,16 @@ async def test_all_that_is_found(
         assert mail.uids() == []
         assert len(mail.uids("Trash")) == 1100
         await mail.rounds()
-        told = [each[:3] for each in mail.told()]
-        assert len(told) == len(set(told))
-        assert {each for each in told if each[1] == "INBOX"} == {
+        events = [each[:3] for each in mail.told()]
+        assert len(events) == len(set(events))
+        assert {each for each in events if each[1] == "INBOX"} == {
             ("messageDeleted", "INBOX", uid) for uid in range(1, 1201)
         }
 
 
 async def test_nothing_that_is_found(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
     async with changing(simulation) as mail:
-        search = {"search": {"subject": "nowhere"}}
+        search: dict[str, Any] = {"search": {"subject": "nowhere"}}
         update = {**search, "update": {"flags": {"add": ["\\Seen"]}}}
         assert await mail.ask("PUT", "messages?path=INBOX", update) == {"flags": {"add": False}}
         assert await mail.ask("PUT", "messages/move?path=INBOX", {**search, "path": "Trash"}) == {"path": "Trash"}
