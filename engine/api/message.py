@@ -14,7 +14,7 @@ from engine.accounts import message_ids, message_text
 from engine.accounts.changing import Marks
 from engine.accounts.downloading import File, content, file_of, find_part
 from engine.accounts.located import no_message
-from engine.accounts.message_text import Wanted, read_text
+from engine.accounts.message_text import GLANCES, Wanted, read_text
 from engine.accounts.summary import TextParts, details, protection
 from engine.api.context import Context
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, changer, leased, read_id
@@ -67,8 +67,9 @@ async def message(
     The text comes with it where `textType` or `webSafeHtml` ask for it.
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
+    unseen = () if _text_wanted(query) is UNSET else GLANCES
     async with leased(context, account, headers) as mailbox:
-        row, one = await mailbox.locator.describe(mailbox.session, place, "HEADER")
+        row, one = await mailbox.locator.describe(mailbox.session, place, "HEADER", unseen)
         if query.mark_as_seen:
             one = await _mark_as_seen(context, mailbox, row, one)
         shown = {**details(one, row.id, row.path, row.special_use), "headers": fields(one.header)}
@@ -189,7 +190,7 @@ async def _mark_as_seen(context: Context, mailbox: Mailbox, row: MailboxRow, one
 async def _add_text(
     context: Context, mailbox: Mailbox, one: Fetched, query: MessageQuery, shown: dict[str, Any]
 ) -> None:
-    wanted = "*" if query.web_safe_html else query.text_type
+    wanted = _text_wanted(query)
     if wanted is UNSET:
         return
     world = context.world
@@ -201,6 +202,10 @@ async def _add_text(
         await message_text.made_safe(shown, world, _remote(query))
     if (query.web_safe_html or query.embed_attached_images) and shown.get("html"):
         shown["html"] = await message_text.with_own_pictures(mailbox.session, one, shown["html"], world)
+
+
+def _text_wanted(query: MessageQuery) -> str | UnsetType:
+    return "*" if query.web_safe_html else query.text_type
 
 
 def _most(asked: int | UnsetType) -> int | None:
