@@ -1,4 +1,4 @@
-"""Signed assertions by which an app speaks for a mailbox without anybody signing in (RFC 7523)."""
+"""Signed assertions with which a service app gets access to a mailbox without a sign-in (RFC 7523)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 LIFETIME = 300
-"""Seconds an assertion holds. Google takes up to an hour; the fewer, the less a stolen one is worth."""
+"""Seconds for which an assertion is valid. Google allows an hour; a stolen one is worth less if they are few."""
 
 
 def service_key(text: str) -> RSAPrivateKey:
