@@ -17,7 +17,7 @@ LIFETIME = 300
 
 
 def service_key(text: str) -> RSAPrivateKey:
-    """The private key in a PEM text, or in Google's JSON key file. Raises `ValueError`, in words without the key."""
+    """The private key in a PEM text, or in Google's JSON key file. Raises `ValueError`, which never quotes the key."""
     pem = text
     if text.lstrip().startswith("{"):
         try:
@@ -27,7 +27,7 @@ def service_key(text: str) -> RSAPrivateKey:
         pem = found.get("private_key", "") if isinstance(found, dict) else ""
         if not isinstance(pem, str) or not pem:
             raise ValueError("is JSON without a private_key")
-    # Pasted into JSON by hand, its line ends often become two characters.
+    # When a key is pasted into JSON by hand, its line ends often become two characters.
     pem = pem.replace("\\n", "\n")
     try:
         key = load_pem_private_key(pem.encode(), password=None)
