@@ -23,7 +23,7 @@ log = logging.getLogger("engine.settings")
 
 _SEALED_OF_WEBHOOKS = ("webhooks", "webhooks_custom_headers", "service_secret")
 SEALED = (*_SEALED_OF_WEBHOOKS, "proxy_url")
-WEBHOOK_SETTINGS = (*_SEALED_OF_WEBHOOKS, "webhooks_enabled", "webhook_events")
+WEBHOOK_SETTINGS = (*_SEALED_OF_WEBHOOKS, "webhooks_enabled", "webhook_events", "inbox_new_only")
 ROUTE_SETTINGS = ("proxy_enabled", "proxy_url", "local_addresses", "imap_strategy", "smtp_strategy")
 """By which way connections to mail servers leave."""
 _UNREADABLE = {"queue_paused": True}

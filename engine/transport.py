@@ -71,11 +71,13 @@ class TlsRules(msgspec.Struct, frozen=True, kw_only=True):
 
     `required`: refuse to go on in clear. `reject_unauthorized`: the certificate must chain to a trusted root and name
     the server. `min_version` is an OpenSSL name such as `TLSv1.2`, None for the library's default. `servername` is the
-    name to ask for and check instead of the host dialled. `ca` is a PEM bundle trusted beside the system's.
+    name to ask for and check instead of the host dialled. `may_be_lax`: nobody said whether it must be trusted, so that
+    the settings count. `ca` is a PEM bundle trusted beside the system's.
     """
 
     required: bool = False
     reject_unauthorized: bool = True
+    may_be_lax: bool = False
     min_version: str | None = None
     servername: str | None = None
     ca: str | None = None

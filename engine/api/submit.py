@@ -39,13 +39,14 @@ from engine.queue.accept import new_queue_id
 from engine.queue.idempotency import repeated
 from engine.schema.fields import AccountId
 from engine.schema.stored import shown
-from engine.schema.submit import DryRun, Idempotency, NamedAddress, Submit, SubmitAccepted, SubmitHeaders
+from engine.schema.submit import DryRun, Idempotency, NamedAddress, Submit, SubmitAccepted, SubmitHeaders, SubmitQuery
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
 
 YEAR = 366 * 86400.0
 
+ANY_QUERY = SubmitQuery()
 PIECE = 256 * 1024
 """Octets encoded at once of a large preview."""
 
@@ -65,7 +66,13 @@ PIECE = 256 * 1024
     },
 )
 async def submit(
-    context: Context, account: AccountId, body: Submit, headers: SubmitHeaders, *, caller: Token | None = None
+    context: Context,
+    account: AccountId,
+    body: Submit,
+    headers: SubmitHeaders,
+    *,
+    query: SubmitQuery = ANY_QUERY,
+    caller: Token | None = None,
 ) -> SubmitAccepted | DryRun | Response:
     """Submit a message.
 
@@ -173,7 +180,7 @@ def _key(headers: SubmitHeaders) -> str | None:
     if len(given) >= 2 and given[0] == given[-1] == '"':
         given = given[1:-1]
     if not given.strip():
-        raise invalid("Idempotency-Key", EMPTY)
+        raise invalid("idempotency-key", EMPTY)
     return given
 
 

@@ -61,6 +61,7 @@ class ImapServer(_Stored, frozen=True, kw_only=True):
     tls: TlsOptions | UnsetType = UNSET
     resync_delay: int = 900
     disabled: bool | UnsetType = UNSET
+    disable_imap4rev2: bool | UnsetType = msgspec.field(name="disableIMAP4rev2", default=UNSET)
     sent_mail_path: str | UnsetType | None = UNSET
     drafts_mail_path: str | UnsetType | None = UNSET
     junk_mail_path: str | UnsetType | None = UNSET

@@ -23,6 +23,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     service_url: str | None = None
     delivery_attempts: int | None = None
     queue_paused: bool | None = None
+    webhooks_paused: bool | None = None
     webhooks_custom_headers: tuple[Header, ...] | None = None
     service_secret: str | None = None
     notify_text: bool | None = None
@@ -33,6 +34,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     local_addresses: tuple[str, ...] | None = None
     imap_strategy: str | None = None
     smtp_strategy: str | None = None
+    notify_web_safe_html: bool | None = None
+    notify_attachments: bool | None = None
+    notify_attachment_size: int | None = None
+    notify_calendar_events: bool | None = None
+    inbox_new_only: bool | None = None
+    resolve_gmail_categories: bool | None = None
+    ignore_mail_cert_errors: bool | None = None
+    imap_client_name: str | None = None
+    imap_client_version: str | None = None
+    imap_client_vendor: str | None = None
+    imap_client_support_url: str | None = None
+    generate_email_summary: bool | None = None
+    open_ai_generate_embeddings: bool | None = None
+    mcp_enabled: bool | None = None
+    mcp_o_auth_enabled: bool | None = None
+    token_audit_log: bool | None = None
+    http_proxy_enabled: bool | None = None
+    sentry_enabled: bool | None = None
+    smtp_server_enabled: bool | None = None
+    imap_proxy_server_enabled: bool | None = None
+    enable_api_proxy: bool | None = None
+    track_clicks: bool | None = None
+    track_opens: bool | None = None
+    queue_keep: int | None = None
+    imap_indexer: str | None = None
 
 
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}

@@ -13,8 +13,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from engine.oauth.errors import TokenError, hint_of, trouble_of
+from engine.oauth.errors import TokenError, Trouble, hint_of, trouble_of
 from engine.oauth.providers import Endpoints
+from engine.oauth.service_account_errors import fault_of
 
 LONGEST_TOKEN = 32_768
 """Characters; Microsoft's are some 2,500, those with many groups in them several times that."""
@@ -60,7 +61,12 @@ def refusal(status: int, members: dict[str, Any], provider: str, retry_after: fl
     """The error that an answer without a token is."""
     error, described = _error(members)
     trouble, whole_app = trouble_of(error, status)
-    codes = _codes(members.get("error_codes"))
+    hint = hint_of(trouble, provider, error, _codes(members.get("error_codes")))
+    if provider == "gmailService" and trouble is not Trouble.PASSING:
+        trouble = Trouble.APP_BROKEN  # nobody has signed in, so no grant is gone
+        if (fault := fault_of(described)) is not None:
+            trouble = Trouble.GRANT_GONE if fault.about == "mailbox" else trouble
+            whole_app, hint = fault.about == "app", fault.hint
     if error is None:
         text = f"The token endpoint answered {status} without a token" if status < 300 else f"answered {status}"
         if status >= 300:
@@ -73,7 +79,7 @@ def refusal(status: int, members: dict[str, Any], provider: str, retry_after: fl
         error=error,
         status=status,
         retry_after=retry_after,
-        hint=hint_of(trouble, provider, error, codes),
+        hint=hint,
         whole_app=whole_app,
     )
 

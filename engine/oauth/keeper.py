@@ -326,7 +326,7 @@ class Keeper:
         self._error, self._edition = error, edition
         self._forced = False
         self._lost = self._lost or error.status is None
-        if error.trouble is not Trouble.PASSING and edition == self._app.edition:
+        if error.trouble is Trouble.APP_BROKEN and edition == self._app.edition:
             await self._app.failed(grant.account, error)
 
     def _forget_trouble(self) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import NoDifference, Request, Response, WebUrl
-from engine.schema.mail_events import MailAddress
-from engine.schema.messages import EntryText, MessageEntry
+from engine.schema.mail_events import EntryText, MailAddress
+from engine.schema.messages import MessageEntry
 
 MessageId = Annotated[str, Meta(min_length=1, description="The message's id.", examples=["AAAAAQAAAAE"])]
 TextId = Annotated[str, Meta(min_length=1, description="The text's id.", examples=["AAAAAQAAAAGTkaExkJA"])]

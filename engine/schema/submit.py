@@ -25,9 +25,12 @@ from engine.schema.fields import (
     Line,
     Line256,
     MailboxPath,
+    NoDifference,
+    Off,
     ProxyUrl,
     Request,
     Response,
+    Unsupported,
     When,
 )
 
@@ -91,6 +94,9 @@ class Attachment(Request, frozen=True, kw_only=True):
         Meta(description="The content id; the HTML refers to it as `cid:...`. Absent: none.", examples=["logo"]),
     ] = UNSET
     encoding: Annotated[Literal["base64"], Meta(description="The encoding of `content`, always `base64`.")] = "base64"
+    reference: Annotated[
+        Off | UnsetType | None, Meta(description="Makes no difference here: `false`, `null` or absent.")
+    ] = UNSET
 
 
 OnDoubt = Literal["resend", "hold", "fail"]
@@ -212,6 +218,10 @@ class Submit(Request, frozen=True, kw_only=True):
         IpOrNone | UnsetType,
         Meta(description="The IP address of this machine from which the message is sent. Absent: that of the account."),
     ] = UNSET
+    render: Unsupported | UnsetType = UNSET
+    tracking_enabled: Unsupported | UnsetType = UNSET
+    track_opens: Unsupported | UnsetType = UNSET
+    track_clicks: Unsupported | UnsetType = UNSET
     dry_run: Annotated[
         bool, Meta(description="`true`: only compose the message, and answer with it. Absent: `false`.")
     ] = False
@@ -234,6 +244,13 @@ class Submit(Request, frozen=True, kw_only=True):
         )
 
 
+class SubmitQuery(Request, frozen=True, kw_only=True):
+    """Query of `POST /v1/account/{account}/submit`."""
+
+    use_structured_format: NoDifference = UNSET
+    document_store: NoDifference = UNSET
+
+
 class SubmitHeaders(Request, frozen=True, kw_only=True):
     """Request headers of a submission."""
 
@@ -246,7 +263,7 @@ class SubmitHeaders(Request, frozen=True, kw_only=True):
             "Dry runs and refused requests are not remembered. Absent: every request is a new submission.",
             examples=["order-4711"],
         ),
-    ] = msgspec.field(name="Idempotency-Key", default=None)
+    ] = msgspec.field(name="idempotency-key", default=None)
 
 
 class Idempotency(Response, frozen=True, kw_only=True):

@@ -214,7 +214,7 @@ async def test_the_text_of_ordinary_mail_is_not_asked_for(
     asked: list[str] = []
     fetch = ImapSession.fetch
 
-    async def noted(self: ImapSession, which: object, items: list[str]) -> object:
+    async def noted(self: ImapSession, which: tuple[tuple[int, int], ...], items: list[str]) -> object:
         asked.extend(each for each in items if each.startswith("BODY.PEEK[]"))
         return await fetch(self, which, items)
 

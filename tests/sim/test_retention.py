@@ -113,7 +113,7 @@ async def test_over_the_size_the_oldest_go_and_unsent_mail_stays(
         later = iso(simulation.world.now() + 90 * DAY)
         for when in (-DAY, DAY):
             entry = audit.Entry(simulation.world.now() + when, audit.CLI, None, "token.issue", "x")
-            await engine.context.store.commit(lambda tx, entry=entry: audit.add(tx, entry))
+            await engine.context.store.commit(partial(audit.add, entry=entry))
         waiting = [await engine.submit("acme", "late@sandbox.example", sendAt=later) for _ in range(20)]
         for _ in range(400):
             newest = await engine.submit("acme", *(f"{number}@sandbox.example" for number in range(10)))

@@ -255,7 +255,8 @@ class Oracle:
         for row, *values in rows:
             known = self._by_row.get(row)
             if known is None:
-                known = Known(*values[:4], waits_since=trio.current_time())
+                queue_id, account, message_id, subject = values[:4]
+                known = Known(queue_id, account, message_id, subject, waits_since=trio.current_time())
                 self._by_row[row] = self.known[known.queue_id] = self._by_message_id[known.message_id] = known
                 self._open.add(row)
                 if sum(each.subject == known.subject for each in self.known.values()) > 1:

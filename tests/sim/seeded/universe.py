@@ -184,9 +184,9 @@ class Universe:
             self.wrong(each)
         process = await self.answering()
         left = {file.name for file in (process.folder / "spool").iterdir()}
-        for each in self.oracle.known.values():
-            if each.state in ("in_doubt", "held"):
-                left.discard(each.queue_id)
+        for known in self.oracle.known.values():
+            if known.state in ("in_doubt", "held"):
+                left.discard(known.queue_id)
         if left:
             self.wrong(f"left in the spool: {sorted(left)}")
         await workload.last_look()

@@ -84,13 +84,14 @@ class Desk:
         issued = self.provider.grant(f"{account}@sandbox.example")
         now = self.world.now()
         given = {
+            "user": f"{account}@sandbox.example",
             "refresh_token": issued.refresh_token,
             "access_token": issued.access_token,
             "obtained": now,
             "expires": now + issued.expires_in,
             **members,
         }
-        grant = Grant(account=account, app=app.id, user=f"{account}@sandbox.example", **given)
+        grant = Grant(account=account, app=app.id, **given)
         if app.id not in self.book.made:
             await self.book.add(app)
         row = grants.sealed(grant, self.vault)
