@@ -62,6 +62,8 @@ def mailbox_new(
             mailboxes.drop(tx, back.id)
         new = mailboxes.add(tx, account, mailbox.path, mailbox.special_use)
         mailboxes.mark_delimiter(tx, new, mailbox.delimiter)
+        if mailbox.mailbox_id is not None:
+            mailboxes.mark_mailbox_id(tx, new, mailbox.mailbox_id)
     journal.append(tx, "mailboxNew", account, _appeared(mailbox, uid_validity, source), _where(mailbox))
 
 
@@ -74,10 +76,11 @@ def mailbox_deleted(
 
 
 def mailbox_renamed(
-    tx: Tx, journal: Journal, row: MailboxRow, mailbox: Mailbox, name: str, uid_validity: int | None, source: str
+    tx: Tx, journal: Journal, row: MailboxRow, mailbox: Mailbox, name: str, uid_validity: int | None, source: str | None
 ) -> None:
     """A mailbox has another path: told as one that is gone and one that is new, while its messages stay known."""
-    journal.append(tx, "mailboxDeleted", row.account, _sourced(_mailbox(row, name), source), scope(row))
+    gone = _sourced({**_mailbox(row, name), "renamedTo": mailbox.path}, source)
+    journal.append(tx, "mailboxDeleted", row.account, gone, scope(row))
     for other in (
         mailboxes.at_path(tx, row.account, mailbox.path),
         mailboxes.gone_at_path(tx, row.account, mailbox.path),
@@ -86,7 +89,8 @@ def mailbox_renamed(
             mailboxes.drop(tx, other.id)
     mailboxes.rename(tx, row.id, mailbox.path)
     mailboxes.mark_use(tx, row.id, mailbox.special_use)
-    journal.append(tx, "mailboxNew", row.account, _appeared(mailbox, uid_validity, source), _where(mailbox))
+    data = {**_appeared(mailbox, uid_validity, source), "renamedFrom": row.path}
+    journal.append(tx, "mailboxNew", row.account, data, _where(mailbox))
 
 
 def mailbox_reset(tx: Tx, journal: Journal, row: MailboxRow, name: str, uid_validity: int) -> None:

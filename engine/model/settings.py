@@ -45,6 +45,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     imap_client_version: str | None = None
     imap_client_vendor: str | None = None
     imap_client_support_url: str | None = None
+    export_max_concurrent: int | None = None
+    export_max_global_concurrent: int | None = None
+    export_max_messages: int | None = None
+    export_max_size: int | None = None
     generate_email_summary: bool | None = None
     open_ai_generate_embeddings: bool | None = None
     mcp_enabled: bool | None = None

@@ -75,6 +75,10 @@ _IMAP_CLIENT_NAME = "The name that the engine gives itself at IMAP servers (RFC 
 _IMAP_CLIENT_VERSION = "The version beside that name. `null`: its own; none where `imapClientName` is set."
 _IMAP_CLIENT_VENDOR = "The vendor beside that name. `null`: none."
 _IMAP_CLIENT_SUPPORT_URL = "The URL for questions beside that name. `null`: none."
+_EXPORT_MAX_CONCURRENT = "How many exports of one account run at once; the others are `queued`. `null`: 1."
+_EXPORTS_IN_ALL = "How many exports run at once in all. `null`: 3."
+_EXPORT_MAX_MESSAGES = "The most messages in an export; what is beyond is left out (`truncated`). `null`: 1,250,000."
+_EXPORT_MAX_SIZE = "The size in bytes beyond which an export is ended (`truncated`). `null`: 5 GiB."
 _CUSTOM_HEADERS = (
     "Headers that accompany every webhook to `webhooks`, and to the URLs of accounts that a token for all accounts set."
 )
@@ -99,6 +103,9 @@ _OnlyOff = Annotated[
     Off | UnsetType, Meta(description="Only `false`, the same as absent: the engine does not do this yet.")
 ]
 _Switched = Annotated[bool | UnsetType | None, Meta(description="`false` or `null`: the engine does not do this yet.")]
+_Few = Annotated[int, Meta(ge=1, le=100)]
+_Messages = Annotated[int, Meta(ge=1, le=10_000_000)]
+_Octets = Annotated[int, Meta(ge=1, le=2**50)]
 Strategy = Literal["default", "dedicated", "random"]
 
 
@@ -161,6 +168,10 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     imap_client_support_url: Annotated[_SupportUrl | UnsetType | None, Meta(description=_IMAP_CLIENT_SUPPORT_URL)] = (
         UNSET
     )
+    export_max_concurrent: Annotated[_Few | UnsetType | None, Meta(description=_EXPORT_MAX_CONCURRENT)] = UNSET
+    export_max_global_concurrent: Annotated[_Few | UnsetType | None, Meta(description=_EXPORTS_IN_ALL)] = UNSET
+    export_max_messages: Annotated[_Messages | UnsetType | None, Meta(description=_EXPORT_MAX_MESSAGES)] = UNSET
+    export_max_size: Annotated[_Octets | UnsetType | None, Meta(description=_EXPORT_MAX_SIZE)] = UNSET
     generate_email_summary: _OnlyOff = UNSET
     open_ai_generate_embeddings: _OnlyOff = UNSET
     mcp_enabled: _OnlyOff = UNSET
@@ -224,6 +235,10 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     imap_client_version: Annotated[bool, Meta(description=_ASK)] = False
     imap_client_vendor: Annotated[bool, Meta(description=_ASK)] = False
     imap_client_support_url: Annotated[bool, Meta(description=_ASK)] = False
+    export_max_concurrent: Annotated[bool, Meta(description=_ASK)] = False
+    export_max_global_concurrent: Annotated[bool, Meta(description=_ASK)] = False
+    export_max_messages: Annotated[bool, Meta(description=_ASK)] = False
+    export_max_size: Annotated[bool, Meta(description=_ASK)] = False
     generate_email_summary: Annotated[bool, Meta(description=_ASK)] = False
     open_ai_generate_embeddings: Annotated[bool, Meta(description=_ASK)] = False
     mcp_enabled: Annotated[bool, Meta(description=_ASK)] = False
@@ -287,6 +302,10 @@ class Settings(Response, frozen=True, kw_only=True):
     imap_client_version: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_VERSION)] = UNSET
     imap_client_vendor: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_VENDOR)] = UNSET
     imap_client_support_url: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_SUPPORT_URL)] = UNSET
+    export_max_concurrent: Annotated[int | UnsetType | None, Meta(description=_EXPORT_MAX_CONCURRENT)] = UNSET
+    export_max_global_concurrent: Annotated[int | UnsetType | None, Meta(description=_EXPORTS_IN_ALL)] = UNSET
+    export_max_messages: Annotated[int | UnsetType | None, Meta(description=_EXPORT_MAX_MESSAGES)] = UNSET
+    export_max_size: Annotated[int | UnsetType | None, Meta(description=_EXPORT_MAX_SIZE)] = UNSET
     generate_email_summary: _Switched = UNSET
     open_ai_generate_embeddings: _Switched = UNSET
     mcp_enabled: _Switched = UNSET

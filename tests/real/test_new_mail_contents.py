@@ -147,8 +147,12 @@ def test_the_engine_names_itself_as_it_is_told(person: Person) -> None:
 
 def test_certificates_that_are_not_trusted(person: Person, dovecot: Dovecot) -> None:
     tls = {"host": EXPIRED_HOST, "port": dovecot.tls_port, "secure": True}
-    given = {"account": "lax", "name": "x", "imap": {**person.imap, **tls}}
-    strict = {"account": "strict", "name": "x", "imap": {**given["imap"], "tls": {"rejectUnauthorized": True}}}
+    given: dict[str, Any] = {"account": "lax", "name": "x", "imap": {**person.imap, **tls}}
+    strict: dict[str, Any] = {
+        "account": "strict",
+        "name": "x",
+        "imap": {**given["imap"], "tls": {"rejectUnauthorized": True}},
+    }
     for each in (given, strict):
         assert person.engine.request("POST", "/v1/account", each).status == 200
         person.engine.wait_for_state(each["account"], "connectError")

@@ -60,7 +60,10 @@ async def two(engine: Engine) -> World:
     engine.sandbox.account(f"{CANARY}@sandbox.example").folder("INBOX").add(MAIL % 1, 1_800_000_000.0)
     mail = (await engine.event(THEIRS, "messageNew"))["data"]
     await trio.sleep(1)  # the endpoint takes its place behind that event
+    span = {"startDate": "2020-01-01", "endDate": "2040-01-01"}
+    exported = await other.ask("POST", f"/v1/account/{THEIRS}/export", span)
     ids = {
+        "exportId": exported.json["exportId"],
         "app": made_app.json["id"],
         "account": THEIRS,
         "queueId": queued["queueId"],
@@ -86,6 +89,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/account/{account}/mailbox": {"path": "x"},
     "PUT /v1/account/{account}/mailbox": {"path": "INBOX", "subscribed": True},
     "POST /v1/account/{account}/search": {"search": {"seen": False}},
+    "POST /v1/account/{account}/export": {"startDate": "2020-01-01", "endDate": "2040-01-01"},
     "PUT /v1/outbox/{queueId}": {"sendNow": True},
     "PUT /v1/settings/queue/{queue}": {"paused": True, "account": THEIRS},
     "POST /v1/authentication/form": {"account": THEIRS, "redirectUrl": "https://x.example/"},
