@@ -1,9 +1,9 @@
 """The protocol log of one account: the lines of its IMAP connections, and of each SMTP attempt once it has ended.
 
-Newest last, in memory: kept only for an account registered with `logs`, bounded in lines, gone with the process. Each
-line is a JSON object: `level` (20, or 30 for a note), `time` in milliseconds, `cid` for a connection beside the one
-that idles, `src` (`c` the engine, `s` the server; a note has none) and `msg`.
-Secrets and the content of messages never get in: the protocol machines write placeholders instead.
+It exists only for an account registered with `logs`, in memory, with a bounded number of lines, newest last. Each line
+is a JSON object: `level` (20, or 30 for a note), `time` in milliseconds, `cid` for any connection but the idling one,
+`src` (`c` the engine, `s` the server; absent for a note) and `msg`. It never contains secrets or the content of
+messages: the protocol machines write placeholders instead.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DEBUG, _INFO = 20, 30
 
 
 class ProtocolLog(Trace):
-    """A trace of JSON objects, one a line."""
+    """A trace of JSON objects, one on each line."""
 
     def __init__(self, world: World) -> None:
         super().__init__(LINES)
@@ -35,18 +35,18 @@ class ProtocolLog(Trace):
         self.put("", NOTE, text)
 
     def take(self, trace: Trace, what: str) -> None:
-        """Add the lines of a dialogue that has ended, below a note of what it was."""
+        """Add the lines of a dialogue that has ended, after a note that names it."""
         self.note(what)
         for line in trace.lines():
             prefix = line[:3] if line[:3] in _SOURCES else ""
             self.put("", prefix, line[len(prefix) :])
 
     def of(self, connection: str) -> ConnectionLines:
-        """What one more connection beside the one that idles writes to: each of its lines names it."""
+        """The trace for one more connection; each of its lines has the connection's name."""
         return ConnectionLines(self, connection)
 
     def put(self, connection: str, prefix: str, text: str) -> None:
-        """Add one line of a connection, `""` for the one that idles."""
+        """Add one line of a connection; `""` is the idling one."""
         if len(text) > LINE_LENGTH:
             text = text[:LINE_LENGTH] + "..."
         source = _SOURCES.get(prefix)
@@ -61,7 +61,7 @@ class ProtocolLog(Trace):
         self._written += 1
 
     def text(self) -> bytes:
-        """The whole log, one object a line; the first says how many lines are not kept, if any."""
+        """The whole log, one object on each line; the first says how many lines were dropped, if any."""
         dropped = self._written - len(self._entries)
         first = [msgspec.json.encode({"level": _INFO, "msg": f"{dropped} lines dropped"})] if dropped else []
         return b"".join(line + b"\n" for line in (*first, *self._entries))

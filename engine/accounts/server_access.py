@@ -1,4 +1,4 @@
-"""How accounts get at their servers: which addresses may be dialled, how many log in at once, how long to wait."""
+"""How accounts reach their servers: which addresses may be dialled, how many log in at once, how long to wait."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AnyEndpoint = TypeVar("AnyEndpoint", bound=Endpoint)
 
 
 class ServerAccess(msgspec.Struct, frozen=True):
-    """Shared by all accounts. `logins` limits how many log in at once; `sandbox` is None where it is switched off."""
+    """Shared by all accounts. `logins` limits simultaneous logins; `sandbox` is None if it is switched off."""
 
     imap: Imap
     hosts: Hosts
@@ -39,9 +39,9 @@ class ServerAccess(msgspec.Struct, frozen=True):
     settings: SettingsBook
 
     def dial(self, *, sandbox: bool, restricted: bool, route: Route = DIRECT) -> Dial:
-        """How a server is dialled: in the sandbox, or by `route` where mail servers may be.
+        """The `Dial` for a server: into the sandbox, or by `route` to addresses allowed for mail servers.
 
-        `restricted`: a token for one account named the server.
+        `restricted`: the server was set with a token for one account.
         """
         if sandbox:
             return self.sandbox.dial if self.sandbox is not None else sandbox_off
@@ -77,6 +77,6 @@ class ServerAccess(msgspec.Struct, frozen=True):
         return {name: value.encode()[:ID_OCTETS].decode(errors="ignore") for name, value in said.items()}
 
     def backoff(self, host: str, port: int, via: Via = None) -> Backoff:
-        """The waits between connections to one server, behind the proxy `via` where there is one."""
+        """The waits between connections to one server, behind the proxy `via` if there is one."""
         shortest, longest = self.imap.reconnect_min, self.imap.reconnect_max
         return Backoff(shortest, longest, self.hosts, self.world.random, host, port, via)

@@ -1,7 +1,7 @@
-"""Trying the logins of settings that are no account yet. A failed login is an answer, not an error.
+"""Checks the logins of servers that are not an account yet. A failed login is an answer, not an error.
 
-Both servers are tried at once, each within `SECONDS` and through the gate of its host. Nothing is stored and nothing of
-a secret is in the answer.
+Both servers are contacted at the same time, each within `SECONDS` and with a login slot of its host. Nothing is stored,
+and the answer contains no secrets.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SECONDS = 60.0
 
 
 class _NoLoginGiven(Exception):
-    """The server offers logins, and there is none to try."""
+    """The server offers logins, but no credentials were given."""
 
 
 async def verify(
@@ -46,9 +46,9 @@ async def verify(
     mailboxes: bool,
     restricted: Collection[str] = (),
 ) -> Verified:
-    """Each login tried by its way, and the folders where `mailboxes` asks for them. Cancelled: nothing stays open.
+    """Attempt each login by its route; list the folders if `mailboxes`. Cancelled: nothing stays open.
 
-    `restricted`: those of `imap` and `smtp` that were named by one who may not have private hosts dialled.
+    `restricted`: those of `imap` and `smtp` that were named by a caller who may not reach private addresses.
     """
     outcomes: dict[str, ServerVerified] = {}
     folders: tuple[MailboxFound, ...] | UnsetType = UNSET
@@ -127,7 +127,7 @@ async def _note(
 
 def _imap_failure(error: NetworkError | ProtocolError | LoginRefused | CommandRefused) -> ServerVerified:
     if isinstance(error, (LoginRefused, CommandRefused)):
-        said = error.response.partition(" ")[2].partition(" ")[2]  # behind tag and NO
+        said = error.response.partition(" ")[2].partition(" ")[2]  # after the tag and NO
         text = said.partition("] ")[2] if said.startswith("[") else said
         return ServerVerified(
             success=False, error="Command failed", response_text=text or error.response, code=error.code or UNSET

@@ -402,7 +402,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     ] = 0
     send_only: Annotated[
         bool | UnsetType,
-        Meta(description="`true`: it only sends: without an IMAP server, or `imap.disabled`. Absent: it does not."),
+        Meta(description="`true`: the account only sends, since it has no IMAP server or `imap.disabled` is set."),
     ] = UNSET
     last_error: Annotated[LastError | None, Meta(description=_LAST_ERROR)] = None
     folder_errors: Annotated[

@@ -251,6 +251,7 @@ class MessageNew(MessageFacts, frozen=True, kw_only=True):
     seems_like_new: Annotated[
         bool, Meta(description="`false`: it has been read, is a draft, or is in Sent, Drafts, Trash or Archive.")
     ]
+    source: _SOURCE = UNSET
 
 
 class FlagChanges(Response, frozen=True, kw_only=True):
@@ -277,6 +278,7 @@ class MessageUpdated(Response, frozen=True, kw_only=True):
     path: _PATH
     special_use: _USE = UNSET
     changes: Annotated[MessageChanges, Meta(description="What changed.")]
+    source: _SOURCE = UNSET
 
 
 class MessageDeleted(Response, frozen=True, kw_only=True):
@@ -286,6 +288,7 @@ class MessageDeleted(Response, frozen=True, kw_only=True):
     uid: _UID
     path: _PATH
     special_use: _USE = UNSET
+    source: _SOURCE = UNSET
 
 
 class MessageMissing(Response, frozen=True, kw_only=True):

@@ -113,14 +113,37 @@ _RESYNC = "Seconds between two looks at each folder that has no IDLE connection.
 _DISABLED = "`true`: the engine keeps these settings but does not connect. Absent: `false`."
 
 
-class ImapConfig(Request, frozen=True, kw_only=True):
-    """How to reach the account's IMAP server."""
+class ServerConfig(Request, frozen=True, kw_only=True):
+    """How to reach a mail server: what IMAP and SMTP have in common."""
 
     host: Annotated[Hostname, Meta(description=_HOST)]
     port: Annotated[Port, Meta(description=_PORT, examples=[993])]
     secure: Annotated[bool, Meta(description=_SECURE)] = False
-    auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Absent: do not log in.")] = UNSET
     tls: Annotated[Tls | UnsetType, Meta(description=_TLS)] = UNSET
+
+
+class ServerUpdate(Request, frozen=True, kw_only=True):
+    """A change of either server: an absent member keeps its value with `partial`, else takes its default."""
+
+    partial: Annotated[bool, Meta(description=_PARTIAL)] = False
+    host: Annotated[Hostname | UnsetType, Meta(description=_HOST + " Required unless `partial`.")] = UNSET
+    port: Annotated[Port | UnsetType, Meta(description=_PORT + " Required unless `partial`.", examples=[993])] = UNSET
+    secure: Annotated[bool | UnsetType, Meta(description=_SECURE)] = UNSET
+    tls: Annotated[Tls | UnsetType, Meta(description=_TLS + " Replaced as a whole.")] = UNSET
+
+    @staticmethod
+    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+        """A whole replacement needs a server."""
+        if not get("partial"):
+            for name in ("host", "port"):
+                if get(name) is UNSET:
+                    yield name, "is required"
+
+
+class ImapConfig(ServerConfig, frozen=True, kw_only=True):
+    """How to reach the account's IMAP server."""
+
+    auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Absent: do not log in.")] = UNSET
     resync_delay: Annotated[_Resync, Meta(description=_RESYNC)] = 900
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
     disable_imap4rev2: Annotated[
@@ -134,34 +157,10 @@ class ImapConfig(Request, frozen=True, kw_only=True):
     archive_mail_path: _ArchivePath = UNSET
 
 
-class SmtpConfig(Request, frozen=True, kw_only=True):
-    """How to reach the account's SMTP server."""
-
-    host: Annotated[Hostname, Meta(description=_HOST)]
-    port: Annotated[Port, Meta(description=_PORT, examples=[465])]
-    secure: Annotated[bool, Meta(description=_SECURE)] = False
-    auth: Annotated[
-        Auth | Off | UnsetType,
-        Meta(
-            description=_AUTH
-            + " `false` or absent: do not log in. Where the server offers no AUTH, the engine sends without a login."
-        ),
-    ] = UNSET
-    tls: Annotated[Tls | UnsetType, Meta(description=_TLS)] = UNSET
-    rate_limit: Annotated[
-        RateLimit | UnsetType, Meta(description="How fast to send at most. Absent: without a limit.")
-    ] = UNSET
-
-
-class ImapUpdate(Request, frozen=True, kw_only=True):
+class ImapUpdate(ServerUpdate, frozen=True, kw_only=True):
     """A change of the IMAP settings. An absent member keeps its value with `partial`, else takes its default."""
 
-    partial: Annotated[bool, Meta(description=_PARTIAL)] = False
-    host: Annotated[Hostname | UnsetType, Meta(description=_HOST + " Required unless `partial`.")] = UNSET
-    port: Annotated[Port | UnsetType, Meta(description=_PORT + " Required unless `partial`.", examples=[993])] = UNSET
-    secure: Annotated[bool | UnsetType, Meta(description=_SECURE)] = UNSET
     auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Replaced as a whole.")] = UNSET
-    tls: Annotated[Tls | UnsetType, Meta(description=_TLS + " Replaced as a whole.")] = UNSET
     resync_delay: Annotated[_Resync | UnsetType, Meta(description=_RESYNC)] = UNSET
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
     disable_imap4rev2: Annotated[
@@ -174,35 +173,30 @@ class ImapUpdate(Request, frozen=True, kw_only=True):
     trash_mail_path: _TrashPath = UNSET
     archive_mail_path: _ArchivePath = UNSET
 
-    @staticmethod
-    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """A whole replacement needs a server."""
-        return _server_missing(get)
+
+class SmtpConfig(ServerConfig, frozen=True, kw_only=True):
+    """How to reach the account's SMTP server."""
+
+    port: Annotated[Port, Meta(description=_PORT, examples=[465])]
+    auth: Annotated[
+        Auth | Off | UnsetType,
+        Meta(
+            description=_AUTH
+            + " `false` or absent: do not log in. Where the server offers no AUTH, the engine sends without a login."
+        ),
+    ] = UNSET
+    rate_limit: Annotated[
+        RateLimit | UnsetType, Meta(description="How fast to send at most. Absent: without a limit.")
+    ] = UNSET
 
 
-class SmtpUpdate(Request, frozen=True, kw_only=True):
+class SmtpUpdate(ServerUpdate, frozen=True, kw_only=True):
     """A change of the SMTP settings. An absent member keeps its value with `partial`, else takes its default."""
 
-    partial: Annotated[bool, Meta(description=_PARTIAL)] = False
-    host: Annotated[Hostname | UnsetType, Meta(description=_HOST + " Required unless `partial`.")] = UNSET
     port: Annotated[Port | UnsetType, Meta(description=_PORT + " Required unless `partial`.", examples=[465])] = UNSET
-    secure: Annotated[bool | UnsetType, Meta(description=_SECURE)] = UNSET
     auth: Annotated[
         Auth | Off | UnsetType, Meta(description=_AUTH + " `false`: do not log in. Replaced as a whole.")
     ] = UNSET
-    tls: Annotated[Tls | UnsetType, Meta(description=_TLS + " Replaced as a whole.")] = UNSET
     rate_limit: Annotated[
         RateLimit | UnsetType | None, Meta(description="How fast to send at most. `null`: without a limit.")
     ] = UNSET
-
-    @staticmethod
-    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """A whole replacement needs a server."""
-        return _server_missing(get)
-
-
-def _server_missing(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-    if not get("partial"):
-        for name in ("host", "port"):
-            if get(name) is UNSET:
-                yield name, "is required"

@@ -13,10 +13,10 @@ from engine.schema.fields import (
     EventNames,
     FieldName,
     Ip,
-    Off,
     ProxyUrl,
     Request,
     Response,
+    Unsupported,
     WebUrl,
 )
 
@@ -99,9 +99,6 @@ _SupportUrl = Annotated[
         examples=["mailto:x@example.com"],
     ),
 ]
-_OnlyOff = Annotated[
-    Off | UnsetType, Meta(description="Only `false`, the same as absent: the engine does not do this yet.")
-]
 _Switched = Annotated[bool | UnsetType | None, Meta(description="`false` or `null`: the engine does not do this yet.")]
 _Few = Annotated[int, Meta(ge=1, le=100)]
 _Messages = Annotated[int, Meta(ge=1, le=10_000_000)]
@@ -172,18 +169,18 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     export_max_global_concurrent: Annotated[_Few | UnsetType | None, Meta(description=_EXPORTS_IN_ALL)] = UNSET
     export_max_messages: Annotated[_Messages | UnsetType | None, Meta(description=_EXPORT_MAX_MESSAGES)] = UNSET
     export_max_size: Annotated[_Octets | UnsetType | None, Meta(description=_EXPORT_MAX_SIZE)] = UNSET
-    generate_email_summary: _OnlyOff = UNSET
-    open_ai_generate_embeddings: _OnlyOff = UNSET
-    mcp_enabled: _OnlyOff = UNSET
-    mcp_o_auth_enabled: _OnlyOff = UNSET
-    token_audit_log: _OnlyOff = UNSET
-    http_proxy_enabled: _OnlyOff = UNSET
-    sentry_enabled: _OnlyOff = UNSET
-    smtp_server_enabled: _OnlyOff = UNSET
-    imap_proxy_server_enabled: _OnlyOff = UNSET
-    enable_api_proxy: _OnlyOff = UNSET
-    track_clicks: _OnlyOff = UNSET
-    track_opens: _OnlyOff = UNSET
+    generate_email_summary: Unsupported | UnsetType = UNSET
+    open_ai_generate_embeddings: Unsupported | UnsetType = UNSET
+    mcp_enabled: Unsupported | UnsetType = UNSET
+    mcp_o_auth_enabled: Unsupported | UnsetType = UNSET
+    token_audit_log: Unsupported | UnsetType = UNSET
+    http_proxy_enabled: Unsupported | UnsetType = UNSET
+    sentry_enabled: Unsupported | UnsetType = UNSET
+    smtp_server_enabled: Unsupported | UnsetType = UNSET
+    imap_proxy_server_enabled: Unsupported | UnsetType = UNSET
+    enable_api_proxy: Unsupported | UnsetType = UNSET
+    track_clicks: Unsupported | UnsetType = UNSET
+    track_opens: Unsupported | UnsetType = UNSET
     queue_keep: Annotated[
         Annotated[int, Meta(ge=0, le=0)] | UnsetType,
         Meta(description="Only 0, the same as absent: `[retention]` of config.toml rules how long messages are kept."),

@@ -30,6 +30,7 @@ from engine.schema.fields import (
     ProxyUrl,
     Request,
     Response,
+    Unsupported,
     When,
 )
 
@@ -98,9 +99,6 @@ class Attachment(Request, frozen=True, kw_only=True):
     ] = UNSET
 
 
-_OnlyOff = Annotated[
-    Off | UnsetType, Meta(description="Only `false`, the same as absent: the engine does not do this yet.")
-]
 OnDoubt = Literal["resend", "hold", "fail"]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=60, extra={"check": Check.HEADER_NAME})]
 
@@ -220,10 +218,10 @@ class Submit(Request, frozen=True, kw_only=True):
         IpOrNone | UnsetType,
         Meta(description="The IP address of this machine from which the message is sent. Absent: that of the account."),
     ] = UNSET
-    render: _OnlyOff = UNSET
-    tracking_enabled: _OnlyOff = UNSET
-    track_opens: _OnlyOff = UNSET
-    track_clicks: _OnlyOff = UNSET
+    render: Unsupported | UnsetType = UNSET
+    tracking_enabled: Unsupported | UnsetType = UNSET
+    track_opens: Unsupported | UnsetType = UNSET
+    track_clicks: Unsupported | UnsetType = UNSET
     dry_run: Annotated[
         bool, Meta(description="`true`: only compose the message, and answer with it. Absent: `false`.")
     ] = False

@@ -383,6 +383,13 @@ MIGRATIONS = (
     CREATE INDEX sign_in_expires ON sign_in (expires);
     """,
     """
+    CREATE TABLE mailbox_requested (  -- messages that a request has put into a mailbox, until they are announced
+        mailbox INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+        uid INTEGER NOT NULL,
+        PRIMARY KEY (mailbox, uid)
+    ) WITHOUT ROWID;
+    """,
+    """
     ALTER TABLE mailbox ADD COLUMN mailbox_id TEXT;  -- the server's own id (RFC 8474); NULL: it does not say
     """,
     """

@@ -147,15 +147,11 @@ def test_the_engine_names_itself_as_it_is_told(person: Person) -> None:
 
 def test_certificates_that_are_not_trusted(person: Person, dovecot: Dovecot) -> None:
     tls = {"host": EXPIRED_HOST, "port": dovecot.tls_port, "secure": True}
-    given: dict[str, Any] = {"account": "lax", "name": "x", "imap": {**person.imap, **tls}}
-    strict: dict[str, Any] = {
-        "account": "strict",
-        "name": "x",
-        "imap": {**given["imap"], "tls": {"rejectUnauthorized": True}},
-    }
-    for each in (given, strict):
-        assert person.engine.request("POST", "/v1/account", each).status == 200
-        person.engine.wait_for_state(each["account"], "connectError")
+    lax = {**person.imap, **tls}
+    for name, imap in (("lax", lax), ("strict", {**lax, "tls": {"rejectUnauthorized": True}})):
+        given = {"account": name, "name": "x", "imap": imap}
+        assert person.engine.request("POST", "/v1/account", given).status == 200
+        person.engine.wait_for_state(name, "connectError")
     person.settings(ignoreMailCertErrors=True)
     person.engine.wait_for_state("lax", "connected")
     assert person.engine.request("GET", "/v1/account/strict").json["state"] != "connected"

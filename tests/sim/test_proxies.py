@@ -148,7 +148,7 @@ async def test_the_login_of_a_proxy_is_sealed_and_shows_nowhere(simulation: Simu
         entry = await engine.entry(answer["queueId"])
         assert entry["proxy"] == "socks5://******@one.example:1080"
         log = engine.context.registry.get("acme").log
-        assert b"connecting to imap.sandbox.example:143 through socks5://one.example:1080" in log.text()
+        assert "connecting to imap.sandbox.example:143 through socks5://one.example:1080" in log.text().decode()
         world.proxies["one.example"].login = ("jo", "another")
         engine.context.registry.get("acme").reconnect()
         found = await until_state(engine, "acme", "connectError")
