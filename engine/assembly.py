@@ -1,7 +1,7 @@
-"""The parts of one engine, made and connected in the order in which they need each other.
+"""Creates and connects the parts of one engine, in the order in which they depend on each other.
 
-Nothing of it runs yet but the store: `app.run` starts the services. What a start finds wrong on disk is put right here,
-before anything can look at it: strays in the spool, moments that a wrong clock wrote, interrupted attempts.
+Only the store is running at this point; `app.run` starts the other services. What is wrong on disk is corrected here,
+before any part can see it: stray files in the spool, times written by a wrong clock, interrupted attempts.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from engine.world import World
 
 
 class Queue(NamedTuple):
-    """What mail goes through. `waiting`: how many messages waited at the start."""
+    """The parts of the queue. `waiting`: how many messages waited at the start."""
 
     ledger: Ledger
     dispatch: Dispatch
@@ -74,7 +74,7 @@ class Engine(NamedTuple):
 
 
 async def assemble(config: Config, world: World, store: Store, vault: Vault, started: Started | None) -> Engine:
-    """Make all parts on a store that runs. Raises `StorageFailed`."""
+    """Create all parts on a running store. Raises `StorageFailed`."""
     hub, hosts = Hub(), Hosts()
     journal = Journal(store, hub, world)
     settings = SettingsBook(store, vault)

@@ -1,4 +1,4 @@
-"""The settings of the whole engine, as they are stored: each under its own name, None for one never made. *pure*"""
+"""The settings of the engine in stored form: each under its own name, None if never set. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from engine.model.webhook import Header
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Every setting; None counts as EmailEngine's default: no URL, webhooks off, every event, nothing extra.
 
-    `webhook_events`: names of the events posted, `*` for every one. `delivery_attempts`: attempts at a message that
-    asks for no number. `local_addresses`: addresses of this machine, from which the strategies take one for each
-    connection. `notify_text_size`: characters of each text in `messageNew`.
+    `webhook_events`: names of the events to post, `*` for all. `delivery_attempts`: the number of attempts for a
+    message that does not set one. `local_addresses`: this machine's addresses from which the strategies choose for each
+    connection. `notify_text_size`: most characters of each text in `messageNew`.
     """
 
     webhooks: str | None = None
@@ -67,9 +67,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 STORED_NAMES = {name: field.encode_name for name, field in _FIELDS.items()}
-"""What each setting is called where it is stored, and by the API."""
+"""The name of each setting in the store and in the API."""
 
 
 def read(name: str, built: Any) -> Any:
-    """The value of the setting `name` in decoded JSON. Raises `msgspec.ValidationError`, which quotes none of it."""
+    """Read the setting `name` from decoded JSON. Raises `msgspec.ValidationError` without quoting the value."""
     return msgspec.convert(built, _FIELDS[name].type)

@@ -62,6 +62,11 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("PUT", f"/v1/account/acme/message/{message['id']}/move", {"path": "INBOX"}),
         ("PUT", "/v1/account/acme/messages/move?path=INBOX", {"search": {"uid": "2:*"}, "path": "INBOX"}),
         ("DELETE", f"/v1/account/acme/message/{message_ids.message_id(mailbox, 3)}", None),
+        (
+            "POST",
+            "/v1/account/acme/message",
+            {"path": "Drafts", "flags": ["\\Draft"], "to": {"address": "x@x.example"}},
+        ),
         ("PUT", "/v1/account/acme/messages/delete?path=Trash", {"search": {"unseen": True}}),
         *(("PUT", f"/v1/account/acme/{each}", {each: True}) for each in ("sync", "flush", "reconnect")),
         ("GET", "/v1/logs/acme", None),

@@ -91,6 +91,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/account/{account}/search": {"search": {"seen": False}},
     "PUT /v1/account/{account}/message/{message}": {"flags": {"add": ["\\Seen"]}},
     "PUT /v1/account/{account}/message/{message}/move": {"path": "Trash"},
+    "POST /v1/account/{account}/message": {"path": "INBOX", "text": "x"},
     "PUT /v1/account/{account}/messages": {"search": {}, "update": {"flags": {"add": ["\\Seen"]}}},
     "PUT /v1/account/{account}/messages/move": {"search": {}, "path": "Trash"},
     "PUT /v1/account/{account}/messages/delete": {"search": {}},
