@@ -59,9 +59,10 @@ async def two(engine: Engine) -> World:
     assert made_app.status == 200
     engine.sandbox.account(f"{CANARY}@sandbox.example").folder("INBOX").add(MAIL % 1, 1_800_000_000.0)
     mail = (await engine.event(THEIRS, "messageNew"))["data"]
-    await trio.sleep(1)  # the endpoint takes its place behind that event
     span = {"startDate": "2020-01-01", "endDate": "2040-01-01"}
     exported = await other.ask("POST", f"/v1/account/{THEIRS}/export", span)
+    await engine.event(THEIRS, "exportCompleted")
+    await trio.sleep(1)  # the endpoint takes its place behind these events
     ids = {
         "exportId": exported.json["exportId"],
         "app": made_app.json["id"],
