@@ -61,6 +61,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     enable_api_proxy: bool | None = None
     track_clicks: bool | None = None
     track_opens: bool | None = None
+    smtp_server_proxy: bool | None = None
+    smtp_server_auth_enabled: bool | None = None
+    smtp_server_tls: bool | None = msgspec.field(name="smtpServerTLSEnabled", default=None)
+    imap_proxy_server_proxy: bool | None = None
+    imap_proxy_server_tls: bool | None = msgspec.field(name="imapProxyServerTLSEnabled", default=None)
+    track_sent_messages: bool | None = None
+    notification_base_url: str | None = None
+    sentry_dsn: str | None = None
+    smtp_server_password: str | None = None
+    imap_proxy_server_password: str | None = None
+    page_brand_name: str | None = None
+    smtp_ehlo_name: str | None = None
+    http_proxy_url: str | None = None
     queue_keep: int | None = None
     imap_indexer: str | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import (
@@ -100,6 +101,11 @@ _SupportUrl = Annotated[
     ),
 ]
 _Switched = Annotated[bool | UnsetType | None, Meta(description="`false` or `null`: the engine does not do this yet.")]
+_Nothing = Annotated[
+    Annotated[str, Meta(max_length=0)] | UnsetType | None,
+    Meta(description='Only `null` or `""`, the same as absent: the engine does not do this yet.'),
+]
+_NothingShown = Annotated[str | UnsetType | None, Meta(description='`null` or `""`: the engine does not do this yet.')]
 _Few = Annotated[int, Meta(ge=1, le=100)]
 _Messages = Annotated[int, Meta(ge=1, le=10_000_000)]
 _Octets = Annotated[int, Meta(ge=1, le=2**50)]
@@ -181,6 +187,19 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     enable_api_proxy: Unsupported | UnsetType = UNSET
     track_clicks: Unsupported | UnsetType = UNSET
     track_opens: Unsupported | UnsetType = UNSET
+    smtp_server_proxy: Unsupported | UnsetType = UNSET
+    smtp_server_auth_enabled: Unsupported | UnsetType = UNSET
+    smtp_server_tls: Unsupported | UnsetType = msgspec.field(name="smtpServerTLSEnabled", default=UNSET)
+    imap_proxy_server_proxy: Unsupported | UnsetType = UNSET
+    imap_proxy_server_tls: Unsupported | UnsetType = msgspec.field(name="imapProxyServerTLSEnabled", default=UNSET)
+    track_sent_messages: Unsupported | UnsetType = UNSET
+    notification_base_url: _Nothing = UNSET
+    sentry_dsn: _Nothing = UNSET
+    smtp_server_password: _Nothing = UNSET
+    imap_proxy_server_password: _Nothing = UNSET
+    page_brand_name: _Nothing = UNSET
+    smtp_ehlo_name: _Nothing = UNSET
+    http_proxy_url: _Nothing = UNSET
     queue_keep: Annotated[
         Annotated[int, Meta(ge=0, le=0)] | UnsetType,
         Meta(description="Only 0, the same as absent: `[retention]` of config.toml rules how long messages are kept."),
@@ -192,6 +211,7 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
 
 
 _ASK = "`true`: include this setting."
+_Asked = Annotated[bool, Meta(description=_ASK)]
 
 
 class SettingsQuery(Request, frozen=True, kw_only=True):
@@ -248,6 +268,19 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     enable_api_proxy: Annotated[bool, Meta(description=_ASK)] = False
     track_clicks: Annotated[bool, Meta(description=_ASK)] = False
     track_opens: Annotated[bool, Meta(description=_ASK)] = False
+    smtp_server_proxy: _Asked = False
+    smtp_server_auth_enabled: _Asked = False
+    smtp_server_tls: _Asked = msgspec.field(name="smtpServerTLSEnabled", default=False)
+    imap_proxy_server_proxy: _Asked = False
+    imap_proxy_server_tls: _Asked = msgspec.field(name="imapProxyServerTLSEnabled", default=False)
+    track_sent_messages: _Asked = False
+    notification_base_url: _Asked = False
+    sentry_dsn: _Asked = False
+    smtp_server_password: _Asked = False
+    imap_proxy_server_password: _Asked = False
+    page_brand_name: _Asked = False
+    smtp_ehlo_name: _Asked = False
+    http_proxy_url: _Asked = False
     queue_keep: Annotated[bool, Meta(description=_ASK)] = False
     imap_indexer: Annotated[bool, Meta(description=_ASK)] = False
 
@@ -315,6 +348,19 @@ class Settings(Response, frozen=True, kw_only=True):
     enable_api_proxy: _Switched = UNSET
     track_clicks: _Switched = UNSET
     track_opens: _Switched = UNSET
+    smtp_server_proxy: _Switched = UNSET
+    smtp_server_auth_enabled: _Switched = UNSET
+    smtp_server_tls: _Switched = msgspec.field(name="smtpServerTLSEnabled", default=UNSET)
+    imap_proxy_server_proxy: _Switched = UNSET
+    imap_proxy_server_tls: _Switched = msgspec.field(name="imapProxyServerTLSEnabled", default=UNSET)
+    track_sent_messages: _Switched = UNSET
+    notification_base_url: _NothingShown = UNSET
+    sentry_dsn: _NothingShown = UNSET
+    smtp_server_password: _NothingShown = UNSET
+    imap_proxy_server_password: _NothingShown = UNSET
+    page_brand_name: _NothingShown = UNSET
+    smtp_ehlo_name: _NothingShown = UNSET
+    http_proxy_url: _NothingShown = UNSET
     queue_keep: Annotated[int | UnsetType | None, Meta(description="0 or `null`.")] = UNSET
     imap_indexer: Annotated[str | UnsetType | None, Meta(description="`full` or `null`.")] = UNSET
 
