@@ -7,6 +7,7 @@ import email
 import email.policy
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio.testing
@@ -93,7 +94,7 @@ async def test_what_follows_from_a_reference(
     async with changing(simulation, count=0) as mail:
         folder(mail.engine).add(original.encode(), mail.engine.context.world.now())
         id = await mail.id_of(1)
-        body = {"path": "Drafts", "text": "x", "reference": {"message": id, "action": action}}
+        body: dict[str, Any] = {"path": "Drafts", "text": "x", "reference": {"message": id, "action": action}}
         done = await mail.ask("POST", "message", body)
         assert done["reference"] == {"message": id, "success": True}
         made = stored(mail, "Drafts")
