@@ -26,6 +26,8 @@ from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
+from engine.export.files import ExportFiles
+from engine.export.service import Exports
 from engine.hosts import Hosts
 from engine.http.control_requests import Started
 from engine.http.request_bodies import Bodies
@@ -92,6 +94,8 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
     settings.listen(lambda: webhooks.pause(settings.values.webhooks_paused is True), "webhooks_paused")
     settings.listen(registry.change_routes, *ROUTE_SETTINGS, "ignore_mail_cert_errors")
+    files = ExportFiles(Path(config.store.path), config.export.quota, config.export.spare, world)
+    exports = Exports(files, registry.get, store, journal, settings, config.export, world)
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
     context = Context(
         store=store,
@@ -113,6 +117,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         sign_ins=SignIns(store, vault, world),
         streams=Streams(journal, hub, Consumers(store, world), share, config.http.consumers),
         changes=ledger.changes,
+        exports=exports,
         stopping=trio.Event(),
     )
     return Engine(context, queue)

@@ -15,6 +15,7 @@ from engine.events.horizon import Horizon
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
+from engine.export.service import Exports
 from engine.http.auth import Validity
 from engine.http.dispatch import Front
 from engine.http.problems import NO_ACCOUNT
@@ -66,6 +67,7 @@ class Context(Front, frozen=True):
     sign_ins: SignIns
     streams: Streams
     changes: StateChanges
+    exports: Exports
     stopping: trio.Event
 
     def horizon(self, caller: Token) -> Horizon:

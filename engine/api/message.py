@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from quart import Response, request
 
 from engine.accounts import message_ids, message_text
+from engine.accounts.bounce_reports import told_before
 from engine.accounts.changing import Marks
 from engine.accounts.downloading import File, content, file_of, find_part
 from engine.accounts.located import no_message
@@ -73,6 +74,8 @@ async def message(
         if query.mark_as_seen:
             one = await _mark_as_seen(context, mailbox, row, one)
         shown = {**details(one, row.id, row.path, row.special_use), "headers": fields(one.header)}
+        if came_back := told_before(context.store.reader, mailbox.account.id, shown.get("messageId", "")):
+            shown["bounces"] = came_back
         if protected := protection(one.structure):
             shown["protection"] = protected
         await _add_text(context, mailbox, one, query, shown["text"])

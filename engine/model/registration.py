@@ -59,6 +59,7 @@ class ImapServer(_Stored, frozen=True, kw_only=True):
     secure: bool = False
     auth: Login | UnsetType = UNSET
     tls: TlsOptions | UnsetType = UNSET
+    use_auth_server: bool | UnsetType = UNSET
     resync_delay: int = 900
     disabled: bool | UnsetType = UNSET
     disable_imap4rev2: bool | UnsetType = msgspec.field(name="disableIMAP4rev2", default=UNSET)
@@ -77,6 +78,7 @@ class SmtpServer(_Stored, frozen=True, kw_only=True):
     secure: bool = False
     auth: Login | bool | UnsetType = UNSET
     tls: TlsOptions | UnsetType = UNSET
+    use_auth_server: bool | UnsetType = UNSET
     rate_limit: SendingLimit | UnsetType = UNSET
 
 

@@ -140,8 +140,9 @@ def _enable(state: ImapState, given: list[Token]) -> str:
     return "Enabled."
 
 
-_STATUS: Final[dict[str, Callable[[SandboxFolder], int]]] = {
+_STATUS: Final[dict[str, Callable[[SandboxFolder], object]]] = {
     "HIGHESTMODSEQ": lambda folder: max(folder.changes, 1),
+    "MAILBOXID": lambda folder: f"(F{folder.uid_validity})",
     "MESSAGES": lambda folder: len(folder.messages),
     "RECENT": lambda folder: 0,
     "UIDNEXT": lambda folder: folder.uid_next,

@@ -262,7 +262,7 @@ def test_a_bad_registration(engine: EngineProcess) -> None:
     assert sorted(fields, key=lambda field: field["path"]) == sorted(expected, key=lambda field: field["path"])
 
 
-@pytest.mark.parametrize("body", [b"{nope", b"", b'"a', b"\xff"])
+@pytest.mark.parametrize("body", [b"{nope", b'"a', b"\xff"])
 def test_bad_json(body: bytes, engine: EngineProcess) -> None:
     answer = engine.request("POST", "/v1/account", body)
     shown = {name: answer.json[name] for name in ("statusCode", "error", "message")}
