@@ -23,7 +23,7 @@ from engine.oauth.app_book import Made
 from engine.oauth.apps import App
 from engine.oauth.assertions import service_key
 from engine.oauth.providers import Endpoints, Server
-from engine.schema.account import LastError
+from engine.schema.account_condition import LastError
 from engine.schema.oauth2 import (
     AppId,
     AppServer,
