@@ -1,7 +1,7 @@
-"""The parts of one engine, made and connected in the order in which they need each other.
+"""Creates and connects the parts of one engine, in the order in which they depend on each other.
 
-Nothing of it runs yet but the store: `app.run` starts the services. What a start finds wrong on disk is put right here,
-before anything can look at it: strays in the spool, moments that a wrong clock wrote, interrupted attempts.
+Only the store is running at this point; `app.run` starts the other services. What is wrong on disk is corrected here,
+before any part can see it: stray files in the spool, times written by a wrong clock, interrupted attempts.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from engine.world import World
 
 
 class Queue(NamedTuple):
-    """What mail goes through. `waiting`: how many messages waited at the start."""
+    """The parts of the queue. `waiting`: how many messages waited at the start."""
 
     ledger: Ledger
     dispatch: Dispatch
@@ -72,7 +72,7 @@ class Engine(NamedTuple):
 
 
 async def assemble(config: Config, world: World, store: Store, vault: Vault, started: Started | None) -> Engine:
-    """Make all parts on a store that runs. Raises `StorageFailed`."""
+    """Create all parts on a running store. Raises `StorageFailed`."""
     hub, hosts = Hub(), Hosts()
     journal = Journal(store, hub, world)
     settings = SettingsBook(store, vault)
@@ -82,7 +82,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     settings.listen(lambda: dispatch.pauses.pause_everyone(settings.values.queue_paused is True), "queue_paused")
     sandbox = Sandbox(world) if config.sandbox.enabled else None
     egress, routes = Egress(config.network, world, hosts), Routes(settings, vault)
-    access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, routes, world)
+    access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, routes, world, settings)
     webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
     oauth = _oauth(store, vault, journal, access)
     expires_at = dispatch.attempts.expires_at
@@ -90,7 +90,8 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     make_account = partial(Account, ledger=ledger, access=access, dispatch=dispatch, settings=settings)
     registry = Registry(make_account, store, vault, journal, outbox, webhooks, world, config.shutdown.grace)
     settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
-    settings.listen(registry.change_routes, *ROUTE_SETTINGS)
+    settings.listen(lambda: webhooks.pause(settings.values.webhooks_paused is True), "webhooks_paused")
+    settings.listen(registry.change_routes, *ROUTE_SETTINGS, "ignore_mail_cert_errors")
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
     context = Context(
         store=store,
@@ -157,4 +158,5 @@ def _configure(webhooks: EndpointRegistry, settings: SettingsBook) -> None:
         ("*",) if values.webhook_events is None else values.webhook_events,
         values.webhooks_custom_headers or (),
         values.service_secret,
+        inbox_only=values.inbox_new_only is True,
     )

@@ -35,15 +35,15 @@ from engine.schema.account import (
     AccountList,
     AccountQuery,
     AccountRemoved,
+    AccountRemoveQuery,
     AccountsQuery,
     AccountSummary,
     AccountUpdate,
     AccountUpdated,
-    Counters,
     LastError,
     Sending,
-    SmtpStatus,
 )
+from engine.schema.account_condition import Counters, SmtpStatus
 from engine.schema.fields import AccountId, CustomHeader
 from engine.schema.servers import MASK, Auth, ImapConfig, RateLimit, SmtpConfig, Tls
 from engine.schema.stored import shown
@@ -113,11 +113,11 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
         smtp_ehlo_name=record.smtp_ehlo_name or UNSET,
         proxy=masked_url(record.proxy, MASK) if record.proxy else UNSET,
         local_address=record.local_address or UNSET,
-        imap=_imap(record.imap) if isinstance(record.imap, ImapServer) else UNSET,
-        smtp=_smtp(record.smtp) if isinstance(record.smtp, SmtpServer) else UNSET,
+        imap=_imap(record.imap) if isinstance(record.imap, ImapServer) else _off(record.imap),
+        smtp=_smtp(record.smtp) if isinstance(record.smtp, SmtpServer) else _off(record.smtp),
         insecure=tuple(insecure(record)) or UNSET,
         sandbox=record.sandbox,
-        webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
+        webhooks=_webhooks(record),
         webhooks_custom_headers=tuple(
             CustomHeader(key=each.key, value=MASK) for each in record.webhooks_custom_headers or ()
         )
@@ -128,6 +128,7 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
         sending=_sending(found),
         smtp_status=shown(SmtpStatus, status.smtp_status) if status.smtp_status is not None else None,
         connections=status.connections,
+        send_only=UNSET if has_imap else True,
         last_error=_last_error(found),
         folder_errors=found.folder_errors or UNSET,
         heartbeat=found.learnt_heartbeat or UNSET,
@@ -193,7 +194,7 @@ async def update(context: Context, account: AccountId, body: AccountUpdate, *, c
     tags=_TAGS,
     change=Change("account.remove", lambda path, answer: answer.account),
 )
-async def remove(context: Context, account: AccountId) -> AccountRemoved:
+async def remove(context: Context, account: AccountId, query: AccountRemoveQuery) -> AccountRemoved:
     """Remove an account.
 
     Its open messages are cancelled; the engine waits up to `shutdown.grace` for a message whose final dot is under way.
@@ -314,8 +315,20 @@ def _sending(account: Account) -> Sending:
     return replace(shown(Sending, sending), last_error=shown(LastError, error) if error is not None else None)
 
 
+def _off(server: object) -> bool | UnsetType:
+    """A server that there is none of: False where that was said."""
+    return False if server is False else UNSET
+
+
+def _webhooks(record: Registration) -> str | UnsetType:
+    if record.webhooks is None or isinstance(record.webhooks, UnsetType):
+        return UNSET
+    return masked_url(record.webhooks, MASK) if record.webhooks else ""
+
+
 def _counters(context: Context, account: Account) -> Counters:
-    return Counters(events=events.counts(context.store.reader, account.id))
+    counted = events.counts(context.store.reader, account.id)
+    return Counters(events={name: number for name, number in counted.items() if name != "accountAdded"})
 
 
 def _summary(context: Context, account: Account) -> AccountSummary:
@@ -325,7 +338,7 @@ def _summary(context: Context, account: Account) -> AccountSummary:
         name=record.name,
         email=record.email,
         type="imap" if records.has_imap(record) else "sending",
-        webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
+        webhooks=_webhooks(record),
         proxy=masked_url(record.proxy, MASK) if record.proxy else UNSET,
         state=status.state.value,
         sending=_sending(account),

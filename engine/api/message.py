@@ -11,14 +11,16 @@ from msgspec import UNSET, UnsetType
 from quart import Response, request
 
 from engine.accounts import message_ids, message_text
+from engine.accounts.changing import Marks
 from engine.accounts.downloading import File, content, file_of, find_part
 from engine.accounts.located import no_message
-from engine.accounts.message_text import Wanted, read_text
+from engine.accounts.message_text import GLANCES, Wanted, read_text
 from engine.accounts.summary import TextParts, details, protection
 from engine.api.context import Context
-from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, leased, read_id
+from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, changer, leased, read_id
 from engine.errors import Problem
 from engine.http.access import Access
+from engine.http.client_disconnect import carry_through
 from engine.http.downloads import download, span_of
 from engine.http.operation import Encoded, operation
 from engine.http.problems import NEWLINE
@@ -65,10 +67,11 @@ async def message(
     The text comes with it where `textType` or `webSafeHtml` ask for it.
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
+    unseen = () if _text_wanted(query) is UNSET else GLANCES
     async with leased(context, account, headers) as mailbox:
-        row, one = await mailbox.locator.describe(mailbox.session, place, "HEADER")
+        row, one = await mailbox.locator.describe(mailbox.session, place, "HEADER", unseen)
         if query.mark_as_seen:
-            one = await _mark_as_seen(mailbox, row, one)
+            one = await _mark_as_seen(context, mailbox, row, one)
         shown = {**details(one, row.id, row.path, row.special_use), "headers": fields(one.header)}
         if protected := protection(one.structure):
             shown["protection"] = protected
@@ -172,14 +175,14 @@ async def _of(first: bytes, second: bytes = b"", rest: AsyncGenerator[bytes] | N
             yield piece
 
 
-async def _mark_as_seen(mailbox: Mailbox, row: MailboxRow, one: Fetched) -> Fetched:
+async def _mark_as_seen(context: Context, mailbox: Mailbox, row: MailboxRow, one: Fetched) -> Fetched:
     """Mark a message as read, where the server does it."""
     if one.flags is None or _SEEN in one.flags:
         return one
     try:
         await mailbox.session.enter(row.path, read_only=False)
-        await mailbox.session.store([one.uid], [_SEEN])
-    except CommandRefused:
+        await carry_through(changer(context, mailbox).mark(row, [one.uid], Marks(add=[_SEEN]), Marks()))
+    except (CommandRefused, Problem):
         return one
     return msgspec.structs.replace(one, flags=one.flags | {_SEEN})
 
@@ -187,7 +190,7 @@ async def _mark_as_seen(mailbox: Mailbox, row: MailboxRow, one: Fetched) -> Fetc
 async def _add_text(
     context: Context, mailbox: Mailbox, one: Fetched, query: MessageQuery, shown: dict[str, Any]
 ) -> None:
-    wanted = "*" if query.web_safe_html else query.text_type
+    wanted = _text_wanted(query)
     if wanted is UNSET:
         return
     world = context.world
@@ -199,6 +202,10 @@ async def _add_text(
         await message_text.made_safe(shown, world, _remote(query))
     if (query.web_safe_html or query.embed_attached_images) and shown.get("html"):
         shown["html"] = await message_text.with_own_pictures(mailbox.session, one, shown["html"], world)
+
+
+def _text_wanted(query: MessageQuery) -> str | UnsetType:
+    return "*" if query.web_safe_html else query.text_type
 
 
 def _most(asked: int | UnsetType) -> int | None:

@@ -104,6 +104,8 @@ def _notes(context: Context) -> list[str]:
     if not context.settings.webhooks_enabled:
         return ['"webhooksEnabled" is not true, so nothing is posted'] if url else []
     missing = context.webhooks.waits_for(None)
+    if missing == "paused":
+        return ["the queue `notify` is paused, so nothing is posted, and what happens waits"]
     if missing == "no url":
         return ['"webhooks" is not set, so nothing is posted']
     if missing == "no events":

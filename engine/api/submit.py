@@ -39,13 +39,23 @@ from engine.queue.accept import new_queue_id
 from engine.queue.idempotency import repeated
 from engine.schema.fields import AccountId
 from engine.schema.stored import shown
-from engine.schema.submit import DryRun, Idempotency, NamedAddress, Submit, SubmitAccepted, SubmitHeaders
+from engine.schema.submit import (
+    Content,
+    DryRun,
+    Idempotency,
+    NamedAddress,
+    Submit,
+    SubmitAccepted,
+    SubmitHeaders,
+    SubmitQuery,
+)
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
 
 YEAR = 366 * 86400.0
 
+ANY_QUERY = SubmitQuery()
 PIECE = 256 * 1024
 """Octets encoded at once of a large preview."""
 
@@ -65,7 +75,13 @@ PIECE = 256 * 1024
     },
 )
 async def submit(
-    context: Context, account: AccountId, body: Submit, headers: SubmitHeaders, *, caller: Token | None = None
+    context: Context,
+    account: AccountId,
+    body: Submit,
+    headers: SubmitHeaders,
+    *,
+    query: SubmitQuery = ANY_QUERY,
+    caller: Token | None = None,
 ) -> SubmitAccepted | DryRun | Response:
     """Submit a message.
 
@@ -94,10 +110,10 @@ async def submit(
         _refuse_unless_ready(found)
     now = context.world.now()
     send_at = now if body.send_at is UNSET else checked_send_at(body.send_at, now)
-    is_large = _size(body) > HERE
-    draft = await context.world.in_thread(_draft, found, body) if is_large else _draft(found, body)
-    message_id = _message_id(context, draft, body)
-    composed = await _compose(context, draft, message_id, send_at, in_thread=is_large)
+    is_large = size_of(body) > HERE
+    draft = await context.world.in_thread(draft_of, found, body) if is_large else draft_of(found, body)
+    message_id = message_id_for(context, draft, body)
+    composed = await composed_of(context, draft, message_id, send_at, in_thread=is_large)
     if body.dry_run:
         return await _rehearsal(message_id, composed)
     message, recipients = _message(context, found, body, draft, composed, message_id, now, send_at)
@@ -173,7 +189,7 @@ def _key(headers: SubmitHeaders) -> str | None:
     if len(given) >= 2 and given[0] == given[-1] == '"':
         given = given[1:-1]
     if not given.strip():
-        raise invalid("Idempotency-Key", EMPTY)
+        raise invalid("idempotency-key", EMPTY)
     return given
 
 
@@ -235,7 +251,7 @@ def checked_send_at(asked: datetime, now: float) -> float:
     return max(moment, now)
 
 
-def _size(body: Submit) -> int:
+def size_of(body: Content) -> int:
     """About how much there is to compose, in octets."""
     size = len(body.text or "") + len(body.html or "") + sum(len(each.content) for each in body.attachments)
     for given in body.headers.values():
@@ -243,7 +259,8 @@ def _size(body: Submit) -> int:
     return size + 100 * sum(len(each or ()) for each in (body.to, body.cc, body.bcc, body.reply_to))
 
 
-def _draft(account: Account, body: Submit) -> Draft:
+def draft_of(account: Account, body: Content) -> Draft:
+    """What is to be composed. Raises `Problem` 400 where nobody is named as its author."""
     record = account.record
     if body.sender is not UNSET:
         sender = _address(body.sender)
@@ -274,14 +291,16 @@ def _draft(account: Account, body: Submit) -> Draft:
     )
 
 
-def _message_id(context: Context, draft: Draft, body: Submit) -> str:
+def message_id_for(context: Context, draft: Draft, body: Content) -> str:
+    """The Message-ID that is asked for, or a new one."""
     if body.message_id is not UNSET:
         return message_id_of(body.message_id)
     domain = draft.sender.address.rpartition("@")[2]
     return f"<{context.world.uuid()}@{domain}>"
 
 
-async def _compose(context: Context, draft: Draft, message_id: str, date: float, *, in_thread: bool) -> Composed:
+async def composed_of(context: Context, draft: Draft, message_id: str, date: float, *, in_thread: bool) -> Composed:
+    """The message. Raises `Problem` 400 where it cannot be composed."""
     boundary = f"----=_Part-{context.world.token_bytes(12).hex()}"
 
     def work() -> Composed:

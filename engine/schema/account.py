@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.schema.account_condition import Counters, FolderError, LearntHeartbeat, Quota, SmtpStatus
 from engine.schema.fields import (
     SINGLE,
     Address,
@@ -24,6 +25,7 @@ from engine.schema.fields import (
     Line100,
     Line256,
     MailboxPath,
+    NoDifference,
     Off,
     ProxyUrl,
     Request,
@@ -217,6 +219,12 @@ class AccountQuery(Request, frozen=True, kw_only=True):
     ] = None
 
 
+class AccountRemoveQuery(Request, frozen=True, kw_only=True):
+    """Query of `DELETE /v1/account/{account}`."""
+
+    revoke: NoDifference = UNSET
+
+
 class AccountsQuery(PageQuery, frozen=True, kw_only=True):
     """Query of `GET /v1/accounts`."""
 
@@ -308,58 +316,6 @@ class Sending(Response, frozen=True, kw_only=True):
     last_error: Annotated[LastError | None, Meta(description="Why the account cannot send. `null`: it can.")] = None
 
 
-class FolderError(Response, frozen=True, kw_only=True):
-    """A folder that the engine cannot open. It skips the folder for a while; the account stays connected."""
-
-    path: Annotated[str, Meta(description="The folder.", examples=["Archive/2019"])]
-    error: Annotated[str, Meta(description="The server's line, or what went wrong with the connection.")]
-    since: Annotated[When, Meta(description="When it first failed.")]
-    next_look: Annotated[
-        When, Meta(description="When the engine tries it again: after a minute, then later each time, up to six hours.")
-    ]
-
-
-class LearntHeartbeat(Response, frozen=True, kw_only=True):
-    """How often the engine asks the server for a sign of life, because something on the way cuts quiet connections."""
-
-    seconds: Annotated[int, Meta(description="Seconds of silence after which the engine asks.", examples=[240])]
-    until: Annotated[When, Meta(description="When the engine goes back to `imap.heartbeat`.")]
-
-
-class SmtpStatus(Response, frozen=True, kw_only=True):
-    """How the last SMTP attempt of an account ended."""
-
-    created: Annotated[When, Meta(description="When it ended.")]
-    status: Annotated[Literal["ok", "error"], Meta(description="Whether it succeeded.")]
-    response: Annotated[str | UnsetType, Meta(description="The server's last line, or the error.")] = UNSET
-    response_code: Annotated[int | UnsetType, Meta(description="The SMTP reply code. Absent: there was no reply.")] = (
-        UNSET
-    )
-    code: Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["EAUTH"])] = UNSET
-    command: Annotated[str | UnsetType, Meta(description="The SMTP command that failed.", examples=["RCPT TO"])] = UNSET
-    description: Annotated[str | UnsetType, Meta(description="The error in plain words.")] = UNSET
-
-
-class Counters(Response, frozen=True, kw_only=True):
-    """What the engine counts for an account."""
-
-    events: Annotated[
-        dict[str, int],
-        Meta(
-            description="The number of events by name, since registration.",
-            examples=[{"accountAdded": 1, "messageSent": 3}],
-        ),
-    ]
-
-
-class Quota(Response, frozen=True, kw_only=True):
-    """How full an account is."""
-
-    usage: Annotated[int, Meta(description="Bytes in use.", examples=[120000])]
-    limit: Annotated[int, Meta(description="Bytes available in all.", examples=[1000000])]
-    status: Annotated[str, Meta(description="`usage` as a percentage of `limit`.", examples=["12%"])]
-
-
 class AccountInfo(Response, frozen=True, kw_only=True):
     """One account. Secrets are masked, and members that were never set are left out."""
 
@@ -396,7 +352,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
             "imap.port. The engine tries again by itself.",
         },
         "type": "imap",
-        "counters": {"events": {"accountAdded": 1, "connectError": 1}},
+        "counters": {"events": {"connectError": 1}},
     }
 
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
@@ -412,8 +368,14 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
     proxy: Annotated[str | UnsetType, Meta(description=_PROXY_SHOWN)] = UNSET
     local_address: Annotated[str | UnsetType, Meta(description=_LOCAL_ADDRESS)] = UNSET
-    imap: Annotated[ImapConfig | UnsetType, Meta(description="The IMAP server.")] = UNSET
-    smtp: Annotated[SmtpConfig | UnsetType, Meta(description="The SMTP server.")] = UNSET
+    imap: Annotated[
+        ImapConfig | Off | UnsetType,
+        Meta(description="The IMAP server. `false` or absent: none; `false` was said so in a request."),
+    ] = UNSET
+    smtp: Annotated[
+        SmtpConfig | Off | UnsetType,
+        Meta(description="The SMTP server. `false` or absent: none; `false` was said so in a request."),
+    ] = UNSET
     insecure: Annotated[
         tuple[Server, ...] | UnsetType,
         Meta(description="Servers that may get the password in clear text over a network. Absent: none."),
@@ -430,7 +392,18 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     smtp_status: Annotated[
         SmtpStatus | None, Meta(description="How the last SMTP attempt ended. `null`: none yet.")
     ] = None
-    connections: Annotated[int, Meta(description="The number of open IMAP connections.", examples=[1])] = 0
+    connections: Annotated[
+        int,
+        Meta(
+            description="The number of open IMAP connections that follow the mailbox; those that requests use are not "
+            "counted.",
+            examples=[1],
+        ),
+    ] = 0
+    send_only: Annotated[
+        bool | UnsetType,
+        Meta(description="`true`: the account only sends, since it has no IMAP server or `imap.disabled` is set."),
+    ] = UNSET
     last_error: Annotated[LastError | None, Meta(description=_LAST_ERROR)] = None
     folder_errors: Annotated[
         tuple[FolderError, ...] | UnsetType,
@@ -462,7 +435,7 @@ class AccountSummary(Response, frozen=True, kw_only=True):
         "type": "imap",
         "state": "connected",
         "sending": {"state": "connected", "since": "2026-11-23T05:48:19.371Z", "lastError": None},
-        "counters": {"events": {"accountAdded": 1, "accountInitialized": 1, "authenticationSuccess": 2}},
+        "counters": {"events": {"accountInitialized": 1, "authenticationSuccess": 2, "mailboxNew": 5}},
         "syncTime": "2026-11-23T05:48:19.594Z",
         "lastError": None,
     }

@@ -71,6 +71,48 @@ class MessageAttachment(Response, frozen=True, kw_only=True):
     )
 
 
+class NewAttachment(MessageAttachment, frozen=True, kw_only=True):
+    """One attached file of a new message."""
+
+    content: Annotated[
+        str | UnsetType,
+        Meta(
+            description="The content in base64, if the setting `notifyAttachments` is on and the event has room.",
+            examples=["aGVsbG8="],
+        ),
+    ] = UNSET
+
+
+class Invitation(Response, frozen=True, kw_only=True):
+    """One event of an invitation (RFC 5545). What it does not say is absent."""
+
+    event_id: Annotated[str | UnsetType, Meta(description="The event's UID, the same in every change of it.")] = UNSET
+    attachment: Annotated[str | UnsetType, Meta(description="The id of the attachment that it stands in.")] = UNSET
+    method: Annotated[
+        str | UnsetType, Meta(description="What is asked: `REQUEST`, `CANCEL`, `REPLY` ...", examples=["REQUEST"])
+    ] = UNSET
+    summary: Annotated[str | UnsetType, Meta(description="What it is about.")] = UNSET
+    description: Annotated[str | UnsetType, Meta(description="More about it.")] = UNSET
+    timezone: Annotated[
+        str | UnsetType, Meta(description="The time zone of its times.", examples=["Europe/Tallinn"])
+    ] = UNSET
+    start_date: Annotated[
+        str | UnsetType,
+        Meta(
+            description="When it begins, in UTC; a day, or a time without `Z` if its zone is unknown.",
+            examples=["2026-11-22T11:00:00.000Z"],
+        ),
+    ] = UNSET
+    end_date: Annotated[str | UnsetType, Meta(description="When it ends, in the same form.")] = UNSET
+    organizer: Annotated[str | UnsetType, Meta(description="The address of who invites.")] = UNSET
+    filename: Annotated[str | UnsetType, Meta(description="The file name.", examples=["invite.ics"])] = UNSET
+    content_type: Annotated[str, Meta(description="The media type.", examples=["text/calendar"])]
+    encoding: Annotated[str | UnsetType, Meta(description="`base64`. Absent: there is no `content`.")] = UNSET
+    content: Annotated[
+        str | UnsetType, Meta(description="The whole calendar object. Absent: the event has no room.")
+    ] = UNSET
+
+
 class EncodedSize(Response, frozen=True, kw_only=True):
     """The sizes of the texts in bytes, as encoded in the message."""
 
@@ -94,6 +136,9 @@ class MessageText(EntryText, frozen=True, kw_only=True):
     plain: Annotated[str | UnsetType, Meta(description="The plain text, if the setting `notifyText` is on.")] = UNSET
     html: Annotated[str | UnsetType, Meta(description="The HTML, if the setting `notifyText` is on.")] = UNSET
     has_more: Annotated[bool | UnsetType, Meta(description="`true`: a text is cut at `notifyTextSize`.")] = UNSET
+    web_safe: Annotated[
+        bool | UnsetType, Meta(description="`true`: the HTML is harmless, if the setting `notifyWebSafeHtml` is on.")
+    ] = UNSET
 
 
 class RecipientReport(Response, frozen=True, kw_only=True):
@@ -150,7 +195,16 @@ class MessageNew(MessageFacts, frozen=True, kw_only=True):
     to: Annotated[tuple[MailAddress, ...], Meta(description="The To field.")] = ()
     sender: Annotated[MailAddress | UnsetType, Meta(description="The Sender field.")] = UNSET
     bcc: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The Bcc field.")] = UNSET
+    attachments: Annotated[tuple[NewAttachment, ...] | UnsetType, Meta(description="The attached files.")] = UNSET
     text: Annotated[MessageText, Meta(description="The text of the message.")]
+    calendar_events: Annotated[
+        tuple[Invitation, ...] | UnsetType,
+        Meta(description="The invitations in it, if the setting `notifyCalendarEvents` is on."),
+    ] = UNSET
+    category: Annotated[
+        Literal["primary", "social", "promotions", "updates", "forums"] | UnsetType,
+        Meta(description="The tab of Gmail's inbox, if the setting `resolveGmailCategories` is on."),
+    ] = UNSET
     headers: Annotated[
         dict[str, tuple[str, ...]] | UnsetType,
         Meta(description="The header fields that the setting `notifyHeaders` names, by lower-case name."),
@@ -173,6 +227,7 @@ class MessageNew(MessageFacts, frozen=True, kw_only=True):
     seems_like_new: Annotated[
         bool, Meta(description="`false`: it has been read, is a draft, or is in Sent, Drafts, Trash or Archive.")
     ]
+    source: _SOURCE = UNSET
 
 
 class FlagChanges(Response, frozen=True, kw_only=True):
@@ -199,6 +254,7 @@ class MessageUpdated(Response, frozen=True, kw_only=True):
     path: _PATH
     special_use: _USE = UNSET
     changes: Annotated[MessageChanges, Meta(description="What changed.")]
+    source: _SOURCE = UNSET
 
 
 class MessageDeleted(Response, frozen=True, kw_only=True):
@@ -208,6 +264,7 @@ class MessageDeleted(Response, frozen=True, kw_only=True):
     uid: _UID
     path: _PATH
     special_use: _USE = UNSET
+    source: _SOURCE = UNSET
 
 
 class MessageMissing(Response, frozen=True, kw_only=True):
@@ -221,7 +278,7 @@ class MessageMissing(Response, frozen=True, kw_only=True):
 
 
 class MailboxNew(Response, frozen=True, kw_only=True):
-    """`mailboxNew`: there is a new folder. Folders that the first look finds raise no event."""
+    """`mailboxNew`: there is a new folder; the first look at an account finds all of its folders new."""
 
     path: _PATH
     name: _NAME

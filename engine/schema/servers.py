@@ -146,6 +146,10 @@ class ImapConfig(ServerConfig, frozen=True, kw_only=True):
     auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Absent: do not log in.")] = UNSET
     resync_delay: Annotated[_Resync, Meta(description=_RESYNC)] = 900
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
+    disable_imap4rev2: Annotated[
+        bool | UnsetType,
+        Meta(description="`true`: never use IMAP4rev2 (RFC 9051), even if the server offers it. Absent: `false`."),
+    ] = msgspec.field(name="disableIMAP4rev2", default=UNSET)
     sent_mail_path: _SentPath = UNSET
     drafts_mail_path: _DraftsPath = UNSET
     junk_mail_path: _JunkPath = UNSET
@@ -159,6 +163,10 @@ class ImapUpdate(ServerUpdate, frozen=True, kw_only=True):
     auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Replaced as a whole.")] = UNSET
     resync_delay: Annotated[_Resync | UnsetType, Meta(description=_RESYNC)] = UNSET
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
+    disable_imap4rev2: Annotated[
+        bool | UnsetType,
+        Meta(description="`true`: never use IMAP4rev2 (RFC 9051), even if the server offers it. Absent: `false`."),
+    ] = msgspec.field(name="disableIMAP4rev2", default=UNSET)
     sent_mail_path: _SentPath = UNSET
     drafts_mail_path: _DraftsPath = UNSET
     junk_mail_path: _JunkPath = UNSET

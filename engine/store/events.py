@@ -7,6 +7,9 @@ from collections.abc import Collection, Sequence
 
 from engine.store.writer import Tx
 
+MOST_COUNTED = 100_000
+"""Most events that are looked at for a count."""
+
 
 def insert(tx: Tx, account: str | None, name: str, numbered: Sequence[tuple[int, bytes]], now: float) -> None:
     """Add events of one account and name; each number must be `tx.next_seq()`."""
@@ -145,3 +148,20 @@ def latest(db: sqlite3.Connection) -> float:
 def counts(db: sqlite3.Connection, account: str) -> dict[str, int]:
     """How many events of each name this account has had."""
     return dict(db.execute("SELECT name, n FROM event_count WHERE account = ?", (account,)).fetchall())
+
+
+def counts_since(db: sqlite3.Connection, since: float) -> dict[str, int]:
+    """How many events of each name were raised since then (seconds since 1970), of at most the newest `MOST_COUNTED`.
+
+    Found by halving: events are numbered in the order of their times, but for a clock that was set back.
+    """
+    (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
+    low, high = max(0, last - MOST_COUNTED), last
+    while low < high:
+        middle = (low + high) // 2
+        row = db.execute("SELECT created FROM event WHERE seq > ? ORDER BY seq LIMIT 1", (middle,)).fetchone()
+        if row is None or row[0] >= since:
+            high = middle
+        else:
+            low = middle + 1
+    return dict(db.execute("SELECT name, count(*) FROM event WHERE seq > ? GROUP BY name", (low,)).fetchall())

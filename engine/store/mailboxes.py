@@ -221,6 +221,12 @@ def change_flags(tx: Tx, mailbox: int, uid: int, flags: frozenset[str]) -> froze
     return frozenset(row[0].split())
 
 
+def flags(db: sqlite3.Connection | Tx, mailbox: int, uid: int) -> frozenset[str] | None:
+    """The flags a message is known to have, None if it is not known."""
+    row = db.execute("SELECT flags FROM mailbox_message WHERE mailbox = ? AND uid = ?", (mailbox, uid)).fetchone()
+    return None if row is None else frozenset(row[0].split())
+
+
 def remove(tx: Tx, mailbox: int, uid: int) -> bool:
     """Remove a message; return whether it was known."""
     return tx.execute("DELETE FROM mailbox_message WHERE mailbox = ? AND uid = ?", (mailbox, uid)).rowcount > 0

@@ -382,4 +382,11 @@ MIGRATIONS = (
     CREATE INDEX sign_in_of_form ON sign_in (form);
     CREATE INDEX sign_in_expires ON sign_in (expires);
     """,
+    """
+    CREATE TABLE mailbox_requested (  -- messages that a request has put into a mailbox, until they are announced
+        mailbox INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+        uid INTEGER NOT NULL,
+        PRIMARY KEY (mailbox, uid)
+    ) WITHOUT ROWID;
+    """,
 )

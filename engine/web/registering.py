@@ -1,4 +1,4 @@
-"""The registration that a page ends with: by the function the API registers with, once for each link, on record."""
+"""Registers the account at the end of a page: by the API's own function, once for each link, with an audit entry."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from engine.web.outcome import NotConnected, connected
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """Who has signed in through an app, and what was granted. `user` is what the mail servers know them by.
+    """Who has signed in through an app, and the grant. `user` is their login at the mail servers.
 
-    `told`: the provider says so; else it is what the link said.
+    `told`: the provider named the user; otherwise the link did.
     """
 
     app: App
@@ -55,9 +55,9 @@ def registration(form: AuthenticationForm, signed_in: SignedIn, account: str | N
 async def register(
     context: Context, link: FormLink, given: AccountCreate, address: str, signed_in: SignedIn | None = None
 ) -> Response:
-    """Register the account, and go back to the caller with it. Raises `NotConnected` when the link was used meanwhile.
+    """Register the account and redirect to the caller. Raises `NotConnected` if the link has been used.
 
-    `address` is that of the browser, for the audit record. What was granted is in the same commit as the account.
+    `address` is that of the browser, for the audit entry. The grant is stored in the same commit as the account.
     """
     now = context.world.now()
 
@@ -69,7 +69,7 @@ async def register(
             context.oauth.keepers.save(tx, granted)
 
     try:
-        # Whoever types servers in is a stranger; those of an app were named by the operator.
+        # A stranger entered these servers, whereas the operator named those of an app.
         account, new = await context.registry.register(given, narrowed=signed_in is None, also=use)
     except forms.LinkUsed:
         raise NotConnected("link_used", "A mailbox was connected with this link already", link.form) from None

@@ -48,6 +48,11 @@ log = logging.getLogger("engine.webhooks")
 
 DEFAULT = "default"
 TEST_EVENT = "webhookTest"
+_IN_INBOX = (
+    "event != 'messageNew' || data.path == 'INBOX' || data.specialUse == '\\Inbox' || "
+    "data.messageSpecialUse == '\\Inbox' || contains(not_null(data.labels, `[]`), '\\Inbox')"
+)
+"""New mail in the inbox, and every other event."""
 
 
 class _Settings(msgspec.Struct, frozen=True):
@@ -56,6 +61,7 @@ class _Settings(msgspec.Struct, frozen=True):
     events: frozenset[str] = frozenset({"*"})
     headers: Headers = ()
     secret: str | None = None
+    inbox_only: bool = False
 
 
 class Made:
@@ -90,6 +96,7 @@ class EndpointRegistry:
         self._bound = {part: webhooks.of_accounts(store.reader, part) for part in get_args(webhooks.Bound)}
         self._settings = _Settings()
         self._setting = trio.Lock()
+        self._paused = False
         self._accounts: dict[str, tuple[str | None, Headers]] = {}
         self._targets: dict[str, WebhookTarget] = {}
         self._target_of_all: WebhookTarget | None = None
@@ -127,17 +134,38 @@ class EndpointRegistry:
         events: Sequence[str],
         headers: Sequence[Header] = (),
         secret: str | None = None,
+        *,
+        inbox_only: bool = False,
     ) -> None:
         """Configure the endpoint of the settings: post events with these names (`*`: all) to `url` if `enabled`.
 
         When it is first enabled, it begins with events from then on. An unusable URL is logged and ignored.
         """
         given = tuple((each.key, each.value) for each in headers)
-        self._settings = _Settings(url, enabled, frozenset(events), given, secret)
+        self._settings = _Settings(url, enabled, frozenset(events), given, secret, inbox_only)
         self._target_of_all = self._parsed(url, None) if url else None
         for account in self._accounts:
             self._retarget(account)
         self._follow(always=True)
+
+    def pause(self, paused: bool) -> None:
+        """Hold back the events of all endpoints, or let them go; what waits is posted later."""
+        if paused != self._paused:
+            self._paused = paused
+            self._follow(always=True)
+            for made in self.made.values():
+                if not made.unreadable:
+                    self._plan(made)
+
+    def jobs(self) -> tuple[int, int]:
+        """How many events wait to be looked at by an endpoint, and how many accounts wait for another attempt."""
+        waiting = delayed = 0
+        endpoints = [self.default, *(made.endpoint for made in self.made.values() if made.record.enabled)]
+        for endpoint in endpoints:
+            if endpoint is not self.default or self._settings.enabled:
+                waiting += max(0, self._journal.last - endpoint.position)
+                delayed += sum(1 for line in endpoint.lines.values() if line.attempts)
+        return waiting, delayed
 
     def account(self, account: str, url: str | None, headers: Headers = ()) -> None:
         """Send an account's events to this URL (None: the one of the settings), with `headers` in either case."""
@@ -226,7 +254,7 @@ class EndpointRegistry:
             return
         self.default.begin(self._journal.last)
         names = _wanted(settings.events)
-        if names == frozenset():
+        if self._paused or names == frozenset():
             self.default.follow(None)
             return
         self.default.follow(
@@ -234,6 +262,7 @@ class EndpointRegistry:
                 names=names,
                 accounts=None,
                 target_of=lambda account: self._targets.get(account, self._target_of_all),
+                filter=Expression(_IN_INBOX) if settings.inbox_only else None,
             )
         )
 
@@ -315,8 +344,12 @@ class EndpointRegistry:
         """Remove parked events (None: all); return how many there were."""
         return await self._store.commit(lambda tx: webhooks.skip(tx, endpoint.id, seqs))
 
-    def waits_for(self, made: Made | None) -> Literal["no url", "no events"] | None:
-        """What an enabled endpoint lacks to post anything; `made` None: the endpoint of the settings."""
+    def waits_for(self, made: Made | None) -> Literal["no url", "no events", "paused"] | None:
+        """Why an enabled endpoint posts nothing; `made` None: the endpoint of the settings."""
+        lacks = self._lacks(made)
+        return "paused" if lacks is None and self._paused else lacks
+
+    def _lacks(self, made: Made | None) -> Literal["no url", "no events"] | None:
         if made is not None:
             return None if _tells(made.record) else "no events"
         if self._target_of_all is None and not self._targets:
@@ -367,7 +400,7 @@ class EndpointRegistry:
 
     def _plan(self, made: Made) -> None:
         record = made.record
-        if not (record.enabled and _tells(record)):
+        if self._paused or not (record.enabled and _tells(record)):
             made.endpoint.follow(None)
             return
         target = self._target(made)

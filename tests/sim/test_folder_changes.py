@@ -62,7 +62,9 @@ async def changing(
         engine.sandbox.faults.imap_capabilities_drop |= missing
         await engine.register("acme", **members)
         await trio.sleep(90)
-        yield Folders(engine, await Caller.of(engine))
+        folders = Folders(engine, await Caller.of(engine))
+        folders.told()
+        yield folders
 
 
 async def test_made_renamed_and_removed(

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 from answers import plain
 from inbox import box, deliver, folder, mail_events
-from simulation import OPERATOR, Engine, Simulation
+from simulation import FIRST_FOLDERS, OPERATOR, Engine, Simulation
 
 from engine.api import account as api
 from engine.sandbox.faults import HANG_UP, SILENCE
@@ -154,7 +154,7 @@ async def test_a_folder_that_comes_back_goes_on_where_it_was(
         await engine.event("acme", "mailboxDeleted")
         engine.sandbox.faults.imap_rewrite = None
         deliver(engine, 2, "Trash")
-        await engine.event("acme", "mailboxNew")
+        await engine.event("acme", "mailboxNew", FIRST_FOLDERS + 1)
         second = await engine.event("acme", "messageNew", 2)
         await trio.sleep(2000)
         assert mail_events(engine) == [("messageNew", "Trash", 1), ("messageNew", "Trash", 2)]
@@ -163,7 +163,7 @@ async def test_a_folder_that_comes_back_goes_on_where_it_was(
         await engine.event("acme", "mailboxDeleted", 2)
         box(engine).create("Trash", engine.context.world.now() + 1000)
         deliver(engine, 1, "Trash")
-        await engine.event("acme", "mailboxNew", 2)
+        await engine.event("acme", "mailboxNew", FIRST_FOLDERS + 2)
         await engine.event("acme", "messageNew", 3)
 
 
@@ -185,7 +185,7 @@ async def test_a_folder_that_is_only_a_level_for_a_while(
         engine.sandbox.faults.imap_rewrite = rewrite
         await engine.event("acme", "mailboxDeleted")
         engine.sandbox.faults.imap_rewrite = None
-        await engine.event("acme", "mailboxNew")
+        await engine.event("acme", "mailboxNew", FIRST_FOLDERS + 1)
         deliver(engine, 2, "Trash")
         await engine.event("acme", "messageNew", 2)
         await trio.sleep(2000)

@@ -333,7 +333,7 @@ class TestIdempotency:
             await engine.register("acme")
             with pytest.raises(Problem) as refused:
                 await engine.submit("acme", "you@sandbox.example", key=key)
-            assert (refused.value.status, refused.value.extra["fields"][0]["key"]) == (400, "Idempotency-Key")
+            assert (refused.value.status, refused.value.extra["fields"][0]["key"]) == (400, "idempotency-key")
 
     async def test_copy_null_is_the_same_as_no_copy(
         self, simulation: Simulation, autojump_clock: trio.testing.MockClock

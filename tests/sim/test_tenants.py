@@ -86,6 +86,12 @@ BODIES: dict[str, Any] = {
     "POST /v1/account/{account}/mailbox": {"path": "x"},
     "PUT /v1/account/{account}/mailbox": {"path": "INBOX", "subscribed": True},
     "POST /v1/account/{account}/search": {"search": {"seen": False}},
+    "PUT /v1/account/{account}/message/{message}": {"flags": {"add": ["\\Seen"]}},
+    "PUT /v1/account/{account}/message/{message}/move": {"path": "Trash"},
+    "POST /v1/account/{account}/message": {"path": "INBOX", "text": "x"},
+    "PUT /v1/account/{account}/messages": {"search": {}, "update": {"flags": {"add": ["\\Seen"]}}},
+    "PUT /v1/account/{account}/messages/move": {"search": {}, "path": "Trash"},
+    "PUT /v1/account/{account}/messages/delete": {"search": {}},
     "PUT /v1/outbox/{queueId}": {"sendNow": True},
     "PUT /v1/settings/queue/{queue}": {"paused": True, "account": THEIRS},
     "POST /v1/authentication/form": {"account": THEIRS, "redirectUrl": "https://x.example/"},
@@ -165,7 +171,14 @@ async def test_no_operation_shows_or_changes_what_is_anothers(
 def _order(route: Operation) -> tuple[bool, ...]:
     """What removes what others need comes last."""
     removes = route.method == "DELETE"
-    return (removes and route.path.endswith("{account}"), removes, "flush" in route.path, "{account}" in route.path)
+    moves = route.path.endswith(("/move", "/delete"))
+    return (
+        removes and route.path.endswith("{account}"),
+        removes,
+        moves,
+        "flush" in route.path,
+        "{account}" in route.path,
+    )
 
 
 async def test_the_operator_may_ask_all_of_it(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
@@ -176,11 +189,12 @@ async def test_the_operator_may_ask_all_of_it(simulation: Simulation, autojump_c
         world.ids["consumer"] = "mine"
         await world.operator.ask("PUT", "/v1/events/consumers/mine", {"seq": 0})
         for route in sorted(OPERATIONS, key=_order):
+            gone = {"Requested queue entry was not found"}
+            if "{message}" in route.path and route.method != "GET":
+                gone.add("Requested message was not found")  # another operation has moved it
             for answer in await of_theirs(world, route):
-                assert answer.status == 200 or (answer.status, answer.json["message"]) == (
-                    404,
-                    "Requested queue entry was not found",
-                ), (route.method, route.path, answer)
+                fits = answer.status == 200 or (answer.status == 404 and answer.json["message"] in gone)
+                assert fits, (route.method, route.path, answer)
 
 
 def test_an_operation_that_does_not_say_who_may_ask_does_not_start() -> None:
