@@ -37,6 +37,9 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     await engine.until_ended(*queued.values())
     hook = (await caller.ask("POST", "/v1/webhooks", {**HOOK, "filter": "data.rejected"})).json["id"]
     app = (await caller.ask("POST", "/v1/oauth2", {**APP, "redirectUrl": "https://x.example/oauth"})).json["id"]
+    span = {"startDate": "2020-01-01", "endDate": "2040-01-01", "includeAttachments": True}
+    export = (await caller.ask("POST", "/v1/account/acme/export", span)).json["exportId"]
+    await engine.event("acme", "exportCompleted")
     issued = engine.sandbox.oauth.grant("third@sandbox.example")
     granted = {"auth": {"user": issued.family.user}, "accessToken": issued.access_token, "expires": "2099-01-01"}
     token = tokens.find(engine.context.store.reader, caller.token, 0)
