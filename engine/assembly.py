@@ -1,7 +1,7 @@
-"""The parts of one engine, made and connected in the order in which they need each other.
+"""Creates and connects the parts of one engine, in the order in which they depend on each other.
 
-Nothing of it runs yet but the store: `app.run` starts the services. What a start finds wrong on disk is put right here,
-before anything can look at it: strays in the spool, moments that a wrong clock wrote, interrupted attempts.
+Only the store is running at this point; `app.run` starts the other services. What is wrong on disk is corrected here,
+before any part can see it: stray files in the spool, times written by a wrong clock, interrupted attempts.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
+from engine.export.files import ExportFiles
+from engine.export.service import Exports
 from engine.hosts import Hosts
 from engine.http.control_requests import Started
 from engine.http.request_bodies import Bodies
@@ -57,7 +59,7 @@ from engine.world import World
 
 
 class Queue(NamedTuple):
-    """What mail goes through. `waiting`: how many messages waited at the start."""
+    """The parts of the queue. `waiting`: how many messages waited at the start."""
 
     ledger: Ledger
     dispatch: Dispatch
@@ -73,7 +75,7 @@ class Engine(NamedTuple):
 
 
 async def assemble(config: Config, world: World, store: Store, vault: Vault, started: Started | None) -> Engine:
-    """Make all parts on a store that runs. Raises `StorageFailed`."""
+    """Create all parts on a running store. Raises `StorageFailed`."""
     hub, hosts = Hub(), Hosts()
     journal = Journal(store, hub, world)
     settings = SettingsBook(store, vault)
@@ -105,6 +107,8 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
     settings.listen(lambda: webhooks.pause(settings.values.webhooks_paused is True), "webhooks_paused")
     settings.listen(registry.change_routes, *ROUTE_SETTINGS, "ignore_mail_cert_errors")
+    files = ExportFiles(Path(config.store.path), config.export.quota, config.export.spare, world)
+    exports = Exports(files, registry.get, store, journal, settings, config.export, world)
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
     context = Context(
         store=store,
@@ -127,6 +131,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         sign_ins=SignIns(store, vault, world),
         streams=Streams(journal, hub, Consumers(store, world), share, config.http.consumers),
         changes=ledger.changes,
+        exports=exports,
         stopping=trio.Event(),
     )
     return Engine(context, queue)

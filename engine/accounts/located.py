@@ -94,23 +94,30 @@ class Locator:
         raise no_message()
 
     async def describe(
-        self, session: ImapSession, place: Place, header: str | None = None
+        self, session: ImapSession, place: Place, header: str | None = None, unseen: tuple[str, ...] = ()
     ) -> tuple[MailboxRow, Fetched]:
         """Describe a message as far as the server can; `header` names the part of its header. Raises like `fetch`.
 
-        If the server refuses some of it, less is requested.
+        `unseen` are items for parts that it may have, which spares asking for them once that is known. A server that
+        refuses to tell some of it is asked for less.
         """
         wanted = (*DESCRIPTION, *(() if header is None else (f"BODY.PEEK[{header}]",)))
+        whole = (*wanted, *session.id_items)
+        more = (*whole, *unseen) if session.tells_unseen_parts else whole
         refusal: CommandRefused | None = None
-        for items in ((*wanted, *session.id_items), wanted, (*BASIC, "ENVELOPE"), BASIC):
+        for items in dict.fromkeys((more, whole, wanted, (*BASIC, "ENVELOPE"), BASIC)):
             try:
-                return await self.fetch(session, place, items)
+                found = await self.fetch(session, place, items)
             except CommandRefused as error:
                 if error.code in TEMPORARY_CODES:
                     raise
                 refusal = refusal or error
-                if items != wanted and items[: len(wanted)] == wanted:
+                if items == whole != wanted:
                     session.refuses_ids()
+            else:
+                if refusal is not None and items == whole:
+                    session.refuses_unseen_parts()
+                return found
         assert refusal is not None
         raise refusal
 

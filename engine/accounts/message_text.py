@@ -17,7 +17,11 @@ from engine.mail.web_safe import Remote, keep, text_as_html, wanted_pictures, we
 from engine.world import World
 
 PIECE_BYTES = 1024 * 1024
-"""Octets of a part that are requested first; a longer part is downloaded."""
+"""Octets of a part that are asked for at first; what is longer is downloaded."""
+GLANCE_BYTES = 24 * 1024
+"""Octets asked for of each part that is likely to be text, before it is known what a message holds."""
+GLANCES = tuple(f"BODY.PEEK[{section}]<0.{GLANCE_BYTES}>" for section in ("1", "2"))
+"""Asking for the texts of most messages: alone, or plain and HTML side by side."""
 TOGETHER_BYTES = 6 * 1024 * 1024
 """Most octets of several parts that are requested at once."""
 TEXT_BYTES = 16 * 1024 * 1024
@@ -103,7 +107,7 @@ async def _sections(
     for part in parts:
         limit = min(_octets(part, most), left)
         data = one.sections.get(part.path, b"")
-        if part.path in one.cut and len(data) == PIECE_BYTES < limit:
+        if part.path in one.cut and len(data) in (GLANCE_BYTES, PIECE_BYTES) and len(data) < limit:
             rest = session.download(one.uid, part.path, offset=len(data), end=limit)
             data = b"".join([data, *[piece async for piece in rest]])
         found[part.path] = (data[:limit], len(data) > limit or (len(data) == limit and part.size > limit))

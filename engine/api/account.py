@@ -252,7 +252,7 @@ async def _updated(
 
 
 def _webhook_parts(body: AccountCreate | AccountUpdate) -> list[Bound]:
-    """What a request sets of where an account's events go."""
+    """The members of a request that determine where an account's events are posted."""
     parts: list[Bound] = []
     if body.webhooks:
         parts.append("url")
@@ -264,7 +264,7 @@ def _webhook_parts(body: AccountCreate | AccountUpdate) -> list[Bound]:
 async def _check_egress(
     context: Context, body: AccountCreate | AccountUpdate, stored: Account | None, caller: Token
 ) -> None:
-    """Refuse what leads where it must not; mail servers of a trusted caller are left to the connection itself."""
+    """Refuse forbidden addresses; mail servers of a trusted caller are checked only at the connection."""
     narrowed = caller.account is not None
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if body.webhooks:
@@ -275,7 +275,7 @@ async def _check_egress(
 
 
 async def _check_server(context: Context, name: str, given: Any, known: Any) -> None:
-    """Refuse a server that a token for one account may not name, except where it is already."""
+    """Refuse a server that a token for one account may not name, unless it is already set."""
     host, port = (getattr(given, member, UNSET) for member in ("host", "port"))
     if host in (UNSET, getattr(known, "host", UNSET)) and port in (UNSET, getattr(known, "port", UNSET)):
         return
@@ -284,7 +284,7 @@ async def _check_server(context: Context, name: str, given: Any, known: Any) -> 
         if port is not UNSET:
             egress.check_port(port, restricted=True)
         member = "host"
-        # Another port of a server makes it one that this caller named.
+        # Changing only the port also counts as naming the server.
         host = getattr(known, "host", UNSET) if host is UNSET else host
         if host is not UNSET:
             await egress.check(host, port or None, restricted=True)
@@ -300,13 +300,13 @@ def _notify_from(account: Account) -> str | None:
 
 
 def _imap(server: ImapServer) -> ImapConfig:
-    """The IMAP server as an answer shows it."""
+    """The IMAP server in the form of an answer."""
     members = asdict(server)
     return ImapConfig(**members | {"auth": _auth(server.auth), "tls": _tls(server.tls)})
 
 
 def _smtp(server: SmtpServer) -> SmtpConfig:
-    """The SMTP server as an answer shows it."""
+    """The SMTP server in the form of an answer."""
     members = asdict(server)
     auth = _auth(server.auth) if isinstance(server.auth, Login) else server.auth
     limit = RateLimit(**asdict(server.rate_limit)) if server.rate_limit else UNSET
@@ -360,7 +360,7 @@ def _sending(account: Account) -> Sending:
 
 
 def _off(server: object) -> bool | UnsetType:
-    """A server that there is none of: False where that was said."""
+    """The value for a missing server: False if it was set to that."""
     return False if server is False else UNSET
 
 

@@ -26,7 +26,9 @@ MESSAGES_AT_ONCE = 500
 CHANGEDSINCE = "CHANGEDSINCE"
 """Remembered apart from CONDSTORE, although part of it: SELECT may accept CONDSTORE while FETCH refuses this."""
 IDS = "message ids"
-"""Remembered apart from X-GM-EXT-1 and OBJECTID, which cover more than these FETCH items."""
+"""Remembered apart from X-GM-EXT-1 and OBJECTID, which mean more than these items of a FETCH."""
+UNSEEN = "parts unseen"
+"""Remembered of servers that refuse to tell a part which a message may not have."""
 DOWNLOAD_BYTES = 256 * 1024
 """Octets of a section that are requested at a time."""
 
@@ -82,6 +84,15 @@ class ImapReader(ImapConnection):
     def refuses_ids(self) -> None:
         """Remember that the server refuses `id_items`."""
         self._refusals.refused(self._server, IDS)
+
+    @property
+    def tells_unseen_parts(self) -> bool:
+        """Whether parts may be asked for of a message whose structure is not known."""
+        return not self._refusals.refuses(self._server, UNSEEN)
+
+    def refuses_unseen_parts(self) -> None:
+        """Remember that the server does not take that."""
+        self._refusals.refused(self._server, UNSEEN)
 
     async def fetch_each(
         self, numbers: Ranges, items: Sequence[str], heed: Callable[[list[Fetched]], Awaitable[None]]

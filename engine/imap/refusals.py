@@ -41,6 +41,8 @@ class Refusals:
         if not strikes:
             return server[1]
         refused = {name for name, count in strikes.items() if count >= _REFUSED}
+        if not refused:
+            return server[1]
         return frozenset(name for name in server[1] if not {name, _NEEDED_BY.get(name)} & refused)
 
     def refuses(self, server: Server, name: str) -> bool:

@@ -93,7 +93,7 @@ def compose(draft: Draft, *, message_id: str, date: float, boundary: str) -> Com
     if draft.subject is not None:
         fields.append(unstructured("Subject", draft.subject, "subject"))
     fields.append(tokens("Message-ID", identifier, "messageId"))
-    fields.append(f"Date: {_date(date)}\r\n")
+    fields.append(f"Date: {date_of(date)}\r\n")
     fields += own
     fields.append("MIME-Version: 1.0\r\n")
     root = _tree(draft, boundary)
@@ -109,7 +109,7 @@ def compose(draft: Draft, *, message_id: str, date: float, boundary: str) -> Com
     )
 
 
-def _date(seconds: float) -> str:
+def date_of(seconds: float) -> str:
     """The date in the format of RFC 5322 §3.3, in UTC; not by strftime, which depends on the locale."""
     when = datetime.fromtimestamp(int(seconds), UTC)
     return (

@@ -10,6 +10,8 @@ import binascii
 import quopri
 import re
 
+import pybase64
+
 IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 """Encodings that change nothing."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
@@ -39,18 +41,15 @@ class Decoder:
         return quopri.decodestring(rest) if self._encoding == "quoted-printable" else said + _cut_short(rest)
 
     def _base64(self, data: bytes) -> bytes:
-        """Decode whole lines at once if they contain nothing but base64 letters; otherwise use `_odd_base64`."""
-        end = data.rfind(b"\n") + 1
-        lines = self._rest + data[:end]
-        breaks = lines.count(b"\n")
+        """Decode letters and line ends in one step, as nearly all mail has them; otherwise use `_odd_base64`."""
+        letters = self._rest + data.translate(None, b"\r\n")
+        usable = len(letters) - len(letters) % 4
         try:
-            decoded = binascii.a2b_base64(lines)
+            # Three times as fast as binascii, which took the largest share of a download.
+            decoded = pybase64.b64decode(memoryview(letters)[:usable], validate=True)
         except binascii.Error:
             return self._odd_base64(self._rest + data)
-        letters = len(decoded) * 4 // 3
-        if b"=" in lines or letters not in (len(lines) - 2 * breaks, len(lines) - breaks):
-            return self._odd_base64(self._rest + data)
-        self._rest = data[end:]
+        self._rest = letters[usable:]
         return decoded
 
     def _odd_base64(self, data: bytes) -> bytes:

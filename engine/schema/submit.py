@@ -103,15 +103,8 @@ OnDoubt = Literal["resend", "hold", "fail"]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=60, extra={"check": Check.HEADER_NAME})]
 
 
-class Submit(Request, frozen=True, kw_only=True):
-    """A message to send. It needs at least one recipient, in `to`, `cc`, `bcc` or `envelope.to`."""
-
-    EXAMPLE = {
-        "to": [{"name": "A friend", "address": "friend@sandbox.example"}],
-        "subject": "Hello",
-        "text": "Hello!",
-        "html": "<p>Hello!</p>",
-    }
+class Content(Request, frozen=True, kw_only=True):
+    """What a message is composed of."""
 
     sender: Annotated[
         NamedAddress | UnsetType,
@@ -170,6 +163,30 @@ class Submit(Request, frozen=True, kw_only=True):
             examples=["<1@example.com>"],
         ),
     ] = UNSET
+    attachments: Annotated[
+        Annotated[tuple[Attachment, ...], Meta(max_length=MAX_ATTACHMENTS)],
+        Meta(description="The files to attach. Absent: none."),
+    ] = ()
+
+    def header_fields(self) -> tuple[tuple[str, str], ...]:
+        """The additional header fields in the order given, one pair for each line of the header."""
+        return tuple(
+            (name, str(value))
+            for name, given in self.headers.items()
+            for value in (given if isinstance(given, tuple) else (given,))
+        )
+
+
+class Submit(Content, frozen=True, kw_only=True):
+    """A message to send. It needs at least one recipient, in `to`, `cc`, `bcc` or `envelope.to`."""
+
+    EXAMPLE = {
+        "to": [{"name": "A friend", "address": "friend@sandbox.example"}],
+        "subject": "Hello",
+        "text": "Hello!",
+        "html": "<p>Hello!</p>",
+    }
+
     envelope: Annotated[
         Envelope | UnsetType,
         Meta(description="The SMTP envelope. Absent: it follows from the message's own addresses."),
@@ -195,10 +212,6 @@ class Submit(Request, frozen=True, kw_only=True):
             examples=["hold"],
         ),
     ] = UNSET
-    attachments: Annotated[
-        Annotated[tuple[Attachment, ...], Meta(max_length=MAX_ATTACHMENTS)],
-        Meta(description="The files to attach. Absent: none."),
-    ] = ()
     copy: Annotated[
         bool | UnsetType | None,
         Meta(description="Whether to file a copy in the Sent folder. `null` or absent: the account decides."),
@@ -234,14 +247,6 @@ class Submit(Request, frozen=True, kw_only=True):
         envelope = get("envelope")
         if not envelope or (isinstance(envelope, Envelope) and not envelope.to):
             yield "to", "is required"
-
-    def header_fields(self) -> tuple[tuple[str, str], ...]:
-        """The additional header fields in the order given, one pair for each line of the header."""
-        return tuple(
-            (name, str(value))
-            for name, given in self.headers.items()
-            for value in (given if isinstance(given, tuple) else (given,))
-        )
 
 
 class SubmitQuery(Request, frozen=True, kw_only=True):

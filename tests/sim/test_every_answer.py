@@ -37,6 +37,9 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     await engine.until_ended(*queued.values())
     hook = (await caller.ask("POST", "/v1/webhooks", {**HOOK, "filter": "data.rejected"})).json["id"]
     app = (await caller.ask("POST", "/v1/oauth2", {**APP, "redirectUrl": "https://x.example/oauth"})).json["id"]
+    span = {"startDate": "2020-01-01", "endDate": "2040-01-01", "includeAttachments": True}
+    export = (await caller.ask("POST", "/v1/account/acme/export", span)).json["exportId"]
+    await engine.event("acme", "exportCompleted")
     issued = engine.sandbox.oauth.grant("third@sandbox.example")
     granted = {"auth": {"user": issued.family.user}, "accessToken": issued.access_token, "expires": "2099-01-01"}
     token = tokens.find(engine.context.store.reader, caller.token, 0)
@@ -62,10 +65,20 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("PUT", f"/v1/account/acme/message/{message['id']}/move", {"path": "INBOX"}),
         ("PUT", "/v1/account/acme/messages/move?path=INBOX", {"search": {"uid": "2:*"}, "path": "INBOX"}),
         ("DELETE", f"/v1/account/acme/message/{message_ids.message_id(mailbox, 3)}", None),
+        (
+            "POST",
+            "/v1/account/acme/message",
+            {"path": "Drafts", "flags": ["\\Draft"], "to": {"address": "x@x.example"}},
+        ),
         ("PUT", "/v1/account/acme/messages/delete?path=Trash", {"search": {"unseen": True}}),
         *(("PUT", f"/v1/account/acme/{each}", {each: True}) for each in ("sync", "flush", "reconnect")),
         ("GET", "/v1/logs/acme", None),
         ("GET", "/v1/stats", None),
+        ("POST", "/v1/account/acme/export", span),
+        ("GET", "/v1/account/acme/exports", None),
+        ("GET", f"/v1/account/acme/export/{export}", None),
+        ("GET", f"/v1/account/acme/export/{export}/download", None),
+        ("DELETE", f"/v1/account/acme/export/{export}", None),
         ("GET", "/v1/account/acme/server-signatures", None),
         ("POST", "/v1/verifyAccount", {"mailboxes": True, **SERVERS}),
         ("GET", "/v1/autoconfig?email=x@gmail.com", None),

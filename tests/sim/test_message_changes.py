@@ -1,80 +1,21 @@
-"""Messages changed by request: what is in the mailbox then, and what is told of it, whatever the server can do."""
+"""Messages changed by request: the mailbox afterwards, and the events, with servers of every ability."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
-from asking import Answer, Caller
-from inbox import box, deliver, folder
-from simulation import Engine, Simulation
-
-BASE = "/v1/account/acme"
-TOLD = ("messageNew", "messageUpdated", "messageDeleted")
+from changing import changing
+from inbox import box, folder
+from simulation import Simulation
 
 
 @pytest.fixture
 def simulation(tmp_path: Path) -> Simulation:
     return Simulation(tmp_path / "data", 4711)
-
-
-class Mail:
-    """An account whose mail is changed, and what was told of it."""
-
-    def __init__(self, engine: Engine, caller: Caller) -> None:
-        self.engine = engine
-        self.caller = caller
-        self.seen = 0
-
-    async def ask(self, method: str, target: str, body: Any = None) -> Any:
-        answer = await self.answer(method, target, body)
-        assert answer.status == 200, answer
-        return answer.json
-
-    async def answer(self, method: str, target: str, body: Any = None) -> Answer:
-        return await self.caller.ask(method, f"{BASE}/{target}", body)
-
-    async def id_of(self, uid: int, path: str = "INBOX") -> str:
-        listed = await self.ask("GET", f"messages?path={path}&pageSize=1000")
-        return next(each["id"] for each in listed["messages"] if each["uid"] == uid)
-
-    def told(self) -> list[tuple[str, str, int, str | None]]:
-        """What was told of messages since the last look: the event, the folder, the UID, who did it."""
-        events = [each for each in self.engine.events("acme") if each["event"] in TOLD]
-        new, self.seen = events[self.seen :], len(events)
-        return [(each["event"], each["path"], each["data"]["uid"], each["data"].get("source")) for each in new]
-
-    async def rounds(self) -> None:
-        """Long enough for several rounds to see what is there."""
-        await self.caller.ask("PUT", f"{BASE}/sync", {"sync": True})
-        await trio.sleep(3_600)
-
-    def uids(self, path: str = "INBOX") -> list[int]:
-        return [each.uid for each in folder(self.engine, path).messages]
-
-    def flags(self, uid: int, path: str = "INBOX") -> frozenset[str]:
-        return next(each.flags for each in folder(self.engine, path).messages if each.uid == uid)
-
-
-@asynccontextmanager
-async def changing(
-    simulation: Simulation, missing: frozenset[str] = frozenset(), count: int = 3, **members: Any
-) -> AsyncIterator[Mail]:
-    async with simulation.running() as engine:
-        engine.sandbox.faults.imap_capabilities_drop |= missing
-        await engine.register("acme", **members)
-        await trio.sleep(90)
-        for number in range(count):
-            deliver(engine, number)
-        await trio.sleep(90)
-        mail = Mail(engine, await Caller.of(engine))
-        mail.told()
-        yield mail
 
 
 async def test_flags(simulation: Simulation, missing: frozenset[str], autojump_clock: trio.testing.MockClock) -> None:
@@ -95,7 +36,7 @@ async def test_flags(simulation: Simulation, missing: frozenset[str], autojump_c
         await mail.ask("PUT", f"message/{id}", {"flags": {"set": ["\\Answered"]}, "labels": {"add": ["x"]}})
         await mail.rounds()
         assert mail.told() == []
-        # A foreign change is told as one.
+        # Another client's change is announced as such.
         folder(mail.engine).set_flags(folder(mail.engine).messages[1], frozenset({"\\Seen"}))
         await mail.rounds()
         assert mail.told() == [("messageUpdated", "INBOX", 2, None)]
