@@ -29,12 +29,11 @@ class SigningIn(msgspec.Struct, frozen=True):
     grant: Grant | None = None
 
     def applied(self, record: Registration) -> Registration:
-        """The registration with it. An account of the sandbox's app is inside the engine."""
+        """The registration with it. An account of the sandbox's app is inside the engine, one of another app is not."""
         inside = self.app is not None and self.app.provider == "sandbox"
         if self.sign_in is None:
             return msgspec.structs.replace(record, oauth2=False)
-        was_inside = getattr(record.oauth2, "provider", None) is not None and record.sandbox is True
-        sandbox = True if inside else False if was_inside else record.sandbox
+        sandbox = True if inside else False if record.sandbox is True else record.sandbox
         return msgspec.structs.replace(record, oauth2=self.sign_in, sandbox=sandbox)
 
 
