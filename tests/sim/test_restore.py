@@ -1,4 +1,4 @@
-"""A backup that is served: nothing in it goes out before somebody says so."""
+"""A restored backup: nothing in it is sent before the operator releases it."""
 
 from __future__ import annotations
 
