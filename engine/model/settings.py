@@ -76,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     http_proxy_url: str | None = None
     queue_keep: int | None = None
     imap_indexer: str | None = None
+    enable_o_auth_tokens_api: bool | None = None
 
 
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}

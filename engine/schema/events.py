@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.account import LastError
+from engine.schema.account_condition import LastError
 from engine.schema.export import ExportCompleted, ExportFailed
 from engine.schema.fields import Address, Check, Filled256, Off, Request, Response, When
 from engine.schema.mail_events import MAIL_EVENT_DATA, MailEventName

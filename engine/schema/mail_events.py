@@ -174,7 +174,7 @@ EarlierBounces = Annotated[
 
 
 class MessageFacts(Response, frozen=True, kw_only=True):
-    """What is told of a message wherever one is shown. Members that would be empty or `false` are absent."""
+    """The facts about a message that events and the API share. Members that would be empty or `false` are absent."""
 
     id: _ID
     uid: _UID

@@ -81,7 +81,7 @@ class DetailsText(EntryText, frozen=True, kw_only=True):
 
 
 class Protection(Response, frozen=True, kw_only=True):
-    """How a message is protected, as its parts say. Nobody checks whether a signature is good."""
+    """How a message is protected, as its parts say. Signatures are not verified."""
 
     encrypted: Annotated[
         Literal["pgp", "smime"] | UnsetType, Meta(description="How the message is encrypted. Absent: it is not.")

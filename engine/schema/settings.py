@@ -50,6 +50,10 @@ _STRATEGY = (
     "`dedicated` gives each account one address, `random` picks anew for each connection. `null`: `default`."
 )
 _IMAP_STRATEGY, _SMTP_STRATEGY = _STRATEGY.format("IMAP"), _STRATEGY.format("SMTP")
+_OAUTH_TOKENS = (
+    "Whether `GET /v1/account/{account}/oauth-token` shows the access tokens of accounts to tokens with the scope "
+    "`oauth-token`."
+)
 _NOTIFY_WEB_SAFE_HTML = (
     "Whether the HTML in `messageNew` is made harmless, with the pictures that came with the message in it. It is "
     "told with `notifyText` only."
@@ -208,6 +212,7 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
         Literal["full"] | UnsetType,
         Meta(description="Only `full`, the same as absent."),
     ] = UNSET
+    enable_o_auth_tokens_api: Annotated[bool | UnsetType, Meta(description=_OAUTH_TOKENS)] = UNSET
 
 
 _ASK = "`true`: include this setting."
@@ -283,6 +288,7 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     http_proxy_url: _Asked = False
     queue_keep: Annotated[bool, Meta(description=_ASK)] = False
     imap_indexer: Annotated[bool, Meta(description=_ASK)] = False
+    enable_o_auth_tokens_api: Annotated[bool, Meta(description=_ASK)] = False
 
 
 class Settings(Response, frozen=True, kw_only=True):
@@ -363,6 +369,7 @@ class Settings(Response, frozen=True, kw_only=True):
     http_proxy_url: _NothingShown = UNSET
     queue_keep: Annotated[int | UnsetType | None, Meta(description="0 or `null`.")] = UNSET
     imap_indexer: Annotated[str | UnsetType | None, Meta(description="`full` or `null`.")] = UNSET
+    enable_o_auth_tokens_api: Annotated[bool | UnsetType | None, Meta(description=_OAUTH_TOKENS)] = UNSET
 
 
 class SettingsUpdated(Response, frozen=True, kw_only=True):

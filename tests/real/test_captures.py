@@ -108,7 +108,7 @@ def test_an_account_that_is_connected(engine: EngineProcess) -> None:
     answer = engine.request("GET", "/v1/account/info")
     check_json(answer)
     account = answer.json
-    # A sandbox account has no servers to show; the first sync is told when it is over.
+    # A sandbox account has no servers to show; the first sync is announced when it is over.
     assert set(account) == (ACCOUNT - {"imap", "smtp"}) | {"sandbox", "syncTime"}
     assert {name: account[name] for name in ("logs", "syncFrom", "path", "imapIndexer", "type", "state")} == {
         "logs": False,

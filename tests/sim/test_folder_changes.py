@@ -43,7 +43,7 @@ class Folders:
         return {each["path"]: each for each in answer.json["mailboxes"]}
 
     def told(self) -> list[tuple[str, str, str | None]]:
-        """What was told of folders since the last look: the event, its path, who did it."""
+        """The events about folders since the last call: event, path, source."""
         events = [each for each in self.engine.events("acme") if each["event"] in ("mailboxNew", "mailboxDeleted")]
         new, self.seen = events[self.seen :], len(events)
         return [(each["event"], each["data"]["path"], each["data"].get("source")) for each in new]
