@@ -119,6 +119,7 @@ async def run(
             _service(context.oauth.book.run),
             _service(context.wrong_tokens.run),
             _service(registry.run),
+            _service(context.exports.run),
         ):
             async with trio.open_nursery() as nursery:
                 if http:

@@ -16,6 +16,7 @@ from engine.accounts.account import Account
 from engine.accounts.form_links import FormLinks
 from engine.accounts.ledger import Ledger
 from engine.accounts.login_slots import LoginSlots
+from engine.accounts.reauth import Reauth
 from engine.accounts.registry import Registry
 from engine.accounts.routes import Routes
 from engine.accounts.server_access import ServerAccess
@@ -26,6 +27,8 @@ from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
+from engine.export.files import ExportFiles
+from engine.export.service import Exports
 from engine.hosts import Hosts
 from engine.http.control_requests import Started
 from engine.http.request_bodies import Bodies
@@ -87,11 +90,25 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     oauth = _oauth(store, vault, journal, access)
     expires_at = dispatch.attempts.expires_at
     outbox = Outbox(store, ledger.recorder, expires_at, world)
-    make_account = partial(Account, ledger=ledger, access=access, dispatch=dispatch, settings=settings)
-    registry = Registry(make_account, store, vault, journal, outbox, webhooks, world, config.shutdown.grace)
+    form_links = FormLinks(settings, store, vault, world)
+    reauth = Reauth(form_links, settings)
+    make_account = partial(
+        Account,
+        ledger=ledger,
+        access=access,
+        dispatch=dispatch,
+        settings=settings,
+        oauth=oauth,
+        reauth=reauth,
+    )
+    registry = Registry(
+        make_account, store, vault, journal, outbox, webhooks, oauth.keepers, world, config.shutdown.grace
+    )
     settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
     settings.listen(lambda: webhooks.pause(settings.values.webhooks_paused is True), "webhooks_paused")
     settings.listen(registry.change_routes, *ROUTE_SETTINGS, "ignore_mail_cert_errors")
+    files = ExportFiles(Path(config.store.path), config.export.quota, config.export.spare, world)
+    exports = Exports(files, registry.get, store, journal, settings, config.export, world)
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
     context = Context(
         store=store,
@@ -109,10 +126,12 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         webhooks=webhooks,
         access=access,
         oauth=oauth,
-        form_links=FormLinks(settings, store, vault, world),
+        form_links=form_links,
+        reauth=reauth,
         sign_ins=SignIns(store, vault, world),
         streams=Streams(journal, hub, Consumers(store, world), share, config.http.consumers),
         changes=ledger.changes,
+        exports=exports,
         stopping=trio.Event(),
     )
     return Engine(context, queue)

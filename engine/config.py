@@ -185,6 +185,14 @@ class RetentionConfig(Section, frozen=True):
     size: Bytes = 10 * 1024**3
 
 
+class ExportConfig(Section, frozen=True):
+    """`[export]`: how long the files of exports stay, and how much room they may take."""
+
+    keep: Seconds = 86_400.0
+    quota: Bytes = 10 * 1024**3
+    spare: Bytes = 1024**3
+
+
 class SandboxConfig(Section, frozen=True):
     """`[sandbox]`: the mail provider inside the engine, for trying things out."""
 
@@ -220,6 +228,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     network: Network = Network()
     webhooks: WebhooksConfig = WebhooksConfig()
     retention: RetentionConfig = RetentionConfig()
+    export: ExportConfig = ExportConfig()
     sandbox: SandboxConfig = SandboxConfig()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()

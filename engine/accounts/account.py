@@ -22,9 +22,11 @@ from engine.accounts.heartbeat import Heartbeat, Learnt
 from engine.accounts.ledger import Ledger
 from engine.accounts.probe import probe, watch_sending
 from engine.accounts.protocol_log import ProtocolLog
+from engine.accounts.reauth import Reauth
 from engine.accounts.sent_copies import SentCopies
 from engine.accounts.server_access import ServerAccess
 from engine.accounts.sessions import Sessions
+from engine.accounts.sign_in import SignIn
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
@@ -32,13 +34,14 @@ from engine.log import concerns
 from engine.model.message import Message
 from engine.model.registration import Registration, ServerName, SmtpServer
 from engine.model.waiting import Waiting
+from engine.oauth.keepers import OAuth
 from engine.proxies.route import DIRECT, Route
 from engine.queue.lane import Dispatch, Lane, OutgoingServer
 from engine.queue.recovery import recover_account
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.schema.account_condition import FolderError, LearntHeartbeat
 from engine.settings import SettingsBook
-from engine.smtp.verdict import Verdict
+from engine.smtp.verdict import Stage, Verdict
 from engine.store.accounts import AccountRow
 from engine.transcript import Trace
 from engine.world import Dial
@@ -65,6 +68,8 @@ class Account:
         access: ServerAccess,
         dispatch: Dispatch,
         settings: SettingsBook,
+        oauth: OAuth,
+        reauth: Reauth,
     ) -> None:
         self.id = row.id
         self.record = record
@@ -79,14 +84,16 @@ class Account:
         self._world = access.world
         store, imap = ledger.store, access.imap
         self.status = Status(row, store, ledger.journal, ledger.changes, self._world, imap.give_up_refused)
-        self.status.servers = records.servers(record)
+        self.status.reauth_url = lambda tx: reauth.url_in(tx, self.record)
+        self.sign_in = SignIn(record, oauth, access, self.status)
+        self.status.servers = records.servers(record, self.sign_in.app)
         self._note_sandbox()
         if records.is_sandbox(record) and row.sending is None:
             self.status.forget_sending(AccountState.CONNECTED)
         self._copies = SentCopies(row.id, store, ledger.spool, ledger.journal, imap.copy_schedule, self._world)
         self._evidence = SentFolderSearches(row.id, store, ledger.recorder, self._world)
         self._heartbeat = Heartbeat(imap.heartbeat, self._world, _learnt(row))
-        self.commands = Commands(self.status, offered=records.imap_endpoint(record) is not None)
+        self.commands = Commands(self.status, offered=records.imap_endpoint(record, self.sign_in.app) is not None)
         """The connections that requests lease."""
         self._connection: AccountConnection | None = None
         self._changed = trio.Event()
@@ -109,8 +116,10 @@ class Account:
     def change(self, record: Registration, restricted: frozenset[str]) -> None:
         """Apply a changed registration; working connections that it does not affect stay open."""
         self.record, self.restricted = record, restricted
-        self.status.servers = records.servers(record)
+        self.sign_in.change(record)
         self._note_sandbox()
+        if self.sign_in.keeper is not None and records.is_sandbox(record):
+            self.status.forget_sending(AccountState.CONNECTED)
         self._take_up(anyway=True)
 
     def change_routes(self) -> None:
@@ -119,7 +128,9 @@ class Account:
 
     def way_out(self, record: Registration) -> tuple[object, ...]:
         """What decides whether mail can be sent with this registration; compared to detect a change."""
-        return records.smtp_endpoint(record), self._route("smtp", record)
+        endpoint = records.smtp_endpoint(record, self.sign_in.app_of(record))
+        signs_in = records.wants_token(record, endpoint)
+        return endpoint, self._route("smtp", record), record.oauth2 if signs_in else None
 
     @property
     def folder_errors(self) -> tuple[FolderError, ...]:
@@ -131,9 +142,20 @@ class Account:
         """The learnt heartbeat, in the form in which the account shows it; None if nothing has been learnt."""
         return self._heartbeat.shown()
 
+    @property
+    def has_imap(self) -> bool:
+        """Whether there is a mailbox to connect to."""
+        return records.has_imap(self.record, self.sign_in.app)
+
+    @property
+    def has_smtp(self) -> bool:
+        """Whether there is a server to send through."""
+        return records.has_smtp(self.record, self.sign_in.app)
+
     def mail_waits_for(self) -> Waiting | None:
         """What keeps all of the account's mail from being sent now."""
-        return self._lane.waiting()
+        waiting = self._lane.waiting()
+        return None if waiting is None else self.sign_in.waiting(waiting)
 
     @property
     def reconnecting(self) -> bool:
@@ -178,6 +200,7 @@ class Account:
     def forget(self) -> None:
         """Remove what other objects hold in memory about this account, which has been removed."""
         self.pause_queue(False)
+        self.sign_in.forget()
         self._dispatch.schedule.forget(self.id)
         self._ledger.recorder.sandboxes.discard(self.id)
         self._ledger.changes.gone(self.id)
@@ -194,6 +217,8 @@ class Account:
             await trio.sleep_forever()
         try:
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._guarded, self.sign_in.run)
+                nursery.start_soon(self._guarded, self._follow_sign_in)
                 nursery.start_soon(self._guarded, self._run_lane)
                 nursery.start_soon(self._guarded, self._run_connection)
                 nursery.start_soon(self._guarded, self._note_verdicts)
@@ -225,6 +250,12 @@ class Account:
             await trio.sleep(wait)
             wait = min(wait * 2, LONGEST_RESTART)
 
+    async def _follow_sign_in(self) -> None:
+        # Who takes the permission back does not want the mailbox read on over what is open still: `ended`.
+        await self.sign_in.follow(
+            app_changed=partial(self._take_up, anyway=False), has_token=self._lane.has_token, ended=self.reconnect
+        )
+
     async def _run_lane(self) -> None:
         if self._lane_began:
             ledger, now = self._ledger, self._world.now()
@@ -254,7 +285,7 @@ class Account:
             self.log = None
         elif self.log is None:
             self.log = ProtocolLog(self._world)
-        endpoint, timeouts = records.imap_endpoint(self.record), self._dispatch.limits.timeouts
+        endpoint, timeouts = records.imap_endpoint(self.record, self.sign_in.app), self._dispatch.limits.timeouts
         if endpoint is not None:
             rules = records.watch_rules(self.record, self.status.created)
             route = self._route("imap", self.record)
@@ -266,6 +297,7 @@ class Account:
                 log=self.log,
                 compress=self._access.imap.compress,
                 proxy=route.proxy,
+                tokens=self.sign_in.imap(endpoint),
             )
             backoff = self._access.backoff(endpoint.host, endpoint.port, route.via)
             self._connection = AccountConnection(
@@ -285,10 +317,19 @@ class Account:
                 nursery.start_soon(self._guarded, partial(self.commands.run, sessions, backoff))
                 if (server := self._server()) is not None and not records.is_sandbox(self.record):
                     nursery.start_soon(watch_sending, server, timeouts, self.status, self._access, self._lane_knocks)
+        elif self.sign_in.keeper is not None and self.sign_in.app is None:
+            await self._wait_for_app()
         elif (server := self._server()) is not None:
             await probe(server, timeouts, self.status, self._access)
         else:
             self.status.state = AccountState.UNSET
+
+    async def _wait_for_app(self) -> None:
+        """Say that there is no app any more; nobody knows which servers to dial."""
+        error = self.sign_in.keeper.obstacle if self.sign_in.keeper is not None else None
+        if error is not None:
+            await self.status.without_token(error)
+            await self.status.cannot_send_without_token(error)
 
     def _take_up(self, *, anyway: bool) -> None:
         before, self._made_from = self._made_from, self._connections()
@@ -297,8 +338,9 @@ class Account:
         way_out, self._way_out = self._way_out, self.way_out(self.record)
         if self._way_out != way_out:
             self.status.forget_sending()
+        self.status.servers = records.servers(self.record, self.sign_in.app)
         self._lane.change(self._server())
-        self.commands.change(offered=records.imap_endpoint(self.record) is not None)
+        self.commands.change(offered=records.imap_endpoint(self.record, self.sign_in.app) is not None)
         if self._made_from != before or self.status.state is not AccountState.CONNECTED:
             self.status.forget_error()
             self._changed.set()
@@ -312,7 +354,11 @@ class Account:
 
     async def _note_verdicts(self) -> None:
         async for verdict in self._verdicts:
-            await self.status.smtp_tried(verdict)
+            logins = self.sign_in.smtp
+            if verdict.stage is not Stage.TOKEN:
+                await self.status.smtp_tried(verdict)
+            elif logins is not None and logins.error is not None:
+                await self.status.cannot_send_without_token(logins.error)
 
     def _tried(self, verdict: Verdict, trace: Trace) -> None:
         if self.log is not None:
@@ -328,8 +374,9 @@ class Account:
     def _connections(self) -> tuple[object, ...]:
         """What the connection or probe depends on; compared to detect a change."""
         return (
-            records.imap_endpoint(self.record),
-            records.smtp_endpoint(self.record),
+            records.imap_endpoint(self.record, self.sign_in.app),
+            records.smtp_endpoint(self.record, self.sign_in.app),
+            self.record.oauth2,
             self.restricted,
             records.watch_rules(self.record, self.status.created),
             self.record.logs is True,
@@ -339,13 +386,20 @@ class Account:
         )
 
     def _server(self) -> OutgoingServer | None:
-        endpoint = records.smtp_endpoint(self.record)
+        endpoint = records.smtp_endpoint(self.record, self.sign_in.app)
         if endpoint is None:
             return None
         name = ehlo_name(self.record, self._dispatch.ehlo_name)
         limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
         record, route = self.record, self._route("smtp", self.record)
-        server = OutgoingServer(self._access.as_set(endpoint), self._dial("smtp", route), name, limit or None, route)
+        server = OutgoingServer(
+            self._access.as_set(endpoint),
+            self._dial("smtp", route),
+            name,
+            limit or None,
+            route,
+            tokens=self.sign_in.smtp_at(endpoint),
+        )
 
         def by(message: Message) -> OutgoingServer:
             own = self._access.routes.of_message(message, record)

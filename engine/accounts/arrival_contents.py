@@ -1,7 +1,7 @@
-"""What `messageNew` includes of a message's contents, as the settings want it: text, files, invitations, Gmail's tab.
+"""Adds a message's contents to `messageNew`, as the settings request: text, files, invitations, Gmail's category.
 
-An event has 256 KiB. A text is cut; a file or an invitation that has no room is left out, as is what the server does
-not give. Everything is asked for one message at a time, while the next ones wait.
+An event has at most 256 KiB. Texts are cut; a file or invitation without room is left out, as is what the server does
+not send. Contents are fetched for one message at a time, while the next ones wait.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from engine.world import World
 log = logging.getLogger("engine.arrivals")
 
 TEXT_BYTES = 512 * 1024
-"""How much of a text part is fetched at most."""
+"""Most octets fetched of a text part."""
 TEXT_CHARACTERS = 128 * 1024
-"""How much of a text is in an event where `notifyTextSize` does not say."""
+"""Most characters of a text in an event, unless `notifyTextSize` says otherwise."""
 FILES_CHARACTERS = 96 * 1024
-"""How much of files and invitations, in base64, is in an event at most."""
+"""Most base64 characters of files and invitations in an event."""
 CALENDAR_BYTES = 64 * 1024
 CATEGORIES = ("primary", "social", "promotions", "updates", "forums")
 _CALENDARS = ("text/calendar", "application/ics")
 
 
 def wants_more(settings: Settings, one: Fetched, session: ImapSession) -> bool:
-    """Whether the server has to be asked again for what the settings want of this message."""
+    """Whether the settings require more data of this message from the server."""
     return (
         settings.notify_text is True
         or (settings.notify_attachments is True and bool(_files(one)))
@@ -50,7 +50,7 @@ def wants_more(settings: Settings, one: Fetched, session: ImapSession) -> bool:
 async def add_contents(
     session: ImapSession, one: Fetched, data: dict[str, Any], settings: Settings, world: World
 ) -> None:
-    """Add to the data of `messageNew` what the settings want of the message. Raises what a broken session raises."""
+    """Add the contents that the settings request to the data of `messageNew`. Raises what a broken session raises."""
     room = FILES_CHARACTERS
     if settings.notify_text is True:
         await _text(session, one, data["text"], settings, world)
@@ -76,7 +76,7 @@ async def _text(session: ImapSession, one: Fetched, shown: dict[str, Any], setti
     sections = next((each.sections for each in found if each.uid == one.uid), {})
     for name, parts in (("plain", text.plain), ("html", text.html)):
         if parts:
-            # A server may give the whole where a part was asked for.
+            # A server may send the whole although a part was requested.
             whole = "\n".join(_read(part, sections.get(part.path, b"")[:TEXT_BYTES]) for part in parts)
             shown[name] = whole[:limit]
             if len(whole) > limit or any(part.size > TEXT_BYTES for part in parts):
@@ -89,7 +89,7 @@ async def _text(session: ImapSession, one: Fetched, shown: dict[str, Any], setti
             except CommandRefused as error:
                 log.warning("the pictures of a new message cannot be read: %s", error)
             else:
-                # Half a picture is none.
+                # An incomplete image would be useless.
                 shown["html"] = with_pictures if len(with_pictures) <= TEXT_CHARACTERS else html
 
 
@@ -108,7 +108,7 @@ async def _add_files(session: ImapSession, one: Fetched, data: dict[str, Any], l
 async def _add_invitations(
     session: ImapSession, one: Fetched, data: dict[str, Any], calendars: list[BodyPart], room: int
 ) -> int:
-    """Returns how much of the room they take."""
+    """Add the invitations; return how much of the room they take."""
     told: list[dict[str, Any]] = []
     taken = 0
     for part in calendars:
@@ -157,7 +157,7 @@ def _id_of(data: dict[str, Any], part: BodyPart, one: Fetched) -> str:
 
 
 def _moment(time: CalendarTime | None) -> str:
-    """A time in UTC; as it is written where nobody knows its zone, or it has none."""
+    """A time in UTC; unchanged if its zone is unknown or missing."""
     if time is None or not time.zone:
         return "" if time is None else time.written
     try:
@@ -180,7 +180,7 @@ async def _add_category(session: ImapSession, one: Fetched, data: dict[str, Any]
 
 
 async def _whole(session: ImapSession, one: Fetched, part: BodyPart) -> bytes | None:
-    """The content of a part; None where the server refuses it."""
+    """The content of a part; None if the server refuses it."""
     pieces = session.download(one.uid, part.path, end=part.size or None)
     try:
         return body_bytes(b"".join([piece async for piece in pieces]), part.encoding)
@@ -192,7 +192,7 @@ async def _whole(session: ImapSession, one: Fetched, part: BodyPart) -> bytes | 
 
 
 def _files(one: Fetched) -> list[BodyPart]:
-    """The parts that are listed as attachments of the message itself, in that order."""
+    """The parts listed as attachments of the message itself, in the same order."""
     parts = one.structure.parts if one.structure is not None else ()
     texts = TextParts(one.structure)
     shown = {part.path for part in (*texts.plain, *texts.html)}

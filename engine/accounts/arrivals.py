@@ -28,7 +28,7 @@ import trio
 
 from engine.accounts import message_ids
 from engine.accounts.arrival_contents import add_contents, wants_more
-from engine.accounts.bounce_reports import Follow, is_report, read_report
+from engine.accounts.bounce_reports import Follow, is_report, read_report, told_before
 from engine.accounts.message_changes import MessageChanges
 from engine.accounts.observed_changes import API, scope
 from engine.accounts.summary import summary
@@ -345,6 +345,8 @@ class Arrivals:
         with self._costing_no_more(row, one, "description"):
             data = summary(one, row.id, row.path, row.special_use)
         data = data or self._little(row, one)
+        if came_back := told_before(self._store.reader, self._account, data.get("messageId", "")):
+            data["bounces"] = came_back
         wanted = {name.lower() for name in self._settings.values.notify_headers or ()}
         if wanted:
             with self._costing_no_more(row, one, "header"):

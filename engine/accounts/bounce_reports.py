@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sqlite3
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from engine.imap.envelope import EnvelopeAddress, ImapEnvelope
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import BodyPart, Structure
+from engine.isotime import iso
 from engine.mail.arf import FeedbackReport, read_feedback
 from engine.mail.bounce_categories import ACTIONS, bounce_type, category
 from engine.mail.decode import header_text
@@ -199,7 +201,8 @@ def _delivery(
                 event["mta"] = each.remote_mta or report.reporting_mta
             if linked is not None:
                 event["queueId"] = linked[1]
-                _mark(tx, linked[0], [each.original, each.recipient], each, world.now())
+                notice = message_ids.message_id(row.id, uid)
+                _mark(tx, linked[0], [each.original, each.recipient], each, world.now(), notice)
             if about:
                 event["messageId"] = about[0]
             if report.headers:
@@ -209,11 +212,23 @@ def _delivery(
     return follow
 
 
-def _mark(tx: Tx, message: int, addresses: list[str], said: RecipientStatus, now: float) -> None:
+def _mark(tx: Tx, message: int, addresses: list[str], said: RecipientStatus, now: float, notice: str) -> None:
     for address in addresses:
         if address and bounces.has_recipient(tx, message, address):
-            bounces.note(tx, message, Bounce(address, said.action, said.status or None, said.diagnostic or None, now))
+            status, response = said.status or None, said.diagnostic or None
+            bounces.note(tx, message, Bounce(address, said.action, status, response, now, notice))
             return
+
+
+def told_before(db: sqlite3.Connection, account: str, message_id: str) -> list[dict[str, Any]]:
+    """What came back of the message with this Message-ID until now, as the message itself shows it."""
+    told = []
+    for each in bounces.of_message_id(db, account, message_id) if message_id else ():
+        said = {"message": each.response, "status": each.status}
+        response = {name: value for name, value in said.items() if value}
+        shown = {"message": each.notice, "recipient": each.address, "action": each.action, "response": response}
+        told.append({**shown, "date": iso(each.at)})
+    return told
 
 
 def _status(one: RecipientStatus) -> dict[str, Any]:

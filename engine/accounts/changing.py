@@ -1,8 +1,8 @@
-"""Messages changed by request: flags and labels, moved, removed; and what came of it, told at once.
+"""Changes messages by request (flags and labels, moves, removals) and announces the result at once.
 
-The folder is selected for changes, and the messages are one batch (`batches`), so that no command is longer than
-servers take, nor lasts for long. What the server did is asked of it, not assumed, and is stored with its events in one
-commit, as done through the API. Where messages went is known where the server has UIDPLUS.
+The folder must be selected for changes. The messages are one batch (`batches`), so that no command is too long for a
+server or takes long. The result is fetched from the server, not assumed, and is stored with its events in one commit,
+with the API as their source. If the server has UIDPLUS, it reports where messages went.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store, Tx
 
 BATCH = 500
-"""Messages changed by one command."""
+"""Most messages changed by one command."""
 SET_OCTETS = 4_000
-"""How long the set of their UIDs may be. Servers take lines of 8,000 octets at least (RFC 2683 section 3.2.1.5)."""
+"""Most octets in the set of their UIDs. Servers accept lines of at least 8,000 octets (RFC 2683 section 3.2.1.5)."""
 FOR_GOOD = ("\\Trash", "\\Junk")
 """Special uses of folders from which messages are removed rather than moved to the trash."""
 TRASH = "\\Trash"
 
 
 class Marks(NamedTuple):
-    """Flags, or Gmail's labels, to add, to take away, or to have alone; None where that is not asked for."""
+    """Flags or Gmail's labels to add, to remove, or to set exactly; None: not requested."""
 
     add: Sequence[str] | None = None
     delete: Sequence[str] | None = None
@@ -40,7 +40,7 @@ class Marks(NamedTuple):
 
     @property
     def steps(self) -> list[tuple[str, str, Sequence[str]]]:
-        """What is done: the name of the wish, how STORE writes it, and with what. `set` leaves the others out."""
+        """The steps: the request's member, STORE's operator, and the values. `set` excludes the others."""
         if self.set is not None:
             return [("set", "", self.set)]
         return [
@@ -49,11 +49,11 @@ class Marks(NamedTuple):
 
 
 Done = dict[str, bool]
-"""By the name of each wish, whether every message has it now."""
+"""Whether every message now is as requested, by member of the request."""
 
 
 def batches(uids: Iterable[int]) -> Iterator[Sequence[int]]:
-    """Rising UIDs, as many at a time as are changed at once."""
+    """Ascending UIDs, in batches that are changed at once."""
     return (expanded(portion) for portion in portions(uids, BATCH, SET_OCTETS))
 
 
@@ -67,7 +67,7 @@ class Changer:
         self._journal = journal
 
     async def mark(self, row: MailboxRow, uids: Sequence[int], flags: Marks, labels: Marks) -> tuple[Done, Done]:
-        """Change flags and labels. Raises `Problem` 400 where the server does not take them, `CommandRefused`."""
+        """Change flags and labels. Raises `Problem` 400 if the server does not accept them, `CommandRefused`."""
         session = self._session
         labelled: Done = {}
         refusal: CommandRefused | None = None
@@ -94,9 +94,9 @@ class Changer:
         return {name: _have(name, given, now.values()) for name, _, given in flags.steps}, labelled
 
     async def move(self, row: MailboxRow, uids: Sequence[int], target: MailboxRow) -> dict[int, int]:
-        """Move messages into another folder; their UIDs there by those they had, as far as the server tells.
+        """Move messages into another folder; return their new UIDs by old UID, as far as the server reports them.
 
-        Raises `Problem` 404 where there is no such folder, `CommandRefused`.
+        Raises `Problem` 404 if there is no such folder, `CommandRefused`.
         """
         session = self._session
         exact = session.offers("MOVE") or session.offers("UIDPLUS")
@@ -114,7 +114,7 @@ class Changer:
         return copied.uids if known else {}
 
     async def remove(self, row: MailboxRow, uids: Sequence[int]) -> int:
-        """Remove messages for good; how many are gone. Raises `CommandRefused`."""
+        """Remove messages permanently; return how many are gone. Raises `CommandRefused`."""
         session = self._session
         with self._changes.changing(row.id, uids if session.offers("UIDPLUS") else None):
             await session.store(uids, (DELETED,))
@@ -124,7 +124,7 @@ class Changer:
         return len(gone)
 
     async def _gone(self, uids: Sequence[int]) -> list[int]:
-        """Those of the messages that are not there any more."""
+        """Those of the messages that no longer exist."""
         there = set(await self._session.search(f"UID {written(ranges(uids))}"))
         return [uid for uid in uids if uid not in there]
 
@@ -143,7 +143,7 @@ class Changer:
 
 
 def _have(name: str, given: Sequence[str], now: Iterable[frozenset[str]]) -> bool:
-    """Whether there are messages, and every one has these flags, has none of them, or has them alone."""
+    """Whether there are messages and each has these flags, has none of them, or has exactly them."""
     wanted = {flag.lower() for flag in given}
     lowered = [{flag.lower() for flag in flags} - {"\\recent"} for flags in now]
     if name == "add":
@@ -158,7 +158,7 @@ def _have(name: str, given: Sequence[str], now: Iterable[frozenset[str]]) -> boo
 def _not_taken(error: CommandRefused) -> CommandRefused | Problem:
     if error.code in TEMPORARY_CODES - {"LIMIT"}:
         return error
-    said = error.response.partition(" ")[2]  # behind the tag
+    said = error.response.partition(" ")[2]  # after the tag
     return Problem(
         400,
         f"The mail server does not take these flags: {said}",

@@ -59,9 +59,9 @@ SELECT_PATIENCE = 60.0
 SEARCH_PATIENCE = 3
 """A list of all messages may take this many times as long as opening the mailbox."""
 REFUSED_FLAGS = 8
-"""So many messages whose flags a server refuses to tell, and it is not the messages."""
+"""If the server refuses the flags of this many messages, the fault is not with the messages."""
 UNKNOWN = frozenset({""})
-"""No flags that a message can have: they are to be asked for."""
+"""Stands for flags that must be requested; no message can have these."""
 UNSEEN_WAITS = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds before each further look for messages that the server counted but did not show."""
 DAY = 86_400.0
@@ -422,10 +422,10 @@ class WatchedFolder:
     async def _changed(
         self, session: ImapSession, flags: dict[int, frozenset[str]], since: int, *, unasked: bool = False
     ) -> None:
-        """Announce these flags, which were told of after the mark `since` of what requests change.
+        """Announce these flags, which the server reported after the mark `since` of changes by requests.
 
-        A message that a request has changed meanwhile is asked for again: what was told may be what it was before.
-        What a server says `unasked` may also be what was a moment before the mark.
+        The flags of a message that a request has changed since are fetched again, since the report may be out of date.
+        An unsolicited (`unasked`) report may even describe the state shortly before the mark.
         """
         row, journal, requested = self.row, self._journal, self._arrivals.requested
         while True:

@@ -24,7 +24,8 @@ class ListedChanges(msgspec.Struct, frozen=True):
     """The differences. `rows`: the stored mailboxes by path; `missed`: the paths of those missing from the list.
 
     `otherwise`: listed with another special use or delimiter. `renamed`: the same mailbox with another spelling of its
-    path. `dropped`: no longer to be watched, or gone for long.
+    path. `moved`: the server proves that it has another path now (RFC 8474). `dropped`: no longer to be watched, or
+    gone for long.
     """
 
     rows: dict[str, MailboxRow]
@@ -32,11 +33,12 @@ class ListedChanges(msgspec.Struct, frozen=True):
     new: list[Mailbox]
     otherwise: list[Mailbox]
     renamed: list[tuple[str, MailboxRow]]
+    moved: list[tuple[MailboxRow, Mailbox]]
     gone: list[MailboxRow]
     dropped: list[MailboxRow]
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.otherwise or self.renamed or self.gone or self.dropped)
+        return bool(self.new or self.otherwise or self.renamed or self.moved or self.gone or self.dropped)
 
 
 def one_path(path: str) -> str:
@@ -60,14 +62,24 @@ def compare(
     rows = {one_path(row.path): row for row in stored}
     watched = {each.path for each in found}
     now_missed = frozenset(rows.keys() - set(listed))
+    lost = {row.mailbox_id: row for path, row in rows.items() if path in now_missed and row.mailbox_id is not None}
+    new = [each for each in found if each.path not in rows]
+    moved = [(lost.pop(each.mailbox_id), each) for each in new if each.mailbox_id in lost]
+    now_missed -= {row.path for row, _ in moved}
+    moved_to = {each.path for _, each in moved}
+    kept = now_missed | watched | {row.path for row, _ in moved}
     return ListedChanges(
         rows=rows,
         missed=now_missed,
-        new=[each for each in found if each.path not in rows],
+        new=[each for each in new if each.path not in moved_to],
         otherwise=[each for each in found if each.path in rows and _differs(rows[each.path], each)],
         renamed=[(path, row) for path, row in rows.items() if path != row.path],
+        moved=moved,
         gone=[rows[path] for path in now_missed & missed],
-        dropped=[*(row for path, row in rows.items() if path not in now_missed | watched), *long_gone],
+        dropped=[
+            *(row for path, row in rows.items() if path not in kept),
+            *long_gone,
+        ],
     )
 
 
@@ -88,14 +100,20 @@ def write(
         mailboxes.drop(tx, row.id)
     for path, row in changes.renamed:
         mailboxes.rename(tx, row.id, path)
+    for row, mailbox in changes.moved:
+        name = names.get(row.path, row.path.rpartition("/")[2])
+        observed_changes.mailbox_renamed(tx, journal, row, mailbox, name, validities.get(mailbox.path), None)
     for row in changes.gone:
         observed_changes.mailbox_deleted(tx, journal, row, names.get(row.path, row.path.rpartition("/")[2]), now)
     for each in changes.otherwise:
         mailboxes.mark_use(tx, changes.rows[each.path].id, each.special_use)
         mailboxes.mark_delimiter(tx, changes.rows[each.path].id, each.delimiter)
+        if each.mailbox_id is not None:
+            mailboxes.mark_mailbox_id(tx, changes.rows[each.path].id, each.mailbox_id)
     for each in changes.new:
         observed_changes.mailbox_new(tx, journal, account, each, validities.get(each.path))
 
 
 def _differs(row: MailboxRow, mailbox: Mailbox) -> bool:
-    return (row.special_use, row.delimiter) != (mailbox.special_use, mailbox.delimiter)
+    known = mailbox.mailbox_id if mailbox.mailbox_id is not None else row.mailbox_id
+    return (row.special_use, row.delimiter, row.mailbox_id) != (mailbox.special_use, mailbox.delimiter, known)

@@ -1,9 +1,9 @@
-"""Messages that requests change, so that what the watch hears of them meanwhile is told once and as what it is.
+"""Messages that requests change, so that the watch announces each of these changes once and with the right source.
 
-A request changes messages over a connection of its own, and commits what came of it, with its events. Until then the
-watch may hear of the same change (`settled`, `arrivals_settled` have it wait), and afterwards it may still hold an
-answer from before (`touched` has it ask again). A change of which nobody knows whether it was made, since the
-connection broke under it, is left to the watch to see, and still counts as the request's (`doubtful`).
+A request changes messages over its own connection and commits the result with its events. Until then the watch may
+observe the same change, and has to wait (`settled`, `arrivals_settled`). Afterwards it may still have an older answer,
+and has to ask again (`touched`). If the connection broke during a change, it is unknown whether the change was made;
+the watch then observes it, and it still counts as the request's (`doubtful`).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from engine.imap.numbers import Ranges, ranges
 
 MAX_UID = 2**UID_BITS
 LATE_SECONDS = 5.0
-"""For so long after a change a server may still say unasked what was before it."""
+"""Seconds after a change in which an unsolicited report may still describe the state before it."""
 DOUBT_SECONDS = 300.0
-"""For so long a change that was cut short counts as the request's, once it is seen."""
+"""Seconds for which an interrupted change, once observed, counts as the request's."""
 KEPT = 4_096
-"""Changes that are remembered; who asked before all of these asks again for everything."""
+"""Most changes that are remembered; with an older mark, everything has to be fetched again."""
 
 
 class _Change:
-    """One change: of some messages of a mailbox, or of all; where they go, if they move."""
+    """One change of some or all messages of a mailbox, and their target mailbox if they are moved."""
 
     def __init__(self, mailbox: int | None, spans: Ranges | None, into: int | None) -> None:
         self.mailbox = mailbox
@@ -37,7 +37,7 @@ class _Change:
         self.into = into
         self.ended = trio.Event()
         self.number = 0
-        """Which one to end it was; later ones have higher numbers."""
+        """Its number in the order in which changes ended."""
         self.ended_at = 0.0
 
     def holds(self, mailbox: int, uid: int) -> bool:
@@ -51,7 +51,7 @@ class _Change:
 
 
 class MessageChanges:
-    """Those of one account."""
+    """The changes of one account's messages."""
 
     def __init__(self) -> None:
         self._open: list[_Change] = []
@@ -63,9 +63,10 @@ class MessageChanges:
     def changing(
         self, mailbox: int | None, uids: Collection[int] | None = (), *, into: int | None = None
     ) -> Iterator[None]:
-        """Messages are being changed (None: any of the mailbox), or put into another mailbox, or both.
+        """Wrap a change of messages (None: any of the mailbox), or their move or copy `into` a mailbox, or both.
 
-        From the command to the server until what came of it is committed. What the block raises leaves that open.
+        It lasts from the command to the server until the result is committed. If the block raises, the result is
+        unknown.
         """
         change = _Change(mailbox, None if uids is None else ranges(sorted(uids)), into)
         self._open.append(change)
@@ -83,16 +84,16 @@ class MessageChanges:
 
     @property
     def mark(self) -> int:
-        """Where things stand, for `touched`: to be taken before the server is asked."""
+        """The current position, for `touched`; take it before the server is asked."""
         return self._number
 
     async def settled(self, mailbox: int, uids: Collection[int]) -> None:
-        """Return once none of these messages is being changed; at once where none is."""
+        """Wait until none of these messages is being changed."""
         while held := [each for each in self._open if any(each.holds(mailbox, uid) for uid in uids)]:
             await held[0].ended.wait()
 
     async def arrivals_settled(self, mailbox: int) -> None:
-        """Return once what was being put into a mailbox when this was called is there, and noted as a request's."""
+        """Wait until the messages now being put into a mailbox are there, and recorded as a request's."""
         for change in [each for each in self._open if each.into == mailbox]:
             await change.ended.wait()
 
@@ -107,7 +108,7 @@ class MessageChanges:
         return [uid for uid in uids if any(each.holds(mailbox, uid) for each in recent)] if recent else []
 
     def doubtful(self, mailbox: int, uids: Collection[int]) -> frozenset[int]:
-        """Those of the messages of which nobody knows whether a request has changed them."""
+        """Those of the messages for which it is unknown whether a request has changed them."""
         late = trio.current_time() - DOUBT_SECONDS
         recent = [each for each in self._doubtful if each.mailbox == mailbox and each.ended_at > late]
         return frozenset(uid for uid in uids if any(each.holds(mailbox, uid) for each in recent))

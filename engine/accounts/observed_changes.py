@@ -67,6 +67,8 @@ def mailbox_new(
             mailboxes.drop(tx, back.id)
         new = mailboxes.add(tx, account, mailbox.path, mailbox.special_use)
         mailboxes.mark_delimiter(tx, new, mailbox.delimiter)
+        if mailbox.mailbox_id is not None:
+            mailboxes.mark_mailbox_id(tx, new, mailbox.mailbox_id)
     journal.append(tx, "mailboxNew", account, _appeared(mailbox, uid_validity, source), _where(mailbox))
 
 
@@ -79,10 +81,11 @@ def mailbox_deleted(
 
 
 def mailbox_renamed(
-    tx: Tx, journal: Journal, row: MailboxRow, mailbox: Mailbox, name: str, uid_validity: int | None, source: str
+    tx: Tx, journal: Journal, row: MailboxRow, mailbox: Mailbox, name: str, uid_validity: int | None, source: str | None
 ) -> None:
     """Observe a new path of a mailbox: announced as one deleted and one new, while its messages stay known."""
-    journal.append(tx, "mailboxDeleted", row.account, _sourced(_mailbox(row, name), source), scope(row))
+    gone = _sourced({**_mailbox(row, name), "renamedTo": mailbox.path}, source)
+    journal.append(tx, "mailboxDeleted", row.account, gone, scope(row))
     for other in (
         mailboxes.at_path(tx, row.account, mailbox.path),
         mailboxes.gone_at_path(tx, row.account, mailbox.path),
@@ -91,7 +94,8 @@ def mailbox_renamed(
             mailboxes.drop(tx, other.id)
     mailboxes.rename(tx, row.id, mailbox.path)
     mailboxes.mark_use(tx, row.id, mailbox.special_use)
-    journal.append(tx, "mailboxNew", row.account, _appeared(mailbox, uid_validity, source), _where(mailbox))
+    data = {**_appeared(mailbox, uid_validity, source), "renamedFrom": row.path}
+    journal.append(tx, "mailboxNew", row.account, data, _where(mailbox))
 
 
 def mailbox_reset(tx: Tx, journal: Journal, row: MailboxRow, name: str, uid_validity: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import trio
 
+from engine.accounts.access_tokens import AccessTokens
 from engine.accounts.login_slots import LoginSlots
 from engine.accounts.protocol_log import ConnectionLines, ProtocolLog
 from engine.accounts.status import Status
@@ -75,7 +76,7 @@ class Connector:
 class Sessions:
     """The sessions of one account by its current registration. `compress`: compress them if the server can.
 
-    `proxy` is the one that `dial` uses.
+    `proxy` is the one that `dial` uses. `tokens`: what is logged in with, None where `endpoint` says.
     """
 
     def __init__(
@@ -88,8 +89,10 @@ class Sessions:
         log: ProtocolLog | None,
         compress: bool,
         proxy: Proxy | None = None,
+        tokens: AccessTokens | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self.tokens = tokens
         self.proxy = proxy
         self._dial = dial
         self._connector = connector
@@ -101,15 +104,22 @@ class Sessions:
         self._following: set[ImapSession] = set()
 
     async def open(self, name: str = "", *, follows: bool = True) -> ImapSession:
-        """Open a logged-in session; close it with `leave`. Raises like `Connector.connect`.
+        """Open a logged-in session; close it with `leave`. Raises like `Connector.connect`, and `TokenError`.
 
         `name` identifies its lines in the protocol log, "" for the idling session. `follows`: it listens to a mailbox,
         and counts among the account's connections.
         """
         log = None if self._log is None else self._log.of(name)
-        session = await self._connector.connect(
-            self.endpoint, self._dial, log=log, refusals=self._refusals, proxy=self.proxy
-        )
+
+        async def connect(endpoint: ImapEndpoint) -> ImapSession:
+            return await self._connector.connect(
+                endpoint, self._dial, log=log, refusals=self._refusals, proxy=self.proxy
+            )
+
+        if self.tokens is None:
+            session = await connect(self.endpoint)
+        else:
+            session = await self.tokens.session(self.endpoint, connect, ImapSession.logout)
         session.share_names(self._names)
         if follows:
             self._following.add(session)

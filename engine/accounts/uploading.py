@@ -1,4 +1,4 @@
-"""A message stored in a folder by request. Where it is then is told by the server, or found by its Message-ID."""
+"""Stores a message in a folder by request. The server reports its UID, or it is found by its Message-ID."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Uploader:
     ) -> Appended:
         """Store a message, given in pieces with CRLF line ends; `date` is its INTERNALDATE, None for now.
 
-        Raises `CommandRefused`, and as `append` for what breaks on the way: the message may be there then.
+        Raises `CommandRefused`, and like `append` if the connection breaks; the message may then have been stored.
         """
         with self._changes.changing(None, into=target.id):
             appended = await self._session.append(target.path, message, flags, date)
@@ -42,7 +42,7 @@ class Uploader:
         return appended
 
     async def _found(self, target: MailboxRow, message_id: str) -> Appended:
-        """The newest message in the folder that has this Message-ID; nothing where it cannot be found."""
+        """The newest message in the folder with this Message-ID; empty if it cannot be found."""
         try:
             selected = await self._session.select(target.path, read_only=True)
             uids = await self._session.search("HEADER Message-ID", message_id.encode())

@@ -106,13 +106,10 @@ async def _note(
         except (NetworkError, ProtocolError, LoginRefused, CommandRefused) as error:
             outcomes[name] = replace(_imap_failure(error), description=remedies.of_error(error, server))
             response = str(error) if isinstance(error, LoginRefused) else None
+            if response is not None and not user:
+                outcomes[name], response = _no_login_given(server, name), None
         except _NoLoginGiven:
-            outcomes[name] = ServerVerified(
-                success=False,
-                error="Authentication info was not provided",
-                code="ENOAUTH",
-                description=f"{server} offers logins. Give a user and a password or an access token in {name}.auth.",
-            )
+            outcomes[name] = _no_login_given(server, name)
         except DeliveryError as error:
             verdict = error.verdict
             failure = ServerVerified(success=False, error=error_text(verdict), code=error_code(verdict))
@@ -134,6 +131,15 @@ def _imap_failure(error: NetworkError | ProtocolError | LoginRefused | CommandRe
         )
     code = error.code if isinstance(error, NetworkError) else "EPROTOCOL"
     return ServerVerified(success=False, error=str(error), code=code)
+
+
+def _no_login_given(server: Server, name: str) -> ServerVerified:
+    return ServerVerified(
+        success=False,
+        error="Authentication info was not provided",
+        code="ENOAUTH",
+        description=f"{server} wants a login. Give a user and a password, or an access token, in {name}.auth.",
+    )
 
 
 def _shown(mailbox: Mailbox) -> MailboxFound:

@@ -314,7 +314,8 @@ class Watch:
             long_gone=mailboxes.gone(reader, account, now - GONE_KEPT),
         )
         rows = changes.rows
-        validities = {each.path: await self._validity(session, each) for each in changes.new}
+        appeared = (*changes.new, *(to for _, to in changes.moved))
+        validities = {each.path: await self._validity(session, each) for each in appeared}
         if rows and not self._requested.none_since(self._listed_at):
             self._keep_stored()
             return
@@ -387,4 +388,5 @@ def _of_row(row: MailboxRow) -> Mailbox:
 
 
 def _items(session: ImapSession) -> Sequence[str]:
-    return [*STATUS_ITEMS, "HIGHESTMODSEQ"] if "CONDSTORE" in session.capabilities else STATUS_ITEMS
+    more = [("CONDSTORE", "HIGHESTMODSEQ"), ("OBJECTID", "MAILBOXID")]
+    return [*STATUS_ITEMS, *(item for extension, item in more if extension in session.capabilities)]

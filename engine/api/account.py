@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import trio
@@ -13,10 +15,12 @@ from engine.accounts.account import Account
 from engine.accounts.clear_text import insecure
 from engine.accounts.masked_secrets import refuse_masks
 from engine.accounts.route_checks import refuse_way
+from engine.accounts.signing_in import SigningIn
 from engine.accounts.state import AccountState
 from engine.accounts.wait import until_connected
 from engine.api.context import Context, find_account
 from engine.api.events import LONGEST_WAIT
+from engine.api.sign_in import consent_url, revoke, shown_sign_in, signing_in
 from engine.api.webhooks import refuse_egress
 from engine.egress import EgressRefused
 from engine.errors import Problem
@@ -38,18 +42,19 @@ from engine.schema.account import (
     AccountRemoveQuery,
     AccountsQuery,
     AccountSummary,
+    AccountType,
     AccountUpdate,
     AccountUpdated,
-    LastError,
-    Sending,
 )
-from engine.schema.account_condition import Counters, SmtpStatus
+from engine.schema.account_condition import Counters, LastError, Sending, SmtpStatus
 from engine.schema.fields import AccountId, CustomHeader
 from engine.schema.servers import MASK, Auth, ImapConfig, RateLimit, SmtpConfig, Tls
+from engine.schema.sign_in import OAuth2Login
 from engine.schema.stored import shown
 from engine.store import events
 from engine.store.tokens import Token
 from engine.store.webhooks import Bound
+from engine.store.writer import Tx
 from engine.webhooks.target import masked as masked_url
 
 _TAGS = ("Account",)
@@ -61,7 +66,8 @@ _TAGS = ("Account",)
     access=Access.HANDLER,
     scope="api",
     tags=_TAGS,
-    change=Change("account.register", lambda path, answer: answer.account),
+    change=Change("account.register", lambda path, answer: answer.account or None),
+    errors={409: "`serviceUrl` is not set, which `authorize` needs (`MissingServiceURLSetup`)."},
 )
 async def register(context: Context, body: AccountCreate, *, caller: Token) -> AccountCreated:
     """Register an account.
@@ -76,14 +82,22 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
      "smtp": {"host": "smtp.example.com", "port": 587, "secure": false,
               "auth": {"user": "me@example.com", "pass": "..."}}}
     ```
+
+    One that signs in with OAuth2 names an app and gives the tokens, which the engine renews from then on; or it asks
+    with `authorize` for the URL at which the owner of the mailbox signs in.
     """
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")
     refuse_masks(body)
+    narrowed = caller.account is not None
     if body.sandbox is True and not context.config.sandbox.enabled:
         raise invalid("sandbox", "must not be true: enabled is false under [sandbox] in the engine's configuration")
-    await _check_egress(context, body, context.registry.get(body.account or ""), caller)
-    account, new = await carry_through(_registered(context, body, narrowed=caller.account is not None))
+    stored = context.registry.get(body.account or "")
+    await _check_egress(context, body, stored, caller)
+    if isinstance(body.oauth2, OAuth2Login) and body.oauth2.authorize:
+        return AccountCreated(redirect=await consent_url(context, body, body.oauth2, narrowed=narrowed))
+    signs_in = signing_in(context, body, stored if stored is not None and stored.unreadable is None else None)
+    account, new = await carry_through(registered(context, body, signs_in, narrowed=narrowed))
     return AccountCreated(account=account, state="new" if new else "existing")
 
 
@@ -99,7 +113,7 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
             await until_connected(account, context.registry, context.changes)
     found = find_account(context, account)
     record, status = found.record, found.status
-    has_imap = records.has_imap(record)
+    has_imap = found.has_imap
     return AccountInfo(
         account=found.id,
         name=record.name,
@@ -115,6 +129,7 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
         local_address=record.local_address or UNSET,
         imap=_imap(record.imap) if isinstance(record.imap, ImapServer) else _off(record.imap),
         smtp=_smtp(record.smtp) if isinstance(record.smtp, SmtpServer) else _off(record.smtp),
+        oauth2=shown_sign_in(found),
         insecure=tuple(insecure(record)) or UNSET,
         sandbox=record.sandbox,
         webhooks=_webhooks(record),
@@ -129,10 +144,10 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
         smtp_status=shown(SmtpStatus, status.smtp_status) if status.smtp_status is not None else None,
         connections=status.connections,
         send_only=UNSET if has_imap else True,
-        last_error=_last_error(found),
+        last_error=await _last_error_with_way_out(context, found),
         folder_errors=found.folder_errors or UNSET,
         heartbeat=found.learnt_heartbeat or UNSET,
-        type="imap" if has_imap else "sending",
+        type=_type(found),
         sync_time=UNSET if status.sync_time is None else iso(status.sync_time),
         counters=_counters(context, found),
         quota=False if query.quota else UNSET,
@@ -180,7 +195,8 @@ async def update(context: Context, account: AccountId, body: AccountUpdate, *, c
     refuse_masks(body)
     await _check_egress(context, body, found, caller)
     try:
-        await carry_through(_updated(context, found, body, narrowed=caller.account is not None))
+        signs_in = signing_in(context, body, found)
+        await carry_through(_updated(context, found, body, signs_in, narrowed=caller.account is not None))
     except ValueError as error:
         raise invalid(str(error), "is required") from error
     return AccountUpdated(account=found.id)
@@ -202,28 +218,41 @@ async def remove(context: Context, account: AccountId, query: AccountRemoveQuery
     URL: events still due for that, `accountDeleted` among them, go to the URL of the settings.
     """
     found = find_account(context, account)
+    if query.revoke:
+        await revoke(context, found)
     await carry_through(context.registry.remove(found))
     return AccountRemoved(account=found.id)
 
 
-async def _registered(context: Context, body: AccountCreate, *, narrowed: bool) -> tuple[str, bool]:
+async def registered(
+    context: Context,
+    body: AccountCreate,
+    signs_in: SigningIn | None,
+    *,
+    narrowed: bool,
+    also: Callable[[Tx, str], object] | None = None,
+) -> tuple[str, bool]:
+    """Register an account; `also` as for `Registry.register`. Its id, and whether it is new."""
     parts = _webhook_parts(body)
+    register = partial(context.registry.register, body, narrowed=narrowed, signing_in=signs_in, also=also)
     if body.account is None or not parts:
-        return await context.registry.register(body, narrowed=narrowed)
+        return await register()
     async with context.webhooks.setting(body.account, *parts, bound=narrowed):
-        return await context.registry.register(body, narrowed=narrowed)
+        return await register()
 
 
-async def _updated(context: Context, account: Account, body: AccountUpdate, *, narrowed: bool) -> None:
+async def _updated(
+    context: Context, account: Account, body: AccountUpdate, signs_in: SigningIn | None, *, narrowed: bool
+) -> None:
     parts = _webhook_parts(body)
     if not parts:
-        return await context.registry.update(account, body, narrowed=narrowed)
+        return await context.registry.update(account, body, narrowed=narrowed, signing_in=signs_in)
     async with context.webhooks.setting(account.id, *parts, bound=narrowed):
-        return await context.registry.update(account, body, narrowed=narrowed)
+        return await context.registry.update(account, body, narrowed=narrowed, signing_in=signs_in)
 
 
 def _webhook_parts(body: AccountCreate | AccountUpdate) -> list[Bound]:
-    """What a request sets of where an account's events go."""
+    """The members of a request that determine where an account's events are posted."""
     parts: list[Bound] = []
     if body.webhooks:
         parts.append("url")
@@ -235,7 +264,7 @@ def _webhook_parts(body: AccountCreate | AccountUpdate) -> list[Bound]:
 async def _check_egress(
     context: Context, body: AccountCreate | AccountUpdate, stored: Account | None, caller: Token
 ) -> None:
-    """Refuse what leads where it must not; mail servers of a trusted caller are left to the connection itself."""
+    """Refuse forbidden addresses; mail servers of a trusted caller are checked only at the connection."""
     narrowed = caller.account is not None
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if body.webhooks:
@@ -246,7 +275,7 @@ async def _check_egress(
 
 
 async def _check_server(context: Context, name: str, given: Any, known: Any) -> None:
-    """Refuse a server that a token for one account may not name, except where it is already."""
+    """Refuse a server that a token for one account may not name, unless it is already set."""
     host, port = (getattr(given, member, UNSET) for member in ("host", "port"))
     if host in (UNSET, getattr(known, "host", UNSET)) and port in (UNSET, getattr(known, "port", UNSET)):
         return
@@ -255,7 +284,7 @@ async def _check_server(context: Context, name: str, given: Any, known: Any) -> 
         if port is not UNSET:
             egress.check_port(port, restricted=True)
         member = "host"
-        # Another port of a server makes it one that this caller named.
+        # Changing only the port also counts as naming the server.
         host = getattr(known, "host", UNSET) if host is UNSET else host
         if host is not UNSET:
             await egress.check(host, port or None, restricted=True)
@@ -271,13 +300,13 @@ def _notify_from(account: Account) -> str | None:
 
 
 def _imap(server: ImapServer) -> ImapConfig:
-    """The IMAP server as an answer shows it."""
+    """The IMAP server in the form of an answer."""
     members = asdict(server)
     return ImapConfig(**members | {"auth": _auth(server.auth), "tls": _tls(server.tls)})
 
 
 def _smtp(server: SmtpServer) -> SmtpConfig:
-    """The SMTP server as an answer shows it."""
+    """The SMTP server in the form of an answer."""
     members = asdict(server)
     auth = _auth(server.auth) if isinstance(server.auth, Login) else server.auth
     limit = RateLimit(**asdict(server.rate_limit)) if server.rate_limit else UNSET
@@ -307,6 +336,21 @@ def _last_error(account: Account) -> LastError | None:
     return shown(LastError, error) if error is not None else None
 
 
+async def _last_error_with_way_out(context: Context, account: Account) -> LastError | None:
+    """The same, with a link for signing in that is good from now on, where that is the remedy."""
+    error = _last_error(account)
+    if error is None or account.sign_in.keeper is None or account.status.state is not AccountState.AUTHENTICATION_ERROR:
+        return error
+    url = await context.reauth.url(account.record)
+    return error if url is None else replace(error, reauth_url=url)
+
+
+def _type(account: Account) -> AccountType:
+    if records.sign_in_of(account.record) is not None:
+        return "oauth2" if account.sign_in.app is None else account.sign_in.app.provider
+    return "imap" if account.has_imap else "sending"
+
+
 def _sending(account: Account) -> Sending:
     if account.status.servers.smtp is None:
         return Sending(state=AccountState.UNSET.value)
@@ -316,7 +360,7 @@ def _sending(account: Account) -> Sending:
 
 
 def _off(server: object) -> bool | UnsetType:
-    """A server that there is none of: False where that was said."""
+    """The value for a missing server: False if it was set to that."""
     return False if server is False else UNSET
 
 
@@ -337,7 +381,7 @@ def _summary(context: Context, account: Account) -> AccountSummary:
         account=account.id,
         name=record.name,
         email=record.email,
-        type="imap" if records.has_imap(record) else "sending",
+        type=_type(account),
         webhooks=_webhooks(record),
         proxy=masked_url(record.proxy, MASK) if record.proxy else UNSET,
         state=status.state.value,

@@ -1,4 +1,4 @@
-"""What an account can be told to do: reconnect, sync, flush, show its log; and verifying servers, and finding them."""
+"""Actions on an account: reconnect, sync, flush, show its log; and verifying and finding servers."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
 async def flush(context: Context, account: AccountId, body: Flush) -> Flushed:
     """Flush an account.
 
-    The engine forgets what it knows of the account's folders and reads them anew; the account is `paused` meanwhile.
+    The engine discards what it knows about the account's folders and reads them again; until then the account is
+    `paused`.
     Queued mail is not affected. To pause the IMAP side of an account for longer, set `imap.disabled`.
     """
     found = find_account(context, account)

@@ -1,7 +1,7 @@
-"""All the messages changed that a search finds in a folder: flags and labels, moved, deleted.
+"""Changes all messages that a search finds in a folder: flags and labels, moves, deletions.
 
-What is found is changed batch by batch, each with a time limit of its own (`x-ee-timeout`). One that fails, and a
-caller who hangs up, end it there: what was done before stays done, and is told by events.
+They are changed in batches, each with its own time limit (`x-ee-timeout`). A failed batch, or a caller that
+disconnects, ends the request; earlier changes stay, and events announce them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PartT = TypeVar("PartT")
 
 
 class _Found(NamedTuple):
-    """The folder, which is selected for changes, and the UIDs of what is to be changed."""
+    """The folder, which is selected for changes, and the UIDs of the messages to change."""
 
     row: MailboxRow
     batches: tuple[Sequence[int], ...]
@@ -138,7 +138,7 @@ async def _search(mailbox: Mailbox, path: str, query: SearchQuery) -> _Found:
 async def _move(
     context: Context, mailbox: Mailbox, found: _Found, target: MailboxRow, headers: CommandHeaders
 ) -> tuple[tuple[str, str], ...]:
-    """Move what was found; the ids it had, each with the one it has now."""
+    """Move the messages found; return their old ids, each with the new one."""
     at_work = changer(context, mailbox)
     try:
         parts = await _each(mailbox, found, headers, lambda uids: at_work.move(found.row, uids, target))
@@ -161,10 +161,10 @@ async def _each(
     for uids in found.batches:
         mailbox.session.deadline = trio.current_time() + headers.seconds
         parts.append(await carry_through(change(uids)))
-        await trio.lowlevel.checkpoint()  # a caller who has hung up wants no more
+        await trio.lowlevel.checkpoint()  # stop if the caller has disconnected
     return parts
 
 
 def _together(parts: Sequence[Done]) -> Done:
-    """What holds for every message."""
+    """The results that hold for every message."""
     return {name: all(each[name] for each in parts) for name in (parts[0] if parts else ())}

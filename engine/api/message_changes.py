@@ -1,4 +1,4 @@
-"""One message changed: its flags and labels, its folder, its being there."""
+"""Changes one message: its flags and labels, its folder, or its deletion."""
 
 from __future__ import annotations
 
@@ -122,18 +122,18 @@ async def delete_message(
 
 
 def wishes(body: MessageUpdate) -> tuple[Marks, Marks]:
-    """The flags and the labels that are to be changed."""
+    """The flags and the labels to change."""
     return _marks(body.flags), _marks(body.labels)
 
 
 def shown(changed: tuple[Done, Done]) -> MessageChanged:
-    """What came of it."""
+    """The result."""
     flags, labels = (MarksChanged(**done) if done else UNSET for done in changed)
     return MessageChanged(flags=flags, labels=labels)
 
 
 def made(answer: MessageChanged) -> bool:
-    """Whether anything was to be changed."""
+    """Whether any change was requested."""
     return answer.flags is not UNSET or answer.labels is not UNSET
 
 

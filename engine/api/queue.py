@@ -1,4 +1,4 @@
-"""The queues: how full they are, and pausing them; of the one for mail, one account's part, too."""
+"""The queues: how full they are, and pausing them, also for one account."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.store.tokens import Token
 _PATH = "/v1/settings/queue/{queue}"
 _TAGS = ("Settings",)
 _SETTINGS: dict[Queue, str] = {"submit": "queue_paused", "notify": "webhooks_paused"}
-"""The settings that keep the pauses; nothing is ever in `documents`."""
+"""The settings that store the pauses; `documents` is always empty."""
 
 
 @operation("GET", _PATH, access=Access.QUERY, scope="api", tags=_TAGS)
@@ -84,6 +84,6 @@ def _refuse_account(account: str | None) -> None:
 
 
 def _paused(context: Context, queue: Queue) -> bool:
-    """Whether a whole queue is."""
+    """Whether a whole queue is paused."""
     setting = _SETTINGS.get(queue)
     return setting is not None and getattr(context.settings.values, setting) is True

@@ -1,7 +1,7 @@
 """Submitting a message: check, compose, make durable, answer.
 
 Errors in composing are the caller's and name the field; a refused request queues nothing. A request repeated with its
-`Idempotency-Key` gets the first answer; dry runs and refusals are not remembered.
+`Idempotency-Key` gets the first answer; dry runs and refusals are not stored under a key.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from msgspec import UNSET
 from msgspec.structs import replace
 from quart import Response
 
-from engine.accounts import registration as records
 from engine.accounts.account import Account
 from engine.accounts.route_checks import refuse_way
 from engine.accounts.state import REFUSALS
@@ -57,7 +56,7 @@ YEAR = 366 * 86400.0
 
 ANY_QUERY = SubmitQuery()
 PIECE = 256 * 1024
-"""Octets encoded at once of a large preview."""
+"""Octets of a large preview that are encoded at a time."""
 
 
 @operation(
@@ -145,7 +144,7 @@ def _message(
     now: float,
     send_at: float,
 ) -> tuple[Message, tuple[str, ...]]:
-    """The message as the queue takes it, and its recipients."""
+    """The message in the form for the queue, and its recipients."""
     sender, recipients = _envelope(draft, body)
     attempts = _attempts(context, body)
     message = Message(
@@ -179,9 +178,9 @@ def _message(
 
 
 def _key(headers: SubmitHeaders) -> str | None:
-    """The key itself: the header's draft standard writes it in quotes, most clients do not.
+    """The key without quotes: the header's draft standard requires quotes, which most clients omit.
 
-    Raises `Problem` 400 for an empty one: its caller believes to be safe from sending twice.
+    Raises `Problem` 400 for an empty key, since its caller relies on protection from duplicates.
     """
     if headers.idempotency_key is None:
         return None
@@ -194,7 +193,7 @@ def _key(headers: SubmitHeaders) -> str | None:
 
 
 async def _fingerprint(context: Context, body: Submit) -> bytes:
-    """What tells one request from another."""
+    """A hash that identifies the request."""
     if body.copy is None:
         body = replace(body, copy=UNSET)
     if sum(len(each.content) for each in body.attachments) <= HERE:
@@ -234,7 +233,7 @@ def _again(answer: bytes, key: str) -> SubmitAccepted:
 
 
 def _refuse_unless_ready(account: Account) -> None:
-    if records.smtp_endpoint(account.record) is None:
+    if not account.has_smtp:
         raise Problem(404, "SMTP configuration was not found for requested ID", code="SMTPUnavailable")
     if not account.status.initialized:
         state = account.status.state
@@ -244,7 +243,7 @@ def _refuse_unless_ready(account: Account) -> None:
 
 
 def checked_send_at(asked: datetime, now: float) -> float:
-    """The moment a caller asks for, `now` if that is past (seconds since 1970). Raises `Problem` 400 beyond a year."""
+    """The requested time, or `now` if that is past (seconds since 1970). Raises `Problem` 400 beyond a year."""
     moment = asked.timestamp()
     if moment > now + YEAR:
         raise invalid("sendAt", "must be less than a year ahead")
@@ -252,7 +251,7 @@ def checked_send_at(asked: datetime, now: float) -> float:
 
 
 def size_of(body: Content) -> int:
-    """About how much there is to compose, in octets."""
+    """About how many octets there are to compose."""
     size = len(body.text or "") + len(body.html or "") + sum(len(each.content) for each in body.attachments)
     for given in body.headers.values():
         size += sum(map(len, given)) + 20 * len(given) if isinstance(given, tuple) else len(str(given))
@@ -260,7 +259,7 @@ def size_of(body: Content) -> int:
 
 
 def draft_of(account: Account, body: Content) -> Draft:
-    """What is to be composed. Raises `Problem` 400 where nobody is named as its author."""
+    """The draft to compose. Raises `Problem` 400 if it has no author."""
     record = account.record
     if body.sender is not UNSET:
         sender = _address(body.sender)
@@ -292,7 +291,7 @@ def draft_of(account: Account, body: Content) -> Draft:
 
 
 def message_id_for(context: Context, draft: Draft, body: Content) -> str:
-    """The Message-ID that is asked for, or a new one."""
+    """The requested Message-ID, or a new one."""
     if body.message_id is not UNSET:
         return message_id_of(body.message_id)
     domain = draft.sender.address.rpartition("@")[2]
@@ -300,7 +299,7 @@ def message_id_for(context: Context, draft: Draft, body: Content) -> str:
 
 
 async def composed_of(context: Context, draft: Draft, message_id: str, date: float, *, in_thread: bool) -> Composed:
-    """The message. Raises `Problem` 400 where it cannot be composed."""
+    """Compose the message. Raises `Problem` 400 if that is impossible."""
     boundary = f"----=_Part-{context.world.token_bytes(12).hex()}"
 
     def work() -> Composed:
@@ -327,7 +326,7 @@ def _envelope(draft: Draft, body: Submit) -> tuple[str, tuple[str, ...]]:
 
 def _copy_path(account: Account, body: Submit) -> str | None:
     wanted = body.copy if isinstance(body.copy, bool) else account.record.copy
-    if wanted is False or not records.has_imap(account.record):
+    if wanted is False or not account.has_imap:
         return None
     return body.sent_mail_path or ""
 

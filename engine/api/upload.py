@@ -82,7 +82,7 @@ async def upload_message(
         try:
             stored = await uploader.upload(target, message, made.message_id, body.flags, date)
         except CommandRefused as error:
-            said = error.response.partition(" ")[2]  # behind the tag
+            said = error.response.partition(" ")[2]  # after the tag
             if error.code in ("TRYCREATE", "NONEXISTENT"):
                 raise Problem(404, "Mailbox record was not found", path=body.path) from error
             raise Problem(502, f"Upload failed: {said}", code="UploadFail", details={"response": said}) from error
@@ -114,7 +114,7 @@ async def _make(context: Context, account: Account, mailbox: Mailbox, body: Uplo
 
 
 async def _following(mailbox: Mailbox, draft: Draft, reference: UploadReference) -> tuple[Draft, ReferenceShown]:
-    """The draft with what it takes from the message it refers to. Raises `Problem` 404."""
+    """The draft, completed from the message that it refers to. Raises `Problem` 404."""
     missing = Problem(404, "Referenced message was not found", code="ReferenceNotFound")
     try:
         place = read_id(message_ids.read_message, reference.message, "reference.message", missing)
@@ -155,7 +155,7 @@ async def _following(mailbox: Mailbox, draft: Draft, reference: UploadReference)
 
 
 def _addresses(given: tuple[EnvelopeAddress, ...]) -> list[Address]:
-    """Those that can stand in a header of ours."""
+    """Those that can be used in our headers."""
     found = []
     for each in given:
         try:

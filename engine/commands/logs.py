@@ -67,7 +67,7 @@ def _logs(options: argparse.Namespace) -> int:
 
 
 def known(before: Sequence[str], now: Sequence[str]) -> int:
-    """How many of the lines `now` were there `before`, of which the oldest may have gone meanwhile."""
+    """The number of lines in `now` that were in `before` already. The oldest ones in `before` may be gone."""
     for start, line in enumerate(before):
         if line == next(iter(now), None) and before[start:] == now[: len(before) - start]:
             return len(before) - start

@@ -3,7 +3,7 @@
 1. They may use half of the descriptors that are free at the start; the other half is for mail servers and files. The
    last few descriptors are closed to them, and to mail servers too (`world.py`), so that store and spool keep working.
 2. Beyond the limit, a new connection replaces the oldest one that has never sent anything, so that silent connections
-   keep nobody out. Connections that have been used stay, so that strangers cannot displace a caller's persistent ones.
+   do not keep clients out. Used connections stay, so that strangers cannot displace a client's persistent ones.
 3. If the process runs out of descriptors below the limit, idle connections that have been used give way too.
 """
 

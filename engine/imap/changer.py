@@ -1,7 +1,7 @@
-"""The verbs that change messages: STORE, COPY, MOVE, EXPUNGE, APPEND. See `session` for what is raised.
+"""The verbs that change messages: STORE, COPY, MOVE, EXPUNGE, APPEND. `session` describes the errors raised.
 
-Sets of UIDs are written out whole: who has many asks several times (`numbers.portions`). A server that does only so
-many messages at once (MESSAGELIMIT, RFC 9738) is asked again for the rest.
+A set of UIDs is sent in one command, so callers split large sets (`numbers.portions`). If a server processes only part
+of the messages (MESSAGELIMIT, RFC 9738), it is asked again for the rest.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from engine.imap.reader import FETCH_SECONDS, ImapReader
 from engine.imap.responses import StatusKind, StatusResponse
 
 APPEND_BYTES_PER_SECOND = 32 * 1024
-"""The slowest upload an APPEND is given time for."""
+"""The slowest upload for which the time limit of an APPEND suffices."""
 DELETED = "\\Deleted"
 Made: TypeAlias = Callable[[Ranges], Command]
-"""A command made for some UIDs."""
+"""Makes a command for some UIDs."""
 
 UNMARKINGS = 3
-"""How often others' marks are looked for before an EXPUNGE that would take them for ours."""
+"""Most searches for others' marks before an EXPUNGE that would also remove their messages."""
 
 
 class Appended(msgspec.Struct, frozen=True):
-    """Where an appended message is now; both None when the server has no UIDPLUS."""
+    """The UIDVALIDITY and UID of an appended message; both None if the server has no UIDPLUS."""
 
     uid_validity: int | None
     uid: int | None
 
 
 class Copied(msgspec.Struct, frozen=True):
-    """Where copied messages are now: the UIDVALIDITY of their mailbox, and their UIDs there by those they had.
+    """Where copies are: the UIDVALIDITY of their mailbox, and their UIDs by original UID.
 
-    Empty where the server does not say (no UIDPLUS).
+    Empty if the server does not say (no UIDPLUS).
     """
 
     uid_validity: int | None = None
@@ -67,9 +67,9 @@ class ImapChanger(ImapReader):
         return _copied(done, len(uids))
 
     async def move(self, uids: Collection[int], path: str) -> Copied:
-        """Move messages into another mailbox: at once with MOVE (RFC 6851), else copy, mark as deleted, expunge.
+        """Move messages into another mailbox: by MOVE (RFC 6851), else by copying, marking as deleted and expunging.
 
-        Refused or cut without MOVE: they may have been copied.
+        Without MOVE, the messages may have been copied if this is refused or the connection breaks.
         """
         if self.offers("MOVE"):
             name, utf8 = self._wire_name(path), self._protocol.utf8
@@ -96,8 +96,8 @@ class ImapChanger(ImapReader):
     async def expunge(self, uids: Collection[int]) -> None:
         """Remove those of the messages that are marked as deleted, and no others.
 
-        Without UIDPLUS every message so marked would go. So the marks of the others are taken away before that, and
-        given back afterwards, also where it is refused; one that is set in the round trip between is not noticed.
+        Without UIDPLUS, EXPUNGE would remove every marked message. So the other messages lose their marks first and get
+        them back afterwards, even if it is refused. A mark set in the round trip in between is not noticed.
         """
         if self.offers("UIDPLUS"):
             await self._of_all(uids, lambda spans: commands.expunge(written(spans)))
@@ -120,9 +120,9 @@ class ImapChanger(ImapReader):
     ) -> Appended:
         """Store a message, given in pieces with CRLF line ends, in a mailbox.
 
-        `date` is its INTERNALDATE in seconds since 1970, None for now. Raises `CommandRefused` (code `TRYCREATE`: there
-        is no such mailbox; `OVERQUOTA`), `NetworkError`, `ProtocolError`, `ValueError` for a path or flag IMAP cannot
-        carry. Cancelled or cut: the message may be there.
+        `date` is its INTERNALDATE in seconds since 1970, None for now. Raises `CommandRefused` (code `TRYCREATE`: no
+        such mailbox; `OVERQUOTA`), `NetworkError`, `ProtocolError`, `ValueError` for a path or flag that IMAP cannot
+        carry. If cancelled, or if the connection breaks, the message may have been stored.
         """
         utf8 = self._protocol.utf8
         command = commands.append(self._wire_name(path), flags, date, message, utf8=utf8)
@@ -142,7 +142,7 @@ class ImapChanger(ImapReader):
         return await self._of_spans(ranges(sorted(set(uids))), command)
 
     async def _of_spans(self, spans: Ranges, command: Made) -> list[Completion]:
-        """Give a command for these UIDs, again for those that were left over. Raises `CommandRefused`."""
+        """Send a command for these UIDs, and again for those not processed. Raises `CommandRefused`."""
         done: list[Completion] = []
         while spans:
             done.append(await self._require(command(spans), FETCH_SECONDS))
@@ -150,7 +150,7 @@ class ImapChanger(ImapReader):
         return done
 
     async def _with_literal(self, command: Command, size: int, timeout: float) -> Completion:
-        """A command that ends in a literal: where the server may not take it unasked after all, it is asked."""
+        """Run a command that ends in a literal; if the server may not accept it unasked, request a continuation."""
         kind = next((each for each in ("LITERAL+", "LITERAL-") if each in self.capabilities), None)
         if kind is None or size > commands.unasked_limit(self.capabilities):
             return await self._require(command, timeout)
@@ -179,7 +179,7 @@ def _set(uids: Collection[int]) -> str:
 
 
 def _copied(done: Sequence[Completion], asked: int) -> Copied:
-    """What COPYUID says (RFC 4315): in the reply to COPY, before it for MOVE (RFC 6851)."""
+    """Read COPYUID (RFC 4315): in the reply to COPY, or before that of MOVE (RFC 6851)."""
     validity: int | None = None
     uids: dict[int, int] = {}
     for completion in done:

@@ -101,6 +101,7 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
     `path` is the decoded full name, `wire_name` the name that the server listed; `delimiter` separates its levels, None
     if there are none; `flags` are as the server sent them; `special_use` is one of `SPECIAL_USES` or `\\Inbox`, with
     `special_use_source` `extension` (the server said so) or `name`; both are None for an ordinary mailbox.
+    `mailbox_id` is the server's own id, which another path does not change (RFC 8474), if it came with the list.
     """
 
     path: str
@@ -109,6 +110,7 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
     flags: frozenset[str]
     special_use: str | None = None
     special_use_source: str | None = None
+    mailbox_id: str | None = None
 
     @property
     def selectable(self) -> bool:

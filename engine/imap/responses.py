@@ -150,10 +150,14 @@ class Thread(msgspec.Struct, frozen=True):
 
 
 class MailboxStatus(msgspec.Struct, frozen=True):
-    """The reply to STATUS. `name` is as sent; items that are not unsigned numbers are left out."""
+    """The reply to STATUS. `name` is as sent; items that are not unsigned numbers are left out.
+
+    `mailbox_id`: the server's own id for it, which a new name does not change (RFC 8474); None if it does not say.
+    """
 
     name: bytes
     items: dict[str, int]
+    mailbox_id: str | None = None
 
 
 class Id(msgspec.Struct, frozen=True):
@@ -239,6 +243,7 @@ FETCH_ITEMS = frozenset(
 _ESEARCH_ITEMS = frozenset({"ALL", "COUNT", "MIN", "MAX", "MODSEQ", "PARTIAL"})
 _NAME_AT = {"LIST": 3, "LSUB": 3, "STATUS": 1}
 _STATUS_ITEMS = frozenset({"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "HIGHESTMODSEQ", "SIZE"})
+_STATUS_ITEMS |= {"MAILBOXID"}
 
 
 def parse(frame: Frame) -> Response:
@@ -437,7 +442,9 @@ def _range(written: str) -> tuple[int, int] | None:
 def _mailbox_status(tree: list[Node]) -> MailboxStatus:
     told = items(next((node for node in reversed(tree) if isinstance(node, list)), []), _STATUS_ITEMS)
     numbers = {name: count for name, node in told.items() if (count := number(node, 63)) is not None}
-    return MailboxStatus(_name(tree), numbers)
+    given = told.get("MAILBOXID")
+    own = text(given[0]) if isinstance(given, list) and given else ""
+    return MailboxStatus(_name(tree), numbers, own or None)
 
 
 def _id(tree: list[Node]) -> Id:

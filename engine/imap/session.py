@@ -91,6 +91,8 @@ class ImapSession(ImapChanger):
         paths = {name: path for path, name in self._names.items()}
         told = [each for each in completion.data if isinstance(each, MailboxStatus)]
         if form == "LIST-STATUS" and (told or not any(each.selectable for each in found)):
+            ids = {paths[each.name]: each.mailbox_id for each in told if each.name in paths and each.mailbox_id}
+            found = [msgspec.structs.replace(each, mailbox_id=ids.get(each.path)) for each in found]
             return found, {paths[each.name]: each.items for each in told if each.name in paths}
         if form == "LIST-STATUS":
             self._refusals.refused(self._server, form)  # the server ignored the options

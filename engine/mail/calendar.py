@@ -1,7 +1,7 @@
-"""Calendar objects (RFC 5545) as far as a reader of mail wants them: what an invitation is to, when, and by whom. Pure.
+"""Reads calendar objects (RFC 5545) as far as a mail reader needs: an invitation's event, time and organizer. Pure.
 
-Lenient: folded lines, any line ends, parameters in any order, a component that does not end. What cannot be read is
-left out. A time is returned as it is written, with the name of its zone: what zones mean is the caller's business.
+Lenient: folded lines, any line ends, parameters in any order, a component that never ends. Unreadable parts are left
+out. A time is returned as written, with the name of its zone; the caller interprets zones.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 EVENTS = 20
-"""Most events that are read of one object."""
+"""Most events read from one object."""
 _CONTENT_LINE = re.compile(
     r'([A-Za-z0-9-]+)((?:;[A-Za-z0-9-]+=(?:"[^"]*"|[^";:,]*)(?:,(?:"[^"]*"|[^";:,]*))*)*):(.*)', re.S
 )
@@ -20,14 +20,14 @@ _ESCAPED = re.compile(r"\\(.)", re.S)
 
 
 class CalendarTime(NamedTuple):
-    """A moment as it is written: `2026-11-22T11:00:00`, or `2026-11-22` for a day. `zone`: `UTC`, a TZID, `""`."""
+    """A time as written: `2026-11-22T11:00:00`, or `2026-11-22` for a day. `zone`: `UTC`, a TZID, or ""."""
 
     written: str
     zone: str
 
 
 class CalendarEvent(NamedTuple):
-    """One event; an empty text where it does not say."""
+    """One event; missing texts are empty."""
 
     uid: str
     summary: str
@@ -38,7 +38,7 @@ class CalendarEvent(NamedTuple):
 
 
 class Calendar(NamedTuple):
-    """One object: its `method` (`REQUEST`, `CANCEL` ...) in capitals, its zone where it names one, its events."""
+    """One object: its `method` (`REQUEST`, `CANCEL` ...) in upper case, its zone if it names one, its events."""
 
     method: str
     zone: str
@@ -46,7 +46,7 @@ class Calendar(NamedTuple):
 
 
 def read_calendar(text: str) -> Calendar:
-    """What an object says; one without an event has none."""
+    """Read an object; it may have no events."""
     method = zone = ""
     inside: list[str] = []
     events: list[CalendarEvent] = []
@@ -74,7 +74,7 @@ def read_calendar(text: str) -> Calendar:
 
 
 def _lines(text: str) -> list[tuple[str, str, str]]:
-    """Name, TZID and value of each line that is one; a line that begins with a blank goes on with the one before."""
+    """Name, TZID and value of each valid line; a line that begins with a blank continues the one before."""
     found: list[tuple[str, str, str]] = []
     unfolded = re.sub(r"(?:\r\n|\r|\n)[ \t]", "", text)
     for line in re.split(r"\r\n|\r|\n", unfolded):
@@ -98,7 +98,7 @@ def _event(values: dict[str, tuple[str, str]]) -> CalendarEvent:
 
 
 def _unescaped(value: str) -> str:
-    """A text without its backslashes (RFC 5545 section 3.3.11)."""
+    """A text without its escapes (RFC 5545 section 3.3.11)."""
     return _ESCAPED.sub(lambda match: "\n" if match[1] in "nN" else match[1], value).strip()
 
 

@@ -1,4 +1,4 @@
-"""What a reply to a message, or a forward of it, takes from it: subject, recipients, the ids of the conversation."""
+"""What a reply or forward takes from the original: subject, recipients, the ids of the conversation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Action = Literal["reply", "reply-all", "forward"]
 _PREFIXED = {"reply": re.compile(r"re\s*:", re.IGNORECASE), "forward": re.compile(r"fwd?\s*:", re.IGNORECASE)}
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,994}>")
 MOST_REFERENCES = 50
-"""Ids in References; of more, the first and the last ones are kept (RFC 5537 section 3.4.4)."""
+"""Most ids in References; of more, the first and the last ones are kept (RFC 5537 section 3.4.4)."""
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of that message. `references` are its References and In-Reply-To, as they stand."""
+    """The original. `references` are its raw References and In-Reply-To."""
 
     subject: str
     message_id: str
@@ -30,7 +30,7 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Following(msgspec.Struct, frozen=True, kw_only=True):
-    """What the new message takes from it; recipients only where it has none of its own."""
+    """What the new message takes from it; recipients only if the new message has none."""
 
     subject: str
     to: tuple[Address, ...]
@@ -39,7 +39,7 @@ class Following(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def following(original: Original, action: Action, own: str) -> Following:
-    """What follows from it. `own` is the address of the one who writes, who is no recipient of a reply to all."""
+    """Derive it from the original. `own` is the author's address, which a reply to all leaves out."""
     kind = "forward" if action == "forward" else "reply"
     subject = original.subject
     if not _PREFIXED[kind].match(subject):

@@ -41,6 +41,29 @@ class Login(_Stored, frozen=True, kw_only=True):
     access_token: str | UnsetType = UNSET
 
 
+class OAuthUser(_Stored, frozen=True, kw_only=True):
+    """Who signed in, and the shared mailbox that is meant, if it is not the user's own."""
+
+    user: str
+    delegated_user: str | UnsetType = UNSET
+
+
+class OAuthSignIn(_Stored, frozen=True, kw_only=True):
+    """The OAuth2 app (`provider`) through which the account logs in; its tokens are kept apart (`store/grants.py`).
+
+    `redirect_url`: where the browser went after the sign-in, and goes after the next one.
+    """
+
+    provider: str
+    auth: OAuthUser
+    redirect_url: str | UnsetType = UNSET
+
+    @property
+    def mailbox(self) -> str:
+        """The user that the mail servers are told."""
+        return self.auth.delegated_user or self.auth.user
+
+
 class TlsOptions(_Stored, frozen=True, kw_only=True):
     """What a TLS connection to a server may accept. `ca`: certificates in PEM form."""
 
@@ -59,6 +82,7 @@ class ImapServer(_Stored, frozen=True, kw_only=True):
     secure: bool = False
     auth: Login | UnsetType = UNSET
     tls: TlsOptions | UnsetType = UNSET
+    use_auth_server: bool | UnsetType = UNSET
     resync_delay: int = 900
     disabled: bool | UnsetType = UNSET
     disable_imap4rev2: bool | UnsetType = msgspec.field(name="disableIMAP4rev2", default=UNSET)
@@ -77,11 +101,12 @@ class SmtpServer(_Stored, frozen=True, kw_only=True):
     secure: bool = False
     auth: Login | bool | UnsetType = UNSET
     tls: TlsOptions | UnsetType = UNSET
+    use_auth_server: bool | UnsetType = UNSET
     rate_limit: SendingLimit | UnsetType = UNSET
 
 
 class Registration(_Stored, frozen=True, kw_only=True):
-    """One registered account. `imap` or `smtp` False: it has no such server.
+    """One registered mailbox. `imap` and `smtp` False: the account has none; absent with `oauth2`: those of the app.
 
     `notify_from`: absent means the time of registration, None all messages. `path` None: every folder.
     """
@@ -101,6 +126,7 @@ class Registration(_Stored, frozen=True, kw_only=True):
     local_address: str | UnsetType | None = UNSET
     imap: ImapServer | bool | UnsetType = UNSET
     smtp: SmtpServer | bool | UnsetType = UNSET
+    oauth2: OAuthSignIn | bool | UnsetType = UNSET
     sandbox: bool | UnsetType = UNSET
     webhooks: str | UnsetType | None = UNSET
     webhooks_custom_headers: tuple[Header, ...] | UnsetType = UNSET

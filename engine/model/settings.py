@@ -45,6 +45,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     imap_client_version: str | None = None
     imap_client_vendor: str | None = None
     imap_client_support_url: str | None = None
+    export_max_concurrent: int | None = None
+    export_max_global_concurrent: int | None = None
+    export_max_messages: int | None = None
+    export_max_size: int | None = None
     generate_email_summary: bool | None = None
     open_ai_generate_embeddings: bool | None = None
     mcp_enabled: bool | None = None
@@ -57,8 +61,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     enable_api_proxy: bool | None = None
     track_clicks: bool | None = None
     track_opens: bool | None = None
+    smtp_server_proxy: bool | None = None
+    smtp_server_auth_enabled: bool | None = None
+    smtp_server_tls: bool | None = msgspec.field(name="smtpServerTLSEnabled", default=None)
+    imap_proxy_server_proxy: bool | None = None
+    imap_proxy_server_tls: bool | None = msgspec.field(name="imapProxyServerTLSEnabled", default=None)
+    track_sent_messages: bool | None = None
+    notification_base_url: str | None = None
+    sentry_dsn: str | None = None
+    smtp_server_password: str | None = None
+    imap_proxy_server_password: str | None = None
+    page_brand_name: str | None = None
+    smtp_ehlo_name: str | None = None
+    http_proxy_url: str | None = None
     queue_keep: int | None = None
     imap_indexer: str | None = None
+    enable_o_auth_tokens_api: bool | None = None
 
 
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}

@@ -3,7 +3,8 @@
 After a refused login the lane waits by the retry schedule, at most an hour, however many messages are due: providers
 lock an account after repeated failed logins. It dials an unreachable server sooner, after at most 5 minutes, and a
 silent one soonest, after at most 40 seconds: dialling a dead path costs the server nothing, and mail must go within a
-minute of the path's return. Any reply past the login, and any change of the account, ends the wait.
+minute of the path's return. Without an access token to log in with, it waits to be told of one. Any reply past the
+login, and any change of the account, ends the wait.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
-from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Verdict, silent, unanswered
+from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, silent, unanswered
 
 FIRST_WAIT = 10.0
 LONGEST_WAIT = 300.0
@@ -20,6 +21,8 @@ LONGEST_SILENCE = 40.0
 SPREAD = 0.25
 """A wait for a silent server is shortened by up to this fraction, so that not all lanes dial it at once."""
 LONGEST_LOGIN_WAIT = 3600.0
+TOKEN_WAIT = 600.0
+"""Longest wait for an access token; that there is one again is told sooner."""
 
 
 class BackoffReason(StrEnum):
@@ -27,6 +30,7 @@ class BackoffReason(StrEnum):
 
     LOGIN = "login"
     CONNECTION = "connection"
+    TOKEN = "token"
 
 
 class LaneBackoff:
@@ -59,11 +63,15 @@ class LaneBackoff:
             self.end()
             return False
         reason = BackoffReason.LOGIN if verdict.kind is Kind.LOGIN_REFUSED else BackoffReason.CONNECTION
+        if verdict.stage is Stage.TOKEN:
+            reason = BackoffReason.TOKEN
         if reason is not self.reason:
             self._count, self.since, self.reason = 0, wall, reason
         self._count += 1
         if reason is BackoffReason.LOGIN:
             wait = min(self._login_wait(self._count), LONGEST_LOGIN_WAIT)
+        elif reason is BackoffReason.TOKEN:
+            wait = TOKEN_WAIT
         else:
             wait = min(FIRST_WAIT * 2 ** min(self._count - 1, 16), LONGEST_WAIT)
             if silent(verdict):

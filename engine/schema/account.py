@@ -11,7 +11,15 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.account_condition import Counters, FolderError, LearntHeartbeat, Quota, SmtpStatus
+from engine.schema.account_condition import (
+    Counters,
+    FolderError,
+    LastError,
+    LearntHeartbeat,
+    Quota,
+    Sending,
+    SmtpStatus,
+)
 from engine.schema.fields import (
     SINGLE,
     Address,
@@ -25,7 +33,6 @@ from engine.schema.fields import (
     Line100,
     Line256,
     MailboxPath,
-    NoDifference,
     Off,
     ProxyUrl,
     Request,
@@ -34,7 +41,7 @@ from engine.schema.fields import (
 )
 from engine.schema.paging import Page, PageQuery
 from engine.schema.servers import ImapConfig, ImapUpdate, Server, SmtpConfig, SmtpUpdate
-from engine.schema.token_request import TokenRequest
+from engine.schema.sign_in import OAuth2Login, OAuth2State, OAuth2Update, Provider
 
 AccountState = Literal[
     "init",
@@ -47,7 +54,7 @@ AccountState = Literal[
     "disconnected",
     "paused",
 ]
-AccountType = Literal["imap", "sending"]
+AccountType = Literal["imap", "sending", "oauth2", Provider]
 Indexer = Literal["full", "fast"]
 
 _SUBCONNECTIONS = (
@@ -95,6 +102,10 @@ _STATE = (
 )
 _SENDING = "Whether the SMTP server lets the account send, whatever the state of its IMAP connection."
 _LAST_ERROR = "Why the account is not connected. `null`: nothing is wrong."
+_TYPE = (
+    "`imap`, `sending` for an account without IMAP, or the provider of the OAuth2 app through which it signs in; "
+    "`oauth2` if the app is gone."
+)
 _SYNC_TIME = "When the engine last looked into the account's folders. Absent: not yet."
 
 
@@ -154,11 +165,25 @@ class AccountCreate(Request, frozen=True, kw_only=True):
     local_address: _LocalAddress = UNSET
     imap: Annotated[
         ImapConfig | Off | UnsetType,
-        Meta(description="The IMAP server. `false` or absent: the account only sends."),
+        Meta(
+            description="The IMAP server. `false`: the account only sends. Absent: the same, or with `oauth2` the "
+            "server of its app."
+        ),
     ] = UNSET
     smtp: Annotated[
         SmtpConfig | Off | UnsetType,
-        Meta(description="The SMTP server. `false` or absent: the account cannot send."),
+        Meta(
+            description="The SMTP server. `false`: the account cannot send. Absent: the same, or with `oauth2` the "
+            "server of its app."
+        ),
+    ] = UNSET
+    oauth2: Annotated[
+        OAuth2Login | Off | UnsetType,
+        Meta(
+            description="How the account signs in with OAuth2, in place of `auth` of its servers. They are those of "
+            "the app; one that is named and has an `auth` of its own is logged in to with that. `false` or absent: it "
+            "does not."
+        ),
     ] = UNSET
     sandbox: Annotated[
         bool | UnsetType,
@@ -199,6 +224,10 @@ class AccountUpdate(Request, frozen=True, kw_only=True):
     local_address: _LocalAddress = UNSET
     imap: Annotated[ImapUpdate | Off | UnsetType, Meta(description="The IMAP server. `false` removes it.")] = UNSET
     smtp: Annotated[SmtpUpdate | Off | UnsetType, Meta(description="The SMTP server. `false` removes it.")] = UNSET
+    oauth2: Annotated[
+        OAuth2Update | Off | UnsetType,
+        Meta(description="How the account signs in with OAuth2. `false` ends that and forgets the tokens."),
+    ] = UNSET
     webhooks: _Webhooks = UNSET
     webhooks_custom_headers: _CustomHeaders = UNSET
     locale: _Locale = UNSET
@@ -222,7 +251,13 @@ class AccountQuery(Request, frozen=True, kw_only=True):
 class AccountRemoveQuery(Request, frozen=True, kw_only=True):
     """Query of `DELETE /v1/account/{account}`."""
 
-    revoke: NoDifference = UNSET
+    revoke: Annotated[
+        bool,
+        Meta(
+            description="`true`: before that, the engine has the provider forget the OAuth2 grant, where it can; the "
+            "account is removed also if that does not work."
+        ),
+    ] = False
 
 
 class AccountsQuery(PageQuery, frozen=True, kw_only=True):
@@ -237,12 +272,26 @@ class AccountsQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class AccountCreated(Response, frozen=True, kw_only=True):
-    """The account is registered, and on disk."""
+    """The account is registered, and on disk; or somebody has to sign in first."""
 
-    account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
+    account: Annotated[
+        str | UnsetType, Meta(description="The account's id. Absent: see `redirect`.", examples=["example"])
+    ] = UNSET
     state: Annotated[
-        Literal["new", "existing"], Meta(description="`existing`: the id was taken, and the account has been changed.")
-    ]
+        Literal["new", "existing"] | UnsetType,
+        Meta(
+            description="`existing`: the id was taken, and the account has been changed. Absent: see `redirect`.",
+            examples=["new"],
+        ),
+    ] = UNSET
+    redirect: Annotated[
+        str | UnsetType,
+        Meta(
+            description="Where somebody signs in, with `oauth2.authorize`; good for 24 hours. The account is "
+            "registered once they have. Absent: it is registered.",
+            extra_json_schema={"format": "uri"},
+        ),
+    ] = UNSET
 
 
 class AccountUpdated(Response, frozen=True, kw_only=True):
@@ -256,64 +305,6 @@ class AccountRemoved(Response, frozen=True, kw_only=True):
 
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
     deleted: Annotated[bool, Meta(description="Always `true`: the account and its queued messages are gone.")] = True
-
-
-class LastError(Response, frozen=True, kw_only=True):
-    """Why an account is not connected, or cannot send."""
-
-    EXAMPLE = {
-        "response": "connect ECONNREFUSED 192.0.2.1:993",
-        "serverResponseCode": "ECONNREFUSED",
-        "description": "Nothing listens at imap.example.com:993. Start the server there, or correct imap.host and "
-        "imap.port. The engine tries again by itself.",
-    }
-
-    response: Annotated[str, Meta(description="The server's line, or what went wrong with the connection.")]
-    server_response_code: Annotated[
-        str | UnsetType,
-        Meta(description="A short code for the error. Absent: there is none.", examples=["AUTHENTICATIONFAILED"]),
-    ] = UNSET
-    description: Annotated[
-        str | UnsetType,
-        Meta(
-            description="What the error means and what to do about it, in plain words.",
-            examples=["Nothing listens at imap.example.com:993. Start the server there, or correct imap.host."],
-        ),
-    ] = UNSET
-    hint: Annotated[
-        str | UnsetType,
-        Meta(
-            description="The most likely reason why this provider refused the login: Gmail, Outlook, Yahoo, iCloud and "
-            "others want another password than the account's, an access token, or IMAP switched on. Absent: unknown."
-        ),
-    ] = UNSET
-    token_request: Annotated[
-        TokenRequest | UnsetType,
-        Meta(description="The request for an OAuth2 token that failed. Absent: it was not that."),
-    ] = UNSET
-    reauth_url: Annotated[
-        str | UnsetType,
-        Meta(description="Where the owner of the mailbox signs in again. Absent: that is not the remedy."),
-    ] = UNSET
-
-
-SendingState = Literal["init", "connected", "authenticationError", "connectError", "unset"]
-
-
-class Sending(Response, frozen=True, kw_only=True):
-    """Whether the SMTP server lets the account send, whatever the state of its IMAP connection."""
-
-    state: Annotated[
-        SendingState,
-        Meta(
-            description="`init`: not known yet. `connected`: the server accepted the last login. "
-            "`authenticationError`, `connectError`: it did not, or could not be reached. `unset`: the account has no "
-            "SMTP server. The engine logs in once after a registration or a change of `smtp`; while that fails it "
-            "tries again every few minutes, after a refused login every hour."
-        ),
-    ]
-    since: Annotated[When | UnsetType, Meta(description="When this state began. Absent: it is `unset`.")] = UNSET
-    last_error: Annotated[LastError | None, Meta(description="Why the account cannot send. `null`: it can.")] = None
 
 
 class AccountInfo(Response, frozen=True, kw_only=True):
@@ -376,6 +367,9 @@ class AccountInfo(Response, frozen=True, kw_only=True):
         SmtpConfig | Off | UnsetType,
         Meta(description="The SMTP server. `false` or absent: none; `false` was said so in a request."),
     ] = UNSET
+    oauth2: Annotated[
+        OAuth2State | UnsetType, Meta(description="How the account signs in with OAuth2. Absent: it does not.")
+    ] = UNSET
     insecure: Annotated[
         tuple[Server, ...] | UnsetType,
         Meta(description="Servers that may get the password in clear text over a network. Absent: none."),
@@ -416,7 +410,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
             "them open. Absent: nothing does."
         ),
     ] = UNSET
-    type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
+    type: Annotated[AccountType, Meta(description=_TYPE)]
     sync_time: Annotated[When | UnsetType, Meta(description=_SYNC_TIME)] = UNSET
     counters: Annotated[Counters, Meta(description="The account's counters.")]
     quota: Annotated[
@@ -443,7 +437,7 @@ class AccountSummary(Response, frozen=True, kw_only=True):
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
     name: Annotated[str | UnsetType, Meta(description="The name used in `From`.")] = UNSET
     email: Annotated[Address | UnsetType, Meta(description="The address used in `From`.")] = UNSET
-    type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
+    type: Annotated[AccountType, Meta(description=_TYPE)]
     state: Annotated[AccountState, Meta(description=_STATE, examples=["connected"])]
     sending: Annotated[Sending | UnsetType, Meta(description=_SENDING)] = UNSET
     webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET

@@ -44,7 +44,7 @@ class Synced(Response, frozen=True, kw_only=True):
 
 
 class Flush(Request, frozen=True, kw_only=True):
-    """A request to forget the account's folders and to read them anew."""
+    """A request to forget the account's folders and to read them again."""
 
     EXAMPLE = {"flush": True}
 

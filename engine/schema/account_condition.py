@@ -1,4 +1,4 @@
-"""What is known of an account beside its registration: folders in trouble, the last SMTP attempt, counters, quota."""
+"""What is known of an account beside its registration: errors, folders, the last SMTP attempt, counters, quota."""
 
 from __future__ import annotations
 
@@ -7,6 +7,65 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import Response, When
+from engine.schema.token_request import TokenRequest
+
+
+class LastError(Response, frozen=True, kw_only=True):
+    """Why an account is not connected, or cannot send."""
+
+    EXAMPLE = {
+        "response": "connect ECONNREFUSED 192.0.2.1:993",
+        "serverResponseCode": "ECONNREFUSED",
+        "description": "Nothing listens at imap.example.com:993. Start the server there, or correct imap.host and "
+        "imap.port. The engine tries again by itself.",
+    }
+
+    response: Annotated[str, Meta(description="The server's line, or what went wrong with the connection.")]
+    server_response_code: Annotated[
+        str | UnsetType,
+        Meta(description="A short code for the error. Absent: there is none.", examples=["AUTHENTICATIONFAILED"]),
+    ] = UNSET
+    description: Annotated[
+        str | UnsetType,
+        Meta(
+            description="What the error means and what to do about it, in plain words.",
+            examples=["Nothing listens at imap.example.com:993. Start the server there, or correct imap.host."],
+        ),
+    ] = UNSET
+    hint: Annotated[
+        str | UnsetType,
+        Meta(
+            description="The most likely reason why this provider refused the login: Gmail, Outlook, Yahoo, iCloud and "
+            "others want another password than the account's, an access token, or IMAP switched on. Absent: unknown."
+        ),
+    ] = UNSET
+    token_request: Annotated[
+        TokenRequest | UnsetType,
+        Meta(description="The request for an OAuth2 token that failed. Absent: it was not that."),
+    ] = UNSET
+    reauth_url: Annotated[
+        str | UnsetType,
+        Meta(description="Where the owner of the mailbox signs in again. Absent: that is not the remedy."),
+    ] = UNSET
+
+
+SendingState = Literal["init", "connected", "authenticationError", "connectError", "unset"]
+
+
+class Sending(Response, frozen=True, kw_only=True):
+    """Whether the SMTP server lets the account send, whatever the state of its IMAP connection."""
+
+    state: Annotated[
+        SendingState,
+        Meta(
+            description="`init`: not known yet. `connected`: the server accepted the last login. "
+            "`authenticationError`, `connectError`: it did not, or could not be reached. `unset`: the account has no "
+            "SMTP server. The engine logs in once after a registration or a change of `smtp`; while that fails it "
+            "tries again every few minutes, after a refused login every hour."
+        ),
+    ]
+    since: Annotated[When | UnsetType, Meta(description="When this state began. Absent: it is `unset`.")] = UNSET
+    last_error: Annotated[LastError | None, Meta(description="Why the account cannot send. `null`: it can.")] = None
 
 
 class FolderError(Response, frozen=True, kw_only=True):

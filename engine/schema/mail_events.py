@@ -150,8 +150,31 @@ class RecipientReport(Response, frozen=True, kw_only=True):
     mta: Annotated[str | UnsetType, Meta(description="The server that the report is about.")] = UNSET
 
 
+class BounceTold(Response, frozen=True, kw_only=True):
+    """Why a message came back, in few words."""
+
+    message: Annotated[str | UnsetType, Meta(description="What the server said.")] = UNSET
+    status: Annotated[str | UnsetType, Meta(description="The enhanced status code.", examples=["5.1.1"])] = UNSET
+
+
+class EarlierBounce(Response, frozen=True, kw_only=True):
+    """What came back of a message for one recipient."""
+
+    message: Annotated[str, Meta(description="The id of the bounce.", examples=["AAAAAQAAAAM"])]
+    recipient: Annotated[str, Meta(description="The recipient's address.", examples=["b@example.org"])]
+    action: Annotated[str, Meta(description="What happened to the message.", examples=["failed"])]
+    response: Annotated[BounceTold, Meta(description="Why.")]
+    date: Annotated[When, Meta(description="When the engine read the bounce.")]
+
+
+EarlierBounces = Annotated[
+    tuple[EarlierBounce, ...] | UnsetType,
+    Meta(description="What came back of it until now, if the engine sent it. Absent: nothing."),
+]
+
+
 class MessageFacts(Response, frozen=True, kw_only=True):
-    """What is told of a message wherever one is shown. Members that would be empty or `false` are absent."""
+    """The facts about a message that events and the API share. Members that would be empty or `false` are absent."""
 
     id: _ID
     uid: _UID
@@ -209,6 +232,7 @@ class MessageNew(MessageFacts, frozen=True, kw_only=True):
         dict[str, tuple[str, ...]] | UnsetType,
         Meta(description="The header fields that the setting `notifyHeaders` names, by lower-case name."),
     ] = UNSET
+    bounces: EarlierBounces = UNSET
     is_bounce: Annotated[bool | UnsetType, Meta(description="`true`: it reports that a message was not delivered.")] = (
         UNSET
     )
@@ -284,6 +308,10 @@ class MailboxNew(Response, frozen=True, kw_only=True):
     name: _NAME
     special_use: _MAILBOX_USE
     uid_validity: Annotated[str | UnsetType, Meta(description="The folder's UIDVALIDITY.")] = UNSET
+    renamed_from: Annotated[
+        str | UnsetType,
+        Meta(description="The path that the folder had: its messages are not new, and keep their ids. Absent: none."),
+    ] = UNSET
     source: _SOURCE = UNSET
 
 
@@ -293,6 +321,9 @@ class MailboxDeleted(Response, frozen=True, kw_only=True):
     path: _PATH
     name: _NAME
     special_use: _MAILBOX_USE
+    renamed_to: Annotated[
+        str | UnsetType, Meta(description="The path that the folder has now. Absent: it is gone.")
+    ] = UNSET
     source: _SOURCE = UNSET
 
 

@@ -53,7 +53,7 @@ class QueueInfo(Response, frozen=True, kw_only=True):
 class QueueUpdate(Request, frozen=True, kw_only=True):
     """Whether the queue is to be paused."""
 
-    EXAMPLE = {"paused": True}
+    EXAMPLE = {"paused": True, "account": "example"}
 
     paused: Annotated[
         bool | UnsetType, Meta(description="`true`: pause. `false`: resume. Absent: leave it as it is.")

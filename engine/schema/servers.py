@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import AccessToken, Filled256, Hostname, MailboxPath, Off, Port, Request, Secret
+from engine.schema.fields import AccessToken, Filled256, Hostname, MailboxPath, Off, Port, Request, Secret, Unsupported
 
 Server = Literal["imap", "smtp"]
 MASK = "******"
@@ -144,6 +144,7 @@ class ImapConfig(ServerConfig, frozen=True, kw_only=True):
     """How to reach the account's IMAP server."""
 
     auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Absent: do not log in.")] = UNSET
+    use_auth_server: Unsupported | UnsetType = UNSET
     resync_delay: Annotated[_Resync, Meta(description=_RESYNC)] = 900
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
     disable_imap4rev2: Annotated[
@@ -161,6 +162,7 @@ class ImapUpdate(ServerUpdate, frozen=True, kw_only=True):
     """A change of the IMAP settings. An absent member keeps its value with `partial`, else takes its default."""
 
     auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Replaced as a whole.")] = UNSET
+    use_auth_server: Unsupported | UnsetType = UNSET
     resync_delay: Annotated[_Resync | UnsetType, Meta(description=_RESYNC)] = UNSET
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
     disable_imap4rev2: Annotated[
@@ -185,6 +187,7 @@ class SmtpConfig(ServerConfig, frozen=True, kw_only=True):
             + " `false` or absent: do not log in. Where the server offers no AUTH, the engine sends without a login."
         ),
     ] = UNSET
+    use_auth_server: Unsupported | UnsetType = UNSET
     rate_limit: Annotated[
         RateLimit | UnsetType, Meta(description="How fast to send at most. Absent: without a limit.")
     ] = UNSET
@@ -197,6 +200,7 @@ class SmtpUpdate(ServerUpdate, frozen=True, kw_only=True):
     auth: Annotated[
         Auth | Off | UnsetType, Meta(description=_AUTH + " `false`: do not log in. Replaced as a whole.")
     ] = UNSET
+    use_auth_server: Unsupported | UnsetType = UNSET
     rate_limit: Annotated[
         RateLimit | UnsetType | None, Meta(description="How fast to send at most. `null`: without a limit.")
     ] = UNSET

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import (
@@ -49,6 +50,10 @@ _STRATEGY = (
     "`dedicated` gives each account one address, `random` picks anew for each connection. `null`: `default`."
 )
 _IMAP_STRATEGY, _SMTP_STRATEGY = _STRATEGY.format("IMAP"), _STRATEGY.format("SMTP")
+_OAUTH_TOKENS = (
+    "Whether `GET /v1/account/{account}/oauth-token` shows the access tokens of accounts to tokens with the scope "
+    "`oauth-token`."
+)
 _NOTIFY_WEB_SAFE_HTML = (
     "Whether the HTML in `messageNew` is made harmless, with the pictures that came with the message in it. It is "
     "told with `notifyText` only."
@@ -75,6 +80,10 @@ _IMAP_CLIENT_NAME = "The name that the engine gives itself at IMAP servers (RFC 
 _IMAP_CLIENT_VERSION = "The version beside that name. `null`: its own; none where `imapClientName` is set."
 _IMAP_CLIENT_VENDOR = "The vendor beside that name. `null`: none."
 _IMAP_CLIENT_SUPPORT_URL = "The URL for questions beside that name. `null`: none."
+_EXPORT_MAX_CONCURRENT = "How many exports of one account run at once; the others are `queued`. `null`: 1."
+_EXPORTS_IN_ALL = "How many exports run at once in all. `null`: 3."
+_EXPORT_MAX_MESSAGES = "The most messages in an export; what is beyond is left out (`truncated`). `null`: 1,250,000."
+_EXPORT_MAX_SIZE = "The size in bytes beyond which an export is ended (`truncated`). `null`: 5 GiB."
 _CUSTOM_HEADERS = (
     "Headers that accompany every webhook to `webhooks`, and to the URLs of accounts that a token for all accounts set."
 )
@@ -96,6 +105,14 @@ _SupportUrl = Annotated[
     ),
 ]
 _Switched = Annotated[bool | UnsetType | None, Meta(description="`false` or `null`: the engine does not do this yet.")]
+_Nothing = Annotated[
+    Annotated[str, Meta(max_length=0)] | UnsetType | None,
+    Meta(description='Only `null` or `""`, the same as absent: the engine does not do this yet.'),
+]
+_NothingShown = Annotated[str | UnsetType | None, Meta(description='`null` or `""`: the engine does not do this yet.')]
+_Few = Annotated[int, Meta(ge=1, le=100)]
+_Messages = Annotated[int, Meta(ge=1, le=10_000_000)]
+_Octets = Annotated[int, Meta(ge=1, le=2**50)]
 Strategy = Literal["default", "dedicated", "random"]
 
 
@@ -158,6 +175,10 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     imap_client_support_url: Annotated[_SupportUrl | UnsetType | None, Meta(description=_IMAP_CLIENT_SUPPORT_URL)] = (
         UNSET
     )
+    export_max_concurrent: Annotated[_Few | UnsetType | None, Meta(description=_EXPORT_MAX_CONCURRENT)] = UNSET
+    export_max_global_concurrent: Annotated[_Few | UnsetType | None, Meta(description=_EXPORTS_IN_ALL)] = UNSET
+    export_max_messages: Annotated[_Messages | UnsetType | None, Meta(description=_EXPORT_MAX_MESSAGES)] = UNSET
+    export_max_size: Annotated[_Octets | UnsetType | None, Meta(description=_EXPORT_MAX_SIZE)] = UNSET
     generate_email_summary: Unsupported | UnsetType = UNSET
     open_ai_generate_embeddings: Unsupported | UnsetType = UNSET
     mcp_enabled: Unsupported | UnsetType = UNSET
@@ -170,6 +191,19 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     enable_api_proxy: Unsupported | UnsetType = UNSET
     track_clicks: Unsupported | UnsetType = UNSET
     track_opens: Unsupported | UnsetType = UNSET
+    smtp_server_proxy: Unsupported | UnsetType = UNSET
+    smtp_server_auth_enabled: Unsupported | UnsetType = UNSET
+    smtp_server_tls: Unsupported | UnsetType = msgspec.field(name="smtpServerTLSEnabled", default=UNSET)
+    imap_proxy_server_proxy: Unsupported | UnsetType = UNSET
+    imap_proxy_server_tls: Unsupported | UnsetType = msgspec.field(name="imapProxyServerTLSEnabled", default=UNSET)
+    track_sent_messages: Unsupported | UnsetType = UNSET
+    notification_base_url: _Nothing = UNSET
+    sentry_dsn: _Nothing = UNSET
+    smtp_server_password: _Nothing = UNSET
+    imap_proxy_server_password: _Nothing = UNSET
+    page_brand_name: _Nothing = UNSET
+    smtp_ehlo_name: _Nothing = UNSET
+    http_proxy_url: _Nothing = UNSET
     queue_keep: Annotated[
         Annotated[int, Meta(ge=0, le=0)] | UnsetType,
         Meta(description="Only 0, the same as absent: `[retention]` of config.toml rules how long messages are kept."),
@@ -178,9 +212,11 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
         Literal["full"] | UnsetType,
         Meta(description="Only `full`, the same as absent."),
     ] = UNSET
+    enable_o_auth_tokens_api: Annotated[bool | UnsetType, Meta(description=_OAUTH_TOKENS)] = UNSET
 
 
 _ASK = "`true`: include this setting."
+_Asked = Annotated[bool, Meta(description=_ASK)]
 
 
 class SettingsQuery(Request, frozen=True, kw_only=True):
@@ -221,6 +257,10 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     imap_client_version: Annotated[bool, Meta(description=_ASK)] = False
     imap_client_vendor: Annotated[bool, Meta(description=_ASK)] = False
     imap_client_support_url: Annotated[bool, Meta(description=_ASK)] = False
+    export_max_concurrent: Annotated[bool, Meta(description=_ASK)] = False
+    export_max_global_concurrent: Annotated[bool, Meta(description=_ASK)] = False
+    export_max_messages: Annotated[bool, Meta(description=_ASK)] = False
+    export_max_size: Annotated[bool, Meta(description=_ASK)] = False
     generate_email_summary: Annotated[bool, Meta(description=_ASK)] = False
     open_ai_generate_embeddings: Annotated[bool, Meta(description=_ASK)] = False
     mcp_enabled: Annotated[bool, Meta(description=_ASK)] = False
@@ -233,8 +273,22 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     enable_api_proxy: Annotated[bool, Meta(description=_ASK)] = False
     track_clicks: Annotated[bool, Meta(description=_ASK)] = False
     track_opens: Annotated[bool, Meta(description=_ASK)] = False
+    smtp_server_proxy: _Asked = False
+    smtp_server_auth_enabled: _Asked = False
+    smtp_server_tls: _Asked = msgspec.field(name="smtpServerTLSEnabled", default=False)
+    imap_proxy_server_proxy: _Asked = False
+    imap_proxy_server_tls: _Asked = msgspec.field(name="imapProxyServerTLSEnabled", default=False)
+    track_sent_messages: _Asked = False
+    notification_base_url: _Asked = False
+    sentry_dsn: _Asked = False
+    smtp_server_password: _Asked = False
+    imap_proxy_server_password: _Asked = False
+    page_brand_name: _Asked = False
+    smtp_ehlo_name: _Asked = False
+    http_proxy_url: _Asked = False
     queue_keep: Annotated[bool, Meta(description=_ASK)] = False
     imap_indexer: Annotated[bool, Meta(description=_ASK)] = False
+    enable_o_auth_tokens_api: Annotated[bool, Meta(description=_ASK)] = False
 
 
 class Settings(Response, frozen=True, kw_only=True):
@@ -284,6 +338,10 @@ class Settings(Response, frozen=True, kw_only=True):
     imap_client_version: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_VERSION)] = UNSET
     imap_client_vendor: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_VENDOR)] = UNSET
     imap_client_support_url: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_SUPPORT_URL)] = UNSET
+    export_max_concurrent: Annotated[int | UnsetType | None, Meta(description=_EXPORT_MAX_CONCURRENT)] = UNSET
+    export_max_global_concurrent: Annotated[int | UnsetType | None, Meta(description=_EXPORTS_IN_ALL)] = UNSET
+    export_max_messages: Annotated[int | UnsetType | None, Meta(description=_EXPORT_MAX_MESSAGES)] = UNSET
+    export_max_size: Annotated[int | UnsetType | None, Meta(description=_EXPORT_MAX_SIZE)] = UNSET
     generate_email_summary: _Switched = UNSET
     open_ai_generate_embeddings: _Switched = UNSET
     mcp_enabled: _Switched = UNSET
@@ -296,8 +354,22 @@ class Settings(Response, frozen=True, kw_only=True):
     enable_api_proxy: _Switched = UNSET
     track_clicks: _Switched = UNSET
     track_opens: _Switched = UNSET
+    smtp_server_proxy: _Switched = UNSET
+    smtp_server_auth_enabled: _Switched = UNSET
+    smtp_server_tls: _Switched = msgspec.field(name="smtpServerTLSEnabled", default=UNSET)
+    imap_proxy_server_proxy: _Switched = UNSET
+    imap_proxy_server_tls: _Switched = msgspec.field(name="imapProxyServerTLSEnabled", default=UNSET)
+    track_sent_messages: _Switched = UNSET
+    notification_base_url: _NothingShown = UNSET
+    sentry_dsn: _NothingShown = UNSET
+    smtp_server_password: _NothingShown = UNSET
+    imap_proxy_server_password: _NothingShown = UNSET
+    page_brand_name: _NothingShown = UNSET
+    smtp_ehlo_name: _NothingShown = UNSET
+    http_proxy_url: _NothingShown = UNSET
     queue_keep: Annotated[int | UnsetType | None, Meta(description="0 or `null`.")] = UNSET
     imap_indexer: Annotated[str | UnsetType | None, Meta(description="`full` or `null`.")] = UNSET
+    enable_o_auth_tokens_api: Annotated[bool | UnsetType | None, Meta(description=_OAUTH_TOKENS)] = UNSET
 
 
 class SettingsUpdated(Response, frozen=True, kw_only=True):

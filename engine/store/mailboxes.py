@@ -25,6 +25,7 @@ class MailboxRow(msgspec.Struct, frozen=True, kw_only=True):
     `uid_next`: messages below it are known or were announced; None until the first look has ended. `modseq`: changes up
     to it are known; None if the server does not support CONDSTORE. `silent`: the first look announces nothing.
     `delimiter` separates the levels of its path. Not `watched`: the row only provides the number in message ids.
+    `mailbox_id`: the server's own id, which another path does not change (RFC 8474).
     """
 
     id: int
@@ -37,9 +38,10 @@ class MailboxRow(msgspec.Struct, frozen=True, kw_only=True):
     silent: bool
     delimiter: str | None = None
     watched: bool = True
+    mailbox_id: str | None = None
 
 
-_COLUMNS = "id, account, path, special_use, uid_validity, uid_next, modseq, silent, delimiter, watched"
+_COLUMNS = "id, account, path, special_use, uid_validity, uid_next, modseq, silent, delimiter, watched, mailbox_id"
 
 
 def of_account(db: sqlite3.Connection | Tx, account: str, *, unwatched: bool = False) -> list[MailboxRow]:
@@ -142,6 +144,11 @@ def mark_gone(tx: Tx, mailbox: int, at: float | None) -> bool:
 def mark_delimiter(tx: Tx, mailbox: int, delimiter: str | None) -> None:
     """Store the hierarchy delimiter of a mailbox's path."""
     tx.execute("UPDATE mailbox SET delimiter = ? WHERE id = ?", (delimiter, mailbox))
+
+
+def mark_mailbox_id(tx: Tx, mailbox: int, mailbox_id: str) -> None:
+    """Store the server's own id for a mailbox."""
+    tx.execute("UPDATE mailbox SET mailbox_id = ? WHERE id = ?", (mailbox_id, mailbox))
 
 
 def rename(tx: Tx, mailbox: int, path: str) -> None:
@@ -280,4 +287,5 @@ def _row(row: tuple[Any, ...]) -> MailboxRow:
         silent=bool(row[7]),
         delimiter=row[8],
         watched=bool(row[9]),
+        mailbox_id=row[10],
     )

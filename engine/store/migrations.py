@@ -389,4 +389,25 @@ MIGRATIONS = (
         PRIMARY KEY (mailbox, uid)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE mailbox ADD COLUMN mailbox_id TEXT;  -- the server's own id (RFC 8474); NULL: it does not say
+    """,
+    """
+    ALTER TABLE bounce ADD COLUMN notice TEXT;  -- id of the message that told of it; NULL: not kept
+    """,
+    """
+    CREATE TABLE export (
+        id TEXT PRIMARY KEY,
+        account TEXT NOT NULL,
+        status TEXT NOT NULL,
+        wanted TEXT NOT NULL,    -- JSON: what was asked for
+        progress TEXT NOT NULL,  -- JSON: how far it has come
+        created REAL NOT NULL,
+        expires REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX export_of_account ON export (account, created);
+    CREATE TRIGGER export_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM export WHERE account = OLD.id;
+    END;
+    """,
 )

@@ -1,6 +1,6 @@
-"""Messages that requests have put into watched mailboxes and nobody has been told of yet.
+"""Messages that requests have put into watched mailboxes and that have not been announced yet.
 
-They are written down in the commit that notes the request, and taken up in the commit that announces them.
+They are stored in the commit that records the request, and removed in the commit that announces them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from engine.store.writer import Tx
 
 
 def note(tx: Tx, mailbox: int, uids: Iterable[int]) -> None:
-    """Remember who put them there, as far as they will be announced at all."""
+    """Record that a request put these there, as far as they will be announced at all."""
     tx.executemany(
         "INSERT OR IGNORE INTO mailbox_requested (mailbox, uid) SELECT id, ?2 FROM mailbox"
         " WHERE id = ?1 AND watched AND ?2 >= coalesce(uid_next, 0)",
@@ -20,7 +20,7 @@ def note(tx: Tx, mailbox: int, uids: Iterable[int]) -> None:
 
 
 def take(tx: Tx, mailbox: int, last: int) -> frozenset[int]:
-    """Those up to the UID `last`, which are forgotten."""
+    """Remove and return those up to the UID `last`."""
     found = tx.execute("SELECT uid FROM mailbox_requested WHERE mailbox = ? AND uid <= ?", (mailbox, last)).fetchall()
     if found:
         tx.execute("DELETE FROM mailbox_requested WHERE mailbox = ? AND uid <= ?", (mailbox, last))

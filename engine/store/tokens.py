@@ -20,8 +20,10 @@ from engine.world import World
 
 _COLUMNS = "hash, description, scopes, created, account, expires"
 ID_LENGTH = 12
-SCOPES = ("api", "*")
-"""The scopes: `api` for every request, `*` for everything, including future scopes."""
+SCOPES = ("api", "oauth-token", "*")
+"""The scopes: `api` for every request but one, `oauth-token` for accounts' access tokens, `*` for everything, including
+future scopes.
+"""
 
 
 class Token(msgspec.Struct, frozen=True):

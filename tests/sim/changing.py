@@ -1,4 +1,4 @@
-"""An account whose messages are changed by request, and what was told of them."""
+"""An account whose messages requests change, and the events about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOLD = ("messageNew", "messageUpdated", "messageDeleted")
 
 
 class Mail:
-    """An account whose mail is changed, and what was told of it."""
+    """An account whose mail is changed, and the events about it."""
 
     def __init__(self, engine: Engine, caller: Caller) -> None:
         self.engine = engine
@@ -36,7 +36,7 @@ class Mail:
         return next(each["id"] for each in listed["messages"] if each["uid"] == uid)
 
     def told(self) -> list[tuple[str, str, int, str | None]]:
-        """What was told of messages since the last look: the event, the folder, the UID, who did it."""
+        """The events about messages since the last call: event, folder, UID, source."""
         events = [each for each in self.engine.events("acme") if each["event"] in TOLD]
         new, self.seen = events[self.seen :], len(events)
         return [(each["event"], each["path"], each["data"]["uid"], each["data"].get("source")) for each in new]

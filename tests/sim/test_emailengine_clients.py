@@ -24,7 +24,7 @@ async def asking(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> Asyn
 
 async def test_an_account_that_only_sends(asking: tuple[Engine, Caller]) -> None:
     _, caller = asking
-    given = {"account": "sends", "name": "x", "imap": False, "smtp": SMTP, "webhooks": ""}
+    given = {"account": "sends", "name": "x", "imap": False, "smtp": {**SMTP, "useAuthServer": False}, "webhooks": ""}
     assert (await caller.ask("POST", "/v1/account", given)).status == 200
     shown = (await caller.ask("GET", "/v1/account/sends")).json
     assert (shown["sendOnly"], shown["imap"], shown["webhooks"], shown["type"]) == (True, False, "", "sending")
@@ -122,12 +122,13 @@ async def test_what_makes_no_difference_is_taken(asking: tuple[Engine, Caller]) 
     assert (await caller.ask("POST", f"/v1/account/acme/submit{query}", {**MAIL, **off})).status == 200
     refused = await caller.ask("POST", "/v1/account/acme/submit", {**MAIL, "trackOpens": True})
     assert [each["key"] for each in refused.json["fields"]] == ["trackOpens"]
-    settings = {"trackOpens": False, "generateEmailSummary": False, "queueKeep": 0, "imapIndexer": "full"}
+    settings: dict[str, Any] = {"trackOpens": False, "generateEmailSummary": False, "queueKeep": 0}
+    settings |= {"imapIndexer": "full", "smtpServerTLSEnabled": False, "httpProxyUrl": None, "pageBrandName": None}
     updated = (await caller.ask("POST", "/v1/settings", settings)).json["updated"]
     assert sorted(updated) == sorted(settings)
     question = "&".join(f"{name}=true" for name in settings)
     assert (await caller.ask("GET", f"/v1/settings?{question}")).json == settings
-    for wrong in ({"trackOpens": True}, {"queueKeep": 10}, {"imapIndexer": "fast"}):
+    for wrong in ({"trackOpens": True}, {"queueKeep": 10}, {"imapIndexer": "fast"}, {"pageBrandName": "x"}):
         assert (await caller.ask("POST", "/v1/settings", wrong)).status == 400
     assert (await caller.ask("DELETE", "/v1/account/acme?revoke=true")).status == 200
 
@@ -138,6 +139,9 @@ async def test_a_login_that_is_wanted_and_not_given(asking: tuple[Engine, Caller
     answer = (await caller.ask("POST", "/v1/verifyAccount", {"smtp": smtp})).json["smtp"]
     assert (answer["success"], answer["code"]) == (False, "ENOAUTH")
     assert answer["error"] == "Authentication info was not provided"
+    imap = {"host": "imap.sandbox.example", "port": 143, "tls": CLEAR_TEXT}
+    answer = (await caller.ask("POST", "/v1/verifyAccount", {"imap": imap, "mailboxes": True})).json["imap"]
+    assert (answer["success"], answer["code"]) == (False, "ENOAUTH")
 
 
 async def test_a_port_that_is_shut(asking: tuple[Engine, Caller]) -> None:

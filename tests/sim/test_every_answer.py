@@ -23,6 +23,7 @@ SERVERS = {
 HOOK = {"url": "http://127.0.0.1:9/", "events": ["messageSent"], "headers": [{"key": "X-Api-Key", "value": "k"}]}
 APP = {"name": "x", "provider": "sandbox", "clientId": "engine", "clientSecret": "s", "enabled": True}
 REPLAY = {"after": 0, "url": "http://127.0.0.1:9/again"}
+AUTHORIZE = {"authorize": True, "redirectUrl": "https://x.example/back"}
 SETTINGS = "webhooks webhooksEnabled serviceUrl webhooksCustomHeaders serviceSecret eventTypes notifyHeaders"
 
 
@@ -36,6 +37,11 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     await engine.until_ended(*queued.values())
     hook = (await caller.ask("POST", "/v1/webhooks", {**HOOK, "filter": "data.rejected"})).json["id"]
     app = (await caller.ask("POST", "/v1/oauth2", {**APP, "redirectUrl": "https://x.example/oauth"})).json["id"]
+    span = {"startDate": "2020-01-01", "endDate": "2040-01-01", "includeAttachments": True}
+    export = (await caller.ask("POST", "/v1/account/acme/export", span)).json["exportId"]
+    await engine.event("acme", "exportCompleted")
+    issued = engine.sandbox.oauth.grant("third@sandbox.example")
+    granted = {"auth": {"user": issued.family.user}, "accessToken": issued.access_token, "expires": "2099-01-01"}
     token = tokens.find(engine.context.store.reader, caller.token, 0)
     assert token is not None
     return [
@@ -68,6 +74,11 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         *(("PUT", f"/v1/account/acme/{each}", {each: True}) for each in ("sync", "flush", "reconnect")),
         ("GET", "/v1/logs/acme", None),
         ("GET", "/v1/stats", None),
+        ("POST", "/v1/account/acme/export", span),
+        ("GET", "/v1/account/acme/exports", None),
+        ("GET", f"/v1/account/acme/export/{export}", None),
+        ("GET", f"/v1/account/acme/export/{export}/download", None),
+        ("DELETE", f"/v1/account/acme/export/{export}", None),
         ("GET", "/v1/account/acme/server-signatures", None),
         ("POST", "/v1/verifyAccount", {"mailboxes": True, **SERVERS}),
         ("GET", "/v1/autoconfig?email=x@gmail.com", None),
@@ -110,6 +121,13 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("PUT", f"/v1/oauth2/{app}", {"title": "Sandbox", "imap": {"host": "sandbox.example", "port": 143}}),
         ("GET", f"/v1/oauth2/{app}", None),
         ("POST", f"/v1/oauth2/{app}/verify", {"account": "acme"}),
+        ("POST", "/v1/settings", {"enableOAuthTokensApi": True}),
+        ("POST", "/v1/account", {"account": "third", "name": "x", "oauth2": {"provider": app, **granted}}),
+        ("GET", "/v1/account/third", None),
+        ("GET", "/v1/account/third/oauth-token", None),
+        ("PUT", "/v1/account/third", {"oauth2": {"partial": True, "accessToken": granted["accessToken"]}}),
+        ("POST", "/v1/account", {"account": None, "name": "x", "oauth2": {"provider": app, **AUTHORIZE}}),
+        ("DELETE", "/v1/account/third?revoke=true", None),
         ("DELETE", f"/v1/oauth2/{app}", None),
         ("DELETE", "/v1/account/second", None),
         ("GET", f"/v1/tokens/{token.id}/log", None),

@@ -30,7 +30,7 @@ def simulation(tmp_path: Path) -> Simulation:
 
 
 async def arrived(engine: Engine) -> Person:
-    """Somebody at an engine that knows where it is reached."""
+    """A person at an engine with a `serviceUrl`."""
     await engine.context.settings.update(service_url=SERVICE)
     return await Person.of(engine)
 

@@ -31,7 +31,7 @@ def simulation(tmp_path: Path) -> Simulation:
 
 @asynccontextmanager
 async def at_form(simulation: Simulation, **members: Any) -> AsyncIterator[tuple[Engine, Person, str]]:
-    """An engine with the sandbox's app, somebody at it, and the app's id."""
+    """An engine with the sandbox's app, a person at its form, and the app's id."""
     async with simulation.running() as engine:
         await engine.context.settings.update(service_url=SERVICE)
         made = await (await Caller.of(engine)).ask("POST", "/v1/oauth2", {**APP, **members})
@@ -311,6 +311,7 @@ async def test_a_provider_elsewhere_has_the_servers_of_its_app(simulation: Simul
         await person.go(f"{SERVICE}/oauth?" + urlencode({"state": asked["state"], "code": code}))
         assert person.told == {"account": "acme", "state": "new"}, person.text
         account = engine.context.registry.get("acme")
-        assert account is not None and (account.record.imap.host, account.record.smtp.port) == ("10.0.0.5", 587)
-        assert account.record.imap.auth.user == ANN
+        assert account is not None and account.status.servers.imap is not None
+        imap, smtp = account.status.servers.imap, account.status.servers.smtp
+        assert smtp is not None and (imap.host, smtp.port, imap.user) == ("10.0.0.5", 587, ANN)
         assert account.restricted == frozenset(), "the operator has named them"

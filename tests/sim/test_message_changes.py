@@ -1,4 +1,4 @@
-"""Messages changed by request: what is in the mailbox then, and what is told of it, whatever the server can do."""
+"""Messages changed by request: the mailbox afterwards, and the events, with servers of every ability."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_flags(simulation: Simulation, missing: frozenset[str], autojump_c
         await mail.ask("PUT", f"message/{id}", {"flags": {"set": ["\\Answered"]}, "labels": {"add": ["x"]}})
         await mail.rounds()
         assert mail.told() == []
-        # A foreign change is told as one.
+        # Another client's change is announced as such.
         folder(mail.engine).set_flags(folder(mail.engine).messages[1], frozenset({"\\Seen"}))
         await mail.rounds()
         assert mail.told() == [("messageUpdated", "INBOX", 2, None)]

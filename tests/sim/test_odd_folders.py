@@ -1,4 +1,4 @@
-"""Folders that break, lists that lie, servers that say too little or too much: INBOX is told of, and nothing twice."""
+"""Failing folders, wrong lists, servers that say too little or too much: INBOX is announced, and nothing twice."""
 
 from __future__ import annotations
 
@@ -404,7 +404,7 @@ async def test_a_search_that_finds_nothing_is_not_believed(
 async def test_a_question_for_changes_that_is_overlooked(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """The server takes QRESYNC with SELECT, and tells nothing of what happened meanwhile."""
+    """The server accepts QRESYNC with SELECT, but does not report what has changed since."""
 
     def rewrite(response: bytes) -> bytes:
         return b"" if b"VANISHED" in response else response

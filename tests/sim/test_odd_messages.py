@@ -1,4 +1,4 @@
-"""A message the server cannot show, or that cannot be described, costs only itself: the next are told of in seconds."""
+"""A message that the server cannot show, or that cannot be described: the next ones are announced within seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines that go silent and come back: when new mail is told, for how much of the time an account is connected."""
+"""Connections that go silent and come back: when mail is announced, how much of the time an account is connected."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Line(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         data = None
         while data is None and not self._cut():
-            # A byte sent meanwhile counts too.
+            # A byte sent in between counts too.
             with trio.move_on_at(min(self._moved + self._way.idle, trio.current_time() + 1)):
                 data = await self._stream.receive_some(max_bytes)
         if data is None:

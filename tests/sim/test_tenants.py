@@ -59,8 +59,12 @@ async def two(engine: Engine) -> World:
     assert made_app.status == 200
     engine.sandbox.account(f"{CANARY}@sandbox.example").folder("INBOX").add(MAIL % 1, 1_800_000_000.0)
     mail = (await engine.event(THEIRS, "messageNew"))["data"]
-    await trio.sleep(1)  # the endpoint takes its place behind that event
+    span = {"startDate": "2020-01-01", "endDate": "2040-01-01"}
+    exported = await other.ask("POST", f"/v1/account/{THEIRS}/export", span)
+    await engine.event(THEIRS, "exportCompleted")
+    await trio.sleep(1)  # the endpoint takes its place behind these events
     ids = {
+        "exportId": exported.json["exportId"],
         "app": made_app.json["id"],
         "account": THEIRS,
         "queueId": queued["queueId"],
@@ -92,6 +96,7 @@ BODIES: dict[str, Any] = {
     "PUT /v1/account/{account}/messages": {"search": {}, "update": {"flags": {"add": ["\\Seen"]}}},
     "PUT /v1/account/{account}/messages/move": {"search": {}, "path": "Trash"},
     "PUT /v1/account/{account}/messages/delete": {"search": {}},
+    "POST /v1/account/{account}/export": {"startDate": "2020-01-01", "endDate": "2040-01-01"},
     "PUT /v1/outbox/{queueId}": {"sendNow": True},
     "PUT /v1/settings/queue/{queue}": {"paused": True, "account": THEIRS},
     "POST /v1/authentication/form": {"account": THEIRS, "redirectUrl": "https://x.example/"},

@@ -1,4 +1,4 @@
-"""Messages stored by request: composed or as they are, where they are then, and what is told of them."""
+"""Messages stored by request: composed or raw, their ids afterwards, and their events."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ ORDER = (
     {"http"},
     {"queue"},
     {"accounts"},
+    {"export"},
     {"api"},
     {"assembly"},
     {"web"},

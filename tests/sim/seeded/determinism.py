@@ -1,7 +1,8 @@
 """Trio's scheduler from a seed.
 
-Trio shuffles the tasks that are ready so that nobody relies on their order. It has no public switch for doing so from a
-seed; the private one used here is what pytest-trio uses under Hypothesis. `test_determinism.py` notices when it moves.
+Trio shuffles the tasks that are ready so that code cannot rely on their order. It has no public switch for doing so
+from a seed; the private one used here is what pytest-trio uses under Hypothesis. `test_determinism.py` notices when it
+moves.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Steps(trio.abc.Instrument):
         self._call: Callable[[], None] | None = None
 
     def after(self, steps: int, call: Callable[[], None]) -> None:
-        """Call once, so many steps from now."""
+        """Call `call` once, after a number of scheduler steps."""
         self._left, self._call = steps, call
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:

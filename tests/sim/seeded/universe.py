@@ -112,7 +112,7 @@ class Universe:
         return START + self._offset + trio.current_time()
 
     def step_clock(self, seconds: float) -> None:
-        """Set the wall clock; Trio's goes on."""
+        """Set the wall clock; Trio's is not affected."""
         self.trace.note(f"the clock steps by {seconds:.0f} s")
         self._offset += seconds
         self.oracle.clock_stepped(seconds)

@@ -374,7 +374,7 @@ async def test_an_application_that_crashes_with_a_body_on_its_way_leaves_nothing
 
 
 def allow_descriptors(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    """As if the process had so many; the test's own have far higher numbers, which must not count here."""
+    """Pretend that the process has this many; the test's own have far higher numbers, which must not count here."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
     monkeypatch.setattr(connection_limit, "KEPT_FOR_FILES", -10_000)
     monkeypatch.setattr(connection_limit, "_open", lambda: 0)

@@ -8,7 +8,7 @@ import pytest
 
 from engine.model import message, registration, states, waiting
 from engine.oauth import providers
-from engine.schema import account, oauth2, outbox, servers, submit
+from engine.schema import account, oauth2, outbox, servers, sign_in, submit
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,9 @@ from engine.schema import account, oauth2, outbox, servers, submit
         (tuple(message.OnDoubt), submit.OnDoubt),
         (get_args(waiting.WaitingKind), outbox.WaitingKind),
         (registration.SERVERS, servers.Server),
-        (tuple(providers.PROVIDERS), oauth2.Provider),
-        (get_args(providers.ProviderId), oauth2.Provider),
-        (tuple(oauth2.NEEDED), oauth2.Provider),
+        (tuple(providers.PROVIDERS), sign_in.Provider),
+        (get_args(providers.ProviderId), sign_in.Provider),
+        (tuple(oauth2.NEEDED), sign_in.Provider),
         (tuple(providers.CLOUDS), oauth2.Cloud),
     ],
 )

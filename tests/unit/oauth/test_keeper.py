@@ -279,7 +279,7 @@ async def test_a_refused_login_forces_one_refresh_and_the_second_refusal_counts(
     assert second != first
     assert at.provider.refreshes == 1
     assert await keeper.after_refusal("imap", second.access_token) is None
-    # The other server was refused the old one meanwhile: it has a new one to try, and then one refresh of its own.
+    # The other server had refused the old token: it gets the new one, and then one refresh of its own.
     assert await keeper.after_refusal("smtp", first.access_token) == second
     assert await keeper.after_refusal("smtp", second.access_token) is None
     for _ in range(5):

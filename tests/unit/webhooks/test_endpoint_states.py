@@ -1,4 +1,4 @@
-"""Webhook endpoints that are gone, switched off, told of nothing, or tried out."""
+"""Webhook endpoints that are gone, disabled, without events, or tested."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ async def test_an_answer_that_does_not_end_is_left_soon(autojump_clock, answer: 
 
 
 class Script:
-    """A receiver that is told octet by octet what to do with each connection."""
+    """A receiver whose behaviour is scripted octet by octet for each connection."""
 
     def __init__(self) -> None:
         self.streams: list[trio.StapledStream[Any, Any]] = []
@@ -251,7 +251,7 @@ async def test_an_answer_that_comes_early_is_read(head: bytes, size: int) -> Non
 
 
 async def test_an_early_answer_ends_the_sending(autojump_clock) -> None:
-    """Nobody reads the rest, and nobody closes."""
+    """The receiver neither reads the rest nor closes."""
     ours, theirs = trio.testing.memory_stream_pair()
 
     async def connect() -> trio.abc.Stream:
@@ -265,7 +265,7 @@ async def test_an_early_answer_ends_the_sending(autojump_clock) -> None:
 
 @pytest.mark.parametrize("echoed", [False, True])
 async def test_who_takes_it_early_gets_the_rest(autojump_clock, echoed: bool) -> None:
-    """Some receivers answer first and read then; one that echoes goes on reading only while its answer is read."""
+    """Some receivers answer first and then read; one that echoes keeps reading only while its answer is read."""
     ours, theirs = trio.testing.lockstep_stream_pair()
     got = 0
 
