@@ -134,8 +134,10 @@ def test_server_sent_events_replay_and_go_on_from_the_last_id(engine: EngineProc
         assert messages(response, 1)[0]["id"] == "3"
         submit(engine, "a")
         wait_for_event(engine, "a", "messageSent")
-        (live,) = messages(response, 1)
-        assert json.loads(live["data"])["event"] == "messageSent"
+        between = set()
+        while (live := json.loads(messages(response, 1)[0]["data"])["event"]) != "messageSent":
+            between.add(live)
+        assert between <= {"mailboxNew", "accountInitialized"}
 
 
 def test_changes_are_those_of_emailengine(engine: EngineProcess) -> None:
