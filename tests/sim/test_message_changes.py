@@ -12,6 +12,8 @@ from changing import changing
 from inbox import box, folder
 from simulation import Simulation
 
+from engine.accounts.state import AccountState
+
 
 @pytest.fixture
 def simulation(tmp_path: Path) -> Simulation:
@@ -159,3 +161,36 @@ async def test_odd_flags(simulation: Simulation, flag: str, autojump_clock: trio
         answer = await mail.answer("PUT", f"message/{await mail.id_of(1)}", {"flags": {"add": [flag]}})
         assert answer.status in (200, 400)
         assert (answer.status == 200) == (flag in mail.flags(1))
+
+
+async def test_a_change_whose_answer_is_lost(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    """The caller is told that it took too long; what was done is told once, and as done by the API."""
+
+    def without_its_end(response: bytes) -> bytes:
+        return b"" if b"Move completed" in response or b"COPYUID" in response else response
+
+    async with changing(simulation) as mail:
+        id = await mail.id_of(2)
+        mail.engine.sandbox.faults.imap_rewrite = without_its_end
+        answer = await mail.answer("PUT", f"message/{id}/move", {"path": "Trash"})
+        mail.engine.sandbox.faults.imap_rewrite = None
+        assert (answer.status, answer.json["code"]) == (504, "Timeout")
+        assert mail.uids() == [1, 3]
+        await mail.rounds()
+        assert mail.told() == [("messageDeleted", "INBOX", 2, "api"), ("messageNew", "Trash", 1, None)]
+
+
+async def test_reading_while_disconnected(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with changing(simulation) as mail:
+        account = mail.engine.context.registry.get("acme")
+        assert account is not None
+        id = await mail.id_of(1)
+        account.status.state = AccountState.DISCONNECTED
+        for method, target, body in (
+            ("GET", "messages?path=INBOX", None),
+            ("GET", f"message/{id}", None),
+            ("PUT", f"message/{id}", {"flags": {"add": ["\\Seen"]}}),
+        ):
+            answer = await mail.answer(method, target, body)
+            told = (answer.status, answer.json["code"], answer.json["state"])
+            assert told == (503, "NoAvailable", "disconnected")

@@ -178,7 +178,7 @@ async def test_no_operation_shows_or_changes_what_is_anothers(
 def _order(route: Operation) -> tuple[bool, ...]:
     """What removes what others need comes last."""
     removes = route.method == "DELETE"
-    moves = route.path.endswith(("/move", "/delete"))
+    moves = route.path.endswith(("/move", "/delete", "{message}/submit"))
     return (
         removes and route.path.endswith("{account}"),
         removes,
