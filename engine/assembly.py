@@ -16,6 +16,7 @@ from engine.accounts.account import Account
 from engine.accounts.form_links import FormLinks
 from engine.accounts.ledger import Ledger
 from engine.accounts.login_slots import LoginSlots
+from engine.accounts.reauth import Reauth
 from engine.accounts.registry import Registry
 from engine.accounts.routes import Routes
 from engine.accounts.server_access import ServerAccess
@@ -87,8 +88,20 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     oauth = _oauth(store, vault, journal, access)
     expires_at = dispatch.attempts.expires_at
     outbox = Outbox(store, ledger.recorder, expires_at, world)
-    make_account = partial(Account, ledger=ledger, access=access, dispatch=dispatch, settings=settings)
-    registry = Registry(make_account, store, vault, journal, outbox, webhooks, world, config.shutdown.grace)
+    form_links = FormLinks(settings, store, vault, world)
+    reauth = Reauth(form_links, settings)
+    make_account = partial(
+        Account,
+        ledger=ledger,
+        access=access,
+        dispatch=dispatch,
+        settings=settings,
+        oauth=oauth,
+        reauth=reauth,
+    )
+    registry = Registry(
+        make_account, store, vault, journal, outbox, webhooks, oauth.keepers, world, config.shutdown.grace
+    )
     settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
     settings.listen(registry.change_routes, *ROUTE_SETTINGS)
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
@@ -108,7 +121,8 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         webhooks=webhooks,
         access=access,
         oauth=oauth,
-        form_links=FormLinks(settings, store, vault, world),
+        form_links=form_links,
+        reauth=reauth,
         sign_ins=SignIns(store, vault, world),
         streams=Streams(journal, hub, Consumers(store, world), share, config.http.consumers),
         changes=ledger.changes,

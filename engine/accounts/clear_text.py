@@ -44,11 +44,12 @@ def _may_be_overheard(config: Any) -> bool:
         and isinstance(config.auth, Login)
         and not config.secure
         and not (isinstance(config.tls, TlsOptions) and config.tls.required is True)
-        and not _is_loopback(config.host)
+        and not is_loopback(config.host)
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to this host stays on this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -32,6 +32,7 @@ from engine.accounts.status import Status
 from engine.accounts.unreadable_messages import within
 from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind, Problem, ProtocolError
 from engine.imap.session import CommandRefused, ImapSession
+from engine.oauth.errors import TokenError, Trouble
 
 log = logging.getLogger("engine.commands")
 
@@ -46,7 +47,7 @@ SETTLE_SECONDS = 3.0
 """How long the rest of an answer is read that nobody waits for any more."""
 
 SILENT = "The mail server did not answer in time"
-FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused)
+FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused, TokenError)
 _MAY_OPEN = frozenset({AccountState.SYNCING, AccountState.CONNECTED})
 _MAY_WAIT = frozenset({*_MAY_OPEN, AccountState.CONNECTING, AccountState.DISCONNECTED})
 
@@ -345,6 +346,7 @@ class Commands:
         self._held_off, well, self._well = True, self._well, False
         if not well:
             refused = isinstance(error, LoginRefused) and not error.temporary
+            refused = refused or (isinstance(error, TokenError) and error.trouble is Trouble.GRANT_GONE)
             self._refusal = REFUSALS[AccountState.AUTHENTICATION_ERROR if refused else AccountState.CONNECT_ERROR]
         self._match()
         try:

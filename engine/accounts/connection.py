@@ -31,6 +31,7 @@ from engine.accounts.status import Status
 from engine.accounts.watch import Watch
 from engine.errors import EngineError, LoginRefused, NetworkError, ProtocolError
 from engine.imap.session import CommandRefused, ImapSession
+from engine.oauth.errors import TokenError
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.repeated_errors import RepeatedErrors
 from engine.schema.account import FolderError
@@ -40,7 +41,7 @@ log = logging.getLogger("engine.connection")
 
 FILING_SECONDS = 300.0
 """How long a copy waits for a command connection, which may have other work."""
-FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused)
+FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused, TokenError)
 
 
 class AccountConnection:
@@ -122,10 +123,18 @@ class AccountConnection:
             began = trio.current_time()
             try:
                 await self._stay_connected(line)
+            except TokenError as error:
+                self._synced = trio.Event()
+                await self._status.without_token(error)
+                if self._sessions.tokens is not None:
+                    await self._sessions.tokens.recovers()
+                continue
             except FAILURES as error:
                 ended: EngineError = error
                 self._synced = trio.Event()
                 anew = line.died(error)
+                if self._sessions.tokens is not None:
+                    await self._sessions.tokens.ended(error)
                 was_connected = self._status.state is AccountState.CONNECTED
                 if await self._arrivals.care.stumbled(error) or self._watch.stumbled(error):
                     log.info("reconnecting after: %s", error)

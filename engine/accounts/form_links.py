@@ -13,7 +13,6 @@ import hmac
 from typing import Any
 
 import msgspec
-import trio
 
 from engine.errors import DamagedSecret, EngineError, Fault, Problem
 from engine.http.decode import decode_body
@@ -21,7 +20,7 @@ from engine.schema.authentication import AuthenticationForm
 from engine.settings import SettingsBook
 from engine.store import sealed, settings
 from engine.store.vault import Vault
-from engine.store.writer import Store
+from engine.store.writer import Store, Tx
 from engine.world import World
 
 LIFETIME = 86_400.0
@@ -33,6 +32,7 @@ PATH = "/accounts/new"
 _KEY = "formKey"
 """Where the engine's own key lies among the settings; the API does not show it."""
 _NONCE_BYTES = 16
+_PARKED, _PARKED_FIELD = "r", "form.registration"
 
 
 class NoServiceUrl(EngineError):
@@ -58,13 +58,17 @@ class LinkRefused(EngineError):
 
 
 class FormLink(msgspec.Struct, frozen=True):
-    """A good link. `data` and `sig` are as it holds them; `made` is in seconds since 1970, `nonce` its own."""
+    """A good link. `data` and `sig` are as it holds them; `made` is in seconds since 1970, `nonce` its own.
+
+    `parked`: the registration that a sign-in completes, sealed; None: what the form says is all.
+    """
 
     form: AuthenticationForm
     nonce: str
     made: float
     data: str
     sig: str
+    parked: str | None = None
 
     @property
     def expires(self) -> float:
@@ -81,24 +85,44 @@ class FormLinks:
         self._vault = vault
         self._world = world
         self._own: str | None = None
-        self._making = trio.Lock()
 
-    async def url(self, form: AuthenticationForm) -> str:
-        """A new link. Raises `NoServiceUrl`, `LinkTooLong`, and what `Store.admit` raises."""
-        base = self._settings.values.service_url
-        if not base:
-            raise NoServiceUrl("The setting serviceUrl is not set")
+    async def url(self, form: AuthenticationForm, parked: str | None = None) -> str:
+        """A new link. Raises `NoServiceUrl`, `LinkTooLong`, and what `Store.admit` raises.
+
+        `parked`: what is to be done once somebody has signed in; it goes into the link sealed.
+        """
+        self._base()
+        key = self._settings.values.service_secret or self._own_key()
+        if not key:
+            key = self._own = await self._store.admit(self._key_in)
+        sealed_text = None if parked is None else self._vault.seal("", _PARKED_FIELD, parked)
+        return self._url(form, key, sealed_text)
+
+    def parked(self, link: FormLink) -> str | None:
+        """What is to be done once somebody has signed in. Raises `LinkRefused` where another key sealed it."""
+        try:
+            return None if link.parked is None else self._vault.open("", _PARKED_FIELD, link.parked)
+        except DamagedSecret as error:
+            raise LinkRefused("This link was made before the engine's key was changed", link.form) from error
+
+    def url_in(self, tx: Tx, form: AuthenticationForm) -> str:
+        """The same inside a commit. Raises `NoServiceUrl`, `LinkTooLong`."""
+        self._base()
+        return self._url(form, self._settings.values.service_secret or self._own_key() or self._key_in(tx), None)
+
+    def _url(self, form: AuthenticationForm, key: str, parked: str | None) -> str:
         built = {
             **msgspec.to_builtins(form),
             "n": _base64(self._world.token_bytes(_NONCE_BYTES)),
             "t": int(self._world.now() * 1000),
+            **({} if parked is None else {_PARKED: parked}),
         }
         data = msgspec.json.encode(built)
         if len(_base64(data)) > LONGEST:
             raise LinkTooLong("The link would be too long for browsers and proxies: use shorter URLs, or fewer folders")
-        signature = _base64(_signed(data, self._settings.values.service_secret or await self._make_own_key()))
+        signature = _base64(_signed(data, key))
         kind = f"&type={form.type}" if form.type else ""
-        return f"{base.rstrip('/')}{PATH}?data={_base64(data)}&sig={signature}{kind}"
+        return f"{self._base()}{PATH}?data={_base64(data)}&sig={signature}{kind}"
 
     def read(self, data: str, sig: str, *, at: float | None = None) -> FormLink:
         """What a link says to one who followed it `at`, in seconds since 1970; now if absent. Raises `LinkRefused`."""
@@ -106,11 +130,17 @@ class FormLinks:
         keys = [key for key in (self._settings.values.service_secret, self._own_key()) if key]
         if len(data) > LONGEST or not any(hmac.compare_digest(_signed(text, key), given) for key in keys):
             raise LinkRefused("This link is not complete, or it was changed on its way")
-        form, nonce, made = _members(text)
+        form, nonce, made, parked = _members(text)
         now = self._world.now() if at is None else at
         if made + LIFETIME < now or made > now + CLOCK_SKEW:
             raise LinkRefused("This link has expired", form)
-        return FormLink(form, nonce, made, data, sig)
+        return FormLink(form, nonce, made, data, sig, parked)
+
+    def _base(self) -> str:
+        base = self._settings.values.service_url
+        if not base:
+            raise NoServiceUrl("The setting serviceUrl is not set")
+        return base.rstrip("/")
 
     def _own_key(self) -> str | None:
         if self._own is None:
@@ -126,25 +156,25 @@ class FormLinks:
             # The links it signed are lost; the next one is signed with a new key.
             return None
 
-    async def _make_own_key(self) -> str:
-        async with self._making:
-            if (known := self._own_key()) is not None:
-                return known
-            key = _base64(self._world.token_bytes(32))
-            value = {sealed.SEALED: self._vault.seal("", sealed.setting_field(_KEY), key)}
-            await self._store.admit(lambda tx: settings.save(tx, {_KEY: value}))
-            self._own = key
-            return key
+    def _key_in(self, tx: Tx) -> str:
+        """The engine's own key as this commit finds it, else a new one."""
+        text = settings.load(tx).get(_KEY)
+        if text is not None and (known := self._opened(text)) is not None:
+            return known
+        key = _base64(self._world.token_bytes(32))
+        settings.save(tx, {_KEY: {sealed.SEALED: self._vault.seal("", sealed.setting_field(_KEY), key)}})
+        return key
 
 
-def _members(text: bytes) -> tuple[AuthenticationForm, str, float]:
-    """What signed JSON says, its nonce, and when it was made in seconds. Raises `LinkRefused`.
+def _members(text: bytes) -> tuple[AuthenticationForm, str, float, str | None]:
+    """What signed JSON says, its nonce, when it was made in seconds, and what is parked. Raises `LinkRefused`.
 
     Members that only EmailEngine knows are passed over, as those that are null.
     """
     try:
         built: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
         nonce, made = built.pop("n"), float(built.pop("t")) / 1000
+        parked = built.pop(_PARKED, None)
         known = {each.encode_name: each for each in msgspec.structs.fields(AuthenticationForm)}
         given = {name: value for name, value in built.items() if name in known and value not in (None, "")}
         if "notifyFrom" in built:
@@ -154,7 +184,7 @@ def _members(text: bytes) -> tuple[AuthenticationForm, str, float]:
             raise ValueError("no nonce")
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, Problem) as error:
         raise LinkRefused("This link does not say what it is for") from error
-    return form, nonce, made
+    return form, nonce, made, parked if isinstance(parked, str) else None
 
 
 def _signed(data: bytes, key: str) -> bytes:

@@ -7,6 +7,7 @@ from msgspec import UNSET
 from engine.http.field_errors import FieldErrors, FieldPath
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.servers import MASK, Auth
+from engine.schema.sign_in import OAuth2Login, OAuth2Update
 
 
 def refuse_masks(body: AccountCreate | AccountUpdate) -> None:
@@ -18,6 +19,10 @@ def refuse_masks(body: AccountCreate | AccountUpdate) -> None:
             for name, value in (("pass", auth.password), ("accessToken", auth.access_token)):
                 if value == MASK:
                     found.add(FieldPath.of(f"{server}.auth.{name}"), "is a masked value")
+    if isinstance(body.oauth2, OAuth2Login | OAuth2Update):
+        for name, value in (("accessToken", body.oauth2.access_token), ("refreshToken", body.oauth2.refresh_token)):
+            if value == MASK:
+                found.add(FieldPath.of(f"oauth2.{name}"), "is a masked value")
     if body.proxy and MASK in body.proxy:
         found.add(FieldPath.of("proxy"), "is a masked value")
     if body.webhooks and MASK in body.webhooks:

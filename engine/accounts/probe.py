@@ -17,9 +17,9 @@ from engine.accounts.server_access import ServerAccess
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status, login_error
 from engine.errors import LoginRefused, NetworkError, NetworkKind
-from engine.queue.lane import NONCE_BYTES, OutgoingServer
-from engine.smtp.session import DeliveryError, SmtpSession, Timeouts
-from engine.smtp.verdict import Kind, Verdict, error_code
+from engine.queue.lane import NONCE_BYTES, OutgoingServer, TokenLogins
+from engine.smtp.session import DeliveryError, Timeouts
+from engine.smtp.verdict import Kind, Stage, Verdict, error_code
 
 PATIENCE = 60.0
 """Seconds a server has for its greeting, and for each answer, while no mail waits for it."""
@@ -40,6 +40,10 @@ async def probe(server: OutgoingServer, timeouts: Timeouts, status: Status, acce
             logged_in = await _log_in(server, timeouts, access)
         except DeliveryError as error:
             access.hosts.note_mute(error.mute)
+            if (tokens := _tokens_wanted(server, error)) is not None and tokens.error is not None:
+                await status.without_token(tokens.error)
+                await tokens.recovers()
+                continue
             failure = _as_error(error.verdict)
             await status.cannot_send(error.verdict, announce=False)
             await status.failed(failure)
@@ -74,6 +78,10 @@ async def watch_sending(
         try:
             await _log_in(server, timeouts, access)
         except DeliveryError as error:
+            if (tokens := _tokens_wanted(server, error)) is not None and tokens.error is not None:
+                await status.cannot_send_without_token(tokens.error)
+                await tokens.recovers()
+                continue
             await status.cannot_send(error.verdict)
             if error.verdict.kind is Kind.LOGIN_REFUSED:
                 await trio.sleep(REFUSED_SECONDS)
@@ -87,15 +95,15 @@ async def _log_in(server: OutgoingServer, timeouts: Timeouts, access: ServerAcce
     """Log in and leave; whether there was a login. Raises `DeliveryError`."""
     patience = {name: min(getattr(timeouts, name), PATIENCE) for name in ("greeting", "command")}
     async with access.logins.at(server.endpoint.host, server.endpoint.port, server.via):
-        session = await SmtpSession.connect(
-            server.endpoint,
-            dial=server.dial,
-            ehlo_name=server.ehlo_name,
-            timeouts=msgspec.structs.replace(timeouts, **patience),
-            nonce=access.world.token_bytes(NONCE_BYTES).hex(),
-        )
+        nonce = access.world.token_bytes(NONCE_BYTES).hex()
+        session = await server.connect(msgspec.structs.replace(timeouts, **patience), nonce)
         await session.quit()
     return session.logged_in
+
+
+def _tokens_wanted(server: OutgoingServer, error: DeliveryError) -> TokenLogins | None:
+    """What has to have a token again before the login is tried again; None where it is not that."""
+    return server.tokens if error.verdict.stage is Stage.TOKEN else None
 
 
 def _as_error(verdict: Verdict) -> LoginRefused | NetworkError:

@@ -13,10 +13,22 @@ import msgspec
 import trio
 from msgspec import UNSET
 
+from engine.accounts.clear_text import is_loopback
 from engine.accounts.remedies import SANDBOX_OFF, Server, Servers
 from engine.errors import DamagedSecret, NetworkError, NetworkKind
 from engine.imap.session import ImapEndpoint
-from engine.model.registration import ImapServer, Login, Registration, SmtpServer, TlsOptions, Unreadable, read
+from engine.model.registration import (
+    ImapServer,
+    Login,
+    OAuthSignIn,
+    Registration,
+    ServerName,
+    SmtpServer,
+    TlsOptions,
+    Unreadable,
+    read,
+)
+from engine.oauth.apps import App
 from engine.sasl import Credentials
 from engine.smtp.session import SmtpEndpoint
 from engine.store.sealed import secrets_of
@@ -55,58 +67,81 @@ async def sandbox_off(host: str, port: int) -> trio.abc.Stream:
     raise NetworkError(NetworkKind.CONNECT, SANDBOX_OFF, "The sandbox is switched off in the engine's configuration")
 
 
-def has_imap(record: Registration) -> bool:
-    """Whether the account has an IMAP server to connect to."""
-    return is_sandbox(record) or (isinstance(record.imap, ImapServer) and record.imap.disabled is not True)
+def sign_in_of(record: Registration) -> OAuthSignIn | None:
+    """How the account signs in with OAuth2; None when it does not."""
+    return record.oauth2 if isinstance(record.oauth2, OAuthSignIn) else None
 
 
-def imap_endpoint(record: Registration) -> ImapEndpoint | None:
-    """The IMAP server to connect to; None when the account has none."""
-    if is_sandbox(record):
-        return ImapEndpoint(
-            host="sandbox.example", port=143, secure=False, tls=TlsRules(), credentials=_sandbox_login(record)
-        )
+def has_imap(record: Registration, app: App | None = None) -> bool:
+    """Whether the account has an IMAP server to connect to; `app` as for `imap_endpoint`.
+
+    One whose app is gone has: it waits for the app.
+    """
+    if isinstance(record.imap, ImapServer):
+        return record.imap.disabled is not True
+    return _is_the_apps(record.imap, record) and (app is None or app.imap_server is not None)
+
+
+def has_smtp(record: Registration, app: App | None = None) -> bool:
+    """Whether the account has an SMTP server to send through."""
+    if isinstance(record.smtp, SmtpServer):
+        return True
+    return _is_the_apps(record.smtp, record) and (app is None or app.smtp_server is not None)
+
+
+def imap_endpoint(record: Registration, app: App | None = None) -> ImapEndpoint | None:
+    """The IMAP server to connect to; None when the account has none.
+
+    `app` is the OAuth2 app through which the account signs in; None: it does not, or the app is gone. Where it logs in
+    with tokens, the credentials hold none yet.
+    """
     config = record.imap
-    if not isinstance(config, ImapServer) or config.disabled is True:
+    if isinstance(config, ImapServer):
+        if config.disabled is True:
+            return None
+        place = _Place(config.host, config.port, config.secure, _tls(config.tls))
+        credentials = _credentials(config) or _token_login(record, app, place) or _NOBODY
+    elif (found := _place(record, config, app, "imap")) is not None:
+        place, credentials = found, _token_login(record, app, found) or _sandbox_login(record)
+    else:
         return None
-    return ImapEndpoint(
-        host=config.host,
-        port=config.port,
-        secure=config.secure,
-        tls=_tls(config.tls),
-        credentials=_credentials(config) or Credentials(user="", password="", access_token=None),
-    )
+    return ImapEndpoint(host=place.host, port=place.port, secure=place.secure, tls=place.tls, credentials=credentials)
 
 
-def smtp_endpoint(record: Registration) -> SmtpEndpoint | None:
-    """The SMTP server to send through; None when the account has none."""
-    if is_sandbox(record):
-        return SmtpEndpoint(
-            host="sandbox.example", port=587, secure=False, tls=TlsRules(), credentials=_sandbox_login(record)
-        )
+def smtp_endpoint(record: Registration, app: App | None = None) -> SmtpEndpoint | None:
+    """The SMTP server to send through; None when the account has none. `app` as for `imap_endpoint`."""
     config = record.smtp
-    if not isinstance(config, SmtpServer):
+    credentials: Credentials | None
+    if isinstance(config, SmtpServer):
+        place = _Place(config.host, config.port, config.secure, _tls(config.tls))
+        credentials = _credentials(config)
+        if config.auth is UNSET and credentials is None:
+            credentials = _token_login(record, app, place)
+    elif (found := _place(record, config, app, "smtp")) is not None:
+        place, credentials = found, _token_login(record, app, found) or _sandbox_login(record)
+    else:
         return None
-    return SmtpEndpoint(
-        host=config.host,
-        port=config.port,
-        secure=config.secure,
-        tls=_tls(config.tls),
-        credentials=_credentials(config),
-    )
+    return SmtpEndpoint(host=place.host, port=place.port, secure=place.secure, tls=place.tls, credentials=credentials)
 
 
-def servers(record: Registration) -> Servers:
+def wants_token(record: Registration, endpoint: ImapEndpoint | SmtpEndpoint | None) -> bool:
+    """Whether a login there needs an access token that the endpoint does not hold: the token keeper has it."""
+    credentials = endpoint.credentials if endpoint is not None and sign_in_of(record) is not None else None
+    return credentials is not None and credentials.password is None and credentials.access_token is None
+
+
+def servers(record: Registration, app: App | None = None) -> Servers:
     """What the account's servers are called where something is said about them."""
-    found = {"imap": imap_endpoint(record), "smtp": smtp_endpoint(record)}
+    found = {"imap": imap_endpoint(record, app), "smtp": smtp_endpoint(record, app)}
     named: dict[str, Server] = {}
     tokens = []
     for name, endpoint in found.items():
         if endpoint is not None:
             credentials = endpoint.credentials
             user = credentials.user if credentials is not None else ""
-            named[name] = Server(name, endpoint.host, endpoint.port, endpoint.secure, user)
-            if credentials is not None and credentials.access_token:
+            signs_in = wants_token(record, endpoint)
+            named[name] = Server(name, endpoint.host, endpoint.port, endpoint.secure, user, signs_in)
+            if signs_in or (credentials is not None and credentials.access_token):
                 tokens.append(name)
     return Servers(named.get("imap"), named.get("smtp"), frozenset(tokens), is_sandbox(record))
 
@@ -148,6 +183,47 @@ def watch_rules(record: Registration, created: float) -> WatchRules:
 
 
 _USES = {"sent": "\\Sent", "drafts": "\\Drafts", "junk": "\\Junk", "trash": "\\Trash", "archive": "\\Archive"}
+
+
+class _Place(msgspec.Struct, frozen=True):
+    host: str
+    port: int
+    secure: bool
+    tls: TlsRules
+
+
+_NOBODY = Credentials(user="", password="", access_token=None)
+_SANDBOX = {"imap": ("sandbox.example", 143), "smtp": ("sandbox.example", 587)}
+
+
+def _is_the_apps(config: object, record: Registration) -> bool:
+    """Whether a server that the registration does not name is the sandbox's, or that of the account's app."""
+    return is_sandbox(record) or (config is UNSET and sign_in_of(record) is not None)
+
+
+def _place(record: Registration, config: object, app: App | None, server: ServerName) -> _Place | None:
+    """Where a server is that the registration does not name."""
+    if is_sandbox(record):
+        return _Place(*_SANDBOX[server], False, TlsRules())
+    given = getattr(app, f"{server}_server") if app is not None and _is_the_apps(config, record) else None
+    if given is None:
+        return None
+    # A token is as good as a password until it expires.
+    return _Place(given.host, given.port, given.secure, TlsRules(required=not is_loopback(given.host)))
+
+
+def _token_login(record: Registration, app: App | None, place: _Place) -> Credentials | None:
+    """The login with a token, which is not here yet; None where the account does not sign in."""
+    sign_in = sign_in_of(record)
+    if sign_in is None:
+        return None
+    return Credentials(
+        user=sign_in.mailbox,
+        password=None,
+        access_token=None,
+        server=(place.host, place.port),
+        prefers=app.of.mechanisms if app is not None else (),
+    )
 
 
 def _sandbox_login(record: Registration) -> Credentials:

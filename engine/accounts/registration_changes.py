@@ -111,8 +111,8 @@ def _naming(server: str) -> Iterator[None]:
 
 
 def _given(request: msgspec.Struct) -> dict[str, Any]:
-    """The members that a request gives, each as it is stored."""
-    given = ((name, getattr(request, name)) for name in request.__struct_fields__)
+    """The members that a request gives, each as it is stored; how it signs in is worked out apart (`signing_in`)."""
+    given = ((name, getattr(request, name)) for name in request.__struct_fields__ if name != "oauth2")
     return {name: _stored(value) for name, value in given if value is not UNSET}
 
 

@@ -17,16 +17,19 @@ from typing import Any
 
 import trio
 from msgspec import UnsetType
+from msgspec.structs import replace
 
 from engine.accounts import registration as records
 from engine.accounts import registration_changes
 from engine.accounts.account import Account
-from engine.errors import AccountGone, AccountUnreadable
+from engine.accounts.signing_in import SigningIn
+from engine.errors import AccountGone, AccountUnreadable, Problem
 from engine.events.journal import Journal
 from engine.model.registration import Registration, Unreadable
+from engine.oauth.keepers import Keepers
 from engine.queue.outbox import Outbox
 from engine.schema.account import AccountCreate, AccountUpdate
-from engine.store import accounts, mailboxes, messages
+from engine.store import accounts, grants, mailboxes, messages
 from engine.store.accounts import AccountRow
 from engine.store.vault import Vault
 from engine.store.writer import Store, Tx
@@ -52,6 +55,7 @@ class Registry:
         journal: Journal,
         outbox: Outbox,
         webhooks: EndpointRegistry,
+        keepers: Keepers,
         world: World,
         grace: float,
     ) -> None:
@@ -66,6 +70,7 @@ class Registry:
         self._journal = journal
         self._outbox = outbox
         self._webhooks = webhooks
+        self._keepers = keepers
         self._world = world
         self._grace = grace
         self._accounts: dict[str, Account] = {}
@@ -104,27 +109,37 @@ class Registry:
                     nursery.start_soon(account.stop_lane)
 
     async def register(
-        self, given: AccountCreate, *, narrowed: bool = False, also: Callable[[Tx, str], object] | None = None
+        self,
+        given: AccountCreate,
+        *,
+        narrowed: bool = False,
+        signing_in: SigningIn | None = None,
+        also: Callable[[Tx, str], object] | None = None,
     ) -> tuple[str, bool]:
         """Add an account, or change the one with this id. Returns its id and whether it is new.
 
-        `narrowed`: by a caller with a token for this account alone. `also` is done in the same commit, with the
-        account's id; what it raises is raised, with nothing changed.
+        `narrowed`: by a caller with a token for this account alone. `signing_in`: how it signs in from now on, None: as
+        before. `also` is done in the same commit, with the account's id; what it raises is raised, with nothing
+        changed. Raises `Problem` 400 (`AccountAlreadyExists`) when another account is this mailbox.
         """
         async with self._changing:
             account = self._accounts.get(given.account) if given.account is not None else None
             if account is not None and account.unreadable is None:
                 again = registration_changes.registered_again(account.record, given)
-                await self._save(account, again, given, narrowed, also)
+                await self._save(account, again, given, narrowed, signing_in, also)
                 return account.id, False
             name = given.account or self._new_id()
             record = registration_changes.registered(given, name)
+            if signing_in is not None:
+                record = signing_in.applied(record)
             restricted = registration_changes.restricted(given, None, record, was=frozenset(), narrowed=narrowed)
             sealed = records.seal(record, self._vault)
             now = self._world.now()
 
             def change(tx: Tx) -> None:
                 accounts.save(tx, name, sealed, now, restricted)
+                if signing_in is not None:
+                    self._keep_grant(tx, record, signing_in)
                 self._journal.append(tx, "accountAdded", name, {"account": name})
                 if also is not None:
                     also(tx, name)
@@ -139,13 +154,21 @@ class Registry:
             self._start(account)
             return name, True
 
-    async def update(self, account: Account, update: AccountUpdate, *, narrowed: bool = False) -> None:
-        """Change an account. Raises `ValueError` naming a member that would be missing.
+    async def update(
+        self,
+        account: Account,
+        update: AccountUpdate,
+        *,
+        narrowed: bool = False,
+        signing_in: SigningIn | None = None,
+    ) -> None:
+        """Change an account. Raises `ValueError` naming a member that would be missing, and `Problem` as `register`.
 
         Raises `AccountGone` when it was removed meanwhile, `AccountUnreadable` when there is nothing to change.
         """
         async with self._changing:
-            await self._save(account, registration_changes.updated(account.record, update), update, narrowed)
+            record = registration_changes.updated(account.record, update)
+            await self._save(account, record, update, narrowed, signing_in)
 
     async def pause_queue(self, account: Account, paused: bool) -> None:
         """Hold back one account's mail, or let it go."""
@@ -226,9 +249,12 @@ class Registry:
         record: Registration,
         given: AccountCreate | AccountUpdate,
         narrowed: bool,
+        signing_in: SigningIn | None = None,
         also: Callable[[Tx, str], object] | None = None,
     ) -> None:
         self._must_be_there(account)
+        if signing_in is not None:
+            record = signing_in.applied(record)
         restricted = registration_changes.restricted(
             given, account.record, record, was=account.restricted, narrowed=narrowed
         )
@@ -238,6 +264,8 @@ class Registry:
 
         def change(tx: Tx) -> None:
             accounts.save(tx, account.id, sealed, now, restricted)
+            if signing_in is not None:
+                self._keep_grant(tx, record, signing_in)
             if elsewhere:
                 accounts.remember(tx, account.id, sending=None)
             if also is not None:
@@ -248,6 +276,21 @@ class Registry:
         await self._store.admit(change)
         account.change(record, restricted)
         self._tell_webhooks(account)
+
+    def _keep_grant(self, tx: Tx, record: Registration, signing_in: SigningIn) -> None:
+        """Have the account's tokens on disk. Raises `Problem` when the mailbox is that of another account."""
+        app, sign_in, grant = signing_in.app, signing_in.sign_in, signing_in.grant
+        if app is None or sign_in is None:
+            grants.remove(tx, record.account)
+            return
+        for other in grants.of_user(tx, app.id, sign_in.auth.user):
+            theirs = records.sign_in_of(self._accounts[other].record) if other in self._accounts else None
+            if other == record.account or theirs is None or theirs.mailbox.casefold() != sign_in.mailbox.casefold():
+                continue
+            text = "Another account exists for the same OAuth2 user"
+            raise Problem(400, text, code="AccountAlreadyExists", existingAccount=other)
+        if grant is not None:
+            self._keepers.save(tx, replace(grant, account=record.account))
 
     def _load(self) -> list[Account]:
         vault, rows = self._vault, accounts.every(self._store.reader)

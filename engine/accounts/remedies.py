@@ -31,13 +31,17 @@ _PLACE = "{0}.host and {0}.port"
 
 
 class Server(msgspec.Struct, frozen=True):
-    """One server of an account. `member` is its name in a registration; `user` is empty where none logs in."""
+    """One server of an account. `member` is its name in a registration; `user` is empty where none logs in.
+
+    `signs_in`: it gets the access tokens of the account's OAuth2 sign-in.
+    """
 
     member: str
     host: str
     port: int
     secure: bool
     user: str = ""
+    signs_in: bool = False
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -84,6 +88,11 @@ def _refused(text: str, server: Server, *, temporary: bool) -> str:
     if temporary:
         return f"{server} does not accept the login of {server.user or 'this user'} at the moment. {_BY_ITSELF}"
     member = server.member
+    if server.signs_in:
+        return (
+            f"{server} refuses the access token of {server.user}, and a new one too. Check that this user may open the "
+            f"mailbox, and that {server.protocol} is allowed for it, or have its owner sign in again."
+        )
     if text.startswith("The server offers"):
         return (
             f"{server} offers no way to log in that fits {member}.auth. It may require TLS ({member}.secure), or "

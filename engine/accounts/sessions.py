@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import trio
 
+from engine.accounts.access_tokens import AccessTokens
 from engine.accounts.login_slots import LoginSlots
 from engine.accounts.protocol_log import ConnectionLines, ProtocolLog
 from engine.accounts.status import Status
@@ -67,7 +68,7 @@ class Connector:
 class Sessions:
     """The sessions of one account as its registration says now. `compress`: deflate them where the server can.
 
-    `proxy` is the one that `dial` goes through.
+    `proxy` is the one that `dial` goes through. `tokens`: what is logged in with, None where `endpoint` says.
     """
 
     def __init__(
@@ -80,8 +81,10 @@ class Sessions:
         log: ProtocolLog | None,
         compress: bool,
         proxy: Proxy | None = None,
+        tokens: AccessTokens | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self.tokens = tokens
         self.proxy = proxy
         self._dial = dial
         self._connector = connector
@@ -94,12 +97,19 @@ class Sessions:
     async def open(self, name: str = "") -> ImapSession:
         """A session that is logged in; `name` tells its lines in the protocol log from those of the one that idles.
 
-        Raises as `Connector.connect`. It ends with `leave`.
+        Raises as `Connector.connect`, and `TokenError`. It ends with `leave`.
         """
         log = None if self._log is None else self._log.of(name)
-        session = await self._connector.connect(
-            self.endpoint, self._dial, log=log, refusals=self._refusals, proxy=self.proxy
-        )
+
+        async def connect(endpoint: ImapEndpoint) -> ImapSession:
+            return await self._connector.connect(
+                endpoint, self._dial, log=log, refusals=self._refusals, proxy=self.proxy
+            )
+
+        if self.tokens is None:
+            session = await connect(self.endpoint)
+        else:
+            session = await self.tokens.session(self.endpoint, connect, ImapSession.logout)
         session.share_names(self._names)
         self._status.connections += 1
         try:

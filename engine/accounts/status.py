@@ -7,6 +7,7 @@ second event.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -22,6 +23,7 @@ from engine.errors import EngineError, LoginRefused, NetworkError
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
 from engine.isotime import iso
+from engine.oauth.errors import TokenError, Trouble
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Verdict, command, error_code, error_text
 from engine.store import accounts
 from engine.store.accounts import AccountRow
@@ -61,6 +63,8 @@ class Status:
         self.sending: dict[str, Any] = row.sending or _sending(AccountState.INIT, row.created, None)
         self.servers = Servers()
         self.story = ConnectionLog(row.id, world)
+        self.reauth_url: Callable[[Tx], str | None] = lambda tx: None
+        """Makes the URL at which the owner of the mailbox signs in again."""
         self.connections = 0
         self._store = store
         self._journal = journal
@@ -175,6 +179,59 @@ class Status:
             self.refused_since = self._now()
         await self._announce(_IMAP, "authenticationError" if refused else "connectError", shown)
         self.state = AccountState.AUTHENTICATION_ERROR if refused else AccountState.CONNECT_ERROR
+
+    async def without_token(self, error: TokenError) -> None:
+        """There is no access token to connect with: what kind of trouble that is says how it is shown.
+
+        That the grant is gone was announced when it was found out; what is wrong with the app is announced by the app.
+        """
+        shown, gone = self._shown(error), error.trouble is Trouble.GRANT_GONE
+        self.refused_since = None
+        if self.servers.imap is not None:
+            self.story.failed(IMAP, shown)
+        else:
+            await self.cannot_send_without_token(error)
+        if gone and shown is self.last_error:
+            self._told[_IMAP] = gist(shown)
+        elif gone:
+            await self._store.commit(lambda tx: self.gone(tx, error))
+        elif error.trouble is not Trouble.APP_BROKEN:
+            await self._announce(_IMAP, "connectError", shown)
+        elif self.last_error != shown:
+            self._told.pop(_IMAP, None)
+            self.last_error = shown
+            await self._store.commit(lambda tx: accounts.remember(tx, self.account, last_error=shown))
+        self.state = AccountState.AUTHENTICATION_ERROR if gone else AccountState.CONNECT_ERROR
+
+    async def cannot_send_without_token(self, error: TokenError) -> None:
+        """There is no access token to send with."""
+        shown = self._shown(error)
+        self.story.failed(SENDING, shown)
+        gone = error.trouble is Trouble.GRANT_GONE
+        state = AccountState.AUTHENTICATION_ERROR if gone else AccountState.CONNECT_ERROR
+        await self._remember_sending(state, shown)
+
+    def _shown(self, error: TokenError) -> dict[str, Any]:
+        """As `lastError` shows it: what is shown already, with its way out, where that says the same."""
+        shown = error.shown()
+        known = self.last_error
+        return known if known is not None and gist(known) == gist(shown) else shown
+
+    def gone(self, tx: Tx, error: TokenError) -> None:
+        """The account's grant has ended, inside the commit that says so: `authenticationError`, with the way out."""
+        shown = error.shown()
+        if (url := self.reauth_url(tx)) is not None:
+            shown["reauthUrl"] = url
+
+        def become() -> None:
+            self.last_error = shown
+            self._told[_IMAP] = gist(shown)
+            self._logged_in = False
+            self.state = AccountState.AUTHENTICATION_ERROR
+
+        accounts.remember(tx, self.account, last_error=shown)
+        self._journal.append(tx, "authenticationError", self.account, shown)
+        tx.after_commit(become)
 
     async def smtp_tried(self, verdict: Verdict) -> None:
         """Remember how an SMTP attempt ended; a refused login is announced like one of IMAP."""

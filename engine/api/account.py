@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import trio
@@ -13,10 +15,12 @@ from engine.accounts.account import Account
 from engine.accounts.clear_text import insecure
 from engine.accounts.masked_secrets import refuse_masks
 from engine.accounts.route_checks import refuse_way
+from engine.accounts.signing_in import SigningIn
 from engine.accounts.state import AccountState
 from engine.accounts.wait import until_connected
 from engine.api.context import Context, find_account
 from engine.api.events import LONGEST_WAIT
+from engine.api.sign_in import consent_url, revoke, shown_sign_in, signing_in
 from engine.api.webhooks import refuse_egress
 from engine.egress import EgressRefused
 from engine.errors import Problem
@@ -34,9 +38,11 @@ from engine.schema.account import (
     AccountInfo,
     AccountList,
     AccountQuery,
+    AccountRemoval,
     AccountRemoved,
     AccountsQuery,
     AccountSummary,
+    AccountType,
     AccountUpdate,
     AccountUpdated,
     Counters,
@@ -46,10 +52,12 @@ from engine.schema.account import (
 )
 from engine.schema.fields import AccountId, CustomHeader
 from engine.schema.servers import MASK, Auth, ImapConfig, RateLimit, SmtpConfig, Tls
+from engine.schema.sign_in import OAuth2Login
 from engine.schema.stored import shown
 from engine.store import events
 from engine.store.tokens import Token
 from engine.store.webhooks import Bound
+from engine.store.writer import Tx
 from engine.webhooks.target import masked as masked_url
 
 _TAGS = ("Account",)
@@ -61,7 +69,8 @@ _TAGS = ("Account",)
     access=Access.HANDLER,
     scope="api",
     tags=_TAGS,
-    change=Change("account.register", lambda path, answer: answer.account),
+    change=Change("account.register", lambda path, answer: answer.account or None),
+    errors={409: "`serviceUrl` is not set, which `authorize` needs (`MissingServiceURLSetup`)."},
 )
 async def register(context: Context, body: AccountCreate, *, caller: Token) -> AccountCreated:
     """Register an account.
@@ -76,14 +85,22 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
      "smtp": {"host": "smtp.example.com", "port": 587, "secure": false,
               "auth": {"user": "me@example.com", "pass": "..."}}}
     ```
+
+    One that signs in with OAuth2 names an app and gives the tokens, which the engine renews from then on; or it asks
+    with `authorize` for the URL at which the owner of the mailbox signs in.
     """
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")
     refuse_masks(body)
+    narrowed = caller.account is not None
     if body.sandbox is True and not context.config.sandbox.enabled:
         raise invalid("sandbox", "must not be true: enabled is false under [sandbox] in the engine's configuration")
-    await _check_egress(context, body, context.registry.get(body.account or ""), caller)
-    account, new = await carry_through(_registered(context, body, narrowed=caller.account is not None))
+    stored = context.registry.get(body.account or "")
+    await _check_egress(context, body, stored, caller)
+    if isinstance(body.oauth2, OAuth2Login) and body.oauth2.authorize:
+        return AccountCreated(redirect=await consent_url(context, body, body.oauth2, narrowed=narrowed))
+    signs_in = signing_in(context, body, stored if stored is not None and stored.unreadable is None else None)
+    account, new = await carry_through(registered(context, body, signs_in, narrowed=narrowed))
     return AccountCreated(account=account, state="new" if new else "existing")
 
 
@@ -99,7 +116,7 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
             await until_connected(account, context.registry, context.changes)
     found = find_account(context, account)
     record, status = found.record, found.status
-    has_imap = records.has_imap(record)
+    has_imap = found.has_imap
     return AccountInfo(
         account=found.id,
         name=record.name,
@@ -115,6 +132,7 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
         local_address=record.local_address or UNSET,
         imap=_imap(record.imap) if isinstance(record.imap, ImapServer) else UNSET,
         smtp=_smtp(record.smtp) if isinstance(record.smtp, SmtpServer) else UNSET,
+        oauth2=shown_sign_in(found),
         insecure=tuple(insecure(record)) or UNSET,
         sandbox=record.sandbox,
         webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
@@ -128,10 +146,10 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
         sending=_sending(found),
         smtp_status=shown(SmtpStatus, status.smtp_status) if status.smtp_status is not None else None,
         connections=status.connections,
-        last_error=_last_error(found),
+        last_error=await _last_error_with_way_out(context, found),
         folder_errors=found.folder_errors or UNSET,
         heartbeat=found.learnt_heartbeat or UNSET,
-        type="imap" if has_imap else "sending",
+        type=_type(found),
         sync_time=UNSET if status.sync_time is None else iso(status.sync_time),
         counters=_counters(context, found),
         quota=False if query.quota else UNSET,
@@ -179,7 +197,8 @@ async def update(context: Context, account: AccountId, body: AccountUpdate, *, c
     refuse_masks(body)
     await _check_egress(context, body, found, caller)
     try:
-        await carry_through(_updated(context, found, body, narrowed=caller.account is not None))
+        signs_in = signing_in(context, body, found)
+        await carry_through(_updated(context, found, body, signs_in, narrowed=caller.account is not None))
     except ValueError as error:
         raise invalid(str(error), "is required") from error
     return AccountUpdated(account=found.id)
@@ -193,7 +212,7 @@ async def update(context: Context, account: AccountId, body: AccountUpdate, *, c
     tags=_TAGS,
     change=Change("account.remove", lambda path, answer: answer.account),
 )
-async def remove(context: Context, account: AccountId) -> AccountRemoved:
+async def remove(context: Context, account: AccountId, query: AccountRemoval) -> AccountRemoved:
     """Remove an account.
 
     Its open messages are cancelled; the engine waits up to `shutdown.grace` for a message whose final dot is under way.
@@ -201,24 +220,37 @@ async def remove(context: Context, account: AccountId) -> AccountRemoved:
     URL: events still due for that, `accountDeleted` among them, go to the URL of the settings.
     """
     found = find_account(context, account)
+    if query.revoke:
+        await revoke(context, found)
     await carry_through(context.registry.remove(found))
     return AccountRemoved(account=found.id)
 
 
-async def _registered(context: Context, body: AccountCreate, *, narrowed: bool) -> tuple[str, bool]:
+async def registered(
+    context: Context,
+    body: AccountCreate,
+    signs_in: SigningIn | None,
+    *,
+    narrowed: bool,
+    also: Callable[[Tx, str], object] | None = None,
+) -> tuple[str, bool]:
+    """Register an account; `also` as for `Registry.register`. Its id, and whether it is new."""
     parts = _webhook_parts(body)
+    register = partial(context.registry.register, body, narrowed=narrowed, signing_in=signs_in, also=also)
     if body.account is None or not parts:
-        return await context.registry.register(body, narrowed=narrowed)
+        return await register()
     async with context.webhooks.setting(body.account, *parts, bound=narrowed):
-        return await context.registry.register(body, narrowed=narrowed)
+        return await register()
 
 
-async def _updated(context: Context, account: Account, body: AccountUpdate, *, narrowed: bool) -> None:
+async def _updated(
+    context: Context, account: Account, body: AccountUpdate, signs_in: SigningIn | None, *, narrowed: bool
+) -> None:
     parts = _webhook_parts(body)
     if not parts:
-        return await context.registry.update(account, body, narrowed=narrowed)
+        return await context.registry.update(account, body, narrowed=narrowed, signing_in=signs_in)
     async with context.webhooks.setting(account.id, *parts, bound=narrowed):
-        return await context.registry.update(account, body, narrowed=narrowed)
+        return await context.registry.update(account, body, narrowed=narrowed, signing_in=signs_in)
 
 
 def _webhook_parts(body: AccountCreate | AccountUpdate) -> list[Bound]:
@@ -306,6 +338,21 @@ def _last_error(account: Account) -> LastError | None:
     return shown(LastError, error) if error is not None else None
 
 
+async def _last_error_with_way_out(context: Context, account: Account) -> LastError | None:
+    """The same, with a link for signing in that is good from now on, where that is the remedy."""
+    error = _last_error(account)
+    if error is None or account.keeper is None or account.status.state is not AccountState.AUTHENTICATION_ERROR:
+        return error
+    url = await context.reauth.url(account.record)
+    return error if url is None else replace(error, reauth_url=url)
+
+
+def _type(account: Account) -> AccountType:
+    if records.sign_in_of(account.record) is not None:
+        return "oauth2" if account.app is None else account.app.provider
+    return "imap" if account.has_imap else "sending"
+
+
 def _sending(account: Account) -> Sending:
     if account.status.servers.smtp is None:
         return Sending(state=AccountState.UNSET.value)
@@ -324,7 +371,7 @@ def _summary(context: Context, account: Account) -> AccountSummary:
         account=account.id,
         name=record.name,
         email=record.email,
-        type="imap" if records.has_imap(record) else "sending",
+        type=_type(account),
         webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
         proxy=masked_url(record.proxy, MASK) if record.proxy else UNSET,
         state=status.state.value,

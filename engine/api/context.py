@@ -7,6 +7,7 @@ import trio
 
 from engine.accounts.account import Account
 from engine.accounts.form_links import FormLinks
+from engine.accounts.reauth import Reauth
 from engine.accounts.registry import Registry
 from engine.accounts.server_access import ServerAccess
 from engine.errors import Problem
@@ -63,6 +64,7 @@ class Context(Front, frozen=True):
     access: ServerAccess
     oauth: OAuth
     form_links: FormLinks
+    reauth: Reauth
     sign_ins: SignIns
     streams: Streams
     changes: StateChanges

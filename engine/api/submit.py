@@ -16,7 +16,6 @@ from msgspec import UNSET
 from msgspec.structs import replace
 from quart import Response
 
-from engine.accounts import registration as records
 from engine.accounts.account import Account
 from engine.accounts.route_checks import refuse_way
 from engine.accounts.state import REFUSALS
@@ -218,7 +217,7 @@ def _again(answer: bytes, key: str) -> SubmitAccepted:
 
 
 def _refuse_unless_ready(account: Account) -> None:
-    if records.smtp_endpoint(account.record) is None:
+    if not account.has_smtp:
         raise Problem(404, "SMTP configuration was not found for requested ID", code="SMTPUnavailable")
     if not account.status.initialized:
         state = account.status.state
@@ -308,7 +307,7 @@ def _envelope(draft: Draft, body: Submit) -> tuple[str, tuple[str, ...]]:
 
 def _copy_path(account: Account, body: Submit) -> str | None:
     wanted = body.copy if isinstance(body.copy, bool) else account.record.copy
-    if wanted is False or not records.has_imap(account.record):
+    if wanted is False or not account.has_imap:
         return None
     return body.sent_mail_path or ""
 

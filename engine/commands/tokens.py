@@ -27,7 +27,8 @@ examples:
   engine tokens issue -d "my app" -s "*" --create      before the first start
   TOKEN=$(engine tokens issue -d "dashboard" -s api)
 
-The token is shown only once; the engine keeps its hash. Scopes: every request needs "api"; "*" is all scopes.
+The token is shown only once; the engine keeps its hash. Scopes: every request needs "api", but the one
+for an account's OAuth2 access token, which needs "oauth-token"; "*" is all scopes.
 """
 REVOKE_EXAMPLES = """\
 examples:

@@ -41,6 +41,29 @@ class Login(_Stored, frozen=True, kw_only=True):
     access_token: str | UnsetType = UNSET
 
 
+class OAuthUser(_Stored, frozen=True, kw_only=True):
+    """Who signed in, and the shared mailbox that is meant, if it is not the user's own."""
+
+    user: str
+    delegated_user: str | UnsetType = UNSET
+
+
+class OAuthSignIn(_Stored, frozen=True, kw_only=True):
+    """The OAuth2 app (`provider`) through which the account logs in; its tokens are kept apart (`store/grants.py`).
+
+    `redirect_url`: where the browser went after the sign-in, and goes after the next one.
+    """
+
+    provider: str
+    auth: OAuthUser
+    redirect_url: str | UnsetType = UNSET
+
+    @property
+    def mailbox(self) -> str:
+        """The user that the mail servers are told."""
+        return self.auth.delegated_user or self.auth.user
+
+
 class TlsOptions(_Stored, frozen=True, kw_only=True):
     """What a TLS connection to a server may accept. `ca`: certificates in PEM form."""
 
@@ -80,7 +103,7 @@ class SmtpServer(_Stored, frozen=True, kw_only=True):
 
 
 class Registration(_Stored, frozen=True, kw_only=True):
-    """One registered mailbox. `imap` and `smtp` False: the account has none.
+    """One registered mailbox. `imap` and `smtp` False: the account has none; absent with `oauth2`: those of the app.
 
     `notify_from`: absent for the moment of registration, None for all messages. `path` None: every folder.
     """
@@ -100,6 +123,7 @@ class Registration(_Stored, frozen=True, kw_only=True):
     local_address: str | UnsetType | None = UNSET
     imap: ImapServer | bool | UnsetType = UNSET
     smtp: SmtpServer | bool | UnsetType = UNSET
+    oauth2: OAuthSignIn | bool | UnsetType = UNSET
     sandbox: bool | UnsetType = UNSET
     webhooks: str | UnsetType | None = UNSET
     webhooks_custom_headers: tuple[Header, ...] | UnsetType = UNSET

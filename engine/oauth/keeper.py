@@ -118,6 +118,35 @@ class Keeper:
         gone = self._grant.gone
         return self._error if gone is None else _gone(gone)
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is a token to log in with, without asking for one."""
+        return self._grant.gone is None and self._token() is not None
+
+    @property
+    def obstacle(self) -> TokenError | None:
+        """Why no other token can be had now, though the one at hand may be good still."""
+        return self._resting() if self._grant.gone is None else _gone(self._grant.gone)
+
+    def ask_through(self, requests: TokenRequests) -> None:
+        """Ask for tokens by another way from now on."""
+        self._requests = requests
+
+    async def moves(self) -> None:
+        """Return once something may have changed: somebody has signed in, or a refresh was tried."""
+        await self._changed.wait()
+
+    async def recovers(self, error: TokenError) -> None:
+        """Return once there is a token, or one may be had, or there is another reason than this one for having none."""
+        while True:
+            changed = self._changed
+            if self.ready:
+                return
+            why = self.obstacle
+            if why is None or why.shown() != error.shown():
+                return
+            await changed.wait()
+
     async def token(self) -> Token:
         """A token to log in with. Raises `TokenError` when there is none for now, or none any more.
 

@@ -24,7 +24,7 @@ from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.providers import Endpoints
 from engine.oauth.wire import HttpAnswer, Wire
 from engine.webhooks.retry_after import seconds as retry_after_seconds
-from engine.world import World
+from engine.world import Dial, World
 
 DISCOVERY_SECONDS = 86_400.0
 """How long what an issuer tells of itself is taken for true."""
@@ -48,6 +48,12 @@ class TokenRequests:
         self._sandbox = sandbox
         self._world = world
         self._discovered: dict[str, _Discovered] = {}
+
+    def through(self, dial: Dial) -> TokenRequests:
+        """The same requests over connections made by `dial`; what issuers tell of themselves is shared."""
+        found = TokenRequests(Wire(dial), self._sandbox, self._world)
+        found._discovered = self._discovered
+        return found
 
     async def endpoints(self, app: App) -> Endpoints:
         """Where the provider of an app is spoken to. Raises `TokenError` when its issuer does not tell."""

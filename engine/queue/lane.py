@@ -8,9 +8,10 @@
    message over. A session that the server closed while it was idle says nothing about the message, and a connection
    that loses step is replaced within the same attempt, at most `LOST_STEPS` times.
 4. The verdict decides (`_deliver_and_record`). *The server refuses the login*: the lane backs off, and no message is
-   charged with an attempt. *The server cannot be reached*: the lane backs off, only the first such attempt is charged,
-   and every message stays due, so that the oldest goes first once the host answers, which any dial of it reports
-   (`hosts.py`). *Anything else* is recorded, and begins the next message's attempt in the same commit.
+   charged with an attempt. *There is no access token to log in with*: the same, nothing is told of the message, and the
+   lane goes on once there is one (`has_token`). *The server cannot be reached*: the lane backs off, only the first such
+   attempt is charged, and every message stays due, so that the oldest goes first once the host answers, which any dial
+   of it reports (`hosts.py`). *Anything else* is recorded, and begins the next message's attempt in the same commit.
 5. While the lane backs off (`lane_backoff.py`), messages that have waited as long as their attempts would have taken
    fail. `change`, for a changed account, ends the wait at once.
 6. Between messages the session stays open for a while (`_linger`), unless it is used up or others wait for its slot.
@@ -26,7 +27,8 @@ goes all the same.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import msgspec
 import trio
@@ -37,6 +39,7 @@ from engine.hosts import Hosts, Via
 from engine.model.limits import SendingLimit
 from engine.model.message import Message
 from engine.model.waiting import Waiting, WaitingKind
+from engine.oauth.errors import TokenError
 from engine.proxies.route import DIRECT, Route
 from engine.queue.attempt import Attempts, CurrentAttempt, Withdrawn
 from engine.queue.lane_backoff import BackoffReason, LaneBackoff
@@ -66,10 +69,26 @@ LOST_STEPS = 3
 NONCE_BYTES = 18
 
 
+Connect = Callable[[SmtpEndpoint], Awaitable[SmtpSession]]
+
+
+class TokenLogins(Protocol):
+    """Logs in with access tokens, which come and go. `error`: why there was none when one was wanted last."""
+
+    error: TokenError | None
+
+    async def log_in(self, endpoint: SmtpEndpoint, connect: Connect) -> SmtpSession:
+        """A session made by `connect`, with a token in the endpoint. Raises `DeliveryError`, at `Stage.TOKEN` too."""
+
+    async def recovers(self) -> None:
+        """Return once a token may be had again, after a `DeliveryError` at `Stage.TOKEN`."""
+
+
 class OutgoingServer(msgspec.Struct, frozen=True):
     """How an account's mail leaves: its SMTP server, how to dial it, the name to greet it with, how fast it may go.
 
-    `route` is the way that `dial` takes; `by` is this server for a message with a way of its own.
+    `route` is the way that `dial` takes; `by` is this server for a message with a way of its own. `tokens`: what it is
+    logged in to with, None where the endpoint says.
     """
 
     endpoint: SmtpEndpoint
@@ -78,6 +97,17 @@ class OutgoingServer(msgspec.Struct, frozen=True):
     rate_limit: SendingLimit | None = None
     route: Route = DIRECT
     by: Callable[[Message], OutgoingServer] | None = None
+    tokens: TokenLogins | None = None
+
+    async def connect(self, timeouts: Timeouts, nonce: str, trace: Trace | None = None) -> SmtpSession:
+        """A session that is ready to send. Raises `DeliveryError`. Cancelled: nothing stays open."""
+
+        async def at(endpoint: SmtpEndpoint) -> SmtpSession:
+            return await SmtpSession.connect(
+                endpoint, dial=self.dial, ehlo_name=self.ehlo_name, timeouts=timeouts, trace=trace, nonce=nonce
+            )
+
+        return await at(self.endpoint) if self.tokens is None else await self.tokens.log_in(self.endpoint, at)
 
     @property
     def via(self) -> Via:
@@ -158,6 +188,12 @@ class Lane:
         self._pace.change(server.rate_limit if server is not None else None)
         self._agenda.poke()
 
+    def has_token(self) -> None:
+        """There is an access token to log in with: what waited for one goes on."""
+        if self._backoff.reason is BackoffReason.TOKEN:
+            self._backoff.end()
+            self._agenda.poke()
+
     def stop(self) -> None:
         """Take no more messages; abort the one at hand unless its final dot may be on its way."""
         self._stopping = True
@@ -177,6 +213,8 @@ class Lane:
             said = error_text(self._backoff.verdict)
             kind: WaitingKind = "connection"
             remedy = f"The server cannot be reached ({said}); it is tried again by itself"
+            if self._backoff.reason is BackoffReason.TOKEN:
+                remedy = f"There is no access token to log in with ({said})"
             if self._backoff.reason is BackoffReason.LOGIN:
                 kind = "login"
                 remedy = f"The login was refused ({said}): correct the password with PUT /v1/account/{{account}}"
@@ -318,6 +356,9 @@ class Lane:
             log.debug("attempt %d: %s", attempt.message.attempts_made, overall.text, extra=about)
         self._paced_since = self._world.now()
         self._pace.ended(overall, trio.current_time())
+        if overall.stage is Stage.TOKEN and not attempt.decided:
+            await self._without_token(attempt, overall)
+            return None
         if self._tells_of_own_way(attempt.message, overall):
             await self._attempts.record(attempt, verdicts, overall, self._report(attempt), None)
             return None
@@ -353,10 +394,15 @@ class Lane:
                     return attempt.verdicts(error.verdict), error.verdict
                 continue
             self._used_at = trio.current_time()
-            if not (reused and _was_stale(overall, idle)):
+            if not (reused and (_was_stale(overall, idle) or self._needs_login(overall))):
                 return verdicts, overall
             # The server had given the session up, which says nothing about this message.
             await self._hang_up()
+
+    def _needs_login(self, overall: Verdict) -> bool:
+        """Whether the token that a session was logged in with is not good any more."""
+        has_tokens = self._session_server is not None and self._session_server.tokens is not None
+        return has_tokens and overall.kind is Kind.LOGIN_REFUSED
 
     async def _refused(self, attempt: CurrentAttempt, verdict: Verdict) -> None:
         """Have the lane wait after a refused login, which says nothing about the message at hand.
@@ -366,6 +412,13 @@ class Lane:
         elapsed = self._world.elapsed()
         self._backoff.tried(verdict, elapsed, self._world.now(), None)
         await self._attempts.take_back(attempt, verdict, self._backoff.seconds(elapsed))
+        self._tell(verdict, attempt.trace)
+        await self._attempts.give_up_overdue(self._account, verdict)
+
+    async def _without_token(self, attempt: CurrentAttempt, verdict: Verdict) -> None:
+        """Have the lane wait until there is a token to log in with. The message at hand is as it was before."""
+        self._backoff.tried(verdict, self._world.elapsed(), self._world.now(), None)
+        await self._attempts.take_back(attempt)
         self._tell(verdict, attempt.trace)
         await self._attempts.give_up_overdue(self._account, verdict)
 
@@ -390,14 +443,8 @@ class Lane:
                 return session, True
             await self._hang_up()
         attempt.routing = _routing(server.route, None)
-        self._session = await SmtpSession.connect(
-            server.endpoint,
-            dial=server.dial,
-            ehlo_name=server.ehlo_name,
-            timeouts=self._limits.timeouts,
-            trace=attempt.trace,
-            nonce=self._world.token_bytes(NONCE_BYTES).hex(),
-        )
+        nonce = self._world.token_bytes(NONCE_BYTES).hex()
+        self._session = await server.connect(self._limits.timeouts, nonce, attempt.trace)
         self._session_server = server
         attempt.routing = _routing(server.route, self._session)
         return self._session, False

@@ -3,7 +3,8 @@
 A refused login keeps the lane waiting by the retry schedule, up to an hour, however many messages wait: a provider
 locks an account out that logs in wrongly again and again. A server that cannot be reached is tried again sooner, and a
 silent one soonest: a dial into a dead path costs nobody anything, and mail has to go within a minute of the path's
-return. Whatever gets through, a changed account included, ends the wait.
+return. Where there is no access token to log in with, the lane waits until it is told of one. Whatever gets through, a
+changed account included, ends the wait.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
-from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Verdict, silent, unanswered
+from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, silent, unanswered
 
 FIRST_WAIT = 10.0
 LONGEST_WAIT = 300.0
@@ -20,6 +21,8 @@ LONGEST_SILENCE = 40.0
 SPREAD = 0.25
 """Up to this part of a wait for a silent server is left out, so that lanes do not dial it all at once."""
 LONGEST_LOGIN_WAIT = 3600.0
+TOKEN_WAIT = 600.0
+"""Longest wait for an access token; that there is one again is told sooner."""
 
 
 class BackoffReason(StrEnum):
@@ -27,6 +30,7 @@ class BackoffReason(StrEnum):
 
     LOGIN = "login"
     CONNECTION = "connection"
+    TOKEN = "token"
 
 
 class LaneBackoff:
@@ -60,11 +64,15 @@ class LaneBackoff:
             self.end()
             return False
         reason = BackoffReason.LOGIN if verdict.kind is Kind.LOGIN_REFUSED else BackoffReason.CONNECTION
+        if verdict.stage is Stage.TOKEN:
+            reason = BackoffReason.TOKEN
         if reason is not self.reason:
             self._count, self.since, self.reason = 0, wall, reason
         self._count += 1
         if reason is BackoffReason.LOGIN:
             wait = min(self._login_wait(self._count), LONGEST_LOGIN_WAIT)
+        elif reason is BackoffReason.TOKEN:
+            wait = TOKEN_WAIT
         else:
             wait = min(FIRST_WAIT * 2 ** min(self._count - 1, 16), LONGEST_WAIT)
             if silent(verdict):

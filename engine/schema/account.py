@@ -32,6 +32,7 @@ from engine.schema.fields import (
 )
 from engine.schema.paging import Page, PageQuery
 from engine.schema.servers import ImapConfig, ImapUpdate, Server, SmtpConfig, SmtpUpdate
+from engine.schema.sign_in import OAuth2Login, OAuth2State, OAuth2Update
 from engine.schema.token_request import TokenRequest
 
 AccountState = Literal[
@@ -45,7 +46,22 @@ AccountState = Literal[
     "disconnected",
     "paused",
 ]
-AccountType = Literal["imap", "sending"]
+AccountType = Literal[
+    "imap",
+    "sending",
+    "gmail",
+    "gmailService",
+    "outlook",
+    "outlookService",
+    "mailRu",
+    "yahoo",
+    "aol",
+    "fastmail",
+    "yandex",
+    "oidc",
+    "sandbox",
+    "oauth2",
+]
 Indexer = Literal["full", "fast"]
 
 _SUBCONNECTIONS = (
@@ -93,6 +109,10 @@ _STATE = (
 )
 _SENDING = "Whether the SMTP server lets the account send, whatever the state of its IMAP connection."
 _LAST_ERROR = "Why the account is not connected. `null`: nothing is wrong."
+_TYPE = (
+    "`imap`, `sending` for an account without IMAP, or the provider of the OAuth2 app through which it signs in; "
+    "`oauth2` if the app is gone."
+)
 _SYNC_TIME = "When the engine last looked into the account's folders. Absent: not yet."
 
 
@@ -152,11 +172,25 @@ class AccountCreate(Request, frozen=True, kw_only=True):
     local_address: _LocalAddress = UNSET
     imap: Annotated[
         ImapConfig | Off | UnsetType,
-        Meta(description="The IMAP server. `false` or absent: the account only sends."),
+        Meta(
+            description="The IMAP server. `false`: the account only sends. Absent: the same, or with `oauth2` the "
+            "server of its app."
+        ),
     ] = UNSET
     smtp: Annotated[
         SmtpConfig | Off | UnsetType,
-        Meta(description="The SMTP server. `false` or absent: the account cannot send."),
+        Meta(
+            description="The SMTP server. `false`: the account cannot send. Absent: the same, or with `oauth2` the "
+            "server of its app."
+        ),
+    ] = UNSET
+    oauth2: Annotated[
+        OAuth2Login | Off | UnsetType,
+        Meta(
+            description="How the account signs in with OAuth2, in place of `auth` of its servers. They are those of "
+            "the app; one that is named and has an `auth` of its own is logged in to with that. `false` or absent: it "
+            "does not."
+        ),
     ] = UNSET
     sandbox: Annotated[
         bool | UnsetType,
@@ -197,6 +231,10 @@ class AccountUpdate(Request, frozen=True, kw_only=True):
     local_address: _LocalAddress = UNSET
     imap: Annotated[ImapUpdate | Off | UnsetType, Meta(description="The IMAP server. `false` removes it.")] = UNSET
     smtp: Annotated[SmtpUpdate | Off | UnsetType, Meta(description="The SMTP server. `false` removes it.")] = UNSET
+    oauth2: Annotated[
+        OAuth2Update | Off | UnsetType,
+        Meta(description="How the account signs in with OAuth2. `false` ends that and forgets the tokens."),
+    ] = UNSET
     webhooks: _Webhooks = UNSET
     webhooks_custom_headers: _CustomHeaders = UNSET
     locale: _Locale = UNSET
@@ -229,18 +267,44 @@ class AccountsQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class AccountCreated(Response, frozen=True, kw_only=True):
-    """The account is registered, and on disk."""
+    """The account is registered, and on disk; or somebody has to sign in first."""
 
-    account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
+    account: Annotated[
+        str | UnsetType, Meta(description="The account's id. Absent: see `redirect`.", examples=["example"])
+    ] = UNSET
     state: Annotated[
-        Literal["new", "existing"], Meta(description="`existing`: the id was taken, and the account has been changed.")
-    ]
+        Literal["new", "existing"] | UnsetType,
+        Meta(
+            description="`existing`: the id was taken, and the account has been changed. Absent: see `redirect`.",
+            examples=["new"],
+        ),
+    ] = UNSET
+    redirect: Annotated[
+        str | UnsetType,
+        Meta(
+            description="Where somebody signs in, with `oauth2.authorize`; good for 24 hours. The account is "
+            "registered once they have. Absent: it is registered.",
+            extra_json_schema={"format": "uri"},
+        ),
+    ] = UNSET
 
 
 class AccountUpdated(Response, frozen=True, kw_only=True):
     """The account is changed."""
 
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
+
+
+class AccountRemoval(Request, frozen=True, kw_only=True):
+    """Query of `DELETE /v1/account/{account}`."""
+
+    revoke: Annotated[
+        bool,
+        Meta(
+            description="`true`: before that, the engine has the provider forget the OAuth2 grant, where it can; the "
+            "account is removed also if that does not work."
+        ),
+    ] = False
 
 
 class AccountRemoved(Response, frozen=True, kw_only=True):
@@ -414,6 +478,9 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     local_address: Annotated[str | UnsetType, Meta(description=_LOCAL_ADDRESS)] = UNSET
     imap: Annotated[ImapConfig | UnsetType, Meta(description="The IMAP server.")] = UNSET
     smtp: Annotated[SmtpConfig | UnsetType, Meta(description="The SMTP server.")] = UNSET
+    oauth2: Annotated[
+        OAuth2State | UnsetType, Meta(description="How the account signs in with OAuth2. Absent: it does not.")
+    ] = UNSET
     insecure: Annotated[
         tuple[Server, ...] | UnsetType,
         Meta(description="Servers that may get the password in clear text over a network. Absent: none."),
@@ -443,7 +510,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
             "them open. Absent: nothing does."
         ),
     ] = UNSET
-    type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
+    type: Annotated[AccountType, Meta(description=_TYPE)]
     sync_time: Annotated[When | UnsetType, Meta(description=_SYNC_TIME)] = UNSET
     counters: Annotated[Counters, Meta(description="The account's counters.")]
     quota: Annotated[
@@ -470,7 +537,7 @@ class AccountSummary(Response, frozen=True, kw_only=True):
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
     name: Annotated[str | UnsetType, Meta(description="The name used in `From`.")] = UNSET
     email: Annotated[Address | UnsetType, Meta(description="The address used in `From`.")] = UNSET
-    type: Annotated[AccountType, Meta(description="`imap`, or `sending` for an account without IMAP.")]
+    type: Annotated[AccountType, Meta(description=_TYPE)]
     state: Annotated[AccountState, Meta(description=_STATE, examples=["connected"])]
     sending: Annotated[Sending | UnsetType, Meta(description=_SENDING)] = UNSET
     webhooks: Annotated[str | UnsetType, Meta(description=_WEBHOOKS)] = UNSET

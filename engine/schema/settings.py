@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import (
@@ -48,6 +49,10 @@ _STRATEGY = (
     "`dedicated` gives each account one address, `random` picks anew for each connection. `null`: `default`."
 )
 _IMAP_STRATEGY, _SMTP_STRATEGY = _STRATEGY.format("IMAP"), _STRATEGY.format("SMTP")
+_OAUTH_TOKENS = (
+    "Whether `GET /v1/account/{account}/oauth-token` shows the access tokens of accounts to tokens with the scope "
+    "`oauth-token`."
+)
 _CUSTOM_HEADERS = (
     "Headers that accompany every webhook to `webhooks`, and to the URLs of accounts that a token for all accounts set."
 )
@@ -106,6 +111,9 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     ] = UNSET
     imap_strategy: Annotated[Strategy | UnsetType | None, Meta(description=_IMAP_STRATEGY)] = UNSET
     smtp_strategy: Annotated[Strategy | UnsetType | None, Meta(description=_SMTP_STRATEGY)] = UNSET
+    enable_oauth_tokens_api: Annotated[bool | UnsetType, Meta(description=_OAUTH_TOKENS)] = msgspec.field(
+        name="enableOAuthTokensApi", default=UNSET
+    )
 
 
 _ASK = "`true`: include this setting."
@@ -138,6 +146,9 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     local_addresses: Annotated[bool, Meta(description=_ASK)] = False
     imap_strategy: Annotated[bool, Meta(description=_ASK)] = False
     smtp_strategy: Annotated[bool, Meta(description=_ASK)] = False
+    enable_oauth_tokens_api: Annotated[bool, Meta(description=_ASK)] = msgspec.field(
+        name="enableOAuthTokensApi", default=False
+    )
 
 
 class Settings(Response, frozen=True, kw_only=True):
@@ -176,6 +187,9 @@ class Settings(Response, frozen=True, kw_only=True):
     local_addresses: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_LOCAL_ADDRESSES)] = UNSET
     imap_strategy: Annotated[str | UnsetType | None, Meta(description=_IMAP_STRATEGY)] = UNSET
     smtp_strategy: Annotated[str | UnsetType | None, Meta(description=_SMTP_STRATEGY)] = UNSET
+    enable_oauth_tokens_api: Annotated[bool | UnsetType | None, Meta(description=_OAUTH_TOKENS)] = msgspec.field(
+        name="enableOAuthTokensApi", default=UNSET
+    )
 
 
 class SettingsUpdated(Response, frozen=True, kw_only=True):

@@ -25,6 +25,8 @@ class Stage(StrEnum):
     GREETING = "greeting"
     TLS = "tls"
     EHLO = "ehlo"
+    TOKEN = "token"
+    """Before anything is dialled: there is no access token to log in with."""
     AUTH = "auth"
     MAIL = "mail"
     RCPT = "rcpt"
@@ -59,7 +61,7 @@ class Verdict(msgspec.Struct, frozen=True):
     network_code: str | None = None
 
 
-BEFORE_ANY_MESSAGE = frozenset({Stage.CONNECT, Stage.GREETING, Stage.TLS, Stage.EHLO, Stage.AUTH})
+BEFORE_ANY_MESSAGE = frozenset({Stage.CONNECT, Stage.GREETING, Stage.TLS, Stage.EHLO, Stage.TOKEN, Stage.AUTH})
 """Stages at which a failure says nothing about the message at hand: every one of the account would meet it."""
 
 _MESSAGE_STAGES = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
@@ -70,6 +72,7 @@ _STAGE_CODES = {
     Stage.GREETING: "EPROTOCOL",
     Stage.TLS: "ETLS",
     Stage.EHLO: "EPROTOCOL",
+    Stage.TOKEN: "EOAUTH2",
     Stage.AUTH: "EAUTH",
     Stage.MAIL: "EENVELOPE",
     Stage.RCPT: "EENVELOPE",
@@ -88,6 +91,7 @@ _COMMANDS = {
     Stage.GREETING: "CONN",
     Stage.TLS: "STARTTLS",
     Stage.EHLO: "EHLO",
+    Stage.TOKEN: "AUTH",
     Stage.AUTH: "AUTH",
     Stage.MAIL: "MAIL FROM",
     Stage.RCPT: "RCPT TO",

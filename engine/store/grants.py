@@ -72,12 +72,10 @@ def remove(tx: Tx, account: str) -> None:
     tx.execute("DELETE FROM oauth_grant WHERE account = ?", (account,))
 
 
-def of_user(db: sqlite3.Connection | Tx, app: str, user: str) -> str | None:
-    """The account for which this user has signed in to this app."""
-    row = db.execute(
-        "SELECT account FROM oauth_grant WHERE app = ? AND user = ? COLLATE NOCASE", (app, user)
-    ).fetchone()
-    return row[0] if row else None
+def of_user(db: sqlite3.Connection | Tx, app: str, user: str) -> list[str]:
+    """The accounts for which this user has signed in to this app: their own mailbox, and shared ones."""
+    rows = db.execute("SELECT account FROM oauth_grant WHERE app = ? AND user = ? COLLATE NOCASE", (app, user))
+    return [account for (account,) in rows]
 
 
 def count_of_app(db: sqlite3.Connection | Tx, app: str) -> int:

@@ -10,7 +10,7 @@ import msgspec
 from engine.store.writer import Tx
 
 
-def load(db: sqlite3.Connection) -> dict[str, bytes]:
+def load(db: sqlite3.Connection | Tx) -> dict[str, bytes]:
     """All settings that were ever made, as they are stored."""
     return dict(db.execute("SELECT name, value FROM setting").fetchall())
 

@@ -21,7 +21,7 @@ from engine.world import World
 
 _COLUMNS = "hash, description, scopes, created, account, expires"
 ID_LENGTH = 12
-SCOPES = ("api", "*")
+SCOPES = ("api", "oauth-token", "*")
 """What a token may be for: every request, or everything there will ever be."""
 
 

@@ -20,6 +20,7 @@ from engine.accounts.ehlo_name import ehlo_name
 from engine.accounts.form_links import FormLink
 from engine.accounts.login_hints import provider_of
 from engine.accounts.providers import OFFICE, OUTLOOK
+from engine.accounts.signing_in import SigningIn
 from engine.accounts.verify import verify
 from engine.api.context import Context
 from engine.egress import EgressRefused
@@ -32,7 +33,7 @@ from engine.store import forms
 from engine.web import fields
 from engine.web.faults import FieldFault, Tried, fault
 from engine.web.outcome import NotConnected, cancelled, way_url
-from engine.web.registering import register
+from engine.web.registering import Connecting, register
 from engine.web.rendering import page
 
 MOST_PROBES = 50
@@ -114,7 +115,14 @@ async def _try(context: Context, link: FormLink, asked: PageRequest) -> Response
     faults = await _log_in(context, record, asked, restricted)
     if faults:
         return _servers_page(link, asked, values, faults)
-    return await carry_through(register(context, link, given, asked.address))
+    return await carry_through(
+        register(context, link, Connecting(given, _signs_in_no_more(account), narrowed=True), asked.address)
+    )
+
+
+def _signs_in_no_more(account: Account | None) -> SigningIn | None:
+    """What becomes of the OAuth2 sign-in of an account that gets servers and a password."""
+    return SigningIn() if account is not None and records.sign_in_of(account.record) is not None else None
 
 
 async def _log_in(

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 from quart import Response
 
-from engine.accounts.form_links import FormLink
+from engine.accounts import registration as records
+from engine.accounts.form_links import FormLink, LinkRefused
+from engine.accounts.signing_in import SigningIn
+from engine.api.account import registered
 from engine.api.context import Context
+from engine.api.sign_in import Parked
+from engine.errors import Problem
+from engine.http.decode import decode_body
+from engine.model.registration import OAuthSignIn, OAuthUser, Registration
 from engine.oauth import grant
 from engine.oauth.answers import Tokens
 from engine.oauth.apps import App
 from engine.schema.account import AccountCreate
-from engine.schema.authentication import AuthenticationForm
-from engine.schema.servers import Auth, ImapConfig, SmtpConfig
 from engine.store import audit, forms
 from engine.store.writer import Tx
 from engine.web.outcome import NotConnected, connected
+
+
+class Connecting(msgspec.Struct, frozen=True):
+    """What is to be registered. `narrowed`: its servers were named by one who may not have private hosts dialled."""
+
+    given: AccountCreate
+    signing_in: SigningIn | None
+    narrowed: bool
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -32,45 +46,68 @@ class SignedIn(msgspec.Struct, frozen=True):
     tokens: Tokens
 
 
-def registration(form: AuthenticationForm, signed_in: SignedIn, account: str | None) -> AccountCreate:
-    """The registration that a sign-in makes; `account` is its id, None: it gets one."""
-    shared = form.email if form.delegated and form.email else None
-    user, app = signed_in.user, signed_in.app
-    inside = app.provider == "sandbox"
-    auth = Auth(user=shared or user, access_token=signed_in.tokens.access_token)
-    imap, smtp = (None, None) if inside else (app.imap_server, app.smtp_server)
-    return AccountCreate(
+def registration(context: Context, link: FormLink, signed_in: SignedIn, account: str | None) -> Connecting:
+    """The registration that a sign-in makes; `account` is its id, None: it gets one. Raises `NotConnected`."""
+    app, user, form = signed_in.app, signed_in.user, link.form
+    parked = _parked(context, link)
+    if parked is not None:
+        shared, redirect_url = parked.delegated or None, form.redirect_url
+    else:
+        shared, redirect_url = (form.email if form.delegated and form.email else None), form.redirect_url
+    auth = OAuthUser(user=user, delegated_user=shared or UNSET)
+    sign_in = OAuthSignIn(provider=app.id, auth=auth, redirect_url=redirect_url)
+    granted = grant.signed_in("", app.id, user, signed_in.tokens, context.world.now())
+    signing_in = SigningIn(app, sign_in, granted)
+    if parked is not None:
+        given = decode_body(AccountCreate, msgspec.json.encode(parked.given))
+        return Connecting(replace(given, email=given.email or shared or user), signing_in, narrowed=parked.narrowed)
+    known = context.registry.get(account) if account is not None else None
+    before = known.record if known is not None and known.unreadable is None else None
+    name = form.name or (before.name if before is not None else signed_in.name) or (shared or user).partition("@")[0]
+    given = AccountCreate(
         account=account,
-        name=(form.name or signed_in.name or (shared or user).partition("@")[0])[:256],
-        email=shared or user,
+        name=name[:256],
+        email=UNSET if before is not None and before.email and _same_mailbox(before, sign_in) else shared or user,
         notify_from=form.notify_from,
         subconnections=form.subconnections,
         path=form.path,
-        sandbox=inside,
-        imap=UNSET if imap is None else ImapConfig(host=imap.host, port=imap.port, secure=imap.secure, auth=auth),
-        smtp=UNSET if smtp is None else SmtpConfig(host=smtp.host, port=smtp.port, secure=smtp.secure, auth=auth),
     )
+    return Connecting(given, signing_in, narrowed=False)
 
 
-async def register(
-    context: Context, link: FormLink, given: AccountCreate, address: str, signed_in: SignedIn | None = None
-) -> Response:
-    """Register the account, and go back to the caller with it. Raises `NotConnected` when the link was used meanwhile.
+def _same_mailbox(before: Registration, sign_in: OAuthSignIn) -> bool:
+    known = records.sign_in_of(before)
+    return known is not None and known.mailbox.casefold() == sign_in.mailbox.casefold()
 
-    `address` is that of the browser, for the audit record. What was granted is in the same commit as the account.
+
+def _parked(context: Context, link: FormLink) -> Parked | None:
+    """The registration that was asked for with `authorize`."""
+    try:
+        text = context.form_links.parked(link)
+    except LinkRefused as refused:
+        raise NotConnected("link_invalid", str(refused), link.form) from None
+    return None if text is None else msgspec.json.decode(text, type=Parked)
+
+
+async def register(context: Context, link: FormLink, connecting: Connecting, address: str) -> Response:
+    """Register the account, and go back to the caller with it.
+
+    Raises `NotConnected` when the link was used meanwhile, or the mailbox is another account's. `address` is that of
+    the browser, for the audit record. What was granted is in the same commit as the account.
     """
     now = context.world.now()
 
     def use(tx: Tx, account: str) -> None:
         forms.use(tx, link.nonce, link.expires + forms.KEPT_LONGER, now)
         audit.add(tx, audit.Entry(now, audit.FORM, address, "account.register", account))
-        if signed_in is not None:
-            granted = grant.signed_in(account, signed_in.app.id, signed_in.user, signed_in.tokens, now)
-            context.oauth.keepers.save(tx, granted)
 
+    given, narrowed = connecting.given, connecting.narrowed
     try:
-        # Whoever types servers in is a stranger; those of an app were named by the operator.
-        account, new = await context.registry.register(given, narrowed=signed_in is None, also=use)
+        account, new = await registered(context, given, connecting.signing_in, narrowed=narrowed, also=use)
     except forms.LinkUsed:
         raise NotConnected("link_used", "A mailbox was connected with this link already", link.form) from None
+    except Problem as problem:
+        if problem.extra.get("code") != "AccountAlreadyExists":
+            raise
+        raise NotConnected("wrong_account", "This mailbox is connected already", link.form) from None
     return connected(link.form, account, new=new)

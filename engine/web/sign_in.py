@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from quart import Response
 
+from engine.accounts import registration as records
 from engine.accounts.form_links import FormLink, LinkRefused
 from engine.api.context import Context
 from engine.api.oauth2 import redirect_url
@@ -106,8 +107,8 @@ class SignInPages:
             signed_in = await self._signed_in(app_state, sign_in.pending, code, link)
         except CallbackRefused as refused:
             raise NotConnected(refused.error, str(refused), link.form, again) from None
-        given = registration(link.form, signed_in, self._known(link, signed_in))
-        return await register(self._context, link, given, asked.address, signed_in)
+        connecting = registration(self._context, link, signed_in, self._known(link, signed_in))
+        return await register(self._context, link, connecting, asked.address)
 
     def _found(self, state: str, asked: PageRequest) -> SignIn:
         given = [asked.cookies.get(cookie_name(secure=secure), "") for secure in (True, False)]
@@ -159,7 +160,13 @@ class SignInPages:
             return link.form.account
         if link.form.delegated or not signed_in.told:
             return None
-        return grants.of_user(self._context.store.reader, signed_in.app.id, signed_in.user)
+        found = grants.of_user(self._context.store.reader, signed_in.app.id, signed_in.user)
+        return next((account for account in found if self._is_their_own(account)), None)
+
+    def _is_their_own(self, account: str) -> bool:
+        known = self._context.registry.get(account)
+        sign_in = records.sign_in_of(known.record) if known is not None else None
+        return sign_in is not None and not sign_in.auth.delegated_user
 
     def _login_hint(self, link: FormLink, app: App) -> str | None:
         row = None

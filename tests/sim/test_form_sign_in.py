@@ -311,6 +311,7 @@ async def test_a_provider_elsewhere_has_the_servers_of_its_app(simulation: Simul
         await person.go(f"{SERVICE}/oauth?" + urlencode({"state": asked["state"], "code": code}))
         assert person.told == {"account": "acme", "state": "new"}, person.text
         account = engine.context.registry.get("acme")
-        assert account is not None and (account.record.imap.host, account.record.smtp.port) == ("10.0.0.5", 587)
-        assert account.record.imap.auth.user == ANN
+        assert account is not None and account.status.servers.imap is not None
+        imap, smtp = account.status.servers.imap, account.status.servers.smtp
+        assert smtp is not None and (imap.host, smtp.port, imap.user) == ("10.0.0.5", 587, ANN)
         assert account.restricted == frozenset(), "the operator has named them"

@@ -1,0 +1,110 @@
+"""Logging in with the access tokens of an account's keeper: one forced refresh and one more login where one is refused.
+
+A login that is refused again counts as a refused login. Where there is no token at all nothing is dialled, and nothing
+is known of the server: for IMAP that is a `TokenError`, for SMTP a `DeliveryError` at `Stage.TOKEN`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+
+from engine.errors import EngineError, LoginRefused
+from engine.imap.session import ImapEndpoint, ImapSession
+from engine.model.registration import ServerName
+from engine.oauth.errors import TokenError
+from engine.oauth.keeper import Keeper
+from engine.queue.lane import Connect
+from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession
+from engine.smtp.verdict import Kind, Stage, Verdict
+
+_Endpoint = TypeVar("_Endpoint", ImapEndpoint, SmtpEndpoint)
+_Session = TypeVar("_Session", ImapSession, SmtpSession)
+
+_EXPIRED = "AccessTokenExpired"
+"""Microsoft's word for it, with which it ends a session, or the connection on which one is to begin."""
+
+
+class AccessTokens:
+    """The logins of one account at one of its servers."""
+
+    def __init__(self, keeper: Keeper, server: ServerName) -> None:
+        self._keeper = keeper
+        self._server = server
+        self.error: TokenError | None = None
+        """Why there was none when one was wanted last."""
+        self._used: str | None = None
+
+    async def session(
+        self,
+        endpoint: _Endpoint,
+        connect: Callable[[_Endpoint], Awaitable[_Session]],
+        leave: Callable[[_Session], Awaitable[object]],
+    ) -> _Session:
+        """A session made by `connect` with a token in the endpoint. `leave` closes one that nobody gets.
+
+        Raises `TokenError`, and what `connect` raises. Cancelled: nothing stays open.
+        """
+        try:
+            token = (await self._keeper.token()).access_token
+            try:
+                session = await connect(_with(endpoint, token))
+            except EngineError as error:
+                again = await self._keeper.after_refusal(self._server, token) if _is_refusal(error) else None
+                if again is None:
+                    raise
+                token = again.access_token
+                session = await connect(_with(endpoint, token))
+            self._used = token
+            try:
+                await self._keeper.accepted(self._server, token)
+            except BaseException:
+                await leave(session)
+                raise
+        except TokenError as error:
+            self.error = error
+            raise
+        return session
+
+    async def ended(self, error: EngineError) -> None:
+        """A session has ended: where its token is why, the next login is made with another one."""
+        if self._used is None or _EXPIRED not in str(error):
+            return
+        try:
+            await self._keeper.after_refusal(self._server, self._used)
+        except TokenError:
+            pass  # the next login is told
+
+    async def recovers(self) -> None:
+        """Return once a token may be had again."""
+        if self.error is not None:
+            await self._keeper.recovers(self.error)
+
+
+class SmtpLogins(AccessTokens):
+    """The same for the outbox lane."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        super().__init__(keeper, "smtp")
+
+    async def log_in(self, endpoint: SmtpEndpoint, connect: Connect) -> SmtpSession:
+        """A session that is logged in. Raises `DeliveryError`. Cancelled: nothing stays open."""
+        try:
+            return await self.session(endpoint, connect, SmtpSession.close)
+        except TokenError as error:
+            raise DeliveryError(Verdict(Kind.LATER, Stage.TOKEN, None, None, str(error)), {}, dot_sent=False) from error
+
+
+def _with(endpoint: _Endpoint, token: str) -> _Endpoint:
+    credentials = endpoint.credentials
+    assert credentials is not None
+    return msgspec.structs.replace(endpoint, credentials=msgspec.structs.replace(credentials, access_token=token))
+
+
+def _is_refusal(error: EngineError) -> bool:
+    """Whether another token may help."""
+    if isinstance(error, DeliveryError):
+        return error.verdict.kind is Kind.LOGIN_REFUSED
+    return (isinstance(error, LoginRefused) and not error.temporary) or _EXPIRED in str(error)

@@ -1,0 +1,52 @@
+"""Where the owner of a mailbox signs in again: a link to the form that does that and nothing else."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from engine.accounts.form_links import FormLinks, LinkTooLong, NoServiceUrl
+from engine.accounts.registration import sign_in_of
+from engine.model.registration import Registration
+from engine.schema.authentication import AuthenticationForm
+from engine.settings import SettingsBook
+from engine.store.writer import Tx
+
+
+class Reauth:
+    """Makes such links; None where there can be none, as without the setting `serviceUrl`."""
+
+    def __init__(self, links: FormLinks, settings: SettingsBook) -> None:
+        self._links = links
+        self._settings = settings
+
+    async def url(self, record: Registration) -> str | None:
+        """A link for the owner of this account. Raises what `Store.admit` raises."""
+        form = self._form(record)
+        try:
+            return None if form is None else await self._links.url(form)
+        except (NoServiceUrl, LinkTooLong):
+            return None
+
+    def url_in(self, tx: Tx, record: Registration) -> str | None:
+        """The same inside a commit."""
+        form = self._form(record)
+        try:
+            return None if form is None else self._links.url_in(tx, form)
+        except (NoServiceUrl, LinkTooLong):
+            return None
+
+    def _form(self, record: Registration) -> AuthenticationForm | None:
+        sign_in, here = sign_in_of(record), self._settings.values.service_url
+        if sign_in is None or not here:
+            return None
+        shared = sign_in.auth.delegated_user
+        return AuthenticationForm(
+            account=record.account,
+            name=record.name,
+            email=shared or UNSET,
+            # Whoever may open a shared mailbox may sign in for it.
+            expected_email=UNSET if shared or "@" not in sign_in.auth.user else sign_in.auth.user,
+            delegated=bool(shared),
+            redirect_url=sign_in.redirect_url or here,
+            type=sign_in.provider,
+        )

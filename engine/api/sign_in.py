@@ -1,0 +1,175 @@
+"""How accounts sign in with OAuth2: what a registration asks for, the link at which somebody signs in, the token."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from engine.accounts import registration as records
+from engine.accounts.account import Account
+from engine.accounts.form_links import LinkTooLong, NoServiceUrl
+from engine.accounts.signing_in import SigningIn, asked, usable_app
+from engine.api.context import Context, find_account
+from engine.errors import Problem
+from engine.http.access import Access
+from engine.http.field_errors import invalid
+from engine.http.operation import operation
+from engine.isotime import iso
+from engine.oauth.errors import TokenError
+from engine.oauth.grant import Grant
+from engine.schema.account import AccountCreate, AccountUpdate
+from engine.schema.authentication import AuthenticationForm
+from engine.schema.fields import AccountId
+from engine.schema.servers import MASK
+from engine.schema.sign_in import OAuth2Login, OAuth2State, OAuth2Update, OAuth2UserShown, OAuthToken
+
+log = logging.getLogger("engine.api")
+
+_EXPOSE = "enableOAuthTokensApi"
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """A registration that waits for somebody to sign in; `narrowed`: asked for with a token for its account alone."""
+
+    given: dict[str, Any]
+    user: str
+    delegated: str
+    narrowed: bool
+
+
+def signing_in(context: Context, given: AccountCreate | AccountUpdate, stored: Account | None) -> SigningIn | None:
+    """How an account signs in after a request; None: as before. Raises `Problem` 400."""
+    if given.oauth2 is UNSET:
+        return None
+    if not isinstance(given.oauth2, OAuth2Login | OAuth2Update):
+        return SigningIn()
+    held = grant_of(stored)
+    provider = given.oauth2.provider
+    if isinstance(given.oauth2, OAuth2Update) and given.oauth2.partial and provider is UNSET and stored is not None:
+        before = records.sign_in_of(stored.record)
+        provider = UNSET if before is None else before.provider
+    app = usable_app(provider, context.oauth.book, sandbox=context.access.sandbox is not None)
+    record = stored.record if stored is not None else None
+    return asked(given.oauth2, record, held, app, context.world.now())
+
+
+async def consent_url(context: Context, given: AccountCreate, login: OAuth2Login, *, narrowed: bool) -> str:
+    """The URL at which somebody signs in, after which the account is registered. Raises `Problem`."""
+    app = usable_app(login.provider, context.oauth.book, sandbox=context.access.sandbox is not None)
+    if not app.signs_in:
+        raise invalid("oauth2.authorize", f"is not possible: nobody signs in through an app of {app.of.name}")
+    if (account := context.registry.get(given.account or "")) is not None and account.unreadable is not None:
+        account = None
+    auth = login.auth
+    user, shared = (auth.user or "", auth.delegated_user or "") if auth is not UNSET else ("", "")
+    if not shared and account is not None and (before := records.sign_in_of(account.record)) is not None:
+        shared = before.auth.delegated_user or "" if auth is UNSET else shared
+    plain = msgspec.structs.replace(given, oauth2=UNSET)
+    parked = Parked(msgspec.to_builtins(plain), user, shared, narrowed)
+    assert login.redirect_url is not UNSET
+    form = AuthenticationForm(
+        account=given.account,
+        name=given.name,
+        email=user if "@" in user else UNSET,
+        delegated=bool(shared),
+        redirect_url=login.redirect_url,
+        type=app.id,
+    )
+    try:
+        return await context.form_links.url(form, msgspec.json.encode(parked).decode())
+    except LinkTooLong as error:
+        raise Problem(400, str(error), code="LinkTooLong") from error
+    except NoServiceUrl as error:
+        raise Problem(
+            409,
+            "The sign-in needs the URL at which browsers reach this engine: set serviceUrl with POST /v1/settings",
+            code="MissingServiceURLSetup",
+        ) from error
+
+
+async def revoke(context: Context, account: Account) -> None:
+    """Have the provider forget what was granted to an account, if it signs in. What goes wrong is in the log."""
+    grant, app = grant_of(account), account.app
+    token = None if grant is None else grant.refresh_token or grant.access_token
+    if app is None or token is None:
+        return
+    try:
+        if not await account.token_requests().revoke(app, token):
+            log.warning("%s has no way to revoke a grant", app.of.name, extra={"account": account.id})
+    except TokenError as error:
+        log.warning("the grant was not revoked: %s", error, extra={"account": account.id})
+
+
+def grant_of(account: Account | None) -> Grant | None:
+    """The tokens an account has."""
+    keeper = account.keeper if account is not None else None
+    return None if keeper is None else keeper.grant
+
+
+def shown_sign_in(account: Account) -> OAuth2State | msgspec.UnsetType:
+    """How an account signs in, as answers show it."""
+    sign_in, grant = records.sign_in_of(account.record), grant_of(account)
+    if sign_in is None:
+        return UNSET
+    user = OAuth2UserShown(user=sign_in.auth.user, delegated_user=sign_in.auth.delegated_user)
+    shown = OAuth2State(provider=sign_in.provider, auth=user, redirect_url=sign_in.redirect_url)
+    if grant is None:
+        return shown
+    times = {
+        "generated": grant.obtained if grant.access_token is not None else None,
+        "expires": grant.expires if grant.access_token is not None else None,
+        "refresh_token_generated": grant.refresh_obtained if grant.refresh_token is not None else None,
+    }
+    return msgspec.structs.replace(
+        shown,
+        access_token=MASK if grant.access_token is not None else UNSET,
+        refresh_token=MASK if grant.refresh_token is not None else UNSET,
+        scope=grant.scopes or UNSET,
+        **{name: UNSET if time is None else iso(time) for name, time in times.items()},
+    )
+
+
+@operation(
+    "GET",
+    "/v1/account/{account}/oauth-token",
+    access=Access.PATH,
+    scope="oauth-token",
+    tags=("Account",),
+    errors={
+        403: "The setting `enableOAuthTokensApi` is off (`ApiEndpointDisabled`), the account does not sign in with "
+        "OAuth2 (`AccountNotOAuth2`), or no token can be had (`OauthRenewError`).",
+    },
+)
+async def token(context: Context, account: AccountId) -> OAuthToken:
+    """Read an account's access token.
+
+    Whoever has it can read and send all of the account's mail, so that it takes the setting `enableOAuthTokensApi` and
+    an access token with the scope `oauth-token`. It is good until `expires`; the refresh token is never shown.
+    """
+    if context.settings.values.enable_oauth_tokens_api is not True:
+        text = f"Disabled API endpoint: set {_EXPOSE} to true with POST /v1/settings"
+        raise Problem(403, text, code="ApiEndpointDisabled")
+    found = find_account(context, account)
+    sign_in = records.sign_in_of(found.record)
+    if sign_in is None or found.keeper is None:
+        raise Problem(403, "Not an OAuth2 account", code="AccountNotOAuth2")
+    cached = found.keeper.ready
+    try:
+        token = await found.keeper.token()
+    except TokenError as error:
+        text = f"{error}. {error.hint}" if error.hint else str(error)
+        raise Problem(403, f"Failed to renew the access token: {text}", code="OauthRenewError") from error
+    app = found.app
+    return OAuthToken(
+        account=found.id,
+        user=token.user,
+        access_token=token.access_token,
+        provider=app.provider if app is not None else "oauth2",
+        app=sign_in.provider,
+        registered_scopes=found.keeper.grant.scopes or UNSET,
+        expires=UNSET if token.expires is None else iso(token.expires),
+        cached=cached,
+    )
