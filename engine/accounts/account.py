@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from engine.accounts import registration as records
-from engine.accounts.access_tokens import AccessTokens, SmtpLogins
+from engine.accounts.access_tokens import AccessTokens, LoginSource, SmtpLogins
 from engine.accounts.commands import Commands
 from engine.accounts.connection import AccountConnection
 from engine.accounts.ehlo_name import ehlo_name
@@ -33,10 +33,11 @@ from engine.errors import StorageFailed, leaves
 from engine.imap.session import ImapEndpoint
 from engine.log import concerns
 from engine.model.message import Message
-from engine.model.registration import Registration, ServerName, SmtpServer
+from engine.model.registration import SERVERS, Registration, ServerName, SmtpServer
 from engine.model.waiting import Waiting, WaitingKind
 from engine.oauth.app_state import AppState
 from engine.oauth.apps import App
+from engine.oauth.auth_server_logins import AuthServerLogins
 from engine.oauth.errors import Trouble
 from engine.oauth.keeper import Keeper
 from engine.oauth.keepers import OAuth
@@ -96,6 +97,9 @@ class Account:
         self._keeper_changed = trio.Event()
         self.keeper: Keeper | None = None
         """The keeper of its tokens; None: it does not sign in."""
+        self._asked: dict[ServerName, AuthServerLogins] = {}
+        """For the servers at which the auth server says how to log in."""
+        self._smtp_source: LoginSource | None = None
         self._smtp_logins: SmtpLogins | None = None
         oauth.keepers.forget(row.id)  # one for another object of the same account
         self._take_keeper()
@@ -279,9 +283,21 @@ class Account:
         if self.keeper is not None:
             self.keeper.ask_through(self.token_requests())
         if self.keeper is not before:
-            self._smtp_logins = None if self.keeper is None else SmtpLogins(self.keeper)
             self._keeper_changed.set()
+        server = self._oauth.auth_server
+        self._asked = {
+            each: AuthServerLogins(server, self.id, each)
+            for each in SERVERS
+            if records.asks_auth_server(self.record, each)
+        }
+        source = self._source("smtp")
+        if source is not self._smtp_source:
+            self._smtp_source, self._smtp_logins = source, None if source is None else SmtpLogins(source)
         self._sign_in_changed.set()
+
+    def _source(self, server: ServerName) -> LoginSource | None:
+        """What there is to log in with at a server that wants more than is registered."""
+        return self._asked.get(server) or self.keeper
 
     def token_requests(self) -> TokenRequests:
         """How tokens are asked for: through the account's own proxy, if it has one."""
@@ -314,6 +330,8 @@ class Account:
                     nursery.start_soon(self._follow_app, self._oauth.book.state(sign_in.provider))
                 if self.keeper is not None:
                     nursery.start_soon(self._follow_grant, self.keeper)
+                if (asked := self._asked.get("smtp")) is not None:
+                    nursery.start_soon(self._follow_auth_server, asked)
                 await self._sign_in_changed.wait()
                 nursery.cancel_scope.cancel()
 
@@ -332,6 +350,11 @@ class Account:
                 self.reconnect()
             ended = keeper.grant.gone is not None
             await keeper.moves()
+
+    async def _follow_auth_server(self, asked: AuthServerLogins) -> None:
+        while True:
+            await asked.moves()
+            self._lane.has_token()
 
     async def _run_lane(self) -> None:
         if self._lane_began:
@@ -402,8 +425,8 @@ class Account:
             self.status.state = AccountState.UNSET
 
     def _tokens(self, endpoint: ImapEndpoint) -> AccessTokens | None:
-        wanted = records.wants_token(self.record, endpoint)
-        return AccessTokens(self.keeper, "imap") if wanted and self.keeper is not None else None
+        source = self._source("imap") if records.is_told_later(self.record, endpoint) else None
+        return None if source is None else AccessTokens(source, "imap")
 
     async def _wait_for_app(self, keeper: Keeper) -> None:
         """Say that there is no app any more; nobody knows which servers to dial."""
@@ -468,7 +491,7 @@ class Account:
         endpoint = records.smtp_endpoint(self.record, self.app)
         if endpoint is None:
             return None
-        tokens = self._smtp_logins if records.wants_token(self.record, endpoint) else None
+        tokens = self._smtp_logins if records.is_told_later(self.record, endpoint) else None
         name = ehlo_name(self.record, self._dispatch.ehlo_name)
         limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
         record, route = self.record, self._route("smtp", self.record)

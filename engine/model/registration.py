@@ -75,12 +75,16 @@ class TlsOptions(_Stored, frozen=True, kw_only=True):
 
 
 class ImapServer(_Stored, frozen=True, kw_only=True):
-    """How to reach the account's IMAP server. `resync_delay` in seconds."""
+    """How to reach the account's IMAP server. `resync_delay` in seconds.
+
+    `use_auth_server`: the operator's own server says how to log in, and nothing else does.
+    """
 
     host: str
     port: int
     secure: bool = False
     auth: Login | UnsetType = UNSET
+    use_auth_server: bool | UnsetType = UNSET
     tls: TlsOptions | UnsetType = UNSET
     resync_delay: int = 900
     disabled: bool | UnsetType = UNSET
@@ -92,12 +96,13 @@ class ImapServer(_Stored, frozen=True, kw_only=True):
 
 
 class SmtpServer(_Stored, frozen=True, kw_only=True):
-    """How to reach the account's SMTP server. `auth` False: without a login."""
+    """How to reach the account's SMTP server. `auth` False: without a login. `use_auth_server` as for IMAP."""
 
     host: str
     port: int
     secure: bool = False
     auth: Login | bool | UnsetType = UNSET
+    use_auth_server: bool | UnsetType = UNSET
     tls: TlsOptions | UnsetType = UNSET
     rate_limit: SendingLimit | UnsetType = UNSET
 

@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     local_addresses: tuple[str, ...] | None = None
     imap_strategy: str | None = None
     smtp_strategy: str | None = None
+    auth_server: str | None = None
     enable_oauth_tokens_api: bool | None = msgspec.field(name="enableOAuthTokensApi", default=None)
 
 

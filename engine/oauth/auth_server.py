@@ -24,6 +24,7 @@ import trio
 from engine.errors import NetworkError, ProtocolError
 from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.wire import HttpAnswer, Wire
+from engine.sasl import Credentials
 from engine.webhooks.retry_after import seconds as retry_after_seconds
 from engine.world import World
 
@@ -38,6 +39,7 @@ LONGEST_USER, LONGEST_PASSWORD, LONGEST_TOKEN = 256, 1024, 32_768
 _NOTHING_FOR_IT = frozenset({403, 404, 410})
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 _NO_STORE = re.compile(r"(?:^|[,\s])no-(?:store|cache)\b", re.IGNORECASE)
+_STILL_CLOSED = "It is asked again by itself; until then no stored password stands in for it."
 _EXPECTED = '{"user": "…", "accessToken": "…"}, or with "pass"'
 
 
@@ -53,6 +55,12 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     def secret(self) -> str:
         """What must not be shown of it."""
         return self.access_token or self.password or ""
+
+    def into(self, credentials: Credentials) -> Credentials:
+        """A login with it, in place of what `credentials` say."""
+        return msgspec.structs.replace(
+            credentials, user=self.user, password=self.password, access_token=self.access_token
+        )
 
     def __repr__(self) -> str:
         return f"Given(user={self.user!r}, until={self.until!r})"
@@ -81,14 +89,13 @@ class AuthServer:
             hint = "Set it: POST /v1/settings with authServer. Until then nothing is dialled for this account."
             raise TokenError(Trouble.PASSING, "The setting authServer is not set", error="ENOAUTHSERVER", hint=hint)
         url, shown, headers = _request(base, account, protocol)
-        request = {"url": shown, "method": "get", "grant": "authServer", "provider": "authServer"}
+        request: dict[str, Any] = {"url": shown, "method": "get", "grant": "authServer", "provider": "authServer"}
+        request |= {"clientId": "", "scopes": []}
         try:
             answer = await self._wire.get(url, headers)
         except (NetworkError, ProtocolError) as error:
             code = error.code if isinstance(error, NetworkError) else "EPROTOCOL"
-            hint = (
-                "The auth server cannot be used; it is asked again by itself, and no stored password stands in for it."
-            )
+            hint = f"Check that it runs, and authServer (POST /v1/settings). {_STILL_CLOSED}"
             raise TokenError(
                 Trouble.PASSING, f"The auth server: {error}", error=code, hint=hint, request=request
             ) from error
@@ -98,7 +105,7 @@ class AuthServer:
 
     def _refusal(self, answer: HttpAnswer, request: dict[str, Any]) -> TokenError:
         status, text = answer.status, f"The auth server answered {answer.status}"
-        trouble, hint = Trouble.PASSING, "It is asked again by itself."
+        trouble, hint = Trouble.PASSING, f"Look at its log. {_STILL_CLOSED}"
         if status in _NOTHING_FOR_IT:
             trouble = Trouble.GRANT_GONE
             text = f"The auth server has no credentials for this account: it answered {status}"

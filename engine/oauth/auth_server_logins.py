@@ -34,6 +34,7 @@ class AuthServerLogins:
         self._error: TokenError | None = None
         self._failures = 0
         self._rests_until = -math.inf
+        self._moved = trio.Event()
         self.asked = 0
 
     @property
@@ -42,28 +43,35 @@ class AuthServerLogins:
         self._take_up_change()
         return self._given is not None and trio.current_time() < self._given.until
 
-    async def login(self) -> Given:
+    async def token(self) -> Given:
         """What to log in with. Raises `TokenError` where there is nothing for now. Cancelled: nothing is lost."""
         async with self._asking:
             if self.ready and self._given is not None:
                 return self._given
             return await self._ask()
 
-    async def after_refusal(self, refused: Given) -> Given | None:
-        """What to log in with once more where `refused` was; None: the refusal counts. Raises `TokenError`."""
-        if self._given is not None and self._given.secret == refused.secret:
+    async def after_refusal(self, server: str, refused: str) -> Given | None:
+        """What to log in with once more where this secret was refused; None: the refusal counts.
+
+        Raises `TokenError` where there is nothing for now.
+        """
+        if self._given is not None and self._given.secret == refused:
             self._given = None
         if self._struck:
             return None
         self._struck = True
-        given = await self.login()
-        return given if (given.user, given.secret) != (refused.user, refused.secret) else None
+        given = await self.token()
+        return given if given.secret != refused else None
 
-    def accepted(self) -> None:
+    async def accepted(self, server: str, used: str) -> None:
         """A login has succeeded."""
         self._struck = False
 
-    async def recovers(self) -> None:
+    async def moves(self) -> None:
+        """Return when something has been given."""
+        await self._moved.wait()
+
+    async def recovers(self, error: TokenError) -> None:
         """Return once the auth server may be asked again."""
         while self._edition == self._server.edition and (wait := self._rests_until - trio.current_time()) > 0:
             with trio.move_on_after(wait):
@@ -84,6 +92,8 @@ class AuthServerLogins:
             self._error, self._rests_until = error, trio.current_time() + wait
             raise
         self._forget_trouble()
+        self._moved.set()
+        self._moved = trio.Event()
         return self._given
 
     def _take_up_change(self) -> None:

@@ -28,6 +28,10 @@ _SECURE = (
 )
 _TLS = "What a TLS connection must be like. Absent: the certificate must be trusted and name the server."
 _AUTH = "How to log in."
+_AUTH_SERVER = (
+    "`true`: the engine asks `authServer` (`POST /v1/settings`) how to log in, and `auth` is not allowed. Absent: "
+    "`false`."
+)
 _PARTIAL = (
     "`true`: the members given replace the stored ones one by one; leave out `auth` to keep it, as a masked secret "
     "(`******`) is refused. `false` or absent: this object replaces the stored one."
@@ -120,6 +124,7 @@ class ImapConfig(Request, frozen=True, kw_only=True):
     port: Annotated[Port, Meta(description=_PORT, examples=[993])]
     secure: Annotated[bool, Meta(description=_SECURE)] = False
     auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Absent: do not log in.")] = UNSET
+    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
     tls: Annotated[Tls | UnsetType, Meta(description=_TLS)] = UNSET
     resync_delay: Annotated[_Resync, Meta(description=_RESYNC)] = 900
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
@@ -128,6 +133,11 @@ class ImapConfig(Request, frozen=True, kw_only=True):
     junk_mail_path: _JunkPath = UNSET
     trash_mail_path: _TrashPath = UNSET
     archive_mail_path: _ArchivePath = UNSET
+
+    @staticmethod
+    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+        """A login comes from one place."""
+        return _two_logins(get)
 
 
 class SmtpConfig(Request, frozen=True, kw_only=True):
@@ -143,10 +153,16 @@ class SmtpConfig(Request, frozen=True, kw_only=True):
             + " `false` or absent: do not log in. Where the server offers no AUTH, the engine sends without a login."
         ),
     ] = UNSET
+    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
     tls: Annotated[Tls | UnsetType, Meta(description=_TLS)] = UNSET
     rate_limit: Annotated[
         RateLimit | UnsetType, Meta(description="How fast to send at most. Absent: without a limit.")
     ] = UNSET
+
+    @staticmethod
+    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+        """A login comes from one place."""
+        return _two_logins(get)
 
 
 class ImapUpdate(Request, frozen=True, kw_only=True):
@@ -157,6 +173,7 @@ class ImapUpdate(Request, frozen=True, kw_only=True):
     port: Annotated[Port | UnsetType, Meta(description=_PORT + " Required unless `partial`.", examples=[993])] = UNSET
     secure: Annotated[bool | UnsetType, Meta(description=_SECURE)] = UNSET
     auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Replaced as a whole.")] = UNSET
+    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
     tls: Annotated[Tls | UnsetType, Meta(description=_TLS + " Replaced as a whole.")] = UNSET
     resync_delay: Annotated[_Resync | UnsetType, Meta(description=_RESYNC)] = UNSET
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
@@ -168,8 +185,9 @@ class ImapUpdate(Request, frozen=True, kw_only=True):
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """A whole replacement needs a server."""
-        return _server_missing(get)
+        """A whole replacement needs a server, and a login comes from one place."""
+        yield from _server_missing(get)
+        yield from _two_logins(get)
 
 
 class SmtpUpdate(Request, frozen=True, kw_only=True):
@@ -182,6 +200,7 @@ class SmtpUpdate(Request, frozen=True, kw_only=True):
     auth: Annotated[
         Auth | Off | UnsetType, Meta(description=_AUTH + " `false`: do not log in. Replaced as a whole.")
     ] = UNSET
+    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
     tls: Annotated[Tls | UnsetType, Meta(description=_TLS + " Replaced as a whole.")] = UNSET
     rate_limit: Annotated[
         RateLimit | UnsetType | None, Meta(description="How fast to send at most. `null`: without a limit.")
@@ -189,8 +208,9 @@ class SmtpUpdate(Request, frozen=True, kw_only=True):
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """A whole replacement needs a server."""
-        return _server_missing(get)
+        """A whole replacement needs a server, and a login comes from one place."""
+        yield from _server_missing(get)
+        yield from _two_logins(get)
 
 
 def _server_missing(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
@@ -198,3 +218,8 @@ def _server_missing(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
         for name in ("host", "port"):
             if get(name) is UNSET:
                 yield name, "is required"
+
+
+def _two_logins(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+    if get("use_auth_server") is True and isinstance(get("auth"), Auth):
+        yield "auth", "is not allowed with useAuthServer"

@@ -53,6 +53,11 @@ _OAUTH_TOKENS = (
     "Whether `GET /v1/account/{account}/oauth-token` shows the access tokens of accounts to tokens with the scope "
     "`oauth-token`."
 )
+_AUTH_URL = (
+    "The server that says how accounts with `useAuthServer` log in: `GET <authServer>?account=<id>&proto=imap|smtp` "
+    'answers `{"user", "accessToken" | "pass"}`, with `expires` or `expiresIn` if it likes. User and password before '
+    '`@` are sent as Basic. `null` or `""`: none, so that these accounts do not log in.'
+)
 _CUSTOM_HEADERS = (
     "Headers that accompany every webhook to `webhooks`, and to the URLs of accounts that a token for all accounts set."
 )
@@ -111,6 +116,14 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     ] = UNSET
     imap_strategy: Annotated[Strategy | UnsetType | None, Meta(description=_IMAP_STRATEGY)] = UNSET
     smtp_strategy: Annotated[Strategy | UnsetType | None, Meta(description=_SMTP_STRATEGY)] = UNSET
+    auth_server: Annotated[
+        Annotated[
+            str, Meta(max_length=2048, extra={"check": Check.WEB_URL_OR_EMPTY}, extra_json_schema={"format": "uri"})
+        ]
+        | UnsetType
+        | None,
+        Meta(description=_AUTH_URL, examples=["https://app.example.com/mail-logins"]),
+    ] = UNSET
     enable_oauth_tokens_api: Annotated[bool | UnsetType, Meta(description=_OAUTH_TOKENS)] = msgspec.field(
         name="enableOAuthTokensApi", default=UNSET
     )
@@ -146,6 +159,7 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     local_addresses: Annotated[bool, Meta(description=_ASK)] = False
     imap_strategy: Annotated[bool, Meta(description=_ASK)] = False
     smtp_strategy: Annotated[bool, Meta(description=_ASK)] = False
+    auth_server: Annotated[bool, Meta(description=_ASK)] = False
     enable_oauth_tokens_api: Annotated[bool, Meta(description=_ASK)] = msgspec.field(
         name="enableOAuthTokensApi", default=False
     )
@@ -187,6 +201,9 @@ class Settings(Response, frozen=True, kw_only=True):
     local_addresses: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_LOCAL_ADDRESSES)] = UNSET
     imap_strategy: Annotated[str | UnsetType | None, Meta(description=_IMAP_STRATEGY)] = UNSET
     smtp_strategy: Annotated[str | UnsetType | None, Meta(description=_SMTP_STRATEGY)] = UNSET
+    auth_server: Annotated[
+        str | UnsetType | None, Meta(description="The server that says how accounts log in, its login masked.")
+    ] = UNSET
     enable_oauth_tokens_api: Annotated[bool | UnsetType | None, Meta(description=_OAUTH_TOKENS)] = msgspec.field(
         name="enableOAuthTokensApi", default=UNSET
     )

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.lowlevel
 import trio.testing
-from loopback import Asked, Said, dial, served
+from http_peer import Asked, Said, dial, served
 from seeded_world import SeededWorld
 from trio.testing import MockClock
 
@@ -56,7 +56,7 @@ async def refused(work: Callable[[], Awaitable[object]]) -> TokenError:
 async def test_what_is_asked_for() -> None:
     operator = Operator(Said(body=GOOD))
     async with logins(operator, "/creds?key=geheim&proto=x", "jo:p%40ss@") as found:
-        given = await found.login()
+        given = await found.token()
     assert (given.user, given.access_token, given.password) == ("ann@x.example", "t0ken-geheim", None)
     (asked,) = operator.asked
     parts = urlsplit(asked.target)
@@ -78,7 +78,7 @@ async def test_what_is_asked_for() -> None:
 )
 async def test_what_is_believed(body: object, user: str, password: str | None, token: str | None) -> None:
     async with logins(Operator(Said(body=body))) as found:
-        given = await found.login()
+        given = await found.token()
     assert (given.user, given.password, given.access_token) == (user, password, token)
 
 
@@ -98,13 +98,13 @@ async def test_what_is_believed(body: object, user: str, password: str | None, t
         (Said(403, "x"), GONE, "403", "Have it answer 200"),
         (Said(401, "x"), PASSING, "401", "user and password into authServer"),
         (Said(302, "x", {"location": "http://10.0.0.1/"}), PASSING, "302", "redirects"),
-        (Said(500, "x"), PASSING, "500", "by itself"),
+        (Said(500, "x"), PASSING, "500", "no stored password"),
     ],
 )
 async def test_what_is_not_believed_is_an_error_in_words(said: Said, trouble: Trouble, text: str, hint: str) -> None:
     operator = Operator(said)
     async with logins(operator, "/creds?key=geheim", "jo:geheim@") as found:
-        error = await refused(found.login)
+        error = await refused(found.token)
         assert not found.ready
     assert error.trouble is trouble
     assert text in str(error) and hint in (error.hint or "")
@@ -115,7 +115,7 @@ async def test_what_is_not_believed_is_an_error_in_words(said: Said, trouble: Tr
 
 async def test_without_the_setting_nothing_is_asked() -> None:
     found = AuthServerLogins(AuthServer(Wire(dial), lambda: None, SeededWorld(1)), "acme", "smtp")
-    error = await refused(found.login)
+    error = await refused(found.token)
     assert "authServer is not set" in str(error) and "POST /v1/settings" in (error.hint or "")
 
 
@@ -143,14 +143,14 @@ async def test_how_long_it_is_kept(
 ) -> None:
     operator = Operator(Said(body={**GOOD, **body}, headers=headers))
     async with logins(operator) as found:
-        await found.login()
+        await found.token()
         margin = min(5.0, life / 8)
         if life:
             mock_clock.jump(life - margin - 0.1)
-            await found.login()
+            await found.token()
             assert found.asked == 1
             mock_clock.jump(0.2)
-        await found.login()
+        await found.token()
         assert found.asked == 2
 
 
@@ -159,7 +159,7 @@ async def test_one_request_serves_all_who_wait() -> None:
     operator.slow = trio.Event()
     async with logins(operator) as found, trio.open_nursery() as nursery:
         for _ in range(20):
-            nursery.start_soon(found.login)
+            nursery.start_soon(found.token)
         while not operator.asked:
             await trio.lowlevel.checkpoint()
         operator.slow.set()
@@ -169,56 +169,57 @@ async def test_one_request_serves_all_who_wait() -> None:
 async def test_a_refused_login_is_worth_one_more_with_something_else() -> None:
     operator = Operator(*(Said(body={**GOOD, "accessToken": each}) for each in ("old", "new", "newer", "newest")))
     async with logins(operator) as found:
-        old = await found.login()
-        new = await found.after_refusal(old)
+        old = await found.token()
+        new = await found.after_refusal("imap", old.secret)
         assert new is not None and new.access_token == "new"
-        assert await found.after_refusal(new) is None, "the second refusal counts"
-        newer = await found.login()
+        assert await found.after_refusal("imap", new.secret) is None, "the second refusal counts"
+        newer = await found.token()
         assert newer.access_token == "newer", "what was refused is not tried again"
-        assert await found.after_refusal(newer) is None, "no two logins at each attempt"
+        assert await found.after_refusal("imap", newer.secret) is None, "no two logins at each attempt"
         assert found.asked == 3
-        found.accepted()
-        newest = await found.login()
-        assert await found.after_refusal(newest) is None, "the same again is no other login"
+        await found.accepted("imap", "")
+        newest = await found.token()
+        assert await found.after_refusal("imap", newest.secret) is None, "the same again is no other login"
 
 
 async def test_a_token_that_another_login_has_brought_is_taken_without_asking() -> None:
     operator = Operator(*(Said(body={**GOOD, "accessToken": each}) for each in ("old", "new", "newer")))
     async with logins(operator) as found:
-        old = await found.login()
-        new = await found.after_refusal(old)
-        found.accepted()
-        assert await found.after_refusal(old) == new
+        old = await found.token()
+        new = await found.after_refusal("imap", old.secret)
+        await found.accepted("imap", "")
+        assert await found.after_refusal("imap", old.secret) == new
         assert found.asked == 2
 
 
 async def test_while_it_is_down_it_is_asked_ever_later_and_nothing_else_is_used(mock_clock: MockClock) -> None:
     operator = Operator(Said(body={"user": "a", "pass": "p", "expiresIn": 100}), Said(503, "x"))
     async with logins(operator) as found:
-        await found.login()
+        await found.token()
         mock_clock.jump(100)
         asked, hour = found.asked, trio.current_time() + 3600
         while trio.current_time() < hour:
             for _ in range(3):
-                assert str(await refused(found.login)) == "The auth server answered 503"
+                error = await refused(found.token)
+                assert str(error) == "The auth server answered 503"
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(found.recovers)
+                nursery.start_soon(found.recovers, error)
                 await trio.testing.wait_all_tasks_blocked()
                 mock_clock.jump(30)
                 nursery.cancel_scope.cancel()
         assert 8 <= found.asked - asked <= 11
         operator.says = [Said(body=GOOD)]
         mock_clock.jump(600)
-        assert (await found.login()).access_token == "t0ken-geheim"
+        assert (await found.token()).access_token == "t0ken-geheim"
 
 
 async def test_retry_after_is_obeyed(mock_clock: MockClock) -> None:
     async with logins(Operator(Said(429, "x", {"retry-after": "300"}), Said(body=GOOD))) as found:
-        await refused(found.login)
+        await refused(found.token)
         mock_clock.jump(299)
-        await refused(found.login)
+        await refused(found.token)
         mock_clock.jump(2)
-        await found.login()
+        await found.token()
 
 
 async def test_a_changed_setting_ends_every_wait_and_voids_what_was_given() -> None:
@@ -227,23 +228,23 @@ async def test_a_changed_setting_ends_every_wait_and_voids_what_was_given() -> N
         setting = [old]
         server = AuthServer(Wire(dial), lambda: setting[0], SeededWorld(1))
         found = AuthServerLogins(server, "acme", "imap")
-        await refused(found.login)
+        error = await refused(found.token)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(found.recovers)
+            nursery.start_soon(found.recovers, error)
             await trio.testing.wait_all_tasks_blocked()
             setting[0] = new
             server.changed()
-        first = await found.login()
+        first = await found.token()
         server.changed()
         assert not found.ready
-        assert (await found.login()).secret == "second" != first.secret
+        assert (await found.token()).secret == "second" != first.secret
 
 
 async def test_a_server_that_cannot_be_reached_is_named(tcp_port_nobody_listens_at: int) -> None:
     url = f"http://127.0.0.1:{tcp_port_nobody_listens_at}/"
     world = SeededWorld(1)
     wire = Wire(lambda host, port: world.dial(host, port, list))
-    error = await refused(AuthServerLogins(AuthServer(wire, lambda: url, world), "acme", "imap").login)
+    error = await refused(AuthServerLogins(AuthServer(wire, lambda: url, world), "acme", "imap").token)
     assert (error.trouble, error.status) == (PASSING, None)
     assert "no stored password stands in" in (error.hint or "")
 
@@ -254,7 +255,7 @@ async def test_a_silent_server_is_given_up_after_twenty_seconds(autojump_clock: 
 
     found = AuthServerLogins(AuthServer(Wire(silence), lambda: "http://x.example/", SeededWorld(1)), "acme", "imap")
     began = trio.current_time()
-    assert "did not answer within 20 s" in str(await refused(found.login))
+    assert "did not answer within 20 s" in str(await refused(found.token))
     assert trio.current_time() - began == pytest.approx(20)
 
 

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
+from http_peer import Asked, Said, dial, served
 from keeping import Desk, SlowDisk, desk, provider
-from loopback import Asked, Said, dial, served
 from seeded_world import SeededWorld
 
 from engine.oauth.apps import App

@@ -1,4 +1,4 @@
-"""HTTP servers on loopback, as strict as the client's peers are: one request a connection, parsed by h11."""
+"""HTTP servers for tests: one request a connection, parsed by h11; on loopback, or at the end of any stream."""
 
 from __future__ import annotations
 
@@ -36,12 +36,20 @@ Answer = Callable[[Asked], Awaitable[Said]]
 async def served(answer: Answer) -> AsyncIterator[str]:
     """A server; the URL of its root, without a slash at the end."""
 
-    async def serve(stream: trio.SocketStream) -> None:
-        connection = h11.Connection(h11.SERVER)
-        asked, body = None, b""
+    async with trio.open_nursery() as nursery:
+        (listener, *_) = await nursery.start(partial(trio.serve_tcp, partial(serve, answer), 0, host="127.0.0.1"))
+        yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        nursery.cancel_scope.cancel()
+
+
+async def serve(answer: Answer, stream: trio.abc.Stream) -> None:
+    """Answer the one request that comes over a stream, and close it."""
+    connection = h11.Connection(h11.SERVER)
+    asked, body = None, b""
+    async with stream:
         while not isinstance(event := connection.next_event(), h11.EndOfMessage | h11.ConnectionClosed):
             if event is h11.NEED_DATA:
-                connection.receive_data(await stream.receive_some())
+                connection.receive_data(bytes(await stream.receive_some()))
             elif isinstance(event, h11.Request):
                 asked = event
             elif isinstance(event, h11.Data):
@@ -61,11 +69,6 @@ async def served(answer: Answer) -> AsyncIterator[str]:
             await stream.send_all(b"".join(connection.send(each) or b"" for each in parts))
         except trio.BrokenResourceError:
             pass  # a client may leave in the middle of a long answer
-
-    async with trio.open_nursery() as nursery:
-        (listener, *_) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
-        yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
-        nursery.cancel_scope.cancel()
 
 
 async def dial(host: str, port: int) -> trio.abc.Stream:
