@@ -35,6 +35,7 @@ from engine.log import concerns
 from engine.model.message import Message
 from engine.model.registration import SERVERS, Registration, ServerName, SmtpServer
 from engine.model.waiting import Waiting, WaitingKind
+from engine.oauth.answers import user_of_token
 from engine.oauth.app_state import AppState
 from engine.oauth.apps import App
 from engine.oauth.auth_server_logins import AuthServerLogins
@@ -93,6 +94,7 @@ class Account:
         store, imap = ledger.store, access.imap
         self.status = Status(row, store, ledger.journal, ledger.changes, self._world, imap.give_up_refused)
         self.status.reauth_url = lambda tx: reauth.url_in(tx, self.record)
+        self.status.signed_in = self._signed_in
         self._sign_in_changed = trio.Event()
         self._keeper_changed = trio.Event()
         self.keeper: Keeper | None = None
@@ -177,6 +179,10 @@ class Account:
     def mail_waits_for(self) -> Waiting | None:
         """What keeps all of the account's mail from being sent now."""
         waiting, keeper = self._lane.waiting(), self.keeper
+        refused = self.status.sending["lastError"] or {}
+        if waiting is not None and waiting.kind == "login" and "hint" in refused:
+            remedy = f"The login was refused ({refused['response']}). {refused['hint']}"
+            return Waiting(waiting.kind, waiting.since, waiting.until, remedy)
         trouble = keeper.obstacle if keeper is not None and not (keeper.ready and self.app) else None
         if waiting is None or trouble is None or waiting.kind not in ("smtp", "connection"):
             return waiting
@@ -502,6 +508,14 @@ class Account:
             return msgspec.structs.replace(server, dial=self._dial("smtp", own), route=own)
 
         return server if records.is_sandbox(record) else msgspec.structs.replace(server, by=by)
+
+    def _signed_in(self, server: str) -> str | None:
+        """Whose token is used at a server; None: it does not say, or there is none."""
+        config, sign_in = getattr(self.record, server), records.sign_in_of(self.record)
+        token = getattr(getattr(config, "auth", None), "access_token", None)
+        if sign_in is not None and not token and self.keeper is not None:
+            token = self.keeper.grant.access_token
+        return (user_of_token(token) if token else None) or (sign_in.auth.user if sign_in is not None else None)
 
     def _app_of(self, record: Registration) -> App | None:
         sign_in = records.sign_in_of(record)

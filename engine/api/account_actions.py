@@ -118,11 +118,10 @@ async def verify(context: Context, body: VerifyAccount) -> Verified:
     The engine logs in once at each server and stores nothing. Each login takes at most a minute.
     """
     await refuse_proxy(context.access, "proxy", body.proxy or None)
-    for name in SERVERS:
-        if getattr(getattr(body, name), "use_auth_server", UNSET) is True:
-            raise invalid(
-                f"{name}.useAuthServer", "is not possible here: the auth server knows registered accounts only"
-            )
+    for server in SERVERS:
+        if getattr(getattr(body, server), "use_auth_server", UNSET) is True:
+            text = "is not possible here: the auth server knows registered accounts only"
+            raise invalid(f"{server}.useAuthServer", text)
     record = registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp, proxy=body.proxy), "")
     name = body.smtp_ehlo_name or context.config.smtp.ehlo_name or "localhost"
     return await try_logins(
