@@ -58,7 +58,7 @@ class AccessTokens:
     """The logins of one account at one of its servers."""
 
     def __init__(self, source: LoginSource, server: ServerName) -> None:
-        self._source = source
+        self.source = source
         self._server = server
         self.error: TokenError | None = None
         """Why there was none when one was wanted last."""
@@ -75,18 +75,18 @@ class AccessTokens:
         Raises `TokenError`, and what `connect` raises. Cancelled: nothing stays open.
         """
         try:
-            token = await self._source.token()
+            token = await self.source.token()
             try:
                 session = await connect(_with(endpoint, token))
             except EngineError as error:
-                again = await self._source.after_refusal(self._server, token.secret) if _is_refusal(error) else None
+                again = await self.source.after_refusal(self._server, token.secret) if _is_refusal(error) else None
                 if again is None:
                     raise
                 token = again
                 session = await connect(_with(endpoint, token))
             self._used = token.secret
             try:
-                await self._source.accepted(self._server, token.secret)
+                await self.source.accepted(self._server, token.secret)
             except BaseException:
                 await leave(session)
                 raise
@@ -100,14 +100,14 @@ class AccessTokens:
         if self._used is None or _EXPIRED not in str(error):
             return
         try:
-            await self._source.after_refusal(self._server, self._used)
+            await self.source.after_refusal(self._server, self._used)
         except TokenError:
             pass  # the next login is told
 
     async def recovers(self) -> None:
         """Return once a token may be had again."""
         if self.error is not None:
-            await self._source.recovers(self.error)
+            await self.source.recovers(self.error)
 
 
 class SmtpLogins(AccessTokens):

@@ -15,7 +15,6 @@ import msgspec
 import trio
 
 from engine.accounts import registration as records
-from engine.accounts.access_tokens import AccessTokens, LoginSource, SmtpLogins
 from engine.accounts.commands import Commands
 from engine.accounts.connection import AccountConnection
 from engine.accounts.ehlo_name import ehlo_name
@@ -27,27 +26,20 @@ from engine.accounts.reauth import Reauth
 from engine.accounts.sent_copies import SentCopies
 from engine.accounts.server_access import ServerAccess
 from engine.accounts.sessions import Sessions
+from engine.accounts.sign_in import SignIn
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
-from engine.imap.session import ImapEndpoint
 from engine.log import concerns
 from engine.model.message import Message
-from engine.model.registration import SERVERS, Registration, ServerName, SmtpServer
-from engine.model.waiting import Waiting, WaitingKind
-from engine.oauth.answers import user_of_token
-from engine.oauth.app_state import AppState
-from engine.oauth.apps import App
-from engine.oauth.auth_server_logins import AuthServerLogins
-from engine.oauth.errors import Trouble
-from engine.oauth.keeper import Keeper
+from engine.model.registration import Registration, ServerName, SmtpServer
+from engine.model.waiting import Waiting
 from engine.oauth.keepers import OAuth
-from engine.oauth.token_requests import TokenRequests
 from engine.proxies.route import DIRECT, Route
 from engine.queue.lane import Dispatch, Lane, OutgoingServer
 from engine.queue.recovery import recover_account
 from engine.queue.sent_folder_search import SentFolderSearches
-from engine.schema.account import FolderError, LearntHeartbeat
+from engine.schema.account_status import FolderError, LearntHeartbeat
 from engine.settings import SettingsBook
 from engine.smtp.verdict import Stage, Verdict
 from engine.store.accounts import AccountRow
@@ -89,30 +81,20 @@ class Account:
         self._access = access
         self._dispatch = dispatch
         self._settings = settings
-        self._oauth = oauth
         self._world = access.world
         store, imap = ledger.store, access.imap
         self.status = Status(row, store, ledger.journal, ledger.changes, self._world, imap.give_up_refused)
         self.status.reauth_url = lambda tx: reauth.url_in(tx, self.record)
-        self.status.signed_in = self._signed_in
-        self._sign_in_changed = trio.Event()
-        self._keeper_changed = trio.Event()
-        self.keeper: Keeper | None = None
-        """The keeper of its tokens; None: it does not sign in."""
-        self._asked: dict[ServerName, AuthServerLogins] = {}
-        """For the servers at which the auth server says how to log in."""
-        self._smtp_source: LoginSource | None = None
-        self._smtp_logins: SmtpLogins | None = None
-        oauth.keepers.forget(row.id)  # one for another object of the same account
-        self._take_keeper()
-        self.status.servers = records.servers(record, self.app)
+        self.sign_in = SignIn(record, oauth, access, self.status)
+        self.status.signed_in = self.sign_in.user_at
+        self.status.servers = records.servers(record, self.sign_in.app)
         self._note_sandbox()
         if records.is_sandbox(record) and row.sending is None:
             self.status.forget_sending(AccountState.CONNECTED)
         self._copies = SentCopies(row.id, store, ledger.spool, ledger.journal, imap.copy_schedule, self._world)
         self._evidence = SentFolderSearches(row.id, store, ledger.recorder, self._world)
         self._heartbeat = Heartbeat(imap.heartbeat, self._world, _learnt(row))
-        self.commands = Commands(self.status, offered=records.imap_endpoint(record, self.app) is not None)
+        self.commands = Commands(self.status, offered=records.imap_endpoint(record, self.sign_in.app) is not None)
         """The connections that requests lease."""
         self._connection: AccountConnection | None = None
         self._changed = trio.Event()
@@ -135,9 +117,9 @@ class Account:
     def change(self, record: Registration, restricted: frozenset[str]) -> None:
         """Go on with a changed registration: what it changes nothing about and works stays connected."""
         self.record, self.restricted = record, restricted
-        self._take_keeper()
+        self.sign_in.change(record)
         self._note_sandbox()
-        if self.keeper is not None and records.is_sandbox(record):
+        if self.sign_in.keeper is not None and records.is_sandbox(record):
             self.status.forget_sending(AccountState.CONNECTED)
         self._take_up(anyway=True)
 
@@ -147,7 +129,7 @@ class Account:
 
     def way_out(self, record: Registration) -> tuple[object, ...]:
         """How mail would leave with this registration: as long as it is the same, so is whether it may."""
-        endpoint = records.smtp_endpoint(record, self._app_of(record))
+        endpoint = records.smtp_endpoint(record, self.sign_in.app_of(record))
         signs_in = records.wants_token(record, endpoint)
         return endpoint, self._route("smtp", record), record.oauth2 if signs_in else None
 
@@ -162,32 +144,22 @@ class Account:
         return self._heartbeat.shown()
 
     @property
-    def app(self) -> App | None:
-        """The OAuth2 app through which the account signs in; None: it does not, or there is no such app."""
-        return self._app_of(self.record)
-
-    @property
     def has_imap(self) -> bool:
         """Whether there is a mailbox to connect to."""
-        return records.has_imap(self.record, self.app)
+        return records.has_imap(self.record, self.sign_in.app)
 
     @property
     def has_smtp(self) -> bool:
         """Whether there is a server to send through."""
-        return records.has_smtp(self.record, self.app)
+        return records.has_smtp(self.record, self.sign_in.app)
 
     def mail_waits_for(self) -> Waiting | None:
         """What keeps all of the account's mail from being sent now."""
-        waiting, keeper = self._lane.waiting(), self.keeper
-        refused = self.status.sending["lastError"] or {}
+        waiting, refused = self._lane.waiting(), self.status.sending["lastError"] or {}
         if waiting is not None and waiting.kind == "login" and "hint" in refused:
             remedy = f"The login was refused ({refused['response']}). {refused['hint']}"
             return Waiting(waiting.kind, waiting.since, waiting.until, remedy)
-        trouble = keeper.obstacle if keeper is not None and not (keeper.ready and self.app) else None
-        if waiting is None or trouble is None or waiting.kind not in ("smtp", "connection"):
-            return waiting
-        kind: WaitingKind = "login" if trouble.trouble is Trouble.GRANT_GONE else "connection"
-        return Waiting(kind, waiting.since, waiting.until, f"{trouble}. {trouble.hint or ''}".strip())
+        return None if waiting is None else self.sign_in.waiting(waiting)
 
     @property
     def reconnecting(self) -> bool:
@@ -227,7 +199,7 @@ class Account:
     def forget(self) -> None:
         """The account was removed: what others keep in memory of it goes."""
         self.pause_queue(False)
-        self._oauth.keepers.forget(self.id)
+        self.sign_in.forget()
         self._dispatch.schedule.forget(self.id)
         self._ledger.recorder.sandboxes.discard(self.id)
         self._ledger.changes.gone(self.id)
@@ -244,7 +216,7 @@ class Account:
             await trio.sleep_forever()
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._guarded, self._run_keeper)
+                nursery.start_soon(self._guarded, self.sign_in.run)
                 nursery.start_soon(self._guarded, self._follow_sign_in)
                 nursery.start_soon(self._guarded, self._run_lane)
                 nursery.start_soon(self._guarded, self._run_connection)
@@ -277,90 +249,11 @@ class Account:
             await trio.sleep(wait)
             wait = min(wait * 2, LONGEST_RESTART)
 
-    def _take_keeper(self) -> None:
-        """Have the keeper of the grant on disk, if the account signs in."""
-        before, sign_in = self.keeper, records.sign_in_of(self.record)
-        if sign_in is None:
-            if before is not None:
-                self._oauth.keepers.forget(self.id)
-            self.keeper = None
-        else:
-            self.keeper = self._oauth.keepers.take(self.id, self.status)
-        if self.keeper is not None:
-            self.keeper.ask_through(self.token_requests())
-        if self.keeper is not before:
-            self._keeper_changed.set()
-        server = self._oauth.auth_server
-        self._asked = {
-            each: AuthServerLogins(server, self.id, each)
-            for each in SERVERS
-            if records.asks_auth_server(self.record, each)
-        }
-        source = self._source("smtp")
-        if source is not self._smtp_source:
-            self._smtp_source, self._smtp_logins = source, None if source is None else SmtpLogins(source)
-        self._sign_in_changed.set()
-
-    def _source(self, server: ServerName) -> LoginSource | None:
-        """What there is to log in with at a server that wants more than is registered."""
-        return self._asked.get(server) or self.keeper
-
-    def token_requests(self) -> TokenRequests:
-        """How tokens are asked for: through the account's own proxy, if it has one."""
-        record, requests = self.record, self._oauth.requests
-        if not record.proxy and not record.local_address:
-            return requests
-
-        async def dial(host: str, port: int) -> trio.abc.Stream:
-            route = self._access.routes.of_account(record, None)
-            return await self._access.egress.dialer(restricted=False, route=route)(host, port)
-
-        return requests.through(dial)
-
-    async def _run_keeper(self) -> None:
-        """Keep the account's tokens. Nothing but another keeper, and the account's end, cuts a refresh short."""
-        while True:
-            self._keeper_changed = trio.Event()
-            async with trio.open_nursery() as nursery:
-                if self.keeper is not None:
-                    nursery.start_soon(self.keeper.run)
-                await self._keeper_changed.wait()
-                nursery.cancel_scope.cancel()
-
     async def _follow_sign_in(self) -> None:
-        """Take up what becomes of the account's grant and of its app."""
-        while True:
-            self._sign_in_changed = trio.Event()
-            async with trio.open_nursery() as nursery:
-                if (sign_in := records.sign_in_of(self.record)) is not None:
-                    nursery.start_soon(self._follow_app, self._oauth.book.state(sign_in.provider))
-                if self.keeper is not None:
-                    nursery.start_soon(self._follow_grant, self.keeper)
-                if (asked := self._asked.get("smtp")) is not None:
-                    nursery.start_soon(self._follow_auth_server, asked)
-                await self._sign_in_changed.wait()
-                nursery.cancel_scope.cancel()
-
-    async def _follow_app(self, app: AppState) -> None:
-        while True:
-            await app.moved.wait()
-            self._take_up(anyway=False)
-
-    async def _follow_grant(self, keeper: Keeper) -> None:
-        ended = keeper.grant.gone is not None
-        while True:
-            if keeper.ready:
-                self._lane.has_token()
-            if keeper.grant.gone is not None and not ended:
-                # Who takes the permission back does not want the mailbox read on over what is open still.
-                self.reconnect()
-            ended = keeper.grant.gone is not None
-            await keeper.moves()
-
-    async def _follow_auth_server(self, asked: AuthServerLogins) -> None:
-        while True:
-            await asked.moves()
-            self._lane.has_token()
+        # Who takes the permission back does not want the mailbox read on over what is open still: `ended`.
+        await self.sign_in.follow(
+            app_changed=partial(self._take_up, anyway=False), has_token=self._lane.has_token, ended=self.reconnect
+        )
 
     async def _run_lane(self) -> None:
         if self._lane_began:
@@ -391,7 +284,7 @@ class Account:
             self.log = None
         elif self.log is None:
             self.log = ProtocolLog(self._world)
-        endpoint, timeouts = records.imap_endpoint(self.record, self.app), self._dispatch.limits.timeouts
+        endpoint, timeouts = records.imap_endpoint(self.record, self.sign_in.app), self._dispatch.limits.timeouts
         if endpoint is not None:
             rules = records.watch_rules(self.record, self.status.created)
             route = self._route("imap", self.record)
@@ -403,7 +296,7 @@ class Account:
                 log=self.log,
                 compress=self._access.imap.compress,
                 proxy=route.proxy,
-                tokens=self._tokens(endpoint),
+                tokens=self.sign_in.imap(endpoint),
             )
             backoff = self._access.backoff(endpoint.host, endpoint.port, route.via)
             self._connection = AccountConnection(
@@ -423,20 +316,17 @@ class Account:
                 nursery.start_soon(self._guarded, partial(self.commands.run, sessions, backoff))
                 if (server := self._server()) is not None and not records.is_sandbox(self.record):
                     nursery.start_soon(watch_sending, server, timeouts, self.status, self._access, self._lane_knocks)
-        elif self.keeper is not None and self.app is None:
-            await self._wait_for_app(self.keeper)
+        elif self.sign_in.keeper is not None and self.sign_in.app is None:
+            await self._wait_for_app()
         elif (server := self._server()) is not None:
             await probe(server, timeouts, self.status, self._access)
         else:
             self.status.state = AccountState.UNSET
 
-    def _tokens(self, endpoint: ImapEndpoint) -> AccessTokens | None:
-        source = self._source("imap") if records.is_told_later(self.record, endpoint) else None
-        return None if source is None else AccessTokens(source, "imap")
-
-    async def _wait_for_app(self, keeper: Keeper) -> None:
+    async def _wait_for_app(self) -> None:
         """Say that there is no app any more; nobody knows which servers to dial."""
-        if (error := keeper.obstacle) is not None:
+        error = self.sign_in.keeper.obstacle if self.sign_in.keeper is not None else None
+        if error is not None:
             await self.status.without_token(error)
             await self.status.cannot_send_without_token(error)
 
@@ -447,9 +337,9 @@ class Account:
         way_out, self._way_out = self._way_out, self.way_out(self.record)
         if self._way_out != way_out:
             self.status.forget_sending()
-        self.status.servers = records.servers(self.record, self.app)
+        self.status.servers = records.servers(self.record, self.sign_in.app)
         self._lane.change(self._server())
-        self.commands.change(offered=records.imap_endpoint(self.record, self.app) is not None)
+        self.commands.change(offered=records.imap_endpoint(self.record, self.sign_in.app) is not None)
         if self._made_from != before or self.status.state is not AccountState.CONNECTED:
             self.status.forget_error()
             self._changed.set()
@@ -463,7 +353,7 @@ class Account:
 
     async def _note_verdicts(self) -> None:
         async for verdict in self._verdicts:
-            logins = self._smtp_logins
+            logins = self.sign_in.smtp
             if verdict.stage is not Stage.TOKEN:
                 await self.status.smtp_tried(verdict)
             elif logins is not None and logins.error is not None:
@@ -483,8 +373,8 @@ class Account:
     def _connections(self) -> tuple[object, ...]:
         """What the connection, or the probe, was made from."""
         return (
-            records.imap_endpoint(self.record, self.app),
-            records.smtp_endpoint(self.record, self.app),
+            records.imap_endpoint(self.record, self.sign_in.app),
+            records.smtp_endpoint(self.record, self.sign_in.app),
             self.record.oauth2,
             self.restricted,
             records.watch_rules(self.record, self.status.created),
@@ -494,33 +384,21 @@ class Account:
         )
 
     def _server(self) -> OutgoingServer | None:
-        endpoint = records.smtp_endpoint(self.record, self.app)
+        endpoint = records.smtp_endpoint(self.record, self.sign_in.app)
         if endpoint is None:
             return None
-        tokens = self._smtp_logins if records.is_told_later(self.record, endpoint) else None
         name = ehlo_name(self.record, self._dispatch.ehlo_name)
         limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
         record, route = self.record, self._route("smtp", self.record)
-        server = OutgoingServer(endpoint, self._dial("smtp", route), name, limit or None, route, tokens=tokens)
+        server = OutgoingServer(
+            endpoint, self._dial("smtp", route), name, limit or None, route, tokens=self.sign_in.smtp_at(endpoint)
+        )
 
         def by(message: Message) -> OutgoingServer:
             own = self._access.routes.of_message(message, record)
             return msgspec.structs.replace(server, dial=self._dial("smtp", own), route=own)
 
         return server if records.is_sandbox(record) else msgspec.structs.replace(server, by=by)
-
-    def _signed_in(self, server: str) -> str | None:
-        """Whose token is used at a server; None: it does not say, or there is none."""
-        config, sign_in = getattr(self.record, server), records.sign_in_of(self.record)
-        token = getattr(getattr(config, "auth", None), "access_token", None)
-        if sign_in is not None and not token and self.keeper is not None:
-            token = self.keeper.grant.access_token
-        return (user_of_token(token) if token else None) or (sign_in.auth.user if sign_in is not None else None)
-
-    def _app_of(self, record: Registration) -> App | None:
-        sign_in = records.sign_in_of(record)
-        made = None if sign_in is None else self._oauth.book.made.get(sign_in.provider)
-        return None if made is None or made.state.app is None else made.app
 
     def _route(self, server: ServerName, record: Registration) -> Route:
         return DIRECT if records.is_sandbox(record) else self._access.routes.of_account(record, server)

@@ -34,7 +34,7 @@ from engine.imap.session import CommandRefused, ImapSession
 from engine.oauth.errors import TokenError
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.repeated_errors import RepeatedErrors
-from engine.schema.account import FolderError
+from engine.schema.account_status import FolderError
 from engine.settings import SettingsBook
 
 log = logging.getLogger("engine.connection")

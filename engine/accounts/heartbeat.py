@@ -15,7 +15,7 @@ import trio
 
 from engine.errors import NetworkError, NetworkKind
 from engine.isotime import iso
-from engine.schema.account import LearntHeartbeat
+from engine.schema.account_status import LearntHeartbeat
 from engine.world import World
 
 SHORTEST = 10.0

@@ -47,6 +47,6 @@ class Reauth:
             # Whoever may open a shared mailbox may sign in for it.
             expected_email=UNSET if shared or "@" not in sign_in.auth.user else sign_in.auth.user,
             delegated=bool(shared),
-            redirect_url=sign_in.redirect_url or here,
+            redirect_url=sign_in.redirect_url or f"{here.rstrip('/')}/",
             type=sign_in.provider,
         )

@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from engine.isotime import iso
-from engine.schema.account import FolderError
+from engine.schema.account_status import FolderError
 from engine.world import World
 
 FIRST_WAIT = 60.0

@@ -45,11 +45,10 @@ from engine.schema.account import (
     AccountType,
     AccountUpdate,
     AccountUpdated,
-    Counters,
     LastError,
     Sending,
-    SmtpStatus,
 )
+from engine.schema.account_status import Counters, SmtpStatus
 from engine.schema.fields import AccountId, CustomHeader
 from engine.schema.servers import MASK, Auth, ImapConfig, RateLimit, SmtpConfig, Tls
 from engine.schema.sign_in import OAuth2Login
@@ -341,7 +340,7 @@ def _last_error(account: Account) -> LastError | None:
 async def _last_error_with_way_out(context: Context, account: Account) -> LastError | None:
     """The same, with a link for signing in that is good from now on, where that is the remedy."""
     error = _last_error(account)
-    if error is None or account.keeper is None or account.status.state is not AccountState.AUTHENTICATION_ERROR:
+    if error is None or account.sign_in.keeper is None or account.status.state is not AccountState.AUTHENTICATION_ERROR:
         return error
     url = await context.reauth.url(account.record)
     return error if url is None else replace(error, reauth_url=url)
@@ -349,7 +348,7 @@ async def _last_error_with_way_out(context: Context, account: Account) -> LastEr
 
 def _type(account: Account) -> AccountType:
     if records.sign_in_of(account.record) is not None:
-        return "oauth2" if account.app is None else account.app.provider
+        return "oauth2" if account.sign_in.app is None else account.sign_in.app.provider
     return "imap" if account.has_imap else "sending"
 
 

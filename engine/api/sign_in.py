@@ -92,12 +92,12 @@ async def consent_url(context: Context, given: AccountCreate, login: OAuth2Login
 
 async def revoke(context: Context, account: Account) -> None:
     """Have the provider forget what was granted to an account, if it signs in. What goes wrong is in the log."""
-    grant, app = grant_of(account), account.app
+    grant, app = grant_of(account), account.sign_in.app
     token = None if grant is None else grant.refresh_token or grant.access_token
     if app is None or token is None:
         return
     try:
-        if not await account.token_requests().revoke(app, token):
+        if not await account.sign_in.requests().revoke(app, token):
             log.warning("%s has no way to revoke a grant", app.of.name, extra={"account": account.id})
     except TokenError as error:
         log.warning("the grant was not revoked: %s", error, extra={"account": account.id})
@@ -105,7 +105,7 @@ async def revoke(context: Context, account: Account) -> None:
 
 def grant_of(account: Account | None) -> Grant | None:
     """The tokens an account has."""
-    keeper = account.keeper if account is not None else None
+    keeper = account.sign_in.keeper if account is not None else None
     return None if keeper is None else keeper.grant
 
 
@@ -153,23 +153,23 @@ async def token(context: Context, account: AccountId) -> OAuthToken:
         text = f"Disabled API endpoint: set {_EXPOSE} to true with POST /v1/settings"
         raise Problem(403, text, code="ApiEndpointDisabled")
     found = find_account(context, account)
-    sign_in = records.sign_in_of(found.record)
-    if sign_in is None or found.keeper is None:
+    sign_in, keeper = records.sign_in_of(found.record), found.sign_in.keeper
+    if sign_in is None or keeper is None:
         raise Problem(403, "Not an OAuth2 account", code="AccountNotOAuth2")
-    cached = found.keeper.ready
+    cached = keeper.ready
     try:
-        token = await found.keeper.token()
+        token = await keeper.token()
     except TokenError as error:
         text = f"{error}. {error.hint}" if error.hint else str(error)
         raise Problem(403, f"Failed to renew the access token: {text}", code="OauthRenewError") from error
-    app = found.app
+    app = found.sign_in.app
     return OAuthToken(
         account=found.id,
         user=token.user,
         access_token=token.access_token,
         provider=app.provider if app is not None else "oauth2",
         app=sign_in.provider,
-        registered_scopes=found.keeper.grant.scopes or UNSET,
+        registered_scopes=keeper.grant.scopes or UNSET,
         expires=UNSET if token.expires is None else iso(token.expires),
         cached=cached,
     )

@@ -105,6 +105,8 @@ class OAuthProvider:
         """What befalls the next requests to the token endpoint, one each."""
         self.outage: Fault | None = None
         """What befalls every one of them that `faults` leaves alone."""
+        self.requests = 0
+        """Requests to the token endpoint, refused ones too."""
         self.refreshes = 0
         self.reused: list[str] = []
         """Refresh tokens that were used after a token of the pair that replaced them."""
@@ -174,6 +176,11 @@ class OAuthProvider:
         known = self.clients.get(client) if self.clients else secret
         if known is None or secret != known or secret == WRONG_SECRET or not client:
             raise OAuthRefused("invalid_client", "the client is unknown or its secret is wrong", 401)
+
+    def expire(self, token: str) -> None:
+        """An access token is good no more, whatever was said of it."""
+        family, generation, _ = self._access[token]
+        self._access[token] = (family, generation, self._world.now())
 
     def revoke(self, token: str) -> None:
         """End the family of a token."""

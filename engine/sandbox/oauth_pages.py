@@ -150,6 +150,7 @@ def _decided(provider: OAuthProvider, form: dict[str, str]) -> WebAnswer:
 
 
 def _token(provider: OAuthProvider, world: World, request: WebRequest, form: dict[str, str]) -> WebAnswer:
+    provider.requests += 1
     fault = provider.faults.popleft() if provider.faults else provider.outage
     if fault is not None and fault.cut:
         return WebAnswer(0, {}, after=fault.after, cut=True)

@@ -23,20 +23,8 @@ from engine.schema.fields import (
     When,
 )
 from engine.schema.paging import Page
+from engine.schema.sign_in import Provider
 
-Provider = Literal[
-    "gmail",
-    "gmailService",
-    "outlook",
-    "outlookService",
-    "mailRu",
-    "yahoo",
-    "aol",
-    "fastmail",
-    "yandex",
-    "oidc",
-    "sandbox",
-]
 BaseScopes = Literal["imap", "api", "pubsub"]
 Cloud = Literal["global", "gcc-high", "dod", "china"]
 

@@ -36,6 +36,9 @@ class ProblemDocument(Response, frozen=True, kw_only=True):
     state: Annotated[
         str | UnsetType, Meta(description="The account's state, where that is the reason.", examples=["connectError"])
     ] = UNSET
+    existing_account: Annotated[
+        str | UnsetType, Meta(description="The account that is this mailbox already.", examples=["example"])
+    ] = UNSET
     requested_scope: Annotated[
         str | UnsetType, Meta(description="The scope that the token lacks.", examples=["api"])
     ] = UNSET

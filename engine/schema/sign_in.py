@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import AccessToken, Filled256, Instant, Request, Response, WebUrl, When
 
+Provider = Literal[
+    "gmail",
+    "gmailService",
+    "outlook",
+    "outlookService",
+    "mailRu",
+    "yahoo",
+    "aol",
+    "fastmail",
+    "yandex",
+    "oidc",
+    "sandbox",
+]
 _PROVIDER = "The id of the OAuth2 app (`POST /v1/oauth2`)."
 _USER = "The user who signs in, as the mail servers know them: an address."
 _DELEGATED = "A shared mailbox that `user` may open, which is connected in place of their own. Absent: their own."
@@ -22,7 +35,10 @@ _APP_ID = "AAABhaBPHscAAAAHq2bX"
 class OAuth2User(Request, frozen=True, kw_only=True):
     """Who signs in."""
 
-    user: Annotated[Filled256 | UnsetType, Meta(description=_USER, examples=["andris@example.com"])] = UNSET
+    user: Annotated[
+        Filled256 | UnsetType,
+        Meta(description=f"{_USER} Absent: refused, but with `authorize`.", examples=["andris@example.com"]),
+    ] = UNSET
     delegated_user: Annotated[Filled256 | UnsetType, Meta(description=_DELEGATED)] = UNSET
 
 
@@ -35,8 +51,12 @@ class OAuth2Login(Request, frozen=True, kw_only=True):
 
     EXAMPLE = {"provider": _APP_ID, "auth": {"user": "andris@example.com"}, "refreshToken": "1//0dx..."}
 
-    provider: Annotated[Filled256 | UnsetType, Meta(description=_PROVIDER, examples=[_APP_ID])] = UNSET
-    auth: Annotated[OAuth2User | UnsetType, Meta(description="Who signs in.")] = UNSET
+    provider: Annotated[
+        Filled256 | UnsetType, Meta(description=f"{_PROVIDER} Absent: refused.", examples=[_APP_ID])
+    ] = UNSET
+    auth: Annotated[
+        OAuth2User | UnsetType, Meta(description="Who signs in. Absent: refused, but with `authorize`.")
+    ] = UNSET
     access_token: Annotated[AccessToken | UnsetType, Meta(description=_ACCESS)] = UNSET
     refresh_token: Annotated[AccessToken | UnsetType, Meta(description=_REFRESH)] = UNSET
     expires: Annotated[Instant | UnsetType, Meta(description=_EXPIRES)] = UNSET
@@ -47,7 +67,9 @@ class OAuth2Login(Request, frozen=True, kw_only=True):
             "in. Then `auth.user` only stands in the provider's form already."
         ),
     ] = False
-    redirect_url: Annotated[WebUrl | UnsetType, Meta(description=f"{_REDIRECT} Needed with `authorize`.")] = UNSET
+    redirect_url: Annotated[WebUrl | UnsetType, Meta(description=f"{_REDIRECT} Absent: refused with `authorize`.")] = (
+        UNSET
+    )
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
@@ -74,8 +96,13 @@ class OAuth2Update(Request, frozen=True, kw_only=True):
             "replaces the stored one; the tokens stay where provider and user do and none are given."
         ),
     ] = False
-    provider: Annotated[Filled256 | UnsetType, Meta(description=_PROVIDER)] = UNSET
-    auth: Annotated[OAuth2User | UnsetType, Meta(description="Who signs in.")] = UNSET
+    provider: Annotated[
+        Filled256 | UnsetType, Meta(description=f"{_PROVIDER} Absent: the stored one with `partial`, else refused.")
+    ] = UNSET
+    auth: Annotated[
+        OAuth2User | UnsetType,
+        Meta(description="Who signs in. Absent: as stored with `partial`, else refused."),
+    ] = UNSET
     access_token: Annotated[AccessToken | UnsetType, Meta(description=_ACCESS)] = UNSET
     refresh_token: Annotated[AccessToken | UnsetType, Meta(description=_REFRESH)] = UNSET
     expires: Annotated[Instant | UnsetType, Meta(description=_EXPIRES)] = UNSET

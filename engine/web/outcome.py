@@ -42,8 +42,13 @@ class NotConnected(EngineError):
         self.again = again
 
 
-def connected(form: AuthenticationForm, account: str, *, new: bool) -> Response:
-    """Back to the caller with the account."""
+def connected(form: AuthenticationForm, account: str, *, new: bool, here: str | None) -> Response:
+    """Back to the caller with the account; a page where the link leads back to this engine, `here`, whose home is no
+    place for the owner of a mailbox.
+    """
+    if here and form.redirect_url == f"{here.rstrip('/')}/":
+        text = "You can close this window."
+        return page("message.html", 200, title="Your mailbox is connected", text=text, more="", again=None)
     return redirect(_with(form.redirect_url, {"account": account, "state": "new" if new else "existing"}))
 
 

@@ -110,4 +110,4 @@ async def register(context: Context, link: FormLink, connecting: Connecting, add
         if problem.extra.get("code") != "AccountAlreadyExists":
             raise
         raise NotConnected("wrong_account", "This mailbox is connected already", link.form) from None
-    return connected(link.form, account, new=new)
+    return connected(link.form, account, new=new, here=context.settings.values.service_url)

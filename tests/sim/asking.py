@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -38,9 +39,15 @@ class Caller:
         self.token = token
 
     @classmethod
-    async def of(cls, engine: Engine, account: str | None = None, app: QuartTrio | None = None) -> Caller:
+    async def of(
+        cls,
+        engine: Engine,
+        account: str | None = None,
+        app: QuartTrio | None = None,
+        scopes: Sequence[str] = ("*",),
+    ) -> Caller:
         world = engine.context.world
-        token, _ = await engine.context.store.commit(lambda tx: tokens.issue(tx, "test", ["*"], world, account))
+        token, _ = await engine.context.store.commit(lambda tx: tokens.issue(tx, "test", [*scopes], world, account))
         return cls(app or make_app(engine.context), token)
 
     async def ask(

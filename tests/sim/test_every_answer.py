@@ -22,6 +22,7 @@ SERVERS = {
 HOOK = {"url": "http://127.0.0.1:9/", "events": ["messageSent"], "headers": [{"key": "X-Api-Key", "value": "k"}]}
 APP = {"name": "x", "provider": "sandbox", "clientId": "engine", "clientSecret": "s", "enabled": True}
 REPLAY = {"after": 0, "url": "http://127.0.0.1:9/again"}
+AUTHORIZE = {"authorize": True, "redirectUrl": "https://x.example/back"}
 SETTINGS = "webhooks webhooksEnabled serviceUrl webhooksCustomHeaders serviceSecret eventTypes notifyHeaders"
 
 
@@ -34,6 +35,8 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     await engine.until_ended(*queued.values())
     hook = (await caller.ask("POST", "/v1/webhooks", {**HOOK, "filter": "data.rejected"})).json["id"]
     app = (await caller.ask("POST", "/v1/oauth2", {**APP, "redirectUrl": "https://x.example/oauth"})).json["id"]
+    issued = engine.sandbox.oauth.grant("third@sandbox.example")
+    granted = {"auth": {"user": issued.family.user}, "accessToken": issued.access_token, "expires": "2099-01-01"}
     token = tokens.find(engine.context.store.reader, caller.token, 0)
     assert token is not None
     return [
@@ -95,6 +98,13 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("PUT", f"/v1/oauth2/{app}", {"title": "Sandbox", "imap": {"host": "sandbox.example", "port": 143}}),
         ("GET", f"/v1/oauth2/{app}", None),
         ("POST", f"/v1/oauth2/{app}/verify", {"account": "acme"}),
+        ("POST", "/v1/settings", {"enableOAuthTokensApi": True}),
+        ("POST", "/v1/account", {"account": "third", "name": "x", "oauth2": {"provider": app, **granted}}),
+        ("GET", "/v1/account/third", None),
+        ("GET", "/v1/account/third/oauth-token", None),
+        ("PUT", "/v1/account/third", {"oauth2": {"partial": True, "accessToken": granted["accessToken"]}}),
+        ("POST", "/v1/account", {"account": None, "name": "x", "oauth2": {"provider": app, **AUTHORIZE}}),
+        ("DELETE", "/v1/account/third?revoke=true", None),
         ("DELETE", f"/v1/oauth2/{app}", None),
         ("DELETE", "/v1/account/second", None),
         ("GET", f"/v1/tokens/{token.id}/log", None),

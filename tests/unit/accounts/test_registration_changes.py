@@ -81,7 +81,7 @@ def test_a_registration_is_stored_with_every_member_as_it_was_given(members: dic
 
 
 def test_a_request_brings_nothing_that_is_not_stored_and_nothing_else_is() -> None:
-    assert set(EVERYTHING) | {"account", "name", "email", "sandbox"} == {
+    assert set(EVERYTHING) | {"account", "name", "email", "sandbox", "oauth2"} == {
         field.encode_name for field in msgspec.structs.fields(AccountCreate)
     }
     assert Registration.__struct_fields__ == ("version", *AccountCreate.__struct_fields__)

@@ -1,0 +1,376 @@
+"""Accounts that sign in with OAuth2: registered, connected, refreshed, refused, revoked, removed. The sandbox is it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+from asking import Caller
+from person import SERVICE, Person, query_of
+from simulation import Engine, Simulation, came
+
+from engine.isotime import iso
+from engine.model.states import State
+from engine.sandbox.oauth import Fault, Issued
+
+APP = {"name": "Sandbox", "provider": "sandbox", "clientId": "engine", "clientSecret": "s3cret", "enabled": True}
+ANN = "ann@sandbox.example"
+BACK = "https://app.example.com/back"
+ELSEWHERE = "you@x.example"
+LIFE = 3600.0
+
+
+@pytest.fixture
+def simulation(tmp_path: Path) -> Simulation:
+    return Simulation(tmp_path / "data", 4711)
+
+
+class At:
+    """An engine, one who asks it, and the sandbox's app."""
+
+    def __init__(self, engine: Engine, caller: Caller, app: str) -> None:
+        self.engine = engine
+        self.caller = caller
+        self.app = app
+        self.oauth = engine.sandbox.oauth
+
+    async def ask(self, method: str, target: str, body: Any = None) -> dict[str, Any]:
+        answer = await self.caller.ask(method, target, body)
+        assert answer.status == 200, answer
+        return answer.json
+
+    def granted(self, user: str = ANN) -> tuple[Issued, dict[str, Any]]:
+        """What somebody's sign-in elsewhere has brought, and the member of a registration that says so."""
+        issued = self.oauth.grant(user)
+        return issued, {
+            "provider": self.app,
+            "auth": {"user": user},
+            "accessToken": issued.access_token,
+            "refreshToken": issued.refresh_token,
+            "expires": iso(self.engine.context.world.now() + issued.expires_in),
+        }
+
+    async def register(self, account: str = "acme", user: str = ANN) -> Issued:
+        """Register an account and wait until it is connected."""
+        issued, oauth2 = self.granted(user)
+        given = {"account": account, "name": account, "email": user, "oauth2": oauth2}
+        assert (await self.ask("POST", "/v1/account", given))["state"] == "new"
+        await self.engine.event(account, "accountInitialized")
+        return issued
+
+    async def shown(self, account: str = "acme") -> dict[str, Any]:
+        return await self.ask("GET", f"/v1/account/{account}")
+
+    def names(self, account: str = "acme") -> list[str]:
+        return [each["event"] for each in self.engine.events(account)]
+
+    async def until(self, state: str, account: str = "acme") -> dict[str, Any]:
+        changes = self.engine.context.changes
+        with trio.fail_after(86_400), changes.watching(account) as watcher:
+            while (shown := await self.shown(account))["state"] != state:
+                await watcher.take()
+        return shown
+
+    async def send(self, account: str = "acme") -> str:
+        return (await self.engine.submit(account, ELSEWHERE))["queueId"]
+
+
+@asynccontextmanager
+async def at(simulation: Simulation, app: str | None = None) -> AsyncIterator[At]:
+    async with simulation.running() as engine:
+        caller = await Caller.of(engine)
+        if app is None:
+            await engine.context.settings.update(service_url=SERVICE)
+            app = (await caller.ask("POST", "/v1/oauth2", APP)).json["id"]
+        yield At(engine, caller, app)
+
+
+async def test_an_account_reads_and_sends_for_days(simulation: Simulation, autojump_clock: object) -> None:
+    async with at(simulation) as it:
+        await it.register()
+        for _ in range(3):
+            await trio.sleep(26 * 3600)
+            sent = await it.send()
+            await it.engine.until_ended(sent)
+            assert it.engine.state(sent) is State.SENT
+        shown = await it.shown()
+        assert (shown["state"], shown["type"], shown["sandbox"]) == ("connected", "sandbox", True)
+        sign_in = shown["oauth2"]
+        assert (sign_in["provider"], sign_in["auth"]) == (it.app, {"user": ANN})
+        assert sign_in["accessToken"] == sign_in["refreshToken"] == "******"
+        assert sign_in["generated"] < sign_in["expires"] and "lastError" in shown
+        assert it.names().count("authenticationSuccess") == 1 and "authenticationError" not in it.names()
+        # Refreshed a tenth of its life ahead of the end.
+        assert 78 * 3600 / LIFE < it.oauth.refreshes <= 78 * 3600 / (LIFE * 0.9) + 1
+        assert it.oauth.reused == [] and len(came(it.engine)) == 3
+
+
+async def test_tokens_are_nowhere_in_clear(simulation: Simulation, autojump_clock: object) -> None:
+    async with at(simulation) as it:
+        issued = await it.register()
+        shown = msgspec.json.encode([await it.shown(), it.engine.events("acme")])
+    raw = b"".join(each.read_bytes() for each in simulation.folder.glob("journal.db*"))
+    for token in (issued.access_token, issued.refresh_token or ""):
+        assert token.encode() not in raw + shown
+
+
+@pytest.mark.parametrize("server", ["imap", "smtp"])
+async def test_a_refused_token_is_refreshed_once(simulation: Simulation, autojump_clock: object, server: str) -> None:
+    async with at(simulation) as it:
+        issued = await it.register()
+        it.oauth.expire(issued.access_token)
+        if server == "imap":
+            await it.ask("PUT", "/v1/account/acme/reconnect", {"reconnect": True})
+            await trio.sleep(30)
+        sent = await it.send()
+        await it.engine.until_ended(sent)
+        assert (await it.engine.entry(sent))["attemptsMade"] == 1 and it.oauth.refreshes == 1
+        assert (await it.shown())["state"] == "connected"
+        assert "authenticationError" not in it.names() and "messageDeliveryError" not in it.names()
+
+
+async def test_a_revoked_grant_is_told_once_with_the_way_out(simulation: Simulation, autojump_clock: object) -> None:
+    async with at(simulation) as it:
+        await it.register()
+        it.oauth.revoke_user(ANN)
+        shown = await it.until("authenticationError")
+        sent = [await it.send() for _ in range(3)]
+        await trio.sleep(7200)
+        told = it.engine.events("acme", "authenticationError")
+        assert len(told) == 1 and it.names().count("connectError") == 0
+        error = told[0]["data"]
+        assert error["serverResponseCode"] == "invalid_grant" and "sign in again" in error["hint"]
+        assert error["tokenRequest"]["grant"] == "refresh_token" and error["reauthUrl"].startswith(SERVICE)
+        shown = await it.shown()
+        assert shown["lastError"]["tokenRequest"]["code"] == "invalid_grant"
+        assert shown["sending"]["state"] == "authenticationError" and shown["connections"] == 0
+        refreshes = it.oauth.requests
+        assert "messageDeliveryError" not in it.names()
+        for each in sent:
+            entry = await it.engine.entry(each)
+            assert entry["attemptsMade"] == 0 and it.engine.state(each) is State.QUEUED
+            assert entry["waitingFor"]["kind"] == "login" and "sign in" in entry["waitingFor"]["remedy"]
+        person = await Person.of(it.engine)
+        await person.go(shown["lastError"]["reauthUrl"])
+        assert query_of(person.at)["login_hint"] == ANN
+        await person.submit(user=ANN, decision="allow")
+        assert person.status == 200 and "Your mailbox is connected" in person.text
+        await it.engine.until_ended(*sent)
+        assert all(it.engine.state(each) is State.SENT for each in sent)
+        shown = await it.shown()
+        assert (shown["state"], shown["sending"]["state"], shown["lastError"]) == ("connected", "connected", None)
+        assert (shown["name"], shown["email"]) == ("acme", ANN)
+        assert it.names().count("authenticationSuccess") == 2 and it.names().count("authenticationError") == 1
+        assert it.oauth.requests == refreshes + 1, "nothing was asked for while the grant was gone"
+
+
+async def test_a_gone_grant_stays_gone_over_a_restart(simulation: Simulation, autojump_clock: object) -> None:
+    async with at(simulation) as it:
+        app = it.app
+        await it.register()
+        it.oauth.revoke_user(ANN)
+        await it.until("authenticationError")
+        sent = await it.send()
+        await trio.sleep(60)
+    async with at(simulation, app) as it:
+        await it.until("authenticationError")
+        await trio.sleep(3600)
+        assert it.names().count("authenticationError") == 1 and it.oauth.requests == 0
+        assert (await it.engine.entry(sent))["attemptsMade"] == 0
+        _, oauth2 = it.granted()
+        await it.ask("PUT", "/v1/account/acme", {"oauth2": oauth2})
+        await it.engine.until_ended(sent)
+        assert it.engine.state(sent) is State.SENT and (await it.until("connected"))["lastError"] is None
+
+
+@pytest.mark.parametrize("outage", [Fault(status=503), Fault(cut=True), Fault(status=429, error="slow_down")])
+async def test_a_provider_that_is_down_costs_nothing(
+    simulation: Simulation, autojump_clock: object, outage: Fault
+) -> None:
+    async with at(simulation) as it:
+        await it.register()
+        it.oauth.outage = outage
+        await trio.sleep(2 * 3600)
+        shown = await it.shown()
+        assert shown["state"] == "connected", "what is open stays open"
+        sent = await it.send()
+        await trio.sleep(1800)
+        assert it.names().count("messageDeliveryError") == 0
+        entry = await it.engine.entry(sent)
+        assert entry["attemptsMade"] == 0 and entry["waitingFor"]["kind"] == "connection"
+        await it.ask("PUT", "/v1/account/acme/reconnect", {"reconnect": True})
+        await trio.sleep(1800)
+        shown = await it.shown()
+        assert shown["state"] == "connectError" and shown["lastError"]["tokenRequest"]
+        assert shown["sending"]["state"] == "connectError"
+        it.oauth.outage = None
+        await it.engine.until_ended(sent)
+        assert it.engine.state(sent) is State.SENT
+        assert (await it.until("connected"))["sending"]["state"] == "connected"
+        assert "authenticationError" not in it.names() and it.names().count("connectError") == 1
+
+
+async def test_a_broken_app_is_told_once_and_sends_nobody_to_sign_in(
+    simulation: Simulation, autojump_clock: object
+) -> None:
+    async with at(simulation) as it:
+        users = [f"u{number}@sandbox.example" for number in range(4)]
+        for user in users:
+            await it.register(user.partition("@")[0], user)
+        it.oauth.clients = {"engine": "another"}
+        await trio.sleep(3 * 3600)
+        sent = [await it.send(user.partition("@")[0]) for user in users]
+        await trio.sleep(3600)
+        journal = it.engine.context.streams.journal.read(0, 100_000, None, ["oauth2AppError"])
+        assert len(journal) == 1
+        for user, each in zip(users, sent, strict=True):
+            names = it.names(user.partition("@")[0])
+            assert "authenticationError" not in names and "connectError" not in names
+            entry = await it.engine.entry(each)
+            assert entry["attemptsMade"] == 0 and "app" in entry["waitingFor"]["remedy"]
+        it.oauth.clients = {}
+        await it.ask("PUT", f"/v1/oauth2/{it.app}", {"clientSecret": "good"})
+        await it.engine.until_ended(*sent)
+        assert all(it.engine.state(each) is State.SENT for each in sent)
+
+
+async def test_an_app_that_is_removed_is_waited_for(simulation: Simulation, autojump_clock: object) -> None:
+    async with at(simulation) as it:
+        await it.register()
+        assert (await it.ask("DELETE", f"/v1/oauth2/{it.app}"))["accounts"] == 1
+        await trio.sleep(3 * 3600)
+        sent = await it.send()
+        await trio.sleep(60)
+        shown = await it.shown()
+        assert shown["type"] == "oauth2" and "authenticationError" not in it.names()
+        assert "no OAuth2 app" in (await it.engine.entry(sent))["waitingFor"]["remedy"]
+        other = await it.ask("POST", "/v1/oauth2", APP)
+        it.app = other["id"]
+        _, oauth2 = it.granted()
+        await it.ask("PUT", "/v1/account/acme", {"oauth2": oauth2})
+        await it.engine.until_ended(sent)
+        assert it.engine.state(sent) is State.SENT
+
+
+async def test_removal_revokes_where_it_is_asked_to(simulation: Simulation, autojump_clock: object) -> None:
+    async with at(simulation) as it:
+        kept, revoked = await it.register("kept", "kept@sandbox.example"), await it.register("gone")
+        for account, query in (("kept", ""), ("gone", "?revoke=true")):
+            assert (await it.ask("DELETE", f"/v1/account/{account}{query}"))["deleted"] is True
+        assert kept.family.alive and not revoked.family.alive
+        rows = it.engine.context.store.reader.execute("SELECT count(*) FROM oauth_grant").fetchone()
+        assert rows == (0,) and it.engine.context.oauth.keepers.of("gone") is None
+        assert "authenticationError" not in it.names("gone")
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "words"),
+    [
+        ({"provider": "gone"}, "oauth2.provider", "Invalid or missing OAuth2 provider"),
+        ({"provider": None}, "oauth2.provider", "Invalid or missing OAuth2 provider"),
+        ({"accessToken": None, "refreshToken": None, "expires": None}, "oauth2", "Invalid input"),
+        ({"auth": {}}, "oauth2.auth.user", "Invalid input"),
+        ({"accessToken": "******"}, "oauth2.accessToken", "Invalid input"),
+        ({"authorize": True}, "oauth2.accessToken", "Invalid input"),
+    ],
+)
+async def test_what_is_refused_names_the_member(
+    simulation: Simulation, autojump_clock: object, change: dict[str, Any], path: str, words: str
+) -> None:
+    async with at(simulation) as it:
+        _, oauth2 = it.granted()
+        oauth2 = {name: value for name, value in {**oauth2, **change}.items() if value is not None}
+        answer = await it.caller.ask("POST", "/v1/account", {"account": "acme", "name": "x", "oauth2": oauth2})
+        assert answer.status == 400 and answer.json["message"] == words
+        assert path in [each["path"] for each in answer.json["fields"]]
+        assert it.engine.context.registry.every() == []
+
+
+async def test_an_app_that_is_not_enabled_is_refused(simulation: Simulation, autojump_clock: object) -> None:
+    async with at(simulation) as it:
+        await it.ask("PUT", f"/v1/oauth2/{it.app}", {"enabled": False})
+        _, oauth2 = it.granted()
+        answer = await it.caller.ask("POST", "/v1/account", {"account": "acme", "name": "x", "oauth2": oauth2})
+        assert answer.status == 400 and "not enabled" in answer.json["fields"][0]["message"]
+
+
+async def test_a_mailbox_is_one_account_but_a_user_may_open_several(
+    simulation: Simulation, autojump_clock: object
+) -> None:
+    async with at(simulation) as it:
+        it.oauth.shared[ANN] = {"team@sandbox.example"}
+        await it.register()
+        _, oauth2 = it.granted()
+        answer = await it.caller.ask("POST", "/v1/account", {"account": "other", "name": "x", "oauth2": oauth2})
+        assert answer.status == 400
+        assert (answer.json["code"], answer.json["existingAccount"]) == ("AccountAlreadyExists", "acme")
+        assert it.engine.context.registry.get("other") is None
+        oauth2["auth"]["delegatedUser"] = "team@sandbox.example"
+        await it.ask("POST", "/v1/account", {"account": "team", "name": "x", "oauth2": oauth2})
+        shown = await it.until("connected", "team")
+        assert shown["oauth2"]["auth"] == {"user": ANN, "delegatedUser": "team@sandbox.example"}
+        assert it.engine.events("team", "authenticationSuccess")[0]["data"]["user"] == "team@sandbox.example"
+
+
+async def test_a_registration_waits_for_somebody_to_sign_in(simulation: Simulation, autojump_clock: object) -> None:
+    async with at(simulation) as it:
+        given = {
+            "account": "acme",
+            "name": "Acme",
+            "logs": True,
+            "webhooksCustomHeaders": [{"key": "X-Key", "value": "k3y"}],
+            "oauth2": {"provider": it.app, "auth": {"user": ANN}, "authorize": True, "redirectUrl": BACK},
+        }
+        answer = await it.ask("POST", "/v1/account", given)
+        assert answer.keys() == {"redirect"} and it.engine.context.registry.every() == []
+        assert "k3y" not in answer["redirect"]
+        person = await Person.of(it.engine)
+        await person.go(answer["redirect"])
+        assert query_of(person.at)["login_hint"] == ANN
+        await person.submit(user="bob@sandbox.example", decision="allow")
+        assert person.told == {"account": "acme", "state": "new"} and person.at.startswith(BACK)
+        shown = await it.until("connected")
+        assert (shown["name"], shown["email"], shown["logs"]) == ("Acme", "bob@sandbox.example", True)
+        assert shown["webhooksCustomHeaders"] == [{"key": "X-Key", "value": "******"}]
+        assert shown["oauth2"]["redirectUrl"] == BACK
+        await person.go(answer["redirect"])
+        assert "used" in person.text
+
+
+async def test_the_access_token_is_shown_to_those_who_may(simulation: Simulation, autojump_clock: object) -> None:
+    async with at(simulation) as it:
+        issued = await it.register()
+        refused = await it.caller.ask("GET", "/v1/account/acme/oauth-token")
+        assert (refused.status, refused.json["code"]) == (403, "ApiEndpointDisabled")
+        assert "enableOAuthTokensApi" in refused.json["message"]
+        await it.ask("POST", "/v1/settings", {"enableOAuthTokensApi": True})
+        answer = await it.ask("GET", "/v1/account/acme/oauth-token")
+        assert answer["accessToken"] == issued.access_token and answer["cached"] is True
+        assert (answer["user"], answer["app"], answer["provider"]) == (ANN, it.app, "sandbox")
+        await it.engine.register("plain")
+        refused = await it.caller.ask("GET", "/v1/account/plain/oauth-token")
+        assert (refused.status, refused.json["code"]) == (403, "AccountNotOAuth2")
+        narrow = await Caller.of(it.engine, scopes=["api"])
+        refused = await narrow.ask("GET", "/v1/account/acme/oauth-token")
+        assert (refused.status, refused.json["requestedScope"]) == (403, "oauth-token")
+        it.oauth.revoke_user(ANN)
+        await it.until("authenticationError")
+        refused = await it.caller.ask("GET", "/v1/account/acme/oauth-token")
+        assert (refused.status, refused.json["code"]) == (403, "OauthRenewError")
+
+
+async def test_a_sign_in_can_be_ended(simulation: Simulation, autojump_clock: object) -> None:
+    async with at(simulation) as it:
+        await it.register()
+        await it.ask("PUT", "/v1/account/acme", {"oauth2": False})
+        shown = await it.until("connected")
+        assert "oauth2" not in shown and shown["type"] == "imap"
+        assert it.engine.context.oauth.keepers.of("acme") is None
+        rows = it.engine.context.store.reader.execute("SELECT count(*) FROM oauth_grant").fetchone()
+        assert rows == (0,)
