@@ -90,7 +90,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     expires_at = dispatch.attempts.expires_at
     outbox = Outbox(store, ledger.recorder, expires_at, world)
     form_links = FormLinks(settings, store, vault, world)
-    reauth = Reauth(form_links, settings)
+    reauth = Reauth(form_links, settings, oauth.book)
     make_account = partial(
         Account,
         ledger=ledger,
