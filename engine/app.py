@@ -1,7 +1,7 @@
 """The engine from start to stop, in the order in which it happens.
 
-Services start from the store outwards and stop in reverse: no new requests, lanes finish the message at hand, event
-readers end, the store closes last. SIGTERM and SIGINT stop; a second one exits at once.
+Services start from the store outwards and stop in reverse: no new requests, lanes finish their current message, event
+readers end, the store closes last. SIGTERM and SIGINT stop the engine; a second signal exits at once.
 """
 
 from __future__ import annotations
@@ -43,20 +43,19 @@ from engine.world import World
 log = logging.getLogger("engine")
 
 SAY_AFTER = 1.0
-"""Seconds after which a stop that takes its time says so."""
+"""Seconds after which a slow stop is logged."""
 LAST_RESORT = 5.0
-"""Seconds after the grace time at which a stop that hangs all the same ends the process, with exit code 1."""
+"""Seconds after the grace time at which a stop that still hangs ends the process, with exit code 1."""
 SWITCH_SECONDS = 0.001
-"""How long a thread that composes may keep the interpreter: a request needs it back some twenty times until its answer.
-"""
+"""How long a worker thread may hold the interpreter: a request needs it about twenty times until its answer."""
 STUCK_SHOWN = 10
-"""Tasks named when a stop hangs."""
+"""Most tasks named if a stop hangs."""
 
 
 def serve(config: Config, file: Path | None = None) -> int:
-    """Run until a signal stops it; the process's exit code. `file` is where the configuration was read from.
+    """Run until a signal stops it; return the exit code. `file` is the configuration file.
 
-    Raises `ConfigError` when it cannot start.
+    Raises `ConfigError` if it cannot start.
     """
     log_to_stderr(config.log.level, config.log.format)
     folder = Path(config.store.path)
@@ -89,16 +88,15 @@ async def run(
     door: socket.socket | None = None,
     task_status: trio.TaskStatus[Context] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """The whole engine until `stop` is set, then an orderly end. The folder must be prepared and locked.
+    """Run the whole engine until `stop` is set, then stop in order. The folder must be prepared and locked.
 
-    `started` is how the process was started, `door` its control socket.
-    Raises `ConfigError` when it cannot start and `StorageFailed` when the disk fails. Cancelled: ends at once; what was
-    acknowledged is on disk.
+    `started` is how the process was started, `door` its control socket. Raises `ConfigError` if it cannot start, and
+    `StorageFailed` if the disk fails. Cancelled: ends at once; everything acknowledged is on disk.
     """
     trio.socket.set_custom_hostname_resolver(world.resolver())
     folder = Path(config.store.path)
     if not (folder / database.FILE).exists():
-        # A first start makes its key before anything else: what is in the way of that is said in one line.
+        # A first start creates its key before anything else, so that a fault there is reported in one line.
         vault_keys.load(folder, config.store, world, needed=())
     store = Store(folder, world, config.store.reserve)
     async with _service(store.run):
@@ -107,7 +105,7 @@ async def run(
         await rotation.take_up()
         engine = await assemble(config, world, store, vault, started)
         context, registry = engine.context, engine.context.registry
-        # Before anything runs, so that a port that is taken is the only line, and no line of an account stands above.
+        # Listen before anything runs, so that for a port in use the error is the only log line.
         listener = listen(config.http) if http else None
         _say_where("nothing" if listener is None else url_of(listener), folder, engine)
         sandbox = context.access.sandbox
@@ -121,6 +119,7 @@ async def run(
             _service(context.oauth.book.run),
             _service(context.wrong_tokens.run),
             _service(registry.run),
+            _service(context.exports.run),
         ):
             async with trio.open_nursery() as nursery:
                 if http:
@@ -155,7 +154,7 @@ def _say_where(url: str, folder: Path, engine: Engine) -> None:
 
 @asynccontextmanager
 async def _service(run: Callable[..., Awaitable[None]]) -> AsyncIterator[None]:
-    """A service that runs for as long as the block does and is cancelled after it."""
+    """Run a service while the block runs, then cancel it."""
     async with trio.open_nursery() as nursery:
         await nursery.start(run)
         yield
@@ -197,7 +196,7 @@ async def _say_that_it_takes_time() -> None:
 
 
 def _stuck() -> list[str]:
-    """Where other tasks stand, the innermost first, at most `STUCK_SHOWN` of them."""
+    """The current places of at most `STUCK_SHOWN` other tasks, innermost first."""
     found: list[str] = []
     waiting = [trio.lowlevel.current_root_task()]
     while waiting:
@@ -217,7 +216,7 @@ def _packages(frame: FrameType) -> list[str]:
 
 
 def _take_all_descriptors() -> None:
-    """Two connections an account soon exceed the 1,024 open files that a shell or systemd hands out by default."""
+    """Raise the soft limit of open files: two connections per account soon exceed the usual 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

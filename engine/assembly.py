@@ -1,7 +1,7 @@
-"""The parts of one engine, made and connected in the order in which they need each other.
+"""Creates and connects the parts of one engine, in the order in which they depend on each other.
 
-Nothing of it runs yet but the store: `app.run` starts the services. What a start finds wrong on disk is put right here,
-before anything can look at it: strays in the spool, moments that a wrong clock wrote, interrupted attempts.
+Only the store is running at this point; `app.run` starts the other services. What is wrong on disk is corrected here,
+before any part can see it: stray files in the spool, times written by a wrong clock, interrupted attempts.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
+from engine.export.files import ExportFiles
+from engine.export.service import Exports
 from engine.hosts import Hosts
 from engine.http.control_requests import Started
 from engine.http.request_bodies import Bodies
@@ -58,7 +60,7 @@ from engine.world import World
 
 
 class Queue(NamedTuple):
-    """What mail goes through. `waiting`: how many messages waited at the start."""
+    """The parts of the queue. `waiting`: how many messages waited at the start."""
 
     ledger: Ledger
     dispatch: Dispatch
@@ -74,7 +76,7 @@ class Engine(NamedTuple):
 
 
 async def assemble(config: Config, world: World, store: Store, vault: Vault, started: Started | None) -> Engine:
-    """Make all parts on a store that runs. Raises `StorageFailed`."""
+    """Create all parts on a running store. Raises `StorageFailed`."""
     hub, hosts = Hub(), Hosts()
     journal = Journal(store, hub, world)
     settings = SettingsBook(store, vault)
@@ -84,7 +86,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     settings.listen(lambda: dispatch.pauses.pause_everyone(settings.values.queue_paused is True), "queue_paused")
     sandbox = Sandbox(world) if config.sandbox.enabled else None
     egress, routes = Egress(config.network, world, hosts), Routes(settings, vault)
-    access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, routes, world)
+    access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, routes, world, settings)
     webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
     oauth = _oauth(store, vault, journal, access, settings)
     expires_at = dispatch.attempts.expires_at
@@ -104,7 +106,10 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         make_account, store, vault, journal, outbox, webhooks, oauth.keepers, world, config.shutdown.grace
     )
     settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
-    settings.listen(registry.change_routes, *ROUTE_SETTINGS)
+    settings.listen(lambda: webhooks.pause(settings.values.webhooks_paused is True), "webhooks_paused")
+    settings.listen(registry.change_routes, *ROUTE_SETTINGS, "ignore_mail_cert_errors")
+    files = ExportFiles(Path(config.store.path), config.export.quota, config.export.spare, world)
+    exports = Exports(files, registry.get, store, journal, settings, config.export, world)
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
     context = Context(
         store=store,
@@ -127,6 +132,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         sign_ins=SignIns(store, vault, world),
         streams=Streams(journal, hub, Consumers(store, world), share, config.http.consumers),
         changes=ledger.changes,
+        exports=exports,
         stopping=trio.Event(),
     )
     return Engine(context, queue)
@@ -176,4 +182,5 @@ def _configure(webhooks: EndpointRegistry, settings: SettingsBook) -> None:
         ("*",) if values.webhook_events is None else values.webhook_events,
         values.webhooks_custom_headers or (),
         values.service_secret,
+        inbox_only=values.inbox_new_only is True,
     )

@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
         return NOT_DONE
     except BrokenPipeError:
-        # The reader of our output has gone; the interpreter must not fail when it flushes the rest at its end.
+        # The reader of our output has gone; the interpreter must not fail when it flushes the rest on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
@@ -165,7 +165,7 @@ def _serve(options: argparse.Namespace) -> int:
     file = config_file(options)
     config = load(file, os.environ)
     refuse_left_behind(file, config)
-    # Imported modules stay: each search for garbage among them would stop everything for 30 ms.
+    # Imported modules stay; a garbage collection that scans them would stop everything for 30 ms.
     gc.disable()
     from engine.app import serve
 

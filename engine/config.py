@@ -11,10 +11,9 @@ or a text such as `64KiB`, `50MiB`. In the environment a list is separated by sp
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
@@ -43,6 +42,10 @@ _BYTES = {"B": 1, None: 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One table of the file."""
 
+    def faults(self) -> Iterator[str]:
+        """What is wrong with values of the right type: the key, and what it must be."""
+        yield from ()
+
 
 class Http(Section, frozen=True):
     """`[http]`: where the API listens and what it accepts."""
@@ -63,6 +66,12 @@ class Http(Section, frozen=True):
     consumers: int = 250
     proxies: tuple[str, ...] = ()
 
+    def faults(self) -> Iterator[str]:
+        if not 0 <= self.port <= 65535:
+            yield f"port must be between 0 and 65535, not {self.port}"
+        yield from _no_networks("proxies", self.proxies, strict=True)
+        yield from _too_small(self, "streams", "max_members", "bodies", "streams_per_token", "requests_per_token")
+
 
 class StoreConfig(Section, frozen=True):
     """`[store]`: the data folder and the key that seals secrets."""
@@ -73,6 +82,10 @@ class StoreConfig(Section, frozen=True):
     spool_above: Bytes = 256 * 1024
     reserve: Bytes = 16 * 1024**2
 
+    def faults(self) -> Iterator[str]:
+        if self.key and self.key_file:
+            yield "key and store.key_file cannot both be set"
+
 
 class Retry(Section, frozen=True):
     """`[retry]`: when the engine tries again to send a message."""
@@ -81,11 +94,22 @@ class Retry(Section, frozen=True):
     attempts: int = 10
     jitter: float = 0.1
 
+    def faults(self) -> Iterator[str]:
+        if not self.schedule:
+            yield "schedule must name at least one duration"
+        if not 1 <= self.attempts <= 1000:
+            yield f"attempts must be between 1 and 1000, not {self.attempts}"
+        if not 0 <= self.jitter <= 0.5:
+            yield f"jitter must be between 0 and 0.5, not {self.jitter}"
+
 
 class Queue(Section, frozen=True):
     """`[queue]`: the defaults for messages that do not say otherwise."""
 
     on_doubt: str = "resend"
+
+    def faults(self) -> Iterator[str]:
+        yield from _no_choice("on_doubt", self.on_doubt, "resend", "hold", "fail")
 
 
 class Smtp(Section, frozen=True):
@@ -102,6 +126,9 @@ class Smtp(Section, frozen=True):
     block_timeout: Seconds = 180.0
     dot_timeout: Seconds = 600.0
 
+    def faults(self) -> Iterator[str]:
+        yield from _too_small(self, "sessions", "messages_per_session")
+
 
 class Imap(Section, frozen=True):
     """`[imap]`: sessions with the accounts' IMAP servers."""
@@ -115,6 +142,11 @@ class Imap(Section, frozen=True):
     give_up_refused: Seconds = 3 * 86_400.0
     copy_schedule: tuple[Seconds, ...] = (10.0, 60.0, 300.0, 900.0, 3600.0)
 
+    def faults(self) -> Iterator[str]:
+        yield from _too_small(self, "logins")
+        if self.heartbeat < 10:
+            yield f"heartbeat must be at least 10s, not {self.heartbeat:g}s"
+
 
 class Network(Section, frozen=True):
     """`[network]`: which addresses webhooks and mail servers may have."""
@@ -125,6 +157,12 @@ class Network(Section, frozen=True):
     mail_ports: tuple[int, ...] = (25, 143, 465, 587, 993, 2525)
     proxy_names: bool = False
 
+    def faults(self) -> Iterator[str]:
+        yield from _no_networks("allow", self.allow, strict=False)
+        yield from _no_networks("deny", self.deny, strict=False)
+        if not all(1 <= port <= 65535 for port in self.mail_ports):
+            yield "mail_ports must be between 1 and 65535"
+
 
 class WebhooksConfig(Section, frozen=True):
     """`[webhooks]`: posting events to their receivers."""
@@ -134,6 +172,9 @@ class WebhooksConfig(Section, frozen=True):
     endpoints: int = 250
     schedule: tuple[Seconds, ...] = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 21600.0, 43200.0, 86400.0, 86400.0)
 
+    def faults(self) -> Iterator[str]:
+        yield from _too_small(self, "parallel")
+
 
 class RetentionConfig(Section, frozen=True):
     """`[retention]`: how long ended messages, events and the audit record are kept; 0 is no limit."""
@@ -142,6 +183,14 @@ class RetentionConfig(Section, frozen=True):
     events: Seconds = 30 * 86_400.0
     audit: Seconds = 365 * 86_400.0
     size: Bytes = 10 * 1024**3
+
+
+class ExportConfig(Section, frozen=True):
+    """`[export]`: how long the files of exports stay, and how much room they may take."""
+
+    keep: Seconds = 86_400.0
+    quota: Bytes = 10 * 1024**3
+    spare: Bytes = 1024**3
 
 
 class SandboxConfig(Section, frozen=True):
@@ -162,6 +211,10 @@ class Log(Section, frozen=True):
     level: str = "info"
     format: str = "text"
 
+    def faults(self) -> Iterator[str]:
+        yield from _no_choice("level", self.level, "debug", "info", "warning", "error")
+        yield from _no_choice("format", self.format, "text", "json")
+
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All sections."""
@@ -175,6 +228,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     network: Network = Network()
     webhooks: WebhooksConfig = WebhooksConfig()
     retention: RetentionConfig = RetentionConfig()
+    export: ExportConfig = ExportConfig()
     sandbox: SandboxConfig = SandboxConfig()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
@@ -313,41 +367,23 @@ def _scalar(hint: Any, value: Any) -> Any:
 
 
 def _check(config: Config) -> None:
-    if not 0 <= config.http.port <= 65535:
-        raise ConfigError(f"http.port must be between 0 and 65535, not {config.http.port}")
-    for each in config.http.proxies:
+    for name, section in msgspec.structs.asdict(config).items():
+        for fault in section.faults():
+            raise ConfigError(f"{name}.{fault}")
+
+
+def _too_small(section: Section, *keys: str) -> Iterator[str]:
+    return (f"{key} must be at least 1" for key in keys if getattr(section, key) < 1)
+
+
+def _no_choice(key: str, value: str, *choices: str) -> Iterator[str]:
+    if value not in choices:
+        yield f"{key} must be {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}"
+
+
+def _no_networks(key: str, texts: tuple[str, ...], *, strict: bool) -> Iterator[str]:
+    for text in texts:
         try:
-            ipaddress.ip_network(each)
+            ip_network(text, strict=strict)
         except ValueError as error:
-            raise ConfigError(f"http.proxies: {each!r} is neither an address nor a network: {error}") from error
-    if not config.retry.schedule:
-        raise ConfigError("retry.schedule must name at least one duration")
-    if not 1 <= config.retry.attempts <= 1000:
-        raise ConfigError(f"retry.attempts must be between 1 and 1000, not {config.retry.attempts}")
-    if not 0 <= config.retry.jitter <= 0.5:
-        raise ConfigError(f"retry.jitter must be between 0 and 0.5, not {config.retry.jitter}")
-    if config.queue.on_doubt not in ("resend", "hold", "fail"):
-        raise ConfigError(f"queue.on_doubt must be resend, hold or fail, not {config.queue.on_doubt!r}")
-    if config.smtp.sessions < 1 or config.smtp.messages_per_session < 1 or config.imap.logins < 1:
-        raise ConfigError("smtp.sessions, smtp.messages_per_session and imap.logins must be at least 1")
-    if config.imap.heartbeat < 10:
-        raise ConfigError(f"imap.heartbeat must be at least 10s, not {config.imap.heartbeat:g}s")
-    if config.webhooks.parallel < 1 or config.http.streams < 1:
-        raise ConfigError("webhooks.parallel and http.streams must be at least 1")
-    for key, networks in (("allow", config.network.allow), ("deny", config.network.deny)):
-        for text in networks:
-            try:
-                ip_network(text, strict=False)
-            except ValueError as error:
-                raise ConfigError(f"network.{key} must list addresses or networks, not {text!r}") from error
-    if not all(1 <= port <= 65535 for port in config.network.mail_ports):
-        raise ConfigError("network.mail_ports must be between 1 and 65535")
-    for key in ("max_members", "bodies", "streams_per_token", "requests_per_token"):
-        if getattr(config.http, key) < 1:
-            raise ConfigError(f"http.{key} must be at least 1")
-    if config.log.level not in ("debug", "info", "warning", "error"):
-        raise ConfigError(f"log.level must be debug, info, warning or error, not {config.log.level!r}")
-    if config.log.format not in ("text", "json"):
-        raise ConfigError(f"log.format must be text or json, not {config.log.format!r}")
-    if config.store.key and config.store.key_file:
-        raise ConfigError("store.key and store.key_file cannot both be set")
+            yield f"{key} must list addresses or networks, not {text!r}: {error}"

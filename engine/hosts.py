@@ -1,15 +1,14 @@
-"""The one signal "this host answers again", for whatever waits to dial a host that did not answer.
+"""The signal "this host answers again", for all tasks that wait to dial a host that did not answer.
 
-Every dial of a mail server or a webhook reports here (`watched`). A dial that succeeds after others to the same host
-and port have gone unanswered ends the waits there at once, and those at the host's other silent ports now and then: a
-port that stays shut beside one that works must not be dialled each time the other is. A dial that succeeds where none
-went unanswered wakes nobody, so that servers which accept and hang up cannot make their callers wake each other. What
-the server refused is no matter of answering: what waits after a refusal does not listen here.
-
-A host behind a proxy is another one than the same host dialled from here: it is known together with the proxy (`via`).
-Who waits for it listens for the proxy too, whose silence is its own and is no silence of the hosts behind it.
-
-It also remembers for an hour which addresses accepted a connection and never said a word: they are dialled last.
+1. Every dial of a mail server or webhook reports here (`watched`).
+2. If a dial succeeds after others to the same host and port were unanswered, it ends the waits for that port at once.
+   It also ends those for the host's other silent ports, at most every `OTHER_PORTS_SECONDS`: a port that stays closed
+   must not be dialled each time another one is.
+3. A dial that succeeds while none is unanswered wakes no task, so servers that accept and hang up cannot make their
+   callers wake each other. After a refusal by the server, callers wait without listening here.
+4. A host behind a proxy (`via`) counts as a different host from the same one dialled directly. Its callers listen for
+   the proxy too; the proxy's silence does not count as silence of the hosts behind it.
+5. Addresses that accepted a connection and then never sent a byte are remembered for an hour and dialled last.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from engine.proxies.proxy import TARGET_UNREACHED, UNREACHED, with_port
 from engine.world import Dial
 
 OTHER_PORTS_SECONDS = 30.0
-"""At least so long between two wakes of a host's silent ports by another port."""
+"""Least seconds between two wakes of a host's silent ports by another port."""
 KEPT = 10_000
-"""Silent hosts, and mute addresses, that are remembered."""
+"""Most silent hosts, and most mute addresses, that are remembered."""
 MUTE_SECONDS = 3600.0
-"""How long an address that accepted and said nothing is dialled last."""
+"""Seconds for which an address that accepted and stayed silent is dialled last."""
 
 _UNANSWERED = frozenset(
     {"ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"}
@@ -41,26 +40,26 @@ Via = tuple[str, int] | None
 
 
 def unanswered(error: Exception) -> bool:
-    """Whether a dial failed because nothing answered: no name, no way, no word, or a port that is shut."""
+    """Whether a dial failed because nothing answered: no name, no route, silence, or a closed port."""
     if not isinstance(error, NetworkError):
         return False
     return error.kind in (NetworkKind.DNS, NetworkKind.TIMEOUT) or error.code in _UNANSWERED
 
 
 class Hosts:
-    """Which hosts are silent, and who wants to know when they answer. One for the whole engine."""
+    """The silent hosts, and the callbacks for when they answer. One instance for the whole engine."""
 
     def __init__(self) -> None:
         self._silent: dict[str, dict[int, float]] = {}
-        """The silent ports of each host, and when each was last woken by another one."""
+        """The silent ports of each host, and when another port last woke each."""
         self._listeners: dict[tuple[str, int], dict[object, Callable[[], None]]] = {}
         self._mute: dict[str, float] = {}
 
     def watched(self, dial: Dial, via: Via = None) -> Dial:
-        """`dial`, which goes through the proxy `via`, reporting how each dial ended.
+        """Wrap `dial`, which uses the proxy `via`, so that it reports how each dial ended.
 
-        One that is cancelled, as at a time limit, has gone unanswered. One under way when the host answers another
-        begins anew: the kernel asks again only after ever longer pauses.
+        A cancelled dial, as at a time limit, counts as unanswered. If the host answers another dial, those under way
+        are restarted, since the kernel repeats its attempts only after ever longer pauses.
         """
 
         async def watched(host: str, port: int) -> trio.abc.Stream:
@@ -82,13 +81,13 @@ class Hosts:
         return watched
 
     def silent(self, host: str, port: int) -> None:
-        """A dial has gone unanswered."""
+        """Note an unanswered dial."""
         self._silent.setdefault(host.lower(), {}).setdefault(port, -math.inf)
         if len(self._silent) > KEPT:
             del self._silent[next(iter(self._silent))]
 
     def answered(self, host: str, port: int) -> None:
-        """A dial has succeeded: wake who waits for this host, if it was silent."""
+        """Note a successful dial; wake the tasks that wait for this host if it was silent."""
         name = host.lower()
         silent = self._silent.get(name)
         if silent is None:
@@ -104,7 +103,7 @@ class Hosts:
                 wake()
 
     def note_mute(self, address: str | None) -> None:
-        """Remember an address that accepted a connection and never said a word; None: the failure was another."""
+        """Remember an address that accepted a connection and stayed silent; None: the failure was another one."""
         if address is not None:
             self._mute.pop(address, None)
             self._mute[address] = trio.current_time()
@@ -112,16 +111,16 @@ class Hosts:
                 del self._mute[next(iter(self._mute))]
 
     def ordered(self, addresses: Sequence[str]) -> list[str]:
-        """The addresses of a host as they are to be dialled: those that were mute of late last, longest ago first."""
+        """The addresses of a host in dialling order: recently mute ones come last, the longest ago first."""
         since = trio.current_time() - MUTE_SECONDS
         mute = {each: when for each in addresses if (when := self._mute.get(each, since)) > since}
         return sorted(addresses, key=lambda each: mute.get(each, -math.inf))
 
     @contextmanager
     def listening(self, host: str, port: int, wake: Callable[[], None], via: Via = None) -> Iterator[None]:
-        """Within the block `wake` is called whenever the host, or its proxy, answers again.
+        """While the block runs, call `wake` whenever the host, or its proxy, answers again.
 
-        It must not block or raise.
+        `wake` must not block or raise.
         """
         with self._listening(_name(host, via), port, wake), ExitStack() as stack:
             if via is not None:
@@ -141,7 +140,7 @@ class Hosts:
                 del self._listeners[key]
 
     async def wait(self, host: str, port: int, seconds: float, via: Via = None) -> bool:
-        """Sleep for so many seconds, or until the host answers again: whether it does. Cancelled: nothing is left."""
+        """Sleep `seconds`, or until the host answers again; return whether it does. Cancelled: nothing stays."""
         heard = trio.Event()
         with self.listening(host, port, heard.set, via), trio.move_on_after(seconds):
             await heard.wait()
@@ -149,5 +148,5 @@ class Hosts:
 
 
 def _name(host: str, via: Via) -> str:
-    """What a host is known by: another name behind each proxy."""
+    """The key for a host: different behind each proxy."""
     return host if via is None else f"{host} via {with_port(*via)}"

@@ -1,11 +1,11 @@
-"""What the process writes to standard error: one line for one fact, which nobody outside can forge.
+"""The log on standard error: one line for each fact, which text from outside cannot forge.
 
-A line is a time, a level, the part of the engine that writes, what the line is about, and a text: to be read
-(`2026-11-27 12:03:35,787 WARNING engine.account account=bob: ...`) or, with `log.format = "json"`, one JSON object with
-the same members. What it is about (`FIELDS`) is given with the line (`extra`) or holds for all that a task does
-(`concerns`); it stands in front of the text, which may hold the words of strangers. A traceback follows its line
-indented, in JSON it is the member `traceback`. Libraries never log below `info`: at `debug` some of them write headers,
-and with these tokens.
+A line has a time, a level, the part of the engine, what it is about, and a text
+(`2026-11-27 12:03:35,787 WARNING engine.account account=bob: ...`). With `log.format = "json"` it is one JSON object
+with the same members. What it is about (`FIELDS`) is passed with the line (`extra`) or set for a whole task
+(`concerns`); it precedes the text, which may contain text from outside. A traceback follows its line, indented; in JSON
+it is the member `traceback`. Libraries never log below `info`: at `debug` some of them write headers, which contain
+tokens.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _concerned: ContextVar[Mapping[str, object]] = ContextVar("concerned")
 
 
 def concerns(**fields: str | Callable[[], str] | None) -> None:
-    """Each line of the task at hand, and of the tasks it starts, is about this and nothing else from now on.
+    """Set what the lines of the current task, and of the tasks it starts, are about from now on.
 
-    A value that can be called is asked at each line.
+    A callable value is called for each line.
     """
     _concerned.set(fields)
 
 
 class TextFormatter(logging.Formatter):
-    """The line of an event; the lines of a traceback below it begin with four spaces."""
+    """One line for each record; the lines of a traceback after it begin with four spaces."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The text of `record`, every line of it free of control characters."""
@@ -50,7 +50,7 @@ class TextFormatter(logging.Formatter):
 
 
 class Json(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object on each line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The object of `record`; `time` is in UTC."""

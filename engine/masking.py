@@ -1,9 +1,9 @@
-"""Secrets taken out of what others say: a server or receiver may echo what a connection sent it. Pure.
+"""Masks secrets in text received from others: a server or receiver may echo what a connection sent it. Pure.
 
-A secret is found as it is, its ASCII letters in any case, in base64 (alone or somewhere inside, as a login is), in
-hexadecimal, and behind percent, JSON, HTML or quoted-printable escapes, also two of them on top of each other. In
-base64 the whole word goes, because what stands around the secret belongs to the same login. What has been encrypted,
-hashed or spelled otherwise is not found.
+A secret is found in plain form (ASCII letters in any case), in base64 (alone or inside other data, as in a login), in
+hexadecimal, and under percent, JSON, HTML or quoted-printable escapes, even nested ones. In base64 the whole word is
+masked, because the data around the secret belongs to the same login. Encrypted, hashed or differently spelled secrets
+are not found.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from engine.schema.servers import MASK
 
 LAYERS = 3
-"""Escapes on top of each other that are looked through."""
+"""Most layers of nested escapes that are decoded."""
 SHORT = 4
-"""Octets below which a secret counts only where it stands alone: as a part of words it would mask half a sentence."""
+"""Octets below which a secret is masked only as a whole word: otherwise it would mask parts of ordinary words."""
 SURE = 6
-"""Octets from which a secret is looked for inside base64; fewer leave too few characters that are surely its own."""
+"""Octets from which a secret is searched for inside base64: shorter ones determine too few characters there."""
 
 _ESCAPE = re.compile(rb"[%=][0-9A-Fa-f]{2}|=\r?\n|(?:\\u[0-9A-Fa-f]{4})+|\\[\"'/\\]|&#?[0-9A-Za-z]{1,8};")
 _WORD = re.compile(rb"[A-Za-z0-9+/_=-]+")
@@ -30,7 +30,7 @@ _Spans = list[tuple[int, int]]
 
 
 class Masker:
-    """Masks `secrets`, those a connection used, in texts that were received on it. Empty ones are left out."""
+    """Masks `secrets`, which a connection used, in texts received on it. Empty secrets are ignored."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._plain: set[bytes] = set()
@@ -63,7 +63,7 @@ class Masker:
         return _replace(octets, spans)
 
     def _may_hold(self, octets: bytes) -> bool:
-        """A quick look, by which nearly every text goes through untouched."""
+        """A quick check that lets nearly every text pass unchanged."""
         lowered = octets.lower()
         if any(form in lowered for form in self._plain) or _ESCAPE.search(octets):
             return True
@@ -88,19 +88,19 @@ class Masker:
 
 
 def _base64_forms(octets: bytes) -> Iterator[bytes]:
-    """What base64 of anything that holds `octets` holds itself; only the whole where that would be too little."""
+    """Strings of which one occurs in the base64 of any data that contains `octets`; for short ones, only the whole."""
     if len(octets) < SURE:
         if len(octets) >= SHORT:
             yield base64.b64encode(octets).rstrip(b"=")
         return
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + octets).rstrip(b"=")
-        # The first and the last character may hold bits of what stands beside it.
+        # The first and the last character may contain bits of adjacent data.
         yield encoded[(0, 2, 3)[before] : len(encoded) - ((before + len(octets)) % 3 != 0)]
 
 
 def _unescape(view: bytes) -> tuple[bytes, _Spans]:
-    """The octets with one layer of escapes taken off, and where in `view` each of them came from."""
+    """The octets after decoding one layer of escapes, and the place of each in `view`."""
     found, sources, place = bytearray(), [], 0
     for escape in _ESCAPE.finditer(view):
         octets = _meaning(escape[0])

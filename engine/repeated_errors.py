@@ -1,6 +1,6 @@
-"""What of a thing that fails again and again is worth a line: each cause at once, then once an hour with how often.
+"""Decides which repeated errors to log: each cause at once, then once an hour with the number of failures.
 
-And when it works again, for how long it did not. Pure: the time is passed in, by a clock that only runs.
+After a recovery it says how long the trouble lasted. Pure: the caller passes in the time of a monotonic clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 EVERY = 3600.0
 """Seconds between two lines about the same cause."""
 CAUSES = 20
-"""Causes told apart in one trouble; what a server says anew each time is one cause from there on."""
+"""Most causes distinguished in one trouble; further ones, as from a server that varies its text, count as one."""
 
 
 class _Cause(msgspec.Struct):
@@ -21,7 +21,7 @@ class _Cause(msgspec.Struct):
 
 
 class Over(msgspec.Struct, frozen=True):
-    """A trouble that is over: how long it lasted, in seconds, and how often it failed."""
+    """A trouble that is over: how many seconds it lasted, and the number of failures."""
 
     seconds: float
     failures: int
@@ -36,11 +36,11 @@ class RepeatedErrors:
         self._failures = 0
 
     def __bool__(self) -> bool:
-        """Whether it fails now."""
+        """Whether it is failing now."""
         return self._since is not None
 
     def failed(self, cause: Hashable, now: float) -> str | None:
-        """It failed. What a line about it adds to its text; None: there is to be no line."""
+        """Note a failure; return what to add to the log line, or None for no line."""
         if self._since is None:
             self._since = now
         self._failures += 1
@@ -58,7 +58,7 @@ class RepeatedErrors:
         return f" ({times(count)} within the last {within}; it has failed for {spoken(now - self._since)})"
 
     def over(self, now: float) -> Over | None:
-        """It works; what came to an end with that, if it did not before."""
+        """Note a success; return the trouble that it ended, if any."""
         if self._since is None:
             return None
         ended = Over(now - self._since, self._failures)

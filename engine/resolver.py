@@ -1,9 +1,11 @@
-"""Looks names up with the system's resolver, in threads of its own.
+"""Resolves names with the system's resolver, in separate threads.
 
-A name that is being looked up is not looked up twice: all who ask for it meanwhile get the same answer. Names whose
-servers are silent keep nobody waiting: a lookup that takes longer than `SLOW_SECONDS` goes on beside the others, and a
-name that was slow the last time begins there. Each kind has at most `at_once` lookups under way, and those who asked
-first come first. Cancelled: the thread is left to end by itself.
+1. Simultaneous requests for the same name share one lookup.
+2. Names whose servers are silent do not delay others: a lookup that takes longer than `SLOW_SECONDS` moves to a
+   separate group, and a name that was slow last time starts there.
+3. Each group has at most `at_once` lookups under way, first come, first served.
+
+Cancelled: the thread is left to finish.
 """
 
 from __future__ import annotations
@@ -20,13 +22,13 @@ import trio
 
 SLOW_SECONDS = 1.0
 KEPT = 10_000
-"""Slow names that are remembered."""
+"""Most slow names that are remembered."""
 
 _Question = tuple[bytes | None, bytes | str | int | None, int, int, int, int]
 
 
 class Resolver(trio.abc.HostnameResolver):
-    """`at_once` lookups of each kind, quick and slow. Belongs to one run of Trio."""
+    """At most `at_once` lookups in each group, quick and slow. Belongs to one run of Trio."""
 
     def __init__(self, at_once: int) -> None:
         self._lookups: dict[_Question, _Lookup] = {}
@@ -85,7 +87,7 @@ class Resolver(trio.abc.HostnameResolver):
             try:
                 token.run_sync_soon(self._end, lookup, found)
             except trio.RunFinishedError:
-                pass  # nobody waits any more
+                pass  # the Trio run has ended
 
         trio.lowlevel.start_thread_soon(partial(socket.getaddrinfo, *lookup.question), deliver, "lookup")
 
@@ -111,14 +113,14 @@ class Resolver(trio.abc.HostnameResolver):
                 del self._slow_names[next(iter(self._slow_names))]
 
     def _next_slow(self) -> float:
-        """When the next quick lookup becomes a slow one; for one that is and found no room there, its end tells."""
+        """When the next quick lookup becomes slow; one for which the slow group has no room waits for an end there."""
         now = trio.current_time()
         ends = [(each.began or 0.0) + SLOW_SECONDS for each in self._quick.under_way]
         return min((end for end in ends if end > now), default=math.inf)
 
 
 class _Kind:
-    """Quick lookups, or slow ones."""
+    """The group of quick lookups, or of slow ones."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -131,7 +133,7 @@ class _Kind:
 
 
 class _Lookup:
-    """One question to the system, and who waits for its answer."""
+    """One lookup, and the tasks that wait for it."""
 
     def __init__(self, question: _Question) -> None:
         self.question = question
@@ -141,7 +143,7 @@ class _Lookup:
         self.found: outcome.Outcome[Any] | None = None
 
     def answer(self) -> Any:
-        """What was found; each caller gets an error of its own, since raising one writes into it."""
+        """The result; each caller gets its own exception object, since raising one modifies it."""
         if isinstance(self.found, outcome.Error):
             raise copy.copy(self.found.error)
         assert isinstance(self.found, outcome.Value)

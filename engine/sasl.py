@@ -18,14 +18,13 @@ from typing import Protocol
 import msgspec
 
 SCRAM_ROUNDS = 100_000
-"""The most rounds of hashing a server may ask for: some 50 ms, in which nothing else goes on. Servers ask for 4,096."""
+"""Most hash iterations that a server may request: about 50 ms, which block everything. The usual number is 4,096."""
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """Who logs in and with what: a password, an OAuth 2.0 access token, or both (then the token goes first).
+    """A user with a password, an OAuth 2.0 access token, or both (then the token is used first).
 
-    `server` is the host and port that the token is meant for. `prefers` are the mechanisms for it in the order in which
-    its provider is known to take them.
+    `server` is the host and port that the token is for. `prefers` are its provider's mechanisms in order of preference.
     """
 
     user: str
@@ -36,7 +35,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown of them."""
+        """The parts that must not be shown."""
         return tuple(each for each in (self.password, self.access_token) if each)
 
     def __repr__(self) -> str:
@@ -51,14 +50,14 @@ class Mechanism(Protocol):
         """The registered name, such as `PLAIN`."""
 
     def initial(self) -> bytes | None:
-        """The initial response; None where the server speaks first. Raises `ValueError`."""
+        """The initial response; None if the server begins. Raises `ValueError`."""
 
     def respond(self, challenge: bytes) -> bytes:
-        """The answer to the next challenge. Raises `ValueError` where the mechanism has no answer left."""
+        """The answer to the next challenge. Raises `ValueError` if the mechanism expects no further challenge."""
 
 
 def mechanisms(offered: Collection[str], credentials: Credentials, nonce: str | None = None) -> list[Mechanism]:
-    """A fresh mechanism for each of the `offered` names (any case) that these credentials can serve, the best first.
+    """A fresh mechanism for each of the `offered` names (in any case) that these credentials support, strongest first.
 
     `nonce` is printable ASCII without a comma, random and used once; without one SCRAM is left out.
     """
@@ -101,7 +100,7 @@ class _Login:
         return None
 
     def respond(self, challenge: bytes) -> bytes:
-        # There is no standard for the prompts' wording; every server asks for the user first.
+        # The prompts' wording is not standardized; every server asks for the user first.
         if not self._answers:
             raise ValueError("LOGIN has no third step")
         return _field(self._answers.pop(0), "\0")
@@ -127,7 +126,7 @@ class _CramMd5:
 
 
 class Scram:
-    """SCRAM-SHA-256 without channel binding: the password never travels, and the server proves that it knows it too."""
+    """SCRAM-SHA-256 without channel binding: the password is never sent, and the server proves that it knows it."""
 
     name = "SCRAM-SHA-256"
 
@@ -180,7 +179,7 @@ def _hmac(key: bytes, data: bytes) -> bytes:
 
 
 class _OAuth:
-    """The two OAuth mechanisms: a refusal comes as one challenge with JSON, to be answered before the final reply."""
+    """The two OAuth mechanisms: a refusal comes as a challenge with JSON, which must be answered before the reply."""
 
     name: str
     acknowledgement: bytes
@@ -209,7 +208,7 @@ class _OAuthBearer(_OAuth):
         user = _field(self._user, "\0\x01").replace(b"=", b"=3D").replace(b",", b"=2C")
         where = b""
         if self._server is not None:
-            # RFC 7628 section 3.1; Yahoo takes no token without them.
+            # RFC 7628 section 3.1; Yahoo accepts no token without them.
             host, port = self._server
             where = b"host=" + _field(host, "\0\x01") + b"\x01port=%d\x01" % port
         return b"n,a=" + user + b",\x01" + where + b"auth=Bearer " + _field(self._token, "\0\x01") + b"\x01\x01"

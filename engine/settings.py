@@ -1,7 +1,7 @@
-"""The settings made through the API, in memory and on disk, and who has to hear of a change.
+"""The settings made through the API, in memory and on disk, and the callbacks for changes.
 
-Those that hold secrets are sealed on disk. One whose stored value cannot be read costs only what it is about until it
-is made again: mail waits, or webhooks do, rather than going another way than the operator said.
+Settings with secrets are sealed on disk. If a stored value cannot be read, only what it controls is affected until it
+is set again: mail or webhooks wait, rather than being sent in a way that the operator did not choose.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ log = logging.getLogger("engine.settings")
 
 _SEALED_OF_WEBHOOKS = ("webhooks", "webhooks_custom_headers", "service_secret")
 SEALED = (*_SEALED_OF_WEBHOOKS, "proxy_url", "auth_server")
-WEBHOOK_SETTINGS = (*_SEALED_OF_WEBHOOKS, "webhooks_enabled", "webhook_events")
+WEBHOOK_SETTINGS = (*_SEALED_OF_WEBHOOKS, "webhooks_enabled", "webhook_events", "inbox_new_only")
 ROUTE_SETTINGS = ("proxy_enabled", "proxy_url", "local_addresses", "imap_strategy", "smtp_strategy")
-"""By which way connections to mail servers leave."""
+"""The settings that determine routes to mail servers."""
 _UNREADABLE = {"queue_paused": True}
-"""What holds in place of a value that cannot be read, where that is not its default."""
+"""The values to use instead of unreadable ones, if not the default."""
 
 
 class SettingsBook:
-    """`values` holds every setting; `unreadable` names those whose stored value says nothing.
+    """`values` has every setting; `unreadable` names those whose stored value cannot be read.
 
-    `listen` registers a callback for changes. Settings go by the names that they have in `Settings`.
+    `listen` registers a callback for changes. Settings are named as in `Settings`.
     """
 
     def __init__(self, store: Store, vault: Vault) -> None:
@@ -42,7 +42,7 @@ class SettingsBook:
         self._vault = vault
         self._listeners: list[tuple[frozenset[str], Callable[[], None]]] = []
         self.changing = trio.Lock()
-        """To be held while what is changed depends on what there is."""
+        """Hold it while a change depends on the current values."""
         self.unreadable: set[str] = set()
         stored = settings.load(store.reader)
         self.values = Settings(
@@ -55,7 +55,7 @@ class SettingsBook:
         call()
 
     async def update(self, **changes: Any) -> None:
-        """Commit the settings given, then call those who listen. Raises `StorageFailed`, `StorageFull`."""
+        """Commit the given settings, then call the callbacks. Raises `StorageFailed`, `StorageFull`."""
         stored = {STORED_NAMES[name]: self._seal(name, value) for name, value in changes.items()}
         await self._store.admit(lambda tx: settings.save(tx, stored))
         changed = {
@@ -69,7 +69,7 @@ class SettingsBook:
 
     @property
     def webhooks_enabled(self) -> bool:
-        """Whether events go to the URL of the settings, or to those of accounts."""
+        """Whether events are posted to the URLs of the settings and of accounts."""
         return self.values.webhooks_enabled is True and self.unreadable.isdisjoint(WEBHOOK_SETTINGS)
 
     def _seal(self, name: str, value: Any) -> Any:
@@ -91,7 +91,7 @@ class SettingsBook:
             return _UNREADABLE.get(name)
 
     def _open(self, name: str, value: Any) -> Any:
-        # One that an earlier version wrote is not sealed yet.
+        # Earlier versions wrote it unsealed.
         if isinstance(value, dict) and sealed.SEALED in value:
             field = sealed.setting_field(STORED_NAMES[name])
             return msgspec.json.decode(self._vault.open("", field, value[sealed.SEALED]))

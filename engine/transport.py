@@ -1,11 +1,11 @@
-"""One connection to a mail server: bytes out, bytes in, TLS when asked, every failure a `NetworkError`.
+"""One connection to a mail server: bytes out, bytes in, TLS on request; every failure is a `NetworkError`.
 
-Both protocol sessions stand on it, so time limits, certificate rules and the mapping of foreign exceptions are written
-once. It never retries and never falls back from TLS to clear text. A transport that failed or was cancelled in the
-middle of a call is broken: close it.
+Both protocol sessions use it, so time limits, certificate rules and the mapping of foreign exceptions exist once. It
+never retries and never falls back from TLS to clear text. A transport that failed, or was cancelled during a call, is
+broken: close it.
 
-The other side may speak TLS where we do not, and the other way round, which looks like nonsense or like silence. Both
-are recognised within 5 s of the connection, and the error says which `secure` to set.
+If only one side uses TLS, the other sees nonsense or silence. Both cases are recognized within 5 s of the connection,
+and the error says how to set `secure`.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from engine.world import UNACKNOWLEDGED_SECONDS, Dial, endure
 
 RECEIVE_SIZE = 16 * 1024
 MOST_RECEIVED = 256 * 1024
-"""Bytes taken at once: what one read holds is parsed in one go, and nobody else has a turn meanwhile."""
+"""Most bytes of one read: all of them are parsed before another task gets a turn."""
 CLOSE_SECONDS = 1.0
 GREETING_SECONDS = 1.0
-"""A server that has not greeted us in clear by then may be waiting for TLS."""
+"""Seconds without a greeting in clear text after which a server may be waiting for TLS."""
 PROBE_SECONDS = 2.5
 CLEAR_PORTS = frozenset({25, 143, 587, 2525})
-"""Where nobody waits for TLS, and one who begins with it before the greeting may be taken for a spammer."""
+"""Ports where servers do not wait for TLS, and may take a client that sends before the greeting for a spammer."""
 CONTEXTS = 32
-"""Distinct TLS rules whose contexts are kept, of 0.8 MB each: rules come from API callers."""
+"""Most TLS contexts in the cache, of 0.8 MB each: API callers determine the rules."""
 ARRIVED_SECONDS = 0.05
 ENDURE_SECONDS = 10.0
-"""How long a read has lasted when the kernel is told to bear with the peer for a shorter time than before."""
+"""Seconds that a read must have lasted before the kernel's time limit for the peer is lowered."""
 KEEPALIVE = (
     (socket.TCP_USER_TIMEOUT, 45_000),  # milliseconds
     (socket.TCP_KEEPIDLE, 30),  # seconds
     (socket.TCP_KEEPINTVL, 8),  # seconds
     (socket.TCP_KEEPCNT, 2),
 )
-"""A line that was forgotten on the way is noticed within 50 s of the last word; the kernel asks, the engine sleeps."""
+"""With these, the kernel notices within 50 s that a connection is dead, without waking the engine."""
 
 # OpenSSL's X509_V_ERR numbers under the names Node.js gives them, which callers of this API already match on.
 _CERTIFICATE_CODES = {
@@ -69,20 +69,23 @@ _VERSIONS = {
 class TlsRules(msgspec.Struct, frozen=True, kw_only=True):
     """What a connection may accept.
 
-    `required`: refuse to go on in clear. `reject_unauthorized`: the certificate must chain to a trusted root and name
-    the server. `min_version` is an OpenSSL name such as `TLSv1.2`, None for the library's default. `servername` is the
-    name to ask for and check instead of the host dialled. `ca` is a PEM bundle trusted beside the system's.
+    `required`: refuse to continue in clear text. `reject_unauthorized`: the certificate must chain to a trusted root
+    and name the server. `min_version` is an OpenSSL name such as `TLSv1.2`, None for the library's default.
+    `servername` is the name to request and check instead of the dialled host. `may_be_lax`: the caller did not say
+    whether the certificate must be trusted, so the settings decide. `ca` is a PEM bundle trusted in addition to the
+    system's.
     """
 
     required: bool = False
     reject_unauthorized: bool = True
+    may_be_lax: bool = False
     min_version: str | None = None
     servername: str | None = None
     ca: str | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """A mail server. `secure`: TLS from the first byte; else STARTTLS is used wherever it is offered."""
+    """A mail server. `secure`: TLS from the first byte; otherwise STARTTLS is used if offered."""
 
     host: str
     port: int
@@ -92,7 +95,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 _ANY_TLS = TlsRules(reject_unauthorized=False)
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})
-"""OpenSSL's reasons where the first bytes of an answer are not those of a TLS record."""
+"""OpenSSL's reasons for an answer that does not begin with a TLS record."""
 
 
 class Transport:
@@ -107,13 +110,13 @@ class Transport:
         self.host = host
         self.port = port
         self.tls_version: str | None = None
-        """`TLSv1.3` and the like once TLS is up, None in clear."""
+        """Such as `TLSv1.3`; None in clear text."""
 
     @classmethod
     async def open(cls, dial: Dial, host: str, port: int, *, secure: bool, tls: TlsRules, timeout: float) -> Self:
-        """Dial within `timeout` seconds, TLS handshake included when `secure`.
+        """Dial within `timeout` seconds, including the TLS handshake if `secure`.
 
-        Not `secure`: a server that says nothing for a second is asked, over another connection, whether it wants TLS.
+        Not `secure`: if the server is silent for one second, another connection finds out whether it expects TLS.
         Raises `NetworkError`. Cancelled: nothing stays open.
         """
         try:
@@ -152,11 +155,11 @@ class Transport:
         self.tls_version = stream.version()
 
     def compress(self) -> None:
-        """From now on both directions are deflated (RFC 4978); the peer has agreed and nothing is in the air."""
+        """Compress both directions from now on (RFC 4978); the peer has agreed, and nothing is in transit."""
         self._stream = DeflateStream(self._stream)
 
     async def send(self, data: bytes, timeout: float) -> None:
-        """Write all of `data` within `timeout` seconds. Raises `NetworkError`. Cancelled: a part may have gone."""
+        """Write all of `data` within `timeout` seconds. Raises `NetworkError`. Cancelled: a part may have been sent."""
         try:
             with trio.fail_after(timeout):
                 await self._stream.send_all(data)
@@ -168,7 +171,7 @@ class Transport:
     async def receive(self, timeout: float, expected: int = 0) -> bytes:
         """The next bytes; empty at the end of the stream. Raises `NetworkError`.
 
-        At most 16 KiB, or as many as are `expected`, up to 256 KiB.
+        Returns at most 16 KiB, or the `expected` number of bytes, up to 256 KiB.
         """
         at_once = self._endures == self._told_to_endure or timeout <= ENDURE_SECONDS
         try:
@@ -185,9 +188,9 @@ class Transport:
         return data
 
     async def arrived(self) -> bytes | None:
-        """What has come already: None when nothing has, empty at the end of the stream. Raises `NetworkError`.
+        """The bytes that have already arrived; None if none have, empty at the end of stream. Raises `NetworkError`.
 
-        The socket is asked first, which costs next to nothing; what has come there may be no data but TLS's own.
+        The socket is polled first, which costs almost nothing; what has arrived there may be TLS records without data.
         """
         if self._arrivals is None:
             self._arrivals = _arrivals(self._stream)
@@ -198,7 +201,7 @@ class Transport:
         return None
 
     def notice_silence(self) -> None:
-        """Have the kernel find out soon when the line is dead: for a connection that mostly waits."""
+        """Make the kernel notice a dead connection soon; for connections that mostly wait."""
         stream = _socket_stream(self._stream)
         if stream is not None:
             stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -206,21 +209,21 @@ class Transport:
                 stream.setsockopt(socket.IPPROTO_TCP, option, value)
 
     def endure(self, seconds: float) -> None:
-        """From now on the kernel bears with a peer that takes nothing for `seconds`, so that our own limit decides.
+        """Let the kernel wait `seconds` for a peer that acknowledges nothing, so that our own limit decides.
 
-        It is told of a longer time at once, of a shorter one once a read takes long, which spares the next message from
-        being told the longer one again: both for each message would cost a tenth of its delivery.
+        A longer time is set at once. A shorter time is set only once a read takes long, so that the next message need
+        not set the longer one again: to set both for each message would cost a tenth of its delivery.
         """
         self._endures = seconds
         if seconds > self._told_to_endure:
             self._tell_to_endure()
 
     def end_of_stream(self) -> NetworkError:
-        """The error for a server that closed the connection where we waited for an answer."""
+        """The error for a server that closed the connection while we waited for an answer."""
         return NetworkError(NetworkKind.CLOSED, "ECONNECTION", "Connection closed unexpectedly")
 
     async def close(self) -> None:
-        """Close within a second, politely if the peer plays along. Never raises; safe when cancelled."""
+        """Close within one second, with a TLS shutdown if the peer cooperates. Never raises; works when cancelled."""
         with trio.move_on_after(CLOSE_SECONDS):
             try:
                 await self._stream.aclose()
@@ -228,7 +231,7 @@ class Transport:
                 pass
 
     async def _refuse_tls(self, dial: Dial) -> None:
-        """Return once the server has spoken, or is seen not to wait for TLS. Raises `NetworkError` where it does."""
+        """Return once the server has sent something, or does not expect TLS; raise `NetworkError` if it does."""
         stream = _socket_stream(self._stream)
         if stream is None or self.port in CLEAR_PORTS:
             return
@@ -258,7 +261,7 @@ class Transport:
 
     @property
     def local_address(self) -> str | None:
-        """The address of this machine that the connection leaves from; None where there is no socket beneath."""
+        """This machine's address of the connection; None if the stream has no socket."""
         stream = _socket_stream(self._stream)
         try:
             return str(stream.socket.getsockname()[0]) if stream is not None else None
@@ -290,7 +293,7 @@ def _socket_stream(stream: trio.abc.Stream) -> trio.SocketStream | None:
 
 
 def _arrivals(stream: trio.abc.Stream) -> select.poll:
-    """Reports the socket beneath when it has something to read; nothing ever where there is none."""
+    """A poll object that reports when the stream's socket is readable; without a socket it never reports."""
     poll = select.poll()
     inner = _socket_stream(stream)
     if inner is not None:
@@ -299,7 +302,7 @@ def _arrivals(stream: trio.abc.Stream) -> select.poll:
 
 
 def _lost(cause: BaseException | None) -> NetworkError | None:
-    """The error for a line that the kernel has given up: nobody closed it."""
+    """The error for a connection that the kernel gave up, and that was not closed."""
     if not isinstance(cause, OSError) or cause.errno not in _LOST:
         return None
     code = errno.errorcode[cause.errno]
@@ -308,11 +311,11 @@ def _lost(cause: BaseException | None) -> NetworkError | None:
 
 
 def client_context(tls: TlsRules) -> ssl.SSLContext:
-    """The TLS rules as an `ssl.SSLContext`; the last few sets are kept, since loading the roots takes ~10 ms.
+    """The TLS rules as an `ssl.SSLContext`, from a cache, since loading the root certificates takes about 10 ms.
 
-    Raises `ProtocolError` when `min_version` or `ca` cannot be used.
+    Raises `ProtocolError` if `min_version` or `ca` is unusable.
     """
-    # The name to check is no property of a context: accounts that differ only in it share one.
+    # A context does not contain the name to check, so accounts that differ only in that share one.
     return _context(msgspec.structs.replace(tls, required=False, servername=None))
 
 
@@ -333,7 +336,7 @@ def _context(tls: TlsRules) -> ssl.SSLContext:
 
 
 async def _speaks_tls(dial: Dial, host: str, port: int) -> bool:
-    """Whether a TLS handshake comes about on a connection of its own, whatever the certificate."""
+    """Whether a TLS handshake succeeds on a separate connection, whatever the certificate."""
     with trio.move_on_after(PROBE_SECONDS):
         try:
             beneath = await dial(host, port)
@@ -352,7 +355,7 @@ async def _speaks_tls(dial: Dial, host: str, port: int) -> bool:
 
 
 def _is_no_tls(error: BaseException) -> bool:
-    """Whether what came in place of a handshake is no TLS at all."""
+    """Whether the peer's answer to a handshake is not TLS at all."""
     cause = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
     return isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS
 

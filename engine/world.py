@@ -34,24 +34,23 @@ log = logging.getLogger("engine.world")
 T = TypeVar("T")
 
 LOOKUPS, LOOKUPS_SHARE = 100, 16
-"""Names looked up at once, of quick and of slow ones each; at most this part of all descriptors, for each takes one."""
+"""Simultaneous lookups of quick and of slow names each, but at most 1/`LOOKUPS_SHARE` of all descriptors."""
 DNS_SECONDS = 10.0
 STAGGER_SECONDS = 0.25
-"""How long one address is waited for before the next is tried beside it (RFC 8305 section 8)."""
+"""Seconds to wait for one address before the next is dialled in parallel (RFC 8305 section 8)."""
 
 UNACKNOWLEDGED_SECONDS = 60.0
-"""How long the kernel bears with octets that nobody acknowledges before it gives a connection up (`endure`)."""
+"""Seconds after which the kernel gives up a connection whose octets are not acknowledged (`endure`)."""
 STEP = 1.0
 """Seconds by which the wall clock and Trio's may drift apart before one of them counts as set, or as stopped."""
 STANDSTILL = 86_400.0
-"""The longest that the machine is taken to have stood still; a wall clock further ahead was set."""
+"""The longest suspension assumed; a wall clock that is further ahead must have been set."""
 LOOK_AGAIN = 60.0
-"""Seconds after which a wait looks at the clocks again: one may have been set, the machine may have stood still."""
+"""Seconds after which a wait checks the clocks again: one may have been set, or the machine suspended."""
 BIND_ADDRESS_NO_PORT = 24
-"""IP_BIND_ADDRESS_NO_PORT of Linux: an address is bound, and its port chosen only when it is known for which peer."""
+"""Linux's IP_BIND_ADDRESS_NO_PORT: bind an address now, but choose its port only at the connect."""
 KEPT_SHARE, KEPT_LEAST, KEPT_AT_MOST = 8, 32, 4
-"""No dial takes this part of all descriptors, and at least that many, but at most the last part: they are for the API,
-the store, and the spool. Of 64 descriptors, a dozen are left for dials."""
+"""Dials leave 1/8 of all descriptors free, at least 32 but at most 1/4, for the API, the store and the spool."""
 SAY_EVERY = 60.0
 
 
@@ -62,21 +61,21 @@ class Dial(Protocol):
 
 
 Choose = Callable[[Sequence[str]], Sequence[str]]
-"""Picks those of a host's addresses that may be dialled; raises `NetworkError` when it picks none."""
+"""Selects the addresses of a host that may be dialled; raises `NetworkError` if there are none."""
 
 
 class StoreThread(Protocol):
-    """Where the store's commits run, one after the other."""
+    """The thread for the store's commits, which run one after another."""
 
     async def run(self, job: Callable[[], None]) -> None:
-        """Run `job`, raise what it raises. Not interrupted by cancellation: a commit ends one way or the other."""
+        """Run `job` and raise what it raises. Cancellation does not interrupt it: a commit completes or fails."""
 
     def close(self) -> None:
-        """Take no more jobs."""
+        """Accept no more jobs."""
 
 
 class Srv(msgspec.Struct, frozen=True):
-    """One SRV record (RFC 2782); an empty `target` says that there is no such service."""
+    """One SRV record (RFC 2782); an empty `target` means that the service does not exist."""
 
     target: str
     port: int
@@ -96,10 +95,11 @@ class World:
         return time.time()
 
     def elapsed(self) -> float:
-        """Seconds on a clock that only runs: Trio's, and with it the time for which the machine stood still.
+        """Seconds on a monotonic clock: Trio's, plus the time for which the machine was suspended.
 
-        Trio's clock stops in a suspended machine, which is seen by the wall clock being ahead afterwards. One set back,
-        or ahead by more than `STANDSTILL`, moves nothing. Who sleeps must look again now and then.
+        Trio's clock stops during a suspension, which shows in the wall clock being ahead afterwards. A wall clock that
+        is set back, or is ahead by more than `STANDSTILL`, has no effect. A task that sleeps by this clock must check
+        it again every `LOOK_AGAIN` seconds.
         """
         here = trio.current_time()
         ahead = self.now() - here
@@ -112,7 +112,7 @@ class World:
         return here + self._stood_still
 
     def token_bytes(self, n: int) -> bytes:
-        """`n` bytes fit for keys and tokens."""
+        """`n` random bytes for keys and tokens."""
         return os.urandom(n)
 
     def uuid(self) -> str:
@@ -120,18 +120,18 @@ class World:
         return str(uuid.UUID(bytes=self.token_bytes(16), version=4))
 
     def store_thread(self) -> StoreThread:
-        """A thread of the store's own: a hop there and back costs half of what `trio.to_thread` takes."""
+        """A dedicated thread for the store; a round trip costs half of what `trio.to_thread` takes."""
         return _OwnThread()
 
     async def in_thread(self, job: Callable[..., T], *arguments: Any) -> T:
-        """Run what computes or waits for the disk beside Trio's own thread; return or raise what it does.
+        """Run a `job` that computes or waits for the disk in a worker thread; return or raise what it does.
 
-        Cancelled: it is done all the same.
+        Cancelled: the job still completes.
         """
         return await trio.to_thread.run_sync(job, *arguments)
 
     def resolver(self) -> trio.abc.HostnameResolver:
-        """Looks names up for everything in the process that connects."""
+        """The resolver for all connections of the process."""
         return Resolver(max(1, min(LOOKUPS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // LOOKUPS_SHARE)))
 
     async def resolve(self, host: str, port: int | None) -> list[str]:
@@ -147,13 +147,14 @@ class World:
     async def dial(
         self, host: str, port: int, choose: Choose | None = None, local: Sequence[str] = ()
     ) -> trio.abc.Stream:
-        """A TCP stream with TCP_NODELAY to `host:port`, trying all its addresses, or those `choose` leaves of them.
+        """Open a TCP stream with TCP_NODELAY to `host:port`: to any of its addresses, or of those `choose` returns.
 
-        It leaves from the first address in `local` that is of the same family, or from the system's choice if `local`
-        is empty: `NetworkError` EADDRNOTAVAIL where the machine has not got that address, or there is none that fits.
-        A peer that is gone without a word is noticed by the kernel: within a minute while data waits for it (`endure`
-        changes that), within two while nothing does. Raises `NetworkError`, EMFILE where only the descriptors are left
-        that are kept for other things. The caller sets the deadline. Cancelled: nothing stays open.
+        The local address is the first in `local` of the same family, or the system's choice if `local` is empty. The
+        kernel notices a vanished peer within one minute while data is unacknowledged (`endure` changes that), else
+        within two. The caller sets the deadline. Cancelled: nothing stays open.
+
+        Raises `NetworkError`: EADDRNOTAVAIL if no address in `local` fits or the machine does not have it, EMFILE if
+        only descriptors reserved for other purposes are left.
         """
         self._descriptors.refuse_dial(_next_descriptor(), host, port)
         addresses = await self.resolve(host, port)
@@ -166,20 +167,20 @@ class World:
         return stream
 
     def has_address(self, address: str) -> bool:
-        """Whether connections may leave from this IP address: it is one of the machine's, and one of a single host."""
+        """Whether this IP address can be used as a local address: it is the machine's, and unicast."""
         ip = ipaddress.ip_address(address)
         if ip.is_unspecified or ip.is_multicast:
             return False
         with socket.socket(socket.AF_INET if ip.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as probe:
             try:
                 probe.bind((address, 0))
-                probe.connect((address, 9))  # a broadcast address may be bound, too; nothing is sent
+                probe.connect((address, 9))  # fails for a broadcast address, which could be bound; sends nothing
             except OSError:
                 return False
         return True
 
     async def srv(self, name: str) -> list[Srv]:
-        """The SRV records of a name, best first; empty when there are none. Raises `NetworkError`."""
+        """The SRV records of a name, best first; empty if there are none. Raises `NetworkError`."""
         records = sorted(await _ask(name, "SRV"), key=lambda record: (record.priority, -record.weight))
         return [Srv(str(record.target).rstrip("."), record.port) for record in records]
 
@@ -189,9 +190,9 @@ class World:
 
 
 def endure(stream: trio.abc.Stream, seconds: float) -> None:
-    """Have the kernel bear with unacknowledged octets, and with a peer that does not read, for so long.
+    """Let the kernel wait `seconds` for acknowledgements, and for a peer that does not read.
 
-    Nothing happens where there is no TCP beneath.
+    Does nothing if the stream is not TCP.
     """
     while isinstance(stream, trio.SSLStream):
         stream = stream.transport_stream
@@ -200,14 +201,14 @@ def endure(stream: trio.abc.Stream, seconds: float) -> None:
 
 
 class _Descriptors:
-    """Keeps dials from the last descriptors."""
+    """Keeps dials from using the last descriptors."""
 
     def __init__(self) -> None:
         self._said_at: float | None = None
         self._refused = 0
 
     def refuse_dial(self, number: int, host: str, port: int) -> None:
-        """Raise `NetworkError` EMFILE when a descriptor of this number is one of those that are kept."""
+        """Raise `NetworkError` EMFILE if a descriptor with this number is reserved."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if limit == resource.RLIM_INFINITY or number < limit - _kept(limit):
             return
@@ -229,7 +230,7 @@ def _kept(limit: int) -> int:
 
 
 def _next_descriptor() -> int:
-    """The number the next descriptor gets: the lowest free one, so at least as many are open."""
+    """The number of the next descriptor: the lowest free one, so at least that many are open."""
     try:
         number = os.dup(0)
     except OSError as error:
@@ -253,7 +254,7 @@ _Ends = tuple[str, str | None]
 
 
 def _ends(host: str, port: int, addresses: Sequence[str], local: Sequence[str]) -> list[_Ends]:
-    """Each peer's address that one of `local` can reach, with the first that can. Raises `NetworkError`."""
+    """Each peer address that an address in `local` can reach, with the first that can. Raises `NetworkError`."""
     ends: list[_Ends] = []
     for address in addresses:
         fitting = next((each for each in local if same_family(each, address)), None)
@@ -266,7 +267,7 @@ def _ends(host: str, port: int, addresses: Sequence[str], local: Sequence[str]) 
 
 
 async def _bind(connecting: trio.socket.SocketType, local: str) -> None:
-    """Have a socket leave from this address. Raises `NetworkError` where the machine has not got it."""
+    """Bind a socket to this local address. Raises `NetworkError` if the machine does not have it."""
     try:
         connecting.setsockopt(socket.IPPROTO_IP, BIND_ADDRESS_NO_PORT, 1)
         await connecting.bind((local, 0))
@@ -277,9 +278,9 @@ async def _bind(connecting: trio.socket.SocketType, local: str) -> None:
 
 
 async def _connect(host: str, port: int, ends: Sequence[_Ends], descriptors: _Descriptors) -> trio.SocketStream:
-    """The first connection that any of the addresses accepts; they are begun in order, one shortly after the other.
+    """The first connection that any address accepts; dials start in order, `STAGGER_SECONDS` apart.
 
-    Each socket is looked at once it is there: of many dials at once none can tell before which descriptor it gets.
+    Each socket's descriptor is checked once it exists: with many dials at once, its number is not known before.
     """
     made: list[trio.SocketStream] = []
     failures: list[OSError | NetworkError] = []
@@ -314,7 +315,7 @@ async def _connect(host: str, port: int, ends: Sequence[_Ends], descriptors: _De
                     with trio.move_on_after(STAGGER_SECONDS):
                         await failed.wait()
         except* trio.Cancelled:
-            pass  # a nursery makes a group of it, which callers that wait for `Cancelled` do not know
+            pass  # a nursery wraps it in a group, which callers that expect `Cancelled` do not handle
         await trio.lowlevel.checkpoint_if_cancelled()
     except BaseException:
         for stream in made:
@@ -330,8 +331,8 @@ async def _connect(host: str, port: int, ends: Sequence[_Ends], descriptors: _De
 
 
 async def _ask(name: str, kind: str) -> list[Any]:
-    """The records of one kind; empty when there are none."""
-    # Only a few requests ever need it, and it is megabytes of modules.
+    """The records of one kind; empty if there are none."""
+    # Imported on demand: few requests need it, and it is megabytes of modules.
     import dns.asyncresolver
     import dns.exception
     import dns.resolver
@@ -369,7 +370,7 @@ class _OwnThread:
 
 
 def map_os_error(error: OSError, host: str, port: int | None) -> NetworkError:
-    """The `NetworkError` that says what `error` means, in the words API callers know."""
+    """The `NetworkError` for `error`, worded as API callers know it."""
     if isinstance(error, trio.socket.gaierror):
         temporary = error.errno == trio.socket.EAI_AGAIN
         code = "EAI_AGAIN" if temporary else "ENOTFOUND"

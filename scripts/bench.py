@@ -117,7 +117,7 @@ class Bench:
         return int(status.partition("VmRSS:")[2].split()[0]) * 1024 / 1e6
 
     def submissions(self, send_in: float | None) -> list[str]:
-        """A request for each account, to be sent at once or in so many seconds."""
+        """A request for each account, to be sent at once or after a number of seconds."""
         message: dict[str, Any] = {"to": [{"address": "somebody@example.net"}], "subject": "Bench"}
         message.update(text=TEXT, html=HTML)
         # The same length either way, so that both are held against the same limit.
@@ -158,7 +158,7 @@ class Bench:
         return rate, self.sink_rate()[0]
 
     def followed(self, accepted_a_second: float) -> tuple[float, float]:
-        """(messages a second while many follow the events, the same while nobody does)."""
+        """(messages per second while many follow the events, the same without followers)."""
         alone = self.delivering(accepted_a_second)[0]
         followers = self.start(PARTS / "followers.py", self.port, self.token, WEBSOCKETS, ENDPOINTS)
         assert followers.stdout is not None

@@ -203,7 +203,8 @@ def bare_logins(servers: list[dict[str, Any]]) -> float:
 
     async def everywhere() -> float:
         began = time.monotonic()
-        limit, opened = trio.CapacityLimiter(LOGINS), []
+        limit = trio.CapacityLimiter(LOGINS)
+        opened: list[trio.abc.Stream] = []
         async with trio.open_nursery() as nursery:
             for server in servers:
                 nursery.start_soon(login, server, limit, opened)
@@ -239,9 +240,9 @@ def delays_from_the_line(engine: Engine, server: dict[str, Any]) -> tuple[list[f
             foreign.append("INBOX", "", None, b"From: a@x.example\r\nSubject: %d\r\n\r\nhi\r\n" % number)
             time.sleep(pause)
         while len(came) < before + count:
-            kind, number, when = relay.stdout.readline().split()
+            kind, uid, when = relay.stdout.readline().split()
             if kind == "event":
-                came[int(number)] = float(when)
+                came[int(uid)] = float(when)
             for each in range(len(told) + 1, int(number) + 1 if kind == "exists" else 0):
                 told[each] = float(when)
         return sorted(1000 * (came[each] - told[each]) for each in range(before + 1, before + count + 1))

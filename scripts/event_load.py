@@ -299,7 +299,7 @@ class Receiver:
 
 
 async def load(engine: Engine, events: int) -> None:
-    """Make about so many events, by mail that is put off again and again."""
+    """Cause about this many events with mail that is deferred repeatedly."""
     numbers = iter(range(math.ceil(events / PER_SUBMIT)))
 
     async def submit() -> None:

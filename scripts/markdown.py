@@ -58,7 +58,7 @@ def fill(lines: list[str]) -> list[str]:
 
 
 def wrap(text: str) -> str:
-    """The text with each paragraph that has a line beyond `WIDTH` wrapped anew."""
+    """The text with each paragraph that has a line beyond `WIDTH` wrapped again."""
     made = list[str]()
     for prose, lines in blocks(text):
         made += fill(lines) if prose and any(len(line) > WIDTH for line in lines) else lines

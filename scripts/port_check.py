@@ -24,7 +24,7 @@ def why_not(host: str, port: str) -> OSError | ValueError | OverflowError | None
 
 
 def refusal(host: str, port: str, again: str) -> str | None:
-    """What to tell whoever runs `again`, with a port that is free; None where this one is."""
+    """The advice to run `again` with a free port; None if this port is free."""
     wrong = why_not(host, port)
     if wrong is None:
         return None

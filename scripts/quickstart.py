@@ -210,7 +210,7 @@ def say(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Print it now. What nobody reads any more, as behind `| head`, is dropped, and everything goes on."""
+    """Print it now. If the reader has gone, as with `| head`, the text is dropped and the quickstart continues."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -227,7 +227,7 @@ async def poll(seconds: int, what: str, look: Callable[[], Awaitable[Any]]) -> A
 
 
 class Trouble(Exception):
-    """Why the quickstart cannot go on, in words for whoever runs it."""
+    """Why the quickstart cannot continue, in words for its user."""
 
 
 def trouble_with_log(reason: str) -> Trouble:

@@ -1,1 +1,1 @@
-"""The registered accounts: their records, their states, and the tasks that keep each of them connected."""
+"""The registered accounts: their records, their states, and the tasks that keep them connected."""

@@ -1,8 +1,8 @@
 """One account's tasks in one nursery: its IMAP connection (or the probe of its SMTP login) and its outbox lane.
 
-A crash in here is caught at this edge: logged with its traceback, shown as the account's `lastError`, and started again
-after a growing wait. No other account notices. A changed registration restarts the connection at once, while the lane
-goes on and takes the new way out from the next message on, so that no final dot is ever cut.
+A crash in these tasks is caught here: it is logged with its traceback and shown as the account's `lastError`, and the
+task restarts after a growing wait. No other account is affected. A changed registration restarts the connection at
+once; the lane continues and uses the new server from the next message on, so a final dot is never cut off.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from engine.proxies.route import DIRECT, Route
 from engine.queue.lane import Dispatch, Lane, OutgoingServer
 from engine.queue.recovery import recover_account
 from engine.queue.sent_folder_search import SentFolderSearches
-from engine.schema.account_status import FolderError, LearntHeartbeat
+from engine.schema.account_condition import FolderError, LearntHeartbeat
 from engine.settings import SettingsBook
 from engine.smtp.verdict import Stage, Verdict
 from engine.store.accounts import AccountRow
@@ -51,7 +51,7 @@ log = logging.getLogger("engine.account")
 FIRST_RESTART = 1.0
 LONGEST_RESTART = 60.0
 HEALTHY = 300.0
-"""Seconds a task must have run for its crash to be taken as the first one."""
+"""Seconds that a task must have run for its crash to count as the first one."""
 PAUSE_SECONDS = 5.0
 
 
@@ -74,9 +74,9 @@ class Account:
         self.id = row.id
         self.record = record
         self.restricted = row.restricted
-        """Which of its servers were named with a token for this account alone."""
+        """Those of its servers that were set with a token for this account alone."""
         self.unreadable = unreadable
-        """Why its stored registration cannot be read; it is then left alone, and `record` stands in for it."""
+        """Why its stored registration cannot be read, if so; it is then not run, and `record` is a placeholder."""
         self._ledger = ledger
         self._access = access
         self._dispatch = dispatch
@@ -101,7 +101,7 @@ class Account:
         self._paused = False
         self._at_rest = trio.Event()
         self.log: ProtocolLog | None = None
-        """The protocol log; None while none is kept."""
+        """The protocol log; None if the account has none."""
         self._verdicts_in, self._verdicts = trio.open_memory_channel[Verdict](100)
         dispatch.pauses.pause(row.id, row.queue_paused)
         self._lane = Lane(row.id, self._server(), dispatch, self._tried)
@@ -115,7 +115,7 @@ class Account:
             self._lane_ended.set()
 
     def change(self, record: Registration, restricted: frozenset[str]) -> None:
-        """Go on with a changed registration: what it changes nothing about and works stays connected."""
+        """Apply a changed registration; working connections that it does not affect stay open."""
         self.record, self.restricted = record, restricted
         self.sign_in.change(record)
         self._note_sandbox()
@@ -124,23 +124,23 @@ class Account:
         self._take_up(anyway=True)
 
     def change_routes(self) -> None:
-        """Go on by what the settings say now of proxies and local addresses."""
+        """Apply changed settings for proxies and local addresses."""
         self._take_up(anyway=False)
 
     def way_out(self, record: Registration) -> tuple[object, ...]:
-        """How mail would leave with this registration: as long as it is the same, so is whether it may."""
+        """What decides whether mail can be sent with this registration; compared to detect a change."""
         endpoint = records.smtp_endpoint(record, self.sign_in.app_of(record))
         signs_in = records.wants_token(record, endpoint)
         return endpoint, self._route("smtp", record), record.oauth2 if signs_in else None
 
     @property
     def folder_errors(self) -> tuple[FolderError, ...]:
-        """The folders that cannot be looked into, as the account shows them."""
+        """The folders that cannot be looked into, in the form in which the account shows them."""
         return self._connection.folder_errors if self._connection is not None else ()
 
     @property
     def learnt_heartbeat(self) -> LearntHeartbeat | None:
-        """What the account has learnt of lines that die of quiet, as it shows it; None: nothing."""
+        """The learnt heartbeat, in the form in which the account shows it; None if nothing has been learnt."""
         return self._heartbeat.shown()
 
     @property
@@ -163,11 +163,11 @@ class Account:
 
     @property
     def reconnecting(self) -> bool:
-        """Whether what is connected to the account is about to be closed and connected anew."""
+        """Whether the account's connections are about to be closed and opened again."""
         return self._changed.is_set()
 
     def reconnect(self) -> None:
-        """Close what is connected to the account and connect anew, now."""
+        """Close the account's connections and open them again, now."""
         self._changed.set()
 
     def look_soon(self) -> None:
@@ -175,8 +175,13 @@ class Account:
         if self._connection is not None:
             self._connection.look_soon()
 
+    def look_into(self, path: str) -> None:
+        """Look into one folder now."""
+        if self._connection is not None:
+            self._connection.look_into(path)
+
     async def pause(self) -> None:
-        """Have nothing connected to the account until `resume`; return once it is so, or after five seconds."""
+        """Close all connections of the account until `resume`; return once that is done, or after five seconds."""
         self._at_rest = trio.Event()
         self._paused = True
         self._changed.set()
@@ -189,15 +194,15 @@ class Account:
         self._changed.set()
 
     def pause_queue(self, paused: bool) -> None:
-        """Hold back the account's mail, or let it go."""
+        """Pause or resume the account's mail."""
         self._dispatch.pauses.pause(self.id, paused)
 
     def hasten(self, message: int, now: float) -> None:
-        """Have a message that waits be due now."""
+        """Make a waiting message due now."""
         self._dispatch.schedule.of(self.id).add(message, now)
 
     def forget(self) -> None:
-        """The account was removed: what others keep in memory of it goes."""
+        """Remove what other objects hold in memory about this account, which has been removed."""
         self.pause_queue(False)
         self.sign_in.forget()
         self._dispatch.schedule.forget(self.id)
@@ -205,7 +210,7 @@ class Account:
         self._ledger.changes.gone(self.id)
 
     async def stop_lane(self) -> None:
-        """Take no more mail; return once the message at hand is done or aborted. Cancelled: it is left as it is."""
+        """Stop the lane; return once its current message is done or aborted. Cancelled: the lane still stops."""
         self._lane.stop()
         await self._lane_ended.wait()
 
@@ -267,7 +272,7 @@ class Account:
         while True:
             self._changed = trio.Event()
             if not self._paused and any(self._connections()[:2]):
-                # Not only once it dials: until then the state would be that of what was connected before.
+                # Set it now, not only when it dials: until then the state would be that of the old connection.
                 self.status.state = AccountState.CONNECTING
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_connected)
@@ -365,13 +370,13 @@ class Account:
         try:
             self._verdicts_in.send_nowait(verdict)
         except trio.WouldBlock:
-            pass  # a hundred newer ones are waiting to be noted
+            pass  # a hundred newer attempts are waiting to be noted
         self._copies.look()
         if self._connection is not None and self._evidence.seconds_to_next() is not None:
             self._connection.wake()
 
     def _connections(self) -> tuple[object, ...]:
-        """What the connection, or the probe, was made from."""
+        """What the connection or probe depends on; compared to detect a change."""
         return (
             records.imap_endpoint(self.record, self.sign_in.app),
             records.smtp_endpoint(self.record, self.sign_in.app),
@@ -381,6 +386,7 @@ class Account:
             self.record.logs is True,
             self._route("imap", self.record),
             self._route("smtp", self.record),
+            self._access.any_certificate,
         )
 
     def _server(self) -> OutgoingServer | None:
@@ -391,7 +397,12 @@ class Account:
         limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
         record, route = self.record, self._route("smtp", self.record)
         server = OutgoingServer(
-            endpoint, self._dial("smtp", route), name, limit or None, route, tokens=self.sign_in.smtp_at(endpoint)
+            self._access.as_set(endpoint),
+            self._dial("smtp", route),
+            name,
+            limit or None,
+            route,
+            tokens=self.sign_in.smtp_at(endpoint),
         )
 
         def by(message: Message) -> OutgoingServer:
@@ -409,7 +420,7 @@ class Account:
 
 
 def _disk_failed(error: BaseException) -> bool:
-    """Whether the store has failed, which its own service tells; a nursery on the way here makes a group of it."""
+    """Whether the cause is the store's failure, which its own service reports; it may be inside an exception group."""
     return any(isinstance(each, StorageFailed) for each in leaves(error))
 
 

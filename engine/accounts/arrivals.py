@@ -1,10 +1,13 @@
-"""New messages: asked for, described, and announced in the commit that moves the mailbox's position past them.
+"""New messages: fetched, described, and announced in the commit that moves the mailbox's position past them.
 
-However many arrive, they are asked for in batches and announced while the answer still comes, oldest first. A message
-the server cannot describe, or of which something cannot be read or written into an event, is announced with what is
-known of it, and one the server named but never shows becomes `messageMissing`: none holds up those behind it. How a
-server that stumbles over a message is asked is said in `care`. Messages older than the account's `notifyFrom` are noted
-without an event.
+1. `take` learns the UIDs of the new messages and fetches them in batches of at most `BATCH` (`_take_some`).
+2. They are announced oldest first, while the rest of the answer is still arriving (`_describe`). Messages older than
+   the account's `notifyFrom` are noted without an event.
+3. A message that the server cannot describe, or of which a part cannot be read or put into an event, is announced with
+   what is known (`_describe_one`). One that the server counted but never shows becomes `messageMissing`. So no message
+   blocks those after it.
+
+`unreadable_messages.py` decides how to ask a server that fails on a message.
 """
 
 from __future__ import annotations
@@ -24,9 +27,11 @@ import msgspec
 import trio
 
 from engine.accounts import message_ids
-from engine.accounts.bounce_reports import Follow, is_report, read_report
-from engine.accounts.observed_changes import scope
-from engine.accounts.summary import TextParts, summary
+from engine.accounts.arrival_contents import add_contents, wants_more
+from engine.accounts.bounce_reports import Follow, is_report, read_report, told_before
+from engine.accounts.message_changes import MessageChanges
+from engine.accounts.observed_changes import API, scope
+from engine.accounts.summary import summary
 from engine.accounts.unreadable_messages import (
     BASICS,
     DESCRIPTION,
@@ -43,11 +48,9 @@ from engine.imap.fetched import Fetched
 from engine.imap.limits import UID_BITS
 from engine.imap.numbers import ranges
 from engine.imap.session import CommandRefused, ImapSession
-from engine.imap.structure import BodyPart
-from engine.mail.decode import body_text, parameter
 from engine.mail.fields import fields
 from engine.settings import SettingsBook
-from engine.store import mailboxes
+from engine.store import mailboxes, requested_arrivals
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store, Tx
 from engine.world import World
@@ -55,27 +58,23 @@ from engine.world import World
 log = logging.getLogger("engine.arrivals")
 
 BATCH = 100
-"""Messages asked for at once."""
+"""Most messages in one FETCH."""
 END = 2**UID_BITS
-"""Above every UID there can be."""
+"""Above every possible UID."""
 TURN = 0.001
-"""Seconds in which those who wait for the events just announced get them, before the next messages are read."""
+"""Seconds of pause after an announcement, so that readers get the events before more messages are read."""
 MISSING_WAITS = (1.0, 1.7, 2.9)
-"""Seconds before each further question for a message the server named but did not show."""
+"""Seconds before each repeated FETCH of a message that the server counted but did not show."""
 REFUSED_IN_A_ROW = 3
-"""So many messages of which a server tells nothing at all, and it is not the messages."""
+"""If the server refuses this many messages in a row entirely, the fault is not with the messages."""
 LATER = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "THROTTLED", "OVERQUOTA"})
-"""Codes of a refusal that speaks of no single message (RFC 5530)."""
+"""Codes of a refusal that does not concern a single message (RFC 5530)."""
 PATIENCE = 30.0
-"""Seconds without a word after which an answer is not waited for any longer."""
+"""Seconds of silence after which to stop waiting for an answer."""
 PATIENCE_FOR_ONE = 15.0
 """The same for a few numbers of one message, and where one of several is known to be at fault."""
-TEXT_BYTES = 512 * 1024
-"""How much of a text part is fetched at most."""
-TEXT_CHARACTERS = 128 * 1024
-"""How much of a text is in an event where `notifyTextSize` does not say."""
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]+")
-"""What may stand in a FETCH without quotes; field names are made of nothing else in practice."""
+"""Characters that need no quotes in a FETCH; in practice, field names contain no others."""
 BASIC = ("UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE")
 _LITTLE = ((BASICS, BASIC), (FLAGS, ("UID", "FLAGS")))
 _HEADERS = (
@@ -89,14 +88,14 @@ Told = tuple[Fetched, dict[str, Any] | None, Follow | None]
 
 
 class Taken(msgspec.Struct):
-    """What came of the new messages: UIDs in order, and flags the server told of meanwhile, by UID."""
+    """The result of `take`: the new UIDs in order, and flags that the server reported in the meantime, by UID."""
 
     uids: list[int] = []
     flags: dict[int, frozenset[str]] = {}
 
 
 class Arrivals:
-    """Announces the new messages of one account. `notify_from` in seconds since 1970, None for all."""
+    """Announces the new messages of one account. `notify_from` is in seconds since 1970; None: all messages."""
 
     def __init__(
         self,
@@ -108,7 +107,10 @@ class Arrivals:
         world: World,
         *,
         full: bool = True,
+        requested: MessageChanges,
     ) -> None:
+        self.requested = requested
+        """What requests change of the account's messages."""
         self._account = account
         self.notify_from = None if notify_from is None else math.floor(notify_from)
         self._store = store
@@ -118,17 +120,17 @@ class Arrivals:
         self._full = full
         self.care = UnreadableMessages(store)
         self._hidden = 0
-        """Messages in a row of which the server refused to say anything."""
+        """Consecutive messages that the server refused entirely."""
 
     async def take(self, session: ImapSession, row: MailboxRow, uid_next: int, expected: int | None) -> Taken:
         """Announce every message from `uid_next` on.
 
-        `expected` is how many the server spoke of, None where that is not known. Raises what a broken session raises;
-        what was announced before is announced for good.
+        `expected` is the number that the server reported, None if unknown. Raises what a broken session raises; what
+        was announced before stays announced.
         """
         taken = Taken()
         while expected is not None and len(taken.uids) < expected and self.care.easy(row.id, uid_next, DESCRIPTION):
-            # New messages mostly have the UIDs that follow, which saves the question for them.
+            # New messages mostly have the next UIDs in order, which saves a search for them.
             likely = range(uid_next, min(uid_next + BATCH, END))
             if not likely:
                 break
@@ -150,7 +152,7 @@ class Arrivals:
         return taken
 
     async def _take_some(self, session: ImapSession, row: MailboxRow, uids: array[int], taken: Taken) -> int:
-        """Announce the first of these messages, at least one; how many."""
+        """Announce at least the first of these messages; return how many."""
         several = self.care.together(row.id, uids, DESCRIPTION)
         shown: dict[int, Fetched] = {}
         refused = False
@@ -185,7 +187,7 @@ class Arrivals:
             await self._announce(session, row, [one], taken)
 
     async def _describe_one(self, session: ImapSession, row: MailboxRow, uid: int) -> Fetched | None:
-        """What the server tells of one message, as much as it can; None for nothing."""
+        """What the server can say about one message; None if nothing."""
         refusal: CommandRefused | None = None
         known: Fetched | None = None
         for question, items in _LITTLE:
@@ -202,7 +204,7 @@ class Arrivals:
         self._hidden = 0
         full, refusal = await self._ask(session, row, uid, DESCRIPTION, self._items(session))
         if refusal is not None and (extras := session.id_items):
-            # It may be the items of an extension that the server does not know, although it offers it.
+            # Perhaps the server offers an extension whose items it does not know.
             plain = [item for item in self._items(session) if item not in extras]
             full, refusal = await self._ask(session, row, uid, DESCRIPTION, plain)
             if refusal is None:
@@ -228,10 +230,10 @@ class Arrivals:
     async def _describe(
         self, session: ImapSession, row: MailboxRow, uids: Sequence[int], taken: Taken
     ) -> tuple[dict[int, Fetched], bool]:
-        """Ask for messages in full, and announce them while they come.
+        """Fetch messages in full and announce them as they arrive.
 
-        Returns those that could not be yet, oldest first: a message between them and those announced has not been
-        shown, or more is to be asked of one of them. And whether the server refused to tell of all.
+        Returns those not announced yet, by UID, and whether the server refused the FETCH. A message has to wait if an
+        earlier one has not been shown, or if more must be asked about it or an earlier one.
         """
         due = deque(uids)
         waiting: dict[int, Fetched] = {}
@@ -244,7 +246,7 @@ class Arrivals:
                 elif each.flags is not None:
                     taken.flags[each.uid] = each.flags
             ready = []
-            while due and due[0] in waiting and not self._asks_more(row, waiting[due[0]]):
+            while due and due[0] in waiting and not self._asks_more(session, row, waiting[due[0]]):
                 ready.append(waiting.pop(due.popleft()))
             if due:
                 asked.first, asked.last = due[0], due[-1]
@@ -277,7 +279,7 @@ class Arrivals:
             return
         told = [(each, *await self._event(session, row, each)) for each in found]
         if not await self._written(row, told):
-            # One of them cannot be written down as it is described: each goes alone, that one with little.
+            # One of them cannot be stored as described: write each separately, and that one with minimal data.
             for each in told:
                 if not await self._written(row, [each]):
                     await self._commit(row, [(each[0], self._little(row, each[0]), None)])
@@ -297,6 +299,7 @@ class Arrivals:
 
     async def _commit(self, row: MailboxRow, told: list[Told]) -> None:
         last = told[-1][0].uid
+        await self.requested.arrivals_settled(row.id)
 
         def change(tx: Tx) -> None:
             start = mailboxes.advance(tx, row.id, last)
@@ -304,8 +307,13 @@ class Arrivals:
             if self._full:
                 mailboxes.note(tx, row.id, [(each.uid, each.flags or frozenset()) for each, _, _ in new])
             journal, where = self._journal, scope(row)
+            asked_for = requested_arrivals.take(tx, row.id, last)
             for follow, group in groupby(new, key=lambda each: each[2]):
-                told_of = [data for _, data, _ in group if data is not None]
+                told_of = [
+                    data if one.uid not in asked_for else {**data, "source": API}
+                    for one, data, _ in group
+                    if data is not None
+                ]
                 journal.extend(tx, "messageNew", self._account, told_of, where)
                 if follow is not None:
                     follow(tx)
@@ -329,7 +337,7 @@ class Arrivals:
         await self.care.give_up(row.id, uid, FLAGS)
 
     async def _event(self, session: ImapSession, row: MailboxRow, one: Fetched) -> Shown:
-        """The data of `messageNew` and what follows it; None for a message that is too old to be told of."""
+        """The data of `messageNew` and what follows it; nothing for a message too old to be announced."""
         arrived = one.internal_date
         if self.notify_from is not None and arrived is not None and arrived < self.notify_from:
             return None, None
@@ -337,14 +345,18 @@ class Arrivals:
         with self._costing_no_more(row, one, "description"):
             data = summary(one, row.id, row.path, row.special_use)
         data = data or self._little(row, one)
+        if came_back := told_before(self._store.reader, self._account, data.get("messageId", "")):
+            data["bounces"] = came_back
         wanted = {name.lower() for name in self._settings.values.notify_headers or ()}
         if wanted:
             with self._costing_no_more(row, one, "header"):
                 header = fields(one.header)
                 data["headers"] = {name: header[name] for name in header if name in wanted or "*" in wanted}
-        if self._tells_text and self.care.may_ask(row.id, one.uid, TEXT):
-            with self._costing_no_more(row, one, "text"):
-                await self._add_text(session, row, one, data["text"])
+        settings = self._settings.values
+        if wants_more(settings, one, session) and self.care.may_ask(row.id, one.uid, TEXT):
+            care = self.care.asking(session, row.id, one.uid, one.uid, TEXT, PATIENCE)
+            with self._costing_no_more(row, one, "contents"), care:
+                await add_contents(session, one, data, settings, self._world)
         follow = None
         if is_report(row, one) and self.care.may_ask(row.id, one.uid, REPORT):
             care = self.care.asking(session, row.id, one.uid, one.uid, REPORT, PATIENCE)
@@ -353,13 +365,13 @@ class Arrivals:
         return data, follow
 
     def _little(self, row: MailboxRow, one: Fetched) -> dict[str, Any]:
-        """The members of `messageNew` that no sender has a hand in."""
+        """The members of `messageNew` that do not depend on the sender's input."""
         bare = Fetched(uid=one.uid, flags=one.flags, internal_date=one.internal_date, size=one.size)
         return summary(bare, row.id, row.path, row.special_use)
 
     @contextmanager
     def _costing_no_more(self, row: MailboxRow, one: Fetched, part: str) -> Iterator[None]:
-        """What the block stumbles over in a message costs only what the block was to find out."""
+        """If the block raises because of a message, log it and continue without the block's result."""
         try:
             yield
         except EngineError:
@@ -367,41 +379,12 @@ class Arrivals:
         except Exception:
             log.exception("the %s of message %d of %s", part, one.uid, row.path)
 
-    @property
-    def _tells_text(self) -> bool:
-        return self._settings.values.notify_text is True
-
-    def _asks_more(self, row: MailboxRow, one: Fetched) -> bool:
+    def _asks_more(self, session: ImapSession, row: MailboxRow, one: Fetched) -> bool:
         """Whether the server has to be asked again to tell of a message."""
-        return self._tells_text or is_report(row, one)
-
-    async def _add_text(self, session: ImapSession, row: MailboxRow, one: Fetched, shown: dict[str, Any]) -> None:
-        limit = self._settings.values.notify_text_size or TEXT_CHARACTERS
-        text = TextParts(one.structure)
-        items = [f"BODY.PEEK[{part.path}]<0.{TEXT_BYTES}>" for part in (*text.plain, *text.html)]
-        if not items:
-            return
-        try:
-            with self.care.asking(session, row.id, one.uid, one.uid, TEXT, PATIENCE):
-                found = await session.fetch(((one.uid, one.uid),), ["UID", *items])
-        except CommandRefused as error:
-            log.warning("the text of a new message cannot be read: %s", error)
-            return
-        sections = next((each.sections for each in found if each.uid == one.uid), {})
-        for name, parts in (("plain", text.plain), ("html", text.html)):
-            if parts:
-                # A server may give the whole where a part was asked for.
-                whole = "\n".join(_read(part, sections.get(part.path, b"")[:TEXT_BYTES]) for part in parts)
-                shown[name] = whole[:limit]
-                if len(whole) > limit or any(part.size > TEXT_BYTES for part in parts):
-                    shown["hasMore"] = True
+        return wants_more(self._settings.values, one, session) or is_report(row, one)
 
 
 def _describes(one: Fetched) -> bool:
-    """Whether this is the answer to our question, and not only what the server says of flags unasked."""
+    """Whether this is the answer to our FETCH, and not an unsolicited report of flags."""
     told = (one.size, one.internal_date, one.envelope, one.structure)
     return bool(one.sections) or any(each is not None for each in told)
-
-
-def _read(part: BodyPart, raw: bytes) -> str:
-    return body_text(raw, part.encoding, parameter(part.parameters, "charset"), cut=len(raw) >= TEXT_BYTES)

@@ -1,7 +1,7 @@
 """Finding the servers of an address: well-known providers, then the domain's mail exchanger, then its SRV records.
 
-The first needs no network. A name server that does not answer gives "none found", not an error: the person can still
-type the servers in. Nothing is dialled and no web page is asked.
+The first step needs no network. A name server that does not answer counts as "none found", not as an error: the user
+can still enter the servers. Nothing is dialled and no web page is requested.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SECURE_PORTS = frozenset({993, 465})
 
 
 async def autoconfig(email: str, world: World) -> Autoconfig:
-    """The servers of a normalised address. Cancelled: nothing stays behind."""
+    """The servers of a normalised address. Cancelled: nothing is left behind."""
     domain = email.rpartition("@")[2].lower()
     if (provider := BY_DOMAIN.get(domain)) is not None:
         return _of_provider(provider, email, "provider")

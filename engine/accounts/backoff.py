@@ -1,9 +1,12 @@
-"""The waits between two connections to one server: doubling, and from the start again after one that survived.
+"""The waits between two connections to one server: they double, and start over after a connection that survived.
 
-Survival resets them, not success: a server that accepts and drops cannot make anybody spin. A connection that ended
-over something the next one leaves alone is followed by a short wait, which says nothing about the server. Where nothing
-answers, and after a connection that worked, as when a server is started again and again, the waits stay short; they end
-as soon as another dial shows that a silent host answers again. The long ones are for what the server refuses.
+* Only a connection that lasted resets them, not a mere success, so a server that accepts and then hangs up does not
+  cause rapid reconnects.
+* A connection that ended because of something that the next one will avoid is followed by a short wait, which does not
+  count.
+* If nothing answers, or after a connection that worked (as when a server restarts repeatedly), the waits stay at most
+  `LONGEST_UNREFUSED`. They end as soon as another dial shows that a silent host answers again.
+* Longer waits follow only refusals by the server.
 """
 
 from __future__ import annotations
@@ -18,14 +21,14 @@ from engine.imap.session import CommandRefused
 
 SURVIVED = 300.0
 WORKED = 10.0
-"""Seconds that tell a server which is started again from one that takes a login and hangs up."""
+"""Seconds that a connection must last to count as having worked, unlike one that is dropped right after the login."""
 JITTER = 0.2
 LONGEST_UNREFUSED = 33.0
-"""Longest wait before jitter where nothing was refused: with the dial before it, mail is told within a minute after."""
+"""Longest wait before jitter without a refusal: including the dial, mail is then announced within a minute."""
 
 
 class Backoff:
-    """One series of waits for one server, behind the proxy `via`, from `shortest` up to `longest` seconds."""
+    """The waits for one server, behind the proxy `via`: from `shortest` to `longest` seconds."""
 
     def __init__(
         self,
@@ -47,13 +50,14 @@ class Backoff:
         self._wait = shortest
 
     async def wait_shortly(self) -> None:
-        """Sleep before a connection that leaves alone what ended the last one."""
+        """Sleep before a connection that will avoid what ended the last one."""
         await trio.sleep(self._jittered(self._shortest))
 
     async def wait(self, error: EngineError, lasted: float = 0.0, *, anew: bool = False, worked: bool = False) -> None:
-        """Sleep before the next connection; the last one lasted so many seconds and ended like this.
+        """Sleep before the next connection; the last one lasted `lasted` seconds and ended with `error`.
 
-        `anew`: start from the shortest wait, however short the connection lasted. `worked`: the account was in sync.
+        `anew`: start over from the shortest wait, however briefly the connection lasted. `worked`: the account was in
+        sync.
         """
         if anew or lasted >= SURVIVED:
             self._wait = self._shortest

@@ -1,16 +1,19 @@
-"""Messages that report on other messages: bounces and complaints, read and linked to what was sent.
+"""Reads messages that report on other messages (bounces and complaints) and links them to what was sent.
 
-A report is recognised by a part for machines anywhere in it, or looks like the notice of a mail system
-(`mail/notice_signs`). The part is fetched and read first; where there is none, or it names nobody, the beginning of the
-whole message is, as prose. The events follow `messageNew` in the same commit. The original is found by its Message-ID,
-by what the report answers, or by the envelope id it was sent with, which is its queue id. At most 64 KiB are read of a
-part, and of a message; what cannot be read leaves an ordinary new message.
+1. A report is a message that contains a machine-readable part, or looks like a mail system's notice
+   (`mail/notice_signs`).
+2. The machine-readable part is fetched and read first. Without one, or if it names no recipient, the beginning of the
+   whole message is read as prose. At most 64 KiB are read of a part or message.
+3. The original is found by its Message-ID, by what the report replies to, or by the envelope id with which it was sent,
+   which is its queue id.
+4. The events follow `messageNew` in the same commit. A report that cannot be read is an ordinary new message.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+import sqlite3
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -23,6 +26,7 @@ from engine.imap.envelope import EnvelopeAddress, ImapEnvelope
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import BodyPart, Structure
+from engine.isotime import iso
 from engine.mail.arf import FeedbackReport, read_feedback
 from engine.mail.bounce_categories import ACTIONS, bounce_type, category
 from engine.mail.decode import header_text
@@ -42,19 +46,19 @@ from engine.world import World
 log = logging.getLogger("engine.reports")
 
 Follow = Callable[[Tx], None]
-"""What a report does to the store, and its events, inside the commit that announces the message."""
+"""Writes the effects and events of a report inside the commit that announces the message."""
 
 _STATUS = ("message/delivery-status", "message/global-delivery-status")
 _FEEDBACK = ("message/feedback-report",)
 _WHOLE = frozenset({"message/rfc822"})
-"""What a server takes apart, so that its header can be asked for; others are asked for as they are (RFC 6533)."""
+"""Types that a server parses, so that their header can be fetched; others (RFC 6533) are fetched whole."""
 _ELSEWHERE = frozenset({"\\Sent", "\\Drafts", "\\Trash"})
 _REFERENCES = 20
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,996}>")
 
 
 def is_report(row: MailboxRow, one: Fetched) -> bool:
-    """Whether more has to be asked of a message, since it says, or looks as if, it reported on another."""
+    """Whether a message is, or looks like, a report on another message, so that more of it must be fetched."""
     if row.special_use in _ELSEWHERE or one.structure is None:
         return False
     return _first(one.structure, (*_STATUS, *_FEEDBACK)) is not None or _sign(one) is not Sign.NONE
@@ -63,7 +67,7 @@ def is_report(row: MailboxRow, one: Fetched) -> bool:
 async def read_report(
     session: ImapSession, row: MailboxRow, one: Fetched, data: dict[str, Any], journal: Journal, world: World
 ) -> Follow | None:
-    """Add to `data` what a report says; what is to follow, None for a message that is no report."""
+    """Add a report's content to `data`; return what is to be written after it, None if it is not a report."""
     structure = one.structure
     if structure is None or not is_report(row, one):
         return None
@@ -97,7 +101,7 @@ def _sign(one: Fetched) -> Sign:
 
 
 def _own(data: dict[str, Any]) -> frozenset[str]:
-    """To whom the notice went: who sent what it is about."""
+    """The addresses that the notice was sent to, which sent the original."""
     return frozenset(each["address"].lower() for each in (*data.get("to", ()), *data.get("cc", ())))
 
 
@@ -111,7 +115,7 @@ def _prose(source: bytes, own: frozenset[str], sign: Sign) -> DeliveryReport:
 
 
 def _both(report: DeliveryReport | None, prose: DeliveryReport) -> DeliveryReport:
-    """What the prose says of the recipients, with what the part for machines says of the message."""
+    """Combine the recipients from the prose with the message data from the machine-readable part."""
     if report is None:
         return prose
     return msgspec.structs.replace(
@@ -123,7 +127,7 @@ def _both(report: DeliveryReport | None, prose: DeliveryReport) -> DeliveryRepor
 
 
 def _answered(one: Fetched, report: DeliveryReport) -> list[str]:
-    """Message-IDs the report may be about, the surest first, without those of no such form."""
+    """The valid Message-IDs that the report may be about, the surest first."""
     header, envelope = fields(one.header), one.envelope or ImapEnvelope()
     said = [report.message_id, header_text(envelope.in_reply_to), *reversed(header.get("references", []))]
     return list(dict.fromkeys(each for text in said for each in reversed(_MESSAGE_ID.findall(text))))[:_REFERENCES]
@@ -145,7 +149,7 @@ async def _fetch(session: ImapSession, uid: int, machine: BodyPart, original: Bo
         return said, b""
     header = sections.get(section, b"")
     if original.kind in _WHOLE and not header.strip():
-        # The message begins with an empty line, so that its header is its text.
+        # The message begins with an empty line, so its header is in its text.
         header = (await _sections(session, uid, [f"BODY.PEEK[{original.path}]<0.{LONGEST}>"])).get(original.path, b"")
     return said, body_bytes(header, original.encoding)
 
@@ -197,7 +201,8 @@ def _delivery(
                 event["mta"] = each.remote_mta or report.reporting_mta
             if linked is not None:
                 event["queueId"] = linked[1]
-                _mark(tx, linked[0], [each.original, each.recipient], each, world.now())
+                notice = message_ids.message_id(row.id, uid)
+                _mark(tx, linked[0], [each.original, each.recipient], each, world.now(), notice)
             if about:
                 event["messageId"] = about[0]
             if report.headers:
@@ -207,11 +212,23 @@ def _delivery(
     return follow
 
 
-def _mark(tx: Tx, message: int, addresses: list[str], said: RecipientStatus, now: float) -> None:
+def _mark(tx: Tx, message: int, addresses: list[str], said: RecipientStatus, now: float, notice: str) -> None:
     for address in addresses:
         if address and bounces.has_recipient(tx, message, address):
-            bounces.note(tx, message, Bounce(address, said.action, said.status or None, said.diagnostic or None, now))
+            status, response = said.status or None, said.diagnostic or None
+            bounces.note(tx, message, Bounce(address, said.action, status, response, now, notice))
             return
+
+
+def told_before(db: sqlite3.Connection, account: str, message_id: str) -> list[dict[str, Any]]:
+    """What came back of the message with this Message-ID until now, as the message itself shows it."""
+    told = []
+    for each in bounces.of_message_id(db, account, message_id) if message_id else ():
+        said = {"message": each.response, "status": each.status}
+        response = {name: value for name, value in said.items() if value}
+        shown = {"message": each.notice, "recipient": each.address, "action": each.action, "response": response}
+        told.append({**shown, "date": iso(each.at)})
+    return told
 
 
 def _status(one: RecipientStatus) -> dict[str, Any]:

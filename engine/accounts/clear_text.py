@@ -1,7 +1,7 @@
-"""Passwords and clear text, *pure*: a password leaves this machine over TLS only, unless the caller says otherwise.
+"""Passwords are sent only over TLS, unless the caller says otherwise. Pure.
 
-The rule is written into a registration when it is made, as `tls.required`, so that what is stored says what will
-happen. Loopback needs no TLS. A server registered before this rule keeps what it had.
+The rule is stored in a new registration as `tls.required`, so that the record says what will happen. Loopback needs no
+TLS. A server registered before this rule existed keeps its setting.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from engine.model.registration import SERVERS, ImapServer, Login, Registration, 
 
 
 def guarded(record: Registration, before: Registration | None) -> Registration:
-    """The record with TLS required wherever it leaves open whether a password goes out in clear text.
+    """The record with TLS required wherever it does not say whether a password may be sent in clear text.
 
-    `before` is the registration it replaces, None for a new account.
+    `before` is the registration that it replaces, None for a new account.
     """
     changes: dict[str, Any] = {}
     for name in SERVERS:
@@ -34,7 +34,7 @@ def guarded(record: Registration, before: Registration | None) -> Registration:
 
 
 def insecure(record: Registration) -> list[ServerName]:
-    """The servers (`imap`, `smtp`) to which the password may go in clear text over a network."""
+    """The servers (`imap`, `smtp`) to which the password may be sent in clear text over a network."""
     return [name for name in SERVERS if _may_be_overheard(getattr(record, name))]
 
 

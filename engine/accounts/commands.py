@@ -1,17 +1,17 @@
 """The command connections of one account: leased by requests, apart from the connection that idles.
 
-1. A request leases a session for so many seconds (`lease`). One that rests already is handed over at once; else one is
-   opened, at most two an account, one after the other, through the gate of the host. None is opened before the
-   connection that idles is logged in, so that a password is never tried twice at a time, nor while it is refused.
-2. Who asked first is served first. At most one of the two is on long work (a download), so that short commands always
-   have the other; what is long and has to wait for that is overtaken.
-3. While leased, a session belongs to the request alone, and no command outlasts its time. One that was cut short while
-   its answer came reads the rest of it, for a moment; what cannot be brought in order is closed. The next request never
-   sees anything of the one before but which mailbox is selected (`ImapSession.enter`).
-4. At rest it hears what the server says, and so that it has closed; after a minute it logs out. One that was quiet for
-   a while is asked for a sign of life before it is handed over.
-5. What goes wrong here is told to the request it befell. The account's state is that of the connection that idles: a
-   login refused here only delays the next one, as a server does that cannot be reached, or that hangs up.
+1. A request leases a session for a limited time (`lease`). It gets an open idle one at once; otherwise one is opened,
+   at most two for each account, one at a time, through the login slots of the host. None is opened before the idling
+   connection has logged in, so a password is never used twice at once, nor while the server refuses it.
+2. Requests are served in order. Only one of the two connections may do long work (a download), so that the other is
+   free for short commands; these overtake a long request that has to wait.
+3. A leased session belongs to the request alone, and no command may exceed the lease. If a call is interrupted while
+   its answer is arriving, the rest is read for at most `SETTLE_SECONDS`; a session that cannot be repaired is closed.
+   The next request sees nothing of the previous one except which mailbox is selected (`ImapSession.enter`).
+4. Between leases a session listens to the server, and so notices when it closes. It logs out after a minute. After
+   `QUIET_SECONDS` of silence it checks that the server answers before it is leased.
+5. Errors are reported to the request concerned. The account's state depends on the idling connection alone: a refused
+   login here only delays the next attempt, as does a server that cannot be reached or hangs up.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import trio
 
 from engine.accounts.backoff import Backoff
 from engine.accounts.folder_changes import FolderChanges
+from engine.accounts.message_changes import MessageChanges
 from engine.accounts.sessions import Sessions
 from engine.accounts.state import REFUSALS, AccountState, Refusal
 from engine.accounts.status import Status
@@ -38,13 +39,13 @@ log = logging.getLogger("engine.commands")
 
 MOST = 2
 IDLE_SECONDS = 60.0
-"""After so long at rest a connection is closed."""
+"""Idle time after which a connection is closed."""
 QUIET_SECONDS = 15.0
-"""After so long without a word from the server it is asked whether it is still there."""
+"""Silence of the server after which it is asked for a sign of life."""
 ANSWER_SECONDS = 5.0
 """How long it may take to answer that."""
 SETTLE_SECONDS = 3.0
-"""How long the rest of an answer is read that nobody waits for any more."""
+"""How long to read the rest of an answer whose request has gone."""
 
 SILENT = "The mail server did not answer in time"
 FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused, TokenError)
@@ -53,14 +54,14 @@ _MAY_WAIT = frozenset({*_MAY_OPEN, AccountState.CONNECTING, AccountState.DISCONN
 
 
 class NoSession(Problem):
-    """There is no session for a command, or it ended while the request had it: 503, or 504 once the time was up.
+    """No session could be leased, or it ended during the lease: 503, or 504 if the time was up.
 
-    As an answer of the API it carries EmailEngine's codes: `Timeout`, `IMAPUnavailable`, and those of the states.
+    The API's answer has EmailEngine's codes: `Timeout`, `IMAPUnavailable`, and those of the states.
     """
 
 
 class _Service(NamedTuple):
-    """What `run` works with."""
+    """The parameters of `run`."""
 
     nursery: trio.Nursery
     sessions: Sessions
@@ -68,98 +69,100 @@ class _Service(NamedTuple):
 
 
 class _Request:
-    """One that waits for a session; served or refused once `done` is set."""
+    """A request that waits for a session; it has been served or refused once `done` is set."""
 
     def __init__(self, *, long: bool, path: str | None) -> None:
         self.long = long
         self.path = path
         self.promised = False
-        """Whether a connection at rest was woken for it."""
+        """Whether an idle connection has been woken for it."""
         self.done = trio.Event()
         self.connection: _Connection | None = None
         self.refusal: Refusal | None = None
 
 
 class _Connection:
-    """One connection, from the moment it begins to be opened until it is closed."""
+    """One connection, from the start of its opening until it is closed."""
 
     def __init__(self) -> None:
         self.session: ImapSession | None = None
         """None while it is being opened."""
         self.resting = False
         self.wake = trio.Event()
-        """Ends its rest."""
+        """Ends its idle time."""
         self.promised: _Request | None = None
         self.lent: _Request | None = None
         self.returned = trio.Event()
         self.settling = False
-        """Whether the rest of an answer is read that nobody waits for any more."""
+        """Whether it is reading the rest of an answer whose request has gone."""
         self.error: EngineError | None = None
-        """What broke it while it was lent."""
+        """The error that broke it during a lease."""
 
     @property
     def on_long_work(self) -> bool:
-        """Whether it is lent, or promised, to a request whose work is long."""
+        """Whether it is leased or promised to a request with long work."""
         at_work = None if self.returned.is_set() else self.lent
         return any(each is not None and each.long for each in (at_work, self.promised))
 
     @property
     def just_returned(self) -> bool:
-        """Whether it was given back in order and will look for the next request at once."""
+        """Whether it was returned in order and will look for the next request at once."""
         in_order = self.session is not None and self.session.usable and not self.settling
         return self.lent is not None and self.returned.is_set() and in_order
 
     @property
     def selected(self) -> str | None:
-        """The path of the mailbox that is selected."""
+        """The path of the selected mailbox."""
         return self.session.selected if self.session is not None else None
 
     def lend(self, request: _Request) -> None:
-        """Hand the session over to a request."""
+        """Lease the session to a request."""
         self.promised, self.lent, self.returned = None, request, trio.Event()
         request.connection = self
         request.done.set()
 
     def give_back(self, error: EngineError | None = None) -> None:
-        """The request is done with it; `error` is what broke the session under it."""
+        """End the lease; `error` is what broke the session during it."""
         self.error = error
         self.returned.set()
 
 
 class Commands:
-    """`run` is the service that owns the connections, for as long as a registration stays the same."""
+    """The service `run` owns the connections while the registration stays the same."""
 
     def __init__(self, status: Status, *, offered: bool) -> None:
-        """`offered`: whether the account has a mailbox at all."""
+        """`offered`: whether the account has an IMAP server at all."""
         self.folder_changes = FolderChanges()
         """The folders that requests change."""
+        self.message_changes = MessageChanges()
+        """The messages that requests change."""
         self._status = status
         self._offered = offered
         self._service: _Service | None = None
         self._waiting: list[_Request] = []
-        """In the order in which they asked."""
+        """In order of arrival."""
         self._connections: list[_Connection] = []
         self._opened = 0
         self._well = False
-        """Whether the server has answered a request since a connection failed last."""
+        """Whether the server has answered a request since the last failure of a connection."""
         self._held_off = False
-        """Whether none is opened for now, since one has just failed."""
+        """Whether no connection may be opened for now, because one has just failed."""
         self._refusal: Refusal | None = None
-        """What requests are told meanwhile, where it could not be opened, or was of no use to anybody."""
+        """How requests are refused in the meantime, if the connection could not be opened or served no request."""
 
     @asynccontextmanager
     async def lease(self, seconds: float, *, long: bool = False, path: str | None = None) -> AsyncIterator[ImapSession]:
-        """A session that is logged in, for the block alone, at most `seconds` from now.
+        """Lease a logged-in session to the block, for at most `seconds` from now.
 
-        `long`: the work may take more than a moment; one such lease is given at a time, and another connection is left
-        to the others. `path`: the mailbox that will be selected, by `session.enter`; one that has it selected already
-        is preferred. Who makes progress with long work may put the limit off: `session.deadline`, by Trio's clock. It
-        bounds the waits for the server, not what else the block does. The session must not be used after the block.
+        `long`: the work may take longer; only one such lease exists at a time, so that another connection is left for
+        the other requests. `path`: the mailbox that the block will `enter`; a connection that has it selected is
+        preferred. `session.deadline` (Trio's clock) limits the waits for the server, not the block's other work; long
+        work that makes progress may extend it. The session must not be used after the block.
 
-        Raises `NoSession`: at once where the account has no mailbox, or is not connected (its state says why), where
-        the server has just not let us in; later where that happens meanwhile, where the time is up (504), and where the
-        connection breaks under the block. What the block raises passes, `CommandRefused` among it, but for the error
-        of a connection that broke. Cancelled: the session is given back, in order or closed, without delay.
+        Raises `NoSession`: at once if the account has no IMAP server, is not connected (its state says why), or was
+        just refused by the server; later if that happens while waiting, if the time is up (504), or if the connection
+        breaks inside the block. All other exceptions of the block propagate, including `CommandRefused`. Cancelled: the
+        session is returned or closed without delay.
         """
         connection = await self._take(_Request(long=long, path=path), trio.current_time() + seconds)
         session, broken = connection.session, None
@@ -175,7 +178,7 @@ class Commands:
             connection.give_back(broken)
 
     async def run(self, sessions: Sessions, backoff: Backoff) -> None:
-        """Keep the connections until cancelled; then all are closed, also those leased: their requests fail."""
+        """Own the connections until cancelled; then close all of them, and fail the requests that have a lease."""
         self._held_off, self._refusal, self._well = False, None, False
         try:
             async with trio.open_nursery() as nursery:
@@ -187,7 +190,7 @@ class Commands:
             self._service = None
 
     def change(self, *, offered: bool) -> None:
-        """Whether the account has a mailbox now. Where it has none, who waits is refused."""
+        """Set whether the account has an IMAP server now; if not, refuse the waiting requests."""
         self._offered = offered
         self._match()
 
@@ -215,7 +218,7 @@ class Commands:
         return connection
 
     def _match(self) -> None:
-        """Wake a connection for each request that can have one, or have another one opened."""
+        """For each request that can be served, wake an idle connection or open another."""
         if (refusal := self._why_none()) is not None:
             self._refuse_all(refusal)
             return
@@ -235,7 +238,7 @@ class Commands:
             chosen.wake.set()
 
     def _next(self, connection: _Connection) -> _Request | None:
-        """The request a free connection is for: the one it was woken for, or the first that can have it."""
+        """The request for a free connection: the one it was woken for, else the first that may have it."""
         if connection.promised in self._waiting:
             return connection.promised
         connection.promised = None
@@ -245,7 +248,7 @@ class Commands:
         return not (request.long and any(each.on_long_work for each in self._connections))
 
     def _why_none(self) -> Refusal | None:
-        """Why nobody can have a session, as the account stands."""
+        """Why no session can be had in the account's current state; None if one can."""
         if not self._offered:
             return REFUSALS[AccountState.UNSET]
         return None if self._status.state in _MAY_WAIT else REFUSALS[self._status.state]
@@ -277,11 +280,11 @@ class Commands:
         ended: EngineError | None = None
         try:
             self._opened += 1
-            connection.session = session = await service.sessions.open(f"commands {self._opened}")
+            connection.session = session = await service.sessions.open(f"commands {self._opened}", follows=False)
             try:
                 await self._keep(connection, session)
             finally:
-                session.usable = session.usable and connection.lent is None  # else a request may be in the middle of it
+                session.usable = session.usable and connection.lent is None  # a request may be in mid-command
                 await service.sessions.leave(session)
         except FAILURES as error:
             ended = error
@@ -294,7 +297,7 @@ class Commands:
         self._match()
 
     async def _keep(self, connection: _Connection, session: ImapSession) -> None:
-        """Lend the session and let it rest, in turn; return once it has rested for a minute.
+        """Lease the session whenever a request waits; return once it has been idle for a minute.
 
         Raises what a broken session raises.
         """
@@ -317,7 +320,7 @@ class Commands:
                 until = trio.current_time() + IDLE_SECONDS
 
     async def _lend(self, connection: _Connection, session: ImapSession, request: _Request) -> None:
-        """Return once the request has given the session back and it is in order. Raises why it cannot be used again."""
+        """Wait until the request returns the session and it is in order. Raises what makes it unusable."""
         self._waiting.remove(request)
         connection.lend(request)
         self._match()
@@ -327,7 +330,7 @@ class Commands:
         self._well = self._well or session.usable or session.answered > answered
         if not session.usable:
             connection.settling = True
-            self._match()  # it may be lost, and long work is over in any case
+            self._match()  # even if the session is lost, its long work is over
             if not await session.settle(SETTLE_SECONDS):
                 raise connection.error or NetworkError(
                     NetworkKind.TIMEOUT, "ETIMEDOUT", "The answer to a command that was given up does not end"
@@ -335,10 +338,10 @@ class Commands:
         connection.lent, connection.settling = None, False
 
     async def _hold_off(self, backoff: Backoff, error: EngineError, lasted: float) -> None:
-        """Open none for a while, longer each time, since a connection failed after so many seconds.
+        """Open no connection for a while, longer each time, after one failed that had lasted `lasted` seconds.
 
-        Where one was of use since the last failure, so that a single message may be what it failed over, the wait is
-        short and requests stand it out; else they are refused meanwhile, unless another connection is there.
+        If one has served a request since the last failure, a single message may have caused this one: the wait is short
+        and requests wait too. Otherwise they are refused in the meantime, unless there is another connection.
         """
         if self._held_off:
             return

@@ -1,11 +1,11 @@
-"""The connection to one account's mailbox that idles: connect, sync, IDLE, reconnect by itself.
+"""The idling IMAP connection of one account: connects, syncs, idles, and reconnects by itself.
 
-One task owns the session, so nothing needs a lock; each subconnection is a task with a session of its own. How long it
-waits between two connections is told in `backoff`, how it keeps a quiet line alive and notices a dead one in
-`heartbeat`. A connection that ended over one message or one side folder is followed by another soon, which leaves that
-alone, and no error is announced. While idle it does what belongs to the account's own look at its mailbox
-(`_do_jobs`), and looks into the other folders; what may take long or break, as the filing of copies, is done over a
-command connection (`commands`).
+1. One task owns the session, so no locks are needed. Each subconnection is another task with its own session.
+2. `backoff` sets the waits between connections. `heartbeat` keeps an idle connection alive and notices a dead one.
+3. If a connection ends because of one message or one folder other than the main one, the next follows soon and avoids
+   that; no error is announced.
+4. While idle, it looks into the other folders and does the jobs that need this session (`_do_jobs`). Work that may take
+   long or break the connection, such as filing copies, uses a command connection (`commands`).
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from engine.imap.session import CommandRefused, ImapSession
 from engine.oauth.errors import TokenError
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.repeated_errors import RepeatedErrors
-from engine.schema.account_status import FolderError
+from engine.schema.account_condition import FolderError
 from engine.settings import SettingsBook
 
 log = logging.getLogger("engine.connection")
 
 FILING_SECONDS = 300.0
-"""How long a copy waits for a command connection, which may have other work."""
+"""Seconds for which a copy waits for a command connection that may have other work."""
 FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused, TokenError)
 
 
 class AccountConnection:
-    """Keeps one account connected. `run` is its service; `wake` has it look at its jobs now."""
+    """Keeps one account connected. `run` is its service; `wake` makes it check its jobs now."""
 
     def __init__(
         self,
@@ -73,9 +73,9 @@ class AccountConnection:
         self._wake = trio.Event()
         self._synced = trio.Event()
         self._filed: set[str] = set()
-        """Folders that got a copy and are to be looked into."""
+        """Folders that got a message and are to be looked into."""
         self._to_file: trio.Event | None = None
-        """Not None while the next copy is to be filed over the session that idles; set once that is done."""
+        """Not None while the next copy must be filed over the idling session; set once that is done."""
         self._arrivals = self._new_arrivals()
         self._watch = Watch(
             status.account,
@@ -93,22 +93,27 @@ class AccountConnection:
 
     @property
     def folder_errors(self) -> tuple[FolderError, ...]:
-        """The folders that cannot be looked into, as the account shows them."""
+        """The folders that cannot be looked into, in the form in which the account shows them."""
         return self._watch.troubles.shown()
 
     def wake(self) -> None:
-        """Something is to be done over the session."""
+        """Check the jobs of the session now."""
         self._wake.set()
 
     def look_soon(self) -> None:
-        """Look into every folder now instead of at the next round."""
+        """Look into every folder now instead of in the next round."""
         self._watch.look_soon()
+        self._wake.set()
+
+    def look_into(self, path: str) -> None:
+        """Look into one folder now."""
+        self._filed.add(path)
         self._wake.set()
 
     async def run(self) -> None:
         """Stay connected until cancelled; then every session is closed.
 
-        Returns, with the state `unset`, when the login has been refused for so long that it is given up.
+        Returns, with the state `unset`, once the login has been refused for so long that it is given up.
         """
         async with trio.open_nursery() as nursery:
             for path in dict.fromkeys(self._rules.subconnections):
@@ -168,6 +173,7 @@ class AccountConnection:
             self._settings,
             self._access.world,
             full=rules.full,
+            requested=self._commands.message_changes,
         )
 
     async def _stay_connected(self, line: WatchedLine) -> None:
@@ -179,7 +185,7 @@ class AccountConnection:
             self._status.state = AccountState.SYNCING
             await self._watch.begin_round(session, self._rules.resync_delay)
             if self._watch.troubles:
-                # What is wrong with a side folder keeps the account from nothing.
+                # A fault in another folder does not keep the account from being connected.
                 await self._status.connected()
             await self._watch.end_round(session)
             if self._status.state is not AccountState.CONNECTED:
@@ -205,7 +211,7 @@ class AccountConnection:
             await self._sessions.leave(session)
 
     async def _do_jobs(self, session: ImapSession) -> None:
-        """What the account wants done over the session; each job asks whether it is due, and may select a folder."""
+        """Do the jobs that need this session; each checks whether it is due, and may select a folder."""
         if self._to_file is not None:
             if (path := await self._copies.make_next(session, self._watch.sent_path)) is not None:
                 self._filed.add(path)
@@ -216,9 +222,9 @@ class AccountConnection:
         await self._look_for_doubts(session)
 
     async def _file_copies(self) -> None:
-        """File the copies of sent mail as they fall due, one after the other, each over a command connection.
+        """File the copies of sent mail as they fall due, one after another, each over a command connection.
 
-        Where none can be had, as at a server that allows one connection only, the session that idles is used.
+        If none can be had, as with a server that allows only one connection, the idling session is used.
         """
         while True:
             await self._synced.wait()
@@ -226,7 +232,7 @@ class AccountConnection:
             leased = False
             try:
                 async with self._commands.lease(FILING_SECONDS, long=large, path=self._watch.sent_path) as session:
-                    leased, session.deadline = True, math.inf  # each command has a limit of its own
+                    leased, session.deadline = True, math.inf  # each command has its own limit
                     path = await self._copies.make_next(session, self._watch.sent_path)
             except NoSession as error:
                 log.debug("no copy is filed over a connection of its own: %s", error)
@@ -241,7 +247,7 @@ class AccountConnection:
                     self._wake.set()
 
     async def _look_for_doubts(self, session: ImapSession) -> None:
-        """Search the Sent folder for mail in doubt, where that tells anything."""
+        """Search the Sent folder for mail in doubt, if that can settle the doubt."""
         folder = self._watch.sent_path
         searches = self._evidence.due() if session.files_sent_itself and folder is not None else []
         if not searches or folder is None:
@@ -259,11 +265,11 @@ class AccountConnection:
         return min(limits)
 
     async def _run_beside(self, path: str) -> None:
-        """Listen to one more folder. It is connected only after the main session was: one login is tried at a time."""
+        """Listen to one more folder. Connects only after the main session has, so that logins are not simultaneous."""
         await self._synced.wait()
         known = self._watch.beside(path)
         if known is None:
-            return  # there is no such folder, or the main session listens to it
+            return  # there is no such folder, or the main session already listens to it
         arrivals, ledger = self._new_arrivals(), self._ledger
         folder = WatchedFolder(known.row, known.mailbox, arrivals, ledger.store, ledger.journal, full=self._rules.full)
         backoff, line, refrain = self._backoff(), WatchedLine(self._heartbeat), RepeatedErrors()

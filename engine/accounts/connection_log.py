@@ -1,8 +1,8 @@
-"""What the log tells of one account's servers, so that who reads it knows what is wrong and what to do.
+"""What the log says about one account's servers, so that its reader knows what is wrong and what to do.
 
-One line for one fact: connected; not connected, once for each cause and then once an hour; connected again, and after
-how long; the same for sending. A connection that is lost and made anew at once is worth a line only when it happens all
-the time. Everything else is at `debug`.
+There is one line for each fact: connected; not connected, once for each cause and then once an hour; connected again,
+and after how long; the same for sending. A lost connection that is replaced at once is logged only if that keeps
+happening. Everything else is at level `debug`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from engine.world import World
 log = logging.getLogger("engine.account")
 
 MANY_LOSSES = 5
-"""Connections lost within `WINDOW` seconds from which on that is worth a line, once in as many seconds."""
+"""From this number of connections lost within `WINDOW` seconds on, a line is logged, at most once in `WINDOW`."""
 WINDOW = 3600.0
 
 _CHANGE = re.compile(r"\b(?:correct|set|give|see|allow) (?:\w+ )*(?:imap|smtp)\.", re.IGNORECASE)
-"""Advice to change the registration."""
+"""Matches advice to change the registration."""
 
 IMAP = "imap"
 SENDING = "sending"
@@ -31,7 +31,7 @@ _CAN = {IMAP: "connected to", SENDING: "can send through"}
 
 
 class ConnectionLog:
-    """Of one account. `of` below is `IMAP` or `SENDING`."""
+    """The log lines of one account. `of` below is `IMAP` or `SENDING`."""
 
     def __init__(self, account: str, world: World) -> None:
         self._account = account
@@ -39,12 +39,12 @@ class ConnectionLog:
         self._world = world
         self._troubles = {IMAP: RepeatedErrors(), SENDING: RepeatedErrors()}
         self._well: set[tuple[str, str]] = set()
-        """What was said to be well, and at which server."""
+        """What was reported to work, and at which server."""
         self._losses: list[float] = []
         self._losses_told: float | None = None
 
     def well(self, of: str, server: str) -> None:
-        """It works, at `server`."""
+        """Log that it works, at `server`."""
         over = self._troubles[of].over(self._world.elapsed())
         said = (of, server) in self._well
         self._well.add((of, server))
@@ -55,7 +55,7 @@ class ConnectionLog:
             log.info("%s %s", _CAN[of], server, extra=self._fields)
 
     def failed(self, of: str, shown: dict[str, str]) -> None:
-        """It does not work, as `lastError` shows it."""
+        """Log that it does not work; `shown` is the error as in `lastError`."""
         text = shown["response"]
         cause = (shown.get("serverResponseCode"), words(text))
         more = self._troubles[of].failed(cause, self._world.elapsed())
@@ -70,13 +70,13 @@ class ConnectionLog:
         log.warning("%s%s%s: %s", still, _CANNOT[of], more, f"{meaning} {said}".strip(), extra=self._fields)
 
     def changed(self) -> None:
-        """The registration is another one: what is wrong with it, and what works, is told anew."""
+        """The registration has changed, so log errors and successes again."""
         self._well.clear()
         for of in self._troubles:
             self._troubles[of] = RepeatedErrors()
 
     def lost(self, server: Server, error: Exception) -> None:
-        """A connection that worked has ended."""
+        """Note that a working connection has ended."""
         log.debug("the connection to %s is lost: %s", server, error, extra=self._fields)
         now = self._world.elapsed()
         self._losses = [*(each for each in self._losses if now - each < WINDOW), now]
@@ -94,7 +94,7 @@ class ConnectionLog:
         )
 
     def given_up(self, seconds: float) -> None:
-        """The IMAP server is not dialled any more."""
+        """Log that the IMAP server is no longer dialled."""
         log.warning(
             "the server has refused the login for %s, so the engine no longer tries it. Correct it with "
             "PUT /v1/account/%s, or retry with PUT /v1/account/%s/reconnect",

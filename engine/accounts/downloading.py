@@ -1,4 +1,4 @@
-"""A message, or a part of one, passed on as it comes: whatever its size, in the memory of a few pieces."""
+"""Passes on a message, or a part of one, as it arrives: at any size, it takes only the memory of a few pieces."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from engine.mail.media_types import OCTET_STREAM, guess_media_type
 from engine.mail.transfer import IDENTITY, Decoder
 
 DECODED_BYTES = 4 * 1024 * 1024
-"""Octets, as encoded, up to which a server decodes a file: Dovecot reads it from its beginning for each piece."""
+"""Most encoded octets of a file that the server is to decode: Dovecot rereads it from the start for each piece."""
 
 
 class File(NamedTuple):
-    """A part as a file, read from `section`. `decoded`: the server undoes its transfer encoding, else `encoding` is it.
+    """A part as a file, read from `section`. `decoded`: the server decodes it; otherwise its encoding is `encoding`.
 
-    `size` in octets, as the server says before it is read; None where it cannot say. Servers count otherwise than they
-    send, at times, and only the size of what they decode is `sure`.
+    `size` is in octets, as the server reports it before the download; None if it cannot. Servers sometimes report a
+    size other than they send; only the size of what they decode themselves is `sure`.
     """
 
     section: str
@@ -34,7 +34,7 @@ class File(NamedTuple):
 
     @property
     def sure(self) -> bool:
-        """Whether the size can be relied on."""
+        """Whether `size` is reliable."""
         return self.decoded
 
 
@@ -46,9 +46,9 @@ def find_part(one: Fetched, path: str) -> BodyPart | None:
 
 
 async def file_of(session: ImapSession, uid: int, part: BodyPart, *, sized: bool) -> File:
-    """A part as a file. Whether the server can decode it is asked where it is small, or where it has to be `sized`.
+    """A part as a file. The server is asked to decode it if it is small, or if its size is needed (`sized`).
 
-    Raises as a broken session does.
+    Raises what a broken session raises.
     """
     name = filename(part)
     kind = part.kind if part.kind != OCTET_STREAM or not name else guess_media_type(name)
@@ -58,7 +58,7 @@ async def file_of(session: ImapSession, uid: int, part: BodyPart, *, sized: bool
         try:
             told = await session.fetch(((uid, uid),), ("UID", f"BINARY.SIZE[{part.path}]"))
         except CommandRefused:
-            told = []  # it does not know the encoding, or has nothing of the kind
+            told = []  # the server does not know the encoding or the command
         size = next((each.decoded_sizes[part.path] for each in told if part.path in each.decoded_sizes), None)
         if size is not None:
             return File(part.path, kind, name, size, decoded=True)
@@ -68,9 +68,9 @@ async def file_of(session: ImapSession, uid: int, part: BodyPart, *, sized: bool
 async def content(
     session: ImapSession, uid: int, file: File, seconds: float, first: int = 0, end: int | None = None
 ) -> AsyncGenerator[bytes]:
-    """The octets of a file, from `first` on and before `end`, which are of use only where its size is known.
+    """The octets of a file from `first` up to, but not including, `end`; use these only if its size is known.
 
-    Each piece has `seconds` to come, by the session's deadline. Raises what a broken session raises, `CommandRefused`.
+    Each piece may take `seconds`, by the session's deadline. Raises what a broken session raises, `CommandRefused`.
     """
     decoder = Decoder(file.encoding)
     pieces = session.download(uid, file.section, decoded=file.decoded, offset=first, end=end)

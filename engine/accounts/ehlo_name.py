@@ -1,4 +1,4 @@
-"""The name an account gives in EHLO."""
+"""The name that an account's SMTP sessions give in EHLO."""
 
 from __future__ import annotations
 

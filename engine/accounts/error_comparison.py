@@ -1,7 +1,7 @@
-"""Whether two errors are the same, whatever the server wrote into their text this time. Pure.
+"""Whether two errors are the same, apart from text that a server varies each time. Pure.
 
-Servers add the time, a session id, a connection count, the name of the machine that answered. What is left when those
-are taken out is compared: the words, and the short code beside the text. It never raises.
+Servers add the time, a session id, a connection count or the name of a machine. Those are removed, and what is left is
+compared: the words, and the short error code. It never raises.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _DATE_WORD = re.compile(
 )
 _HEX = re.compile(r"[0-9a-f]{8,}", re.IGNORECASE)
 _RANDOM = re.compile(r"(?=\S*[a-z]\S*[A-Z])[\w+/=-]{8,}")
-"""Letters of both cases mixed, as in base64: no word is written so."""
+"""Letters of mixed case, as in base64, which no ordinary word has."""
 
 
 def gist(error: Mapping[str, Any]) -> tuple[str, str]:
-    """What of an error in the shape of `lastError` says which error it is: its code and its words."""
+    """What identifies an error in the form of `lastError`: its code and its words."""
     return str(error.get("serverResponseCode") or ""), words(str(error.get("response") or ""))
 
 
 def words(text: str) -> str:
-    """The words of an error text, lower case, without what changes from one time to the next."""
+    """The words of an error text in lower case, without the variable parts."""
     text = _TAG.sub("", text)
     text = _URL.sub(" ", text)
     text = _CODE.sub(r" \1 ", text)

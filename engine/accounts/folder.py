@@ -1,20 +1,20 @@
 """One folder of an account, followed through one session: opened, compared with what is known, listened to.
 
-1. `look` selects the folder. A server with QRESYNC reports in that answer what changed and what vanished since the
-   known UIDVALIDITY and MODSEQ.
-2. Another UIDVALIDITY voids every UID: one `mailboxReset`, and a new row for the messages there now (`_reset`).
+1. `look` selects the folder. A server with QRESYNC reports in that answer what has changed and vanished since the known
+   UIDVALIDITY and MODSEQ.
+2. A different UIDVALIDITY voids every UID: one `mailboxReset`, and a new row for the messages there now (`_reset`).
 3. The first look notes all messages, and announces only those newer than `notifyFrom` (`_first_look`).
-4. Every later look catches up (`_catch_up`): it takes what SELECT reported; without that it asks for flags changed
-   since the known MODSEQ, or compares all flags; and where the counts do not agree, it compares all UIDs.
-5. Then it announces messages above the known UIDNEXT (`_arrived`, `arrivals.py`).
-6. `hear` takes what the server reports by itself during IDLE and other commands. A sequence number counts only as long
-   as the server's counts agree with ours; where they do not, nothing said by number counts, and `look` compares by UID.
-7. A message that the server counted but did not show is asked for again after `UNSEEN_WAITS` (`look_for_unseen`).
+4. Every later look catches up (`_catch_up`): it uses what SELECT reported; failing that, it fetches the flags changed
+   since the known MODSEQ, or compares all flags. If the message counts then disagree, it compares all UIDs.
+5. It then announces the messages at or above the known UIDNEXT (`_arrived`, `arrivals.py`).
+6. `hear` takes unsolicited responses, during IDLE and other commands. Sequence numbers are used only while the server's
+   count agrees with ours; once they disagree, `look` compares by UID.
+7. A message that the server counted but did not show is requested again after `UNSEEN_WAITS` (`look_for_unseen`).
 
-Whatever the server reports goes to the store as an observation - this message has these flags, that one is gone - and
-only what differs from the stored state becomes an event, in the same commit. So each change is announced once, however
-often and by whatever means it is seen, and none is lost between two sessions. The known MODSEQ only moves after a whole
-answer was worked through. `unreadable_messages.py` keeps questions that a server does not survive from being repeated.
+Whatever the server reports goes to the store as an observation (this message has these flags, that one is gone). Only
+a difference from the stored state becomes an event, in the same commit. So each change is announced once, however often
+and in whatever way it is observed, and none is lost between two sessions. The known MODSEQ advances only after a whole
+answer has been processed. `unreadable_messages.py` keeps us from repeating questions that break the connection.
 """
 
 from __future__ import annotations
@@ -47,24 +47,26 @@ log = logging.getLogger("engine.folder")
 Item = TypeVar("Item")
 
 CHUNK = 500
-"""Messages in one FETCH of flags, and changes in one commit."""
+"""Most messages in one FETCH of flags, and most changes in one commit."""
 NUMBERING_TRIES = 5
-"""How often a mailbox that changes all the time is numbered anew before comparison has to do."""
+"""Attempts to learn the sequence numbers of a constantly changing mailbox before falling back to comparison."""
 PATIENCE = 60.0
-"""Seconds without a word after which the flags of messages are not waited for any longer."""
+"""Seconds of silence after which to stop waiting for the flags of messages."""
 FEW = 20
 PATIENCE_FOR_FEW = 20.0
 """The same for at most `FEW` messages."""
 SELECT_PATIENCE = 60.0
 SEARCH_PATIENCE = 3
-"""How many times as long as for opening a mailbox the server has for a list of all its messages."""
+"""A list of all messages may take this many times as long as opening the mailbox."""
 REFUSED_FLAGS = 8
-"""So many messages whose flags a server refuses to tell, and it is not the messages."""
+"""If the server refuses the flags of this many messages, the fault is not with the messages."""
+UNKNOWN = frozenset({""})
+"""Stands for flags that must be requested; no message can have these."""
 UNSEEN_WAITS = (1.0, 2.0, 5.0, 15.0, 60.0)
-"""Seconds before each further look for messages the server counted but did not show."""
+"""Seconds before each further look for messages that the server counted but did not show."""
 DAY = 86_400.0
 EVERY = (1, 2**32 - 1)
-"""All UIDs a server takes in a question (RFC 9051 section 9)."""
+"""All UIDs that a server accepts in a command (RFC 9051 section 9)."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ITEM = {FLAGS: "FLAGS", DATE: "INTERNALDATE"}
 STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY")
@@ -93,27 +95,29 @@ class WatchedFolder:
         self._patience = SELECT_PATIENCE
         self._passing = passing
         self._exists = 0
+        self._heard = 0
+        """Which changes by requests had ended when the server was last heard."""
         self._uids: array[int] | None = None
-        """The UID of each sequence number, where the server speaks in sequence numbers; None: not known."""
+        """The UID of each sequence number, if the server uses sequence numbers; None: not known."""
         self._unseen = 0
-        """Messages the server counted but did not show."""
+        """Number of messages that the server counted but did not show."""
         self._unseen_looks = 0
         self._next_look = math.inf
         self._refused = 0
-        """Messages of which the server would not tell us the item at hand."""
+        """Number of messages whose data item the server has refused in this look."""
 
     @property
     def path(self) -> str:
-        """Its path."""
+        """The path of the folder."""
         return self.mailbox.path
 
     @property
     def seconds_to_next(self) -> float:
-        """Seconds until `look_for_unseen` is due; infinite when it is not."""
+        """Seconds until `look_for_unseen` is due; infinite if it is not."""
         return max(0.0, self._next_look - trio.current_time())
 
     def behind(self, status: dict[str, int]) -> bool:
-        """Whether its STATUS shows something that is not known yet."""
+        """Whether its STATUS shows something not known yet."""
         row = self.row
         known = {"UIDVALIDITY": row.uid_validity, "UIDNEXT": row.uid_next}
         if self._full:
@@ -121,7 +125,7 @@ class WatchedFolder:
         return any(status.get(name, value) != value for name, value in known.items() if value is not None)
 
     def differs(self, status: dict[str, int]) -> bool:
-        """Whether its STATUS shows something that is not known yet, or cannot show whether there is."""
+        """Whether its STATUS shows something not known yet, or lacks what would show it."""
         row = self.row
         if row.uid_next is None or status.get("UIDVALIDITY", row.uid_validity) != row.uid_validity:
             return True
@@ -134,36 +138,38 @@ class WatchedFolder:
         return status.get("MESSAGES") != mailboxes.count(self._store.reader, row.id)
 
     async def look(self, session: ImapSession, *, doubt: bool = False, patience: float = SELECT_PATIENCE) -> None:
-        """Open the mailbox and announce everything that changed since the last look.
+        """Open the mailbox and announce everything that has changed since the last look.
 
-        `doubt`: compare all UIDs, whatever the counts say. `patience`: seconds the server has for opening it. Raises
-        `CommandRefused` where it cannot be opened, and what a broken session raises; then the next look goes on where
-        this one ended.
+        `doubt`: compare all UIDs, whatever the counts say. `patience`: seconds that the server has for opening it.
+        Raises `CommandRefused` if it cannot be opened, and what a broken session raises; the next look then continues
+        where this one ended.
         """
-        await self.reload()  # a look that was broken off has told of some messages
+        await self.reload()  # an interrupted look may have announced some messages
         self._patience = patience
         row = self.row
         resyncs = self._full and row.uid_next is not None and "QRESYNC" in await session.enable()
         known = (row.uid_validity, row.modseq) if resyncs and row.uid_validity and row.modseq else None
+        since = self._arrivals.requested.mark
         with within(patience):
             selected = await session.select(self.path, known=known)
         self._exists = selected.exists
         self._uids = None
         self._owe(0)
-        # One that is left out is no other one.
+        # A missing UIDVALIDITY counts as unchanged.
         validity = selected.uid_validity or row.uid_validity or 0
         if row.uid_validity not in (None, validity):
             await self._reset(validity)
         if self.row.uid_next is None:
             await self._first_look(session, selected, validity)
         elif self._full:
-            await self._catch_up(session, selected, told=selected.tells_changes)
+            await self._catch_up(session, selected, since, told=selected.tells_changes)
             if doubt:
                 await self._compare_uids(session)
         await self._arrived(session, selected.uid_next)
 
     async def hear(self, session: ImapSession, news: Sequence[Untagged]) -> None:
         """Announce what the server said unasked of this mailbox, which is the one selected."""
+        self._heard, mark = self._arrivals.requested.mark, self._heard
         before = self._exists
         gone: list[int] = []
         flags: dict[int, frozenset[str]] = {}
@@ -176,7 +182,7 @@ class WatchedFolder:
                 self._exists = each.count
             elif isinstance(each, Vanished):
                 gone += self._known(each.ranges)
-                # It may name more than there are.
+                # The ranges may name more messages than exist.
                 size = min(self._exists, sum(last - first + 1 for first, last in each.ranges))
                 before, self._exists = before - size, self._exists - size
             elif isinstance(each, Expunge):
@@ -192,7 +198,7 @@ class WatchedFolder:
         if self._full:
             if not void:
                 flags, gone = {**numbered, **flags}, [*gone, *removed]
-            await self._changed(flags)
+            await self._changed(session, flags, mark, unasked=True)
             await self._gone(gone)
             if void:
                 await self.look(session, doubt=True)
@@ -202,9 +208,9 @@ class WatchedFolder:
             self._owe(self._exists - before - found)
 
     async def look_for_unseen(self, session: ImapSession) -> None:
-        """Look again for messages the server counted but did not show."""
+        """Look again for messages that the server counted but did not show."""
         self._next_look = math.inf
-        await session.noop()  # some servers show in no other command what has come
+        await session.noop()  # some servers show new messages only after NOOP
         found = await self._arrived(session, None)
         self._owe(self._unseen - found, self._unseen_looks + 1)
 
@@ -214,7 +220,7 @@ class WatchedFolder:
         self._next_look = trio.current_time() + UNSEEN_WAITS[looks] if due else math.inf
 
     def _flags_of(self, response: Fetch) -> tuple[int | None, frozenset[str] | None, bool]:
-        """UID and flags a FETCH tells, and whether its number is one that can be: else numbers mean nothing now."""
+        """The UID and flags in a FETCH, and whether its sequence number is plausible; if not, no number is now."""
         place, known = response.number - 1, self._uids
         fits = 0 <= place < self._exists
         there = known[place] if known is not None and 0 <= place < len(known) else None
@@ -227,7 +233,7 @@ class WatchedFolder:
         return (one.uid, one.flags, True) if one is not None else (None, None, True)
 
     async def _reset(self, validity: int) -> None:
-        """Every UID is void: one event, and a row of its own for what comes now."""
+        """Every UID is void: announce that once, and continue with a new row."""
         old = self.row
 
         def change(tx: Tx) -> int:
@@ -255,16 +261,16 @@ class WatchedFolder:
         modseq = selected.highest_modseq
         await self._store.commit(lambda tx: mailboxes.set_position(tx, row.id, validity, start, modseq))
         await self.reload()
-        # A look that was broken off may have noted messages that were gone at the next.
+        # An interrupted look may have noted messages that have since been removed.
         there = set(uids)
         await self._gone([uid for uid in mailboxes.uids(self._store.reader, row.id) if uid not in there], quiet=True)
 
     async def _first_to_announce(self, session: ImapSession, uids: array[int], uid_next: int) -> int:
-        """The UID from which on there are messages to tell of at the first look."""
+        """The lowest UID to announce at the first look."""
         since = self._arrivals.notify_from
         if since is None or not uids:
             return uids[0] if uids else uid_next
-        # SEARCH knows days only, and the server's days may begin elsewhere.
+        # SEARCH compares only dates, and the server's time zone may differ.
         day = datetime.fromtimestamp(max(since - DAY, 0), UTC)
         with within(SEARCH_PATIENCE * self._patience):
             recent = await session.search(f"SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year}")
@@ -276,18 +282,18 @@ class WatchedFolder:
                 return min(wanted)
         return uid_next
 
-    async def _catch_up(self, session: ImapSession, selected: Selected, *, told: bool) -> None:
+    async def _catch_up(self, session: ImapSession, selected: Selected, since: int, *, told: bool) -> None:
         row = self.row
         assert row.uid_next is not None
         if told:
             await self._gone(self._known(selected.vanished))
-            await self._changed(_flags(selected.changed))
+            await self._changed(session, _flags(selected.changed), since)
         if row.uid_next > 1:
             moved = selected.highest_modseq != row.modseq
             if selected.highest_modseq is None or row.modseq is None:
                 await self._compare_flags(session)
             elif moved and not (selected.vanished or selected.changed):
-                # Also a server that took the question for what had happened, and no notice of it.
+                # This includes a server that accepted the QRESYNC parameters and ignored them.
                 await self._ask_for_changes(session, row.uid_next, row.modseq)
             known = mailboxes.count(self._store.reader, row.id)
             grown = selected.uid_next != row.uid_next
@@ -302,11 +308,12 @@ class WatchedFolder:
         known = mailboxes.uids(self._store.reader, self.row.id)
         at = 0
         while at < len(known):
+            since = self._arrivals.requested.mark
             found, at = await self._ask(session, known, at)
-            await self._changed(_flags(found))
+            await self._changed(session, _flags(found), since)
 
     async def _ask_for_changes(self, session: ImapSession, uid_next: int, modseq: int) -> None:
-        care, numbers = self._arrivals.care, ((1, uid_next - 1),)
+        care, numbers, since = self._arrivals.care, ((1, uid_next - 1),), self._arrivals.requested.mark
         if care.may_ask(self.row.id, 0, CHANGES):
             try:
                 with care.asking(session, self.row.id, 0, 0, CHANGES, PATIENCE):
@@ -314,16 +321,16 @@ class WatchedFolder:
             except CommandRefused as error:
                 log.warning("changes in %s cannot be reported: %s", self.path, error)
             else:
-                await self._changed(_flags(changed))
+                await self._changed(session, _flags(changed), since)
                 return
         await self._compare_flags(session)
 
     async def _ask(
         self, session: ImapSession, uids: array[int], at: int, question: str = FLAGS
     ) -> tuple[list[Fetched], int]:
-        """One data item of some messages from place `at` on, and the place behind them.
+        """Fetch one data item of some messages from index `at` on; return them and the next index.
 
-        Those the server cannot tell it of are left out. Raises `CommandRefused` where it tells it of none.
+        Messages for which the server cannot send it are left out. Raises `CommandRefused` if it sends it for none.
         """
         care, mailbox = self._arrivals.care, self.row.id
         self._refused = self._refused if at else 0
@@ -347,7 +354,7 @@ class WatchedFolder:
             return [], at + 1
 
     async def _compare_uids(self, session: ImapSession) -> bool:
-        """Announce what is gone, by comparing all UIDs; whether there are new ones."""
+        """Announce removed messages by comparing all UIDs; return whether there are new ones."""
         assert self.row.uid_next is not None
         uids = await self._every_uid(session)
         if not uids and self._exists and not session.pending:
@@ -357,11 +364,13 @@ class WatchedFolder:
         known = mailboxes.uids(self._store.reader, self.row.id)
         await self._gone([uid for uid in known if uid not in there])
         self._exists = len(uids)
-        self._uids = array("Q", (uid for uid in uids if uid < self.row.uid_next))
-        return len(self._uids) < len(uids)
+        told = array("Q", (uid for uid in uids if uid < self.row.uid_next))
+        # What waits to be heard is of the numbers before the search, or after it.
+        self._uids = None if session.pending else told
+        return len(told) < len(uids)
 
     async def _every_uid(self, session: ImapSession) -> array[int]:
-        """The UIDs of all messages, rising. A search that finds none where the server counted some is not believed."""
+        """The UIDs of all messages, ascending. An empty result is not trusted if the server counted some."""
         if not self._exists:
             return array("Q")
         with within(SEARCH_PATIENCE * self._patience):
@@ -372,7 +381,7 @@ class WatchedFolder:
         return uids
 
     async def _arrived(self, session: ImapSession, uid_next: int | None, expected: int | None = None) -> int:
-        """Announce new messages; how many there were."""
+        """Announce new messages; return how many there were."""
         row = self.row
         assert row.uid_next is not None
         speaks_in_numbers = self._full and "QRESYNC" not in await session.enable()
@@ -382,16 +391,18 @@ class WatchedFolder:
             expected = None
         elif uid_next == row.uid_next:
             return 0
+        since = self._arrivals.requested.mark
         taken = await self._arrivals.take(session, row, row.uid_next, expected)
         await self.reload()
         if self._uids is not None:
             self._uids.extend(taken.uids)
         if self._full:
-            await self._changed(taken.flags)
+            touched = self._arrivals.requested.touched(row.id, taken.uids, since)
+            await self._changed(session, taken.flags | dict.fromkeys(touched, UNKNOWN), since)
         return len(taken.uids)
 
     async def _learn_numbers(self, session: ImapSession) -> bool:
-        """Which UID has which sequence number, as of a moment after which no news of the mailbox is waiting.
+        """Learn the UID of each sequence number, at a moment when no news of the mailbox is pending.
 
         Returns whether there are new messages.
         """
@@ -408,18 +419,40 @@ class WatchedFolder:
     def _known(self, spans: Ranges) -> list[int]:
         return list(mailboxes.uids(self._store.reader, self.row.id, spans))
 
-    async def _changed(self, flags: dict[int, frozenset[str]]) -> None:
-        row, journal = self.row, self._journal
+    async def _changed(
+        self, session: ImapSession, flags: dict[int, frozenset[str]], since: int, *, unasked: bool = False
+    ) -> None:
+        """Announce these flags, which the server reported after the mark `since` of changes by requests.
+
+        The flags of a message that a request has changed since are fetched again, since the report may be out of date.
+        An unsolicited (`unasked`) report may even describe the state shortly before the mark.
+        """
+        row, journal, requested = self.row, self._journal, self._arrivals.requested
+        while True:
+            await requested.settled(row.id, flags)
+            touched = requested.touched(row.id, flags, since, unasked=unasked)
+            stale = [uid for uid in touched if mailboxes.flags(self._store.reader, row.id, uid) != flags[uid]]
+            flags = {uid: flags[uid] for uid in flags.keys() - touched}
+            if not stale:
+                break
+            since, unasked = requested.mark, False
+            with within(PATIENCE):
+                found = _flags(await session.fetch(ranges(sorted(stale)), ("UID", "FLAGS")))
+            flags |= {uid: found[uid] for uid in found.keys() & stale}
+        doubtful = requested.doubtful(row.id, flags)
         for batch in _batches(flags.items()):
 
             def change(tx: Tx, batch: Sequence[tuple[int, frozenset[str]]] = batch) -> None:
                 for uid, new in batch if mailboxes.exists(tx, row.id) else ():
-                    observed_changes.flags_changed(tx, journal, row, uid, new)
+                    source = observed_changes.API if uid in doubtful else None
+                    observed_changes.flags_changed(tx, journal, row, uid, new, source)
 
             await self._store.commit(change)
 
     async def _gone(self, uids: Sequence[int], *, quiet: bool = False) -> None:
-        row, journal = self.row, self._journal
+        row, journal, requested = self.row, self._journal, self._arrivals.requested
+        await requested.settled(row.id, uids)
+        doubtful = requested.doubtful(row.id, uids)
         for batch in _batches(uids):
 
             def change(tx: Tx, batch: Sequence[int] = batch) -> None:
@@ -427,12 +460,13 @@ class WatchedFolder:
                     if quiet:
                         mailboxes.remove(tx, row.id, uid)
                     else:
-                        observed_changes.message_gone(tx, journal, row, uid)
+                        source = observed_changes.API if uid in doubtful else None
+                        observed_changes.message_gone(tx, journal, row, uid, source)
 
             await self._store.commit(change)
 
     async def reload(self, mailbox: int | None = None) -> None:
-        """Take the stored position, or that of the row `mailbox`, which is the mailbox's now."""
+        """Reload the stored position; `mailbox`: switch to this row first."""
         row = mailboxes.get(self._store.reader, mailbox or self.row.id)
         if row is not None:
             self.row = row

@@ -1,4 +1,4 @@
-"""Folders that requests make, rename and remove, so that nobody judges them by a list from before or meanwhile."""
+"""Folders that requests create, rename and remove, so that a list from before or during the change is not used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class FolderChanges:
-    """Those of one account."""
+    """The changes of one account's folders."""
 
     def __init__(self) -> None:
         self._begun = 0
@@ -15,7 +15,7 @@ class FolderChanges:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """A folder is being changed, from the command to the server until what came of it is stored."""
+        """Wrap a change of a folder, from the command to the server until the result is stored."""
         self._begun += 1
         try:
             yield
@@ -24,9 +24,9 @@ class FolderChanges:
 
     @property
     def mark(self) -> tuple[int, int]:
-        """Where things stand, for `none_since`."""
+        """The current position, for `none_since`."""
         return self._begun, self._ended
 
     def none_since(self, mark: tuple[int, int]) -> bool:
-        """Whether no folder was being changed then, and none has been since."""
+        """Whether no folder was being changed at that mark, and none has been changed since."""
         return mark == (self._begun, self._ended) and self._begun == self._ended

@@ -1,7 +1,8 @@
 """The folders of an account as requests see and change them.
 
-What is made, renamed or removed here is told by events in the commit that notes it, at once; the next round finds
-nothing new in it. A folder that is renamed keeps its number, so that ids stay good and its mail is not announced again.
+A folder that is created, renamed or removed here is announced at once, in the commit that stores the change; the next
+round then finds nothing new. A renamed folder keeps its number, so that ids stay valid and its mail is not announced
+again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from engine.accounts import observed_changes
 from engine.accounts.folder_changes import FolderChanges
 from engine.accounts.listed_changes import one_path
+from engine.accounts.observed_changes import API
 from engine.accounts.watch import marked, to_watch
 from engine.errors import Problem
 from engine.events.journal import Journal
@@ -25,13 +27,12 @@ from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store, Tx
 from engine.world import World
 
-API = "api"
 COUNTERS = ("MESSAGES", "UIDNEXT", "UNSEEN")
 _ORDER = (INBOX, "\\Flagged", "\\Sent", "\\Drafts", "\\All", "\\Archive", "\\Junk", "\\Trash")
 
 
 class Rules(NamedTuple):
-    """What the registration says of folders: special uses by path, which are watched (None: all), whether in full."""
+    """The registration's rules: special uses by path, the watched folders (None: all), and whether in full."""
 
     uses: dict[str, str]
     wanted: Sequence[str] | None
@@ -52,7 +53,7 @@ class Folders:
         self._world = world
 
     async def listed(self, session: ImapSession, *, counters: bool) -> list[dict[str, Any]]:
-        """Every folder the server lists, as a list shows them. Raises `CommandRefused`."""
+        """Every folder that the server lists, in the form of the API's list. Raises `CommandRefused`."""
         found, told = await session.list_subscribed(COUNTERS)
         statuses = {one_path(path): items for path, items in told.items()}
         shown = []
@@ -68,16 +69,16 @@ class Folders:
                 names = (("MESSAGES", "messages"), ("UNSEEN", "unseen"), ("error", "error"))
                 entry["status"] = {name: status[item] for item, name in names if status and item in status}
             shown.append(entry)
-        return sorted(shown, key=_place)
+        return sorted(shown, key=_place_of)
 
     def stored(self) -> list[dict[str, Any]]:
-        """The folders that are watched, as far as they are known without the server."""
+        """The watched folders, as far as the store knows them."""
         rows = mailboxes.of_account(self._store.reader, self._account)
         known = [(row, Mailbox(**_of_row(row), special_use=row.special_use)) for row in rows]
-        return sorted([self._entry(mailbox, row, {}) for row, mailbox in known], key=_place)
+        return sorted([self._entry(mailbox, row, {}) for row, mailbox in known], key=_place_of)
 
     async def create(self, session: ImapSession, levels: Sequence[str]) -> dict[str, Any]:
-        """Make a folder, and subscribe to it. Raises `Problem` 400, `CommandRefused`."""
+        """Create a folder and subscribe to it. Raises `Problem` 400, `CommandRefused`."""
         with self._changes.changing():
             path = await _in_namespace(session, levels)
             try:
@@ -95,7 +96,7 @@ class Folders:
     async def rename(
         self, session: ImapSession, path: str, levels: Sequence[str], *, subscribe: bool
     ) -> dict[str, Any]:
-        """Give a folder another path; `subscribe` to that too. Raises `Problem` 400, `CommandRefused`."""
+        """Rename a folder, and `subscribe` to the new path. Raises `Problem` 400, `CommandRefused`."""
         with self._changes.changing():
             new = await _in_namespace(session, levels)
             if one_path(new) == one_path(path):
@@ -115,11 +116,11 @@ class Folders:
             return {"path": path, "newPath": new, "renamed": True}
 
     async def subscribe(self, session: ImapSession, path: str, *, on: bool) -> bool:
-        """Subscribe to a folder, or end that; whether the server did it."""
+        """Subscribe to a folder, or (`on` False) unsubscribe; return whether the server did it."""
         return await _subscribe(session, path, on=on)
 
     async def delete(self, session: ImapSession, path: str) -> bool:
-        """Remove a folder with its messages; whether the server did it."""
+        """Remove a folder with its messages; return whether the server did it."""
         with self._changes.changing():
             try:
                 if session.selected is not None:
@@ -131,7 +132,7 @@ class Folders:
             return True
 
     async def _note(self, session: ImapSession, path: str | None, before: str | None = None) -> None:
-        """Tell of what is at `path` now and was at `before`, as the server lists it."""
+        """Announce the folder that is now at `path` and was at `before`, by the server's list."""
         gmail = "X-GM-EXT-1" in session.capabilities
         listed = {one_path(each.path): each for each in self._marked(await session.list_mailboxes())}
         all_mail = gmail and "\\All" in {each.special_use for each in listed.values()}
@@ -203,7 +204,7 @@ class Folders:
 def _moved(
     rows: dict[str, MailboxRow], listed: dict[str, Mailbox], before: str | None, path: str | None, delimiter: str | None
 ) -> list[tuple[MailboxRow, Mailbox | None]]:
-    """The known folders that were at `before` or below it and are no more, with what they are now, if anything."""
+    """The known folders that were at or below `before` and are not listed there now, with their new mailbox, if any."""
     found: list[tuple[MailboxRow, Mailbox | None]] = []
     for row in rows.values() if before is not None else ():
         there = listed.get(row.path)
@@ -215,14 +216,14 @@ def _moved(
 
 
 def _under(path: str, above: str | None, delimiter: str | None) -> bool:
-    """Whether a path is another one, or below it."""
+    """Whether `path` is `above` or below it."""
     if above is None:
         return False
     return path == above or (delimiter is not None and path.startswith(above + delimiter))
 
 
 async def _in_namespace(session: ImapSession, levels: Sequence[str]) -> str:
-    """The path of these levels among the account's own folders, with the prefix that all of those have (RFC 2342)."""
+    """The path of these levels in the personal namespace, with that namespace's prefix (RFC 2342)."""
     namespace = await session.namespace()
     own = (
         namespace.personal[0]
@@ -247,7 +248,7 @@ async def _subscribe(session: ImapSession, path: str, *, on: bool) -> bool:
 
 
 def _refused(message: str, error: CommandRefused) -> Problem:
-    said = error.response.partition(" ")[2]  # behind the tag
+    said = error.response.partition(" ")[2]  # after the tag
     problem = Problem(400, message, details={"response": said})
     if error.code is not None:
         problem.extra["code"] = error.code
@@ -262,6 +263,10 @@ def _of_row(row: MailboxRow) -> dict[str, Any]:
     return {"path": row.path, "delimiter": row.delimiter, "flags": frozenset()}
 
 
-def _place(entry: dict[str, Any]) -> tuple[int, str, str]:
-    use = entry.get("specialUse")
-    return (_ORDER.index(use) if use in _ORDER else len(_ORDER), entry["path"].casefold(), entry["path"])
+def place(path: str, use: str | None) -> tuple[int, str, str]:
+    """The sort key of a folder in a list: the inbox first, then those with a special use, then the others by path."""
+    return (_ORDER.index(use) if use in _ORDER else len(_ORDER), path.casefold(), path)
+
+
+def _place_of(entry: dict[str, Any]) -> tuple[int, str, str]:
+    return place(entry["path"], entry.get("specialUse"))

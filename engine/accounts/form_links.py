@@ -1,8 +1,8 @@
-"""Links to the form in which people connect their mailbox: signed here, so that what they say can be relied on.
+"""Signed links to the form in which people connect their mailbox.
 
-A link is `<serviceUrl>/accounts/new?data=…&sig=…`: JSON, and its HMAC-SHA256 with the setting `serviceSecret`, both in
-base64url, as EmailEngine makes them; so whoever holds that secret can make links too. Without one, a key of the
-engine's own signs. Links signed with either are good, for 24 hours.
+A link is `<serviceUrl>/accounts/new?data=…&sig=…`: JSON and its HMAC-SHA256 with the setting `serviceSecret`, both in
+base64url, as EmailEngine makes them. So anyone who has that secret can make links too. Without the setting, the engine
+signs with its own key. Links signed with either are valid for 24 hours.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from engine.world import World
 
 LIFETIME = 86_400.0
 CLOCK_SKEW = 300.0
-"""Seconds by which the clock of one who makes links may be ahead."""
+"""Seconds by which the clock of a link's maker may be ahead."""
 LONGEST = 7_000
-"""Characters of `data`: many a proxy takes 8 KiB of a request line."""
+"""Most characters of `data`: many proxies accept only 8 KiB of a request line."""
 PATH = "/accounts/new"
 _KEY = "formKey"
-"""Where the engine's own key lies among the settings; the API does not show it."""
+"""The setting that holds the engine's own key; the API does not show it."""
 _NONCE_BYTES = 16
 _PARKED, _PARKED_FIELD = "r", "form.registration"
 
 
 class NoServiceUrl(EngineError):
-    """Nobody has said where the engine is reached from outside, so no link leads to it."""
+    """The setting `serviceUrl` is missing, so there is no address for a link."""
 
     fault = Fault.CALLER
 
 
 class LinkTooLong(EngineError):
-    """What a link is to say does not go into one."""
+    """The content of a link exceeds `LONGEST`."""
 
     fault = Fault.CALLER
 
 
 class LinkRefused(EngineError):
-    """A link is not one of ours, or has expired. `form` is what it says where its signature is good."""
+    """A link has no valid signature, or has expired. `form` is its content if the signature is valid."""
 
     fault = Fault.CALLER
 
@@ -58,7 +58,7 @@ class LinkRefused(EngineError):
 
 
 class FormLink(msgspec.Struct, frozen=True):
-    """A good link. `data` and `sig` are as it holds them; `made` is in seconds since 1970, `nonce` its own.
+    """A valid link. `data` and `sig` are as in the URL; `made` is in seconds since 1970; `nonce` is unique.
 
     `parked`: the registration that a sign-in completes, sealed; None: what the form says is all.
     """
@@ -72,12 +72,12 @@ class FormLink(msgspec.Struct, frozen=True):
 
     @property
     def expires(self) -> float:
-        """Until when it is good, in seconds since 1970."""
+        """When it expires, in seconds since 1970."""
         return self.made + LIFETIME
 
 
 class FormLinks:
-    """Makes and reads links. `world` gives the time and what is random."""
+    """Makes and reads links. Time and randomness come from `world`."""
 
     def __init__(self, book: SettingsBook, store: Store, vault: Vault, world: World) -> None:
         self._settings = book
@@ -125,7 +125,7 @@ class FormLinks:
         return f"{self._base()}{PATH}?data={_base64(data)}&sig={signature}{kind}"
 
     def read(self, data: str, sig: str, *, at: float | None = None) -> FormLink:
-        """What a link says to one who followed it `at`, in seconds since 1970; now if absent. Raises `LinkRefused`."""
+        """Read a link that was followed `at` (seconds since 1970; None: now). Raises `LinkRefused`."""
         text, given = _octets(data[: LONGEST + 1]), _octets(sig[:100])
         keys = [key for key in (self._settings.values.service_secret, self._own_key()) if key]
         if len(data) > LONGEST or not any(hmac.compare_digest(_signed(text, key), given) for key in keys):
@@ -153,7 +153,7 @@ class FormLinks:
         try:
             return self._vault.open("", sealed.setting_field(_KEY), msgspec.json.decode(text)[sealed.SEALED])
         except (DamagedSecret, KeyError, TypeError, ValueError, RecursionError):
-            # The links it signed are lost; the next one is signed with a new key.
+            # The links that it signed become invalid; a new key signs the next link.
             return None
 
     def _key_in(self, tx: Tx) -> str:
@@ -167,9 +167,9 @@ class FormLinks:
 
 
 def _members(text: bytes) -> tuple[AuthenticationForm, str, float, str | None]:
-    """What signed JSON says, its nonce, when it was made in seconds, and what is parked. Raises `LinkRefused`.
+    """The content of signed JSON, its nonce, when it was made (seconds since 1970), the rest. Raises `LinkRefused`.
 
-    Members that only EmailEngine knows are passed over, as those that are null.
+    Members that only EmailEngine knows, and those that are null, are ignored.
     """
     try:
         built: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
@@ -192,7 +192,7 @@ def _signed(data: bytes, key: str) -> bytes:
 
 
 def _octets(text: str) -> bytes:
-    """Base64url, or base64, with or without padding; empty where it is neither."""
+    """Decode base64url or base64, with or without padding; empty if it is neither."""
     try:
         plain = text.replace("+", "-").replace("/", "_").rstrip("=").encode("ascii")
         return base64.b64decode(plain + b"=" * (-len(plain) % 4), altchars=b"-_", validate=True)

@@ -1,9 +1,9 @@
-"""How often an account asks a server that says nothing whether it is still there, and what it learnt about that.
+"""How often an account checks a silent server, and what it has learnt about idle timeouts.
 
-Proxies and firewalls forget a line that was quiet for some time, with a word or without. A connection that died after T
-seconds of quiet teaches the account to speak up sooner than that, for a day; then it finds out anew. It is taught only
-where the next dial succeeds at once: an outage says nothing of idle lines, and a server that says why it hangs up has
-not been cut off. The beats of many accounts are spread by chance.
+Proxies and firewalls drop connections that are idle for some time, with or without a notice. If a connection dies after
+T idle seconds, the account checks sooner than that for one day; then it starts over. It learns only if the next dial
+succeeds at once, since an outage says nothing about idle timeouts, and not if the server gave a reason for hanging up.
+The checks of many accounts are spread at random.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import trio
 
 from engine.errors import NetworkError, NetworkKind
 from engine.isotime import iso
-from engine.schema.account_status import LearntHeartbeat
+from engine.schema.account_condition import LearntHeartbeat
 from engine.world import World
 
 SHORTEST = 10.0
 SHORTEST_AFTER_MUTE = 20.0
-"""What forgets lines sooner than that closes them with a word; lines found dead one by one have other reasons too."""
+"""Shortest interval learnt from a connection found dead: a device with a shorter timeout would close it visibly."""
 SHORTEST_LESSON = 12.0
-"""A line that was quiet for less has not died of it."""
+"""A connection that was idle for fewer seconds did not die of that."""
 BELOW = 0.8
-"""The share of the quiet a line was closed after that is left to the next one."""
+"""The interval learnt from a closed connection, as a fraction of its idle time."""
 BELOW_MUTE = 0.5
-"""The same for a line found dead: it may have died long before."""
+"""The same for a connection found dead, which may have died long before."""
 LEARNT_SECONDS = 86_400.0
 JITTER = 0.15
 
 
 class Learnt(msgspec.Struct, frozen=True):
-    """An interval in seconds, and until when it counts, in seconds since 1970."""
+    """An interval in seconds, and until when it holds, in seconds since 1970."""
 
     seconds: float
     until: float
@@ -42,9 +42,9 @@ _FOR_IDLING = re.compile(r"\b(idle|idling|inactiv\w*|auto-?logout|time[d -]?out)
 
 
 class Heartbeat:
-    """The rhythm of one account's connections; `usual` is the interval in seconds while nothing was learnt.
+    """The interval of one account's checks; `usual` is the one in seconds if nothing has been learnt.
 
-    `learnt` is what was `remembered` when the engine ran before.
+    `learnt` is the value of `remembered` from the last run.
     """
 
     def __init__(self, usual: float, world: World, learnt: Learnt | None = None) -> None:
@@ -58,46 +58,46 @@ class Heartbeat:
 
     @property
     def interval(self) -> float:
-        """Seconds without a word from the server after which it is asked."""
+        """Seconds of silence after which the server is checked."""
         if self._learnt is not None and trio.current_time() >= self._until:
             self._learnt = None
         return self._usual if self._learnt is None else min(self._learnt, self._usual)
 
     def next(self) -> float:
-        """The interval, made a little shorter at random."""
+        """The interval, shortened a little at random."""
         return self.interval * (1 - JITTER * self._world.random.random())
 
     def learn(self, seconds: float) -> None:
-        """Ask after so many seconds for a day."""
+        """Use an interval of `seconds` for one day."""
         self._learnt = seconds
         self._until = trio.current_time() + LEARNT_SECONDS
 
     @property
     def remembered(self) -> Learnt | None:
-        """What the next start is to know; None while nothing was learnt."""
+        """What the next start should know; None if nothing has been learnt."""
         if self.interval == self._usual or self._learnt is None:
             return None
         return Learnt(self._learnt, self._until + self._world.now() - trio.current_time())
 
     def shown(self) -> LearntHeartbeat | None:
-        """As the account shows it; None while nothing was learnt."""
+        """The form in which the account shows it; None if nothing has been learnt."""
         learnt = self.remembered
         return None if learnt is None else LearntHeartbeat(seconds=round(learnt.seconds), until=iso(learnt.until))
 
 
 class WatchedLine:
-    """One of the account's lines, connected again and again, and what its end may teach."""
+    """One of the account's connections, over all its reconnects, and what its ends teach."""
 
     def __init__(self, heartbeat: Heartbeat) -> None:
         self._heartbeat = heartbeat
         self._lesson: float | None = None
         self.quiet = 0.0
-        """Seconds of quiet after which the last connection ended, 0 where it was in use or could not be made."""
+        """Idle seconds after which the last connection ended; 0 if it was in use or was never made."""
 
     def died(self, error: Exception) -> bool:
-        """A connection ended, or could not be made. Whether there is something to learn, should the next dial succeed.
+        """Note that a connection ended or could not be made; return whether success of the next dial would teach us.
 
-        `quiet` is 0 again afterwards.
+        Resets `quiet` to 0.
         """
         quiet, self.quiet = self.quiet, 0.0
         self._lesson = None
@@ -117,9 +117,9 @@ class WatchedLine:
         return True
 
     def connected(self) -> bool:
-        """A connection was made: if it is the first dial after one that died of quiet, that was no outage.
+        """Note that a connection was made; return whether the account has learnt from it.
 
-        Whether the account has learnt from it.
+        It learns if the previous connection died while idle and this is the first dial since, so there was no outage.
         """
         lesson, self._lesson = self._lesson, None
         if lesson is None or lesson >= self._heartbeat.interval:

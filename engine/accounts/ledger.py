@@ -1,4 +1,4 @@
-"""Where an account writes down what happens to it, and tells of it."""
+"""Where an account records and announces what happens to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.store.writer import Store
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """The store with its spool; the journal for events, the recorder for what became of mail, and changes of state."""
+    """The store and its spool, the journal for events, the recorder for outcomes of mail, and the state changes."""
 
     store: Store
     spool: Spool

@@ -1,7 +1,7 @@
-"""What a new list of the server's mailboxes changes about the stored ones: compared first, then written in one commit.
+"""Compares a new list of the server's mailboxes with the stored ones, and writes the differences in one commit.
 
-A mailbox that is missing is gone only once a second list does not name it either, and its row is kept for a while:
-servers forget a mailbox for a moment. One that is listed but not to be watched any more is forgotten without an event.
+A missing mailbox counts as gone only if a second list lacks it too, and its row is kept for a while, since servers
+sometimes omit a mailbox briefly. A listed mailbox that is no longer to be watched is removed without an event.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ INBOX_PATH = "INBOX"
 
 
 class ListedChanges(msgspec.Struct, frozen=True):
-    """What differs. `rows`: the stored mailboxes by path; `missed`: the paths of those the list does not name.
+    """The differences. `rows`: the stored mailboxes by path; `missed`: the paths of those missing from the list.
 
-    `otherwise`: listed with another special use or delimiter. `renamed`: the same mailbox under another spelling of its
-    path. `dropped`: not to be watched any more, or gone for long.
+    `otherwise`: listed with another special use or delimiter. `renamed`: the same mailbox with another spelling of its
+    path. `moved`: the server proves that it has another path now (RFC 8474). `dropped`: no longer to be watched, or
+    gone for long.
     """
 
     rows: dict[str, MailboxRow]
@@ -32,15 +33,16 @@ class ListedChanges(msgspec.Struct, frozen=True):
     new: list[Mailbox]
     otherwise: list[Mailbox]
     renamed: list[tuple[str, MailboxRow]]
+    moved: list[tuple[MailboxRow, Mailbox]]
     gone: list[MailboxRow]
     dropped: list[MailboxRow]
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.otherwise or self.renamed or self.gone or self.dropped)
+        return bool(self.new or self.otherwise or self.renamed or self.moved or self.gone or self.dropped)
 
 
 def one_path(path: str) -> str:
-    """A path as it is kept: INBOX has one name, however it is written (RFC 9051 section 5.1)."""
+    """A path as stored: INBOX has one spelling, however the server writes it (RFC 9051 section 5.1)."""
     return INBOX_PATH if path.upper() == INBOX_PATH else path
 
 
@@ -52,22 +54,32 @@ def compare(
     missed: frozenset[str],
     long_gone: Sequence[MailboxRow],
 ) -> ListedChanges:
-    """What is to be written, where `found` are to be watched of the mailboxes `listed`.
+    """What to write if the mailboxes `found`, of all those `listed`, are to be watched.
 
-    `missed` are the paths that the list before did not name; `long_gone` are the mailboxes that went so long ago that
-    they are kept no longer.
+    `missed` are the paths missing from the previous list; `long_gone` are mailboxes gone for so long that their rows
+    are to be removed.
     """
     rows = {one_path(row.path): row for row in stored}
     watched = {each.path for each in found}
     now_missed = frozenset(rows.keys() - set(listed))
+    lost = {row.mailbox_id: row for path, row in rows.items() if path in now_missed and row.mailbox_id is not None}
+    new = [each for each in found if each.path not in rows]
+    moved = [(lost.pop(each.mailbox_id), each) for each in new if each.mailbox_id in lost]
+    now_missed -= {row.path for row, _ in moved}
+    moved_to = {each.path for _, each in moved}
+    kept = now_missed | watched | {row.path for row, _ in moved}
     return ListedChanges(
         rows=rows,
         missed=now_missed,
-        new=[each for each in found if each.path not in rows],
+        new=[each for each in new if each.path not in moved_to],
         otherwise=[each for each in found if each.path in rows and _differs(rows[each.path], each)],
         renamed=[(path, row) for path, row in rows.items() if path != row.path],
+        moved=moved,
         gone=[rows[path] for path in now_missed & missed],
-        dropped=[*(row for path, row in rows.items() if path not in now_missed | watched), *long_gone],
+        dropped=[
+            *(row for path, row in rows.items() if path not in kept),
+            *long_gone,
+        ],
     )
 
 
@@ -80,24 +92,28 @@ def write(
     journal: Journal,
     now: float,
 ) -> None:
-    """Write the changes and tell of them.
+    """Write and announce the changes.
 
-    `validities` holds the UIDVALIDITY of each new mailbox, by path; none where this is the first list ever: then
-    nothing is told of them. `names` are what mailboxes were last called.
+    `validities` are the UIDVALIDITYs of new mailboxes by path. `names` are the last known names by path.
     """
     for row in changes.dropped:
         mailboxes.drop(tx, row.id)
     for path, row in changes.renamed:
         mailboxes.rename(tx, row.id, path)
+    for row, mailbox in changes.moved:
+        name = names.get(row.path, row.path.rpartition("/")[2])
+        observed_changes.mailbox_renamed(tx, journal, row, mailbox, name, validities.get(mailbox.path), None)
     for row in changes.gone:
         observed_changes.mailbox_deleted(tx, journal, row, names.get(row.path, row.path.rpartition("/")[2]), now)
     for each in changes.otherwise:
         mailboxes.mark_use(tx, changes.rows[each.path].id, each.special_use)
         mailboxes.mark_delimiter(tx, changes.rows[each.path].id, each.delimiter)
+        if each.mailbox_id is not None:
+            mailboxes.mark_mailbox_id(tx, changes.rows[each.path].id, each.mailbox_id)
     for each in changes.new:
-        validity = validities.get(each.path)
-        observed_changes.mailbox_new(tx, journal, account, each, validity, announced=bool(changes.rows))
+        observed_changes.mailbox_new(tx, journal, account, each, validities.get(each.path))
 
 
 def _differs(row: MailboxRow, mailbox: Mailbox) -> bool:
-    return (row.special_use, row.delimiter) != (mailbox.special_use, mailbox.delimiter)
+    known = mailbox.mailbox_id if mailbox.mailbox_id is not None else row.mailbox_id
+    return (row.special_use, row.delimiter, row.mailbox_id) != (mailbox.special_use, mailbox.delimiter, known)

@@ -1,9 +1,9 @@
-"""One page of the messages of a folder, newest first, all of them or those that were searched for.
+"""One page of a folder's messages, newest first: all of them, or those that match a search.
 
-What a page costs does not grow with the folder: without a search the page is a range of sequence numbers. A cursor
-names the message it goes on beside and the number that had; one FETCH, of that message and the page, shows whether the
-number still holds, and only where messages have gone in between the server is asked for it. Of a search only the part
-is told that is on the page, where the server can do that.
+The cost of a page does not grow with the folder: without a search, the page is a range of sequence numbers. A cursor
+names an adjacent message and the number that it had. One FETCH of that message and the page shows whether the number
+still holds; only if messages were removed in the meantime is the server asked for it. With a search, a server that can
+do so returns only the part on the page.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from engine.imap.session import CommandRefused, FetchRefused, ImapSession
 
 
 class Asked(NamedTuple):
-    """Which page: by number, or by a cursor."""
+    """The requested page: by number or by cursor."""
 
     page: int
     size: int
@@ -30,7 +30,7 @@ class Asked(NamedTuple):
 
 
 class Page(NamedTuple):
-    """One page: its messages, newest first, its number, how many there are in all, and the cursors beside it."""
+    """One page: its messages, newest first, its number, the total, and the cursors of the adjacent pages."""
 
     messages: list[Fetched]
     page: int
@@ -40,7 +40,7 @@ class Page(NamedTuple):
 
 
 async def page_of_all(session: ImapSession, opened: Opened, asked: Asked) -> Page:
-    """A page of every message in the folder that is selected. Raises `Problem` 400, `CommandRefused`."""
+    """A page of all messages in the selected folder. Raises `Problem` 400, `CommandRefused`."""
     exists = opened.selected.exists
     anchor = _anchor(opened, asked)
     if anchor is None:
@@ -63,7 +63,7 @@ async def page_of_all(session: ImapSession, opened: Opened, asked: Asked) -> Pag
 
 
 async def page_of_found(session: ImapSession, opened: Opened, keys: Keys, asked: Asked) -> Page:
-    """A page of the messages that match, in the folder that is selected. Raises as `page_of_all`."""
+    """A page of the matching messages in the selected folder. Raises like `page_of_all`."""
     anchor = _anchor(opened, asked)
     size = asked.size
     if anchor is None:
@@ -93,7 +93,7 @@ async def page_of_found(session: ImapSession, opened: Opened, keys: Keys, asked:
 
 
 async def fetch_described(session: ImapSession, uids: list[int]) -> list[Fetched]:
-    """What a list shows of these messages, rising; those that are gone are left out. Raises `CommandRefused`."""
+    """What a list shows of these messages, ascending; removed ones are left out. Raises `CommandRefused`."""
     if not uids:
         return []
     with _as_far_as_told() as told:
@@ -105,7 +105,7 @@ async def fetch_described(session: ImapSession, uids: list[int]) -> list[Fetched
 
 
 async def _numbered(session: ImapSession, first: int, last: int) -> list[Fetched]:
-    """What a list shows of the messages with these numbers, rising."""
+    """What a list shows of the messages with these sequence numbers, ascending."""
     first = max(first, 1)
     if last < first:
         return []
@@ -121,7 +121,7 @@ async def _numbered(session: ImapSession, first: int, last: int) -> list[Fetched
 
 @contextmanager
 def _as_far_as_told() -> Iterator[list[Fetched]]:
-    """What a FETCH in the block tells, also where it is refused; those it does not tell of are asked for alone."""
+    """Yields the result of a FETCH in the block, even if it is refused; messages missing from it are fetched alone."""
     told: list[Fetched] = []
     try:
         yield told
@@ -132,7 +132,7 @@ def _as_far_as_told() -> Iterator[list[Fetched]]:
 
 
 async def _alone(session: ImapSession, uid: int) -> list[Fetched]:
-    """A message the server did not tell of among others: as much as it tells of it alone."""
+    """Fetch alone, as far as possible, a message that the server left out among others."""
     for items in ((*DESCRIPTION, *session.id_items), (*BASIC, "ENVELOPE"), BASIC):
         try:
             found = [one for one in await session.fetch(((uid, uid),), items) if one.uid == uid and describes(one)]
@@ -144,14 +144,14 @@ async def _alone(session: ImapSession, uid: int) -> list[Fetched]:
 
 
 async def _beside(session: ImapSession, anchor: Anchor, *, above: bool, size: int, exists: int) -> list[Fetched]:
-    """The messages next to an anchor, rising."""
+    """The messages next to an anchor, ascending."""
     number = anchor.number
     if 0 < number <= exists:
         first, last = (number, min(number + size, exists)) if above else (max(number - size, 1), number)
         found = await _numbered(session, first, last)
         if any((one.number, one.uid) == (number, anchor.uid) for one in found):
             return [one for one in found if one.number != number]
-    # Messages below it have gone, or it has itself.
+    # The anchor, or messages below it, have been removed.
     if above:
         number = await session.count([f"UID 1:{anchor.uid}"])
         return await _numbered(session, number + 1, min(number + size, exists))
@@ -160,7 +160,7 @@ async def _beside(session: ImapSession, anchor: Anchor, *, above: bool, size: in
 
 
 def _anchor(opened: Opened, asked: Asked) -> Anchor | None:
-    """The message a cursor names; None where the page is one by its number. Raises `Problem` 400."""
+    """The message that a cursor names; None for a page requested by number. Raises `Problem` 400."""
     if asked.cursor is None:
         return None
     anchor = next((each for each in asked.cursor.anchors if each.mailbox == opened.row.id), None)

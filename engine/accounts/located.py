@@ -1,8 +1,8 @@
-"""The folder and the message that a caller means: found, opened, and the same that its id was given out for.
+"""Finds the folder or message that a caller names, and checks that it is still the one the id was issued for.
 
-A path leads to a folder that the account watches, or to any other that the server lists; that one is given a number, so
-that its messages have ids. An id leads to a message for as long as its folder keeps the UIDVALIDITY under which it was
-given out. What cannot be found is a `Problem` 404 in EmailEngine's words.
+A path can name a watched folder, or any other that the server lists; the latter gets a number, so that its messages
+have ids. An id is valid as long as its folder keeps the UIDVALIDITY with which the id was issued. What cannot be found
+is a `Problem` 404, worded like EmailEngine's.
 """
 
 from __future__ import annotations
@@ -27,48 +27,63 @@ DESCRIPTION = (*BASIC, "ENVELOPE", "BODYSTRUCTURE")
 
 
 class Opened(NamedTuple):
-    """A folder that is selected now."""
+    """The folder that is now selected."""
 
     row: MailboxRow
     selected: Selected
 
 
 class Locator:
-    """Finds the folders and messages of one account. `uses`: special uses by path, as the registration names them."""
+    """Finds the folders and messages of one account. `uses`: special uses by path, from the registration."""
 
     def __init__(self, account: str, store: Store, uses: dict[str, str]) -> None:
         self.account = account
         self._store = store
         self._uses = uses
 
-    async def open(self, session: ImapSession, path: str) -> Opened:
-        """Select the folder at a path, or that of a special use (`\\Sent`). Raises `Problem` 404 and 503."""
+    async def open(self, session: ImapSession, path: str, *, writable: bool = False) -> Opened:
+        """Select the folder at a path, or that of a special use (`\\Sent`). Raises `Problem` 404, 503 and, if it is to
+        be `writable`, 403."""
         row = self._known(path)
         if row is None:
             listed = await self._listed(session, path)
-            selected = await self._enter(session, listed.path)
+            selected = await self._enter(session, listed.path, writable=writable)
             row = await self._number(listed, selected.uid_validity)
             return Opened(row, selected)
-        selected = await self._enter(session, row.path)
+        selected = await self._enter(session, row.path, writable=writable)
         if row.uid_validity not in (None, selected.uid_validity) and selected.uid_validity is not None:
             if row.watched:
-                # The round notices it, tells of it, and gives it another number.
+                # The next round announces this and gives the folder another number.
                 raise Problem(
                     503, "The folder has just been numbered anew", headers={"Retry-After": "2"}, code="NoAvailable"
                 )
             row = await self._number_anew(row, selected.uid_validity)
         return Opened(row, selected)
 
-    async def fetch(self, session: ImapSession, place: Place, items: tuple[str, ...]) -> tuple[MailboxRow, Fetched]:
-        """Ask for items of the message an id leads to. Raises `Problem` 404, `CommandRefused`."""
+    async def target(self, session: ImapSession, path: str) -> MailboxRow:
+        """The folder at a path, or that of a special use, which need not be selected. Raises `Problem` 404."""
+        row = self._known(path)
+        if row is not None:
+            return row
+        listed = await self._listed(session, path)
+        return await self._number(listed, (await session.status(listed.path, ("UIDVALIDITY",))).get("UIDVALIDITY"))
+
+    async def fetch(
+        self, session: ImapSession, place: Place, items: tuple[str, ...], *, writable: bool = False
+    ) -> tuple[MailboxRow, Fetched]:
+        """Ask for items of the message an id leads to. Raises `Problem` 404, `CommandRefused`.
+
+        `writable`: the folder is selected for changes. Raises `Problem` 403 where it cannot be.
+        """
         row = mailboxes.of_id(self._store.reader, self.account, place.mailbox)
         if row is None:
             raise no_message()
         spans = ((place.uid, place.uid),)
         for sure in (False, True):
-            # What is selected may have stayed behind, so that what seems to be missing is looked for once more.
+            # The selected state may be out of date, so look once more for a message that seems to be missing.
             held = session.selection is not None and session.selected == row.path and not sure
-            selected = await self._enter(session, row.path, uid_validity=None if sure else row.uid_validity)
+            validity = None if sure else row.uid_validity
+            selected = await self._enter(session, row.path, uid_validity=validity, writable=writable)
             if row.uid_validity not in (None, selected.uid_validity):
                 raise no_message()
             one = next((each for each in await session.fetch(spans, items) if each.uid == place.uid), None)
@@ -79,23 +94,30 @@ class Locator:
         raise no_message()
 
     async def describe(
-        self, session: ImapSession, place: Place, header: str | None = None
+        self, session: ImapSession, place: Place, header: str | None = None, unseen: tuple[str, ...] = ()
     ) -> tuple[MailboxRow, Fetched]:
-        """What the server tells of a message, as much as it can; `header` names what of its header. Raises as `fetch`.
+        """Describe a message as far as the server can; `header` names the part of its header. Raises like `fetch`.
 
-        A server that refuses to tell some of it is asked for less.
+        `unseen` are items for parts that it may have, which spares asking for them once that is known. A server that
+        refuses to tell some of it is asked for less.
         """
         wanted = (*DESCRIPTION, *(() if header is None else (f"BODY.PEEK[{header}]",)))
+        whole = (*wanted, *session.id_items)
+        more = (*whole, *unseen) if session.tells_unseen_parts else whole
         refusal: CommandRefused | None = None
-        for items in ((*wanted, *session.id_items), wanted, (*BASIC, "ENVELOPE"), BASIC):
+        for items in dict.fromkeys((more, whole, wanted, (*BASIC, "ENVELOPE"), BASIC)):
             try:
-                return await self.fetch(session, place, items)
+                found = await self.fetch(session, place, items)
             except CommandRefused as error:
                 if error.code in TEMPORARY_CODES:
                     raise
                 refusal = refusal or error
-                if items != wanted and items[: len(wanted)] == wanted:
+                if items == whole != wanted:
                     session.refuses_ids()
+            else:
+                if refusal is not None and items == whole:
+                    session.refuses_unseen_parts()
+                return found
         assert refusal is not None
         raise refusal
 
@@ -108,7 +130,7 @@ class Locator:
         return row
 
     async def _listed(self, session: ImapSession, path: str) -> Mailbox:
-        """The folder a server lists at this path, or for this special use. Raises `Problem` 404."""
+        """The folder that the server lists at this path, or with this special use. Raises `Problem` 404."""
         listed = [marked(each, self._uses) for each in await session.list_mailboxes()]
         wanted = one_path(path)
         for mailbox in listed:
@@ -119,15 +141,20 @@ class Locator:
                 return mailbox
         raise no_folder(path)
 
-    async def _enter(self, session: ImapSession, path: str, uid_validity: int | None = None) -> Selected:
+    async def _enter(
+        self, session: ImapSession, path: str, uid_validity: int | None = None, *, writable: bool
+    ) -> Selected:
         try:
-            return await session.enter(path, uid_validity=uid_validity)
+            selected = await session.enter(path, read_only=not writable, uid_validity=uid_validity)
         except ValueError as error:
             raise no_folder(path) from error
         except CommandRefused as error:
             if error.code in TEMPORARY_CODES:
                 raise
             raise no_folder(path) from error
+        if writable and selected.read_only:
+            raise Problem(403, "The folder cannot be changed", code="READ-ONLY", path=path)
+        return selected
 
     async def _number(self, mailbox: Mailbox, uid_validity: int | None) -> MailboxRow:
         given = (self.account, one_path(mailbox.path), mailbox.special_use, uid_validity, mailbox.delimiter)
@@ -150,16 +177,16 @@ class Locator:
 
 
 def describes(one: Fetched) -> bool:
-    """Whether this is the answer to a question, and not only what a server says of flags unasked."""
+    """Whether this is the answer to a FETCH, and not an unsolicited report of flags."""
     told = (one.size, one.internal_date, one.envelope, one.structure)
     return bool(one.sections or one.decoded_sizes) or any(each is not None for each in told)
 
 
 def no_folder(path: str) -> Problem:
-    """The answer where there is no such folder."""
+    """The answer if there is no such folder."""
     return Problem(404, "Mailbox record was not found", path=path)
 
 
 def no_message() -> Problem:
-    """The answer where there is no such message."""
+    """The answer if there is no such message."""
     return Problem(404, "Requested message was not found", code="MessageNotFound")

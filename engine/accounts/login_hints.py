@@ -1,7 +1,6 @@
 """The most likely reason why a well-known provider refused a login. Pure.
 
-A provider that accepts no passwords, or another one for programs, answers the account's password as if it were wrong.
-Facts as of 2026.
+A provider that accepts no passwords, or only app passwords, treats the account's password as wrong. Facts as of 2026.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _MICROSOFT_SCOPES = "https://outlook.office.com/IMAP.AccessAsUser.All and https:
 
 
 def hint(host: str, response: str, *, token: bool) -> str | None:
-    """What to check after `response` to a login at `host`; None where the provider is unknown.
+    """What to check after `response` to a login at `host`; None if the provider is unknown.
 
     `token`: the login used an OAuth2 access token, not a password.
     """

@@ -1,9 +1,9 @@
-"""How many connections are set up at once at one server: a start with a thousand accounts is no storm there.
+"""Limits how many connections are set up at the same time at one server, even when a thousand accounts start.
 
-A slot is a lease: what takes longer than that, because a server is slow or silent, goes on without its slot and the
-next in line gets it. A lease lasts `LEASE` seconds, less at a server that mostly answers sooner, so that logins that
-hang keep nobody waiting. First come, first served. A server that says "later", or hangs up, is given half as many at
-once, and one more after each login that works.
+A slot is a lease: a login that takes longer, because the server is slow or silent, continues without its slot, and the
+next in line gets it. So logins that hang do not delay others. A lease lasts at most `LEASE` seconds, less at a server
+that usually answers sooner. Slots are given first come, first served. After a server says "later" or hangs up, the
+number of slots is halved; each successful login then adds one.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from engine.hosts import Via
 LEASE = 3.0
 SHORTEST_LEASE = 0.1
 LEASE_PER_LOGIN = 2.0
-"""How many times as long as a login usually takes at a server a lease lasts there."""
+"""A lease lasts this many times as long as a login usually takes at the server."""
 KEPT = 1000
-"""Servers that are remembered while nothing is under way at them."""
+"""Most servers remembered while no login is under way at them."""
 
 
 class LoginSlots:
-    """`per_server` at one server at once. Servers share nothing, so that none waits for another one's silence."""
+    """At most `per_server` slots for each server. Servers share nothing, so none waits because another is silent."""
 
     def __init__(self, per_server: int) -> None:
         self._per_server = per_server
@@ -33,10 +33,9 @@ class LoginSlots:
 
     @asynccontextmanager
     async def at(self, host: str, port: int, via: Via = None) -> AsyncIterator[None]:
-        """Wait for a slot for setting up a connection. Cancelled: none is taken.
+        """Wait for a slot to set up a connection. Cancelled: no slot is taken.
 
-        Through each proxy (`via`) a server is another one: a proxy that hangs keeps none of those waiting who do not
-        use it.
+        A server counts separately for each proxy (`via`), so that a proxy that hangs delays only its own users.
         """
         key = (host.lower(), port, via)
         gate = self._servers.setdefault(key, _Gate(self._per_server))
@@ -56,7 +55,7 @@ class LoginSlots:
 
 
 class _Gate:
-    """Lets `most` through at once."""
+    """The slots of one server: at most `most` at once."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -68,7 +67,7 @@ class _Gate:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """One slot, given back unless its lease has ended already."""
+        """Hold one slot, and return it unless its lease has already ended."""
         mine = object()
         async with self._line:
             while len(self.leases) >= self._width:
@@ -91,10 +90,10 @@ class _Gate:
         return min(max(LEASE_PER_LOGIN * self._usual, SHORTEST_LEASE), LEASE)
 
     def narrow(self) -> None:
-        """Half as many at once."""
+        """Halve the number of slots."""
         self._width = max(1, self._width // 2)
 
     def widen(self, seconds: float) -> None:
-        """One took so many seconds and went well."""
+        """Add one slot after a login that succeeded in `seconds`."""
         self._width = min(self._most, self._width + 1)
         self._usual = seconds if self._usual is None else 0.8 * self._usual + 0.2 * seconds

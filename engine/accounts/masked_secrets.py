@@ -1,4 +1,4 @@
-"""Masks refused where a registration is written back as it was read."""
+"""Refuses masked secrets in a registration that is written back as it was read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.schema.sign_in import OAuth2Login, OAuth2Update
 
 
 def refuse_masks(body: AccountCreate | AccountUpdate) -> None:
-    """Writing back what a read showed would destroy the secret behind the mask."""
+    """Raise `Problem` 400 for masks instead of secrets: storing them would destroy the real secrets."""
     found = FieldErrors()
     for server in ("imap", "smtp"):
         auth = getattr(getattr(body, server), "auth", UNSET)

@@ -1,7 +1,7 @@
-"""The ids of messages, texts and attachments, as API clients see them, and read back. Pure.
+"""Encodes and decodes the ids of messages, texts and attachments in the API. Pure.
 
-A message's id is the numbers of its mailbox and its UID, so it changes when the message is moved. Ids of its parts
-begin with it. All are base64url without padding.
+A message's id consists of the number of its mailbox and its UID, so it changes when the message is moved. Ids of its
+parts begin with it. All are base64url without padding.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import NamedTuple
 import msgspec
 
 LONGEST = 16 * 1024
-"""Characters of the longest id that is read. One of a text names up to a thousand parts."""
+"""Most characters of an id; the id of a text names up to a thousand parts."""
 _SECTION = re.compile(r"[1-9][0-9]{0,4}(?:\.[1-9][0-9]{0,4}){0,99}", re.ASCII)
 _UNPADDED = re.compile(r"[A-Za-z0-9_-]*={0,2}")
 
 
 class Place(NamedTuple):
-    """What an id leads to: a message by the number of its mailbox and its UID, or parts of it by section number.
+    """What an id names: a message, by the number of its mailbox and its UID, or parts of it by section number.
 
     `plain` and `html` are the parts of a text, `part` is an attachment; both are absent for a message.
     """
@@ -35,11 +35,11 @@ class Place(NamedTuple):
 
 
 class NoId(ValueError):
-    """It is no id at all: it is not base64url."""
+    """The text is not an id, since it is not base64url."""
 
 
 def message_id(mailbox: int, uid: int) -> str:
-    """The id of a message: 11 characters, 16 where its UID is beyond what IMAP knows."""
+    """The id of a message: 11 characters, or 16 if its UID has more than 32 bits."""
     return _written(_numbers(mailbox, uid))
 
 
@@ -54,12 +54,12 @@ def text_id(mailbox: int, uid: int, plain: Sequence[str], html: Sequence[str]) -
 
 
 def read_message(written: str) -> Place | None:
-    """The message an id leads to; None for one nobody gave out. Raises `NoId`."""
+    """The message that an id names; None for an id that was never issued. Raises `NoId`."""
     return next((place for place, rest in _read(written) if not rest), None)
 
 
 def read_attachment(written: str) -> Place | None:
-    """The attachment an id leads to; None for one nobody gave out. Raises `NoId`."""
+    """The attachment that an id names; None for an id that was never issued. Raises `NoId`."""
     for place, rest in _read(written):
         part = rest.decode("ascii", "replace")
         if _SECTION.fullmatch(part):
@@ -68,7 +68,7 @@ def read_attachment(written: str) -> Place | None:
 
 
 def read_text(written: str) -> Place | None:
-    """The text an id leads to; None for one nobody gave out. Raises `NoId`."""
+    """The text that an id names; None for an id that was never issued. Raises `NoId`."""
     for place, rest in _read(written):
         try:
             parts = msgspec.msgpack.decode(rest, type=list[list[str]])
@@ -80,7 +80,7 @@ def read_text(written: str) -> Place | None:
 
 
 def _read(written: str) -> list[tuple[Place, bytes]]:
-    """What an id may mean, the likelier first, with the rest of it. Raises `NoId`."""
+    """The possible meanings of an id, likelier ones first, each with the undecoded rest. Raises `NoId`."""
     if not written or len(written) > LONGEST or not _UNPADDED.fullmatch(written):
         raise NoId
     letters = written.rstrip("=")

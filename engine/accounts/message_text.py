@@ -1,4 +1,4 @@
-"""The text of a message, read from the server as far as it is wanted, and made fit for a web page."""
+"""Reads the text of a message from the server, as far as requested, and makes it safe for a web page."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ from engine.world import World
 
 PIECE_BYTES = 1024 * 1024
 """Octets of a part that are asked for at first; what is longer is downloaded."""
+GLANCE_BYTES = 24 * 1024
+"""Octets asked for of each part that is likely to be text, before it is known what a message holds."""
+GLANCES = tuple(f"BODY.PEEK[{section}]<0.{GLANCE_BYTES}>" for section in ("1", "2"))
+"""Asking for the texts of most messages: alone, or plain and HTML side by side."""
 TOGETHER_BYTES = 6 * 1024 * 1024
-"""Octets of several parts that are asked for at once."""
+"""Most octets of several parts that are requested at once."""
 TEXT_BYTES = 16 * 1024 * 1024
-"""Octets of all texts of a message that are read at most, as they stand in it."""
+"""Most encoded octets of all texts of a message that are read."""
 PICTURE_BYTES = 12 * 1024 * 1024
-"""Octets of all pictures that are put into a text at most, as they stand in the message."""
+"""Most encoded octets of all images that are embedded in a text."""
 HERE_BYTES = 64 * 1024
-"""Octets above which a text is decoded in a thread, so that nobody is held up."""
+"""Octets above which a text is decoded in a thread, so that it does not delay other tasks."""
 _OCTETS_OF_A_CHARACTER = {"quoted-printable": 12, "base64": 6}
 _SLACK = 256
 
 
 class Wanted(NamedTuple):
-    """Which text, and how much: `most` characters of each kind, None for all."""
+    """Which text to read, and how much: at most `most` characters of each kind, None for all."""
 
     plain: bool = True
     html: bool = True
@@ -43,7 +47,7 @@ async def read_text(
 ) -> dict[str, Any]:
     """The members `plain`, `html` and `hasMore` of a message's text. Raises `CommandRefused`.
 
-    The folder is selected. `one` has the structure of the message, and may have sections of it already.
+    The folder must be selected. `one` must have the message's structure, and may already have some sections.
     """
     texts = parts or TextParts(one.structure)
     kinds = [("plain", texts.plain)] * wanted.plain + [("html", texts.html)] * wanted.html
@@ -63,7 +67,7 @@ async def read_text(
 
 
 async def made_safe(text: dict[str, Any], world: World, remote: Remote = keep) -> None:
-    """Put HTML that is harmless in the place of the text's own, or of its plain text where it has none."""
+    """Replace the text's HTML by safe HTML; make it from the plain text if there is none."""
     if html := text.get("html"):
         text["html"] = await world.in_thread(web_safe, html, remote)
     elif plain := text.get("plain"):
@@ -74,7 +78,7 @@ async def made_safe(text: dict[str, Any], world: World, remote: Remote = keep) -
 
 
 async def with_own_pictures(session: ImapSession, one: Fetched, html: str, world: World) -> str:
-    """`html` with the pictures it shows that were sent along. Raises `CommandRefused`."""
+    """`html` with the message's own images embedded. Raises `CommandRefused`."""
     wanted = wanted_pictures(html)
     pictures: dict[str, tuple[str, bytes]] = {}
     left = PICTURE_BYTES
@@ -92,7 +96,7 @@ async def with_own_pictures(session: ImapSession, one: Fetched, html: str, world
 async def _sections(
     session: ImapSession, one: Fetched, parts: Sequence[BodyPart], most: int | None
 ) -> dict[str, tuple[bytes, bool]]:
-    """The octets of each part, and whether they are not all of it."""
+    """The octets of each part, and whether some are missing."""
     left = TEXT_BYTES
     found: dict[str, tuple[bytes, bool]] = {}
     for batch in _batches([part for part in parts if part.path not in one.sections], most):
@@ -103,7 +107,7 @@ async def _sections(
     for part in parts:
         limit = min(_octets(part, most), left)
         data = one.sections.get(part.path, b"")
-        if part.path in one.cut and len(data) == PIECE_BYTES < limit:
+        if part.path in one.cut and len(data) in (GLANCE_BYTES, PIECE_BYTES) and len(data) < limit:
             rest = session.download(one.uid, part.path, offset=len(data), end=limit)
             data = b"".join([data, *[piece async for piece in rest]])
         found[part.path] = (data[:limit], len(data) > limit or (len(data) == limit and part.size > limit))
@@ -112,7 +116,7 @@ async def _sections(
 
 
 def _batches(parts: Sequence[BodyPart], most: int | None) -> list[list[BodyPart]]:
-    """The parts as they are asked for together."""
+    """The parts in batches that are requested together."""
     batches: list[list[BodyPart]] = []
     room = 0
     for part in parts:
@@ -126,7 +130,7 @@ def _batches(parts: Sequence[BodyPart], most: int | None) -> list[list[BodyPart]
 
 
 def _octets(part: BodyPart, most: int | None) -> int:
-    """How many octets of a part hold so many characters, whatever its charset; no fewer than are worth a question."""
+    """How many octets of a part contain at least `most` characters in any charset, but not uselessly few."""
     if most is None:
         return TEXT_BYTES
     return min(_OCTETS_OF_A_CHARACTER.get(part.encoding, 4) * most + _SLACK, TEXT_BYTES)

@@ -1,6 +1,6 @@
-"""Changes of mailboxes and messages, told by comparing and setting: an event exists only where the store changed.
+"""Announces changes of mailboxes and messages by compare-and-set: there is an event only if the store changed.
 
-Each function works inside the caller's transaction and says nothing twice, however often it is called.
+Each function works inside the caller's transaction and announces nothing twice, however often it is called.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Tx
 
+API = "api"
+"""The source of what was asked for through the API."""
 
-def flags_changed(tx: Tx, journal: Journal, row: MailboxRow, uid: int, flags: frozenset[str]) -> None:
-    """A message has these flags: `messageUpdated` if it had others."""
+
+def flags_changed(
+    tx: Tx, journal: Journal, row: MailboxRow, uid: int, flags: frozenset[str], source: str | None = None
+) -> None:
+    """A message has these flags: `messageUpdated` if it had others. `source` is what gave them to it."""
     old = mailboxes.change_flags(tx, row.id, uid, flags)
     if old is None:
         return
@@ -26,14 +31,14 @@ def flags_changed(tx: Tx, journal: Journal, row: MailboxRow, uid: int, flags: fr
     if deleted := sorted(old - flags):
         shown["deleted"] = deleted
     shown["value"] = sorted(flags)
-    data = {**_message(row, uid), "changes": {"flags": shown}}
+    data = _sourced({**_message(row, uid), "changes": {"flags": shown}}, source)
     journal.append(tx, "messageUpdated", row.account, data, scope(row))
 
 
-def message_gone(tx: Tx, journal: Journal, row: MailboxRow, uid: int) -> None:
-    """A message is not in its mailbox any more: `messageDeleted` if it was known."""
+def message_gone(tx: Tx, journal: Journal, row: MailboxRow, uid: int, source: str | None = None) -> None:
+    """A message is not in its mailbox any more: `messageDeleted` if it was known. `source` is what removed it."""
     if mailboxes.remove(tx, row.id, uid):
-        journal.append(tx, "messageDeleted", row.account, _message(row, uid), scope(row))
+        journal.append(tx, "messageDeleted", row.account, _sourced(_message(row, uid), source), scope(row))
 
 
 def mailbox_new(
@@ -43,12 +48,11 @@ def mailbox_new(
     mailbox: Mailbox,
     uid_validity: int | None,
     *,
-    announced: bool = True,
     source: str | None = None,
 ) -> None:
-    """A mailbox is watched: `mailboxNew` if it was not before, unless none is to be `announced`.
+    """Observe a mailbox to watch: `mailboxNew` if it was not watched before.
 
-    One that was gone and comes back with the same UIDVALIDITY goes on where it was. `source` is what made it.
+    A mailbox that returns with the same UIDVALIDITY continues where it was. `source` is what created it.
     """
     before = mailboxes.at_path(tx, account, mailbox.path)
     if before is not None and before.watched:
@@ -63,23 +67,25 @@ def mailbox_new(
             mailboxes.drop(tx, back.id)
         new = mailboxes.add(tx, account, mailbox.path, mailbox.special_use)
         mailboxes.mark_delimiter(tx, new, mailbox.delimiter)
-    if announced:
-        journal.append(tx, "mailboxNew", account, _appeared(mailbox, uid_validity, source), _where(mailbox))
+        if mailbox.mailbox_id is not None:
+            mailboxes.mark_mailbox_id(tx, new, mailbox.mailbox_id)
+    journal.append(tx, "mailboxNew", account, _appeared(mailbox, uid_validity, source), _where(mailbox))
 
 
 def mailbox_deleted(
     tx: Tx, journal: Journal, row: MailboxRow, name: str, now: float, source: str | None = None
 ) -> None:
-    """A mailbox is not listed any more; what is known of it is kept for a while. `source` is what removed it."""
+    """Observe that a mailbox is no longer listed; its row is kept for a while. `source` is what removed it."""
     if mailboxes.mark_gone(tx, row.id, now):
         journal.append(tx, "mailboxDeleted", row.account, _sourced(_mailbox(row, name), source), scope(row))
 
 
 def mailbox_renamed(
-    tx: Tx, journal: Journal, row: MailboxRow, mailbox: Mailbox, name: str, uid_validity: int | None, source: str
+    tx: Tx, journal: Journal, row: MailboxRow, mailbox: Mailbox, name: str, uid_validity: int | None, source: str | None
 ) -> None:
-    """A mailbox has another path: told as one that is gone and one that is new, while its messages stay known."""
-    journal.append(tx, "mailboxDeleted", row.account, _sourced(_mailbox(row, name), source), scope(row))
+    """Observe a new path of a mailbox: announced as one deleted and one new, while its messages stay known."""
+    gone = _sourced({**_mailbox(row, name), "renamedTo": mailbox.path}, source)
+    journal.append(tx, "mailboxDeleted", row.account, gone, scope(row))
     for other in (
         mailboxes.at_path(tx, row.account, mailbox.path),
         mailboxes.gone_at_path(tx, row.account, mailbox.path),
@@ -88,11 +94,12 @@ def mailbox_renamed(
             mailboxes.drop(tx, other.id)
     mailboxes.rename(tx, row.id, mailbox.path)
     mailboxes.mark_use(tx, row.id, mailbox.special_use)
-    journal.append(tx, "mailboxNew", row.account, _appeared(mailbox, uid_validity, source), _where(mailbox))
+    data = {**_appeared(mailbox, uid_validity, source), "renamedFrom": row.path}
+    journal.append(tx, "mailboxNew", row.account, data, _where(mailbox))
 
 
 def mailbox_reset(tx: Tx, journal: Journal, row: MailboxRow, name: str, uid_validity: int) -> None:
-    """Every UID of a mailbox became void; what is in it now is not announced."""
+    """Observe that every UID of a mailbox is void; its current messages are not announced."""
     before = str(row.uid_validity) if row.uid_validity is not None else False
     data = {
         **_mailbox(row, name),
@@ -104,7 +111,7 @@ def mailbox_reset(tx: Tx, journal: Journal, row: MailboxRow, name: str, uid_vali
 
 
 def scope(row: MailboxRow) -> dict[str, str]:
-    """Where an event happened, as it stands beside its account."""
+    """The mailbox of an event, as members next to its account."""
     return {"path": row.path} | ({"specialUse": row.special_use} if row.special_use is not None else {})
 
 

@@ -1,8 +1,8 @@
-"""Where a page of messages begins, as callers carry it from one page to the next. Pure.
+"""The cursor with which callers go from one page of messages to the next. Pure.
 
-A cursor names a message, not a place in a list: the page goes on below or above it, so that mail that has come or gone
-meanwhile neither repeats nor hides one. It is opaque, and checked: one of another folder, search or account, or one
-that was changed on the way, is refused, as is one whose UIDs are void.
+A cursor names a message, not a position in a list: the page continues below or above it, so that mail that arrives or
+disappears in the meantime neither repeats nor hides a message. A cursor is opaque and verified: one for another folder,
+search or account, an altered one, and one with void UIDs are refused.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from engine.errors import Problem
 _PREFIX = "imap_"
 _CHECK_BYTES = 8
 LONGEST = 64 * 1024
-"""Characters of the longest cursor that is read."""
+"""Most characters of a cursor."""
 
 
 class Anchor(msgspec.Struct, frozen=True, array_like=True):
-    """The message a page begins beside, in one folder.
+    """The message next to which a page begins, in one folder.
 
-    `uid_validity` is that of the folder `mailbox`. `uid` 0: the page begins with the newest message. `number` is its
-    sequence number when the cursor was made. `matched` counts those above it that were found by a search.
+    `uid_validity` is that of the folder `mailbox`. `uid` 0: the page begins with the newest message. `number` is the
+    sequence number when the cursor was made. `matched` is the number of search results above it.
     """
 
     mailbox: int
@@ -37,7 +37,7 @@ class Anchor(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """A page: its number, the side of its anchors on which it lies, an anchor for each folder."""
+    """A page: its number, on which side of its anchors it is, and one anchor for each folder."""
 
     page: int
     side: Literal["below", "above"]
@@ -45,13 +45,13 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 
 
 def written(cursor: Cursor, scope: bytes) -> str:
-    """The cursor as callers get it. `scope` is what it belongs to: account, folders, search."""
+    """The cursor in the form for callers. `scope` identifies what it is for: account, folders, search."""
     data = msgspec.msgpack.encode(cursor)
     return _PREFIX + base64.urlsafe_b64encode(_check(data, scope) + data).rstrip(b"=").decode("ascii")
 
 
 def read(text: str, scope: bytes) -> Cursor:
-    """A cursor that was written for `scope`. Raises `Problem` 400."""
+    """Read a cursor that was written for `scope`. Raises `Problem` 400."""
     kind, mark, letters = text.strip().partition("_")
     if mark and f"{kind}_" != _PREFIX:
         raise Problem(400, "Invalid cursor", code="InvalidCursorType")
@@ -68,7 +68,7 @@ def read(text: str, scope: bytes) -> Cursor:
 
 
 def invalid() -> Problem:
-    """The answer to a cursor nobody gave out, or one that leads nowhere any more."""
+    """The answer to a cursor that was never issued or is no longer valid."""
     return Problem(400, "Invalid paging cursor", code="InvalidCursorValue")
 
 

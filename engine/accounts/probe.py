@@ -1,9 +1,9 @@
-"""Whether an account may send: its SMTP login is tried until it worked, since nobody would notice before mail waits.
+"""Checks the SMTP login of an account until it succeeds, so that a fault shows before mail waits.
 
-An account that only sends has no IMAP server to connect to: its state is that of the login (`probe`). Only once that
-worked do submissions queue, as an account with IMAP takes them only after its first sync. Beside IMAP the login decides
-about `sending` alone (`watch_sending`). Attempts are repeated like IMAP connections; after the first success the outbox
-lane alone talks to the server, until it meets an error.
+If an account has no IMAP server, its state is that of this login (`probe`). It accepts submissions only once the login
+has succeeded, just as an account with IMAP accepts them only after its first sync. If the account has IMAP too, the
+login decides only `sending` (`watch_sending`). Attempts are repeated like IMAP connections. After the first success
+only the outbox lane talks to the server, until an error occurs.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from engine.smtp.session import DeliveryError, Timeouts
 from engine.smtp.verdict import Kind, Stage, Verdict, error_code
 
 PATIENCE = 60.0
-"""Seconds a server has for its greeting, and for each answer, while no mail waits for it."""
+"""Seconds that a server has for its greeting, and for each answer, while no mail waits."""
 HEAD_START = 1.0
-"""Seconds the IMAP server has to refuse the login, before the same password is tried at the SMTP server."""
+"""Seconds that the IMAP server has to refuse the login before the same password is sent to the SMTP server."""
 LANE_SECONDS = 60.0
-"""How long the lane is left alone with a server that it asks itself."""
+"""Seconds for which nothing is checked while the lane itself contacts the server."""
 REFUSED_SECONDS = 3600.0
-"""Seconds between two logins that were refused: each may bring the provider closer to locking the account."""
+"""Seconds between two refused logins: each may bring the provider closer to locking the account."""
 
 
 async def probe(server: OutgoingServer, timeouts: Timeouts, status: Status, access: ServerAccess) -> None:
-    """Return once the login of `server` was accepted. Cancelled: nothing stays open."""
+    """Return once `server` has accepted the login. Cancelled: nothing stays open."""
     backoff = access.backoff(server.endpoint.host, server.endpoint.port, server.via)
     while True:
         status.state = AccountState.CONNECTING
@@ -59,10 +59,10 @@ async def probe(server: OutgoingServer, timeouts: Timeouts, status: Status, acce
 async def watch_sending(
     server: OutgoingServer, timeouts: Timeouts, status: Status, access: ServerAccess, lane_knocks: Callable[[], bool]
 ) -> None:
-    """Find out whether `server` lets the account send, whenever that is not known. Until cancelled; nothing stays open.
+    """Check whether `server` lets the account send, whenever that is unknown, until cancelled; nothing stays open.
 
-    Where the IMAP server refuses the login, or the outbox lane asks by itself (`lane_knocks`), the server is left
-    alone.
+    The server is left alone while the IMAP server refuses the login, or the outbox lane contacts the server itself
+    (`lane_knocks`).
     """
     backoff = access.backoff(server.endpoint.host, server.endpoint.port, server.via)
     with trio.move_on_after(HEAD_START):
@@ -92,7 +92,7 @@ async def watch_sending(
 
 
 async def _log_in(server: OutgoingServer, timeouts: Timeouts, access: ServerAccess) -> bool:
-    """Log in and leave; whether there was a login. Raises `DeliveryError`."""
+    """Connect, log in and quit; return whether there was a login. Raises `DeliveryError`."""
     patience = {name: min(getattr(timeouts, name), PATIENCE) for name in ("greeting", "command")}
     async with access.logins.at(server.endpoint.host, server.endpoint.port, server.via):
         nonce = access.world.token_bytes(NONCE_BYTES).hex()

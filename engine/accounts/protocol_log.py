@@ -1,45 +1,73 @@
 """The protocol log of one account: the lines of its IMAP connections, and of each SMTP attempt once it has ended.
 
-Newest last, in memory: kept only for an account registered with `logs`, bounded in lines, gone with the process.
-Secrets and the content of messages never get in: the protocol machines write placeholders instead.
+It exists only for an account registered with `logs`, in memory, with a bounded number of lines, newest last. Each line
+is a JSON object: `level` (20, or 30 for a note), `time` in milliseconds, `cid` for any connection but the idling one,
+`src` (`c` the engine, `s` the server; absent for a note) and `msg`. It never contains secrets or the content of
+messages: the protocol machines write placeholders instead.
 """
 
 from __future__ import annotations
 
-from engine.isotime import iso
-from engine.transcript import Trace
+from collections import deque
+
+import msgspec
+
+from engine.escaping import escape_controls
+from engine.transcript import LINE_LENGTH, Trace
 from engine.world import World
 
 LINES = 10_000
+NOTE = "-- "
+_SOURCES = {"C: ": "c", "S: ": "s"}
+_DEBUG, _INFO = 20, 30
 
 
 class ProtocolLog(Trace):
-    """A trace with the time before each line."""
+    """A trace of JSON objects, one on each line."""
 
     def __init__(self, world: World) -> None:
         super().__init__(LINES)
         self._world = world
+        self._entries: deque[bytes] = deque(maxlen=LINES)
 
     def note(self, text: str) -> None:
         """Note something that is no line of the protocol."""
-        self._write("-- ", text)
+        self.put("", NOTE, text)
 
     def take(self, trace: Trace, what: str) -> None:
-        """Add the lines of a dialogue that has ended, below a note of what it was."""
+        """Add the lines of a dialogue that has ended, after a note that names it."""
         self.note(what)
         for line in trace.lines():
-            self._write("", line)
+            prefix = line[:3] if line[:3] in _SOURCES else ""
+            self.put("", prefix, line[len(prefix) :])
 
     def of(self, connection: str) -> ConnectionLines:
-        """What one more connection beside the one that idles writes to: each of its lines begins with the name."""
+        """The trace for one more connection; each of its lines has the connection's name."""
         return ConnectionLines(self, connection)
 
-    def text(self) -> str:
-        """The whole log, one line each."""
-        return "".join(line + "\n" for line in self.lines())
+    def put(self, connection: str, prefix: str, text: str) -> None:
+        """Add one line of a connection; `""` is the idling one."""
+        if len(text) > LINE_LENGTH:
+            text = text[:LINE_LENGTH] + "..."
+        source = _SOURCES.get(prefix)
+        entry: dict[str, str | int] = {
+            "level": _DEBUG if source else _INFO,
+            "time": round(self._world.now() * 1000),
+            **({"cid": connection} if connection else {}),
+            **({"src": source} if source else {}),
+            "msg": escape_controls(text),
+        }
+        self._entries.append(msgspec.json.encode(entry))
+        self._written += 1
+
+    def text(self) -> bytes:
+        """The whole log, one object on each line; the first says how many lines were dropped, if any."""
+        dropped = self._written - len(self._entries)
+        first = [msgspec.json.encode({"level": _INFO, "msg": f"{dropped} lines dropped"})] if dropped else []
+        return b"".join(line + b"\n" for line in (*first, *self._entries))
 
     def _write(self, prefix: str, text: str) -> None:
-        super()._write(f"{iso(self._world.now())} {prefix}", text)
+        self.put("", prefix, text)
 
 
 class ConnectionLines(Trace):
@@ -48,11 +76,11 @@ class ConnectionLines(Trace):
     def __init__(self, log: ProtocolLog, name: str) -> None:
         super().__init__(0)
         self._log = log
-        self._name = f"[{name}] " if name else ""
+        self._name = name
 
     def note(self, text: str) -> None:
         """Note something that is no line of the protocol."""
-        self._write("-- ", text)
+        self._write(NOTE, text)
 
     def _write(self, prefix: str, text: str) -> None:
-        self._log._write(self._name + prefix, text)
+        self._log.put(self._name, prefix, text)

@@ -1,7 +1,7 @@
-"""Well-known mail providers: by the domain of an address, or by where its mail goes. Pure data.
+"""Well-known mail providers, by the domain of an address or by its mail exchanger. Pure data.
 
-Host names and ports as the providers publish them. `secure` is implied by the port: 993 and 465 are TLS from the first
-byte, 143 and 587 begin in clear and take STARTTLS.
+Host names and ports are as published by the providers. The port implies `secure`: 993 and 465 use TLS from the first
+byte; 143 and 587 begin in clear text and use STARTTLS.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import msgspec
 
 
 class Provider(msgspec.Struct, frozen=True):
-    """One provider. `app_password`: where a password for this purpose is made, None where the usual one is taken."""
+    """One provider. `app_password`: where to create an app password, None if the usual password works."""
 
     name: str
     imap: tuple[str, int]
@@ -95,7 +95,7 @@ _DOMAINS: dict[Provider, str] = {
 BY_DOMAIN: dict[str, Provider] = {
     domain: provider for provider, domains in _DOMAINS.items() for domain in domains.split()
 }
-"""Whose address it is."""
+"""Providers by domain of the address."""
 
 BY_MX: dict[str, Provider] = {
     "google.com": GMAIL,
@@ -113,7 +113,7 @@ BY_MX: dict[str, Provider] = {
     "mail.ovh.net": OVH,
     "mail.gandi.net": GANDI,
 }
-"""Who takes a domain's mail: the end of its mail exchanger's name."""
+"""Providers by the end of the mail exchanger's name."""
 
 
 def by_mx(exchanger: str) -> Provider | None:

@@ -1,7 +1,7 @@
-"""An account's registration: how it is sealed for the store, and turned into servers to connect to.
+"""An account's registration: seals it for the store, and turns it into servers to connect to.
 
-The stored JSON is the registration itself with every secret sealed by the vault. Sandbox accounts have no servers of
-their own: theirs are made here, and dialled inside the engine.
+The stored JSON is the registration with every secret sealed by the vault. Sandbox accounts have no servers in their
+registration: they are added here, and dialled inside the engine.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from engine.transport import TlsRules
 
 
 def seal(record: Registration, vault: Vault) -> bytes:
-    """The record as it is stored: JSON, secrets sealed for this account."""
+    """The record in stored form: JSON with secrets sealed for this account."""
     built = msgspec.to_builtins(record)
     for secret in secrets_of(built):
         text = secret.value if secret.is_text else msgspec.json.encode(secret.value).decode()
@@ -47,7 +47,7 @@ def seal(record: Registration, vault: Vault) -> bytes:
 
 
 def unseal(data: bytes, vault: Vault) -> Registration:
-    """The record again. Raises `Unreadable`."""
+    """Decode a stored record. Raises `Unreadable`."""
     try:
         built = msgspec.json.decode(data)
         for secret in secrets_of(built):
@@ -59,12 +59,12 @@ def unseal(data: bytes, vault: Vault) -> Registration:
 
 
 def is_sandbox(record: Registration) -> bool:
-    """Whether the account is inside the engine."""
+    """Whether the account's servers are inside the engine."""
     return record.sandbox is True
 
 
 async def sandbox_off(host: str, port: int) -> trio.abc.Stream:
-    """The `Dial` of a sandbox account where `[sandbox] enabled` is false: raises `NetworkError`."""
+    """The `Dial` of a sandbox account if `[sandbox] enabled` is false: raises `NetworkError`."""
     raise NetworkError(NetworkKind.CONNECT, SANDBOX_OFF, "The sandbox is switched off in the engine's configuration")
 
 
@@ -106,7 +106,15 @@ def imap_endpoint(record: Registration, app: App | None = None) -> ImapEndpoint 
         place, credentials = found, _token_login(record, app, found) or _sandbox_login(record)
     else:
         return None
-    return ImapEndpoint(host=place.host, port=place.port, secure=place.secure, tls=place.tls, credentials=credentials)
+    rev2 = not isinstance(config, ImapServer) or config.disable_imap4rev2 is not True
+    return ImapEndpoint(
+        host=place.host,
+        port=place.port,
+        secure=place.secure,
+        tls=place.tls,
+        credentials=credentials,
+        imap4rev2=rev2,
+    )
 
 
 def smtp_endpoint(record: Registration, app: App | None = None) -> SmtpEndpoint | None:
@@ -147,7 +155,7 @@ def is_told_later(record: Registration, endpoint: ImapEndpoint | SmtpEndpoint) -
 
 
 def servers(record: Registration, app: App | None = None) -> Servers:
-    """What the account's servers are called where something is said about them."""
+    """The account's servers in the form that remedies and log lines use."""
     found = imap_endpoint(record, app), smtp_endpoint(record, app)
     named: dict[str, Server] = {}
     tokens = []
@@ -164,12 +172,15 @@ def servers(record: Registration, app: App | None = None) -> Servers:
 
 
 class WatchRules(msgspec.Struct, frozen=True):
-    """What of an account is followed.
+    """What is watched of an account.
 
-    `paths`: folder paths and special uses, None for all. `subconnections`: further ones listened to. `full`: flags and
-    removals too. `notify_from` in seconds since 1970, None for all messages. `uses`: special uses by path, as the
-    registration sets them. `resync_delay`: seconds between two rounds. `passing`: the account's mail ends with the
-    process.
+    * `paths`: folder paths and special uses, None for all.
+    * `subconnections`: further folders to listen to.
+    * `full`: flags and removals too.
+    * `notify_from`: in seconds since 1970, None for all messages.
+    * `uses`: special uses by path, from the registration.
+    * `resync_delay`: seconds between two rounds.
+    * `passing`: the account's mail ends with the process.
     """
 
     paths: tuple[str, ...] | None
@@ -270,10 +281,11 @@ def _credentials(config: ImapServer | SmtpServer) -> Credentials | None:
 
 def _tls(tls: Any) -> TlsRules:
     if not isinstance(tls, TlsOptions):
-        return TlsRules()
+        return TlsRules(may_be_lax=True)
     return TlsRules(
         required=tls.required is True,
         reject_unauthorized=tls.reject_unauthorized is not False,
+        may_be_lax=tls.reject_unauthorized is UNSET,
         min_version=tls.min_version or None,
         servername=tls.servername or None,
         ca=tls.ca or None,

@@ -1,7 +1,7 @@
-"""What a request makes of an account's registration. *pure*
+"""Applies a request to an account's registration. Pure.
 
-An object given whole replaces the stored one, and `partial` lays its members over it. What is absent in a request stays
-as it is. It goes one way: nothing that is stored becomes a request again.
+An object in a request replaces the stored one; with `partial`, only its members replace the stored ones. Whatever is
+absent from the request stays. Data flows one way: a stored record never becomes a request again.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _STORED_AS: dict[type, type[msgspec.Struct]] = {
     RateLimit: SendingLimit,
     CustomHeader: Header,
 }
-"""What each object of a request is stored as; both have the same members."""
+"""The stored type for each object of a request; both have the same members."""
 
 
 def registered(given: AccountCreate, account: str) -> Registration:
-    """A new registration: a password goes over TLS only, unless the caller says otherwise."""
+    """A new registration; passwords are sent only over TLS, unless the caller says otherwise."""
     return guarded(Registration(**_given(given) | {"account": account}), None)
 
 
 def registered_again(stored: Registration, given: AccountCreate) -> Registration:
-    """A registration of an id already taken: what is given replaces, what is absent stays."""
+    """The registration of an existing id: given members replace stored ones, absent ones stay."""
     return guarded(replace(stored, **_given(given) | {"account": stored.account}), stored)
 
 
@@ -60,7 +60,7 @@ def updated(stored: Registration, update: AccountUpdate) -> Registration:
 def merged(update: ImapUpdate | SmtpUpdate, stored: object, kind: type[_Server]) -> _Server:
     """A server after `update`: `stored` with the given members replaced if `partial`, else `update` alone.
 
-    Raises `ValueError` with the name of a member that is missing in the result (`host`, `port`).
+    Raises `ValueError` with the name of a required member missing from the result (`host`, `port`).
     """
     members = structs.asdict(stored) if update.partial and isinstance(stored, kind) else {}
     for name, value in _given(update).items():
@@ -85,10 +85,10 @@ def restricted(
     was: frozenset[str],
     narrowed: bool,
 ) -> frozenset[str]:
-    """Which servers were named by a caller with a token for this account alone, once `given` has been applied.
+    """The servers set with a token for this account alone, once `given` has been applied.
 
-    A caller with a token for all accounts who names a server vouches for it; a narrowed one who changes where a server
-    is makes it restricted. Whoever changes only the rest, such as a password, changes nothing about it.
+    A caller with a token for all accounts vouches for a server that it names. A caller with a token for this account
+    (`narrowed`) makes a server restricted by changing its address. Other changes, such as a password, leave this alone.
     """
     found = set(was)
     for name in SERVERS:
@@ -130,7 +130,7 @@ def _naming(server: str) -> Iterator[None]:
 
 
 def _given(request: msgspec.Struct) -> dict[str, Any]:
-    """The members that a request gives, each as it is stored; how it signs in is worked out apart (`signing_in`)."""
+    """The members present in a request, each in stored form; how it signs in is worked out apart (`signing_in`)."""
     given = ((name, getattr(request, name)) for name in request.__struct_fields__ if name != "oauth2")
     return {name: _stored(value) for name, value in given if value is not UNSET}
 

@@ -1,9 +1,8 @@
-"""All accounts: registered, changed, removed, found; and the nursery in which each of them runs.
+"""All accounts: registers, changes, removes and finds them, and runs each in one nursery.
 
-Every change is committed with its event before anything acts on it, and only where the account is still there. One
-whose stored registration cannot be read is shown and left alone until it is registered again or removed. Removing an
-account ends its open messages as cancelled, except one whose final dot is on its way: that one is waited for within the
-grace time.
+Every change is committed with its event before anything acts on it, and only if the account still exists. An account
+whose stored registration cannot be read is listed but not run until it is registered again or removed. Removing an
+account cancels its open messages, except one whose final dot is on its way, for which it waits within the grace time.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from engine.world import World
 log = logging.getLogger("engine.account")
 
 SWEEP = 1000
-"""Rows forgotten in one commit."""
+"""Most rows removed in one commit."""
 SWEEP_SECONDS = 3600.0
 _ID_LETTERS = string.ascii_lowercase + string.digits
 
@@ -61,8 +60,8 @@ class Registry:
     ) -> None:
         """Load all accounts.
 
-        `make` makes one out of its row, its registration, and why that cannot be read. `grace`: seconds that one which
-        is removed has for the message at hand.
+        `make` makes an account from its row, its registration, and the reason why that cannot be read, if any.
+        `grace`: seconds that a removed account has for its current message.
         """
         self._make = make
         self._store = store
@@ -88,7 +87,7 @@ class Registry:
         return self._accounts.get(account)
 
     def every(self) -> list[Account]:
-        """All accounts, in the order they were registered."""
+        """All accounts, oldest first."""
         return list(self._accounts.values())
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -102,7 +101,7 @@ class Registry:
             await trio.sleep_forever()
 
     async def stop_lanes(self, grace: float) -> None:
-        """Take no more mail anywhere; return when the last message at hand is done, at most `grace` seconds later."""
+        """Stop all lanes; return when the last current message is done, at most `grace` seconds later."""
         with trio.move_on_after(grace):
             async with trio.open_nursery() as nursery:
                 for account in self._accounts.values():
@@ -118,9 +117,9 @@ class Registry:
     ) -> tuple[str, bool]:
         """Add an account, or change the one with this id. Returns its id and whether it is new.
 
-        `narrowed`: by a caller with a token for this account alone. `signing_in`: how it signs in from now on, None: as
-        before. `also` is done in the same commit, with the account's id; what it raises is raised, with nothing
-        changed. Raises `Problem` 400 (`AccountAlreadyExists`) when another account is this mailbox.
+        `narrowed`: the caller's token is for this account alone. `also` runs in the same commit, with the account's id;
+        if it raises, nothing is changed and the exception propagates. `signing_in`: how it signs in from now on, None:
+        as before. Raises `Problem` 400 (`AccountAlreadyExists`) when another account is this mailbox.
         """
         async with self._changing:
             account = self._accounts.get(given.account) if given.account is not None else None
@@ -163,31 +162,31 @@ class Registry:
         narrowed: bool = False,
         signing_in: SigningIn | None = None,
     ) -> None:
-        """Change an account. Raises `ValueError` naming a member that would be missing, and `Problem` as `register`.
+        """Change an account. Raises `ValueError` that names a required member that would be missing, and `Problem`.
 
-        Raises `AccountGone` when it was removed meanwhile, `AccountUnreadable` when there is nothing to change.
+        Raises `AccountGone` if it has been removed in the meantime, `AccountUnreadable` if its record cannot be read.
         """
         async with self._changing:
             record = registration_changes.updated(account.record, update)
             await self._save(account, record, update, narrowed, signing_in)
 
     async def pause_queue(self, account: Account, paused: bool) -> None:
-        """Hold back one account's mail, or let it go."""
+        """Pause or resume one account's mail."""
         async with self._changing:
             self._must_be_there(account)
             await self._store.commit(lambda tx: accounts.remember(tx, account.id, queue_paused=paused))
             account.pause_queue(paused)
 
     def change_routes(self) -> None:
-        """What the settings say of proxies or local addresses has changed."""
+        """Apply changed settings for proxies or local addresses."""
         for account in self._accounts.values():
             account.change_routes()
 
     async def flush(self, account: Account, notify_from: datetime | UnsetType | None, indexer: Any) -> bool:
-        """Forget what is known of the mailbox and begin anew; False when that is being done already.
+        """Discard everything known about the account's mailboxes and start over; False if that is already under way.
 
-        `notify_from` absent means now. Messages that are there are noted in silence, as at a registration. Raises as
-        `update` does.
+        `notify_from` absent means now. Existing messages are noted without events, as at registration. Raises like
+        `update`.
         """
         if account.id in self._flushing:
             return False
@@ -208,7 +207,7 @@ class Registry:
         return True
 
     async def remove(self, account: Account) -> None:
-        """Remove an account with everything it has; its open messages end as cancelled."""
+        """Remove an account and everything that belongs to it; its open messages are cancelled."""
         with trio.move_on_after(self._grace):
             await account.stop_lane()
         async with self._changing:
@@ -229,7 +228,7 @@ class Registry:
         self._sweeper.set()
 
     async def _sweep(self) -> None:
-        """Forget what was known of mailboxes that are gone, a little at a time."""
+        """Remove the messages of removed mailboxes, a few at a time."""
         while True:
             self._sweeper = trio.Event()
             while await self._store.commit(lambda tx: mailboxes.sweep(tx, SWEEP)):
@@ -238,7 +237,7 @@ class Registry:
                 await self._sweeper.wait()
 
     def _must_be_there(self, account: Account) -> None:
-        """For the holder of `_changing`: the account may have been removed, and added anew, while it was waited for."""
+        """Check, while holding `_changing`, that the account was not removed (and perhaps added again) before."""
         if self._accounts.get(account.id) is not account:
             raise AccountGone(f"account {account.id} was removed")
         if account.unreadable is not None:

@@ -1,7 +1,7 @@
-"""What an error at a mail server means, and what to do about it, in plain words. Pure.
+"""What an error of a mail server means, and what to do about it, in plain words. Pure.
 
-Servers and libraries say what happened in words of their own, which the reader of a log or of an account may not know.
-Members have the names that they have in a registration (`imap.host`).
+Servers and libraries use terms that the reader of a log or an account may not know. Members are named as in a
+registration (`imap.host`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from engine.proxies.proxy import DENIED, LOGIN_REFUSED, TARGET_UNREACHED, UNREAC
 from engine.smtp.verdict import Kind, Verdict, error_code
 
 TLS_PORTS = frozenset({465, 993})
-"""Ports at which TLS begins with the first byte."""
+"""Ports on which TLS begins with the first byte."""
 
 _UNTRUSTED = frozenset(
     {
@@ -31,7 +31,7 @@ _PLACE = "{0}.host and {0}.port"
 
 
 class Server(msgspec.Struct, frozen=True):
-    """One server of an account. `member` is its name in a registration; `user` is empty where none logs in.
+    """One server of an account. `member` is its name in a registration; `user` is empty without a login.
 
     `signs_in`: it gets the access tokens of the account's OAuth2 sign-in. `asks`: it gets what the auth server says.
     """
@@ -54,7 +54,7 @@ class Server(msgspec.Struct, frozen=True):
 
 
 class Servers(msgspec.Struct, frozen=True):
-    """The servers of an account, None where it has none. `tokens`: which of them get an OAuth2 access token.
+    """The servers of an account, each None if it has none. `tokens`: those that get an OAuth2 access token.
 
     `sandbox`: both are inside the engine.
     """
@@ -66,7 +66,7 @@ class Servers(msgspec.Struct, frozen=True):
 
 
 def of_error(error: EngineError, server: Server) -> str:
-    """What an error of a session with `server` means, and what to do about it."""
+    """What an error of a session with `server` means, and what to do."""
     if isinstance(error, LoginRefused):
         return _refused(str(error), server, temporary=error.temporary)
     if isinstance(error, NetworkError):

@@ -1,4 +1,4 @@
-"""What is refused of proxies and local addresses when they are given. Each connection is checked all the same."""
+"""Refuses invalid proxies and local addresses when they are set. Each connection is checked as well."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from engine.schema.servers import MASK
 async def refuse_way(
     access: ServerAccess, proxy: str | UnsetType | None, local_address: str | UnsetType | None, *, narrowed: bool
 ) -> None:
-    """Raise `Problem` for a way of its own that an account or a message may not have.
+    """Raise `Problem` for a proxy or local address that an account or message may not use.
 
-    `narrowed`: by a token for one account, which may name no proxy, and only those local addresses that the settings
-    list.
+    `narrowed`: the token is for one account; it may set no proxy, and only local addresses listed in the settings.
     """
     if proxy and narrowed:
         raise Problem(403, "A token for one account may not name a proxy", code="ProxyRefused")
@@ -48,7 +47,7 @@ async def refuse_proxy(access: ServerAccess, member: str, url: str | None) -> No
 
 
 def refuse_local_addresses(access: ServerAccess, addresses: Sequence[str]) -> None:
-    """Raise `Problem` 400 that names each address which is none of this machine's."""
+    """Raise `Problem` 400 that lists each address not assigned to this machine."""
     found = FieldErrors()
     for number, address in enumerate(addresses):
         if not access.world.has_address(address):

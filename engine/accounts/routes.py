@@ -1,8 +1,8 @@
-"""By which way an account's connections leave, and a message's: what is given for itself, else what the settings say.
+"""The routes of accounts and messages: their own proxy and local address, else those of the settings.
 
-The proxy of a message goes before that of its account, and that before the one of the settings; so do local addresses,
-where the settings have a strategy for several. A way that is stored and cannot be read is a `Route` with a `fault`:
-nothing is dialled by another way than was asked for.
+A message's proxy overrides its account's, which overrides the one of the settings. The same goes for local addresses;
+for several, the settings have a strategy. If a stored route cannot be read, the `Route` has a `fault`: nothing is ever
+dialled by a route other than the one requested.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engine.store.vault import Vault
 
 
 class Routes:
-    """The ways out of all accounts, as registrations, messages and settings say now."""
+    """The routes of all accounts, by the current registrations, messages and settings."""
 
     def __init__(self, settings: SettingsBook, vault: Vault) -> None:
         self._settings = settings
@@ -29,15 +29,15 @@ class Routes:
 
     @property
     def local_addresses(self) -> tuple[str, ...]:
-        """Those that the settings list."""
+        """The local addresses listed in the settings."""
         return self._settings.values.local_addresses or ()
 
     def of_account(self, record: Registration, server: ServerName | None) -> Route:
-        """The way to one of an account's servers; None: to what it asks for tokens."""
+        """The route to one of an account's servers; None: to its OAuth2 provider."""
         return _joined(self._by_proxy(record), self._from_here(record, server))
 
     def of_message(self, message: Message, record: Registration) -> Route:
-        """The way of a message to its account's SMTP server."""
+        """The route of a message to its account's SMTP server."""
         by_proxy, from_here = self._by_proxy(record), self._from_here(record, "smtp")
         if message.local_address is not None:
             from_here = Route(local=(message.local_address,))
@@ -49,7 +49,7 @@ class Routes:
         return _joined(by_proxy, from_here)
 
     def of_settings(self) -> Route:
-        """The way of what belongs to no account: through the proxy of the settings, if it is enabled."""
+        """The route of connections that belong to no account: through the proxy of the settings, if it is enabled."""
         if fault := self._unreadable("proxy_enabled", "proxy_url"):
             return Route(fault=fault)
         values = self._settings.values
@@ -58,13 +58,13 @@ class Routes:
         return _through(values.proxy_url, "The setting proxyUrl")
 
     def proxy_url(self, message: Message) -> str | None:
-        """The URL of a message's own proxy, login and all. Raises `DamagedSecret`."""
+        """The URL of a message's own proxy, including its login. Raises `DamagedSecret`."""
         if message.proxy is None:
             return None
         return self._vault.open(message.account, message_field(message.queue_id), message.proxy)
 
     def seal(self, account: str, queue_id: str, url: str) -> str:
-        """The URL of a message's own proxy as it is stored."""
+        """Seal the URL of a message's own proxy for the store."""
         return self._vault.seal(account, message_field(queue_id), url)
 
     def _by_proxy(self, record: Registration) -> Route:
@@ -86,7 +86,7 @@ class Routes:
         return DIRECT
 
     def _unreadable(self, *names: str) -> str:
-        """The fault where one of these settings cannot be read, empty where all can."""
+        """The fault if one of these settings cannot be read; empty if all can."""
         broken = [STORED_NAMES[name] for name in names if name in self._settings.unreadable]
         return f"The stored setting {broken[0]} cannot be read: make it again" if broken else ""
 

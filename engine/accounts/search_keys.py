@@ -1,7 +1,7 @@
-"""What is searched for, in the words of IMAP's SEARCH (RFC 9051 section 6.4.4). Pure.
+"""Translates a search query into keys of IMAP's SEARCH (RFC 9051 section 6.4.4). Pure.
 
-Texts become `bytes`, which are sent as strings; the words of the protocol `str`. What the server has not the extension
-for is a `Problem` 422 with EmailEngine's code, and nothing is asked.
+Texts become `bytes`, which are sent as strings; keywords become `str`. A member that needs an extension that the server
+lacks raises `Problem` 422 with EmailEngine's code, before anything is sent.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Keys = list[str | bytes]
 
 
 def search_keys(query: SearchQuery, capabilities: Collection[str]) -> Keys:
-    """The keys for a server with these capabilities, but for `thread_id` where it knows no ids of conversations.
+    """The keys for a server with these capabilities, without `thread_id` if the server has no thread ids.
 
     Raises `Problem` 422.
     """
@@ -63,9 +63,9 @@ def search_keys(query: SearchQuery, capabilities: Collection[str]) -> Keys:
 
 
 def needs_threads(query: SearchQuery, capabilities: Collection[str]) -> str | None:
-    """The way in which the server can put conversations together, where it is needed to find `thread_id`.
+    """The server's threading algorithm, if it is needed to find `thread_id`; None if it is not.
 
-    None where it is not. Raises `Problem` 422 where the server can do neither.
+    Raises `Problem` 422 if the server has neither thread ids nor THREAD.
     """
     if query.thread_id is UNSET or {GMAIL, OBJECT_IDS} & set(capabilities):
         return None
@@ -81,7 +81,7 @@ def lower_uids(uid: int) -> Keys:
 
 
 def missing(member: str, extension: str) -> Problem:
-    """The answer where a member needs an extension that the server has not."""
+    """The answer if a member needs an extension that the server lacks."""
     return Problem(422, f"{member} needs {extension}, which the server does not have", code="MissingServerExtension")
 
 
@@ -124,7 +124,7 @@ def _id(key: str, wanted: Sequence[str], *, gmail: bool) -> list[str]:
 
 
 def _any_of(keys: Sequence[str]) -> Keys:
-    """One key that holds where one of several does; halves joined, so that it is nested as little as can be."""
+    """One key that matches if any of several does, as a balanced tree, so that its nesting is minimal."""
     if not keys:
         return list(NOTHING)
 

@@ -1,11 +1,12 @@
-"""Searching the folders of an account: one, several, all of them.
+"""Searches the folders of an account: one, several or all of them.
 
-Of several, what is found is put together by when it came, newest first; within one folder the newest is the last. Each
-page costs what one page of each folder costs, however much there is.
+Results from several folders are merged by arrival time, newest first; within a folder, UID order decides. A page costs
+as much as one page of each folder, however many messages there are.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,23 +24,28 @@ from engine.schema.search import SearchQuery
 from engine.store.mailboxes import MailboxRow
 
 MOST_SKIPPED = 10_000
-"""Messages that are passed over at most to come to a page by its number, where several folders are searched."""
+"""Most messages that are skipped to reach a page by its number in a search of several folders."""
 
 
 class Match(NamedTuple):
-    """A message that was found, and the folder it is in."""
+    """A message found, and its folder."""
 
     row: MailboxRow
     one: Fetched
 
 
 async def search_folder(session: ImapSession, opened: Opened, query: SearchQuery, asked: Asked) -> Page:
-    """A page of what matches in the folder that is selected. Raises `Problem` 400 and 422, `CommandRefused`."""
+    """A page of the matching messages in the selected folder. Raises `Problem` 400 and 422, `CommandRefused`."""
     return await page_of_found(session, opened, await _keys(session, opened, query), asked)
 
 
+async def found_in(session: ImapSession, opened: Opened, query: SearchQuery) -> array[int]:
+    """The UIDs of all that match in the folder that is selected. Raises as `search_folder`."""
+    return await session.search(*(await _keys(session, opened, query)))
+
+
 async def every_folder(session: ImapSession) -> list[str]:
-    """The folders that hold messages; at Gmail those that hold every one, once."""
+    """The folders that contain messages; at Gmail, those that together contain every message once."""
     listed = [each for each in await session.list_mailboxes() if each.selectable]
     if "X-GM-EXT-1" in session.capabilities and "\\All" in {each.special_use for each in listed}:
         listed = [each for each in listed if each.special_use in GMAIL_USES]
@@ -49,7 +55,7 @@ async def every_folder(session: ImapSession) -> list[str]:
 async def search_folders(
     session: ImapSession, locator: Locator, paths: Sequence[str], query: SearchQuery, asked: Asked
 ) -> tuple[list[Match], Page]:
-    """A page of what matches in several folders; the page's own messages are left empty. Raises as `search_folder`."""
+    """A page of the matching messages in several folders; `Page.messages` is empty. Raises like `search_folder`."""
     page = asked.page if asked.cursor is None else asked.cursor.page
     anchors = {each.mailbox: each for each in asked.cursor.anchors} if asked.cursor is not None else {}
     skipped = 0 if asked.cursor is not None else page * asked.size
@@ -100,7 +106,7 @@ async def _keys(session: ImapSession, opened: Opened, query: SearchQuery) -> Key
 
 
 async def _dated(session: ImapSession, row: MailboxRow, uids: list[int]) -> list[tuple[float, int, MailboxRow]]:
-    """When these messages came; the later ones of a folder never before the earlier ones, whatever their dates."""
+    """The arrival times of these messages, never decreasing within a folder, whatever the server says."""
     if not uids:
         return []
     told = await session.fetch(ranges(uids), ("UID", "INTERNALDATE"))
@@ -113,7 +119,7 @@ async def _dated(session: ImapSession, row: MailboxRow, uids: list[int]) -> list
 
 
 async def _matches(session: ImapSession, locator: Locator, chosen: list[tuple[float, int, MailboxRow]]) -> list[Match]:
-    """The messages themselves, in this order, folder by folder asked for."""
+    """Fetch the messages, folder by folder, and return them in the given order."""
     found: dict[tuple[int, int], Match] = {}
     for row in {row.id: row for _, _, row in chosen}.values():
         await locator.open(session, row.path)

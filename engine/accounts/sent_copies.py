@@ -1,10 +1,11 @@
-"""Filing sent messages into the account's Sent folder.
+"""Files sent messages in the account's Sent folder.
 
-A copy is asked for in the commit that ends the message as sent, so it is never forgotten. It is made over any session
-of the account, by one task at a time; a failed attempt is repeated by a schedule, and when that is spent the event
-`messageCopyFailed` says so. One that was begun before, and may have been filed with nothing heard of it, is looked for
-first. The copy carries the Bcc field that never went over SMTP. Where the provider files sent mail itself, none is
-made.
+1. The commit that ends a message as sent also requests its copy, so none is forgotten. If the provider files sent mail
+   itself, no copy is made.
+2. One task at a time files copies, over any session of the account (`make_next`). The copy contains the Bcc field,
+   which is never sent over SMTP.
+3. A copy that may already have been filed, by an attempt whose result was lost, is searched for first.
+4. A failed attempt is repeated by a schedule; at its end the event `messageCopyFailed` says so.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from engine.world import World
 log = logging.getLogger("engine.sentcopy")
 
 LOOK_SECONDS = 540.0
-"""After so long the clock is asked again whether a copy is due: it may have been set."""
+"""Seconds after which to check the wall clock again for due copies, since it may have been set."""
 
 
 class SentCopies:
-    """Makes the copies one account still owes, over whatever session it is given."""
+    """Files the copies that one account still owes, over the session it is given."""
 
     def __init__(
         self, account: str, store: Store, spool: Spool, journal: Journal, schedule: Sequence[float], world: World
@@ -44,16 +45,16 @@ class SentCopies:
         self._world = world
         self._look = trio.Event()
         self._begun = set(sent_copies.of_account(store.reader, account))
-        """Messages whose copy may be there already; of those that were owed at the start nobody knows."""
+        """Messages whose copy may already have been filed; this includes all copies owed at the start."""
 
     def look(self) -> None:
-        """A message has just been sent: a copy may be owed."""
+        """Check for due copies: a message has just been sent."""
         self._look.set()
 
     async def fall_due(self, *, files_sent: bool) -> bool:
-        """Return once a copy is due: whether it is a large one. Cancelled: nothing has changed.
+        """Wait until a copy is due; return whether it is large. Cancelled: nothing has changed.
 
-        `files_sent`: the provider files sent mail itself, so that none is made for the account's own folder.
+        `files_sent`: the provider files sent mail itself, so no copies are made for the account's Sent folder.
         """
         while True:
             self._look = trio.Event()
@@ -69,11 +70,10 @@ class SentCopies:
             await self._store.commit(partial(self._done, first))
 
     async def make_next(self, session: ImapSession, folder: str | None) -> str | None:
-        """Make the copy that is due first, and return the folder that got it; None where none is due, or it failed.
+        """File the earliest due copy; return its folder, or None if none is due or it failed.
 
-        `folder` is the account's Sent folder, None when it has none.
-
-        Raises what a broken session raises; the copy is then put off. It may select a folder.
+        `folder` is the account's Sent folder, None if it has none. May select a folder. Raises what a broken session
+        raises, after scheduling the next attempt.
         """
         due = sent_copies.first(self._store.reader, self._account)
         if due is None or due.next_at > self._world.now():
@@ -103,7 +103,7 @@ class SentCopies:
             await session.enter(path)
             return record is not None and bool(await session.search("HEADER Message-ID", record.message_id.encode()))
         except CommandRefused:
-            return False  # no such folder yet, or none to search in: filing it tells
+            return False  # there is no such folder, or it cannot be searched; filing the copy will show
 
     async def _failed(self, due: SentCopy, path: str | None, reason: str) -> None:
         attempts = due.attempts + 1

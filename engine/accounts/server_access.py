@@ -1,8 +1,11 @@
-"""How accounts get at their servers: which addresses may be dialled, how many log in at once, how long to wait."""
+"""How accounts reach their servers: which addresses may be dialled, how many log in at once, how long to wait."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
+from msgspec.structs import replace
 
 from engine.accounts.backoff import Backoff
 from engine.accounts.login_slots import LoginSlots
@@ -14,11 +17,17 @@ from engine.egress import Egress
 from engine.hosts import Hosts, Via
 from engine.proxies.route import DIRECT, Route
 from engine.sandbox.provider import Sandbox
+from engine.settings import SettingsBook
+from engine.transport import Endpoint
 from engine.world import Dial, World
+
+CLIENT_NAME = "mailbox-engine"
+ID_OCTETS = 1024
+AnyEndpoint = TypeVar("AnyEndpoint", bound=Endpoint)
 
 
 class ServerAccess(msgspec.Struct, frozen=True):
-    """Shared by all accounts. `logins` limits how many log in at once; `sandbox` is None where it is switched off."""
+    """Shared by all accounts. `logins` limits simultaneous logins; `sandbox` is None if it is switched off."""
 
     imap: Imap
     hosts: Hosts
@@ -27,11 +36,12 @@ class ServerAccess(msgspec.Struct, frozen=True):
     sandbox: Sandbox | None
     routes: Routes
     world: World
+    settings: SettingsBook
 
     def dial(self, *, sandbox: bool, restricted: bool, route: Route = DIRECT) -> Dial:
-        """How a server is dialled: in the sandbox, or by `route` where mail servers may be.
+        """The `Dial` for a server: into the sandbox, or by `route` to addresses allowed for mail servers.
 
-        `restricted`: a token for one account named the server.
+        `restricted`: the server was set with a token for one account.
         """
         if sandbox:
             return self.sandbox.dial if self.sandbox is not None else sandbox_off
@@ -40,9 +50,33 @@ class ServerAccess(msgspec.Struct, frozen=True):
     @property
     def connector(self) -> Connector:
         """What sets up IMAP sessions."""
-        return Connector(self.logins, self.hosts, self.world)
+        return Connector(self.logins, self.hosts, self.world, self.client_id, self.as_set)
+
+    @property
+    def any_certificate(self) -> bool:
+        """Whether servers may have certificates that are not trusted, where the account does not say."""
+        return self.settings.values.ignore_mail_cert_errors is True
+
+    def as_set(self, endpoint: AnyEndpoint) -> AnyEndpoint:
+        """A server with what the settings say of certificates."""
+        if not (self.any_certificate and endpoint.tls.may_be_lax):
+            return endpoint
+        return replace(endpoint, tls=replace(endpoint.tls, reject_unauthorized=False))
+
+    def client_id(self) -> dict[str, str]:
+        """What the engine calls itself at IMAP servers (RFC 2971), each value in at most 1,024 octets."""
+        values = self.settings.values
+        own = {"name": CLIENT_NAME} if values.imap_client_name else {"name": CLIENT_NAME, "vendor": CLIENT_NAME}
+        given = {
+            "name": values.imap_client_name,
+            "version": values.imap_client_version,
+            "vendor": values.imap_client_vendor,
+            "support-url": values.imap_client_support_url,
+        }
+        said = own | {name: value for name, value in given.items() if value}
+        return {name: value.encode()[:ID_OCTETS].decode(errors="ignore") for name, value in said.items()}
 
     def backoff(self, host: str, port: int, via: Via = None) -> Backoff:
-        """The waits between connections to one server, behind the proxy `via` where there is one."""
+        """The waits between connections to one server, behind the proxy `via` if there is one."""
         shortest, longest = self.imap.reconnect_min, self.imap.reconnect_max
         return Backoff(shortest, longest, self.hosts, self.world.random, host, port, via)

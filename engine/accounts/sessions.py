@@ -1,10 +1,12 @@
-"""The IMAP sessions of one account, each opened, counted and closed in the same way, whatever it is for.
+"""Opens, counts and closes the IMAP sessions of one account, all in the same way.
 
-Each is set up through the gate of its host (`login_slots`). All sessions of one registration share what is remembered
-of the server (`Refusals`, what it calls its mailboxes), the protocol log, and the rules for dialling.
+Each is set up with a login slot of its host (`login_slots`). All sessions of one registration share what is known about
+the server (`Refusals`, the names of mailboxes), the protocol log, and the rules for dialling.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import trio
 
@@ -20,17 +22,25 @@ from engine.proxies.proxy import Proxy
 from engine.world import Dial, World
 
 NONCE_BYTES = 18
-CLIENT_ID = {"name": "mailbox-engine", "vendor": "mailbox-engine"}
 LEAVE_SECONDS = 2.0
 
 
 class Connector:
-    """Sets up connections, and notes the addresses that accept one and say nothing."""
+    """Sets up connections, and notes addresses that accept a connection and then stay silent."""
 
-    def __init__(self, gate: LoginSlots, hosts: Hosts, world: World) -> None:
+    def __init__(
+        self,
+        gate: LoginSlots,
+        hosts: Hosts,
+        world: World,
+        client_id: Callable[[], dict[str, str]],
+        as_set: Callable[[ImapEndpoint], ImapEndpoint],
+    ) -> None:
         self._gate = gate
         self._hosts = hosts
         self._world = world
+        self._client_id = client_id
+        self._as_set = as_set
 
     async def connect(
         self,
@@ -41,11 +51,9 @@ class Connector:
         refusals: Refusals | None = None,
         proxy: Proxy | None = None,
     ) -> ImapSession:
-        """Wait for a slot, dial and log in; `proxy` is the one that `dial` goes through.
+        """Wait for a slot, dial and log in; `proxy` is the one that `dial` uses.
 
-        Raises `NetworkError`, `ProtocolError`, `LoginRefused`.
-
-        Cancelled or failed: nothing stays open.
+        Raises `NetworkError`, `ProtocolError`, `LoginRefused`. Cancelled or failed: nothing stays open.
         """
         async with self._gate.at(endpoint.host, endpoint.port, None if proxy is None else proxy.at):
             if log is not None:
@@ -53,10 +61,10 @@ class Connector:
                 log.note(f"connecting to {endpoint.host}:{endpoint.port}{through}")
             try:
                 return await ImapSession.connect(
-                    endpoint,
+                    self._as_set(endpoint),
                     dial=dial,
                     trace=log,
-                    client_id=CLIENT_ID,
+                    client_id=self._client_id(),
                     nonce=self._world.token_bytes(NONCE_BYTES).hex(),
                     refusals=refusals,
                 )
@@ -66,9 +74,9 @@ class Connector:
 
 
 class Sessions:
-    """The sessions of one account as its registration says now. `compress`: deflate them where the server can.
+    """The sessions of one account by its current registration. `compress`: compress them if the server can.
 
-    `proxy` is the one that `dial` goes through. `tokens`: what is logged in with, None where `endpoint` says.
+    `proxy` is the one that `dial` uses. `tokens`: what is logged in with, None where `endpoint` says.
     """
 
     def __init__(
@@ -93,11 +101,13 @@ class Sessions:
         self._compress = compress
         self._refusals = Refusals()
         self._names: dict[str, bytes] = {}
+        self._following: set[ImapSession] = set()
 
-    async def open(self, name: str = "") -> ImapSession:
-        """A session that is logged in; `name` tells its lines in the protocol log from those of the one that idles.
+    async def open(self, name: str = "", *, follows: bool = True) -> ImapSession:
+        """Open a logged-in session; close it with `leave`. Raises like `Connector.connect`, and `TokenError`.
 
-        Raises as `Connector.connect`, and `TokenError`. It ends with `leave`.
+        `name` identifies its lines in the protocol log, "" for the idling session. `follows`: it listens to a mailbox,
+        and counts among the account's connections.
         """
         log = None if self._log is None else self._log.of(name)
 
@@ -111,7 +121,9 @@ class Sessions:
         else:
             session = await self.tokens.session(self.endpoint, connect, ImapSession.logout)
         session.share_names(self._names)
-        self._status.connections += 1
+        if follows:
+            self._following.add(session)
+            self._status.connections = len(self._following)
         try:
             if self._compress:
                 await session.compress()
@@ -122,7 +134,8 @@ class Sessions:
         return session
 
     async def leave(self, session: ImapSession) -> None:
-        """Say goodbye, within two seconds also where cancelled, and close; what is broken is only closed."""
-        self._status.connections -= 1
+        """Log out within two seconds, even if cancelled, and close; a broken session is only closed."""
+        self._following.discard(session)
+        self._status.connections = len(self._following)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + LEAVE_SECONDS):
             await session.logout()

@@ -11,7 +11,7 @@ import msgspec
 
 
 class AccountState(StrEnum):
-    """Where the connection to a mailbox stands."""
+    """The state of an account's connection."""
 
     INIT = "init"
     CONNECTING = "connecting"
@@ -25,7 +25,7 @@ class AccountState(StrEnum):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a submission is refused while the first sync has not ended; `retry_after` in seconds."""
+    """Why a submission is refused before the first sync has ended; `retry_after` is in seconds."""
 
     code: str
     message: str
@@ -45,4 +45,4 @@ REFUSALS: dict[AccountState, Refusal] = {
     AccountState.UNSET: Refusal("NotSyncing", "Syncing is disabled for the requested account", 3600),
     AccountState.PAUSED: Refusal("NoAvailable", "Requested account is currently not available", 10),
 }
-"""What a submission is told, by the state it finds. Once initialized, an account refuses none: they queue."""
+"""The refusal of a submission by state. An initialized account refuses none: submissions are queued."""

@@ -1,8 +1,7 @@
-"""What one account knows about itself, and the events that announce a change of it.
+"""The status of one account, and the events that announce changes of it.
 
-Held in memory for every question of the API and written through to the store where a restart must remember it. An error
-is announced once: the same one again, also after a restart and with another time or session id in its text, raises no
-second event.
+It is held in memory for the API, and what a restart must remember is also stored. An error is announced once: the same
+error again causes no second event, even after a restart, or with another time or session id in its text.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ _SMTP = "smtp"
 class Status:
     """One account's state. The coroutines return once what they announce is on disk.
 
-    `sending` is whether the SMTP server lets the account send, in the shape in which it is shown, beside the state of
-    IMAP. `servers` is what both are about.
+    `sending` is whether the SMTP server lets the account send, in the form in which the API shows it, apart from the
+    IMAP state. `servers` are the servers of both.
     """
 
     def __init__(
@@ -75,15 +74,15 @@ class Status:
         self.provider_files_sent = row.files_sent
         """Whether the provider files sent mail itself."""
         self._give_up_refused = give_up_refused
-        # A wall clock that jumps ahead while the engine runs must not end anything.
+        # A wall clock that jumps ahead while the engine runs must not make the login count as given up.
         self._clock = world.now() - trio.current_time()
         self._told = _told_before(row)
-        """What the error announced last says, of IMAP and of the SMTP login: each may go on beside the other."""
+        """The gist of the last announced error of IMAP and of the SMTP login; the two are independent."""
         self._logged_in = row.initialized and row.last_error is None
 
     @property
     def state(self) -> AccountState:
-        """Where the account stands; whoever watches hears of each change."""
+        """The account's state; each change is passed to the watchers."""
         return self._state
 
     @state.setter
@@ -96,11 +95,11 @@ class Status:
             self._changes.state(self.account, state, self.last_error if failing else None)
 
     async def moves(self) -> None:
-        """Return when the state, or that of sending, is another one than now."""
+        """Wait until the state, or that of sending, differs from now."""
         await self._moved.wait()
 
     def forget_error(self) -> None:
-        """The registration has changed: whatever went wrong before may be announced anew."""
+        """The registration has changed, so an earlier error may be announced again."""
         self.last_error = None
         self.refused_since = None
         self._told.clear()
@@ -109,12 +108,12 @@ class Status:
 
     @property
     def given_up(self) -> bool:
-        """Whether the IMAP server has refused the login for so long that it is not asked again by itself."""
+        """Whether the IMAP server has refused the login for so long that no further attempt is made unprompted."""
         limit = self._give_up_refused
         return bool(limit) and self.refused_since is not None and self._now() - self.refused_since >= limit
 
     async def logged_in(self, user: str) -> None:
-        """A login was accepted: announced the first time and after an error."""
+        """Note an accepted login; it is announced the first time and after an error."""
         if self._logged_in:
             return
         self._logged_in = True
@@ -125,13 +124,13 @@ class Status:
         await self._store.commit(change)
 
     async def files_sent(self, itself: bool) -> None:
-        """Remember whether the provider files sent mail itself, which decides what becomes of mail in doubt."""
+        """Store whether the provider files sent mail itself, which decides how mail in doubt is treated."""
         if itself != self.provider_files_sent:
             self.provider_files_sent = itself
             await self._store.commit(lambda tx: accounts.remember(tx, self.account, files_sent=itself))
 
     async def remember_heartbeat(self, learnt: Learnt | None) -> None:
-        """Keep over a restart how soon the account's quiet lines are to be asked."""
+        """Store the learnt heartbeat interval for the next start."""
         seconds, until = (None, None) if learnt is None else (learnt.seconds, learnt.until)
 
         def change(tx: Tx) -> None:
@@ -140,7 +139,7 @@ class Status:
         await self._store.commit(change)
 
     async def connected(self) -> None:
-        """Everything is well; the first time ever `accountInitialized` says so."""
+        """Note that the account is connected and synced; the first time, announce `accountInitialized`."""
         first = not self.initialized
         now = self._world.now()
 
@@ -154,7 +153,7 @@ class Status:
 
         def change(tx: Tx) -> None:
             accounts.remember(tx, self.account, initialized=1, last_error=None, refused_since=None, sync_time=now)
-            # Before any reader hears of it: who submits on hearing the event must not be refused.
+            # Before any reader gets the event: a client that then submits must not be refused.
             tx.after_commit(become)
             if first:
                 self._journal.append(tx, "accountInitialized", self.account, {"initialized": True})
@@ -164,7 +163,7 @@ class Status:
             self.story.well(IMAP, self._name_of(self.servers.imap))
 
     async def failed(self, error: EngineError) -> None:
-        """The IMAP server cannot be used: the state says how, the event is raised unless it said just this before."""
+        """Note that the IMAP server cannot be used: set the state, and announce the error unless it is the last one."""
         refused = needs_somebody = isinstance(error, LoginRefused) and not error.temporary
         shown: dict[str, Any] = {"response": str(error)}
         code = error.code if isinstance(error, (LoginRefused, NetworkError)) else "EPROTOCOL"
@@ -240,7 +239,7 @@ class Status:
         tx.after_commit(become)
 
     async def smtp_tried(self, verdict: Verdict) -> None:
-        """Remember how an SMTP attempt ended; a refused login is announced like one of IMAP."""
+        """Store how an SMTP attempt ended; a refused login is announced like one of IMAP."""
         ok = verdict.kind is Kind.ACCEPTED
         status: dict[str, Any] = {"created": iso(self._world.now()), "status": "ok" if ok else "error"}
         status["response"] = verdict.text
@@ -258,7 +257,7 @@ class Status:
             await self.can_send()
 
     async def can_send(self) -> None:
-        """The SMTP server has let the account in."""
+        """Note that the SMTP server lets the account send."""
         if self.state is AccountState.CONNECTED and self.last_error is not None:
             await self.connected()
         self._told.pop(_SMTP, None)
@@ -267,7 +266,7 @@ class Status:
         await self._remember_sending(AccountState.CONNECTED, None)
 
     async def cannot_send(self, verdict: Verdict, *, announce: bool = True) -> None:
-        """The SMTP server cannot be reached or does not let the account in; `announce` a refused login."""
+        """Note that the SMTP server is unreachable or refuses the login; `announce`: announce a refused login."""
         refused = verdict.kind is Kind.LOGIN_REFUSED
         shown = login_error(verdict)
         if not refused:
@@ -293,12 +292,12 @@ class Status:
         if same:
             self.sending["since"] = before["since"]
             if error is not None and before["lastError"] is not None and gist(error) == gist(before["lastError"]):
-                return  # in other words, which need not outlive the process
+                return  # the same error worded differently, which need not be stored
         sending = self.sending
         await self._store.commit(lambda tx: accounts.remember(tx, self.account, sending=sending))
 
     def forget_sending(self, state: AccountState = AccountState.INIT) -> None:
-        """The SMTP server is another one: nothing is known of it, or what `state` says."""
+        """The SMTP server has changed: set `sending` to `state`, by default to unknown."""
         self.sending = _sending(state, self._world.now(), None)
 
     def _name_of(self, server: Server) -> str:
@@ -349,5 +348,5 @@ def _sending(state: AccountState, since: float, error: dict[str, Any] | None) ->
 
 
 def login_error(verdict: Verdict) -> dict[str, Any]:
-    """A refused SMTP login in the shape of `lastError`."""
+    """A refused SMTP login in the form of `lastError`."""
     return {"response": verdict.text, "serverResponseCode": str(verdict.code) if verdict.code is not None else "EAUTH"}

@@ -1,6 +1,6 @@
-"""A message as lists, its own page and `messageNew` tell of it, made from what FETCH said. Pure.
+"""Describes a message for lists, for its own page and for `messageNew`, from the result of a FETCH. Pure.
 
-Its date is that of its Date field, or, where that makes none, when it came into the mailbox.
+Its date is that of its Date field, or, if that is invalid, of its arrival in the mailbox.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _USUAL_NAMES = {
     **dict.fromkeys(_PKCS7_SIGNATURES, "smime.p7s"),
     "text/calendar": "invite.ics",
 }
-"""What parts of these kinds are called where they have no name (RFC 8551 section 3.2.1, RFC 3156)."""
+"""File names for unnamed parts of these types (RFC 8551 section 3.2.1, RFC 3156)."""
 _NOT_NEW = frozenset({"\\Sent", "\\Drafts", "\\Trash", "\\Archive", "\\All"})
 _USE_OF_LABEL = {
     "\\junk": "\\Junk",
@@ -40,12 +40,12 @@ _USE_OF_LABEL = {
     "\\drafts": "\\Drafts",
     "\\inbox": INBOX,
 }
-"""What Gmail's own labels say of a message in All Mail. The first of them counts: who writes to themselves sent it."""
+"""The use of a message in All Mail by Gmail's labels. The first match counts: mail to oneself counts as sent."""
 _USES_OF_MESSAGES = frozenset({"\\Drafts", "\\Junk", "\\Sent", "\\Trash", INBOX})
 
 
 class TextParts:
-    """Which parts of a message are its text, by section number."""
+    """The parts of a message that are its text, by section number."""
 
     def __init__(self, structure: Structure | None) -> None:
         parts = structure.parts if structure is not None else ()
@@ -55,18 +55,18 @@ class TextParts:
 
 
 def is_text(part: BodyPart) -> bool:
-    """Whether a part is text to be read, not a file."""
+    """Whether a part is text of the message, not a file."""
     return part.kind in ("text/plain", "text/html") and part.disposition in ("", "inline")
 
 
 def filename(part: BodyPart) -> str:
-    """The name of an attached file; for one that is encrypted, or a signature, its usual name; empty if it has none."""
+    """The name of an attached file, or the usual name for encrypted parts and signatures; empty if there is none."""
     named = parameter(part.disposition_parameters, "filename") or parameter(part.parameters, "name")
     return named or _USUAL_NAMES.get(part.kind, "") or (ENCRYPTED if _is_encrypted(part) else "")
 
 
 def entry(one: Fetched, mailbox: int) -> dict[str, Any]:
-    """The members of a message in a list. Those that would be empty, or false, are left out."""
+    """The members of a message in a list, without those that are empty or false."""
     envelope = one.envelope or ImapEnvelope()
     data: dict[str, Any] = {"id": message_ids.message_id(mailbox, one.uid), "uid": one.uid}
     data |= {name: value for name, value in (("emailId", one.email_id), ("threadId", one.thread_id)) if value}
@@ -111,7 +111,7 @@ def entry(one: Fetched, mailbox: int) -> dict[str, Any]:
 
 
 def details(one: Fetched, mailbox: int, path: str, special_use: str | None) -> dict[str, Any]:
-    """The members of a message shown by itself, without its text and its header."""
+    """The members of a message's own page, without its text and its header."""
     envelope = one.envelope or ImapEnvelope()
     data = {**entry(one, mailbox), "path": path}
     if envelope.sender:
@@ -130,7 +130,7 @@ def details(one: Fetched, mailbox: int, path: str, special_use: str | None) -> d
 
 
 def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> dict[str, Any]:
-    """The members of `messageNew` that need no further question to the server."""
+    """The members of `messageNew` that need no further data from the server."""
     data = {"subject": "", "replyTo": [], "to": [], **details(one, mailbox, path, special_use)}
     fits = _use(data, special_use) not in _NOT_NEW or INBOX in data.get("labels", ())
     data["seemsLikeNew"] = fits and data.get("unseen", False) and not data.get("draft", False)
@@ -138,7 +138,7 @@ def summary(one: Fetched, mailbox: int, path: str, special_use: str | None) -> d
 
 
 def protection(structure: Structure | None) -> dict[str, str]:
-    """By what a message is encrypted and signed, as far as its parts say so."""
+    """How a message is encrypted and signed, as far as its structure shows."""
     found: dict[str, str] = {}
     for part in structure.parts if structure is not None else ():
         if part.kind == "application/pgp-signature":
@@ -158,7 +158,7 @@ def _is_encrypted(part: BodyPart) -> bool:
 
 
 def _use(data: dict[str, Any], special_use: str | None) -> str | None:
-    """What a message is for: that of its mailbox, or what its labels say in Gmail's mailbox of all mail."""
+    """The special use of a message: that of its mailbox, or in Gmail's All Mail the one by its labels."""
     labels = data.get("labels")
     if labels is None or special_use != "\\All":
         return special_use
@@ -178,7 +178,7 @@ def _attachments(one: Fetched, mailbox: int) -> list[dict[str, Any]]:
 
 
 def _attachment(part: BodyPart, shown_id: str, inside: bool) -> dict[str, Any]:
-    """One attached file; `inside` a message that is attached itself."""
+    """One attached file; `inside`: it belongs to a message that is itself attached."""
     embedded = "multipart/related" in part.parents
     shown: dict[str, Any] = {
         "id": shown_id,

@@ -1,9 +1,11 @@
-"""Which questions about messages a server stumbles over, and how they are put so that one message costs only itself.
+"""Remembers which questions about messages a server fails on, and isolates the message at fault.
 
-A server that cannot read one of its messages refuses the whole FETCH, ends the connection or falls silent. The guilty
-one is among those asked for; of these one is asked for next time, then two, four, eight, until it is met alone. What
-alone ended the connection is written down, also for the next start, and not asked again. Where nothing is answered any
-more, it is not the messages: `stumbled` says so, and the folder as a whole is at fault.
+1. A server that cannot read one of its messages refuses the whole FETCH, ends the connection or falls silent. The
+   message at fault is among those requested.
+2. Of these, one is requested next time, then two, four, eight, until the faulty message is requested alone.
+3. A question that ends the connection for a single message is stored and not asked again, even after a restart.
+4. If nothing at all is answered any more, the fault is not with a message: `stumbled` returns False, and the folder as
+   a whole is at fault.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ BASICS = "basics"
 FLAGS = "flags"
 DATE = "date"
 CHANGES = "changes"
-"""What changed since a MODSEQ; asked of no message, so its UID is 0."""
+"""The changes since a MODSEQ; this question concerns no single message, so its UID is 0."""
 TEXT = "text"
 REPORT = "report"
 PARTS = {
@@ -38,19 +40,19 @@ PARTS = {
     BASICS: (FLAGS,),
     DATE: (BASICS, FLAGS),
 }
-"""What a question asks for too."""
+"""The other questions that a question includes."""
 ATTEMPTS = {TEXT: 2, REPORT: 2}
-"""How often the connection may end over a question about one message; once where a batch with it failed before."""
+"""How often the connection may end during a question about one message (default 1: a batch with it failed before)."""
 CUTS = 2
-"""The same where the server fell silent, or the line was cut, which may be the line's fault: it must happen again."""
+"""The same if the server fell silent or the connection broke: that may be the network's fault, so it must recur."""
 ENDED = "ECONNECTION"
-"""The code of a connection that the server closed, with a word or without; those cut on the way have others."""
+"""The error code of a connection that the server closed, with or without BYE; broken connections have others."""
 STRIKES = 8
-"""Connections ended in a row, with no batch answered between, after which the mailbox is at fault and no message."""
+"""Consecutive ended connections, without an answered batch in between, after which the mailbox is at fault."""
 
 
 class _Suspects:
-    """The messages from `first` to `last`, one of which is guilty, and how many of them are asked for at once."""
+    """The messages from `first` to `last`, one of which is at fault, and how many of them to request at once."""
 
     def __init__(self, first: int, last: int) -> None:
         self.first = first
@@ -59,7 +61,7 @@ class _Suspects:
 
 
 class Asked:
-    """A question on its way: the messages from `first` to `last`."""
+    """A question under way about the messages from `first` to `last`."""
 
     def __init__(self, mailbox: int, first: int, last: int, question: str, patience: float) -> None:
         self.mailbox = mailbox
@@ -71,7 +73,7 @@ class Asked:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """End the wait when nothing has come for so long. Raises `NetworkError`."""
+        """Limit the block to `patience` seconds of silence. Raises `NetworkError`."""
         self._scope.deadline = trio.current_time() + self._patience
         with self._scope:
             yield
@@ -80,14 +82,14 @@ class Asked:
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Something has come: the time the block takes is not the server's, and its time begins anew."""
+        """Note that something arrived: the block's own time does not count, and the server's time restarts."""
         self._scope.deadline = float("inf")
         yield
         self._scope.deadline = trio.current_time() + self._patience
 
 
 class UnreadableMessages:
-    """What one session's task knows about asking; `stumbled` is told when its connection has ended."""
+    """What the task of one session knows about questions; call `stumbled` when its connection has ended."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -96,11 +98,11 @@ class UnreadableMessages:
         """By mailbox and question."""
         self._strikes: dict[int, int] = {}
         self._cuts: set[tuple[int, int, str]] = set()
-        """Questions about one message over which the server fell silent, or the line was cut, once."""
+        """Questions about one message during which the server fell silent, or the connection broke, once."""
         self._failures: dict[int, dict[tuple[int, str], int]] = {}
 
     def may_ask(self, mailbox: int, uid: int, question: str) -> bool:
-        """Whether the server can be asked this about a message."""
+        """Whether the server may be asked this about a message."""
         failures = self._known(mailbox)
         attempts = ATTEMPTS.get(question, 1)
         return not failures or all(
@@ -108,13 +110,13 @@ class UnreadableMessages:
         )
 
     def easy(self, mailbox: int, uid: int, question: str) -> bool:
-        """Whether nothing stands against asking this about every message from `uid` on."""
+        """Whether there is no known obstacle to asking this about every message from `uid` on."""
         suspects = self._suspects.get((mailbox, question))
         well = suspects is None or suspects.last < uid
         return well and not any(each >= uid for each, _ in self._known(mailbox))
 
     def together(self, mailbox: int, uids: array[int], question: str) -> array[int]:
-        """How many of these messages, rising and not empty, can be asked about at once: the first of them, or more."""
+        """The messages at the start of `uids` (ascending, not empty) to ask about at once; at least one."""
         suspects = self._suspects.get((mailbox, question))
         if suspects is not None and uids[0] < suspects.first:
             uids = uids[: bisect_left(uids, suspects.first)]
@@ -126,17 +128,17 @@ class UnreadableMessages:
         return uids
 
     def split(self, mailbox: int, first: int, last: int, question: str) -> None:
-        """The server would not answer for all these messages: one of them is guilty."""
+        """Note that the server did not answer for all these messages: one of them is at fault."""
         self._suspects[mailbox, question] = _Suspects(first, last)
 
     @contextmanager
     def asking(
         self, session: ImapSession, mailbox: int, first: int, last: int, question: str, patience: float
     ) -> Iterator[Asked]:
-        """Ask inside the block, over this session, about the messages from `first` to `last`.
+        """Wrap a block that asks, over this session, about the messages from `first` to `last`.
 
-        Raises what the block raises, `NetworkError` after `patience` seconds without a word, and `ProtocolError` for an
-        answer that cannot be read: then, and when the connection ends, the session is of no use any more.
+        Raises what the block raises, `NetworkError` after `patience` seconds of silence, and `ProtocolError` for an
+        unreadable answer. After these, and after the end of the connection, the session is unusable.
         """
         asked = self._asked = Asked(mailbox, first, last, question, patience)
         try:
@@ -157,7 +159,7 @@ class UnreadableMessages:
         self._answered(asked)
 
     async def stumbled(self, error: EngineError) -> bool:
-        """The connection has ended. Whether that was over messages which are asked about otherwise next time."""
+        """Note the end of the connection; return whether messages caused it that will be asked about differently."""
         asked, self._asked = self._asked, None
         if asked is None:
             return False
@@ -176,7 +178,7 @@ class UnreadableMessages:
         return True
 
     def _may_be_the_line(self, key: tuple[int, str], mailbox: int, error: EngineError) -> bool:
-        """Whether a connection ended over one message for the first time, and not as a server ends it."""
+        """Whether a connection broke, not closed by the server, for the first time during this question."""
         ended = not isinstance(error, NetworkError) or error.code == ENDED
         if ended or ATTEMPTS.get(key[1], 1) >= CUTS or (mailbox, *key) in self._cuts:
             self._cuts.discard((mailbox, *key))
@@ -185,7 +187,7 @@ class UnreadableMessages:
         return True
 
     async def give_up(self, mailbox: int, uid: int, question: str) -> None:
-        """The server tells nothing of a message: it is not asked this again."""
+        """Stop asking this about a message, of which the server says nothing."""
         if self.may_ask(mailbox, uid, question):
             await self._count(mailbox, (uid, question), ATTEMPTS.get(question, 1))
 
@@ -213,13 +215,13 @@ class UnreadableMessages:
 
 
 def no_answer(seconds: float) -> NetworkError:
-    """The error for a server that is silent."""
+    """The error for a silent server."""
     return NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"The server did not answer for {seconds:g} s")
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raise `NetworkError` where the block takes longer; the session it used is then of no use any more."""
+    """Raise `NetworkError` if the block takes longer than `seconds`; the session that it used is then unusable."""
     with trio.move_on_after(seconds) as scope:
         yield
     if scope.cancelled_caught:

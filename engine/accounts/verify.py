@@ -1,7 +1,7 @@
-"""Trying the logins of settings that are no account yet. A failed login is an answer, not an error.
+"""Checks the logins of servers that are not an account yet. A failed login is an answer, not an error.
 
-Both servers are tried at once, each within `SECONDS` and through the gate of its host. Nothing is stored and nothing of
-a secret is in the answer.
+Both servers are contacted at the same time, each within `SECONDS` and with a login slot of its host. Nothing is stored,
+and the answer contains no secrets.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from engine.accounts import remedies
+from engine.accounts.folders import place
 from engine.accounts.login_hints import hint
 from engine.accounts.named_refusals import Who, named
 from engine.accounts.remedies import Server
 from engine.accounts.server_access import ServerAccess
 from engine.accounts.sessions import NONCE_BYTES
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
-from engine.imap.mailboxes import Mailbox
+from engine.imap.mailboxes import INBOX, SUBSCRIBED, Mailbox
 from engine.imap.session import CommandRefused, ImapEndpoint
 from engine.model.registration import ServerName
 from engine.oauth.answers import user_of_token
@@ -33,6 +34,10 @@ from engine.world import Dial
 SECONDS = 60.0
 
 
+class _NoLoginGiven(Exception):
+    """The server offers logins, but no credentials were given."""
+
+
 async def verify(
     imap: ImapEndpoint | None,
     smtp: SmtpEndpoint | None,
@@ -43,9 +48,9 @@ async def verify(
     mailboxes: bool,
     restricted: Collection[str] = (),
 ) -> Verified:
-    """Each login tried by its way, and the folders where `mailboxes` asks for them. Cancelled: nothing stays open.
+    """Attempt each login by its route; list the folders if `mailboxes`. Cancelled: nothing stays open.
 
-    `restricted`: those of `imap` and `smtp` that were named by one who may not have private hosts dialled.
+    `restricted`: those of `imap` and `smtp` that were named by a caller who may not reach private addresses.
     """
     outcomes: dict[str, ServerVerified] = {}
     folders: tuple[MailboxFound, ...] | UnsetType = UNSET
@@ -63,20 +68,25 @@ async def verify(
                     # Microsoft lets a token in and then opens no mailbox.
                     await session.select("INBOX", read_only=True)
                 if mailboxes:
-                    folders = tuple(map(_shown, await session.list_mailboxes()))
+                    found, _ = await session.list_subscribed(())
+                    found.sort(key=lambda each: place(each.path, each.special_use))
+                    folders = tuple(map(_shown, found))
             finally:
                 await session.logout()
 
         async def try_smtp(endpoint: SmtpEndpoint) -> None:
             async with access.logins.at(endpoint.host, endpoint.port, ways["smtp"].via):
                 session = await SmtpSession.connect(
-                    endpoint,
+                    access.as_set(endpoint),
                     dial=dialer("smtp"),
                     ehlo_name=ehlo_name,
                     timeouts=Timeouts(greeting=SECONDS),
                     nonce=access.world.token_bytes(NONCE_BYTES).hex(),
                 )
+            wants_login = endpoint.credentials is None and bool(session.capabilities.auth)
             await session.quit()
+            if wants_login:
+                raise _NoLoginGiven
 
         if imap is not None:
             nursery.start_soon(_note, outcomes, "imap", try_imap, imap)
@@ -101,13 +111,15 @@ async def _note(
         except (NetworkError, ProtocolError, LoginRefused, CommandRefused) as error:
             outcomes[name] = replace(_imap_failure(error), description=remedies.of_error(error, server))
             refused, response = isinstance(error, LoginRefused), str(error)
+            if refused and not user:
+                outcomes[name], response = _no_login_given(server, name), None
+        except _NoLoginGiven:
+            outcomes[name] = _no_login_given(server, name)
         except DeliveryError as error:
             verdict = error.verdict
             failure = ServerVerified(success=False, error=error_text(verdict), code=error_code(verdict))
             if verdict.code is not None:
                 failure = replace(failure, status_code=verdict.code, response_text=verdict.text)
-            elif verdict.network_code is not None:
-                failure = replace(failure, code=verdict.network_code)
             outcomes[name] = replace(failure, description=remedies.of_verdict(verdict, server))
             refused, response = verdict.kind is Kind.LOGIN_REFUSED, verdict.text
     access_token = credentials.access_token if credentials is not None else None
@@ -120,7 +132,7 @@ async def _note(
 
 def _imap_failure(error: NetworkError | ProtocolError | LoginRefused | CommandRefused) -> ServerVerified:
     if isinstance(error, (LoginRefused, CommandRefused)):
-        said = error.response.partition(" ")[2].partition(" ")[2]  # behind tag and NO
+        said = error.response.partition(" ")[2].partition(" ")[2]  # after the tag and NO
         text = said.partition("] ")[2] if said.startswith("[") else said
         return ServerVerified(
             success=False, error="Command failed", response_text=text or error.response, code=error.code or UNSET
@@ -129,13 +141,25 @@ def _imap_failure(error: NetworkError | ProtocolError | LoginRefused | CommandRe
     return ServerVerified(success=False, error=str(error), code=code)
 
 
+def _no_login_given(server: Server, name: str) -> ServerVerified:
+    return ServerVerified(
+        success=False,
+        error="Authentication info was not provided",
+        code="ENOAUTH",
+        description=f"{server} wants a login. Give a user and a password, or an access token, in {name}.auth.",
+    )
+
+
 def _shown(mailbox: Mailbox) -> MailboxFound:
+    flags = {flag.lower() for flag in mailbox.flags}
     parent = mailbox.path.rpartition(mailbox.delimiter)[0] if mailbox.delimiter else ""
     return MailboxFound(
         path=mailbox.path,
         delimiter=mailbox.delimiter,
-        parent_path=parent,
+        parent_path=parent or UNSET,
         name=mailbox.name,
+        subscribed=True if SUBSCRIBED.lower() in flags or mailbox.special_use == INBOX else UNSET,
+        no_inferiors="\\noinferiors" in flags,
         special_use=UNSET if mailbox.special_use is None else mailbox.special_use,
         special_use_source=UNSET if mailbox.special_use_source is None else mailbox.special_use_source,
     )

@@ -1,8 +1,8 @@
-"""Trying an OAuth2 app step by step: each in words, each failure with what to do about it.
+"""Checks an OAuth2 app step by step: each step described in words, each failure with what to do about it.
 
-Nothing is stored. The provider is asked for a token with a code that nobody gave, which tells whether it knows the
-client without anybody signing in; the sign-in page is asked for and not followed. What an account has been granted, and
-whether its token opens the mailbox, is looked at where an account is named.
+Nothing is stored. A token request with an invalid code shows whether the provider knows the client, without a sign-in.
+The sign-in page is requested but not followed. If an account is named, its granted scopes are checked, and whether its
+token opens the mailbox.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _UNKNOWN_CLIENT = (b"AADSTS700016", b"invalid_client", b"deleted_client", b"unau
 
 
 class AppCheck:
-    """One check of an app. `account` is an account's id, or the mailbox an app that speaks for itself is to open."""
+    """One check of an app. `account` is an account's id, or the mailbox that a service app is to open."""
 
     def __init__(
         self, app: App, redirect_url: str | None, oauth: OAuth, access: ServerAccess, account: str | None
@@ -56,7 +56,7 @@ class AppCheck:
         self.steps: list[VerifyStep] = []
 
     async def run(self, *, login: bool) -> list[VerifyStep]:
-        """All steps, those that cannot be made as skipped. Cancelled: nothing is left."""
+        """Do all steps; those that are impossible are marked as skipped. Cancelled: nothing is left behind."""
         app = self._app
         self._look_at_config()
         if self.steps[0].status == "fail":
@@ -95,7 +95,7 @@ class AppCheck:
             self._note("config", None)
 
     async def _ask_with_a_wrong_code(self) -> bool:
-        """Whether the provider could be reached at all."""
+        """Do this step; return whether the provider could be reached at all."""
         redirect = self._redirect_url or ""
         try:
             await self._oauth.requests.exchange(self._app, "not-a-code", "v" * 43, redirect)

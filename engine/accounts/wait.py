@@ -1,9 +1,8 @@
-"""Waiting for an account to be connected: a long poll, so that nobody has to look again and again.
+"""Waits for an account to be connected: a long poll, so that clients need not poll the state.
 
-It ends when the account is connected, when time alone will not connect it (its login is refused, there is nothing to
-connect to), when it is removed, or when the engine stops. How long it may take is the caller's to say.
-A state that a change of the registration is about to end does not count: who has just mended a password waits for the
-new login.
+The wait ends when the account is connected, when it will not connect without a change (its login is refused, or it has
+no server), when it is removed, or when the engine stops. The caller sets the time limit. A state that a change of the
+registration is about to replace does not count: after a password was corrected, the wait is for the new login.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _DECIDED = (AccountState.CONNECTED, AccountState.AUTHENTICATION_ERROR, AccountSt
 
 
 async def until_connected(account: str, registry: Registry, changes: StateChanges) -> None:
-    """Return once there is nothing more to wait for. Cancelled: nothing is lost."""
+    """Return when the wait ends. Cancelled: nothing is lost."""
     with changes.watching(account) as watcher:
         while not changes.stopped and _may_change(registry.get(account)):
             await watcher.take()

@@ -1,11 +1,11 @@
-"""The mailboxes of one account that are watched: which they are, which comes and goes, when each is looked into.
+"""The watched mailboxes of one account: which they are, which appear and disappear, and when to look into each.
 
-1. One of them, the main one, stays selected and is listened to. Each round begins with it, so that no other folder can
-   keep its mail from being told; INBOX is watched also where the server does not list it, or not as a mailbox.
-2. The others are looked into when their STATUS differs from what is known, once every `resyncDelay`. What goes wrong
-   with one of them costs that one: it is skipped for a while (`troubles`).
-3. A mailbox is gone when two lists in a row do not name it, or call it a mere level of the tree; its row is kept for a
-   week. One that comes back with the same UIDVALIDITY goes on where it was. A list that cannot be had changes nothing.
+1. The main mailbox stays selected and is listened to. Each round begins with it, so that no other folder can delay its
+   mail. INBOX is watched even if the server does not list it, or not as selectable.
+2. The others are looked into every `resyncDelay` if their STATUS differs from what is known. A fault in one of them
+   affects only that one: it is skipped for a while (`skipped_folders.py`).
+3. A mailbox is gone if two consecutive lists lack it, or list it as not selectable; its row is kept for a week. If it
+   returns with the same UIDVALIDITY, watching continues where it was. A failed list changes nothing.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ from engine.world import World
 log = logging.getLogger("engine.watch")
 
 GMAIL_USES = ("\\All", "\\Junk", "\\Trash")
-"""At Gmail every other folder is a view of what is in these."""
+"""At Gmail every other folder is a view of the messages in these."""
 LIST_PATIENCE = 60.0
-"""Seconds a server has for its list of mailboxes."""
+"""Seconds that a server has for its list of mailboxes."""
 LIST_AGAIN = 10.0
-"""Seconds after which the list is asked for once more, where a mailbox is missing from it."""
+"""Seconds after which the list is requested again if a mailbox is missing from it."""
 LIST_PAUSE = 3600.0
-"""Seconds without a list once asking for one ended the connection."""
+"""Seconds without a list after a request for one ended the connection."""
 GONE_KEPT = 7 * 86_400.0
-"""Seconds for which what is known of a mailbox is kept after it is gone."""
+"""Seconds for which the row of a mailbox is kept after it is gone."""
 _EVERY = "every"
 _PLAIN = "plain"
 _NO_LIST = "no list"
 
 
 class Watch:
-    """`wanted`: paths or special uses to watch, None for all. `elsewhere`: paths another session listens to.
+    """`wanted`: paths or special uses to watch, None for all. `elsewhere`: paths that another session listens to.
 
-    `passing`: the mailbox ends with this process, so that nobody need be told when it is another one.
+    `passing`: the mailbox ends with this process, so a new one in its place is not announced.
     """
 
     def __init__(
@@ -83,27 +83,27 @@ class Watch:
         self._elsewhere = frozenset(map(one_path, elsewhere))
         self._requested = requested
         self._listed_at = requested.mark
-        """Where the changes by requests stood before the last list was asked for."""
+        """The mark of the changes by requests before the last list was requested."""
         self._folders: dict[str, WatchedFolder] = {}
         self._main: WatchedFolder | None = None
         self._opened = False
-        """Whether the main mailbox was looked into since it became that one."""
+        """Whether the main mailbox has been looked into since it became the main one."""
         self._next_round = 0.0
         self._asked_to_look = False
         self._missed: frozenset[str] = frozenset()
-        """Mailboxes the last list did not name."""
+        """Mailboxes missing from the last list."""
         self._statuses: dict[str, dict[str, int]] = {}
-        """What came with the last list."""
+        """The STATUS items that came with the last list."""
         self._listing = _EVERY
-        """What may be asked for: a list with every STATUS, a plain one, or none until `_next_list`."""
+        """What may be requested: a list with every STATUS, a plain list, or none until `_next_list`."""
         self._next_list = 0.0
         self._looking_at: str | None = None
-        """The folder that is looked into beside the main one, or `_EVERY` and `_PLAIN` while a list is awaited."""
+        """The other folder that is being looked into, or `_EVERY` or `_PLAIN` while a list is awaited."""
         self._hidden: set[str] = set()
-        """Paths that another mailbox has too."""
+        """Paths shared by another mailbox."""
         self.troubles = SkippedFolders(world)
         self.sent_path: str | None = None
-        """The folder for sent mail; None when the account has none."""
+        """The folder for sent mail; None if the account has none."""
 
     @property
     def seconds_to_next(self) -> float:
@@ -112,11 +112,11 @@ class Watch:
 
     @property
     def seconds_to_unseen(self) -> float:
-        """Seconds until `look_for_unseen` is due; infinite when it is not."""
+        """Seconds until `look_for_unseen` is due; infinite if it is not."""
         return self._main.seconds_to_next if self._main is not None else math.inf
 
     def look_soon(self) -> None:
-        """Have the next round come at once and look into the main mailbox whatever its STATUS says."""
+        """Start the next round at once, and look into the main mailbox whatever its STATUS says."""
         self._next_round = 0.0
         self._asked_to_look = True
 
@@ -126,10 +126,10 @@ class Watch:
         return None if folder is self._main else folder
 
     async def begin_round(self, session: ImapSession, delay: float) -> None:
-        """List the mailboxes, announce those that came or went, look into the main one.
+        """List the mailboxes, announce new and removed ones, look into the main one.
 
         `delay` is the time in seconds until the next round. Raises what a broken session raises, and `CommandRefused`
-        where the main mailbox cannot be opened.
+        if the main mailbox cannot be opened.
         """
         self._next_round = trio.current_time() + delay
         self._listed_at = self._requested.mark
@@ -164,36 +164,36 @@ class Watch:
         return main
 
     async def end_round(self, session: ImapSession) -> None:
-        """Look into the other mailboxes, each where it changed, and end in the main one. Raises as `begin_round`."""
+        """Look into the other mailboxes that have changed, and return to the main one. Raises like `begin_round`."""
         for path, folder in self._folders.items():
             if folder is not self._main and path not in self._elsewhere and path not in self._missed:
                 await self._look_beside(session, folder, self._statuses.get(path))
         await self.come_back(session)
 
     async def look_into(self, session: ImapSession, path: str) -> None:
-        """Look into one mailbox, if it is watched beside the main one. Raises what a broken session raises."""
+        """Look into one mailbox other than the main one, if it is watched. Raises what a broken session raises."""
         folder = self._folders.get(path)
         if folder is not None and folder is not self._main and path not in self._elsewhere:
             await self._look_beside(session, folder, None)
 
     async def come_back(self, session: ImapSession) -> None:
-        """Be in the main mailbox again, if a look elsewhere or a job has selected another one."""
+        """Select the main mailbox again if a look into another one, or a job, has left it."""
         main = self._main
         if main is None:
             if session.selected is None:
-                # There is nothing to watch, but only a selected mailbox can idle.
+                # There is nothing to watch, but IDLE needs a selected mailbox.
                 await session.select(INBOX_PATH, read_only=True)
         elif session.selected != main.path or not self._opened:
             await main.look(session)
             self._opened = True
 
     async def look_for_unseen(self, session: ImapSession) -> None:
-        """Look again for messages of the main mailbox the server counted but did not show."""
+        """Look again for messages of the main mailbox that the server counted but did not show."""
         if self._main is not None and session.selected == self._main.path:
             await self._main.look_for_unseen(session)
 
     def stumbled(self, error: EngineError) -> bool:
-        """The connection has ended. Whether that was over something the next one leaves alone."""
+        """Note the end of the connection; return whether its cause is something that the next one will avoid."""
         path, self._looking_at = self._looking_at, None
         if path is None:
             return False
@@ -209,7 +209,7 @@ class Watch:
         asked, self._asked_to_look = self._asked_to_look, False
         if session.selected != main.path:
             return  # `come_back` looks
-        await session.noop()  # some servers answer STATUS of the selected mailbox with what they last said of it
+        await session.noop()  # for the selected mailbox, some servers answer STATUS with what they last reported
         await main.hear(session, session.take_pending())
         status = self._statuses.get(main.path) or await session.status(main.path, _items(session))
         if asked or main.behind(status) or "QRESYNC" in await session.enable():
@@ -240,12 +240,12 @@ class Watch:
 
     def _failed(self, path: str, error: Exception) -> None:
         if not self._requested.none_since(self._listed_at):
-            return  # it may be elsewhere by now
+            return  # the session may have selected another mailbox
         if self.troubles.failed(path, str(error)):
             log.warning("the folder %s cannot be opened and is skipped for a while: %s", path, error)
 
     async def _list(self, session: ImapSession) -> list[Mailbox]:
-        """Every mailbox, INBOX among them, with what their STATUS says in `_statuses`; none where there is no list."""
+        """Every mailbox, including INBOX, and their STATUS items in `_statuses`; empty without a list."""
         self._statuses = {}
         if self._listing == _NO_LIST and trio.current_time() < self._next_list:
             return []
@@ -274,7 +274,7 @@ class Watch:
         return list(listed.values())
 
     async def _take_stored(self) -> None:
-        """Watch what was watched before, and INBOX: there is no list to go by."""
+        """Without a list, watch what was watched before, and INBOX."""
         stored = mailboxes.of_account(self._store.reader, self._account)
         if not stored and self._wanted is None:
             await self._store.commit(lambda tx: mailboxes.add(tx, self._account, INBOX_PATH, INBOX))
@@ -282,7 +282,7 @@ class Watch:
         self._folders = {row.path: self._kept(row, _of_row(row)) for row in stored}
 
     async def hear(self, session: ImapSession, news: Sequence[Untagged]) -> None:
-        """Announce what the server said of the main mailbox."""
+        """Announce what the server reported about the main mailbox."""
         if self._main is not None and session.selected == self._main.path:
             await self._main.hear(session, news)
 
@@ -304,7 +304,7 @@ class Watch:
         return self.troubles.skips(folder.path)
 
     async def _compare(self, session: ImapSession, found: list[Mailbox], listed: Collection[str]) -> None:
-        """Bring the stored mailboxes in line with those to watch; announced unless this is the first listing ever."""
+        """Bring the stored mailboxes in line with those to watch, and announce new and removed ones."""
         account, reader, now = self._account, self._store.reader, self._world.now()
         changes = compare(
             mailboxes.of_account(reader, account),
@@ -314,7 +314,8 @@ class Watch:
             long_gone=mailboxes.gone(reader, account, now - GONE_KEPT),
         )
         rows = changes.rows
-        validities = {each.path: await self._validity(session, each) for each in changes.new if rows}
+        appeared = (*changes.new, *(to for _, to in changes.moved))
+        validities = {each.path: await self._validity(session, each) for each in appeared}
         if rows and not self._requested.none_since(self._listed_at):
             self._keep_stored()
             return
@@ -331,7 +332,7 @@ class Watch:
         self._folders = {path: self._kept(rows[path], each) for path, each in watched.items() if path in rows}
 
     def _keep_stored(self) -> None:
-        """Go on with the folders that are still stored, and list anew soon: a request has changed some meanwhile."""
+        """Continue with the folders still stored, and list again soon: a request has changed some in the meantime."""
         rows = {row.path: row for row in mailboxes.of_account(self._store.reader, self._account)}
         kept = [(path, folder) for path, folder in self._folders.items() if path in rows]
         self._folders = {path: self._kept(rows[path], folder.mailbox) for path, folder in kept}
@@ -342,8 +343,11 @@ class Watch:
         status = self._statuses.get(mailbox.path, {})
         if mailbox.path not in self._statuses and not self.troubles.skips(mailbox.path):
             self._looking_at = mailbox.path
-            with within(self.troubles.patience(mailbox.path)):
-                status = await session.status(mailbox.path, _items(session))
+            try:
+                with within(self.troubles.patience(mailbox.path)):
+                    status = await session.status(mailbox.path, _items(session))
+            except (CommandRefused, ValueError) as error:
+                self._failed(mailbox.path, error)
             self._looking_at = None
         return status.get("UIDVALIDITY")
 
@@ -357,7 +361,7 @@ class Watch:
 
 
 def marked(mailbox: Mailbox, uses: dict[str, str]) -> Mailbox:
-    """The mailbox with the special use the registration gives it; `uses` by path."""
+    """The mailbox with the special use that the registration gives it; `uses` are by path."""
     use = uses.get(mailbox.path)
     if use is None and mailbox.special_use not in uses.values():
         return mailbox
@@ -365,9 +369,9 @@ def marked(mailbox: Mailbox, uses: dict[str, str]) -> Mailbox:
 
 
 def to_watch(listed: Collection[Mailbox], wanted: Collection[str] | None, *, all_mail: bool) -> list[Mailbox]:
-    """Those that are watched: `wanted` by path or special use, None for all.
+    """The mailboxes to watch: `wanted` by path or special use, None for all.
 
-    `all_mail`: at Gmail, where every message is in one of a few, and the others are views of those.
+    `all_mail`: the server is Gmail, where a few mailboxes contain every message and the others are views of them.
     """
     found = [each for each in listed if each.selectable]
     if wanted is not None:
@@ -379,9 +383,10 @@ _INBOX = Mailbox(path=INBOX_PATH, delimiter=None, flags=frozenset(), special_use
 
 
 def _of_row(row: MailboxRow) -> Mailbox:
-    """A mailbox the server does not list at the moment."""
+    """A stored mailbox that the server does not list at the moment."""
     return Mailbox(path=row.path, delimiter=row.delimiter, flags=frozenset(), special_use=row.special_use)
 
 
 def _items(session: ImapSession) -> Sequence[str]:
-    return [*STATUS_ITEMS, "HIGHESTMODSEQ"] if "CONDSTORE" in session.capabilities else STATUS_ITEMS
+    more = [("CONDSTORE", "HIGHESTMODSEQ"), ("OBJECTID", "MAILBOXID")]
+    return [*STATUS_ITEMS, *(item for extension, item in more if extension in session.capabilities)]

@@ -38,17 +38,15 @@ from engine.schema.account import (
     AccountInfo,
     AccountList,
     AccountQuery,
-    AccountRemoval,
     AccountRemoved,
+    AccountRemoveQuery,
     AccountsQuery,
     AccountSummary,
     AccountType,
     AccountUpdate,
     AccountUpdated,
-    LastError,
-    Sending,
 )
-from engine.schema.account_status import Counters, SmtpStatus
+from engine.schema.account_condition import Counters, LastError, Sending, SmtpStatus
 from engine.schema.fields import AccountId, CustomHeader
 from engine.schema.servers import MASK, Auth, ImapConfig, RateLimit, SmtpConfig, Tls
 from engine.schema.sign_in import OAuth2Login
@@ -129,12 +127,12 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
         smtp_ehlo_name=record.smtp_ehlo_name or UNSET,
         proxy=masked_url(record.proxy, MASK) if record.proxy else UNSET,
         local_address=record.local_address or UNSET,
-        imap=_imap(record.imap) if isinstance(record.imap, ImapServer) else UNSET,
-        smtp=_smtp(record.smtp) if isinstance(record.smtp, SmtpServer) else UNSET,
+        imap=_imap(record.imap) if isinstance(record.imap, ImapServer) else _off(record.imap),
+        smtp=_smtp(record.smtp) if isinstance(record.smtp, SmtpServer) else _off(record.smtp),
         oauth2=shown_sign_in(found),
         insecure=tuple(insecure(record)) or UNSET,
         sandbox=record.sandbox,
-        webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
+        webhooks=_webhooks(record),
         webhooks_custom_headers=tuple(
             CustomHeader(key=each.key, value=MASK) for each in record.webhooks_custom_headers or ()
         )
@@ -145,6 +143,7 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
         sending=_sending(found),
         smtp_status=shown(SmtpStatus, status.smtp_status) if status.smtp_status is not None else None,
         connections=status.connections,
+        send_only=UNSET if has_imap else True,
         last_error=await _last_error_with_way_out(context, found),
         folder_errors=found.folder_errors or UNSET,
         heartbeat=found.learnt_heartbeat or UNSET,
@@ -211,7 +210,7 @@ async def update(context: Context, account: AccountId, body: AccountUpdate, *, c
     tags=_TAGS,
     change=Change("account.remove", lambda path, answer: answer.account),
 )
-async def remove(context: Context, account: AccountId, query: AccountRemoval) -> AccountRemoved:
+async def remove(context: Context, account: AccountId, query: AccountRemoveQuery) -> AccountRemoved:
     """Remove an account.
 
     Its open messages are cancelled; the engine waits up to `shutdown.grace` for a message whose final dot is under way.
@@ -253,7 +252,7 @@ async def _updated(
 
 
 def _webhook_parts(body: AccountCreate | AccountUpdate) -> list[Bound]:
-    """What a request sets of where an account's events go."""
+    """The members of a request that determine where an account's events are posted."""
     parts: list[Bound] = []
     if body.webhooks:
         parts.append("url")
@@ -265,7 +264,7 @@ def _webhook_parts(body: AccountCreate | AccountUpdate) -> list[Bound]:
 async def _check_egress(
     context: Context, body: AccountCreate | AccountUpdate, stored: Account | None, caller: Token
 ) -> None:
-    """Refuse what leads where it must not; mail servers of a trusted caller are left to the connection itself."""
+    """Refuse forbidden addresses; mail servers of a trusted caller are checked only at the connection."""
     narrowed = caller.account is not None
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if body.webhooks:
@@ -276,7 +275,7 @@ async def _check_egress(
 
 
 async def _check_server(context: Context, name: str, given: Any, known: Any) -> None:
-    """Refuse a server that a token for one account may not name, except where it is already."""
+    """Refuse a server that a token for one account may not name, unless it is already set."""
     host, port = (getattr(given, member, UNSET) for member in ("host", "port"))
     if host in (UNSET, getattr(known, "host", UNSET)) and port in (UNSET, getattr(known, "port", UNSET)):
         return
@@ -285,7 +284,7 @@ async def _check_server(context: Context, name: str, given: Any, known: Any) -> 
         if port is not UNSET:
             egress.check_port(port, restricted=True)
         member = "host"
-        # Another port of a server makes it one that this caller named.
+        # Changing only the port also counts as naming the server.
         host = getattr(known, "host", UNSET) if host is UNSET else host
         if host is not UNSET:
             await egress.check(host, port or None, restricted=True)
@@ -301,13 +300,13 @@ def _notify_from(account: Account) -> str | None:
 
 
 def _imap(server: ImapServer) -> ImapConfig:
-    """The IMAP server as an answer shows it."""
+    """The IMAP server in the form of an answer."""
     members = asdict(server)
     return ImapConfig(**members | {"auth": _auth(server.auth), "tls": _tls(server.tls)})
 
 
 def _smtp(server: SmtpServer) -> SmtpConfig:
-    """The SMTP server as an answer shows it."""
+    """The SMTP server in the form of an answer."""
     members = asdict(server)
     auth = _auth(server.auth) if isinstance(server.auth, Login) else server.auth
     limit = RateLimit(**asdict(server.rate_limit)) if server.rate_limit else UNSET
@@ -360,8 +359,20 @@ def _sending(account: Account) -> Sending:
     return replace(shown(Sending, sending), last_error=shown(LastError, error) if error is not None else None)
 
 
+def _off(server: object) -> bool | UnsetType:
+    """The value for a missing server: False if it was set to that."""
+    return False if server is False else UNSET
+
+
+def _webhooks(record: Registration) -> str | UnsetType:
+    if record.webhooks is None or isinstance(record.webhooks, UnsetType):
+        return UNSET
+    return masked_url(record.webhooks, MASK) if record.webhooks else ""
+
+
 def _counters(context: Context, account: Account) -> Counters:
-    return Counters(events=events.counts(context.store.reader, account.id))
+    counted = events.counts(context.store.reader, account.id)
+    return Counters(events={name: number for name, number in counted.items() if name != "accountAdded"})
 
 
 def _summary(context: Context, account: Account) -> AccountSummary:
@@ -371,7 +382,7 @@ def _summary(context: Context, account: Account) -> AccountSummary:
         name=record.name,
         email=record.email,
         type=_type(account),
-        webhooks=masked_url(record.webhooks, MASK) if record.webhooks else UNSET,
+        webhooks=_webhooks(record),
         proxy=masked_url(record.proxy, MASK) if record.proxy else UNSET,
         state=status.state.value,
         sending=_sending(account),

@@ -1,4 +1,4 @@
-"""What an account can be told to do: reconnect, sync, flush, show its log; and verifying servers, and finding them."""
+"""Actions on an account: reconnect, sync, flush, show its log; and verifying and finding servers."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
 async def flush(context: Context, account: AccountId, body: Flush) -> Flushed:
     """Flush an account.
 
-    The engine forgets what it knows of the account's folders and reads them anew; the account is `paused` meanwhile.
+    The engine discards what it knows about the account's folders and reads them again; until then the account is
+    `paused`.
     Queued mail is not affected. To pause the IMAP side of an account for longer, set `imap.disabled`.
     """
     found = find_account(context, account)
@@ -100,12 +101,13 @@ async def logs(context: Context, account: AccountId) -> Response:
     """Read the protocol log of an account.
 
     For an account registered with `logs: true`, this is the IMAP dialogue, and the SMTP dialogue of each attempt below
-    the moment it ended: the last 10,000 lines since the engine started, with times, without secrets and without the
-    content of messages. It is empty for an account without a log.
+    the moment it ended: the last 10,000 lines since the engine started, without secrets and without the content of
+    messages. Each line is a JSON object: `time` in milliseconds, `src` (`c`: the engine, `s`: the server), `msg`,
+    `level`, and `cid` where it is not the connection that idles. The log is empty for an account that keeps none.
     """
     log = find_account(context, account).log
     return Response(
-        "" if log is None else log.text(),
+        b"" if log is None else log.text(),
         content_type="text/plain; charset=utf-8",
         headers={"Cache-Control": "no-cache", "Content-Disposition": 'attachment; filename="logs.txt"'},
     )

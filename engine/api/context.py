@@ -1,4 +1,4 @@
-"""What the handlers work with."""
+"""The context that handlers receive."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from engine.events.horizon import Horizon
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
+from engine.export.service import Exports
 from engine.http.auth import Validity
 from engine.http.dispatch import Front
 from engine.http.problems import NO_ACCOUNT
@@ -32,7 +33,7 @@ from engine.webhooks.registry import EndpointRegistry
 
 
 class Streams(msgspec.Struct, frozen=True):
-    """What every stream reads from; how many there may be, and how many named consumers each owner may have."""
+    """The source of every stream, and the limits on streams and on named consumers per owner."""
 
     journal: Journal
     hub: Hub
@@ -42,7 +43,7 @@ class Streams(msgspec.Struct, frozen=True):
     framed: Framed = msgspec.field(default_factory=Framed)
 
     def refuse_one_more_consumer(self, owner: str) -> None:
-        """Raise `Problem` 429 when this owner has as many consumers as it may."""
+        """Raise `Problem` 429 if this owner has as many consumers as allowed."""
         if len(self.consumers.every(owner)) >= self.most_consumers:
             raise Problem(
                 429,
@@ -53,7 +54,7 @@ class Streams(msgspec.Struct, frozen=True):
 
 
 class Context(Front, frozen=True):
-    """The engine as the handlers see it. `stopping` is set when the process is about to end."""
+    """The parts of the engine that handlers use. `stopping` is set when the process is about to end."""
 
     registry: Registry
     settings: SettingsBook
@@ -68,19 +69,20 @@ class Context(Front, frozen=True):
     sign_ins: SignIns
     streams: Streams
     changes: StateChanges
+    exports: Exports
     stopping: trio.Event
 
     def horizon(self, caller: Token) -> Horizon:
-        """The journal as this caller may know it."""
+        """The journal as far as this caller may know it."""
         return Horizon(self.streams.journal, self.store.reader, caller.account)
 
     def validity(self, caller: Token) -> Validity:
-        """Whether this caller's token still holds, for what goes on for long."""
+        """Tells a long request whether this caller's token is still valid."""
         return Validity(self.store.reader, self.world, caller)
 
 
 def find_account(context: Context, account: str) -> Account:
-    """The account of this id. Raises `Problem` 404."""
+    """The account with this id. Raises `Problem` 404."""
     found = context.registry.get(account)
     if found is None:
         raise Problem(404, NO_ACCOUNT)

@@ -21,9 +21,9 @@ from engine.store.tokens import Token
 
 _TAGS = ("Events",)
 LONGEST_WAIT = 50.0
-"""Seconds. Many proxies cut a request that has had no answer for a minute."""
+"""Most seconds of a wait. Many proxies abort a request that gets no answer for a minute."""
 MOST_BYTES = 16 * 1024**2
-"""An answer that holds so much ends early; `next` says where to go on."""
+"""An answer over this size ends early; `next` says where to continue."""
 
 
 @operation("GET", "/v1/events", access=Access.QUERY, scope="api", tags=_TAGS)
@@ -39,7 +39,7 @@ async def page(context: Context, query: EventsQuery, *, caller: Token) -> Encode
     names = names_of(query.events)
     position, size = horizon.start(query.after), 0
     found: list[bytes] = []
-    # One that waits holds what a stream holds.
+    # A request that waits counts as a stream.
     waiting = context.streams.share.hold(caller.hash) if query.wait else nullcontext()
     with waiting, trio.move_on_after(min(query.wait, LONGEST_WAIT)):
         while True:
@@ -48,7 +48,7 @@ async def page(context: Context, query: EventsQuery, *, caller: Token) -> Encode
                 position = page.position
                 found += [entry[3] for entry in page.entries]
                 size += sum(len(entry[3]) for entry in page.entries)
-                # Not a place to be cut at: what was found would be lost with `wait` being over.
+                # Do not let the end of `wait` cancel here, since the events found would be lost.
                 await trio.lowlevel.cancel_shielded_checkpoint()
             if found or not query.wait or not await journal.more(position):
                 break
@@ -87,7 +87,7 @@ async def follow(context: Context, query: StreamQuery, *, caller: Token) -> Resp
 
 async def _frames(reader: Reader, begin: int, validity: Validity) -> AsyncGenerator[bytes, None]:
     with reader.counted():
-        # The number comes first, without an event: who is cut off before there is one must come back to where it began.
+        # Send the number first, without an event: a client that is cut off before the first event must resume here.
         yield b"id: %d\nretry: %d\n" % (begin, sse.RETRY) + sse.GREETING
         while True:
             page, silent = None, True

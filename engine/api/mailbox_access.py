@@ -1,4 +1,4 @@
-"""What the operations on a mailbox share: a session for a while, ids and folders found, refusals as answers."""
+"""What all operations on a mailbox share: leasing a session, finding ids and folders, translating refusals."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from engine.accounts import registration
 from engine.accounts.account import Account
+from engine.accounts.changing import FOR_GOOD, TRASH, Changer
 from engine.accounts.folders import Folders, Rules
 from engine.accounts.located import Locator
 from engine.accounts.message_ids import NoId, Place
@@ -15,6 +16,7 @@ from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.imap.session import CommandRefused, ImapSession
 from engine.schema.messages import CommandHeaders
+from engine.store.mailboxes import MailboxRow
 
 NOT_CONNECTED = "The account is not connected, or its mail server refuses; `code` and `state` say why."
 TOO_LATE = "`x-ee-timeout` sets the limit."
@@ -32,7 +34,7 @@ class Mailbox(NamedTuple):
 async def leased(
     context: Context, account: str, headers: CommandHeaders, *, long: bool = False, path: str | None = None
 ) -> AsyncIterator[Mailbox]:
-    """A session for the block, as `Commands.lease` gives it. What the server refuses becomes a `Problem`."""
+    """Lease a session for the block (`Commands.lease`). A refusal by the server becomes a `Problem`."""
     found = find_account(context, account)
     uses = dict(registration.watch_rules(found.record, found.status.created).uses)
     locator = Locator(found.id, context.store, uses)
@@ -41,6 +43,25 @@ async def leased(
             yield Mailbox(found, session, locator)
         except CommandRefused as error:
             raise refused(error) from error
+
+
+def changer(context: Context, mailbox: Mailbox) -> Changer:
+    """The changer for the messages of a mailbox, over its session."""
+    changes = mailbox.account.commands.message_changes
+    return Changer(mailbox.session, changes, context.store, context.streams.journal)
+
+
+async def trash_of(mailbox: Mailbox, row: MailboxRow, *, force: bool) -> MailboxRow | None:
+    """The folder to which deleted messages of this one are moved; None: they are removed permanently."""
+    if force or row.special_use in FOR_GOOD:
+        return None
+    try:
+        trash = await mailbox.locator.target(mailbox.session, TRASH)
+    except Problem as error:
+        if error.status != 404:
+            raise
+        return None
+    return None if trash.id == row.id else trash
 
 
 def folders(context: Context, account: Account) -> Folders:
@@ -52,8 +73,8 @@ def folders(context: Context, account: Account) -> Folders:
 
 
 def refused(error: CommandRefused) -> Problem:
-    """The answer where a mail server refuses what nobody has a better answer for."""
-    said = error.response.partition(" ")[2]  # behind the tag
+    """The answer to a mail server's refusal that has no more specific answer."""
+    said = error.response.partition(" ")[2]  # after the tag
     if error.code == "BADCHARSET":
         return Problem(422, "The server cannot search for text outside ASCII", code="MissingServerExtension")
     return Problem(
@@ -65,7 +86,7 @@ def refused(error: CommandRefused) -> Problem:
 
 
 def read_id(read: Callable[[str], Place | None], written: str, name: str, problem: Problem) -> Place:
-    """The place an id leads to. Raises `Problem` 400 for what is no id, and `problem` for one nobody gave out."""
+    """The place that an id names. Raises `Problem` 400 for an invalid id, and `problem` for one never issued."""
     try:
         place = read(written)
     except NoId as error:

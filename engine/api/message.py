@@ -1,4 +1,4 @@
-"""One message: what is known of it, its text, its source, its files."""
+"""One message: its details, its text, its source, its files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from msgspec import UNSET, UnsetType
 from quart import Response, request
 
 from engine.accounts import message_ids, message_text
+from engine.accounts.bounce_reports import told_before
+from engine.accounts.changing import Marks
 from engine.accounts.downloading import File, content, file_of, find_part
 from engine.accounts.located import no_message
-from engine.accounts.message_text import Wanted, read_text
+from engine.accounts.message_text import GLANCES, Wanted, read_text
 from engine.accounts.summary import TextParts, details, protection
 from engine.api.context import Context
-from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, leased, read_id
+from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, changer, leased, read_id
 from engine.errors import Problem
 from engine.http.access import Access
+from engine.http.client_disconnect import carry_through
 from engine.http.downloads import download, span_of
 from engine.http.operation import Encoded, operation
 from engine.http.problems import NEWLINE
@@ -46,7 +49,7 @@ _TAGS = ("Message",)
 _SEEN = "\\Seen"
 _ERRORS = {404: "There is no such message (`MessageNotFound`).", 503: NOT_CONNECTED, 504: TOO_LATE}
 SMALL_BYTES = 128 * 1024
-"""Octets of a file that is answered as a whole."""
+"""Most octets of a file that is sent as a whole."""
 
 
 @operation(
@@ -65,11 +68,14 @@ async def message(
     The text comes with it where `textType` or `webSafeHtml` ask for it.
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
+    unseen = () if _text_wanted(query) is UNSET else GLANCES
     async with leased(context, account, headers) as mailbox:
-        row, one = await mailbox.locator.describe(mailbox.session, place, "HEADER")
+        row, one = await mailbox.locator.describe(mailbox.session, place, "HEADER", unseen)
         if query.mark_as_seen:
-            one = await _mark_as_seen(mailbox, row, one)
+            one = await _mark_as_seen(context, mailbox, row, one)
         shown = {**details(one, row.id, row.path, row.special_use), "headers": fields(one.header)}
+        if came_back := told_before(context.store.reader, mailbox.account.id, shown.get("messageId", "")):
+            shown["bounces"] = came_back
         if protected := protection(one.structure):
             shown["protection"] = protected
         await _add_text(context, mailbox, one, query, shown["text"])
@@ -150,11 +156,11 @@ async def attachment(
 async def _answered(
     stack: AsyncExitStack, mailbox: Mailbox, uid: int, file: File, headers: CommandHeaders, charset: str = ""
 ) -> Response:
-    """The answer that passes a file on; what `stack` holds is let go of once that has ended."""
+    """An answer that streams a file; `stack` is closed once it has ended."""
     span = span_of(request.headers.get("Range"), file.size)
     pieces = content(mailbox.session, uid, file, headers.seconds, *((span.first, span.end) if span else ()))
     stack.push_async_callback(pieces.aclose)
-    # The first piece comes before the answer begins: until then it can still be a refusal.
+    # Get the first piece before the answer begins, since the server may still refuse.
     first = await anext(pieces, b"")
     second = await anext(pieces, None) if len(first) < SMALL_BYTES else b""
     if second is None and span is None:
@@ -172,14 +178,14 @@ async def _of(first: bytes, second: bytes = b"", rest: AsyncGenerator[bytes] | N
             yield piece
 
 
-async def _mark_as_seen(mailbox: Mailbox, row: MailboxRow, one: Fetched) -> Fetched:
-    """Mark a message as read, where the server does it."""
+async def _mark_as_seen(context: Context, mailbox: Mailbox, row: MailboxRow, one: Fetched) -> Fetched:
+    """Mark a message as read, if the server permits it."""
     if one.flags is None or _SEEN in one.flags:
         return one
     try:
         await mailbox.session.enter(row.path, read_only=False)
-        await mailbox.session.store([one.uid], [_SEEN])
-    except CommandRefused:
+        await carry_through(changer(context, mailbox).mark(row, [one.uid], Marks(add=[_SEEN]), Marks()))
+    except (CommandRefused, Problem):
         return one
     return msgspec.structs.replace(one, flags=one.flags | {_SEEN})
 
@@ -187,7 +193,7 @@ async def _mark_as_seen(mailbox: Mailbox, row: MailboxRow, one: Fetched) -> Fetc
 async def _add_text(
     context: Context, mailbox: Mailbox, one: Fetched, query: MessageQuery, shown: dict[str, Any]
 ) -> None:
-    wanted = "*" if query.web_safe_html else query.text_type
+    wanted = _text_wanted(query)
     if wanted is UNSET:
         return
     world = context.world
@@ -201,8 +207,12 @@ async def _add_text(
         shown["html"] = await message_text.with_own_pictures(mailbox.session, one, shown["html"], world)
 
 
+def _text_wanted(query: MessageQuery) -> str | UnsetType:
+    return "*" if query.web_safe_html else query.text_type
+
+
 def _most(asked: int | UnsetType) -> int | None:
-    """How many characters; 0 is no limit."""
+    """The most characters; 0 means no limit."""
     return None if asked is UNSET else asked or None
 
 
@@ -213,7 +223,7 @@ def _remote(query: MessageQuery | TextQuery) -> Remote:
 
 
 def _only(structure: Structure | None, paths: set[str]) -> Structure | None:
-    """The structure with these parts alone."""
+    """The structure with only these parts."""
     if structure is None:
         return None
     every = (*structure.parts, *structure.attached)

@@ -50,14 +50,14 @@ async def messages(
 
 
 def page_asked_for(query: PageQuery, cursor: str | UnsetType, scope: bytes) -> Asked:
-    """The page a query asks for. Raises `Problem` 400 for a cursor that is none."""
+    """The page that a query requests. Raises `Problem` 400 for an invalid cursor."""
     if cursor is UNSET or not cursor.strip():
         return Asked(query.page, query.page_size)
     return Asked(query.page, query.page_size, page_cursor.read(cursor, scope))
 
 
 def page_shown(page: Page, entries: Iterable[dict[str, Any]], size: int, scope: bytes) -> Encoded[MessagesPage]:
-    """A page as it is answered."""
+    """A page in the form of the answer."""
     shown = {
         "total": page.total,
         "page": page.page,

@@ -23,7 +23,7 @@ from engine.oauth.app_book import Made
 from engine.oauth.apps import App
 from engine.oauth.assertions import service_key
 from engine.oauth.providers import Endpoints, Server
-from engine.schema.account import LastError
+from engine.schema.account_condition import LastError
 from engine.schema.oauth2 import (
     AppId,
     AppServer,
@@ -171,7 +171,7 @@ def find_app(context: Context, app: str) -> Made:
 
 
 def redirect_url(context: Context, app: App) -> str | None:
-    """The URL to which the provider sends users back; None where neither it nor `serviceUrl` is set."""
+    """The URL to which the provider redirects users; None if neither it nor `serviceUrl` is set."""
     service_url = context.settings.values.service_url
     return app.redirect_url or (f"{service_url.rstrip('/')}{CALLBACK_PATH}" if service_url else None)
 

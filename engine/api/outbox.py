@@ -124,7 +124,7 @@ async def update(
 
 
 def _visible(context: Context, queue_id: str, caller: Token | None) -> Message | None:
-    """The message, unless there is none or the caller's token is for another account."""
+    """The message; None if there is none, or if the caller's token is for another account."""
     message = messages.by_queue_id(context.store.reader, queue_id)
     if message is not None and caller is not None and caller.account not in (None, message.account):
         return None
@@ -136,7 +136,7 @@ def _not_found() -> Problem:
 
 
 def _entry(context: Context, message: Message, recipients: list[Recipient]) -> OutboxEntry:
-    """What a list and a single entry have in common."""
+    """The members that a list and a single entry share."""
     return OutboxEntry(
         account=message.account,
         queue_id=message.queue_id,
@@ -159,7 +159,7 @@ def _entry(context: Context, message: Message, recipients: list[Recipient]) -> O
 
 
 def _proxy(context: Context, message: Message) -> str | UnsetType:
-    """A message's own proxy as it is shown: without its login, or as a mask where it cannot be read."""
+    """A message's own proxy for display: without its login, or as a mask if it cannot be read."""
     try:
         url = context.access.routes.proxy_url(message)
     except DamagedSecret:
@@ -219,7 +219,7 @@ def _waiting_for(context: Context, message: Message, recipients: list[Recipient]
 
 
 def _own_wait(message: Message, recipients: list[Recipient], now: float) -> Waiting | None:
-    """What the message itself waits for; None when it is due."""
+    """What the message itself waits for; None if it is due."""
     state, since = message.state, message.doubt_since or message.created
     if state is State.HELD:
         return Waiting("release", since, None, 'engine outbox release, or PUT /v1/outbox/{queueId} {"sendNow":true}')

@@ -81,7 +81,7 @@ async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
 
 
 def _changes(body: SettingsUpdate) -> dict[str, Any]:
-    """What a request sets, as it is stored."""
+    """The settings of a request in stored form."""
     changes = {name: getattr(body, name) for name in body.__struct_fields__ if getattr(body, name) is not UNSET}
     if headers := changes.get("webhooks_custom_headers"):
         changes["webhooks_custom_headers"] = tuple(Header(each.key, each.value) for each in headers)
@@ -89,7 +89,7 @@ def _changes(body: SettingsUpdate) -> dict[str, Any]:
 
 
 async def _changed(context: Context, changes: dict[str, Any]) -> str | None:
-    """Make the changes; the secret that was made with them, if one was needed."""
+    """Make the changes; return the secret created with them, if one was needed."""
     async with context.settings.changing:
         after = replace(context.settings.values, **changes)
         if after.service_secret or not (after.webhooks or after.webhooks_enabled):
@@ -101,11 +101,13 @@ async def _changed(context: Context, changes: dict[str, Any]) -> str | None:
 
 
 def _notes(context: Context) -> list[str]:
-    """Why nothing is posted to webhooks, so that a change of their settings that has no effect says so."""
+    """Why nothing is posted to webhooks, for the answer to a change that has no effect."""
     url = context.settings.values.webhooks
     if not context.settings.webhooks_enabled:
         return ['"webhooksEnabled" is not true, so nothing is posted'] if url else []
     missing = context.webhooks.waits_for(None)
+    if missing == "paused":
+        return ["the queue `notify` is paused, so nothing is posted, and what happens waits"]
     if missing == "no url":
         return ['"webhooks" is not set, so nothing is posted']
     if missing == "no events":
@@ -114,7 +116,7 @@ def _notes(context: Context) -> list[str]:
 
 
 def _shown(name: str, value: Any) -> Any:
-    """A setting in an answer."""
+    """A setting in the form of an answer."""
     if name == "event_types":
         return tuple(EVENT_DATA)
     if value is None:
@@ -129,7 +131,7 @@ def _shown(name: str, value: Any) -> Any:
 
 
 def _refuse_masks(changes: dict[str, Any], stored: Stored) -> None:
-    """A mask sent back means "as it is" where nothing else changed, and is an error otherwise."""
+    """A mask sent back keeps the value if nothing else changed, and is an error otherwise."""
     found = FieldErrors()
     for name, given, shown in (
         ("service_secret", changes.get("service_secret"), stored.service_secret and MASK),

@@ -149,7 +149,7 @@ async def token(context: Context, account: AccountId) -> OAuthToken:
     Whoever has it can read and send all of the account's mail, so that it takes the setting `enableOAuthTokensApi` and
     an access token with the scope `oauth-token`. It is good until `expires`; the refresh token is never shown.
     """
-    if context.settings.values.enable_oauth_tokens_api is not True:
+    if context.settings.values.enable_o_auth_tokens_api is not True:
         text = f"Disabled API endpoint: set {_EXPOSE} to true with POST /v1/settings"
         raise Problem(403, text, code="ApiEndpointDisabled")
     found = find_account(context, account)

@@ -1,12 +1,13 @@
-"""The event stream over a websocket: the journal from a number on, then live, without a seam.
+"""The event stream over a websocket: the journal from a number on, then live, without a break.
 
-Each frame is one event, the same bytes a webhook gets. The stream is read from the journal page by page, so a slow
-client only lags and costs no memory. Frames with `stream` and no `event` are control frames: `gap` says that events are
-not kept any more, `consumer` and `acked` speak to a named consumer. The client may send `{"ack": seq}`; anything else
-is counted, and too much of it ends the stream. All of it is read: an incoming side that is not would hide that the
-client left.
+1. Each frame is one event, with the same bytes as a webhook. The stream is read from the journal page by page, so a
+   slow client only lags and takes no memory.
+2. Frames with `stream` and without `event` are control frames: `gap` says that events were removed; `consumer` and
+   `acked` are for a named consumer.
+3. The client may send `{"ack": seq}`; anything else is counted, and too much of it ends the stream. All input is read,
+   since otherwise we would not notice that the client left.
 
-Close codes: 1001 the engine stops; 1008 for what the client must change (cursor, token, acknowledgement, flood, a
+Close codes: 1001 the engine stops; 1008 the client must change something (cursor, token, acknowledgement, flood, a
 consumer taken over); 1011 an error of ours; 1013 too many streams, come back later.
 """
 
@@ -36,21 +37,21 @@ from engine.store.tokens import Token
 log = logging.getLogger("engine.http")
 
 FLOOD = 1000
-"""Messages a client may send in `FLOOD_WINDOW` seconds that are no acknowledgement of something new."""
+"""Most messages from a client in `FLOOD_WINDOW` seconds that do not acknowledge anything new."""
 FLOOD_WINDOW = 60.0
 TAKEN_OVER = "the consumer was taken over, moved or removed"
 FOUGHT_OVER = "the consumer was taken over again: two clients use its name"
 CLOSE_SECONDS = 5.0
-"""How long a client that does not read may hold up its own close frame."""
+"""How long a client that does not read may delay its own close frame."""
 
 _CLIENT_LEFT: type[Exception] = getattr(quart.wrappers, "ClientDisconnectedError", trio.BrokenResourceError)
-"""What quart raises from 0.23 on when the client is gone; before, it only cancelled."""
+"""What Quart raises from 0.23 on if the client is gone; earlier versions only cancelled."""
 
 
 class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What one client asks for: `after` None is only new events, None elsewhere is all of them.
+    """A client's request: `after` None means new events only; None elsewhere means all.
 
-    `newest` is the newest number there is for it, `token` what its streams are counted by.
+    `newest` is the newest number that it may see; its streams are counted by `token`.
     """
 
     token: str
@@ -112,9 +113,9 @@ async def serve_stream(
     may_go_on: Callable[[], bool] = lambda: True,
     look_again: Callable[[], float] = lambda: math.inf,
 ) -> None:
-    """Send the events asked for until the client leaves or `stopping` is set.
+    """Send the requested events until the client leaves or `stopping` is set.
 
-    `may_go_on` says whether the token still holds; it is asked before each page and again after `look_again()` seconds.
+    `may_go_on` says whether the token is still valid; it is called before each page, and after `look_again()` seconds.
     Cancelled: the connection is left to the server to close.
     """
     await websocket.accept()
@@ -167,7 +168,7 @@ async def _serve(
 
 
 async def _position_of(consumer: str, streams: Streams, wanted: StreamRequest) -> int:
-    """Where a consumer stands; a new one begins where the request says. Raises `Problem` 429 for one too many."""
+    """The position of a consumer; a new one begins where the request says. Raises `Problem` 429 for one too many."""
     if streams.consumers.find(wanted.owner, consumer) is None:
         streams.refuse_one_more_consumer(wanted.owner)
     begin = wanted.newest if wanted.after is None else wanted.after
@@ -182,7 +183,7 @@ async def _until_over(
     may_go_on: Callable[[], bool],
     look_again: Callable[[], float],
 ) -> _End | None:
-    """Feed the stream until the first reason to end it; that reason, None where there is nothing to say."""
+    """Feed the stream until there is a reason to end it; return the reason, None if there is nothing to send."""
     end: _End | None = None
     async with trio.open_nursery() as nursery:
 
@@ -218,7 +219,7 @@ async def _until_over(
 async def _contend(
     websocket: Websocket, consumers: Consumers, owner: str, name: str, stopping: trio.Event
 ) -> _End | None:
-    """Where two clients take a consumer from each other, say so and wait; an end where the wait was for nothing."""
+    """If two clients take a consumer from each other, say so and wait; return an end if a newer client came."""
     seconds = consumers.wait(owner, name)
     if not seconds:
         return None
@@ -293,7 +294,7 @@ class _Stream:
         await self._websocket.send(msgspec.json.encode(members).decode())
 
     async def listen(self) -> _End | None:
-        """Take acknowledgements until the client leaves (None), or must be left."""
+        """Receive acknowledgements until the client leaves (None) or must be disconnected."""
         noise, since, acknowledged = 0, trio.current_time(), 0
         try:
             while True:

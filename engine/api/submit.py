@@ -1,7 +1,7 @@
 """Submitting a message: check, compose, make durable, answer.
 
 Errors in composing are the caller's and name the field; a refused request queues nothing. A request repeated with its
-`Idempotency-Key` gets the first answer; dry runs and refusals are not remembered.
+`Idempotency-Key` gets the first answer; dry runs and refusals are not stored under a key.
 """
 
 from __future__ import annotations
@@ -38,15 +38,25 @@ from engine.queue.accept import new_queue_id
 from engine.queue.idempotency import repeated
 from engine.schema.fields import AccountId
 from engine.schema.stored import shown
-from engine.schema.submit import DryRun, Idempotency, NamedAddress, Submit, SubmitAccepted, SubmitHeaders
+from engine.schema.submit import (
+    Content,
+    DryRun,
+    Idempotency,
+    NamedAddress,
+    Submit,
+    SubmitAccepted,
+    SubmitHeaders,
+    SubmitQuery,
+)
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
 
 YEAR = 366 * 86400.0
 
+ANY_QUERY = SubmitQuery()
 PIECE = 256 * 1024
-"""Octets encoded at once of a large preview."""
+"""Octets of a large preview that are encoded at a time."""
 
 
 @operation(
@@ -64,7 +74,13 @@ PIECE = 256 * 1024
     },
 )
 async def submit(
-    context: Context, account: AccountId, body: Submit, headers: SubmitHeaders, *, caller: Token | None = None
+    context: Context,
+    account: AccountId,
+    body: Submit,
+    headers: SubmitHeaders,
+    *,
+    query: SubmitQuery = ANY_QUERY,
+    caller: Token | None = None,
 ) -> SubmitAccepted | DryRun | Response:
     """Submit a message.
 
@@ -93,10 +109,10 @@ async def submit(
         _refuse_unless_ready(found)
     now = context.world.now()
     send_at = now if body.send_at is UNSET else checked_send_at(body.send_at, now)
-    is_large = _size(body) > HERE
-    draft = await context.world.in_thread(_draft, found, body) if is_large else _draft(found, body)
-    message_id = _message_id(context, draft, body)
-    composed = await _compose(context, draft, message_id, send_at, in_thread=is_large)
+    is_large = size_of(body) > HERE
+    draft = await context.world.in_thread(draft_of, found, body) if is_large else draft_of(found, body)
+    message_id = message_id_for(context, draft, body)
+    composed = await composed_of(context, draft, message_id, send_at, in_thread=is_large)
     if body.dry_run:
         return await _rehearsal(message_id, composed)
     message, recipients = _message(context, found, body, draft, composed, message_id, now, send_at)
@@ -128,7 +144,7 @@ def _message(
     now: float,
     send_at: float,
 ) -> tuple[Message, tuple[str, ...]]:
-    """The message as the queue takes it, and its recipients."""
+    """The message in the form for the queue, and its recipients."""
     sender, recipients = _envelope(draft, body)
     attempts = _attempts(context, body)
     message = Message(
@@ -162,9 +178,9 @@ def _message(
 
 
 def _key(headers: SubmitHeaders) -> str | None:
-    """The key itself: the header's draft standard writes it in quotes, most clients do not.
+    """The key without quotes: the header's draft standard requires quotes, which most clients omit.
 
-    Raises `Problem` 400 for an empty one: its caller believes to be safe from sending twice.
+    Raises `Problem` 400 for an empty key, since its caller relies on protection from duplicates.
     """
     if headers.idempotency_key is None:
         return None
@@ -172,12 +188,12 @@ def _key(headers: SubmitHeaders) -> str | None:
     if len(given) >= 2 and given[0] == given[-1] == '"':
         given = given[1:-1]
     if not given.strip():
-        raise invalid("Idempotency-Key", EMPTY)
+        raise invalid("idempotency-key", EMPTY)
     return given
 
 
 async def _fingerprint(context: Context, body: Submit) -> bytes:
-    """What tells one request from another."""
+    """A hash that identifies the request."""
     if body.copy is None:
         body = replace(body, copy=UNSET)
     if sum(len(each.content) for each in body.attachments) <= HERE:
@@ -227,22 +243,23 @@ def _refuse_unless_ready(account: Account) -> None:
 
 
 def checked_send_at(asked: datetime, now: float) -> float:
-    """The moment a caller asks for, `now` if that is past (seconds since 1970). Raises `Problem` 400 beyond a year."""
+    """The requested time, or `now` if that is past (seconds since 1970). Raises `Problem` 400 beyond a year."""
     moment = asked.timestamp()
     if moment > now + YEAR:
         raise invalid("sendAt", "must be less than a year ahead")
     return max(moment, now)
 
 
-def _size(body: Submit) -> int:
-    """About how much there is to compose, in octets."""
+def size_of(body: Content) -> int:
+    """About how many octets there are to compose."""
     size = len(body.text or "") + len(body.html or "") + sum(len(each.content) for each in body.attachments)
     for given in body.headers.values():
         size += sum(map(len, given)) + 20 * len(given) if isinstance(given, tuple) else len(str(given))
     return size + 100 * sum(len(each or ()) for each in (body.to, body.cc, body.bcc, body.reply_to))
 
 
-def _draft(account: Account, body: Submit) -> Draft:
+def draft_of(account: Account, body: Content) -> Draft:
+    """The draft to compose. Raises `Problem` 400 if it has no author."""
     record = account.record
     if body.sender is not UNSET:
         sender = _address(body.sender)
@@ -273,14 +290,16 @@ def _draft(account: Account, body: Submit) -> Draft:
     )
 
 
-def _message_id(context: Context, draft: Draft, body: Submit) -> str:
+def message_id_for(context: Context, draft: Draft, body: Content) -> str:
+    """The requested Message-ID, or a new one."""
     if body.message_id is not UNSET:
         return message_id_of(body.message_id)
     domain = draft.sender.address.rpartition("@")[2]
     return f"<{context.world.uuid()}@{domain}>"
 
 
-async def _compose(context: Context, draft: Draft, message_id: str, date: float, *, in_thread: bool) -> Composed:
+async def composed_of(context: Context, draft: Draft, message_id: str, date: float, *, in_thread: bool) -> Composed:
+    """Compose the message. Raises `Problem` 400 if that is impossible."""
     boundary = f"----=_Part-{context.world.token_bytes(12).hex()}"
 
     def work() -> Composed:

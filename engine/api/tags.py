@@ -6,6 +6,8 @@ TAGS = {
     '`mailboxDeleted` at once, with `source: "api"`.',
     "Message": "Messages are read from the mail server, over connections of their own: a long download holds up no "
     "list. `x-ee-timeout` says how long to wait for the server.",
+    "Export": "An export is a file with an account's messages of a span of time: JSON, compressed with gzip, one "
+    "message a line. It is removed after a day (`[export]` of config.toml).",
     "Submit": "The engine answers a submission once the message is on disk. What happens to it then comes as events "
     "(`docs/events.md#messages`) with its `queueId`. In a sandbox account, the recipient's address scripts the outcome "
     "(`docs/api.md#sandbox-recipients`).",

@@ -7,9 +7,12 @@ import time
 from collections.abc import Sequence
 from urllib.parse import quote
 
+import msgspec
+
 from engine.commands.client import Client, add_options
 from engine.commands.common import Add
 from engine.commands.terminal import complain, printable, put_json, say
+from engine.isotime import iso
 
 LOOK_EVERY = 1.0
 
@@ -50,7 +53,7 @@ def _logs(options: argparse.Namespace) -> int:
     shown: list[str] = []
     while True:
         lines = client.text(f"/v1/logs/{account}").splitlines()
-        if lines and lines[0].startswith("["):
+        if lines and "time" not in msgspec.json.decode(lines[0]):
             # How many were dropped before the first one that is kept.
             dropped = lines.pop(0)
             if not shown:
@@ -64,7 +67,7 @@ def _logs(options: argparse.Namespace) -> int:
 
 
 def known(before: Sequence[str], now: Sequence[str]) -> int:
-    """How many of the lines `now` were there `before`, of which the oldest may have gone meanwhile."""
+    """The number of lines in `now` that were in `before` already. The oldest ones in `before` may be gone."""
     for start, line in enumerate(before):
         if line == next(iter(now), None) and before[start:] == now[: len(before) - start]:
             return len(before) - start
@@ -72,8 +75,11 @@ def known(before: Sequence[str], now: Sequence[str]) -> int:
 
 
 def _print(line: str, as_json: bool) -> None:
+    entry = msgspec.json.decode(line)
     if as_json:
-        moment, _, text = line.partition(" ")
-        put_json({"time": moment, "line": text} if moment.endswith("Z") else {"line": line})
-    else:
-        print(printable(line), flush=True)
+        put_json(entry)
+        return
+    moment = f"{iso(entry['time'] / 1000)} " if "time" in entry else ""
+    connection = f"[{entry['cid']}] " if "cid" in entry else ""
+    source = f"{entry['src'].upper()}: " if "src" in entry else "-- "
+    print(printable(moment + connection + source + entry["msg"]), flush=True)

@@ -118,7 +118,7 @@ def _carry_out(target: EngineTarget, store: StoreConfig, found: Keys, key: bytes
 
 
 def _carry_out_here(folder: Path, store: StoreConfig, found: Keys, key: bytes) -> bool:
-    """Do what an engine would do; False if one has started meanwhile. Raises `ConfigError`."""
+    """Do what an engine would do; False if an engine has started since. Raises `ConfigError`."""
     import contextlib
 
     from engine.store import database, vault_keys

@@ -1,1 +1,1 @@
-"""The event journal and those who read it: streams, long polls and named consumers."""
+"""The event journal and its readers: streams, long polls and named consumers."""

@@ -1,9 +1,9 @@
-"""Named consumers: the engine keeps where a reader is, the reader says how far it has come.
+"""Named consumers: the engine stores a reader's position, and the reader acknowledges how far it has come.
 
-The position moves only when the reader acknowledges, so what it lost on its way to it comes again. An acknowledgement
-is on disk before the reader hears that it is. One connection serves a consumer at a time; a newer one takes it over,
-because the older may be one whose client has long gone. Two clients that both come back whenever the other one took
-over would do that without end: each takeover soon after another one has to wait longer (`Consumers.wait`).
+The position moves only when the reader acknowledges, so events lost in transit are sent again. An acknowledgement is on
+disk before it is confirmed. A consumer has at most one connection; a newer one takes over, because the client of the
+older may be long gone. Two clients that keep reconnecting would take over from each other without end, so each takeover
+soon after another has to wait longer (`Consumers.wait`).
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from engine.world import World
 log = logging.getLogger("engine.http")
 
 FREE, SOON = 2, 60.0
-"""So many takeovers, none later than so many seconds after the one before, and two clients use one name."""
+"""After `FREE` takeovers, each within `SOON` seconds of the one before, two clients must be using the same name."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 LAST_ACK = 5.0
-"""Seconds that a reader who leaves has for its last acknowledgement to reach the disk."""
+"""Seconds for the last acknowledgement of a disconnected reader to reach the disk."""
 
 Key = tuple[str, str]
 """Owner and name."""
 
 
 class Consumers:
-    """All consumers of the engine: the rows, and who is connected."""
+    """All consumers: their rows and their current connections."""
 
     def __init__(self, store: Store, world: World) -> None:
         self._store = store
         self._world = world
         self._connected: dict[Key, trio.Event] = {}
         self._takeovers: dict[Key, tuple[int, float]] = {}
-        """How many followed each other soon, and when the last one was (Trio's time)."""
+        """The number of takeovers in quick succession, and the time of the last one (Trio's clock)."""
         self._waiting: dict[Key, trio.Event] = {}
 
     def every(self, owner: str | None) -> list[Consumer]:
-        """The consumers of one owner, None of everybody."""
+        """The consumers of one owner (None: of all)."""
         return consumers.every(self._store.reader, owner)
 
     def find(self, owner: str, name: str) -> Consumer | None:
@@ -50,41 +50,41 @@ class Consumers:
         return consumers.find(self._store.reader, owner, name)
 
     def connected(self, owner: str, name: str) -> bool:
-        """Whether a stream serves it now."""
+        """Whether the consumer has a connected stream."""
         return (owner, name) in self._connected
 
     async def start(self, owner: str, name: str, seq: int) -> int:
-        """Have a consumer that stands at `seq` if it is new; the number it stands at."""
+        """Create the consumer at `seq` unless it exists; return its position."""
         return await self._store.commit(lambda tx: consumers.make(tx, owner, name, seq, self._world.now()))
 
     async def move(self, owner: str, name: str, seq: int) -> bool:
-        """Put it at `seq`, forward or back; a stream that serves it ends, to begin again there. False: no such one."""
+        """Set its position, forward or back, and end its stream so that it resumes there. False: it does not exist."""
         moved = await self._store.commit(lambda tx: consumers.move(tx, owner, name, seq, self._world.now()))
         self._displace((owner, name))
         return moved
 
     async def remove(self, owner: str, name: str) -> bool:
-        """Forget it, and end its stream. False: no such one."""
+        """Remove it and end its stream. False: it does not exist."""
         gone = await self._store.commit(lambda tx: consumers.remove(tx, owner, name))
         self._displace((owner, name))
         return gone
 
     def wait(self, owner: str, name: str) -> float:
-        """Seconds a new connection has to wait before it may take the consumer: none, unless it is fought over."""
+        """Seconds that a new connection must wait before it may take the consumer; 0 unless it is fought over."""
         if (owner, name) not in self._connected or not self.fought_over(owner, name):
             return 0.0
         count, _ = self._takeovers[owner, name]
         return min(FIRST_WAIT * 2.0 ** min(count - FREE, 16), LONGEST_WAIT)
 
     def fought_over(self, owner: str, name: str) -> bool:
-        """Whether two clients take it from each other."""
+        """Whether two clients keep taking it from each other."""
         count, last = self._takeovers.get((owner, name), (0, 0.0))
         return count >= FREE and trio.current_time() - last <= SOON
 
     async def turn(self, owner: str, name: str, seconds: float) -> bool:
-        """Wait for so long; False at once when a still newer connection waits for the same consumer.
+        """Wait `seconds`; return False at once if a newer connection begins to wait for the same consumer.
 
-        Cancelled: nothing happens.
+        Cancelled: nothing changes.
         """
         key = (owner, name)
         if key in self._waiting:
@@ -99,7 +99,7 @@ class Consumers:
         return not newer.is_set()
 
     def take(self, owner: str, name: str) -> Lease:
-        """Serve this consumer from now on; whoever did before is displaced."""
+        """Take this consumer, displacing its previous connection."""
         key = (owner, name)
         self._note_takeover(key)
         self._displace(key)
@@ -131,7 +131,7 @@ class Consumers:
 
 
 class Lease:
-    """One connection's hold on a consumer. `displaced` is set when another one takes it, or it is moved or removed."""
+    """One connection's hold on a consumer. `displaced` is set when it is taken over, moved or removed."""
 
     def __init__(
         self, displaced: trio.Event, acknowledge: Callable[[int], Awaitable[bool]], release: Callable[[], None]
@@ -144,15 +144,15 @@ class Lease:
         self._news = trio.Event()
 
     def note(self, seq: int) -> None:
-        """The client has everything up to `seq`."""
+        """Note that the client has everything up to `seq`."""
         if seq > self._wanted:
             self._wanted = seq
             self._news.set()
 
     async def keep(self, tell: Callable[[int], Awaitable[None]]) -> None:
-        """Write what is noted, then `tell` the client, for ever. What is noted meanwhile shares the next commit.
+        """Write each noted position, then `tell` the client. Runs until cancelled; `close` then writes the rest.
 
-        Cancelled: `close` writes what is left.
+        Positions noted during a commit share the next one.
         """
         while True:
             await self._news.wait()
@@ -162,7 +162,7 @@ class Lease:
             await tell(seq)
 
     async def close(self) -> None:
-        """Let go, with the last acknowledgement on disk."""
+        """Release the consumer after writing the last acknowledgement."""
         try:
             if self._kept < self._wanted and not self.displaced.is_set():
                 with trio.move_on_after(LAST_ACK, shield=True):

@@ -1,7 +1,8 @@
-"""How far the journal reaches, as a caller may know it.
+"""How far the journal reaches, as far as a caller may know.
 
-Numbers are given over all accounts, so the newest one tells how much happens in the others. A token for one account is
-shown the numbers of that account's own events instead; everything above the last of them is nothing to it yet.
+Events of all accounts share one sequence, so the newest number would reveal how much happens in other accounts. A token
+for one account therefore sees only the numbers of that account's own events; for it the journal ends at the last of
+them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from engine.store import events
 
 
 class Horizon:
-    """The journal as the caller of this account may know it; None for one of all accounts."""
+    """The journal as seen with a token for this account; None: for all accounts."""
 
     def __init__(self, journal: Journal, db: sqlite3.Connection, account: str | None) -> None:
         self._journal = journal
@@ -23,19 +24,19 @@ class Horizon:
 
     @property
     def last(self) -> int:
-        """The newest number there is for the caller."""
+        """The newest number that the caller may see."""
         return self.seen(self._journal.last)
 
     def seen(self, position: int) -> int:
-        """A position in the journal as the caller may know it: the number of its newest event up to there."""
+        """A journal position as the caller may see it: the number of its newest event up to there."""
         if self._account is None:
             return position
         newest = events.newest(self._db, self._account, position)
-        # What retention took away was its own once: a cursor there is no mistake.
+        # Below the first stored number the caller may have had events that retention removed, so allow cursors there.
         return max(newest, min(position, self._journal.first - 1))
 
     def start(self, position: int) -> int:
-        """Where to begin to read above a position: just before the caller's next event, whatever lies between."""
+        """Where to start reading above a position: just before the caller's next event."""
         if self._account is None:
             return position
         following = events.following(self._db, self._account, position)
@@ -44,7 +45,7 @@ class Horizon:
     def refuse_ahead(self, position: int) -> None:
         """Raise `Problem` 400 for a number that does not exist yet.
 
-        The journal is another one than the caller thinks, or was restored.
+        The caller's number then comes from another journal, or this one was restored from a backup.
         """
         newest = self.last
         if position > newest:

@@ -1,12 +1,12 @@
-"""Writing and reading events.
+"""Writes and reads events.
 
 An event is encoded once, inside the transaction that causes it; the webhook body, the websocket frame and the item of
-`GET /v1/events` are those same bytes. It carries its number (`seq`, gapless) and an id of its own (`eventId`) beside
-the members API clients know: `serviceUrl, account, date, event, data`. The numbers are the order; where the wall clock
-was set back in between, the first event after it says so (`clockStepped`). One that would be too large for its readers
-is cut (`engine.events.size_limit`).
+`GET /v1/events` are those same bytes. Besides the members that API clients know (`serviceUrl, account, date, event,
+data`), it has a number without gaps (`seq`) and a unique id (`eventId`). The numbers give the order; the first event
+after the wall clock was set back says so (`clockStepped`). Events too large for their readers are cut
+(`engine.events.size_limit`).
 
-Retention takes the oldest events away, also under a reader that is far behind: each page says whether that happened.
+Retention removes the oldest events, even those that a slow reader has not read yet: each page says if that happened.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from engine.store.writer import Store, Tx
 from engine.world import World
 
 CLOCK_TOLERANCE = 1.0
-"""Seconds by which a date may lie before that of the event before it; more means the clock was set back."""
+"""Seconds by which an event may be dated before its predecessor; a larger step means the clock was set back."""
 WINDOW = 2000
-"""Events looked at for one page, those a filter leaves out counted: what one look may cost everybody else."""
+"""Most events examined for one page, including those filtered out; bounds what one page costs other tasks."""
 PAGE_BYTES = 256 * 1024
 SCANNED = 500
-"""Searching at most this many of the newest events is faster than asking the store for those of one account."""
+"""Up to this many recent events, scanning them in memory is faster than a query for one account."""
 
 
 class EventPage(NamedTuple):
-    """Events in order. Everything up to `position` is dealt with, what the filter left out counted.
+    """Events in order. The page covers everything up to `position`, including events filtered out.
 
-    `first` is set when events right above the number asked for are not kept any more: the oldest that is.
+    `first` is set if the events right after the requested number have been removed: the oldest one still stored.
     """
 
     entries: list[Entry]
@@ -45,7 +45,7 @@ class EventPage(NamedTuple):
 
 
 class Journal:
-    """The event stream of one store. `service_url` is stamped into every event from now on."""
+    """The event stream of one store. `service_url` is included in every event."""
 
     def __init__(self, store: Store, hub: Hub, world: World) -> None:
         self._store = store
@@ -58,9 +58,9 @@ class Journal:
     def append(
         self, tx: Tx, name: str, account: str | None, data: dict[str, Any], scope: dict[str, str] | None = None
     ) -> int:
-        """Add an event to the transaction at hand and return its number; readers wake once it is on disk.
+        """Add an event to the transaction and return its number; readers wake after the commit.
 
-        `scope` says where it happened (`path`, `specialUse`) and stands beside the account.
+        `scope` holds the mailbox of the event (`path`, `specialUse`), as members next to `account`.
         """
         self.extend(tx, name, account, [data], scope)
         return tx.last_seq
@@ -73,7 +73,7 @@ class Journal:
         several: Sequence[dict[str, Any]],
         scope: dict[str, str] | None = None,
     ) -> None:
-        """The same for several events, or none, that differ in their data only."""
+        """The same for any number of events that differ only in their data."""
         if not several:
             return
         now = self._world.now()
@@ -103,7 +103,7 @@ class Journal:
         *,
         stepped: bool = False,
     ) -> bytes:
-        """An event's bytes. `stepped`: the clock was set back before it."""
+        """The bytes of an event. `stepped`: the clock was set back before it."""
         event = {
             "serviceUrl": self.service_url,
             "account": account,
@@ -127,9 +127,9 @@ class Journal:
     def page(
         self, after: int, limit: int, account: str | None = None, names: Collection[str] | None = None
     ) -> EventPage:
-        """The next events above `after`, in bounded time: at most `limit` of them, of at most `WINDOW` looked at.
+        """The next events above `after`: at most `limit`, from at most `WINDOW` examined, so in bounded time.
 
-        A page may hold none although there are more: go on from its `position` while that is below `last`.
+        A page may be empty although there are more: continue from its `position` while that is below `last`.
         """
         last = self.last
         if after >= last:
@@ -158,7 +158,7 @@ class Journal:
 
     @property
     def first(self) -> int:
-        """The number of the oldest event that is kept; 1 before there is one."""
+        """The number of the oldest stored event; 1 before the first."""
         return self._store.first_seq
 
     @property
@@ -167,12 +167,12 @@ class Journal:
         return self._store.last_seq
 
     async def wait_for_more(self, after: int) -> None:
-        """Return once an event numbered above `after` is committed. Cancelled: nothing happens."""
+        """Return once an event numbered above `after` is committed. Cancelled: nothing changes."""
         while self._store.last_seq <= after:
             await self._hub.changed.wait()
 
     async def more(self, after: int) -> bool:
-        """The same, but returns False as soon as the engine is about to stop. Cancelled: nothing happens."""
+        """The same, but returns False as soon as the engine is about to stop. Cancelled: nothing changes."""
         while self._store.last_seq <= after and not self._hub.stopped:
             await self._hub.changed.wait()
         return not self._hub.stopped

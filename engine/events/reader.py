@@ -1,7 +1,7 @@
-"""One reader that follows the journal: where it stands, what it wants, when it looks.
+"""One reader that follows the journal: its position, its filter, and when it looks.
 
-Replay and live are one loop over the same numbers, so there is no seam between them. A reader holds one page at most;
-while its client does not take it, nothing else is read for it.
+Replay and live events come from one loop over the same numbers, so none is lost or repeated between them. A reader
+holds at most one page; until its client has taken that, it reads nothing more.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Reader:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Have the hub know of this reader while the block runs: the more there are, the less often each looks."""
+        """Count this reader at the hub while the block runs: the more readers, the less often each looks."""
         self._hub.readers += 1
         try:
             yield
@@ -45,9 +45,9 @@ class Reader:
             self._hub.readers -= 1
 
     async def next(self) -> EventPage | None:
-        """The next events, or the news that some are lost, as soon as there are any; None when the engine stops.
+        """Wait for the next events, or for the news that some were removed; None if the engine is about to stop.
 
-        Cancelled: nothing is lost, the same page comes again.
+        Cancelled: nothing is lost; the next call returns the same page.
         """
         while not self._hub.stopped:
             page = self._journal.page(self.position, PAGE, self._account, self._names)

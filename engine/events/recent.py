@@ -1,7 +1,7 @@
-"""The newest events in memory, so that many readers at the end of the journal share one reading of it.
+"""A cache of the newest events, so that many readers at the end of the journal share one query.
 
-A cache and nothing more: bounded by number and octets, filled only with what is committed, and without a gap inside.
-Whoever stands further back reads the journal itself.
+It is bounded in events and octets, holds only committed events, and has no gaps. A reader further back reads the
+journal itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ MOST = 2000
 MOST_BYTES = 4 * 1024**2
 
 Entry = tuple[int, str | None, str, bytes]
-"""One event: its number, its account, its name, its body."""
+"""One event: its number, account, name and body."""
 
 
 class RecentEvents:
@@ -25,7 +25,7 @@ class RecentEvents:
         self.last = last
 
     def add(self, entry: Entry) -> None:
-        """Take the event that follows `last`. One that does not follow makes a fresh start."""
+        """Add the event after `last`. Any other number empties the cache first."""
         if entry[0] != self.last + 1:
             self._entries.clear()
             self._bytes = 0
@@ -38,7 +38,7 @@ class RecentEvents:
             self.first += 1
 
     def after(self, seq: int, upto: int) -> list[Entry] | None:
-        """The events numbered above `seq` up to `upto`; None when they are not all here."""
+        """The events numbered above `seq` up to `upto`; None unless the cache has all of them."""
         if seq + 1 < self.first or upto > self.last:
             return None
         entries = self._entries

@@ -1,10 +1,10 @@
-"""An event is at most `MOST` octets, whatever is in it. Pure.
+"""Limits every event to `MOST` octets. Pure.
 
-What websockets and proxies refuse by default, they refuse for ever, and an event nobody can receive holds up all that
-follow. So where an event is larger, its longest texts and lists are cut, step by step, until it fits; `truncated` says
-so. Beside a list that was cut, `<name>More` says how many members are missing, and where they are answers to
-recipients, `<name>Groups` says how many there were of each kind. What an event is found by (`queueId`, `messageId`,
-`id`, `path` ...) stays.
+A websocket client or proxy that refuses an event for its size refuses it every time, and an event that cannot be
+received blocks all that follow. So the longest texts and lists of a larger event are cut in steps until it fits, and
+`truncated` says so. Next to a cut list, `<name>More` is the number of missing members; if these are replies to
+recipients, `<name>Groups` counts the replies of each kind. Members that identify things (`queueId`, `messageId`, `id`,
+`path` ...) stay whole, up to `_LONGEST_NAME` characters.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from typing import Any
 import msgspec
 
 MOST = 256 * 1024
-"""Octets of one event."""
+"""Most octets of one event."""
 GROUPS = 50
-"""Kinds of answers that are told apart."""
+"""Most kinds of replies that are counted separately."""
 
 _STEPS = ((1000, 16384), (300, 4096), (100, 1024), (30, 512), (10, 256), (3, 128))
-"""Members of a list and characters of a text, ever fewer."""
+"""Members left of a list, and characters left of a text, at each step."""
 _DEEPEST = 8
 _FOUND_BY = frozenset(
     {"account", "bounceMessage", "emailId", "id", "messageId", "path", "queueId", "threadId", "uid", "webhook"}
 )
 _LONGEST_NAME = 1024
-"""Characters of what an event is found by, which no mail server gives out longer."""
+"""Most characters of an identifying member; no mail server gives out longer ones."""
 _ANSWER = 200
-"""Characters of an answer by which it is told from others, and that are shown of it."""
+"""Characters of a reply that distinguish its kind and are shown."""
 _DIGITS = frozenset("0123456789")
 
 _Groups = dict[int, list[dict[str, Any]]]
 
 
 def fit(event: dict[str, Any], body: bytes) -> bytes:
-    """`event`, whose JSON is `body`, in at most `MOST` octets."""
+    """Encode `event`, whose JSON is `body`, in at most `MOST` octets."""
     if len(body) <= MOST:
         return body
     data = event["data"]
@@ -54,7 +54,7 @@ def _encoded(event: dict[str, Any], data: Any) -> bytes:
 
 
 def _cut(value: Any, members: int, characters: int, groups: _Groups, depth: int = 0) -> Any:
-    """A copy of `value` that is cut; `groups` remembers what was found for its lists."""
+    """A cut copy of `value`; `groups` caches the groups of its lists."""
     if isinstance(value, str):
         return _short(value, characters)
     if not isinstance(value, dict | list | tuple):
@@ -86,13 +86,13 @@ def _short(text: str, characters: int) -> str:
 
 
 def _grouped(replies: Iterable[Any]) -> list[dict[str, Any]]:
-    """The answers among `replies` by kind, the most frequent first: codes and words without what is particular."""
+    """The kinds of `replies`, most frequent first; a kind is the code and text without recipient-specific parts."""
     kinds: dict[tuple[Any, str], dict[str, Any]] = {}
     for reply in replies:
         if not isinstance(reply, dict) or not isinstance(response := reply.get("response"), str):
             continue
         code = reply.get("responseCode")
-        # A word that is cut is cut elsewhere in the next answer.
+        # Cut between words: a word cut in half would differ from reply to reply.
         whole = response if len(response) <= _ANSWER else response[:_ANSWER].rpartition(" ")[0]
         words = (word for word in whole.split() if "@" not in word and _DIGITS.isdisjoint(word))
         shown = {"response": _short(response, _ANSWER), "responseCode": code, "count": 0}

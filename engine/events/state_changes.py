@@ -1,7 +1,7 @@
-"""What accounts' states change to, as it happens: for those who watch, without numbers and without a past.
+"""Changes of account states, passed to watchers as they happen, without numbers and without history.
 
-Each watcher keeps at most the newest state of each account until it takes it, so one that does not read costs no more
-than there are accounts. Whoever must not miss anything reads the journal instead.
+A watcher holds only the newest state of each account until it is taken, so one that does not read costs at most one
+entry for each account. A client that must not miss a change reads the journal instead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Change = dict[str, Any]
 
 
 class Watcher:
-    """One who watches. `account` is the one it may see, None for all."""
+    """One watcher. `account` is the only account that it may see; None for all."""
 
     def __init__(self, account: str | None) -> None:
         self.account = account
@@ -24,18 +24,18 @@ class Watcher:
         self._some = trio.Event()
 
     def put(self, change: Change) -> None:
-        """A change of an account."""
+        """Hand a change of an account to this watcher."""
         if self.account in (None, change["account"]):
             self._newest.pop(change["account"], None)
             self._newest[change["account"]] = change
             self._some.set()
 
     def end(self) -> None:
-        """Have `take` return, though no state changed."""
+        """Make `take` return although no state changed."""
         self._some.set()
 
     async def take(self) -> list[Change]:
-        """What changed since the last time, waited for. Cancelled: nothing is lost."""
+        """Wait for changes since the last call and return them. Cancelled: nothing is lost."""
         await self._some.wait()
         self._some = trio.Event()
         changes = list(self._newest.values())
@@ -44,7 +44,7 @@ class Watcher:
 
 
 class StateChanges:
-    """Passes changes on to whoever watches now."""
+    """Passes changes on to the current watchers."""
 
     def __init__(self) -> None:
         self._watchers: set[Watcher] = set()
@@ -52,7 +52,7 @@ class StateChanges:
 
     @contextmanager
     def watching(self, account: str | None) -> Iterator[Watcher]:
-        """A watcher for as long as the block runs."""
+        """A watcher that exists while the block runs."""
         watcher = Watcher(account)
         self._watchers.add(watcher)
         try:
@@ -61,7 +61,7 @@ class StateChanges:
             self._watchers.discard(watcher)
 
     def state(self, account: str, state: str, error: dict[str, Any] | None) -> None:
-        """An account's state is another one now."""
+        """Report an account's new state."""
         for watcher in self._watchers:
             watcher.put(
                 {
@@ -74,13 +74,13 @@ class StateChanges:
             )
 
     def gone(self, account: str) -> None:
-        """An account was removed: who waits for a change of it looks again."""
+        """Report that an account was removed, so that requests waiting for its state check again."""
         for watcher in self._watchers:
             if watcher.account == account:
                 watcher.end()
 
     def stop(self) -> None:
-        """The process is about to end."""
+        """End all watchers: the process is about to end."""
         self.stopped = True
         for watcher in self._watchers:
             watcher.end()
@@ -97,4 +97,4 @@ _LABELS: dict[str, dict[str, Any]] = {
     "disconnected": {"type": "warning", "name": "Disconnected"},
     "paused": {"type": "secondary", "name": "Paused"},
 }
-"""How a page shows each state."""
+"""The words in which a page shows each state."""

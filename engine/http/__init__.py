@@ -1,4 +1,4 @@
-"""What all operations share and none owns: from the bytes of a request to its handler, and from its answer to bytes.
+"""The HTTP machinery that all operations share: from the bytes of a request to its handler and back.
 
-Nothing here knows a resource. What an operation takes and answers it says itself (`engine.http.operation`).
+Nothing here knows a resource. Each operation declares its own parameters and answers (`engine.http.operation`).
 """

@@ -1,8 +1,8 @@
-"""Who may ask what: declared at each operation, checked before its body is read.
+"""Access control: declared at each operation and checked before its body is read.
 
-A token for one account is let in where the operation says how it is narrowed, and nowhere else. What an operation
-declares must fit its path, its query and its handler: `check` refuses a table in which it does not, so that an
-operation nobody thought about does not start.
+A token for one account is accepted only by operations that declare how they restrict it. The declaration must match the
+operation's path, query and handler: `check` raises if it does not, so an operation without a decision on access keeps
+the engine from starting.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ QueryT = TypeVar("QueryT", bound=Request)
 
 
 class Access(StrEnum):
-    """How an operation treats a token for one account. A token for all accounts is never narrowed."""
+    """How an operation treats a token for one account. A token for all accounts is never restricted."""
 
     ANYONE = "anyone"
-    """No token is asked for."""
+    """No token is required."""
     ALL_ACCOUNTS = "all accounts"
-    """Only tokens for all accounts: it is about the engine as a whole."""
+    """Only tokens for all accounts are accepted: the operation concerns the engine as a whole."""
     PATH = "path"
     """The `{account}` in the path must be the token's."""
     QUERY = "query"
-    """The `account` of the query must be the token's; left out, it is."""
+    """The query's `account` must be the token's, which is also its default."""
     HANDLER = "handler"
-    """The handler is given the token and shows or changes only what belongs to its account."""
+    """The handler receives the token and shows or changes only what belongs to its account."""
 
 
 class GuardedOperation(Protocol):
-    """What is looked at of an operation."""
+    """The members of an operation that are examined here."""
 
     @property
     def path(self) -> str: ...
@@ -52,7 +52,7 @@ class GuardedOperation(Protocol):
 
 
 def check(operation: GuardedOperation, *, takes_caller: bool) -> None:
-    """Raise ValueError when an operation cannot treat a token as it declares."""
+    """Raise ValueError if an operation cannot treat a token as it declares."""
     access = operation.access
     in_path = "{account}" in operation.path
     if (access is Access.ANYONE) != (operation.scope is None):
@@ -68,7 +68,7 @@ def check(operation: GuardedOperation, *, takes_caller: bool) -> None:
 
 
 def enter(access: Access, caller: Token | None, path: Mapping[str, str]) -> None:
-    """Let a caller in by the path it asks for. Raises `Problem` 403."""
+    """Check that the caller may use this path. Raises `Problem` 403."""
     if caller is None or caller.account is None:
         return
     if access is Access.ALL_ACCOUNTS or path.get("account", caller.account) != caller.account:
@@ -76,7 +76,7 @@ def enter(access: Access, caller: Token | None, path: Mapping[str, str]) -> None
 
 
 def narrowed(caller: Token | None, query: QueryT) -> QueryT:
-    """The query as the caller may ask it: an account in it is its own. Raises `Problem` 403 for another one."""
+    """The query, with `account` set to the caller's own. Raises `Problem` 403 if it names another account."""
     if caller is None or caller.account is None or not hasattr(query, "account"):
         return query
     if query.account not in (None, caller.account):

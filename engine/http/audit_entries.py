@@ -1,7 +1,7 @@
-"""What an operation leaves in the audit record, declared at each, and the writing of it.
+"""Writes the audit entries that operations declare.
 
-The entry is on disk before the answer. It is a commit of its own after that of the change, so a process killed between
-the two has made the change without an entry, and has told nobody that it was made. What was refused leaves none.
+The entry is on disk before the answer is sent. It has its own commit, after that of the change, so a process killed
+between the two leaves a change without an entry; the caller then got no answer. Refused requests leave no entry.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Path = dict[str, str]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A noun and a verb; and how to tell from path and answer what was changed, None when nothing was."""
+    """The operation as noun and verb, and how to derive the changed object from path and answer (None: no change)."""
 
     operation: str
     object: Callable[[Path, Any], str | None]
@@ -30,9 +30,9 @@ class Change(msgspec.Struct, frozen=True):
 async def record(
     store: Store, world: World, change: Change, caller: Token, address: str | None, path: Path, answer: Any
 ) -> None:
-    """Write down what a request has changed. Raises `StorageFailed`.
+    """Record what a request has changed. Raises `StorageFailed`.
 
-    To be called at once after the change, which the caller's hanging up has not stopped and must not leave unrecorded.
+    Call this right after the change: a caller that disconnects does not stop the change, so it must be recorded.
     """
     changed = change.object(path, answer)
     if changed is not None:

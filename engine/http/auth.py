@@ -1,9 +1,9 @@
-"""Who may call: a bearer token in the header, or `?access_token=` for clients that cannot set one.
+"""Authentication: a bearer token in the header, or `?access_token=` for clients that cannot set a header.
 
 The token is looked up in the store on every request (about 10 µs), so one revoked from the command line is refused from
-the next request on. Who comes by the control socket without one is the owner. An unknown token, an expired and a
-malformed one get the same answer, and an address that sends many of them waits (`engine.http.wrong_tokens`). What a
-token for one account may ask is `engine.http.access`'s.
+the next request on. A caller on the control socket without a token is the owner. Unknown, expired and malformed tokens
+get the same answer, and an address that sends many of them has to wait (`engine.http.wrong_tokens`). What a token for
+one account may do is decided in `engine.http.access`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from engine.store import tokens
 from engine.world import World
 
 LOOK_EVERY = 25.0
-"""Seconds after which a stream that is silent notices that its token was revoked."""
+"""Seconds after which an idle stream checks whether its token was revoked."""
 
 
 class Door:
-    """Lets callers in. Knows where they come from, and who was wrong lately."""
+    """Authenticates callers, and slows down addresses that keep sending wrong tokens."""
 
     def __init__(self, db: sqlite3.Connection, world: World, wrong: WrongTokens, addresses: Addresses) -> None:
         self._db = db
@@ -36,8 +36,8 @@ class Door:
     def require(self, request: BaseRequestWebsocket, scope: str) -> tokens.Token:
         """The caller's token.
 
-        Raises `Problem`: 401 without a good one, 429 for a bad one from an address that has sent too many, 403 when the
-        token lacks `scope`.
+        Raises `Problem`: 401 without a valid token, 429 for a wrong one from an address that has sent too many, 403 if
+        the token lacks `scope`.
         """
         token = given(request.headers, request.args)
         if not token and is_owner(request):
@@ -53,7 +53,7 @@ class Door:
 
 
 class Validity:
-    """A token over time: what goes on for long asks now and then."""
+    """Tells a long request whether its token is still valid."""
 
     def __init__(self, db: sqlite3.Connection, world: World, caller: tokens.Token) -> None:
         self._db = db
@@ -61,17 +61,17 @@ class Validity:
         self._caller = caller
 
     def holds(self) -> bool:
-        """Whether the token was not revoked and has not expired."""
+        """Whether the token has neither been revoked nor expired."""
         return self._caller is OWNER or tokens.exists(self._db, self._caller.hash, self._world.now())
 
     def seconds(self) -> float:
-        """After how long to ask again at the latest: when it expires, or soon after it may have been revoked."""
+        """Seconds after which to ask again: until the token expires, at most `LOOK_EVERY`."""
         expires = self._caller.expires
         return LOOK_EVERY if expires is None else max(0.0, min(LOOK_EVERY, expires - self._world.now()))
 
 
 def given(headers: Headers, arguments: MultiDict[str, str]) -> str:
-    """The token in a request, "" without one."""
+    """The token in a request; "" if there is none."""
     header = headers.get("Authorization")
     if header is None:
         return arguments.get("access_token", "")

@@ -1,4 +1,4 @@
-"""How callers may spell a boolean in JSON and in a query: as EmailEngine reads them."""
+"""Spellings of a boolean that are accepted in JSON and in a query, the same as EmailEngine's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BOOLEANS = {"true": True, "y": True, "1": True, "false": False, "n": False, "0"
 
 
 def boolean(value: Any, place: FieldPath, found: FieldErrors) -> Any:
-    """The boolean that `value` spells, else a field error."""
+    """The boolean that `value` spells; otherwise adds a field error."""
     if isinstance(value, bool):
         return value
     known = _BOOLEANS.get(str(value).lower()) if isinstance(value, str | int) else None

@@ -1,8 +1,7 @@
-"""What must hold for a value in a request beyond its type: one function per `Check`.
+"""Checks of request values beyond their type: one function for each `Check`.
 
-Each takes a value its type already allows and returns it in its one normal form, or raises `ValueError` with the words
-that complete the sentence `"<path>" ...`. They look at nothing but the value: whether a host or an account exists is
-not asked here.
+Each takes a value that its type already allows and returns it in normal form, or raises `ValueError` with words that
+complete the sentence `"<path>" ...`. They see only the value and never check whether a host or an account exists.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine.imap.commands import flag_list
 from engine.mail.addresses import parse_address
 from engine.mail.headers import message_id_of
 from engine.proxies import proxy
@@ -41,7 +41,7 @@ _URL = re.compile(r"https?://[^\s\x00-\x20\x7f-\xa0\\]+", re.IGNORECASE)
 
 
 def line(value: str) -> str:
-    """Text that stays one line wherever it is written."""
+    """Text without line breaks."""
     if not value.isprintable() and (found := _BREAK.search(value)):
         raise ValueError("must not contain null characters" if found[0] == "\0" else "must not contain line breaks")
     return value
@@ -56,7 +56,7 @@ def account(value: str) -> str:
 
 
 def email(value: str) -> str:
-    """An address in the form it is sent in."""
+    """An address in the form in which it is sent."""
     try:
         return parse_address(value)
     except ValueError as error:
@@ -69,7 +69,7 @@ def email_or_empty(value: str) -> str:
 
 
 def hostname(value: str) -> str:
-    """A host name of ASCII labels (an IDN as its A-labels; underscores are met inside networks) or an IP address."""
+    """A host name of ASCII labels (an IDN as A-labels; underscores occur in private networks) or an IP address."""
     if not _HOSTNAME.fullmatch(value):
         try:
             ipaddress.ip_address(value)
@@ -105,7 +105,7 @@ def proxy_or_empty(value: str) -> str:
 
 
 def ip(value: str) -> str:
-    """An IP address as it is usually written."""
+    """An IP address in canonical form."""
     try:
         address = ipaddress.ip_address(value)
     except ValueError as error:
@@ -136,7 +136,7 @@ def message_id(value: str) -> str:
 
 
 def instant(value: datetime) -> datetime:
-    """A moment in UTC. What lies outside the years 1 to 9999 there is none."""
+    """A time in UTC, in the years 1 to 9999."""
     if value.tzinfo is UTC:
         return value
     try:
@@ -146,14 +146,14 @@ def instant(value: datetime) -> datetime:
 
 
 def name(value: str) -> str:
-    """A name that stands in a path as it is."""
+    """A name that needs no escaping in a path."""
     if not _NAME.fullmatch(value):
         raise ValueError("must hold only letters, digits, dots, dashes and underscores")
     return value
 
 
 def event_name(value: str) -> str:
-    """The name of an event there can be, here or in EmailEngine, or `*` for all: any other would never be posted."""
+    """The name of one of our or EmailEngine's events, or `*` for all; no other event would ever be posted."""
     if value != "*" and value not in EVENT_DATA and value not in NEVER_RAISED:
         close = difflib.get_close_matches(value, EVENT_DATA, n=1)
         raise ValueError(f"is not the name of an event{f', {close[0]} is' if close else ''}")
@@ -176,7 +176,7 @@ def secret(value: str) -> str:
 
 
 def custom_header(value: str) -> str:
-    """The name of a header that goes with webhooks."""
+    """The name of a custom header for webhooks."""
     if not _TOKEN.fullmatch(value):
         raise ValueError("must be a valid header name")
     if reserved(value):
@@ -185,7 +185,7 @@ def custom_header(value: str) -> str:
 
 
 def header_value(value: str) -> str:
-    """What goes into a header of a webhook: a receiver, or a proxy in front of it, refuses control characters."""
+    """The value of a webhook header, without control characters: receivers and proxies refuse those."""
     if _CONTROL.search(line(value)):
         raise ValueError("must not contain control characters")
     return value
@@ -197,8 +197,15 @@ def expression(value: str) -> str:
     return value
 
 
+def unsupported(value: bool) -> bool:
+    """`false`: the switch stays off."""
+    if value:
+        raise ValueError("must be false: the engine does not do this yet")
+    return value
+
+
 def false(value: bool) -> bool:
-    """`false`, standing for "none" beside an object."""
+    """`false`, which means "none" where an object is expected."""
     if value:
         raise ValueError("must be of type object")
     return value
@@ -208,6 +215,17 @@ def sequence(value: str) -> str:
     """A set of numbers above 0, each of at most 32 bits (RFC 9051 section 9)."""
     if not _SEQUENCE.fullmatch(value) or any(int(each) > 2**32 - 1 for each in re.findall("[0-9]+", value)):
         raise ValueError("must be a sequence set such as 1,4:6,8:*")
+    return value
+
+
+def flag(value: str) -> str:
+    """A system flag or a keyword: an atom (RFC 9051 section 9). Only the server sets `\\Recent`."""
+    try:
+        flag_list((value,))
+    except ValueError as error:
+        raise ValueError("must be a flag: ASCII without blanks, quotes, brackets and wildcards") from error
+    if value.lower() == "\\recent":
+        raise ValueError("is set by the mail server only")
     return value
 
 
@@ -240,7 +258,9 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.HEADER_VALUE: header_value,
     Check.EXPRESSION: expression,
     Check.SEQUENCE: sequence,
+    Check.FLAG: flag,
     Check.TEXT: text,
     Check.FALSE: false,
+    Check.UNSUPPORTED: unsupported,
 }
-"""`Check.PORT` is only a wording of its type's own range, see `engine.http.explain`."""
+"""`Check.PORT` needs no function: it only words the range of its type (`engine.http.explain`)."""

@@ -1,7 +1,7 @@
-"""Where a request comes from: the address of its connection, or what a trusted proxy says about it.
+"""The client's address: that of the connection, or the one that a trusted proxy reports.
 
-`X-Forwarded-For` is believed only as far as it was written by proxies named in `http.proxies`: read from its end, each
-address is believed while the one that told of it is such a proxy. Anybody else may write what they like into it.
+`X-Forwarded-For` is trusted only as far as proxies listed in `http.proxies` wrote it. It is read from its end: an
+address is trusted if the next hop, which reported it, is such a proxy. Any client can put anything into the rest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ UNKNOWN = "unknown"
 
 
 class Addresses:
-    """Finds the address of a client behind the proxies with these addresses or networks."""
+    """Finds a client's address behind trusted proxies, given as addresses or networks."""
 
     def __init__(self, proxies: Sequence[str]) -> None:
         self._proxies = [ipaddress.ip_network(each) for each in proxies]
@@ -39,7 +39,7 @@ class Addresses:
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An address, maybe with a port; IPv4 written as IPv6 is IPv4 again."""
+    """Parse an address, perhaps with a port; an IPv4-mapped IPv6 address becomes IPv4."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -1,9 +1,11 @@
-"""One TCP connection of a client: read, written with a limit, closed in good order; its faults are its own.
+"""One TCP connection of a client; it replaces hypercorn's `TCPServer`.
 
-Writing is limited by `TransferRate`: each byte that the client's side acknowledges shows that it is there.
+1. `_serve` takes a place under the connection limit, or answers 503 (`_turn_away`).
+2. `_read` feeds the protocol until the client disconnects, or has been idle for too long.
+3. `_send` writes under a `TransferRate`: every byte that the client's side acknowledges shows that it is still there.
+4. `_linger` closes in good order: it reads for a moment first, so that the answer is not lost.
 
-It takes the place of hypercorn's `TCPServer`. What is raised in any of its tasks ends this connection and is told once.
-Cancelled: the connection is cut.
+An exception in any of its tasks ends only this connection and is logged once. Cancelled: the connection is aborted.
 """
 
 from __future__ import annotations
@@ -29,17 +31,17 @@ from engine.http.http1_protocol import ConnectionTasks, HttpProtocol
 from engine.http.transfer_rate import TransferRate
 
 LINGER = 5.0
-"""Seconds of silence after which a client that still sends what nobody reads has got its answer, on a slow line too."""
+"""Seconds of silence after which a client whose remaining input is discarded is taken to have its answer."""
 LINGER_AT_MOST = 30.0
 TURN_AWAY = 1.0
-"""Seconds for telling a client that there is no room for it."""
+"""Seconds for telling a client that there are too many connections."""
 HALF_CLOSED = 5.0
-"""Seconds a client that has said all it has to say may wait for its answer to go on; most of those have left."""
+"""Seconds for which a client that has closed its side may wait for its answer; most such clients have left."""
 READ_SIZE = 65536
 
 
 class ServerConfig(Config):
-    """Hypercorn's options, and what all connections share."""
+    """Hypercorn's options, and the state that all connections share."""
 
     write_timeout: float = 50.0
     slowest: int = 0
@@ -52,7 +54,7 @@ class ServerConfig(Config):
 
 
 class ClientConnection:
-    """One connection, from its acceptance to its end."""
+    """One connection, from acceptance to its end."""
 
     def __init__(
         self,
@@ -69,12 +71,12 @@ class ClientConnection:
         self._stream = stream
         self._sending = trio.Lock()
         self._reading = trio.CancelScope()
-        """Its deadline is when an idle connection is closed."""
+        """Its deadline is when the connection is closed as idle."""
         self._watching = trio.CancelScope()
         self._read_all = trio.Event()
         self._reset = False
         self._fresh = False
-        """Whether nothing has come since it is idle."""
+        """Whether it is idle and has received nothing since."""
         self._lingering = False
         self._stopping = False
         self._peer: Peer
@@ -90,7 +92,7 @@ class ClientConnection:
             name = repr_socket_addr(sock.family, sock.getpeername())
             await self._serve(Peer(name, next(self._config.numbers), self._config.incidents), client, server)
         except OSError:
-            pass  # it left before it was greeted
+            pass  # the client left at once
         finally:
             self._config.crowd.busy(self._reading)
 
@@ -126,11 +128,11 @@ class ClientConnection:
             await self._stream.send_all(answer(problem))
 
     async def _handle(self, event: Event) -> None:
-        """What the protocol has to say."""
+        """Handle an event from the protocol."""
         if isinstance(event, RawData):
             await self._send(event.data)
         elif isinstance(event, Closed):
-            # A task of its own: the one at hand may be an application that is cancelled as soon as it has answered.
+            # In a new task: the current one may be an application, which is cancelled as soon as it has answered.
             if not self._lingering:
                 self._lingering = True
                 self._tasks.spawn(self._linger)
@@ -159,7 +161,7 @@ class ClientConnection:
         await self._protocol.handle(Closed())
 
     async def _send_at_its_pace(self, data: bytes) -> bool:
-        """Whether the client took it all before it was silent for too long, or too slow."""
+        """Send `data`; False if the client was silent for too long or too slow."""
         sock = self._stream.socket
         pace = TransferRate(self._config.write_timeout, self._config.slowest)
         left = memoryview(data)
@@ -169,7 +171,7 @@ class ClientConnection:
                 sent = await sock.send(left)
                 pace.moved(sent)
                 left = left[sent:]
-            # A full buffer takes nothing for a while; that it gets emptier shows that the client reads.
+            # A full buffer accepts nothing for a while; that it drains shows that the client reads.
             if waiting.cancelled_caught and not pace.moved_on(queued - _unacknowledged(sock)):
                 return False
         return True
@@ -179,10 +181,10 @@ class ClientConnection:
             with self._reading:
                 while data := await self._receive():
                     if self._reading.cancel_called:
-                        # Closed as idle while this was on its way: none of it is done, so that it can be sent again.
+                        # Closed as idle while this arrived: process none of it, so that the client can send it again.
                         await trio.lowlevel.checkpoint()
                     if self._fresh:
-                        # What has passed since the last answer is not taken from the time for the next head.
+                        # The time for the next request head starts now, not at the last answer.
                         self._fresh = False
                         self._config.crowd.heard(self._reading)
                         self._reading.deadline = trio.current_time() + self._config.keep_alive_timeout
@@ -202,7 +204,7 @@ class ClientConnection:
         while True:
             with trio.move_on_after(HALF_CLOSED) as limit:
                 await self._protocol.answered()
-            # One that is on its way has a limit of its own.
+            # An answer that is being sent has its own limit.
             if not limit.cancelled_caught or not self._sending.locked():
                 return
 
@@ -214,8 +216,8 @@ class ClientConnection:
             return b""
 
     async def _linger(self) -> None:
-        """Close, but read for a moment first: closing over unread data makes the kernel drop the answer on its way."""
-        # The reader may be waiting for an application that has answered and takes no more.
+        """Close, but read for a moment first: if data is unread at the close, the kernel drops the unsent answer."""
+        # The reader may be waiting for an application that has answered and reads no more.
         self._reading.cancel()
         try:
             with trio.move_on_after(LINGER_AT_MOST) as lingering:
@@ -235,7 +237,7 @@ class ClientConnection:
         self._config.crowd.close(self._stream)
 
     async def _watch_stop(self) -> None:
-        """Close at once what is idle when the server stops."""
+        """Close the connection at once if it is idle when the server stops."""
         with self._watching:
             await self._context.terminated.wait()
             self._stopping = True
@@ -244,7 +246,7 @@ class ClientConnection:
 
 
 def _unacknowledged(sock: trio.socket.SocketType) -> int:
-    """Bytes that wait for the client's side to acknowledge them. Raises `ClosedResourceError`."""
+    """Bytes that the client's side has not acknowledged yet. Raises `ClosedResourceError`."""
     if sock.fileno() < 0:
         raise trio.ClosedResourceError
     return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)

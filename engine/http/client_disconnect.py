@@ -1,4 +1,4 @@
-"""Carrying a change through though its caller hangs up."""
+"""Completes a change although its caller disconnects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHANGE_SECONDS = 60.0
 
 
 async def carry_through(change: Awaitable[T]) -> T:
-    """Do a change to its end even if the caller hangs up meanwhile, at most for a minute."""
+    """Complete a change even if the caller disconnects, within at most one minute."""
     with trio.CancelScope(shield=True, deadline=trio.current_time() + CHANGE_SECONDS):
         return await change
     raise Problem(503, "The change took too long; it may or may not have been made", code="Timeout")

@@ -1,11 +1,10 @@
-"""The connections at once: at most half of the descriptors that are free at the start, which leaves the others to mail
-servers and files.
+"""Limits the number of simultaneous connections.
 
-None takes the last few, which mail servers do not get either (`world.py`): the store and the spool work on.
-
-Where there are more, one that has never said anything is closed for the newest, the oldest first: who only sits there
-keeps out nobody. One that was of use stays, so that strangers cannot drive a caller's kept connections out. Only where
-the process has hardly a descriptor left though there are fewer connections than that do those give way too.
+1. They may use half of the descriptors that are free at the start; the other half is for mail servers and files. The
+   last few descriptors are closed to them, and to mail servers too (`world.py`), so that store and spool keep working.
+2. Beyond the limit, a new connection replaces the oldest one that has never sent anything, so that silent connections
+   do not keep clients out. Used connections stay, so that strangers cannot displace a client's persistent ones.
+3. If the process runs out of descriptors below the limit, idle connections that have been used give way too.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ import trio
 from engine.http.spare_descriptors import SpareDescriptors
 
 KEPT_FOR_FILES, KEPT_SHARE = 48, 16
-"""Descriptors that are for files alone, at most this part of all. Threads that write files are fewer."""
+"""Descriptors for files alone, but at most 1/`KEPT_SHARE` of all. There are fewer threads that write files."""
 
 
 class ConnectionLimit:
-    """All connections. `most` is how many there may be, `highest` the descriptor from which on they make room."""
+    """All connections. `most` is their limit; from descriptor `highest` on, each new one needs another to give way."""
 
     def __init__(self) -> None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -38,14 +37,14 @@ class ConnectionLimit:
 
     @contextmanager
     def one_more(self, descriptor: int) -> Iterator[bool]:
-        """Count one connection for the length of the block; whether there is room for it."""
+        """Count one connection while the block runs; yields whether there is room for it."""
         high = descriptor >= self.highest
         self.present += 1
         self._high += high
         try:
             if self._high:
-                # All below were taken when that one came; what is free there now was given up for one of those since.
-                # Where there are too many connections anyway, those take the last ones, and leave at once.
+                # While a connection has such a descriptor, any lower one that is free was freed by giving way. Above
+                # the limit, used connections do not give way; the new one is then answered and closed at once.
                 yield self.give_way(only_mute=self.present > self.most)
             else:
                 yield self.present <= self.most or self.give_way(only_mute=True)
@@ -54,27 +53,27 @@ class ConnectionLimit:
             self._high -= high
 
     def idle(self, scope: trio.CancelScope, *, mute: bool = False) -> None:
-        """The connection that `scope` cancels is of use to nobody now; `mute`: it has never said anything."""
+        """Mark the connection that `scope` cancels as idle; `mute`: it has never sent anything."""
         self._idle[scope] = None
         if mute:
             self._mute[scope] = None
 
     def heard(self, scope: trio.CancelScope) -> None:
-        """It has begun to say something."""
+        """Note that it has begun to send something."""
         self._mute.pop(scope, None)
 
     def busy(self, scope: trio.CancelScope) -> None:
-        """It is of use again, or has ended."""
+        """Note that it is no longer idle, or has ended."""
         self._idle.pop(scope, None)
         self._mute.pop(scope, None)
 
     def close(self, stream: trio.SocketStream) -> None:
-        """Close a connection, and keep its descriptor where a spare one is missing, before anything else takes it."""
+        """Close a connection; if a spare descriptor is missing, take its place before anything else can."""
         stream.socket.close()
         self.spare.fill()
 
     def give_way(self, *, only_mute: bool = False) -> bool:
-        """Close the connection that has been idle for longest, a mute one first; False where there is none."""
+        """Close the connection that has been idle for longest, mute ones first; False if there is none."""
         oldest = next(iter(self._mute or ({} if only_mute else self._idle)), None)
         if oldest is None:
             return False
@@ -84,8 +83,8 @@ class ConnectionLimit:
 
 
 def _open() -> int:
-    """How many descriptors this process has open; 0 where the system does not say."""
+    """How many descriptors this process has open; 0 if the system does not say."""
     try:
-        return len(os.listdir("/dev/fd")) - 1  # one is that of the listing
+        return len(os.listdir("/dev/fd")) - 1  # without that of the listing itself
     except OSError:
         return 0

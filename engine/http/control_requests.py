@@ -1,7 +1,7 @@
-"""Requests that come by the control socket: their caller is the owner of the data folder, and needs no token.
+"""Requests through the control socket: their caller is the owner of the data folder and needs no token.
 
-The mark is in the state of the connection, which the server sets and no client can. One operation is there for the
-owner alone: what this engine is.
+The server marks such a connection in its state, which no client can set. One operation is for the owner alone: it
+describes this engine.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from engine.version import VERSION
 PATH = "/control"
 BY_OWNER = "engine.by_owner"
 OWNER = Token(audit.CLI, "command line", ["*"], 0.0)
-"""Who asks by the control socket."""
+"""The caller on the control socket."""
 
 
 class Started(msgspec.Struct):
-    """How the process was started: with which file, None for none, and in which folder; `urls` are where it listens."""
+    """How the process was started: its configuration file, if any, and folder; `urls` are where it listens."""
 
     file: Path | None
     folder: Path
@@ -33,12 +33,12 @@ class Started(msgspec.Struct):
 
 
 def is_owner(request: BaseRequestWebsocket) -> bool:
-    """Whether this request came by the control socket."""
+    """Whether this request came through the control socket."""
     return BY_OWNER in (request.scope or {}).get("state", {})
 
 
 def about(config: Config, started: Started) -> dict[str, Any]:
-    """What the engine is, for its owner: no secret is in it, since `store.key` is left out."""
+    """A description of the engine for its owner, without secrets: `store.key` is left out."""
     settings = msgspec.to_builtins(config)
     folder = Path(config.store.path).absolute()
     settings["store"].update(

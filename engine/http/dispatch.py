@@ -1,8 +1,8 @@
-"""The Quart app: every operation made callable, the pages for people, `/`, `/health`, `/openapi.json` and `/control`.
+"""The Quart app: all operations, the pages for people, `/`, `/health`, `/openapi.json` and `/control`.
 
-Every request goes the same way: token, right to the path, body, query, handler, JSON. What goes wrong is answered in
-one shape. The router sees the path as it was sent, and each id in it is percent-decoded once, here: an id may hold any
-character, `/` and `%` among them.
+Every request takes the same steps: token, access to the path, body, query, handler, JSON. All errors have one shape.
+The router sees the path as sent, and each id in it is percent-decoded once, here, so an id may contain any character,
+including `/` and `%`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+import trio
 from quart import Response, has_websocket_context, request, websocket
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
@@ -55,7 +56,7 @@ FAILED = "the data folder could not be written"
 
 
 class Front(msgspec.Struct, frozen=True):
-    """What every request meets before its handler: where tokens are kept, and what all requests together may hold.
+    """What requests need before their handler: the tokens, and the limits that all requests share.
 
     `started` is how the process was started.
     """
@@ -72,7 +73,7 @@ class Front(msgspec.Struct, frozen=True):
 def make_app(
     front: Front, operations: Sequence[Operation], tags: Mapping[str, str], pages: Pages = NO_PAGES
 ) -> QuartTrio:
-    """The app that serves `operations` and `pages`; each handler of an operation is given `front`, with all it needs.
+    """The app that serves `operations` and `pages`; every handler of an operation receives `front`.
 
     `tags` are as in `openapi.document`.
     """
@@ -92,7 +93,7 @@ def make_app(
         app.add_url_rule(page.path, endpoint=f"page {page.path}", view_func=view, methods=page.methods)
     app.add_url_rule("/", view_func=home_page.view(lambda: _trouble(front.store)))
     app.add_url_rule("/health", view_func=_health(front.store))
-    app.add_url_rule("/openapi.json", view_func=_openapi(operations, tags))
+    app.add_url_rule("/openapi.json", view_func=_openapi(front, operations, tags))
     app.add_url_rule(control_requests.PATH, view_func=_control(front))
     app.register_error_handler(EngineError, _engine_error)
     app.register_error_handler(HTTPException, _http_error)
@@ -101,9 +102,10 @@ def make_app(
 
 
 class _App(QuartTrio):
-    """Routes by the path as it was sent: the server has decoded it, and then `%2F` could not be told from `/`.
+    """Routes by the path as sent: in the decoded path `%2F` would look like `/`.
 
-    What a request holds until its answer has ended, or its client has left, is let go of here.
+    A single trailing slash is ignored. Also releases what a request holds once its answer has ended or its client has
+    left.
     """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -113,7 +115,9 @@ class _App(QuartTrio):
     async def _route(self, scope: Any, receive: Any, send: Any) -> None:
         if "raw_path" in scope:
             path = scope["raw_path"].decode("latin-1")
-            # The router drops slashes at the beginning; there is nothing behind two of them.
+            if path.startswith("/v1/") and len(path) > 4:
+                path = path.removesuffix("/")
+            # The router drops leading slashes; a path with two of them matches nothing.
             scope = {**scope, "path": f"/%2F{path[2:]}" if path.startswith("//") else path}
         await super().__call__(scope, receive, send)
 
@@ -195,7 +199,7 @@ async def _decoded(front: Front, kind: type[RequestT], data: bytearray) -> Reque
 
 
 def _id(raw: str) -> str:
-    """An id out of a path. Raises `Problem` 400 when it is not percent-encoded UTF-8."""
+    """Decode an id in a path. Raises `Problem` 400 if it is not percent-encoded UTF-8."""
     if raw.isalnum() and raw.isascii():
         return raw
     try:
@@ -215,7 +219,7 @@ def _health(store: Store) -> Callable[[], Awaitable[Response]]:
 
 
 def _must_be_well(store: Store) -> None:
-    """Raise what a change would be answered with: `StorageFailed`, `StorageUnavailable`, `StorageBusy`."""
+    """Raise what a change would raise now: `StorageFailed`, `StorageUnavailable` or `StorageBusy`."""
     if store.failed:
         raise StorageFailed(FAILED)
     store.must_be_in_place()
@@ -231,18 +235,28 @@ def _trouble(store: Store) -> str | None:
     return None
 
 
-def _openapi(operations: Sequence[Operation], tags: Mapping[str, str]) -> Callable[[], Awaitable[Response]]:
-    body = msgspec.json.encode(document(operations, version=VERSION, server_url="/", tags=tags)) + NEWLINE
+def _openapi(
+    front: Front, operations: Sequence[Operation], tags: Mapping[str, str]
+) -> Callable[[], Awaitable[Response]]:
+    """The document, made when it is first asked for: that takes 0.3 s, which no start should wait for."""
+    made: list[bytes] = []
+    making = trio.Lock()
+
+    def make() -> bytes:
+        return msgspec.json.encode(document(operations, version=VERSION, server_url="/", tags=tags)) + NEWLINE
 
     async def openapi() -> Response:
-        return bytes_response(body)
+        async with making:
+            if not made:
+                made.append(await front.world.in_thread(make))
+        return bytes_response(made[0])
 
     return openapi
 
 
 def _control(front: Front) -> Callable[[], Awaitable[Response]]:
     async def about() -> Response:
-        """What the engine is, for its owner alone; for anyone else there is nothing here."""
+        """Describe the engine to its owner; for all other callers this path does not exist."""
         if not control_requests.is_owner(request):
             raise Problem(404, phrase(404))
         return json_response(control_requests.about(front.config, front.started))

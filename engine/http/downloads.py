@@ -1,4 +1,4 @@
-"""Files as answers: passed on piece by piece, in part where that was asked for, under a name that harms nobody."""
+"""Sends files as answers: in pieces, in part if requested, and under a harmless name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PARAMETER = re.compile(r"[A-Za-z0-9!#$&^_.+:-]{1,75}", re.ASCII)
 
 
 class Span(NamedTuple):
-    """Some octets of a file: from `first` on, before `end`, of `size`."""
+    """Octets `first` to `end` (exclusive) of a file of `size` octets."""
 
     first: int
     end: int
@@ -29,9 +29,10 @@ class Span(NamedTuple):
 
 
 def span_of(asked: str | None, size: int | None) -> Span | None:
-    """The octets a `Range` asks for (RFC 9110 section 14.2); None for all: where the size is not known, or for several.
+    """The octets that a `Range` requests (RFC 9110 section 14.2); None: send all.
 
-    Raises `Problem` 416 for those there are not.
+    All are sent without a range, for several ranges, and if the size is unknown. Raises `Problem` 416 for a range
+    outside the file.
     """
     match = _RANGE.fullmatch(asked.strip()) if asked is not None and size is not None else None
     if match is None or size is None or not (match[1] or match[2]):
@@ -54,7 +55,7 @@ def download(
     span: Span | None = None,
     charset: str = "",
 ) -> Response:
-    """The answer that passes on `pieces` as they come. `size`: how many octets they are, None where nobody knows."""
+    """An answer that passes on `pieces` as they arrive. `size` is their total in octets, None if unknown."""
     headers = {
         "Content-Type": _media_type(kind, charset),
         "Content-Disposition": _disposition(name),
@@ -74,11 +75,11 @@ def download(
 
 
 class Broken(Exception):
-    """A file cannot be passed on to its end: the connection has to end, so that nobody takes it for whole."""
+    """The file broke off: the connection must be aborted, so that the client does not take it for complete."""
 
 
 async def _exactly(pieces: AsyncGenerator[bytes], expected: int | None) -> AsyncGenerator[bytes]:
-    """The pieces, no more than was announced. Raises `Broken` where they end early."""
+    """The pieces, but no more octets than announced. Raises `Broken` if they end early."""
     left = expected
     try:
         async for piece in pieces:
@@ -104,7 +105,7 @@ def _media_type(kind: str, charset: str) -> str:
 
 
 def _disposition(name: str) -> str:
-    """`attachment` with the file's name, in ASCII and, where that does not say it, in UTF-8 too (RFC 6266)."""
+    """`attachment` with the file's name in ASCII and, if that is not exact, also in UTF-8 (RFC 6266)."""
     name = name.replace("\\", "/").rpartition("/")[2].strip()[:255]
     if not name:
         return "attachment"

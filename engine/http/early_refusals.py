@@ -1,4 +1,4 @@
-"""Answers given before, or in place of, the application: JSON in the API's shape, and the connection ends with them."""
+"""Answers given before or instead of the application's: JSON in the API's shape, after which the connection closes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.errors import Problem
 from engine.http.problems import phrase, problem_body
 
 MAX_HEAD = 32 * 1024
-"""Bytes of a request line with its header fields."""
+"""Most bytes of a request line and its header fields."""
 MAX_FIELDS = 100
 TOO_LONG = f"A request has at most {MAX_FIELDS} header fields and {MAX_HEAD} bytes of them"
 _BYTES = re.compile(r":? bytearray\(.*", re.DOTALL)
@@ -21,7 +21,7 @@ INTERNAL = "An internal server error occurred"
 
 
 class Refused(Exception):
-    """What came is no request; `problem` is the answer, and the text, where given, says more to the operator."""
+    """The input is not a valid request; `problem` is the answer, and the text may say more to the operator."""
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None, *, text: str = "") -> None:
         super().__init__(text or message)
@@ -29,7 +29,7 @@ class Refused(Exception):
 
 
 def misread(error: h11.RemoteProtocolError, *, in_body: bool) -> Refused:
-    """What h11 cannot read, in its words but without the bytes, which are for the operator."""
+    """The refusal for an error of h11, in its words; the offending bytes are for the operator only."""
     if error.error_status_hint == 431:
         return Refused(400, "The body's framing is broken") if in_body else Refused(431, TOO_LONG)
     message = _BYTES.sub("", str(error))
@@ -37,7 +37,7 @@ def misread(error: h11.RemoteProtocolError, *, in_body: bool) -> Refused:
 
 
 def answer(problem: Problem, *, with_body: bool = True) -> bytes:
-    """The whole answer, as it goes over the wire."""
+    """The complete answer, as sent."""
     body = problem_body(problem)
     lines = [b"HTTP/1.1 %d %s" % (problem.status, phrase(problem.status).encode())]
     lines += [b"%s: %s" % field for field in _fields(problem, body)]
@@ -45,7 +45,7 @@ def answer(problem: Problem, *, with_body: bool = True) -> bytes:
 
 
 async def send_error(stream: Any, status: int, *, with_body: bool = True) -> None:
-    """Answer on one of hypercorn's streams in place of the application."""
+    """Answer on one of hypercorn's streams instead of the application."""
     problem = Problem(status, INTERNAL if status == 500 else phrase(status))
     body = problem_body(problem)
     send: Callable[[Any], Awaitable[None]] = stream.send

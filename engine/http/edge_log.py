@@ -1,9 +1,8 @@
-"""What goes wrong at the edge, as the operator reads it: one line for one request, and a bounded number of lines.
+"""Logs what goes wrong at the HTTP edge: one line for each request, and a bounded number of lines.
 
-A connection that sends what is no request is a warning, one that meets a fault of ours an error with the place of the
-fault; its traceback is logged at level `debug`. At most `LINES` of each are written in `WINDOW` seconds; what goes
-beyond is counted and told in one line, so that a flood of bad connections cannot fill the disk. Text that came from
-outside is escaped and cut.
+An invalid request is logged as a warning. A fault of ours is logged as an error with the place of the fault, and its
+traceback at level `debug`. At most `LINES` of each are written in `WINDOW` seconds; further ones are counted and
+reported in one line, so that a flood of bad connections cannot fill the disk. Text from outside is escaped and cut.
 """
 
 from __future__ import annotations
@@ -27,21 +26,21 @@ log = logging.getLogger("engine.http")
 LINES = 20
 WINDOW = 60.0
 LONGEST = 200
-"""Characters of foreign text in one line."""
+"""Most characters of text from outside in one line."""
 
-# Newer versions of Quart say so with an error of their own where a body breaks off.
+# Newer versions of Quart raise an error of their own if a body breaks off.
 _BROKE_OFF = getattr(quart.wrappers.base, "ClientDisconnectedError", trio.BrokenResourceError)
 _LEFT = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, _BROKE_OFF)
 
 
 class EdgeLog:
-    """The lines written in the window at hand. `run` tells what went beyond them."""
+    """Counts the lines of the current window. `run` reports those not written."""
 
     def __init__(self) -> None:
         self._written: Counter[int] = Counter()
 
     async def run(self) -> None:
-        """Begin a new window every `WINDOW` seconds, until cancelled."""
+        """Start a new window every `WINDOW` seconds, until cancelled."""
         try:
             while True:
                 await trio.sleep(WINDOW)
@@ -50,7 +49,7 @@ class EdgeLog:
             self.next_window()
 
     def next_window(self) -> None:
-        """Tell what was not written, and begin to write again."""
+        """Report how many lines were not written, and start over."""
         for level, count in self._written.items():
             if count > LINES:
                 what = "were refused" if level == logging.WARNING else "ended by a fault"
@@ -65,7 +64,7 @@ class EdgeLog:
 
 
 class Peer:
-    """The other side of one connection. Of all that goes wrong with one of its requests, only the first is told."""
+    """The other side of one connection. Of the faults in one of its requests, only the first is logged."""
 
     def __init__(self, address: str, connection: int, incidents: EdgeLog) -> None:
         self.requests = 0
@@ -79,18 +78,18 @@ class Peer:
 
     @property
     def request(self) -> str:
-        """What names the request at hand in the log."""
+        """The name of the current request in the log."""
         return f"{self._connection:x}.{self.requests}"
 
     def refused(self, status: int, why: str) -> None:
-        """It sent what is no request, or no frame, and is told so with `status`."""
+        """Log that it sent an invalid request or frame and was answered with `status`."""
         if self._is_first():
             self._incidents.tell(
                 logging.WARNING, self.request, "%s: refused with %d: %s", str(self), status, escaped(why)
             )
 
     def broke(self, error: BaseException) -> None:
-        """`error`, which nothing expected, ended its request. One that says that the client has left is no fault."""
+        """Log that an unexpected `error` ended its request, unless the error only means that the client left."""
         faults = [each for each in leaves(error) if not isinstance(each, _LEFT)]
         if faults and self._is_first():
             self._incidents.tell(logging.ERROR, self.request, "%s: ended by %s", str(self), described(faults[0]))
@@ -101,7 +100,7 @@ class Peer:
 
     @contextmanager
     def contained(self) -> Iterator[None]:
-        """Let no error out of the block."""
+        """Let no error out of the block; log it instead."""
         try:
             yield
         except Exception as error:
@@ -120,13 +119,13 @@ _current: ContextVar[Peer] = ContextVar("peer")
 
 
 def serve_peer(peer: Peer) -> None:
-    """The task at hand, and all it starts, serve `peer`."""
+    """Note that the current task, and all tasks it starts, serve `peer`."""
     _current.set(peer)
     concerns(request=lambda: peer.request)
 
 
 def request_broke(error: BaseException) -> dict[str, str]:
-    """`error` ended the request that the task at hand serves; what its caller is told to find it in the log by."""
+    """Log that `error` ended the current request; return the reference by which its caller can find the log line."""
     peer = _current.get(None)
     if peer is None:
         log.error("a request ended by %s", described(error), exc_info=error)
@@ -137,12 +136,12 @@ def request_broke(error: BaseException) -> dict[str, str]:
 
 
 def current_peer() -> Peer:
-    """The peer that the task at hand serves. Raises `LookupError` outside a connection."""
+    """The peer that the current task serves. Raises `LookupError` outside a connection."""
     return _current.get()
 
 
 def described(error: BaseException) -> str:
-    """`error` in one line: its type, its text, and where it was raised."""
+    """`error` in one line: its type, its text, and the place where it was raised."""
     text = f"{type(error).__name__}: {escaped(str(error))}"
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
@@ -152,5 +151,5 @@ def described(error: BaseException) -> str:
 
 
 def escaped(text: str) -> str:
-    """`text` as printable ASCII in one line, at most `LONGEST` characters of it."""
+    """At most `LONGEST` characters of `text`, as printable ASCII in one line."""
     return ascii(text[:LONGEST])[1:-1] + (" ..." if len(text) > LONGEST else "")

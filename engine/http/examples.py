@@ -1,7 +1,7 @@
-"""What a body or an answer looks like: one whole object of its Struct, for the documentation.
+"""Examples of bodies and answers for the documentation: one whole object of a Struct.
 
-A Struct that has an `EXAMPLE` is shown as that. Any other is shown with each member that is always there, and with each
-optional one that has an example of its own: the example, else what its type suggests.
+If a Struct has an `EXAMPLE`, that is used. Otherwise the object has all required members, and the optional ones that
+have their own example; the value is that example, else what the type suggests.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.schema.fields import Example, Request, Response
 
 
 def example(kind: type[msgspec.Struct]) -> Example:
-    """One object of this kind, by names on the wire. Raises `ValueError` for a member whose type suggests nothing."""
+    """One object of this kind, with JSON names. Raises `ValueError` for a member whose type suggests no value."""
     if issubclass(kind, Request | Response) and kind.EXAMPLE is not None:
         return kind.EXAMPLE
     shown: Example = {}
@@ -32,7 +32,7 @@ def example(kind: type[msgspec.Struct]) -> Example:
 
 
 def _given(kind: Any) -> list[Any]:
-    """The examples an annotation gives, the outermost first."""
+    """The examples in an annotation, outermost first."""
     if get_origin(kind) is Annotated:
         inner, *notes = get_args(kind)
         for note in reversed(notes):

@@ -1,12 +1,14 @@
-"""Makes a request's Struct out of plain JSON, or says everything that is wrong with it.
+"""Builds a request's Struct from plain JSON, or finds everything that is wrong with it.
 
-msgspec's decoder stops at the first fault; a walk visits every member in the order of the schema, then the unknown
-ones, then asks what is wrong between them, and adds one field error each in the wording EmailEngine's callers know. It
-also takes what a decoder does not: booleans and numbers written as text (all of a query string is), `Y` and `N`, one
-item in place of a list, a date without a time, white space in base64, and a `Long`, which it decodes where a string may
-stand. So it decides: a request in which it finds no error is good.
-It only reads; its depth is that of the schema, whatever the request's. A type it has no rule for is a `TypeError` when
-the walk is built.
+1. `walk_of` builds a walk from a Struct type, once. A type without a rule here raises `TypeError` then.
+2. The walk visits every member in the order of the schema, then the unknown members, then applies the rules between
+   members. It adds one field error for each fault, worded as EmailEngine's callers know it; msgspec's decoder would
+   stop at the first fault.
+3. It also accepts what a decoder would not: booleans and numbers as text (as in every query string), `Y` and `N`, a
+   single item instead of a list, a date without a time, white space in base64, and a `Long` as a string.
+
+The walk has the last word: a request without field errors is valid. It only reads, and its depth is that of the schema,
+not that of the request.
 """
 
 from __future__ import annotations
@@ -29,10 +31,10 @@ from engine.http.large_json import Long
 from engine.schema.fields import Check, Request
 
 Walk = Callable[[Any, FieldPath, FieldErrors], Any]
-"""Takes a plain JSON value and returns it as its type, or adds a field error and returns `WRONG`."""
+"""Takes a plain JSON value and returns it converted, or adds a field error and returns `WRONG`."""
 
 LONGEST = 1024**2
-"""Characters in a `Long` where its type sets no limit."""
+"""Most characters in a `Long` whose type sets no limit."""
 
 _NUMBER = re.compile(r"\s*([+-]?[0-9]{1,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?\s*")
 _BLANK = re.compile(r"\s+")
@@ -112,7 +114,7 @@ def _plain(info: mi.Type) -> mi.Type:
 
 
 def _union(info: mi.UnionType) -> Walk:
-    """A type or `null`; an object or `false`; or types that JSON itself tells apart."""
+    """A type or `null`; an object or `false`; or types that differ in JSON."""
     kinds = [each for each in info.types if not isinstance(each, mi.NoneType)]
     nullable = len(kinds) < len(info.types)
     if len(kinds) == 1:
@@ -199,7 +201,7 @@ def _base64(value: Any, place: FieldPath, found: FieldErrors) -> Any:
 
 
 def _octets(text: str) -> bytes:
-    """What it is the base64 of, white space left out. Raises `msgspec.ValidationError` when it is not base64."""
+    """Decode base64, ignoring white space. Raises `msgspec.ValidationError` if it is not base64."""
     try:
         return msgspec.convert(text, bytes)
     except msgspec.ValidationError:
@@ -286,7 +288,7 @@ def _struct(info: mi.StructType) -> Walk:
 
 
 def _default(field: mi.Field) -> Any:
-    """What a member is where the request does not have it; `UNSET` for one that is required."""
+    """The value of a member that the request lacks; `UNSET` if it is required."""
     if field.default is not NODEFAULT:
         return field.default
     return UNSET if field.default_factory is NODEFAULT else field.default_factory()

@@ -1,8 +1,8 @@
-"""What is wrong with a request, collected fault by fault: where it is and the sentence about it.
+"""Collects the faults of a request: the place of each, and a sentence about it.
 
-The one way to the `fields` of a 400, for the walk through a body and for handlers alike. The order is the order of
-adding. The search ends with `MOST_FIELD_ERRORS`, and names of members are cut: the answer must not outgrow the request,
-nor take longer than it.
+This is the only way to fill `fields` in a 400, for the walk through a body and for handlers alike. Faults appear in the
+order in which they were added. The search stops at `MOST_FIELD_ERRORS`, and member names are cut, so that the answer
+never gets larger, or takes longer, than the request justifies.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import Any, Final, NamedTuple
 from engine.errors import Problem
 
 MOST_FIELD_ERRORS = 1000
-"""A request with more faults than this gets the first so many."""
+"""Most faults reported for one request."""
 LONGEST_NAME = 100
-"""Characters of a member's name that are shown."""
+"""Most characters shown of a member's name."""
 
 WRONG: Final = object()
-"""What a walk returns in place of a value in which it found an error."""
+"""What a walk returns instead of a value with an error."""
 
 
 class Enough(Exception):
-    """So much is wrong that nothing more is looked for."""
+    """The limit is reached: stop looking for faults."""
 
 
 class FieldPath(NamedTuple):
-    """Where a value stands: `to[0].address` and its last part `address`; both empty for the request itself."""
+    """The place of a value: `to[0].address` and its last part `address`; both empty for the request itself."""
 
     path: str
     key: str
@@ -47,14 +47,14 @@ class FieldPath(NamedTuple):
 
 
 class FieldErrors:
-    """What was found wrong: `fields` as the problem document shows it, `count` of them."""
+    """The faults found: `fields` as in the problem document, `count` of them."""
 
     def __init__(self) -> None:
         self.count = 0
         self.fields: list[dict[str, str]] = []
 
     def add(self, place: FieldPath, text: str) -> object:
-        """Note that the value at `place` is wrong as `text` says; returns `WRONG`. Raises `Enough` at the last one."""
+        """Add a fault at `place` and return `WRONG`. Raises `Enough` at the limit."""
         self.count += 1
         path, key = (place.path, place.key) if place.path else ("value", "value")
         self.fields.append({"message": f'"{path}" {text}', "key": key, "path": path})
@@ -63,17 +63,17 @@ class FieldErrors:
         return WRONG
 
     def problem(self, **extra: Any) -> Problem:
-        """The 400 that names them all."""
+        """The 400 that lists them all."""
         return Problem(400, "Invalid input", **extra, fields=self.fields)
 
     def refuse(self) -> None:
-        """Raise that `Problem` where anything is wrong."""
+        """Raise that `Problem` if there is any fault."""
         if self.count:
             raise self.problem()
 
 
 def invalid(path: str, text: str, **extra: Any) -> Problem:
-    """The 400 for the one member at `path`, which is wrong as `text` says."""
+    """The 400 for a single fault at `path`."""
     found = FieldErrors()
     found.add(FieldPath.of(path), text)
     return found.problem(**extra)

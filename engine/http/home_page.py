@@ -1,7 +1,7 @@
-"""`/`: a page for people that says what answers here, how it is and where to read on; JSON where that is asked for.
+"""`/`: a page that says what this server is, how it is and where to find documentation; JSON on request.
 
-It needs no token and tells nothing of the engine but that it is one, and what `/health` tells. It loads nothing: its
-style is in it, and its policy forbids everything else.
+It needs no token and reveals only that this is the engine, and what `/health` says. It loads nothing: its style is
+inline, and its content security policy forbids everything else.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _HEADERS = {
 
 
 def view(trouble: Callable[[], str | None]) -> Callable[[], Awaitable[Response]]:
-    """The view. `trouble` says in one sentence what keeps the engine from taking requests, None when nothing does."""
+    """The view. `trouble` returns one sentence about what keeps the engine from accepting requests, or None."""
 
     async def home() -> Response:
         wrong = trouble()

@@ -1,13 +1,12 @@
-"""HTTP/1.1 as it comes from a stranger: hypercorn's protocol, strict where it trusts and alone where it is shared.
+"""HTTP/1.1 from untrusted clients: hypercorn's protocol, but stricter, and with each connection isolated.
 
-1. Only HTTP/1.0 and 1.1 are spoken: the preface of HTTP/2 is refused, `Upgrade: h2c` is not heard.
-2. What h11 lets through and nobody should send is refused before the application hears of it (`request_head.py`).
+1. Only HTTP/1.0 and 1.1 are spoken: the preface of HTTP/2 is refused and `Upgrade: h2c` is ignored.
+2. Some requests that h11 accepts are refused before the application sees them (`request_head.py`).
 3. A refusal is JSON in the API's shape, with a reason phrase, and closes the connection (`early_refusals.py`).
-4. The bytes behind a websocket's handshake wait until it is answered.
-5. Whatever else goes wrong, in the protocol or in the application, is told once (`edge_log.py`) and ends this
-   connection alone.
+4. Bytes after a websocket's handshake wait until the handshake is answered.
+5. Any other fault, in the protocol or in the application, is logged once (`edge_log.py`) and ends only this connection.
 
-Cancelled: the connection is cut.
+Cancelled: the connection is aborted.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from engine.http.websockets import EventWebsocket
 
 
 class HttpProtocol(H11Protocol):
-    """The requests of one connection, one after the other."""
+    """The requests of one connection, one after another."""
 
     def __init__(self, peer: Peer, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -47,20 +46,20 @@ class HttpProtocol(H11Protocol):
         self._answered.set()
         self._endless = False
         self._deaf = False
-        """An answer without an end has begun: what comes behind its request will never be looked at."""
+        """An endless answer has begun, so input after its request will never be read."""
 
     async def handle(self, event: Event) -> None:
-        """Take what came, or the end of the connection."""
+        """Handle input, or the end of the connection."""
         if isinstance(event, RawData):
             if self._over or self._deaf or self._has_said_all():
                 return
             if event.data and self._http.their_state is h11.IDLE and not self._http.trailing_data[0]:
-                # Empty lines before a request are not heard (RFC 9112 section 2.2).
+                # Empty lines before a request are ignored (RFC 9112 section 2.2).
                 event = RawData(event.data.lstrip(b"\r\n"))
                 if not event.data:
                     return
         if isinstance(event, Closed):
-            # The reader may be waiting for the end of an answer that has been given up.
+            # The reader may be waiting for the end of an answer that was abandoned.
             self._over = True
             self._answered.set()
             await self.can_read.set()
@@ -70,19 +69,19 @@ class HttpProtocol(H11Protocol):
                 await super().handle(event)
                 return
             except Refused as refused:
-                # One that left in the middle of its request did nothing worth a line.
+                # A client that leaves in the middle of its request is not worth a log line.
                 if not self._http.trailing_data[1]:
                     self._peer.refused(refused.problem.status, str(refused))
                 problem = refused.problem
         await self._refuse(problem)
 
     async def answered(self) -> None:
-        """Return when the request at hand is answered, at once where its answer has no end."""
+        """Return once the current request is answered, at once if its answer is endless."""
         if not self._endless:
             await self._answered.wait()
 
     async def give_up(self) -> bool:
-        """Refuse a request whose head has begun and does not come; False where none has begun."""
+        """Refuse a request whose head has begun but is not completed; False if none has begun."""
         if self._http.their_state is not h11.IDLE or not self._http.trailing_data[0]:
             return False
         problem = Problem(408, "The head of the request did not arrive in time")
@@ -91,7 +90,7 @@ class HttpProtocol(H11Protocol):
         return True
 
     async def stream_send(self, event: StreamEvent) -> None:
-        """Send what the application says."""
+        """Send an event of the application."""
         if self._over:
             return
         if not isinstance(event, Response):
@@ -136,7 +135,7 @@ class HttpProtocol(H11Protocol):
                 await self.stream.handle(event)
 
     def _has_said_all(self) -> bool:
-        """Whether the client has said that its last request, which is read, is the last."""
+        """Whether the client has marked its current request as the last, and that is read completely."""
         return self.connection is self._http and self._http.their_state in (h11.MUST_CLOSE, h11.CLOSED)
 
     async def _create_stream(self, request: h11.Request) -> None:
@@ -164,7 +163,7 @@ class HttpProtocol(H11Protocol):
                 stream_id=STREAM_ID,
                 headers=fields,
                 http_version=request.http_version.decode(),
-                # As it was sent: methods are case-sensitive, and h11 frames the answer by it.
+                # As sent: methods are case-sensitive, and h11 frames the answer by the method.
                 method=request.method.decode(),
                 raw_path=path,
                 state=ConnectionState({**self.connection_state, GO_ON: self._go_on}),
@@ -175,7 +174,7 @@ class HttpProtocol(H11Protocol):
             await self.stream.answered.wait()
 
     async def _go_on(self) -> None:
-        """Have a client that asked whether to send its body do so (RFC 9110 section 10.1.1)."""
+        """Send `100 Continue` to a client that waits for it (RFC 9110 section 10.1.1)."""
         if self._http.they_are_waiting_for_100_continue:
             await self._send_h11_event(h11.InformationalResponse(status_code=100, reason=b"Continue", headers=[]))
 
@@ -184,7 +183,7 @@ class HttpProtocol(H11Protocol):
         await super()._maybe_recycle()
 
     async def _refuse(self, problem: Problem) -> None:
-        """Answer where no answer has begun, and close."""
+        """Answer unless an answer has begun, and close."""
         begun = self._over or self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE)
         self._over = True
         if not begun:
@@ -202,12 +201,12 @@ class _Exchange(HTTPStream):
 
     async def app_send(self, message: Any) -> None:
         if message is not None and (self.closed or self.state is ASGIHTTPState.CLOSED):
-            # An application that goes on after the end must still meet its cancellation.
+            # An application that sends after the end must still notice its cancellation.
             await trio.lowlevel.checkpoint()
             return
         await super().app_send(message)
         if message is not None and message["type"] == "http.response.start" and self.scope["method"] == "HEAD":
-            # Without a body there is nothing to wait for, and that of a stream has no end.
+            # An answer without a body is complete now; a stream's body would have no end.
             await super().app_send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_error_response(self, status_code: int) -> None:
@@ -216,24 +215,24 @@ class _Exchange(HTTPStream):
 
 
 async def _nobody(_: Any) -> None:
-    """Where what the client sends goes before there is an application."""
+    """Discards what the client sends before there is an application."""
 
 
 class ConnectionTasks:
-    """The tasks of one connection, started as hypercorn starts them, in a nursery of the connection's own."""
+    """The tasks of one connection, started through hypercorn's interface in the connection's own nursery."""
 
     def __init__(self, nursery: trio.Nursery, peer: Peer) -> None:
         self._nursery = nursery
         self._peer = peer
 
     def spawn(self, task: Callable[..., Awaitable[object]], *arguments: object) -> None:
-        """Run `task` beside the others."""
+        """Run `task` alongside the others."""
         self._nursery.start_soon(task, *arguments)
 
     async def spawn_app(
         self, app: AppWrapper, config: Config, scope: Scope, send: Callable[[Any], Awaitable[None]]
     ) -> Callable[[Any], Awaitable[None]]:
-        """Run the application for one request; returns what hands it what the client sends."""
+        """Run the application for one request; return the function that passes it the client's input."""
         outbox, inbox = trio.open_memory_channel[Any](config.max_app_queue_size)
 
         async def run() -> None:
@@ -245,7 +244,7 @@ class ConnectionTasks:
             try:
                 await outbox.send(message)
             except trio.BrokenResourceError:
-                pass  # the application has answered and takes no more
+                pass  # the application has answered and reads no more
 
         self._nursery.start_soon(run)
         return put

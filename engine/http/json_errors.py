@@ -1,4 +1,4 @@
-"""Where and why the body of a request is not JSON, for whoever wrote it: a reason, a line and a column."""
+"""Says where and why a request body is not JSON: a reason, a line and a column."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import msgspec
 
 _PLACE = re.compile(r"(?:JSON is malformed: )?(.*) \(byte (\d+)\)", re.DOTALL)
 TOO_SHORT = "Input data was truncated"
-"""The decoder's own words for it."""
+"""The decoder's message for a body that ends early."""
 SLICE = 256 * 1024
-"""Bytes looked at in one go, so that others are not held up by a large body."""
+"""Bytes examined at a time, so that a large body does not delay other requests."""
 
 
 def placed(reason: str, at: int) -> msgspec.DecodeError:
-    """An error at byte `at`, worded as the decoder words its own."""
+    """An error at byte `at`, worded like the decoder's own."""
     return msgspec.DecodeError(f"{reason} (byte {at})")
 
 
 def place_of(error: Exception) -> tuple[str, int] | None:
-    """The reason of a decoder's error and the byte it is at; None where it does not say."""
+    """The reason and byte position of a decoder's error; None if it gives no position."""
     match = _PLACE.fullmatch(str(error))
     return None if match is None else (match[1], int(match[2]))
 
 
 def explained(data: bytes | bytearray, error: Exception) -> dict[str, Any]:
-    """`reason`, with `line` and `column` where they are known: both from 1, the column in characters."""
+    """`reason` and, if known, `line` and `column`: both counted from 1, the column in characters."""
     if isinstance(error, RecursionError):
         return {"reason": "it is nested too deeply"}
     found = place_of(error)

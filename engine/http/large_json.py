@@ -1,11 +1,11 @@
-"""Taking a large JSON body apart without holding up everything else.
+"""Decodes a large JSON body without delaying everything else.
 
-A decoder runs in C and keeps the interpreter to itself until it is done, in a thread too: a body of 50 MB is a tenth of
-a second in which nothing is answered. So the long strings of a body, which is where nearly all of it is, are first
-lifted out and each is decoded in slices, between which others run; what is left is short.
+A decoder in C holds the interpreter until it is done, even in a thread: a body of 50 MB would stop all answers for a
+tenth of a second. So the long strings, which make up nearly all of such a body, are first lifted out, and each is
+decoded in slices, between which other threads run. What is left is short.
 
-Promises what plain decoding would give, long strings as `Long`. Refuses what is not JSON (`msgspec.DecodeError`), and a
-body that holds more than any real request beside its long strings (`TooManyValues`).
+The result is that of plain decoding, but with long strings as `Long`. Raises `msgspec.DecodeError` for what is not
+JSON, and `TooManyValues` if the body without its long strings is larger than any real request.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import msgspec
 from engine.http.json_errors import TOO_SHORT, place_of, placed
 
 LONG = 4096
-"""Strings of more bytes than this are lifted out."""
+"""Strings with more bytes than this are lifted out."""
 MOST_BESIDE = 8 * 1024**2
-"""The most bytes that may be in a body beside them; 4,000 recipients with long names are 2 MiB."""
+"""Most bytes of a body besides them; 4,000 recipients with long names take 2 MiB."""
 SLICE = 256 * 1024
 
-# Stops before an escape, or a pair of surrogates, of which the slice holds only the beginning.
+# Stops before an escape, or a surrogate pair, that the slice cuts off.
 _INSIDE = re.compile(
     rb'(?:[^"\\]++'
     rb"|\\[^u]"
@@ -49,11 +49,11 @@ _json = msgspec.json.Decoder()
 
 
 class TooManyValues(ValueError):
-    """A body holds more beside its long strings than any real request; the text says how much is taken."""
+    """A body is larger, apart from its long strings, than any real request; the text states the limit."""
 
 
 class Long:
-    """A long string of a request, not decoded yet: the bytes of `data` from `start` to `end`."""
+    """A long string of a request that is not decoded yet: the bytes `start` to `end` of `data`."""
 
     def __init__(self, data: bytearray, start: int, end: int) -> None:
         self._data = data
@@ -61,7 +61,7 @@ class Long:
         self.end = end
 
     def text(self, most: int) -> str | None:
-        """The string; None when it has more than `most` characters. Raises `msgspec.DecodeError`."""
+        """The string; None if it has more than `most` characters. Raises `msgspec.DecodeError`."""
         parts: list[str] = []
         length = 0
         for piece in self._slices():
@@ -72,7 +72,7 @@ class Long:
         return "".join(parts)
 
     def octets(self) -> bytearray:
-        """What it is the base64 of, white space left out. Raises `binascii.Error` when it is not base64."""
+        """The string decoded from base64, ignoring white space. Raises `binascii.Error` if it is not base64."""
         found = bytearray()
         rest, ended = b"", False
         for piece in self._slices():
@@ -92,7 +92,7 @@ class Long:
         """Its bytes, cut between characters."""
         at = self.start
         while at < self.end:
-            # The closing quote may be looked at: half a surrogate pair is one only if it is known what follows.
+            # Include the closing quote: what follows decides whether a surrogate is half a pair.
             end = _inside(self._data, at, self.end + 1)
             while at < end < self.end and self._data[end] & 0xC0 == 0x80:
                 end -= 1
@@ -103,7 +103,7 @@ class Long:
 
 
 def plain(data: bytes | bytearray) -> Any:
-    """Plain JSON; half a surrogate pair becomes U+FFFD. Raises `msgspec.DecodeError`, `RecursionError`."""
+    """Decode plain JSON; half a surrogate pair becomes U+FFFD. Raises `msgspec.DecodeError`, `RecursionError`."""
     try:
         return _json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -114,13 +114,13 @@ def plain(data: bytes | bytearray) -> Any:
 
 
 def refuse_crowd(data: bytes | bytearray, most: int) -> None:
-    """Raise `TooManyValues` for a body with more members than `most`; what looks like one in a string counts too."""
+    """Raise `TooManyValues` for more than `most` members; structural characters inside strings count too."""
     if len(data) > most and len(data) - len(data.translate(None, _STRUCTURE)) > most:
         raise TooManyValues(f"it has more than {most} members and items")
 
 
 def decode_large(data: bytearray, most: int) -> Any:
-    """The JSON in `data`, long strings as `Long`. Raises `TooManyValues`, `msgspec.DecodeError`, `RecursionError`."""
+    """Decode `data`, long strings as `Long`. Raises `TooManyValues`, `msgspec.DecodeError`, `RecursionError`."""
     skeleton, lifted = _lift(data, most)
     refuse_crowd(skeleton, most)
     try:
@@ -134,7 +134,7 @@ def decode_large(data: bytearray, most: int) -> Any:
 
 
 def _at_in_data(at: int, lifted: list[Long]) -> int:
-    """Where byte `at` of what is left beside the lifted strings is in the data."""
+    """Map byte `at` of the remainder to its position in the data."""
     away = 0
     for number, long in enumerate(lifted):
         begin, stands_in = long.start - away, len(_IN_PLACE % number)
@@ -145,7 +145,7 @@ def _at_in_data(at: int, lifted: list[Long]) -> int:
 
 
 def _lift(data: bytearray, most: int) -> tuple[bytes, list[Long]]:
-    """What is beside the long strings, with a NUL and a number in place of each; strings with a NUL are lifted too."""
+    """The remainder, with a NUL and a number for each lifted string; strings that contain a NUL are lifted too."""
     parts: list[bytearray | bytes] = []
     lifted: list[Long] = []
     at = kept = beside = strings = 0
@@ -187,7 +187,7 @@ def _put_back(value: Any, lifted: list[Long]) -> Any:
 
 
 def _end_of_string(data: bytearray, at: int) -> int:
-    """Where the string that begins at `at` has its closing quote."""
+    """The position of the closing quote of the string that begins at `at`."""
     while (end := _inside(data, at, len(data))) > at:
         at = end
     if at == len(data):
@@ -198,7 +198,7 @@ def _end_of_string(data: bytearray, at: int) -> int:
 
 
 def _inside(data: bytearray, at: int, end: int) -> int:
-    """How far what is in a string reaches from `at` on: to its quote, to what is no escape, or for one slice."""
+    """Where a string's content from `at` on ends: at its quote, at an invalid escape, or after one slice."""
     match = _INSIDE.match(data, at, min(at + SLICE, end))
     return match.end() if match else at
 
@@ -207,7 +207,7 @@ def _string(piece: bytes) -> str:
     try:
         return str(_json.decode(b'"%b"' % piece))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        # The library's own decoder keeps half pairs, and is faster with many than `_ESCAPE`.
+        # The standard library's decoder keeps half pairs, and is faster than `_ESCAPE` if there are many.
         try:
             text = str(json.loads(b'"%b"' % piece))
         except ValueError:

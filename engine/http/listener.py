@@ -1,13 +1,14 @@
-"""Taking connections from the listening socket, also when the process has no descriptor left.
+"""Accepts connections from the listening socket, even when the process has no descriptor left.
 
-A few descriptors are kept spare. When accepting fails for want of one, a spare one is given up for the connection and
-taken back when one ends; so `/health` answers while mail servers, or files, have all the others. Without a spare one
-the connection that has been idle for longest, a mute one first, is closed, and the next attempt comes a moment later.
-One line a minute says so.
+A few descriptors are held in reserve. If accepting fails for lack of one, a reserve descriptor is released for the
+connection and taken back when a connection ends, so `/health` answers although mail servers or files use all the
+others. If no reserve is left, the connection that has been idle for longest is closed, mute ones first, and accepting
+is repeated a moment later. At most one log line a minute says so.
 
-Connections that are accepted inherit from the listening socket what has the kernel notice a client that vanished, some
-seconds after `http.write_timeout`: counted from its last word where nothing is on its way to it, else from the first
-byte that it has not acknowledged. One sent just before the end of the first wait begins the second: both are the most.
+Accepted connections inherit socket options from the listening socket, by which the kernel notices a vanished client a
+few seconds after `http.write_timeout`. The time runs from the client's last packet if nothing is being sent to it, else
+from the first byte that it has not acknowledged. A byte sent just before the end of the first time starts the second,
+so the sum of both is the longest.
 """
 
 from __future__ import annotations
@@ -31,21 +32,21 @@ from engine.store.files import user_name
 log = logging.getLogger("engine.http")
 
 PAUSE = 0.1
-"""Seconds until the next attempt where no descriptor could be had."""
+"""Seconds until the next attempt if no descriptor was available."""
 TOLD_EVERY = 60.0
 BACKLOG = 1024
 
 LONGER = 5.0
-"""Seconds that the kernel waits longer than `http.write_timeout`: to it a full window of the client is silence too."""
+"""Seconds by which the kernel waits longer than `http.write_timeout`: to it, a full receive window is silence too."""
 LONGEST = 50.0
-"""What stands for `http.write_timeout` where that is 0: a vanished client is still to be noticed."""
+"""Seconds used if `http.write_timeout` is 0, so that a vanished client is still noticed."""
 _KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 25), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 """Seconds, seconds, and probes."""
 _NONE_LEFT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 def listen(config: settings.Http) -> trio.SocketListener:
-    """The listening socket. Raises `ConfigError` when there can be none."""
+    """The listening socket. Raises `ConfigError` if it cannot be opened."""
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
         listening = socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
@@ -64,7 +65,7 @@ def listen(config: settings.Http) -> trio.SocketListener:
 
 
 def privileged_port() -> str:
-    """What is wrong with a port that this user may not listen on, and what to do."""
+    """The error text for a port that this user may not listen on, with what to do."""
     try:
         first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text(encoding="ascii"))
     except (OSError, ValueError):
@@ -100,7 +101,7 @@ async def accept(
             except OSError as error:
                 if error.errno not in _NONE_LEFT:
                     raise
-                # The kernel looks for a descriptor first, and then for a connection.
+                # The kernel fails for lack of a descriptor even if no connection waits, so wait for one.
                 await trio.lowlevel.wait_readable(listener.socket)
                 if trio.current_time() - told >= TOLD_EVERY:
                     told = trio.current_time()

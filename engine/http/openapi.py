@@ -1,8 +1,8 @@
-"""The OpenAPI 3.1 document, made from the operations and the schemas alone.
+"""The OpenAPI 3.1 document, generated from the operations and schemas alone.
 
-What it says is what is checked: bodies and queries come from the Structs `engine.http.decode` decodes, answers from
-those the handlers return, the events from their catalogue (as `webhooks`). It is plain data, to be made once at start;
-`scripts/api_docs` writes docs/api.md from it.
+It states exactly what is checked: bodies and queries come from the Structs that `engine.http.decode` decodes, answers
+from those that the handlers return, and events (as `webhooks`) from their catalogue. It is plain data, built once at
+the start; `scripts/api_docs` writes docs/api.md from it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _PROBLEMS = {
 def document(
     operations: Iterable[Operation], *, version: str, server_url: str, tags: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The document for `operations`, ready for any JSON encoder. `tags` says what each group of them is about."""
+    """The document for `operations`, ready for any JSON encoder. `tags` describes each group of them."""
     kinds: list[Kind] = [ProblemDocument, Event, *EVENT_DATA.values()]
     paths: dict[str, dict[str, Any]] = {}
     websockets: list[str] = []
@@ -88,7 +88,7 @@ def described(operation: Operation) -> dict[str, Any]:
     parameters = [_path_parameter(name, kind) for name, kind in operation.in_path.items()]
     parameters += _parameters("query", operation.query) + _parameters("header", operation.headers)
     responses = {"200": _success(operation.answers, operation.media)}
-    # A body is read, and measured, even where none is wanted.
+    # A body is read, and its size checked, even if the operation takes none.
     possible = {
         404: bool(operation.in_path),
         409: bool(operation.in_path and operation.method != "GET"),
@@ -131,7 +131,7 @@ def _path_parameter(name: str, kind: Any) -> dict[str, Any]:
 
 
 def _parameters(place: str, kind: Kind | None) -> list[dict[str, Any]]:
-    """One parameter for each member. There is no `null` in a query string or a header: absent says that."""
+    """One parameter for each member. A query string or header has no `null`; an absent parameter means that."""
     if kind is None:
         return []
     shape = _schemas([kind])[kind.__name__]
@@ -195,13 +195,13 @@ def _name(status: int) -> str:
 
 
 def _schemas(kinds: Iterable[Kind]) -> dict[str, Any]:
-    """The JSON Schema of each of `kinds` and of all they mention, by name."""
+    """The JSON Schemas of `kinds` and of all types they refer to, by name."""
     _, schemas = msgspec.json.schema_components(dict.fromkeys(kinds), ref_template=_SCHEMAS)
     return {name: _one_or_many(schema) for name, schema in schemas.items()}
 
 
 def _one_or_many(schema: Any) -> Any:
-    """`schema` with every list that may be given as its one item (`x-single`) said in JSON Schema's own words."""
+    """Rewrite `schema` so that every list marked `x-single` also accepts a single item."""
     if isinstance(schema, list | tuple):
         return [_one_or_many(each) for each in schema]
     if not isinstance(schema, dict):

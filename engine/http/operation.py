@@ -1,19 +1,20 @@
 """An operation of the API, declared once and beside its handler.
 
-`operation` names method, path and who may ask; what it takes and answers is read from the handler's annotations:
+`operation` names method, path and access; parameters and answers are read from the handler's annotations:
 
     @operation("PUT", "/v1/account/{account}/sync", access=Access.PATH, scope="api", tags=("Account",))
     async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
         \"\"\"Look into every folder now.\"\"\"
 
-First comes what the engine gives every handler, then one parameter for each part of the path, under its name in snake
-case and with a type that describes it. By name come `body`, `query` and `headers` (Structs), `caller` (the token) and,
-for a websocket, `websocket`. The docstring is written for callers: its first paragraph is the summary, the rest the
-description, in Markdown. The answer is a Struct, one of several, or `Encoded` as one; `Response` is an answer that the
-handler writes out by itself.
+1. The first parameter is what the engine gives every handler. Then comes one for each variable in the path, named in
+   snake case, with a type that describes it.
+2. `body`, `query` and `headers` (Structs), `caller` (the token) and, for a websocket, `websocket` are passed by name.
+3. The docstring is written for callers: its first paragraph is the summary, the rest is the description, in Markdown.
+4. The answer is a Struct, one of several, or `Encoded` (JSON for such a Struct); a handler that writes its answer
+   itself returns `Response`.
 
-`declared_in` makes operations of the declarations. One that does not fit its handler, or treats tokens in a way it
-cannot, is a `ValueError`: the engine does not start.
+`declared_in` turns the declarations into operations. A declaration that does not match its handler, or cannot treat
+tokens as it says, raises `ValueError`, and the engine does not start.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from engine.schema.fields import Request
 
 Kind = type[msgspec.Struct]
 Handler = Callable[..., Awaitable[Any]]
-"""What carries an operation out."""
+"""The function that carries out an operation."""
 HandlerT = TypeVar("HandlerT", bound=Handler)
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
@@ -46,18 +47,20 @@ _BY_NAME = ("body", "query", "headers", "caller", "websocket")
 
 
 class Encoded(bytes, Generic[AnswerT]):
-    """An answer that is JSON already: that of the Struct named."""
+    """An answer that is already encoded: the JSON of the named Struct."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Operation:
     """One operation of the API.
 
-    `path` has its parameters in braces: `/v1/account/{account}/submit`; `in_path` describes each. `body`, `query` and
-    `headers` are Structs, None for none. `answers` holds the Structs of which a success is one; nothing where it is no
-    JSON but `media`. `scope` is what a token needs, None where no token is asked for; `access` is what one for a single
-    account may ask. `large`: the body may hold attachments, up to `http.max_body`. `change` says what the audit record
-    keeps of it, None for nothing. `errors` says by status when this operation fails in a way that not every one does.
+    * `path` has its variables in braces: `/v1/account/{account}/submit`; `in_path` describes each.
+    * `body`, `query` and `headers` are Structs, None for none.
+    * `answers` holds the Structs of successful answers; it is empty if the answer is not JSON but `media`.
+    * `scope` is what a token needs, None if no token is required; `access` is how a token for one account is treated.
+    * `large`: the body may contain attachments, up to `http.max_body`.
+    * `change` is the audit entry to write, None for none.
+    * `errors` describes, by status, failures that are specific to this operation.
     """
 
     method: str
@@ -78,7 +81,7 @@ class Operation:
     change: Change | None = None
     errors: Mapping[int, str] = field(default_factory=dict)
     takes: frozenset[str] = frozenset()
-    """Which of `body`, `query`, `headers`, `caller` and `websocket` the handler takes."""
+    """Those of `body`, `query`, `headers`, `caller` and `websocket` that the handler takes."""
     websocket: bool = False
 
     @property
@@ -114,7 +117,7 @@ def operation(
 
 
 def websocket(path: str, *, access: Access, scope: str, tags: tuple[str, ...] = ()) -> Callable[[HandlerT], HandlerT]:
-    """Declare the handler below as what serves the websocket at `path`, once its caller is let in."""
+    """Declare the handler below as the one for the websocket at `path`; it runs once its caller is authenticated."""
     return _declare(method="GET", path=path, access=access, scope=scope, tags=tags, websocket=True)
 
 
@@ -127,9 +130,9 @@ def _declare(**declared: Any) -> Callable[[HandlerT], HandlerT]:
 
 
 def declared_in(modules: Iterable[ModuleType]) -> tuple[Operation, ...]:
-    """The operations declared in `modules`, in their order and that of their lines.
+    """The operations declared in `modules`, in the order of the modules and their lines.
 
-    Raises `ValueError` for one that does not fit its handler, cannot treat tokens as it says, or is there twice.
+    Raises `ValueError` for one that does not match its handler, cannot treat tokens as it says, or is declared twice.
     """
     found: dict[tuple[bool, str], Operation] = {}
     for module in modules:
@@ -178,7 +181,7 @@ def _snake(name: str) -> str:
 
 
 def _answers(answered: Any) -> tuple[tuple[Kind, ...], bool]:
-    """The Structs among what a handler may answer, and whether it may write an answer out by itself."""
+    """The Structs that a handler may return, and whether it may write its answer itself."""
     if get_origin(answered) in (Union, types.UnionType):
         parts = [_answers(each) for each in get_args(answered)]
         return tuple(kind for kinds, _ in parts for kind in kinds), any(itself for _, itself in parts)
@@ -189,7 +192,7 @@ def _answers(answered: Any) -> tuple[tuple[Kind, ...], bool]:
 
 
 def _told(handler: Handler) -> tuple[str, str]:
-    """The summary and the description in the handler's docstring."""
+    """The summary and the description from the handler's docstring."""
     text = inspect.getdoc(handler)
     if not text:
         raise ValueError("its handler has no docstring, of which the first paragraph is the summary")

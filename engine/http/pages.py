@@ -1,7 +1,7 @@
-"""Pages for people: declared with path and handler, served with the limits of all requests, their errors as pages too.
+"""Pages for people: declared with path and handler, under the limits of all requests, with errors shown as pages.
 
-A page asks for no token. What it is given is taken apart already: query, fields of a form, cookies, client address; of
-a name given twice the last counts. Requests are counted by client address, as those of a token are by the token.
+A page needs no token. Its handler receives parsed input: query, form fields, cookies and client address; the last of
+repeated names counts. Requests for pages are counted by client address, as others are by token.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class PageRequest(msgspec.Struct, frozen=True):
-    """What a browser asks. `query_string` is the query as it was sent, `body` the form."""
+    """A browser's request. `query_string` is the query as sent, `body` the form."""
 
     method: str
     query: Mapping[str, str]
@@ -40,7 +40,7 @@ class PageRequest(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One page; `handler` raises `EngineError` for what it cannot answer."""
+    """One page; `handler` raises `EngineError` for a request that it cannot answer."""
 
     path: str
     handler: Callable[[PageRequest], Awaitable[Response]]
@@ -48,7 +48,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Pages(msgspec.Struct, frozen=True):
-    """All pages; `of_problem` makes one of an error."""
+    """All pages; `of_problem` makes a page of an error."""
 
     pages: tuple[Page, ...]
     of_problem: Callable[[Problem], Response]
@@ -94,7 +94,7 @@ def page_view(
             return _answer(of_problem, problem)
         except HTTPException as error:
             return _answer(of_problem, Problem(error.code or 500, phrase(error.code or 500)))
-        except Exception as error:  # noqa: BLE001 - logged, and told to the person
+        except Exception as error:  # noqa: BLE001 - logged, and shown to the person
             return _answer(of_problem, Problem(500, INTERNAL, headers=request_broke(error)))
 
     return view
@@ -107,7 +107,7 @@ def _answer(of_problem: Callable[[Problem], Response], problem: Problem) -> Resp
 
 
 def _fields(body: bytes) -> dict[str, str]:
-    """The fields of a form. Raises `Problem` 415 for another type, 400 for what cannot be read."""
+    """The fields of a form. Raises `Problem` 415 for another content type, 400 for an unreadable form."""
     if request.mimetype != FORM:
         raise Problem(415, f"A form is sent as {FORM}")
     try:

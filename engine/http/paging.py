@@ -1,4 +1,4 @@
-"""Lists page by page: which rows are on the page asked for, and the members of the answer that say which page it is."""
+"""Paged lists: the rows on the requested page, and the members of the answer that describe the page."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class PageNumbers(TypedDict):
 
 
 def numbers(total: int, query: PageQuery) -> PageNumbers:
-    """Which page it is, and of how many."""
+    """The members for this page of `total` rows."""
     return {"total": total, "page": query.page, "pages": -(-total // query.page_size)}
 
 
 def cut(rows: Sequence[T], query: PageQuery) -> Sequence[T]:
-    """The rows on the page asked for."""
+    """The rows on the requested page."""
     first = query.page * query.page_size
     return rows[first : first + query.page_size]

@@ -1,6 +1,6 @@
-"""JSON answers; errors as the API shows them: one shape for all of them, from the error's own words.
+"""JSON answers, and errors as the API shows them: all in one shape, with the error's own words.
 
-An answer ends with a newline, so that on a terminal the prompt does not stand behind it.
+An answer ends with a newline, so that a shell prompt begins on a new line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from engine.errors import (
 )
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {
-    # What callers know; Python's own names of these differ between versions.
+    # The phrases that callers know; Python's own differ between versions.
     413: "Request Entity Too Large",
     422: "Unprocessable Entity",
 }
@@ -38,7 +38,7 @@ JSON = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-
 
 
 def as_problem(error: EngineError) -> Problem:
-    """The answer for an error that reached the edge of the API."""
+    """The answer to an error that reached the edge of the API."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, StorageFull):
@@ -58,28 +58,28 @@ def as_problem(error: EngineError) -> Problem:
 
 
 def phrase(status: int) -> str:
-    """The reason phrase of a status, in the status line and as `error` in the body; empty for one that has none."""
+    """The reason phrase of a status, in the status line and as `error` in the body; empty if it has none."""
     return _PHRASES.get(status, "")
 
 
 def problem_body(problem: Problem) -> bytes:
-    """The JSON of a problem, as it is sent."""
+    """The JSON of a problem, as sent."""
     said = {"statusCode": problem.status, "error": phrase(problem.status), "message": problem.message, **problem.extra}
     return msgspec.json.encode(said) + NEWLINE
 
 
 def problem_response(problem: Problem) -> Response:
-    """The HTTP answer of a problem."""
+    """The HTTP answer for a problem."""
     response = bytes_response(problem_body(problem), problem.status)
     response.headers.update(problem.headers)
     return response
 
 
 def json_response(value: Any, status: int = 200) -> Response:
-    """Any value msgspec can encode as a JSON answer."""
+    """A JSON answer with any value that msgspec can encode."""
     return bytes_response(msgspec.json.encode(value) + NEWLINE, status)
 
 
 def bytes_response(body: bytes, status: int = 200) -> Response:
-    """JSON that is encoded already, with its newline."""
+    """A JSON answer that is already encoded, including its newline."""
     return Response(body, status, headers=JSON)

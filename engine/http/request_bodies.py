@@ -1,10 +1,10 @@
-"""Reading request bodies, and how much of them is in memory over all requests.
+"""Reads request bodies, and limits how much of them is in memory over all requests.
 
-A body is read only once its caller is let in, and counted as it comes, chunked ones too: at most what the operation
-takes, and over all requests at most `http.bodies`. A token may hold as much as it leaves free, so one that takes all it
-can gets half, and there is always something left for the next one. The first `SMALL` bytes of a body are not measured
-against that share: a caller's large bodies do not stop its small requests. A client that waits for `100 Continue` is
-told to send its body only then.
+1. A body is read only after its caller is authenticated; a client that waits for `100 Continue` gets it only then.
+2. It is counted as it arrives, chunked or not: at most what the operation takes, and at most `http.bodies` in total.
+3. A token may use at most as much as it leaves free. So one that takes all it can gets half, and there is always some
+   left for the next one. The first `SMALL` bytes of a body do not count towards that share, so that a caller's large
+   bodies do not block its small requests.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from engine.errors import Problem
 from engine.http.transfer_rate import TransferRate
 
 OTHER_BODIES = 1024**2
-"""The largest body of an operation that takes no attachments."""
+"""Most bytes in the body of an operation that takes no attachments."""
 GO_ON = "go_on"
-"""In the state of a request's scope: what tells a client that waits to send its body."""
+"""Key in the state of a request's scope: the function that sends `100 Continue`."""
 SMALL = 64 * 1024
 HEAVY_AT_ONCE = 2
-"""Large bodies taken apart or composed at once: each needs about three times its size for a moment."""
+"""Most large bodies decoded or composed at the same time: each briefly needs about three times its size."""
 
 
 class Bodies:
-    """The bodies of all requests under way: at most `most` bytes, none slower than `slowest` bytes a second."""
+    """The bodies of all current requests: at most `most` bytes, none slower than `slowest` bytes per second."""
 
     def __init__(self, most: int, slowest: int = 0) -> None:
         self._most = most
@@ -40,7 +40,7 @@ class Bodies:
 
     @contextmanager
     def of(self, token: str) -> Iterator[RequestBody]:
-        """The body of one request, by the hash of its token; what it takes is given back when the block ends."""
+        """The body of one request, counted for the token with this hash until the block ends."""
         body = RequestBody(self, token)
         try:
             yield body
@@ -49,16 +49,16 @@ class Bodies:
                 self._change(token, -body.size)
 
     def take(self, token: str, size: int, more: int) -> None:
-        """Count `more` bytes of a body that has `size` of them then. Raises `Problem` 503 beyond the token's share."""
+        """Count `more` bytes of a body, which then has `size`. Raises `Problem` 503 beyond the token's share."""
         self._change(token, more)
         self._refuse_unless_room(self._held[token], self.total, size)
 
     def refuse_unless_room(self, token: str, size: int) -> None:
-        """Raise `Problem` 503 where a body of this size has no room now."""
+        """Raise `Problem` 503 if there is no room now for a body of this size."""
         self._refuse_unless_room(self._held.get(token, 0) + size, self.total + size, size)
 
     def _refuse_unless_room(self, held: int, total: int, size: int) -> None:
-        # A body that is the only one of its token may be larger than its share: later it would be no smaller.
+        # A token's only body may exceed the share: to repeat it later would make it no smaller.
         if total > self._most or (size > SMALL and held > size and held > self._most - total):
             raise Problem(
                 503, "Too many large requests at once, come back later", code="Busy", headers={"Retry-After": "2"}
@@ -82,11 +82,11 @@ class RequestBody:
         self.size = 0
 
     async def read(self, request: Request, limit: int) -> bytearray:
-        """All of it, at most `limit` bytes.
+        """Read the whole body, at most `limit` bytes.
 
-        Raises `Problem`: 413 when it is longer, by its Content-Length or as it comes; 408 when nothing comes for
-        `http.body_timeout`, or it comes too slowly; 415 when it is compressed; 503 when too many bodies are in memory.
-        Cancelled: what came is dropped.
+        Raises `Problem`: 413 if it is longer, by its Content-Length or as received; 408 if nothing arrives for
+        `http.body_timeout`, or it arrives too slowly; 415 if it is compressed; 503 if too many bodies are in memory.
+        Cancelled: what has arrived is dropped.
         """
         encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("identity", ""):
@@ -117,7 +117,7 @@ class RequestBody:
 
 
 def has_body(request: Request) -> bool:
-    """Whether a body comes with it."""
+    """Whether the request has a body."""
     return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 

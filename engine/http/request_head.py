@@ -1,9 +1,8 @@
-"""The head of a request: what h11 lets through and the engine does not.
+"""Checks the head of a request: refuses what h11 accepts and the engine does not.
 
-Raised as `Refused`: another major version (505), more fields or bytes than a request needs (431), control characters,
-a message with two lengths, a host that is none, a target that is no path (400), CONNECT (405), and a handshake of a
-websocket that is none (400, 426; RFC 6455 section 4.2.1). A target in absolute form is read as its path (RFC 9112
-section 3.2.2).
+`Refused` is raised for another major version (505), too many fields or bytes (431), control characters, two conflicting
+lengths, an invalid host, a target that is not a path (400), CONNECT (405), and an invalid websocket handshake (400,
+426; RFC 6455 section 4.2.1). A target in absolute form is reduced to its path (RFC 9112 section 3.2.2).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _NEGOTIATED = frozenset(
 
 
 def checked(request: h11.Request) -> Fields:
-    """The fields of `request`, names in lower case."""
+    """Check `request` and return its fields, with names in lower case."""
     if not request.http_version.startswith(b"1."):
         raise Refused(505, "This server speaks only HTTP/1.0 and HTTP/1.1")
     fields = list(request.headers)
@@ -65,7 +64,7 @@ def path_of(request: h11.Request) -> bytes:
 
 
 def wants_websocket(request: h11.Request, fields: Fields) -> bool:
-    """Whether `request` asks for a websocket (RFC 6455 section 4.2.1); any other upgrade is not heard."""
+    """Whether `request` asks for a websocket (RFC 6455 section 4.2.1); other upgrades are ignored."""
     return (
         request.method == b"GET"
         and request.http_version != b"1.0"
@@ -75,7 +74,7 @@ def wants_websocket(request: h11.Request, fields: Fields) -> bool:
 
 
 def handshake(fields: Fields) -> Fields:
-    """The fields of a websocket's handshake with what was negotiated taken out: no extensions and no subprotocols."""
+    """The fields of a websocket handshake without the offers of extensions and subprotocols, of which we have none."""
     given: dict[bytes, list[bytes]] = {}
     for name, value in fields:
         given.setdefault(name, []).append(value)

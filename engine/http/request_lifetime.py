@@ -1,4 +1,4 @@
-"""What a request holds until its answer has ended, or its client has left."""
+"""Resources that a request holds until its answer has ended or its client has left."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from quart import Request
 
 HELD = "engine.held"
-"""In the scope of a request: what is let go of once its answer has ended."""
+"""Key in a request's scope: the exit stack that is closed once its answer has ended."""
 
 
 def until_answered(request: Request) -> AsyncExitStack:
-    """What is entered here lasts until the answer to `request` has ended, or its client has left."""
+    """The exit stack that is closed when the answer to `request` has ended or its client has left."""
     scope: Mapping[str, Any] = request.scope
     held: AsyncExitStack = scope[HELD]
     return held

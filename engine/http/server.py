@@ -1,11 +1,14 @@
-"""Serving the API over HTTP: hypercorn, with protection where it would hang or break.
+"""Serves the API over HTTP: hypercorn, with protection where it would hang or break.
 
-What is different from plain hypercorn: a write to a client that does not read ends after a limit and never holds up a
-stop; a connection is closed with what the client still sends read for a moment, so that an early answer is not lost; an
-answer given before the body was read closes the connection, since what is left of that body would be in the way of the
-next request; connections are accepted in a loop of its own (`listener.py`), which needs descriptors kept for it, and
-give way to each other (`connection_limit.py`); and whatever is raised on a connection ends that connection alone
-(`http1_protocol.py`).
+It differs from plain hypercorn as follows:
+
+* A write to a client that does not read is limited in time and never delays a stop.
+* Before a connection is closed, the client's remaining input is read for a moment, so that an early answer is not lost.
+* An answer sent before the body was read closes the connection, since the rest of the body would be taken for the next
+  request.
+* Connections are accepted in our own loop (`listener.py`), with reserve descriptors, and give way to each other
+  (`connection_limit.py`).
+* An exception on a connection ends only that connection (`http1_protocol.py`).
 """
 
 from __future__ import annotations
@@ -42,12 +45,11 @@ async def serve_http(
     listener: trio.SocketListener | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve `app` until `stop` is set, then return within about two seconds whatever clients do.
+    """Serve `app` until `stop` is set, then return within about two seconds, whatever clients do.
 
-    Who comes by the listening socket `control` is the owner of the engine (`control_requests.py`). `listener` is what
-    `listen` made before.
-    Starts with the list of URLs bound (port 0 is replaced by the real one). Raises `ConfigError` when it cannot listen.
-    Cancelled: connections are cut.
+    Callers on the listening socket `control` count as the engine's owner (`control_requests.py`). `listener` is a
+    socket from `listen`, opened here if it is None. `task_status` gets the list of URLs, with the real port for port 0.
+    Raises `ConfigError` if it cannot listen. Cancelled: connections are aborted.
     """
     app.config["BODY_TIMEOUT"] = config.body_timeout
     app.config["MAX_CONTENT_LENGTH"] = config.max_body
@@ -99,18 +101,18 @@ def _options(config: settings.Http) -> ServerConfig:
 
 
 def url_of(listener: trio.SocketListener) -> str:
-    """Where the API is to be found."""
+    """The URL of the API at this socket."""
     sock = listener.socket
     return f"http://{repr_socket_addr(sock.family, sock.getsockname())}"
 
 
 def install(app: QuartTrio) -> None:
-    """Have `app` close a connection on which it answered before it had read the whole body."""
+    """Make `app` close a connection on which it answered before it had read the whole body."""
     app.after_request(_close_if_unread)
 
 
 async def _close_if_unread(response: Response) -> Response:
-    # Quart has no public way to ask; `_must_raise` is set when it stopped keeping a body that is too long.
+    # Quart has no public way to ask; `_must_raise` is set once it stops storing a body that is too long.
     body = request.body
     if has_body(request) and (not body._complete.is_set() or body._must_raise is not None):
         response.headers["Connection"] = "close"

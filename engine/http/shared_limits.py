@@ -1,7 +1,7 @@
-"""What callers hold for a while and share: streams, requests under way.
+"""Limits on what callers share: streams, and requests under way.
 
-There is a most for all of them and one for each token, so that no token can take what the others need. It is counted
-while it is held, by the token's hash; nothing is kept of a token that holds nothing.
+There is one limit for all callers together and one for each token, so that no token can take what the others need. Uses
+are counted by the token's hash; a token without any current use takes no memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from engine.errors import Problem
 
 
 class SharedLimit:
-    """So much of one thing: at most `most` at once, and `per_token` of them with one token. `what` is its plural."""
+    """At most `most` uses at once, and at most `per_token` with one token. `what` names them, in the plural."""
 
     def __init__(self, what: str, most: int | None, per_token: int) -> None:
         self._what = what
@@ -24,10 +24,7 @@ class SharedLimit:
 
     @contextmanager
     def hold(self, token: str) -> Iterator[None]:
-        """One of them for as long as the block runs.
-
-        Raises `Problem`: 503 when all are taken, 429 when the token has its share.
-        """
+        """Count one use while the block runs. Raises `Problem`: 503 if all are taken, 429 beyond the token's share."""
         self._refuse_one_more(token)
         self._held[token] = self._held.get(token, 0) + 1
         self.taken += 1

@@ -1,4 +1,4 @@
-"""Descriptors of nothing, kept to be given up for connections to the API when the process has no other left."""
+"""Reserve descriptors, released for connections to the API when the process has no other left."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ class SpareDescriptors:
         self.fill()
 
     def fill(self) -> None:
-        """Take back what can be had."""
+        """Refill the reserve as far as possible."""
         try:
             while len(self._kept) < SPARE and not self._closed:
                 self._kept.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         except OSError:
-            pass  # none can be had now; the next connection that ends tries again
+            pass  # none is free; the end of the next connection calls this again
 
     def give(self) -> bool:
-        """Give one up; False where there is none."""
+        """Release one; False if none is left."""
         if not self._kept:
             return False
         os.close(self._kept.pop())
         return True
 
     def close(self) -> None:
-        """Give up all of them."""
+        """Release all of them."""
         self._closed = True
         while self.give():
             pass

@@ -1,8 +1,8 @@
 """Server-sent events: a stream of frames as an answer.
 
-It ends with the connection: a browser's EventSource comes back by itself, with the last id it saw, and goes on there.
-A client that does not read is cut off by the server's write limit; until then it holds one page. A silent stream sends
-a comment now and then, so that whoever stands between does not close it.
+The stream ends with the connection. A browser's EventSource then reconnects with the last id that it saw, and continues
+there. A client that does not read is disconnected by the server's write limit; until then it occupies one page. An idle
+stream sends a comment every `KEEP_ALIVE` seconds, so that proxies do not close it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from engine.version import VERSION
 
 MEDIA = "text/event-stream"
 KEEP_ALIVE = 25.0
-"""Seconds; proxies close what is silent for 50 or 60."""
+"""Seconds between comments on an idle stream; proxies close one after 50 or 60 seconds of silence."""
 RETRY = 1000
-"""Milliseconds a browser waits before it comes back."""
+"""Milliseconds that a browser waits before it reconnects."""
 GREETING = b": Mailbox Engine v%b\n\n" % VERSION.encode()
-"""A comment that comes at once, so that the client knows that it is connected."""
+"""A comment sent at once, so that the client knows that it is connected."""
 STILL_HERE = b": still here\n\n"
 
 
 def stream(share: SharedLimit, caller: Token, frames: AsyncGenerator[bytes, None]) -> Response:
-    """The answer made of `frames`, counted as one of the caller's `share` while it lasts. Raises `Problem` 429, 503."""
-    # Now, while it can still be refused, and not when its first frame is asked for: others may come in between.
+    """An answer that streams `frames`; it counts towards `share` while it lasts. Raises `Problem` 429, 503."""
+    # Count it now, while it can still be refused: once the first frame is requested, other streams may have begun.
     until_answered(request).enter_context(share.hold(caller.hash))
     response = Response(
         frames,

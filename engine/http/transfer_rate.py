@@ -1,7 +1,7 @@
-"""How slow a transfer may be: a limit on silence, and a least rate over the whole of it.
+"""How slow a transfer may be: a limit on silence, and a minimum rate over the whole transfer.
 
-Each byte starts the limit on silence anew, so that a slow line gets as long as it needs. A peer that moves one byte
-just before each end of that limit is stopped by the rate: n bytes take at most that limit and n / `slowest` seconds.
+Every byte restarts the limit on silence, so that a slow connection gets the time it needs. The minimum rate stops a
+peer that moves one byte just before each limit: n bytes may take at most that limit plus n / `slowest` seconds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import trio
 
 
 class TransferRate:
-    """One transfer, from now on. `silence` in seconds and `slowest` in bytes a second; 0 is no limit."""
+    """One transfer that begins now. `silence` is in seconds, `slowest` in bytes per second; 0 means no limit."""
 
     def __init__(self, silence: float, slowest: int) -> None:
         self._silence = silence or math.inf
@@ -21,15 +21,15 @@ class TransferRate:
         self._size = 0
 
     def moved(self, size: int) -> None:
-        """`size` more bytes came, or went."""
+        """Count `size` more bytes, in either direction."""
         self._size += size
 
     def moved_on(self, size: int) -> bool:
-        """After a deadline: whether `size` bytes that were not counted before are reason to wait on."""
+        """After a deadline: count `size` more bytes and return whether to keep waiting."""
         return size > 0 and trio.current_time() < self._latest()
 
     def deadline(self) -> float:
-        """When to give up, on Trio's clock, unless something moves before."""
+        """When to give up, on Trio's clock, unless something moves first."""
         return min(trio.current_time() + self._silence, self._latest())
 
     def _latest(self) -> float:

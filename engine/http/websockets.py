@@ -1,9 +1,11 @@
-"""Hypercorn's websocket with its edges filed off, and many events in one write.
+"""Hypercorn's websocket, hardened, with many events in one write.
 
-What is different from plain hypercorn: frames are not compressed, so a page of events is framed in one go and leaves
-as one write (a compressor for each client would also keep a third of a megabyte); a client from which nothing, not
-even a pong, has come for `SILENT_PINGS` pings is taken as gone; and one that breaks the rules is told so in a close
-frame (RFC 6455 section 7.1.7) and left.
+It differs from plain hypercorn as follows:
+
+* Frames are not compressed, so a page of events is framed at once and sent in one write. A compressor would also take a
+  third of a megabyte for each client.
+* A client that sends nothing, not even a pong, for `SILENT_PINGS` pings counts as gone.
+* A client that breaks the protocol gets a close frame that says so (RFC 6455 section 7.1.7), and is disconnected.
 """
 
 from __future__ import annotations
@@ -22,19 +24,19 @@ from engine.http.early_refusals import send_error
 from engine.http.edge_log import current_peer
 
 SILENT_PINGS = 3
-"""Generous, because the pong of a client that reads slowly stands behind everything it has not read."""
+"""Generous, because a slow reader's pong comes only after everything before the ping has been read."""
 
 PAGES = 4
-"""Pages kept framed, of at most 256 KiB and one event each."""
+"""Number of framed pages in the cache; each has at most 256 KiB plus one event."""
 
 FRAMES_IN_A_ROW = 100
-"""Frames of one client taken before others have their turn."""
+"""Frames handled for one client before other tasks get a turn."""
 
 _RAW = "engine.raw_frames"
 
 
 class Frames(bytes):
-    """Whole websocket frames (RFC 6455 section 5.2), not to be framed again."""
+    """Complete websocket frames (RFC 6455 section 5.2), to be sent as they are."""
 
     @classmethod
     def of(cls, texts: Sequence[bytes]) -> Frames:
@@ -47,13 +49,13 @@ class Frames(bytes):
 
 
 class Framed:
-    """The pages framed last: readers that keep up ask for the same few, and each is framed once for all of them."""
+    """A cache of framed pages: all readers that keep up ask for the same few, so each is framed only once."""
 
     def __init__(self) -> None:
         self._pages: dict[Hashable, Frames] = {}
 
     def of(self, key: Hashable, texts: Sequence[bytes]) -> Frames:
-        """`texts` as frames; `key` stands for them and nothing else."""
+        """`texts` as frames; `key` identifies them uniquely."""
         found = self._pages.get(key)
         if found is None:
             if len(self._pages) >= PAGES:
@@ -63,7 +65,7 @@ class Framed:
 
 
 def raw_frames(scope: Mapping[str, Any]) -> bool:
-    """Whether the server of this connection takes `Frames`; a test client does not."""
+    """Whether this connection's server accepts `Frames`; a test client does not."""
     return _RAW in scope.get("state", {})
 
 
@@ -77,7 +79,7 @@ class EventWebsocket(WSStream):
         self._heard = True
 
     async def handle(self, event: Event) -> None:
-        """Take what the client sent, or the end of the connection."""
+        """Handle the client's input, or the end of the connection."""
         self._heard = True
         if isinstance(event, Request):
             event.state[_RAW] = True
@@ -118,7 +120,7 @@ class EventWebsocket(WSStream):
                 if event.message_finished:
                     message = self.buffer.to_message()
                     self.buffer.clear()
-                    # Quart takes an empty binary message for a text message.
+                    # Quart would treat an empty binary message as a text message.
                     await self.app_put({**message, "text": message["text"] or ("" if not message["bytes"] else None)})
             elif isinstance(event, Ping):
                 await self._send_wsproto_event(event.response())

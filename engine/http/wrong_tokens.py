@@ -1,8 +1,8 @@
-"""Requests with a wrong token: slowed down per address, counted, and told once a minute in one line.
+"""Limits requests with a wrong token for each address, and logs them once a minute in one line.
 
-An address may be wrong twenty times in any minute; further wrong tokens from it get 429 until the minute is over. Only
-what is wrong is slowed, so nobody is locked out by others behind the same address. An IPv6 client owns a whole /64, so
-that counts as one address. Memory is bounded: the addresses not heard of for longest are forgotten first.
+An address may send twenty wrong tokens in a minute; further ones get 429 until the minute is over. Valid tokens are not
+affected, so a client cannot lock out others behind the same address. An IPv6 client owns a whole /64, so that counts as
+one address. Memory is bounded: the addresses silent for longest are forgotten first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ADDRESSES = 4096
 
 
 class WrongTokens:
-    """Who was wrong lately. `run` is the service that tells of it."""
+    """The addresses that recently sent wrong tokens. The service `run` logs them."""
 
     def __init__(self) -> None:
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
@@ -33,7 +33,7 @@ class WrongTokens:
         self._first = trio.Event()
 
     def refusal(self, address: str) -> Problem:
-        """The answer to a wrong token from this address: 401, or 429 when there were too many."""
+        """The answer to a wrong token from this address: 401, or 429 if there were too many."""
         source = source_of(address)
         self._count(source)
         now = trio.current_time()
@@ -54,7 +54,7 @@ class WrongTokens:
         return Problem(401, "Bad token", headers={"WWW-Authenticate": 'Bearer error="Bad token"'})
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Tell of each minute in which a token was wrong, at its end. Cancelled: what is left is told."""
+        """Log each minute with a wrong token at its end. Cancelled: the current minute is logged."""
         task_status.started()
         try:
             while True:
@@ -87,7 +87,7 @@ class WrongTokens:
 
 
 def source_of(address: str) -> str:
-    """What counts as one client: an IPv4 address, also written as IPv6, or the /64 of an IPv6 one."""
+    """What counts as one client: an IPv4 address (also if written as IPv6), or the /64 of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

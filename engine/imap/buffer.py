@@ -1,7 +1,7 @@
 """The bytes received and not yet used: lines and counted runs are taken from the front.
 
-It never scans a byte twice: a search for the end of a line goes on where the last one stopped, and a literal is only
-counted. It holds at most one limit and one network read of data; more without a line end is a `ProtocolError`.
+No byte is scanned twice: the search for a line end continues where the last one stopped, and a literal is only counted.
+The buffer holds at most one limit plus one network read; more without a line end raises `ProtocolError`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from engine.errors import ProtocolError
 
 
 class ReceiveBuffer:
-    """Bytes in at the back by `feed`, out at the front by `take_line` and `take`."""
+    """`feed` appends bytes at the back; `take_line` and `take` remove them from the front."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -20,11 +20,11 @@ class ReceiveBuffer:
         return len(self._data)
 
     def feed(self, data: bytes) -> None:
-        """Append what came from the network."""
+        """Append bytes from the network."""
         self._data += data
 
     def take_line(self, limit: int) -> bytes | None:
-        """The next line without its CRLF or LF, None if its end is not here yet.
+        """The next line without its CRLF or LF; None if its end has not arrived.
 
         Raises `ProtocolError` once the line is longer than `limit` bytes.
         """
@@ -40,7 +40,7 @@ class ReceiveBuffer:
         return line
 
     def take(self, size: int) -> bytes | None:
-        """The next `size` bytes, None if they are not all here yet."""
+        """The next `size` bytes; None unless all have arrived."""
         if len(self._data) < size:
             return None
         with memoryview(self._data) as view:
@@ -49,6 +49,6 @@ class ReceiveBuffer:
         return data
 
     def _drop(self, size: int) -> None:
-        # CPython moves the start of a bytearray instead of copying the rest, so this costs the same for any length.
+        # CPython moves the start of a bytearray instead of copying the rest, so the cost does not depend on the length.
         del self._data[:size]
         self._scanned = 0

@@ -1,8 +1,8 @@
 """IMAP commands as bytes: one function per command, and the rules for quoting and literals (RFC 9051 sections 6 and 4).
 
-Arguments cannot break out of their place: text goes as a quoted string, or as a literal when it holds a line end or
-anything outside ASCII; flags must be atoms. What IMAP cannot carry at all (NUL, a flag with a space in it) raises
-`ValueError` before a byte is written. Secrets are left out of a command's `shown` form, which is what transcripts get.
+Arguments cannot inject commands: text is sent as a quoted string, or as a literal if it contains a line end or anything
+outside ASCII; flags must be atoms. What IMAP cannot carry at all (NUL, a flag with a space) raises `ValueError` before
+a byte is written. A command's `shown` form, which appears in transcripts, leaves out secrets.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _ID_KEY_BYTES, _ID_VALUE_BYTES = 30, 1024
 
 
 class Literal(msgspec.Struct, frozen=True):
-    """An argument sent as counted bytes, in one piece or many."""
+    """An argument sent as counted bytes, in one or more pieces."""
 
     chunks: tuple[bytes, ...]
     size: int
@@ -57,10 +57,10 @@ Piece: TypeAlias = bytes | Literal
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """One command without its tag.
 
-    `pieces` follow the name and a space, as they stand. `takes` are the untagged responses that belong to the answer.
-    `shown` is the arguments fit for a transcript. `mechanism` answers the server's challenges, except that `initial`,
-    if it is not None, answers the first. `at_once`: it went out with the command, and is only sent again to a server
-    that took no notice.
+    `pieces` are sent as they are, after the name and a space. `takes` are the untagged responses that belong to the
+    answer. `shown` is the arguments as a transcript shows them. `mechanism` answers the server's challenges, but
+    `initial`, unless None, answers the first. `at_once`: `initial` was sent with the command, and is sent again only to
+    a server that ignored it.
     """
 
     name: str
@@ -73,9 +73,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode(command: Command, tag: str, unasked: int) -> list[list[bytes]]:
-    """The command as chunks to send, grouped: each group but the first has to wait for a continuation request.
+    """The command as groups of chunks to send; each group but the first must wait for a continuation request.
 
-    Literals of at most `unasked` bytes need no waiting (LITERAL+ and LITERAL-, RFC 7888); -1 where that is not offered.
+    Literals of at most `unasked` bytes do not wait (LITERAL+ and LITERAL-, RFC 7888); -1: the server offers neither.
     """
     group = [f"{tag} {command.name}{' ' if command.pieces else ''}".encode("ascii")]
     groups = [group]
@@ -94,7 +94,7 @@ def encode(command: Command, tag: str, unasked: int) -> list[list[bytes]]:
 
 
 def unasked_limit(capabilities: Collection[str]) -> int:
-    """How long a literal may be to go out without the server's go-ahead, -1 for none."""
+    """The most bytes of a literal that may be sent without a continuation request; -1: not even an empty one."""
     if "LITERAL+" in capabilities:
         return limits.UNASKED_LITERAL_BYTES
     if "LITERAL-" in capabilities or "IMAP4REV2" in capabilities:
@@ -103,7 +103,7 @@ def unasked_limit(capabilities: Collection[str]) -> int:
 
 
 def string(value: str | bytes, *, utf8: bool = False) -> Piece:
-    """`value` as a quoted string if it may be one, else as a literal. `utf8`: quoted strings may hold UTF-8.
+    """`value` as a quoted string if possible, else as a literal. `utf8`: quoted strings may contain UTF-8.
 
     Raises `ValueError` for NUL and lone surrogates.
     """
@@ -136,12 +136,12 @@ def date_time(seconds: float) -> bytes:
 
 
 def capability() -> Command:
-    """CAPABILITY: its answer changes what the protocol machine knows."""
+    """CAPABILITY: its answer replaces the protocol machine's `capabilities`."""
     return Command(name="CAPABILITY")
 
 
 def noop() -> Command:
-    """NOOP: lets the server say what is new."""
+    """NOOP: gives the server the occasion to report news."""
     return Command(name="NOOP")
 
 
@@ -156,18 +156,18 @@ def start_tls() -> Command:
 
 
 def idle() -> Command:
-    """IDLE (RFC 2177): goes on until `Protocol.done`."""
+    """IDLE (RFC 2177): lasts until `Protocol.done`."""
     return Command(name="IDLE")
 
 
 def login(user: str, password: str) -> Command:
-    """LOGIN. Raises `ValueError` for what IMAP cannot carry."""
+    """LOGIN. Raises `ValueError` for credentials that IMAP cannot carry."""
     name = string(user)
     return Command(name="LOGIN", pieces=(name, b" ", string(password)), shown=f"{_show(name)} {SECRET}")
 
 
 def authenticate(mechanism: Mechanism, *, at_once: bool) -> Command:
-    """AUTHENTICATE. `at_once`: the server takes the first response in the command itself (SASL-IR, RFC 4959)."""
+    """AUTHENTICATE. `at_once`: the first response goes in the command itself (SASL-IR, RFC 4959)."""
     name = mechanism.name.encode("ascii")
     initial = mechanism.initial()
     if initial is None or not at_once:
@@ -196,9 +196,9 @@ def identify(fields: Mapping[str, str]) -> Command:
 
 
 def list_mailboxes(*, special_use: bool, subscribed: bool = False, status: Sequence[str] = ()) -> Command:
-    """LIST of everything; `special_use` and `subscribed` ask for these flags (RFC 6154, RFC 5258; need LIST-EXTENDED).
+    """LIST of all mailboxes; `special_use` and `subscribed` request these flags (RFC 6154, RFC 5258: LIST-EXTENDED).
 
-    `status` are the STATUS items wanted of each mailbox (RFC 5819).
+    `status` are the STATUS items to return for each mailbox (RFC 5819).
     """
     wanted = [*(["SPECIAL-USE"] if special_use else []), *(["SUBSCRIBED"] if subscribed else [])]
     if status:
@@ -208,12 +208,12 @@ def list_mailboxes(*, special_use: bool, subscribed: bool = False, status: Seque
 
 
 def list_subscribed() -> Command:
-    """LSUB of everything: what is subscribed to."""
+    """LSUB: all subscribed mailboxes."""
     return _shown("LSUB", [b'"" "*"'], Subscribed)
 
 
 def enable(names: Sequence[str]) -> Command:
-    """ENABLE (RFC 5161): its answer changes what the protocol machine knows."""
+    """ENABLE (RFC 5161): its answer switches extensions on in the protocol machine."""
     return _shown("ENABLE", [" ".join(names).encode("ascii")])
 
 
@@ -223,7 +223,7 @@ def namespace() -> Command:
 
 
 def compress() -> Command:
-    """COMPRESS (RFC 4978): everything behind the OK is deflated, both ways."""
+    """COMPRESS (RFC 4978): everything after the OK is deflated, in both directions."""
     return _shown("COMPRESS", [b"DEFLATE"])
 
 
@@ -252,8 +252,8 @@ def select(
 ) -> Command:
     """SELECT or EXAMINE of the mailbox with this name on the wire. Raises `ValueError` for NUL.
 
-    `condstore` asks for its highest MODSEQ (RFC 7162), which some servers tell only then. `known` are the UIDVALIDITY
-    and MODSEQ up to which changes are known: the server adds what changed since (QRESYNC).
+    `condstore` requests the highest MODSEQ (RFC 7162), which some servers report only then. `known` are the UIDVALIDITY
+    and MODSEQ up to which changes are known: the server then adds later changes (QRESYNC).
     """
     pieces = [string(name, utf8=utf8)]
     if known is not None:
@@ -265,7 +265,7 @@ def select(
 
 
 def uid_fetch(numbers: str, items: Sequence[str], *, changed_since: int | None = None) -> Command:
-    """UID FETCH of a sequence set; `changed_since` a MODSEQ only what changed (RFC 7162)."""
+    """UID FETCH of a sequence set; `changed_since`: only of messages changed after this MODSEQ (RFC 7162)."""
     text = f"{numbers} ({' '.join(items)})"
     if changed_since is not None:
         text += f" (CHANGEDSINCE {changed_since})"
@@ -273,12 +273,12 @@ def uid_fetch(numbers: str, items: Sequence[str], *, changed_since: int | None =
 
 
 def fetch(numbers: str, items: Sequence[str]) -> Command:
-    """FETCH of a sequence set that is no set of UIDs."""
+    """FETCH of a set of sequence numbers."""
     return _shown("FETCH", [f"{numbers} ({' '.join(items)})".encode("ascii")], Fetch)
 
 
 def uid_search(criteria: Sequence[Piece], *, wanted: str = "", charset: bool = False) -> Command:
-    """UID SEARCH. `wanted` are the return options (`ALL`; RFC 4731); `charset` says that the criteria are UTF-8."""
+    """UID SEARCH. `wanted` are the return options (`ALL`; RFC 4731); `charset`: declare the criteria as UTF-8."""
     options = [f"RETURN ({wanted}) ".encode("ascii")] if wanted else []
     return _shown(
         "UID SEARCH", [*options, *([b"CHARSET UTF-8 "] if charset else []), *_apart(criteria)], Search, ESearch
@@ -291,8 +291,15 @@ def uid_thread(algorithm: str, criteria: Sequence[Piece]) -> Command:
 
 
 def uid_store(numbers: str, how: str, flags: Sequence[str]) -> Command:
-    """UID STORE without an answer; `how` is `+`, `-` or empty for exactly these. Raises `ValueError` for no flag."""
+    """UID STORE without an answer; `how` is `+`, `-` or empty (exactly these). Raises `ValueError` for a bad flag."""
     return _shown("UID STORE", [f"{numbers} {how}FLAGS.SILENT ".encode("ascii"), flag_list(flags)])
+
+
+def uid_store_labels(numbers: str, how: str, labels: Sequence[str | bytes], *, utf8: bool = False) -> Command:
+    """UID STORE of Gmail's labels: its own (`\\Inbox`) as `str`, others as `bytes`. Raises `ValueError` for none."""
+    pieces: list[Piece] = [f"{numbers} {how}X-GM-LABELS.SILENT (".encode("ascii")]
+    given = [flag_list([each])[1:-1] if isinstance(each, str) else string(each, utf8=utf8) for each in labels]
+    return _shown("UID STORE", [*pieces, *_apart(given), b")"])
 
 
 def uid_copy(numbers: str, name: bytes, *, move: bool = False, utf8: bool = False) -> Command:
@@ -302,19 +309,19 @@ def uid_copy(numbers: str, name: bytes, *, move: bool = False, utf8: bool = Fals
 
 
 def expunge(numbers: str | None = None) -> Command:
-    """EXPUNGE of all that is marked as deleted, or UID EXPUNGE of a sequence set (UIDPLUS, RFC 4315)."""
+    """EXPUNGE of all messages marked as deleted, or UID EXPUNGE of a sequence set (UIDPLUS, RFC 4315)."""
     return Command(name="EXPUNGE") if numbers is None else _shown("UID EXPUNGE", [numbers.encode("ascii")])
 
 
 def unselect() -> Command:
-    """UNSELECT (RFC 3691): leaves the mailbox as it is."""
+    """UNSELECT (RFC 3691): leaves the mailbox without expunging anything."""
     return Command(name="UNSELECT")
 
 
 def append(
     name: bytes, flags: Sequence[str], date: float | None, message: Sequence[bytes], *, utf8: bool = False
 ) -> Command:
-    """APPEND of a message given in pieces. Raises `ValueError` for NUL in the name, no flag, no date."""
+    """APPEND of a message in pieces. Raises `ValueError` for NUL in the name, an invalid flag or date."""
     pieces: list[Piece] = [string(name, utf8=utf8), b" "]
     if flags:
         pieces += [flag_list(flags), b" "]

@@ -1,8 +1,8 @@
 """One IMAP connection: dialling, STARTTLS, login, IDLE, time limits, LOGOUT; the verbs are in `session`.
 
-It promises what `dialogue` does, and that nothing the server said unasked is lost (`pending`, and what `idle`
-returns). What a server offers but refuses is done without, and remembered (`refusals`). It never falls back from TLS to
-clear text, and reconnects only within one login: anything else is the account's business.
+It promises what `dialogue` does, and that no unsolicited response is lost (`pending`, and what `idle` returns). If a
+server refuses an extension that it offers, the connection works without it and remembers that (`refusals`). It never
+falls back from TLS to clear text. It reconnects only within one login; otherwise that is left to the account.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ log = logging.getLogger("engine.imap")
 
 CONNECT_SECONDS = 30.0
 GO_AHEAD_SECONDS = 20.0
-"""How long a server may take to begin to IDLE, or to end it where it never said that it had begun."""
+"""How long a server may take to begin IDLE, or to end one that it never confirmed."""
 LOGOUT_SECONDS = 5.0
 ANSWER_SECONDS = 15.0
-"""How long a server that is asked whether it is still there may be silent: upon DONE, and upon NOOP."""
+"""How long a server may be silent after DONE or NOOP, by which we check that it is still there."""
 POLL_SECONDS = 60.0
 
 _NOT_THE_FORM = TEMPORARY_CODES | {"NONEXISTENT", "TRYCREATE", "NOPERM", "AUTHORIZATIONFAILED"}
@@ -46,9 +46,10 @@ _FILES_SENT = (".office365.com", ".outlook.com")
 
 
 class ImapEndpoint(Endpoint, frozen=True):
-    """An IMAP server and how to log in there."""
+    """An IMAP server and how to log in there. `imap4rev2`: whether that may be used (RFC 9051)."""
 
     credentials: sasl.Credentials
+    imap4rev2: bool = True
 
 
 class ImapConnection(Dialogue):
@@ -57,15 +58,15 @@ class ImapConnection(Dialogue):
     def __init__(self, endpoint: ImapEndpoint, transport: Transport, protocol: Protocol, refusals: Refusals) -> None:
         super().__init__(transport, protocol)
         self.selected: str | None = None
-        """The path of the mailbox that is selected."""
+        """The path of the selected mailbox."""
         self.selection: Selected | None = None
-        """What the server said of it."""
+        """What the server said about it."""
         self.selected_at = -math.inf
         """When it was selected, by Trio's clock."""
         self.server_id: dict[str, str | None] = {}
-        """Who the server says it is (RFC 2971)."""
+        """How the server identifies itself (ID, RFC 2971)."""
         self.quiet = 0.0
-        """Seconds without a word from the server before the connection was used again, or ended, as `idle` saw it."""
+        """Seconds for which the server was silent in the last `idle`, until we used the connection or it ended."""
         self._endpoint = endpoint
         self._refusals = refusals
         self._said = ""
@@ -83,11 +84,11 @@ class ImapConnection(Dialogue):
         nonce: str | None = None,
         refusals: Refusals | None = None,
     ) -> Self:
-        """Dial, STARTTLS if offered, log in, exchange ID.
+        """Dial, use STARTTLS if offered, log in, exchange ID.
 
-        `client_id` are the ID fields we name ourselves by; `nonce` is for SCRAM (`sasl.mechanisms`); `refusals` is what
-        the account remembers of its servers. A server that hangs up on one way to log in is dialled again for the next
-        (`logins`). Raises `NetworkError`, `ProtocolError` or `LoginRefused`; cancelled or failed: nothing stays open.
+        `client_id` are our ID fields; `nonce` is for SCRAM (`sasl.mechanisms`); `refusals` is the account's memory of
+        its servers. If a server hangs up on one way to log in, it is dialled again for the next (`logins`). Raises
+        `NetworkError`, `ProtocolError` or `LoginRefused`. Cancelled or failed: nothing stays open.
         """
         refusals = Refusals() if refusals is None else refusals
         login = ImapLogin(endpoint.credentials, nonce, refusals)
@@ -118,53 +119,54 @@ class ImapConnection(Dialogue):
     @property
     def capabilities(self) -> frozenset[str]:
         """What the server can do, upper case: what it offers without what it is known to refuse."""
-        return self._refusals.usable(self._server)
+        usable = self._refusals.usable(self._server)
+        return usable if self._endpoint.imap4rev2 else usable - {"IMAP4REV2"}
 
     @property
     def tls_version(self) -> str | None:
-        """`TLSv1.3` and the like, None in clear."""
+        """Such as `TLSv1.3`; None in clear text."""
         return self._transport.tls_version
 
     @property
     def files_sent_itself(self) -> bool:
-        """True where the provider files its own copy of what is sent through it: Gmail, Outlook."""
+        """Whether the provider itself files copies of mail sent through it, as Gmail and Outlook do."""
         return "X-GM-EXT-1" in self.capabilities or f".{self._endpoint.host.lower()}".endswith(_FILES_SENT)
 
     @property
     def pending(self) -> tuple[Untagged, ...]:
-        """What the server said unasked and `idle` has not returned yet, oldest first."""
+        """The unsolicited responses that `idle` has not returned yet, oldest first."""
         return self._protocol.news
 
     async def compress(self) -> bool:
-        """Have both directions deflated where the server can (RFC 4978); whether it is so. Raises `NetworkError`."""
+        """Compress both directions if the server can (RFC 4978); return whether it is done. Raises `NetworkError`."""
         if "COMPRESS=DEFLATE" not in self.capabilities:
             return False
         with self._leaning_on("COMPRESS=DEFLATE"):
             completion = await self._run(commands.compress())
             if completion.ok:
                 self._transport.compress()
-                await self._run(commands.noop())  # does it deflate, as it said?
+                await self._run(commands.noop())  # check that the server really deflates
         return self._taken("COMPRESS=DEFLATE", completion)
 
     def share_names(self, names: dict[str, bytes]) -> None:
-        """Have what mailboxes are called on the wire, by path, in common with other sessions of the account."""
+        """Share the map from paths to names on the wire with other sessions of the account."""
         self._names = names
 
     def take_pending(self) -> list[Untagged]:
-        """`pending`, which is empty afterwards."""
+        """Return `pending` and empty it."""
         return self._protocol.take_news()
 
     async def noop(self) -> None:
-        """Ask the server what is new; the answer is in `pending`. Raises `CommandRefused`, `NetworkError`."""
+        """Ask the server for news, which goes into `pending`. Raises `CommandRefused`, `NetworkError`."""
         await self._require(commands.noop())
 
     async def idle(self, wake: trio.Event, limit: float, heartbeat: float = math.inf) -> list[Untagged]:
         """Wait until the server has news of the selected mailbox, `wake` is set, or `limit` seconds have passed.
 
-        Returns the news, empty if there are none; what was pending comes at once. `limit` belongs below the server's
-        own patience (29 minutes by RFC 2177, 10 at some providers). After `heartbeat` seconds without a word IDLE is
-        ended and begun anew, which a server that is still there answers. Where the server cannot IDLE it is asked once
-        a minute. Raises `NetworkError` when the connection ends, the server stays silent or says BYE, `ProtocolError`.
+        Returns the news, perhaps none; what is pending is returned at once. `limit` should be below the server's own
+        timeout (29 minutes by RFC 2177, 10 at some providers). After `heartbeat` silent seconds IDLE is ended and
+        started again, which a live server answers. A server without IDLE is polled once a minute. Raises `NetworkError`
+        if the connection ends, or the server stays silent or says BYE, and `ProtocolError`.
         """
         until = trio.current_time() + limit
         with self._breaking():
@@ -177,7 +179,7 @@ class ImapConnection(Dialogue):
             return self._protocol.take_news()
 
     async def logout(self) -> None:
-        """Say goodbye within five seconds and close. Never raises but when cancelled."""
+        """Send LOGOUT, wait at most five seconds for the reply, close. Raises nothing but `Cancelled`."""
         try:
             if self.usable:
                 await self._run(commands.logout(), LOGOUT_SECONDS)
@@ -196,7 +198,7 @@ class ImapConnection(Dialogue):
         self._said = steady(protocol.greeting.text)
 
     async def _secure(self) -> None:
-        """STARTTLS where it can be had, and an error where it must be."""
+        """Use STARTTLS if the server offers it; raise `ProtocolError` if it is required and not offered."""
         if self._endpoint.secure:
             return
         await self._learn_capabilities()
@@ -209,9 +211,9 @@ class ImapConnection(Dialogue):
             raise NetworkError(NetworkKind.TLS, "ETLS", f"{self._endpoint.host} does not offer STARTTLS")
 
     async def _log_in(self, login: ImapLogin, *, last: bool) -> bool:
-        """Log in; false where the server has hung up and another way is open.
+        """Log in; False if the server hung up and another way is left.
 
-        On the `last` connection that is an error.
+        On the `last` connection a hang-up is an error.
         """
         refused = False
         while self._protocol.state is ProtocolState.NOT_AUTHENTICATED:
@@ -257,7 +259,7 @@ class ImapConnection(Dialogue):
 
     @contextmanager
     def _leaning_on(self, extension: str) -> Iterator[None]:
-        """A connection that ends in here ended upon the use of `extension`, as it seems."""
+        """If the connection ends inside the block, note that `extension` may have caused it."""
         server = self._server
         try:
             yield
@@ -266,7 +268,7 @@ class ImapConnection(Dialogue):
             raise
 
     def _taken(self, extension: str, completion: Completion) -> bool:
-        """Whether the server did what leans on `extension`; remembered either way, unless it may later."""
+        """Whether a command that uses `extension` succeeded; remembered, unless the refusal is temporary."""
         if completion.ok:
             self._refusals.worked(self._server, extension)
         elif completion.code not in TEMPORARY_CODES:
@@ -274,7 +276,7 @@ class ImapConnection(Dialogue):
         return completion.ok
 
     async def _try(self, extension: str, command: Command) -> Completion:
-        """Give a command that is only a courtesy: a server that does not know it is not asked again."""
+        """Send an optional command; if the server refuses it, it is not sent again."""
         with self._leaning_on(extension):
             completion = await self._run(command)
         self._taken(extension, completion)
@@ -283,10 +285,11 @@ class ImapConnection(Dialogue):
     async def _first_taken(
         self, forms: Sequence[tuple[str | None, Command]], timeout: float = COMMAND_SECONDS
     ) -> tuple[str | None, Completion]:
-        """Give the first of several forms of one command that the server takes, and say which.
+        """Send several forms of one command until the server accepts one; return that form's extension.
 
-        Each leans on the extension named with it, the last one on none. Those before the one that is taken are
-        remembered as refused. Raises `CommandRefused` where the server takes none, or says that it is not for the form.
+        Each form uses the extension named with it, the last one none. The extensions of the forms before the accepted
+        one are remembered as refused. Raises `CommandRefused` if the server accepts none, or gives a reason that
+        applies to every form.
         """
         refused: list[str] = []
         for extension, command in forms:
@@ -315,7 +318,7 @@ class ImapConnection(Dialogue):
                 if not await self._receive_or_wake(trio.Event(), go_ahead):
                     break
         if protocol.completion is not None:
-            # Refused, or ended by the server itself: asking again at once would only spin.
+            # The server refused IDLE or ended it by itself: to repeat it at once would only loop.
             self._idles = False
             if not protocol.completion.ok:
                 self._taken("IDLE", protocol.completion)
@@ -357,7 +360,7 @@ class ImapConnection(Dialogue):
             self.quiet = trio.current_time() - self._heard
 
     async def _be_answered(self) -> None:
-        """Finish a command that costs the server nothing: one that is still there begins to answer soon."""
+        """Finish a command that costs the server nothing, so that a live server begins to answer soon."""
         until = trio.current_time() + COMMAND_SECONDS
         while self._protocol.completion is None:
             await self._exchange(min(until, trio.current_time() + ANSWER_SECONDS))

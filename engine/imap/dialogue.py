@@ -1,9 +1,9 @@
-"""One dialogue with an IMAP server: a command is given and its answer read, within its time; the verbs are elsewhere.
+"""One dialogue with an IMAP server: sends a command and reads its answer within a time limit; the verbs are elsewhere.
 
-It promises that a call either does what the server confirmed or raises, within its time limit, and that after a
-failure, a cancelled call or a BYE the dialogue is broken (`usable` is false). A call that was only cut short while its
-answer came can be made good (`settle`); what is broken otherwise is only good for `close`. One task uses it at a time,
-but `close` may come from another: the one that waits then meets a `NetworkError`.
+1. A call returns what the server confirmed, or raises, within its time limit.
+2. After a failure, a cancelled call or a BYE the dialogue is broken (`usable` is False).
+3. `settle` can repair a call that was interrupted only while its answer was arriving. Otherwise only `close` is left.
+4. One task uses it at a time, but another may call `close`: the waiting task then gets a `NetworkError`.
 """
 
 from __future__ import annotations
@@ -25,42 +25,42 @@ WRITE_BYTES = 256 * 1024
 """Chunks are joined up to this size, so that small ones share a packet and large ones are not copied."""
 
 Heed = Callable[[list[Untagged]], Awaitable[None]]
-"""Is given a part of an answer while the rest is still on its way."""
+"""A function that takes a part of an answer while the rest is still arriving."""
 
 _BETWEEN = frozenset({ProtocolState.AUTHENTICATED, ProtocolState.SELECTED})
-"""The states in which the end of an answer leads to where the next command may be given."""
+"""The states in which the next command may be sent after an answer."""
 
 
 class Dialogue:
-    """A transport and the protocol spoken over it."""
+    """A transport and the protocol machine that uses it."""
 
     def __init__(self, transport: Transport, protocol: Protocol) -> None:
         self.usable = True
         """False once the dialogue is broken or the server said BYE."""
         self.deadline = math.inf
-        """By Trio's clock: no command waits for the server longer than this, whatever its own limit."""
+        """Trio's time after which no command waits for the server, whatever its own limit."""
         self.answered = 0
-        """Commands the server has answered."""
+        """Number of commands that the server has answered."""
         self._transport = transport
         self._protocol = protocol
         self._heard = 0.0
         self._in_step = True
-        """Whether all that was begun to be sent has been sent, and all that came was understood."""
+        """Whether every started write was completed, and everything received was parsed."""
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What the server offers, upper case."""
+        """The capabilities that the server offers, in upper case."""
         return self._protocol.capabilities or frozenset()
 
     @property
     def silence(self) -> float:
-        """Seconds since the server last said anything."""
+        """Seconds since the server last sent anything."""
         return trio.current_time() - self._heard
 
     async def rest(self, wake: trio.Event, until: float) -> None:
-        """Take what the server says unasked, until `wake` is set or the time is `until`. No command is given.
+        """Receive unsolicited responses until `wake` is set or Trio's time is `until`. Sends no command.
 
-        Raises `NetworkError` when the connection ends or the server says BYE, `ProtocolError`.
+        Raises `NetworkError` if the connection ends or the server says BYE, and `ProtocolError`.
         """
         with self._breaking():
             self._check_bye()
@@ -68,9 +68,9 @@ class Dialogue:
                 self._check_bye()
 
     async def settle(self, seconds: float) -> bool:
-        """Read what is left of an answer whose call was cancelled or ran out of time, for at most `seconds`.
+        """Read the rest of an answer whose call was cancelled or ran out of time, for at most `seconds`.
 
-        Returns whether the dialogue can go on. It cannot where a command went out in part, or would go on being sent.
+        Returns whether the dialogue is usable. It is not if the command was sent only in part.
         """
         protocol = self._protocol
         if self.usable or not self._in_step or protocol.unsent or protocol.state not in _BETWEEN:
@@ -84,12 +84,12 @@ class Dialogue:
         return self.usable
 
     async def close(self) -> None:
-        """Close within a second. Never raises; safe in a cancelled scope."""
+        """Close within one second. Never raises; works in a cancelled scope."""
         self.usable = False
         await self._transport.close()
 
     async def _receive_or_wake(self, wake: trio.Event, until: float) -> bool:
-        """Take what comes; false when `wake` or the time came first. A receive that is cancelled loses no bytes."""
+        """Receive once; False if `wake` or the time came first. A cancelled receive loses no bytes."""
         data: bytes | None = None
         failure: NetworkError | None = None
         async with trio.open_nursery() as nursery:
@@ -121,16 +121,16 @@ class Dialogue:
         return completion
 
     async def _run(self, command: Command, timeout: float = COMMAND_SECONDS, heed: Heed | None = None) -> Completion:
-        """Give one command and read until its end, all within `timeout` seconds."""
+        """Send one command and read its whole answer within `timeout` seconds."""
         with self._breaking():
             await self._check_time(command)
             self._protocol.start(command, unasked_limit(self.capabilities))
             return await self._finish(trio.current_time() + timeout, heed)
 
     async def _run_together(self, first: Command, *others: Command) -> list[Completion]:
-        """Give several commands at once, which spares the ways between them, and read until the last has ended.
+        """Send several commands at once, which saves round trips, and read until all have ended.
 
-        None of them may change the state. Where one holds a literal, they are given one after the other.
+        None of them may change the state. If one contains a literal, they are sent one after another.
         """
         every = (first, *others)
         if any(isinstance(piece, Literal) for command in every for piece in command.pieces):
@@ -142,26 +142,26 @@ class Dialogue:
             return self._protocol.completions
 
     async def _check_time(self, command: Command) -> None:
-        """Raise where there is no time for a command, before anything has gone out: the dialogue can be settled."""
+        """Raise if there is no time left for a command, before anything is sent, so that `settle` still works."""
         await trio.lowlevel.checkpoint_if_cancelled()
         if trio.current_time() >= self.deadline:
             raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"No time is left for {command.name}")
 
     async def _give(self, command: Command) -> None:
-        """Give a command whose answer is read later, by `_answer`, before any other is given."""
+        """Send a command whose answer `_answer` reads, before any other command is sent."""
         with self._breaking():
             self._protocol.start(command, unasked_limit(self.capabilities))
             await self._send_due(trio.current_time() + COMMAND_SECONDS)
 
     async def _answer(self, timeout: float) -> Completion:
-        """Read the answer to the command that was given, within `timeout` seconds from now."""
+        """Read the answer to the command sent by `_give`, within `timeout` seconds from now."""
         with self._breaking():
             return await self._finish(trio.current_time() + timeout)
 
     async def _finish(self, deadline: float, heed: Heed | None = None) -> Completion:
-        """Read until the command ends. `heed` gets the answer's data as it comes, but for the rest in the completion.
+        """Read until the command ends. `heed` gets the answer's data as it arrives, the completion the last part.
 
-        The time `heed` takes is not the server's.
+        The time that `heed` takes does not count towards the deadline.
         """
         protocol = self._protocol
         while protocol.completion is None:
@@ -174,7 +174,7 @@ class Dialogue:
         return protocol.completion
 
     async def _exchange(self, deadline: float) -> None:
-        """Send what is due, then take what comes."""
+        """Send what is due, then receive once."""
         await self._send_due(deadline)
         await self._receive(deadline)
 
@@ -211,7 +211,7 @@ class Dialogue:
 
     @contextmanager
     def _breaking(self) -> Iterator[None]:
-        """Whatever escapes leaves the dialogue in the middle, so the session is not usable any more."""
+        """If the block raises, mark the dialogue as broken: it stopped in the middle."""
         if not self.usable:
             raise self._end()
         try:
@@ -224,11 +224,11 @@ class Dialogue:
 
 
 async def _pass_over(_: list[Untagged]) -> None:
-    """Heed nothing."""
+    """Ignore the data."""
 
 
 def _joined(chunks: list[bytes]) -> Iterator[bytes]:
-    """The chunks in order, small ones together."""
+    """The chunks in order, with small ones joined."""
     batch: list[bytes] = []
     size = 0
     for chunk in chunks:

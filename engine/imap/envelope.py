@@ -1,7 +1,7 @@
-"""ENVELOPE as bytes: who, to whom, about what (RFC 9051 section 7.5.2).
+"""Reads ENVELOPE: sender, recipients, subject and ids, as bytes (RFC 9051 section 7.5.2).
 
-Servers take envelopes from whatever a sender wrote, so nothing is trusted: a member that is not what its place asks
-for is absent, and an envelope that is no list at all is None. Encoded words are for whoever shows the text.
+Servers build envelopes from whatever a sender wrote, so nothing is trusted: a member of the wrong kind is absent, and
+an envelope that is not a list is None. Encoded words are left to the code that displays the text.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ MEMBERS = 10
 
 
 class EnvelopeAddress(msgspec.Struct, frozen=True):
-    """One address: display name and `local@host`, each as the server gave it, empty for absent."""
+    """One address: display name and `local@host`, each as the server sent it, empty if absent."""
 
     name: bytes
     address: bytes
 
 
 class ImapEnvelope(msgspec.Struct, frozen=True, kw_only=True):
-    """The header fields every client needs. Texts are raw, empty where the message has none."""
+    """The header fields that every client needs. Texts are raw, empty if the message has none."""
 
     date: bytes = b""
     subject: bytes = b""
@@ -37,7 +37,7 @@ class ImapEnvelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_envelope(node: Node) -> ImapEnvelope | None:
-    """The envelope in a tree; None if there is none. One of other than ten members is read as far as it makes sense."""
+    """The envelope in a tree; None if there is none. With other than ten members, it is read as far as possible."""
     if not isinstance(node, list) or not node:
         return None
     members = _aligned(node)
@@ -56,7 +56,7 @@ def read_envelope(node: Node) -> ImapEnvelope | None:
 
 
 def _aligned(node: list[Node]) -> list[Node]:
-    """The ten members. A quote nobody escaped makes many of one subject; a server may leave some of the lists out."""
+    """The ten members. An unescaped quote splits a subject into several; a server may also omit some of the lists."""
     if len(node) == MEMBERS:
         return node
     lists = next((place for place, member in enumerate(node) if isinstance(member, list)), len(node))
@@ -73,7 +73,7 @@ def _mailboxes(node: Node) -> tuple[EnvelopeAddress, ...]:
         return ()
     found = []
     for each in node:
-        # A mailbox without a host opens or closes a group, which has no address of its own.
+        # An entry without a host opens or closes a group, which is not an address.
         if isinstance(each, list) and len(each) >= 4 and each[3] is not None and each[2] is not None:
             found.append(EnvelopeAddress(octets(each[0]), octets(each[2]) + b"@" + octets(each[3])))
     return tuple(found)

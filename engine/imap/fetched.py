@@ -1,7 +1,6 @@
-"""One message as a FETCH described it, typed.
+"""One message as described by a FETCH, typed.
 
-What makes no sense is absent, as is what the server did not say: nothing here raises. Without a UID there is no message
-to speak of; everything else may be missing.
+A value that makes no sense, or that the server did not send, is absent; nothing here raises. Only the UID is required.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ _SECTION = re.compile(r"(?:BODY|BINARY)\[([^]]*)\](?:<[0-9]+>)?")
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one message; None, or empty, for what the server did not say.
+    """What is known about one message; None or empty for what the server did not send.
 
-    `flags` without `\\Recent`, which is not the message's. `internal_date` in seconds since 1970, `size` in octets.
-    `sections` by their name in upper case (`1.2`, `HEADER.FIELDS (SUBJECT)`, empty for the whole), `cut` those that
-    came in part, which a server may not do although it was asked to. `labels` are Gmail's; `email_id` and `thread_id`
-    come from RFC 8474 or from Gmail.
+    `flags` are without `\\Recent`, which belongs to the session. `internal_date` is in seconds since 1970, `size` in
+    octets. `sections` are by upper-case name (`1.2`, `HEADER.FIELDS (SUBJECT)`, empty for the whole message); `cut` are
+    those that arrived as a part, which a server may ignore being asked for. `labels` are Gmail's; `email_id` and
+    `thread_id` come from RFC 8474 or from Gmail.
     """
 
     uid: int
@@ -51,16 +50,16 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     thread_id: str | None = None
     labels: tuple[bytes, ...] | None = None
     decoded_sizes: dict[str, int] = {}
-    """Octets of parts once their transfer encoding is undone (RFC 3516), by section number."""
+    """Octets of parts after decoding their transfer encoding (RFC 3516), by section number."""
 
     @property
     def header(self) -> bytes:
-        """The header, or the fields of it that were asked for."""
+        """The header, or the requested fields of it."""
         return next((value for name, value in self.sections.items() if name.startswith("HEADER")), b"")
 
 
 def read_fetch(response: Fetch) -> Fetched | None:
-    """The message of a FETCH; None if the server did not say which."""
+    """The message of a FETCH; None without a UID."""
     items = response.items
     uid = number(items.get("UID"), limits.UID_BITS)
     if not uid:
@@ -85,19 +84,19 @@ def read_fetch(response: Fetch) -> Fetched | None:
 
 
 def read_flags(node: Node) -> frozenset[str] | None:
-    """A flag list, NIL for an empty one; None where it is none."""
+    """The flags of a list, or of NIL for an empty one; None for anything else."""
     if node is not None and not isinstance(node, list):
         return None
     return frozenset(words(node)) - _RECENT
 
 
 def read_date(node: Node) -> float | None:
-    """An INTERNALDATE in seconds since 1970; None where there is none that makes sense."""
+    """An INTERNALDATE in seconds since 1970; None if there is no valid one."""
     text = octets(node)
     return _read_date(text) if len(text) <= LONGEST_DATE else None
 
 
-@lru_cache(maxsize=64)  # messages that come together have the same one
+@lru_cache(maxsize=64)  # messages fetched together often have the same one
 def _read_date(text: bytes) -> float | None:
     match = _DATE.fullmatch(text.decode("ascii", "replace"))
     if match is None or match[2].lower() not in _MONTHS or not 1900 <= int(match[3]) < 9000:
@@ -112,7 +111,7 @@ def _read_date(text: bytes) -> float | None:
 
 
 def _sections(items: dict[str, Node]) -> tuple[dict[str, bytes], list[str]]:
-    """The sections by name, and the names of those that came in part."""
+    """The sections by name, and the names of those that arrived as a part."""
     found, cut = {}, []
     for name, value in items.items():
         match = _SECTION.fullmatch(name) if "[" in name else None

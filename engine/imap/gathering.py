@@ -1,4 +1,4 @@
-"""Messages put together from an answer, which may tell of each in several responses."""
+"""Combines the responses of an answer into messages: a server may describe one message in several responses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.imap.responses import Fetch, Untagged
 
 
 class FetchRefused(CommandRefused):
-    """A FETCH ended with NO or BAD. `known` is what the server told before that; the other messages are not known."""
+    """A FETCH ended with NO or BAD. `known` are the messages received before that; the others are unknown."""
 
     def __init__(self, refused: CommandRefused, known: list[Fetched]) -> None:
         super().__init__(refused.response, refused.code)
@@ -18,7 +18,7 @@ class FetchRefused(CommandRefused):
 
 
 def fetched(completion: Completion) -> list[Fetched]:
-    """The messages a FETCH told of. Raises `FetchRefused`."""
+    """The messages that a FETCH returned. Raises `FetchRefused`."""
     found = gathered(completion)
     if not completion.ok:
         raise FetchRefused(completion.refused(), found)
@@ -26,28 +26,28 @@ def fetched(completion: Completion) -> list[Fetched]:
 
 
 def gathered(completion: Completion) -> list[Fetched]:
-    """The messages an answer told of, however it ended."""
+    """The messages that an answer contains, however it ended."""
     gathering = Gathering()
     gathering.add(completion.data)
     return list(gathering.found.values())
 
 
 class Gathering:
-    """The messages told of, each once: a server may spread one over several responses, and name its UID in one only."""
+    """The messages, each once: a server may spread one over several responses and give its UID in only one of them."""
 
     def __init__(self) -> None:
         self.found: dict[int, Fetched] = {}
         self._nameless: dict[int, Fetch] = {}
-        """By sequence number: what was said of a message before its UID."""
+        """What was received about a message before its UID, by sequence number."""
 
     def add(self, data: list[Untagged]) -> None:
-        """Take more of the answer."""
+        """Add more of the answer."""
         for response in data:
             if isinstance(response, Fetch):
                 self._take(response)
 
     def take_whole(self) -> list[Fetched]:
-        """Those that others follow; they are forgotten."""
+        """Remove and return the messages that another message has followed."""
         return [self.found.pop(uid) for uid in list(self.found)[:-1]]
 
     def _take(self, response: Fetch) -> None:
@@ -66,7 +66,7 @@ class Gathering:
 
 
 def with_sections(one: Fetched, more: Fetched) -> Fetched:
-    """What two responses tell of one message; where both tell something, what the second does."""
+    """Merge two responses about one message; the second one wins."""
     told = {name: value for name, value in msgspec.structs.asdict(more).items() if value is not None}
     joined = {
         "sections": {**one.sections, **more.sections},

@@ -1,9 +1,9 @@
-"""Reading a response that breaks the grammar, as far as it can be read.
+"""Reads a response that violates the grammar, as far as possible.
 
-`tokens` comes here with a response it cannot read strictly, and only then. The rules are guesses at what a careless
-server meant: quotes and parentheses inside a word belong to the word; a quoted string ends at a quote with a space or a
-parenthesis behind it; a list that is never closed ends with the response. Nothing raises, every byte is looked at a
-few times at most, and no more than `limits` is kept: lists nested deeper and tokens past the limit are left out.
+`tokens` uses this only for a response that it cannot read strictly. The rules guess what a careless server meant:
+quotes and parentheses inside a word belong to the word; a quoted string ends at a quote that is followed by a space or
+parenthesis; a list that is never closed ends with the response. Nothing raises, every byte is examined at most a few
+times, and `limits` apply: lists nested deeper and tokens past the limit are left out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ESCAPE = re.compile(rb'\\(["\\])')
 
 
 def read(parts: Sequence[bytes]) -> tuple[list[Node], int]:
-    """The tree of a response and how many tokens it has. `parts` are lines and literals in turn, a line first."""
+    """The tree of a response and its number of tokens. `parts` alternate lines and literals, beginning with a line."""
     tree: list[Node] = []
     stack, skipped, count = [tree], 0, 0
     for node in _nodes(parts):
@@ -68,13 +68,13 @@ def _tokens(line: bytes) -> Iterator[str | bytes | None]:
             yield b"\\" if match[1] == b'"\\"' else _ESCAPE.sub(rb"\1", match[1][1:-1])
             continue
         if match[0].startswith(b'"'):
-            # No string ends behind here, and to look for an end at each further quote would take for ever.
+            # No string ends after this point, and to search from every further quote would take quadratic time.
             pattern = _WITHOUT_STRINGS
         yield word(match[0])
 
 
 def word(token: bytes) -> str | bytes | None:
-    """An atom as a node: NIL is None, and what is not UTF-8 stays bytes."""
+    """An atom as a node: NIL becomes None, and what is not UTF-8 stays bytes."""
     if token.upper() == b"NIL":
         return None
     try:

@@ -1,68 +1,68 @@
-"""How much a server may send before we call it hostile, each number with its reason.
+"""How much a server may send before it counts as hostile, each number with its reason.
 
-The engine holds many accounts in one process, and anybody may run an IMAP server. Whatever goes past one of these is a
-`ProtocolError` and the end of that connection, never of the process. Sizes are bytes unless said otherwise.
+The engine runs many accounts in one process, and anyone can run an IMAP server. Exceeding a limit raises
+`ProtocolError` and ends that connection, never the process. Sizes are in bytes unless noted.
 """
 
 from __future__ import annotations
 
 LINE_BYTES = 4 * 1024 * 1024
-"""One run up to CRLF. The longest honest one is a SEARCH reply: about 7 bytes a UID, so half a million messages."""
+"""One run up to CRLF. The longest honest one is a SEARCH reply: at about 7 bytes per UID, half a million messages."""
 
 LITERAL_BYTES = 4 * 1024 * 1024
-"""One literal. Envelopes and mailbox names need kilobytes; whole messages are to be streamed, not gathered here."""
+"""One literal. Envelopes and mailbox names need kilobytes; whole messages are fetched in pieces."""
 
 RESPONSE_BYTES = 8 * 1024 * 1024
-"""One response with all its literals: a FETCH with several parts, each below the literal limit."""
+"""One response with all its literals, such as a FETCH with several parts, each below the literal limit."""
 
 RESPONSE_TOKENS = 200_000
-"""Tokens in one response. 10,000 recipients in an ENVELOPE take 60,000; each token is an object of some 60 bytes."""
+"""Tokens in one response. 10,000 recipients in an ENVELOPE take 60,000; each token is an object of about 60 bytes."""
 
 RANGES = 200_000
-"""Ranges of one set of UIDs that are kept. Removing every second message of a mailbox makes one for each."""
+"""Ranges stored of one set of UIDs. If every second message of a mailbox is removed, each is a range."""
 
 LIST_DEPTH = 128
-"""Lists inside lists. Servers stop parsing MIME at about 100 levels; deeper is an attack on whoever walks the tree."""
+"""Nested lists. Servers stop parsing MIME at about 100 levels; deeper nesting is an attack on code that walks it."""
 
 NUMBER_DIGITS = 20
 """Digits of a number: 64 bits. Python refuses to convert thousands of digits, and no field is wider."""
 
 COLLECTED_WEIGHT = 32 * 1024 * 1024
-"""Everything gathered for one command, and everything kept for the next `idle`: about 40,000 mailboxes, or 80,000
+"""Everything collected for one command, and everything pending for the next `idle`: about 40,000 mailboxes, or 80,000
 EXPUNGE lines."""
 
 UID_BITS = 63
-"""Bits of a UID: what the store can hold. The protocol knows 32, and a server that counts on is understood."""
+"""Bits of a UID: as many as the store can hold. The protocol has 32; servers that exceed them are tolerated."""
 
 FRAME_WEIGHT = 256
-"""What a response weighs beside its bytes, since a short line becomes an object many times its size."""
+"""What a response weighs in addition to its bytes, since a short line becomes an object many times its size."""
 
 TOKEN_WEIGHT = 64
-"""What one token weighs beside its bytes, for the same reason."""
+"""What one token weighs in addition to its bytes, for the same reason."""
 
 CAPABILITIES = 1000
-"""Names in a CAPABILITY response, kept as long as the connection. Servers have up to 80."""
+"""Names in a CAPABILITY response, stored for the life of the connection. Servers have up to 80."""
 
 ID_FIELDS = 30
-"""Fields of an ID, sent or kept (RFC 2971 section 3.3)."""
+"""Fields of an ID, sent or stored (RFC 2971 section 3.3)."""
 
 NUMBER_WEIGHT = 40
-"""What one number of a SEARCH reply weighs beside its digits; a range of UIDs weighs as much as three."""
+"""What one number of a SEARCH reply weighs in addition to its digits; a range of UIDs weighs as much as three."""
 
 STATUS_TEXT = 1000
-"""Characters kept of a status line: it ends up in error messages, events and the transcript."""
+"""Characters stored of a status line, which appears in error messages, events and the transcript."""
 
 AUTHENTICATE_ROUNDS = 10
 """Challenges in one login. No mechanism we speak has more than three."""
 
 UNASKED_LITERAL_BYTES = 256 * 1024
-"""Under LITERAL+ a longer literal still waits for the server's go-ahead, so that a refusal costs no upload."""
+"""With LITERAL+ a longer literal still waits for the continuation request, so that a refusal saves the upload."""
 
 LITERAL_MINUS_BYTES = 4096
-"""RFC 7888: under LITERAL- a longer literal must wait for the go-ahead."""
+"""RFC 7888: with LITERAL- a longer literal must wait for the continuation request."""
 
 UIDS = 1_000_000
 """Messages in one mailbox. Eight bytes each while a mailbox is compared; the largest real ones hold half as many."""
 
 BODY_PARTS = 1000
-"""Parts of one message that are looked at. Mail of people has a handful; digests have hundreds."""
+"""Parts of one message that are examined. Personal mail has a handful; digests have hundreds."""

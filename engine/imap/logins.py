@@ -1,14 +1,13 @@
-"""The ways to log in, in what order they are tried, and what a refusal says about them.
+"""The ways to log in, their order, and what a refusal says about them.
 
-Order: SCRAM-SHA-256, PLAIN, LOGIN, CRAM-MD5 as far as the server offers them, then the LOGIN command. A refusal sends
-us to the next way where it may be about the way: BAD, words such as "mechanism not supported", or no reason at all.
-SCRAM and CRAM-MD5 are also refused with AUTHENTICATIONFAILED by servers that only keep a hash they cannot use for it,
-so the next way is tried after that too; after PLAIN or LOGIN that code is a word about the password. One login never
-costs more than `PASSWORDS` refusals that may count as a wrong password, and only one where the way has worked before,
-so that nobody is locked out by it.
-
-A way that was refused is remembered in `Refusals` when another one works, so that it is not tried first for ever; when
-none of two works, the next login goes on with those behind them, and from the start after the last.
+1. The order is SCRAM-SHA-256, PLAIN, LOGIN, CRAM-MD5, as far as the server offers them, then the LOGIN command.
+2. After a refusal that may concern the way, the next one follows: BAD, words such as "mechanism not supported", or no
+   reason at all. Servers also refuse SCRAM and CRAM-MD5 with AUTHENTICATIONFAILED if they store only a hash that does
+   not suit them, so the next way follows then too. After PLAIN or LOGIN that code means a wrong password.
+3. To avoid locking the account, one login makes at most `PASSWORDS` attempts whose refusal may count as a wrong
+   password, and only one if its way has worked before.
+4. When a later way works, the refused ones are remembered in `Refusals` and not used first again. When no way works,
+   the next login continues with the ways not yet used, and after the last one starts over.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from engine.imap.refusals import Refusals, Server
 from engine.imap.responses import StatusKind, StatusResponse
 
 PASSWORDS = 2
-"""Refusals in one login that may have been about the password."""
+"""Most refusals in one login that may have been about the password."""
 DIALS = 3
-"""Connections in one login: some servers hang up on a way they do not take."""
+"""Most connections in one login: some servers hang up on a way that they do not support."""
 LOGIN = "LOGIN"
-"""The command, among the names of ways; mechanisms are called `AUTH=PLAIN` and so on."""
+"""The name of the LOGIN command among the ways; mechanisms are named `AUTH=PLAIN` and so on."""
 TEMPORARY_CODES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "OVERQUOTA", "SERVERBUG", "THROTTLED"})
-"""Codes of a refused login that are no word about the credentials (RFC 5530; OVERQUOTA and THROTTLED at Gmail)."""
+"""Codes of a refused login that do not concern the credentials (RFC 5530; OVERQUOTA and THROTTLED at Gmail)."""
 CREDENTIAL_CODES = frozenset({"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED", "CONTACTADMIN", "WEBALERT"})
-"""Codes that are a word about the credentials or the account."""
+"""Codes that concern the credentials or the account."""
 
 WAY_CODES = frozenset({"CANNOT", "PRIVACYREQUIRED"})
-"""Codes that are a word about the way."""
+"""Codes that concern the way."""
 
 _LATER = re.compile(
     r"too (?:many|much)(?! (?:arguments|parameters|spaces))|temporar|unavailable|overload|throttl"
@@ -60,7 +59,7 @@ _NOT_THIS_WAY = re.compile(
 
 
 class LoginVerdict(StrEnum):
-    """What a refused login is about."""
+    """What the refusal of a login concerns."""
 
     LATER = "later"
     CREDENTIALS = "credentials"
@@ -69,7 +68,7 @@ class LoginVerdict(StrEnum):
 
 
 def judged(status: StatusResponse) -> LoginVerdict:
-    """What the refusal `status` is about. That there are too many connections is never about the password."""
+    """What the refusal `status` concerns. One because of too many connections never concerns the password."""
     code = status.code.name if status.code is not None else None
     if code in TEMPORARY_CODES or _LATER.search(status.text):
         return LoginVerdict.LATER
@@ -83,7 +82,7 @@ def judged(status: StatusResponse) -> LoginVerdict:
 
 
 class Way:
-    """One way about to be tried, with the command for it."""
+    """One way to log in, with its command."""
 
     def __init__(self, name: str, command: Command) -> None:
         self.name = name
@@ -91,12 +90,12 @@ class Way:
 
     @property
     def hides_password(self) -> bool:
-        """Whether the server has to know the password, or something made of it in one way only."""
+        """Whether the password is proved but not sent, so that the server must store it or one kind of hash of it."""
         return self.name in ("AUTH=SCRAM-SHA-256", "AUTH=CRAM-MD5")
 
 
 class ImapLogin:
-    """One login, over up to `DIALS` connections. `nonce` as `sasl.mechanisms` wants it."""
+    """One login, over at most `DIALS` connections. `nonce` is for `sasl.mechanisms`."""
 
     def __init__(self, credentials: sasl.Credentials, nonce: str | None, refusals: Refusals) -> None:
         self._credentials = credentials
@@ -104,15 +103,15 @@ class ImapLogin:
         self._refusals = refusals
         self._tried: dict[str, LoginVerdict] = {}
         self._cut: set[str] = set()
-        """Ways upon which the connection ended, which may be the network's doing."""
+        """Ways during which the connection ended, perhaps because of the network."""
         self._plainly: set[str] = set()
-        """Ways not to be begun with their first response, since the server did not take it so."""
+        """Ways whose first response must not go in the command, since the server did not accept it there."""
         self._blamed = 0
         self.error: LoginRefused | None = None
-        """What to say if nothing works: of several refusals the first that may be about the password."""
+        """The error to raise if no way works: the first refusal that may concern the password, if any."""
 
     def next(self, server: Server) -> Way:
-        """The next way. Raises `LoginRefused` where there is none left, or none that these credentials can go."""
+        """The next way. Raises `LoginRefused` if none is left, or none suits these credentials."""
         ways = [way for way in self._open(server) if way.name not in self._tried]
         if not ways and self.error is None:
             raise LoginRefused("The server offers no way to log in with these credentials", None)
@@ -149,7 +148,7 @@ class ImapLogin:
         return ways
 
     def accepted(self, server: Server, way: Way) -> None:
-        """The server let us in. Raises `LoginRefused` where it should have proved that it knows the password."""
+        """Note a success. Raises `LoginRefused` if the server should have proved that it knows the password."""
         if isinstance(way.command.mechanism, sasl.Scram) and not way.command.mechanism.verified:
             raise LoginRefused("The server let us in without proving that it knows the password", None)
         self._refusals.worked(server, way.name)
@@ -162,15 +161,15 @@ class ImapLogin:
             self._refusals.refused(server, "SASL-IR")
 
     def refused(self, server: Server, way: Way, status: StatusResponse) -> None:
-        """The server refused. Raises `LoginRefused` where no other way can change that."""
+        """Note a refusal. Raises `LoginRefused` if no other way can help."""
         verdict = judged(status)
         error = LoginRefused(
             status.line, status.code.name if status.code else None, temporary=verdict is LoginVerdict.LATER
         )
         if isinstance(way.command.mechanism, sasl.Scram) and way.command.mechanism.impostor:
-            # Who does not know the password is not to be told it.
+            # Do not send the password to a server that failed to prove that it knows it.
             raise LoginRefused("The server did not prove that it knows the password", None)
-        # Where it let us in this way before, the password is another now.
+        # If this way has worked before, the password must have changed.
         known = not way.hides_password or self._refusals.has_worked(server, way.name)
         if verdict is LoginVerdict.LATER or (verdict is LoginVerdict.CREDENTIALS and known):
             raise error
@@ -185,7 +184,7 @@ class ImapLogin:
             self.error = error
 
     def cut(self, server: Server, way: Way) -> bool:
-        """The connection ended upon it; whether another one may help, which it may not where the way has worked."""
+        """Note that the connection ended; return whether to dial again: not if the way has worked before."""
         if self._refusals.has_worked(server, way.name):
             return False
         if not self._plain_first(way, None):
@@ -194,7 +193,7 @@ class ImapLogin:
         return any(each.name not in self._tried for each in self._open(server))
 
     def _plain_first(self, way: Way, status: StatusResponse | None) -> bool:
-        """Whether the same way is to be tried again without its first response in the command."""
+        """Whether to repeat the same way without its first response in the command."""
         again = way.command.at_once and (status is None or status.kind is StatusKind.BAD)
         if again:
             self._plainly.add(way.name)

@@ -1,12 +1,12 @@
-"""Mailboxes as the rest of the engine sees them: decoded names, and which one holds Sent, Drafts, Trash ...
+"""Mailboxes as the rest of the engine sees them: decoded names, and which one is for Sent, Drafts, Trash ...
 
-A server that marks mailboxes (RFC 6154, or plain LIST flags) is believed. For a use it marks nowhere, the mailbox with
-a usual name for it in one of the common languages is taken, and `special_use_source` says so.
+The server's own marks (RFC 6154, or plain LIST flags) are trusted. For a use that it marks nowhere, a mailbox with a
+common name for it in one of several languages is chosen, and `special_use_source` says so.
 
-Each name of a LIST has a path of its own, and the name is kept beside it, for the server is to get back exactly what it
-sent. Names by the rules come first. What servers write against the rules (UTF-8 or "R&D" as they stand) is shown as a
-person would read it, unless another mailbox has that path; then, and where bytes make no sense, they are shown as
-U+FFFD and two hexadecimal digits each.
+Each name in a LIST gets a unique path, and the name is stored with it, since the server must get back exactly what it
+sent. Correctly encoded names come first. Names that break the rules (raw UTF-8, or "R&D") are shown as a person would
+read them. If another mailbox has that path, or the bytes make no sense, each byte is shown as U+FFFD and two
+hexadecimal digits.
 """
 
 from __future__ import annotations
@@ -98,9 +98,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
     """One mailbox of an account.
 
-    `path` is the decoded full name, `wire_name` the name the server listed; `delimiter` what separates its levels, None
-    where there are none; `flags` as the server gave them; `special_use` one of `SPECIAL_USES` or `\\Inbox`, with
-    `special_use_source` `extension` (the server said so) or `name`; both None for an ordinary mailbox.
+    `path` is the decoded full name, `wire_name` the name that the server listed; `delimiter` separates its levels, None
+    if there are none; `flags` are as the server sent them; `special_use` is one of `SPECIAL_USES` or `\\Inbox`, with
+    `special_use_source` `extension` (the server said so) or `name`; both are None for an ordinary mailbox.
+    `mailbox_id` is the server's own id, which another path does not change (RFC 8474), if it came with the list.
     """
 
     path: str
@@ -109,10 +110,11 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
     flags: frozenset[str]
     special_use: str | None = None
     special_use_source: str | None = None
+    mailbox_id: str | None = None
 
     @property
     def selectable(self) -> bool:
-        """Whether it can hold messages; else it is only a level in the tree."""
+        """Whether it can contain messages; otherwise it is only a level in the tree."""
         return not {"\\noselect", "\\nonexistent"} & {flag.lower() for flag in self.flags}
 
     @property
@@ -129,7 +131,7 @@ def encode_name(path: str, *, utf8: bool) -> bytes:
 
 
 def decode_name(name: bytes, *, utf8: bool) -> str:
-    """A name on the wire as a path, as a person would read it. Never fails, but two names may have one path."""
+    """A name on the wire as a path that a person can read. Never fails, but two names may give the same path."""
     return _by_the_rules(name, utf8=utf8) or _readable(name) or _escaped(name)
 
 
@@ -150,7 +152,7 @@ def _readable(name: bytes) -> str | None:
 
 
 def _escaped(name: bytes) -> str:
-    """Different for each name, and like no name by the rules: none of those is shown with U+FFFD in it."""
+    """A form unique to each name, and distinct from every valid name: none of those contains U+FFFD."""
     return _UNREADABLE.sub(lambda match: f"{_MARK}{match[0][0]:02X}".encode(), name).decode()
 
 
@@ -161,9 +163,9 @@ def _unescaped(path: str) -> bytes | None:
 
 
 def mailboxes(entries: Iterable[ListEntry], *, utf8: bool) -> dict[bytes, Mailbox]:
-    """The mailboxes of a LIST by their name on the wire, in the server's order; no two have one path.
+    """The mailboxes of a LIST by their name on the wire, in the server's order, each with a different path.
 
-    One with NUL in its name is left out, for IMAP cannot carry it back.
+    A name with NUL is left out, since IMAP cannot send it back.
     """
     several = {entry.name: entry for entry in entries if b"\0" not in entry.name}
     paths = {name: path for name in several if (path := _by_the_rules(name, utf8=utf8)) is not None}
@@ -197,7 +199,7 @@ def _marked_use(flags: Iterable[str]) -> str | None:
 
 
 def _use_names(found: dict[bytes, Mailbox]) -> None:
-    """For each use nobody is marked with, mark the mailbox nearest the top whose name says so."""
+    """For each use that the server marked nowhere, mark the topmost mailbox with a name for it."""
     taken = {mailbox.special_use for mailbox in found.values()}
     for name, mailbox in sorted(found.items(), key=lambda item: _parent(item[1]) != ""):
         use = _USE_OF_NAME.get(_folded(mailbox.name))
@@ -211,7 +213,7 @@ def _parent(mailbox: Mailbox) -> str:
 
 
 def _may_have_use(mailbox: Mailbox) -> bool:
-    # "Projects/Archive" is somebody's folder; "INBOX.Sent" and "[Google Mail]/Trash" are the server's.
+    # "Projects/Archive" is a user's own mailbox; "INBOX.Sent" and "[Google Mail]/Trash" are the server's.
     parent = _parent(mailbox).upper()
     own = parent in ("", "INBOX") or (parent.startswith("[") and parent.endswith("]"))
     return own and mailbox.selectable

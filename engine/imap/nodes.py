@@ -1,7 +1,7 @@
-"""One token of a response, and reading it as what its place asks for, whatever it is.
+"""Reads one token of a response as the type that its place requires, whatever the server sent.
 
-Nothing here raises: a token that is not what is asked for is absent (None, or empty), so that one odd value costs only
-itself. Numbers may come in quotes and names as strings, as some servers write them.
+Nothing here raises: a token of the wrong type is absent (None or empty), so that an odd value costs only itself.
+Numbers may be quoted and names may be strings, as some servers write them.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ def octets(node: Node) -> bytes:
 
 
 def text(node: Node) -> str:
-    """A string or an atom as text, what is not UTF-8 as U+FFFD; empty for NIL and for lists."""
+    """A string or an atom as text, with U+FFFD for what is not UTF-8; empty for NIL and for lists."""
     if isinstance(node, bytes):
         return node.decode("utf-8", "replace")
     return node if isinstance(node, str) else ""
 
 
 def words(nodes: Node) -> list[str]:
-    """The words of a list such as FLAGS, where an atom that reads NIL is a word too; lists and empty ones left out."""
+    """The words of a list such as FLAGS, where the atom NIL is a word too; lists and empty words are left out."""
     if not isinstance(nodes, list):
         return []
     return [word for node in nodes if (word := "NIL" if node is None else text(node))]
 
 
 def number(node: Node, bits: int = 32) -> int | None:
-    """An unsigned number of at most so many bits, None for anything else."""
+    """An unsigned number of at most `bits` bits; None for anything else."""
     if isinstance(node, bytes):
         node = text(node)
     if isinstance(node, str) and _NUMBER.fullmatch(node) and (value := int(node)) < 2**bits:
@@ -49,9 +49,9 @@ def number(node: Node, bits: int = 32) -> int | None:
 
 
 def items(nodes: Sequence[Node], known: Collection[str]) -> dict[str, Node]:
-    """Names, upper case, with the value behind each. One of the `known` names is never taken for a value.
+    """Names in upper case, each with the value after it. A name in `known` never counts as a value.
 
-    So a name without a value, or a value too many, costs that item alone.
+    So a missing or surplus value costs only that item.
     """
     found: dict[str, Node] = {}
     name = None

@@ -1,6 +1,6 @@
 """Sets of UIDs: as ranges on the wire, as arrays in memory.
 
-A server may name four thousand million UIDs in twelve bytes, so ranges are never expanded without a limit.
+A server can name four thousand million UIDs in twelve bytes, so ranges are never expanded without a limit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Ranges = tuple[tuple[int, int], ...]
 
 
 def ranges(numbers: Iterable[int]) -> Ranges:
-    """Rising numbers as ranges."""
+    """Ascending numbers as ranges."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:
@@ -32,7 +32,7 @@ def written(spans: Iterable[tuple[int, int]]) -> str:
 
 
 def expanded(spans: Iterable[tuple[int, int]], limit: int = limits.UIDS) -> array[int]:
-    """The numbers of the ranges in rising order, each once. Raises `ProtocolError` for more than `limit` of them."""
+    """The numbers of the ranges in ascending order, each once. Raises `ProtocolError` for more than `limit` of them."""
     found = array("Q")
     total = 0
     for first, last in sorted(spans):
@@ -45,11 +45,37 @@ def expanded(spans: Iterable[tuple[int, int]], limit: int = limits.UIDS) -> arra
 
 
 def below(spans: Ranges, limit: int | None) -> Ranges:
-    """What of the ranges is below a number; nothing for None."""
+    """The part of the ranges below `limit`; nothing for None."""
     return tuple((first, min(last, limit - 1)) for first, last in spans if first < limit) if limit is not None else ()
 
 
 def chunks(numbers: array[int], size: int) -> Iterator[array[int]]:
-    """The numbers in runs of at most `size`."""
+    """The numbers in chunks of at most `size`."""
     for start in range(0, len(numbers), size):
         yield numbers[start : start + size]
+
+
+def portions(numbers: Iterable[int], most: int, octets: int) -> Iterator[Ranges]:
+    """Rising numbers in sets of at most `most` numbers, each at most `octets` long as it is written."""
+    portion: list[tuple[int, int]] = []
+    count = length = 0
+    for first, last in ranges(numbers):
+        while first <= last:
+            end = min(last, first + most - count - 1)
+            size = len(written(((first, end),))) + 1
+            if end < first or (portion and length + size > octets + 1):
+                yield tuple(portion)
+                portion, count, length = [], 0, 0
+                continue
+            portion.append((first, end))
+            count, length, first = count + end - first + 1, length + size, end + 1
+    if portion:
+        yield tuple(portion)
+
+
+def in_order(spans: Iterable[tuple[int, int]], limit: int) -> list[int]:
+    """The numbers of the ranges in their own order; empty for more than `limit` of them."""
+    several = tuple(spans)
+    if sum(last - first + 1 for first, last in several) > limit:
+        return []
+    return [number for first, last in several for number in range(first, last + 1)]

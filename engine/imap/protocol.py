@@ -1,10 +1,16 @@
 """The client side of one IMAP connection as a pure machine: commands in, bytes out; bytes in, answers out.
 
-It owns the tags, the state (in the tables below and nowhere else), continuation requests, the SASL dialogue, and what
-the server says unasked. One command is in flight at a time. What the server says out of turn - an answer to a command
-nobody gave, a continuation nobody waits for, a second greeting - is passed over. `ProtocolError`, after which the
-connection must be closed, is for what would be dangerous to go on with: bytes behind the reply to STARTTLS, a success
-before the command was complete, more than `limits`. Using it out of turn is a bug of ours and raises `RuntimeError`.
+1. It owns the tags, the state (in the tables below and nowhere else), continuation requests, the SASL dialogue, and
+   unsolicited responses.
+2. `start` gives it a command, and `take_outgoing` returns the chunks to send. One command is in flight at a time, or
+   several that were started together.
+3. `receive` takes bytes from the server. `completion` then says how the command ended, `news` what came unsolicited.
+4. What the server sends out of turn is ignored: an answer to no command, a continuation request that is not awaited, a
+   second greeting.
+5. Anything too dangerous to ignore raises `ProtocolError`: bytes after the reply to STARTTLS, a success before the
+   command was complete, more than `limits`. The connection must then be closed.
+
+To call a method out of turn is a bug of ours and raises `RuntimeError`.
 """
 
 from __future__ import annotations
@@ -47,7 +53,7 @@ from engine.transcript import Trace
 
 
 class ProtocolState(StrEnum):
-    """Where the connection stands (RFC 9051 section 3)."""
+    """The state of the connection (RFC 9051 section 3)."""
 
     GREETING = "greeting"
     NOT_AUTHENTICATED = "not authenticated"
@@ -97,7 +103,7 @@ ALLOWED: dict[str, frozenset[ProtocolState]] = {
     "UNSELECT": _IN_MAILBOX,
     "IDLE": _IN_MAILBOX,
 }
-"""In which states a command may be given."""
+"""The states in which each command may be sent."""
 
 GREETED: dict[StatusKind, ProtocolState] = {
     StatusKind.OK: ProtocolState.NOT_AUTHENTICATED,
@@ -106,7 +112,7 @@ GREETED: dict[StatusKind, ProtocolState] = {
     StatusKind.BAD: ProtocolState.LOGOUT,
     StatusKind.BYE: ProtocolState.LOGOUT,
 }
-"""Where a greeting leads."""
+"""The state after each kind of greeting."""
 
 COMPLETED: dict[tuple[str, StatusKind], ProtocolState] = {
     ("LOGIN", StatusKind.OK): ProtocolState.AUTHENTICATED,
@@ -123,15 +129,15 @@ COMPLETED: dict[tuple[str, StatusKind], ProtocolState] = {
     ("IDLE", StatusKind.BAD): ProtocolState.SELECTED,
     ("LOGOUT", StatusKind.OK): ProtocolState.LOGOUT,
 }
-"""Where a command's completion leads; a pair that is not here changes nothing. BYE leads to LOGOUT from everywhere."""
+"""The state after a command's completion; pairs not listed change nothing. BYE leads to LOGOUT from every state."""
 
 _FETCH = re.compile(rb"\* [0-9]{1,20} FETCH\b", re.IGNORECASE)
 
 _CHANGES = {"FLAGS", "MODSEQ"}
-"""What a server tells unasked of a message that has changed."""
+"""The items that a server sends unsolicited about a changed message."""
 
 NEWS = (Exists, Expunge, Vanished, Fetch, ListEntry, MailboxStatus)
-"""What is worth a look when it comes unasked."""
+"""The responses that count as news when they are unsolicited."""
 
 
 class CommandRefused(EngineError):
@@ -147,34 +153,34 @@ class CommandRefused(EngineError):
 
 
 class Completion(msgspec.Struct, frozen=True):
-    """The end of a command: its tagged response, and the untagged ones that belong to it."""
+    """The end of a command: its tagged response and the untagged ones that belong to it."""
 
     status: StatusResponse
     data: list[Untagged]
 
     @property
     def ok(self) -> bool:
-        """True if the server did it."""
+        """Whether the command succeeded."""
         return self.status.kind is StatusKind.OK
 
     @property
     def code(self) -> str | None:
-        """The name of the tagged response's code."""
+        """The name of the tagged response's code, if any."""
         return self.status.code.name if self.status.code else None
 
     @property
     def lowest_processed(self) -> int | None:
-        """The UID down to which the server did it, where it did so for the highest ones only (RFC 9738); else None."""
+        """The lowest UID processed, if the server processed only the highest ones (RFC 9738); else None."""
         code = self.status.code
         return code.number(1) if code is not None and code.name == "MESSAGELIMIT" else None
 
     def refused(self) -> CommandRefused:
-        """The error for a server that did not do it."""
+        """The error for a command that failed."""
         return CommandRefused(self.status.line, self.code)
 
 
 class _Given:
-    """A command that was given, and what has come of its answer."""
+    """A command that was started, and what has arrived of its answer."""
 
     def __init__(self, tag: str, command: Command) -> None:
         self.tag = tag
@@ -188,18 +194,18 @@ class _Given:
 
 
 class Protocol:
-    """One connection's machine. After every call that may produce output, send what `take_outgoing` gives."""
+    """One connection's machine. After every call that may produce output, send what `take_outgoing` returns."""
 
     def __init__(self, trace: Trace | None = None, secrets: Iterable[str] = ()) -> None:
-        """`secrets` are masked in what the server says in words, to us and in `trace`."""
+        """`secrets` are masked in the server's texts, both those returned and those in `trace`."""
         self.state = ProtocolState.GREETING
         self.greeting: StatusResponse | None = None
         self.bye: StatusResponse | None = None
         self.capabilities: frozenset[str] | None = None
-        """Upper case; None while the server has not said: what it said before STARTTLS or a login is forgotten."""
+        """In upper case; None until the server lists them, and again after STARTTLS or a login, which void them."""
         self.enabled: frozenset[str] = frozenset()
         self.completion: Completion | None = None
-        """How the last command ended; None while one is in flight."""
+        """How the last command ended; None while a command is in flight."""
         self._trace = trace
         self._masker = Masker(secrets)
         self._tokenizer = Tokenizer()
@@ -216,56 +222,57 @@ class Protocol:
 
     @property
     def utf8(self) -> bool:
-        """True when mailbox names travel as UTF-8 instead of modified UTF-7 (RFC 6855, RFC 9051)."""
+        """Whether mailbox names are sent as UTF-8 instead of modified UTF-7 (RFC 6855, RFC 9051)."""
         offered = self.capabilities or frozenset()
         only_rev2 = "IMAP4REV2" in offered and "IMAP4REV1" not in offered
         return only_rev2 or bool(self.enabled & {"UTF8=ACCEPT", "IMAP4REV2"})
 
     @property
     def news(self) -> tuple[Untagged, ...]:
-        """What the server said unasked since `take_news`, oldest first."""
+        """The unsolicited responses since the last `take_news`, oldest first."""
         return tuple(self._news)
 
     def take_news(self) -> list[Untagged]:
-        """`news`, which is empty afterwards."""
+        """Return `news` and empty it."""
         news, self._news = self._news, []
         self._news_weight = 0
         return news
 
     @property
     def missing(self) -> int:
-        """Octets that are still to come of a literal that has begun."""
+        """Octets still missing of a literal that has begun."""
         return self._tokenizer.missing
 
     @property
     def completions(self) -> list[Completion]:
-        """How those ended that were given together, in the order in which they were given."""
+        """How the commands that were started together ended, in the order in which they were given."""
         return [each.completion for each in self._given if each.completion is not None]
 
     @property
     def _command(self) -> Command | None:
-        """The command in flight, the first where several are."""
+        """The command in flight, the first of several."""
         return next((each.command for each in self._given if each.completion is None), None)
 
     @property
     def unsent(self) -> bool:
-        """True while a part of the command in flight waits for the server's go-ahead."""
+        """Whether a part of the command in flight waits for a continuation request."""
         return bool(self._waiting)
 
     def take_data(self) -> list[Untagged]:
-        """What has come so far of the answer to the command in flight; its `completion` will hold the rest."""
+        """Remove and return what has arrived of the current answer; the `completion` will contain the rest."""
         return self._given[0].take_data()
 
     def take_outgoing(self) -> list[bytes]:
-        """The chunks to send now, in order; the list is empty afterwards."""
+        """Remove and return the chunks to send now, in order."""
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
     def start(self, command: Command, unasked: int | None = None, behind: Sequence[Command] = ()) -> None:
-        """Give a command. Raises `RuntimeError` out of turn: one is in flight, or the state does not allow it.
+        """Start a command. Raises `RuntimeError` if one is in flight or the state does not allow it.
 
-        `unasked` is how long a literal may be to go out without the server's go-ahead, None for what it offers.
-        Commands `behind` it go out at once and may be answered in any order: they hold no literal and change no state.
+        `unasked` is the most bytes of a literal to send without a continuation request; None: as the server offers.
+        The commands `behind` it are sent at once and may be answered in any order; they must contain no literal and
+        change no state.
         """
         if self._command is not None or any(self.state not in ALLOWED[each.name] for each in (command, *behind)):
             raise RuntimeError(f"{command.name} cannot be given now ({self.state})")
@@ -278,7 +285,7 @@ class Protocol:
         self._waiting = deque(self._give(command, unasked))
         self._outgoing += self._waiting.popleft()
         if command.name in _LOGINS:
-            # The server may tell the new ones before its tagged reply.
+            # The server may list the new ones before its tagged reply.
             self._before_login, self.capabilities = self.capabilities, None
         if command.name in _SELECTING:
             self.take_news()
@@ -294,7 +301,7 @@ class Protocol:
         return encode(command, given.tag, unasked)
 
     def done(self) -> None:
-        """End IDLE, also where the server has not said that it began. Raises `RuntimeError` without one."""
+        """End IDLE, even if the server has not confirmed its beginning. Raises `RuntimeError` without an IDLE."""
         if self._command is None or self._command.name != "IDLE":
             raise RuntimeError(f"DONE cannot be said now ({self.state})")
         self._outgoing.append(b"DONE\r\n")
@@ -311,7 +318,7 @@ class Protocol:
                 self._note_server(frame, response)
                 cost = weight(frame, response)
             else:
-                # Some servers add an empty line behind a literal.
+                # Some servers add an empty line after a literal.
                 response, cost = None, frame.weight
             self._weight += cost
             if self._weight > limits.COLLECTED_WEIGHT:
@@ -355,7 +362,7 @@ class Protocol:
         if owner is not None:
             owner.data.append(response)
         elif isinstance(response, NEWS) and not (self._command and self._command.name in _SELECTING):
-            # While a mailbox is being selected, what is not part of the answer speaks of the one before.
+            # While a mailbox is being selected, responses outside the answer concern the previous one.
             self._news_weight += cost
             if self._news_weight > limits.COLLECTED_WEIGHT:
                 raise ProtocolError("The server sent more updates than the engine can keep")
@@ -365,11 +372,11 @@ class Protocol:
         """Whether `response` is part of the answer to a command in flight."""
         command = given.command
         if isinstance(response, Fetch) and command.name.startswith("UID ") and "UID" not in response.items:
-            # Somebody else changed a flag meanwhile, or the server spreads one message over several responses.
+            # Another client changed a flag in the meantime, or the server spreads a message over several responses.
             spread = not self._renumbered and not response.items.keys() <= _CHANGES
             return spread and isinstance(response, command.takes)
         if command.name in _SELECTING and isinstance(response, StatusResponse) and _is(response, "CLOSED"):
-            given.data = []  # what came before it was still about the mailbox that is closed now
+            given.data = []  # earlier data was about the mailbox that is now closed
         return isinstance(response, command.takes)
 
     def _learn(self, response: StatusResponse) -> None:
@@ -378,7 +385,7 @@ class Protocol:
             self._know(capability_names(code.arguments))
 
     def _know(self, names: frozenset[str]) -> None:
-        # Every server names the version of IMAP it speaks (RFC 9051 section 7.2.2); a list without it is damaged.
+        # Every list must name the version of IMAP (RFC 9051 section 7.2.2); one without it is damaged.
         if self.capabilities is None or any(name.startswith("IMAP4") for name in names):
             self.capabilities = names
 
@@ -405,7 +412,7 @@ class Protocol:
                 response = mechanism.respond(_decoded(text))
             except ValueError:
                 response = command.initial if first and command.at_once else None
-        # "*" gives up this mechanism (RFC 9051 section 6.2.2); the server's refusal follows.
+        # "*" cancels this mechanism (RFC 9051 section 6.2.2); the server's refusal follows.
         encoded = b"*" if response is None else binascii.b2a_base64(response, newline=False)
         self._outgoing.append(encoded + b"\r\n")
         self._note_client("*" if response is None else SECRET)
@@ -434,7 +441,7 @@ class Protocol:
             self.capabilities = self._before_login
         if self.state is not ProtocolState.LOGOUT:
             self.state = COMPLETED.get((command.name, status.kind), self.state)
-        self._waiting.clear()  # a message refused need not stay in memory
+        self._waiting.clear()  # a refused message need not stay in memory
         given.completion = Completion(status, given.take_data())
         if self._command is None:
             self.completion = given.completion
@@ -453,7 +460,7 @@ class Protocol:
         if self._trace is None:
             return
         if self.state is ProtocolState.GREETING and not _greets(response):
-            # It may be an internal service, and the reader of the log may be curious about its banner.
+            # Do not show it: it could reveal an internal service's banner to the reader of the log.
             self._trace.server(f"[{len(frame.line)} bytes that are no IMAP greeting]")
             return
         fetch = _FETCH.match(frame.line)
@@ -470,7 +477,7 @@ def _greets(response: Response) -> TypeGuard[StatusResponse]:
 
 
 def _decoded(challenge: bytes) -> bytes:
-    """A challenge out of base64, or as it stands: some servers prompt in clear."""
+    """A challenge decoded from base64, or unchanged: some servers prompt unencoded."""
     try:
         return binascii.a2b_base64(challenge, strict_mode=True)
     except ValueError:

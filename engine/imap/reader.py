@@ -1,7 +1,7 @@
-"""What can be asked of the messages of the mailbox that is selected: FETCH, SEARCH, THREAD, and downloading.
+"""Reads messages of the selected mailbox: FETCH, SEARCH, THREAD and downloads.
 
-Lists of messages are given and taken by UID, but for `fetch_numbered`. A server that does only so many messages at once
-(MESSAGELIMIT, RFC 9738) is asked again for the rest. See `session` for what is raised, and for the use of extensions.
+All methods but `fetch_numbered` use UIDs. If a server processes only part of the messages (MESSAGELIMIT, RFC 9738), it
+is asked again for the rest. `session` describes the errors raised and the use of extensions.
 """
 
 from __future__ import annotations
@@ -20,28 +20,30 @@ from engine.imap.protocol import Completion
 from engine.imap.responses import ESearch, Search, Thread, Untagged
 
 FETCH_SECONDS = 300.0
-"""For a FETCH or SEARCH that may concern many messages."""
+"""Time limit for a FETCH or SEARCH that may concern many messages."""
 MESSAGES_AT_ONCE = 500
-"""In one FETCH, where the server cannot say what changed."""
+"""Most messages in one FETCH if the server cannot say what changed."""
 CHANGEDSINCE = "CHANGEDSINCE"
-"""Remembered apart from CONDSTORE, of which it is a part: SELECT may take the one and FETCH not the other."""
+"""Remembered apart from CONDSTORE, although part of it: SELECT may accept CONDSTORE while FETCH refuses this."""
 IDS = "message ids"
 """Remembered apart from X-GM-EXT-1 and OBJECTID, which mean more than these items of a FETCH."""
+UNSEEN = "parts unseen"
+"""Remembered of servers that refuse to tell a part which a message may not have."""
 DOWNLOAD_BYTES = 256 * 1024
-"""How much of a large section is asked for at a time."""
+"""Octets of a section that are requested at a time."""
 
 Criteria: TypeAlias = Sequence[str | bytes]
-"""What SEARCH is asked: `str` stand as they are (`SINCE 1-Jan-2026`), `bytes` are texts in UTF-8, sent as strings."""
+"""Search keys: a `str` is sent as it is (`SINCE 1-Jan-2026`); `bytes` are UTF-8 text, sent as IMAP strings."""
 
 
 class ImapReader(ImapConnection):
     """The verbs that read."""
 
     async def fetch(self, numbers: Ranges, items: Sequence[str], *, changed_since: int | None = None) -> list[Fetched]:
-        """Ask for data items of messages by UID; what the server said of others meanwhile is among the answers.
+        """Fetch data items of messages by UID; the result may also contain other messages that the server reported.
 
-        `changed_since` limits it to messages changed after that MODSEQ, where the server can (CONDSTORE); else all are
-        told of. Raises `FetchRefused`, which has what came.
+        `changed_since` limits it to messages changed after that MODSEQ if the server supports it (CONDSTORE); otherwise
+        all are returned. Raises `FetchRefused`, which contains what arrived.
         """
         if not numbers:
             return []
@@ -72,7 +74,7 @@ class ImapReader(ImapConnection):
 
     @property
     def id_items(self) -> tuple[str, ...]:
-        """The data items for ids of messages and threads that outlive a move, and for Gmail's labels."""
+        """The data items for persistent ids of messages and threads, and for Gmail's labels."""
         if self._refusals.refuses(self._server, IDS):
             return ()
         if "X-GM-EXT-1" in self.capabilities:
@@ -80,17 +82,26 @@ class ImapReader(ImapConnection):
         return ("EMAILID", "THREADID") if "OBJECTID" in self.capabilities else ()
 
     def refuses_ids(self) -> None:
-        """Remember that the server does not take `id_items`."""
+        """Remember that the server refuses `id_items`."""
         self._refusals.refused(self._server, IDS)
+
+    @property
+    def tells_unseen_parts(self) -> bool:
+        """Whether parts may be asked for of a message whose structure is not known."""
+        return not self._refusals.refuses(self._server, UNSEEN)
+
+    def refuses_unseen_parts(self) -> None:
+        """Remember that the server does not take that."""
+        self._refusals.refused(self._server, UNSEEN)
 
     async def fetch_each(
         self, numbers: Ranges, items: Sequence[str], heed: Callable[[list[Fetched]], Awaitable[None]]
     ) -> None:
-        """Ask for data items of messages by UID; `heed` is given them while they come.
+        """Fetch data items of messages by UID and pass the messages to `heed` as they arrive.
 
-        A message is handed on once another follows, since a server may spread one over several responses; what it says
-        of one after that comes as a message of its own, as does what it says of others. Raises `CommandRefused` for NO
-        and BAD, after `heed` was given what came before. What `heed` raises leaves the session broken.
+        A message is passed on once another one follows, since a server may spread one over several responses. Later
+        responses about it, and those about other messages, are passed on separately. Raises `CommandRefused` for NO
+        and BAD, after `heed` got what arrived before. If `heed` raises, the session is broken.
         """
         gathered = Gathering()
 
@@ -107,9 +118,9 @@ class ImapReader(ImapConnection):
             raise completion.refused()
 
     async def fetch_numbered(self, first: int, last: int, items: Sequence[str]) -> list[Fetched]:
-        """Ask for data items of messages by sequence number, both ends included; those told of, rising by number.
+        """Fetch data items of messages by sequence number, `first` to `last` inclusive, in ascending order.
 
-        The numbers are those after the last other command. Raises `FetchRefused`.
+        The numbers are those valid after the previous command. Raises `FetchRefused`.
         """
         found: dict[int, Fetched] = {}
         while first <= last:
@@ -122,7 +133,7 @@ class ImapReader(ImapConnection):
         return [found[number] for number in sorted(found)]
 
     async def search(self, *criteria: str | bytes) -> array[int]:
-        """The UIDs that match, rising."""
+        """The matching UIDs, ascending."""
         found: list[tuple[int, int]] = []
         rest: tuple[str, ...] = ()
         while True:
@@ -138,10 +149,10 @@ class ImapReader(ImapConnection):
             rest = (f"UID 1:{lowest - 1}",)
 
     async def search_part(self, criteria: Criteria, first: int, last: int) -> tuple[array[int], int]:
-        """Some of the UIDs that match, rising, and how many match in all.
+        """Some of the matching UIDs, ascending, and the total number of matches.
 
         `first` and `last` count the matches: `1, 20` are those with the lowest UIDs, `-1, -20` those with the highest.
-        Only these are told of where the server can do that (PARTIAL, RFC 9394).
+        If the server supports PARTIAL (RFC 9394), it sends only these.
         """
         if {"ESEARCH", "PARTIAL"} <= self.capabilities:
             completion = await self._search(criteria, f"COUNT PARTIAL {first}:{last}")
@@ -163,15 +174,15 @@ class ImapReader(ImapConnection):
         return len(await self.search(*criteria))
 
     async def threads(self, algorithm: str, criteria: Criteria) -> list[tuple[int, ...]]:
-        """The UIDs of the messages that match, those of one conversation together (THREAD, RFC 5256)."""
+        """The UIDs of the matching messages, grouped by conversation (THREAD, RFC 5256)."""
         command = commands.uid_thread(algorithm, self._search_pieces(criteria))
         completion = await self._require(command, FETCH_SECONDS)
         return [uids for each in completion.data if isinstance(each, Thread) for uids in each.threads]
 
     async def _search(self, criteria: Criteria, wanted: str) -> Completion:
-        """SEARCH; `wanted` are the return options (RFC 4731), of use only where the server has ESEARCH."""
+        """SEARCH; `wanted` are the return options (RFC 4731), used only if the server has ESEARCH."""
         pieces = self._search_pieces(criteria)
-        # Where mailbox names are UTF-8, so is everything, and a charset must not be named (RFC 6855 section 3).
+        # If mailbox names are UTF-8, so is all else, and a charset must not be given (RFC 6855 section 3).
         foreign = not self._protocol.utf8 and any(isinstance(each, bytes) and not each.isascii() for each in criteria)
         forms: list[tuple[str | None, Command]] = [(None, commands.uid_search(pieces, charset=foreign))]
         if "ESEARCH" in self.capabilities:
@@ -180,7 +191,7 @@ class ImapReader(ImapConnection):
         if form == "ESEARCH" and not completion.data:
             completion = await self._require(forms[-1][1], FETCH_SECONDS)
             if completion.data:
-                self._refusals.refused(self._server, form)  # it took no notice
+                self._refusals.refused(self._server, form)  # the server ignored the options
         return completion
 
     def _search_pieces(self, criteria: Criteria) -> list[commands.Piece]:
@@ -192,12 +203,12 @@ class ImapReader(ImapConnection):
     async def download(
         self, uid: int, section: str, *, decoded: bool = False, offset: int = 0, end: int | None = None
     ) -> AsyncGenerator[bytes]:
-        """A section of a message, however large, in pieces of at most 256 KiB; nothing where there is no such message.
+        """Download a section of a message in pieces of at most 256 KiB; yields nothing if there is no such message.
 
-        `decoded`: have the server undo its transfer encoding (BINARY, RFC 3516); the section is a part then. `offset`
-        and `end` choose some of its octets. The message is not marked as seen. The next piece is asked for before one
-        is handed on, so that the server works meanwhile; memory holds two at most. Whoever leaves off early closes the
-        generator. Raises `FetchRefused`.
+        `decoded`: the server decodes the transfer encoding (BINARY, RFC 3516); the section must then be a part.
+        `offset` and `end` select octets. The message is not marked as seen. The next piece is requested before the
+        current one is yielded, so that the server works in the meantime; at most two are in memory. A caller that stops
+        early must close the generator. Raises `FetchRefused`.
         """
         name = f"{'BINARY' if decoded else 'BODY'}.PEEK[{section}]"
         asked = False
@@ -221,11 +232,11 @@ class ImapReader(ImapConnection):
                     return
         finally:
             if asked:
-                self.usable = False  # until the answer that nobody waits for has been read
+                self.usable = False  # until `settle` has read the answer that is still due
 
 
 def _piece(one: Fetched | None, section: str, offset: int, size: int, end: int | None) -> tuple[bytes, bool]:
-    """What came of a section, and whether it is the last of it. A server may give the whole where a part was wanted."""
+    """The received piece of a section, and whether it is the last. A server may send the whole instead of a part."""
     name = section.upper()
     data = b"" if one is None else one.sections.get(name, b"")
     if one is not None and name not in one.cut:

@@ -1,10 +1,9 @@
-"""What an IMAP server can say, as typed values, and the one function that makes them from frames.
+"""An IMAP server's responses as typed values, and the one function (`parse`) that makes them from frames.
 
-Known responses are checked here once, so nothing behind this file has to doubt them. What a response says in good order
-is used and the rest of it left out; one that says nothing of use, or that nobody knows, is `Other`, which everybody
-passes over. So no response is an error. Texts are decoded
-leniently (what is not UTF-8 becomes U+FFFD), names of capabilities, codes and data items are upper case, numbers are
-range checked.
+Known responses are validated here, once. The valid parts of a response are used and the rest is left out; a useless or
+unknown response becomes `Other`, which the engine ignores. So no response is an error. Texts are decoded leniently
+(what is not UTF-8 becomes U+FFFD), names of capabilities, codes and data items are in upper case, and numbers are
+range-checked.
 """
 
 from __future__ import annotations
@@ -39,14 +38,18 @@ class Code(msgspec.Struct, frozen=True):
     arguments: tuple[Node, ...] = ()
 
     def number(self, index: int = 0) -> int | None:
-        """The argument at `index` as an unsigned 63-bit number, None if it is absent or not one."""
+        """The argument at `index` as an unsigned 63-bit number; None if it is absent or not a number."""
         return number(self.arguments[index], 63) if index < len(self.arguments) else None
+
+    def ranges(self, index: int) -> tuple[tuple[int, int], ...]:
+        """The argument at `index` as a set of UIDs, in its own order; empty if it is absent or none."""
+        return _ranges(self.arguments[index]) if index < len(self.arguments) else ()
 
 
 class StatusResponse(msgspec.Struct, frozen=True):
     """`A3 NO [AUTHENTICATIONFAILED] Authentication failed.`
 
-    `tag` is None for an untagged one; `line` is the whole of it and `text` what follows the code, each cut to
+    `tag` is None for an untagged one. `line` is the whole line and `text` the part after the code, each cut to
     `limits.STATUS_TEXT` characters.
     """
 
@@ -64,13 +67,13 @@ class Continuation(msgspec.Struct, frozen=True):
 
 
 class Capability(msgspec.Struct, frozen=True):
-    """What the server can do, upper case."""
+    """The server's capabilities, in upper case."""
 
     names: frozenset[str]
 
 
 class ListEntry(msgspec.Struct, frozen=True):
-    """One mailbox of a LIST. `name` is as on the wire, not decoded; `delimiter` is None for a flat namespace."""
+    """One mailbox of a LIST. `name` is as sent, not decoded; `delimiter` is None for a flat namespace."""
 
     flags: frozenset[str]
     delimiter: str | None
@@ -78,19 +81,19 @@ class ListEntry(msgspec.Struct, frozen=True):
 
 
 class Subscribed(msgspec.Struct, frozen=True):
-    """One mailbox that is subscribed to, of an LSUB: its name as on the wire."""
+    """One subscribed mailbox of an LSUB: its name as sent."""
 
     name: bytes
 
 
 class Flags(msgspec.Struct, frozen=True):
-    """The flags that exist in the mailbox selected."""
+    """The flags defined in the selected mailbox."""
 
     flags: tuple[str, ...]
 
 
 class Exists(msgspec.Struct, frozen=True):
-    """The mailbox selected now holds `count` messages."""
+    """The selected mailbox now contains `count` messages."""
 
     count: int
 
@@ -102,36 +105,36 @@ class Recent(msgspec.Struct, frozen=True):
 
 
 class Expunge(msgspec.Struct, frozen=True):
-    """The message with this sequence number is gone; those behind it move up. 0: one is, and nobody knows which."""
+    """The message with this sequence number was removed; later ones move up. 0: an unknown message was removed."""
 
     number: int
 
 
 class Vanished(msgspec.Struct, frozen=True):
-    """The messages with these UIDs are gone (RFC 7162). `ranges` are inclusive and must never be expanded unchecked."""
+    """Messages with these UIDs were removed (RFC 7162). `ranges` are inclusive; never expand them without a limit."""
 
     earlier: bool
     ranges: tuple[tuple[int, int], ...]
 
 
 class Fetch(msgspec.Struct, frozen=True):
-    """Data items of the message with sequence number `number` (0: not told), each still a tree."""
+    """Data items of the message with sequence number `number` (0: unknown), each still a tree."""
 
     number: int
     items: dict[str, Node]
 
 
 class Search(msgspec.Struct, frozen=True):
-    """Sequence numbers or UIDs found, in the server's order; `modseq` if the server named one (RFC 7162)."""
+    """Sequence numbers or UIDs found, in the server's order; `modseq` if the server sent one (RFC 7162)."""
 
     numbers: tuple[int, ...]
     modseq: int | None
 
 
 class ESearch(msgspec.Struct, frozen=True):
-    """The reply to an extended SEARCH (RFC 4731). Ranges are inclusive and must never be expanded unchecked.
+    """The reply to an extended SEARCH (RFC 4731). Ranges are inclusive; never expand them without a limit.
 
-    `part` are those of the matches that were asked for by place (PARTIAL, RFC 9394).
+    `part` are the matches that were requested by position (PARTIAL, RFC 9394).
     """
 
     ranges: tuple[tuple[int, int], ...]
@@ -141,32 +144,36 @@ class ESearch(msgspec.Struct, frozen=True):
 
 
 class Thread(msgspec.Struct, frozen=True):
-    """The reply to THREAD (RFC 5256): the messages of each conversation, however they hang together in it."""
+    """The reply to THREAD (RFC 5256): the messages of each conversation, without its tree."""
 
     threads: tuple[tuple[int, ...], ...]
 
 
 class MailboxStatus(msgspec.Struct, frozen=True):
-    """The reply to STATUS. `name` is as on the wire; items that are no unsigned numbers are left out."""
+    """The reply to STATUS. `name` is as sent; items that are not unsigned numbers are left out.
+
+    `mailbox_id`: the server's own id for it, which a new name does not change (RFC 8474); None if it does not say.
+    """
 
     name: bytes
     items: dict[str, int]
+    mailbox_id: str | None = None
 
 
 class Id(msgspec.Struct, frozen=True):
-    """Who the server says it is (RFC 2971), keys lower case, at most `limits.ID_FIELDS` of them."""
+    """How the server identifies itself (RFC 2971): at most `limits.ID_FIELDS` fields, with keys in lower case."""
 
     fields: dict[str, str | None]
 
 
 class Enabled(msgspec.Struct, frozen=True):
-    """Extensions now on (RFC 5161), upper case."""
+    """The extensions now enabled (RFC 5161), in upper case."""
 
     names: frozenset[str]
 
 
 class Namespace(msgspec.Struct, frozen=True):
-    """The server's namespaces (RFC 2342), each still a tree; None for those it has not, or did not tell."""
+    """The server's namespaces (RFC 2342), each still a tree; None for those it lacks or did not send."""
 
     personal: Node
     other_users: Node
@@ -174,7 +181,7 @@ class Namespace(msgspec.Struct, frozen=True):
 
 
 class Other(msgspec.Struct, frozen=True):
-    """A response of no use, unknown or malformed: its first word, upper case and perhaps empty, and the whole tree."""
+    """A useless, unknown or malformed response: its first word (upper case, perhaps empty) and the whole tree."""
 
     name: str
     tree: list[Node]
@@ -232,14 +239,15 @@ FETCH_ITEMS = frozenset(
     }
     | {"X-GM-MSGID", "X-GM-THRID", "X-GM-LABELS"}
 )
-"""Data items by name: none of these words is ever the value of another."""
+"""Names of data items; none of them ever counts as the value of another item."""
 _ESEARCH_ITEMS = frozenset({"ALL", "COUNT", "MIN", "MAX", "MODSEQ", "PARTIAL"})
 _NAME_AT = {"LIST": 3, "LSUB": 3, "STATUS": 1}
 _STATUS_ITEMS = frozenset({"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "HIGHESTMODSEQ", "SIZE"})
+_STATUS_ITEMS |= {"MAILBOXID"}
 
 
 def parse(frame: Frame) -> Response:
-    """What `frame` says."""
+    """The response in `frame`."""
     tree = frame.tree
     if tree is None:
         return _parse_line(frame.line)
@@ -252,7 +260,7 @@ def parse(frame: Frame) -> Response:
             numbered = _NUMBERED.get(name)
             return numbered(number(tree[0]), tree[2:]) if numbered else Other(name, tree)
         if name in _NAME_AT and tree[_NAME_AT[name] : _NAME_AT[name] + 1] == [None]:
-            # A mailbox may be called NIL, or nil, which is another one.
+            # A mailbox may be named NIL, and another one nil.
             spelled = _NIL_APART.findall(frame.line)
             tree[_NAME_AT[name]] = spelled[0 if name == "STATUS" else -1] if spelled else b"NIL"
         named = _NAMED.get(name)
@@ -262,7 +270,7 @@ def parse(frame: Frame) -> Response:
 
 
 def weight(frame: Frame, response: Response) -> int:
-    """About what it costs to keep the response `frame` was parsed to, in bytes."""
+    """About how many bytes of memory the response parsed from `frame` takes."""
     if isinstance(response, Search):
         return frame.weight + limits.NUMBER_WEIGHT * len(response.numbers)
     if isinstance(response, ESearch):
@@ -273,7 +281,7 @@ def weight(frame: Frame, response: Response) -> int:
 
 
 class _Odd(Exception):
-    """The response says nothing of use."""
+    """The response contains nothing useful."""
 
 
 def _parse_line(line: bytes) -> Response:
@@ -286,7 +294,7 @@ def _parse_line(line: bytes) -> Response:
     if match := _ODD_SEARCH.match(line):
         return Search(_in_range(map(int, _NUMBER_APART.findall(match[1]))), None)
     if match := _TAGGED.match(line):
-        # The end of a command in words nobody knows is no success.
+        # A command that ends with an unknown word did not succeed.
         return StatusResponse(plain_text(match[1]), StatusKind.BAD, None, plain_text(line), plain_text(line))
     return Other("", [])
 
@@ -305,7 +313,7 @@ def _status(match: re.Match[bytes]) -> StatusResponse:
 
 
 def plain_text(data: bytes) -> str:
-    """At most `limits.STATUS_TEXT` characters of `data` on one line, whatever bytes it holds."""
+    """At most `limits.STATUS_TEXT` characters of `data`, which may be any bytes, on one line."""
     return _CONTROL.sub(" ", text(data[: 4 * limits.STATUS_TEXT]))[: limits.STATUS_TEXT]
 
 
@@ -325,7 +333,7 @@ def _in_range(numbers: Iterable[int]) -> tuple[int, ...]:
 
 
 def capability_names(nodes: Sequence[Node]) -> frozenset[str]:
-    """The names of a CAPABILITY response or code, upper case, at most `limits.CAPABILITIES` of them."""
+    """At most `limits.CAPABILITIES` names of a CAPABILITY response or code, in upper case."""
     return frozenset(name.upper() for name in words(list(nodes))[: limits.CAPABILITIES])
 
 
@@ -342,7 +350,7 @@ def _subscribed(tree: list[Node]) -> Subscribed:
 
 
 def _name(nodes: Sequence[Node]) -> bytes:
-    """The name these nodes begin with: one string, or words that should have been one."""
+    """The name at the start of these nodes: one string, or words that should have been one string."""
     found = b" ".join(map(octets, takewhile(lambda node: isinstance(node, (str, bytes)), nodes)))
     if not found:
         raise _Odd
@@ -376,7 +384,7 @@ def _fetch(number: int | None, tree: list[Node]) -> Fetch:
     if not isinstance(inside, list):
         inside = tree
     elif len(tree) > 1:
-        inside = inside + tree[1:]  # a parenthesis too many closed the list before its end
+        inside = inside + tree[1:]  # a surplus parenthesis closed the list before its end
     found = items(inside, FETCH_ITEMS)
     if not found:
         raise _Odd
@@ -395,7 +403,7 @@ def _esearch(tree: list[Node]) -> ESearch:
     part = found.get("PARTIAL")
     partly = _ranges(part[1]) if isinstance(part, list) and len(part) > 1 else ()
     if len(spans) > limits.RANGES or len(partly) > limits.RANGES:
-        raise _Odd  # half an answer would be taken for the whole
+        raise _Odd  # a partial answer would be taken for the whole
     return ESearch(spans, number(found.get("COUNT")), number(modseq, 63), partly)
 
 
@@ -415,7 +423,7 @@ def _thread(tree: list[Node]) -> Thread:
 
 
 def _ranges(node: Node) -> tuple[tuple[int, int], ...]:
-    """The ranges of a set, those that are none left out; of a longer one than is kept one more than that."""
+    """The valid ranges of a set, at most one more than `limits.RANGES`."""
     found = filter(None, map(_range, text(node).split(",")))
     return tuple(islice(found, limits.RANGES + 1))
 
@@ -434,7 +442,9 @@ def _range(written: str) -> tuple[int, int] | None:
 def _mailbox_status(tree: list[Node]) -> MailboxStatus:
     told = items(next((node for node in reversed(tree) if isinstance(node, list)), []), _STATUS_ITEMS)
     numbers = {name: count for name, node in told.items() if (count := number(node, 63)) is not None}
-    return MailboxStatus(_name(tree), numbers)
+    given = told.get("MAILBOXID")
+    own = text(given[0]) if isinstance(given, list) and given else ""
+    return MailboxStatus(_name(tree), numbers, own or None)
 
 
 def _id(tree: list[Node]) -> Id:

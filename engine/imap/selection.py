@@ -1,4 +1,4 @@
-"""What a server says of the mailbox that is selected, and whether that still holds. Pure."""
+"""What a server said about the selected mailbox, and whether it still holds. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY")
 
 
 class Selected(msgspec.Struct, frozen=True):
-    """What a server says of a mailbox when it is selected; None for what it left out.
+    """What a server says about a mailbox when it is selected; None for what it left out.
 
-    Without `uid_validity` its UIDs mean nothing beyond this session, without `highest_modseq` it keeps no MODSEQ.
-    `vanished` and `changed` are what happened since the position that was given, if `tells_changes` (QRESYNC).
+    Without `uid_validity` the UIDs are valid only in this session; without `highest_modseq` the mailbox has no MODSEQ.
+    `vanished` and `changed` are the changes since the given position, if `tells_changes` (QRESYNC).
     """
 
     exists: int
@@ -31,11 +31,11 @@ class Selected(msgspec.Struct, frozen=True):
     changed: tuple[Fetched, ...] = ()
 
     def without_changes(self) -> Selected:
-        """The same without what happened before it was selected."""
+        """The same without the changes from before it was selected."""
         return msgspec.structs.replace(self, tells_changes=False, vanished=(), changed=())
 
     def after(self, news: Iterable[Untagged]) -> Selected:
-        """The same once the server has said this unasked. UIDNEXT and MODSEQ stay as they were told."""
+        """The same, updated by unsolicited responses. UIDNEXT and MODSEQ are not changed."""
         exists = self.exists
         for each in news:
             if isinstance(each, Exists):
@@ -47,14 +47,14 @@ class Selected(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, exists=max(exists, 0))
 
     def agrees(self, status: dict[str, int]) -> bool:
-        """Whether a STATUS of the path speaks of this very mailbox, with as many messages as it has here."""
+        """Whether a STATUS of the path describes the same mailbox (UIDVALIDITY) with the same number of messages."""
         return status.get("UIDVALIDITY") == self.uid_validity and status.get("MESSAGES") == self.exists
 
 
 def read_selected(
     completion: Completion, changed: Iterable[Fetched], *, read_only: bool, tells_changes: bool
 ) -> Selected:
-    """The answer to SELECT or EXAMINE; `changed` are the messages it tells of."""
+    """Read the answer to SELECT or EXAMINE; `changed` are the messages in it."""
     exists = 0
     numbers: dict[str, int | None] = {}
     vanished: list[tuple[int, int]] = []

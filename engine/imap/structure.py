@@ -1,7 +1,7 @@
-"""BODYSTRUCTURE as a flat list of the parts that hold something (RFC 9051 section 7.5.2).
+"""BODYSTRUCTURE as a flat list of the leaf parts (RFC 9051 section 7.5.2).
 
-Read without recursion and without trust: what cannot be read gives fewer parts, never an error, since a message that
-one server describes badly must not end the connection. An attached message is one part; its own parts are listed apart.
+It is read without recursion and without trust: unreadable input gives fewer parts, never an error, since a badly
+described message must not end the connection. An attached message is one part; its own parts are listed separately.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ MESSAGE = "message/rfc822"
 class BodyPart(msgspec.Struct, frozen=True, kw_only=True):
     """One leaf. `path` is its section number (`1.2`), `kind` its media type in lower case.
 
-    `size` in octets as encoded. `disposition` is lower case, empty if there is none. `parents` are the media types of
-    the multiparts around it, outermost first.
+    `size` is in encoded octets. `disposition` is in lower case, empty if there is none. `parents` are the media types
+    of the enclosing multiparts, outermost first.
     """
 
     path: str
@@ -37,7 +37,7 @@ class BodyPart(msgspec.Struct, frozen=True, kw_only=True):
 class Structure(msgspec.Struct, frozen=True):
     """A whole message: its own media type with parameters, and its leaves in order.
 
-    `attached` are the leaves of messages attached to it, at any depth, their texts among them.
+    `attached` are the leaves of attached messages, at any depth, including their texts.
     """
 
     kind: str
@@ -67,7 +67,7 @@ def read_structure(node: Node) -> Structure | None:
         elif (part := _part(place.node, place.path or "1", place.parents)) is not None:
             (attached if place.attached else parts).append(part)
             if part.kind == MESSAGE and len(place.node) > 8 and isinstance(place.node[8], list):
-                # The only part of a message that is no multipart is its part 1 (RFC 9051 section 6.4.5).
+                # The only part of a message that is not a multipart is its part 1 (RFC 9051 section 6.4.5).
                 path = part.path if _children(place.node[8]) else f"{part.path}.1"
                 stack.append(_Place(place.node[8], path, (), attached=True))
     children = _children(node)
@@ -81,7 +81,7 @@ def read_structure(node: Node) -> Structure | None:
 
 
 class _Place(NamedTuple):
-    """Where a part stands. `path` is empty for the whole message."""
+    """The place of a part. `path` is empty for the whole message."""
 
     node: list[Node]
     path: str
@@ -94,7 +94,7 @@ class _Place(NamedTuple):
 
 
 def _children(node: list[Node]) -> list[list[Node]]:
-    """The parts a multipart begins with; none for a leaf."""
+    """The child parts at the start of a multipart; none for a leaf."""
     found = []
     for each in node:
         if not isinstance(each, list):
@@ -110,10 +110,10 @@ def _multipart_kind(node: list[Node], children: int) -> str:
 def _part(node: list[Node], path: str, parents: tuple[str, ...]) -> BodyPart | None:
     if len(node) < 2:
         return None
-    # Where members are missing at the end, what MIME takes for granted holds (RFC 2045 section 5.2).
+    # If members are missing at the end, MIME's defaults apply (RFC 2045 section 5.2).
     node = node + [None] * (7 - len(node)) if len(node) < 7 else node
     kind = f"{_word(node[0]) or 'text'}/{_word(node[1]) or 'plain'}"
-    # Behind the seven basic fields: envelope, body and lines of an attached message, lines of a text, then the MD5.
+    # After the seven basic fields: envelope, body and lines of an attached message, lines of a text, then the MD5.
     extra = 8 if kind.startswith("text/") else 7
     if kind == MESSAGE and len(node) > 8 and isinstance(node[8], list):
         extra = 10

@@ -1,13 +1,13 @@
 """IMAP's response grammar: bytes in, one tree of tokens per response out (RFC 9051 section 9).
 
-An atom is a `str`, a quoted string or literal is `bytes` (its charset is the caller's question), NIL is None, a
-parenthesised list is a `list`. A section such as `BODY[HEADER.FIELDS (DATE)]<0>` is one atom. Status lines,
-continuation requests and SEARCH replies are not taken apart: their text is prose, or too long to be worth a tree.
-It is incremental, keeps its own stack instead of recursing, and spends time in proportion to the bytes it is fed.
+An atom becomes a `str`, a quoted string or literal `bytes` (its charset is for the caller to decide), NIL None, and a
+parenthesised list a `list`. A section such as `BODY[HEADER.FIELDS (DATE)]<0>` is one atom. Status lines, continuation
+requests and SEARCH replies are not parsed: their text is prose, or too long for a tree. The tokenizer is incremental,
+uses its own stack instead of recursion, and takes time proportional to the bytes it is fed.
 
-Where a response ends does not depend on what is in it: with the first line that announces no literal. So what breaks
-the grammar costs at most itself; such a response is read once more by `lenient`. A line may end with LF alone. Only
-lines, literals and responses over `limits` raise `ProtocolError`; the tokenizer is of no use after that.
+A response ends with the first line that does not announce a literal, whatever it contains. So a violation of the
+grammar affects only its own response, which `lenient` then reads again. A line may end with a lone LF. Only lines,
+literals and responses over `limits` raise `ProtocolError`, after which the tokenizer is unusable.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from engine.imap.nodes import Node
 
 """An atom, a string, NIL or a list of nodes."""
 
-# Every alternative is possessive, a section may not hold another "[", and what breaks the grammar takes the rest of the
-# line with it, so no input is scanned more than twice. There are no groups: what a token is, its first byte says
-# (`_KINDS`).
+# Every alternative is possessive, a section may not contain another "[", and a violation consumes the rest of the line,
+# so no input is scanned more than twice. There are no groups: a token's first byte gives its kind (`_KINDS`).
 _TOKEN = re.compile(
     rb"""
       "[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)                # quoted string, perhaps without its end
@@ -40,24 +39,24 @@ _TOKEN = re.compile(
 _WITH_ESCAPES = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _LITERAL = re.compile(rb"~?\{([0-9]{1,20})\+?\}\Z")
 _LONGEST_LITERAL = 24
-"""Bytes of a line's end in which a literal is announced."""
+"""Bytes at the end of a line within which a literal is announced."""
 _ATOM, _NIL, _QUOTED, _OPEN, _CLOSE, _OTHER = range(6)
 _KINDS = bytearray(256)
 _KINDS[:33] = bytes([_OTHER]) * 33
 for _first, _kind in zip(b'Nn"(){\x7f', (_NIL, _NIL, _QUOTED, _OPEN, _CLOSE, _OTHER, _OTHER), strict=True):
     _KINDS[_first] = _kind
 SHORT_LINE = 64 * 1024
-"""Bytes of a line whose tokens are taken all at once, which is faster; of a longer one they might fill the memory."""
+"""Most bytes of a line whose tokens are read all at once, which is faster; a longer line's could fill the memory."""
 
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _WHOLE_LINE = re.compile(rb"\*[ \t]*+(?:OK|NO|BAD|BYE|PREAUTH|SEARCH)(?:[ \t]|\Z)", re.IGNORECASE)
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One response as it stood on the wire.
+    """One response as received.
 
-    `line` is its first line without its end; `tree` the tokens behind `*`, None for a response that is kept as a line;
-    `size` its bytes in all; `weight` about what it costs to keep, in bytes.
+    `line` is its first line without the line end; `tree` the tokens after `*`, None for a response that stays a line;
+    `size` its total bytes; `weight` about the bytes of memory that it takes.
     """
 
     line: bytes
@@ -67,7 +66,7 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Tokenizer:
-    """Cuts what a server sends into frames. `feed` bytes, then call `next_frame` until it gives None."""
+    """Cuts a server's bytes into frames: `feed` bytes, then call `next_frame` until it returns None."""
 
     def __init__(self) -> None:
         self._buffer = ReceiveBuffer()
@@ -79,20 +78,20 @@ class Tokenizer:
 
     @property
     def empty(self) -> bool:
-        """True when nothing is buffered and no response is half read."""
+        """Whether nothing is buffered and no response is incomplete."""
         return not self._buffer and self._first is None
 
     @property
     def missing(self) -> int:
-        """Octets that are still to come of a literal that has begun."""
+        """Octets still missing of a literal that has begun."""
         return 0 if self._literal is None else max(self._literal - len(self._buffer), 0)
 
     def feed(self, data: bytes) -> None:
-        """Append what came from the network."""
+        """Append bytes from the network."""
         self._buffer.feed(data)
 
     def next_frame(self) -> Frame | None:
-        """The next whole response, None if more bytes are needed. Raises `ProtocolError`."""
+        """The next complete response; None if more bytes are needed. Raises `ProtocolError`."""
         while True:
             if self._literal is not None:
                 literal = self._buffer.take(self._literal)
@@ -144,13 +143,13 @@ class Tokenizer:
 
 
 def parse_text(text: bytes) -> list[Node]:
-    """The tokens of a text that stands alone, such as a response code's arguments."""
+    """The tokens of a separate text, such as a response code's arguments."""
     tree = _Tree()
     return tree.current if tree.add(text) and tree.closed else lenient.read([text])[0]
 
 
 class _Tree:
-    """The tree of one response while its lines come in."""
+    """The tree of one response while its lines arrive."""
 
     def __init__(self) -> None:
         self.current: list[Node] = []
@@ -163,7 +162,7 @@ class _Tree:
         return not self._stack
 
     def add(self, line: bytes) -> bool:
-        """Add one line's tokens, without the literal it announces; false where it breaks the grammar or the limits."""
+        """Add one line's tokens without the literal it announces; False if it violates the grammar or the limits."""
         most = limits.RESPONSE_TOKENS - self.tokens
         if len(line) <= SHORT_LINE:
             tokens = _TOKEN.findall(line)

@@ -1,8 +1,8 @@
 """Mailbox names in IMAP's modified UTF-7 (RFC 3501 section 5.1.3).
 
-Both ways are exact inverses for every text that UTF-16 can hold. `encode` refuses lone surrogates, `decode` refuses
-what is not well formed, both with `ValueError`. `decode` reads some names that `encode` would have written in another
-way; who has to tell two names apart compares (`mailboxes`).
+`decode` inverts `encode` for every text that UTF-16 can represent. `encode` raises `ValueError` for lone surrogates,
+`decode` for malformed names. `decode` also accepts some names that `encode` would write differently, so code that must
+tell two names apart compares the encoded forms (`mailboxes`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ENCODED = re.compile(r"&([A-Za-z0-9+,]*)-|&")
 
 
 def encode(text: str) -> bytes:
-    """The name as it goes on the wire: printable ASCII. Raises `ValueError` for a lone surrogate."""
+    """The name as sent: printable ASCII. Raises `ValueError` for a lone surrogate."""
     return _SHIFTED.sub(_shift, text).encode("ascii")
 
 

@@ -1,4 +1,4 @@
-"""Feedback reports (RFC 5965): a person called a message unwanted, and the provider says so.
+"""Reads feedback reports (RFC 5965): a provider reports that a person marked a message as unwanted.
 
 Takes the bytes of the `message/feedback-report` part and of the original's header. It never raises.
 """
@@ -12,7 +12,7 @@ from engine.mail.fields import fields
 
 
 class FeedbackReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One report; texts are empty where nothing was said. `headers` are the original's."""
+    """One report; missing texts are empty. `headers` are the original's."""
 
     feedback_type: str
     user_agent: str
@@ -28,7 +28,7 @@ class FeedbackReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_feedback(report: bytes, original: bytes) -> FeedbackReport:
-    """The report in these parts, each at most 64 KiB of it."""
+    """Read the report in these parts, at most 64 KiB of each."""
     said, headers = fields(report[:LONGEST]), fields(original[:LONGEST])
 
     def one(*names: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether a message is an automatic reply, by its header and its subject."""
+"""Recognizes automatic replies by header and subject."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _AUTO_SUBJECT = re.compile(
     re.IGNORECASE,
 )
 _SUPPRESSED = re.compile(r"\b(?:all|oof|autoreply)\b", re.IGNORECASE)
-"""Answers that programs are asked not to give: programs ask for it, and above all those that answer themselves."""
+"""Values of X-Auto-Response-Suppress that ask for no automatic reply; mostly auto-responders themselves set them."""
 _AUTO_FIELDS = frozenset({"x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-response"})
 
 
 def is_auto_reply(header: dict[str, list[str]], subject: str, *, answers: bool) -> bool:
-    """Whether nobody wrote this message (RFC 3834, and what was used before it)."""
-    # A keyword, perhaps with parameters or a comment behind it.
+    """Whether a program wrote this message as a reply (RFC 3834, and older conventions)."""
+    # A keyword, perhaps followed by parameters or a comment.
     submitted = re.split(r"[;(\s]", (header.get("auto-submitted") or ["no"])[0].strip().lower(), maxsplit=1)[0]
     if submitted in ("auto-replied", "auto-notified"):
         return True
@@ -27,7 +27,7 @@ def is_auto_reply(header: dict[str, list[str]], subject: str, *, answers: bool) 
     precedence = (header.get("precedence") or [""])[0].strip().lower()
     if precedence.replace("-", "_") in ("auto_reply", "autoreply"):
         return True
-    # Those who write to many ask for the same, and answer nobody.
+    # Bulk senders also ask for no automatic reply, although they reply to nothing.
     to_many = "list-id" in header or precedence in ("bulk", "list", "junk")
     if not to_many and any(_SUPPRESSED.search(value) for value in header.get("x-auto-response-suppress", [])):
         return True

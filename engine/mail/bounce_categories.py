@@ -1,8 +1,8 @@
-"""Why a message bounced, in one word, and whether for good.
+"""Why a message bounced, in one word, and whether the failure is permanent.
 
-The words are those EmailEngine uses. What the server wrote is asked first, since its codes are often the general ones;
-then the enhanced status code, then the reply code. **Hard** is a failure for good, by the class of the code; **soft**
-one that passes: a code that says so, a full mailbox, too much mail at once.
+The words are EmailEngine's. The server's text decides first, since its codes are often generic; then the enhanced
+status code, then the reply code. A **hard** bounce is a permanent failure, by the class of the code. A **soft** one is
+temporary: its code says so, the mailbox is full, or there was too much mail at once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ACTIONS = {
     "policy_blocked": "review",
     "unknown": "review",
 }
-"""Every category, and what EmailEngine calls the way on."""
+"""Every category, with EmailEngine's word for the recommended action."""
 
 _STATUS = {
     "1.0": "user_unknown",
@@ -80,9 +80,9 @@ _REPLY = {
 }
 _CODE = re.compile(r"(?<![\d.])[245]\d\d(?![\d.])")
 _VAGUE = frozenset({"server_error", "policy_blocked"})
-"""Categories whose phrases stand in many an answer, so that an exact status code says more."""
+"""Categories whose phrases are common in replies, so that a specific status code says more."""
 _OF_THE_SENDER = frozenset({"1.7", "1.8"})
-"""What is "not found" there is not the recipient."""
+"""Status codes with which "not found" concerns the sender, not the recipient."""
 _GAPS = re.compile(r"[\W_]+")
 _LONGEST = 2048
 
@@ -98,12 +98,12 @@ def _pattern(phrases: str) -> re.Pattern[str]:
 
 @cache
 def _patterns() -> dict[str, re.Pattern[str]]:
-    # Made when the first bounce comes: a start should not wait for them.
+    # Compiled at the first bounce, so that they do not delay a start.
     return {name: _pattern(phrases) for name, phrases in PHRASES.items()}
 
 
 def category(status: str, text: str) -> str:
-    """One of `ACTIONS`; `status` an enhanced code or "", `text` what the server wrote."""
+    """One of `ACTIONS`; `status` is an enhanced code or "", `text` the server's text."""
     subject = status.partition(".")[2]
     if subject in _OF_THE_SENDER:
         return _STATUS[subject]
@@ -122,9 +122,9 @@ def category(status: str, text: str) -> str:
 
 
 def bounce_type(category: str, status: str, text: str) -> Literal["hard", "soft"]:
-    """Whether the failure is for good; `status` and `text` as for `category`.
+    """Whether the failure is permanent; `status` and `text` are as for `category`.
 
-    The class of the enhanced code decides (RFC 3463), then that of the reply code, then what the words mean.
+    The class of the enhanced code decides (RFC 3463), else that of the reply code, else the category.
     """
     if category in _PASSES:
         return "soft"

@@ -1,8 +1,8 @@
-"""What servers write when they refuse a message, by the category it means: data of `bounce_categories`.
+"""Phrases of servers that refuse a message, by category: data for `bounce_categories`.
 
-In the order in which they are looked for: the more telling ones first. They are held against the text in lower case
-with one space for everything that is no letter or digit. `a|b` is either word, `_` a space within one of them, `..`
-stands for at most five words; a line that ends in `|` goes on in the next.
+They are in the order of the search, the more specific ones first. They are matched against the text in lower case, with
+one space for each run of characters that are neither letters nor digits. `a|b` is either word, `_` is a space within
+one of them, and `..` stands for at most five words. A line that ends in `|` continues on the next.
 """
 
 from __future__ import annotations

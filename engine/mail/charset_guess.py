@@ -1,14 +1,13 @@
-"""Which charset a text is in that does not say so, or says what nobody knows.
+"""Guesses the charset of a text that names none, or an unknown one.
 
-1. UTF-8 is tried first, since other text hardly ever looks like it.
-2. Bytes above 127 that stand alone between ASCII letters are a Western European text, and what they mean is read as the
-   web does without a label: windows-1252.
-3. Much kana is Japanese.
-4. For the rest charset-normalizer is asked, about the first few kilobytes and among the charsets mail is written in. Of
-   what it finds the readings without oddities come first (`_ODD`): nobody mixes Cyrillic and Latin letters in a word.
-   Where all are odder than windows-1252, it is that.
+1. If the text is valid UTF-8, it is UTF-8: other text hardly ever looks like that.
+2. Single bytes above 127 between ASCII letters mean a Western European text: windows-1252, the web's default.
+3. Much kana means Japanese.
+4. Otherwise charset-normalizer examines the first few kilobytes, limited to the charsets used in mail. Of its results
+   the one with the fewest oddities wins (`_ODD`), such as Cyrillic and Latin letters in one word. If all have more than
+   windows-1252, that is the guess.
 
-The same bytes always give the same answer.
+The same bytes always give the same result.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from functools import lru_cache
 from engine.mail.charset_labels import ASCII
 
 SAMPLE = 4096
-"""Octets looked at, at most: about a millisecond."""
+"""Most octets examined, which takes about a millisecond."""
 WESTERN = "windows-1252"
 _TOGETHER = re.compile(rb"[\x80-\xff]{2}")
 _ESCAPES = re.compile(rb"\x1b\$[@B]")
 _HIGH = re.compile(rb"[\x80-\xff]")
 
-# In the order of preference where several fit equally well, as they do in a text of two words.
+# In order of preference, if several fit equally well, as with a text of two words.
 _CANDIDATES = {
     "cp1251": "windows-1251",
     "koi8_r": "koi8-r",
@@ -45,22 +44,21 @@ _CANDIDATES = {
 _ORDER = list(_CANDIDATES)
 _MOST_CHAOS = 0.2
 _APART = "\u0370-\u06ff\u0e00-\u0e7f\uff61-\uff9f"
-"""Greek, Cyrillic, Hebrew, Arabic, Thai, half-width katakana: letters no word mixes with Latin ones."""
-_ODD = re.compile(
-    f"(?<=[a-z])[{_APART}]|[{_APART}](?=[a-z])"
-    "|(?<=[a-z])[\u3040-\ufaff]{1,2}(?=[a-z])|(?<![\u3040-\ufaff])[\u3040-\ufaff](?=[a-z])"
-    "|(?<=[a-z])[\u3040-\ufaff](?![\u3040-\ufaff])"  # one ideograph in a word
-    "|(?<=[a-z])[\xa1-\xa9\xab-\xb6\xb8\xb9\xbb-\xbf\xd7\xf7](?=[a-z])"  # signs that stand in no word
-    "|(?-i:(?<=[\u03ac-\u03ce\u0430-\u045f])[\u0386-\u03ab\u0400-\u042f])"  # a capital behind a small letter
-    "|[\x80-\x9f\u3131-\u318e\ue000-\uf8ff\uff61-\uff9f]",
-    re.IGNORECASE,
-)
+"""Greek, Cyrillic, Hebrew, Arabic, Thai, half-width katakana: letters never mixed with Latin ones in a word."""
 _KANA = re.compile("[\u3041-\u30fa]")
-"""What shows that a text was read with the wrong charset."""
+_ODD = (
+    f"(?<=[A-Za-z])[{_APART}]|[{_APART}](?=[A-Za-z])"
+    "|(?<=[A-Za-z])[\u3040-\ufaff]{1,2}(?=[A-Za-z])|(?<![\u3040-\ufaff])[\u3040-\ufaff](?=[A-Za-z])"
+    "|(?<=[A-Za-z])[\u3040-\ufaff](?![\u3040-\ufaff])"  # one ideograph in a word
+    "|(?<=[A-Za-z])[\xa1-\xa9\xab-\xb6\xb8\xb9\xbb-\xbf\xd7\xf7](?=[A-Za-z])"  # signs that occur in no word
+    "|(?<=[\u03ac-\u03ce\u0430-\u045f])[\u0386-\u03ab\u0400-\u042f]"  # a capital after a small letter
+    "|[\x80-\x9f\u3131-\u318e\ue000-\uf8ff\uff61-\uff9f]"
+)
+"""Matches signs of a text that was decoded with the wrong charset; compiled on demand, since that takes 20 ms."""
 
 
 def guess(data: bytes) -> str:
-    """The name of an encoding, as `charset_labels.encoding` gives it."""
+    """The name of the guessed encoding, as `charset_labels.encoding` returns it."""
     if data.isascii():
         return "iso-2022-jp" if _ESCAPES.search(data) else ASCII
     if _is_utf8(data):
@@ -71,7 +69,7 @@ def guess(data: bytes) -> str:
 
 
 def japanese(data: bytes) -> str:
-    """Which of the Japanese encodings a text is in that says only that it is Japanese."""
+    """The Japanese encoding of a text whose label says only that it is Japanese."""
     for name, codec in (("utf-8", "utf-8"), ("euc-jp", "euc_jp")):
         try:
             data.decode(codec)
@@ -82,7 +80,7 @@ def japanese(data: bytes) -> str:
 
 
 def _is_utf8(data: bytes) -> bool:
-    """Whether it is, perhaps cut in its last letter, or with a few bytes that are not: in no other charset is it so."""
+    """Whether it is UTF-8, perhaps cut inside its last character, or with a few invalid bytes."""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -96,7 +94,7 @@ def _is_utf8(data: bytes) -> bool:
 
 @lru_cache(maxsize=64)
 def _guess(sample: bytes) -> str:
-    # Imported where it is needed: it is large, and most mail says what it is written in.
+    # Imported on demand: it is large, and most mail names its charset.
     from charset_normalizer import from_bytes
 
     alone = not _TOGETHER.search(sample)
@@ -118,8 +116,8 @@ def _guess(sample: bytes) -> str:
 
 
 def _oddity(text: str) -> int:
-    """How odd a text looks: 0 for not at all, 20 where every letter beyond ASCII does."""
-    return round(20 * len(_ODD.findall(text)) / max(_beyond_ascii(text), 1))
+    """How odd a text looks: from 0 for not at all to 20 if every letter beyond ASCII is odd."""
+    return round(20 * len(re.findall(_ODD, text)) / max(_beyond_ascii(text), 1))
 
 
 def _beyond_ascii(text: str) -> int:

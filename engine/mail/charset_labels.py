@@ -1,8 +1,8 @@
-"""What a mail calls its charset, and which encoding that is.
+"""Maps charset labels in mail to encodings.
 
-The names are those of the WHATWG Encoding standard, in which iso-8859-1 is windows-1252, gb2312 is gbk, tis-620 is
-windows-874 and so on; beside them stand the charsets that only mail uses. Spellings are read leniently: case, quotes,
-spaces, underscores, `charset=` in front, parameters behind. None for a name nobody knows.
+The labels are those of the WHATWG Encoding standard, in which iso-8859-1 means windows-1252, gb2312 gbk, tis-620
+windows-874 and so on, plus the charsets that only mail uses. Spelling is lenient: case, quotes, spaces, underscores, a
+leading `charset=` and trailing parameters do not matter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from webencodings.labels import LABELS
 ASCII = "us-ascii"
 _LONGEST = 64
 
-# The web knows these not at all, takes them for nothing, or for something narrower.
+# On the web these labels are unknown, ignored, or mean something narrower.
 _OF_MAIL = {
     "ascii": ASCII,
     "us-ascii": ASCII,
@@ -49,7 +49,7 @@ _OF_MAIL = {
     "mac-thai": "windows-874",
 }
 
-# The numbers by which Windows and DOS know a charset.
+# Code page numbers of Windows and DOS.
 _PAGES = {
     **{str(page): f"windows-{page}" for page in (874, *range(1250, 1259))},
     **{str(page): f"cp{page}" for page in (437, 737, 775, 850, 852, 855, 857, 858, *range(860, 866), 869, 1125)},
@@ -98,7 +98,7 @@ _JUNK = " \t\r\n\"'<>()[]\\"
 
 
 def encoding(label: str) -> str | None:
-    """The name of the encoding a label means; None for none that is known."""
+    """The name of the encoding that a label means; None for an unknown label."""
     return _encoding(label[:_LONGEST])
 
 

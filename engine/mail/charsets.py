@@ -1,9 +1,8 @@
-"""Bytes in a named charset as text, the way the web and mail programs read them.
+"""Decodes bytes in a named charset as browsers and mail programs do.
 
-It never raises, and every text it returns can be encoded again. A byte that fits nowhere costs one U+FFFD and never the
-text around it. A byte order mark in front wins over any name. Text without a name, or with one nobody knows, is guessed
-at. Python's codecs that are no charsets of mail (`unicode_escape`, `idna`, `rot13`) cannot be reached by any name. Time
-is proportional to the input.
+It never raises, and every text that it returns can be encoded. An invalid byte costs one U+FFFD and never the text
+around it. A byte order mark overrides any label. Without a known label, the charset is guessed. No label reaches
+Python's codecs that are not charsets of mail (`unicode_escape`, `idna`, `rot13`). Time is proportional to the input.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ REPLACEMENT = "\ufffd"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16le"), (codecs.BOM_UTF16_BE, "utf-16be"))
 
-# Python's codec where the name alone does not lead to the right one.
+# Python's codecs for names under which Python has none, or the wrong one.
 _CODECS = {
     "big5": "big5hkscs",
     "euc-kr": "cp949",
@@ -35,14 +34,14 @@ _CODECS = {
 _SEVERAL_BYTES = frozenset({"utf-8", "utf-7", "utf-16le", "utf-16be", "utf-32le", "utf-32be"}) | frozenset(
     {"big5", "euc-kr", "gbk", "gb18030", "shift_jis", "johab", "hz"}
 )
-# Where Python's table differs from the one of the web.
+# Differences between Python's table and the web's.
 _OTHERWISE = {"koi8-u": {0xAE: "ў", 0xBE: "Ў"}}
 
 
 def decoded(data: bytes, label: str, *, cut: bool = False) -> str:
-    """The text in `data`, which its sender calls `label`; "" for no name.
+    """Decode `data`, which its sender labels `label` ("" for no label).
 
-    `cut` says that `data` ends where we stopped reading, so that half a character at its end is none.
+    `cut`: `data` ends where we stopped reading, so an incomplete character at its end is dropped.
     """
     if data.isascii() and b"\x1b" not in data and encoding(label) in (None, ASCII, "utf-8", WESTERN):
         return data.decode("ascii")
@@ -52,14 +51,14 @@ def decoded(data: bytes, label: str, *, cut: bool = False) -> str:
 
 
 def clean(text: str) -> str:
-    """`text` as it can be encoded: halves of a surrogate pair are joined, or U+FFFD where one stands alone."""
+    """Make `text` encodable: join halves of a surrogate pair, and replace lone ones by U+FFFD."""
     if not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _name(data: bytes, label: str) -> tuple[str, int]:
-    """The encoding, and how many octets of a mark stand before the text."""
+    """The encoding, and the number of octets of the byte order mark before the text."""
     for mark, marked in _MARKS:
         if data.startswith(mark):
             return marked, len(mark)
@@ -67,11 +66,11 @@ def _name(data: bytes, label: str) -> tuple[str, int]:
     if name is None:
         return guess(data), 0
     if name in (ASCII, "iso-2022-jp") and not data.isascii() and b"\x1b" not in data:
-        # Not what it says it is. What is called ASCII and is not even UTF-8 is what the web takes ASCII for.
+        # The label is wrong. For what is labelled ASCII and is not UTF-8 either, use the web's meaning of ASCII.
         return japanese(data) if name != ASCII else "utf-8" if guess(data) == "utf-8" else WESTERN, 0
     if name in ("utf-16", "utf-32"):
         width = int(name[4:]) // 8
-        # Most characters of most texts begin with a zero, and so do their first octets if the high ones come first.
+        # Most characters have a high octet of zero, so more zeros in first place mean big-endian.
         return name + ("be" if data[::width].count(0) > data[width - 1 :: width].count(0) else "le"), 0
     return name, 0
 
@@ -86,7 +85,7 @@ def _decode(data: bytes, name: str) -> str:
 
 @lru_cache(maxsize=64)
 def _table(name: str) -> str:
-    """The 256 characters of a charset. C1 bytes without a character are the control of that number, as on the web."""
+    """The 256 characters of a charset; unassigned C1 bytes are the control characters of that number, as on the web."""
     codec, otherwise = _CODECS.get(name, name), _OTHERWISE.get(name, {})
     return "".join(otherwise.get(each) or _character(each, codec) for each in range(256))
 
@@ -99,7 +98,7 @@ def _character(byte: int, codec: str) -> str:
 
 
 def _lenient(error: UnicodeError) -> tuple[str, int]:
-    """One U+FFFD for what cannot be read: a byte that begins nothing, or a pair that has no meaning."""
+    """One U+FFFD for an invalid byte or an invalid pair of bytes."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     data, start = error.object, error.start
@@ -107,7 +106,7 @@ def _lenient(error: UnicodeError) -> tuple[str, int]:
         return REPLACEMENT, error.end
     if data[start] == 0x80 and error.encoding == "gb18030":
         return "€", start + 1
-    # The second byte of a pair goes with the first, unless it is ASCII: a lost byte must not swallow a letter.
+    # An invalid pair is replaced as a whole, unless its second byte is ASCII: a lost byte must not swallow a letter.
     pair = 0x80 < data[start] < 0xFF and start + 1 < len(data) and data[start + 1] >= 0x80
     return REPLACEMENT, start + 1 + pair
 

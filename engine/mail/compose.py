@@ -1,12 +1,12 @@
-"""A whole message out of a draft: header fields in their order, the tree of parts, one pass, as bytes.
+"""Composes a whole message from a draft, as bytes: ordered header fields and a tree of parts.
 
-Promises a message that any SMTP server takes as it is: seven bits (addresses that need SMTPUTF8 apart), CRLF only,
-lines of at most 998 octets, a final CRLF, no boundary that also occurs in a part, Bcc in `Composed.bcc_header` alone.
-Refuses what cannot stand in a header: `HeaderError` names the field as the API does, and nothing is composed.
-The same draft and arguments give the same bytes. Large attachments take some milliseconds per megabyte. Dot-stuffing
-is left to the SMTP session.
+Any SMTP server can take the message as it is: seven bits (except addresses that need SMTPUTF8), CRLF only, lines of at
+most 998 octets, a final CRLF, no boundary that also occurs in a part, and Bcc only in `Composed.bcc_header`. For what a
+header cannot carry, `HeaderError` names the field as the API does, and nothing is composed. The same draft and
+arguments give the same bytes. Large attachments take a few milliseconds per megabyte. Dot-stuffing is left to the SMTP
+session.
 
-The tree, each level only where there is something for it:
+The tree, without the levels that would be empty:
 
     multipart/mixed
     ├─ multipart/alternative
@@ -39,10 +39,10 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller wants sent.
+    """A message as its caller describes it.
 
-    `subject` None: no Subject field. `text` and `html` None or "": not there; neither: an empty text. `headers` are
-    the caller's own fields, in order; those the engine writes are refused there.
+    `subject` None: no Subject field. `text` or `html` None or "": no such part; without both, an empty text. `headers`
+    are the caller's own fields, in order; fields that the engine writes itself are refused there.
     """
 
     sender: Address
@@ -58,10 +58,10 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Composed(msgspec.Struct, frozen=True):
-    """A message ready for the wire: `header + CRLF + body`; the Sent copy is `header + bcc_header + CRLF + body`.
+    """A message ready to send: `header + CRLF + body`; the Sent copy is `header + bcc_header + CRLF + body`.
 
-    `header` ends with the CRLF of its last field, `bcc_header` is b"" without Bcc. `smtputf8`: an address, one in Bcc
-    included, has a local part that only SMTPUTF8 carries.
+    `header` ends with the CRLF of its last field; `bcc_header` is b"" without Bcc. `smtputf8`: the local part of an
+    address, perhaps in Bcc, requires SMTPUTF8.
     """
 
     header: bytes
@@ -71,11 +71,11 @@ class Composed(msgspec.Struct, frozen=True):
 
 
 def compose(draft: Draft, *, message_id: str, date: float, boundary: str) -> Composed:
-    """The message for `draft`.
+    """Compose the message for `draft`.
 
-    `message_id` is `<left@right>`; `date` is in seconds since 1970 UTC; `boundary` is 1 to 56 characters legal in a
-    boundary (RFC 2046 §5.1.1), from which those of nested parts are made: take it from fresh randomness.
-    Raises `HeaderError`, and `ValueError` for a boundary or date that cannot be one.
+    `message_id` is `<left@right>`; `date` is in seconds since 1970 UTC; `boundary` has 1 to 56 characters legal in a
+    boundary (RFC 2046 §5.1.1) and should be random; those of nested parts are derived from it.
+    Raises `HeaderError`, and `ValueError` for an invalid boundary or date.
     """
     if not _BOUNDARY.fullmatch(boundary):
         raise ValueError("illegal boundary")
@@ -93,7 +93,7 @@ def compose(draft: Draft, *, message_id: str, date: float, boundary: str) -> Com
     if draft.subject is not None:
         fields.append(unstructured("Subject", draft.subject, "subject"))
     fields.append(tokens("Message-ID", identifier, "messageId"))
-    fields.append(f"Date: {_date(date)}\r\n")
+    fields.append(f"Date: {date_of(date)}\r\n")
     fields += own
     fields.append("MIME-Version: 1.0\r\n")
     root = _tree(draft, boundary)
@@ -104,13 +104,13 @@ def compose(draft: Draft, *, message_id: str, date: float, boundary: str) -> Com
         header.encode(),
         bcc.encode(),
         root.body if root.body.endswith(b"\r\n") else root.body + b"\r\n",
-        # Everything but such an address is encoded, so what is not ASCII here is one.
+        # Everything but such addresses is encoded, so non-ASCII characters here belong to one.
         smtputf8=not (header.isascii() and bcc.isascii()),
     )
 
 
-def _date(seconds: float) -> str:
-    """RFC 5322 §3.3, in UTC; by hand because strftime follows the locale."""
+def date_of(seconds: float) -> str:
+    """The date in the format of RFC 5322 §3.3, in UTC; not by strftime, which depends on the locale."""
     when = datetime.fromtimestamp(int(seconds), UTC)
     return (
         f"{_DAYS[when.weekday()]}, {when.day:02} {_MONTHS[when.month - 1]} {when.year:04}"
@@ -140,7 +140,7 @@ def _tree(draft: Draft, seed: str) -> MimePart:
     forms = [text]
     if html is not None:
         if inside:
-            # RFC 2387 §3.1: the type of the part that is shown first.
+            # RFC 2387 §3.1: the type of the root part.
             html = multipart("related", [html, *inside], seed + "_3", 'type="text/html"')
         forms.append(html)
     forms += invitation
@@ -149,10 +149,10 @@ def _tree(draft: Draft, seed: str) -> MimePart:
 
 
 def _unused(seed: str, leaves: list[MimePart]) -> str:
-    """`seed`, or `seed` with a number, such that "--" and it stand in none of the parts.
+    """`seed`, perhaps with a number, such that none of the parts contains "--" followed by it.
 
-    Readers compare only the beginning of a line with the boundary (RFC 2046 §5.1.1), so a part that merely contains it
-    could end a multipart too early.
+    Readers compare only the beginning of a line with the boundary (RFC 2046 §5.1.1), so a longer line that begins with
+    it could end a multipart too early.
     """
     bodies = [part.body for part in leaves if not part.encoded]
     candidate = seed

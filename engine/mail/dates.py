@@ -1,4 +1,4 @@
-"""The Date field of a message as a moment. It never raises: what is no date is None."""
+"""Parses the Date field of a message. It never raises: what is not a date gives None."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FIRST, _END = -2_208_988_800.0, 221_845_392_000.0
 
 
 def read_date(raw: bytes) -> float | None:
-    """Seconds since 1970 of a date as RFC 5322 writes it, in the older forms of RFC 822, or in ISO 8601."""
+    """Seconds since 1970 of a date in the format of RFC 5322, RFC 822 or ISO 8601."""
     text = raw[:LONGEST].decode("ascii", "replace").strip()
     try:
         parts = parsedate_tz(text)

@@ -1,7 +1,7 @@
-"""Header texts and body parts as a person reads them: encoded words, parameters, transfer encodings.
+"""Decodes header texts and body parts for display: encoded words, parameters, transfer encodings.
 
-It never raises: mail in the wild breaks every rule, and what cannot be decoded is shown as near as can be. What a
-charset means is said in `charsets`, for all of them alike. Time is proportional to the input.
+It never raises: real mail breaks every rule, and what cannot be decoded is shown as closely as possible. `charsets`
+interprets all charsets. Time is proportional to the input.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BREAK = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 _SECTION = re.compile(r"(.+?)\*([0-9]{1,3})?(\*)?")
 SHORT = 256
-"""Bytes of a value that may be kept, decoded, for the next time."""
+"""Most bytes of a value whose decoded form is cached."""
 _CUT_ESCAPE = re.compile(rb"=[0-9A-Fa-f]?\Z")
 
 
@@ -33,7 +33,7 @@ def header_text(raw: bytes) -> str:
     return _short(raw) if len(raw) <= SHORT else _with_words(raw)
 
 
-@lru_cache(maxsize=512)  # who wrote a message also sent it and takes the answers, and has written others
+@lru_cache(maxsize=512)  # From, Sender and Reply-To often agree, and recur in other messages
 def _short(raw: bytes) -> str:
     return _with_words(raw)
 
@@ -55,14 +55,14 @@ def _with_words(raw: bytes) -> str:
 
 
 def parameter(parameters: Mapping[str, bytes], name: str) -> str:
-    """A parameter such as `filename`, in any of the forms of RFC 2231; empty if there is none."""
+    """A parameter such as `filename`, in any form of RFC 2231; empty if there is none."""
     if (plain := parameters.get(name)) is not None:
         return header_text(plain)
     sections: dict[int, tuple[bytes, bool]] = {}
     for key, value in parameters.items():
         match = _SECTION.fullmatch(key)
         if match is not None and match[1] == name:
-            # `name*=` is one whole encoded value, `name*0=` plain, `name*0*=` encoded.
+            # `name*=` is a complete encoded value, `name*0=` a plain section, `name*0*=` an encoded section.
             sections[int(match[2] or 0)] = (value, match[3] is not None or match[2] is None)
     if not sections:
         return ""
@@ -78,9 +78,9 @@ def parameter(parameters: Mapping[str, bytes], name: str) -> str:
 
 
 def body_text(raw: bytes, encoding: str, charset: str, *, cut: bool = False) -> str:
-    """A text part with LF line ends: transfer encoding undone, then its charset.
+    """A text part with LF line ends, decoded from its transfer encoding and its charset.
 
-    `cut` says that `raw` is only the beginning of the part.
+    `cut`: `raw` is only the beginning of the part.
     """
     if cut and encoding == "quoted-printable":
         raw = _CUT_ESCAPE.sub(b"", raw)
@@ -92,7 +92,7 @@ def _content(kind: bytes, data: bytes) -> bytes:
 
 
 def _joined(words: list[tuple[str, bytes]]) -> str:
-    # A character may be cut in two between words of one charset, so their bytes come together first.
+    # A character may be split between words of the same charset, so their bytes are joined before decoding.
     text: list[str] = []
     charset, data = "", b""
     for name, piece in words:

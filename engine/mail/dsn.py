@@ -1,7 +1,7 @@
-"""Delivery status notifications (RFC 3464): what became of a message at each recipient.
+"""Reads delivery status notifications (RFC 3464): the outcome of a message for each recipient.
 
-Takes the bytes of the `message/delivery-status` part and of the original's header. It never raises; what is missing is
-empty, and a part without any recipient gives a report without recipients.
+Takes the bytes of the `message/delivery-status` part and of the original's header. It never raises; missing values are
+empty, and a part without recipients gives a report without recipients.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.mail.fields import fields, raw_fields
 
 LONGEST = 65_536
 LONGEST_HEADER = 16_384
-"""Octets of the original's header that are read: it is told with every recipient."""
+"""Most octets read of the original's header, which appears in the event of every recipient."""
 RECIPIENTS = 1000
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 _MESSAGE_ID = re.compile(r"<[^<>\s]+>")
@@ -28,11 +28,10 @@ _RECIPIENT = ("final-recipient", "original-recipient", "x-actual-recipient")
 
 
 class RecipientStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of it at one recipient.
+    """The outcome for one recipient.
 
-    `action` is `failed`, `delayed`, `delivered`, `relayed` or `expanded`, or "" where the system says nothing that
-    tells; `status` the enhanced code (`5.1.1`); `source` what kind of text `diagnostic` is (`smtp`). All lower case
-    but the texts.
+    `action` is `failed`, `delayed`, `delivered`, `relayed` or `expanded`, or "" if the report does not say; `status` is
+    the enhanced code (`5.1.1`); `source` is the type of `diagnostic` (`smtp`). All but the texts are in lower case.
     """
 
     recipient: str
@@ -45,7 +44,7 @@ class RecipientStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One notification. `message_id` is the original's, with its angle brackets, empty if not told."""
+    """One notification. `message_id` is the original's, with its angle brackets, empty if unknown."""
 
     envelope_id: str
     reporting_mta: str
@@ -55,8 +54,8 @@ class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_delivery_status(status: bytes, original: bytes) -> DeliveryReport:
-    """The report in these parts, at most 64 KiB of the first and 16 KiB of the second."""
-    # A line that is neither a field nor folded continues the text of the field above it.
+    """Read the report in these parts, at most 64 KiB of the first and 16 KiB of the second."""
+    # A line that is neither a field nor folded continues the field above it.
     status = _LINE.sub(b" ", status[:LONGEST].strip())
     groups = [dict(raw_fields(group)) for group in re.split(rb"\r?\n(?:[ \t]*\r?\n)+", status) if group.strip()]
     of_message = next((group for group in groups if group), {})
@@ -76,13 +75,13 @@ def _of_recipients(groups: list[dict[str, bytes]]) -> list[dict[str, bytes]]:
         if any(group.get(name) for name in _RECIPIENT):
             found.append(group)
         elif found and not found[-1].keys() & group.keys() & {"action", "status"}:
-            # A blank line within what is said of one recipient.
+            # A blank line within the fields of one recipient.
             found[-1] = found[-1] | group
     return found
 
 
 def _told_id(status: bytes) -> str:
-    """The original's Message-ID out of a field of the report, or of what a broken boundary left behind it."""
+    """The original's Message-ID from a field of the report, or from what a broken boundary appended to it."""
     found = _TOLD_ID.search(status)
     return found[1].decode("ascii", "replace") if found else ""
 
@@ -102,7 +101,7 @@ def _recipient(group: dict[str, bytes]) -> RecipientStatus:
     found = _STATUS.search(header_text(group.get("status", b""))) or _STATUS.search(diagnostic)
     status = found[1] if found else ""
     return RecipientStatus(
-        # Some name the mailbox on their own machine, which is no address for anybody else.
+        # Some systems name the local mailbox, which is not an address outside their machine.
         recipient=next((each for each in (final, original, actual) if "@" in each), final or original or actual),
         original=original,
         action=_action(group, status),
@@ -114,7 +113,7 @@ def _recipient(group: dict[str, bytes]) -> RecipientStatus:
 
 
 def _action(group: dict[str, bytes], status: str) -> str:
-    """The action in one of its five words, whatever the system calls it; by the status where it says nothing."""
+    """The action as one of the five words, however the system spells it; otherwise derived from the status."""
     said = header_text(group.get("action", b"")).lower()
     word = re.split(r"[\s(;]", said, maxsplit=1)[0]
     if word in ("delayed", "delivered", "relayed", "expanded"):
@@ -127,7 +126,7 @@ def _action(group: dict[str, bytes], status: str) -> str:
 
 
 def _value(raw: bytes) -> str:
-    """What follows the type in `rfc822; user@example.com`; `utf-8` types with their escapes undone (RFC 6533)."""
+    """The value after the type in `rfc822; user@example.com`; escapes of `utf-8` types are decoded (RFC 6533)."""
     kind, semicolon, text = header_text(raw).partition(";")
     text = (text if semicolon else kind).strip().removeprefix("<").removesuffix(">")
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":

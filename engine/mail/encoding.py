@@ -1,8 +1,8 @@
-"""Text that is not plain ASCII, made fit for a header: encoded words (RFC 2047) and parameters (RFC 2231).
+"""Encodes text that is not plain ASCII for headers: encoded words (RFC 2047) and parameters (RFC 2231).
 
-Promises that no piece is cut inside a character, that an encoded word is at most 75 characters long and uses only what
-is legal in every place an encoded word may stand, and that the text comes back unchanged, control characters included:
-encoded, none of them can end a line. Refuses nothing; callers have already turned away CR, LF, NUL and lone surrogates.
+No piece is cut inside a character. An encoded word has at most 75 characters and uses only those that are legal
+wherever an encoded word may occur. The text decodes unchanged, including control characters, which cannot end a line
+when encoded. Nothing is refused here; callers have already refused CR, LF, NUL and lone surrogates.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 WORD_LENGTH = 75
-"""The longest encoded word, delimiters included (RFC 2047 §2)."""
+"""Most characters of an encoded word, including delimiters (RFC 2047 §2)."""
 SHORTEST_WORD = 24
-"""What one character of four octets takes in either encoding, delimiters included."""
+"""Characters that one character of four octets takes in either encoding, including delimiters."""
 
 _FRAME = len("=?UTF-8?Q??=")
-# RFC 2047 §5 (3): the only characters that may stand for themselves inside a phrase; the space becomes "_".
+# RFC 2047 §5 (3): the only characters that need no encoding inside a phrase; the space becomes "_".
 _Q_SAFE = frozenset(string.ascii_letters + string.digits + "!*+-/ ")
 _Q = [chr(n) if chr(n) in _Q_SAFE else f"={n:02X}" for n in range(256)]
 _Q[0x20] = "_"
@@ -28,7 +28,7 @@ _NOTHING: frozenset[str] = frozenset()
 
 _ATTRIBUTE_EXTRA = "!#$&+^`{}|"
 _ATTRIBUTE_SAFE = frozenset(string.ascii_letters + string.digits + "-._~" + _ATTRIBUTE_EXTRA)
-# Legal in a bare value but left out: readers take ' * and % for signs of RFC 2231.
+# Also legal in a bare value, but left out: ' * and %, which readers may interpret by RFC 2231.
 _TOKEN = re.compile(r"[A-Za-z0-9!#$&+.^_`{|}~-]{1,60}")
 # Quote and backslash are left out: readers disagree about undoing their escapes.
 _QUOTABLE = re.compile(r"[ !#-\[\]-~]{1,60}")
@@ -37,7 +37,7 @@ _NEXT_WORD = "\r\n "
 
 
 def _split(text: str, safe: frozenset[str], weight: int, first: int, rest: int) -> Iterator[str]:
-    """Cut `text` into pieces that cost at most `first`, then `rest`: 1 a safe character, octets x `weight` others."""
+    """Cut `text` into pieces costing at most `first`, then `rest`: 1 for a safe character, else octets x `weight`."""
     start = cost = 0
     room = first
     for at, char in enumerate(text):
@@ -54,9 +54,9 @@ def _octets(char: str) -> int:
 
 
 def encoded_words(text: str, first: int = WORD_LENGTH) -> list[str]:
-    """`text` as encoded words in UTF-8: Q where half of it stays readable, else B.
+    """`text` as encoded words in UTF-8: Q if at least half of it stays readable, else B.
 
-    The first is at most `first` characters long, which must not be less than `SHORTEST_WORD`.
+    The first word has at most `first` characters, which must be at least `SHORTEST_WORD`.
     """
     data = text.encode()
     if 2 * len(data.translate(None, _Q_SAFE_OCTETS)) <= len(data):
@@ -67,9 +67,9 @@ def encoded_words(text: str, first: int = WORD_LENGTH) -> list[str]:
 
 
 def parameter(name: str, value: str) -> list[str]:
-    """One MIME parameter as the `name=value` pieces it takes, without the semicolons between them.
+    """One MIME parameter as one or more `name=value` pieces, without the semicolons between them.
 
-    Bare or quoted when short and plain, otherwise RFC 2231: `name*=utf-8''...`, or numbered sections when long.
+    Bare or quoted if short and plain, else by RFC 2231: `name*=utf-8''...`, or numbered sections if long.
     """
     if _TOKEN.fullmatch(value):
         return [f"{name}={value}"]
@@ -83,9 +83,9 @@ def parameter(name: str, value: str) -> list[str]:
 
 
 def old_parameter(name: str, value: str) -> str:
-    """One MIME parameter as readers from before RFC 2231 know it: encoded words in quotes, against RFC 2047 §5 (3).
+    """One MIME parameter for readers that do not know RFC 2231: quoted encoded words, against RFC 2047 §5 (3).
 
-    Those readers, some web mail and old Outlook among them, show no name for a file otherwise; others undo it too.
+    Such readers, including some web mail and old Outlook, would otherwise show no file name; others decode it too.
     """
     if _TOKEN.fullmatch(value):
         return f"{name}={value}"

@@ -1,6 +1,6 @@
-"""A header's bytes as its fields: lower-case name, and every value in order, unfolded and decoded.
+"""Parses a header into fields: lower-case names, each with all its values in order, unfolded and decoded.
 
-It never raises; what is no field is skipped. Time is proportional to the input.
+It never raises; lines that are not fields are skipped. Time is proportional to the input.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _FIELD = re.compile(rb"^([!-9;-~]{1,200})[ \t]*+:(.*+(?:\r?\n[ \t].*+)*+)", re.M
 
 
 def raw_fields(header: bytes) -> list[tuple[str, bytes]]:
-    """Name and value as they stand, up to the empty line that ends a header."""
+    """Names and raw values, up to the empty line that ends the header."""
     end = re.search(rb"(?:\A|\r?\n)\r?\n", header)
     head = header if end is None else header[: end.start()]
     return [(match[1].decode("ascii").lower(), match[2].strip()) for match in _FIELD.finditer(head)]

@@ -1,10 +1,13 @@
-"""Header fields: from the caller's text to folded lines that cannot become anything else.
+"""Header fields: turns the caller's text into folded lines that form exactly one field.
 
-Promises one field in, one field out: CR, LF and NUL are refused by name, everything else that is not printable ASCII is
-encoded or refused, and no line is longer than 998 octets, nor than 76 where there is a place to fold. Lines are folded
-only in front of white space the text already has. Raw UTF-8 appears solely inside an address whose local part needs it.
-Refuses (`HeaderError`) header names that are not RFC 5322 ftext, and fields the engine itself writes.
-No function here splits text at "lines": that would honour U+2028, U+0085 and \\x1c, which a mail server does not.
+1. CR, LF and NUL are refused; everything else that is not printable ASCII is encoded or refused.
+2. No line has more than 998 octets, nor more than 76 if there is a place to fold. Lines are folded only before white
+   space that the text already has.
+3. Raw UTF-8 occurs only inside an address whose local part needs it.
+4. Header names that are not RFC 5322 ftext, and fields that the engine writes itself, are refused.
+
+Refusals raise `HeaderError`. No function here splits text with `splitlines`, which also splits at U+2028, U+0085 and
+\\x1c, unlike a mail server.
 """
 
 from __future__ import annotations
@@ -16,9 +19,9 @@ from engine.mail.addresses import Address, parse_address
 from engine.mail.encoding import SHORTEST_WORD, WORD_LENGTH, encoded_words
 
 LINE = 76
-"""Where lines are folded: the limit for lines with encoded words (RFC 2047 §2), below the 78 of RFC 5322 §2.1.1."""
+"""Column at which lines are folded: the limit with encoded words (RFC 2047 §2), below the 78 of RFC 5322 §2.1.1."""
 LONGEST_LINE = 998
-"""Octets without CRLF, RFC 5322 §2.1.1."""
+"""Most octets of a line without its CRLF (RFC 5322 §2.1.1)."""
 LONGEST_MESSAGE_ID = 996
 LONGEST_HEADER_NAME = 60
 
@@ -35,7 +38,7 @@ _LONGEST_NAME = 60
 _FTEXT = re.compile(r"[!-9;-~]+")
 _ID = re.compile(r"<([^<>]*)>|([^ \t,<>]+)")
 _BETWEEN_IDS = re.compile(r"[ \t,]*")
-# An address with dots where only a quoted string may have them.
+# An address with dots in places where only a quoted string may have them.
 _ODD_DOTS = re.compile(r"\.\.|\.@|(?:^|[<,\s])\.")
 _MESSAGE_ID = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")
 _MAILBOX = re.compile(
@@ -60,7 +63,7 @@ _ADDRESSES = frozenset(
     {"reply-to", "sender", "errors-to", "disposition-notification-to", "return-receipt-to", "mail-reply-to"}
     | {"mail-followup-to", "resent-from", "resent-sender", "resent-to", "resent-cc", "resent-reply-to"}
 )
-# Read by programs, which do not decode: encoded words would only break them.
+# Programs read these without decoding, so encoded words would break them.
 _IDS = frozenset({"in-reply-to", "references"})
 _TOKENS = frozenset(
     {"resent-message-id", "auto-submitted", "importance", "priority", "precedence"}
@@ -70,10 +73,10 @@ _TOKENS = frozenset(
 
 
 class HeaderError(ValueError):
-    """Something the caller gave cannot stand in a header.
+    """A value from the caller cannot be put into a header.
 
-    `field` names it the way the API does (`subject`, `to[1].name`, `headers.X-Foo`, `attachments[0].filename`),
-    `reason` completes the sentence "<field> ...".
+    `field` names it as the API does (`subject`, `to[1].name`, `headers.X-Foo`, `attachments[0].filename`); `reason`
+    completes the sentence "<field> ...".
     """
 
     def __init__(self, field: str, reason: str) -> None:
@@ -83,21 +86,21 @@ class HeaderError(ValueError):
 
 
 def check_text(text: str, field: str) -> None:
-    """Raises `HeaderError` for what cannot even be encoded: CR, LF, NUL, half of a surrogate pair."""
+    """Raise `HeaderError` for what cannot even be encoded: CR, LF, NUL, half a surrogate pair."""
     found = _FORBIDDEN.search(text)
     if found:
         raise HeaderError(field, "contains a line break or a NUL" if found[0] < " " else "contains a lone surrogate")
 
 
 def fold(name: str, pieces: Sequence[str]) -> str:
-    """One field with its CRLF. Each piece starts with the white space a line may be folded in front of."""
+    """One field with its CRLF. Each piece begins with the white space before which the line may be folded."""
     line = f"{name}:{''.join(pieces)}"
     if len(line) <= LINE:
         return line + "\r\n"
     lines: list[str] = []
     line = name + ":"
     for piece in pieces:
-        # A first line without content is legal but trips some readers, so a long first piece stays beside the name.
+        # An empty first line is legal but confuses some readers, so a long first piece stays next to the name.
         room = LINE if lines or len(line) > len(name) + 1 or piece.startswith(" =?") else LONGEST_LINE
         if len(line) + len(piece) > room:
             lines.append(line)
@@ -108,7 +111,7 @@ def fold(name: str, pieces: Sequence[str]) -> str:
 
 
 def unstructured(name: str, text: str, field: str) -> str:
-    """A field of free text (RFC 5322 §3.2.5), such as Subject. Comes back from a reader exactly as `text`."""
+    """A field of free text (RFC 5322 §3.2.5), such as Subject. Readers decode it to exactly `text`."""
     if len(text) + len(name) + 2 <= LINE and "=?" not in text and _PLAIN.fullmatch(text):
         return f"{name}: {text}\r\n"
     check_text(text, field)
@@ -117,7 +120,7 @@ def unstructured(name: str, text: str, field: str) -> str:
     odd = [n for n, run in enumerate(runs) if _must_encode(run, at_edge=n in (0, last))]
     if not odd:
         return fold(name, _pieces(runs))
-    # One stretch from the first word that needs it to the last: between two encoded words a reader drops white space.
+    # Encode everything from the first to the last such word: readers drop white space between encoded words.
     first, end = odd[0], odd[-1] + 1
     if first and _is_blank(runs[first]):
         first -= 1
@@ -140,20 +143,20 @@ def _must_encode(run: str, *, at_edge: bool) -> bool:
 
 
 def _pieces(runs: list[str]) -> list[str]:
-    """Words with the white space before them; a word that begins the text gets the space after the colon."""
+    """Words, each with the white space before it; a word at the start of the text gets the space after the colon."""
     if runs and not _is_blank(runs[0]):
         runs = [" ", *runs]
     return [blank + word for blank, word in zip(runs[::2], runs[1::2], strict=True)]
 
 
 def _first_room(name: str) -> int:
-    """How long an encoded word may be beside the field's name; the full length when it has to go to the next line."""
+    """The most characters of an encoded word next to the field's name; the full length if none fits there."""
     room = LINE - len(name) - 2
     return min(room, WORD_LENGTH) if room >= SHORTEST_WORD else WORD_LENGTH
 
 
 def address_list(name: str, addresses: Sequence[Address], field: str) -> str:
-    """A field of mailboxes (RFC 5322 §3.4); `field[n].name` or `field[n].address` is named when one is refused."""
+    """A field of addresses (RFC 5322 §3.4); a refusal names `field[n].name` or `field[n].address`."""
     pieces: list[str] = []
     for n, mailbox in enumerate(addresses):
         pieces += _mailbox(mailbox, f"{field}[{n}]", WORD_LENGTH if n else _first_room(name))
@@ -164,7 +167,7 @@ def address_list(name: str, addresses: Sequence[Address], field: str) -> str:
 
 
 def one_address(name: str, mailbox: Address, field: str) -> str:
-    """A field of exactly one mailbox; `field.name` or `field.address` is named when it is refused."""
+    """A field of exactly one address; a refusal names `field.name` or `field.address`."""
     return fold(name, _mailbox(mailbox, field, _first_room(name)))
 
 
@@ -176,7 +179,7 @@ def _mailbox(mailbox: Address, field: str, room: int) -> list[str]:
     text = mailbox.name.strip(" \t")
     if not text:
         return [" " + address]
-    # A short name never has to be folded inside, so a long one is simply encoded.
+    # A short name never has to be folded inside; a long one is simply encoded.
     if len(text) <= _LONGEST_NAME and "=?" not in text:
         phrase = text if _PHRASE.fullmatch(text) else _quoted(text) if _QUOTABLE.fullmatch(text) else ""
         if phrase:
@@ -202,9 +205,9 @@ def tokens(name: str, text: str, field: str) -> str:
 
 
 def custom(name: str, value: str) -> str:
-    """A field from the caller's own `headers`; empty for one of message ids that holds none.
+    """A field from the caller's own `headers`; "" for a field of message ids without any.
 
-    Raises `HeaderError` for one that the engine writes itself.
+    Raises `HeaderError` for a field that the engine writes itself.
     """
     if not _FTEXT.fullmatch(name):
         raise HeaderError("headers", f"contains an illegal header name: {ascii(name)[:80]}")
@@ -224,7 +227,7 @@ def custom(name: str, value: str) -> str:
 
 
 def _address_field(name: str, value: str, field: str) -> str:
-    """As given where it is ASCII and nothing in it has to be quoted: it may hold groups and comments."""
+    """An address field, unchanged if it is ASCII and needs no quoting, so it may contain groups and comments."""
     if value.isascii() and not _ODD_DOTS.search(value) and name.lower() != "sender":
         return tokens(name, value, field)
     try:
@@ -241,13 +244,13 @@ def _address_field(name: str, value: str, field: str) -> str:
 
 
 def _message_ids(text: str, field: str) -> str:
-    """Message ids (RFC 5322 §3.6.4) with their angle brackets and a space between them, each once."""
+    """Message ids (RFC 5322 §3.6.4) in angle brackets, separated by a space, each once."""
     check_text(text, field)
     if not _BETWEEN_IDS.fullmatch(_ID.sub("", text)):
         raise HeaderError(field, "is not a list of message ids")
     found: dict[str, None] = {}
     for bracketed, bare in _ID.findall(text):
-        # Some programs fold a long id inside.
+        # Some programs fold a long id in the middle.
         inner = bare or bracketed.replace(" ", "").replace("\t", "")
         if bare and "@" not in bare:
             raise HeaderError(field, "is not a list of message ids")
@@ -257,7 +260,7 @@ def _message_ids(text: str, field: str) -> str:
 
 
 def mailboxes(text: str, field: str) -> list[Address]:
-    """The mailboxes in a header value; no groups, no comments. Raises `HeaderError`."""
+    """The addresses in a header value, which may contain no groups or comments. Raises `HeaderError`."""
     check_text(text, field)
     found: list[Address] = []
     at = 0
@@ -273,7 +276,7 @@ def mailboxes(text: str, field: str) -> list[Address]:
 
 
 def message_id_of(text: str) -> str:
-    """A caller's message id as exactly one `<left@right>`, at most 996 characters (RFC 5322 §3.6.4).
+    """Check a caller's message id: exactly one `<left@right>` of at most 996 characters (RFC 5322 §3.6.4).
 
     Raises `ValueError` with a short plain reason.
     """

@@ -1,9 +1,8 @@
-"""HTML cut into its tags and the text between them, the way a browser does (WHATWG HTML section 13.2.5).
+"""Splits HTML into tags and the text between them, as a browser does (WHATWG HTML section 13.2.5).
 
-One walk from left to right, in which a tag, comment or script that never ends swallows the rest: the time is
-proportional to the length, whatever stands there. The standard library's parser goes back after every wrong guess
-instead: 40 kB of "<a " hold it for half a minute, "<![" ends it with an assertion. Only its table of character
-references is used.
+It makes one pass from left to right, in which a tag, comment or script that never ends swallows the rest, so the time
+is proportional to the length of any input. The standard library's parser backtracks after every wrong guess: 40 kB of
+"<a " take it half a minute, and "<![" fails an assertion. Only its table of character references is used.
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ from collections.abc import Iterator
 from html import unescape
 from typing import NamedTuple
 
-# A tag (groups 1 to 3), or the opening of what is none. Possessive throughout: nothing is tried twice. A quote counts
-# only after "=", as in a browser.
+# A tag (groups 1 to 3), or the start of markup that is not a tag. Possessive throughout: nothing is matched twice. A
+# quote counts only after "=", as in a browser.
 _MARKUP = re.compile(r"""<(?:(/?)([A-Za-z][^\s/>]*+)((?:[^>=]++|=\s*+(?:"[^"]*+"?|'[^']*+'?)?+)*+)>?|!--|[/!?])""")
-# Python refuses to read an integer of thousands of digits; no character has more than seven.
+# Python refuses to parse an integer of thousands of digits; no character reference needs more than seven.
 _ENDLESS_NUMBER = re.compile(r"&#[0-9]{8,}+;?")
 _RAW = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "title", "iframe", "noembed")}
-"""Elements whose content is no text to be read."""
+"""Elements whose content is not shown as text."""
 
 
 class Tag(NamedTuple):
-    """A start tag, or an end tag if `closing`; its name in lower case, and what stands behind that, as it is."""
+    """A start tag, or an end tag if `closing`: its name in lower case, and the raw text after the name."""
 
     name: str
     attributes: str
@@ -31,7 +30,7 @@ class Tag(NamedTuple):
 
 
 def pieces(source: str) -> Iterator[str | Tag]:
-    """Texts, with their character references as they stand, and tags, in order; comments and the like left out."""
+    """Texts, with character references not replaced, and tags, in order; comments and the like are left out."""
     at = 0
     while (markup := _MARKUP.search(source, at)) is not None:
         if markup.start() > at:
@@ -39,7 +38,7 @@ def pieces(source: str) -> Iterator[str | Tag]:
         end_mark, name, attributes = markup.groups()
         at = markup.end()
         if name is None:
-            # "<!-->" is a whole comment: its hyphens serve twice.
+            # "<!-->" is a complete comment: its hyphens belong to both the start and the end.
             ending, start = ("-->", at - 2) if markup[0] == "<!--" else (">", at)
             end = source.find(ending, start)
             at = len(source) if end < 0 else end + len(ending)
@@ -54,5 +53,5 @@ def pieces(source: str) -> Iterator[str | Tag]:
 
 
 def characters(text: str) -> str:
-    """`text` with its character references replaced."""
+    """Replace the character references in `text`."""
     return unescape(_ENDLESS_NUMBER.sub("\ufffd", text)) if "&" in text else text

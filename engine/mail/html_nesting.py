@@ -1,9 +1,9 @@
-"""HTML whose tags are nested as they should be, in bounded depth: what a parser reads in time linear in its length.
+"""Repairs the nesting of HTML and bounds its depth, so that a parser reads it in linear time.
 
-A browser's rules for broken nesting cost the square of its depth, and fill the memory with copies of what was never
-closed: a mail of 14 kB becomes 4 MB, one of 1 MB holds a parser for minutes. Here each element is closed where a
-browser would close it, nearly; one that is left open, or nested too deeply, costs its own look. Elements that are not
-shown in mail, and comments, are left out.
+A browser's rules for broken nesting take quadratic time in its depth, and fill memory with copies of unclosed elements:
+a mail of 14 kB becomes 4 MB, and one of 1 MB occupies a parser for minutes. Here each element is closed about where a
+browser would close it; an element that is left open or nested too deeply only loses its formatting. Comments, and
+elements not shown in mail, are left out.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from html import escape
 from engine.mail.html_markup import Tag, characters, pieces
 
 DEEPEST = 200
-"""Elements inside each other."""
+"""Most elements inside each other."""
 TAGS = 100_000
-"""In all; those behind are left out, their text is not."""
+"""Most tags in all; later tags are left out, but not their text."""
 ATTRIBUTES = 100
-"""Of one element; more are none."""
+"""Most attributes of one element; with more it has none."""
 RUN = 4096
-"""Characters of a text before it is cut by a comment: parsers append to a long one in ever longer time."""
+"""Characters after which a comment interrupts a text, since parsers take ever longer to append to a long one."""
 
 VOID = frozenset({"br", "col", "hr", "img", "wbr"})
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
@@ -42,7 +42,7 @@ _CELLS = frozenset({"td", "th"})
 _BOUNDS = _CELLS | {"table", "caption"}
 _OF_TABLES = _TABLE_PARTS | {"table"}
 _END_BOUNDS = {"table": frozenset[str](), **dict.fromkeys(_TABLE_PARTS, frozenset({"table"}))}
-"""How far up an element is looked for that an end tag ends, where that is not `_BOUNDS`."""
+"""The elements beyond which the start of an end tag's element is not searched, if other than `_BOUNDS`."""
 _ENDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "a": (frozenset({"a"}), _BOUNDS),
     "li": (frozenset({"li"}), _BOUNDS | {"ul", "ol", "menu", "dir"}),
@@ -51,11 +51,11 @@ _ENDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "tr": (frozenset({"tr"}), _SECTIONS | {"table"}),
     **dict.fromkeys(_SECTIONS, (_SECTIONS | {"tr"}, frozenset({"table"}))),
 }
-"""Which open elements end where one begins, and how far up they are looked for."""
+"""The open elements that a start tag ends, and the elements beyond which they are not searched."""
 
 
 def nested(html: str) -> str:
-    """`html` with its elements closed in the order in which they were opened."""
+    """`html` with its elements properly nested."""
     return "".join(_Nesting().of(html))
 
 
@@ -63,7 +63,7 @@ class _Nesting:
     def __init__(self) -> None:
         self._open: list[str] = []
         self._how_many: Counter[str] = Counter()
-        """Of each element, how many are open."""
+        """The number of open elements by name."""
 
     def of(self, html: str) -> Iterator[str]:
         tags = 0
@@ -88,11 +88,11 @@ class _Nesting:
             yield from self._close(frozenset({"p"}), _BOUNDS)
         if name in _TABLE_PARTS or name == "col":
             if not self._how_many["table"]:
-                return  # a browser takes no notice of it
+                return  # a browser ignores it
             place = len(self._open)
             while self._open[place - 1] not in _OF_TABLES:
                 place -= 1
-            yield self._end(place)  # what was begun between two rows was moved before the table
+            yield self._end(place)  # an element begun between two rows has been moved before the table
         if name in _ENDS:
             yield from self._close(*_ENDS[name])
         if name not in VOID:
@@ -103,7 +103,7 @@ class _Nesting:
         yield f"<{name}{_attributes(attributes)}>"
 
     def _close(self, names: frozenset[str], bounds: frozenset[str]) -> Iterator[str]:
-        """Close the innermost of these elements that is open, and all inside it, unless one of `bounds` is between."""
+        """Close the innermost open element of `names` and all inside it, unless one of `bounds` is in between."""
         if not any(self._how_many[name] for name in names):
             return
         for place in range(len(self._open) - 1, -1, -1):
@@ -114,7 +114,7 @@ class _Nesting:
                 return
 
     def _end(self, place: int) -> str:
-        """End the elements that are open from this depth on."""
+        """Close the open elements from this depth on."""
         ended = self._open[place:]
         del self._open[place:]
         self._how_many.subtract(ended)
@@ -126,7 +126,7 @@ def _attributes(written: str) -> str:
     if not written or written.count("=") + written.count(" ") > 8 * ATTRIBUTES:
         return ""
     if written.count('"') % 2 or (written.count("'") % 2 and "'" not in _between_double_quotes(written)):
-        return ""  # it would go on into the text
+        return ""  # it would continue into the text
     return written if written[0] in " \t\r\n\f" else f" {written}"
 
 

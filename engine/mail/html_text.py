@@ -1,8 +1,8 @@
-"""Plain text for a message that came as HTML only.
+"""Makes plain text for a message that has only HTML.
 
-Promises to read at most `limit` characters, in time proportional to them whatever they are, and never to raise: broken
-markup gives poorer text. Keeps paragraphs, line breaks, lists, quotes, links, table rows, preformatted text and the alt
-text of images; knows no styles, so text that a style hides is kept.
+It reads at most `limit` characters, in time proportional to them, and never raises: broken markup gives poorer text. It
+keeps paragraphs, line breaks, lists, quotes, links, table rows, preformatted text and the alt text of images. It
+ignores styles, so text hidden by a style is kept too.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _LINES = frozenset(
 )
 _KNOWN = _PARAGRAPHS | _LISTS | _LINES | {"a", "br", "hr", "img", "td", "th"}
 _DEEPEST = 8
-_LINK = re.compile(r"(?:https?|ftp|mailto|tel):[!-~\u00a1-\U0010ffff]{1,2000}", re.IGNORECASE)
+_LINK = re.compile(r"(?i:https?|ftp|mailto|tel):[^\x00-\x20\x7f-\xa0]{1,2000}")
 
 
 def html_to_text(html: str, limit: int = LIMIT) -> str:
-    """The text of `html`, LF between its lines; "[...]" is the last one when `html` was longer than `limit`."""
+    """The text of `html` with LF between lines; the last line is "[...]" if `html` is longer than `limit`."""
     writer = _Writer()
     for piece in pieces(html[:limit]):
         if not isinstance(piece, Tag):
@@ -56,13 +56,13 @@ def _attribute(attributes: str, name: str) -> str:
 
 
 def _characters(text: str) -> str:
-    """`text` with its character references replaced and what nobody sees removed."""
+    """`text` with its character references replaced and invisible characters removed."""
     text = characters(text)
     return text if text.isascii() else _INVISIBLE.sub("", text)
 
 
 class _Writer:
-    """Puts words into lines; knows which quotes, lists, links and preformatted blocks are open."""
+    """Arranges words in lines; knows which quotes, lists, links and preformatted blocks are open."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -77,7 +77,7 @@ class _Writer:
         self._link_text: list[str] = []
 
     def data(self, source: str) -> None:
-        """Text between tags."""
+        """Add text between tags."""
         text = _characters(source)
         if self._href:
             self._link_text.append(text)
@@ -99,7 +99,7 @@ class _Writer:
             self._words.append(text)
 
     def end_line(self, *, always: bool = False) -> None:
-        """Finish the line in hand; an empty one only counts with `always`."""
+        """Finish the current line; an empty one counts only with `always`."""
         line = "".join(self._words).replace("\xa0", " ").rstrip()
         self._words.clear()
         if not line and not always:
@@ -119,7 +119,7 @@ class _Writer:
         self._gap = True
 
     def open(self, name: str, attributes: str) -> None:
-        """A start tag."""
+        """Handle a start tag."""
         if name == "br":
             self.end_line(always=True)
         elif name in _PARAGRAPHS:
@@ -148,7 +148,7 @@ class _Writer:
             self._paragraph()
 
     def close(self, name: str) -> None:
-        """An end tag."""
+        """Handle an end tag."""
         if name in _PARAGRAPHS:
             self._paragraph()
             if name == "blockquote" and self._quotes:
@@ -173,7 +173,7 @@ class _Writer:
         return f"{number + 1}. "
 
     def _end_link(self) -> None:
-        """Name the target of a link behind its text, unless the text already is the target."""
+        """Add the target of a link after its text, unless the text is the target."""
         text = "".join(self._link_text).strip()
         if self._href and text not in (self._href, self._href.partition(":")[2].strip("/")):
             self._inline(f" <{self._href}>")

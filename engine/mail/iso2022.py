@@ -1,8 +1,8 @@
-"""Text that switches charsets with escape sequences or shift characters, and the Japanese rows they switch to.
+"""Decodes text that switches charsets by escape sequences or shift characters (ISO 2022), and EUC-JP.
 
-Python's own codecs for these know neither the circled digits and half-width letters that mail is full of, nor text
-whose announcement is missing, as it is in every encoded word. Rows of JIS X 0208 are read as code page 932 does, which
-is what mail programs and browsers agree on. Nothing here raises; a byte that fits nowhere is one U+FFFD.
+Python's codecs for these lack the circled digits and half-width letters that are common in mail, and reject text
+without an announcement, as in every encoded word. JIS X 0208 is read as in code page 932, as mail programs and browsers
+do. Nothing here raises; an invalid byte gives one U+FFFD.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _EUC = re.compile(
 
 
 def iso_2022_jp(data: bytes) -> str:
-    """ISO-2022-JP with all that is used under its name: half-width katakana, JIS X 0212, circled digits."""
+    """ISO-2022-JP with everything used under that name: half-width katakana, JIS X 0212, circled digits."""
     text = []
     mode, shifted, at = b"(B", False, 0
     for match in _ESCAPE.finditer(data):
@@ -30,7 +30,7 @@ def iso_2022_jp(data: bytes) -> str:
 
 
 def iso_2022_kr(data: bytes) -> str:
-    """ISO-2022-KR, announced or not: Korean stands between SO and SI."""
+    """ISO-2022-KR, with or without its announcement: Korean is between SO and SI."""
     first, *rest = data.replace(b"\x1b$)C", b"").split(b"\x0e")
     text = [first.decode("cp949", "replace")]
     for piece in rest:
@@ -56,7 +56,7 @@ def euc_jp(data: bytes) -> str:
 
 def _segment(data: bytes, mode: bytes) -> str:
     if mode in _KANJI or mode in _OTHER or mode == b"$(D":
-        # A line ends the double-width rows whether or not the sender said so.
+        # The end of a line ends the double-width set, even without an escape sequence.
         line, end, rest = re.split(rb"([\r\n]|\Z)", data, maxsplit=1)
         return _rows(line, mode) + (end + rest).decode("ascii", "replace")
     if mode == b"(I":
@@ -81,7 +81,7 @@ def _raised(data: bytes, codec: str) -> str:
 
 
 def _jis(pairs: bytes) -> str:
-    """Pairs of JIS X 0208, high bits set."""
+    """Decode pairs of JIS X 0208 with high bits set."""
     moved = bytearray()
     for row, cell in zip(pairs[::2], pairs[1::2], strict=False):
         row, cell = row - 0xA1, cell - 0xA1

@@ -1,7 +1,7 @@
-"""What kind of file a name promises.
+"""Guesses the media type of a file from its name.
 
-Pure: only the tables compiled into the standard library plus the few below, never the machine's own mime.types, so the
-same name gives the same type everywhere. Unknown names are application/octet-stream.
+Pure: it uses the standard library's built-in table and the few entries below, never the machine's own mime.types, so
+the same name gives the same type everywhere. Unknown names give application/octet-stream.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Whether a message looks like a notice of a mail system, before its text is asked for.
+"""Whether a message looks like a mail system's notice, before its text is fetched.
 
-Told from its header alone: who sends it, where its bounces go, what it is called. A sign is no verdict: what the text
-says decides (`notices`).
+Decided by the header alone: sender, return path, subject. A sign is not a verdict; the text decides (`notices`).
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _LONGEST = 300
 
 
 class Sign(IntEnum):
-    """How much a header looks like a notice: not, perhaps, surely."""
+    """How surely a header belongs to a notice: not, perhaps, surely."""
 
     NONE = 0
     WEAK = 1
@@ -43,7 +42,7 @@ class Sign(IntEnum):
 
 
 def may_be(header: bytes, sender: bytes, subject: bytes) -> bool:
-    """Whether it is worth while to ask for the `sign`, by the fields as they stand: most mail is told apart here."""
+    """Whether computing the `sign` is worthwhile, judging by raw fields; this cheaply excludes most mail."""
     return (
         not sender
         or _NOBODY_PERHAPS.search(header) is not None
@@ -53,12 +52,12 @@ def may_be(header: bytes, sender: bytes, subject: bytes) -> bool:
 
 
 def sign(header: dict[str, list[str]], sender: str, subject: str) -> Sign:
-    """The sign in a header; `sender` is the name and address of its author, "" for a message without one."""
+    """The sign in a header; `sender` is the author's name and address, "" if there is no author."""
     sender, subject = sender[:_LONGEST], subject[:_LONGEST]
     if "x-failed-recipients" in header:
         return Sign.STRONG
     if _TALK.match(subject):
-        # A person answers or hands on what a notice said.
+        # A person's reply to a notice, or a forwarded notice.
         return Sign.NONE
     nobody = any(_NO_SENDER.fullmatch(value) for value in header.get("return-path", []))
     system = _SYSTEM.search(sender.lower()) is not None
@@ -67,7 +66,7 @@ def sign(header: dict[str, list[str]], sender: str, subject: str) -> Sign:
     if failed and written_by_none:
         return Sign.STRONG
     if _answers(header) and not system:
-        # A program answers for a person, and says so.
+        # An automatic reply for a person, marked as such.
         return Sign.NONE
     return Sign.WEAK if nobody or system or failed else Sign.NONE
 

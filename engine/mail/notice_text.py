@@ -1,8 +1,8 @@
-"""A returned message taken apart: what the mail system wrote, and the header of the message it returns.
+"""Splits a returned message into the mail system's text and the header of the original.
 
-Takes the source of a message, or its beginning. Text parts are read one after another up to the message that is
-returned, which may be a part of its own or may follow in the same text, below a line that says so or from its first
-header field on. It never raises; a source that cannot be taken apart is all text.
+Takes the source of a message, or its beginning. Text parts are read in order up to the original, which may be a part of
+its own or may follow in the same text, after a line that announces it or beginning with its first header field. It
+never raises; a source that cannot be parsed counts as text only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from engine.mail.html_text import html_to_text
 from engine.mail.transfer import body_bytes
 
 LONGEST = 32_768
-"""Characters of text that are read, at most."""
+"""Most characters of text that are read."""
 LONGEST_LINE = 1000
 ORIGINALS = (
     "message/rfc822",
@@ -32,7 +32,7 @@ ORIGINALS = (
     "message/global-headers",
     "message/partial",
 )
-"""Media types under which the message a report is about is returned, whole or only its header."""
+"""Media types of the part that contains the original, whole or only its header."""
 
 _MARKER = re.compile(
     r"[\W_]*(?:this is a copy of (?:the|your) (?:original )?message|below this line is a copy|(?:the )?original message"
@@ -49,7 +49,7 @@ _WINDOW = 30
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """`text` of the mail system, `original` the returned header by lower-case name, `header` the notice's own."""
+    """The mail system's `text`, the `original` header by lower-case name, and the notice's own `header`."""
 
     text: str
     original: dict[str, list[str]]
@@ -63,7 +63,7 @@ def read_notice(source: bytes) -> Notice:
     try:
         texts, original = _parts(email.message_from_bytes(source))
     except RecursionError:
-        # Parts nested some hundred deep: nobody who means it writes that.
+        # Parts nested hundreds deep, which no honest mail system writes.
         texts, original = [source[end.end() if end else 0 :].decode("utf-8", "replace")], {}
     lines = "\n".join(texts)[:LONGEST].splitlines()
     end_of_text, original_from = _where_the_original_begins(lines)
@@ -82,7 +82,7 @@ def _parts(message: Message) -> tuple[list[str], dict[str, list[str]]]:
         kind = part.get_content_type()
         payload = part.get_payload()
         if part is not message and "received" in part and "from" in part:
-            # The returned message itself, put in where a part should be.
+            # The original itself, in the place of a part.
             original = original or _header(part)
         elif kind in ORIGINALS and part is not message:
             original = original or _returned(part)
@@ -95,12 +95,12 @@ def _parts(message: Message) -> tuple[list[str], dict[str, list[str]]]:
             pages.append(html_to_text(_text(part), LONGEST))
         elif isinstance(payload, str) and (kind.startswith(("text/", "multipart/")) or part is message):
             texts.append(_text(part))
-    # HTML says again what the plain text says, where there is one.
+    # If there is plain text, the HTML only repeats it.
     return ([text for text in texts if text.strip()] or pages), original
 
 
 def _returned(part: Message) -> dict[str, list[str]]:
-    """The header of the message in a part, also behind an empty line."""
+    """The header of the message in a part, even after an empty line."""
     payload = part.get_payload()
     if isinstance(payload, list) and payload and isinstance(payload[0], Message):
         return _header(payload[0]) or fields(_octets(payload[0]).lstrip())
@@ -108,7 +108,7 @@ def _returned(part: Message) -> dict[str, list[str]]:
 
 
 def _block(message: Message) -> str:
-    """Fields of a report as they stand, and what follows a line that is none."""
+    """Raw fields of a report, and what follows a line that is not a field."""
     lines = [f"{name}: {value}" for name, value in message.items()]
     return "\n".join([*lines, decoded(_octets(message), "")])
 
@@ -121,9 +121,9 @@ def _header(message: Message) -> dict[str, list[str]]:
 
 
 def _octets(part: Message) -> bytes:
-    """A part as octets, its transfer encoding undone. Once for each part: the field is taken out of it."""
+    """The decoded octets of a part. Call it once for each part: it removes the encoding's field."""
     encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
-    # Without the field the parser gives the octets as they came; as text it gives what Python's codecs make of them.
+    # Without that field the parser returns the raw octets; otherwise Python's own codecs would decode them.
     del part["content-transfer-encoding"]
     payload = part.get_payload(decode=True)
     return body_bytes(payload, encoding) if isinstance(payload, bytes) else b""
@@ -136,7 +136,7 @@ def _text(part: Message) -> str:
 
 
 def _where_the_original_begins(lines: list[str]) -> tuple[int, int]:
-    """Where the text ends, and where the message it returns begins: behind a line that says so, or there."""
+    """The lines at which the text ends and the original begins: after a line that announces it, or right there."""
     for at, line in enumerate(lines):
         if at and _MARKER.match(line) and len(line) < 120:
             return at, at + 1

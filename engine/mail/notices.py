@@ -1,11 +1,11 @@
-"""Bounces in prose: which recipients a notice speaks of, what became of them, and why.
+"""Reads bounces in prose: which recipients a notice names, their outcome, and why.
 
-For notices without a machine-readable part, or with one that names nobody. Reads what `notice_text` took apart and
-gives the same `DeliveryReport` as `dsn`. A recipient is an address in a place where mail systems name one: behind
-`RCPT TO:` or "recipient", at the beginning of a line, or on a line with a reply code. The sender and the system itself
-are never one. What is known of each is what is written between it and the next.
+This is for notices without a machine-readable part, or with one that names no recipient. It reads the output of
+`notice_text` and returns the same `DeliveryReport` as `dsn`. A recipient is an address in a place where mail systems
+put one: after `RCPT TO:` or "recipient", at the beginning of a line, or on a line with a reply code; never the sender
+or the system itself. The text between one recipient and the next describes the first.
 
-It never raises, reads bounded text, and gives a report without recipients for what is no notice of failure or delay.
+It never raises and reads bounded text. For what is not a notice of failure or delay, the report has no recipients.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SYSTEM = re.compile(
     r"(?:mailer[-_.]?daemon|po+st-?master|mail\.?delivery\.?\w*|abuse|support|no-?reply|help\w*)@", re.IGNORECASE
 )
 
-# What stands before an address that is none of a recipient, or is one.
+# Text before an address, or an address itself, that rules out a recipient.
 _NOT_A_RECIPIENT = re.compile(
     r"(?:\bfrom|sender|sender address|return-path|reply-to|message[- ]?id|references|in-reply-to|contact|\bby|\bcc"
     r"|identifier(?: was| is)?|mailto|visit|https?://\S*)\W{0,4}(?:rfc822\W{0,3})?$",
@@ -69,11 +69,11 @@ _DSN_FIELDS = re.compile(
 _NOTHING = re.compile(r"[\s<>\"'*|:(\[-]*")
 _PERMANENT = re.compile(r"permanent|giving up|given up", re.IGNORECASE)
 _LOWERED = 3
-"""What an address of the account or of a mail system weighs less."""
+"""How much lower an address of the account or of a mail system is rated."""
 
 
 class _Found(msgspec.Struct):
-    """One mention of an address: where it stands, and how surely it is a recipient (0 to 5)."""
+    """One mention of an address: its place, and how surely it is a recipient (0 to 5)."""
 
     address: str
     line: int
@@ -81,10 +81,10 @@ class _Found(msgspec.Struct):
 
 
 def read_prose(notice: Notice, own: frozenset[str], sure: bool) -> DeliveryReport:
-    """What a notice says.
+    """Read a notice.
 
-    `own` are addresses of the account, in lower case: bounces of its mail are rarely about them. `sure` says that the
-    message is a notice by its header; otherwise only an address in the very place of a recipient is one.
+    `own` are the account's addresses, in lower case: bounces of its mail are rarely about them. `sure`: the header
+    shows that the message is a notice; otherwise an address counts only in an unmistakable place.
     """
     said = f"{_one(notice.header, 'subject')}\n{notice.text}"
     report = DeliveryReport(
@@ -97,8 +97,8 @@ def read_prose(notice: Notice, own: frozenset[str], sure: bool) -> DeliveryRepor
     if not _FAILURE.search(said) and not _DELAY.search(said) and not _CODE.search(said):
         return report
     if not sure and not notice.original and not _CODE.search(notice.text) and not _STATUS.search(notice.text):
-        # A digest of what was held back names addresses as well: only a refusal in a server's words, or the message
-        # itself, makes it a bounce.
+        # A digest of quarantined mail names addresses too, so it counts as a bounce only with a server's refusal or
+        # with the original.
         return report
     if (fields := _DSN_FIELDS.search(notice.text)) is not None:
         machine = read_delivery_status(notice.text[fields.start() :].encode(), b"")
@@ -158,7 +158,7 @@ def _status(one: _Found, found: list[_Found], lines: list[str], action: str) -> 
     following = min((each.line for each in found if each.line > one.line), default=len(lines))
     about = _joined(lines, range(one.line, following))
     if not (_CODE.search(about) or _STATUS.search(about)):
-        # The reason stands behind all recipients, or before them.
+        # The reason comes after all recipients, or before them.
         first, last = min(each.line for each in found), max(each.line for each in found)
         others = (*range(last + 1, len(lines)), *range(first))
         about = _joined(lines, dict.fromkeys((*range(one.line, following), *others)))

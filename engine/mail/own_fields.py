@@ -1,8 +1,8 @@
-"""The caller's own header fields: each in its place, and those that may stand once stand once (RFC 5322 section 3.6).
+"""The caller's own header fields, in order; those that may occur only once do (RFC 5322 section 3.6).
 
-A field given again, in a list or in another spelling, is merged where its syntax is a list: addresses, message ids, the
-URIs of RFC 2369. Where it is not, the same value counts once and another one is refused (`HeaderError`). A field
-without content is left out, since most that programs read may not be empty.
+A repeated field, perhaps in another spelling, is merged if its syntax is a list: addresses, message ids, the URIs of
+RFC 2369. Otherwise an equal value counts once and a different one is refused (`HeaderError`). An empty field is left
+out, since most fields that programs read may not be empty.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _ONCE = (
 
 
 def own_fields(headers: Sequence[tuple[str, str]], reply_to: Sequence[Address]) -> tuple[str, list[str]]:
-    """The Reply-To field made with `reply_to`, empty without it, and the others in the order in which they were given.
+    """The Reply-To field ("" if there is none), and the other fields in the given order.
 
-    Addresses of a Reply-To among `headers` go behind those of `reply_to`. Raises `HeaderError`.
+    Addresses of a Reply-To in `headers` are added after those of `reply_to`. Raises `HeaderError`.
     """
     grouped: dict[str, list[tuple[str, str]]] = {}
     for number, (name, value) in enumerate(headers):
@@ -39,7 +39,7 @@ def own_fields(headers: Sequence[tuple[str, str]], reply_to: Sequence[Address]) 
         if value.strip(" \t"):
             grouped.setdefault(key, []).append((name, value))
         else:
-            # It is refused all the same where it is not allowed.
+            # A forbidden field is refused even if it is empty.
             custom(name, "")
     reply = ""
     if reply_to:
@@ -61,7 +61,7 @@ def _one(key: str, given: list[tuple[str, str]]) -> str:
         try:
             addresses = [each for value in values for each in mailboxes(value, f"headers.{name}")]
         except HeaderError:
-            # A group, which is an address as well, but none of ours to take apart.
+            # It contains a group, which is legal but is not parsed here.
             return custom(name, ", ".join(values))
         return address_list(name, _each_once(addresses), f"headers.{name}")
     if len(values) > 1:

@@ -1,9 +1,9 @@
-"""One MIME part: its header and its body, encoded for a channel of seven bits (RFC 2045, RFC 2046).
+"""One MIME part: its header and its body, encoded in seven bits (RFC 2045, RFC 2046).
 
-Promises bodies that any SMTP server takes: ASCII, CRLF only, lines of at most 998 octets (76 where encoded). Text stays
-as it is when it already is that, otherwise quoted-printable or base64, whichever is shorter; attachments are base64 and
-come out octet for octet. Refuses (`HeaderError`) names and content types that cannot stand in a header.
-A message that may not be embedded as message/rfc822 travels as application/octet-stream rather than illegally encoded.
+Any SMTP server can take these bodies: ASCII, CRLF only, lines of at most 998 octets (76 if encoded). Text that already
+satisfies that is not encoded; other text becomes quoted-printable or base64, whichever is shorter. Attachments are
+base64 and decode to exactly the same octets. Names and content types that a header cannot carry raise `HeaderError`. A
+message that may not be embedded as message/rfc822 is sent as application/octet-stream, not encoded illegally.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Disposition = Literal["attachment", "inline"]
 
 
 class AttachedFile(msgspec.Struct, frozen=True):
-    """A file that goes with a message.
+    """An attached file.
 
-    `content_type` None: guessed from `filename`. `cid` is the bare content id or in angle brackets; an inline
-    attachment that has one is put beside the HTML that shows it. `disposition` None: "inline" with a `cid`, else
-    "attachment", and none for an invitation.
+    `content_type` None: guessed from `filename`. `cid` is the content id, with or without angle brackets; an inline
+    attachment that has one goes into the multipart/related of the HTML. `disposition` None: "inline" with a `cid`, none
+    for an invitation, else "attachment".
     """
 
     content: bytes
@@ -39,14 +39,14 @@ class AttachedFile(msgspec.Struct, frozen=True):
 
     @property
     def is_inline(self) -> bool:
-        """To be shown where it stands."""
+        """Whether it is to be shown within the message."""
         return self.disposition == "inline" or (self.disposition is None and self.cid is not None)
 
 
 class MimePart(msgspec.Struct, frozen=True):
-    """`header` with its CRLFs and no blank line; `body` without a CRLF of its own at the end.
+    """`header` includes its CRLFs but no blank line; `body` has no CRLF added at its end.
 
-    `encoded` is true for base64, in which no boundary can occur: a delimiter has two hyphens, base64 has none.
+    `encoded` is true for base64, in which no boundary can occur: a delimiter begins with two hyphens, base64 has none.
     """
 
     header: str
@@ -78,7 +78,7 @@ def text_part(subtype: str, text: str) -> MimePart:
     try:
         data = text.encode()
     except UnicodeEncodeError:
-        # Half an emoji, cut off by whoever shortened the text: shown as a replacement character, not refused.
+        # Half an emoji, left by a program that cut the text: use a replacement character instead of refusing it.
         data = text.encode(errors="surrogatepass").decode(errors="replace").encode()
     encoding, body = _encode_text(data)
     header = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
@@ -106,7 +106,7 @@ def _quoted(block: bytes) -> bytes:
 
 
 def _blocks(data: bytes) -> Iterator[bytes]:
-    """`data` in blocks of whole lines: what is done with one of them keeps nobody waiting."""
+    """`data` in blocks of whole lines, so that work on one of them does not delay other tasks."""
     at = 0
     while at < len(data):
         end = data.find(b"\n", at + _BLOCK_OCTETS) + 1 or len(data)
@@ -137,7 +137,7 @@ def base64_lines(data: bytes) -> bytes:
 
 
 def attachment_part(attachment: AttachedFile, field: str) -> MimePart:
-    """The part of one attachment; `field` (`attachments[0]`) begins the name of what a `HeaderError` refuses."""
+    """The part for one attachment; `field` (`attachments[0]`) is the prefix of the name in a `HeaderError`."""
     filename = attachment.filename or ""
     check_text(filename, f"{field}.filename")
     media_type, parameters = _media_type(attachment, filename, f"{field}.contentType")
@@ -149,7 +149,7 @@ def attachment_part(attachment: AttachedFile, field: str) -> MimePart:
         else:
             content, encoding = embedded, "7bit"
     elif media_type.startswith("multipart/"):
-        # Composite as well (RFC 2045 §6.4 forbids base64), and its inner structure is not ours to vouch for.
+        # Composite too (RFC 2045 §6.4 forbids base64), and its inner structure cannot be verified here.
         media_type, parameters = OCTET_STREAM, []
     if attachment.disposition not in ("attachment", "inline", None):
         raise HeaderError(f"{field}.contentDisposition", 'must be "attachment" or "inline"')
@@ -171,9 +171,9 @@ def attachment_part(attachment: AttachedFile, field: str) -> MimePart:
 
 
 def is_invitation(attachment: AttachedFile) -> bool:
-    """Whether it is an invitation (RFC 6047 section 2.4), which calendars show in place of the text.
+    """Whether it is an invitation (RFC 6047 section 2.4), which calendars show instead of the text.
 
-    With "attachment" as its disposition, or as a part that the HTML shows, it is a file like others.
+    With the disposition "attachment", or as a part that the HTML shows, it is an ordinary file.
     """
     given = (attachment.content_type or "").lower()
     if attachment.disposition == "attachment" or attachment.cid is not None or not given.startswith("text/calendar"):
@@ -202,7 +202,7 @@ def _media_type(attachment: AttachedFile, filename: str, field: str) -> tuple[st
 
 
 def _embeddable(content: bytes) -> bytes | None:
-    """`content` as the body of a message/* part, or None where it may not be one.
+    """`content` as the body of a message/* part, or None if it may not be one.
 
     RFC 2046 §5.2.1 allows message/rfc822 no encoding but 7bit, 8bit and binary. 8bit would tie the whole submission to
     servers with 8BITMIME, and binary to those with BINARYMIME, so a message that is not 7bit already is sent as an
@@ -233,12 +233,12 @@ def _content_id(text: str, field: str) -> str:
 
 
 def multipart(subtype: str, parts: list[MimePart], boundary: str, *parameters: str) -> MimePart:
-    """`parts` in one (RFC 2046 §5.1). The caller has made sure that no line of them starts with the delimiter."""
+    """A multipart of `parts` (RFC 2046 §5.1). The caller guarantees that no line in them begins with the delimiter."""
     delimiter = f"--{boundary}\r\n"
     chunks: list[bytes] = []
     for part in parts:
         chunks += (f"{delimiter}{part.header}\r\n".encode("ascii"), part.body, b"\r\n")
     chunks.append(f"--{boundary}--\r\n".encode("ascii"))
-    # Always folded, the form most mailers write: the boundary then stands alone on its line.
+    # Always folded, as most mailers do: the boundary is then alone on its line.
     pieces = [f"multipart/{subtype}", *parameters, f'boundary="{boundary}"']
     return MimePart(f"Content-Type: {_NEXT_PARAMETER.join(pieces)}\r\n", b"".join(chunks))

@@ -1,7 +1,7 @@
-"""What flufl.bounce makes of a notice that `notices` finds nobody in: it knows some forms of old mail systems.
+"""Reads notices in which `notices` finds no recipient with flufl.bounce, which knows the formats of some old systems.
 
-It knows addresses alone, and takes much for one, so that only what stands in the notice itself counts. Its patterns
-may take quadratic time in the length of a line: it is shown a bounded beginning with short lines. It never raises.
+flufl.bounce returns only addresses, and often wrong ones, so only those in the notice's own text count. Its patterns
+may take quadratic time in the length of a line, so it gets only a bounded beginning with short lines. It never raises.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ log = logging.getLogger("engine.mail")
 
 
 def second_reading(source: bytes, text: str) -> tuple[RecipientStatus, ...]:
-    """The recipients in a message's source that its notice `text` names."""
-    # Imported where it is needed: most processes never see such a notice.
+    """The recipients found in a message's source that the notice's `text` also names."""
+    # Imported on demand: most processes never see such a notice.
     from flufl.bounce import all_failures
 
     logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)

@@ -1,8 +1,8 @@
-"""The text of a message as HTML that may stand in anybody's page: no scripts, no forms, nothing that leaves its place.
+"""Makes the HTML of a message safe to embed in any page: no scripts, no forms, nothing positioned outside its place.
 
-What is kept is named here; everything else goes, by way of `nh3`. Pictures that were sent along (`cid:`) stay, for
-`with_pictures` to put in; those elsewhere on the web stay too, or go, or are fetched by way of somebody else, as is
-asked: to fetch them tells the sender that the mail was read.
+`nh3` removes everything that is not listed here. Images sent with the message (`cid:`) stay, for `with_pictures` to
+fill in. Images on the web stay, are removed, or are loaded through a proxy, as the caller chooses: loading them tells
+the sender that the mail was read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import nh3
 from engine.mail.html_nesting import ELEMENTS, nested
 
 LONGEST = 8 * 1024 * 1024
-"""Characters of HTML that are looked at; what is behind them is left out."""
+"""Most characters of HTML that are read; the rest is left out."""
 _EVERYWHERE = frozenset({"align", "bgcolor", "dir", "height", "lang", "style", "title", "valign", "width"})
 _OF_ELEMENT = {
     "a": {"href"},
@@ -58,29 +58,29 @@ _CID = re.compile(r"""((?:=|\()\s*+["']?(?:&quot;)?)cid:([^"'\s>)&]{1,1000})""",
 _ADDRESS = re.compile(r"https?://[^\s<>\"]{1,2000}[^\s<>\".,;:!?)\]']", re.IGNORECASE)
 
 _IN_URL = "%/:?#[]@!$&*+,;=~-._"
-"""What stands for itself in the address of a style."""
+"""Characters that need no encoding in a URL of a style."""
 
 Remote = Callable[[str], str | None]
-"""What becomes of the address of a picture elsewhere on the web: another address, or None for no picture."""
+"""Takes the URL of an image on the web; returns the URL to use, or None to remove the image."""
 
 
 def keep(address: str) -> str | None:
-    """Pictures elsewhere stay where they are."""
+    """Leave images on the web as they are."""
     return address
 
 
 def drop(address: str) -> str | None:
-    """Pictures elsewhere are left out."""
+    """Remove images on the web."""
     return None
 
 
 def by_way_of(prefix: str) -> Remote:
-    """Pictures elsewhere are fetched from `prefix` with their address behind it, percent-encoded."""
+    """Load images on the web from `prefix` followed by their percent-encoded URL."""
     return lambda address: prefix + quote(address, safe="")
 
 
 def web_safe(html: str, remote: Remote = keep) -> str:
-    """What is harmless of `html`. Time is proportional to its length."""
+    """The harmless part of `html`. Time is proportional to its length."""
     return nh3.clean(
         nested(html[:LONGEST]),
         tags=set(ELEMENTS),
@@ -94,7 +94,7 @@ def web_safe(html: str, remote: Remote = keep) -> str:
 
 
 def text_as_html(text: str) -> str:
-    """Plain text as it would look, with its addresses on the web as links."""
+    """Plain text as HTML that looks the same, with its URLs as links."""
     written = [_linked(line) for line in text.replace("\r\n", "\n").split("\n")]
     return f'<div style="white-space: pre-wrap">{"<br>".join(written)}</div>' if text else ""
 
@@ -105,7 +105,7 @@ def wanted_pictures(html: str) -> set[str]:
 
 
 def with_pictures(html: str, pictures: Mapping[str, tuple[str, bytes]]) -> str:
-    """`html` with these pictures in it: media type and content, by Content-ID without angle brackets."""
+    """`html` with these images embedded: media type and content, by Content-ID without angle brackets."""
 
     def put_in(match: re.Match[str]) -> str:
         found = pictures.get(unquote(match[2]))
@@ -150,7 +150,7 @@ def _style(written: str, remote: Remote) -> str | None:
 
 
 def _with_urls(value: str, remote: Remote) -> str | None:
-    """A value of a style with the addresses in it as they may be; None where it may not stand at all."""
+    """A value of a style with its URLs replaced as allowed; None if the value is not allowed at all."""
     *between, last = _STYLE_URL.split(value)
     texts, addresses = [*between[::2], last], [_picture(url.strip(), remote) for url in between[1::2]]
     if _STYLE_DANGER.search(" ".join(texts)) or None in addresses:

@@ -1,4 +1,4 @@
-"""What is stored and decided on, *pure*: it knows neither SQLite nor Trio, and none of the API's rules.
+"""The stored values and the types that decisions are based on. Pure: no SQLite, no Trio, none of the API's rules.
 
-What a request may hold stands in `engine.schema`; what becomes of it is made beside the API, one way.
+`engine.schema` defines requests; they are converted into these types, in that direction only.
 """

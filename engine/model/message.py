@@ -11,7 +11,7 @@ from engine.model.states import State
 
 
 class OnDoubt(StrEnum):
-    """What a message asks for if its outcome stays unknown: sent again, kept for a decision, given up."""
+    """What to do with a message whose outcome stays unknown: send it again, hold it for a decision, give it up."""
 
     RESEND = "resend"
     HOLD = "hold"
@@ -19,14 +19,15 @@ class OnDoubt(StrEnum):
 
 
 class Message(msgspec.Struct, kw_only=True):
-    """One queued or ended message. Times in seconds since 1970; `size` in octets on the wire.
+    """One queued or ended message. Times in seconds since 1970; `size` in octets as sent.
 
-    `copy_path`: Sent folder asked for, empty for the account's own, None for no copy. `next_at`: when it is due, None
-    when nothing is (ended, held, or in doubt until a caller decides). `dot_at`: set while the final dot of an attempt
-    may have been sent and no reply is recorded. `doubt_since`: when the oldest outcome that is still unknown became so.
-    `interruptions`: how often an attempt ended with the process, or crashed, since the last one that came to an end.
-    `expires_at`: given up after this where its account cannot send at all. `proxy` and `local_address`: a way of its
-    own, the URL sealed; None: as its account says.
+    * `copy_path`: the Sent folder requested, "" for the account's own, None for no copy.
+    * `next_at`: when it is due; None if never (ended, held, or in doubt until a caller decides).
+    * `dot_at`: set while the final dot of an attempt may have been sent and no reply is recorded.
+    * `doubt_since`: when the oldest outcome that is still unknown became so.
+    * `interruptions`: how often an attempt crashed or ended with the process, since the last one that was completed.
+    * `expires_at`: when it is given up if its account cannot send at all.
+    * `proxy` (a sealed URL) and `local_address`: the message's own; None: those of its account.
     """
 
     id: int
@@ -56,12 +57,12 @@ class Message(msgspec.Struct, kw_only=True):
 
     @property
     def has_own_way(self) -> bool:
-        """Whether it leaves by another way than the rest of its account's mail may."""
+        """Whether it has its own proxy or local address."""
         return self.proxy is not None or self.local_address is not None
 
 
 class Recipient(msgspec.Struct):
-    """One envelope recipient of a message and where its delivery stands; `code` and `response` from the last reply."""
+    """One envelope recipient of a message and its state; `code` and `response` are from the last reply."""
 
     position: int
     address: str

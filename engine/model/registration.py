@@ -1,9 +1,9 @@
 """An account's registration as it is stored. *pure*
 
-It knows none of the limits of a request: what was accepted once is read again, and members that a later version added
-are left out. What has the wrong type, or lacks what a registration cannot be without, is `Unreadable`: guessing could
-send mail another way than its owner said. Absent members (`UNSET`) were never set, which answers show by leaving them
-out; None and False were set to that.
+The limits of requests do not apply here: what was accepted once can always be read, and members added by a later
+version are ignored. A record with a wrong type or without a required member raises `Unreadable`: to guess could send
+mail in a way its owner did not choose. Absent members (`UNSET`) were never set, and answers leave them out; None and
+False are values.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SERVERS: tuple[ServerName, ...] = ("imap", "smtp")
 """The members of a registration that name its servers."""
 
 VERSION = 1
-"""Of the stored form. A new optional member needs no new one; one that changes what another means does."""
+"""The version of the stored form. It changes if a member's meaning changes, but not for a new optional member."""
 
 
 class Unreadable(ValueError):
-    """What is stored cannot be read; the text says why, and holds none of it."""
+    """A stored record cannot be read; the text says why, without quoting it."""
 
 
 class _Stored(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -84,10 +84,11 @@ class ImapServer(_Stored, frozen=True, kw_only=True):
     port: int
     secure: bool = False
     auth: Login | UnsetType = UNSET
-    use_auth_server: bool | UnsetType = UNSET
     tls: TlsOptions | UnsetType = UNSET
+    use_auth_server: bool | UnsetType = UNSET
     resync_delay: int = 900
     disabled: bool | UnsetType = UNSET
+    disable_imap4rev2: bool | UnsetType = msgspec.field(name="disableIMAP4rev2", default=UNSET)
     sent_mail_path: str | UnsetType | None = UNSET
     drafts_mail_path: str | UnsetType | None = UNSET
     junk_mail_path: str | UnsetType | None = UNSET
@@ -96,21 +97,21 @@ class ImapServer(_Stored, frozen=True, kw_only=True):
 
 
 class SmtpServer(_Stored, frozen=True, kw_only=True):
-    """How to reach the account's SMTP server. `auth` False: without a login. `use_auth_server` as for IMAP."""
+    """How to reach the account's SMTP server. `auth` False: no login. `use_auth_server` as for IMAP."""
 
     host: str
     port: int
     secure: bool = False
     auth: Login | bool | UnsetType = UNSET
-    use_auth_server: bool | UnsetType = UNSET
     tls: TlsOptions | UnsetType = UNSET
+    use_auth_server: bool | UnsetType = UNSET
     rate_limit: SendingLimit | UnsetType = UNSET
 
 
 class Registration(_Stored, frozen=True, kw_only=True):
     """One registered mailbox. `imap` and `smtp` False: the account has none; absent with `oauth2`: those of the app.
 
-    `notify_from`: absent for the moment of registration, None for all messages. `path` None: every folder.
+    `notify_from`: absent means the time of registration, None all messages. `path` None: every folder.
     """
 
     version: int = VERSION
@@ -137,7 +138,7 @@ class Registration(_Stored, frozen=True, kw_only=True):
 
 
 def read(built: Any) -> Registration:
-    """The registration in decoded JSON; without a version it is one of version 1. Raises `Unreadable`."""
+    """Read a registration from decoded JSON; without a version it is version 1. Raises `Unreadable`."""
     if isinstance(built, dict) and built.get("version", VERSION) != VERSION:
         raise Unreadable(f"It is of another version than {VERSION}, the one that this engine reads")
     try:

@@ -1,8 +1,8 @@
-"""Every state of a message and of each of its recipients, and which may follow which. Pure.
+"""Every state of a message and of each of its recipients, and the allowed transitions. Pure.
 
-A recipient ends in exactly one of the end states; `in_doubt` is not an end: the final dot was sent and no reply came,
-so nobody knows yet. A message's state is the sum of its recipients' states (`message_state`). Nothing else in the
-engine decides what may follow what.
+A recipient ends in exactly one of the end states. `in_doubt` is not an end: the final dot was sent and no reply came,
+so the outcome is unknown. A message's state follows from its recipients' states (`message_state`). No other part of the
+engine decides which transitions are allowed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where the delivery to one recipient, or of one message, stands."""
+    """The state of the delivery to one recipient, or of one message."""
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -69,7 +69,7 @@ WAITING = frozenset({State.QUEUED, State.DEFERRED, State.IN_DOUBT})
 def message_state(recipients: Iterable[State]) -> State:
     """A message's state from those of its recipients (at least one).
 
-    It is open as long as one recipient is; ended, it is `sent` if anybody got it.
+    It is open while one recipient is; once ended, it is `sent` if any recipient got the message.
     """
     states = set(recipients)
     for state in (State.SENDING, State.IN_DOUBT, State.DEFERRED, State.QUEUED, State.HELD, State.SENT, State.FAILED):
@@ -79,7 +79,7 @@ def message_state(recipients: Iterable[State]) -> State:
 
 
 def diagram() -> str:
-    """The table as a Mermaid state diagram, which `docs/lifecycle.md` shows."""
+    """The transitions as a Mermaid state diagram, shown in `docs/lifecycle.md`."""
     lines = ["stateDiagram-v2", "    [*] --> queued: accepted, on disk"]
     lines += [f"    {one} --> {other}: {why}" for one, after in TRANSITIONS.items() for other, why in after.items()]
     lines += [f"    {state} --> [*]" for state in State if state in ENDED]

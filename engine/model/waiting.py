@@ -23,7 +23,7 @@ WaitingKind = Literal[
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """What a message waits for, in plain words. Times in seconds since 1970, `until` None where that is not known."""
+    """What a message waits for, in plain words. Times in seconds since 1970; `until` is None if unknown."""
 
     kind: WaitingKind
     since: float

@@ -1,4 +1,4 @@
-"""What is stored of webhooks: the headers that go with them, and what an endpoint is told to do. *pure*"""
+"""The stored form of webhooks: custom headers, and the settings of an endpoint. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class Header(msgspec.Struct, frozen=True):
-    """A header that goes with the webhooks of the settings, or of an account."""
+    """A custom header for the webhooks of the settings or of an account."""
 
     key: str
     value: str = ""
 
 
 class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an endpoint of the API is told to do. None is all of them, for `events` and `accounts`.
+    """The settings of an endpoint created through the API. `events` and `accounts` None: all.
 
-    `until`: the event after which a replay is done, `replay_of` the endpoint whose events it posts again. `stopped`:
-    why the engine has disabled it.
+    `until`: the last event of a replay; `replay_of`: the endpoint whose events it repeats. `stopped`: why the engine
+    has disabled it.
     """
 
     url: str

@@ -1,1 +1,1 @@
-"""Signing in to mailboxes with OAuth2: providers, apps, the authorization flow, token requests and the token keeper."""
+"""OAuth2 sign-in to mailboxes: providers, apps, the authorization flow, token requests and the token keeper."""

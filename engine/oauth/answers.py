@@ -1,7 +1,7 @@
-"""Reading what providers answer: tokens, errors, who signed in, an issuer's discovery. Pure.
+"""Reads the answers of providers: tokens, errors, identities, an issuer's discovery. Pure.
 
-Lenient: numbers may be texts, scopes may be a list, an error may hide in a 200; one odd member costs only itself. What
-gives no token at all is a `TokenError`.
+Lenient: numbers may be strings, scopes may be a list, a 200 may contain an error; an odd member affects only itself. An
+answer without a token raises `TokenError`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from engine.oauth.providers import Endpoints
 from engine.oauth.service_account_errors import fault_of
 
 LONGEST_TOKEN = 32_768
-"""Characters; Microsoft's are some 2,500, those with many groups in them several times that."""
+"""Most characters of a token; Microsoft's have about 2,500, or several times that if they list many groups."""
 LONGEST_TEXT = 500
-"""Characters of an error description that are kept."""
+"""Most characters stored of an error description."""
 LONGEST_LIFE = 10 * 366 * 86_400.0
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """A token endpoint's answer. `expires_in` in seconds, None where it does not say; `scopes` None: all asked for."""
+    """A token endpoint's answer. `expires_in` is in seconds, None if not stated; `scopes` None: all those requested."""
 
     access_token: str
     expires_in: float | None = None
@@ -35,7 +35,7 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown of them."""
+        """The parts that must not be shown."""
         return tuple(each for each in (self.access_token, self.refresh_token, self.id_token) if each)
 
     def __repr__(self) -> str:
@@ -43,7 +43,7 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_tokens(status: int, body: bytes, provider: str, retry_after: float | None) -> Tokens:
-    """The tokens of an answer. Raises `TokenError`."""
+    """Read the tokens of an answer. Raises `TokenError`."""
     members = _members(body)
     access = _token(members, "access_token")
     if status < 300 and access is not None and "error" not in members:
@@ -58,12 +58,12 @@ def read_tokens(status: int, body: bytes, provider: str, retry_after: float | No
 
 
 def refusal(status: int, members: dict[str, Any], provider: str, retry_after: float | None = None) -> TokenError:
-    """The error that an answer without a token is."""
+    """The error for an answer without a token."""
     error, described = _error(members)
     trouble, whole_app = trouble_of(error, status)
     hint = hint_of(trouble, provider, error, _codes(members.get("error_codes")))
     if provider == "gmailService" and trouble is not Trouble.PASSING:
-        trouble = Trouble.APP_BROKEN  # nobody has signed in, so no grant is gone
+        trouble = Trouble.APP_BROKEN  # without a sign-in there is no grant that could be gone
         if (fault := fault_of(described)) is not None:
             trouble = Trouble.GRANT_GONE if fault.about == "mailbox" else trouble
             whole_app, hint = fault.about == "app", fault.hint
@@ -85,12 +85,12 @@ def refusal(status: int, members: dict[str, Any], provider: str, retry_after: fl
 
 
 def read_members(body: bytes) -> dict[str, Any]:
-    """A JSON object, or a form; empty where it is neither."""
+    """The members of a JSON object or a form; empty if the body is neither."""
     return _members(body)
 
 
 def read_endpoints(body: bytes, issuer: str) -> Endpoints:
-    """An issuer's discovery document (OpenID Connect Discovery 1.0 section 4). Raises `ValueError`, in words."""
+    """Read an issuer's discovery document (OpenID Connect Discovery 1.0 section 4). Raises `ValueError`."""
     members = _members(body)
     if not members:
         raise ValueError("its discovery document is not a JSON object")
@@ -114,16 +114,16 @@ def read_endpoints(body: bytes, issuer: str) -> Endpoints:
 
 
 def login_ways(body: bytes) -> tuple[str, ...]:
-    """How a client may log in at the token endpoint, as discovery tells; the default where it does not."""
+    """The client's login methods at the token endpoint, from the discovery document; the default if it has none."""
     ways = _members(body).get("token_endpoint_auth_methods_supported")
     return tuple(map(str, ways)) if isinstance(ways, list) else ("client_secret_basic",)
 
 
 def claims_of(id_token: str) -> dict[str, Any]:
-    """What an id token says; its signature is not looked at. Raises `ValueError`.
+    """The claims of an id token; its signature is not checked. Raises `ValueError`.
 
-    It came straight from the token endpoint over TLS, which takes the signature's place (OpenID Connect Core 1.0,
-    section 3.1.3.7, number 6).
+    It came directly from the token endpoint over TLS, which may replace the check of the signature (OpenID Connect Core
+    1.0, section 3.1.3.7, number 6).
     """
     parts = id_token.split(".")
     if len(parts) != 3:
@@ -153,7 +153,7 @@ def _members(body: bytes) -> dict[str, Any]:
         found = msgspec.json.decode(body)
     except (ValueError, RecursionError):
         found = None
-        # Some answer with a form, whatever was asked for.
+        # Some providers answer with a form, whatever was requested.
         if b"=" in body[:200] and body.lstrip()[:1] not in (b"<", b"{", b"["):
             found = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
     return found if isinstance(found, dict) else {}

@@ -1,8 +1,8 @@
-"""All OAuth2 apps of the engine: made, changed, removed, found; and the warnings before a client secret expires.
+"""All OAuth2 apps of the engine: creates, changes, removes and finds them, and warns before a client secret expires.
 
-A change is on disk before anything acts on it. An app whose record or secret cannot be read is shown as broken and left
-alone until it is made anew or its secrets are set again. `run` is the service that warns, 30, 7 and 1 days before a
-secret's end, once each.
+A change is on disk before anything acts on it. An app whose record or secret cannot be read is shown as broken and not
+used until it is created again or its secrets are set again. The service `run` warns 30, 7 and 1 days before a secret
+expires, once each.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ log = logging.getLogger("engine.oauth")
 WARNED_DAYS = (30, 7, 1)
 DAY = 86_400.0
 LOOK_AGAIN = 3600.0
-"""Seconds between two looks at the clock."""
+"""Seconds between two checks of the clock."""
 _LETTERS = string.ascii_letters + string.digits
 _ID_LETTERS = 20
 
 
 class Made(msgspec.Struct):
-    """One app on record. Times in seconds since 1970; `error` is what is wrong with it, as `lastError` shows it."""
+    """One stored app. Times in seconds since 1970; `error` is in the form of `lastError`."""
 
     state: AppState
     created: float
@@ -47,13 +47,13 @@ class Made(msgspec.Struct):
 
     @property
     def app(self) -> App:
-        """What was registered."""
+        """The registered app."""
         assert self.state.app is not None
         return self.state.app
 
 
 class AppBook:
-    """`made` holds the apps by id, in the order they were made."""
+    """All apps; `made` has them by id, oldest first."""
 
     def __init__(self, store: Store, vault: Vault, journal: Journal, world: World) -> None:
         """Load all apps."""
@@ -63,13 +63,13 @@ class AppBook:
         self._world = world
         self._changed = trio.Event()
         self._missing: dict[str, AppState] = {}
-        """States of apps that accounts still name and that are not there."""
+        """The states of apps that accounts name but that do not exist."""
         self.made: dict[str, Made] = {}
         for row in oauth_apps.every(store.reader):
             self.made[row.id] = self._loaded(row)
 
     def state(self, app: str) -> AppState:
-        """The state of the app with this id, also where there is none: it comes to life when the app is made."""
+        """The state of the app with this id; if there is no such app, a state that works once it is created."""
         found = self.made.get(app)
         if found is not None:
             return found.state
@@ -84,7 +84,7 @@ class AppBook:
         return "".join(self._world.random.choice(_LETTERS) for _ in range(_ID_LETTERS))
 
     async def add(self, app: App) -> Made:
-        """Make an app. Raises what `Store.admit` raises."""
+        """Create an app. Raises what `Store.admit` raises."""
         now = self._world.now()
         record = self._sealed(app)
         await self._store.admit(lambda tx: oauth_apps.add(tx, app.id, record, app.client_secret_expires, now))
@@ -95,7 +95,7 @@ class AppBook:
         return made
 
     async def change(self, made: Made, app: App) -> None:
-        """Change an app; accounts that waited because of it try again at once."""
+        """Change an app; accounts that waited because of it continue at once."""
         now = self._world.now()
         record = self._sealed(app)
         await self._store.admit(lambda tx: oauth_apps.change(tx, app.id, record, app.client_secret_expires, now))
@@ -106,7 +106,7 @@ class AppBook:
         self._changed.set()
 
     async def remove(self, made: Made) -> int:
-        """Remove an app; how many accounts it leaves behind, which wait from now on."""
+        """Remove an app; return how many accounts still name it, which wait from now on."""
         left = self.accounts(made.app.id)
         id = made.app.id
         await self._store.commit(lambda tx: oauth_apps.remove(tx, id))
@@ -116,7 +116,7 @@ class AppBook:
         return left
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Warn of secrets about to expire, until cancelled."""
+        """Warn about secrets that expire soon, until cancelled."""
         task_status.started()
         while True:
             self._changed = trio.Event()
@@ -188,7 +188,7 @@ class AppBook:
         return Made(state, row.created, row.updated, row.warned, error)
 
     def _opened(self, row: AppRow) -> tuple[App, str | None]:
-        """The app, without what of it cannot be read, and why that is so."""
+        """The app without its unreadable parts, and the reason if there are any."""
         why = None
         try:
             built = msgspec.json.decode(row.record, type=dict[str, Any])
@@ -205,7 +205,7 @@ class AppBook:
 
 
 def due_warning(expires: float | None, warned: int | None, now: float) -> int | None:
-    """Which of the warnings is to be given now, in days; None: none, or it has been given."""
+    """The warning due now, in days before expiry; None if none is due or it has been given."""
     if expires is None:
         return None
     due = [days for days in WARNED_DAYS if expires - now <= days * DAY]
@@ -215,7 +215,7 @@ def due_warning(expires: float | None, warned: int | None, now: float) -> int | 
 
 
 def secret_hint(app: App) -> str:
-    """Where a new client secret is made."""
+    """Where to create a new client secret."""
     if app.provider.startswith("outlook"):
         where = "in Microsoft Entra (App registrations, Certificates & secrets)"
     elif app.provider.startswith("gmail"):

@@ -1,8 +1,8 @@
-"""One app while the engine runs: what it is, and whether its provider accepts it.
+"""One app while the engine runs: its record, and whether its provider accepts it.
 
-When the client itself is refused, every account of the app would be told the same: then one account at a time asks
-again, after 30 s, doubling to 10 minutes, and the others wait. That is announced once, by `tell`, until the app has
-worked again or been changed.
+If the provider refuses the client itself, every account of the app would be refused. Then only one account at a time
+asks again, after 30 s, doubling to at most 10 minutes, and the others wait. `tell` announces this once, until the app
+has worked again or has been changed.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from engine.oauth.errors import TokenError
 FIRST_WAIT, LONGEST_WAIT = 30.0, 600.0
 
 Tell = Callable[[str, TokenError | None], Awaitable[None]]
-"""Puts on record, and announces, what is wrong with the app of this id; None: nothing any more."""
+"""Stores and announces the error of the app with this id; None: it has none any more."""
 
 
 class AppState:
-    """`app` is None when there is none of this id (any more). `moved` is set when waiting may be over."""
+    """`app` is None if there is no app with this id. `moved` is set when a wait may be over."""
 
     def __init__(self, id: str, app: App | None, tell: Tell) -> None:
         self.id = id
         self.app = app
         self.unreadable: str | None = None
-        """Why what is stored of the app cannot be used, until it is made anew."""
+        """Why the stored app cannot be used, until it is created again."""
         self.broken: TokenError | None = None
-        """Why the client itself is refused."""
+        """Why the client itself is refused, if it is."""
         self.moved = trio.Event()
         self.edition = 0
-        """Another one each time the app is changed, or accepted again: what was said of it before is void."""
+        """Changes each time the app is changed or accepted again, which voids earlier errors."""
         self._tell = tell
         self._told: tuple[str | None, str | None] | None = None
-        """What was announced last: without the text, in which providers write the time and the request's id."""
+        """The last announced error, without its text, which may contain a time and a request id."""
         self._complainant = ""
         self._failures = 0
         self._next = 0.0
 
     @property
     def usable(self) -> bool:
-        """Whether there is such an app, it can be read, and it is enabled."""
+        """Whether the app exists, can be read, and is enabled."""
         return self.app is not None and self.app.enabled and self.unreadable is None
 
     def remember(self, error: str | None, hint: str | None) -> None:
-        """This was announced before the engine was started."""
+        """Note the error that was announced before the engine started."""
         self._told = (error, hint)
 
     def wait(self) -> float:
@@ -54,12 +54,12 @@ class AppState:
         return 0.0 if self.broken is None else max(0.0, self._next - trio.current_time())
 
     def asks(self) -> None:
-        """An account asks now; while the client is refused, the others wait for what it hears."""
+        """Note that an account asks now; while the client is refused, the others wait for its answer."""
         if self.broken is not None:
             self._next = trio.current_time() + self._pause()
 
     async def failed(self, account: str, error: TokenError) -> None:
-        """The provider has refused the app to an account: what that is about decides who waits."""
+        """Note that the provider refused an account; whether all accounts wait depends on what the error is about."""
         if error.whole_app:
             self.broken = error
             self._next = trio.current_time() + self._pause()
@@ -70,14 +70,14 @@ class AppState:
             await self._tell(self.id, error)
 
     async def worked(self, account: str) -> None:
-        """The provider has given an account a token: the client is good, or what was wrong with it for this account."""
+        """Note that the provider gave an account a token, so its error, or the client's, is over."""
         if self.broken is None and (self._told is None or self._complainant not in ("", account)):
             return
         self._mend()
         await self._tell(self.id, None)
 
     def change(self, app: App | None) -> None:
-        """The app was changed or removed: whatever was wrong may be no more."""
+        """Apply a change or removal of the app, which clears its errors."""
         self.app, self.unreadable = app, None
         self._mend()
 

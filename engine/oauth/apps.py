@@ -1,7 +1,7 @@
-"""An OAuth2 app: what was registered at a provider's console, and what follows from it. Pure.
+"""An OAuth2 app: the data registered at a provider's console, and what follows from it. Pure.
 
-`App` is what is stored, with its secrets in clear while it is in memory (`store/oauth_apps.py` holds them sealed).
-Everything a provider leaves open is filled in here: Microsoft's cloud and tenant, the servers and endpoints of `oidc`.
+`App` is the stored record, with its secrets in clear text in memory (`store/oauth_apps.py` stores them sealed). What a
+provider's entry leaves open is filled in here: Microsoft's cloud and tenant, the servers and endpoints of `oidc`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from engine.oauth.providers import CLOUDS, PROVIDERS, Cloud, Endpoints, Provider
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One app. `client_secret_expires` in seconds since 1970; empty texts and None: not set."""
+    """One app. `client_secret_expires` is in seconds since 1970; empty strings and None mean not set."""
 
     id: str
     provider: ProviderId
@@ -43,7 +43,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown of it."""
+        """The parts that must not be shown."""
         return tuple(each for each in (self.client_secret, self.service_key) if each)
 
     @property
@@ -53,22 +53,22 @@ class App(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 
     @property
     def signs_in(self) -> bool:
-        """Whether somebody signs in; otherwise the app speaks for every mailbox by itself."""
+        """Whether users sign in; otherwise it is a service app with access to all mailboxes."""
         return self.of.grant == "authorization_code"
 
     @property
     def imap_server(self) -> Server | None:
-        """The IMAP server that takes its tokens."""
+        """The IMAP server that accepts its tokens."""
         return self.imap or _filled_server(self.of.imap, self)
 
     @property
     def smtp_server(self) -> Server | None:
-        """The SMTP server that takes its tokens."""
+        """The SMTP server that accepts its tokens."""
         return self.smtp or _filled_server(self.of.smtp, self)
 
 
 def known_endpoints(app: App) -> Endpoints:
-    """What is known without asking an issuer: what the app names, else what its provider has."""
+    """The endpoints known without discovery: those of the app, else those of its provider."""
     of = app.of.endpoints
     given = app.endpoints
     return Endpoints(
@@ -81,13 +81,13 @@ def known_endpoints(app: App) -> Endpoints:
 
 
 def mail_scopes(app: App) -> tuple[str, ...]:
-    """The scopes without which mail cannot be read or sent, as far as the app asks for them."""
+    """The scopes required for reading or sending mail, as far as the app requests them."""
     filled = tuple(scope.format_map(CLOUDS[app.cloud]) for scope in app.of.mail_scopes)
     return tuple(scope for scope in filled if not _skipped(scope, app))
 
 
 def scopes(app: App) -> tuple[str, ...]:
-    """All that is asked for, each once."""
+    """All requested scopes, each once."""
     asked = (*(scope for scope in app.of.scopes if not _skipped(scope, app)), *mail_scopes(app), *app.extra_scopes)
     return tuple(dict.fromkeys(asked))
 
@@ -96,7 +96,7 @@ def missing_scopes(app: App, granted: tuple[str, ...] | None) -> tuple[str, ...]
     """The mail scopes that were not granted; None: the provider did not say, which means all (RFC 6749 section 5.1)."""
     if granted is None:
         return ()
-    # Microsoft shortens a scope to its last part where it belongs to the resource that was asked for.
+    # Microsoft shortens a scope to its last part if it belongs to the requested resource.
     have = {scope.lower().rstrip("/") for scope in granted}
     have |= {scope.rpartition("/")[2] for scope in have}
     return tuple(

@@ -1,4 +1,4 @@
-"""Signed assertions by which an app speaks for a mailbox without anybody signing in (RFC 7523)."""
+"""Signed assertions with which a service app gets access to a mailbox without a sign-in (RFC 7523)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 LIFETIME = 300
-"""Seconds an assertion holds. Google takes up to an hour; the fewer, the less a stolen one is worth."""
+"""Seconds for which an assertion is valid. Google allows an hour; a stolen one is worth less if they are few."""
 
 
 def service_key(text: str) -> RSAPrivateKey:
-    """The private key in a PEM text, or in Google's JSON key file. Raises `ValueError`, in words without the key."""
+    """The private key in a PEM text, or in Google's JSON key file. Raises `ValueError`, which never quotes the key."""
     pem = text
     if text.lstrip().startswith("{"):
         try:
@@ -27,7 +27,7 @@ def service_key(text: str) -> RSAPrivateKey:
         pem = found.get("private_key", "") if isinstance(found, dict) else ""
         if not isinstance(pem, str) or not pem:
             raise ValueError("is JSON without a private_key")
-    # Pasted into JSON by hand, its line ends often become two characters.
+    # When a key is pasted into JSON by hand, its line ends often become two characters.
     pem = pem.replace("\\n", "\n")
     try:
         key = load_pem_private_key(pem.encode(), password=None)

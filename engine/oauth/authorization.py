@@ -1,8 +1,8 @@
-"""The authorization code flow without a network: the URL to sign in at, and what comes back. Pure.
+"""The authorization code flow without a network: the sign-in URL and the callback. Pure.
 
-PKCE with S256 always (RFC 7636), a `state` of 128 random bits, a `nonce` for the id token. `Pending` is what must be
-kept between the two halves; its keeper sees to it that it is used once, within an hour, and by the browser it was made
-for. A callback that is not the answer to what was asked is `CallbackRefused`.
+It always uses PKCE with S256 (RFC 7636), a `state` of 128 random bits, and a `nonce` for the id token. `Pending` must
+be stored between the two halves; `sign_ins.py` ensures that it is used once, within an hour, and by the browser that
+began it. A callback that does not answer the request raises `CallbackRefused`.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from engine.oauth.apps import App, missing_scopes, scopes
 from engine.oauth.providers import Endpoints
 
 LIFETIME = 3600.0
-"""Seconds in which a sign-in must come back."""
+"""Seconds within which the callback must arrive."""
 CLOCK_SKEW = 300.0
 """Seconds by which an issuer's clock may differ from ours."""
 
 TokenBytes = Callable[[int], bytes]
-"""Random bytes fit for keys: `World.token_bytes`."""
+"""Returns random bytes for keys: `World.token_bytes`."""
 
 
 class CallbackRefused(EngineError):
-    """What came back is not what was asked for, or the provider said no.
+    """The callback does not match the request, or the provider refused.
 
-    `error` is what goes to the caller's `errorRedirect`: `access_denied`, `missing_scope`, `wrong_account`,
-    `invalid_state`, `server_error`. The text says it to the person at the browser.
+    `error` goes to the caller's `errorRedirect`: `access_denied`, `missing_scope`, `wrong_account`, `invalid_state`,
+    `server_error`. The text is for the person at the browser.
     """
 
     fault = Fault.CALLER
@@ -45,7 +45,7 @@ class CallbackRefused(EngineError):
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """One sign-in under way. `began` in seconds since 1970; `issuer` None: the provider names none."""
+    """One sign-in under way. `began` is in seconds since 1970; `issuer` None: the provider has none."""
 
     state: str
     nonce: str
@@ -60,7 +60,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Who signed in. `user` is what the mail servers know them by; None where the provider does not tell."""
+    """Who signed in. `user` is their login at the mail servers, None if the provider does not say."""
 
     user: str | None
     name: str | None = None
@@ -75,7 +75,7 @@ def begin(
     *,
     login_hint: str | None = None,
 ) -> tuple[str, Pending]:
-    """The URL to send the browser to, and what to keep until it comes back. Raises `ValueError` without an endpoint."""
+    """The URL for the browser, and what to store until the callback. Raises `ValueError` without an endpoint."""
     if endpoints.authorize is None:
         raise ValueError("the app has no authorization endpoint")
     pending = Pending(
@@ -112,7 +112,7 @@ def code_of(pending: Pending, given: Mapping[str, str], now: float) -> str:
         )
     if not 0 <= now - pending.began + CLOCK_SKEW <= LIFETIME + CLOCK_SKEW:
         raise CallbackRefused("invalid_state", "This sign-in took longer than an hour. Begin again.")
-    # RFC 9207: an answer that names another issuer is one that was mixed up on the way.
+    # RFC 9207: an answer with a different issuer is a mix-up attack.
     issuer = given.get("iss")
     if issuer is not None and pending.issuer is not None and not _same_issuer(issuer, pending.issuer):
         raise CallbackRefused("invalid_state", "The answer came from another provider than the one you were sent to.")
@@ -126,7 +126,7 @@ def code_of(pending: Pending, given: Mapping[str, str], now: float) -> str:
 
 
 def check_granted(app: App, tokens: Tokens) -> None:
-    """Raise `CallbackRefused` when a scope for mail was not granted, or nothing to go on with came."""
+    """Raise `CallbackRefused` if a scope for mail was not granted."""
     missing = missing_scopes(app, tokens.scopes)
     if missing:
         raise CallbackRefused(
@@ -137,7 +137,7 @@ def check_granted(app: App, tokens: Tokens) -> None:
 
 
 def identity(app: App, tokens: Tokens, pending: Pending, now: float) -> Identity | None:
-    """Who signed in, from the id token; None when there is none. Raises `CallbackRefused` for one that is not ours."""
+    """Who signed in, from the id token; None without one. Raises `CallbackRefused` for an id token not meant for us."""
     if tokens.id_token is None:
         return None
     try:
@@ -149,12 +149,12 @@ def identity(app: App, tokens: Tokens, pending: Pending, now: float) -> Identity
 
 
 def identity_of(app: App, claims: Mapping[str, Any]) -> Identity:
-    """Who signed in, as an id token or a userinfo endpoint tells."""
+    """Who signed in, from the claims of an id token or a userinfo endpoint."""
     names = ("preferred_username", "email", "upn") if app.provider.startswith("outlook") else _USER_MEMBERS
     user = next((value for name in names if isinstance(value := claims.get(name), str) and "@" in value), None)
     name = next((value for name in _NAME_MEMBERS if isinstance(value := claims.get(name), str) and value), None)
     if claims.get("email_verified") is False and user == claims.get("email"):
-        # Somebody else's address may have been typed in; the mail server decides by the token anyway.
+        # An unverified address may be another person's; the mail server decides by the token anyway.
         user = None
     return Identity(user=user and user.strip(), name=name)
 
@@ -164,7 +164,7 @@ _NAME_MEMBERS = ("name", "real_name", "display_name")
 
 
 def check_expected(identity: Identity | None, expected: str | None) -> None:
-    """Raise `CallbackRefused` when somebody else signed in than was expected."""
+    """Raise `CallbackRefused` if a user other than the expected one signed in."""
     if expected is None:
         return
     user = identity.user if identity is not None else None
@@ -198,7 +198,7 @@ def _same_issuer(given: str, expected: str) -> bool:
     given, expected = given.rstrip("/"), expected.rstrip("/")
     if given == expected or f"https://{given}" == expected:
         return True
-    # Microsoft's shared tenants sign in the name of the user's own.
+    # With Microsoft's shared tenants, the issuer is the user's own tenant.
     start, shared, end = expected.rpartition("/common/")
     if not shared:
         start, shared, end = expected.rpartition("/organizations/")

@@ -1,8 +1,8 @@
-"""What went wrong with a token request, in three classes that are never mixed. Pure.
+"""Errors of token requests, in three classes that are never mixed. Pure.
 
-*Grant gone*: somebody has to sign in again. *App broken*: whoever runs the engine has to mend the app; nobody is sent
-to sign in. *Passing*: it is asked again later. The class follows from `error` alone (RFC 6749 section 5.2), or from the
-HTTP status where there is none; Microsoft's `error_codes` only make the hint. What cannot be told apart is passing.
+*Grant gone*: the user has to sign in again. *App broken*: the operator has to repair the app; no user has to sign in.
+*Passing*: the request is repeated later. The class follows from `error` alone (RFC 6749 section 5.2), or from the HTTP
+status if there is no `error`; Microsoft's `error_codes` only affect the hint. Unknown errors are passing.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Trouble(StrEnum):
 class TokenError(EngineError):
     """A token request was refused, or could not be made.
 
-    `error` and `status` are what the token endpoint answered, None where it did not; `retry_after` are seconds. `hint`
-    says what to do. `request` describes the request as `lastError.tokenRequest` shows it, without secrets. `whole_app`:
-    it is about the client itself, so every other account of the app would be answered the same.
+    `error` and `status` are the token endpoint's answer, None without one; `retry_after` is in seconds. `hint` says
+    what to do. `request` describes the request in the form of `lastError.tokenRequest`, without secrets. `whole_app`:
+    the error concerns the client itself, so every other account of the app would get it too.
     """
 
     fault = Fault.PROVIDER
@@ -54,7 +54,7 @@ class TokenError(EngineError):
         self.whole_app = whole_app
 
     def again(self, *, hint: str | None = None) -> TokenError:
-        """The same error to be raised anew, with another hint if one is given."""
+        """A copy of the error to raise again, with another hint if one is given."""
         return TokenError(
             self.trouble,
             str(self),
@@ -67,7 +67,7 @@ class TokenError(EngineError):
         )
 
     def shown(self) -> dict[str, Any]:
-        """In the shape of `lastError`."""
+        """The error in the form of `lastError`."""
         code = self.error or ("ETOKEN" if self.status is None else f"HTTP{self.status}")
         found: dict[str, Any] = {"response": str(self), "serverResponseCode": code}
         if self.hint is not None:
@@ -85,7 +85,7 @@ _GRANT_GONE = frozenset(
         "consent_required",
         "account_selection_required",
         "access_denied",
-        # Not in any RFC: what Yahoo, Mail.ru, Yandex and others answer.
+        # Not in any RFC, but used by Yahoo, Mail.ru, Yandex and others.
         "invalid_refresh_token",
         "token_expired",
         "expired_token",
@@ -117,7 +117,7 @@ _WHOLE_APP = frozenset(
 
 
 def trouble_of(error: str | None, status: int) -> tuple[Trouble, bool]:
-    """The class of an answer that is no token, and whether it is about the client itself."""
+    """The class of an answer without a token, and whether it concerns the client itself."""
     name = (error or "").strip().lower()
     if status == 429 or status >= 500:
         return Trouble.PASSING, False
@@ -186,7 +186,7 @@ _GOOGLE_SERVICE = (
 
 
 def hint_of(trouble: Trouble, provider: str, error: str | None, codes: frozenset[int]) -> str:
-    """What to do about it, in words."""
+    """What to do about the error, in words."""
     if codes and (found := next((text for known, text in _MICROSOFT if known & codes), None)):
         return found
     if provider == "gmail" and trouble is Trouble.GRANT_GONE:

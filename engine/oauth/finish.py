@@ -1,4 +1,4 @@
-"""Letting what must not be left half done come to its end when its task is cancelled, within a time limit."""
+"""Completes work that must not be left unfinished when its task is cancelled, within a time limit."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 async def finished(work: Callable[[], Awaitable[T]], *, within: float, once_cancelled: float) -> T:
-    """Do `work`, for at most `within` seconds, and `once_cancelled` seconds more when the caller is cancelled.
+    """Do `work` for at most `within` seconds; if the caller is cancelled, for at most `once_cancelled` seconds more.
 
-    Raises `trio.TooSlowError` when the time is over; then, and when cancelled late, the work itself was cancelled.
+    Raises `trio.TooSlowError` if the time is over. The work itself is cancelled then, and after `once_cancelled`.
     """
     scope = trio.CancelScope(shield=True, deadline=trio.current_time() + within)
     result: list[T] = []
@@ -31,7 +31,7 @@ async def finished(work: Callable[[], Awaitable[T]], *, within: float, once_canc
             try:
                 result.append(await work())
             except Exception as error:  # noqa: BLE001 - raised below
-                failure.append(error)  # a nursery would make a group of it
+                failure.append(error)  # a nursery would wrap it in a group
         nursery.cancel_scope.cancel()
     await trio.lowlevel.checkpoint_if_cancelled()
     if failure:

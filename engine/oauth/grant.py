@@ -1,6 +1,6 @@
-"""A grant: the tokens with which an account reaches its mailbox, and when they are to be refreshed.
+"""A grant: the tokens with which an account accesses its mailbox, and when to refresh them.
 
-`Grant` holds them in clear while they are in memory; `sealed` and `opened` are the way to the store and back.
+`Grant` has them in clear text in memory; `sealed` and `opened` convert to and from the stored form.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from engine.store.grants import SEALED, GrantRow
 from engine.store.vault import Vault
 
 MARGIN, PART = 60.0, 0.1
-"""Seconds before its end, or part of its life if that is longer, at which an access token is refreshed."""
+"""An access token is refreshed this many seconds before it expires, or this fraction of its lifetime if longer."""
 LONGEST_PART = 0.25
-"""At most this part of its life: a token that lives for seconds would else be refreshed all the time."""
+"""But at most this fraction of its lifetime before: a very short-lived token would be refreshed all the time."""
 DYING = 5.0
-"""Seconds before its end from which on an access token is not begun a login with."""
+"""Seconds before its expiry from which on an access token is not used for a new login."""
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account holds. Times in seconds since 1970.
+    """The grant of an account. Times in seconds since 1970.
 
-    `user` signed in; for apps that speak for themselves it is the mailbox. `previous_token` is the refresh token before
-    `refresh_token`, kept until the new one has worked. `version` is another one with each sign-in. `asked`: a refresh
-    was begun then and its answer is not known. `gone`: the error that ended it, as `lastError` shows it.
+    `user` signed in; for service apps it is the mailbox. `previous_token` is the refresh token before `refresh_token`,
+    kept until the new one has worked. `version` changes with each sign-in. `asked`: when a refresh began whose answer
+    is not known. `gone`: the error that ended the grant, in the form of `lastError`.
     """
 
     account: str
@@ -53,14 +53,14 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(each for each in (self.refresh_token, self.previous_token, self.access_token) if each)
 
     def refresh_at(self) -> float | None:
-        """When the access token is to be refreshed; None: not before it is refused."""
+        """When to refresh the access token; None: only once it is refused."""
         if self.expires is None:
             return None
         life = self.expires - self.obtained if self.obtained is not None else 3600.0
         return self.expires - min(max(MARGIN, life * PART), max(life, 0.0) * LONGEST_PART)
 
     def usable_at(self, now: float) -> bool:
-        """Whether a login may be begun with the access token."""
+        """Whether the access token may be used for a new login."""
         if self.access_token is None:
             return False
         if self.expires is None:
@@ -74,7 +74,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             self,
             refresh_token=tokens.refresh_token if rotated else self.refresh_token,
-            # Where the one before has not worked yet either, it is used up all the same.
+            # Even if the current refresh token has not been proved to work, it is used up now.
             previous_token=self.refresh_token if rotated else self.previous_token,
             access_token=tokens.access_token,
             scopes=self.scopes if tokens.scopes is None else tokens.scopes,
@@ -87,14 +87,14 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def signed_in(account: str, app: str, user: str, tokens: Tokens, now: float) -> Grant:
-    """The grant that a sign-in has just brought."""
+    """The grant from a new sign-in."""
     return msgspec.structs.replace(
         Grant(account=account, app=app, user=user).renewed(tokens, now), previous_token=None, refresh_obtained=now
     )
 
 
 def sealed(grant: Grant, vault: Vault) -> GrantRow:
-    """The grant as it is stored."""
+    """The grant in stored form."""
     tokens = {
         name: None if (token := getattr(grant, name)) is None else vault.seal(grant.account, field, token)
         for name, field in SEALED.items()
@@ -115,7 +115,7 @@ def sealed(grant: Grant, vault: Vault) -> GrantRow:
 
 
 def opened(row: GrantRow, vault: Vault) -> Grant:
-    """A stored grant. Tokens that cannot be opened are as good as gone, which `gone` then says."""
+    """Open a stored grant. If its tokens cannot be opened, the grant counts as gone, and `gone` says so."""
     tokens: dict[str, str | None] = {}
     gone = _members(row.gone)
     for name, field in SEALED.items():

@@ -1,18 +1,19 @@
-"""The token keeper of one account: an access token whenever one is wanted, and no grant lost on the way.
+"""The token keeper of one account: provides access tokens and never loses a grant.
 
-1. The access token is refreshed some time before it expires, by `run` and by nobody else, so one refresh is under way
-   at most. Who wants a token meanwhile waits for it, unless the old one is still good.
-2. Before a refresh token is used, it is written down that it will be. Its answer is on disk before anybody gets the new
-   access token: a provider that lets the old refresh token live until the new tokens are used loses nothing by our end
-   in between. A refresh under way when the engine stops is waited for; one that a kill cut short is asked again at once
-   after the start, while such providers still take it.
-3. The refresh token before is kept until the new one has worked. It is used again only where a provider's old tokens
-   stay valid (`added`): elsewhere that is taken for theft and ends the grant.
-4. A refused login forces one refresh and is worth one more login; when that is refused too, the refusal counts
-   (`after_refusal`). The same token is not refreshed for the same server again until a login has succeeded.
-5. What goes wrong is one of three things. *Grant gone*: written down with its event, and nothing is asked any more
-   until somebody signs in. *App broken*: the app says so once, and its accounts wait; one of them asks now and then.
-   *Passing*: asked again after 30 s, doubling to 10 minutes, or when the provider says; what is connected stays so.
+1. Only `run` refreshes the access token, some time before it expires, so at most one refresh is under way. Logins wait
+   for it, unless the old access token is still valid.
+2. Before a refresh token is used, that is recorded on disk. The answer is on disk before a login gets the new access
+   token, so a kill in between loses nothing with a provider that accepts the old refresh token until the new tokens are
+   used. A stop of the engine waits for a refresh under way. One that a kill interrupted is repeated at once after the
+   start, while such providers still accept the old token.
+3. The previous refresh token is kept until the new one has worked. It is used again only if a provider's old tokens
+   stay valid (`added`); other providers take that for theft and end the grant.
+4. A refused login forces one refresh and one more login; if that is refused too, the refusal counts (`after_refusal`).
+   There is no further forced refresh for that server until a login there has succeeded.
+5. Errors have three classes. *Grant gone*: it is recorded with its event, and nothing is requested until the user signs
+   in again. *App broken*: the app announces it once, and its accounts wait while one of them asks now and then.
+   *Passing*: the refresh is repeated after 30 s, doubling to at most 10 minutes, or when the provider says; open
+   connections stay open.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ from engine.world import World
 FIRST_WAIT, LONGEST_WAIT = 30.0, 600.0
 LONGEST_RETRY_AFTER = 3600.0
 REFRESH_SECONDS = 60.0
-"""The longest that a refresh and its commit may take."""
+"""Most seconds that a refresh and its commit may take."""
 FINISH_SECONDS = 4.0
-"""How long a refresh under way may still take when the engine stops."""
+"""Most seconds that a refresh under way may still take when the engine stops."""
 LOOK_AGAIN = 300.0
-"""Seconds after which the clock is looked at again: it may have been set."""
+"""Seconds after which to check the wall clock again, since it may have been set."""
 _LOST = (
     "The answer to an earlier refresh was lost on the way, and the provider had used the refresh token up. "
     "Have the owner of the mailbox sign in again."
@@ -52,7 +53,7 @@ _LOST = (
 
 
 class Token(msgspec.Struct, frozen=True):
-    """An access token to log in with. `user` is who signed in; `expires` in seconds since 1970, None: not known."""
+    """An access token for a login. `user` is who signed in; `expires` is in seconds since 1970, None if unknown."""
 
     user: str
     access_token: str
@@ -72,14 +73,14 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Herald(Protocol):
-    """Who tells the world what became of a grant."""
+    """Announces the end of a grant."""
 
     def gone(self, tx: Tx, error: TokenError) -> None:
-        """Announce inside the commit that ends the grant; must not raise."""
+        """Announce it inside the commit that ends the grant; must not raise."""
 
 
 class Keeper:
-    """Keeps the tokens of one account. `run` is its service; ask it for nothing before that has begun."""
+    """Keeps the tokens of one account. `run` is its service; use nothing else before that has started."""
 
     def __init__(
         self,
@@ -102,29 +103,29 @@ class Keeper:
         self._rests_until = -math.inf
         self._error: TokenError | None = None
         self._edition = app.edition
-        """That of the app which the error is about."""
+        """The edition of the app that the error is about."""
         self._forced = False
         self._lost = grant.asked is not None
-        """An answer was lost on the way, so the refresh token may be used up."""
+        """An answer was lost in transit, so the refresh token may be used up."""
         self._vanished = False
         """The account has no grant any more."""
         self._changing = trio.Lock()
-        """Held while the grant changes: a change is made of what the one before has left on disk."""
+        """Held while the grant changes, so that each change is based on the previous one's result."""
         self._forced_for: dict[str, str] = {}
-        """By server the access token that a forced refresh brought, until a login there has succeeded."""
+        """The access token from a forced refresh, by server, until a login there has succeeded."""
         self._wanted = trio.Event()
         self._changed = trio.Event()
         self.refreshes = 0
-        """How many refreshes were answered with a token."""
+        """Number of refreshes answered with a token."""
 
     @property
     def grant(self) -> Grant:
-        """The grant as it is on disk."""
+        """The grant, as on disk."""
         return self._grant
 
     @property
     def trouble(self) -> TokenError | None:
-        """What is wrong at present; None while all is well."""
+        """The current error; None if there is none."""
         gone = self._grant.gone
         return self._error if gone is None else _gone(gone)
 
@@ -158,7 +159,7 @@ class Keeper:
             await changed.wait()
 
     async def token(self) -> Token:
-        """A token to log in with. Raises `TokenError` when there is none for now, or none any more.
+        """A token for a login. Raises `TokenError` if there is none for now, or none any more.
 
         Cancelled: nothing is lost.
         """
@@ -170,9 +171,9 @@ class Keeper:
             await self._refreshed()
 
     async def after_refusal(self, server: str, refused: str) -> Token | None:
-        """The token for one more login at `server` (`imap`, `smtp`), which refused this one; None: the refusal counts.
+        """A token for one more login at `server` (`imap`, `smtp`), which refused `refused`; None: the refusal counts.
 
-        Raises `TokenError` where no other token can be had for now: then nothing is known of the login.
+        Raises `TokenError` if no other token can be had for now; the refusal then proves nothing.
         """
         if self._forced_for.get(server) == refused:
             return None
@@ -185,7 +186,7 @@ class Keeper:
         return token if token.access_token != refused else None
 
     async def accepted(self, server: str, access_token: str) -> None:
-        """A login at `server` with this token has succeeded: the refresh token before is not needed any more."""
+        """Note that a login at `server` with this token succeeded: the previous refresh token is no longer needed."""
         self._forced_for.pop(server, None)
         if self._grant.previous_token is None:
             return
@@ -197,7 +198,7 @@ class Keeper:
         await self._change(self._grant.version, worked)
 
     def replace(self, grant: Grant, app: AppState) -> None:
-        """Somebody has signed in anew: go on with what that brought, which is on disk already."""
+        """Continue with the grant from a new sign-in, which is already on disk."""
         self._grant, self._app = grant, app
         self._forget_trouble()
         self._lost = self._vanished = False
@@ -205,7 +206,7 @@ class Keeper:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Refresh until cancelled; a refresh under way then is finished within four seconds. Raises `StorageFailed`."""
+        """Refresh until cancelled; a refresh then under way may take four more seconds. Raises `StorageFailed`."""
         while True:
             with trio.move_on_at(self._next()):
                 async with trio.open_nursery() as nursery:
@@ -218,7 +219,7 @@ class Keeper:
             self._tell()
 
     async def _refreshed(self) -> None:
-        """Have `run` refresh, and return when it has tried. Raises `TokenError` where nothing is asked for now."""
+        """Make `run` refresh, and return after its attempt. Raises `TokenError` if no attempt is made for now."""
         if self._grant.gone is not None:
             raise _gone(self._grant.gone)
         if (resting := self._resting()) is not None:
@@ -242,7 +243,7 @@ class Keeper:
         return self._forced or late or grant.access_token is None or grant.asked is not None
 
     def _next(self) -> float:
-        """When to look again, by Trio's clock."""
+        """When to check again, by Trio's clock."""
         if self._grant.gone is not None or self._vanished or not self._app.usable:
             return math.inf
         now = trio.current_time()
@@ -252,7 +253,7 @@ class Keeper:
         return now + min(LOOK_AGAIN, math.inf if at is None else max(0.0, at - self._world.now()))
 
     def _resting(self) -> TokenError | None:
-        """Why nothing is asked for now."""
+        """Why no refresh is attempted for now; None if one may be."""
         if self._vanished or not self._app.usable:
             return _without_app(self._app)
         if self._app.wait() > 0 and self._app.broken is not None:
@@ -262,7 +263,7 @@ class Keeper:
         return None
 
     def _rest_ends(self) -> float:
-        """Until when nothing is asked because of the last error; what was about the app ends with a change of it."""
+        """Until when the last error forbids attempts; an error of the app ends when the app is changed."""
         about_app = self._error is not None and self._error.trouble is not Trouble.PASSING
         return -math.inf if about_app and self._edition != self._app.edition else self._rests_until
 
@@ -278,7 +279,7 @@ class Keeper:
             renewed = await finished(lambda: self._renew(app), within=REFRESH_SECONDS, once_cancelled=FINISH_SECONDS)
         except (TokenError, trio.TooSlowError) as error:
             if self._grant.version != version:
-                return  # what somebody signed in for meanwhile has not been asked about
+                return  # the error is about an older grant than that of a new sign-in
             if isinstance(error, trio.TooSlowError):
                 error = TokenError(Trouble.PASSING, f"No answer within {REFRESH_SECONDS:g} s")
             await self._failed(app, edition, error)
@@ -290,7 +291,7 @@ class Keeper:
                 await self._app.worked(self._grant.account)
 
     async def _renew(self, app: App) -> bool:
-        """Ask, and have the answer on disk; False when the account's grant is another one now. Raises `TokenError`."""
+        """Refresh and store the answer; False if the grant has been replaced since. Raises `TokenError`."""
         grant = self._grant
         if not app.signs_in:
             tokens = await self._requests.for_itself(app, grant.user)
@@ -310,9 +311,9 @@ class Keeper:
         return await self._change(grant.version, lambda it: it.renewed(tokens, now))
 
     async def _change(self, version: int, make: Callable[[Grant], Grant], ended: TokenError | None = None) -> bool:
-        """Have on disk what `make` makes of the grant; False when it is another one by now, or the account is gone.
+        """Store the result of `make` for the grant; False if the grant was replaced or the account removed.
 
-        One change after the other: a login that has just worked must not put back what a refresh has replaced.
+        Changes run one after another: a login that has just succeeded must not undo a refresh.
         """
         async with self._changing:
             before = self._grant
@@ -338,11 +339,11 @@ class Keeper:
             self._grant = grant
 
     async def _failed(self, app: App, edition: int, error: TokenError) -> None:
-        """Take note of a failure, each kind by its own rule; `edition` is that of the app that asked."""
+        """Handle a failure by its class; `edition` is that of the app at the time of the request."""
         grant = self._grant
         if error.trouble is Trouble.GRANT_GONE and app.signs_in:
             if app.of.refresh_tokens == "added" and grant.previous_token is not None:
-                # What came last has never worked, and at this provider the one before still does.
+                # The latest refresh token has never worked, and this provider still accepts the previous one.
                 older = grant.previous_token
                 await self._change(
                     grant.version, lambda it: msgspec.structs.replace(it, refresh_token=older, previous_token=None)

@@ -1,4 +1,4 @@
-"""The token keepers at work, by account, and all that OAuth2 needs of the engine in one bundle."""
+"""The token keepers by account, and the parts of OAuth2 in one bundle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.world import World
 
 
 class Keepers:
-    """Makes a keeper for each account with a grant. Whoever asks for one runs it in the account's nursery."""
+    """Creates a keeper for each account with a grant. The caller of `take` runs it in the account's nursery."""
 
     def __init__(self, book: AppBook, requests: TokenRequests, store: Store, vault: Vault, world: World) -> None:
         self._book = book
@@ -27,11 +27,11 @@ class Keepers:
         self._keepers: dict[str, Keeper] = {}
 
     def of(self, account: str) -> Keeper | None:
-        """The keeper of an account; None: it has no grant."""
+        """The keeper of an account; None if it has no grant."""
         return self._keepers.get(account)
 
     def take(self, account: str, herald: Herald) -> Keeper | None:
-        """The keeper of an account, made of its grant on disk or told of it; None, and forgotten: it has none."""
+        """Create or update an account's keeper from its grant on disk; None, and removed, if it has no grant."""
         row = rows.get(self._store.reader, account)
         if row is None:
             self._keepers.pop(account, None)
@@ -47,11 +47,11 @@ class Keepers:
         return keeper
 
     def save(self, tx: Tx, grant: grants.Grant) -> None:
-        """Keep what somebody has just granted, in the commit that makes or changes the account."""
+        """Store a new grant in the commit that creates or changes the account."""
         rows.save(tx, grants.sealed(grant, self._vault))
 
     def forget(self, account: str) -> None:
-        """The account was removed, or has no grant any more."""
+        """Drop the keeper of an account that was removed or has no grant any more."""
         self._keepers.pop(account, None)
 
 

@@ -1,7 +1,7 @@
-"""OAuth2 providers of mailboxes, as data: where to sign in, what to ask for, which servers take the token. Pure.
+"""OAuth2 providers of mailboxes, as data: where to sign in, which scopes to request, which servers accept the token.
 
-Each entry says when it was looked up and where. Hosts of Microsoft's clouds and the tenant are filled in by `apps.py`;
-`oidc` has nothing of its own: its app names an issuer, or the endpoints.
+Pure. Each entry says when and where it was looked up. `apps.py` fills in the hosts of Microsoft's clouds and the
+tenant. `oidc` has no data: its app names an issuer or the endpoints.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ ProviderId = Literal[
 ]
 
 GrantType = Literal["authorization_code", "jwt_bearer", "client_credentials"]
-"""How the first token is got: somebody signs in, or the app speaks for itself."""
+"""How the first token is obtained: by a user's sign-in, or by a service app itself."""
 
 RefreshTokens = Literal["same", "added", "rotated"]
 """What an answer to a refresh does to refresh tokens.
 
-`same`: none comes, the old one goes on. `added`: a new one comes and the old one stays valid. `rotated`: a new one
-comes, and using the old one again is taken for theft and ends the whole grant.
+`same`: there is no new one, and the old one stays in use. `added`: there is a new one, and the old one stays valid.
+`rotated`: there is a new one, and a repeated use of the old one is taken for theft and ends the whole grant.
 """
 
 
 class Server(msgspec.Struct, frozen=True):
-    """One mail server; TLS from the first byte unless `secure` is false."""
+    """One mail server; TLS from the first byte unless `secure` is False."""
 
     host: str
     port: int
@@ -44,7 +44,7 @@ class Server(msgspec.Struct, frozen=True):
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a provider is spoken to. None: it has no such thing, or an issuer's discovery tells."""
+    """The endpoints of a provider. None: it has no such endpoint, or an issuer's discovery names it."""
 
     issuer: str | None = None
     authorize: str | None = None
@@ -56,11 +56,10 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """One provider.
 
-    `mail_scopes` are those without which no mail can be read or sent; `scopes` what is asked for beside them.
-    `mechanisms`: SASL mechanisms in the order in which they are to be preferred where the server offers several.
-    `parameters` go with every authorization request. `client_login`: how the client secret is sent to the token
-    endpoint (RFC 6749 section 2.3.1); None where discovery tells. `passwords`: whether the servers take passwords, such
-    as those made for the purpose.
+    `mail_scopes` are those required to read or send mail; `scopes` are requested in addition. `mechanisms`: SASL
+    mechanisms in order of preference. `parameters` are sent with every authorization request. `client_login`: how the
+    client secret is sent to the token endpoint (RFC 6749 section 2.3.1); None: discovery says. `passwords`: whether the
+    servers accept passwords, such as app passwords.
     """
 
     id: ProviderId
@@ -246,7 +245,7 @@ OIDC = Provider(
     source="https://openid.net/specs/openid-connect-discovery-1_0.html",
     scopes=("openid", "email", "offline_access"),
     mechanisms=("OAUTHBEARER", "XOAUTH2"),
-    # Without it many servers give no refresh token (OpenID Connect Core 1.0 section 11).
+    # Without it, many servers issue no refresh token (OpenID Connect Core 1.0 section 11).
     parameters=(("prompt", "consent"),),
     client_login=None,
 )

@@ -1,7 +1,7 @@
-"""Sign-ins under way: kept on disk, sealed, so that a restart loses none; taken once, by the browser they are for.
+"""Sign-ins under way: stored sealed, so that a restart loses none, and used once, by the browser that began them.
 
-A browser is known by a cookie of 128 random bits. It is the same for all sign-ins of a browser, which may be at several
-at once; a `state` that comes back in another browser is refused and stays good.
+A cookie of 128 random bits identifies the browser. All sign-ins of a browser share it, so several can be under way. A
+`state` that returns in a different browser is refused and stays valid.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BEGIN = "Begin again from the link you were given"
 
 
 class SignIn(msgspec.Struct, frozen=True):
-    """One of them. `data` and `sig` are the link it was begun with, `browser` is the hash of its browser's cookie."""
+    """One sign-in. `data` and `sig` are the link that began it; `browser` is the hash of its browser's cookie."""
 
     pending: Pending
     data: str
@@ -38,7 +38,7 @@ class SignIn(msgspec.Struct, frozen=True):
 
 
 class SignIns:
-    """All of them."""
+    """All sign-ins under way."""
 
     def __init__(self, store: Store, vault: Vault, world: World) -> None:
         self._store = store
@@ -46,21 +46,21 @@ class SignIns:
         self._world = world
 
     def browser(self, cookies: Mapping[str, str], *, secure: bool) -> str:
-        """What the browser with these cookies is known by, or is to be from now on."""
+        """The id of the browser with these cookies, or a new id for it."""
         given = cookies.get(cookie_name(secure=secure), "")
         if _BROWSER.fullmatch(given):
             return given
         return base64.urlsafe_b64encode(self._world.token_bytes(16)).rstrip(b"=").decode("ascii")
 
     async def keep(self, form: str, pending: Pending, data: str, sig: str, browser: str) -> None:
-        """Keep a sign-in; `form` is the nonce of its link. Raises what `Store.admit` raises."""
+        """Store a sign-in; `form` is the nonce of its link. Raises what `Store.admit` raises."""
         text = msgspec.json.encode(SignIn(pending, data, sig, _hashed(browser))).decode()
         sealed = self._vault.seal("", sign_ins.FIELD, text)
         row = SignInRow(sign_ins.hashed(pending.state), form, sealed, pending.began + LIFETIME, 0)
         await self._store.admit(lambda tx: sign_ins.add(tx, row, self._world.now()))
 
     def find(self, state: str, browser: str) -> SignIn:
-        """The sign-in with this `state`, used or not. Raises `CallbackRefused` when it is not one of this browser."""
+        """The sign-in with this `state`, used or not. Raises `CallbackRefused` if this browser did not begin it."""
         row = sign_ins.get(self._store.reader, state, self._world.now())
         if row is None:
             raise CallbackRefused(
@@ -78,13 +78,13 @@ class SignIns:
         return msgspec.structs.replace(found, used=bool(row.used))
 
     async def take(self, state: str) -> None:
-        """The sign-in comes to its end, whatever that is. Raises `CallbackRefused` when it came to one before."""
+        """Mark the sign-in as used, whatever its outcome. Raises `CallbackRefused` if it already was."""
         if not await self._store.commit(lambda tx: sign_ins.use(tx, state)):
             raise CallbackRefused("invalid_state", "This sign-in came to its end already. Begin again")
 
 
 def cookie_name(*, secure: bool) -> str:
-    """The name of the cookie; with this prefix browsers take it over https and from this host alone."""
+    """The name of the cookie; with this prefix, browsers accept it only over https and from this host."""
     return f"__Host-{_COOKIE}" if secure else _COOKIE
 
 

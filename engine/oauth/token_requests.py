@@ -1,9 +1,9 @@
-"""What providers are asked for an app: tokens for a code, a refresh or an assertion; who signed in; revocation.
+"""Requests to a provider for an app: tokens for a code, a refresh or an assertion; who signed in; revocation.
 
-Requests go to what `endpoints` finds: endpoints of the provider, of the app, or of its issuer's discovery, which is
-read again once a day. Whatever goes wrong is a `TokenError` in one of its three classes: no answer is passing,
-what the provider says is classed by its words, and a key or an endpoint the app lacks is the app's. Secrets that an
-answer echoes are masked in what is kept of it.
+Requests go to the endpoints of the app, of the provider, or of the issuer's discovery document, which is read again
+once a day (`endpoints`). Every failure is a `TokenError` in one of three classes: no answer is passing, the provider's
+answer is classified by its `error`, and a missing key or endpoint is the app's fault. Secrets echoed in an answer are
+masked in the part that is stored.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from engine.webhooks.retry_after import seconds as retry_after_seconds
 from engine.world import Dial, World
 
 DISCOVERY_SECONDS = 86_400.0
-"""How long what an issuer tells of itself is taken for true."""
+"""Seconds for which an issuer's discovery document is cached."""
 LONGEST_RESPONSE = 2000
-"""Characters of an answer that are kept to be shown."""
+"""Most characters of an answer that are stored for display."""
 _MASK = "******"
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -41,7 +41,7 @@ class _Discovered(msgspec.Struct, frozen=True):
 
 
 class TokenRequests:
-    """All requests to providers. `wire` sends them, `sandbox` those of the sandbox's apps; None: it is switched off."""
+    """All requests to providers. `wire` sends them, `sandbox` those of sandbox apps; None if that is switched off."""
 
     def __init__(self, wire: Wire, sandbox: Wire | None, world: World) -> None:
         self._wire = wire
@@ -56,7 +56,7 @@ class TokenRequests:
         return found
 
     async def endpoints(self, app: App) -> Endpoints:
-        """Where the provider of an app is spoken to. Raises `TokenError` when its issuer does not tell."""
+        """The endpoints of an app's provider. Raises `TokenError` if discovery fails."""
         known = known_endpoints(app)
         if known.issuer is None or (known.authorize and known.token):
             return known
@@ -65,7 +65,7 @@ class TokenRequests:
         return msgspec.structs.replace(found, **{**given, "issuer": found.issuer})
 
     async def exchange(self, app: App, code: str, verifier: str, redirect_url: str) -> Tokens:
-        """The first tokens, for the code a sign-in brought back. Raises `TokenError`."""
+        """Exchange the code from a sign-in for the first tokens. Raises `TokenError`."""
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -75,15 +75,15 @@ class TokenRequests:
         return await self._ask(app, form, secrets=(code, verifier))
 
     async def refresh(self, app: App, refresh_token: str) -> Tokens:
-        """New tokens for a refresh token, which may be used up by that. Raises `TokenError`.
+        """Exchange a refresh token, which this may use up, for new tokens. Raises `TokenError`.
 
-        Cancelled: whether it was used up is unknown.
+        Cancelled: it is unknown whether the refresh token was used up.
         """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         return await self._ask(app, form, secrets=(refresh_token,))
 
     async def for_itself(self, app: App, user: str) -> Tokens:
-        """A token with which the app reaches the mailbox of `user` by itself. Raises `TokenError`."""
+        """A token with which a service app accesses the mailbox of `user`. Raises `TokenError`."""
         if app.of.grant == "client_credentials":
             return await self._ask(app, {"grant_type": "client_credentials", "scope": " ".join(scopes(app))})
         endpoints = await self.endpoints(app)
@@ -103,7 +103,7 @@ class TokenRequests:
         return await self._ask(app, {"grant_type": _JWT_BEARER, "assertion": signed}, secrets=(signed,))
 
     async def userinfo(self, app: App, access_token: str) -> dict[str, Any]:
-        """What the provider tells of who signed in; nothing where it has no such endpoint. Raises `TokenError`."""
+        """The provider's claims about who signed in; empty if it has no such endpoint. Raises `TokenError`."""
         url = (await self.endpoints(app)).userinfo
         if url is None:
             return {}
@@ -115,11 +115,11 @@ class TokenRequests:
         return read_members(answer.body)
 
     async def page(self, app: App, url: str) -> HttpAnswer:
-        """What stands at a URL of the provider, redirects not followed. Raises `TokenError`."""
+        """Get a URL of the provider without following redirects. Raises `TokenError`."""
         return await self._get(app, url, {"Accept": "text/html"})
 
     async def revoke(self, app: App, token: str) -> bool:
-        """Have the provider forget a grant (RFC 7009); False where it has no endpoint for that. Raises `TokenError`."""
+        """Revoke a grant (RFC 7009); False if the provider has no endpoint for that. Raises `TokenError`."""
         url = (await self.endpoints(app)).revocation
         if url is None:
             return False
@@ -162,7 +162,7 @@ class TokenRequests:
             raise
 
     async def _with_login(self, app: App, form: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-        """The form and headers with which a client says who it is (RFC 6749 section 2.3.1)."""
+        """The form and headers that authenticate the client (RFC 6749 section 2.3.1)."""
         if app.of.grant == "jwt_bearer":
             return form, {}
         way = app.of.client_login
@@ -195,7 +195,7 @@ class TokenRequests:
             found = read_endpoints(answer.body, issuer)
         except TokenError:
             if known is not None:
-                return known  # what it said yesterday is better than nothing
+                return known  # yesterday's document is better than none
             raise
         except ValueError as error:
             text, hint = f"{url}: {error}", "Check the app's issuer, or name the endpoints on the app."

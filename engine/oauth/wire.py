@@ -1,12 +1,14 @@
-"""HTTP requests to providers: every one over a connection of its own, dialled where the rule for addresses allows it.
+"""HTTP requests to providers, each over a new connection to an address that `[network]` allows.
 
-httpcore2 speaks HTTP; its connections are made by the `Dial` given here, so the address that is checked is the one that
-is connected to, a proxy is a `Dial` too, and the sandbox is reached without a network. No connection is kept: a refresh
-that goes out over one the server has just closed leaves nobody knowing whether the token was used up. Redirects are not
-followed, the environment's proxies are not used, an answer has at most `LONGEST` bytes and `SECONDS` for all of it.
-Clear text is spoken with this machine, private networks and the sandbox only.
+1. httpcore2 speaks HTTP, over connections from the `Dial` given here. So the checked address is the one dialled, a
+   proxy is just another `Dial`, and the sandbox is reached without a network.
+2. No connection is reused: after a refresh over one that the server has just closed, it would be unknown whether the
+   token was used up.
+3. Redirects are not followed, and proxies of the environment are ignored. An answer may have at most `LONGEST` bytes
+   and take at most `SECONDS`.
+4. Clear text is used only with this machine, private networks and the sandbox.
 
-Raises `NetworkError` when there is no answer, `ProtocolError` for what is no URL and for an answer that is too long.
+Raises `NetworkError` if there is no answer, and `ProtocolError` for an invalid URL or an answer that is too long.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from engine.world import Dial
 SECONDS = 20.0
 LONGEST = 256 * 1024
 AT_ONCE = 8
-"""Requests to one host at the same time; the rest wait, so that a restart does not ask for all tokens at once."""
+"""Most simultaneous requests to one host; the others wait, so that a restart does not refresh all tokens at once."""
 HOSTS_KEPT = 1000
 CLOSE_SECONDS = 1.0
 
@@ -38,7 +40,7 @@ Headers = Mapping[str, str]
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):
-    """What came back. Header names are in lower case."""
+    """An answer. Header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -57,7 +59,7 @@ class Wire:
         return await self._send("GET", url, headers or {}, None)
 
     async def post(self, url: str, form: Headers, headers: Headers | None = None) -> HttpAnswer:
-        """POST a form to `url`. Cancelled: whether it was carried out is unknown."""
+        """POST a form to `url`. Cancelled: it is unknown whether it was carried out."""
         given = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
         return await self._send("POST", url, given, urlencode(form).encode("ascii"))
 
@@ -76,7 +78,7 @@ class Wire:
                 raise NetworkError(NetworkKind.CLOSED, "ECONNECTION", text[:300]) from error
 
     async def _ask(self, method: str, url: httpcore2.URL, headers: Headers, content: bytes | None) -> HttpAnswer:
-        # Not compressed: a few octets could become any number.
+        # No compression: a few octets could expand to any number.
         given = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
@@ -116,7 +118,7 @@ class Wire:
 
 
 def _parsed(url: str) -> httpcore2.URL:
-    """A URL taken apart. Raises `ProtocolError`."""
+    """Parse a URL. Raises `ProtocolError`."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -150,7 +152,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
 
 
 class _Stream(httpcore2.AsyncNetworkStream):
-    """One of our streams as httpcore wants it; time limits are the caller's. What breaks is a `NetworkError`."""
+    """Adapts one of our streams to httpcore; the caller sets time limits. Failures raise `NetworkError`."""
 
     def __init__(self, stream: trio.abc.Stream, where: str) -> None:
         self._stream = stream
@@ -165,7 +167,7 @@ class _Stream(httpcore2.AsyncNetworkStream):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
-            return  # the end of a request without a body, whose answer may have been the last of the connection
+            return  # the end of a request without a body, after which the connection may already be closed
         try:
             if isinstance(self._stream, trio.SocketStream) and not self._looked:
                 self._refuse_clear_text(self._stream)
@@ -206,7 +208,7 @@ class _Stream(httpcore2.AsyncNetworkStream):
         return NetworkError(NetworkKind.CLOSED, "ECONNECTION", f"{self._where} closed the connection")
 
     def _refuse_clear_text(self, stream: trio.SocketStream) -> None:
-        """Secrets go in clear to private addresses only."""
+        """Refuse clear text except to private addresses."""
         address = ip_address(str(stream.socket.getpeername()[0]).partition("%")[0])
         if not (address.is_private or address.is_loopback):
             text = f"{self._where} is asked over http, which is for private addresses only: use https"

@@ -1,1 +1,1 @@
-"""Connections through somebody else: SOCKS and HTTP proxies, and from which address of this machine one leaves."""
+"""Connections through SOCKS and HTTP proxies, and from a chosen local address."""

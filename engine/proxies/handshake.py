@@ -1,8 +1,8 @@
-"""What is said to a proxy before the tunnel stands: SOCKS5, SOCKS4 and SOCKS4a, HTTP CONNECT. *pure*
+"""The handshake with a proxy that opens a tunnel: SOCKS5, SOCKS4 and SOCKS4a, HTTP CONNECT. Pure.
 
-A handshake is a generator: it yields what to send and how many octets to read next, is given exactly these octets,
-returns when the tunnel stands, and raises `ProxyError`. It never asks for an octet that may be the target's, so the
-stream goes to its user as it is. A proxy's own words are not passed on: they may hold what we said.
+A handshake is a generator: it yields what to send and how many octets to read next, and is sent exactly these octets.
+It returns when the tunnel is open, or raises `ProxyError`. It never requests an octet that may be the target's, so the
+stream can then be used directly. A proxy's own text is not passed on, since it may contain our login.
 
 SOCKS5: RFC 1928, login RFC 1929. SOCKS4, SOCKS4a: the memos by Y.-D. Lee, 1992. CONNECT: RFC 9110 section 9.3.6, login
 RFC 7617.
@@ -29,7 +29,7 @@ from engine.proxies.proxy import (
 )
 
 MAX_HEAD = 8192
-"""Octets of all heads with which an HTTP proxy answers, interim ones (1xx) included."""
+"""Most octets of all heads in an HTTP proxy's answer, including interim ones (1xx)."""
 
 _SOCKS5_REPLIES = {
     1: (TARGET_UNREACHED, "a general failure"),
@@ -49,7 +49,7 @@ _SOCKS4_REPLIES = {
 
 
 class Step(NamedTuple):
-    """Send this, then read so many octets. `asked`: the proxy has been told the target."""
+    """Octets to send, and the number to read next. `asked`: the proxy has been given the target."""
 
     send: bytes
     wanted: int
@@ -88,7 +88,7 @@ def _socks5(proxy: Proxy, host: str, port: int) -> Handshake:
     if reply != 0:
         code, why = _SOCKS5_REPLIES.get(reply, (TARGET_UNREACHED, f"failure {reply}"))
         raise _not_connected(proxy, host, port, code, why)
-    # What it bound for us is of no use, but has to be read.
+    # The address bound for us is not needed, but must be read.
     _, kind = yield Step(b"", 2, asked=True)
     length = {1: 4, 4: 16}.get(kind)
     if kind == 3:
@@ -114,7 +114,7 @@ def _socks4(proxy: Proxy, host: str, port: int) -> Handshake:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        # SOCKS4a: an address that cannot be, and the name behind the user.
+        # SOCKS4a: an impossible address, and the name after the user.
         place, name = bytes((0, 0, 0, 1)), host.encode() + b"\x00"
     else:
         if address.version != 4:
@@ -153,7 +153,7 @@ def _connect(proxy: Proxy, host: str, port: int) -> Handshake:
         break
     status = event.status_code
     if status in (401, 407):
-        # 401 is the one of servers; Tinyproxy says it to a login that is wrong.
+        # 401 is meant for servers, but Tinyproxy sends it for a wrong login.
         what = "wants a login" if proxy.user is None else "refuses the login"
         raise ProxyError(proxy, LOGIN_REFUSED, f"{what} (status {status})")
     if not 200 <= status < 300:
@@ -162,10 +162,10 @@ def _connect(proxy: Proxy, host: str, port: int) -> Handshake:
 
 
 def _head(proxy: Proxy, request: bytes, left: int) -> Generator[Step, bytes, bytes]:
-    """The octets of one answer's head, its empty line included: read in steps that cannot reach beyond it."""
+    """The octets of one answer's head, including its empty line, read in steps that cannot reach beyond it."""
     head = b""
     while not head.endswith((b"\n\r\n", b"\n\n")):
-        # An end of two octets may be next, or of one where a line has just ended.
+        # At least two octets are missing until the end, or one if a line has just ended.
         wanted = 1 if head.endswith((b"\n", b"\n\r")) else 2
         head += yield Step(request, wanted, asked=True)
         request = b""

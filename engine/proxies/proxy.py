@@ -1,6 +1,6 @@
-"""A proxy as a URL names it, and the errors that are the proxy's. *pure*
+"""A proxy, as given by a URL, and the errors that it causes. Pure.
 
-Its login is in no text made here: `place` is what logs, errors and transcripts call it.
+No text made here contains its login: logs, errors and transcripts use `place`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import msgspec
 from engine.errors import NetworkError, NetworkKind
 
 UNREACHED = "EPROXY"
-"""The proxy cannot be reached, or what answers there is none."""
+"""The proxy cannot be reached, or is not a proxy."""
 LOGIN_REFUSED = "EPROXYAUTH"
-"""The proxy refuses our login, or wants one."""
+"""The proxy refuses our login, or requires one."""
 DENIED = "EPROXYDENIED"
-"""The proxy's rules do not let us connect to the target."""
+"""The proxy's rules forbid the target."""
 TARGET_UNREACHED = "EPROXYTARGET"
-"""The proxy tried, and did not get through to the target."""
+"""The proxy could not connect to the target."""
 
 Protocol = Literal["http", "https", "socks4", "socks5"]
 
@@ -43,13 +43,13 @@ _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?![0-9]+\.?\Z){_LABEL}\.?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST = 255
-"""Octets of a user and of a password in SOCKS5 (RFC 1929 section 2)."""
+"""Most octets of a user and of a password in SOCKS5 (RFC 1929 section 2)."""
 
 SCHEMES = "must be a valid uri with a scheme matching the http|https|socks|socks4|socks4a|socks5|socks5h pattern"
 
 
 class Proxy(msgspec.Struct, frozen=True):
-    """Where a proxy is and how it is spoken to. `https` is `http` within TLS. `user` None: without a login."""
+    """The address and protocol of a proxy. `https` is `http` within TLS. `user` None: no login."""
 
     protocol: Protocol
     host: str
@@ -69,14 +69,14 @@ class Proxy(msgspec.Struct, frozen=True):
 
 
 class ProxyError(NetworkError):
-    """A connection that did not come about for something at the proxy; `code` is one of the four above."""
+    """A connection failed because of the proxy; `code` is one of the four above."""
 
     def __init__(self, proxy: Proxy, code: str, what: str, kind: NetworkKind = NetworkKind.CONNECT) -> None:
         super().__init__(kind, code, f"The proxy {proxy.place} {what}")
 
 
 def parse(url: str) -> Proxy:
-    """The proxy that a URL names. Raises `ValueError` with words that complete `"proxy" ...`; they hold no secret."""
+    """Parse a proxy URL. Raises `ValueError` with words that complete `"proxy" ...` and contain no secret."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port

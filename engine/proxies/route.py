@@ -1,4 +1,4 @@
-"""By which way a connection leaves: through which proxy, and from which address of this machine. *pure*"""
+"""The route of a connection: its proxy and its local address. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from engine.proxies.proxy import Proxy
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One way out. `local`: addresses to leave from, the first of the target's family is taken; none: the system's.
+    """One route. `local`: local addresses, of which the first in the target's family is used; empty: the system's.
 
-    `at_random`: in another order for each connection. `fault`: why nothing may be dialled at all, empty if it may.
+    `at_random`: shuffle them for each connection. `fault`: why nothing may be dialled at all, empty if it may.
     """
 
     proxy: Proxy | None = None
@@ -24,7 +24,7 @@ class Route(msgspec.Struct, frozen=True):
 
     @property
     def via(self) -> tuple[str, int] | None:
-        """Where the proxy is, if there is one."""
+        """The proxy's host and port, if there is a proxy."""
         return None if self.proxy is None else self.proxy.at
 
 
@@ -32,11 +32,11 @@ DIRECT = Route()
 
 
 def dedicated(addresses: Iterable[str], account: str) -> tuple[str, ...]:
-    """The addresses in the order in which this account takes them; another one among them moves few accounts."""
+    """The addresses in this account's order of preference; adding or removing one moves few accounts."""
     return tuple(sorted(addresses, key=lambda each: hashlib.sha256(f"{each} {account}".encode()).digest()))
 
 
 def same_family(address: str, other: str) -> bool:
-    """Whether both are IPv4 or both IPv6; a zone (`%eth0`) is no part of an address."""
+    """Whether both are IPv4 or both IPv6, ignoring a zone (`%eth0`)."""
     versions = {ipaddress.ip_address(each.partition("%")[0]).version for each in (address, other)}
     return len(versions) == 1

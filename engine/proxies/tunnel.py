@@ -1,4 +1,4 @@
-"""A stream to a target through a proxy: the proxy is dialled, asked, and the stream handed on as it is."""
+"""Opens a stream to a target through a proxy: dials the proxy, does the handshake, returns the stream unchanged."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from engine.proxies.handshake import handshake
 from engine.proxies.proxy import TARGET_UNREACHED, UNREACHED, Proxy, ProxyError, with_port
 
 REACH_SECONDS = 10.0
-"""How long a proxy may take to accept the connection, TLS included."""
+"""How long a proxy may take to accept the connection, including TLS."""
 HANDSHAKE_SECONDS = 15.0
-"""How long it may take from there to the tunnel: with the time to reach it, less than what a mail server is given."""
+"""How long the handshake may take; together with `REACH_SECONDS`, less than the time limit of a mail server."""
 ADDRESSES = 4
-"""Addresses of the target that a proxy is asked for, one after the other, where it does not get through to one."""
+"""Most addresses of the target to request from a proxy, one after another, if it cannot connect to one."""
 
 
 async def through(
     proxy: Proxy, reach: Callable[[], Awaitable[trio.abc.Stream]], hosts: Sequence[str], port: int
 ) -> trio.abc.Stream:
-    """A stream to the first of `hosts` (addresses or names of the target) that `proxy` connects us to.
+    """A stream to the first of `hosts` (addresses or names of the target) that `proxy` can connect to.
 
     `reach` dials the proxy. Raises `NetworkError`, which names the proxy. Cancelled: nothing stays open.
     """
@@ -59,7 +59,7 @@ async def _reached(proxy: Proxy, reach: Callable[[], Awaitable[trio.abc.Stream]]
     except ProxyError:
         raise
     except NetworkError as error:
-        # A refusal of our own, and a lack of our own, keep their names.
+        # Errors on our side keep their own codes.
         own = error.code in ("EACCES", "EMFILE", "EADDRNOTAVAIL")
         raise ProxyError(proxy, error.code if own else UNREACHED, f"cannot be reached: {error}") from error
 
@@ -89,7 +89,7 @@ def _context() -> ssl.SSLContext:
 
 
 async def _ask(stream: trio.abc.Stream, proxy: Proxy, host: str, port: int) -> None:
-    """Have the proxy connect `stream` to the target. Raises `ProxyError`."""
+    """Make the proxy connect `stream` to the target. Raises `ProxyError`."""
     talk = handshake(proxy, host, port)
     step = next(talk)
     try:

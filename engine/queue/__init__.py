@@ -1,1 +1,1 @@
-"""From an accepted message to its end: schedule, lanes, attempts, outcomes."""
+"""The life of an accepted message: schedule, lanes, attempts, outcomes."""

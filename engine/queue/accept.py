@@ -1,9 +1,9 @@
 """Taking a message into the queue: one commit, then the answer.
 
 The message, its recipients and its body become durable together or not at all; a body too large for the journal is
-synced to the spool before the commit that names it. Once committed the message is on its account's agenda, whoever
-still waits for the answer. An idempotency key is part of that commit: the second of two requests with the same one
-finds the first one's message, however close behind it comes.
+synced to the spool before the commit that names it. Once committed, the message is on its account's agenda, even if the
+client has disconnected. The idempotency key is part of that commit, so the second of two requests with the same key
+finds the first one's message, however close together they are.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ QUEUE_ID_DIGITS = 19
 
 
 def new_queue_id(send_at: float, world: World) -> str:
-    """19 hex digits that sort by the time of sending: 11 of milliseconds, 8 random ones."""
+    """19 hex digits that sort by the time of sending: 11 for the milliseconds, then 8 random ones."""
     return f"{int(send_at * 1000):011x}{world.token_bytes(4).hex()}"
 
 
 class Intake:
     """Takes messages into the queue. A body of more than `spool_above` octets goes into the spool.
 
-    `expires_at` tells, by the time a message is due and how many attempts it has, when it is given up unsent.
+    `expires_at` returns when a message is given up unsent, from the time it is due and its number of attempts.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class Intake:
     ) -> bytes | None:
         """Make the message durable and have it sent at `message.next_at`.
 
-        `key` and `kept` are an idempotency key and what is to be kept under it. Where it was used before for the same
-        request, this queues nothing and returns that request's answer (JSON); otherwise it returns None.
-        Raises `StorageFull`, `StorageFailed`, or `Problem`: 404 when the account has just been removed, 409 when the
-        key was used for another request; then nothing is queued. Cancelled: it may be queued or not, never half.
+        `key` is an idempotency key, `kept` what to store under it. If the same request has used the key before, this
+        queues nothing and returns that request's answer (JSON); otherwise it returns None.
+        Raises `StorageFull`, `StorageFailed`, or `Problem`: 404 if the account has just been removed, 409 if another
+        request has used the key; then nothing is queued. Cancelled: the message is queued whole or not at all.
         """
         spooled = message.queue_id if len(content) > self._spool_above else None
         if spooled is not None:
@@ -97,8 +97,8 @@ class Intake:
             answer = await self._store.admit(change)
             queued = answer is None
         except (trio.Cancelled, StorageFailed):
-            # The change is made all the same, or may have been, so its body must stay; if not, the next start
-            # removes it.
+            # The commit goes ahead, or may already have, so its body must stay. If it failed, the next start removes
+            # the body.
             queued = True
             raise
         finally:

@@ -1,9 +1,11 @@
 """One attempt to send one message: begin, hand over, record.
 
-Reads top to bottom as what happens. The attempt is recorded before anything is dialled; `dot_pending` (the message's
-`dot_at`) is on disk before the final dot leaves; the outcome, its events and the end of the body are one commit.
-Interrupted before the dot, the attempt is taken back and does not count; interrupted after it, the journal keeps
-`dot_at` and the next start finds the message in doubt.
+1. `begin` records the attempt before anything is dialled.
+2. `hand_over` sends the message. `dot_pending` (the message's `dot_at`) is on disk before the final dot leaves.
+3. `record` commits the outcome, its events and the removal of the body at once.
+
+An attempt interrupted before the dot is taken back and does not count. If it is interrupted after the dot, the journal
+keeps `dot_at` and the next start finds the message in doubt.
 """
 
 from __future__ import annotations
@@ -28,10 +30,10 @@ from engine.transcript import Trace
 from engine.world import World
 
 CRASHES = 2
-"""Attempts of one message that may crash before it is given up: the fault is in it, or in us."""
+"""Crashed attempts after which a message is given up: the fault is in the message, or in us."""
 
 GIVE_UP_AT_ONCE = 100
-"""Messages given up in one commit, so that no other change waits long."""
+"""Most messages given up in one commit, so that other commits do not wait long."""
 
 
 class Withdrawn(EngineError):
@@ -41,20 +43,23 @@ class Withdrawn(EngineError):
 
 
 GRACE = 3600.0
-"""Seconds for which a run gives up nothing whose time was over when it began: the wall clock may be far ahead."""
+"""Seconds after a start during which messages that had already expired by then are not given up.
+
+The wall clock may have been far ahead at the start.
+"""
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """When failed attempts are repeated: waits in seconds and the share of jitter."""
+    """When a failed attempt is repeated: `schedule` in seconds, `jitter` as a fraction of each wait."""
 
     schedule: tuple[float, ...]
     jitter: float
 
 
 class CurrentAttempt:
-    """A message being tried: made by `begin`, ended by `record` or `take_back`.
+    """An attempt in progress: `begin` makes it, `record` or `take_back` ends it.
 
-    `body` is None only where the journal has lost it, which ends as a crash of the attempt. `trace` holds what is said.
+    `body` is None only if the journal has lost it; the attempt then crashes. `trace` holds the SMTP dialogue.
     """
 
     def __init__(
@@ -72,11 +77,11 @@ class CurrentAttempt:
         )
         self.trace = Trace()
         self.taken: dict[str, Verdict] = {}
-        """Recipients whose acceptance is on record already, while the rest of a long list is being sent."""
+        """Recipients already recorded as accepted, while the rest of a long list is being sent."""
         self.routing: dict[str, str] | None = None
-        """By which way it goes: `proxy` and `localAddress`; None: by none that was asked for."""
+        """The `networkRouting` of its events, `proxy` and `localAddress`; None if neither was chosen."""
         self.decided: dict[str, Verdict] = {}
-        """Verdicts that stand although the connection they came on lost step; the others are asked for again."""
+        """Verdicts that stand although the connection then lost step; the other recipients are sent again."""
 
     def verdicts(self, others: Verdict) -> dict[str, Verdict]:
         """A verdict for each recipient of this attempt: its own, else `others`."""
@@ -84,7 +89,7 @@ class CurrentAttempt:
 
 
 class Attempts:
-    """What attempts need: the store, who writes judgements down, the retry policy."""
+    """Begins, performs and ends attempts for the lanes of all accounts."""
 
     def __init__(self, store: Store, spool: Spool, recorder: Recorder, policy: Policy, world: World) -> None:
         self._store = store
@@ -96,7 +101,7 @@ class Attempts:
         self._clock = self._began - trio.current_time()
 
     def _stepped(self) -> float:
-        """Seconds by which the wall clock was set ahead since the start. What waits is not older for it."""
+        """Seconds by which the wall clock was set ahead since the start; messages do not age by them."""
         return self._world.now() - trio.current_time() - self._clock
 
     def wait_after(self, failed: int) -> float:
@@ -104,30 +109,30 @@ class Attempts:
         return retry.delay(self._policy.schedule, failed, self._policy.jitter, self._world.random.random())
 
     def expires_at(self, due: float, attempts_max: int) -> float:
-        """Until when a message that is `due` waits at most for an account that cannot send at all.
+        """When a message that is `due` is given up if its account cannot send at all.
 
-        By the wall clock as it would be if nobody had set it since the start, which is what it is compared with.
+        In terms of the wall clock as it would read if it had not been set since the start; it is compared with that.
         """
         return due - self._stepped() + retry.horizon(self._policy.schedule, attempts_max, self._policy.jitter)
 
     def began_since(self, account: str, since: float) -> list[float]:
-        """When the attempts of an account on record began, after `since` (seconds since 1970), in order."""
+        """The start times of the account's recorded attempts after `since` (seconds since 1970), in order."""
         return attempts.started_since(self._store.reader, account, since)
 
     def first_with_own_way(self, account: str) -> tuple[int, float] | None:
-        """A message of the account that is due and has a way of its own, and when it was due."""
+        """A due message of the account with its own proxy or local address, and when it was due."""
         return messages.first_with_own_way(self._store.reader, account, self._world.now())
 
     async def begin(self, message: int, due: float) -> CurrentAttempt | None:
-        """Record the start of an attempt; None when the message is not waiting for this moment any more."""
+        """Record the start of an attempt; None if the message is no longer due at `due`."""
         now = self._world.now()
         return await self._store.commit(lambda tx: self._begin(tx, message, due, now))
 
     async def hand_over(self, attempt: CurrentAttempt, session: SmtpSession) -> tuple[dict[str, Verdict], Verdict]:
-        """Send it: a verdict for each recipient, and one for the attempt as a whole.
+        """Send the message; return a verdict for each recipient and one for the attempt as a whole.
 
-        Raises `Withdrawn`, `StorageFailed`, and `DeliveryError` where the connection lost step: then it may be handed
-        over again on a new one. Cancelled before the dot: nothing was sent; after it: in doubt.
+        Raises `Withdrawn`, `StorageFailed`, and `DeliveryError` if the connection lost step; the caller may then hand
+        the attempt over again on a new connection. Cancelled before the dot: nothing was sent; after it: in doubt.
         """
         assert attempt.body is not None
         session.trace = attempt.trace
@@ -158,10 +163,10 @@ class Attempts:
         report: dict[str, object],
         following: tuple[int, float] | None,
     ) -> tuple[Judgement, CurrentAttempt | None]:
-        """Commit how the attempt ended; the message is due again if it is to be tried again.
+        """Commit how the attempt ended and, if there is to be another, when the message is due again.
 
-        `following` is a message, and when it was due, whose attempt begins in the same commit, which saves a sync; that
-        attempt is returned, None without one or when it is not waiting any more.
+        `following` is the next message and when it was due. Its attempt begins in the same commit, which saves a sync,
+        and is returned; None if there is no `following` or it is no longer due.
         """
         now = self._world.now()
         retry_at = now + self.wait_after(attempt.message.attempts_made)
@@ -173,9 +178,10 @@ class Attempts:
         return await self._store.commit(change)
 
     async def crashed(self, attempt: CurrentAttempt, error: Exception, *, in_flight: bool) -> None:
-        """Record an attempt ended by an unexpected error: in doubt after the dot, else put off, then given up.
+        """Record an attempt that an unexpected error ended.
 
-        `in_flight`: the final dot may have been sent. Harmless where the attempt is on record already.
+        After the dot (`in_flight`) the message is in doubt. Before it, the first crash defers the message and the
+        second gives it up. Does nothing if the attempt's end is already recorded.
         """
         now, crashes = self._world.now(), attempt.message.interruptions + 1
         text = f"Internal error: {error!r}"
@@ -190,8 +196,9 @@ class Attempts:
     async def take_back(self, attempt: CurrentAttempt, refused: Verdict | None = None, again_in: float = 0.0) -> None:
         """Undo the start of an attempt that was interrupted before its final dot.
 
-        The message is due when it was, unless it is in doubt and was told meanwhile to wait for a decision.
-        `refused`: a login that was, which is told of, though it is no attempt; logins go on in `again_in` seconds.
+        The message is due again at its old time, unless it is in doubt and its `onDoubt` was changed to `hold` during
+        the attempt. `refused` is the verdict of a refused login: a `messageDeliveryError` reports it, although it does
+        not count as an attempt. The next login follows in `again_in` seconds.
         """
         message, still_due, again_at = attempt.message, self._still_due(attempt), self._world.now() + again_in
 
@@ -214,10 +221,11 @@ class Attempts:
     async def unanswered(
         self, attempt: CurrentAttempt, verdict: Verdict, report: dict[str, object], goes_on: float
     ) -> None:
-        """End an attempt before any word of the server; the message is due as before, its lane goes on at `goes_on`.
+        """End an attempt in which the server never answered.
 
-        It counts and is told of as a failed one once, not each time the lane looks whether the server is back, and
-        never as the last of several: what waits like this ends by time.
+        The message stays due at its old time; the lane sends again at `goes_on` (seconds since 1970). Only the first
+        such attempt counts and is reported as failed, not each later probe of the server. It never counts as the last
+        of several attempts: a message that waits like this ends when it expires.
         """
         message, now = attempt.message, self._world.now()
         told = message.last_error is not None and "statusCode" not in message.last_error
@@ -231,18 +239,18 @@ class Attempts:
         )
 
     def _still_due(self, attempt: CurrentAttempt) -> float:
-        """The moment for which the message was taken; not later than now, to which the clock may have been set back."""
+        """When the message was due, or now if the clock has since been set back to before that."""
         now = self._world.now()
         return min(attempt.message.next_at or now, now)
 
     async def withdrawn(self, attempt: CurrentAttempt) -> None:
-        """Close the record of an attempt whose message was cancelled before the final dot."""
+        """End the record of an attempt whose message was cancelled before the final dot."""
         message, now = attempt.message, self._world.now()
         encoded = msgspec.json.encode({"outcome": "cancelled", "transcript": attempt.trace.lines()})
         await self._store.commit(lambda tx: attempts.end(tx, message.id, message.attempts_made, now, encoded))
 
     async def give_up_overdue(self, account: str, verdict: Verdict) -> None:
-        """End what has waited as long as its attempts would have taken, for an account that cannot send: `verdict`."""
+        """Fail, with `verdict`, the expired messages of an account that cannot send."""
         more = True
         while more:
             now = self._world.now()
@@ -278,7 +286,7 @@ class Attempts:
         evidence = False
         if unknown:
             evidence = self._recorder.evidence(tx, message)
-            # It may have been chosen anew while the message was being sent.
+            # The caller may have changed it during the attempt.
             message.on_doubt = messages.on_doubt(tx, message.id)
         if message.expires_at <= self._began:
             message.expires_at = self._began + GRACE
@@ -301,10 +309,10 @@ class Attempts:
         unknown = State.IN_DOUBT in [each.state for each in recipients]
         evidence = unknown and self._recorder.evidence(tx, message)
         spent = message.attempts_made > message.attempts_max
-        # What is due is due, though the wall clock may have been set back since.
+        # The message is due, even if the wall clock has been set back since.
         tried = doubt.to_try(message, recipients, now=max(now, due), evidence=evidence)
         if spent or not tried:
-            # Only a doubt is left, which evidence did not clear up in its time.
+            # Only doubts are left, and no evidence cleared them up in time.
             message.attempts_made -= 1
             messages.undo_try(tx, number, message.state, None, message.interruptions)
             self._recorder.settle(tx, message, judgements.given_up(message, recipients, judgements.UNKNOWN), now)
@@ -334,14 +342,14 @@ class Attempts:
 
 
 def _add_routing(attempt: CurrentAttempt, judgement: Judgement) -> None:
-    """Have the events of an attempt say by which way it went."""
+    """Add the attempt's routing to its events."""
     for _, data in judgement.events:
         if "networkRouting" in data:
             data["networkRouting"] = attempt.routing
 
 
 class _Octets:
-    """A message as it goes on the wire, read anew for each transaction."""
+    """A message's octets as sent, read again for each transaction."""
 
     def __init__(self, body: MessageBody, spool: Spool) -> None:
         self._body = body
@@ -356,13 +364,13 @@ class _Octets:
 
 
 def _overall(verdicts: dict[str, Verdict]) -> Verdict:
-    """What the attempt as a whole came to: accepted if anybody got it, else the mildest refusal."""
+    """The verdict of the attempt as a whole: accepted if any recipient was, else the mildest refusal."""
     order = (Kind.ACCEPTED, Kind.DOUBT, Kind.LATER, Kind.LOGIN_REFUSED, Kind.REJECTED)
     return min(verdicts.values(), key=lambda verdict: order.index(verdict.kind))
 
 
 def _said(attempt: CurrentAttempt, verdicts: dict[str, Verdict], overall: Verdict) -> dict[str, object]:
-    """The part of an attempt's report that tells what came of it."""
+    """The part of an attempt's report that describes its outcome."""
     said: dict[str, object] = {
         "outcome": overall.kind,
         "response": overall.text,

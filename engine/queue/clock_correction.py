@@ -1,9 +1,9 @@
-"""Moments that a wrong wall clock wrote down, put right: no retry is further away than its step allows.
+"""Corrects due times written while the wall clock was ahead: no retry is further away than its schedule allows.
 
-What is due stands in the journal by the wall clock. Where that was ahead when it was written and has been set back
-since, it would wait for a time that was never meant, for days. At a start, and for what is not counted by a clock that
-only runs also when the clock is set back meanwhile, whatever is due later than its schedule allows is due when that
-says, counted from now. A moment that a caller chose is left alone.
+The journal stores due times by the wall clock. If the clock was ahead when a time was written and has been set back
+since, the message could wait for days. Any time later than its schedule allows is moved to the latest that the schedule
+allows, counted from now. This is done at each start and, for doubts and Sent copies, also when the clock is set back
+while the engine runs: retries are counted by a monotonic clock then. A time that a caller chose is never changed.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ log = logging.getLogger("engine")
 
 LOOK_EVERY = 60.0
 STEP = 60.0
-"""Seconds by which the clock must have been set back to count."""
+"""Seconds by which the clock must have been set back to be corrected for."""
 
 
 class ClockCorrection:
-    """Watches the wall clock. `policy` is how failed attempts are repeated, `copy_schedule` how Sent copies are."""
+    """Watches the wall clock. `policy` is the schedule of attempts, `copy_schedule` that of Sent copies."""
 
     def __init__(self, store: Store, policy: Policy, copy_schedule: Sequence[float], world: World) -> None:
         self._store = store
@@ -45,11 +45,11 @@ class ClockCorrection:
             before, offset = offset, self._offset()
             if offset < before - STEP:
                 log.warning("the clock was set back by %.0f seconds", before - offset)
-                # Retries are under way by a clock that nobody sets (`queue/schedule.py`).
+                # Retries are already scheduled by a monotonic clock (`queue/schedule.py`).
                 await self._store.commit(self._doubts_and_copies)
 
     async def put_right(self) -> None:
-        """Before the agendas are filled: bring forward what is due later than it can be. Raises `StorageFailed`."""
+        """Bring forward what is due too late; call it before the agendas are filled. Raises `StorageFailed`."""
         await self._store.commit(self._everything)
 
     def _offset(self) -> float:
@@ -60,7 +60,7 @@ class ClockCorrection:
         now = self._world.now()
         for message, attempts in messages.due_after(tx, now):
             wait = retry.longest(self._policy.schedule, attempts, self._policy.jitter) if attempts else 0.0
-            # A doubt may wait for evidence for longer than for its next attempt.
+            # A doubt may wait longer for evidence than for its next attempt.
             messages.bring_forward(tx, message, now + max(wait, PATIENCE if attempts else 0.0), now + wait)
 
     def _doubts_and_copies(self, tx: Tx) -> None:

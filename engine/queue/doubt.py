@@ -1,9 +1,9 @@
-"""What follows when nobody knows whether a message arrived: the final dot was sent and no reply was read. Pure.
+"""What follows a doubt: the final dot was sent and no reply was read, so the message may or may not have arrived. Pure.
 
-First comes evidence: where the provider files sent mail itself, its Sent folder is searched by Message-ID at `LOOKS`
-(`queue/sent_folder_search.py`), and for `PATIENCE` nothing else is done. Where there is none, the message's own choice
-counts: `resend` sends it again under the same Message-ID, `hold` leaves it in doubt until somebody decides, `fail` ends
-it.
+If the provider files sent mail itself, evidence comes first: its Sent folder is searched by Message-ID at `LOOKS`
+(`queue/sent_folder_search.py`), and nothing else happens for `PATIENCE` seconds. Without evidence, the message's
+`onDoubt` decides: `resend` sends it again under the same Message-ID, `hold` leaves it in doubt until the caller
+decides, and `fail` ends it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ from engine.model.message import Message, OnDoubt, Recipient
 from engine.model.states import State
 
 LOOKS = (20.0, 60.0, 300.0)
-"""Seconds after a doubt arose at which the Sent folder is searched: a provider may take a while to file."""
+"""Seconds after a doubt arose at which the Sent folder is searched: a provider may file the copy late."""
 
 PATIENCE = 900.0
-"""Seconds for which evidence is waited for, where there can be any. Longer than the last look, for a lost IMAP line."""
+"""Seconds to wait for evidence, if the provider can give any.
+
+Longer than the last look, in case the IMAP connection is lost then.
+"""
 
 
 def in_doubt(choice: OnDoubt, *, evidence: bool, spent: bool) -> State:
     """The state of a recipient whose outcome has just become unknown.
 
-    `evidence`: the provider's Sent folder may tell. `spent`: there is no further try.
+    `evidence`: the provider's Sent folder may show whether it arrived. `spent`: no attempt is left.
     """
     if choice is OnDoubt.HOLD or evidence:
         return State.IN_DOUBT
@@ -33,7 +36,7 @@ def in_doubt(choice: OnDoubt, *, evidence: bool, spent: bool) -> State:
 def due(
     states: Iterable[State], choice: OnDoubt, *, retry_at: float, doubt_since: float | None, evidence: bool
 ) -> float | None:
-    """When something is to be done for a message with recipients in these states (seconds since 1970); None: never."""
+    """When a message with recipients in these states is next due (seconds since 1970); None: never."""
     moments = []
     for state in states:
         if state in (State.QUEUED, State.DEFERRED):
@@ -44,9 +47,9 @@ def due(
 
 
 def to_try(message: Message, recipients: Iterable[Recipient], *, now: float, evidence: bool) -> list[str]:
-    """The addresses that belong into an attempt that begins `now`.
+    """The addresses to include in an attempt that begins `now`.
 
-    Who waits, and who is in doubt if that is sent again.
+    Those waiting, and those in doubt if `onDoubt` is `resend` and no more evidence is awaited.
     """
     resend = message.on_doubt is OnDoubt.RESEND and not (evidence and now < _waits_until(message.doubt_since))
     states = (State.QUEUED, State.DEFERRED, State.IN_DOUBT) if resend else (State.QUEUED, State.DEFERRED)
@@ -54,7 +57,7 @@ def to_try(message: Message, recipients: Iterable[Recipient], *, now: float, evi
 
 
 def next_look(doubt_since: float, after: float) -> float | None:
-    """The first moment later than `after` at which the Sent folder is to be searched; None: no more."""
+    """The first time after `after` at which to search the Sent folder; None: no more."""
     return next((doubt_since + each for each in LOOKS if doubt_since + each > after), None)
 
 

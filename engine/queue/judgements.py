@@ -1,4 +1,4 @@
-"""Judgements without an attempt: a doubt that evidence cleared up, a message that is given up. Pure.
+"""Judgements apart from the end of an attempt: evidence settles a doubt, or a message is given up. Pure.
 
 Each returns what the commit has to write, as `outcome.judge` does for an attempt.
 """
@@ -21,9 +21,9 @@ UNKNOWN = Verdict(Kind.DOUBT, Stage.DOT, None, None, "It is not known whether th
 
 
 def taken(message: Message, recipients: Sequence[Recipient], addresses: dict[str, Verdict]) -> Judgement:
-    """Some of a long list of recipients got it, in an attempt that goes on with the rest.
+    """Some of a long list of recipients were accepted; the attempt continues with the rest.
 
-    `addresses` has their verdicts.
+    `addresses` maps those accepted to their verdicts.
     """
     accepted = [
         Recipient(each.position, each.address, State.SENT, addresses[each.address].code, addresses[each.address].text)
@@ -36,15 +36,15 @@ def taken(message: Message, recipients: Sequence[Recipient], addresses: dict[str
 
 
 def tells(recipients: Sequence[Recipient]) -> bool:
-    """Whether a copy in the Sent folder says that those in doubt got it.
+    """Whether a copy in the Sent folder proves that the recipients in doubt got the message.
 
-    It names neither the attempt it was filed in nor its recipients: with several, it may be there for another.
+    A copy does not name its recipients, so if the message has several, an attempt for the others may have filed it.
     """
     return len(recipients) == 1
 
 
 def found(message: Message, recipients: Sequence[Recipient], now: float) -> Judgement:
-    """The provider's Sent folder holds it: those in doubt got it."""
+    """The message is in the provider's Sent folder: those in doubt got it."""
     settled = [_as(each, State.SENT, FOUND) for each in recipients if each.state == State.IN_DOUBT]
     everyone = replaced(recipients, settled)
     states = [each.state for each in everyone]
@@ -56,7 +56,7 @@ def found(message: Message, recipients: Sequence[Recipient], now: float) -> Judg
 
 
 def not_found(message: Message, recipients: Sequence[Recipient], now: float) -> Judgement:
-    """It is not where the provider would have filed it: those in doubt did not get it and are due again at once."""
+    """The message is not in the provider's Sent folder: those in doubt did not get it and are due at once."""
     if message.attempts_made >= message.attempts_max:
         return given_up(message, recipients, NOT_FOUND)
     settled = [_as(each, State.DEFERRED, NOT_FOUND.text) for each in recipients if each.state == State.IN_DOUBT]
@@ -65,7 +65,7 @@ def not_found(message: Message, recipients: Sequence[Recipient], now: float) -> 
 
 
 def given_up(message: Message, recipients: Sequence[Recipient], verdict: Verdict) -> Judgement:
-    """Every open recipient fails without a further try; `verdict` is the reason."""
+    """Every open recipient fails without a further attempt; `verdict` is the reason."""
     ending = [
         Recipient(each.position, each.address, State.FAILED, each.code or verdict.code, each.response or verdict.text)
         for each in recipients
@@ -79,7 +79,7 @@ def given_up(message: Message, recipients: Sequence[Recipient], verdict: Verdict
 
 
 def doubt_given_up(message: Message, recipients: Sequence[Recipient], now: float) -> Judgement:
-    """Those in doubt fail, since nobody will know; others who are still to get it are not touched."""
+    """Those in doubt fail, since their outcome will stay unknown; waiting recipients are left alone."""
     if all(each.state in ENDED or each.state == State.IN_DOUBT for each in recipients):
         return given_up(message, recipients, UNKNOWN)
     settled = [_as(each, State.FAILED, UNKNOWN.text) for each in recipients if each.state == State.IN_DOUBT]

@@ -1,27 +1,27 @@
-"""One account's way out: sends its due messages one after another, through one SMTP session at a time.
+"""The lane of one account sends its due messages one after another, through one SMTP session at a time.
 
 1. `run` rests until a message is due and nothing keeps the lane from sending: it has a server, the queue is not paused,
    the lane is not backing off, and its rate limit allows it (`_may_send`, `_rest`).
 2. It takes one of the process's session slots. They go to lanes first come, first served, so that a lane with a long
    queue cannot starve the others; a turn ends after `TURN` messages if others wait (`_turn`).
-3. `Attempts.begin` marks the attempt in the journal. `_deliver` uses the session at hand or opens one, and hands the
-   message over. A session that the server closed while it was idle says nothing about the message, and a connection
-   that loses step is replaced within the same attempt, at most `LOST_STEPS` times.
-4. The verdict decides (`_deliver_and_record`). *The server refuses the login*: the lane backs off, and no message is
-   charged with an attempt. *There is no access token to log in with*: the same, nothing is told of the message, and the
-   lane goes on once there is one (`has_token`). *The server cannot be reached*: the lane backs off, only the first such
-   attempt is charged, and every message stays due, so that the oldest goes first once the host answers, which any dial
-   of it reports (`hosts.py`). *Anything else* is recorded, and begins the next message's attempt in the same commit.
+3. `Attempts.begin` records the attempt in the journal. `_deliver` reuses the open session or connects, then hands the
+   message over. A session that the server closed while idle is replaced and says nothing about the message. So is a
+   connection that loses step, on at most `LOST_STEPS` connections in one attempt.
+4. The verdict decides (`_deliver_and_record`). *The server refuses the login*: the lane backs off, and the message is
+   not charged with an attempt. *There is no access token to log in with*: the same, no event tells of the message, and
+   the lane goes on once there is one (`has_token`). *The server cannot be reached*: the lane backs off, only a
+   message's first such attempt is charged, and every message stays due, so the oldest goes first once the host answers;
+   any successful dial of that host reports this (`hosts.py`). *Anything else* is recorded; if the message was accepted,
+   the same commit begins the next message's attempt.
 5. While the lane backs off (`lane_backoff.py`), messages that have waited as long as their attempts would have taken
-   fail. `change`, for a changed account, ends the wait at once.
+   fail. `change`, called when the account changes, ends the wait at once.
 6. Between messages the session stays open for a while (`_linger`), unless it is used up or others wait for its slot.
    `rate_limit.py` sets the pace.
-7. `stop` lets a message whose final dot is under way finish within the grace time, and aborts any other before its dot,
-   without charging the attempt.
+7. `stop` lets a message whose final dot may be under way finish within the grace time. It aborts any other before its
+   dot and does not charge the attempt.
 
-A server that hangs or refuses delays only this lane. A message with a proxy or a local address of its own gets a
-session of its own: how that way fares holds up no other message, and while the account's own way is dead the message
-goes all the same.
+A server that hangs or refuses delays only this lane. A message with its own proxy or local address gets its own
+session: a failure there delays no other message, and the message is sent even while the account's own route is dead.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ TURN = 20
 
 
 IDLE = 1.0
-"""Seconds without a message after which a 421 to the next one is taken for the server's idle limit."""
+"""Seconds without a message after which a 421 to the next one counts as the server's idle limit."""
 
 
 LOST_STEPS = 3
-"""Connections on which the server may lose step in one attempt before that attempt has failed."""
+"""Connections that may lose step in one attempt before the attempt fails."""
 
 NONCE_BYTES = 18
 
@@ -87,8 +87,8 @@ class TokenLogins(Protocol):
 class OutgoingServer(msgspec.Struct, frozen=True):
     """How an account's mail leaves: its SMTP server, how to dial it, the name to greet it with, how fast it may go.
 
-    `route` is the way that `dial` takes; `by` is this server for a message with a way of its own. `tokens`: what it is
-    logged in to with, None where the endpoint says.
+    `route` is the one `dial` takes; `by` returns this server for a message with its own proxy or local address.
+    `tokens` logs in; None: with what the endpoint holds.
     """
 
     endpoint: SmtpEndpoint
@@ -111,12 +111,12 @@ class OutgoingServer(msgspec.Struct, frozen=True):
 
     @property
     def via(self) -> Via:
-        """Where its proxy is, if there is one."""
+        """The proxy's host and port, if there is a proxy."""
         return self.route.via
 
 
 class LaneLimits(msgspec.Struct, frozen=True):
-    """Messages a session may carry, and seconds it may wait for the next one."""
+    """How many messages a session may carry, and how many seconds it may stay idle."""
 
     messages_per_session: int
     session_idle: float
@@ -137,7 +137,7 @@ def lane_limits(smtp: Smtp) -> LaneLimits:
 
 
 class Dispatch(msgspec.Struct, frozen=True):
-    """What the lanes of all accounts send with. `ehlo_name` is empty where each account's domain is to be said."""
+    """What the lanes of all accounts share. If `ehlo_name` is empty, each lane greets with its account's domain."""
 
     schedule: Schedule
     attempts: Attempts
@@ -152,7 +152,7 @@ class Dispatch(msgspec.Struct, frozen=True):
 class Lane:
     """The outbox lane of one account. `run` is its service; `change` and `stop` may be called at any time.
 
-    `tell` hears every verdict on a whole attempt, for the account's `smtpStatus` and login events.
+    `tell` receives the verdict of every attempt, for the account's `smtpStatus` and login events.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class Lane:
         self._scope: trio.CancelScope | None = None
 
     def change(self, server: OutgoingServer | None) -> None:
-        """Send by another way from the next message on, and try at once what was held back."""
+        """Send through `server` from the next message on; end any back-off at once."""
         self._server = server
         self._backoff.end()
         self._pace.change(server.rate_limit if server is not None else None)
@@ -195,14 +195,14 @@ class Lane:
             self._agenda.poke()
 
     def stop(self) -> None:
-        """Take no more messages; abort the one at hand unless its final dot may be on its way."""
+        """Take no more messages; abort the current one unless its final dot may be on its way."""
         self._stopping = True
         self._agenda.poke()
         if self._scope is not None and not self._dot_in_flight:
             self._scope.cancel()
 
     def waiting(self) -> Waiting | None:
-        """What keeps every message of this lane from being sent now; None when nothing does but their own times."""
+        """What keeps all messages of this lane from being sent now; None if each only waits until it is due."""
         now, wall = trio.current_time(), self._world.now()
         if (paused := self._pauses.waiting(self._account)) is not None:
             return paused
@@ -228,11 +228,11 @@ class Lane:
 
     @property
     def knocks(self) -> bool:
-        """Whether it asks again by itself at a server that does not let it send."""
+        """Whether it is backing off with a due message, and so will contact the server again unprompted."""
         return self._backoff.verdict is not None and self._agenda.is_due()
 
     async def run(self) -> None:
-        """Send what is due until `stop`. Cancelled: as `stop`, without waiting for a reply to a final dot."""
+        """Send what is due until `stop`. Cancelled: like `stop`, but without waiting for the reply to a final dot."""
         if self._pace.limit is not None:
             wall = self._world.now()
             self._pace.remember(
@@ -251,7 +251,7 @@ class Lane:
                 await self._hang_up()
 
     async def _turn(self, slot: SessionSlot) -> None:
-        """Send what is due, until nothing is, or the turn is over and others wait."""
+        """Send until no message is due, or until the turn is over and others wait."""
         sent = 0
         while (entry := self._next()) is not None:
             await slot.begin()
@@ -267,7 +267,7 @@ class Lane:
 
     @property
     def _dot_in_flight(self) -> bool:
-        """Whether the server may have, or be about to have, the whole of the message at hand."""
+        """Whether the server may already have the whole of the current message, or be about to."""
         return self._session is not None and self._session.in_flight
 
     def _may_send(self) -> bool:
@@ -285,14 +285,14 @@ class Lane:
 
     @property
     def _is_cut_off(self) -> bool:
-        """Whether the account's own way to its server is dead."""
+        """Whether the account's own route to its server is dead."""
         return self._backoff.reason is BackoffReason.CONNECTION and self._backoff.seconds(self._world.elapsed()) > 0
 
     def _next(self) -> tuple[int, float] | None:
         return self._agenda.take() if self._may_send() else self._next_by_own_way()
 
     def _next_by_own_way(self) -> tuple[int, float] | None:
-        """A message that need not wait for the account's own way while that is dead."""
+        """A due message with its own proxy or local address, while the account's own route is dead; else None."""
         return self._attempts.first_with_own_way(self._account) if self._is_cut_off and self._is_free() else None
 
     async def _rest(self) -> None:
@@ -322,9 +322,9 @@ class Lane:
                 return
 
     async def _send(self, attempt: CurrentAttempt, *, others_turn: bool) -> CurrentAttempt | None:
-        """Deliver one begun attempt and record it.
+        """Deliver and record an attempt.
 
-        The attempt of the next message, begun in the same commit, if one is due.
+        Returns the next message's attempt if the same commit began one.
         """
         try:
             return await self._deliver_and_record(attempt, others_turn=others_turn)
@@ -375,7 +375,7 @@ class Lane:
         return begun
 
     def _tells_of_own_way(self, message: Message, overall: Verdict) -> bool:
-        """Whether an attempt says something only about the message's own way, and nothing about the account's."""
+        """Whether the verdict concerns only the message's own proxy or local address, not the account's route."""
         if not message.has_own_way or overall.kind is Kind.LOGIN_REFUSED:
             return False
         return self._is_cut_off or (overall.stage in BEFORE_ANY_MESSAGE and overall.network is not None)
@@ -396,7 +396,7 @@ class Lane:
             self._used_at = trio.current_time()
             if not (reused and (_was_stale(overall, idle) or self._needs_login(overall))):
                 return verdicts, overall
-            # The server had given the session up, which says nothing about this message.
+            # The server had already closed the session, which says nothing about this message.
             await self._hang_up()
 
     def _needs_login(self, overall: Verdict) -> bool:
@@ -405,10 +405,7 @@ class Lane:
         return has_tokens and overall.kind is Kind.LOGIN_REFUSED
 
     async def _refused(self, attempt: CurrentAttempt, verdict: Verdict) -> None:
-        """Have the lane wait after a refused login, which says nothing about the message at hand.
-
-        It is as it was before.
-        """
+        """Back off after a refused login. It says nothing about the message, which is left as it was."""
         elapsed = self._world.elapsed()
         self._backoff.tried(verdict, elapsed, self._world.now(), None)
         await self._attempts.take_back(attempt, verdict, self._backoff.seconds(elapsed))
@@ -423,10 +420,7 @@ class Lane:
         await self._attempts.give_up_overdue(self._account, verdict)
 
     async def _unanswered(self, attempt: CurrentAttempt, verdict: Verdict) -> None:
-        """Have the lane wait because the server was not heard of.
-
-        The message at hand stays where it was in the order.
-        """
+        """Back off because the server did not answer. The message keeps its place in the order."""
         elapsed, wall = self._world.elapsed(), self._world.now()
         self._backoff.tried(verdict, elapsed, wall, None)
         await self._attempts.unanswered(attempt, verdict, self._report(attempt), wall + self._backoff.seconds(elapsed))
@@ -434,7 +428,7 @@ class Lane:
         await self._attempts.give_up_overdue(self._account, verdict)
 
     async def _connected(self, attempt: CurrentAttempt) -> tuple[SmtpSession, bool]:
-        """A session to send through, and whether it was used before. A message with a way of its own gets a new one."""
+        """A session, and whether it was used before. A message with its own proxy or address gets a new one."""
         session, server = self._session, self._way_of(attempt.message)
         if session is not None:
             used_up = session.sent >= self._limits.messages_per_session
@@ -450,7 +444,7 @@ class Lane:
         return self._session, False
 
     def _way_of(self, message: Message) -> OutgoingServer:
-        """The account's server, or another object each time for a message with a way of its own."""
+        """The account's server; a new object each time for a message with its own proxy or local address."""
         assert self._server is not None
         if not message.has_own_way or self._server.by is None:
             return self._server
@@ -482,7 +476,7 @@ class Lane:
 
 
 def _routing(route: Route, session: SmtpSession | None) -> dict[str, str] | None:
-    """By which way an attempt goes, as events tell it; None where it is through no proxy and from no chosen address."""
+    """An attempt's route as events report it; None without a proxy or a chosen local address."""
     routing: dict[str, str] = {}
     if route.proxy is not None:
         routing["proxy"] = route.proxy.place
@@ -494,7 +488,7 @@ def _routing(route: Route, session: SmtpSession | None) -> dict[str, str] | None
 
 
 def _was_stale(overall: Verdict, idle: float) -> bool:
-    """Whether a session used before was closed under us: at once, or with 421 after it had been idle for a while."""
+    """Whether the server closed a reused session: by hanging up, or with 421 after more than `IDLE` seconds."""
     if overall.stage is not Stage.MAIL or overall.kind is not Kind.LATER:
         return False
     return overall.network in (NetworkKind.CLOSED, NetworkKind.TIMEOUT) or (overall.code == 421 and idle > IDLE)

@@ -1,10 +1,10 @@
 """Why a lane sends nothing for a while, and for how long. Pure.
 
-A refused login keeps the lane waiting by the retry schedule, up to an hour, however many messages wait: a provider
-locks an account out that logs in wrongly again and again. A server that cannot be reached is tried again sooner, and a
-silent one soonest: a dial into a dead path costs nobody anything, and mail has to go within a minute of the path's
-return. Where there is no access token to log in with, the lane waits until it is told of one. Whatever gets through, a
-changed account included, ends the wait.
+After a refused login the lane waits by the retry schedule, at most an hour, however many messages are due: providers
+lock an account after repeated failed logins. It dials an unreachable server sooner, after at most 5 minutes, and a
+silent one soonest, after at most 40 seconds: dialling a dead path costs the server nothing, and mail must go within a
+minute of the path's return. Without an access token to log in with, it waits to be told of one. Any reply past the
+login, and any change of the account, ends the wait.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, silent
 FIRST_WAIT = 10.0
 LONGEST_WAIT = 300.0
 LONGEST_SILENCE = 40.0
-"""Longest wait where nothing answers: with the 16 s that a dial under way may take to notice, less than a minute."""
+"""Longest wait in seconds if nothing answers. A dial may take 16 s to notice, which makes less than a minute."""
 SPREAD = 0.25
-"""Up to this part of a wait for a silent server is left out, so that lanes do not dial it all at once."""
+"""A wait for a silent server is shortened by up to this fraction, so that not all lanes dial it at once."""
 LONGEST_LOGIN_WAIT = 3600.0
 TOKEN_WAIT = 600.0
 """Longest wait for an access token; that there is one again is told sooner."""
 
 
 class BackoffReason(StrEnum):
-    """What a waiting message waits for."""
+    """What the lane waits for."""
 
     LOGIN = "login"
     CONNECTION = "connection"
@@ -34,8 +34,7 @@ class BackoffReason(StrEnum):
 
 
 class LaneBackoff:
-    """The wait of one lane. `now` is a clock that only runs (`World.elapsed`), `wall` seconds since 1970.
-
+    """The wait of one lane. `now` is a monotonic clock (`World.elapsed`), `wall` seconds since 1970.
 
     `login_wait` gives the seconds after the n-th refused login, `chance` a random number from 0 to 1.
     """
@@ -47,18 +46,18 @@ class LaneBackoff:
         self.reason: BackoffReason | None = None
         self.since = 0.0
         self.until = 0.0
-        """By the clock of `now`."""
+        """When the wait ends, by the same clock as `now`."""
         self.verdict: Verdict | None = None
-        """What the server, or its absence, said last."""
+        """The last attempt's verdict, while the lane waits."""
 
     def seconds(self, now: float) -> float:
-        """How long the lane is still to wait; 0 when it need not."""
+        """How many seconds the lane still has to wait."""
         return max(0.0, self.until - now)
 
     def tried(self, verdict: Verdict, now: float, wall: float, next_attempt: float | None) -> bool:
-        """Take note of how an attempt ended; True when the lane is to wait.
+        """Note how an attempt ended; return whether the lane must wait.
 
-        `next_attempt`: seconds until the message at hand is due again, for which the lane need not wait longer.
+        `next_attempt`: seconds until the message is due again. Unless a login was refused, the wait is no longer.
         """
         if verdict.kind is Kind.ACCEPTED or verdict.stage not in BEFORE_ANY_MESSAGE:
             self.end()
@@ -84,14 +83,17 @@ class LaneBackoff:
         return True
 
     def answers(self) -> bool:
-        """The host answers again: whether that ends the wait, which it does where no word was heard of it before."""
+        """Note that the host answers again; return whether that ended the wait.
+
+        It does only if the server had not answered before.
+        """
         if self.verdict is None or not unanswered(self.verdict):
             return False
         self.end()
         return True
 
     def end(self) -> None:
-        """End the wait."""
+        """Stop waiting."""
         self._count = 0
         self.reason = None
         self.verdict = None

@@ -1,8 +1,8 @@
-"""What callers may do with mail that waits: take it back, move it, decide a doubt, let go what is held.
+"""What callers may do with waiting mail: cancel it, move it, decide a doubt, release what is held.
 
-Every one is a compare-and-set in one commit, so it happened or it did not. Taking back is decided against the final
-dot: before it is marked, the message provably does not go; after it, it is too late. A message in doubt may have gone
-already, so it cannot be taken back; it can be given up.
+Each of these is a compare-and-set in one commit, so it takes effect whole or not at all. A message can be cancelled
+until the journal marks its final dot: before that it is certain not to be sent, after that it is too late. A message in
+doubt may already have arrived, so it cannot be cancelled; setting its `onDoubt` to `fail` gives it up.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from engine.world import World
 
 
 class TooLate(msgspec.Struct, frozen=True):
-    """Why a message could not be changed, in plain words."""
+    """The reason, in plain words, why a message could not be changed."""
 
     reason: str
 
 
 class Cancelled(msgspec.Struct, frozen=True):
-    """It was taken back. `already_sent` are the recipients who had got it in an earlier try."""
+    """The message was cancelled. `already_sent`: the recipients who got it in an earlier attempt."""
 
     already_sent: tuple[str, ...]
 
@@ -36,7 +36,7 @@ UNKNOWN = TooLate("There is no message with this queueId")
 
 
 class Outbox:
-    """The waiting mail of all accounts. Every call raises `StorageFailed` and `StorageFull`."""
+    """The waiting mail of all accounts. Every coroutine raises `StorageFailed` and `StorageFull`."""
 
     def __init__(
         self, store: Store, recorder: Recorder, expires_at: Callable[[float, int], float], world: World
@@ -47,7 +47,7 @@ class Outbox:
         self._world = world
 
     async def cancel(self, queue_id: str) -> Cancelled | TooLate:
-        """Take a message back."""
+        """Cancel a message, unless it is in doubt or its final dot may be on its way."""
         now = self._world.now()
 
         def change(tx: Tx) -> Cancelled | TooLate:
@@ -67,9 +67,9 @@ class Outbox:
         return await self._store.commit(change)
 
     def end_account(self, tx: Tx, account: str, now: float) -> None:
-        """End all mail of an account that is being removed, without an event each; Sent copies are no longer owed.
+        """End all mail of an account that is being removed; its Sent copies are no longer owed.
 
-        What may have gone already, its dot being on its way, fails in doubt, and that is said.
+        Only messages that may already have been sent get an event: they fail, with their outcome unknown.
         """
         for number in messages.open_of_account(tx, account):
             message = messages.get(tx, number)
@@ -84,9 +84,9 @@ class Outbox:
             self._recorder.drop(tx, number)
 
     async def move(self, queue_id: str, send_at: float | None) -> TooLate | None:
-        """Have the next attempt made at `send_at` (seconds since 1970), None: now. Releases what is held.
+        """Make the next attempt at `send_at` (seconds since 1970; None: now), releasing the message if it is held.
 
-        A message in doubt that waits for a decision is sent again: that is the decision.
+        For a message in doubt this is the decision to send it again.
         """
         now = self._world.now()
 
@@ -106,7 +106,7 @@ class Outbox:
         return await self._store.commit(change)
 
     async def choose_on_doubt(self, queue_id: str, choice: OnDoubt) -> TooLate | None:
-        """Change what an unknown outcome comes to, also of one that is unknown already."""
+        """Change the message's `onDoubt`, even if its outcome is already unknown."""
         now = self._world.now()
 
         def change(tx: Tx) -> TooLate | None:
@@ -138,7 +138,7 @@ class Outbox:
             )
 
     def _let_go(self, tx: Tx, message: Message, at: float) -> None:
-        """Make everything open of a message wait for an attempt at `at`, whatever kept it from one."""
+        """Make all open recipients wait for an attempt at `at`, even if they are held or in doubt."""
         recipients = messages.recipients(tx, message.id)
         for each in recipients:
             if each.state == State.HELD:
@@ -153,7 +153,7 @@ class Outbox:
 
 
 def _open(tx: Tx, queue_id: str) -> Message | TooLate:
-    """The message, unless there is none or it has ended."""
+    """The message; `TooLate` if it does not exist or has ended."""
     message = messages.by_queue_id(tx, queue_id)
     if message is None:
         return UNKNOWN

@@ -1,10 +1,10 @@
 """What an attempt means: new states, the next attempt, and the events that say so. Pure.
 
-`judge` takes the message, its recipients and what the server said to each, and returns everything the commit has to
-write. An attempt may be all at once: accepted for one recipient, refused for another, put off for a third. Then
-`messageSent` says who got it and who never will, `messageDeliveryError` says what is tried again, `messageInDoubt` for
-whom nobody knows, and `messageFailed` comes when nothing is tried any more and somebody did not get it without a
-`messageSent` having named them.
+`judge` takes the message, its recipients and the server's verdict on each, and returns everything the commit has to
+write. One attempt may be accepted for one recipient, rejected for another and deferred for a third. `messageSent` then
+names those who got it and those who never will, `messageDeliveryError` those it will be sent to again, and
+`messageInDoubt` those whose outcome is unknown. `messageFailed` follows once no attempt is left, if a recipient did not
+get the message and no `messageSent` has named them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, error_
 class Judgement(msgspec.Struct):
     """What to write: recipients with their new states, the message's state, its next attempt and last error, events.
 
-    `ended`: nothing is open any more. `next_at` is None then, and while only doubts are left that wait for somebody.
+    `ended`: no recipient is open. `next_at` is None then, and also if only doubts that await a decision are left.
     """
 
     recipients: list[Recipient]
@@ -48,14 +48,15 @@ def judge(
 ) -> Judgement:
     """Judge one attempt of `message`.
 
-    `recipients` are all of the message's; `verdicts` holds one for each address this attempt was for; `overall` is what
-    the attempt as a whole came to, for the events. `retry_at` is when a next attempt would be due.
-    `message.attempts_made` counts this attempt. `evidence`: the provider's Sent folder may tell what became of a doubt.
-    `goes_on`: until when all of the account's mail waits, for the events. Times in seconds since 1970.
+    `recipients` are all of the message's; `verdicts` holds one for each address of this attempt; `overall` is the
+    verdict of the attempt as a whole, for the events. `retry_at` is when a next attempt would be due.
+    `message.attempts_made` includes this attempt. `evidence`: the provider's Sent folder may settle a doubt.
+    `goes_on`: when the lane sends again, if all of the account's mail waits, for the events. Times in seconds since
+    1970.
     """
     spent = message.attempts_made >= message.attempts_max
     if overall.stage in BEFORE_ANY_MESSAGE:
-        # Attempts come rarely while the account cannot send, so here it is time that ends the message.
+        # Attempts are rare while the account cannot send, so the message ends by age.
         spent = spent or now >= message.expires_at
         retry_at = min(retry_at, message.expires_at)
     doubtful = doubt.in_doubt(message.on_doubt, evidence=evidence, spent=spent)
@@ -74,9 +75,9 @@ def judge(
 
 
 class _Attempt:
-    """An attempt and the states it led to, as events tell of it.
+    """An attempt and the states it led to, from which the events are made.
 
-    `tried` and `everyone` are those the attempt was for, and all recipients, with their new states.
+    `tried` are the recipients of the attempt, `everyone` all of the message's, with their new states.
     """
 
     def __init__(
@@ -97,20 +98,20 @@ class _Attempt:
         self._accepted = [each for each in tried if each.state == State.SENT]
         self._unsent = [each for each in tried if each.state != State.SENT]
         self._refused = self._who(Kind.REJECTED)
-        # The last word on a message names everyone who did not get it, also those refused in earlier attempts.
+        # A message's last event names everyone who did not get it, including those refused in earlier attempts.
         self._rejected = [each for each in everyone if each.state == State.FAILED] if self.ended else self._refused
         self._doubted = any(each.state == State.IN_DOUBT for each in before if each.address in verdicts)
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """The message's last error; None where all whom the attempt was for got it."""
+        """The message's last error; None if every recipient of the attempt got it."""
         if not self._unsent:
             return None
         worst = self._worst(self._unsent)
         return {**outcome_events.last_error(worst), "message": self._said(worst)}
 
     def events(self, next_at: float | None, *, evidence: bool) -> list[tuple[str, dict[str, Any]]]:
-        """What is told, in this order; `next_at` is when the account sends the message again."""
+        """The events, in order; `next_at` is when the message is sent again."""
         message, events = self._message, list[tuple[str, dict[str, Any]]]()
         if self._accepted:
             sent = outcome_events.sent(message, self._tried, self._accepted, self._rejected, self._overall.text)
@@ -141,20 +142,20 @@ class _Attempt:
         return self._overall if self._overall.kind is not Kind.ACCEPTED else self._verdicts[unsent[0].address]
 
     def _said(self, worst: Verdict) -> str:
-        """The error in words; not "all recipients were rejected" where one was taken."""
+        """The error in words; never "all recipients were rejected" if one was accepted."""
         if self._accepted and worst.stage is Stage.RCPT:
             return f"Recipient was refused: {worst.text}"
         return error_text(worst)
 
 
 def replaced(recipients: Sequence[Recipient], changed: Sequence[Recipient]) -> list[Recipient]:
-    """All recipients, those in `changed` as they are there."""
+    """All recipients, with those in `changed` replaced."""
     after = {each.position: each for each in changed}
     return [after.get(each.position, each) for each in recipients]
 
 
 def _after(recipient: Recipient, verdict: Verdict, spent: bool, doubtful: State) -> Recipient:
-    # Who may have got it in an earlier try stays in doubt until a server takes it.
+    # A recipient who may have got it in an earlier attempt stays in doubt until a server accepts it.
     later = State.IN_DOUBT if recipient.state == State.IN_DOUBT else State.DEFERRED
     state = {
         Kind.ACCEPTED: State.SENT,

@@ -1,4 +1,4 @@
-"""The `data` of the events that tell what became of a message: EmailEngine's members first, then ours. Pure."""
+"""The `data` of the events about a message's outcome: EmailEngine's members first, then ours. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def sent(
     rejected: Sequence[Recipient],
     response: str,
 ) -> dict[str, Any]:
-    """`messageSent`: somebody's server took it. `tried` is whom the attempt was for, `response` the server's line."""
+    """`messageSent`: the server accepted at least one recipient.
+
+    `tried` are the recipients of the attempt, `response` is the server's reply.
+    """
     return {
         "messageId": message.message_id,
         "response": response,
@@ -32,7 +35,7 @@ def sent(
 def delivery_error(
     message: Message, unsent: Sequence[Recipient], refused: Sequence[Recipient], verdict: Verdict, next_at: float | None
 ) -> dict[str, Any]:
-    """`messageDeliveryError`: an attempt after which somebody has not got it."""
+    """`messageDeliveryError`: an attempt that failed for at least one recipient."""
     return {
         **_failure(message, unsent, verdict),
         "job": {
@@ -48,7 +51,7 @@ def delivery_error(
 def in_doubt(
     message: Message, unknown: Sequence[Recipient], verdict: Verdict, next_at: float | None, *, evidence: bool
 ) -> dict[str, Any]:
-    """`messageInDoubt`: the final dot was sent and no reply was read. What follows stands in the last three members."""
+    """`messageInDoubt`: the final dot was sent and no reply was read. The last three members say what follows."""
     return {
         "queueId": message.queue_id,
         "messageId": message.message_id,
@@ -65,7 +68,7 @@ def in_doubt(
 def failed(
     message: Message, unsent: Sequence[Recipient], rejected: Sequence[Recipient], verdict: Verdict
 ) -> dict[str, Any]:
-    """`messageFailed`: nothing is tried any more; `rejected` is everyone who did not get it."""
+    """`messageFailed`: there are no further attempts; `rejected` is everyone who did not get the message."""
     failure = _failure(message, unsent, verdict)
     return {
         "messageId": message.message_id,
@@ -84,7 +87,7 @@ def failed(
 
 
 def cancelled(message: Message, recipients: Sequence[Recipient]) -> dict[str, Any]:
-    """`messageCancelled`: it was taken back before its final dot; `recipients` are those it will not go to."""
+    """`messageCancelled`: cancelled before its final dot; `recipients` are those it will not be sent to."""
     return {
         "queueId": message.queue_id,
         "messageId": message.message_id,
@@ -94,7 +97,7 @@ def cancelled(message: Message, recipients: Sequence[Recipient]) -> dict[str, An
 
 
 def last_error(verdict: Verdict) -> dict[str, Any]:
-    """What the outbox shows as a message's last error: `message`, `code`, and `statusCode` if there was a reply."""
+    """The message's last error as the outbox shows it: `message`, `code`, and `statusCode` if there was a reply."""
     error: dict[str, Any] = {"message": error_text(verdict), "code": error_code(verdict)}
     if verdict.code is not None:
         error["statusCode"] = verdict.code

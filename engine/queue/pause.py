@@ -1,6 +1,6 @@
-"""Holding back mail by request: the whole queue or one account's. What is being sent is finished, the rest waits.
+"""Pausing the whole queue or one account on request. A message being sent is finished; the rest waits.
 
-The pauses are kept in the store by whoever sets them (`settings.py`, the account's row); here is what the lanes ask.
+The code that sets a pause also stores it (`settings.py`, the account's row); the lanes ask here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from engine.world import World
 
 
 class Pauses:
-    """Who is paused, and since when as far as this run knows. A change wakes the lanes it is about."""
+    """What is paused, and since when as far as this run knows. A change wakes the lanes concerned."""
 
     def __init__(self, schedule: Schedule, world: World) -> None:
         self._schedule = schedule
@@ -20,11 +20,11 @@ class Pauses:
         self._accounts: dict[str, float] = {}
 
     def paused(self, account: str | None) -> bool:
-        """Whether this account's mail waits; None asks for the queue as a whole."""
+        """Whether this account's mail is paused; None asks about the queue as a whole."""
         return self._everyone is not None or account in self._accounts
 
     def waiting(self, account: str) -> Waiting | None:
-        """The pause as what a message waits for; None when there is none."""
+        """The pause as the reason why a message waits; None if there is no pause."""
         if self._everyone is not None:
             return Waiting("paused", self._everyone, None, 'PUT /v1/settings/queue/submit {"paused":false}')
         if (since := self._accounts.get(account)) is not None:
@@ -33,13 +33,13 @@ class Pauses:
         return None
 
     def pause_everyone(self, paused: bool) -> None:
-        """Hold back all mail, or let it go."""
+        """Pause or resume the whole queue."""
         if paused != (self._everyone is not None):
             self._everyone = self._world.now() if paused else None
             self._schedule.poke()
 
     def pause(self, account: str, paused: bool) -> None:
-        """Hold back one account's mail, or let it go."""
+        """Pause or resume one account."""
         if paused:
             self._accounts.setdefault(account, self._world.now())
         else:

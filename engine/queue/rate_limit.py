@@ -1,9 +1,8 @@
-"""How fast one account may send: the limit set for it, and what its provider lets through. Pure.
+"""How fast one account may send: the limit set for it, and what its provider allows. Pure.
 
-A set limit is a sliding window: never more than so many attempts begin within so many seconds. A provider that says 421
-or 4.7.x is met at three quarters of the speed at which it said so; from there the speed grows by half a percent with
-every message taken, so a hidden limit is touched about once in sixty messages. Times are those of one clock that
-does not step.
+A set limit is a sliding window: at most N attempts begin within any S seconds. When a provider answers 421 or 4.7.x,
+the lane drops to three quarters of its speed at that moment. The speed then grows by half a percent with every accepted
+message, so the lane touches a hidden limit about once in sixty messages. All times come from one monotonic clock.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from engine.smtp.verdict import Kind, Verdict
 
 SLOWER, FASTER = 0.75, 1.005
 SLOWEST = 1 / 60
-"""Messages a second below which no provider brings a lane."""
+"""Messages per second; no provider slows a lane below this."""
 UNLIMITED = 1000.0
-"""Messages a second from which on the provider's limit is forgotten."""
+"""Messages per second; at this speed the provider's limit is forgotten."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
-"""Seconds of rest after a provider said "too fast"; doubled each time nothing was taken in between."""
+"""Seconds of rest after a provider said "too fast", doubled each time it accepted nothing in between."""
 LOOK_BACK = 10.0
-"""Seconds over which the speed at hand is measured."""
+"""Seconds over which the current speed is measured."""
 
 
 def is_throttling(verdict: Verdict) -> bool:
@@ -46,11 +45,11 @@ class SendingRate:
 
     @property
     def slowed(self) -> bool:
-        """Whether the provider has asked for less."""
+        """Whether the provider has asked us to slow down."""
         return self._rate is not None
 
     def change(self, limit: SendingLimit | None) -> None:
-        """Go by another limit, and forget what the provider said: it may be another one."""
+        """Set another limit and forget the provider's: the provider may have changed too."""
         self.limit = limit
         self._rate = None
         self._next = 0.0
@@ -60,7 +59,7 @@ class SendingRate:
         self._window.extend(began)
 
     def ready_at(self, now: float) -> float:
-        """The moment from which the next attempt may begin; not after `now` when that is at once."""
+        """When the next attempt may begin; at or before `now` if it may begin at once."""
         ready = self._next
         if self.limit is not None:
             while self._window and self._window[0] <= now - self.limit.seconds:
@@ -70,7 +69,7 @@ class SendingRate:
         return ready
 
     def began(self, at: float) -> None:
-        """An attempt began."""
+        """Count an attempt that began at `at`."""
         if self._measured_from is None:
             self._measured_from = at
         if self.limit is not None:
@@ -79,7 +78,7 @@ class SendingRate:
             self._next = at + 1 / self._rate
 
     def ended(self, verdict: Verdict, now: float) -> None:
-        """An attempt ended with `verdict`."""
+        """Adapt the speed to the `verdict` of an attempt."""
         if is_throttling(verdict):
             if self._accepted:
                 rate = min(self._accepted / max(now - (self._measured_from or 0.0), 1 / UNLIMITED), UNLIMITED)

@@ -1,7 +1,7 @@
-"""Writing a judgement down: states, events and the end of the body in one transaction.
+"""Writes a judgement: states, events and the removal of the body in one transaction.
 
-Whoever judges a message (an attempt, evidence, a decision of the caller, a start) writes it through here, so a state
-never changes without its event and a body never outlives its use.
+Every judgement of a message (by an attempt, by evidence, by the caller, at a start) is written here, so a state never
+changes without its event and a body never outlives its use.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ log = logging.getLogger("engine.queue")
 
 
 class Recorder:
-    """What writing a judgement needs beside the transaction."""
+    """Writes judgements; each method takes the transaction to write in."""
 
     def __init__(self, spool: Spool, journal: Journal, schedule: Schedule) -> None:
         self._spool = spool
         self._journal = journal
         self._schedule = schedule
         self.sandboxes: set[str] = set()
-        """Accounts whose mail goes nowhere, which `messageSent` says."""
+        """Sandbox accounts: their `messageSent` says that the mail went nowhere."""
 
     def end_attempt(self, tx: Tx, message: Message, judgement: Judgement, now: float, interruptions: int = 0) -> bool:
-        """Write how the attempt in hand ended.
+        """Write how the current attempt ended.
 
-        False, and nothing written, when the message is not being sent any more.
+        Returns False and writes nothing if the message is no longer being sent.
         """
         written = messages.end_attempt(
             tx,
@@ -54,7 +54,7 @@ class Recorder:
         return written
 
     def settle(self, tx: Tx, message: Message, judgement: Judgement, now: float) -> None:
-        """Write a judgement made between attempts; the caller has looked at the message in this transaction."""
+        """Write a judgement made between attempts; the caller has read the message in this transaction."""
         messages.settle(
             tx,
             message.id,
@@ -66,10 +66,7 @@ class Recorder:
         self._follow(tx, message, judgement, now)
 
     def taken(self, tx: Tx, message: Message, judgement: Judgement) -> None:
-        """Write who got it already in an attempt that goes on.
-
-        The mark of that dot is gone with its reply on record.
-        """
+        """Write who was accepted so far in an attempt that continues, and clear the mark of that final dot."""
         messages.clear_dot(tx, message.id)
         self._write(tx, message, judgement)
 
@@ -82,18 +79,19 @@ class Recorder:
         self._journal.append(tx, name, message.account, data)
 
     def due(self, tx: Tx, message: Message, at: float, *, scheduled: bool = False) -> None:
-        """Have the message taken at `at`, once this is on disk. `scheduled`: that is a moment its caller chose."""
+        """Put the message on its agenda for `at` after the commit. `scheduled`: the caller chose that time."""
         agenda = self._schedule.of(message.account)
         tx.after_commit(lambda: agenda.add(message.id, at, scheduled=scheduled))
 
     def evidence(self, tx: Tx, message: Message) -> bool:
-        """Whether the provider's Sent folder may tell what became of a doubt."""
+        """Whether the provider's Sent folder may settle a doubt about this message."""
         return accounts.files_sent(tx, message.account)
 
     def due_again(self, tx: Tx, message: Message, states: list[State], at: float) -> float | None:
-        """When a message whose attempt is taken back is due: `at`, unless its doubt waits for something; None: never.
+        """When a message is due whose attempt is taken back (seconds since 1970); None: never.
 
-        Seconds since 1970. What is to become of a doubt may have been chosen anew while the message was being sent.
+        That is `at`, unless a doubt waits for evidence or a decision. The caller may have changed `onDoubt` during the
+        attempt, so it is read again.
         """
         if State.IN_DOUBT not in states:
             return at
@@ -122,12 +120,12 @@ class Recorder:
 
 
 def _is_new_doubt(message: Message, judgement: Judgement) -> bool:
-    """Whether the log tells of a doubt: neither again after each attempt, nor beside the end that it comes to."""
+    """Whether to log a doubt: only once, and not if the message ends at the same time."""
     return message.doubt_since is None and all(name != "messageFailed" for name, _ in judgement.events)
 
 
 def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
-    """Log that a message did not go, or that nobody knows."""
+    """Log that a message was not sent, or that its outcome is unknown."""
     about = {"account": message.account, "queueId": message.queue_id}
     made, error = data["attemptsMade"], data["error"].removeprefix("Error: ")
     if name == "messageFailed":

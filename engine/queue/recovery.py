@@ -1,9 +1,9 @@
-"""What a start finds: the queue is rebuilt, and attempts the last run did not finish are put right.
+"""At a start, the queue is rebuilt and attempts that the last run did not finish are resolved.
 
-An attempt without `dot_at` provably sent nothing: it is taken back and does not count. An attempt with it is in doubt:
-the message may have arrived, which an event says, and its `onDoubt` decides. A message whose attempts end with the
-process again and again may be what ends it: from `PATIENT` on it waits a while, so that the others get their turn, and
-at `QUARANTINE` it is held until somebody lets it go.
+An attempt without `dot_at` certainly sent nothing: it is taken back and does not count. With `dot_at` the message may
+have arrived: it is in doubt, an event says so, and its `onDoubt` decides. A message whose attempts keep ending with the
+process may be the cause of that: from `PATIENT` interruptions in a row it waits, so that the others get their turn, and
+at `QUARANTINE` it is held until it is released.
 
 On a restored backup everything unsent is held (`queue/restored_backup.py`), in the same commit.
 """
@@ -27,7 +27,7 @@ log = logging.getLogger("engine.recovery")
 
 PATIENT, QUARANTINE = 3, 10
 WAIT = 10.0
-"""Seconds a message waits after the third interrupted try in a row; twice that after the fourth, and so on."""
+"""Seconds a message waits after the third interrupted attempt in a row; doubled after each further one."""
 
 INTERRUPTED = Verdict(
     Kind.DOUBT,
@@ -41,7 +41,10 @@ INTERRUPTED = Verdict(
 
 
 async def recover(store: Store, recorder: Recorder, schedule: Schedule, now: float) -> int:
-    """Put interrupted attempts right and fill the schedule; how many messages wait. Times in seconds since 1970."""
+    """Resolve interrupted attempts, fill the schedule and return how many messages wait.
+
+    `now` is in seconds since 1970.
+    """
 
     def change(tx: Tx) -> None:
         is_restored = restored_backup.is_restored(tx)
@@ -60,7 +63,7 @@ async def recover(store: Store, recorder: Recorder, schedule: Schedule, now: flo
 
 
 async def recover_account(account: str, store: Store, recorder: Recorder, schedule: Schedule, now: float) -> None:
-    """The same for one account whose lane has crashed; what it had taken from its agenda is put back."""
+    """The same for one account whose lane has crashed; also puts back what the lane had taken off its agenda."""
     await store.commit(lambda tx: _put_right(tx, recorder, account, now))
     agenda = schedule.of(account)
     agenda.clear()

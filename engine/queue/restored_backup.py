@@ -1,8 +1,8 @@
-"""A folder that came back from a backup: nothing in it is sent again until somebody says so.
+"""A data folder restored from a backup: nothing in it is sent until an operator releases it.
 
-The backup may be older than what was sent since, so every message that was still to be sent is held, and one in doubt
-stays in doubt until it is decided. `Releases` is the service that puts held messages back on the agenda after
-`engine outbox release`; while none is held it does nothing.
+Some of its messages may have been sent after the backup was made. So every unsent message is held, and a message in
+doubt stays so until a decision. The service `Releases` puts held messages back on the agenda after
+`engine outbox release`; it ends once no message is held.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ LOOK_EVERY = 1.0
 
 
 def is_restored(tx: Tx) -> bool:
-    """Whether this folder is a backup that has not been served yet."""
+    """Whether this folder is a restored backup on which no engine has run yet."""
     return folder_metadata.get(tx, folder_metadata.RESTORED) is not None
 
 
 def hold(tx: Tx, now: float) -> None:
-    """Hold what waits, keep doubts as they are, and forget that the folder is a backup; log it once it is on disk."""
+    """Hold what waits, leave doubts undecided, and clear the mark of a restored backup; log it after the commit."""
     waiting, doubtful = held_messages.hold(tx), held_messages.hold_doubts(tx, now)
     folder_metadata.remove(tx, folder_metadata.RESTORED)
     tx.after_commit(lambda: _tell(waiting, doubtful))
@@ -45,14 +45,14 @@ def _tell(waiting: int, doubtful: int) -> None:
 
 
 class Releases:
-    """Notices what `engine outbox release` has released."""
+    """Puts messages that `engine outbox release` released back on the agenda."""
 
     def __init__(self, store: Store, schedule: Schedule) -> None:
         self._store = store
         self._schedule = schedule
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Look once a second for as long as messages are held. Cancelled: nothing happens."""
+        """Look once a second until no message is held. Cancelled: nothing is lost."""
         reader = self._store.reader
         waiting, seen = held_messages.ids(reader), folder_metadata.get(reader, folder_metadata.RELEASED)
         task_status.started()

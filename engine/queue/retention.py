@@ -1,9 +1,9 @@
 """The service that removes ended messages, events and audit entries by age, and by size when the journal is too large.
 
-It works in small steps with a pause after each, so that no commit of anybody else waits noticeably. Over the size, the
-oldest go first, whatever their kind. What is not sent yet is never touched, so a journal full of that stays as large as
-it is; that is said once. Age is counted by a clock of its own (`queue/retention_clock.py`), kept in the journal: a wall
-clock that is set ahead, now or at a start, must not remove everything.
+It works in small steps with a pause after each, so that other commits do not wait noticeably. If the journal is too
+large, the oldest records go first, whatever their kind. Unsent messages are never removed, so a journal full of them
+stays too large; a warning says so once. Age is counted by a separate clock (`queue/retention_clock.py`), stored in the
+journal: a wall clock that is set ahead must not remove everything.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PAUSE = 0.02
 
 
 class Retention:
-    """Keeps the journal within `limits`; a limit of 0 is none."""
+    """Keeps the journal within `limits`; 0 means no limit."""
 
     def __init__(self, store: Store, spool: Spool, limits: Limits, world: World) -> None:
         self._store = store
@@ -49,7 +49,7 @@ class Retention:
         self._jump_said = False
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Look every five minutes. Raises `StorageFailed`. Cancelled: what was removed stays removed."""
+        """Sweep every five minutes. Raises `StorageFailed`. Cancelled: what was removed stays removed."""
         task_status.started()
         await self._look()
         await trio.sleep(FIRST_LOOK)
@@ -58,7 +58,7 @@ class Retention:
             await trio.sleep(LOOK_EVERY)
 
     async def sweep(self) -> None:
-        """Remove what is too old and what is too much, and say how much went."""
+        """Remove what is too old and what exceeds the size; log how much was removed."""
         now = await self._look()
         messages = events = entries = 0
         if self._limits.messages:
@@ -74,7 +74,7 @@ class Retention:
             log.info("%d ended messages, %d events and %d audit entries were removed", messages, events, entries)
 
     async def _look(self) -> float:
-        """The moment ages are counted back from, noted for the next start."""
+        """The time from which ages are counted back; also stored for the next start."""
         moment = self._age.look(self._world.now(), trio.current_time())
         if self._age.ahead and not self._jump_said:
             log.warning(
@@ -106,7 +106,7 @@ class Retention:
         return total
 
     async def _shrink(self) -> tuple[int, int, int]:
-        """Remove the oldest, whatever they are, until the journal is within its size."""
+        """Remove the oldest records, whatever their kind, until the journal is within its size."""
         messages = events = entries = 0
         place = SweepPosition()
         while retention.used(self._store.reader) > self._limits.size:
@@ -127,7 +127,7 @@ class Retention:
             elif kind == 1:
                 events += await self._store.commit(lambda tx: retention.remove_events(tx, math.inf))
             else:
-                # Entries are few: a hundred of them at once could be those of a year.
+                # Audit entries are few: a hundred at once could span a year.
                 younger = min(ages[:2])
                 entries += await self._store.commit(partial(retention.remove_audit, before=younger))
             await trio.sleep(PAUSE)

@@ -1,8 +1,8 @@
-"""What the provider's own Sent folder tells about mail in doubt.
+"""What the provider's Sent folder proves about mail in doubt.
 
-Only a provider that files sent mail itself can tell: what is there by its Message-ID arrived, what is not there a few
-minutes later did not. Elsewhere the engine files the copies, after the reply, so their absence means nothing. The
-account's connection does the searching; here is when to search and what follows.
+Only a provider that files sent mail itself gives evidence: a message found there by its Message-ID was accepted, and
+one still missing minutes later was not. Elsewhere the engine files the copy after the reply, so a missing copy means
+nothing. This file decides when to search and what follows; the account's connection does the searching.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from engine.world import World
 
 
 class SentFolderSearch(msgspec.Struct, frozen=True):
-    """One search to make: for which message, and whether its answer is the last word."""
+    """One search to make: for which message, and whether its answer is final."""
 
     message: int
     message_id: str
@@ -27,7 +27,7 @@ class SentFolderSearch(msgspec.Struct, frozen=True):
 
 
 class SentFolderSearches:
-    """The searches one account owes."""
+    """The searches due for one account."""
 
     def __init__(self, account: str, store: Store, recorder: Recorder, world: World) -> None:
         self._account = account
@@ -35,10 +35,10 @@ class SentFolderSearches:
         self._recorder = recorder
         self._world = world
         self._searched: dict[int, float] = {}
-        """When each message was last searched for; after a restart it is searched for anew."""
+        """When each message was last searched for. Lost at a restart, after which the search is repeated."""
 
     def seconds_to_next(self) -> float | None:
-        """Seconds until a search is due (0: now); None when none is owed."""
+        """Seconds until a search is due (0: now); None if none is."""
         return min((max(0.0, at - self._world.now()) for _, at in self._owed()), default=None)
 
     def due(self) -> list[SentFolderSearch]:
@@ -51,7 +51,7 @@ class SentFolderSearches:
         ]
 
     async def tell(self, search: SentFolderSearch, *, found: bool) -> None:
-        """Say what a search came to. Raises `StorageFailed`, `StorageFull`."""
+        """Record the result of a search. Raises `StorageFailed`, `StorageFull`."""
         now = self._world.now()
         self._searched[search.message] = now
 

@@ -1,8 +1,8 @@
 """The process's SMTP sessions, shared fairly: lanes get a slot first come, first served.
 
-A slot is for a session that gets on. One that has waited `SLOW` seconds for its server gives its slot to another lane
-and goes on without it, so servers that hang cannot take all slots and hold up accounts whose servers work. The limit
-is thus one of sessions at work; every lane has one session, so the number of accounts bounds the rest.
+A slot is for a session that makes progress. If other lanes wait, a lane that has spent `SLOW` seconds on one message
+loses its slot and finishes that message without it, so servers that hang cannot occupy all slots. The limit thus covers
+only sessions that make progress; the number of accounts bounds the rest, since each lane has one session.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOOK_EVERY = 0.1
 
 
 class SessionSlot:
-    """A lane's place among those that send. Made by `Slots.taken`."""
+    """One lane's slot. Made by `SessionSlots.taken`."""
 
     def __init__(self, limiter: trio.CapacityLimiter) -> None:
         self._limiter = limiter
@@ -25,26 +25,26 @@ class SessionSlot:
         self._given_up = False
 
     async def begin(self) -> None:
-        """A message begins; waits for a slot again where the last one cost it."""
+        """Note that a message begins; if the last one cost the lane its slot, wait for another."""
         if self._given_up:
             await self._limiter.acquire_on_behalf_of(self)
             self._given_up = False
         self._since = trio.current_time()
 
     def give_up_if_slow(self, now: float) -> None:
-        """Let another lane have the slot if the message at hand has taken long."""
+        """Release the slot if the current message has taken at least `SLOW` seconds."""
         if not self._given_up and now - self._since >= SLOW:
             self._given_up = True
             self._limiter.release_on_behalf_of(self)
 
     def leave(self) -> None:
-        """The lane's turn is over."""
+        """Release the slot at the end of the turn, unless it was already lost."""
         if not self._given_up:
             self._limiter.release_on_behalf_of(self)
 
 
 class SessionSlots:
-    """All slots. `run` is the service that takes them from the slow."""
+    """All slots. The service `run` takes slots from slow lanes."""
 
     def __init__(self, total: int) -> None:
         self._limiter = trio.CapacityLimiter(total)
@@ -53,12 +53,12 @@ class SessionSlots:
 
     @property
     def wanted(self) -> bool:
-        """Whether a lane waits for one."""
+        """Whether a lane waits for a slot."""
         return self._limiter.statistics().tasks_waiting > 0
 
     @asynccontextmanager
     async def taken(self) -> AsyncIterator[SessionSlot]:
-        """A slot for as long as the block runs. Cancelled while waiting: none is taken."""
+        """Hold a slot while the block runs. Cancelled while waiting: no slot is taken."""
         slot = SessionSlot(self._limiter)
         if self._limiter.available_tokens <= 0:
             self._take_from_the_slow()
@@ -72,7 +72,7 @@ class SessionSlots:
             slot.leave()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Look again and again while anybody waits, until cancelled."""
+        """Every `LOOK_EVERY` seconds while a lane waits, take the slots of slow lanes. Runs until cancelled."""
         task_status.started()
         while True:
             await self._crowded.wait()

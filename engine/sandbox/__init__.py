@@ -1,7 +1,7 @@
-"""An in-process SMTP and IMAP provider: the quickstart's account and the tests' server, one and the same.
+"""An in-process SMTP and IMAP provider, used by both the quickstart and the tests.
 
-`provider.Sandbox` is what other rooms use, `script.describe()` lists what a recipient's address can ask for, and
-`faults.Faults` what else can be made to break. Below them: connections on Trio (`smtp_server`, `imap_server`), pure
-modules that read and answer (`smtp_input`, `imap_input`, `imap_view`, `imap_fetch`, `imap_search`, `login`), and what
-is kept (`accounts`, `post_office`). This file imports nothing, so that the pure modules stay free of Trio.
+Other packages use `provider.Sandbox`. `script.describe()` lists what a recipient's address can request, and
+`faults.Faults` what else can be made to fail. Below them are connections on Trio (`smtp_server`, `imap_server`), pure
+modules that parse and answer (`smtp_input`, `imap_input`, `imap_view`, `imap_fetch`, `imap_search`, `login`), and the
+stored mail (`accounts`, `post_office`). This file imports nothing, so that the pure modules stay free of Trio.
 """

@@ -1,9 +1,9 @@
-"""The sandbox's accounts: folders of messages in memory, with UIDs, flags and a watch for whoever has one open.
+"""The sandbox's accounts: folders of messages in memory, with UIDs, flags and callbacks for connections.
 
-Folder names are opaque text (modified UTF-7 stays as it came), `/` separates levels. UIDs of a folder only grow and are
-never used twice under one UIDVALIDITY. Everything is bounded by `Limits`: a full account drops its oldest messages, and
-past the limits for all accounts the one unused for longest is forgotten whole, unless a connection has it open.
-Refused changes raise `SandboxRefusal`. Nothing here waits; every change calls the folder's watchers at once.
+Folder names are opaque text (modified UTF-7 is not decoded); `/` separates levels. UIDs of a folder only increase and
+are never reused under the same UIDVALIDITY. `Limits` bounds everything: a full account drops its oldest messages, and
+beyond the limits for all accounts, the account unused for longest is dropped, unless a connection has it open. Refused
+changes raise `SandboxRefusal`. Nothing here waits; every change calls the folder's callbacks at once.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import msgspec
 
 DELIMITER = "/"
 REMOVED = 10_000
-"""Removals a folder remembers."""
+"""Most removals that a folder remembers."""
 SPECIAL_USE = {"INBOX": None, "Sent": "\\Sent", "Drafts": "\\Drafts", "Trash": "\\Trash", "Junk": "\\Junk"}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much the sandbox keeps. Bytes are those of raw messages."""
+    """How much the sandbox stores. Bytes are those of raw messages."""
 
     message_bytes: int = 26_214_400
     account_bytes: int = 67_108_864
@@ -33,13 +33,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     folder_name: int = 255
     """Characters."""
     outside_bytes: int = 67_108_864
-    """Of messages to addresses that are not the sandbox's."""
+    """For messages to addresses outside the sandbox."""
     log_entries: int = 10_000
-    """Deliveries, and messages to the outside, remembered."""
+    """Most deliveries, and most messages to the outside, that are remembered."""
 
 
 class SandboxRefusal(Exception):
-    """What was asked cannot be done. `code` is the IMAP response code that says why, None where servers give none."""
+    """A refused change. `code` is the IMAP response code, None if servers send none."""
 
     def __init__(self, text: str, code: str | None = None) -> None:
         super().__init__(text)
@@ -50,8 +50,8 @@ class SandboxRefusal(Exception):
 class SandboxMessage(msgspec.Struct, eq=False):
     """One message.
 
-    `date` is its internal date in seconds since 1970 UTC, `change` the change of its folder that last touched it,
-    `arrival` its place in the order in which its account took messages.
+    `date` is its internal date in seconds since 1970 UTC, `change` the number of its folder's last change to it,
+    `arrival` its place in the order in which its account received messages.
     """
 
     uid: int
@@ -63,7 +63,7 @@ class SandboxMessage(msgspec.Struct, eq=False):
 
 
 class Space:
-    """What is used, of one account or of all together."""
+    """The space used by one account or by all together."""
 
     def __init__(self, whole: Space | None = None) -> None:
         self.bytes = 0
@@ -72,13 +72,13 @@ class Space:
         self._whole = whole
 
     def take(self, raw: bytes) -> int:
-        """Count a message in; its place in the order of arrival."""
+        """Count a new message; return its place in the order of arrival."""
         self.count(1, len(raw))
         self.arrivals += 1
         return self.arrivals
 
     def count(self, messages: int, size: int) -> None:
-        """Add to what is used; negative numbers give back."""
+        """Add to the space used; negative numbers reduce it."""
         self.messages += messages
         self.bytes += size
         if self._whole is not None:
@@ -101,9 +101,9 @@ class SandboxFolder:
         self.flag_change = 0
         """The last change that set flags."""
         self.removals = 0
-        """How often messages were taken out."""
+        """How often messages were removed."""
         self.removed: deque[tuple[int, int]] = deque(maxlen=REMOVED)
-        """(change, UID) of what was taken out last."""
+        """(change, UID) of the latest removals."""
         self._space = space
         self._watchers: dict[object, Callable[[], None]] = {}
 
@@ -136,7 +136,7 @@ class SandboxFolder:
         return message
 
     def set_flags(self, message: SandboxMessage, flags: frozenset[str]) -> None:
-        """Give a message exactly these flags."""
+        """Set a message's flags to exactly these."""
         if flags != message.flags:
             message.flags = flags
             message.change = self.flag_change = self.changes + 1
@@ -144,7 +144,7 @@ class SandboxFolder:
             self._changed()
 
     def remove(self, uids: Collection[int]) -> None:
-        """Take messages out for good; UIDs that are not there are skipped."""
+        """Remove messages; unknown UIDs are ignored."""
         gone = set(uids)
         removed = [message for message in self.messages if message.uid in gone]
         if removed:
@@ -155,7 +155,7 @@ class SandboxFolder:
             self._changed()
 
     def drop_oldest(self) -> None:
-        """Take out the first message."""
+        """Remove the oldest message."""
         message = self.messages.pop(0)
         self._space.count(-1, -len(message.raw))
         self.removals += 1
@@ -163,14 +163,14 @@ class SandboxFolder:
         self._changed()
 
     def removed_since(self, change: int) -> list[int]:
-        """The UIDs taken out after a change, in order; all that are not there where that is not known any more."""
+        """The UIDs removed after a change, in order; all missing UIDs if the change is too long ago to know."""
         if len(self.removed) == REMOVED and change < self.removed[0][0]:
             there = {message.uid for message in self.messages}
             return [uid for uid in range(1, self.uid_next) if uid not in there]
         return sorted(uid for when, uid in self.removed if when > change)
 
     def renumber(self, uid_validity: int) -> None:
-        """The same messages under UIDs from 1 again and another UIDVALIDITY."""
+        """Give the messages UIDs from 1 on under a new UIDVALIDITY."""
         self.uid_validity = uid_validity
         self.removed.clear()
         for uid, message in enumerate(self.messages, start=1):
@@ -195,7 +195,7 @@ class SandboxAccount:
         self.space = Space(whole)
         self._limits = limits
         self.last_validity = int(now) - 1
-        """The UIDVALIDITY given out last."""
+        """The last UIDVALIDITY used."""
         self.folders: dict[str, SandboxFolder] = {}
         for name in SPECIAL_USE:
             self._make(name, now).subscribed = True
@@ -213,7 +213,7 @@ class SandboxAccount:
         return self.folders[name]
 
     def create(self, name: str, now: float) -> None:
-        """Make a folder and the missing ones above it. Raises `SandboxRefusal`."""
+        """Create a folder and its missing parents. Raises `SandboxRefusal`."""
         name = canonical(name.removesuffix(DELIMITER))
         self._check_name(name)
         if name in self.folders:
@@ -257,18 +257,18 @@ class SandboxAccount:
             self.folders[renamed] = folder
 
     def renumber(self, name: str) -> None:
-        """What a server does that lost a folder's index: every UID is void. Raises `SandboxRefusal`."""
+        """Void every UID, as a server does that lost a folder's index. Raises `SandboxRefusal`."""
         self.last_validity += 1
         self.folder(name).renumber(self.last_validity)
 
     def make_room(self) -> None:
-        """Drop the messages that came first until the account fits its limits."""
+        """Drop the oldest messages until the account is within its limits."""
         while self.space.bytes > self._limits.account_bytes or self.space.messages > self._limits.account_messages:
             filled = [folder for folder in self.folders.values() if folder.messages]
             min(filled, key=lambda folder: folder.messages[0].arrival).drop_oldest()
 
     def _make(self, name: str, now: float) -> SandboxFolder:
-        # A folder made again must not come back under a UIDVALIDITY it had before, not even within one second.
+        # A folder created again must not get a UIDVALIDITY that it had before, even within the same second.
         self.last_validity = max(self.last_validity + 1, int(now))
         folder = self.folders[name] = SandboxFolder(name, self.last_validity, self.space)
         return folder
@@ -285,7 +285,7 @@ class SandboxAccount:
 
 
 class SandboxAccounts:
-    """All accounts by user, each made at first use. The order of the dict is the order of use, oldest first."""
+    """All accounts by user, each created on first use. The dict is in order of use, oldest first."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -297,7 +297,7 @@ class SandboxAccounts:
         return len(self._by_user)
 
     def open(self, user: str, now: float) -> SandboxAccount:
-        """The account of a user (an address, lower case), from now on the one used last."""
+        """The account of a user (an address in lower case), which becomes the one used last."""
         account = self._by_user.pop(user, None)
         if account is None:
             account = SandboxAccount(user, self.limits, self.space, max(now, self._validity_floor))
@@ -316,7 +316,7 @@ class SandboxAccounts:
         for user, account in self._by_user.items():
             if account is not spared and not account.watched:
                 del self._by_user[user]
-                # It may be back within the second, and must not bring its old UIDVALIDITY along.
+                # It may be created again within the same second, and must not get its old UIDVALIDITY.
                 self._validity_floor = max(self._validity_floor, account.last_validity + 1)
                 self.space.count(-account.space.messages, -account.space.bytes)
                 return True
@@ -324,5 +324,5 @@ class SandboxAccounts:
 
 
 def canonical(name: str) -> str:
-    """A folder's name as it is kept: INBOX is one name in any case of letters (RFC 3501 section 5.1)."""
+    """A folder's name in stored form: INBOX is the same name in any case (RFC 3501 section 5.1)."""
     return "INBOX" if name.upper() == "INBOX" else name

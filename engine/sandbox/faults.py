@@ -1,7 +1,7 @@
-"""What can be made to go wrong with the sandbox beyond what an address can script. All off unless set.
+"""Faults of the sandbox in addition to those that an address can script. All are off unless set.
 
-For tests and rehearsals: set a field at any time, it counts from the next thing the servers do. The sandbox itself sets
-nothing here, except that `sent_append_fails` counts down and the sets of connections are kept up to date.
+For tests and rehearsals: set a field at any time, and it applies to the servers' next action. The sandbox itself only
+counts down `sent_append_fails` and updates the sets of connections.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ EXTENSIONS: Final = frozenset(
     {"CHILDREN", "CONDSTORE", "ENABLE", "ESEARCH", "ID", "IDLE", "LIST-STATUS", "LITERAL+", "MOVE", "NAMESPACE"}
     | {"QRESYNC", "SASL-IR", "SPECIAL-USE", "UIDPLUS", "UNSELECT"}
 )
-"""Everything beyond IMAP4rev1: dropped, the sandbox is a server with no extensions at all."""
+"""Everything beyond IMAP4rev1: with these dropped, the sandbox is a server without extensions."""
 
 
 HANG_UP: Final = b"hang up"
 SILENCE: Final = b"silence"
-"""What `imap_script` returns for a connection that ends without a word, and for one that says nothing more."""
+"""Results of `imap_script` for a connection that ends without a reply, and for one that goes silent."""
 
 
 @dataclass
@@ -32,19 +32,19 @@ class Faults:
     refuse_dial: NetworkError | None = None
     """Every dial fails with this error."""
     dead: set[str | int] = field(default_factory=set)
-    """Hosts and ports where nobody listens: dialling them is refused (ECONNREFUSED)."""
+    """Hosts and ports that refuse connections (ECONNREFUSED)."""
     greeting: bytes | None = None
-    """The SMTP greeting, in place of the 220; unless it starts with 220 the connection is closed after it."""
+    """The SMTP greeting instead of the 220; unless it starts with 220, the connection is closed after it."""
     imap_greeting: bytes | None = None
-    """The IMAP greeting; after `* BYE` the connection is closed, after `* PREAUTH` `preauth@sandbox.example` is in."""
+    """The IMAP greeting; `* BYE` closes the connection, `* PREAUTH` logs in `preauth@sandbox.example`."""
     hang_smtp: bool = False
-    """SMTP servers take what they are sent and never answer, not even with a greeting."""
+    """SMTP servers read input and never answer, not even with a greeting."""
     hang_imap: bool = False
     """The same for IMAP."""
     reject_login: set[str] = field(default_factory=set)
     """Users (full addresses) whose login is refused, whatever the password."""
     login_later: set[str] = field(default_factory=set)
-    """Users whose login meets a temporary failure: SMTP 454, IMAP UNAVAILABLE."""
+    """Users whose login fails temporarily: SMTP 454, IMAP UNAVAILABLE."""
     require_login: bool = False
     """SMTP answers 530 to MAIL from a client that did not log in."""
     smtp_capabilities_drop: set[str] = field(default_factory=set)
@@ -52,28 +52,28 @@ class Faults:
     imap_capabilities_drop: set[str] = field(default_factory=set)
     """IMAP capabilities (`IDLE`, `UIDPLUS` ...), likewise."""
     messages_per_second: float | None = None
-    """SMTP answers MAIL with 451 4.7.1 beyond this many messages a second, counted over ten, from one user."""
+    """SMTP answers MAIL with 451 4.7.1 beyond this many messages per second from one user, over ten seconds."""
     files_sent: bool = False
-    """The provider puts what a user sends into the user's Sent folder itself, as Gmail and Outlook do."""
+    """The provider files sent mail in the user's Sent folder itself, as Gmail and Outlook do."""
     play_gmail: bool = False
     """IMAP announces X-GM-EXT-1 and answers Gmail's FETCH items."""
     knows_passwords: bool = False
-    """IMAP offers SCRAM-SHA-256 and CRAM-MD5 too, with which only those get in whose password was set."""
+    """IMAP also offers SCRAM-SHA-256 and CRAM-MD5, which accept only users whose password was set."""
     imap_lists_nothing: bool = False
     """LIST answers OK without a single folder."""
     imap_silent_about: set[int] = field(default_factory=set)
-    """UIDs that FETCH leaves out although they are there, as a server does whose index is ahead of its store."""
+    """UIDs that FETCH omits although they exist, as a server does whose index is ahead of its store."""
     imap_garbles: set[int] = field(default_factory=set)
-    """UIDs whose ENVELOPE or BODYSTRUCTURE comes as something no grammar knows."""
+    """UIDs whose ENVELOPE or BODYSTRUCTURE is sent in an invalid form."""
     imap_script: Callable[[str, str, bytes], bytes | None] | None = None
-    """Asked before each IMAP command, with its tag, its name (`UID FETCH`) and the line it came in. What it returns is
-    sent in place of all that would be answered; None: the command is carried out."""
+    """Called before each IMAP command with its tag, its name (`UID FETCH`) and its line. The result is sent instead of
+    the whole answer; None: the command is carried out."""
     smtp_rewrite: Callable[[str], str] | None = None
-    """Given each line of an SMTP reply, without CRLF, before it is sent; what it returns is sent in its place."""
+    """Called with each line of an SMTP reply, without CRLF; the result is sent instead."""
     imap_rewrite: Callable[[bytes], bytes] | None = None
-    """Given each response with its CRLF before IMAP sends it; what it returns is sent, nothing if that is empty."""
+    """Called with each IMAP response and its CRLF; the result is sent instead, nothing if it is empty."""
     sent_append_fails: int = 0
-    """The next so many APPENDs answer NO."""
+    """This many APPENDs will be answered with NO."""
     smtp_timeout: float = 300.0
     """Seconds without a command after which SMTP answers 421 and closes."""
     imap_timeout: float = 1800.0
@@ -84,11 +84,11 @@ class Faults:
     """The server's ends of the open IMAP connections."""
 
     def cut_smtp(self) -> None:
-        """Close all SMTP connections without a word."""
+        """Close all SMTP connections without a reply."""
         for stream in self.smtp_connections:
             stream.close()
 
     def cut_imap(self) -> None:
-        """Close all IMAP connections without a word, as a server does that is killed and started again."""
+        """Close all IMAP connections without a BYE, as a server does that is killed and restarted."""
         for stream in self.imap_connections:
             stream.close()

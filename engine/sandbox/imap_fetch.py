@@ -1,8 +1,8 @@
-"""What FETCH asks for, read and answered (RFC 3501 sections 6.4.5 and 7.4.2). Pure.
+"""Parses and answers FETCH (RFC 3501 sections 6.4.5 and 7.4.2). Pure.
 
-FLAGS, UID, MODSEQ, INTERNALDATE, RFC822.SIZE, ENVELOPE, BODYSTRUCTURE, the whole message, its header, chosen header
-fields, its text, or single MIME parts, in part where asked for. Gmail's items are understood where Gmail is played.
-Anything else raises `Syntax`.
+It knows FLAGS, UID, MODSEQ, INTERNALDATE, RFC822.SIZE, ENVELOPE, BODYSTRUCTURE, the whole message, its header, chosen
+header fields, its text, and single MIME parts, also as partial fetches; and Gmail's items, if Gmail is played. Anything
+else raises `Syntax`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FIELD = re.compile(rb"^([^:\r\n]+):.*\r?\n(?:[ \t].*\r?\n)*", re.MULTILINE)
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One thing to fetch: `label` as the answer names it. `marks_seen` sets \\Seen on the way."""
+    """One item to fetch: `label` is its name in the answer. `marks_seen`: it also sets \\Seen."""
 
     label: str
     value: Callable[[SandboxMessage], bytes]
@@ -68,7 +68,7 @@ def header(raw: bytes) -> bytes:
 
 
 def fields(raw: bytes) -> list[tuple[str, bytes]]:
-    """The header's fields: name in upper case, and all its lines as they stand."""
+    """The header's fields: name in upper case, and all its raw lines."""
     return [(match[1].decode("latin-1").strip().upper(), match[0]) for match in _FIELD.finditer(header(raw))]
 
 

@@ -1,7 +1,7 @@
 """The IMAP commands about folders as a whole (RFC 3501 section 6.3): LIST, STATUS, CREATE, APPEND and the like.
 
-Folder names are taken and given as they are. LIST knows the options of SPECIAL-USE (RFC 6154), not all of
-LIST-EXTENDED. APPEND takes one message; what cannot be filed is refused before the message is sent (`check_append`).
+Folder names are not decoded or encoded. LIST supports the options of SPECIAL-USE (RFC 6154), but not all of
+LIST-EXTENDED. APPEND takes one message; an impossible APPEND is refused before the message is sent (`check_append`).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _attributes(state: ImapState, folder: SandboxFolder, subscribed: bool) -> st
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a folder's name fits a LIST pattern: `*` is anything, `%` anything without a delimiter.
+    """Whether a folder's name matches a LIST pattern: `*` matches anything, `%` anything without a delimiter.
 
     The time is at most the product of both lengths, whatever the pattern.
     """
@@ -94,7 +94,7 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def _over_wildcards(pattern: str, places: set[int]) -> set[int]:
-    """A wildcard may stand for nothing: the places in the pattern that can be reached without a letter."""
+    """The places in the pattern that can be reached without a letter, since a wildcard may match nothing."""
     reached = set()
     for place in places:
         while place not in reached:
@@ -140,8 +140,9 @@ def _enable(state: ImapState, given: list[Token]) -> str:
     return "Enabled."
 
 
-_STATUS: Final[dict[str, Callable[[SandboxFolder], int]]] = {
+_STATUS: Final[dict[str, Callable[[SandboxFolder], object]]] = {
     "HIGHESTMODSEQ": lambda folder: max(folder.changes, 1),
+    "MAILBOXID": lambda folder: f"(F{folder.uid_validity})",
     "MESSAGES": lambda folder: len(folder.messages),
     "RECENT": lambda folder: 0,
     "UIDNEXT": lambda folder: folder.uid_next,
@@ -203,7 +204,7 @@ def _append(state: ImapState, given: list[Token]) -> str:
 
 
 def check_append(state: ImapState, before: list[Token]) -> tuple[SandboxFolder, frozenset[str], float | None]:
-    """What stands before the message in APPEND: folder, flags, date. Raises `SandboxRefusal` and `Syntax`."""
+    """The arguments before the message in APPEND: folder, flags, date. Raises `SandboxRefusal` and `Syntax`."""
     rest = arguments(before, 1, 3)[1:]
     flags = read_flags(rest.pop(0)) if rest and isinstance(rest[0], list) else frozenset[str]()
     date = _read_date(rest.pop(0)) if rest else None

@@ -1,8 +1,8 @@
-"""An IMAP client's bytes, cut into commands and their arguments (RFC 3501 section 9). Pure.
+"""Cuts an IMAP client's bytes into commands and their arguments (RFC 3501 section 9). Pure.
 
-A command is its lines with the literals between them; `tokens` turns that into atoms, strings and lists without
-recursion. It refuses, by `ProtocolError`, lines past `LINE_LIMIT` and literals past what their command may carry;
-`Syntax` says that a command as such cannot be read. After a `ProtocolError` the connection cannot go on.
+A command consists of its lines and the literals between them; `tokens` turns these into atoms, strings and lists
+without recursion. `ProtocolError` is raised for lines over `LINE_LIMIT` and literals too large for their command; the
+connection must then end. `Syntax` is raised for a command that cannot be parsed.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import msgspec
 from engine.errors import ProtocolError
 
 LINE_LIMIT: Final = 65_536
-"""Bytes of all lines of one command, literals not counted."""
+"""Most bytes of all lines of one command, without literals."""
 LITERAL_LIMIT: Final = 65_536
-"""Bytes of all literals of a command other than APPEND."""
+"""Most bytes of all literals of a command other than APPEND."""
 MAX_DEPTH: Final = 20
-"""Lists within lists."""
+"""Most levels of nested lists."""
 
 _LITERAL = re.compile(rb"\{([0-9]{1,12})(\+?)\}$")
 _APPEND = re.compile(rb"[^ ]+ APPEND ", re.IGNORECASE)
-# An atom here is anything that is no string, list or space; brackets hold together, for BODY[HEADER.FIELDS (TO CC)].
+# An atom here is anything but a string, list or space; brackets group, for BODY[HEADER.FIELDS (TO CC)].
 _TOKEN = re.compile(
     rb'( )|(\()|(\))|"((?:[^"\\]|\\["\\])*)"|((?:[^ (){"\[\x00-\x1f\x7f-\xff]|\[[^\]\x00-\x1f\x7f-\xff]*\])+)'
 )
 
 
 class Syntax(Exception):
-    """The command cannot be read; the text says why, as a server would."""
+    """The command cannot be parsed; the text says why, as a server would."""
 
 
 class Atom(str):
@@ -42,13 +42,13 @@ Token = Atom | bytes | list["Token"]
 
 
 class ReceivedCommand(msgspec.Struct, frozen=True):
-    """Lines and literals by turns: text, literal, text ... text."""
+    """Lines and literals in alternation: text, literal, text ... text."""
 
     parts: tuple[bytes, ...]
 
 
 class ReceivedLiteral(msgspec.Struct, frozen=True):
-    """The client wants leave to send a literal of `size` bytes; `start` is the command so far."""
+    """The client asks to send a literal of `size` bytes; `start` is the command so far."""
 
     size: int
     start: tuple[bytes, ...]
@@ -59,7 +59,7 @@ class ImapInput:
 
     def __init__(self) -> None:
         self.append_limit = LITERAL_LIMIT
-        """Bytes of a message in APPEND; to be raised once the client has logged in."""
+        """Most bytes of a message in APPEND; to be raised once the client has logged in."""
         self._buffer = bytearray()
         self._parts: list[bytes] = []
         self._line_bytes = 0
@@ -67,11 +67,11 @@ class ImapInput:
         self._awaited: int | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take what the client sent."""
+        """Add bytes from the client."""
         self._buffer += data
 
     def line(self) -> bytes | None:
-        """The next line without its end, None if it is not all there yet."""
+        """The next line without its end; None if it is incomplete."""
         end = self._buffer.find(b"\n")
         if end > LINE_LIMIT or (end < 0 and len(self._buffer) > LINE_LIMIT):
             raise ProtocolError("Command line too long")
@@ -110,11 +110,11 @@ class ImapInput:
                 raise ProtocolError("Literal too large")
 
     def too_large(self, literal: ReceivedLiteral) -> bool:
-        """Whether a literal asked for is more than its command may carry."""
+        """Whether a literal is larger than its command allows."""
         return literal.size > self._allowed()
 
     def refuse(self) -> None:
-        """Forget the command whose literal was asked for: it was answered."""
+        """Drop the command whose literal was refused: it has been answered."""
         self._start_over()
 
     def _start_over(self) -> None:

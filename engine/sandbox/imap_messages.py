@@ -48,7 +48,7 @@ def _select(state: ImapState, given: list[Token], *, read_only: bool) -> str:
 
 
 def _position(state: ImapState, options: Token) -> tuple[int, int] | None:
-    """The UIDVALIDITY and MODSEQ a QRESYNC gives; CONDSTORE is switched on by the way. Raises `Syntax`."""
+    """The UIDVALIDITY and MODSEQ of a QRESYNC parameter; also enables CONDSTORE. Raises `Syntax`."""
     if not isinstance(options, list):
         raise Syntax("Invalid arguments")
     words = [each for each in options if not isinstance(each, list)]
@@ -243,7 +243,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "UID STORE": partial(_store, by_uid=True),
     "UNSELECT": _unselect,
 }
-"""Those that need a selected folder."""
+"""The commands that need a selected folder."""
 SELECTING: Final[dict[str, Command]] = {
     "EXAMINE": partial(_select, read_only=True),
     "SELECT": partial(_select, read_only=False),

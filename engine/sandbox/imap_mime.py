@@ -1,6 +1,6 @@
 """A message's MIME parts as IMAP describes them: ENVELOPE, BODYSTRUCTURE, sections (RFC 3501 sections 7.4.2, 6.4.5).
 
-Pure. Parts are cut out of the raw bytes, never composed anew. Beyond `MAX_DEPTH` a multipart is shown as one part.
+Pure. Parts are slices of the raw bytes, never composed again. Beyond `MAX_DEPTH` a multipart is shown as one part.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _END = re.compile(rb"\r?\n\r?\n")
 
 
 class ParsedPart(msgspec.Struct, frozen=True, eq=False):
-    """One part: its raw bytes, its header taken apart, its children (of a multipart, or the one of a message)."""
+    """One part: its raw bytes, its parsed header, its children (of a multipart, or the only one of a message)."""
 
     raw: bytes
     body: bytes
@@ -56,7 +56,7 @@ def _split(body: bytes, boundary: str) -> list[bytes]:
     mark = re.escape(boundary.encode("utf-8", "surrogateescape"))
     pieces = re.split(rb"(?:\A|\r?\n)--" + mark + rb"(--)?[ \t]*(?:\r?\n|\Z)", body)
     found = []
-    # The text before the first mark is nobody's; a mark with "--" ends it.
+    # The text before the first delimiter belongs to no part; a delimiter with "--" ends the multipart.
     for closing, piece in zip(pieces[1::2], pieces[2::2], strict=True):
         if closing:
             break
@@ -80,7 +80,7 @@ def envelope(header: Header) -> bytes:
 
 
 def structure(part: ParsedPart) -> bytes:
-    """The BODYSTRUCTURE, extension data included."""
+    """The BODYSTRUCTURE, including extension data."""
     major, _, minor = part.kind.partition("/")
     parameters = _parameters(part.header, "content-type")
     disposition = part.header.get_content_disposition()
@@ -132,7 +132,7 @@ def section(part: ParsedPart, numbers: list[int], what: str) -> bytes | None:
 
 
 def _addresses(header: Header, *names: str) -> bytes:
-    """The addresses of the first of these fields that is there."""
+    """The addresses of the first of these fields that exists."""
     fields = next((header.get_all(name, []) for name in names if name in header), [])
     found = []
     for name, address in getaddresses([str(field) for field in fields]):

@@ -1,7 +1,7 @@
-"""SEARCH: keys read into tests that a message must all pass (RFC 3501 section 6.4.4). Pure.
+"""SEARCH: parses keys into tests that a message must all pass (RFC 3501 section 6.4.4). Pure.
 
-Text is looked for in the bytes as they are, without regard to the case of ASCII letters and without decoding. Keys may
-be turned round by NOT; OR and groups in parentheses are not understood and raise `Syntax`, as anything unknown does.
+Text is searched for in the raw bytes, ignoring the case of ASCII letters and without decoding. NOT negates a key; OR,
+groups in parentheses and unknown keys raise `Syntax`.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _dated(key: str, midnight: float, date: Callable[[SandboxMessage], float | N
 
 
 def _sent(message: SandboxMessage) -> float | None:
-    """Midnight of the day its Date field names, whatever the zone (RFC 3501 section 6.4.4)."""
+    """Midnight of the day in its Date field, ignoring the zone (RFC 3501 section 6.4.4)."""
     written = next((lines.partition(b":")[2] for name, lines in fields(message.raw) if name == "DATE"), b"")
     parts = parsedate(written.decode("latin-1").strip())
     return None if parts is None else datetime(*parts[:3], tzinfo=UTC).timestamp()

@@ -1,9 +1,9 @@
-"""One IMAP4rev1 connection of the sandbox, server side (RFC 3501), in the words of a Dovecot.
+"""One IMAP4rev1 connection of the sandbox, server side (RFC 3501), worded like Dovecot.
 
-It logs in (LOGIN, AUTHENTICATE with SASL-IR), takes literals, idles (RFC 2177) and hands everything else to the
-commands in `imap_folders` and `imap_messages`. After each command, and at once while idling, the client hears what
-changed in its folder. It hangs up on clients that talk nonsense or send too much. Cancelled: BYE, unless that would
-land in the middle of a response, and the connection ends.
+It handles logins (LOGIN, AUTHENTICATE with SASL-IR), literals and IDLE (RFC 2177), and passes everything else to the
+commands in `imap_folders` and `imap_messages`. It reports changes of the selected folder after each command, and at
+once during IDLE. It disconnects clients that send nonsense or too much. Cancelled: it sends BYE, unless in the middle
+of a response, and the connection ends.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from engine.sandbox.streams import MemoryStream
 
 GOODBYE_SECONDS: Final = 1.0
 MAX_NONSENSE: Final = 20
-"""Commands in a row that are none, before the server hangs up."""
+"""Consecutive invalid commands after which the server hangs up."""
 MAX_STRANGERS_NONSENSE: Final = 3
 """The same before login."""
 WRITE_SIZE: Final = 65_536
 
 _START = re.compile(rb"([^ (){%*\"\\+\x00-\x1f\x7f-\xff]+)(?: (UID )?([A-Z]+))?(?: |$)", re.IGNORECASE)
 _KEEP_NUMBERS = ("FETCH", "STORE", "SEARCH")
-"""Commands whose sequence numbers must stay put until their OK (RFC 3501 section 7.4.1)."""
+"""Commands during which sequence numbers must not change (RFC 3501 section 7.4.1)."""
 _NEEDS = {
     "COMPRESS": "COMPRESS=DEFLATE",
     "ENABLE": "ENABLE",
@@ -53,7 +53,7 @@ _NEEDS = {
     "UID MOVE": "MOVE",
     "UNSELECT": "UNSELECT",
 }
-"""The capability a command belongs to."""
+"""The capability that a command belongs to."""
 T = TypeVar("T")
 
 
@@ -140,7 +140,7 @@ class ImapServerConnection:
         raise _Over
 
     async def _answer(self, tag: str, name: str, given: list[Token]) -> str | None:
-        """The text of the command's OK; None if it was answered already."""
+        """The text of the command's OK; None if it has already been answered."""
         state = self._state
         state.tag = tag
         in_folder = name in imap_messages.COMMANDS
@@ -309,7 +309,7 @@ class ImapServerConnection:
         if self._faults.imap_rewrite is not None:
             out[:] = filter(None, map(self._faults.imap_rewrite, out))
         while out:
-            # A fetched message is one entry and may be large; the rest is gathered into few writes.
+            # A fetched message is one entry and may be large; the rest is combined into few writes.
             size = 0
             count = 0
             while count < len(out) and size < WRITE_SIZE:
@@ -355,7 +355,7 @@ class ImapServerConnection:
         await self._close()
 
     async def _close(self) -> NoReturn:
-        """Say what is still to be said, and no more."""
+        """Send the pending responses, then end the connection."""
         await self._flush()
         raise _Over
 

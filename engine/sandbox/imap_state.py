@@ -1,7 +1,7 @@
-"""What the IMAP commands work on: who is logged in, which folder is open, what is still to be said. Nothing waits.
+"""The state of one IMAP connection: its user, its selected folder, its pending responses. Nothing here waits.
 
-A command is a function of this state and its arguments that returns the text of its OK. It says NO by raising
-`SandboxRefusal`, and BAD by `Syntax`, when its arguments make no sense.
+A command is a function of this state and its arguments that returns the text of its OK. It raises `SandboxRefusal` for
+NO, and `Syntax` for BAD if its arguments make no sense.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ class ImapState:
         self.view: View | None = None
         self.enabled: set[str] = set()
         self.tag = ""
-        """Of the command at hand."""
+        """The tag of the current command."""
         self.out: list[bytes] = []
         self._changed = changed
 
     @property
     def account(self) -> SandboxAccount:
-        """The user's account as it is now. Only after login."""
+        """The user's current account; only after login."""
         assert self.user is not None
         return self.post.account(self.user)
 
     @property
     def selected(self) -> View:
-        """The open folder. Only where one is open."""
+        """The selected folder; only while one is selected."""
         assert self.view is not None
         return self.view
 
@@ -57,13 +57,13 @@ class ImapState:
         view.folder.watch(self, self._changed)
 
     def leave(self) -> None:
-        """Close the folder that is open, if one is."""
+        """Close the selected folder, if any."""
         if self.view is not None:
             self.view.folder.unwatch(self)
             self.view = None
 
     def say(self, response: str) -> None:
-        """One untagged response, without its `*`."""
+        """Add an untagged response, given without its `*`."""
         self.out.append(line(f"* {response}"))
 
     def find(self, name: str, code: str | None) -> SandboxFolder:
@@ -92,19 +92,19 @@ Command = Callable[[ImapState, list[Token]], str]
 
 
 def line(written: str) -> bytes:
-    """One line to the client. Text that came in from it may hold anything, so line breaks are taken out."""
+    """One line for the client. Line breaks are removed, since the text may contain input from the client."""
     return written.replace("\r", " ").replace("\n", " ").encode("utf-8", "surrogateescape") + b"\r\n"
 
 
 def written_name(name: str) -> str:
-    """A folder's name as it stands in a response."""
+    """A folder's name in the form for a response."""
     if _PLAIN_NAME.fullmatch(name):
         return name
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def read_flags(token: Token) -> frozenset[str]:
-    """A flag list, or one flag: system flags in their proper case, keywords as they came. Raises `Syntax`."""
+    """A flag list or one flag: system flags in canonical case, keywords unchanged. Raises `Syntax`."""
     flags = set()
     for written in atoms(token):
         flag = _FLAG_BY_NAME.get(written.lower()) if written.startswith("\\") else written
@@ -122,7 +122,7 @@ def arguments(given: list[Token], least: int, most: int | None = None) -> list[T
 
 
 def is_word(token: Token, word: str) -> bool:
-    """Whether an argument is this word, in any case of letters and not quoted."""
+    """Whether an argument is this word, in any case and unquoted."""
     return isinstance(token, Atom) and token.upper() == word
 
 

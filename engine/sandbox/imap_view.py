@@ -1,8 +1,8 @@
-"""A selected folder as one IMAP connection has been told of it: sequence numbers stay put until the client hears.
+"""A selected folder as one IMAP client knows it: sequence numbers change only when the client is told.
 
-Pure. `SandboxFolder` moves on under it; `updates` gives the untagged responses that bring the client up to date (RFC
-3501 section 7.4.1 says when EXPUNGE may be among them). A folder that was renumbered cannot be caught up with: `stale`
-says so, and the server hangs up.
+Pure. The `SandboxFolder` may change at any time; `updates` returns the untagged responses that bring the client up to
+date (RFC 3501 section 7.4.1 says when EXPUNGE may be among them). If a folder is renumbered, `stale` is true, and the
+server hangs up.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ class View:
 
     @property
     def stale(self) -> bool:
-        """Whether the UIDs this client knows mean nothing any more."""
+        """Whether the UIDs that this client knows are void."""
         return self.folder.uid_validity != self._uid_validity
 
     @property
     def exists(self) -> int:
-        """How many messages the client knows of."""
+        """How many messages the client knows."""
         return len(self._uids)
 
     def select(self, numbers: SequenceSet, *, by_uid: bool) -> Iterator[tuple[int, SandboxMessage]]:
-        """The messages of a sequence set with their sequence numbers; those gone meanwhile are left out.
+        """The messages of a sequence set with their sequence numbers, without those removed since.
 
         Raises `Syntax` for sequence numbers that do not exist; unknown UIDs are no error (RFC 3501 section 6.4.8).
         """
@@ -60,15 +60,15 @@ class View:
         return self._at(spans)
 
     def all(self) -> Iterator[tuple[int, SandboxMessage]]:
-        """Every message the client knows of."""
+        """Every message that the client knows."""
         return self._at([(0, len(self._uids))])
 
     def told(self, message: SandboxMessage) -> None:
-        """The client has this message's flags as they are now; `updates` need not repeat them."""
+        """Note that the client has this message's current flags, so `updates` need not repeat them."""
         self._told.add(message.uid)
 
     def updates(self, *, expunges: bool, with_uid: bool = False) -> list[str]:
-        """What the client has not heard yet, as untagged responses without the `*`; no EXPUNGE unless `expunges`."""
+        """The changes the client does not know yet, as untagged responses without `*`; EXPUNGE only if `expunges`."""
         folder = self.folder
         lines: list[str] = []
         if not self.stale and (folder.changes != self._changes or self._removals != folder.removals):
@@ -91,7 +91,7 @@ class View:
 
     def _expunged(self) -> list[str]:
         there = {message.uid for message in self.folder.messages}
-        # From the top down, so that no number shifts under the next one.
+        # From the highest down, so that no number shifts before it is used.
         gone = [index for index in reversed(range(len(self._uids))) if self._uids[index] not in there]
         uids = [self._uids[index] for index in reversed(gone)]
         self._uids = [uid for uid in self._uids if uid in there]
@@ -113,7 +113,7 @@ class View:
         return f"{number} FETCH ({uid}FLAGS ({written_flags(message.flags)}){modseq})"
 
     def changed_since(self, change: int) -> list[tuple[int, SandboxMessage]]:
-        """The messages that something happened to after a change."""
+        """The messages that changed after a change number."""
         return [(number, message) for number, message in self.all() if message.change > change]
 
     def _arrived(self) -> list[str]:
@@ -147,5 +147,5 @@ class View:
 
 
 def written_flags(flags: frozenset[str]) -> str:
-    """Flags as they stand in a response: the system flags in their usual order, then keywords."""
+    """Flags in the form for a response: the system flags in their usual order, then keywords."""
     return " ".join([flag for flag in SYSTEM_FLAGS if flag in flags] + sorted(flags.difference(SYSTEM_FLAGS)))

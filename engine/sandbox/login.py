@@ -2,8 +2,8 @@
 
 PLAIN, LOGIN, XOAUTH2, OAUTHBEARER; CRAM-MD5 and SCRAM-SHA-256, which need to know the password.
 
-`exchange` is a generator: it yields challenges, takes responses (both as bytes, base64 is the protocol's business) and
-returns the user who got in, None for a refusal. Malformed responses raise `ValueError`.
+`exchange` is a generator: it yields challenges, is sent responses (both as bytes; the protocol handles base64) and
+returns the user who logged in, None for a refusal. Malformed responses raise `ValueError`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 
 MECHANISMS: Final = ("PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER")
 KNOWING: Final = ("SCRAM-SHA-256", "CRAM-MD5")
-"""Mechanisms for which the server must know the password: the client only proves that it does."""
+"""Mechanisms for which the server must know the password: the client only proves that it knows it."""
 ROUNDS: Final = 4096
 _OAUTH_REFUSAL: Final = b'{"status":"400","schemes":"Bearer","scope":"https://mail.sandbox.example/"}'
 _BEARER_REFUSAL: Final = b'{"status":"invalid_token","scope":"mail","schemes":"bearer"}'
@@ -30,7 +30,7 @@ _XOAUTH2 = re.compile(r"user=([^\x01]+)\x01auth=Bearer ([^\x01]*)\x01\x01", re.I
 Check = Callable[[str, str], bool]
 """Whether a user may log in with a password, or with an access token."""
 Password = Callable[[str], str | None]
-"""A user's password, None where every one is good."""
+"""A user's password; None if every password is accepted."""
 Exchange = Generator[bytes, bytes, str | None]
 
 
@@ -45,7 +45,7 @@ def knowing_exchange(mechanism: str, password: Password, nonce: str) -> Exchange
 
 
 def decode(line: bytes) -> bytes:
-    """A response off its base64; `=` is an empty one (RFC 4954 section 4, RFC 4959). Raises ValueError."""
+    """A response decoded from base64; `=` is an empty one (RFC 4954 section 4, RFC 4959). Raises ValueError."""
     if line == b"=":
         return b""
     try:
@@ -80,7 +80,7 @@ def _xoauth2(check: Check) -> Exchange:
         raise ValueError("Invalid XOAUTH2 response")
     if check(match[1], match[2]):
         return match[1]
-    # The reason comes as one more challenge; the client answers with nothing and only then hears the refusal.
+    # The reason is one more challenge; the client sends an empty response and only then gets the refusal.
     yield _OAUTH_REFUSAL
     return None
 

@@ -1,9 +1,9 @@
-"""The sandbox's OAuth2 provider: who consented to what, which tokens are good, and what becomes of used ones.
+"""The sandbox's OAuth2 provider: consents, valid tokens, and what happens to used ones.
 
-A sign-in begins a *family* of tokens. With `rotates`, each refresh hands out a new refresh token. The one before is
-good until a token of the new pair is used (`forgives`), or not at all; used later, it is taken for stolen and ends the
-family. `reused` and `refreshes` let a test be the judge of who uses what. Any client and user are welcome, except the
-secret `wrong`; `clients` narrows that down.
+A sign-in begins a *family* of tokens. With `rotates`, each refresh issues a new refresh token. The previous one stays
+valid until a token of the new pair is used (`forgives`), or is void at once; a later use counts as theft and ends the
+family. Tests can inspect `reused` and `refreshes`. Any client and user are accepted, except with the secret `wrong`;
+`clients` restricts them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CODE_SECONDS: Final = 60.0
 WRONG_SECRET: Final = "wrong"
 EVERY_MAILBOX: Final = "*"
 KEPT: Final = 10_000
-"""Families and codes that are kept; the oldest are dropped."""
+"""Most families and codes that are kept; the oldest are dropped."""
 
 
 class OAuthRefused(Exception):
@@ -34,10 +34,10 @@ class OAuthRefused(Exception):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """What befalls one request to the token endpoint.
+    """A fault of one request to the token endpoint.
 
-    `status` and `error` are answered in place of what would be; `retry_after` goes with it. `after` seconds pass first.
-    `lost`: the request is carried out and the line is cut in place of its answer; `cut`: it is cut before that.
+    `status` and `error` replace the answer; `retry_after` is sent with them. `after`: delay in seconds. `lost`: the
+    request is carried out, and the connection is cut instead of an answer; `cut`: it is cut before that.
     """
 
     status: int = 0
@@ -63,7 +63,7 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Family:
-    """All tokens that came of one consent."""
+    """All tokens from one consent."""
 
     def __init__(self, user: str, client: str, scopes: tuple[str, ...]) -> None:
         self.user = user
@@ -71,9 +71,9 @@ class Family:
         self.scopes = scopes
         self.alive = True
         self.generation = 0
-        """Counts the refresh tokens handed out."""
+        """The number of refresh tokens issued."""
         self.confirmed = 0
-        """The newest generation of which a token was used."""
+        """The newest generation with a used token."""
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ class Issued(msgspec.Struct, frozen=True):
 
 
 class OAuthProvider:
-    """The provider's books. Times are the world's."""
+    """The provider's state. Times are by `World`."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -95,14 +95,14 @@ class OAuthProvider:
         self._refresh: dict[str, tuple[Family, int]] = {}
         self._access: dict[str, tuple[Family, int, float]] = {}
         self.clients: dict[str, str] = {}
-        """Secrets by client id; empty: every client is known."""
+        """Secrets by client id; empty: every client is accepted."""
         self.access_seconds = 3600.0
         self.rotates = True
         self.forgives = True
         self.shared: dict[str, set[str]] = {}
-        """Mailboxes that a user's token opens beside the user's own."""
+        """Mailboxes that a user's token opens in addition to the user's own."""
         self.faults: deque[Fault] = deque()
-        """What befalls the next requests to the token endpoint, one each."""
+        """Faults of the next requests to the token endpoint, one each."""
         self.outage: Fault | None = None
         """What befalls every one of them that `faults` leaves alone."""
         self.requests = 0
@@ -113,7 +113,7 @@ class OAuthProvider:
         self.families: list[Family] = []
 
     def consent(self, user: str, client: str, redirect_url: str, scopes: tuple[str, ...], **more: str | None) -> str:
-        """Somebody consents: the code for it. `challenge` and `nonce` may come with it."""
+        """Record a user's consent and return its code. `challenge` and `nonce` are optional."""
         code = self._new(CODE)
         self._codes[code] = Code(
             user=account_name(user),
@@ -128,14 +128,14 @@ class OAuthProvider:
         return code
 
     def grant(self, user: str, client: str = "engine", scopes: tuple[str, ...] = ("mail",)) -> Issued:
-        """Tokens as a consent brings them, without the walk through a browser."""
+        """Issue the tokens of a consent without a browser."""
         family = Family(account_name(user), client, scopes)
         self.families.append(family)
         del self.families[:-KEPT]
         return self._issue(family)
 
     def redeem(self, code: str, client: str, redirect_url: str) -> tuple[Code, Issued]:
-        """The first tokens for a code. Raises `OAuthRefused`."""
+        """Exchange a code for the first tokens. Raises `OAuthRefused`."""
         found = self._codes.pop(code, None)
         if found is None or found.client != client or found.redirect_url != redirect_url:
             raise OAuthRefused("invalid_grant", "the code is unknown, used, or for another client")
@@ -164,7 +164,7 @@ class OAuthProvider:
         return self._issue(family)
 
     def for_itself(self, user: str, client: str) -> Issued:
-        """A token for an app that speaks for itself; `EVERY_MAILBOX` opens all."""
+        """A token for a service app; the user `EVERY_MAILBOX` opens all mailboxes."""
         family = Family(user, client, ("mail",))
         self.families.append(family)
         del self.families[:-KEPT]
@@ -172,7 +172,7 @@ class OAuthProvider:
         return msgspec.structs.replace(issued, refresh_token=None)
 
     def client(self, client: str, secret: str) -> None:
-        """Let a client in. Raises `OAuthRefused`."""
+        """Authenticate a client. Raises `OAuthRefused`."""
         known = self.clients.get(client) if self.clients else secret
         if known is None or secret != known or secret == WRONG_SECRET or not client:
             raise OAuthRefused("invalid_client", "the client is unknown or its secret is wrong", 401)
@@ -189,17 +189,17 @@ class OAuthProvider:
                 family.alive = False
 
     def revoke_user(self, user: str) -> None:
-        """End everything a user ever consented to, as one who takes an app's access away."""
+        """End all consents of a user, as when the user revokes an app's access."""
         for family in self.families:
             if family.user == account_name(user):
                 family.alive = False
 
     def issued(self, token: str) -> bool:
-        """Whether this looks like an access token of ours."""
+        """Whether this looks like one of our access tokens."""
         return token.startswith(ACCESS)
 
     def opens(self, user: str, token: str) -> bool:
-        """Whether an access token opens a mailbox; that is a use of it."""
+        """Whether an access token opens a mailbox; this counts as a use of it."""
         found = self._valid(token)
         if found is None or "mail" not in found.scopes:
             return False
@@ -207,7 +207,7 @@ class OAuthProvider:
         return found.user in (mailbox, EVERY_MAILBOX) or mailbox in self.shared.get(found.user, ())
 
     def user_of(self, token: str) -> str | None:
-        """Whose access token this is, if it is good; that is a use of it."""
+        """The user of a valid access token; this counts as a use of it."""
         found = self._valid(token)
         return None if found is None else found.user
 

@@ -1,8 +1,8 @@
 """The sandbox's OAuth2 provider over HTTP: discovery, consent page, token, userinfo and revocation endpoints.
 
-`answer` takes a request and gives its answer, so that a server over streams in memory and the engine's own can both
-serve it: a program reaches it by dialling `sign-in.sandbox.example`, a browser at whatever path the pages are served
-under. What is asked for is never trusted: everything that comes back in a page is escaped.
+`answer` maps a request to its answer, so that both an in-memory server and the engine's own can serve it: a program
+dials `sign-in.sandbox.example`, and a browser uses the path under which the pages are served. Input is never trusted:
+everything shown in a page is escaped.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class WebRequest(msgspec.Struct, frozen=True):
 
 
 class WebAnswer(msgspec.Struct, frozen=True):
-    """`after` seconds pass before it is sent; `cut`: the line is cut in its place."""
+    """It is sent after `after` seconds; `cut`: the connection is cut instead."""
 
     status: int
     headers: dict[str, str]
@@ -219,7 +219,7 @@ def _revoked(provider: OAuthProvider, request: WebRequest, form: dict[str, str])
 
 
 def _client_of(request: WebRequest, form: dict[str, str]) -> tuple[str, str]:
-    """The client id and secret, wherever they stand (RFC 6749 section 2.3.1)."""
+    """The client id and secret, from the header or the form (RFC 6749 section 2.3.1)."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return form.get("client_id", ""), form.get("client_secret", "")
@@ -249,7 +249,7 @@ def _id_token(issued: Issued, client: str, secret: str, now: float) -> str:
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """What an assertion says; any signature is good here."""
+    """The claims of an assertion; any signature is accepted here."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -1,8 +1,8 @@
-"""Where the sandbox's mail goes: who may log in, whose address is whose, what was delivered.
+"""Delivers the sandbox's mail: decides who may log in, finds the account of an address, records deliveries.
 
-Mail to an address at `example` or any domain below it lands in that address's INBOX; any other is kept in `outside`.
-Nothing leaves the process. `delivered` and `outside` keep the newest entries only (`Limits`). Nothing here waits, so a
-message is kept for all its recipients or for none.
+Mail to an address at `example` or any domain below it goes to that address's INBOX; all other mail goes to `outside`.
+Nothing leaves the process. `delivered` and `outside` contain only the newest entries (`Limits`). Nothing here waits, so
+a message is stored for all its recipients or for none.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MESSAGE_ID = re.compile(rb"^message-id:[ \t]*(?:\r\n[ \t]+)?(\S+)", re.IGNORECA
 
 
 class ReceivedEnvelope(msgspec.Struct, frozen=True, kw_only=True):
-    """What MAIL and RCPT said. `user` is who had logged in, `helo` the name the client gave, `envelope_id` ENVID."""
+    """The data of MAIL and RCPT. `user` is the login, `helo` the client's name, `envelope_id` ENVID."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -40,7 +40,7 @@ class ReceivedEnvelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveredMessage(msgspec.Struct, frozen=True):
-    """One message kept for one recipient, at `time` (seconds since 1970). `message_id` is empty if it had none."""
+    """One message stored for one recipient, at `time` (seconds since 1970). `message_id` is empty if it has none."""
 
     queue_id: str
     sender: str
@@ -51,17 +51,17 @@ class DeliveredMessage(msgspec.Struct, frozen=True):
 
 
 class TokenBook(Protocol):
-    """Who hands access tokens out."""
+    """The issuer of access tokens."""
 
     def issued(self, token: str) -> bool:
-        """Whether this looks like a token of theirs."""
+        """Whether this looks like one of its tokens."""
 
     def opens(self, user: str, token: str) -> bool:
         """Whether it opens the account of `user` now."""
 
 
 class PostOffice:
-    """Users, their accounts, and the record of what came. `tokens` judges the access tokens it has issued."""
+    """Users, their accounts, and the record of deliveries. `tokens` decides about access tokens that it issued."""
 
     def __init__(self, world: World, limits: Limits, tokens: TokenBook | None = None) -> None:
         self._tokens = tokens
@@ -74,7 +74,7 @@ class PostOffice:
         self._passwords: dict[str, str] = {}
         self._taken: dict[str, deque[float]] = {}
         self._world = world
-        # Numbers of this look, one after the other, so that none comes twice.
+        # Queue numbers count up from a random start, so that each is unique.
         self._queue_number = world.random.randrange(0x100000, 0x800000)
 
     def now(self) -> float:
@@ -82,19 +82,19 @@ class PostOffice:
         return self._world.now()
 
     def account(self, user: str) -> SandboxAccount:
-        """The account of a user or address, made if it is not there yet."""
+        """The account of a user or address, created if it does not exist."""
         return self.accounts.open(account_name(user), self.now())
 
     def set_password(self, user: str, password: str) -> None:
-        """From now on `user` gets in with this password only."""
+        """Accept only this password for `user` from now on."""
         self._passwords[account_name(user)] = password
 
     def password(self, user: str) -> str | None:
-        """The password that was set, None where every one is good."""
+        """The password that was set; None if every password is accepted."""
         return self._passwords.get(account_name(user))
 
     def nonce(self) -> str:
-        """Random and used once."""
+        """A random value that is used once."""
         return self._world.token_bytes(12).hex()
 
     def may_login(self, user: str, password: str) -> bool:
@@ -103,13 +103,13 @@ class PostOffice:
         return password != WRONG_PASSWORD if expected is None else password == expected
 
     def may_use(self, user: str, token: str) -> bool:
-        """Whether this access token opens the account; one that nobody issued does where it would as a password."""
+        """Whether this access token opens the account; one that was never issued is checked like a password."""
         if self._tokens is not None and self._tokens.issued(token):
             return self._tokens.opens(user, token)
         return self.may_login(user, token)
 
     def deliver(self, envelope: ReceivedEnvelope, raw: bytes) -> str:
-        """Keep a message for all its recipients; its queue id."""
+        """Store a message for all its recipients; return its queue id."""
         self._queue_number += 1
         queue_id = f"{self._queue_number:X}"
         now = self.now()
@@ -176,7 +176,7 @@ def message_id(raw: bytes) -> str:
 
 
 def _trace_fields(envelope: ReceivedEnvelope, recipient: str, queue_id: str, now: float) -> bytes:
-    """What a server puts on top of a message it takes (RFC 5321 section 4.4)."""
+    """The trace fields that a server adds to a message (RFC 5321 section 4.4)."""
     protocol = ("UTF8SMTP" if envelope.smtputf8 else "ESMTP") + ("A" if envelope.user else "")
     return (
         f"Return-Path: <{envelope.sender}>\r\n"

@@ -1,9 +1,9 @@
-"""The sandbox: a whole mail provider inside the process, which the real client code talks to over streams in memory.
+"""The sandbox: a whole mail provider inside the process, which the real client code uses over in-memory streams.
 
-It is the quickstart's account and the tests' server, one and the same. Any address at `*.example` has a account, made
-at first use; any password but `wrong` opens it; what a recipient's address says (`script.py`) is what happens; `faults`
-breaks the rest. Mail never leaves the process, everything is bounded, and all of it is gone when the process ends. A
-connection that crashes is logged and closed, the others do not notice. Clear text only, on every port.
+Both the quickstart and the tests use it. Any address at `*.example` has an account, created on first use; any password
+but `wrong` opens it. A recipient's address can script what happens (`script.py`); `faults` can break the rest. Mail
+never leaves the process, everything is bounded, and all of it is gone when the process ends. A connection that crashes
+is logged and closed, without effect on the others. Every port uses clear text only.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ class Sandbox:
     def __init__(self, world: World, limits: Limits | None = None) -> None:
         self.faults = Faults()
         self.oauth = OAuthProvider(world)
-        """The provider where the sandbox's users sign in; a browser reaches it by `oauth_pages.answer`."""
+        """The provider where the sandbox's users sign in; browsers use it through `oauth_pages.answer`."""
         self._world = world
         self._post = PostOffice(world, limits or Limits(), self.oauth)
         self._nursery: trio.Nursery | None = None
 
     @property
     def delivered(self) -> list[DeliveredMessage]:
-        """What was kept, one entry per message and recipient, newest last; the oldest are dropped."""
+        """The delivered messages, one entry per message and recipient, newest last; the oldest are dropped."""
         return self._post.delivered
 
     @property
     def outside(self) -> list[tuple[ReceivedEnvelope, bytes]]:
-        """Messages to addresses that are not the sandbox's, as they came, newest last; the oldest are dropped."""
+        """Messages to addresses outside the sandbox, unchanged, newest last; the oldest are dropped."""
         return self._post.outside
 
     def account(self, user: str) -> SandboxAccount:
-        """The account of an address, made if it is not there yet."""
+        """The account of an address, created if it does not exist."""
         return self._post.account(user)
 
     def set_password(self, user: str, password: str) -> None:
-        """From now on `user` gets in with this password (or access token) only."""
+        """Accept only this password (or access token) for `user` from now on."""
         self._post.set_password(user, password)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -75,9 +75,9 @@ class Sandbox:
             self._nursery = None
 
     async def dial(self, host: str, port: int) -> trio.abc.Stream:
-        """A connection to the sandbox's SMTP or IMAP server by its port; any host is the sandbox.
+        """A connection to the sandbox's SMTP or IMAP server, by port; every host is the sandbox.
 
-        Its OAuth2 provider is a host of its own, `sign-in.sandbox.example` at port 80.
+        Its OAuth2 provider has its own host, `sign-in.sandbox.example` at port 80.
 
         Raises `NetworkError` ECONNREFUSED for other ports, dead hosts, and while `run` is not running. Cancelled:
         nothing stays open.
@@ -105,7 +105,7 @@ class Sandbox:
             connection = (SmtpConnection if smtp else ImapServerConnection)(stream, self._post, self.faults)
             await connection.run()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            # The client hung up, or a fault cut the line.
+            # The client hung up, or a fault cut the connection.
             pass
         except Exception:
             logger.exception("the sandbox's %s server crashed", "SMTP" if smtp else "IMAP")

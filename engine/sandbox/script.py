@@ -1,12 +1,12 @@
-"""What a recipient's address makes the sandbox do: `defer2+anything@sandbox.example` is refused for now, twice.
+"""What a recipient's address makes the sandbox do: `defer2+anything@sandbox.example` is deferred twice.
 
-Pure. One table holds every word, and the documentation is drawn from it by `describe`. An address is read as
-`word[N]+anything`; a local part that fits no row is a plain address which takes its mail. N counts attempts (left out:
-every time), or seconds in the rows that wait.
+Pure. One table contains every word, and `describe` generates the documentation from it. An address has the form
+`word[N]+anything`; a local part that matches no row is a plain address that accepts its mail. N is a number of attempts
+(omitted: all), or of seconds in the rows that wait.
 
-What counts as an attempt: at RCPT and DATA the message is not known yet, so attempts are counted per sender and
-recipient, and counting starts again once a message was kept. After the dot they are counted per recipient and
-Message-ID. Memory is bounded: past `REMEMBERED` keys the oldest are forgotten and start again.
+At RCPT and DATA the message is not known yet, so attempts are counted per sender and recipient, and the count restarts
+once a message was accepted. After the dot they are counted per recipient and Message-ID. Memory is bounded: beyond
+`REMEMBERED` keys the oldest counts are dropped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ScriptStage(StrEnum):
 
 
 class Act(StrEnum):
-    """What a row does, and what becomes of the message."""
+    """What a row does, and whether the message is stored."""
 
     REPLY = "reply"
     """Answer with the row's reply; not kept."""
@@ -64,7 +64,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class ScriptedOutcome(msgspec.Struct, frozen=True):
-    """A row and the number in the address; `number` is None where the address gives none."""
+    """A row and the number in the address; `number` is None if the address has none."""
 
     row: Row
     number: int | None
@@ -140,7 +140,7 @@ _ADDRESS = re.compile(r"([a-z]+(?:-[a-z]+)*)([0-9]{1,6})?\+")
 
 
 def read(recipient: str) -> ScriptedOutcome | None:
-    """What the script says about a recipient's address (or local part), None for a plain address."""
+    """The script for a recipient's address (or local part); None for a plain address."""
     match = _ADDRESS.match(recipient.lower())
     row = _BY_WORD.get(match[1]) if match else None
     if match is None or row is None:
@@ -149,7 +149,7 @@ def read(recipient: str) -> ScriptedOutcome | None:
 
 
 def describe() -> list[tuple[str, str]]:
-    """Every pattern with what it does, in the order of the table."""
+    """Every pattern and what it does, in the order of the table."""
     return [(f"{row.word}[N]+anything@", row.meaning + _number_means(row)) for row in ROWS]
 
 
@@ -158,7 +158,7 @@ def _number_means(row: Row) -> str:
 
 
 class Played:
-    """What the script has done so far. `now` is seconds on any clock that does not go back."""
+    """What the script has done so far. `now` is in seconds of any monotonic clock."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered
@@ -166,7 +166,7 @@ class Played:
         self._first: dict[tuple[str, str], float] = {}
 
     def acts(self, outcome: ScriptedOutcome, recipient: str, whose: str, now: float) -> bool:
-        """Count one attempt and say whether the row acts on it.
+        """Count one attempt and return whether the row acts on it.
 
         `whose` is the sender, or the Message-ID after the dot.
         """
@@ -185,7 +185,7 @@ class Played:
         return attempts <= outcome.number
 
     def kept(self, recipient: str, sender: str) -> None:
-        """A message came through: the next one from `sender` to `recipient` meets the script from its start."""
+        """Note that a message was accepted: for the next one from `sender` to `recipient` the script starts over."""
         self._attempts.pop((recipient, sender), None)
 
     def _trim(self, memory: dict[tuple[str, str], int] | dict[tuple[str, str], float]) -> None:
@@ -194,5 +194,5 @@ class Played:
 
 
 def seconds(outcome: ScriptedOutcome) -> int:
-    """How long a waiting row waits."""
+    """The number of seconds that a waiting row waits."""
     return DEFAULT_SECONDS if outcome.number is None else outcome.number

@@ -1,8 +1,8 @@
-"""An SMTP client's bytes, cut into command lines and message data. Pure; the owner says which of the two comes next.
+"""Cuts an SMTP client's bytes into command lines and message data. Pure; the owner says which of the two is next.
 
-Lenient with lines: one that ends in a bare LF comes out as it is, to be refused by name. Strict with message data: only
-CRLF . CRLF ends it (RFC 5321 section 4.1.1.4), and a CR or LF on its own is noted. Memory is bounded: a command line
-past `LINE_LIMIT` raises `ProtocolError`; data past its limit, as sent, is read to its end but not kept.
+It is lenient with lines: one that ends in a bare LF is returned unchanged, so that it can be refused explicitly. It is
+strict with message data: only CRLF . CRLF ends it (RFC 5321 section 4.1.1.4), and a lone CR or LF is noted. Memory is
+bounded: a command line over `LINE_LIMIT` raises `ProtocolError`; data over its limit is read to its end but not stored.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import msgspec
 from engine.errors import ProtocolError
 
 LINE_LIMIT: Final = 12_288
-"""Bytes of a command line; AUTH may need that much (RFC 4954 section 4)."""
+"""Most bytes of a command line; AUTH may need that many (RFC 4954 section 4)."""
 
 _END = b"\r\n.\r\n"
 
 
 class Data(msgspec.Struct, frozen=True):
-    """A message as it came after DATA, dot-stuffing undone. `raw` is empty when `too_big`.
+    """A message sent after DATA, without dot-stuffing. `raw` is empty if `too_big`.
 
-    `bare` says that a CR or LF stood on its own.
+    `bare`: it contains a lone CR or LF.
     """
 
     raw: bytes
@@ -40,11 +40,11 @@ class SmtpInput:
         self._too_big = False
 
     def feed(self, data: bytes) -> None:
-        """Take what the client sent."""
+        """Add bytes from the client."""
         self._buffer += data
 
     def line(self) -> bytes | None:
-        """The next line with its end as it came, None if it is not all there yet."""
+        """The next line including its end; None if it is incomplete."""
         end = self._buffer.find(b"\n") + 1
         if end > LINE_LIMIT or (not end and len(self._buffer) > LINE_LIMIT):
             raise ProtocolError("line too long")
@@ -55,21 +55,21 @@ class SmtpInput:
         return line
 
     def start_data(self, limit: int) -> None:
-        """What follows is a message; keep it if it has at most `limit` bytes."""
+        """Read a message next; store it if it has at most `limit` bytes."""
         self._data_limit = limit
         self._searched = 0
         self._too_big = False
-        # With the CRLF of the DATA line in front, a dot in the first line needs no rule of its own.
+        # With the CRLF of the DATA line in front, a dot in the first line needs no special rule.
         self._buffer[:0] = b"\r\n"
 
     def data(self) -> Data | None:
-        """The message, None if its end is not there yet."""
+        """The message; None if it is incomplete."""
         end = self._buffer.find(_END, max(0, self._searched - len(_END) + 1))
         if end < 0:
             self._searched = len(self._buffer)
             if len(self._buffer) > self._data_limit + len(_END):
                 self._too_big = True
-                # Enough of the tail stays to see an end that is only half here.
+                # Keep enough of the tail to recognize an end that has arrived only in part.
                 del self._buffer[: -len(_END)]
                 self._searched = 0
             return None

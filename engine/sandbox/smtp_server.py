@@ -1,10 +1,10 @@
-"""One SMTP connection of the sandbox, server side (RFC 5321), in the words of a Postfix.
+"""One SMTP connection of the sandbox, server side (RFC 5321), worded like Postfix.
 
-It understands PIPELINING, SIZE, 8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES and AUTH; answers to a pipelined group go out
-in one write. A message is kept before its dot is answered. Stricter than the real thing on purpose: a CR or LF on its
-own is refused, in commands and in message data, and so is an address beyond ASCII without SMTPUTF8. What recipients
-script (`script.py`) and what `Faults` says is played here. Cancelled: 421, unless a dot was being answered; then, since
-the message may have been kept and the client must not hear "later", just the end of the stream.
+It supports PIPELINING, SIZE, 8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES and AUTH; replies to a pipelined group are sent in
+one write. A message is stored before its dot is answered. It is stricter than real servers on purpose: a lone CR or LF
+is refused, in commands and in message data, and so is an address beyond ASCII without SMTPUTF8. It acts out the scripts
+of recipients (`script.py`) and `Faults`. Cancelled: it sends 421, unless it was answering a dot; the message may then
+have been stored and the client must not be told "later", so it just ends the stream.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Over(Exception):
 
 
 class _Transaction:
-    """What MAIL and RCPT have said so far; `sender` is None before MAIL."""
+    """The data of MAIL and RCPT so far; `sender` is None before MAIL."""
 
     def __init__(self) -> None:
         self.sender: str | None = None
@@ -279,7 +279,7 @@ class SmtpConnection:
             self._say("235 2.7.0 Authentication successful")
 
     def _read_options(self, text: str) -> str | None:
-        """Note the options of MAIL; the refusal if one of them is not understood."""
+        """Note the options of MAIL; return the refusal if one of them is unknown."""
         for option in text.split():
             name, _, value = option.upper().partition("=")
             if name == "SIZE" and self._offers("SIZE"):
@@ -300,7 +300,7 @@ class SmtpConnection:
         return None
 
     def _unknown_option(self, text: str) -> str | None:
-        """The first option of RCPT that is not understood. What DSN asks for (RFC 3461) is taken, and not done."""
+        """The first unknown option of RCPT. DSN options (RFC 3461) are accepted and ignored."""
         unknown = text.split()
         if self._offers("DSN"):
             unknown = [option for option in unknown if not _DSN_OPTION.fullmatch(option)]
@@ -312,7 +312,7 @@ class SmtpConnection:
         elif data.bare:
             self._say("550 5.5.2 Error: bare <CR> or <LF> received")
         else:
-            # Of several recipients with a script for the dot, the first decides for the message.
+            # If several recipients have a script for the dot, the first decides for the message.
             name = message_id(data.raw)
             scripted = (self._scripted(ScriptStage.DOT, recipient, name) for recipient in self._mail.recipients)
             outcome = next((one for one in scripted if one is not None), None)
@@ -322,7 +322,7 @@ class SmtpConnection:
                 await self._play(outcome, data, sender)
 
     async def _play(self, outcome: ScriptedOutcome, data: Data, sender: str) -> None:
-        """What a recipient scripted for the dot."""
+        """Act out a recipient's script for the dot."""
         match outcome.row.act:
             case Act.REPLY:
                 self._say(outcome.row.reply)
@@ -356,7 +356,7 @@ class SmtpConnection:
         return f"250 2.0.0 Ok: queued as {self._post.deliver(envelope, data.raw)}"
 
     def _scripted(self, stage: ScriptStage, recipient: str, whose: str) -> ScriptedOutcome | None:
-        """What the script does about this recipient at this stage; counts as an attempt."""
+        """The script of this recipient at this stage, if it acts; counts as an attempt."""
         outcome = script.read(recipient)
         if outcome is None or outcome.row.stage is not stage:
             return None
@@ -383,7 +383,7 @@ class SmtpConnection:
             self._may_speak = before
 
     async def _line(self) -> bytes | None:
-        """The next line; None when the client hung up or stayed silent too long."""
+        """The next line; None if the client hung up or was silent for too long."""
         while True:
             try:
                 line = self._input.line()
@@ -414,12 +414,12 @@ class SmtpConnection:
         return await self._close()
 
     async def _close(self) -> NoReturn:
-        """Say what is still to be said, and no more."""
+        """Send the pending replies, then end the connection."""
         await self._flush()
         raise _Over
 
     async def _be_silent(self) -> NoReturn:
-        """Read and say nothing until the client has had enough."""
+        """Read and send nothing until the client hangs up."""
         self._may_speak = False
         while await self._stream.receive_some():
             pass

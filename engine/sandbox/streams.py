@@ -1,10 +1,10 @@
-"""Two connected byte streams in memory, standing in for a TCP connection that never leaves the process.
+"""Two connected byte streams in memory, in place of a TCP connection.
 
-Each direction holds at most `limit` bytes: a writer whose peer does not read waits, as it would on a socket. That is
-why `trio.testing.memory_stream_pair` is not used: it takes everything at once, so a sender that never meets
-back-pressure would look fine here, and a large message would lie in memory twice. Closing one side gives the other what
-was written, then the end of the stream; writing to a side that is gone raises `trio.BrokenResourceError`. Cancelling a
-read loses no bytes; cancelling a write leaves an unknown part of it written.
+Each direction buffers at most `limit` bytes: a writer whose peer does not read waits, as on a socket.
+`trio.testing.memory_stream_pair` accepts everything at once, which would hide senders that cannot handle back-pressure,
+and would hold a large message in memory twice. After one side closes, the other reads what was written, then the end of
+the stream; a write to a closed side raises `trio.BrokenResourceError`. A cancelled read loses no bytes; a cancelled
+write may have written any part.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write all of `data`, waiting while the other side's buffer is full.
 
-        Raises `trio.BrokenResourceError` when the other side is gone. Cancelled: an unknown part of it was written.
+        Raises `trio.BrokenResourceError` if the other side is closed. Cancelled: an unknown part of it was written.
         """
         pipe = self._outgoing
         with self._sending, memoryview(data) as view:
@@ -47,7 +47,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
                     pipe.check_writable()
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait until there is room for one byte at least, or the other side is gone."""
+        """Wait until there is room for at least one byte, or the other side is closed."""
         pipe = self._outgoing
         with self._sending:
             await trio.lowlevel.checkpoint()
@@ -74,7 +74,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
             return pipe.take(most)
 
     async def send_eof(self) -> None:
-        """Tell the other side that nothing more comes; reading goes on."""
+        """End the stream to the other side; reading stays possible."""
         with self._sending:
             await trio.lowlevel.checkpoint()
             self._outgoing.close_writer()
@@ -85,19 +85,19 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         self._incoming.close_reader()
 
     async def aclose(self) -> None:
-        """The same as `close`. Cancelled: closed all the same."""
+        """The same as `close`. Cancelled: still closes."""
         self.close()
         await trio.lowlevel.checkpoint()
 
 
 def stream_pair(limit: int = LIMIT) -> tuple[MemoryStream, MemoryStream]:
-    """Two connected streams, each direction holding at most `limit` bytes."""
+    """Two connected streams; each direction buffers at most `limit` bytes."""
     one, other = _Pipe(limit), _Pipe(limit)
     return MemoryStream(one, other), MemoryStream(other, one)
 
 
 class _Pipe:
-    """The bytes on their way in one direction, and who is still there at either end."""
+    """The bytes in transit in one direction, and whether each end is still open."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

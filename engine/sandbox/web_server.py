@@ -1,4 +1,4 @@
-"""One HTTP connection to the sandbox: requests one after the other, each answered by `oauth_pages`."""
+"""One HTTP connection to the sandbox: requests one after another, each answered by `oauth_pages`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IDLE_SECONDS = 60.0
 
 
 class WebConnection:
-    """`run` serves until the client is done, says nonsense, or is silent for a minute."""
+    """`run` serves until the client is done, sends nonsense, or is silent for a minute."""
 
     def __init__(self, stream: MemoryStream, provider: OAuthProvider, world: World) -> None:
         self._stream = stream

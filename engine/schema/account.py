@@ -11,7 +11,15 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.account_status import Counters, FolderError, LearntHeartbeat, Quota, SmtpStatus
+from engine.schema.account_condition import (
+    Counters,
+    FolderError,
+    LastError,
+    LearntHeartbeat,
+    Quota,
+    Sending,
+    SmtpStatus,
+)
 from engine.schema.fields import (
     SINGLE,
     Address,
@@ -34,7 +42,6 @@ from engine.schema.fields import (
 from engine.schema.paging import Page, PageQuery
 from engine.schema.servers import ImapConfig, ImapUpdate, Server, SmtpConfig, SmtpUpdate
 from engine.schema.sign_in import OAuth2Login, OAuth2State, OAuth2Update, Provider
-from engine.schema.token_request import TokenRequest
 
 AccountState = Literal[
     "init",
@@ -241,6 +248,18 @@ class AccountQuery(Request, frozen=True, kw_only=True):
     ] = None
 
 
+class AccountRemoveQuery(Request, frozen=True, kw_only=True):
+    """Query of `DELETE /v1/account/{account}`."""
+
+    revoke: Annotated[
+        bool,
+        Meta(
+            description="`true`: before that, the engine has the provider forget the OAuth2 grant, where it can; the "
+            "account is removed also if that does not work."
+        ),
+    ] = False
+
+
 class AccountsQuery(PageQuery, frozen=True, kw_only=True):
     """Query of `GET /v1/accounts`."""
 
@@ -281,81 +300,11 @@ class AccountUpdated(Response, frozen=True, kw_only=True):
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
 
 
-class AccountRemoval(Request, frozen=True, kw_only=True):
-    """Query of `DELETE /v1/account/{account}`."""
-
-    revoke: Annotated[
-        bool,
-        Meta(
-            description="`true`: before that, the engine has the provider forget the OAuth2 grant, where it can; the "
-            "account is removed also if that does not work."
-        ),
-    ] = False
-
-
 class AccountRemoved(Response, frozen=True, kw_only=True):
     """The account is removed."""
 
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
     deleted: Annotated[bool, Meta(description="Always `true`: the account and its queued messages are gone.")] = True
-
-
-class LastError(Response, frozen=True, kw_only=True):
-    """Why an account is not connected, or cannot send."""
-
-    EXAMPLE = {
-        "response": "connect ECONNREFUSED 192.0.2.1:993",
-        "serverResponseCode": "ECONNREFUSED",
-        "description": "Nothing listens at imap.example.com:993. Start the server there, or correct imap.host and "
-        "imap.port. The engine tries again by itself.",
-    }
-
-    response: Annotated[str, Meta(description="The server's line, or what went wrong with the connection.")]
-    server_response_code: Annotated[
-        str | UnsetType,
-        Meta(description="A short code for the error. Absent: there is none.", examples=["AUTHENTICATIONFAILED"]),
-    ] = UNSET
-    description: Annotated[
-        str | UnsetType,
-        Meta(
-            description="What the error means and what to do about it, in plain words.",
-            examples=["Nothing listens at imap.example.com:993. Start the server there, or correct imap.host."],
-        ),
-    ] = UNSET
-    hint: Annotated[
-        str | UnsetType,
-        Meta(
-            description="The most likely reason why this provider refused the login: Gmail, Outlook, Yahoo, iCloud and "
-            "others want another password than the account's, an access token, or IMAP switched on. Absent: unknown."
-        ),
-    ] = UNSET
-    token_request: Annotated[
-        TokenRequest | UnsetType,
-        Meta(description="The request for an OAuth2 token that failed. Absent: it was not that."),
-    ] = UNSET
-    reauth_url: Annotated[
-        str | UnsetType,
-        Meta(description="Where the owner of the mailbox signs in again. Absent: that is not the remedy."),
-    ] = UNSET
-
-
-SendingState = Literal["init", "connected", "authenticationError", "connectError", "unset"]
-
-
-class Sending(Response, frozen=True, kw_only=True):
-    """Whether the SMTP server lets the account send, whatever the state of its IMAP connection."""
-
-    state: Annotated[
-        SendingState,
-        Meta(
-            description="`init`: not known yet. `connected`: the server accepted the last login. "
-            "`authenticationError`, `connectError`: it did not, or could not be reached. `unset`: the account has no "
-            "SMTP server. The engine logs in once after a registration or a change of `smtp`; while that fails it "
-            "tries again every few minutes, after a refused login every hour."
-        ),
-    ]
-    since: Annotated[When | UnsetType, Meta(description="When this state began. Absent: it is `unset`.")] = UNSET
-    last_error: Annotated[LastError | None, Meta(description="Why the account cannot send. `null`: it can.")] = None
 
 
 class AccountInfo(Response, frozen=True, kw_only=True):
@@ -394,7 +343,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
             "imap.port. The engine tries again by itself.",
         },
         "type": "imap",
-        "counters": {"events": {"accountAdded": 1, "connectError": 1}},
+        "counters": {"events": {"connectError": 1}},
     }
 
     account: Annotated[str, Meta(description="The account's id.", examples=["example"])]
@@ -410,8 +359,14 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     smtp_ehlo_name: Annotated[str | UnsetType, Meta(description=_EHLO)] = UNSET
     proxy: Annotated[str | UnsetType, Meta(description=_PROXY_SHOWN)] = UNSET
     local_address: Annotated[str | UnsetType, Meta(description=_LOCAL_ADDRESS)] = UNSET
-    imap: Annotated[ImapConfig | UnsetType, Meta(description="The IMAP server.")] = UNSET
-    smtp: Annotated[SmtpConfig | UnsetType, Meta(description="The SMTP server.")] = UNSET
+    imap: Annotated[
+        ImapConfig | Off | UnsetType,
+        Meta(description="The IMAP server. `false` or absent: none; `false` was said so in a request."),
+    ] = UNSET
+    smtp: Annotated[
+        SmtpConfig | Off | UnsetType,
+        Meta(description="The SMTP server. `false` or absent: none; `false` was said so in a request."),
+    ] = UNSET
     oauth2: Annotated[
         OAuth2State | UnsetType, Meta(description="How the account signs in with OAuth2. Absent: it does not.")
     ] = UNSET
@@ -431,7 +386,18 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     smtp_status: Annotated[
         SmtpStatus | None, Meta(description="How the last SMTP attempt ended. `null`: none yet.")
     ] = None
-    connections: Annotated[int, Meta(description="The number of open IMAP connections.", examples=[1])] = 0
+    connections: Annotated[
+        int,
+        Meta(
+            description="The number of open IMAP connections that follow the mailbox; those that requests use are not "
+            "counted.",
+            examples=[1],
+        ),
+    ] = 0
+    send_only: Annotated[
+        bool | UnsetType,
+        Meta(description="`true`: the account only sends, since it has no IMAP server or `imap.disabled` is set."),
+    ] = UNSET
     last_error: Annotated[LastError | None, Meta(description=_LAST_ERROR)] = None
     folder_errors: Annotated[
         tuple[FolderError, ...] | UnsetType,
@@ -463,7 +429,7 @@ class AccountSummary(Response, frozen=True, kw_only=True):
         "type": "imap",
         "state": "connected",
         "sending": {"state": "connected", "since": "2026-11-23T05:48:19.371Z", "lastError": None},
-        "counters": {"events": {"accountAdded": 1, "accountInitialized": 1, "authenticationSuccess": 2}},
+        "counters": {"events": {"accountInitialized": 1, "authenticationSuccess": 2, "mailboxNew": 5}},
         "syncTime": "2026-11-23T05:48:19.594Z",
         "lastError": None,
     }

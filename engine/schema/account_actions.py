@@ -44,7 +44,7 @@ class Synced(Response, frozen=True, kw_only=True):
 
 
 class Flush(Request, frozen=True, kw_only=True):
-    """A request to forget the account's folders and to read them anew."""
+    """A request to forget the account's folders and to read them again."""
 
     EXAMPLE = {"flush": True}
 
@@ -118,15 +118,19 @@ class MailboxFound(Response, frozen=True, kw_only=True):
         str | None,
         Meta(description="What separates the levels of a path. `null`: the server has no levels.", examples=["/"]),
     ]
-    parent_path: Annotated[str, Meta(description="The path of the folder above it; empty at the top.", examples=[""])]
+    parent_path: Annotated[
+        str | UnsetType, Meta(description="The path of the folder above. Absent: there is none.", examples=["Clients"])
+    ] = UNSET
     name: Annotated[str, Meta(description="The last level of the path.", examples=["INBOX"])]
     listed: Annotated[bool, Meta(description="Always `true`.")] = True
+    subscribed: Annotated[bool | UnsetType, Meta(description="`true`: the folder is subscribed to.")] = UNSET
     special_use: Annotated[str | UnsetType, Meta(description="What the folder is used for.", examples=["\\Sent"])] = (
         UNSET
     )
     special_use_source: Annotated[
         str | UnsetType, Meta(description="How the engine knows.", examples=["extension"])
     ] = UNSET
+    no_inferiors: Annotated[bool, Meta(description="Whether the server allows no folders below this one.")] = False
 
 
 class Verified(Response, frozen=True, kw_only=True):

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.account import LastError
+from engine.schema.account_condition import LastError
+from engine.schema.export import ExportCompleted, ExportFailed
 from engine.schema.fields import Address, Check, Filled256, Off, Request, Response, When
 from engine.schema.mail_events import MAIL_EVENT_DATA, MailEventName
 from engine.schema.oauth2 import OAuthAppError, OAuthAppWarning
@@ -230,13 +231,13 @@ EVENT_DATA: dict[str, type[Response]] = {
     "webhookGap": WebhookGap,
     "oauth2AppWarning": OAuthAppWarning,
     "oauth2AppError": OAuthAppError,
+    "exportCompleted": ExportCompleted,
+    "exportFailed": ExportFailed,
     **MAIL_EVENT_DATA,
 }
 """The shape of `data` by event name."""
 
-NEVER_RAISED = frozenset(
-    ("trackOpen", "trackClick", "listUnsubscribe", "listSubscribe", "exportCompleted", "exportFailed")
-)
+NEVER_RAISED = frozenset(("trackOpen", "trackClick", "listUnsubscribe", "listSubscribe"))
 """Events of EmailEngine that this engine never raises; clients may ask for them all the same."""
 
 _SendingEventName = Literal[
@@ -255,6 +256,8 @@ _SendingEventName = Literal[
     "webhookGap",
     "oauth2AppWarning",
     "oauth2AppError",
+    "exportCompleted",
+    "exportFailed",
 ]
 EventName = Literal[_SendingEventName, MailEventName]
 

@@ -68,10 +68,14 @@ class Check(StrEnum):
     """A JMESPath expression."""
     SEQUENCE = "sequence"
     """Numbers and ranges of numbers, `*` for the last (RFC 9051 section 9)."""
+    FLAG = "flag"
+    """A flag that IMAP can carry and a client may set."""
     TEXT = "text"
     """Anything but NUL."""
     FALSE = "false"
     """Only `false`, where `false` means "none"."""
+    UNSUPPORTED = "unsupported"
+    """Only `false`, where `true` would switch on what the engine does not do."""
 
 
 Example = dict[str, Any]
@@ -138,6 +142,15 @@ Instant = Annotated[datetime, Meta(tz=True, extra={"check": Check.INSTANT}, exam
 """ISO 8601 with `Z` or an offset; a date alone is its midnight in UTC."""
 Off = Annotated[bool, Meta(extra={"check": Check.FALSE}, extra_json_schema={"const": False})]
 """`false` and nothing else."""
+Unsupported = Annotated[
+    bool,
+    Meta(
+        description="Only `false`, the same as absent: the engine does not do this yet.",
+        extra={"check": Check.UNSUPPORTED},
+        extra_json_schema={"const": False},
+    ),
+]
+"""A switch of EmailEngine's for what the engine does not do yet."""
 
 
 NoDifference = Annotated[bool | UnsetType, Meta(description="Makes no difference here, present or absent.")]

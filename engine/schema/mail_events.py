@@ -71,6 +71,48 @@ class MessageAttachment(Response, frozen=True, kw_only=True):
     )
 
 
+class NewAttachment(MessageAttachment, frozen=True, kw_only=True):
+    """One attached file of a new message."""
+
+    content: Annotated[
+        str | UnsetType,
+        Meta(
+            description="The content in base64, if the setting `notifyAttachments` is on and the event has room.",
+            examples=["aGVsbG8="],
+        ),
+    ] = UNSET
+
+
+class Invitation(Response, frozen=True, kw_only=True):
+    """One event of an invitation (RFC 5545). What it does not say is absent."""
+
+    event_id: Annotated[str | UnsetType, Meta(description="The event's UID, the same in every change of it.")] = UNSET
+    attachment: Annotated[str | UnsetType, Meta(description="The id of the attachment that it stands in.")] = UNSET
+    method: Annotated[
+        str | UnsetType, Meta(description="What is asked: `REQUEST`, `CANCEL`, `REPLY` ...", examples=["REQUEST"])
+    ] = UNSET
+    summary: Annotated[str | UnsetType, Meta(description="What it is about.")] = UNSET
+    description: Annotated[str | UnsetType, Meta(description="More about it.")] = UNSET
+    timezone: Annotated[
+        str | UnsetType, Meta(description="The time zone of its times.", examples=["Europe/Tallinn"])
+    ] = UNSET
+    start_date: Annotated[
+        str | UnsetType,
+        Meta(
+            description="When it begins, in UTC; a day, or a time without `Z` if its zone is unknown.",
+            examples=["2026-11-22T11:00:00.000Z"],
+        ),
+    ] = UNSET
+    end_date: Annotated[str | UnsetType, Meta(description="When it ends, in the same form.")] = UNSET
+    organizer: Annotated[str | UnsetType, Meta(description="The address of who invites.")] = UNSET
+    filename: Annotated[str | UnsetType, Meta(description="The file name.", examples=["invite.ics"])] = UNSET
+    content_type: Annotated[str, Meta(description="The media type.", examples=["text/calendar"])]
+    encoding: Annotated[str | UnsetType, Meta(description="`base64`. Absent: there is no `content`.")] = UNSET
+    content: Annotated[
+        str | UnsetType, Meta(description="The whole calendar object. Absent: the event has no room.")
+    ] = UNSET
+
+
 class EncodedSize(Response, frozen=True, kw_only=True):
     """The sizes of the texts in bytes, as encoded in the message."""
 
@@ -78,14 +120,25 @@ class EncodedSize(Response, frozen=True, kw_only=True):
     html: Annotated[int | UnsetType, Meta(description="The size of the HTML.")] = UNSET
 
 
-class MessageText(Response, frozen=True, kw_only=True):
-    """The text of a message."""
+class EntryText(Response, frozen=True, kw_only=True):
+    """The text of a message, without its content."""
 
     id: Annotated[str, Meta(description="The text's id.", examples=["AAAAAQAAAAGTkaExkJA"])]
-    encoded_size: Annotated[EncodedSize, Meta(description="The sizes of its parts.")]
+    encoded_size: Annotated[
+        EncodedSize,
+        Meta(description="The size of each kind of text, as encoded in the message.", examples=[{"plain": 10}]),
+    ]
+
+
+class MessageText(EntryText, frozen=True, kw_only=True):
+    """The text of a message."""
+
     plain: Annotated[str | UnsetType, Meta(description="The plain text, if the setting `notifyText` is on.")] = UNSET
     html: Annotated[str | UnsetType, Meta(description="The HTML, if the setting `notifyText` is on.")] = UNSET
     has_more: Annotated[bool | UnsetType, Meta(description="`true`: a text is cut at `notifyTextSize`.")] = UNSET
+    web_safe: Annotated[
+        bool | UnsetType, Meta(description="`true`: the HTML is harmless, if the setting `notifyWebSafeHtml` is on.")
+    ] = UNSET
 
 
 class RecipientReport(Response, frozen=True, kw_only=True):
@@ -97,12 +150,37 @@ class RecipientReport(Response, frozen=True, kw_only=True):
     mta: Annotated[str | UnsetType, Meta(description="The server that the report is about.")] = UNSET
 
 
-class MessageNew(Response, frozen=True, kw_only=True):
-    """`messageNew`: a folder has a new message."""
+class BounceTold(Response, frozen=True, kw_only=True):
+    """Why a message came back, in few words."""
+
+    message: Annotated[str | UnsetType, Meta(description="What the server said.")] = UNSET
+    status: Annotated[str | UnsetType, Meta(description="The enhanced status code.", examples=["5.1.1"])] = UNSET
+
+
+class EarlierBounce(Response, frozen=True, kw_only=True):
+    """What came back of a message for one recipient."""
+
+    message: Annotated[str, Meta(description="The id of the bounce.", examples=["AAAAAQAAAAM"])]
+    recipient: Annotated[str, Meta(description="The recipient's address.", examples=["b@example.org"])]
+    action: Annotated[str, Meta(description="What happened to the message.", examples=["failed"])]
+    response: Annotated[BounceTold, Meta(description="Why.")]
+    date: Annotated[When, Meta(description="When the engine read the bounce.")]
+
+
+EarlierBounces = Annotated[
+    tuple[EarlierBounce, ...] | UnsetType,
+    Meta(description="What came back of it until now, if the engine sent it. Absent: nothing."),
+]
+
+
+class MessageFacts(Response, frozen=True, kw_only=True):
+    """The facts about a message that events and the API share. Members that would be empty or `false` are absent."""
 
     id: _ID
     uid: _UID
-    path: _PATH
+    path: Annotated[
+        str | UnsetType, Meta(description="The path of the folder, where several folders were searched.")
+    ] = UNSET
     email_id: Annotated[
         str | UnsetType, Meta(description="The server's own id for the message, which survives a move.")
     ] = UNSET
@@ -117,25 +195,44 @@ class MessageNew(Response, frozen=True, kw_only=True):
     answered: _FLAG = UNSET
     draft: _FLAG = UNSET
     size: Annotated[int | UnsetType, Meta(description="The size in bytes.", examples=[1086])] = UNSET
-    subject: Annotated[str, Meta(description="The subject; may be empty.")]
-    sender: Annotated[MailAddress | UnsetType, Meta(description="The Sender field.")] = UNSET
+    subject: Annotated[str | UnsetType, Meta(description="The subject.")] = UNSET
     author: Annotated[MailAddress | UnsetType, Meta(description="The From field.")] = msgspec.field(
         name="from", default=UNSET
     )
+    reply_to: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="Where answers go.")] = UNSET
+    to: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The To field.")] = UNSET
+    cc: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The Cc field.")] = UNSET
+    message_id: Annotated[str | UnsetType, Meta(description="The Message-ID.", examples=["<1@example.org>"])] = UNSET
+    in_reply_to: Annotated[str | UnsetType, Meta(description="The Message-ID of the message it answers.")] = UNSET
+    attachments: Annotated[tuple[MessageAttachment, ...] | UnsetType, Meta(description="The attached files.")] = UNSET
+
+
+class MessageNew(MessageFacts, frozen=True, kw_only=True):
+    """`messageNew`: a folder has a new message."""
+
+    path: _PATH
+    subject: Annotated[str, Meta(description="The subject; may be empty.")]
     reply_to: Annotated[
         tuple[MailAddress, ...], Meta(description="The Reply-To field, or the From field without one.")
     ] = ()
     to: Annotated[tuple[MailAddress, ...], Meta(description="The To field.")] = ()
-    cc: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The Cc field.")] = UNSET
+    sender: Annotated[MailAddress | UnsetType, Meta(description="The Sender field.")] = UNSET
     bcc: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The Bcc field.")] = UNSET
-    message_id: Annotated[str | UnsetType, Meta(description="The Message-ID.", examples=["<1@example.org>"])] = UNSET
-    in_reply_to: Annotated[str | UnsetType, Meta(description="The Message-ID of the message it replies to.")] = UNSET
-    attachments: Annotated[tuple[MessageAttachment, ...] | UnsetType, Meta(description="The attached files.")] = UNSET
+    attachments: Annotated[tuple[NewAttachment, ...] | UnsetType, Meta(description="The attached files.")] = UNSET
     text: Annotated[MessageText, Meta(description="The text of the message.")]
+    calendar_events: Annotated[
+        tuple[Invitation, ...] | UnsetType,
+        Meta(description="The invitations in it, if the setting `notifyCalendarEvents` is on."),
+    ] = UNSET
+    category: Annotated[
+        Literal["primary", "social", "promotions", "updates", "forums"] | UnsetType,
+        Meta(description="The tab of Gmail's inbox, if the setting `resolveGmailCategories` is on."),
+    ] = UNSET
     headers: Annotated[
         dict[str, tuple[str, ...]] | UnsetType,
         Meta(description="The header fields that the setting `notifyHeaders` names, by lower-case name."),
     ] = UNSET
+    bounces: EarlierBounces = UNSET
     is_bounce: Annotated[bool | UnsetType, Meta(description="`true`: it reports that a message was not delivered.")] = (
         UNSET
     )
@@ -154,6 +251,7 @@ class MessageNew(Response, frozen=True, kw_only=True):
     seems_like_new: Annotated[
         bool, Meta(description="`false`: it has been read, is a draft, or is in Sent, Drafts, Trash or Archive.")
     ]
+    source: _SOURCE = UNSET
 
 
 class FlagChanges(Response, frozen=True, kw_only=True):
@@ -180,6 +278,7 @@ class MessageUpdated(Response, frozen=True, kw_only=True):
     path: _PATH
     special_use: _USE = UNSET
     changes: Annotated[MessageChanges, Meta(description="What changed.")]
+    source: _SOURCE = UNSET
 
 
 class MessageDeleted(Response, frozen=True, kw_only=True):
@@ -189,6 +288,7 @@ class MessageDeleted(Response, frozen=True, kw_only=True):
     uid: _UID
     path: _PATH
     special_use: _USE = UNSET
+    source: _SOURCE = UNSET
 
 
 class MessageMissing(Response, frozen=True, kw_only=True):
@@ -202,12 +302,16 @@ class MessageMissing(Response, frozen=True, kw_only=True):
 
 
 class MailboxNew(Response, frozen=True, kw_only=True):
-    """`mailboxNew`: there is a new folder. Folders that the first look finds raise no event."""
+    """`mailboxNew`: there is a new folder; the first look at an account finds all of its folders new."""
 
     path: _PATH
     name: _NAME
     special_use: _MAILBOX_USE
     uid_validity: Annotated[str | UnsetType, Meta(description="The folder's UIDVALIDITY.")] = UNSET
+    renamed_from: Annotated[
+        str | UnsetType,
+        Meta(description="The path that the folder had: its messages are not new, and keep their ids. Absent: none."),
+    ] = UNSET
     source: _SOURCE = UNSET
 
 
@@ -217,6 +321,9 @@ class MailboxDeleted(Response, frozen=True, kw_only=True):
     path: _PATH
     name: _NAME
     special_use: _MAILBOX_USE
+    renamed_to: Annotated[
+        str | UnsetType, Meta(description="The path that the folder has now. Absent: it is gone.")
+    ] = UNSET
     source: _SOURCE = UNSET
 
 

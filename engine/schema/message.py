@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import NoDifference, Request, Response, WebUrl
-from engine.schema.mail_events import MailAddress
-from engine.schema.messages import EntryText, MessageEntry
+from engine.schema.mail_events import EarlierBounces, EntryText, MailAddress
+from engine.schema.messages import MessageEntry
 
 MessageId = Annotated[str, Meta(min_length=1, description="The message's id.", examples=["AAAAAQAAAAE"])]
 TextId = Annotated[str, Meta(min_length=1, description="The text's id.", examples=["AAAAAQAAAAGTkaExkJA"])]
@@ -81,7 +81,7 @@ class DetailsText(EntryText, frozen=True, kw_only=True):
 
 
 class Protection(Response, frozen=True, kw_only=True):
-    """How a message is protected, as its parts say. Nobody checks whether a signature is good."""
+    """How a message is protected, as its parts say. Signatures are not verified."""
 
     encrypted: Annotated[
         Literal["pgp", "smime"] | UnsetType, Meta(description="How the message is encrypted. Absent: it is not.")
@@ -118,6 +118,7 @@ class MessageDetails(MessageEntry, frozen=True, kw_only=True):
         Meta(description="The header fields by name in lower case, each with all its values."),
     ]
     text: Annotated[DetailsText, Meta(description="The text, as far as it was asked for.")]
+    bounces: EarlierBounces = UNSET
     protection: Annotated[
         Protection | UnsetType, Meta(description="How the message is encrypted or signed. Absent: it is neither.")
     ] = UNSET

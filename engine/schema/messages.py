@@ -7,11 +7,10 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import MailboxPath, NoDifference, Request, Response, When
-from engine.schema.mail_events import EncodedSize, MailAddress, MessageAttachment
+from engine.schema.fields import MailboxPath, NoDifference, Request
+from engine.schema.mail_events import EntryText, MessageFacts
 from engine.schema.paging import Page, PageQuery
 
-_FLAG = Annotated[bool | UnsetType, Meta(description="`true`, or absent.")]
 Cursor = Annotated[
     Annotated[str, Meta(max_length=1_048_576)] | UnsetType,
     Meta(
@@ -49,17 +48,7 @@ class MessagesQuery(PageQuery, frozen=True, kw_only=True):
     document_store: NoDifference = UNSET
 
 
-class EntryText(Response, frozen=True, kw_only=True):
-    """The text of a message, without its content."""
-
-    id: Annotated[str, Meta(description="The text's id.", examples=["AAAAAQAAAAGTkaExkJA"])]
-    encoded_size: Annotated[
-        EncodedSize,
-        Meta(description="The size of each kind of text, as encoded in the message.", examples=[{"plain": 10}]),
-    ]
-
-
-class MessageEntry(Response, frozen=True, kw_only=True):
+class MessageEntry(MessageFacts, frozen=True, kw_only=True):
     """A message in a list. Members that would be empty or `false` are absent."""
 
     EXAMPLE = {
@@ -77,35 +66,6 @@ class MessageEntry(Response, frozen=True, kw_only=True):
         "text": {"id": "AAAAAQAAAAGTkaExkJA", "encodedSize": {"plain": 10}},
     }
 
-    id: Annotated[str, Meta(description="The message's id. A move changes it.", examples=["AAAAAQAAAAE"])]
-    uid: Annotated[int, Meta(description="The message's UID in its folder.", examples=[17])]
-    path: Annotated[
-        str | UnsetType, Meta(description="The path of the folder, where several folders were searched.")
-    ] = UNSET
-    email_id: Annotated[
-        str | UnsetType, Meta(description="The server's own id for the message, which survives a move.")
-    ] = UNSET
-    thread_id: Annotated[str | UnsetType, Meta(description="The server's id for the conversation.")] = UNSET
-    date: Annotated[
-        When | UnsetType, Meta(description="The Date field; where it holds no date, when the message arrived.")
-    ] = UNSET
-    flags: Annotated[tuple[str, ...], Meta(description="The message's flags.", examples=[["\\Seen"]])]
-    labels: Annotated[tuple[str, ...] | UnsetType, Meta(description="Gmail's labels.")] = UNSET
-    unseen: _FLAG = UNSET
-    flagged: _FLAG = UNSET
-    answered: _FLAG = UNSET
-    draft: _FLAG = UNSET
-    size: Annotated[int | UnsetType, Meta(description="The size in bytes.", examples=[1086])] = UNSET
-    subject: Annotated[str | UnsetType, Meta(description="The subject.")] = UNSET
-    author: Annotated[MailAddress | UnsetType, Meta(description="The From field.")] = msgspec.field(
-        name="from", default=UNSET
-    )
-    reply_to: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="Where answers go.")] = UNSET
-    to: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The To field.")] = UNSET
-    cc: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The Cc field.")] = UNSET
-    message_id: Annotated[str | UnsetType, Meta(description="The Message-ID.", examples=["<1@example.org>"])] = UNSET
-    in_reply_to: Annotated[str | UnsetType, Meta(description="The Message-ID of the message it answers.")] = UNSET
-    attachments: Annotated[tuple[MessageAttachment, ...] | UnsetType, Meta(description="The attached files.")] = UNSET
     text: Annotated[EntryText, Meta(description="The text, without its content.")]
 
 

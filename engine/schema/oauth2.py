@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.account import LastError
+from engine.schema.account_condition import LastError
 from engine.schema.fields import (
     Check,
     Email,

@@ -1,4 +1,4 @@
-"""The queue, or one account's part of it: how full it is, and pausing it."""
+"""The queues: how full they are, and pausing them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.schema.fields import Filled256, Request, Response
 
 QueueName = Annotated[
-    str, Meta(description="The queue's name.", examples=["submit"], extra_json_schema={"enum": ["submit"]})
+    str,
+    Meta(
+        description="The queue's name: `submit` holds mail to be sent, `notify` events for webhooks, `documents` "
+        "nothing.",
+        examples=["submit"],
+        extra_json_schema={"enum": ["submit", "notify", "documents"]},
+    ),
 ]
 """A queue in a path."""
+Queue = Literal["submit", "notify", "documents"]
+QUEUES: tuple[Queue, ...] = ("submit", "notify", "documents")
 
 
 class QueueQuery(Request, frozen=True, kw_only=True):
@@ -23,18 +31,18 @@ class QueueQuery(Request, frozen=True, kw_only=True):
 
 
 class QueueJobs(Response, frozen=True, kw_only=True):
-    """The number of messages that have not ended."""
+    """The number of messages that have not ended, or of events that a webhook endpoint is not done with."""
 
     active: Annotated[int, Meta(description="Messages being sent.", examples=[0])]
     delayed: Annotated[int, Meta(description="Messages that are due later, held, or await a decision.", examples=[0])]
-    paused: Annotated[int, Meta(description="Messages that are due while the queue is paused.", examples=[0])]
+    paused: Annotated[int, Meta(description="Always 0: while the queue is paused, they are `waiting`.", examples=[0])]
     waiting: Annotated[int, Meta(description="Messages that are due.", examples=[0])]
 
 
 class QueueInfo(Response, frozen=True, kw_only=True):
     """How full the queue is."""
 
-    queue: Annotated[Literal["submit"], Meta(description="The queue's name.")]
+    queue: Annotated[Queue, Meta(description="The queue's name.")]
     account: Annotated[
         str | UnsetType, Meta(description="The `account` of the request. Absent: all mail.", examples=["example"])
     ] = UNSET
@@ -45,7 +53,11 @@ class QueueInfo(Response, frozen=True, kw_only=True):
 class QueueUpdate(Request, frozen=True, kw_only=True):
     """Whether the queue is to be paused."""
 
-    paused: Annotated[bool, Meta(description="`true`: pause. `false`: resume.")]
+    EXAMPLE = {"paused": True, "account": "example"}
+
+    paused: Annotated[
+        bool | UnsetType, Meta(description="`true`: pause. `false`: resume. Absent: leave it as it is.")
+    ] = UNSET
     account: Annotated[
         Filled256 | UnsetType, Meta(description="Only this account's mail. Absent: all mail.", examples=["example"])
     ] = UNSET
@@ -54,7 +66,7 @@ class QueueUpdate(Request, frozen=True, kw_only=True):
 class QueueUpdated(Response, frozen=True, kw_only=True):
     """The queue is paused or resumed."""
 
-    queue: Annotated[Literal["submit"], Meta(description="The queue's name.")]
+    queue: Annotated[Queue, Meta(description="The queue's name.")]
     account: Annotated[
         str | UnsetType, Meta(description="The `account` of the request. Absent: all mail.", examples=["example"])
     ] = UNSET

@@ -117,22 +117,13 @@ _RESYNC = "Seconds between two looks at each folder that has no IDLE connection.
 _DISABLED = "`true`: the engine keeps these settings but does not connect. Absent: `false`."
 
 
-class ImapConfig(Request, frozen=True, kw_only=True):
-    """How to reach the account's IMAP server."""
+class ServerConfig(Request, frozen=True, kw_only=True):
+    """How to reach a mail server: what IMAP and SMTP have in common."""
 
     host: Annotated[Hostname, Meta(description=_HOST)]
     port: Annotated[Port, Meta(description=_PORT, examples=[993])]
     secure: Annotated[bool, Meta(description=_SECURE)] = False
-    auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Absent: do not log in.")] = UNSET
-    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
     tls: Annotated[Tls | UnsetType, Meta(description=_TLS)] = UNSET
-    resync_delay: Annotated[_Resync, Meta(description=_RESYNC)] = 900
-    disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
-    sent_mail_path: _SentPath = UNSET
-    drafts_mail_path: _DraftsPath = UNSET
-    junk_mail_path: _JunkPath = UNSET
-    trash_mail_path: _TrashPath = UNSET
-    archive_mail_path: _ArchivePath = UNSET
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
@@ -140,12 +131,70 @@ class ImapConfig(Request, frozen=True, kw_only=True):
         return _two_logins(get)
 
 
-class SmtpConfig(Request, frozen=True, kw_only=True):
+class ServerUpdate(Request, frozen=True, kw_only=True):
+    """A change of either server: an absent member keeps its value with `partial`, else takes its default."""
+
+    partial: Annotated[bool, Meta(description=_PARTIAL)] = False
+    host: Annotated[Hostname | UnsetType, Meta(description=_HOST + " Required unless `partial`.")] = UNSET
+    port: Annotated[Port | UnsetType, Meta(description=_PORT + " Required unless `partial`.", examples=[993])] = UNSET
+    secure: Annotated[bool | UnsetType, Meta(description=_SECURE)] = UNSET
+    tls: Annotated[Tls | UnsetType, Meta(description=_TLS + " Replaced as a whole.")] = UNSET
+
+    @staticmethod
+    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+        """A whole replacement needs a server, and a login comes from one place."""
+        if not get("partial"):
+            for name in ("host", "port"):
+                if get(name) is UNSET:
+                    yield name, "is required"
+        yield from _two_logins(get)
+
+
+def _two_logins(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+    if get("use_auth_server") is True and isinstance(get("auth"), Auth):
+        yield "auth", "is not allowed with useAuthServer"
+
+
+class ImapConfig(ServerConfig, frozen=True, kw_only=True):
+    """How to reach the account's IMAP server."""
+
+    auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Absent: do not log in.")] = UNSET
+    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
+    resync_delay: Annotated[_Resync, Meta(description=_RESYNC)] = 900
+    disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
+    disable_imap4rev2: Annotated[
+        bool | UnsetType,
+        Meta(description="`true`: never use IMAP4rev2 (RFC 9051), even if the server offers it. Absent: `false`."),
+    ] = msgspec.field(name="disableIMAP4rev2", default=UNSET)
+    sent_mail_path: _SentPath = UNSET
+    drafts_mail_path: _DraftsPath = UNSET
+    junk_mail_path: _JunkPath = UNSET
+    trash_mail_path: _TrashPath = UNSET
+    archive_mail_path: _ArchivePath = UNSET
+
+
+class ImapUpdate(ServerUpdate, frozen=True, kw_only=True):
+    """A change of the IMAP settings. An absent member keeps its value with `partial`, else takes its default."""
+
+    auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Replaced as a whole.")] = UNSET
+    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
+    resync_delay: Annotated[_Resync | UnsetType, Meta(description=_RESYNC)] = UNSET
+    disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
+    disable_imap4rev2: Annotated[
+        bool | UnsetType,
+        Meta(description="`true`: never use IMAP4rev2 (RFC 9051), even if the server offers it. Absent: `false`."),
+    ] = msgspec.field(name="disableIMAP4rev2", default=UNSET)
+    sent_mail_path: _SentPath = UNSET
+    drafts_mail_path: _DraftsPath = UNSET
+    junk_mail_path: _JunkPath = UNSET
+    trash_mail_path: _TrashPath = UNSET
+    archive_mail_path: _ArchivePath = UNSET
+
+
+class SmtpConfig(ServerConfig, frozen=True, kw_only=True):
     """How to reach the account's SMTP server."""
 
-    host: Annotated[Hostname, Meta(description=_HOST)]
     port: Annotated[Port, Meta(description=_PORT, examples=[465])]
-    secure: Annotated[bool, Meta(description=_SECURE)] = False
     auth: Annotated[
         Auth | Off | UnsetType,
         Meta(
@@ -154,72 +203,19 @@ class SmtpConfig(Request, frozen=True, kw_only=True):
         ),
     ] = UNSET
     use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
-    tls: Annotated[Tls | UnsetType, Meta(description=_TLS)] = UNSET
     rate_limit: Annotated[
         RateLimit | UnsetType, Meta(description="How fast to send at most. Absent: without a limit.")
     ] = UNSET
 
-    @staticmethod
-    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """A login comes from one place."""
-        return _two_logins(get)
 
-
-class ImapUpdate(Request, frozen=True, kw_only=True):
-    """A change of the IMAP settings. An absent member keeps its value with `partial`, else takes its default."""
-
-    partial: Annotated[bool, Meta(description=_PARTIAL)] = False
-    host: Annotated[Hostname | UnsetType, Meta(description=_HOST + " Required unless `partial`.")] = UNSET
-    port: Annotated[Port | UnsetType, Meta(description=_PORT + " Required unless `partial`.", examples=[993])] = UNSET
-    secure: Annotated[bool | UnsetType, Meta(description=_SECURE)] = UNSET
-    auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Replaced as a whole.")] = UNSET
-    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
-    tls: Annotated[Tls | UnsetType, Meta(description=_TLS + " Replaced as a whole.")] = UNSET
-    resync_delay: Annotated[_Resync | UnsetType, Meta(description=_RESYNC)] = UNSET
-    disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
-    sent_mail_path: _SentPath = UNSET
-    drafts_mail_path: _DraftsPath = UNSET
-    junk_mail_path: _JunkPath = UNSET
-    trash_mail_path: _TrashPath = UNSET
-    archive_mail_path: _ArchivePath = UNSET
-
-    @staticmethod
-    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """A whole replacement needs a server, and a login comes from one place."""
-        yield from _server_missing(get)
-        yield from _two_logins(get)
-
-
-class SmtpUpdate(Request, frozen=True, kw_only=True):
+class SmtpUpdate(ServerUpdate, frozen=True, kw_only=True):
     """A change of the SMTP settings. An absent member keeps its value with `partial`, else takes its default."""
 
-    partial: Annotated[bool, Meta(description=_PARTIAL)] = False
-    host: Annotated[Hostname | UnsetType, Meta(description=_HOST + " Required unless `partial`.")] = UNSET
     port: Annotated[Port | UnsetType, Meta(description=_PORT + " Required unless `partial`.", examples=[465])] = UNSET
-    secure: Annotated[bool | UnsetType, Meta(description=_SECURE)] = UNSET
     auth: Annotated[
         Auth | Off | UnsetType, Meta(description=_AUTH + " `false`: do not log in. Replaced as a whole.")
     ] = UNSET
     use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
-    tls: Annotated[Tls | UnsetType, Meta(description=_TLS + " Replaced as a whole.")] = UNSET
     rate_limit: Annotated[
         RateLimit | UnsetType | None, Meta(description="How fast to send at most. `null`: without a limit.")
     ] = UNSET
-
-    @staticmethod
-    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """A whole replacement needs a server, and a login comes from one place."""
-        yield from _server_missing(get)
-        yield from _two_logins(get)
-
-
-def _server_missing(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-    if not get("partial"):
-        for name in ("host", "port"):
-            if get(name) is UNSET:
-                yield name, "is required"
-
-
-def _two_logins(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-    if get("use_auth_server") is True and isinstance(get("auth"), Auth):
-        yield "auth", "is not allowed with useAuthServer"

@@ -17,6 +17,7 @@ from engine.schema.fields import (
     ProxyUrl,
     Request,
     Response,
+    Unsupported,
     WebUrl,
 )
 
@@ -53,6 +54,36 @@ _OAUTH_TOKENS = (
     "Whether `GET /v1/account/{account}/oauth-token` shows the access tokens of accounts to tokens with the scope "
     "`oauth-token`."
 )
+_NOTIFY_WEB_SAFE_HTML = (
+    "Whether the HTML in `messageNew` is made harmless, with the pictures that came with the message in it. It is "
+    "told with `notifyText` only."
+)
+_NOTIFY_ATTACHMENTS = (
+    "Whether `messageNew` includes the content of attached files, in base64, as far as the event has room."
+)
+_NOTIFY_ATTACHMENT_SIZE = (
+    "The largest file, in bytes as encoded in the message, that is included. `null`: any that the event has room for."
+)
+_NOTIFY_CALENDAR_EVENTS = "Whether `messageNew` includes the invitations in a message, as `calendarEvents`."
+_INBOX_NEW_ONLY = (
+    "Whether `messageNew` goes to the webhook of the settings, and to those of accounts, only for mail in the inbox."
+)
+_RESOLVE_GMAIL_CATEGORIES = (
+    "Whether `messageNew` names the tab of Gmail's inbox that a message is in, as `category`: one more search at the "
+    "server for each category."
+)
+_IGNORE_MAIL_CERT_ERRORS = (
+    "Whether mail servers may have certificates that are not trusted or name another host, where the account does not"
+    " say otherwise in `tls.rejectUnauthorized`."
+)
+_IMAP_CLIENT_NAME = "The name that the engine gives itself at IMAP servers (RFC 2971). `null`: its own."
+_IMAP_CLIENT_VERSION = "The version beside that name. `null`: its own; none where `imapClientName` is set."
+_IMAP_CLIENT_VENDOR = "The vendor beside that name. `null`: none."
+_IMAP_CLIENT_SUPPORT_URL = "The URL for questions beside that name. `null`: none."
+_EXPORT_MAX_CONCURRENT = "How many exports of one account run at once; the others are `queued`. `null`: 1."
+_EXPORTS_IN_ALL = "How many exports run at once in all. `null`: 3."
+_EXPORT_MAX_MESSAGES = "The most messages in an export; what is beyond is left out (`truncated`). `null`: 1,250,000."
+_EXPORT_MAX_SIZE = "The size in bytes beyond which an export is ended (`truncated`). `null`: 5 GiB."
 _AUTH_URL = (
     "The server that says how accounts with `useAuthServer` log in: `GET <authServer>?account=<id>&proto=imap|smtp` "
     'answers `{"user", "accessToken" | "pass"}`, with `expires` or `expiresIn` if it likes. User and password before '
@@ -67,6 +98,26 @@ _SECRET = (
 )
 
 
+_Size = Annotated[int, Meta(ge=0, le=2**30)]
+_ClientLine = Annotated[str, Meta(max_length=1024, extra={"check": Check.LINE})]
+_SupportUrl = Annotated[
+    str,
+    Meta(
+        max_length=1024,
+        extra={"check": Check.LINE},
+        extra_json_schema={"format": "uri"},
+        examples=["mailto:x@example.com"],
+    ),
+]
+_Switched = Annotated[bool | UnsetType | None, Meta(description="`false` or `null`: the engine does not do this yet.")]
+_Nothing = Annotated[
+    Annotated[str, Meta(max_length=0)] | UnsetType | None,
+    Meta(description='Only `null` or `""`, the same as absent: the engine does not do this yet.'),
+]
+_NothingShown = Annotated[str | UnsetType | None, Meta(description='`null` or `""`: the engine does not do this yet.')]
+_Few = Annotated[int, Meta(ge=1, le=100)]
+_Messages = Annotated[int, Meta(ge=1, le=10_000_000)]
+_Octets = Annotated[int, Meta(ge=1, le=2**50)]
 Strategy = Literal["default", "dedicated", "random"]
 
 
@@ -124,12 +175,61 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
         | None,
         Meta(description=_AUTH_URL, examples=["https://app.example.com/mail-logins"]),
     ] = UNSET
-    enable_oauth_tokens_api: Annotated[bool | UnsetType, Meta(description=_OAUTH_TOKENS)] = msgspec.field(
-        name="enableOAuthTokensApi", default=UNSET
+    notify_web_safe_html: Annotated[bool | UnsetType, Meta(description=_NOTIFY_WEB_SAFE_HTML)] = UNSET
+    notify_attachments: Annotated[bool | UnsetType, Meta(description=_NOTIFY_ATTACHMENTS)] = UNSET
+    notify_attachment_size: Annotated[_Size | UnsetType | None, Meta(description=_NOTIFY_ATTACHMENT_SIZE)] = UNSET
+    notify_calendar_events: Annotated[bool | UnsetType, Meta(description=_NOTIFY_CALENDAR_EVENTS)] = UNSET
+    inbox_new_only: Annotated[bool | UnsetType, Meta(description=_INBOX_NEW_ONLY)] = UNSET
+    resolve_gmail_categories: Annotated[bool | UnsetType, Meta(description=_RESOLVE_GMAIL_CATEGORIES)] = UNSET
+    ignore_mail_cert_errors: Annotated[bool | UnsetType, Meta(description=_IGNORE_MAIL_CERT_ERRORS)] = UNSET
+    imap_client_name: Annotated[_ClientLine | UnsetType | None, Meta(description=_IMAP_CLIENT_NAME)] = UNSET
+    imap_client_version: Annotated[_ClientLine | UnsetType | None, Meta(description=_IMAP_CLIENT_VERSION)] = UNSET
+    imap_client_vendor: Annotated[_ClientLine | UnsetType | None, Meta(description=_IMAP_CLIENT_VENDOR)] = UNSET
+    imap_client_support_url: Annotated[_SupportUrl | UnsetType | None, Meta(description=_IMAP_CLIENT_SUPPORT_URL)] = (
+        UNSET
     )
+    export_max_concurrent: Annotated[_Few | UnsetType | None, Meta(description=_EXPORT_MAX_CONCURRENT)] = UNSET
+    export_max_global_concurrent: Annotated[_Few | UnsetType | None, Meta(description=_EXPORTS_IN_ALL)] = UNSET
+    export_max_messages: Annotated[_Messages | UnsetType | None, Meta(description=_EXPORT_MAX_MESSAGES)] = UNSET
+    export_max_size: Annotated[_Octets | UnsetType | None, Meta(description=_EXPORT_MAX_SIZE)] = UNSET
+    generate_email_summary: Unsupported | UnsetType = UNSET
+    open_ai_generate_embeddings: Unsupported | UnsetType = UNSET
+    mcp_enabled: Unsupported | UnsetType = UNSET
+    mcp_o_auth_enabled: Unsupported | UnsetType = UNSET
+    token_audit_log: Unsupported | UnsetType = UNSET
+    http_proxy_enabled: Unsupported | UnsetType = UNSET
+    sentry_enabled: Unsupported | UnsetType = UNSET
+    smtp_server_enabled: Unsupported | UnsetType = UNSET
+    imap_proxy_server_enabled: Unsupported | UnsetType = UNSET
+    enable_api_proxy: Unsupported | UnsetType = UNSET
+    track_clicks: Unsupported | UnsetType = UNSET
+    track_opens: Unsupported | UnsetType = UNSET
+    smtp_server_proxy: Unsupported | UnsetType = UNSET
+    smtp_server_auth_enabled: Unsupported | UnsetType = UNSET
+    smtp_server_tls: Unsupported | UnsetType = msgspec.field(name="smtpServerTLSEnabled", default=UNSET)
+    imap_proxy_server_proxy: Unsupported | UnsetType = UNSET
+    imap_proxy_server_tls: Unsupported | UnsetType = msgspec.field(name="imapProxyServerTLSEnabled", default=UNSET)
+    track_sent_messages: Unsupported | UnsetType = UNSET
+    notification_base_url: _Nothing = UNSET
+    sentry_dsn: _Nothing = UNSET
+    smtp_server_password: _Nothing = UNSET
+    imap_proxy_server_password: _Nothing = UNSET
+    page_brand_name: _Nothing = UNSET
+    smtp_ehlo_name: _Nothing = UNSET
+    http_proxy_url: _Nothing = UNSET
+    queue_keep: Annotated[
+        Annotated[int, Meta(ge=0, le=0)] | UnsetType,
+        Meta(description="Only 0, the same as absent: `[retention]` of config.toml rules how long messages are kept."),
+    ] = UNSET
+    imap_indexer: Annotated[
+        Literal["full"] | UnsetType,
+        Meta(description="Only `full`, the same as absent."),
+    ] = UNSET
+    enable_o_auth_tokens_api: Annotated[bool | UnsetType, Meta(description=_OAUTH_TOKENS)] = UNSET
 
 
 _ASK = "`true`: include this setting."
+_Asked = Annotated[bool, Meta(description=_ASK)]
 
 
 class SettingsQuery(Request, frozen=True, kw_only=True):
@@ -160,9 +260,49 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     imap_strategy: Annotated[bool, Meta(description=_ASK)] = False
     smtp_strategy: Annotated[bool, Meta(description=_ASK)] = False
     auth_server: Annotated[bool, Meta(description=_ASK)] = False
-    enable_oauth_tokens_api: Annotated[bool, Meta(description=_ASK)] = msgspec.field(
-        name="enableOAuthTokensApi", default=False
-    )
+    notify_web_safe_html: Annotated[bool, Meta(description=_ASK)] = False
+    notify_attachments: Annotated[bool, Meta(description=_ASK)] = False
+    notify_attachment_size: Annotated[bool, Meta(description=_ASK)] = False
+    notify_calendar_events: Annotated[bool, Meta(description=_ASK)] = False
+    inbox_new_only: Annotated[bool, Meta(description=_ASK)] = False
+    resolve_gmail_categories: Annotated[bool, Meta(description=_ASK)] = False
+    ignore_mail_cert_errors: Annotated[bool, Meta(description=_ASK)] = False
+    imap_client_name: Annotated[bool, Meta(description=_ASK)] = False
+    imap_client_version: Annotated[bool, Meta(description=_ASK)] = False
+    imap_client_vendor: Annotated[bool, Meta(description=_ASK)] = False
+    imap_client_support_url: Annotated[bool, Meta(description=_ASK)] = False
+    export_max_concurrent: Annotated[bool, Meta(description=_ASK)] = False
+    export_max_global_concurrent: Annotated[bool, Meta(description=_ASK)] = False
+    export_max_messages: Annotated[bool, Meta(description=_ASK)] = False
+    export_max_size: Annotated[bool, Meta(description=_ASK)] = False
+    generate_email_summary: Annotated[bool, Meta(description=_ASK)] = False
+    open_ai_generate_embeddings: Annotated[bool, Meta(description=_ASK)] = False
+    mcp_enabled: Annotated[bool, Meta(description=_ASK)] = False
+    mcp_o_auth_enabled: Annotated[bool, Meta(description=_ASK)] = False
+    token_audit_log: Annotated[bool, Meta(description=_ASK)] = False
+    http_proxy_enabled: Annotated[bool, Meta(description=_ASK)] = False
+    sentry_enabled: Annotated[bool, Meta(description=_ASK)] = False
+    smtp_server_enabled: Annotated[bool, Meta(description=_ASK)] = False
+    imap_proxy_server_enabled: Annotated[bool, Meta(description=_ASK)] = False
+    enable_api_proxy: Annotated[bool, Meta(description=_ASK)] = False
+    track_clicks: Annotated[bool, Meta(description=_ASK)] = False
+    track_opens: Annotated[bool, Meta(description=_ASK)] = False
+    smtp_server_proxy: _Asked = False
+    smtp_server_auth_enabled: _Asked = False
+    smtp_server_tls: _Asked = msgspec.field(name="smtpServerTLSEnabled", default=False)
+    imap_proxy_server_proxy: _Asked = False
+    imap_proxy_server_tls: _Asked = msgspec.field(name="imapProxyServerTLSEnabled", default=False)
+    track_sent_messages: _Asked = False
+    notification_base_url: _Asked = False
+    sentry_dsn: _Asked = False
+    smtp_server_password: _Asked = False
+    imap_proxy_server_password: _Asked = False
+    page_brand_name: _Asked = False
+    smtp_ehlo_name: _Asked = False
+    http_proxy_url: _Asked = False
+    queue_keep: Annotated[bool, Meta(description=_ASK)] = False
+    imap_indexer: Annotated[bool, Meta(description=_ASK)] = False
+    enable_o_auth_tokens_api: Annotated[bool, Meta(description=_ASK)] = False
 
 
 class Settings(Response, frozen=True, kw_only=True):
@@ -204,9 +344,49 @@ class Settings(Response, frozen=True, kw_only=True):
     auth_server: Annotated[
         str | UnsetType | None, Meta(description="The server that says how accounts log in, its login masked.")
     ] = UNSET
-    enable_oauth_tokens_api: Annotated[bool | UnsetType | None, Meta(description=_OAUTH_TOKENS)] = msgspec.field(
-        name="enableOAuthTokensApi", default=UNSET
-    )
+    notify_web_safe_html: Annotated[bool | UnsetType | None, Meta(description=_NOTIFY_WEB_SAFE_HTML)] = UNSET
+    notify_attachments: Annotated[bool | UnsetType | None, Meta(description=_NOTIFY_ATTACHMENTS)] = UNSET
+    notify_attachment_size: Annotated[int | UnsetType | None, Meta(description=_NOTIFY_ATTACHMENT_SIZE)] = UNSET
+    notify_calendar_events: Annotated[bool | UnsetType | None, Meta(description=_NOTIFY_CALENDAR_EVENTS)] = UNSET
+    inbox_new_only: Annotated[bool | UnsetType | None, Meta(description=_INBOX_NEW_ONLY)] = UNSET
+    resolve_gmail_categories: Annotated[bool | UnsetType | None, Meta(description=_RESOLVE_GMAIL_CATEGORIES)] = UNSET
+    ignore_mail_cert_errors: Annotated[bool | UnsetType | None, Meta(description=_IGNORE_MAIL_CERT_ERRORS)] = UNSET
+    imap_client_name: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_NAME)] = UNSET
+    imap_client_version: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_VERSION)] = UNSET
+    imap_client_vendor: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_VENDOR)] = UNSET
+    imap_client_support_url: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_SUPPORT_URL)] = UNSET
+    export_max_concurrent: Annotated[int | UnsetType | None, Meta(description=_EXPORT_MAX_CONCURRENT)] = UNSET
+    export_max_global_concurrent: Annotated[int | UnsetType | None, Meta(description=_EXPORTS_IN_ALL)] = UNSET
+    export_max_messages: Annotated[int | UnsetType | None, Meta(description=_EXPORT_MAX_MESSAGES)] = UNSET
+    export_max_size: Annotated[int | UnsetType | None, Meta(description=_EXPORT_MAX_SIZE)] = UNSET
+    generate_email_summary: _Switched = UNSET
+    open_ai_generate_embeddings: _Switched = UNSET
+    mcp_enabled: _Switched = UNSET
+    mcp_o_auth_enabled: _Switched = UNSET
+    token_audit_log: _Switched = UNSET
+    http_proxy_enabled: _Switched = UNSET
+    sentry_enabled: _Switched = UNSET
+    smtp_server_enabled: _Switched = UNSET
+    imap_proxy_server_enabled: _Switched = UNSET
+    enable_api_proxy: _Switched = UNSET
+    track_clicks: _Switched = UNSET
+    track_opens: _Switched = UNSET
+    smtp_server_proxy: _Switched = UNSET
+    smtp_server_auth_enabled: _Switched = UNSET
+    smtp_server_tls: _Switched = msgspec.field(name="smtpServerTLSEnabled", default=UNSET)
+    imap_proxy_server_proxy: _Switched = UNSET
+    imap_proxy_server_tls: _Switched = msgspec.field(name="imapProxyServerTLSEnabled", default=UNSET)
+    track_sent_messages: _Switched = UNSET
+    notification_base_url: _NothingShown = UNSET
+    sentry_dsn: _NothingShown = UNSET
+    smtp_server_password: _NothingShown = UNSET
+    imap_proxy_server_password: _NothingShown = UNSET
+    page_brand_name: _NothingShown = UNSET
+    smtp_ehlo_name: _NothingShown = UNSET
+    http_proxy_url: _NothingShown = UNSET
+    queue_keep: Annotated[int | UnsetType | None, Meta(description="0 or `null`.")] = UNSET
+    imap_indexer: Annotated[str | UnsetType | None, Meta(description="`full` or `null`.")] = UNSET
+    enable_o_auth_tokens_api: Annotated[bool | UnsetType | None, Meta(description=_OAUTH_TOKENS)] = UNSET
 
 
 class SettingsUpdated(Response, frozen=True, kw_only=True):

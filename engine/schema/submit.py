@@ -25,9 +25,12 @@ from engine.schema.fields import (
     Line,
     Line256,
     MailboxPath,
+    NoDifference,
+    Off,
     ProxyUrl,
     Request,
     Response,
+    Unsupported,
     When,
 )
 
@@ -91,21 +94,17 @@ class Attachment(Request, frozen=True, kw_only=True):
         Meta(description="The content id; the HTML refers to it as `cid:...`. Absent: none.", examples=["logo"]),
     ] = UNSET
     encoding: Annotated[Literal["base64"], Meta(description="The encoding of `content`, always `base64`.")] = "base64"
+    reference: Annotated[
+        Off | UnsetType | None, Meta(description="Makes no difference here: `false`, `null` or absent.")
+    ] = UNSET
 
 
 OnDoubt = Literal["resend", "hold", "fail"]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=60, extra={"check": Check.HEADER_NAME})]
 
 
-class Submit(Request, frozen=True, kw_only=True):
-    """A message to send. It needs at least one recipient, in `to`, `cc`, `bcc` or `envelope.to`."""
-
-    EXAMPLE = {
-        "to": [{"name": "A friend", "address": "friend@sandbox.example"}],
-        "subject": "Hello",
-        "text": "Hello!",
-        "html": "<p>Hello!</p>",
-    }
+class Content(Request, frozen=True, kw_only=True):
+    """What a message is composed of."""
 
     sender: Annotated[
         NamedAddress | UnsetType,
@@ -164,6 +163,30 @@ class Submit(Request, frozen=True, kw_only=True):
             examples=["<1@example.com>"],
         ),
     ] = UNSET
+    attachments: Annotated[
+        Annotated[tuple[Attachment, ...], Meta(max_length=MAX_ATTACHMENTS)],
+        Meta(description="The files to attach. Absent: none."),
+    ] = ()
+
+    def header_fields(self) -> tuple[tuple[str, str], ...]:
+        """The additional header fields in the order given, one pair for each line of the header."""
+        return tuple(
+            (name, str(value))
+            for name, given in self.headers.items()
+            for value in (given if isinstance(given, tuple) else (given,))
+        )
+
+
+class Submit(Content, frozen=True, kw_only=True):
+    """A message to send. It needs at least one recipient, in `to`, `cc`, `bcc` or `envelope.to`."""
+
+    EXAMPLE = {
+        "to": [{"name": "A friend", "address": "friend@sandbox.example"}],
+        "subject": "Hello",
+        "text": "Hello!",
+        "html": "<p>Hello!</p>",
+    }
+
     envelope: Annotated[
         Envelope | UnsetType,
         Meta(description="The SMTP envelope. Absent: it follows from the message's own addresses."),
@@ -189,10 +212,6 @@ class Submit(Request, frozen=True, kw_only=True):
             examples=["hold"],
         ),
     ] = UNSET
-    attachments: Annotated[
-        Annotated[tuple[Attachment, ...], Meta(max_length=MAX_ATTACHMENTS)],
-        Meta(description="The files to attach. Absent: none."),
-    ] = ()
     copy: Annotated[
         bool | UnsetType | None,
         Meta(description="Whether to file a copy in the Sent folder. `null` or absent: the account decides."),
@@ -212,6 +231,10 @@ class Submit(Request, frozen=True, kw_only=True):
         IpOrNone | UnsetType,
         Meta(description="The IP address of this machine from which the message is sent. Absent: that of the account."),
     ] = UNSET
+    render: Unsupported | UnsetType = UNSET
+    tracking_enabled: Unsupported | UnsetType = UNSET
+    track_opens: Unsupported | UnsetType = UNSET
+    track_clicks: Unsupported | UnsetType = UNSET
     dry_run: Annotated[
         bool, Meta(description="`true`: only compose the message, and answer with it. Absent: `false`.")
     ] = False
@@ -225,13 +248,12 @@ class Submit(Request, frozen=True, kw_only=True):
         if not envelope or (isinstance(envelope, Envelope) and not envelope.to):
             yield "to", "is required"
 
-    def header_fields(self) -> tuple[tuple[str, str], ...]:
-        """The additional header fields in the order given, one pair for each line of the header."""
-        return tuple(
-            (name, str(value))
-            for name, given in self.headers.items()
-            for value in (given if isinstance(given, tuple) else (given,))
-        )
+
+class SubmitQuery(Request, frozen=True, kw_only=True):
+    """Query of `POST /v1/account/{account}/submit`."""
+
+    use_structured_format: NoDifference = UNSET
+    document_store: NoDifference = UNSET
 
 
 class SubmitHeaders(Request, frozen=True, kw_only=True):
@@ -246,7 +268,7 @@ class SubmitHeaders(Request, frozen=True, kw_only=True):
             "Dry runs and refused requests are not remembered. Absent: every request is a new submission.",
             examples=["order-4711"],
         ),
-    ] = msgspec.field(name="Idempotency-Key", default=None)
+    ] = msgspec.field(name="idempotency-key", default=None)
 
 
 class Idempotency(Response, frozen=True, kw_only=True):

@@ -187,11 +187,12 @@ class WebhookInfo(Response, frozen=True, kw_only=True):
     replay_of: Annotated[str | UnsetType, Meta(description="The endpoint it replays.")] = UNSET
     until: Annotated[int | UnsetType, Meta(description="The number of the last event that a replay posts.")] = UNSET
     state: Annotated[
-        Literal["ok", "failing", "disabled", "no events", "no url"],
+        Literal["ok", "failing", "disabled", "no events", "no url", "paused"],
         Meta(
             description="`failing`: an event waits for another attempt. `disabled`: nothing is posted. `no events`: it "
             "is enabled, but `events` names no event that this engine raises, or `accounts` is empty. `no url`: it is "
-            "enabled, but has no URL. In the last three, events wait and are posted later."
+            "enabled, but has no URL. `paused`: so is the queue `notify`. In the last four, events wait and are posted "
+            "later."
         ),
     ]
     disabled_reason: Annotated[str | UnsetType, Meta(description="Why the engine disabled it.")] = UNSET

@@ -1,4 +1,4 @@
-"""What an SMTP session is given, and what it gives back: the server, the time limits, the outcome, the failure."""
+"""What an SMTP session takes and returns: the server, the time limits, the outcome, the failure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from engine.smtp.verdict import Verdict, error_text
 from engine.transport import Endpoint
 
 BLOCK_BYTES = 256 * 1024
-"""The message goes out in pieces of this size, each of which has a time limit."""
+"""Octets per write of message data; the time limit `block` applies to each write."""
 
 
 class SmtpEndpoint(Endpoint, frozen=True):
-    """An SMTP server and how to log in there; None: without a login."""
+    """An SMTP server and the credentials to log in with; None: no login."""
 
     credentials: sasl.Credentials | None
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits in seconds, RFC 5321 section 4.5.3.2 where it has one; `connect` counts for TLS handshakes too."""
+    """Limits in seconds, following RFC 5321 section 4.5.3.2; `connect` also limits each TLS handshake."""
 
     connect: float = 30
     greeting: float = 300
@@ -34,7 +34,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of each recipient; `reply` is the server's to the message; `dot_sent`: the message went out."""
+    """The verdict on each recipient; `reply` is the server's to the message; `dot_sent`: the message was sent."""
 
     recipients: dict[str, Verdict]
     reply: Reply | None
@@ -42,12 +42,12 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class DeliveryError(EngineError):
-    """The connection failed, or the server did not let us in.
+    """The connection failed, or the server refused the session.
 
-    `recipients` holds a verdict for each recipient of a `send` (empty for `connect`), those decided before the failure
-    with their own. `dot_sent`: the message whose reply did not come may have been accepted. `out_of_step`: the server's
-    replies did not match our commands; recipients without a verdict of their own may be tried on a new connection.
-    `mute` is the address that accepted the connection and never said a word.
+    `recipients` holds a verdict for each recipient of a `send` (empty for `connect`); those decided before the failure
+    keep their own. `dot_sent`: the message was sent without a reply and may have been accepted. `out_of_step`: the
+    server's replies did not match our commands; `recipients` then holds only those already decided, and the others may
+    be sent on a new connection. `mute` is the address that accepted the connection and never sent a byte.
     """
 
     fault = Fault.PROVIDER
@@ -71,7 +71,7 @@ class DeliveryError(EngineError):
 
 
 class Delivery:
-    """What is common to all transactions of one message."""
+    """What all transactions of one message share."""
 
     def __init__(self, body: Iterable[bytes], before_dot: Callable[[], Awaitable[None]]) -> None:
         self.body = body
@@ -81,7 +81,7 @@ class Delivery:
 
 
 def cut_up(body: Iterable[bytes]) -> Iterator[bytes]:
-    """No chunk longer than a block, so that the end of data never goes with more than about two of them."""
+    """Cut chunks to at most one block, so that the end of data is sent with at most about two blocks."""
     for chunk in body:
         if len(chunk) <= BLOCK_BYTES:
             yield chunk

@@ -1,8 +1,8 @@
 """Dot-stuffing of message data (RFC 5321 section 4.5.2), over chunks cut anywhere.
 
-Every line end becomes CRLF, a lone CR or LF included, since servers disagree about what those mean and the
-disagreement is how a second message is smuggled into the first. What comes out holds exactly one end of data, the one
-`finish` adds. A chunk that is already in order costs a few passes of C code and no copy of its lines.
+Every line end becomes CRLF, including a lone CR or LF: servers disagree about what those mean, which allows a second
+message to be smuggled inside the first (SMTP smuggling). The output contains exactly one end of data, which `finish`
+adds. A chunk that needs no change costs a few passes of C code and no copy of its lines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class DotStuffer:
         self._carriage_return = False
 
     def feed(self, chunk: bytes) -> bytes:
-        """The chunk as it goes on the wire; a CR at its end waits for the next one."""
+        """The chunk as it is sent; a CR at its end is held back until the next call."""
         if self._carriage_return:
             chunk = b"\r" + chunk
         self._carriage_return = chunk.endswith(b"\r")
@@ -37,5 +37,5 @@ class DotStuffer:
         return b"." + chunk if dot_first else chunk
 
     def finish(self) -> bytes:
-        """The end of data, after the line end the last line may lack."""
+        """The end of data, preceded by a line end if the last line has none."""
         return b".\r\n" if self._at_line_start and not self._carriage_return else b"\r\n.\r\n"

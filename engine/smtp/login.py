@@ -1,8 +1,8 @@
-"""The login of an SMTP session (RFC 4954), without a network: which line to say after which reply.
+"""The login of an SMTP session (RFC 4954), without a network: which line to send after which reply.
 
-The mechanisms the server offers and the credentials can serve are tried from the best on. The next one is tried only
-where the refusal is about the mechanism; a refusal of the password ends the login, since each more of them brings a
-provider closer to locking the account. Secrets never stand in what is shown.
+Of the mechanisms that the server offers and the credentials support, the strongest goes first. The next one follows
+only if the server refused the mechanism itself; a refused password ends the login, since each further failure brings
+the provider closer to locking the account. Secrets never appear in the text shown in transcripts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engine.smtp.replies import Reply
 from engine.smtp.verdict import Kind, Stage, Verdict, of_reply
 
 COMMAND_OCTETS = 512
-"""The longest command, its CRLF included (RFC 5321 section 4.5.3.1.4)."""
+"""The most octets in a command, including its CRLF (RFC 5321 section 4.5.3.1.4)."""
 ROUNDS = 8
 SECRET = "[secret]"
 
@@ -31,16 +31,16 @@ _LONGEST_REASON = 300
 
 
 class LoginLine(NamedTuple):
-    """A line to say, and what the transcript shows of it."""
+    """A line to send, and the text that the transcript shows for it."""
 
     text: str
     shown: str
 
 
 class SmtpLogin:
-    """One login: say what `begin` gives, then what `receive` gives for each reply, until it gives None.
+    """One login: send what `begin` returns, then what `receive` returns for each reply, until it returns None.
 
-    Then `refusal` is the verdict of a login that failed, None after one that was accepted.
+    Then `refusal` is the verdict of a failed login, or None after an accepted one.
     """
 
     def __init__(self, offered: Collection[str], credentials: sasl.Credentials, nonce: str | None) -> None:
@@ -49,16 +49,16 @@ class SmtpLogin:
         self._mechanisms = iter(sasl.mechanisms(offered, credentials, nonce))
         self._mechanism: sasl.Mechanism
         self._initial: bytes | None = None
-        """The initial response, as long as the server may ask for it."""
+        """The initial response, while the server may still ask for it."""
         self._sent = False
-        """It went with the command."""
+        """The initial response was sent with the command."""
         self._rounds = 0
         self._reason = ""
         self.refusal: Verdict | None = None
-        """What was said to the last mechanism tried."""
+        """The verdict on the last mechanism refused."""
 
     def begin(self) -> LoginLine | None:
-        """The first line with the next mechanism; None when there is none left."""
+        """The first line of the next mechanism; None if none is left."""
         mechanism = next(self._mechanisms, None)
         if mechanism is None:
             if self.refusal is None:
@@ -76,12 +76,12 @@ class SmtpLogin:
         if self._initial is None:
             return LoginLine(command, command)
         whole = f"{command} {_base64(self._initial) or '='}"
-        # RFC 4954 section 4: an initial response that makes the command too long waits for the server's question.
+        # RFC 4954 section 4: an initial response that would make the command too long waits for the server's challenge.
         self._sent = len(whole) + 2 <= COMMAND_OCTETS
         return LoginLine(whole, f"{command} {SECRET}") if self._sent else LoginLine(command, command)
 
     def receive(self, reply: Reply) -> LoginLine | None:
-        """The line to say next; None at the end. Raises `ProtocolError` for a dialogue that leads nowhere."""
+        """The next line to send; None at the end. Raises `ProtocolError` if the server's challenges make no sense."""
         if 300 <= reply.code < 400:
             self._rounds += 1
             if self._rounds > ROUNDS:
@@ -100,7 +100,7 @@ class SmtpLogin:
 
     def _answer(self, challenge: bytes) -> bytes:
         initial, self._initial = self._initial, None
-        # PLAIN has one step, so a question after it asks for it again, whatever its words.
+        # PLAIN has a single step, so any challenge asks for the initial response, whatever its text.
         if initial is not None and (not self._sent or not challenge.strip() or self._mechanism.name == "PLAIN"):
             return initial
         try:
@@ -108,12 +108,12 @@ class SmtpLogin:
         except ValueError as error:
             raise ProtocolError(f"The server's challenge is invalid: {error}") from error
         if self._mechanism.name in ("XOAUTH2", "OAUTHBEARER"):
-            # RFC 7628 section 3.2.2: why the token is refused, in JSON; the reply that follows only says that it is.
+            # RFC 7628 section 3.2.2: JSON that gives the reason; the reply after it only says that the token failed.
             self._reason = self._masker.mask(challenge.decode("utf-8", "replace"), cut=True)[:_LONGEST_REASON]
         return answer
 
     def _is_about_the_mechanism(self, reply: Reply) -> bool:
-        # A server may offer SCRAM and hold no secret of the kind it needs for this user, which it does not say.
+        # A server may offer SCRAM but hold no SCRAM secret for this user, and it does not say so.
         return reply.code >= 500 and (
             reply.code in _ABOUT_THE_MECHANISM
             or reply.enhanced in _ABOUT_THE_MECHANISM_ENHANCED
@@ -126,7 +126,7 @@ def _refused(text: str) -> Verdict:
 
 
 def _base64(data: bytes) -> str:
-    # RFC 4954 section 4: an empty initial response is written "=", an empty later one is an empty line.
+    # RFC 4954 section 4: an empty initial response is sent as "=", an empty later one as an empty line.
     return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
@@ -134,5 +134,5 @@ def _challenge(reply: Reply) -> bytes:
     try:
         return base64.b64decode(reply.text.strip(), validate=True)
     except ValueError:
-        # Some servers prompt in clear for LOGIN, whose wording means nothing anyway.
+        # Some servers send LOGIN's prompts unencoded; their text does not matter.
         return reply.text.encode("utf-8")

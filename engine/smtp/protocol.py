@@ -1,13 +1,13 @@
 """The SMTP dialogue without a network: capabilities, the envelope, one mail transaction.
 
-RFC 5321, 2920 (PIPELINING), 1870 (SIZE), 6531 (SMTPUTF8), 3461 (DSN, of which only the envelope id is used).
+RFC 5321, 2920 (PIPELINING), 1870 (SIZE), 6531 (SMTPUTF8), 3461 (DSN; only the envelope id is used).
 
-A `Transaction` says which commands to write next and takes the replies in order; it alone knows which reply belongs to
-which command, with PIPELINING and without, and notices where the server has lost count: one reply too many, and each
-is taken for the answer to the command behind its own.
+A `Transaction` says which commands to write next and takes the replies in order. It alone knows which reply belongs to
+which command, with PIPELINING and without. It also notices when the server has lost count: after one surplus reply,
+each reply would be taken for the answer to the command after its own.
 
-What the server could not carry anyway (too big, an address beyond ASCII without SMTPUTF8) is refused here before a byte
-is sent. No address can smuggle a command: control characters and angle brackets are refused too.
+What the server cannot carry anyway (a message over its SIZE, an address beyond ASCII without SMTPUTF8) is refused here
+before a byte is sent. No address can smuggle a command: control characters and angle brackets are refused too.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from engine.smtp.replies import Reply
 from engine.smtp.verdict import Kind, Stage, Verdict, is_one_too_many, of_reply
 
 GROUP_RECIPIENTS = 100
-"""RFC 5321 section 4.5.3.1.8: the number of recipients every server has to take."""
+"""RFC 5321 section 4.5.3.1.8: the number of recipients that every server must accept."""
 
 _XTEXT = re.compile(r"[!-*,-<>-~]{1,100}")
-"""RFC 3461 section 4: what stands for itself, and how long an envelope id may be."""
+"""RFC 3461 section 4: the characters that need no encoding, and the greatest length of an envelope id."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What the reply to EHLO offers. `size` is the limit in bytes, None where there is none or it is not told."""
+    """What the reply to EHLO offers. `size` is the limit in bytes; None if there is none or it is not stated."""
 
     auth: tuple[str, ...] = ()
     pipelining: bool = False
@@ -42,10 +42,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def capabilities(reply: Reply) -> Capabilities:
-    """The offers in a reply to EHLO; what cannot be understood counts as not offered."""
+    """The offers in a reply to EHLO; what cannot be parsed counts as not offered."""
     offers: dict[str, list[str]] = {}
     for line in reply.lines[1:]:
-        # Old servers write `AUTH=PLAIN LOGIN`, often beside the proper line.
+        # Old servers write `AUTH=PLAIN LOGIN`, often in addition to the correct line.
         keyword, *words = re.sub(r"(?i)^AUTH=", "AUTH ", line).upper().split() or [""]
         offers.setdefault(keyword, []).extend(words)
     limit = offers.get("SIZE", [])[:1]
@@ -63,9 +63,9 @@ def capabilities(reply: Reply) -> Capabilities:
 
 
 class SmtpEnvelope(msgspec.Struct, frozen=True):
-    """Who sends to whom. `sender` may be empty (a bounce); `smtputf8`: the header needs it; `size`: bytes or 0.
+    """Sender and recipients. `sender` may be empty (a bounce); `smtputf8`: the header needs it; `size`: bytes or 0.
 
-    `envelope_id` comes back in the bounces of servers that know RFC 3461; empty for none.
+    Servers that support RFC 3461 return `envelope_id` in their bounces; empty for none.
     """
 
     sender: str
@@ -76,16 +76,19 @@ class SmtpEnvelope(msgspec.Struct, frozen=True):
 
     @property
     def international(self) -> bool:
-        """Only a server with SMTPUTF8 can take it."""
+        """Whether only a server with SMTPUTF8 can take it."""
         return self.smtputf8 or not (self.sender.isascii() and all(map(str.isascii, self.recipients)))
 
 
 class Transaction:
-    """MAIL, RCPT for each recipient, DATA: up to the point where the message itself goes or does not go.
+    """MAIL, RCPT for each recipient, DATA: everything before the message itself.
 
-    Write what `take` gives, hand each reply to `receive` while `waiting`, and again until `take` is empty. Then
-    `go_ahead` says whether the server waits for message data, `accepted` for whom, `verdicts` what became of the rest.
-    `reset`: begin with RSET. `used`: another transaction went before on this connection.
+    1. Write what `take` returns.
+    2. Pass each reply to `receive` while `waiting`, then repeat from 1 until `take` returns nothing.
+    3. `go_ahead` then says whether the server waits for message data, `accepted` for which recipients, and `verdicts`
+       what became of the others.
+
+    `reset`: begin with RSET. `used`: this connection has carried a transaction before.
     """
 
     def __init__(
@@ -114,21 +117,21 @@ class Transaction:
         self._answered = 0
         self._refused = False
         self._postponed: list[str] = []
-        # One at a time, a second answer to what went before may come in place of the first one here.
+        # Without PIPELINING, a late second reply to the previous transaction may arrive in place of our first one.
         self._unsure = len(recipients) > 1 or (used and not offered.pipelining)
         self.accepted: list[str] = []
         self.verdicts: dict[str, Verdict] = {}
         self.go_ahead = False
         self.data_asked = False
-        """DATA was given out by `take`."""
+        """`take` has returned DATA."""
         self.open = True
-        """No reply to a message has ended the transaction: the next one on this connection begins with RSET."""
+        """No reply to a message has ended the transaction, so the next one on this connection begins with RSET."""
         self.broken = False
-        """The server closes the connection (421) or answered out of turn: the session ends here."""
+        """The server is closing the connection (421) or answered out of turn: the session ends after this."""
         self.out_of_step = False
-        """A reply cannot be the one to its command, so every verdict may be another's: none of them counts."""
+        """A reply cannot belong to its command, so any verdict may belong to another recipient: none counts."""
         self.limit: int | None = None
-        """How many recipients the server took before it said that there is one too many; None while it has not."""
+        """How many recipients the server accepted before it reported one too many; None if it has not."""
 
     @property
     def waiting(self) -> bool:
@@ -137,11 +140,11 @@ class Transaction:
 
     @property
     def stage(self) -> Stage:
-        """What the next reply answers."""
+        """The stage that the next reply belongs to."""
         return (self._expected[0] if self._expected else None) or (Stage.DATA if self.data_asked else Stage.MAIL)
 
     def take(self) -> list[str]:
-        """The commands to write now, without their line ends; empty when there is nothing left to ask."""
+        """The commands to write now, without line ends; empty if none is left."""
         if self._pipelining:
             taken = list(self._commands)
             self._commands.clear()
@@ -154,9 +157,9 @@ class Transaction:
         return [line for _, line in taken]
 
     def receive(self, reply: Reply) -> None:
-        """The next reply in order."""
+        """Take the next reply in order."""
         stage = self._expected.popleft()
-        # Only DATA is answered with 3xx, and a 2xx to it is the answer to the command before.
+        # Only DATA is answered with 3xx; a 2xx at DATA must be the answer to an earlier command.
         self.out_of_step = self.out_of_step or (reply.code < 300 if stage is Stage.DATA else 300 <= reply.code < 400)
         if reply.code == 421:
             self._end(of_reply(stage or Stage.MAIL, reply))
@@ -174,9 +177,9 @@ class Transaction:
 
     @property
     def doubtful(self) -> bool:
-        """Whether a refusal for good may be another's: a reply too many would not have shown by itself.
+        """Whether a permanent refusal may belong to another recipient, because of an unnoticed surplus reply.
 
-        A 354 shows that there was none; where DATA was refused or not asked, the next command must.
+        A 354 proves that there was none. If DATA was refused or not sent, the next command has to prove it.
         """
         return (
             self._unsure
@@ -186,14 +189,14 @@ class Transaction:
         )
 
     def fail(self, verdict: Verdict) -> None:
-        """The verdict of everybody who has no other yet."""
+        """Give `verdict` to every recipient that has none yet."""
         self._refused = True
         self.accepted.clear()
         for recipient in self._recipients:
             self.verdicts.setdefault(recipient, verdict)
 
     def finish(self, reply: Reply) -> Verdict:
-        """The reply to the message: the verdict of all who were accepted so far."""
+        """Take the reply to the message: it decides for all recipients accepted so far."""
         verdict = of_reply(Stage.DOT, reply)
         self.open = False
         self.broken = reply.code == 421 or 300 <= reply.code < 400
@@ -202,9 +205,9 @@ class Transaction:
         return verdict
 
     def once_more(self) -> list[str]:
-        """Those the server called one too many, to go in a further transaction at once; they have no verdict then.
+        """The recipients that the server called one too many, to go in another transaction at once, without a verdict.
 
-        None where nothing else was decided: the next transaction would fare no better.
+        Empty if the transaction decided nothing else: the next one would fare no better.
         """
         postponed = self._postponed
         decided = {

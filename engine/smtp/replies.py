@@ -1,17 +1,17 @@
-"""SMTP replies out of a byte stream (RFC 5321 section 4.2), as servers really write them.
+"""Parses SMTP replies from a byte stream (RFC 5321 section 4.2), as servers really write them.
 
-The parser takes the bytes in any cut and gives whole replies, multi-line ones as one. Only the code matters to a client
-(RFC 5321 section 4.2.1), and of it the first digit most, so whatever begins with a digit from 2 to 5 is a reply:
+The parser takes the bytes in pieces of any size and returns whole replies; a multi-line reply is one. A client goes by
+the code alone (RFC 5321 section 4.2.1), and mostly by its first digit, so any line that begins with a digit from 2 to 5
+is a reply:
 
-* The last line decides, also where the lines of one reply bear different codes (`220-hello`, `521 go away`).
-* Blank lines, and lines before a reply that do not begin with such a digit, are skipped; inside a reply a line without
-  a code is its text.
-* `250<TAB>ok`, `250`, `250ok` and ` 250 ok` are what they seem. Of `25 ok` or `2xx ok` the first digit is taken: 250.
+* The last line decides, even if the lines of one reply have different codes (`220-hello`, `521 go away`).
+* Blank lines, and lines before a reply that do not begin with such a digit, are skipped. Inside a reply, a line without
+  a code is part of its text.
+* `250<TAB>ok`, `250`, `250ok` and ` 250 ok` all mean 250. Of `25 ok` and `2xx ok` only the first digit is used: 250.
 * A line is cut at `LINE_BYTES`, a reply at `REPLY_BYTES`; the rest is read and dropped.
-* A reply that the server never ends counts by what was read of it (`cut`).
+* If the server never ends a reply, what was read of it counts (`cut`).
 
-Refused (`ProtocolError`) is only what goes on for `FLOOD_BYTES` without a reply. Then the stream has no meaning any
-more: close the connection.
+`ProtocolError` is raised only after `FLOOD_BYTES` without a reply. The stream is then useless: close the connection.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=\s|$)", re.ASCII)
 class Reply(msgspec.Struct, frozen=True):
     """One reply: its code and the text of each line, without code and separator.
 
-    `raw` holds the lines as they came where they are not all of the form `250-text`, `250 text` with that one code.
+    `raw` holds the lines as received, unless all have the form `250-text` or `250 text` with the same code.
     """
 
     code: int
@@ -49,11 +49,11 @@ class Reply(msgspec.Struct, frozen=True):
 
     @property
     def is_in_form(self) -> bool:
-        """Whether it begins as RFC 5321 has it, with a code of three digits and a separator."""
+        """Whether it begins as RFC 5321 requires, with a three-digit code and a separator."""
         return not self.raw or _IN_FORM.match(self.raw[0]) is not None
 
     def masked(self, masker: Masker) -> Reply:
-        """The same without the secrets the server may have echoed."""
+        """The same reply without secrets that the server may have echoed."""
         if not masker or masker.mask(line := self.line) == line:
             return self
         lines, raw = (tuple(masker.mask(each) for each in given) for given in (self.lines, self.raw))
@@ -61,7 +61,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     @property
     def enhanced(self) -> str | None:
-        """The enhanced status code of RFC 3463 if the text starts with one of the same class as the code."""
+        """The enhanced status code (RFC 3463), if the text starts with one of the same class as the code."""
         found = _ENHANCED.match(self.lines[0])
         return found[0] if found is not None and int(found[1]) == self.code // 100 else None
 
@@ -72,7 +72,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     @property
     def line(self) -> str:
-        """As it came, each line with its code, joined by a line feed: `250-first` LF `250 last`."""
+        """The lines as received, with their codes, joined by a line feed: `250-first` LF `250 last`."""
         if self.raw:
             return "\n".join(self.raw)
         *first, last = self.lines
@@ -91,21 +91,21 @@ class ReplyParser:
         self._size = 0
         self._unused = 0
         self.stray = ""
-        """The first line that was no reply and is not followed by one, cut; empty for none."""
+        """The first line that was not a reply and that no reply has followed yet, cut; empty if there is none."""
         self.strayed = False
-        """There was such a line: it may have stood in the place of a reply."""
+        """There has been such a line; it may have been meant as a reply."""
         self.error: ProtocolError | None = None
-        """What is wrong with the bytes behind the replies already given; `feed` raises it from then on."""
+        """The fault in the bytes after the replies already returned; `feed` raises it from then on."""
 
     @property
     def idle(self) -> bool:
-        """Nothing of a next reply has come yet; lines that are none may have (`stray`)."""
+        """Whether no part of the next reply has arrived; lines that are not replies may have (`stray`)."""
         return not (self._lines or self.error or self._buffer.strip(_BLANK))
 
     def feed(self, data: bytes) -> list[Reply]:
         """The replies that `data` completes, in order.
 
-        Raises `ProtocolError`; replies that stood before the flood are given first, the next call raises.
+        Raises `ProtocolError`; replies that came before the flood are returned first, and the next call raises.
         """
         if self.error is not None:
             raise self.error
@@ -124,7 +124,7 @@ class ReplyParser:
         return replies
 
     def cut(self) -> Reply | None:
-        """The reply that had begun, where no more of it comes: its code was read. None when none was."""
+        """End the input: the reply whose code was read but which never ended. None if none had begun."""
         line, self._buffer = self._buffer, b""
         replies: list[Reply] = []
         if self._lines or _CODE_READ.match(line):
@@ -139,7 +139,7 @@ class ReplyParser:
         if match is None:
             self._take_odd(line, replies)
         elif match[2] != b"-" and not self._lines:
-            # Most replies are one such line.
+            # The common case: a reply of one line.
             self.stray = ""
             replies.append(Reply(int(match[1]), (_decode(line[4:]),)))
         else:
@@ -189,7 +189,7 @@ def _decode(text: bytes) -> str:
         decoded = text.decode("utf-8")
     except UnicodeDecodeError as error:
         if len(text) > LINE_BYTES - 5 and error.start > len(text) - 4:
-            # Where a line is cut may be inside a character.
+            # The line may have been cut inside a character.
             decoded = text[: error.start].decode("utf-8")
         else:
             decoded = text.decode("latin-1")

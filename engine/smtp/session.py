@@ -1,11 +1,13 @@
 """One SMTP connection: greeting, TLS, login, then message after message (RFC 5321, 3207, 4954).
 
-`connect` gives a session that is ready to send or raises `DeliveryError`; it never goes on in clear where TLS was
-offered or required. `send` answers for every recipient. The final dot is written only after the caller's `before_dot`
-has returned, so the caller knows on disk that a message may be out before it can be. A reply that was read decides,
-also one the server did not end; only where none was, the message is in doubt. Where replies do not match the commands,
-none of a transaction's counts (`DeliveryError.out_of_step`). A session that broke, lost step, was told 421 or was
-cancelled in the middle is not `usable`: close it. One task uses a session.
+1. `connect` returns a session that is ready to send or raises `DeliveryError`. It never continues in clear text if TLS
+   is offered or required.
+2. `send` gives a verdict for every recipient. It writes the final dot only after the caller's `before_dot` has
+   returned, so the caller has recorded on disk that a message may have been sent before it can have been.
+3. A reply that was read decides, even an unfinished one; only without any reply is the message in doubt. If the replies
+   do not match the commands, none of that transaction counts (`DeliveryError.out_of_step`).
+4. A session that broke, lost step, received a 421 or was cancelled during a call is not `usable`: close it. Only one
+   task may use a session.
 """
 
 from __future__ import annotations
@@ -36,17 +38,17 @@ __all__ = ["DeliveryError", "Outcome", "SmtpEndpoint", "SmtpEnvelope", "SmtpSess
 QUIT_SECONDS = 2.0
 PROOF_SECONDS = 30.0
 NO_GREETING = "The server did not greet us as an SMTP server does"
-"""In place of what it said: it may be an internal service, and the caller may be curious about its banner."""
+"""Shown instead of the greeting, which could reveal an internal service's banner to the caller."""
 _SURPLUS = "The server sent a reply that no command of ours asked for"
 _ENDED = Verdict(Kind.LATER, Stage.MAIL, None, None, "The server ended the connection before this recipient's turn")
 MARGIN_SECONDS = 30.0
-"""How much longer than we the kernel bears with a server that takes nothing of a message."""
+"""How much longer than our own limit the kernel waits for a server that acknowledges nothing of a message."""
 STRAY_SECONDS = 10.0
-"""How long a reply may take after a line that is none: something else than an SMTP server may stand there."""
+"""How long a reply may take after a line that is not one: the peer may not be an SMTP server at all."""
 
 
 class _OutOfStep(ProtocolError):
-    """A reply came that nobody asked for, or one that cannot be the answer to its command."""
+    """A reply came without a command, or cannot be the answer to its command."""
 
 
 class SmtpSession:
@@ -69,11 +71,11 @@ class SmtpSession:
         self._surplus = False
         self._group = GROUP_RECIPIENTS
         self.logged_in = False
-        """A login was accepted. A server that offers none is sent to without."""
+        """The server accepted a login. If it offers no AUTH, messages are sent without one."""
         self.in_flight = False
         """The end of a message may be on its way and its reply has not been read."""
         self.timings: dict[str, float] = {}
-        """Seconds each step of the last `send` took, with those of `connect` for the first one."""
+        """Seconds that each step of the last `send` took; the first `send` includes the steps of `connect`."""
 
     @classmethod
     async def connect(
@@ -86,7 +88,7 @@ class SmtpSession:
         trace: Trace | None = None,
         nonce: str | None = None,
     ) -> SmtpSession:
-        """Dial, greet, secure, log in; `nonce` is for SCRAM (`sasl.mechanisms`).
+        """Dial, say EHLO, start TLS, log in; `nonce` is for SCRAM (`sasl.mechanisms`).
 
         Raises `DeliveryError`. Cancelled: nothing stays open.
         """
@@ -121,12 +123,12 @@ class SmtpSession:
 
     @property
     def tls_version(self) -> str | None:
-        """`TLSv1.3` and the like, None in clear."""
+        """Such as `TLSv1.3`; None in clear text."""
         return self._transport.tls_version
 
     @property
     def local_address(self) -> str | None:
-        """The address of this machine that it leaves from; None where there is no socket beneath."""
+        """This machine's address of the connection; None if the transport has no socket."""
         return self._transport.local_address
 
     async def send(
@@ -136,14 +138,13 @@ class SmtpSession:
         before_dot: Callable[[], Awaitable[None]],
         after_group: Callable[[dict[str, Verdict]], Awaitable[None]] | None = None,
     ) -> Outcome:
-        """Hand over one message; `body` is its wire form in chunks, not dot-stuffed; it is gone through once for each
-        transaction and not kept.
+        """Hand over one message. `body` is its wire form in chunks, not dot-stuffed; each transaction iterates over it.
 
-        More than 100 recipients go in several transactions, fewer where the server takes fewer. `before_dot` is awaited
-        once in each, while the server works on the envelope, and `after_group` after each but the last, with its
-        recipients' verdicts; if one of them or `body` raises, the connection is closed before the end of data and the
-        exception goes on as it is. Raises `DeliveryError` when the connection breaks or loses step. Cancelled: `usable`
-        is false and nothing is known about the message.
+        A transaction takes at most 100 recipients, or fewer if the server accepts fewer. Each transaction awaits
+        `before_dot` once, while the server works on the envelope. After each but the last, `after_group` is awaited
+        with the verdicts on its recipients. If one of the two or `body` raises, the connection is closed before the
+        end of data and the exception propagates. Raises `DeliveryError` if the connection breaks or loses step.
+        Cancelled: `usable` is False; `in_flight` says whether the message may have arrived.
         """
         if not self.usable:
             raise RuntimeError("This session has ended")
@@ -167,7 +168,7 @@ class SmtpSession:
                 await self.close()
                 verdict = of_network(self._stage, error, dot_sent=self.in_flight)
                 if self._parser.strayed and not self.in_flight:
-                    # A line that was no reply may have been meant as one: what followed was another command's answer.
+                    # A line that was no reply may have been meant as one; each later reply was then misattributed.
                     transaction.verdicts.clear()
                 transaction.fail(verdict)
                 verdicts.update(transaction.verdicts)
@@ -190,7 +191,7 @@ class SmtpSession:
         return Outcome(_ordered(envelope, verdicts), delivery.reply, delivery.dot_sent)
 
     async def quit(self) -> None:
-        """Say QUIT if the session is usable, wait 2 seconds at most for the answer, close. Never raises."""
+        """Send QUIT if the session is usable, wait at most 2 seconds for the reply, close. Never raises."""
         if self.usable:
             with trio.move_on_after(QUIT_SECONDS):
                 try:
@@ -256,7 +257,7 @@ class SmtpSession:
             except (NetworkError, ProtocolError):
                 if login.refusal is None:
                     raise
-                # The server said why it refuses before it broke off another mechanism.
+                # The server had refused an earlier mechanism with a reason before it broke off this one.
                 break
         if login.refusal is not None:
             raise DeliveryError(login.refusal, {}, dot_sent=False)
@@ -267,14 +268,14 @@ class SmtpSession:
         self.in_flight = False
         asked = False
         self._stage = Stage.MAIL
-        # Up to the data nothing is lost with a dead line, and a new one is sooner at work than one that comes back.
+        # Before the data a dead connection loses nothing, and a new one is ready sooner than a dead one recovers.
         self._transport.endure(UNACKNOWLEDGED_SECONDS)
         await self._hear_surplus()
         while commands := transaction.take():
             self._refuse_surplus()
             await self._write(commands)
             if transaction.data_asked and not asked:
-                # The server answers into the socket's buffer meanwhile, so this costs no waiting and needs no task.
+                # The server's replies collect in the socket's buffer in the meantime, so this delays nothing.
                 asked = True
                 await delivery.before_dot()
             while transaction.waiting:
@@ -289,7 +290,7 @@ class SmtpSession:
             self._refuse_surplus()
             await self._deliver_data(transaction, delivery)
         elif transaction.go_ahead:
-            # Pipelining: the server wants data though it took no recipient (RFC 2920 section 3.1).
+            # With PIPELINING the server may ask for data although it accepted no recipient (RFC 2920 section 3.1).
             await self._transport.send(b".\r\n", self._timeouts.command)
             self._note_client(".")
             transaction.finish(await self._reply(self._timeouts.dot))
@@ -309,7 +310,7 @@ class SmtpSession:
             words = await self._last_words()
             if words is None:
                 raise
-            # It would not read the message to its end; its reason is worth more than ours.
+            # The server stopped reading the message; the reason it gave says more than our error.
             self.in_flight = False
             transaction.broken = True
             transaction.fail(of_reply(Stage.DATA, words))
@@ -323,7 +324,7 @@ class SmtpSession:
         self._timed("dot", started)
 
     async def _hear_surplus(self) -> None:
-        """Raise `_OutOfStep` where the server has said something nobody asked for, `NetworkError` if it is gone."""
+        """Raise `_OutOfStep` if the server sent an unsolicited reply, `NetworkError` if it has disconnected."""
         if self._parser.idle and not self._replies:
             data = await self._transport.arrived()
             if data is None:
@@ -343,7 +344,7 @@ class SmtpSession:
             raise _OutOfStep(_SURPLUS)
 
     async def _hear_early(self) -> None:
-        """The same while the message is on its way: a refusal of a server that hangs up then is its last word."""
+        """Like `_hear_surplus`, during the message: if the server hangs up after a refusal, raise `NetworkError`."""
         try:
             await self._hear_surplus()
         except _OutOfStep:
@@ -354,9 +355,9 @@ class SmtpSession:
             raise
 
     async def _prove_step(self, transaction: Transaction) -> None:
-        """Ask something whose answer cannot be taken for another: a refusal for good must be the recipient's own.
+        """Send a command whose reply is unmistakable, to prove that a permanent refusal belongs to its recipient.
 
-        What may still be due is the answer to DATA, which is never 2xx, or to RCPT, which is never 221.
+        A reply still due would be the one to DATA, which is never 2xx, or the one to RCPT, which is never 221.
         """
         transaction.open = False
         try:
@@ -368,14 +369,14 @@ class SmtpSession:
                 reply = await self._ask("QUIT", QUIT_SECONDS)
                 proven = reply.code == 221
         except (NetworkError, ProtocolError):
-            # It hung up after its refusal, as some do.
+            # The server hung up after its refusal, as some do.
             transaction.broken = True
             return
         if not proven or self._replies:
             raise _OutOfStep(f"The server's replies are out of step with our commands: {reply.line}")
 
     async def _last_words(self) -> Reply | None:
-        """The refusal of a server that closed the connection while we wrote; None when it said none."""
+        """The refusal of a server that closed the connection while we wrote; None if it sent none."""
         try:
             reply = await self._reply(QUIT_SECONDS)
         except (NetworkError, ProtocolError):
@@ -415,9 +416,9 @@ class SmtpSession:
             self._note_client(command)
 
     async def _reply(self, limit: float) -> Reply:
-        """The next reply, whole within `limit` seconds. Raises `NetworkError` and `ProtocolError`.
+        """The next reply, complete within `limit` seconds. Raises `NetworkError` and `ProtocolError`.
 
-        A refusal, or an answer to the message, that the server began and did not end counts as far as it was read.
+        An unfinished refusal, or an unfinished reply to the message, counts as far as it was read.
         """
         if not self._replies:
             deadline = trio.current_time() + limit
@@ -431,7 +432,7 @@ class SmtpSession:
         reply = self._replies.popleft()
         shown = reply.masked(self._masker)
         self._note_server(shown)
-        # What the dialogue itself goes by is not shown to anybody.
+        # The dialogue itself needs these replies unmasked; they are not shown anywhere.
         is_read = reply.code < 400 and self._stage in (Stage.EHLO, Stage.AUTH)
         return reply if is_read else shown
 
@@ -494,6 +495,6 @@ def _ordered(envelope: SmtpEnvelope, verdicts: dict[str, Verdict]) -> dict[str, 
 def _refused(stage: Stage, reply: Reply) -> DeliveryError:
     verdict = of_reply(stage, reply)
     if verdict.kind is Kind.ACCEPTED:
-        # A 2xx or 3xx that is not the one the command asks for opens no door.
+        # A 2xx or 3xx other than the one expected does not count as success.
         verdict = msgspec.structs.replace(verdict, kind=Kind.LATER)
     return DeliveryError(verdict, {}, dot_sent=False)

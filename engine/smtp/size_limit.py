@@ -1,4 +1,4 @@
-"""What a server says beforehand that it will not take: a message over its SIZE, an address without SMTPUTF8. Pure."""
+"""Refuses what the server has already said it will not accept: over its SIZE, or in need of SMTPUTF8. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>]")
 
 
 def refused_here(envelope: SmtpEnvelope, offered: Capabilities) -> dict[str, Verdict]:
-    """The recipients that need not be tried on this server, each with the reason; the verdicts have no code."""
+    """The recipients not worth sending to this server, each with a verdict without a code that says why."""
     if _UNSAFE.search(envelope.sender):
         return dict.fromkeys(envelope.recipients, _rejected("The sender's address holds a forbidden character"))
     if offered.size is not None and envelope.size > offered.size:

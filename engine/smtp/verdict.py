@@ -1,8 +1,8 @@
 """What a reply, or its absence, means for a message: accepted, later, rejected, login refused, or in doubt.
 
-One table for the whole engine. The doubtful cases fall on the side that loses nothing: what a later try may cure is
+One table for the whole engine. Unclear cases are decided so that nothing is lost: what a later attempt may cure is
 `later`; only a reply that was read can reject; a connection that broke between the final dot and its reply is `doubt`,
-since sending again could deliver twice and not sending could lose the message. The words and codes that API callers
+since sending again could deliver twice and not sending could lose the message. The texts and codes that API callers
 see (`EENVELOPE`, "Message failed: ...") are made here too.
 """
 
@@ -35,7 +35,7 @@ class Stage(StrEnum):
 
 
 class Kind(StrEnum):
-    """What it means."""
+    """What a reply or failure means for the message."""
 
     ACCEPTED = "accepted"
     LATER = "later"
@@ -47,8 +47,8 @@ class Kind(StrEnum):
 class Verdict(msgspec.Struct, frozen=True):
     """The meaning of one reply or failure.
 
-    `code` and `enhanced` come from a reply that was read and are None otherwise; `text` is that reply as it came
-    (`550 5.1.1 <x>: User unknown`) or one plain line. `network` tells which step of the connection broke, if one did,
+    `code` and `enhanced` come from a reply that was read and are None otherwise. `text` is that reply as received
+    (`550 5.1.1 <x>: User unknown`) or one plain line. `network` says which step of the connection broke, if one did,
     and `network_code` how (`ECONNREFUSED`, `CERT_HAS_EXPIRED` ...).
     """
 
@@ -62,7 +62,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 BEFORE_ANY_MESSAGE = frozenset({Stage.CONNECT, Stage.GREETING, Stage.TLS, Stage.EHLO, Stage.TOKEN, Stage.AUTH})
-"""Stages at which a failure says nothing about the message at hand: every one of the account would meet it."""
+"""Stages at which a failure says nothing about the message: every message of the account would meet it."""
 
 _MESSAGE_STAGES = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
 _ABOUT_THE_LOGIN = re.compile(
@@ -122,9 +122,9 @@ def of_reply(stage: Stage, reply: Reply) -> Verdict:
 
 
 def is_one_too_many(reply: Reply) -> bool:
-    """Whether a refusal of a recipient is about how many there are (RFC 5321 section 4.5.3.1.10, RFC 3463 section 3.6).
+    """Whether a recipient was refused because there are too many (RFC 5321 section 4.5.3.1.10, RFC 3463 section 3.6).
 
-    452 says so, 552 does at old servers; a status code of RFC 3463 beside them tells it from a full mailbox.
+    The code is 452, or 552 from old servers; an enhanced status code, if there is one, tells it from a full mailbox.
     """
     if reply.code < 400:
         return False
@@ -135,7 +135,7 @@ def is_one_too_many(reply: Reply) -> bool:
 
 
 def of_network(stage: Stage, error: NetworkError | ProtocolError, *, dot_sent: bool) -> Verdict:
-    """The verdict where no reply could be read. `dot_sent`: the end of data may have reached the server."""
+    """The verdict if no reply could be read. `dot_sent`: the end of data may have reached the server."""
     kind = Kind.DOUBT if dot_sent else Kind.LATER
     if isinstance(error, NetworkError):
         return Verdict(kind, stage, None, None, str(error), error.kind, error.code)
@@ -143,9 +143,9 @@ def of_network(stage: Stage, error: NetworkError | ProtocolError, *, dot_sent: b
 
 
 def unanswered(verdict: Verdict) -> bool:
-    """Whether an attempt ended before any word of the server, which then says nothing about the message.
+    """Whether the attempt ended before the server answered, so that it says nothing about the message.
 
-    A refusal of our own (`EgressRefused`) is none: it stays until somebody changes something.
+    Not if we refused to connect ourselves (`EgressRefused`): that lasts until the configuration changes.
     """
     if verdict.network in (NetworkKind.DNS, NetworkKind.CONNECT):
         return verdict.network_code not in ("EACCES", "ESANDBOXOFF")
@@ -155,19 +155,19 @@ def unanswered(verdict: Verdict) -> bool:
 
 
 def silent(verdict: Verdict) -> bool:
-    """Whether nothing at all answered, as on a dead path; not where a port is shut, or somebody refuses."""
+    """Whether nothing answered at all, as on a dead path; False if the connection was refused."""
     if not unanswered(verdict) or verdict.network is NetworkKind.CLOSED:
         return False
     return verdict.network_code not in ("ECONNREFUSED", LOGIN_REFUSED, DENIED)
 
 
 def error_code(verdict: Verdict) -> str:
-    """The short code API callers know: `EENVELOPE`, `EAUTH`, `ETIMEDOUT` ..."""
+    """The short code that API callers know: `EENVELOPE`, `EAUTH`, `ETIMEDOUT` ..."""
     return _STAGE_CODES[verdict.stage] if verdict.network is None else _NETWORK_CODES[verdict.network]
 
 
 def error_text(verdict: Verdict) -> str:
-    """The error as one line in the words API callers know; without a reply, the plain text itself."""
+    """The error as one line, worded as API callers know it; without a reply, the plain text."""
     if verdict.code is None:
         return verdict.text
     return _PREFIXES.get(verdict.stage, "") + verdict.text
@@ -182,13 +182,13 @@ def _kind(stage: Stage, code: int) -> Kind:
     if 300 <= code < 400 if stage is Stage.DATA else code < 300:
         return Kind.ACCEPTED
     if stage is Stage.DOT and code < 400:
-        # 3xx is no answer to a message: the two sides have lost step, and nobody knows what became of it.
+        # 3xx cannot answer a message: the two sides have lost step, and the outcome is unknown.
         return Kind.DOUBT
     if code < 500 or code == 503:
         return Kind.LATER
     if stage is Stage.AUTH:
         return Kind.LOGIN_REFUSED
-    # RFC 5321 section 4.5.3.1.10: a 552 for a recipient is temporary, what 452 says properly.
+    # RFC 5321 section 4.5.3.1.10: a 552 for a recipient is temporary; the correct code would be 452.
     if stage not in _MESSAGE_STAGES or (stage is Stage.RCPT and code == 552):
         return Kind.LATER
     return Kind.REJECTED

@@ -1,1 +1,1 @@
-"""The journal on disk: one SQLite file, one writer, one file here for every noun it stores."""
+"""The journal on disk: one SQLite file with one writer. Each noun it stores has one module here."""

@@ -13,12 +13,15 @@ from engine.store.writer import Tx
 class AccountRow(msgspec.Struct, kw_only=True):
     """One account as it is stored. Times in seconds since 1970.
 
-    `initialized`: the first sync has ended once. `last_error`: the error last announced, None when all is well.
-    `smtp_status`: how the last SMTP attempt ended, None before the first. `sending`: whether its SMTP server lets it
-    send, None where that is not known. `queue_paused`: its mail waits. `files_sent`: its provider was seen to file sent
-    mail itself. `refused_since`: since when the login to its IMAP server is refused in the same words, None while it is
-    not. `restricted`: those of its servers (`imap`, `smtp`) that were named with a token for this account alone.
-    `heartbeat`: after how many seconds of quiet its lines are to be asked, as it learnt, and until when.
+    * `initialized`: its first sync has ended.
+    * `last_error`: the error last announced, None if there is none.
+    * `smtp_status`: how the last SMTP attempt ended, None before the first.
+    * `sending`: whether its SMTP server lets it send, None if not known.
+    * `queue_paused`: its mail is paused.
+    * `files_sent`: its provider has been seen to file sent mail itself.
+    * `refused_since`: since when its IMAP server has refused the login with the same reply, None if it does not.
+    * `restricted`: which of its servers (`imap`, `smtp`) were set with a token for this account alone.
+    * `heartbeat`: the learnt number of idle seconds after which its connections are probed, and until when it holds.
     """
 
     id: str
@@ -51,7 +54,7 @@ def get(db: sqlite3.Connection | Tx, account: str) -> AccountRow | None:
 
 
 def exists(tx: Tx, account: str) -> bool:
-    """Whether the account is there, as the transaction at hand sees it."""
+    """Whether the account exists in this transaction."""
     return tx.execute("SELECT 1 FROM account WHERE id = ?", (account,)).fetchone() is not None
 
 
@@ -66,7 +69,7 @@ def ids(db: sqlite3.Connection) -> list[str]:
 
 
 def save(tx: Tx, account: str, record: bytes, now: float, restricted: frozenset[str] = frozenset()) -> None:
-    """Add the account, or replace its registration and forget the error that went with the old one."""
+    """Add the account, or replace its registration and clear the error of the old one."""
     tx.execute(
         "INSERT INTO account (id, record, created, restricted) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
         "SET record = excluded.record, restricted = excluded.restricted, last_error = NULL, refused_since = NULL",
@@ -83,15 +86,15 @@ def remember(tx: Tx, account: str, **values: Any) -> None:
 
 
 def files_sent(tx: Tx, account: str) -> bool:
-    """Whether the account's provider was seen to file sent mail itself."""
+    """Whether the account's provider has been seen to file sent mail itself."""
     row = tx.execute("SELECT files_sent FROM account WHERE id = ?", (account,)).fetchone()
     return row is not None and bool(row[0])
 
 
 def remove(tx: Tx, account: str) -> None:
-    """Remove the account; what hangs on it goes by the triggers of its tables.
+    """Remove the account; triggers remove the rows that belong to it.
 
-    Its events, and the records of its messages, stay until their time is over. End the messages first.
+    Its events and the records of its messages stay until retention removes them. End the messages first.
     """
     tx.execute("DELETE FROM account WHERE id = ?", (account,))
 
@@ -116,7 +119,7 @@ def _row(row: tuple[Any, ...]) -> AccountRow:
 
 
 def _members(stored: bytes | None) -> dict[str, Any] | None:
-    """What was remembered, or nothing where it cannot be read: it is only shown."""
+    """The stored value; None if it cannot be read, since it is only shown."""
     try:
         return msgspec.json.decode(stored, type=dict[str, Any]) if stored else None
     except (msgspec.DecodeError, TypeError):

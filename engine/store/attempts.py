@@ -1,8 +1,8 @@
-"""Attempts to send a message, as rows: when each began and ended, and a report of what was said.
+"""Attempts to send a message, as rows: when each began and ended, and a report.
 
 The report is JSON: `server`, `tls`, `timings` (seconds by stage), `outcome`, `error`, `replies` by recipient,
-`transcript` with secrets already replaced. A row without an end belongs to the attempt in hand, or to one the end of
-the process cut short.
+`transcript` with secrets already masked. A row without an end belongs to the current attempt, or to one that the end of
+the process interrupted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.store.writer import Tx
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One attempt. Times in seconds since 1970; `ended` None and an empty `report` while it is going on."""
+    """One attempt. Times in seconds since 1970; while it lasts, `ended` is None and `report` empty."""
 
     number: int
     started: float
@@ -25,7 +25,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 def begin(tx: Tx, message: int, now: float) -> None:
-    """Record the start of the attempt that the message's `attempts_made` counts already."""
+    """Record the start of the attempt, which the message's `attempts_made` already includes."""
     tx.execute(
         "INSERT INTO attempt (message, number, started) SELECT id, attempts_made, ? FROM message WHERE id = ?",
         (now, message),
@@ -40,12 +40,12 @@ def end(tx: Tx, message: int, number: int, now: float, report: bytes) -> None:
 
 
 def undo(tx: Tx, message: int, number: int) -> None:
-    """Forget an attempt that does not count."""
+    """Remove an attempt that does not count."""
     tx.execute("DELETE FROM attempt WHERE message = ? AND number = ? AND ended IS NULL", (message, number))
 
 
 def of_message(db: sqlite3.Connection, message: int) -> list[Attempt]:
-    """The attempts of a message, the first one first."""
+    """The attempts of a message, oldest first."""
     rows = db.execute(
         "SELECT number, started, ended, report FROM attempt WHERE message = ? ORDER BY number", (message,)
     )
@@ -56,7 +56,7 @@ def of_message(db: sqlite3.Connection, message: int) -> list[Attempt]:
 
 
 def started_since(db: sqlite3.Connection, account: str, since: float) -> list[float]:
-    """When the attempts of an account began that ended their message, or left it waiting, after `since`; in order."""
+    """The start times of the account's attempts after `since`, in order."""
     rows = db.execute(
         "SELECT a.started FROM message m JOIN attempt a ON a.message = m.id "
         "WHERE m.account = ?1 AND a.started > ?2 AND (m.ended > ?2 OR (m.ended IS NULL AND m.attempts_made > 0)) "

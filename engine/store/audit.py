@@ -1,7 +1,7 @@
 """The audit record: who changed which account, setting, token or webhook endpoint, when and from where.
 
-A row names the token by its public id, or says `cli` for a command and `form` for a person who connected a mailbox; it
-holds names and ids, never a value, so no secret can be in it.
+A row names the token by its public id, or says `cli` for a command and `form` for a person who connected a mailbox. It
+holds names and ids but no values, so it cannot contain a secret.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class AuditFilter(msgspec.Struct, frozen=True):
-    """Which entries are asked for; None is all of them. `operation` may be the noun alone."""
+    """Which entries to list; None matches all. `operation` may be the noun alone."""
 
     token: str | None = None
     operation: str | None = None
@@ -41,19 +41,19 @@ class AuditFilter(msgspec.Struct, frozen=True):
 
 
 def add(db: sqlite3.Connection | Tx, entry: Entry) -> None:
-    """Write one entry down."""
+    """Write one entry."""
     db.execute(f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", msgspec.structs.astuple(entry))
 
 
 def count(db: sqlite3.Connection, wanted: AuditFilter) -> int:
-    """How many entries there are."""
+    """How many entries match."""
     where, arguments = _where(wanted)
     (number,) = db.execute(f"SELECT count(*) FROM audit {where}", arguments).fetchone()
     return int(number)
 
 
 def entries(db: sqlite3.Connection, wanted: AuditFilter, limit: int = -1, offset: int = 0) -> Iterator[Entry]:
-    """The entries asked for, newest first."""
+    """The matching entries, newest first."""
     where, arguments = _where(wanted)
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM audit {where} ORDER BY id DESC LIMIT ? OFFSET ?", (*arguments, limit, offset)

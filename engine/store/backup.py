@@ -1,11 +1,12 @@
-"""A consistent copy of the data folder, made while an engine runs on it or not.
+"""Makes a consistent copy of the data folder, whether or not an engine is running on it.
 
-One read transaction fixes the moment of the copy: readers and the writer never wait for each other in WAL mode, so a
-running engine only keeps a longer write-ahead log meanwhile. The spool files that the journal names at that moment are
-linked first, so that they stay until they are copied. The copy is made under a temporary name beside its place, synced,
-checked and renamed when it is whole; whatever goes wrong, nothing half is left under the name asked for.
+1. A read transaction fixes the moment of the copy. In WAL mode readers and the writer never wait for each other; the
+   only effect on a running engine is that its write-ahead log grows until the copy is done.
+2. The spool files that the journal names at that moment are linked, so that they exist until they are copied.
+3. The copy is made under a temporary name beside its target, synced, checked, and renamed once it is complete. A failed
+   backup leaves nothing under the target's name.
 
-It carries the mark `restored`: an engine that is started on it holds all unsent mail (`queue/restored_backup.py`).
+The copy is marked `restored`: an engine that is started on it holds all unsent mail (`queue/restored_backup.py`).
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from engine.store.disk_reserve import NO_ROOM
 from engine.store.vault import key_id
 
 STEP_PAGES = 512
-"""Pages copied at a time, 2 MiB: in between an interrupt is noticed."""
+"""Pages copied in one step (2 MiB); an interrupt is noticed between steps."""
 
 PINS = ".backup-"
 LEFTOVER_AFTER = 86_400.0
 
 SPOOL_TRIES = 20
-"""How often a moment is chosen anew because a spool file was removed between choosing it and linking its files."""
+"""Attempts to fix the moment; one fails if a spool file is removed before it is linked."""
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What a backup holds. `size` is in bytes, all files together."""
+    """What a backup contains. `size` is the total of all files in bytes."""
 
     messages: int
     unsent: int
@@ -48,9 +49,9 @@ class Summary(msgspec.Struct, frozen=True):
 def back_up(folder: Path, target: Path, key_file: Path | None, now: float) -> Summary:
     """Copy the data folder `folder` to `target`, which must not exist or be an empty folder.
 
-    `key_file`: the key to take along, None when it is not in a file. `now` in seconds since 1970. Raises `ConfigError`
-    where source or target cannot be used, `StorageFull`, and `StorageFailed` when the copy cannot be made, is not whole
-    or lacks its key.
+    `key_file`: the file of the key to include, None if the key is not in a file. `now` in seconds since 1970. Raises
+    `ConfigError` if source or target cannot be used, `StorageFull`, and `StorageFailed` if the copy cannot be made, is
+    incomplete or lacks its key.
     """
     _check(folder, target)
     if not database.in_use(folder):
@@ -68,7 +69,7 @@ def back_up(folder: Path, target: Path, key_file: Path | None, now: float) -> Su
                 with contextlib.closing(sqlite3.connect(made / database.FILE)) as copy:
                     source.backup(copy, pages=STEP_PAGES)
             if key_file is not None:
-                # The key may be changed meanwhile: the copy takes what it needs, from before or after its moment.
+                # The key may have been rotated during the copy, so use those from before and after.
                 _put_keys(made, _keys(folder, key_file) | before, needed, key_file)
             summary = _finish(made, key_file is not None, now)
             made.rename(target)
@@ -107,7 +108,7 @@ def _temporary(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _pins(folder: Path, now: float) -> Iterator[Path]:
-    """A folder beside the spool for second names of its files; those of backups that were killed are removed."""
+    """A folder for hard links to spool files; also removes the folders of backups that were killed."""
     for leftover in folder.glob(f"{PINS}*"):
         if leftover.stat().st_mtime < now - LEFTOVER_AFTER:
             shutil.rmtree(leftover, ignore_errors=True)
@@ -119,10 +120,10 @@ def _pins(folder: Path, now: float) -> Iterator[Path]:
 
 
 def _fix_moment(source: sqlite3.Connection, spool: Path, pins: Path) -> None:
-    """Begin the read transaction the copy is made from, with every spool file it names in `pins`.
+    """Begin the read transaction for the copy, and link every spool file that it names into `pins`.
 
-    A file goes when its message has ended, which may be between the two: then a later moment is taken, which does not
-    name it any more.
+    A message may end, and its file go, after the transaction began. Then begin again: the later state does not name
+    that file.
     """
     for _ in range(SPOOL_TRIES):
         source.execute("BEGIN")
@@ -143,7 +144,7 @@ def _fix_moment(source: sqlite3.Connection, spool: Path, pins: Path) -> None:
 
 
 def _pin(file: Path, pin: Path) -> None:
-    """Give a spool file, which never changes, a second name; raises FileNotFoundError when it has just gone."""
+    """Link a spool file, whose content never changes. Raises FileNotFoundError if it is gone."""
     try:
         os.link(file, pin)
     except FileExistsError:
@@ -151,7 +152,7 @@ def _pin(file: Path, pin: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:
-        # A file system without links.
+        # The file system has no hard links.
         shutil.copyfile(file, pin)
 
 
@@ -163,13 +164,13 @@ def _copy(file: Path, target: Path) -> None:
 
 
 def _keys(folder: Path, key_file: Path | None) -> dict[str, bytes]:
-    """The keys there are, by their ids; that in force is the last."""
+    """The available keys by id; the one in force is the last."""
     found = [vault_keys.offered(folder), None if key_file is None else vault_keys.read(key_file)]
     return {key_id(key): key for key in found if key is not None}
 
 
 def _put_keys(made: Path, found: dict[str, bytes], needed: set[str], key_file: Path) -> None:
-    """Put the key in force beside the copy, and the one to follow where only both open all that can be opened."""
+    """Put the key in force beside the copy, and the next key too if both are needed to open everything."""
     if needed and not needed & set(found):
         raise StorageFailed(f"{key_file}: is not the key that sealed the journal ({', '.join(sorted(needed))})")
     names = [name for name in found if name in needed] or list(found)[-1:]
@@ -178,7 +179,7 @@ def _put_keys(made: Path, found: dict[str, bytes], needed: set[str], key_file: P
 
 
 def _finish(made: Path, has_key: bool, now: float) -> Summary:
-    """Mark and check the copied journal, sync everything, and say what is there."""
+    """Mark and check the copied journal, sync everything, and return the summary."""
     journal = made / database.FILE
     with contextlib.closing(database.open_writer(made)) as db:
         folder_metadata.put(db, folder_metadata.RESTORED, {"backup": now})

@@ -1,8 +1,8 @@
 """Message bodies: small ones in the journal, large ones as files in the spool.
 
-A spooled body is written and synced before the commit that names it, so a committed name always has its bytes; a file
-no row names is what a crash left over and is removed at the next start. Bodies are dropped as soon as nothing needs
-them: the message has ended and its Sent copy, if there is one, has been filed.
+A spooled body is written and synced before the commit that names it, so a committed name always has its bytes. A file
+that no row names was left by a crash; the next start removes it. A body is dropped once its message has ended and its
+Sent copy, if there is to be one, has been filed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DISK_FAILED = frozenset({errno.EIO, errno.EROFS})
 
 
 class MessageBody(msgspec.Struct, frozen=True):
-    """A composed message: header fields, the Bcc field kept for the Sent copy, and where the content is."""
+    """A composed message: header fields, the Bcc field (for the Sent copy only), and where the content is."""
 
     header: bytes
     bcc_header: bytes
@@ -39,7 +39,10 @@ class MessageBody(msgspec.Struct, frozen=True):
 
 
 class Spool:
-    """The folder of bodies too large for the journal. With a `store`, its room, place and failure are one with it."""
+    """The folder of bodies too large for the journal.
+
+    With a `store`, writes are refused whenever the store has no room or is lost, and a failed sync stops the store too.
+    """
 
     def __init__(self, folder: Path, store: Store | None = None, world: World | None = None) -> None:
         self._folder = folder
@@ -49,9 +52,8 @@ class Spool:
     async def write(self, name: str, content: bytes) -> None:
         """Write and sync one file.
 
-        Raises `StorageFull`, `StorageUnavailable` when the file cannot be made for another reason than room, or
-        `StorageFailed` when the disk fails; the store has latched then. Cancelled: a leftover file is removed at the
-        next start.
+        Raises `StorageFull`, `StorageUnavailable` if the file cannot be created for any other reason, or
+        `StorageFailed` if the disk fails, after which the store fails too. Cancelled: the next start removes the file.
         """
         if self._store is not None:
             self._store.must_be_in_place()
@@ -68,7 +70,7 @@ class Spool:
         try:
             out = self._create(name)
         except OSError as error:
-            # Nothing is removed: a file of this name would be another message's.
+            # Remove nothing: an existing file of this name belongs to another message.
             raise _not_stored(error) from error
         try:
             with out:
@@ -92,21 +94,21 @@ class Spool:
         try:
             return open(file, "xb", opener=files.private)
         except FileNotFoundError:
-            # The folder itself is made anew, that around it never: it may have been moved.
+            # Create the spool again, but never the data folder around it: that may have been moved.
             self._folder.mkdir(mode=files.FOLDER_MODE)
             files.sync(self._folder.parent)
             log.warning("%s was missing and has been created again", self._folder)
             return open(file, "xb", opener=files.private)
 
     def remove(self, name: str) -> None:
-        """Delete one file, if it is there; one that cannot be deleted is left for the next start."""
+        """Delete one file if it exists; if that fails, leave it to the next start."""
         try:
             (self._folder / name).unlink(missing_ok=True)
         except OSError as error:
             log.warning("%s cannot be deleted: %s", self._folder / name, error.strerror)
 
     def blocks(self, name: str) -> Iterator[bytes]:
-        """The content in blocks of 256 KiB, read as they are asked for. Raises `StorageUnavailable`."""
+        """The content in blocks of 256 KiB, each read on demand. Raises `StorageUnavailable`."""
         try:
             with (self._folder / name).open("rb") as file:
                 while block := file.read(BLOCK):
@@ -115,7 +117,7 @@ class Spool:
             raise StorageUnavailable(f"the message body cannot be read: {error.strerror}") from error
 
     def sweep(self, db: sqlite3.Connection) -> int:
-        """Remove the files no body names; how many there were."""
+        """Remove the files that no body names; return how many there were."""
         named = {name for (name,) in db.execute("SELECT spool FROM body WHERE spool IS NOT NULL")}
         with os.scandir(self._folder) as entries:
             strays = [each for each in entries if each.name not in named and not each.is_dir(follow_symlinks=False)]
@@ -125,7 +127,7 @@ class Spool:
 
 
 def _sync(handle: int) -> None:
-    """As `os.fsync`; raises `StorageFailed` when what was written may be lost for another reason than room."""
+    """Like `os.fsync`; raises `StorageFailed` if written data may be lost, unless the disk is only full."""
     try:
         os.fsync(handle)
     except OSError as error:
@@ -155,7 +157,7 @@ def get(db: sqlite3.Connection | Tx, message: int) -> MessageBody | None:
 
 
 def drop(tx: Tx, message: int, spool: Spool) -> None:
-    """Drop the body of a message that needs it no more; its file goes once this is on disk."""
+    """Drop a body that its message no longer needs; its file is deleted after the commit."""
     row = tx.execute("DELETE FROM body WHERE message = ? RETURNING spool", (message,)).fetchone()
     if row is not None and row[0] is not None:
         name = row[0]

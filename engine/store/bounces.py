@@ -1,4 +1,4 @@
-"""What came back of sent messages: per recipient, what a bounce or a complaint said last."""
+"""Bounces and complaints about sent messages: the latest for each recipient."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ import msgspec
 
 from engine.store.writer import Tx
 
+_COLUMNS = "address, action, status, response, at, notice"
+
 
 class Bounce(msgspec.Struct, frozen=True):
-    """`action`: `failed`, or `complaint`; `status` an enhanced code; `at` in seconds since 1970."""
+    """`action`: `failed`, or `complaint`; `status` an enhanced code; `at` in seconds since 1970.
+
+    `notice` is the id of the message that told of it; None where that was not kept.
+    """
 
     address: str
     action: str
     status: str | None
     response: str | None
     at: float
+    notice: str | None = None
 
 
 def find_message(tx: Tx, account: str, message_ids: Sequence[str], envelope_id: str) -> tuple[int, str] | None:
-    """(row id, queue id) of the message an account sent under one of these Message-IDs, the first that fits.
+    """(row id, queue id) of the account's message with one of these Message-IDs, the first that matches.
 
-    Failing that, the one with this envelope id (ENVID), which is its queue id.
+    Otherwise of the message whose queue id is this envelope id (ENVID).
     """
     for message_id in filter(None, message_ids):
         row = tx.execute(
@@ -39,7 +45,7 @@ def find_message(tx: Tx, account: str, message_ids: Sequence[str], envelope_id: 
 
 
 def has_recipient(tx: Tx, message: int, address: str) -> bool:
-    """Whether the message went to this address."""
+    """Whether this address is a recipient of the message."""
     row = tx.execute(
         "SELECT 1 FROM recipient WHERE message = ? AND lower(address) = ?", (message, address.lower())
     ).fetchone()
@@ -47,14 +53,25 @@ def has_recipient(tx: Tx, message: int, address: str) -> bool:
 
 
 def note(tx: Tx, message: int, bounce: Bounce) -> None:
-    """Remember it, in place of what was said before."""
+    """Store a bounce, replacing an earlier one for the same recipient."""
     tx.execute(
-        "INSERT OR REPLACE INTO bounce (message, address, action, status, response, at) VALUES (?, ?, ?, ?, ?, ?)",
-        (message, bounce.address.lower(), bounce.action, bounce.status, bounce.response, bounce.at),
+        "INSERT OR REPLACE INTO bounce (message, address, action, status, response, at, notice) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (message, bounce.address.lower(), bounce.action, bounce.status, bounce.response, bounce.at, bounce.notice),
     )
 
 
 def of_message(db: sqlite3.Connection | Tx, message: int) -> dict[str, Bounce]:
-    """What came back of a message, by address in lower case; such a recipient's state is `bounced`."""
-    rows = db.execute("SELECT address, action, status, response, at FROM bounce WHERE message = ?", (message,))
+    """The bounces of a message, by lower-case address; the state of these recipients is `bounced`."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM bounce WHERE message = ?", (message,))
     return {row[0]: Bounce(*row) for row in rows}
+
+
+def of_message_id(db: sqlite3.Connection | Tx, account: str, message_id: str) -> list[Bounce]:
+    """What came back of the account's messages with this Message-ID, oldest first, as far as the notice is known."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM bounce WHERE notice IS NOT NULL AND message IN "
+        "(SELECT id FROM message WHERE message_id = ? AND account = ?) ORDER BY at, address",
+        (message_id, account),
+    )
+    return [Bounce(*row) for row in rows]

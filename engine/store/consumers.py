@@ -1,6 +1,6 @@
 """Named consumers of the event stream: how far each has acknowledged.
 
-A consumer belongs to whoever's token made it: `owner` is the account of a token for one account, `""` otherwise.
+A consumer belongs to the token that made it: `owner` is that token's account, or `""` if it is for all accounts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Consumer(msgspec.Struct, frozen=True):
 
 
 def find(db: sqlite3.Connection | Tx, owner: str, name: str) -> Consumer | None:
-    """The consumer of this name, None when there is none."""
+    """The consumer with this name; None if there is none."""
     row = db.execute(
         "SELECT owner, name, seq, created, acked FROM consumer WHERE owner = ? AND name = ?", (owner, name)
     ).fetchone()
@@ -31,7 +31,7 @@ def find(db: sqlite3.Connection | Tx, owner: str, name: str) -> Consumer | None:
 
 
 def every(db: sqlite3.Connection, owner: str | None) -> list[Consumer]:
-    """All consumers of one owner (None: of everybody), by name."""
+    """All consumers of one owner (None: of all owners), by name."""
     rows = db.execute(
         "SELECT owner, name, seq, created, acked FROM consumer WHERE ?1 IS NULL OR owner = ?1 ORDER BY name, owner",
         (owner,),
@@ -40,7 +40,7 @@ def every(db: sqlite3.Connection, owner: str | None) -> list[Consumer]:
 
 
 def make(tx: Tx, owner: str, name: str, seq: int, now: float) -> int:
-    """Have a consumer, from `seq` on if it is new; the number it stands at."""
+    """Create the consumer at `seq` unless it exists; return its number."""
     tx.execute(
         "INSERT INTO consumer (owner, name, seq, created) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (owner, name, seq, now),
@@ -51,7 +51,7 @@ def make(tx: Tx, owner: str, name: str, seq: int, now: float) -> int:
 
 
 def acknowledge(tx: Tx, owner: str, name: str, seq: int, now: float) -> bool:
-    """Move a consumer forward to `seq`; False when it is gone. An older number changes nothing."""
+    """Move a consumer forward to `seq`, never back; False if the consumer is gone."""
     changed = tx.execute(
         "UPDATE consumer SET seq = max(seq, ?), acked = ? WHERE owner = ? AND name = ?", (seq, now, owner, name)
     )
@@ -59,11 +59,11 @@ def acknowledge(tx: Tx, owner: str, name: str, seq: int, now: float) -> bool:
 
 
 def move(tx: Tx, owner: str, name: str, seq: int, now: float) -> bool:
-    """Put a consumer at `seq`, forward or back; False when there is none."""
+    """Set a consumer to `seq`, forward or back; False if there is none."""
     changed = tx.execute("UPDATE consumer SET seq = ?, acked = ? WHERE owner = ? AND name = ?", (seq, now, owner, name))
     return bool(changed.rowcount)
 
 
 def remove(tx: Tx, owner: str, name: str) -> bool:
-    """Forget a consumer; False when there is none."""
+    """Remove a consumer; False if there is none."""
     return bool(tx.execute("DELETE FROM consumer WHERE owner = ? AND name = ?", (owner, name)).rowcount)

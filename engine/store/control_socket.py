@@ -1,14 +1,14 @@
-"""The control socket: where the owner of a data folder talks to the engine that runs on it, and how it is found.
+"""The control socket: how the owner of a data folder finds and reaches the engine that runs on it.
 
-1. The engine listens on the socket `control` in its data folder, mode 0600 in a folder of mode 0700: who can open it
-   is the owner (or root), and needs no token. It is made under the folder's lock, so one that lies there is a
-   leftover of a killed engine and is replaced.
-2. In the folder in which it was started it leaves a link `.engine-<digits>` to its data folder: there commands look
-   first. A link says nothing by itself; only a folder on which an engine runs is one. What a killed engine left is
-   removed when another one starts there.
+1. The engine listens on the socket `control` in its data folder, mode 0600 in a folder of mode 0700. Only the owner and
+   root can open it, so it needs no token. The engine creates it while it holds the folder's lock, so an existing one
+   was left by a killed engine and is replaced.
+2. In the folder in which it was started, the engine leaves a link `.engine-<digits>` to its data folder. Commands look
+   there first and follow a link only if an engine runs on its folder. The next engine started there removes the links
+   that killed engines left.
 
-Both go when the engine stops. Where one cannot be made (no room, no such thing on this file system) the engine runs
-without: one line in the log, and commands need `--url` and a token, or `--config`.
+Both are removed when the engine stops. If either cannot be created (no room, not supported by the file system), the
+engine runs without it, and commands need `--url` and a token, or `--config`. A missing socket is logged once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LINK = ".engine-"
 
 @contextlib.contextmanager
 def opened(folder: Path, started_in: Path) -> Iterator[socket.socket | None]:
-    """The listening socket of the engine on `folder`, whose lock is held; None where it cannot be made."""
+    """The listening socket of the engine that holds `folder`'s lock; None if it cannot be created."""
     folder = folder.absolute()
     link = _link(started_in, folder)
     try:
@@ -66,7 +66,7 @@ def connect(folder: Path, timeout: float) -> socket.socket:
 
 
 def started_here(here: Path) -> tuple[list[Path], list[Path]]:
-    """The data folders of the engines that were started in `here` and run; and those that other users left links to."""
+    """The data folders of running engines that were started in `here`, and those that other users' links name."""
     ours, others = [], []
     for link in sorted(here.glob(f"{LINK}*")):
         try:
@@ -98,7 +98,7 @@ def _listen(folder: Path) -> socket.socket:
 
 @contextlib.contextmanager
 def _short(folder: Path) -> Iterator[str]:
-    """The socket's path through an open folder: the kernel takes 107 bytes, and a data folder may be deeper."""
+    """A short path to the socket, through an open folder: the kernel allows only 107 bytes."""
     handle = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{handle}/{files.CONTROL}"
@@ -111,7 +111,7 @@ def _link(started_in: Path, folder: Path) -> Path:
 
 
 def _point(link: Path, folder: Path) -> None:
-    """Leave the link, in place of those that killed engines left. Where it cannot be made, nothing points here."""
+    """Create the link and remove those that killed engines left. Failures are ignored: commands then need a flag."""
     with contextlib.suppress(OSError):
         for other in link.parent.glob(f"{LINK}*"):
             if other == link or (other.is_symlink() and not _runs(other)):

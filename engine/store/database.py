@@ -1,9 +1,9 @@
 """Opening the data folder: its lock, its SQLite file, its schema.
 
-The folder belongs to one engine at a time (`flock` on the folder itself, so that no removed file lets a second one in,
-and on `lock`, which names the process); a second one is told so and leaves. The journal is SQLite in WAL mode with
-`synchronous=FULL`: a commit that returned is on disk. A journal written by a newer version, a damaged one, or a folder
-that cannot be written is refused with one line of text (`ConfigError`); nothing is ever repaired silently.
+The folder belongs to one engine at a time: it holds `flock` on the folder itself, so that removing a file lets no
+second engine in, and on `lock`, which names the process. A second engine ends with an error. The journal is SQLite in
+WAL mode with `synchronous=FULL`: a commit that returned is on disk. A journal that is damaged or from a newer version,
+or a folder that cannot be written, is refused with a one-line `ConfigError`; nothing is ever repaired silently.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from engine.store.migrations import MIGRATIONS
 FILE = files.JOURNAL
 PAGE = 4096
 LOG_PAGES = 4000
-"""The write-ahead log is moved into the journal when it holds as many pages."""
+"""Pages in the write-ahead log at which it is checkpointed."""
 
 
 LOCK_ATTEMPTS = 5
 LOCK_PAUSE = 0.02
-"""Seconds between two attempts at the lock: a command that only asks who holds it has it for less."""
+"""Seconds between two attempts to take the lock; a command that asks who holds it keeps it for less."""
 
 
 def prepare_folder(path: Path) -> None:
-    """Make the data folder and its spool, and mend what of it others may read. Raises `ConfigError`."""
+    """Create the data folder and its spool, and take away other users' access to them. Raises `ConfigError`."""
     try:
         files.make_folder(path)
         files.secure(path, spooled=True)
@@ -45,19 +45,19 @@ def prepare_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def lock_folder(path: Path) -> Iterator[None]:
-    """Hold the folder for this process as long as the block lasts. Raises `ConfigError` when another one does."""
+    """Hold the folder's lock while the block runs. Raises `ConfigError` if another process holds it."""
     with contextlib.ExitStack() as held:
         try:
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             held.callback(os.close, folder)
-            # Still what it was when earlier versions locked nothing else; and it says who runs.
+            # Earlier versions locked only this file; it also names the process.
             file = os.open(path / files.LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, files.FILE_MODE)
             held.callback(os.close, file)
         except OSError as error:
             raise ConfigError(f"store.path {path}: cannot be locked: {error.strerror}") from error
         if not (_locked(folder) and _locked(file)):
             raise ConfigError(f"store.path {path}: another engine (pid {_pid(path) or 'unknown'}) is using it")
-        # The number is only for those who find the folder taken: on a full disk it is left out.
+        # The pid only serves error messages, so a full disk may keep it from being written.
         with contextlib.suppress(OSError):
             os.truncate(file, 0)
             os.write(file, str(os.getpid()).encode())
@@ -65,14 +65,14 @@ def lock_folder(path: Path) -> Iterator[None]:
 
 
 def owner(path: Path) -> str | None:
-    """The pid of the engine that runs on the folder, "" when it is not known, None when none does. Raises OSError."""
+    """The pid of the engine that runs on the folder, "" if not known, None if none runs. Raises OSError."""
     for place in (path, path / files.LOCK):
         try:
             handle = os.open(place, os.O_RDONLY | os.O_NONBLOCK)
         except FileNotFoundError:
             continue
         try:
-            # Shared, and given back at once: two who ask do not take each other for an engine.
+            # A shared lock, so that two processes that ask do not take each other for an engine.
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return _pid(path)
@@ -106,7 +106,7 @@ def _pid(path: Path) -> str:
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
-    """The connection that writes, schema brought up to date. Raises `ConfigError`."""
+    """The writing connection, after bringing the schema up to date. Raises `ConfigError`."""
     try:
         db = _connect(path, "rwc")
         try:
@@ -114,7 +114,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
             db.execute("PRAGMA synchronous=FULL")
             db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
             migrate(db, path)
-            # Not before: a step that makes a table anew would take what hangs on its rows with it.
+            # Only after the migrations: a step that rebuilds a table would otherwise delete the rows that refer to it.
             db.execute("PRAGMA foreign_keys=ON")
         except BaseException:
             db.close()
@@ -134,10 +134,10 @@ def open_reader(path: Path) -> sqlite3.Connection:
 def open_for_engine(path: Path, log_pages: int, log_limit: int) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     """The writer, which never waits for a lock, and a reader. Raises `ConfigError`.
 
-    `log_pages`: when the log is moved into the journal; `log_limit`: bytes its file keeps afterwards at most.
+    `log_pages`: size at which the write-ahead log is checkpointed; `log_limit`: most bytes its file keeps afterwards.
 
-    What the log holds is moved into the journal and synced first. After a failed sync the kernel may show what the disk
-    lacks; written anew to another file, it is on the disk before anything more is built on it.
+    The log is first checkpointed into the journal and synced. After a failed sync, the kernel's cache may show data
+    that the disk lacks; copying it to another file puts it on disk before anything else depends on it.
     """
     check_log(path)
     _check_journal(path)
@@ -158,7 +158,7 @@ def open_for_engine(path: Path, log_pages: int, log_limit: int) -> tuple[sqlite3
 
 
 def check_log(path: Path) -> None:
-    """Refuse a damaged write-ahead log before SQLite drops what it cannot read of it. Raises `ConfigError`."""
+    """Refuse a damaged write-ahead log before SQLite discards its unreadable part. Raises `ConfigError`."""
     try:
         wal.check(path)
     except OSError as error:
@@ -166,14 +166,14 @@ def check_log(path: Path) -> None:
 
 
 def check_present(path: Path) -> None:
-    """Refuse a folder whose journal is gone: a new one beside what is left would hide that. Raises `ConfigError`."""
+    """Refuse a folder whose journal is missing: creating a new one would hide the loss. Raises `ConfigError`."""
     if in_use(path) and not (path / FILE).exists():
         raise ConfigError(f"{path / FILE}: is gone, and an engine is running on it: put it back, or stop the engine")
     _check_log_alone(path)
 
 
 def _check_log_alone(path: Path) -> None:
-    """Refuse a log without its journal: SQLite would remove it. Raises `ConfigError`."""
+    """Refuse a write-ahead log without a journal: SQLite would delete it. Raises `ConfigError`."""
     file = path / FILE
     if log_size(path) and not (file.exists() and file.stat().st_size):
         raise ConfigError(
@@ -183,9 +183,9 @@ def _check_log_alone(path: Path) -> None:
 
 
 def _check_journal(path: Path) -> None:
-    """Refuse a journal SQLite cannot read. Raises `ConfigError`.
+    """Refuse a journal that SQLite cannot read. Raises `ConfigError`.
 
-    By a connection that cannot write: the last one that can would move the log into the damaged file as it is closed.
+    Checks with a read-only connection: a writing one would checkpoint the log into the damaged file when it is closed.
     """
     _check_log_alone(path)
     if not (path / FILE).exists():
@@ -200,15 +200,12 @@ def _check_journal(path: Path) -> None:
 
 
 def move_log(db: sqlite3.Connection) -> None:
-    """Move the write-ahead log into the journal and give its room back, as far as no reader is in the way.
-
-    Raises sqlite3.Error.
-    """
+    """Checkpoint the write-ahead log and free its disk space, as far as readers permit. Raises sqlite3.Error."""
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def log_size(path: Path) -> int:
-    """Bytes the write-ahead log takes on the disk."""
+    """Bytes that the write-ahead log occupies on disk."""
     try:
         return (path / wal.FILE).stat().st_size
     except OSError:
@@ -217,7 +214,7 @@ def log_size(path: Path) -> int:
 
 @contextlib.contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """One transaction, kept when the block ends and undone when it raises. Raises sqlite3.Error."""
+    """One transaction: committed when the block ends, rolled back if it raises. Raises sqlite3.Error."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -228,9 +225,9 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Bring the schema to this version. Raises `ConfigError` when the journal is from a newer engine."""
+    """Bring the schema to this version. Raises `ConfigError` if the journal is from a newer engine."""
     while (version := _version(db)) < len(MIGRATIONS):
-        # Another process may be doing the same step: whoever gets the lock second finds it done.
+        # Another process may be applying the same step; the second one to get the lock finds it done.
         with transaction(db):
             if _version(db) == version:
                 for statement in _statements(MIGRATIONS[version]):
@@ -243,11 +240,11 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
 
 
 def make_journal(file: Path) -> None:
-    """An empty journal for this user alone; SQLite gives the files it makes beside it the same mode."""
+    """Create an empty journal with mode 0600; SQLite gives its other files the same mode."""
     try:
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, files.FILE_MODE))
     except FileExistsError:
-        # Not opened: closing it would give up the locks SQLite holds on it in this process.
+        # Do not open it: closing it again would release the locks that SQLite holds on it in this process.
         return
     except OSError as error:
         raise ConfigError(f"{file}: the journal cannot be made: {error.strerror}") from error
@@ -259,7 +256,7 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """The statements of a script; `executescript` would commit the transaction at hand."""
+    """The statements of a script; `executescript` would commit the open transaction."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -271,7 +268,7 @@ def _statements(script: str) -> Iterator[str]:
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     if mode == "rwc":
         make_journal(path / FILE)
-    # The connection crosses threads by design: statements on Trio's thread, commits on the store's, never both at once.
+    # The connection crosses threads by design: statements on Trio's thread, COMMIT on the store's, never both at once.
     db = sqlite3.connect(
         f"{(path / FILE).absolute().as_uri()}?mode={mode}",
         uri=True,
@@ -282,7 +279,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
     try:
         db.execute("PRAGMA cache_size=-8000")
-        # A temporary file would need room, elsewhere perhaps, when there may be none.
+        # A temporary file would need disk space, perhaps on another disk, that may be lacking.
         db.execute("PRAGMA temp_store=MEMORY")
     except BaseException:
         db.close()

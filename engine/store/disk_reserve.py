@@ -1,11 +1,12 @@
-"""Reserved room: a file in the data folder that is given up when the disk is full, so that outcomes still commit.
+"""The disk reserve: a file in the data folder that is deleted when the disk is full, so that outcomes still commit.
 
-The file is really allocated, not sparse. While it is whole and free space is above the low-water mark, new work is
-taken in. When an essential commit meets a full disk the file is removed and the commit repeated; from then on new work
-is refused until there is room for the file and the mark again. On a small file system both shrink to a share of it.
+The file is really allocated, not sparse. New work is accepted while the file is whole and free space is above the
+low-water mark. If an essential commit finds the disk full, the file is deleted and the commit repeated; new work is
+then refused until there is room for both the file and the mark. On a small file system each shrinks to at most
+1/`SHARE` of it.
 
-Everything here blocks for as long as the file system takes; only `has_room` is cheap (one `statvfs`). Where the file
-cannot be made for another reason than room, the engine goes on without it and says so once.
+Everything here blocks for as long as the file system takes; only `has_room` is cheap (one `statvfs`). If the file
+cannot be created for any reason but lack of room, the engine runs without it and logs this once.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ log = logging.getLogger("engine.store")
 
 FILE = "reserve"
 SHARE = 8
-"""The file takes at most this part of the file system, and the low-water mark as much again."""
+"""The file takes at most 1/`SHARE` of the file system, and the low-water mark as much again."""
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 BLOCK = 4096
 
 
 class Reserve:
-    """The reserve of one data folder. `whole` tells whether it is there; with a size of 0 it always is."""
+    """The reserve of one data folder. `whole`: the file exists in full; always true with a size of 0."""
 
     def __init__(self, folder: Path, wanted: int) -> None:
         """`wanted` is in bytes. Nothing is allocated yet."""
@@ -47,7 +48,7 @@ class Reserve:
             )
 
     def free(self) -> int:
-        """Bytes this process may still write there; none where the folder itself is gone."""
+        """Bytes that this process may still write there; 0 if the folder is gone."""
         try:
             system = os.statvfs(self._folder)
         except OSError:
@@ -55,7 +56,7 @@ class Reserve:
         return system.f_bavail * system.f_frsize
 
     def has_room(self, size: int = 0) -> bool:
-        """Whether new work of `size` bytes may be taken in."""
+        """Whether new work of `size` bytes may be accepted."""
         if self.low_water == 0:
             return True
         room = self.whole and self.free() >= self.low_water + size
@@ -68,7 +69,7 @@ class Reserve:
         return room
 
     def make_way(self) -> None:
-        """Before a start: give the file up where there is not even the room to open the journal."""
+        """At a start: delete the file if there is not even room to open the journal."""
         if self.free() < self.low_water:
             self._file.unlink(missing_ok=True)
 
@@ -99,7 +100,7 @@ class Reserve:
         self.whole = True
 
     def release(self) -> bool:
-        """Give the file up; whether that made room."""
+        """Delete the file; return whether that made room."""
         if self.size == 0 or not self.whole:
             return False
         self._file.unlink(missing_ok=True)

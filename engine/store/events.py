@@ -1,4 +1,4 @@
-"""The event table: bodies under their gapless numbers, and how many of each name every account has seen."""
+"""The event table: bodies by their gapless numbers, and a count for each account and event name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import sqlite3
 from collections.abc import Collection, Sequence
 
 from engine.store.writer import Tx
+
+MOST_COUNTED = 100_000
+"""Most events that are looked at for a count."""
 
 
 def insert(tx: Tx, account: str | None, name: str, numbered: Sequence[tuple[int, bytes]], now: float) -> None:
@@ -48,9 +51,9 @@ def window(
     account: str | None = None,
     names: Collection[str] | None = None,
 ) -> list[tuple[int, str | None, str, bytes]]:
-    """The events numbered above `seq` up to `upto`, as (seq, account, name, body): at most `limit`.
+    """At most `limit` events numbered above `seq` up to `upto`, as (seq, account, name, body).
 
-    It ends early with the event whose body brings it over `max_bytes` octets.
+    The list ends early with the event whose body takes the total over `max_bytes` octets.
     """
     where = "seq > ? AND seq <= ?"
     arguments: list[object] = [seq, upto]
@@ -94,19 +97,19 @@ def of_account(
 
 
 def newest(db: sqlite3.Connection, account: str, upto: int) -> int:
-    """The number of an account's newest event up to `upto`, 0 while there is none."""
+    """The number of an account's newest event up to `upto`; 0 if there is none."""
     row = db.execute("SELECT max(seq) FROM event WHERE account = ? AND seq <= ?", (account, upto)).fetchone()
     return int(row[0] or 0)
 
 
 def following(db: sqlite3.Connection, account: str, seq: int) -> int | None:
-    """The number of an account's first event above `seq`; None while there is none."""
+    """The number of an account's first event above `seq`; None if there is none."""
     row = db.execute("SELECT min(seq) FROM event WHERE account = ? AND seq > ?", (account, seq)).fetchone()
     return None if row[0] is None else int(row[0])
 
 
 def remove(tx: Tx, upto: int) -> None:
-    """Take away the oldest events, up to this number."""
+    """Remove the oldest events, up to and including this number."""
     tx.execute("DELETE FROM event WHERE seq <= ?", (upto,))
     tx.first_seq = upto + 1
 
@@ -114,7 +117,7 @@ def remove(tx: Tx, upto: int) -> None:
 def since(db: sqlite3.Connection, moment: float) -> int:
     """The number before the first event that happened at or after `moment` (seconds since 1970).
 
-    Found by halving, as times rise with the numbers; where the clock was set back it is near.
+    A binary search, since times rise with the numbers; if the clock was set back, the result is approximate.
     """
     low, high = bounds(db)
     if not high:
@@ -130,14 +133,14 @@ def since(db: sqlite3.Connection, moment: float) -> int:
 
 
 def bounds(db: sqlite3.Connection) -> tuple[int, int]:
-    """The first and last number in the journal; (0, 0) while it is empty."""
+    """The first and last number in the journal; (0, 0) if it is empty."""
     # Two subqueries: SQLite answers each from the end of the index, but scans the table for min and max together.
     first, last = db.execute("SELECT (SELECT min(seq) FROM event), (SELECT max(seq) FROM event)").fetchone()
     return first or 0, last or 0
 
 
 def latest(db: sqlite3.Connection) -> float:
-    """When the newest event happened (seconds since 1970), 0 while there is none."""
+    """When the newest event happened (seconds since 1970); 0 if there is none."""
     row = db.execute("SELECT created FROM event ORDER BY seq DESC LIMIT 1").fetchone()
     return float(row[0]) if row else 0.0
 
@@ -145,3 +148,20 @@ def latest(db: sqlite3.Connection) -> float:
 def counts(db: sqlite3.Connection, account: str) -> dict[str, int]:
     """How many events of each name this account has had."""
     return dict(db.execute("SELECT name, n FROM event_count WHERE account = ?", (account,)).fetchall())
+
+
+def counts_since(db: sqlite3.Connection, since: float) -> dict[str, int]:
+    """How many events of each name were raised since then (seconds since 1970), of at most the newest `MOST_COUNTED`.
+
+    Found by halving: events are numbered in the order of their times, but for a clock that was set back.
+    """
+    (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
+    low, high = max(0, last - MOST_COUNTED), last
+    while low < high:
+        middle = (low + high) // 2
+        row = db.execute("SELECT created FROM event WHERE seq > ? ORDER BY seq LIMIT 1", (middle,)).fetchone()
+        if row is None or row[0] >= since:
+            high = middle
+        else:
+            low = middle + 1
+    return dict(db.execute("SELECT name, count(*) FROM event WHERE seq > ? GROUP BY name", (low,)).fetchall())

@@ -1,9 +1,9 @@
-"""What lies in the data folder, and whose it is: files of mode 0600 in folders of mode 0700, all of this user.
+"""The files of the data folder and who may use them: mode 0600 in folders of mode 0700, all owned by this user.
 
-Looked at by every start and every command before anything is opened, whatever the umask was when the files were made.
-What is ours with another mode is mended. What belongs to another user, what is a link, a folder or a pipe in place of
-a file, and a folder that other people use too are refused with one line that says what to do (`ConfigError`): a file
-that the wrong user makes here stops the right one later.
+Every start and every command checks this before it opens anything, since the umask may have been wrong when the files
+were made. The mode of our own files is corrected. Refused, with a one-line `ConfigError` that says what to do, are:
+files of another user, a link, folder or pipe in place of a file, and a folder that also holds other things. A file that
+the wrong user creates here would stop the right user later.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ CONTROL = "control"
 """The socket on which the engine answers its owner (`control_socket.py`)."""
 NAMES = (JOURNAL, LOG, INDEX, LOCK, KEY, NEXT_KEY, RESERVE)
 LEFT_ALONE = {"lost+found", SPOOL, CONTROL, *NAMES}
-"""What a folder may hold and still be nothing but a data folder."""
+"""What a folder may contain and still count as nothing but a data folder."""
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 
 
 class FileFault(msgspec.Struct, frozen=True):
-    """Something that is not as it should be. `mode` is the one it should have, None where no mode would mend it."""
+    """A file with the wrong owner, type or mode. `mode` is the right mode; None if changing it would not help."""
 
     text: str
     path: Path
@@ -40,7 +40,7 @@ class FileFault(msgspec.Struct, frozen=True):
 
 
 def secure(folder: Path, *, spooled: bool = False) -> None:
-    """Mend the modes of the data folder and its files, with those in the spool if `spooled`. Raises `ConfigError`."""
+    """Correct the modes of the data folder and its files (and, if `spooled`, of the spool). Raises `ConfigError`."""
     for fault in faults(folder, spooled=spooled):
         if fault.mode is None:
             raise ConfigError(fault.text)
@@ -51,7 +51,7 @@ def secure(folder: Path, *, spooled: bool = False) -> None:
 
 
 def faults(folder: Path, *, spooled: bool) -> Iterator[FileFault]:
-    """What is wrong, found as it is asked for; nothing about a folder that is not there. Raises `ConfigError`."""
+    """The faults, found one by one as the caller iterates; none if the folder does not exist. Raises `ConfigError`."""
     try:
         yield from _faults(folder, spooled)
     except OSError as error:
@@ -59,17 +59,17 @@ def faults(folder: Path, *, spooled: bool) -> Iterator[FileFault]:
 
 
 def make_folder(path: Path) -> None:
-    """A folder for this user alone, unless it is there. Raises OSError."""
+    """Create a folder with mode 0700 unless it exists. Raises OSError."""
     path.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
 
 
 def private(path: str, flags: int) -> int:
-    """An opener for `open` that makes files for this user alone."""
+    """An opener for `open` that creates files with mode 0600."""
     return os.open(path, flags, FILE_MODE)
 
 
 def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on disk. Raises OSError."""
+    """Sync a file, or the entries of a folder, to disk. Raises OSError."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -78,7 +78,7 @@ def sync(path: Path) -> None:
 
 
 def user_name(uid: int) -> str:
-    """The name of a user, the number where it has none."""
+    """The name of a user, or the number if it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -128,7 +128,7 @@ def _folder(path: Path, *, inside: bool = False) -> Iterator[FileFault]:
 
 
 def _strange(path: Path, mode: int) -> str:
-    """Why a folder of ours must not be closed to others: closing a home or /tmp would be worse than refusing it."""
+    """Why this folder's mode must not be corrected, "" if it may: it could be a home folder or /tmp."""
     if mode & stat.S_ISVTX:
         return "is shared by all users"
     with os.scandir(path) as entries:

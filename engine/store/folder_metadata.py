@@ -1,8 +1,9 @@
-"""What the engine remembers about its folder: a few JSON values under their names.
+"""What the engine remembers about its data folder: a few JSON values by name.
 
-`restored`: the folder is a backup nobody has served yet. `released`: how often held messages were released from the
-command line, by which a running engine notices. `age`: by when records are counted as old (`queue/retention_clock.py`).
-`key`: the id of the key that everything was last sealed anew with.
+* `restored`: the folder is a restored backup on which no engine has run yet.
+* `released`: how often held messages were released from the command line; a running engine watches it.
+* `age`: the reading of the clock that records age by (`queue/retention_clock.py`).
+* `key`: the id of the key with which everything was last sealed again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ KEY = "key"
 
 
 def get(db: sqlite3.Connection | Tx, name: str) -> Any:
-    """The value under this name; None when there is none."""
+    """The value with this name; None if there is none."""
     row = db.execute("SELECT value FROM mark WHERE name = ?", (name,)).fetchone()
     return msgspec.json.decode(row[0]) if row else None
 
@@ -35,5 +36,5 @@ def put(db: sqlite3.Connection | Tx, name: str, value: Any) -> None:
 
 
 def remove(tx: Tx, name: str) -> None:
-    """Forget a value."""
+    """Remove a value."""
     tx.execute("DELETE FROM mark WHERE name = ?", (name,))

@@ -1,6 +1,6 @@
-"""OAuth2 grants: the tokens an account holds, sealed; one row an account, which goes with it.
+"""OAuth2 grants: the sealed tokens of an account; one row for each account, removed with it.
 
-`version` is another one each time somebody signs in: what was begun with an older version changes nothing any more.
+`version` changes with every sign-in, so that work begun with an older grant can no longer change the row.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ SEALED = {
 class GrantRow(NamedTuple):
     """One grant; the three tokens are sealed. Times in seconds since 1970.
 
-    `previous_token` is the refresh token before the current one, kept until a token of the new one has worked.
-    `asked`: a refresh was begun then and its answer is not known. `gone` is JSON of the error that ended the grant.
+    `previous_token` is the refresh token before the current one, kept until an access token from the new one worked.
+    `asked`: when a refresh began whose answer is not known. `gone` is JSON of the error that ended the grant.
     """
 
     account: str
@@ -51,7 +51,7 @@ def get(db: sqlite3.Connection | Tx, account: str) -> GrantRow | None:
 
 
 def save(tx: Tx, row: GrantRow) -> int:
-    """A grant somebody has just given, in the place of the one before; its version."""
+    """Store a new grant in place of any earlier one; return its version."""
     found = tx.execute("SELECT version FROM oauth_grant WHERE account = ?", (row.account,)).fetchone()
     version = row.version if found is None else int(found[0]) + 1
     tx.execute(f"INSERT OR REPLACE INTO oauth_grant ({_COLUMNS}) VALUES ({_MARKS})", row._replace(version=version))
@@ -59,7 +59,7 @@ def save(tx: Tx, row: GrantRow) -> int:
 
 
 def put(tx: Tx, row: GrantRow) -> bool:
-    """The same grant in another state; False, with nothing changed, when it is another one now, or there is none."""
+    """Update the grant; False, with nothing changed, if it has been replaced or removed."""
     assignments = ", ".join(f"{name} = ?" for name in GrantRow._fields)
     changed = tx.execute(
         f"UPDATE oauth_grant SET {assignments} WHERE account = ? AND version = ?", (*row, row.account, row.version)
@@ -68,12 +68,12 @@ def put(tx: Tx, row: GrantRow) -> bool:
 
 
 def remove(tx: Tx, account: str) -> None:
-    """Forget the grant of an account that lives on."""
+    """Remove the grant of an account that stays."""
     tx.execute("DELETE FROM oauth_grant WHERE account = ?", (account,))
 
 
 def of_user(db: sqlite3.Connection | Tx, app: str, user: str) -> list[str]:
-    """The accounts for which this user has signed in to this app: their own mailbox, and shared ones."""
+    """The accounts whose grants this user gave to this app: their own mailbox, and shared ones."""
     rows = db.execute("SELECT account FROM oauth_grant WHERE app = ? AND user = ? COLLATE NOCASE", (app, user))
     return [account for (account,) in rows]
 

@@ -1,7 +1,7 @@
-"""Messages that are held: found unsent in a restored backup and not sent until somebody releases them.
+"""Held messages: found unsent in a restored backup and not sent until an operator releases them.
 
 `release` takes a bare connection, because `engine outbox release` works on the folder with or without a running engine.
-A held message has no `next_at`; released, it is due at once, or at its `sendAt` when that is still to come.
+A held message has no `next_at`. Once released, it is due at once, or at its `sendAt` if that is in the future.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from engine.store import folder_metadata
 from engine.store.writer import Tx
 
 STEP = 500
-"""Messages released in one transaction: a running engine waits that long for its own."""
+"""Messages released in one transaction, for whose duration a running engine cannot commit."""
 
 
 def hold(tx: Tx) -> int:
-    """Hold every message that waits for an attempt, and its open recipients; how many there were."""
+    """Hold every message that waits for an attempt, and its open recipients; return how many."""
     rows = tx.execute(
         "UPDATE message SET state = 'held', next_at = NULL "
         "WHERE ended IS NULL AND state IN ('queued', 'deferred') RETURNING id"
@@ -27,7 +27,7 @@ def hold(tx: Tx) -> int:
 
 
 def hold_doubts(tx: Tx, now: float) -> int:
-    """Have every message in doubt, or about to be found so, stay that way until somebody decides; how many."""
+    """Keep every message that is or may be in doubt undecided until the caller decides; return how many."""
     tx.execute(
         "UPDATE message SET on_doubt = 'hold', doubt_since = coalesce(doubt_since, dot_at, ?) "
         "WHERE ended IS NULL AND (state = 'in_doubt' OR (state = 'sending' AND dot_at IS NOT NULL))",
@@ -43,7 +43,7 @@ def ids(db: sqlite3.Connection) -> set[int]:
 
 
 def due(db: sqlite3.Connection, messages: set[int]) -> list[tuple[int, str, float]]:
-    """(id, account, next_at) of those among `messages` that are held no more and wait for an attempt."""
+    """(id, account, next_at) of those among `messages` that are no longer held and wait for an attempt."""
     found = []
     for message in messages:
         row = db.execute(
@@ -58,7 +58,7 @@ def due(db: sqlite3.Connection, messages: set[int]) -> list[tuple[int, str, floa
 def release(
     db: sqlite3.Connection, now: float, account: str | None = None, queue_ids: Container[str] | None = None
 ) -> int:
-    """Release all held messages, those of one account, or those with these queue ids; how many there were."""
+    """Release all held messages, those of one account, or those with these queue ids; return how many."""
     wanted = [
         each
         for each, of, queue_id in db.execute(

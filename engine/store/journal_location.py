@@ -1,9 +1,8 @@
-"""Is the journal that is open still the one a start would find?
+"""Checks whether the open journal is still the one that a start would find.
 
-A file that is removed or renamed stays open and takes every write, and what is written to it is lost with the process;
-so is what is written to a journal whose folder was moved and another put in its place. Asking costs one `stat` while
-nothing in the folder was made, moved or removed, so it is asked for every commit. A journal that was moved and comes
-back is the one that is open again.
+A file that was removed or renamed stays open and accepts every write, but those writes are lost when the process ends.
+The same holds if the data folder was moved and another put in its place. The check costs one `stat` unless something in
+the folder was created, moved or removed, so it is made for every commit. A journal that is moved back is found again.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from pathlib import Path
 from engine.store import files
 
 FULL_LOOK = 32
-"""Each so many looks ask for every file: a folder may change twice in one tick of its clock."""
+"""Every N-th look checks every file, since a folder may change twice within one tick of its timestamp."""
 
 log = logging.getLogger("engine.store")
 
 
 class JournalLocation:
-    """Where the open journal, its log and its index lie."""
+    """The paths and identities of the open journal, its log and its index."""
 
     def __init__(self, folder: Path) -> None:
-        """Remember the files that are there now. Raises OSError when one is missing."""
+        """Note the files that exist now. Raises OSError if one is missing."""
         root = folder.absolute()
         paths = [str(root / name) for name in (files.JOURNAL, files.LOG, files.INDEX)]
         self._root = str(root)
@@ -32,10 +31,10 @@ class JournalLocation:
         self._entries: tuple[int, int, int] | None = None
         self._looks = 0
         self.lost = False
-        """What the last look came to."""
+        """The result of the last look."""
 
     def look(self) -> bool:
-        """Whether the journal is lost; a change of mind is one line in the log."""
+        """Whether the journal is lost; logs each change of the answer."""
         gone = self._gone()
         if (gone is not None) != self.lost:
             self.lost = gone is not None
@@ -68,7 +67,7 @@ class JournalLocation:
 
 
 def _entries(folder: str) -> tuple[int, int, int]:
-    """Changes with every entry that is made, renamed or removed."""
+    """Values of the folder that change whenever an entry is created, renamed or removed."""
     found = os.stat(folder)
     return found.st_dev, found.st_ino, found.st_mtime_ns
 

@@ -1,9 +1,9 @@
-"""What is known of every watched mailbox: its position, and UID and flags of its messages. Enough to see a change.
+"""What is known of every watched mailbox: its position, and the UID and flags of its messages. Enough to see a change.
 
-A row's id is part of message ids, so it is never used again: a mailbox whose UIDs became void gets a new row. What a
-dropped row knew of its messages is swept away afterwards in small commits (`sweep`), since a mailbox may hold a
-million of them. A mailbox that is not listed any more keeps its row for a while (`mark_gone`): servers forget a mailbox
-for a moment, and one that comes back goes on where it was.
+A row's id is part of message ids, so it is never reused: a mailbox whose UIDs became invalid gets a new row. The
+messages of a dropped row are removed later in small commits (`sweep`), since a mailbox may hold a million. A mailbox
+that is no longer listed keeps its row for a while (`mark_gone`): servers sometimes omit a mailbox briefly, and when it
+returns, watching continues where it stopped.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from engine.store.writer import Tx
 class MailboxRow(msgspec.Struct, frozen=True, kw_only=True):
     """One mailbox. `uid_validity` None: never opened.
 
-    `uid_next`: messages below it are known, or were announced; None until the first look at it has ended. `modseq`:
-    changes up to it are known; None where the server keeps none. `silent`: the first look announces nothing.
-    `delimiter` separates the levels of its path. Not `watched`: it only gives a number to the ids of its messages.
+    `uid_next`: messages below it are known or were announced; None until the first look has ended. `modseq`: changes up
+    to it are known; None if the server does not support CONDSTORE. `silent`: the first look announces nothing.
+    `delimiter` separates the levels of its path. Not `watched`: the row only provides the number in message ids.
+    `mailbox_id`: the server's own id, which another path does not change (RFC 8474).
     """
 
     id: int
@@ -37,13 +38,14 @@ class MailboxRow(msgspec.Struct, frozen=True, kw_only=True):
     silent: bool
     delimiter: str | None = None
     watched: bool = True
+    mailbox_id: str | None = None
 
 
-_COLUMNS = "id, account, path, special_use, uid_validity, uid_next, modseq, silent, delimiter, watched"
+_COLUMNS = "id, account, path, special_use, uid_validity, uid_next, modseq, silent, delimiter, watched, mailbox_id"
 
 
 def of_account(db: sqlite3.Connection | Tx, account: str, *, unwatched: bool = False) -> list[MailboxRow]:
-    """Every mailbox of an account that is watched, but for those that are gone; with `unwatched` the others too."""
+    """The watched mailboxes of an account, with `unwatched` all of them; never those that are gone."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM mailbox WHERE account = ? AND gone_at IS NULL AND (watched OR ?) ORDER BY id",
         (account, unwatched),
@@ -60,7 +62,7 @@ def at_path(db: sqlite3.Connection | Tx, account: str, path: str) -> MailboxRow 
 
 
 def gone_at_path(db: sqlite3.Connection | Tx, account: str, path: str) -> MailboxRow | None:
-    """The mailbox of an account that is gone from a path, where its row is kept."""
+    """The account's mailbox that used to be at a path and is gone, if its row still exists."""
     row = db.execute(
         f"SELECT {_COLUMNS} FROM mailbox WHERE account = ? AND path = ? AND gone_at IS NOT NULL", (account, path)
     ).fetchone()
@@ -68,7 +70,7 @@ def gone_at_path(db: sqlite3.Connection | Tx, account: str, path: str) -> Mailbo
 
 
 def gone(db: sqlite3.Connection | Tx, account: str, before: float = math.inf) -> list[MailboxRow]:
-    """The mailboxes of an account that are gone, since before that time, and whose rows are kept."""
+    """The account's mailboxes that have been gone since before that time and whose rows still exist."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM mailbox WHERE account = ? AND gone_at < ? AND watched", (account, before)
     )
@@ -90,7 +92,7 @@ def of_id(db: sqlite3.Connection | Tx, account: str, mailbox: int) -> MailboxRow
 
 
 def exists(tx: Tx, mailbox: int) -> bool:
-    """Whether the mailbox is still there, as the transaction at hand sees it."""
+    """Whether the mailbox still exists in this transaction."""
     return tx.execute("SELECT 1 FROM mailbox WHERE id = ?", (mailbox,)).fetchone() is not None
 
 
@@ -103,7 +105,7 @@ def add(
     uid_validity: int | None = None,
     silent: bool = False,
 ) -> int:
-    """Watch a mailbox nothing is known of; its id. One that had ids for its messages only keeps its own."""
+    """Watch a mailbox from scratch; return its id. A row that only served message ids is reused."""
     before = at_path(tx, account, path)
     if before is not None and not before.watched:
         tx.execute("UPDATE mailbox SET watched = 1, special_use = ? WHERE id = ?", (special_use, before.id))
@@ -119,7 +121,7 @@ def add(
 def add_for_ids(
     tx: Tx, account: str, path: str, special_use: str | None, uid_validity: int | None, delimiter: str | None
 ) -> int:
-    """Have a number for the ids of the messages of a mailbox that is not watched; the number."""
+    """Return the number for message ids of a mailbox that is not watched, adding its row if necessary."""
     before = at_path(tx, account, path)
     if before is not None:
         return before.id
@@ -134,33 +136,38 @@ def add_for_ids(
 
 
 def mark_gone(tx: Tx, mailbox: int, at: float | None) -> bool:
-    """A mailbox is not listed any more since `at`; None: it is again. Whether that is news."""
+    """Note that a mailbox has not been listed since `at` (None: it is again); return whether that is new."""
     gone = "gone_at IS NOT NULL" if at is None else "gone_at IS NULL"
     return tx.execute(f"UPDATE mailbox SET gone_at = ? WHERE id = ? AND {gone}", (at, mailbox)).rowcount > 0
 
 
 def mark_delimiter(tx: Tx, mailbox: int, delimiter: str | None) -> None:
-    """Remember what separates the levels of a mailbox's path."""
+    """Store the hierarchy delimiter of a mailbox's path."""
     tx.execute("UPDATE mailbox SET delimiter = ? WHERE id = ?", (delimiter, mailbox))
 
 
+def mark_mailbox_id(tx: Tx, mailbox: int, mailbox_id: str) -> None:
+    """Store the server's own id for a mailbox."""
+    tx.execute("UPDATE mailbox SET mailbox_id = ? WHERE id = ?", (mailbox_id, mailbox))
+
+
 def rename(tx: Tx, mailbox: int, path: str) -> None:
-    """The same mailbox is called otherwise now."""
+    """Give a mailbox another path."""
     tx.execute("UPDATE mailbox SET path = ? WHERE id = ?", (path, mailbox))
 
 
 def drop(tx: Tx, mailbox: int) -> None:
-    """Forget a mailbox; its messages go with `sweep`."""
+    """Remove a mailbox; `sweep` removes its messages."""
     tx.execute("DELETE FROM mailbox WHERE id = ?", (mailbox,))
 
 
 def drop_account(tx: Tx, account: str) -> None:
-    """Forget all mailboxes of an account; their messages go with `sweep`."""
+    """Remove all mailboxes of an account; `sweep` removes their messages."""
     tx.execute("DELETE FROM mailbox WHERE account = ?", (account,))
 
 
 def sweep(tx: Tx, limit: int) -> bool:
-    """Remove at most `limit` messages of mailboxes that are gone; whether there may be more."""
+    """Remove at most `limit` messages of removed mailboxes; return whether more may be left."""
     row = tx.execute("SELECT id FROM mailbox_gone LIMIT 1").fetchone()
     if row is None:
         return False
@@ -172,12 +179,12 @@ def sweep(tx: Tx, limit: int) -> bool:
 
 
 def mark_use(tx: Tx, mailbox: int, special_use: str | None) -> None:
-    """Remember what a mailbox is used for now."""
+    """Store the special use of a mailbox."""
     tx.execute("UPDATE mailbox SET special_use = ? WHERE id = ?", (special_use, mailbox))
 
 
 def set_position(tx: Tx, mailbox: int, uid_validity: int, uid_next: int, modseq: int | None) -> None:
-    """Everything below `uid_next` and up to `modseq` is known."""
+    """Note that everything below `uid_next` and up to `modseq` is known."""
     tx.execute(
         "UPDATE mailbox SET uid_validity = ?, uid_next = ?, modseq = ? WHERE id = ?",
         (uid_validity, uid_next, modseq, mailbox),
@@ -185,14 +192,14 @@ def set_position(tx: Tx, mailbox: int, uid_validity: int, uid_next: int, modseq:
 
 
 def set_modseq(tx: Tx, mailbox: int, modseq: int | None) -> None:
-    """Changes up to `modseq` are known."""
+    """Note that changes up to `modseq` are known."""
     tx.execute("UPDATE mailbox SET modseq = ? WHERE id = ?", (modseq, mailbox))
 
 
 def advance(tx: Tx, mailbox: int, uid: int) -> int | None:
-    """Messages up to `uid` are being announced; the first of them that may be.
+    """Note that messages up to `uid` are being announced; return the first UID not announced before.
 
-    None if all were announced before, or the mailbox is gone: then none of them may be.
+    None if all have been announced, or if the mailbox was removed: then announce none.
     """
     row = tx.execute("SELECT uid_next FROM mailbox WHERE id = ? AND uid_next <= ?", (mailbox, uid)).fetchone()
     if row is None:
@@ -202,7 +209,7 @@ def advance(tx: Tx, mailbox: int, uid: int) -> int | None:
 
 
 def note(tx: Tx, mailbox: int, messages: Iterable[tuple[int, frozenset[str]]]) -> None:
-    """Remember UID and flags of messages, unless the mailbox is gone."""
+    """Store UID and flags of messages, unless the mailbox was removed."""
     if not exists(tx, mailbox):
         return
     tx.executemany(
@@ -212,7 +219,7 @@ def note(tx: Tx, mailbox: int, messages: Iterable[tuple[int, frozenset[str]]]) -
 
 
 def change_flags(tx: Tx, mailbox: int, uid: int, flags: frozenset[str]) -> frozenset[str] | None:
-    """Give a message these flags; those it had if they were others, None if nothing changed or it is not known."""
+    """Set a message's flags; return the old ones, or None if nothing changed or the message is unknown."""
     row = tx.execute("SELECT flags FROM mailbox_message WHERE mailbox = ? AND uid = ?", (mailbox, uid)).fetchone()
     new = _written(flags)
     if row is None or row[0] == new:
@@ -221,8 +228,14 @@ def change_flags(tx: Tx, mailbox: int, uid: int, flags: frozenset[str]) -> froze
     return frozenset(row[0].split())
 
 
+def flags(db: sqlite3.Connection | Tx, mailbox: int, uid: int) -> frozenset[str] | None:
+    """The flags a message is known to have, None if it is not known."""
+    row = db.execute("SELECT flags FROM mailbox_message WHERE mailbox = ? AND uid = ?", (mailbox, uid)).fetchone()
+    return None if row is None else frozenset(row[0].split())
+
+
 def remove(tx: Tx, mailbox: int, uid: int) -> bool:
-    """Forget a message; whether it was known."""
+    """Remove a message; return whether it was known."""
     return tx.execute("DELETE FROM mailbox_message WHERE mailbox = ? AND uid = ?", (mailbox, uid)).rowcount > 0
 
 
@@ -232,7 +245,7 @@ def count(db: sqlite3.Connection, mailbox: int) -> int:
 
 
 def uids(db: sqlite3.Connection, mailbox: int, spans: Sequence[tuple[int, int]] = ((1, 2**63 - 1),)) -> array[int]:
-    """The UIDs known within these ranges, rising within each."""
+    """The known UIDs within these ranges, ascending within each."""
     found = array("Q")
     for first, last in spans:
         rows = db.execute(
@@ -244,7 +257,7 @@ def uids(db: sqlite3.Connection, mailbox: int, spans: Sequence[tuple[int, int]] 
 
 
 def count_failure(tx: Tx, mailbox: int, uid: int, question: str, failures: int = 1) -> None:
-    """Asking `question` of a message ended the connection once more."""
+    """Count one more time that asking `question` about a message ended the connection."""
     tx.execute(
         "INSERT INTO mailbox_unreadable (mailbox, uid, question, failures) VALUES (?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET failures = failures + excluded.failures",
@@ -253,7 +266,7 @@ def count_failure(tx: Tx, mailbox: int, uid: int, question: str, failures: int =
 
 
 def failures(db: sqlite3.Connection, mailbox: int) -> dict[tuple[int, str], int]:
-    """How often a question about a message of this mailbox ended the connection, by UID and question."""
+    """How often asking about a message of this mailbox ended the connection, by UID and question."""
     rows = db.execute("SELECT uid, question, failures FROM mailbox_unreadable WHERE mailbox = ?", (mailbox,))
     return {(uid, question): failures for uid, question, failures in rows}
 
@@ -274,4 +287,5 @@ def _row(row: tuple[Any, ...]) -> MailboxRow:
         silent=bool(row[7]),
         delimiter=row[8],
         watched=bool(row[9]),
+        mailbox_id=row[10],
     )

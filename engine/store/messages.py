@@ -1,7 +1,7 @@
 """Messages in the queue and their recipients, as rows.
 
-Every function that changes a state is a compare-and-set inside the caller's transaction and says whether it happened;
-the words of the `state` columns and which may follow which stand in `model/states.py`.
+Every function that changes a state is a compare-and-set inside the caller's transaction and returns whether it took
+effect. `model/states.py` lists the values of the `state` columns and the allowed transitions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COLUMNS = (
 
 
 def insert(tx: Tx, message: Message, recipients: Iterable[str], state: State) -> int:
-    """Add a message (its `id` is ignored) and its recipients in `state`; return the id it got."""
+    """Add a message (its `id` is ignored) and its recipients in `state`; return the new id."""
     row = tx.execute(
         "INSERT INTO message (queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, "
         "send_at, next_at, state, attempts_max, on_doubt, expires_at, proxy, local_address) "
@@ -68,7 +68,7 @@ def by_queue_id(db: sqlite3.Connection | Tx, queue_id: str) -> Message | None:
 
 
 def recipients(db: sqlite3.Connection | Tx, message: int) -> list[Recipient]:
-    """All recipients of a message in the order of its envelope."""
+    """All recipients of a message, in envelope order."""
     rows = db.execute(
         "SELECT position, address, state, code, response FROM recipient WHERE message = ? ORDER BY position", (message,)
     )
@@ -76,7 +76,7 @@ def recipients(db: sqlite3.Connection | Tx, message: int) -> list[Recipient]:
 
 
 def waiting(db: sqlite3.Connection, account: str | None = None) -> Iterator[tuple[int, str, float, bool]]:
-    """(id, account, next_at, whether it is the first attempt) of every message that is due some time, earliest first.
+    """(id, account, next_at, whether it is the first attempt) of every message with a due time, earliest first.
 
     Of one account, or of all.
     """
@@ -89,7 +89,7 @@ def waiting(db: sqlite3.Connection, account: str | None = None) -> Iterator[tupl
 
 
 def first_with_own_way(db: sqlite3.Connection, account: str, now: float) -> tuple[int, float] | None:
-    """(id, next_at) of an account's message that is due and has a way of its own, the longest due first."""
+    """(id, next_at) of the account's longest overdue message with its own proxy or local address."""
     return db.execute(  # type: ignore[no-any-return]
         "SELECT id, next_at FROM message WHERE account = ? AND ended IS NULL AND next_at <= ? "
         "AND (proxy IS NOT NULL OR local_address IS NOT NULL) AND state IN ('queued', 'deferred') "
@@ -99,7 +99,7 @@ def first_with_own_way(db: sqlite3.Connection, account: str, now: float) -> tupl
 
 
 def due_after(tx: Tx, moment: float) -> list[tuple[int, int]]:
-    """(id, attempts made) of every message that is due later than `moment`, those sent at a chosen time left out."""
+    """(id, attempts made) of every message due after `moment`, except those whose caller chose the time."""
     return tx.execute(
         "SELECT id, attempts_made FROM message WHERE ended IS NULL AND next_at > ? "
         "AND NOT (next_at = send_at AND send_at > created) AND state IN ('queued', 'deferred', 'in_doubt')",
@@ -108,17 +108,17 @@ def due_after(tx: Tx, moment: float) -> list[tuple[int, int]]:
 
 
 def bring_forward(tx: Tx, message: int, latest: float, due: float) -> None:
-    """Have a message that is due later than `latest` be due at `due`."""
+    """If a message is due after `latest`, make it due at `due`."""
     tx.execute("UPDATE message SET next_at = ? WHERE id = ? AND next_at > ?", (due, message, latest))
 
 
 def no_doubt_after(tx: Tx, moment: float) -> None:
-    """Have no doubt have arisen later than `moment`."""
+    """Move the start of doubts later than `moment` back to `moment`."""
     tx.execute("UPDATE message SET doubt_since = ?1 WHERE doubt_since > ?1 AND ended IS NULL", (moment,))
 
 
 def interrupted(db: sqlite3.Connection | Tx, account: str | None = None) -> list[Message]:
-    """The messages, of one account or of all, whose attempt was cut short by the end of what ran it."""
+    """The messages, of one account or of all, whose attempt was interrupted by a crash of the process or lane."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM message WHERE ended IS NULL AND state = 'sending' AND account = coalesce(?, account)",
         (account,),
@@ -127,7 +127,7 @@ def interrupted(db: sqlite3.Connection | Tx, account: str | None = None) -> list
 
 
 def overdue(tx: Tx, account: str, now: float, since: float, expired: float, limit: int) -> list[Message]:
-    """At most `limit` messages of an account due `now`, with `expires_at` after `since` and not after `expired`."""
+    """At most `limit` due messages of an account whose `expires_at` is after `since` and not after `expired`."""
     rows = tx.execute(
         f"SELECT {_COLUMNS} FROM message WHERE account = ? AND ended IS NULL AND next_at <= ? "
         "AND expires_at > ? AND expires_at <= ? AND state IN ('queued', 'deferred') ORDER BY next_at LIMIT ?",
@@ -137,7 +137,7 @@ def overdue(tx: Tx, account: str, now: float, since: float, expired: float, limi
 
 
 def begin_try(tx: Tx, message: int, due: float) -> bool:
-    """Mark a message that is due at exactly `due` as being sent; False when it is not waiting for that moment."""
+    """Mark a message as being sent if it is due at exactly `due`; False if it is not."""
     changed = tx.execute(
         "UPDATE message SET state = 'sending', attempts_made = attempts_made + 1 "
         "WHERE id = ? AND next_at = ? AND state IN ('queued', 'deferred', 'in_doubt')",
@@ -147,18 +147,18 @@ def begin_try(tx: Tx, message: int, due: float) -> bool:
 
 
 def mark_dot(tx: Tx, message: int, now: float) -> bool:
-    """Record that the final dot may be on its way from now on; False when the message is not being sent any more."""
+    """Record that the final dot may be on its way from now on; False if the message is no longer being sent."""
     changed = tx.execute("UPDATE message SET dot_at = ? WHERE id = ? AND state = 'sending'", (now, message))
     return changed.rowcount > 0
 
 
 def clear_dot(tx: Tx, message: int) -> None:
-    """The reply to the dot that was marked is recorded in this transaction, or that dot was never sent."""
+    """Clear the mark: this transaction records the reply to that dot, or the dot was never sent."""
     tx.execute("UPDATE message SET dot_at = NULL WHERE id = ?", (message,))
 
 
 def undo_try(tx: Tx, message: int, state: State, next_at: float | None, interruptions: int) -> bool:
-    """Take back an attempt that was interrupted before its final dot: it does not count as an attempt."""
+    """Take back an attempt that was interrupted before its final dot, so that it does not count."""
     changed = tx.execute(
         "UPDATE message SET state = ?, attempts_made = attempts_made - 1, dot_at = NULL, next_at = ?, "
         "interruptions = ? WHERE id = ? AND state = 'sending'",
@@ -178,7 +178,7 @@ def end_attempt(
     interruptions: int,
     ended: float | None,
 ) -> bool:
-    """Record how the attempt in hand ended; False, and nothing changed, when the message is not being sent any more."""
+    """Record how the current attempt ended; False, with nothing changed, if the message is no longer being sent."""
     changed = tx.execute(
         "UPDATE message SET state = ?, next_at = ?, dot_at = NULL, last_error = ?, doubt_since = ?, interruptions = ?, "
         "ended = ? WHERE id = ? AND state = 'sending'",
@@ -198,7 +198,7 @@ def end_attempt(
 def settle(
     tx: Tx, message: int, *, state: State, next_at: float | None, doubt_since: float | None, ended: float | None
 ) -> None:
-    """Move a message between attempts: a doubt was cleared up, it is held or let go, it ends."""
+    """Change a message's state between attempts: a doubt was settled, or the message is held, released or ended."""
     tx.execute(
         "UPDATE message SET state = ?, next_at = ?, dot_at = NULL, doubt_since = ?, ended = ? WHERE id = ?",
         (state, next_at, doubt_since, ended, message),
@@ -206,7 +206,7 @@ def settle(
 
 
 def set_recipient(tx: Tx, message: int, recipient: Recipient) -> None:
-    """Record where one recipient stands now."""
+    """Store the new state of one recipient."""
     tx.execute(
         "UPDATE recipient SET state = ?, code = ?, response = ? WHERE message = ? AND position = ?",
         (recipient.state, recipient.code, recipient.response, message, recipient.position),
@@ -214,9 +214,9 @@ def set_recipient(tx: Tx, message: int, recipient: Recipient) -> None:
 
 
 def cancel(tx: Tx, message: int, now: float) -> bool:
-    """End a message and its open recipients without a further try; False when it is too late.
+    """Cancel a message and its open recipients; False if it is too late.
 
-    It is too late when the message has ended already or its final dot may be on its way.
+    It is too late if the message has ended or its final dot may be on its way.
     """
     changed = tx.execute(
         "UPDATE message SET next_at = NULL, doubt_since = NULL, ended = ?, state = coalesce((SELECT max(state) FROM "
@@ -234,30 +234,30 @@ def cancel(tx: Tx, message: int, now: float) -> bool:
 
 
 def reschedule(tx: Tx, message: int, send_at: float | None, expires_at: float) -> None:
-    """Set until when a message waits, and with `send_at` the moment it is scheduled for."""
+    """Set when a message expires and, if `send_at` is given, when it is to be sent."""
     tx.execute(
         "UPDATE message SET send_at = coalesce(?, send_at), expires_at = ? WHERE id = ?", (send_at, expires_at, message)
     )
 
 
 def on_doubt(tx: Tx, message: int) -> OnDoubt:
-    """What an unknown outcome of this message comes to."""
+    """The `onDoubt` of this message."""
     (choice,) = tx.execute("SELECT on_doubt FROM message WHERE id = ?", (message,)).fetchone()
     return OnDoubt(choice)
 
 
 def choose_on_doubt(tx: Tx, message: int, choice: OnDoubt) -> None:
-    """Change what an unknown outcome of this message comes to."""
+    """Set the `onDoubt` of this message."""
     tx.execute("UPDATE message SET on_doubt = ? WHERE id = ?", (choice, message))
 
 
 def allow_tries(tx: Tx, message: int, most: int) -> None:
-    """Let a message be tried up to `most` times."""
+    """Set how many attempts a message may have."""
     tx.execute("UPDATE message SET attempts_max = ? WHERE id = ?", (most, message))
 
 
 def hasten(tx: Tx, account: str, now: float) -> list[int]:
-    """Make an account's messages due that its server could not be reached for, or refused the login; their ids."""
+    """Make the account's messages due that wait after an unreachable server or a refused login; return their ids."""
     rows = tx.execute(
         "UPDATE message SET next_at = ? WHERE account = ? AND ended IS NULL AND state = 'deferred' AND next_at > ? "
         "AND json_extract(CAST(last_error AS TEXT), '$.code') NOT IN ('EENVELOPE', 'EMESSAGE') RETURNING id",
@@ -273,7 +273,7 @@ def open_of_account(db: sqlite3.Connection | Tx, account: str) -> list[int]:
 
 
 def in_doubt(db: sqlite3.Connection, account: str) -> list[Message]:
-    """An account's messages of which an outcome is unknown, the oldest doubt first."""
+    """An account's messages with a recipient in doubt, the oldest doubt first."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM message WHERE account = ? AND ended IS NULL AND state = 'in_doubt' "
         "ORDER BY doubt_since",

@@ -4,9 +4,9 @@ A step is never changed once released; the next one is added below it. `PRAGMA u
 Times are seconds since 1970 UTC; JSON columns hold bytes; a `state` column holds the words of `model/states.py` or
 `accounts/state.py`.
 
-A table whose rows hang on an account, a mailbox, a webhook endpoint or a message comes with a trigger that removes them
-with it: whoever deletes the row above names no table below. Only bodies are dropped by name (`bodies.drop`), since a
-file may go with one.
+If the rows of a table belong to an account, a mailbox, a webhook endpoint or a message, a trigger removes them with it,
+so the code that deletes the parent need not name the table. Only bodies are dropped by name (`bodies.drop`), since a
+file may have to be deleted too.
 """
 
 MIGRATIONS = (
@@ -381,5 +381,33 @@ MIGRATIONS = (
     );
     CREATE INDEX sign_in_of_form ON sign_in (form);
     CREATE INDEX sign_in_expires ON sign_in (expires);
+    """,
+    """
+    CREATE TABLE mailbox_requested (  -- messages that a request has put into a mailbox, until they are announced
+        mailbox INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+        uid INTEGER NOT NULL,
+        PRIMARY KEY (mailbox, uid)
+    ) WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE mailbox ADD COLUMN mailbox_id TEXT;  -- the server's own id (RFC 8474); NULL: it does not say
+    """,
+    """
+    ALTER TABLE bounce ADD COLUMN notice TEXT;  -- id of the message that told of it; NULL: not kept
+    """,
+    """
+    CREATE TABLE export (
+        id TEXT PRIMARY KEY,
+        account TEXT NOT NULL,
+        status TEXT NOT NULL,
+        wanted TEXT NOT NULL,    -- JSON: what was asked for
+        progress TEXT NOT NULL,  -- JSON: how far it has come
+        created REAL NOT NULL,
+        expires REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX export_of_account ON export (account, created);
+    CREATE TRIGGER export_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM export WHERE account = OLD.id;
+    END;
     """,
 )

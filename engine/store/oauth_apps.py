@@ -1,4 +1,4 @@
-"""OAuth2 apps: their records as JSON with the secrets sealed in it, and what is wrong with them."""
+"""OAuth2 apps: their records as JSON with sealed secrets, and their last error."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ SEALED = ("clientSecret", "serviceKey")
 
 
 class AppRow(NamedTuple):
-    """One app. `warned`: for how many days before its secret's end was warned last, None where it was not.
+    """One app. `warned`: the last warning, as a number of days before its secret expires; None before the first.
 
-    `error` is JSON of what is wrong with the app, None while nothing is. Times in seconds since 1970.
+    `error` is JSON of the app's error, None if there is none. Times in seconds since 1970.
     """
 
     id: str
@@ -30,12 +30,12 @@ _COLUMNS = "id, record, created, updated, secret_expires, warned, error"
 
 
 def every(db: sqlite3.Connection) -> list[AppRow]:
-    """All apps, in the order they were made."""
+    """All apps, oldest first."""
     return [AppRow(*row) for row in db.execute(f"SELECT {_COLUMNS} FROM oauth_app ORDER BY created, id")]
 
 
 def add(tx: Tx, app: str, record: bytes, secret_expires: float | None, now: float) -> None:
-    """A new app."""
+    """Add an app."""
     tx.execute(
         "INSERT INTO oauth_app (id, record, created, updated, secret_expires) VALUES (?, ?, ?, ?, ?)",
         (app, record, now, now, secret_expires),
@@ -43,7 +43,7 @@ def add(tx: Tx, app: str, record: bytes, secret_expires: float | None, now: floa
 
 
 def change(tx: Tx, app: str, record: bytes, secret_expires: float | None, now: float) -> None:
-    """Another record for an app; nothing is known to be wrong with it. Warnings begin anew with another end."""
+    """Replace an app's record and clear its error. If the expiry changes, warnings start over."""
     tx.execute(
         "UPDATE oauth_app SET record = ?, updated = ?, error = NULL, "
         "warned = CASE WHEN secret_expires IS ? THEN warned END, secret_expires = ? WHERE id = ?",
@@ -52,15 +52,15 @@ def change(tx: Tx, app: str, record: bytes, secret_expires: float | None, now: f
 
 
 def remove(tx: Tx, app: str) -> None:
-    """Forget an app. What accounts hold of it stays: their tokens can still be revoked, or work until they expire."""
+    """Remove an app. Accounts keep their grants: the tokens can still be revoked, and work until they expire."""
     tx.execute("DELETE FROM oauth_app WHERE id = ?", (app,))
 
 
 def note_warned(tx: Tx, app: str, days: int) -> None:
-    """The warning so many days before the end has been given."""
+    """Note that the warning for `days` days before expiry has been given."""
     tx.execute("UPDATE oauth_app SET warned = ? WHERE id = ?", (days, app))
 
 
 def note_error(tx: Tx, app: str, error: bytes | None) -> None:
-    """What is wrong with an app, None: nothing."""
+    """Set the error of an app; None clears it."""
     tx.execute("UPDATE oauth_app SET error = ? WHERE id = ?", (error, app))

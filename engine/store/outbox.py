@@ -1,7 +1,7 @@
-"""The outbox as it is looked at: pages of messages with their recipients, and how many there are.
+"""Reads the outbox: pages of messages with their recipients, and counts.
 
-What has not ended comes in the order in which it is due, what has ended the newest first. Every question is answered
-from an index, so its cost is in the number of messages that match, never in all there are.
+Messages that have not ended come in the order in which they are due, ended ones newest first. Every query uses an
+index, so its cost depends on the number of matching messages only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Counts(msgspec.Struct, frozen=True):
 def page(
     db: sqlite3.Connection, *, account: str | None, state: str | None, ended: bool, first: int, limit: int
 ) -> tuple[int, list[Message]]:
-    """How many messages match, and at most `limit` of them from the `first`-th on (from 0)."""
+    """The number of matching messages, and at most `limit` of them from the `first`-th on (counted from 0)."""
     where, arguments = ["ended IS NOT NULL" if ended else "ended IS NULL"], list[Any]()
     for column, value in (("state", state), ("account", account)):
         if value is not None:
@@ -45,7 +45,7 @@ def page(
 
 
 def recipients(db: sqlite3.Connection, found: Sequence[Message]) -> dict[int, list[Recipient]]:
-    """The recipients of each of these messages, by message."""
+    """The recipients of each of these messages, by message id."""
     by_message: dict[int, list[Recipient]] = {message.id: [] for message in found}
     rows = db.execute(
         "SELECT message, position, address, state, code, response FROM recipient "
@@ -58,7 +58,7 @@ def recipients(db: sqlite3.Connection, found: Sequence[Message]) -> dict[int, li
 
 
 def counts(db: sqlite3.Connection, account: str | None, now: float) -> Counts:
-    """How many messages have not ended, of one account or of all."""
+    """Count the messages that have not ended, of one account or of all."""
     where, arguments = ("AND account = ?", [account]) if account is not None else ("", [])
     row = db.execute(
         "SELECT coalesce(sum(state = 'sending'), 0), coalesce(sum(state != 'sending' AND next_at <= ?), 0), count(*) "

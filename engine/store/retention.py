@@ -1,7 +1,7 @@
-"""Removing what has ended, what has been told and what was recorded, a few rows at a time.
+"""Removes ended messages, events and audit entries, a few rows at a time.
 
-A message goes with its recipients, attempts, idempotency key and body. One whose Sent copy is still owed stays, and so
-does the newest event, because the next number follows from it.
+A message is removed with its recipients, attempts, idempotency key and body. A message whose Sent copy is still owed
+stays, and so does the newest event, because the next event's number follows from it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from engine.store.bodies import Spool, drop
 from engine.store.writer import Tx
 
 STEP_ROWS = 100
-"""Rows one step may remove; a single message with more recipients than that is one step of its own."""
+"""Rows that one step may remove; a message with more recipients than that takes a whole step."""
 
 
 class SweepPosition(msgspec.Struct, frozen=True):
-    """How far a sweep has come: everything that ended before this has been looked at. Time in seconds since 1970."""
+    """How far a sweep has come: it has looked at everything that ended before this (seconds since 1970)."""
 
     ended: float = 0.0
     id: int = 0
@@ -29,7 +29,7 @@ class SweepPosition(msgspec.Struct, frozen=True):
 def remove_messages(tx: Tx, spool: Spool, before: float, place: SweepPosition) -> tuple[int, SweepPosition | None]:
     """Remove the next messages after `place` that ended before `before`.
 
-    Returns how many went and where to go on; None when there are no more.
+    Returns how many were removed and where to continue; None if no more are left.
     """
     rows = tx.execute(
         "SELECT id, ended, (SELECT count(*) FROM recipient WHERE message = id) + attempts_made + 1, "
@@ -52,11 +52,11 @@ def remove_messages(tx: Tx, spool: Spool, before: float, place: SweepPosition) -
 
 
 def remove_events(tx: Tx, before: float) -> int:
-    """Remove the oldest events, those created before `before` and never the newest; how many went."""
+    """Remove old events, those created before `before` but never the newest; return how many."""
     rows = tx.execute(
         "SELECT seq, created FROM event WHERE seq < (SELECT max(seq) FROM event) ORDER BY seq LIMIT ?", (STEP_ROWS,)
     ).fetchall()
-    # Up to the first that stays: what is kept has no gaps.
+    # Stop at the first event that stays, so that the remaining numbers have no gaps.
     old = 0
     while old < len(rows) and rows[old][1] < before:
         old += 1
@@ -66,9 +66,9 @@ def remove_events(tx: Tx, before: float) -> int:
 
 
 def remove_audit(tx: Tx, before: float) -> int:
-    """Remove the oldest entries of the audit record, those made before `before`; how many went."""
+    """Remove the audit entries made before `before`; return how many."""
     rows = tx.execute("SELECT id, time FROM audit ORDER BY id LIMIT ?", (STEP_ROWS,)).fetchall()
-    # Up to the first that stays, so that no look goes through the whole table.
+    # Stop at the first entry that stays, so that no sweep reads the whole table.
     old = list(itertools.takewhile(lambda row: row[1] < before, rows))
     if old:
         tx.execute("DELETE FROM audit WHERE id <= ?", (old[-1][0],))
@@ -76,7 +76,7 @@ def remove_audit(tx: Tx, before: float) -> int:
 
 
 def oldest(db: sqlite3.Connection) -> tuple[float | None, float | None, float | None]:
-    """When the oldest that may go ended or was made: message, event, audit entry; None where there is none."""
+    """The time of the oldest removable message, event and audit entry; None for each that does not exist."""
     message = db.execute(
         "SELECT ended FROM message WHERE ended IS NOT NULL "
         "AND NOT EXISTS (SELECT 1 FROM sent_copy WHERE message = id) ORDER BY ended LIMIT 1"
@@ -89,7 +89,7 @@ def oldest(db: sqlite3.Connection) -> tuple[float | None, float | None, float | 
 
 
 def used(db: sqlite3.Connection) -> int:
-    """Bytes of the journal in use; what was removed leaves free pages in the file, which are used again."""
+    """Bytes of the journal in use. Removed rows leave free pages in the file, which SQLite reuses."""
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     (free,) = db.execute("PRAGMA freelist_count").fetchone()
     (size,) = db.execute("PRAGMA page_size").fetchone()

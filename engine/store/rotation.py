@@ -1,8 +1,8 @@
-"""Changing the key: what a running engine does about a key that was offered to it, and what a start finds half done.
+"""Key rotation: how a running engine takes up a new key, and how a start completes an interrupted rotation.
 
-`engine vault rotate` offers a key (`vault_keys.py`); the engine notices, seals everything anew in one commit, and puts
-the key in place of the old one. Whatever is sealed from then on is sealed with the new key: it is handed to the store
-after that commit. What cannot be opened stays as it is, and the log names it.
+`engine vault rotate` offers a key (`vault_keys.py`). The engine notices it, seals everything again in one commit, and
+replaces the old key. From that commit on it seals with the new key only. Values that cannot be opened stay as they are,
+and the log names them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ log = logging.getLogger("engine.store")
 
 LOOK_EVERY = 1.0
 SHOWN = 10
-"""Secrets named in one line."""
+"""Most secrets named in one log line."""
 
 
 def seal_anew(db: sqlite3.Connection | Tx, vault: Vault, now: float) -> int:
-    """Second step, inside a transaction: how many secrets were sealed anew."""
+    """Do the second step inside a transaction; return how many secrets were sealed again."""
     count = sealed.seal_anew(db, vault)
     if folder_metadata.get(db, folder_metadata.KEY) != vault.key_id:
         folder_metadata.put(db, folder_metadata.KEY, vault.key_id)
@@ -36,12 +36,12 @@ def seal_anew(db: sqlite3.Connection | Tx, vault: Vault, now: float) -> int:
 
 
 def listed(names: list[str]) -> str:
-    """The first of them, in one line."""
+    """The first `SHOWN` names in one line."""
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 class Rotation:
-    """Takes up an offered key. Used at the start, then as a service."""
+    """Takes up an offered key, once at the start and then as a service."""
 
     def __init__(self, store: Store, vault: Vault, config: StoreConfig, world: World) -> None:
         self._store = store
@@ -53,7 +53,7 @@ class Rotation:
     async def take_up(self) -> None:
         """Put an offered key in force, if there is one. Raises `StorageFailed`.
 
-        Cancelled: a start does what is left.
+        Cancelled: the next start does the remaining steps.
         """
         try:
             key = vault_keys.offered(self._store.path)

@@ -1,9 +1,9 @@
-"""Where sealed values lie in the journal, under which names they were sealed, and sealing them all anew.
+"""Finds all sealed values in the journal, knows the field each is sealed for, and seals them again.
 
-Seven tables hold secrets: registrations and OAuth2 apps (in their JSON, one by one), settings (the whole value),
-webhook endpoints and sign-ins under way (the whole record), OAuth2 grants (a column each) and messages (the URL of a
-proxy of their own). What is sealed says with which key, so the journal itself tells which keys it needs. A row that is
-damaged is passed over here: it is for those who use it to say so.
+Seven tables hold secrets: registrations and OAuth2 apps (each secret in their JSON), settings (the whole value),
+webhook endpoints and sign-ins under way (the whole record), OAuth2 grants (one column for each token) and messages (the
+URL of the message's own proxy). A sealed value contains its key's id, so the journal itself shows which keys it needs.
+Damaged rows are skipped here; the code that uses them reports them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from engine.store.vault import Vault, key_of
 from engine.store.writer import Tx
 
 SEALED = "sealed"
-"""The one member of a setting whose value is sealed."""
+"""The only member of a setting whose value is sealed."""
 
 _SECRETS = ("pass", "accessToken")
 _PROXY = "proxy"
@@ -40,12 +40,12 @@ class Secret(msgspec.Struct, frozen=True):
 
     @property
     def value(self) -> Any:
-        """What is there, sealed or not."""
+        """The current value, sealed or not."""
         return self.holder[self.member]
 
 
 def secrets_of(built: dict[str, Any]) -> Iterator[Secret]:
-    """The secrets of a registration as JSON. Those that are no text are sealed as JSON."""
+    """The secrets of a registration in JSON form. Those that are not strings are sealed as JSON."""
     for server in ("imap", "smtp"):
         config = built.get(server)
         auth = config.get("auth") if isinstance(config, dict) else None
@@ -59,27 +59,27 @@ def secrets_of(built: dict[str, Any]) -> Iterator[Secret]:
 
 
 def setting_field(name: str) -> str:
-    """The field a setting is sealed for."""
+    """The field that a setting is sealed for."""
     return f"setting.{name}"
 
 
 def endpoint_field(endpoint: str) -> str:
-    """The field a webhook endpoint's record is sealed for."""
+    """The field that a webhook endpoint's record is sealed for."""
     return f"webhook.{endpoint}"
 
 
 def app_field(app: str, member: str) -> str:
-    """The field a secret of an OAuth2 app is sealed for."""
+    """The field that a secret of an OAuth2 app is sealed for."""
     return f"oauth2.{app}.{member}"
 
 
 def message_field(queue_id: str) -> str:
-    """The field the proxy of a message is sealed for."""
+    """The field that a message's proxy is sealed for."""
     return f"message.{queue_id}.proxy"
 
 
 class SealedValue(msgspec.Struct, frozen=True):
-    """Where one sealed value lies. `name` says it to the operator; `put` replaces the value, inside a transaction."""
+    """One sealed value in the journal. `put` replaces it, inside a transaction."""
 
     account: str
     field: str
@@ -88,19 +88,19 @@ class SealedValue(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """As the operator is told of it."""
+        """How log lines and errors call it."""
         return f"{self.field} of account {self.account}" if self.account else self.field
 
 
 def key_ids(db: Db) -> set[str]:
-    """The ids of the keys that have sealed something in the journal; empty when nothing in it is sealed."""
+    """The ids of the keys that have sealed something in the journal; empty if nothing is sealed."""
     return {key_of(place.sealed) for place in _places(db)}
 
 
 def seal_anew(db: Db, vault: Vault) -> int:
-    """Seal what another key sealed with the one the vault seals with now; how many values there were.
+    """Seal everything that another key sealed again with the vault's current key; return how many values that was.
 
-    What cannot be opened stays as it is (`left`).
+    Values that cannot be opened stay as they are (`left`).
     """
     count = 0
     for place in _places(db):
@@ -116,7 +116,7 @@ def seal_anew(db: Db, vault: Vault) -> int:
 
 
 def left(db: Db, key: str) -> list[str]:
-    """What is sealed with another key than the one with this id, in words."""
+    """Names of the values that are sealed with any key but the one with this id."""
     return [place.name for place in _places(db) if key_of(place.sealed) != key]
 
 
@@ -138,7 +138,7 @@ def _every_place(db: Db) -> Iterator[SealedValue]:
             yield SealedValue(account, secret.field, secret.value, put_secret)
     for name, text in db.execute("SELECT name, value FROM setting").fetchall():
         value = _decoded(text)
-        # One that an earlier version wrote is not sealed yet.
+        # Earlier versions wrote it unsealed.
         if isinstance(value, dict) and SEALED in value:
 
             def put_setting(value: str, name: str = name) -> None:

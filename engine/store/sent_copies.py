@@ -1,4 +1,4 @@
-"""Sent messages whose copy still has to be put into the account's Sent folder."""
+"""Sent messages whose copy still has to be filed in the account's Sent folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.store.writer import Tx
 
 
 class SentCopy(msgspec.Struct, frozen=True):
-    """One copy to make: of which message, into which folder ('' for the account's own), after how many attempts."""
+    """One copy to file: the message, the folder ('' for the account's Sent folder) and the failed attempts."""
 
     message: int
     path: str
@@ -26,7 +26,7 @@ def insert(tx: Tx, message: int, account: str, path: str, next_at: float) -> Non
 
 
 def first(db: sqlite3.Connection, account: str) -> SentCopy | None:
-    """The account's copy that is due first."""
+    """The account's earliest due copy."""
     row = db.execute(
         "SELECT message, path, tries, next_at FROM sent_copy WHERE account = ? ORDER BY next_at, message LIMIT 1",
         (account,),
@@ -40,15 +40,15 @@ def postpone(tx: Tx, message: int, next_at: float) -> None:
 
 
 def none_after(tx: Tx, moment: float) -> None:
-    """Have no copy be due later than `moment`."""
+    """Make copies that are due after `moment` due at `moment`."""
     tx.execute("UPDATE sent_copy SET next_at = ?1 WHERE next_at > ?1", (moment,))
 
 
 def remove(tx: Tx, message: int) -> None:
-    """The copy is made, or given up."""
+    """Remove a copy that has been filed or given up."""
     tx.execute("DELETE FROM sent_copy WHERE message = ?", (message,))
 
 
 def of_account(db: sqlite3.Connection | Tx, account: str) -> list[int]:
-    """The messages of an account whose copy is still to be made."""
+    """The messages of an account whose copy is still to be filed."""
     return [each for (each,) in db.execute("SELECT message FROM sent_copy WHERE account = ?", (account,))]

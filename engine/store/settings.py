@@ -11,7 +11,7 @@ from engine.store.writer import Tx
 
 
 def load(db: sqlite3.Connection | Tx) -> dict[str, bytes]:
-    """All settings that were ever made, as they are stored."""
+    """All settings that have been set, in stored form."""
     return dict(db.execute("SELECT name, value FROM setting").fetchall())
 
 

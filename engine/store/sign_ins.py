@@ -1,7 +1,7 @@
-"""Sign-ins under way at OAuth2 providers, each found by its `state`, of which only the hash is kept.
+"""Sign-ins under way at OAuth2 providers, each found by its `state`, of which only a hash is stored.
 
-The record is sealed JSON: it holds the PKCE verifier. A row stays until it expires, also once it was used, so that
-what comes a second time can be told what it is.
+The record is sealed JSON: it holds the PKCE verifier. A row stays until it expires, even after use, so that a repeated
+callback can be recognized.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import NamedTuple
 from engine.store.writer import Tx
 
 FIELD = "signIn"
-"""The field for which records are sealed."""
+"""The field that records are sealed for."""
 PER_FORM = 10
-"""Sign-ins under way with one link; the oldest give way."""
+"""Most sign-ins under way from one link; a new one replaces the oldest."""
 
 
 class SignInRow(NamedTuple):
-    """One sign-in. `form` is the nonce of the link it was begun with."""
+    """One sign-in. `form` is the nonce of the link that began it."""
 
     state: str
     form: str
@@ -32,12 +32,12 @@ _COLUMNS = "state, form, record, expires, used"
 
 
 def hashed(state: str) -> str:
-    """What is kept of a `state`."""
+    """The hash stored for a `state`."""
     return hashlib.sha256(state.encode()).hexdigest()
 
 
 def add(tx: Tx, row: SignInRow, now: float) -> None:
-    """A sign-in has begun. Those that have expired go."""
+    """Add a sign-in and remove expired ones."""
     tx.execute("DELETE FROM sign_in WHERE expires < ?", (now,))
     tx.execute(f"INSERT INTO sign_in ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", row)
     tx.execute(
@@ -56,5 +56,5 @@ def get(db: sqlite3.Connection | Tx, state: str, now: float) -> SignInRow | None
 
 
 def use(tx: Tx, state: str) -> bool:
-    """Take a sign-in, for the first and the last time; False where it was taken before."""
+    """Mark a sign-in as used; False if it already was."""
     return tx.execute("UPDATE sign_in SET used = 1 WHERE state = ? AND used = 0", (hashed(state),)).rowcount > 0

@@ -1,10 +1,9 @@
-"""API tokens: 256 random bits, shown once, kept as a SHA-256 hash with a description, scopes, and maybe the one account
-it is for and the time it expires.
+"""API tokens: 256 random bits, shown once and stored as a SHA-256 hash with a description and scopes.
 
-The functions take a bare connection as well as a `Tx`, because `engine tokens` works on the folder with or without a
-running engine. Nothing is cached: a token revoked from the command line is refused from the next request on. Tokens are
-compared as hashes, by the index of the table, so how long a look-up takes tells nothing about a token. The start of the
-hash is the token's public id.
+A token may be limited to one account and may expire. The functions take a bare connection as well as a `Tx`, because
+`engine tokens` works on the folder with or without a running engine. Nothing is cached: a token revoked from the
+command line is refused from the next request on. Tokens are compared as hashes, through the table's index, so the time
+of a look-up reveals nothing about a token. The start of the hash is the token's public id.
 """
 
 from __future__ import annotations
@@ -22,11 +21,13 @@ from engine.world import World
 _COLUMNS = "hash, description, scopes, created, account, expires"
 ID_LENGTH = 12
 SCOPES = ("api", "oauth-token", "*")
-"""What a token may be for: every request, or everything there will ever be."""
+"""The scopes: `api` for every request but one, `oauth-token` for accounts' access tokens, `*` for everything, including
+future scopes.
+"""
 
 
 class Token(msgspec.Struct, frozen=True):
-    """One token as it is stored. Times are in seconds since 1970; None: for all accounts, and never expires."""
+    """One stored token. Times in seconds since 1970; None means all accounts, or never expires."""
 
     hash: str
     description: str
@@ -37,7 +38,7 @@ class Token(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """What names it in lists and records, and tells nothing about it."""
+        """The public id that names it in lists and records without revealing it."""
         return self.hash[:ID_LENGTH]
 
     def holds(self, now: float) -> bool:
@@ -53,9 +54,9 @@ def issue(
     account: str | None = None,
     lifetime: float | None = None,
 ) -> tuple[str, Token]:
-    """Make a token, for one account only if it is named, for `lifetime` seconds only if they are given.
+    """Create a token, optionally for one account only and for `lifetime` seconds only.
 
-    Returns its 64 hex digits, which nobody can read again, and what is stored.
+    Returns its 64 hex digits, which cannot be read again later, and the stored token.
     """
     secret, now = world.token_bytes(32), world.now()
     expires = None if lifetime is None else now + lifetime
@@ -68,13 +69,13 @@ def issue(
 
 
 def find(db: sqlite3.Connection, token: str, now: float) -> Token | None:
-    """The token with these 64 hex digits; None when it is unknown, has expired or is not one."""
+    """The token with these 64 hex digits; None if it is unknown, expired or malformed."""
     found = _of_digits(db, token)
     return found if found is not None and found.holds(now) else None
 
 
 def exists(db: sqlite3.Connection, hash_: str, now: float) -> bool:
-    """Whether a token that was found still holds, for what goes on for long; what it may do never changes."""
+    """Whether a token is still valid; long requests ask again. What a token may do never changes."""
     return (
         db.execute("SELECT 1 FROM token WHERE hash = ? AND (expires IS NULL OR expires > ?)", (hash_, now)).fetchone()
         is not None
@@ -88,7 +89,7 @@ def every(db: sqlite3.Connection) -> list[Token]:
 
 
 def named(db: sqlite3.Connection, start: str) -> list[Token]:
-    """The tokens whose hash begins with `start`, and the one whose own digits it is; oldest first."""
+    """The tokens whose hash begins with `start`, and the token whose own digits `start` is; oldest first."""
     itself = _of_digits(db, start)
     return [token for token in every(db) if token.hash.startswith(start) or token == itself]
 

@@ -1,8 +1,8 @@
 """Sealing secrets at rest: AES-256-GCM, bound to the account and field they belong to.
 
-A sealed value is `v1.<key id>.<base64 of nonce and ciphertext>`; moving it to another account or field makes it
-unreadable. Where the key given opens nothing at all the engine refuses to start (`vault_keys.py`): it never falls back
-to clear text.
+A sealed value is `v1.<key id>.<base64 of nonce and ciphertext>`. Moved to another account or field, it cannot be
+opened. If the key opens nothing at all, the engine refuses to start (`vault_keys.py`); it never falls back to clear
+text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NONCE_BYTES = 12
 
 
 class Vault:
-    """Seals with one 32-byte key; opens what that or another one it was given has sealed."""
+    """Seals with one 32-byte key; opens what that key or any other key it was given has sealed."""
 
     def __init__(self, key: bytes, world: World) -> None:
         self._world = world
@@ -28,22 +28,22 @@ class Vault:
         self.use(key)
 
     def use(self, key: bytes) -> None:
-        """Seal with this key from now on; those used before still open."""
+        """Seal with this key from now on; earlier keys still open."""
         self.key_id = key_id(key)
         self._keys[self.key_id] = AESGCM(key)
 
     def also_open(self, key: bytes) -> None:
-        """Open what this key has sealed, too."""
+        """Also open what this key has sealed."""
         self._keys[key_id(key)] = AESGCM(key)
 
     def seal(self, account: str, field: str, secret: str) -> str:
-        """`secret` sealed for this account and field."""
+        """Seal `secret` for this account and field."""
         nonce = self._world.token_bytes(NONCE_BYTES)
         sealed = self._keys[self.key_id].encrypt(nonce, secret.encode(), _binding(account, field))
         return f"v1.{self.key_id}.{base64.b64encode(nonce + sealed).decode()}"
 
     def open(self, account: str, field: str, sealed: str) -> str:
-        """The secret again. Raises `DamagedSecret`, also when another key has sealed it."""
+        """The secret. Raises `DamagedSecret` if the value is damaged or an unknown key sealed it."""
         key = key_of(sealed)
         aead = self._keys.get(key)
         if aead is None:
@@ -58,12 +58,12 @@ class Vault:
 
 
 def key_id(key: bytes) -> str:
-    """What names a key without telling anything about it."""
+    """An id that names a key without revealing anything about it."""
     return hashlib.sha256(b"key id" + key).hexdigest()[:8]
 
 
 def key_of(sealed: str) -> str:
-    """The id of the key that sealed a value; "" when it is no sealed value."""
+    """The id of the key that sealed a value; "" if it is not a sealed value."""
     version, _, rest = sealed.partition(".")
     name, dot, _ = rest.partition(".")
     return name if version == "v1" and dot else ""

@@ -1,17 +1,17 @@
-"""Where the key that seals secrets comes from, and how another one takes its place.
+"""Where the key that seals secrets comes from, and how a new key replaces it.
 
-The key is given in the configuration (`store.key`), or is in a file: `store.key_file`, else `key` in the data folder,
-made at the first start. A key file that is gone while the journal needs it is an error, never a new key.
+The key is in the configuration (`store.key`) or in a file: `store.key_file`, else `key` in the data folder, which the
+first start creates. If the journal needs a key file that is missing, that is an error; no new key is made.
 
-Another key takes its place in three steps, each synced before the next begins:
+A new key replaces the old one in three steps, each synced before the next begins:
 
-1. the new key is put beside the old one, as `key.next` in the data folder (`offer`);
-2. one commit seals every secret anew with it (`sealed.py`);
-3. it replaces the old key where that is kept, and `key.next` goes (`install`).
+1. `offer` writes the new key as `key.next` into the data folder;
+2. one commit seals every secret again with the new key (`sealed.py`);
+3. `install` replaces the old key with the new one and deletes `key.next`.
 
-From the first step on a start has both keys, opens what either has sealed, and does the steps that are left. Where the
-key is in the configuration, or its file cannot be replaced, the third step is the operator's: until then `key.next`
-stays and is used.
+From the first step on, a start has both keys, opens what either has sealed, and does the remaining steps. If the key is
+in the configuration, or its file cannot be replaced, the operator has to do the third step; until then `key.next` stays
+and is used.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ SIZE = 32
 _OFFER = ".key.offer."
 _RESTORE = "restore the right one, from a backup"
 LONGEST = 4096
-"""Octets read of a key file at most."""
+"""Most octets read from a key file."""
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """The key in force, and the one that is to take its place."""
+    """The key in force, and the one that is to replace it, if any."""
 
     current: bytes
     following: bytes | None = None
 
     def vault(self, world: World) -> Vault:
-        """A vault that opens what either has sealed."""
+        """A vault that opens what either key has sealed."""
         vault = Vault(self.current, world)
         if self.following is not None:
             vault.also_open(self.following)
@@ -52,10 +52,10 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 def load(folder: Path, config: StoreConfig, world: World, needed: Collection[str]) -> Keys:
-    """The keys for a journal in which those with the ids `needed` have sealed something; a first one where none has.
+    """Load the keys for a journal whose values were sealed by the keys with the ids `needed`.
 
-    A key that opens some of it is the right one: what it does not open costs only itself. Raises `ConfigError` with one
-    line that names the file, or `store.key`.
+    Creates a key if none exists and none is needed. It is enough if a key opens part of the journal: the other values
+    are reported where they are used. Raises a one-line `ConfigError` that names the file, or `store.key`.
     """
     following = offered(folder)
     file = file_of(folder, config)
@@ -80,7 +80,7 @@ def load(folder: Path, config: StoreConfig, world: World, needed: Collection[str
 
 
 def file_of(folder: Path, config: StoreConfig) -> Path | None:
-    """The file that holds the key; None where it is in the configuration."""
+    """The file that holds the key; None if the key is in the configuration."""
     if config.key:
         return None
     return Path(config.key_file) if config.key_file else folder / files.KEY
@@ -89,7 +89,7 @@ def file_of(folder: Path, config: StoreConfig) -> Path | None:
 def read(file: Path) -> bytes:
     """The key in a file. Raises `ConfigError`."""
     try:
-        # Without waiting: a pipe in place of the file has no end.
+        # Non-blocking: to open a pipe in place of the file could block for ever.
         with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as source:
             if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
                 raise ConfigError(f"{file}: is not a file, so no key can be read from it")
@@ -102,7 +102,7 @@ def read(file: Path) -> bytes:
 
 
 def decode(text: str, where: str) -> bytes:
-    """The key in base64. Raises `ConfigError` that names `where` it was found."""
+    """Decode a base64 key. Raises a `ConfigError` that names `where` it was found."""
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except ValueError as error:
@@ -113,7 +113,7 @@ def decode(text: str, where: str) -> bytes:
 
 
 def offered(folder: Path) -> bytes | None:
-    """The key that is to take the place of the one in force. Raises `ConfigError` when its file is damaged."""
+    """The key that is to replace the one in force, if any. Raises `ConfigError` if its file is damaged."""
     file = folder / files.NEXT_KEY
     if not file.exists():
         return None
@@ -121,13 +121,13 @@ def offered(folder: Path) -> bytes | None:
 
 
 def offer(folder: Path, key: bytes) -> None:
-    """First step. Raises `ConfigError`, also when another key is on its way already."""
+    """Do the first step. Raises `ConfigError`, also if another key has already been offered."""
     file = folder / files.NEXT_KEY
     made = folder / f"{_OFFER}{os.getpid()}"
     made.unlink(missing_ok=True)
     write(made, key)
     try:
-        # Whole from the first moment, and never in place of one that others have read.
+        # A link appears complete at once, and never replaces a key that another process has read.
         os.link(made, file)
         files.sync(folder)
     except FileExistsError as error:
@@ -139,9 +139,9 @@ def offer(folder: Path, key: bytes) -> None:
 
 
 def install(folder: Path, config: StoreConfig, key: bytes) -> bool:
-    """Third step, for the key that was offered: whether it is done; False where the operator has to do it.
+    """Do the third step for the offered key; False if the operator has to do it.
 
-    Blocks for as long as the disk takes. Done once more it changes nothing.
+    Blocks for as long as the disk takes. Repeating it changes nothing.
     """
     file = file_of(folder, config)
     try:
@@ -161,7 +161,7 @@ def install(folder: Path, config: StoreConfig, key: bytes) -> bool:
 
 
 def _replace(file: Path, key: bytes) -> None:
-    """Put `key` in place of what is in a file, with its mode. Raises OSError, `ConfigError`, the file as it was."""
+    """Replace a key file's content and keep its mode. Raises OSError or `ConfigError`, leaving the file unchanged."""
     made = file.with_name(f".{file.name}.next")
     made.unlink(missing_ok=True)
     write(made, key)
@@ -171,7 +171,7 @@ def _replace(file: Path, key: bytes) -> None:
 
 
 def write(file: Path, key: bytes) -> None:
-    """Make a key file. Raises `ConfigError`, also when there is one."""
+    """Create a key file. Raises `ConfigError`, also if the file exists."""
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, files.FILE_MODE)
         try:
@@ -181,7 +181,7 @@ def write(file: Path, key: bytes) -> None:
                 os.fsync(out.fileno())
             files.sync(file.parent)
         except OSError:
-            # Half a key would be in the way of the next start.
+            # An incomplete key file would stop the next start.
             file.unlink()
             raise
     except OSError as error:

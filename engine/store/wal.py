@@ -1,13 +1,13 @@
-"""Is the write-ahead log whole? Asked before a start lets SQLite read it.
+"""Checks that the write-ahead log is whole, before a start lets SQLite read it.
 
-SQLite takes the log up to its first bad frame and forgets the rest. After a crash that is right: the rest was never
-acknowledged. After damage it would lose commits without a word, so what follows the first bad frame is looked at:
+SQLite reads the log up to its first bad frame and discards the rest. After a crash that is right, since the rest was
+never acknowledged. After damage it would silently lose commits. Two signs tell them apart:
 
-* the log's index (`-shm`) outlives a killed process and says how many frames were committed;
-* two commits after a bad frame prove damage, since the second was begun only after the first was synced.
+* the log's index (`-shm`) outlives a killed process and holds the number of committed frames;
+* two commits after a bad frame prove damage, since the second began only after the first was synced.
 
-A log that ends in one unfinished commit is in order. Format: "WAL-mode File Format" of SQLite. Refuses with one line
-(`ConfigError`) and changes nothing. Only for a folder no other process works on.
+A log that ends in one unfinished commit is in order. Format: SQLite's "WAL-mode File Format". A damaged log is refused
+with a one-line `ConfigError`, and nothing is changed. Only for a folder that no other process uses.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MASK = 0xFFFFFFFF
 
 
 def check(folder: Path) -> None:
-    """Return when the log in `folder` is whole or there is none. Raises `ConfigError`, OSError."""
+    """Check the log in `folder`; it may be missing. Raises `ConfigError` if it is damaged, OSError."""
     committed, salts = _index(folder / INDEX)
     file = folder / FILE
     if not file.exists() or file.stat().st_size < HEADER:
@@ -64,7 +64,7 @@ def check(folder: Path) -> None:
 
 
 def _index(file: Path) -> tuple[int, bytes]:
-    """How many frames the index calls committed, and of which log (its salts); 0 when it does not say."""
+    """The number of committed frames by the index (0 if it does not say), and the salts of the log it is for."""
     try:
         with file.open("rb") as index:
             first, second = index.read(INDEX_HEADER), index.read(INDEX_HEADER)
@@ -77,11 +77,11 @@ def _index(file: Path) -> tuple[int, bytes]:
 
 
 def _sum(data: bytes, s: int, t: int, big: bool) -> tuple[int, int]:
-    """The two sums over `data`, whose length is a multiple of 8, going on from those before it."""
+    """Continue the two checksums over `data`, whose length is a multiple of 8."""
     words = array("I", data)
     if big != (sys.byteorder == "big"):
         words.byteswap()
-    # Eight words a turn, and 32 bits only at its end: a log of 16 MiB takes a third of the time.
+    # Eight words per iteration, cut to 32 bits only at its end: three times as fast on a log of 16 MiB.
     whole = len(words) // 8 * 8
     turns = iter(words[:whole])
     for a, b, c, d, e, f, g, h in zip(*[turns] * 8, strict=True):

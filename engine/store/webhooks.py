@@ -1,7 +1,7 @@
-"""Webhook endpoints: their records, how far each has come, the lines that lag behind, and what is parked.
+"""Webhook endpoints: their records, how far each has come, the lines that lag behind, and the parked events.
 
-`webhook.seq` says that the endpoint is done with everything up to it, except for accounts that have a line: those are
-done up to the line's own number. Both change in one transaction.
+`webhook.seq`: the endpoint is done with every event up to this number, except for accounts with a line of their own,
+which are done up to the line's number. Both change in one transaction.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from engine.store.writer import Tx
 
 Bound = Literal["url", "headers"]
-"""What of an account may be set with a token of that account alone."""
+"""The webhook settings of an account that a token for that account alone may set."""
 
 
 class EndpointRow(NamedTuple):
@@ -29,7 +29,7 @@ class EndpointRow(NamedTuple):
 
 
 class LineRow(NamedTuple):
-    """One account that lags behind at an endpoint, or the engine's own events (`""`)."""
+    """One account (`""`: the engine's own events) that lags behind at an endpoint."""
 
     account: str
     seq: int
@@ -41,7 +41,7 @@ class LineRow(NamedTuple):
 
 
 class ParkedRow(NamedTuple):
-    """One event an endpoint did not take."""
+    """One event that an endpoint did not accept."""
 
     seq: int
     account: str
@@ -53,25 +53,25 @@ class ParkedRow(NamedTuple):
 
 
 def every(db: sqlite3.Connection) -> list[EndpointRow]:
-    """All endpoints, in the order they were made."""
+    """All endpoints, oldest first."""
     rows = db.execute("SELECT id, owner, record, seq, health, created, updated FROM webhook ORDER BY created, id")
     return [EndpointRow(*row) for row in rows]
 
 
 def add(tx: Tx, row: EndpointRow) -> None:
-    """A new endpoint."""
+    """Add an endpoint."""
     tx.execute(
         "INSERT INTO webhook (id, owner, record, seq, health, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?)", row
     )
 
 
 def change(tx: Tx, endpoint: str, record: bytes, now: float) -> None:
-    """Another record for an endpoint."""
+    """Replace the record of an endpoint."""
     tx.execute("UPDATE webhook SET record = ?, updated = ? WHERE id = ?", (record, now, endpoint))
 
 
 def remove(tx: Tx, endpoint: str) -> None:
-    """Forget an endpoint with all that belongs to it."""
+    """Remove an endpoint and everything that belongs to it."""
     tx.execute("DELETE FROM webhook WHERE id = ?", (endpoint,))
 
 
@@ -84,9 +84,9 @@ def lines(db: sqlite3.Connection, endpoint: str) -> list[LineRow]:
 
 
 def keep(tx: Tx, endpoint: str, seq: int, health: bytes, lag: Iterable[LineRow], done: Iterable[str]) -> None:
-    """Note how far an endpoint has come: its number, the lines that lag, and the accounts that do not any more."""
+    """Store how far an endpoint has come: its number, the lines that lag, and the accounts that no longer do."""
     if not tx.execute("UPDATE webhook SET seq = ?, health = ? WHERE id = ?", (seq, health, endpoint)).rowcount:
-        return  # removed meanwhile
+        return  # removed in the meantime
     tx.executemany(
         "INSERT OR REPLACE INTO webhook_line (endpoint, account, seq, attempts, since, next_at, gone, error) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -98,14 +98,14 @@ def keep(tx: Tx, endpoint: str, seq: int, health: bytes, lag: Iterable[LineRow],
 
 
 def move(tx: Tx, endpoint: str, seq: int) -> None:
-    """Put an endpoint at a number: no line lags, and nothing above it is parked."""
+    """Set an endpoint to a number; its lines and the parked events above it are removed."""
     tx.execute("UPDATE webhook SET seq = ? WHERE id = ?", (seq, endpoint))
     tx.execute("DELETE FROM webhook_line WHERE endpoint = ?", (endpoint,))
     tx.execute("DELETE FROM webhook_parked WHERE endpoint = ? AND seq > ?", (endpoint, seq))
 
 
 def park(tx: Tx, endpoint: str, row: ParkedRow) -> None:
-    """Put an event aside."""
+    """Park an event."""
     tx.execute(
         "INSERT OR REPLACE INTO webhook_parked (endpoint, seq, account, name, attempts, reason, parked, retrying) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -116,7 +116,7 @@ def park(tx: Tx, endpoint: str, row: ParkedRow) -> None:
 def parked(
     db: sqlite3.Connection, endpoint: str, limit: int = -1, offset: int = 0, *, retrying: bool = False
 ) -> list[ParkedRow]:
-    """What is parked at an endpoint, or of that what is to be tried again, in the order of the numbers."""
+    """The parked events of an endpoint (with `retrying`, those to be sent again), by number."""
     rows = db.execute(
         "SELECT seq, account, name, attempts, reason, parked, retrying FROM webhook_parked "
         "WHERE endpoint = ? AND retrying >= ? ORDER BY seq LIMIT ? OFFSET ?",
@@ -126,13 +126,13 @@ def parked(
 
 
 def parked_count(db: sqlite3.Connection, endpoint: str) -> int:
-    """How much is parked at an endpoint."""
+    """How many events are parked at an endpoint."""
     (count,) = db.execute("SELECT count(*) FROM webhook_parked WHERE endpoint = ?", (endpoint,)).fetchone()
     return int(count)
 
 
 def retry(tx: Tx, endpoint: str, seqs: Collection[int] | None) -> int:
-    """Have parked events tried again, all of them for None; how many there are."""
+    """Mark parked events (None: all) to be sent again; return how many."""
     if seqs is None:
         return tx.execute("UPDATE webhook_parked SET retrying = 1 WHERE endpoint = ?", (endpoint,)).rowcount
     return sum(
@@ -142,7 +142,7 @@ def retry(tx: Tx, endpoint: str, seqs: Collection[int] | None) -> int:
 
 
 def skip(tx: Tx, endpoint: str, seqs: Collection[int] | None) -> int:
-    """Forget parked events, all of them for None; how many there were."""
+    """Remove parked events (None: all); return how many."""
     if seqs is None:
         return tx.execute("DELETE FROM webhook_parked WHERE endpoint = ?", (endpoint,)).rowcount
     return sum(
@@ -155,12 +155,12 @@ _BOUND: dict[Bound, str] = {"url": "webhook_of_account", "headers": "webhook_hea
 
 
 def of_accounts(db: sqlite3.Connection, what: Bound) -> set[str]:
-    """Accounts whose own URL, or headers, were set with a token of that account alone."""
+    """The accounts whose own URL (or headers) was set with a token for that account alone."""
     return {row[0] for row in db.execute(f"SELECT account FROM {_BOUND[what]}")}
 
 
 def mark_account(tx: Tx, account: str, what: Bound, bound: bool) -> None:
-    """Note with what kind of token an account's own URL, or its headers, were set."""
+    """Note whether an account's own URL (or headers) was set with a token for that account alone."""
     tx.execute(f"DELETE FROM {_BOUND[what]} WHERE account = ?", (account,))
     if bound:
         tx.execute(f"INSERT INTO {_BOUND[what]} (account) VALUES (?)", (account,))

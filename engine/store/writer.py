@@ -6,20 +6,20 @@
    itself.
 3. COMMIT syncs the journal. Statements run on Trio's own thread (a few microseconds each, without a sync); only COMMIT,
    which waits for the disk, runs on the store's thread, so that the two never compete for the interpreter. Changes that
-   arrive meanwhile share the next commit.
-4. Only then does each caller get what its change returned: an answer is always on disk.
+   arrive in the meantime share the next commit.
+4. Only then does each caller get what its change returned: every answer is already on disk.
 
 What can go wrong, and what happens then:
 
-* **The disk is full.** `admit` is for new work, and is refused with `StorageFull`, as soon as room is low. `commit` is
-  for what has happened or must end: it uses the reserve (`disk_reserve.py`), and then waits for room. So a change may
-  run more than once, each time from the state before it, and must bear that.
+* **The disk is full.** `admit` is for new work and raises `StorageFull` as soon as room is low. `commit` is for what
+  has already happened or must end: it uses the reserve (`disk_reserve.py`), then waits for room. A change may therefore
+  run more than once, each time from the same state, and must allow for that.
 * **Another process has locked the journal.** Everything waits; after `BUSY_REFUSED`, new work gets `StorageBusy`.
 * **The journal is not where it was opened** (`journal_location.py`). New work gets `StorageUnavailable`; `commit` waits
   until the journal is back.
 * **A commit fails for any other reason.** The store latches: every waiting and later change gets `StorageFailed`, and
   `run` raises it, so that the process ends and a restart recovers what was acknowledged. The write-ahead log is left as
-  it is; the start copies it into the journal before it answers anyone (`database.py`).
+  it is; the next start copies it into the journal before it answers a request (`database.py`).
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ log = logging.getLogger("engine.store")
 MAX_BATCH = 500
 BUSY_WAIT = 0.005
 BUSY_LOOK = 0.1
-"""The same once it is known to take long."""
+"""Seconds between two attempts at the lock, once `BUSY_SAID` has passed."""
 BUSY_SAID = 2.0
-"""Seconds after which a lock of another process is logged."""
+"""Seconds after which another process's lock is logged."""
 BUSY_REFUSED = 10.0
-"""Seconds after which new work is refused for it."""
+"""Seconds after which such a lock makes the store refuse new work."""
 CLOSE_BUSY_WAIT = 2000
-"""Milliseconds the last commit of all waits for a lock of another process."""
+"""Milliseconds for which the last commit before closing waits for another process's lock."""
 
 ROOM_CHECK = 1.0
 """Seconds between two looks for room while the disk is full."""
 
 LOG_SHARE = 16
-"""On a small file system the write-ahead log is checkpointed when it has grown to this part of it."""
+"""On a small file system the write-ahead log is checkpointed at 1/`LOG_SHARE` of its size."""
 
 LOG_TOO_LONG = 4
-"""A log this many times longer than it should be is checkpointed by force, which shows what is wrong."""
+"""A log this many times longer than that is checkpointed explicitly, which reveals any error."""
 
 
 class Tx:
@@ -79,20 +79,20 @@ class Tx:
         return self.last_seq
 
     def after_commit(self, call: Callable[[], None]) -> None:
-        """Have `call` run once this change is on disk, before anyone is told. It must be quick and must not raise."""
+        """Run `call` once this change is on disk, before its caller resumes. It must be quick and must not raise."""
         self._after.append(call)
 
     def mark(self) -> tuple[int, int, int]:
-        """Where to go back to if the change about to run fails."""
+        """The state to return to with `back_to` if the next change fails."""
         return self.first_seq, self.last_seq, len(self._after)
 
     def back_to(self, mark: tuple[int, int, int]) -> None:
-        """Forget what a failed change asked for."""
+        """Undo the numbers and calls of a failed change."""
         self.first_seq, self.last_seq, after = mark
         del self._after[after:]
 
     def finish(self) -> None:
-        """Run what was to run after the commit."""
+        """Run the `after_commit` calls."""
         for call in self._after:
             call()
 
@@ -114,11 +114,11 @@ class _Waiting(Generic[T]):
 class Store:
     """The journal of one data folder. `run` is its service; `commit` and `admit` write; `reader` reads.
 
-    The reader sees what is committed and nothing else.
+    The reader sees only committed changes.
     """
 
     def __init__(self, path: Path, world: World, reserve: int = 0) -> None:
-        """Open the folder, with `reserve` bytes kept for a full disk.
+        """Open the folder, with `reserve` bytes in reserve for a full disk.
 
         Raises `ConfigError`; the folder must have been prepared and locked.
         """
@@ -143,17 +143,17 @@ class Store:
 
     @property
     def last_seq(self) -> int:
-        """The number of the last committed event, 0 before the first."""
+        """The number of the last committed event; 0 before the first."""
         return int(self._last_seq)
 
     @property
     def first_seq(self) -> int:
-        """The number of the oldest event that is kept, or of the first there will be."""
+        """The number of the oldest stored event, or of the next one if there are none."""
         return int(self._first_seq)
 
     @property
     def failed(self) -> bool:
-        """Whether a write has failed: nothing is acknowledged any more and the process is about to end."""
+        """Whether a write has failed: nothing more is acknowledged and the process is about to end."""
         return self._failure is not None
 
     @property
@@ -167,29 +167,29 @@ class Store:
         return self._place.look()
 
     def must_be_in_place(self) -> None:
-        """Raise `StorageUnavailable` when the journal is lost."""
+        """Raise `StorageUnavailable` if the journal is lost."""
         if self.lost:
             raise _lost()
 
     def has_room(self, size: int = 0) -> bool:
-        """Whether new work of `size` bytes would be taken in now. Cheap."""
+        """Whether new work of `size` bytes would be accepted now. Cheap."""
         return self._reserve.has_room(size)
 
     async def commit(self, change: Callable[[Tx], T]) -> T:
-        """Run an essential `change` inside the next commit; return what it returned once that is synced to disk.
+        """Run an essential `change` inside the next commit; return its result once that is synced to disk.
 
-        Raises what `change` raised (then nothing of it is kept) or `StorageFailed`. On a full disk it takes of the
-        reserve, then waits for room, as it waits while the journal is lost; `StorageFull` and `StorageUnavailable` are
-        raised only when the store is stopped before that was over.
-        Cancelled: the change is still made, only the answer is lost.
+        Raises what `change` raised (and undoes it) or `StorageFailed`. On a full disk this uses the reserve, then waits
+        for room; while the journal is lost it waits too. `StorageFull` and `StorageUnavailable` are raised only if the
+        store stops during such a wait.
+        Cancelled: the change is still made; only its result is lost.
         """
         return await self._hand_in(_Waiting(change, takes_in=False))
 
     async def admit(self, change: Callable[[Tx], T]) -> T:
-        """As `commit`, for a change that takes new work in.
+        """Like `commit`, for a change that accepts new work.
 
-        Raises, having kept nothing: `StorageFull` at low room, `StorageUnavailable` while the journal is lost,
-        `StorageBusy` while another process has locked it for too long.
+        Also raises, with nothing written: `StorageFull` if room is low, `StorageUnavailable` if the journal is lost,
+        `StorageBusy` if another process has held its lock for `BUSY_REFUSED` seconds.
         """
         if self._locked_out:
             raise busy()
@@ -202,7 +202,7 @@ class Store:
         return await self._hand_in(_Waiting(change, takes_in=True))
 
     def fail(self, error: StorageFailed) -> None:
-        """Latch: something that a commit relies on did not reach the disk. Nobody is told yes from now on."""
+        """Latch: something that a commit relies on did not reach the disk, so every change fails from now on."""
         if self._failure is None:
             self._failure = error
             log.error("%s; the engine acknowledges no further changes", error)
@@ -212,9 +212,9 @@ class Store:
         self._wake.set()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Commit what is handed in until cancelled; then commit what is left and close.
+        """Commit queued changes until cancelled; then commit the rest and close.
 
-        Raises `StorageFailed` when the disk fails.
+        Raises `StorageFailed` if the disk fails.
         """
         thread = self._world.store_thread()
         task_status.started()
@@ -248,7 +248,7 @@ class Store:
         return waiting.result.unwrap()
 
     async def _wait_for_work(self) -> None:
-        """Return when a change waits, or at the next look for room while that is needed."""
+        """Return when a change waits, or when it is time to check for room."""
         if self._stuck:
             await trio.sleep(ROOM_CHECK)
         elif self._reserve.whole:
@@ -258,7 +258,7 @@ class Store:
                 await self._wake.wait()
 
     async def _settle(self, thread: StoreThread, batch: list[_Waiting[Any]]) -> None:
-        """Commit `batch`. Where room runs out, refuse what takes new work in and do the rest with the reserve."""
+        """Commit `batch`. If room runs out, refuse its new work and commit the rest with the reserve."""
         if self.lost:
             essential = _refuse_new_work(batch, _lost)
             self._stuck = bool(essential)
@@ -272,14 +272,14 @@ class Store:
         if (self._reserve.release() or len(essential) < len(batch)) and await self._commit(thread, essential):
             return
         for done, waiting in enumerate(essential):
-            # One at a time, as far as room goes; a batch of one has just been tried.
+            # One at a time, as far as room allows; a batch of one has just failed.
             if len(batch) == 1 or not await self._commit(thread, [waiting]):
                 self._stuck = True
                 self._pending[:0] = essential[done:]
                 return
 
     async def _commit(self, thread: StoreThread, batch: list[_Waiting[Any]]) -> bool:
-        """Make one commit of `batch` and answer; False when there is no room and nothing of it has happened."""
+        """Commit `batch` at once and answer its callers; False, with nothing changed, if there is no room."""
         await self._begin(batch)
         tx = self._apply(batch)
         if tx is None:
@@ -310,9 +310,9 @@ class Store:
         return True
 
     async def _begin(self, batch: list[_Waiting[Any]]) -> None:
-        """Take SQLite's write lock; another process (`engine tokens`) may hold it for a moment.
+        """Take SQLite's write lock; another process (`engine tokens`) may hold it briefly.
 
-        Where it is held for long, a backup tool's or a shell's perhaps, what takes new work in is refused.
+        If it is held for long, perhaps by a backup tool or a database shell, new work is refused.
         """
         since, said = trio.current_time(), False
         try:
@@ -343,7 +343,7 @@ class Store:
         return True
 
     def _apply(self, batch: list[_Waiting[Any]]) -> Tx | None:
-        """Run the changes in the open transaction; None when room ran out, with the transaction undone."""
+        """Run the changes in the open transaction; None, with the transaction rolled back, if room runs out."""
         tx = Tx(self._db, self._first_seq, self._last_seq)
         for waiting in batch:
             mark = tx.mark()
@@ -356,7 +356,7 @@ class Store:
                     return None
                 waiting.result = outcome.Error(error)
                 if not self._db.in_transaction:
-                    # SQLite gave up the whole transaction: nothing in the batch happened.
+                    # SQLite rolled back the whole transaction: no change of the batch took effect.
                     for each in batch:
                         each.result = waiting.result
                     break
@@ -366,7 +366,7 @@ class Store:
         return tx
 
     async def _look_for_room(self, thread: StoreThread) -> None:
-        """While the disk is full, or the log far too long: move the log into the journal and take the reserve again."""
+        """If the disk is full or the log far too long, checkpoint the log and allocate the reserve again."""
         if self._reserve.whole and not self._stuck and not self._log_is_too_long():
             return
         if trio.current_time() < self._next_check or self.lost:
@@ -388,7 +388,7 @@ class Store:
             self._db.rollback()
 
     def _latch(self, waiting: list[_Waiting[Any]], error: Exception) -> None:
-        """Answer everyone with `StorageFailed` and raise it."""
+        """Answer every waiting change with `StorageFailed` and raise it."""
         cause = error if error is not self._failure else None
         if self._failure is None:
             self.fail(StorageFailed(f"the journal could not be written: {error}"))
@@ -414,13 +414,13 @@ class Store:
         except sqlite3.Error as error:
             for each in batch:
                 each.fail(StorageFailed(f"the journal could not be written: {error}"))
-        # Closed last, the writer would move the log into the journal and remove it. After a failed write that is left
-        # to the start; and in place of a lost one there may be that of another journal.
+        # If it were closed last, the writer would checkpoint the log and delete it. After a failed write that is left
+        # to the next start; and the files at a lost journal's path may belong to another journal.
         for connection in (self._db, self.reader) if self.failed or lost else (self.reader, self._db):
             connection.close()
 
     def _last_commit(self, batch: list[_Waiting[Any]]) -> bool:
-        """As `_commit`, for the end: on this thread. Raises sqlite3.Error."""
+        """Like `_commit`, but on this thread, when closing. Raises sqlite3.Error."""
         self._db.execute(f"PRAGMA busy_timeout={CLOSE_BUSY_WAIT}")
         self._db.execute("BEGIN IMMEDIATE")
         tx = self._apply(batch)
@@ -441,7 +441,7 @@ class Store:
 
 
 def _refuse_new_work(batch: list[_Waiting[Any]], error: Callable[[], EngineError]) -> list[_Waiting[Any]]:
-    """Answer what takes new work in with an `error` each; the others."""
+    """Fail the new work in `batch`, each with its own `error()`; return the rest."""
     for each in batch:
         if each.takes_in:
             each.fail(error())
@@ -449,7 +449,7 @@ def _refuse_new_work(batch: list[_Waiting[Any]], error: Callable[[], EngineError
 
 
 def busy() -> StorageBusy:
-    """What new work is told while another process holds the journal."""
+    """The error for new work while another process has locked the journal."""
     return StorageBusy("another process has locked the journal (a backup tool, a database shell?): come back later")
 
 
@@ -466,9 +466,9 @@ def _full() -> StorageFull:
 
 
 def _storage_error(error: BaseException) -> BaseException:
-    """What an SQLite error means for the store; any other error as it is."""
+    """Translate an SQLite error into the store's; return any other error unchanged."""
     code = getattr(error, "sqlite_errorcode", 0)
-    # The log's index in shared memory is a file too; it has no room for its next part.
+    # SHMSIZE: the log's index, which is a file too, has no room to grow.
     if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return _full()
     if code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT):

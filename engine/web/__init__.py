@@ -1,4 +1,4 @@
-"""Pages for people: the form in which they connect their mailbox. Templates and style are in here; there is no script.
+"""Pages for people: the form in which they connect their mailbox, with templates and style but no scripts.
 
-Views are thin: what they do is what the API does, through the same functions.
+Views are thin: they do what the API does, through the same functions.
 """

@@ -1,6 +1,6 @@
-"""`/accounts/new`: the link is read, and leads to a choice, to the form for IMAP and SMTP, or to a provider's sign-in.
+"""`/accounts/new`: reads the link and shows a choice, the form for IMAP and SMTP, or a provider's sign-in.
 
-What the link says and the server checked is all that is relied on; there is no session. Every way of failing ends in
+There is no session: the page relies only on the signed link and what the server checked. Every failure raises
 `outcome.NotConnected`.
 """
 
@@ -22,7 +22,7 @@ from engine.web.sign_in import SignInPages
 
 _NO_PASSWORD = "Sign in there: no password is given to anybody else."
 IMAP = "imap"
-"""What stands for "with IMAP and SMTP servers" where else the id of an OAuth2 app stands."""
+"""The value for "with IMAP and SMTP servers" in place of an OAuth2 app's id."""
 
 
 async def connect(context: Context, sign_in: SignInPages, asked: PageRequest) -> Response:

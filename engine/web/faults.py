@@ -1,6 +1,6 @@
-"""What is wrong with a login that was tried, for the person at the form: a sentence, and the field it is about.
+"""Explains a failed login to the person at the form: a sentence, and the field that it is about. Pure.
 
-*pure*. `accounts/remedies.py` says the same to those who call the API, with the members of a registration.
+`accounts/remedies.py` does the same for callers of the API, with the members of a registration.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ LONGEST_SAID = 300
 
 
 class Tried(msgspec.Struct, frozen=True):
-    """A server that was tried. `password` is the name of the field that holds the password for it.
+    """A server to which a login was attempted. `password` is the name of the form field for its password.
 
-    `app_password`: where its provider has passwords for programs made, None where it takes the usual one.
+    `app_password`: where to create an app password at its provider, None if the usual password works.
     """
 
     server: ServerName
@@ -40,7 +40,7 @@ class Tried(msgspec.Struct, frozen=True):
 
 
 class FieldFault(msgspec.Struct, frozen=True):
-    """`field` as it is called in the form; `said` is what the server answered, "" where it said nothing."""
+    """`field` is its name in the form; `said` is the server's answer, "" if there was none."""
 
     field: str
     text: str
@@ -48,7 +48,7 @@ class FieldFault(msgspec.Struct, frozen=True):
 
 
 def fault(tried: Tried, outcome: ServerVerified) -> FieldFault:
-    """What is wrong with a login that did not succeed."""
+    """Explain a failed login."""
     host, port, server = f"{tried.server}.host", f"{tried.server}.port", tried.server
     where, protocol = f"{tried.host} at port {tried.port}", tried.server.upper()
     code, text = outcome.code or "", outcome.error or ""
@@ -102,7 +102,7 @@ def _tls(tried: Tried, code: str, text: str) -> FieldFault:
 
 
 def _refused(tried: Tried, code: str, said: str, text: str) -> FieldFault:
-    """The server answered, and said no."""
+    """Explain a refusal by the server."""
     if said.startswith("The server offers"):
         return FieldFault(
             f"{tried.server}.secure",

@@ -1,6 +1,6 @@
-"""The fields of the IMAP/SMTP form: as they stand in it, and as the registration they make. *pure* but for checks.
+"""The fields of the IMAP/SMTP form, and the registration that they make. Pure, except for the checks.
 
-Field names are those of the page (`imap.host`, `password`); what is wrong is a sentence for each.
+Field names are those of the page (`imap.host`, `password`); each fault is one sentence.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SHOWN = (
     "email",
     *(f"{server}.{name}" for server in SERVERS for name in ("host", "port", "secure", "user")),
 )
-"""The fields that stand in the page again when something is wrong; passwords never do."""
+"""The fields that are filled in again after an error; passwords never are."""
 _WORDS = {
     "name": "Give your name, in one line of at most 256 characters.",
     "email": "Give an address such as ann@example.com.",
@@ -46,12 +46,12 @@ _PLACES = {
 
 
 def shown(form: Mapping[str, str]) -> dict[str, str]:
-    """What was typed, to stand in the page again."""
+    """The values entered, to fill in the page again."""
     return {name: form.get(name, _DEFAULTS.get(name, ""))[:1000] for name in SHOWN}
 
 
 def found(name: str, email: str, servers: Autoconfig) -> dict[str, str]:
-    """What stands in the page at first: the servers that were found."""
+    """The initial values of the page: the servers found."""
     values = shown({"name": name, "email": email, "imap.user": email})
     for server, each in (("imap", servers.imap), ("smtp", servers.smtp)):
         if isinstance(each, ServerFound):
@@ -60,7 +60,7 @@ def found(name: str, email: str, servers: Autoconfig) -> dict[str, str]:
 
 
 def known(name: str, email: str, record: Registration) -> dict[str, str]:
-    """What stands in the page at first, for an account that there is: its servers."""
+    """The initial values of the page for an existing account: its servers."""
     values = shown({"name": name, "email": email, "imap.user": email})
     for server in SERVERS:
         config = getattr(record, server)
@@ -81,7 +81,7 @@ def _fill(values: dict[str, str], server: str, host: str, port: int, secure: boo
 
 
 def address(form: Mapping[str, str]) -> tuple[str, str, dict[str, str]]:
-    """Name and address, normalised, and what is wrong with them."""
+    """Name and address, normalised, and their faults."""
     given = {"name": form.get("name", "").strip(), "email": form.get("email", "").strip()}
     made, errors = _decoded({"account": None, **given})
     return given["name"], str(made.email) if made is not None else given["email"], errors
@@ -90,9 +90,9 @@ def address(form: Mapping[str, str]) -> tuple[str, str, dict[str, str]]:
 def registration(
     form: Mapping[str, str], link: AuthenticationForm, stored: Registration | None
 ) -> tuple[AccountCreate | None, dict[str, str]]:
-    """The registration that the fields make, or what is wrong with them.
+    """The registration that the fields make, or their faults.
 
-    `stored` is the account that there is; what the form does not show of its servers stays.
+    `stored` is the existing account, if any; members of its servers that the form does not show stay.
     """
     text = {name: value.strip() for name, value in form.items() if name in SHOWN}
     user, password = text.get("imap.user") or text.get("email", ""), form.get("password", "")
@@ -132,7 +132,7 @@ _OF_LINK = ("notifyFrom", "subconnections", "path")
 
 
 def _kept(stored: Registration | None, server: str, text: Mapping[str, str]) -> dict[str, Any]:
-    """What a server that stays where it is keeps, such as the rules for its certificate."""
+    """The members that a server keeps if its address does not change, such as certificate rules."""
     config = getattr(stored, server, None)
     if not isinstance(config, ImapServer | SmtpServer):
         return {}
@@ -144,7 +144,7 @@ def _kept(stored: Registration | None, server: str, text: Mapping[str, str]) -> 
 
 
 def _ascii(host: str) -> str:
-    """A host name as it is asked for: an IDN as its A-labels."""
+    """A host name in ASCII: an IDN as its A-labels."""
     try:
         return host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
@@ -152,7 +152,7 @@ def _ascii(host: str) -> str:
 
 
 def _decoded(built: dict[str, Any]) -> tuple[AccountCreate | None, dict[str, str]]:
-    """A checked registration, or a sentence for each field that is wrong."""
+    """A checked registration, or a sentence for each invalid field."""
     try:
         return decode_body(AccountCreate, msgspec.json.encode(built)), {}
     except Problem as problem:

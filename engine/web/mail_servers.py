@@ -1,8 +1,8 @@
 """Connecting a mailbox by its IMAP and SMTP servers: name and address first, then the servers and a password.
 
-Both logins are tried before anything is stored. The servers are named by a stranger, so they are dialled as for a token
-of one account: no private hosts, mail ports only; except where the account has them already. A link tries servers at
-most `MOST_PROBES` times, which is counted on disk before each.
+Both logins must succeed before anything is stored. A stranger names the servers, so they are dialled as for a token for
+one account: no private hosts, mail ports only, unless the account already has them. A link may probe servers at most
+`MOST_PROBES` times; each probe is counted on disk first.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from engine.web.registering import Connecting, register
 from engine.web.rendering import page
 
 MOST_PROBES = 50
-"""How often servers are looked up or logged in to with one link."""
+"""Most look-ups of servers and logins with one link."""
 
 
 async def answer(context: Context, link: FormLink, asked: PageRequest, apps: tuple[App, ...]) -> Response:
-    """The page, or the way back once the mailbox is connected; `apps` are offered beside. Raises `NotConnected`."""
+    """The page, or a redirect to the caller once connected; `apps` are offered too. Raises `NotConnected`."""
     step = asked.form.get("step")
     if asked.method == "POST" and step == "servers":
         return await _try(context, link, asked)
@@ -55,7 +55,7 @@ async def answer(context: Context, link: FormLink, asked: PageRequest, apps: tup
 
 
 async def _find(context: Context, link: FormLink, asked: PageRequest, apps: tuple[App, ...]) -> Response:
-    """The servers of an address."""
+    """Find the servers of an address."""
     name, email, errors = fields.address(asked.form)
     errors = {**_unexpected(link, email), **errors}
     if errors:
@@ -80,7 +80,7 @@ async def _find(context: Context, link: FormLink, asked: PageRequest, apps: tupl
 
 
 def _instead(link: FormLink, found: Autoconfig, apps: tuple[App, ...]) -> dict[str, str] | None:
-    """The app whose servers were found: signing in there is better than giving a password here."""
+    """The app whose servers were found: to sign in there is better than to enter a password here."""
     host = found.imap.host if isinstance(found.imap, ServerFound) else None
     for app in apps:
         if host is not None and app.imap_server is not None and app.imap_server.host == host:
@@ -89,13 +89,13 @@ def _instead(link: FormLink, found: Autoconfig, apps: tuple[App, ...]) -> dict[s
 
 
 def _no_passwords(found: Autoconfig) -> str | None:
-    """The provider that takes no passwords at all, if it is one."""
+    """The provider, if it accepts no passwords at all."""
     provider = provider_of(found.imap.host) if isinstance(found.imap, ServerFound) else None
     return provider.name if provider in (OUTLOOK, OFFICE) else None
 
 
 async def _try(context: Context, link: FormLink, asked: PageRequest) -> Response:
-    """Both logins, then the registration."""
+    """Attempt both logins, then register."""
     account = _account(context, link)
     stored = account.record if account is not None else None
     values = fields.shown(asked.form)
@@ -128,7 +128,7 @@ def _signs_in_no_more(account: Account | None) -> SigningIn | None:
 async def _log_in(
     context: Context, record: Registration, asked: PageRequest, restricted: frozenset[str]
 ) -> list[FieldFault]:
-    """What is wrong with each server; empty when both logins were accepted."""
+    """The fault of each server; empty if both logins were accepted."""
     endpoints = records.imap_endpoint(record), records.smtp_endpoint(record)
     name = ehlo_name(record, context.config.smtp.ehlo_name)
     ways = {server: context.access.routes.of_account(record, server) for server in SERVERS}
@@ -152,7 +152,7 @@ async def _log_in(
 
 
 def _restricted(values: dict[str, str], account: Account | None) -> frozenset[str]:
-    """The servers that nobody with a right to has named: not those of the account that there is."""
+    """The servers that no authorized caller has named: all but those of the existing account."""
     known = {} if account is None else fields.known("", "", account.record)
     trusted = {
         server
@@ -166,7 +166,7 @@ def _restricted(values: dict[str, str], account: Account | None) -> frozenset[st
 
 
 async def _count(context: Context, link: FormLink) -> None:
-    """Count a probe, on disk before it is made. Raises `NotConnected` when there were too many."""
+    """Count a probe on disk before it is made. Raises `NotConnected` if there were too many."""
     now = context.world.now()
     probes = await context.store.admit(
         lambda tx: forms.count_probe(tx, link.nonce, link.expires + forms.KEPT_LONGER, now)
@@ -206,7 +206,7 @@ def _servers_page(
     instead: dict[str, str] | None = None,
     no_passwords: str | None = None,
 ) -> Response:
-    """`sure`: the servers are known, so that nobody needs to see them."""
+    """`sure`: the servers are certain, so the page hides them."""
     return _page(
         "mail_servers.html",
         link,

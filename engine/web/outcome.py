@@ -1,4 +1,4 @@
-"""How connecting a mailbox ends: back to the caller, with the account or what went wrong, or on a page about it."""
+"""How connecting a mailbox ends: a redirect to the caller with the account or the error, or a page."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _STATUS = {"server_error": 502, "too_many_attempts": 429, "link_used": 410, "lin
 
 
 class NotConnected(EngineError):
-    """The mailbox was not connected. `error` is the word for it in `errorRedirect`, `text` says it to the person.
+    """The mailbox was not connected. `error` is the code for `errorRedirect`, `text` explains it to the person.
 
-    `form` is what the link said, None where it cannot be relied on; `again` the URL, relative to the page, at which it
-    can be tried again with the same link.
+    `form` is the link's content, None if it cannot be trusted; `again` is the URL, relative to the page, at which to
+    start over with the same link.
     """
 
     fault = Fault.CALLER
@@ -53,19 +53,19 @@ def connected(form: AuthenticationForm, account: str, *, new: bool, here: str | 
 
 
 def way_url(link: FormLink, way: str) -> str:
-    """Where the form goes on one way: `imap`, or an app's id. Relative to the form."""
+    """The URL, relative to the form, for one way to connect: `imap`, or an app's id."""
     return f"new?{urlencode({'data': link.data, 'sig': link.sig, 'type': way})}"
 
 
 def cancelled(form: AuthenticationForm) -> str | None:
-    """Where "do not connect" leads; None where the caller named no place for it."""
+    """Where "do not connect" leads; None if the caller gave no URL for it."""
     if not form.error_redirect:
         return None
     return _with(form.error_redirect, {**_account(form), "error": "access_denied"})
 
 
 def not_connected(reason: NotConnected) -> Response:
-    """Back to the caller with what went wrong, or a page with the way out."""
+    """Redirect to the caller with the error, or show a page that says what to do."""
     form = reason.form
     if form is not None and form.error_redirect:
         told = {**_account(form), "error": reason.error, "error_description": _sentence(reason)}
@@ -81,7 +81,7 @@ def not_connected(reason: NotConnected) -> Response:
 
 
 def of_problem(problem: Problem) -> Response:
-    """The page of an error that no page has an answer for."""
+    """The page for an error that no page handles."""
     if problem.status in (429, 503, 507):
         title, text = "Not now", "There is too much to do at the moment, or no room. Try again in a minute."
     elif problem.status >= 500:
@@ -103,7 +103,7 @@ def _account(form: AuthenticationForm) -> dict[str, str]:
 
 
 def _with(url: str, members: dict[str, str]) -> str:
-    """The URL with more in its query."""
+    """The URL with additional query members."""
     parts = urlsplit(url)
     query = f"{parts.query}&{urlencode(members)}" if parts.query else urlencode(members)
     return urlunsplit(parts._replace(query=query))

@@ -1,4 +1,4 @@
-"""The registration that a page ends with: by the function the API registers with, once for each link, on record."""
+"""Registers the account at the end of a page: by the API's own function, once for each link, with an audit entry."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Connecting(msgspec.Struct, frozen=True):
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """Who has signed in through an app, and what was granted. `user` is what the mail servers know them by.
+    """Who has signed in through an app, and the grant. `user` is their login at the mail servers.
 
-    `told`: the provider says so; else it is what the link said.
+    `told`: the provider named the user; otherwise the link did.
     """
 
     app: App

@@ -1,7 +1,6 @@
-"""Pages made of templates: escaped throughout, without any script, and with a policy that allows none.
+"""Renders pages from templates: always escaped, without scripts, and with a policy that forbids them.
 
-Everything a page refers to is beside it (`form.css`), and referred to relative to it, so that it works under whatever
-path a proxy puts the engine.
+Everything that a page refers to (`form.css`) has a relative URL, so that pages work under any path of a proxy.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from quart import Response, request
 _HERE = Path(__file__).parent
 _CSS = (_HERE / "form.css").read_bytes()
 _VERSION = hashlib.sha256(_CSS).hexdigest()[:12]
-"""In the style's URL, so that it is loaded anew when it is another one."""
+"""Part of the style's URL, so that browsers load a changed style."""
 FOLDER = "/accounts/"
-"""Where the pages are, and their style."""
+"""The path of the pages and their style."""
 _environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_HERE / "templates"),
     autoescape=True,
@@ -38,7 +37,7 @@ HEADERS = {
     "X-Robots-Tag": "noindex",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""What goes with every answer of this room."""
+"""The headers of every answer of this package."""
 
 
 def page(template: str, status: int = 200, *, leads_to: Iterable[str] = (), **values: Any) -> Response:
@@ -50,7 +49,7 @@ def page(template: str, status: int = 200, *, leads_to: Iterable[str] = (), **va
 
 
 def redirect(url: str) -> Response:
-    """Send the browser elsewhere, to be asked for with GET."""
+    """Redirect the browser with GET."""
     return Response("", 303, headers={**HEADERS, "Location": url, "Content-Type": "text/plain; charset=utf-8"})
 
 
@@ -61,8 +60,8 @@ def style() -> Response:
 
 
 def _policy(leads_to: Iterable[str]) -> str:
-    # Chromium holds every redirect after a form against `form-action`, also those of other sites further on, which
-    # nobody here knows: so any https URL will do.
+    # Chromium checks every redirect after a form against `form-action`, including later ones by other sites, which are
+    # unknown here. So any https URL is allowed.
     clear = sorted({f"http://{urlsplit(url).netloc}" for url in leads_to if url.lower().startswith("http://")})
     targets = " ".join(("'self'", "https:", *clear))
     return f"default-src 'none'; style-src 'self'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'"

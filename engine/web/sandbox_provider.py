@@ -1,7 +1,6 @@
 """The consent page of the sandbox's OAuth2 provider, for a browser: the same provider that the engine dials in memory.
 
-It is served beside the form. Only the page itself is, and it leads back to this engine alone: it must not be a way for
-anybody to send people elsewhere.
+Only this page is served, next to the form, and it redirects only to this engine, so that it is not an open redirect.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ PATH = "/sandbox/authorize"
 
 
 def local(url: str) -> str:
-    """Where a browser at the form finds this page of the provider."""
+    """The URL of this page for a browser at the form."""
     return url.replace(ISSUER, "../sandbox", 1)
 
 
 async def consent(context: Context, asked: PageRequest) -> Response:
-    """The page, or what follows from what was decided on it. Raises `Problem`."""
+    """The page, or the redirect after the decision on it. Raises `Problem`."""
     sandbox = context.access.sandbox
     if sandbox is None:
         raise Problem(404, "The sandbox is switched off")
@@ -37,6 +36,6 @@ async def consent(context: Context, asked: PageRequest) -> Response:
 
 
 def _own(context: Context) -> set[str]:
-    """Where sandbox apps have people sent back to."""
+    """The redirect URLs of sandbox apps."""
     apps = [made.app for made in context.oauth.book.made.values()]
     return {url for app in apps if app.provider == "sandbox" and (url := redirect_url(context, app)) is not None}

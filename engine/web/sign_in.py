@@ -1,7 +1,7 @@
-"""Signing in at an OAuth2 provider: the browser goes there with a state, and comes back to `/oauth` with a code.
+"""Sign-in at an OAuth2 provider: the browser goes there with a `state` and returns to `/oauth` with a code.
 
-What comes back is checked before anything is asked with it, and what the provider then says of who signed in before
-anything is stored. Providers are told nothing of the link: its URL goes nowhere.
+The callback is checked before the code is used, and the provider's statement of who signed in is checked before
+anything is stored. The provider never learns the URL of the link.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = logging.getLogger("engine.web")
 
 
 class SignInPages:
-    """The way to a provider and back."""
+    """Sends browsers to a provider and handles their return."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -86,7 +86,7 @@ class SignInPages:
         return response
 
     async def callback(self, asked: PageRequest) -> Response:
-        """`/oauth`: the browser is back."""
+        """Handle `/oauth`, to which the browser returns."""
         try:
             return await carry_through(self._end(asked))
         except NotConnected as reason:
@@ -124,7 +124,7 @@ class SignInPages:
         return state
 
     async def _signed_in(self, state: AppState, pending: Pending, code: str, link: FormLink) -> SignedIn:
-        """What the provider gives for the code, checked. Raises `CallbackRefused`."""
+        """Exchange the code and check the result. Raises `CallbackRefused`."""
         app = state.app
         assert app is not None
         try:
@@ -155,7 +155,7 @@ class SignInPages:
         return authorization.identity_of(app, claims) if claims else found
 
     def _known(self, link: FormLink, signed_in: SignedIn) -> str | None:
-        """The account that is meant: the link's, or one for which this user has signed in before."""
+        """The existing account: the link's, or one for which this user has signed in before."""
         if link.form.account is not None:
             return link.form.account
         if link.form.delegated or not signed_in.told:
@@ -178,5 +178,5 @@ class SignInPages:
 
 
 def _again(link: FormLink, page: str) -> str:
-    """Where to begin again, relative to the page at hand."""
+    """The URL at which to start over, relative to the current page."""
     return f"{page}?{urlencode({'data': link.data, 'sig': link.sig})}"

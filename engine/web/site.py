@@ -1,4 +1,4 @@
-"""Which pages there are, and where."""
+"""All pages and their paths."""
 
 from __future__ import annotations
 

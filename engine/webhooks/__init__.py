@@ -1,1 +1,1 @@
-"""Webhook endpoints: which events each one posts, to where, and what becomes of a post that fails."""
+"""Webhook endpoints: which events each one posts, where to, and what happens after a failed post."""

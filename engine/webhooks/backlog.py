@@ -1,13 +1,13 @@
-"""An account's line at an endpoint: what it waits for, and what a failed post means for it.
+"""The backlog of one account at an endpoint, and what a failed post means for it.
 
-An event that was answered with a refusal is posted again by the schedule and parked when that is spent, so that one bad
-event does not hold up its account for ever. A receiver may ask for more time, never for less, so what is promised holds
-whatever it says. No answer at all is the receiver being away: nothing is parked for that,
-however long it takes, unless the receiver has taken other events meanwhile (then it is this event that breaks it).
+* **The receiver refused the event.** It is posted again by the schedule, and parked at the end of it, so that one bad
+  event does not block its account for ever. `Retry-After` can lengthen a wait but not shorten it.
+* **The connection failed.** The receiver is away. Its events wait, however long that takes, and none is parked, unless
+  the receiver has accepted other events in the meantime: then this event must be what breaks it.
+* **The host is silent.** It is dialled at least every 40 s, so that events go within a minute of its return.
+* **No answer came in time.** The receiver may have the event. It is posted again, since twice is better than never.
 
-A silent host is looked for every 40 s or so, so that events go within a minute of its return. A post that was not
-answered in time may have been taken: it is made again, since an event twice is better than none, and says nothing about
-how long to wait. So neither is a step of the schedule, which a later refusal finds where it was.
+The last two are not steps of the schedule: a refusal after them continues the schedule where it was.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from enum import StrEnum
 import msgspec
 
 LONGEST_AWAY = 3600.0
-"""Seconds between two attempts at a receiver that is away."""
+"""Most seconds between two attempts to post to a receiver that is away."""
 LONGEST_SILENCE = 40.0
-"""Seconds between two posts to a host of which nothing is heard."""
+"""Most seconds between two posts to a silent host."""
 EARLY = 60.0
-"""Seconds an attempt must be old before the receiver's coming back brings the next one forward."""
+"""Seconds that must have passed since an attempt before the receiver's return brings the next one forward."""
 
 
 class PostOutcome(StrEnum):
-    """What a failed post came to, as far as its next attempt is concerned."""
+    """How a post failed, as far as its next attempt is concerned."""
 
     ANSWERED = "answered"
     SHUT = "shut"
-    """Something is there and gives no answer: the port is shut, the line breaks, it speaks no HTTP."""
+    """The host is there but gave no answer: connection refused or broken, or not HTTP."""
     SILENT = "silent"
-    """There is no way to it, or no name."""
+    """The host cannot be reached, or its name cannot be resolved."""
     UNKNOWN = "unknown"
     """No answer in time: the receiver may have the event."""
 
@@ -40,9 +40,9 @@ class PostOutcome(StrEnum):
 class AccountBacklog(msgspec.Struct):
     """The events of one account that an endpoint is not done with: those above `seq` up to `until`.
 
-    `attempts` failed attempts of the first of them since `since`; the next is due at `next_at` (all seconds since
-    1970), and never more than `longest` seconds away: the wall clock may have been set since. `steps` of the attempts
-    made the wait longer. `answered` is whether the last of them was. `gone`: the account's own URL answered 410.
+    The first of them has failed `attempts` times since `since`; the next attempt is due at `next_at` (both seconds
+    since 1970), but at most `longest` seconds from now, in case the wall clock was set. `steps` of these attempts count
+    as steps of the schedule. `answered`: the last attempt got an answer. `gone`: the account's own URL answered 410.
     """
 
     account: str
@@ -58,19 +58,19 @@ class AccountBacklog(msgspec.Struct):
     longest: float = LONGEST_AWAY
 
     def resume(self, schedule: Sequence[float], now: float) -> None:
-        """It was kept over a restart: what does not last is worked out anew."""
+        """Restore the fields that are not stored, after a restart."""
         self.steps = steps_within(schedule, self.attempts, now - (self.since or 0.0))
         self.longest = step(schedule, self.attempts)
         if self.since is not None:
             self.since = min(self.since, now)
 
     def advance(self, seq: int) -> None:
-        """Done with everything up to `seq`."""
+        """Mark everything up to `seq` as done."""
         self.seq = max(self.seq, seq)
         self.attempts, self.steps, self.since, self.next_at, self.error, self.answered = 0, 0, None, None, None, True
 
     def seconds_left(self, now: float) -> float:
-        """Seconds until the next post, as far as the wall clock was not set back; not above 0 when it is due."""
+        """Seconds until the next post, at most `longest`; 0 or less if it is due."""
         if self.next_at is None:
             return 0.0
         self.next_at = min(self.next_at, now + self.longest)
@@ -79,9 +79,9 @@ class AccountBacklog(msgspec.Struct):
     def wait_after(
         self, schedule: Sequence[float], now: float, outcome: PostOutcome, *, retry_after: float | None, taken_at: float
     ) -> float | None:
-        """Note a failed post; the seconds until the next, None when the event is to be parked.
+        """Note a failed post; return the seconds until the next, or None if the event is to be parked.
 
-        `taken_at` is when the receiver last took anything, `-inf` if it is not known to have.
+        `taken_at` is when the receiver last accepted an event; `-inf` if that is unknown.
         """
         self.attempts += 1
         self.answered = outcome is PostOutcome.ANSWERED
@@ -102,12 +102,12 @@ class AccountBacklog(msgspec.Struct):
 
 
 def step(schedule: Sequence[float], attempts: int) -> float:
-    """Seconds the schedule has a line wait after so many failed attempts."""
+    """The wait in seconds after `attempts` failed attempts, by the schedule."""
     return schedule[min(max(attempts, 1), len(schedule)) - 1] if schedule else LONGEST_AWAY
 
 
 def steps_within(schedule: Sequence[float], attempts: int, seconds: float) -> int:
-    """How many of `attempts` can have followed the schedule, if the first of them was `seconds` ago."""
+    """How many of `attempts` can have been steps of the schedule, if the first of them was `seconds` ago."""
     steps, passed = 1, 0.0
     while steps < attempts and (passed := passed + step(schedule, steps)) <= seconds:
         steps += 1

@@ -1,13 +1,13 @@
-"""One webhook endpoint at work: posts every event that its plan names, in order for each account.
+"""One webhook endpoint at work: posts every event that its plan selects, in order for each account.
 
-1. `follow` sets the plan, None for nothing to do, and restarts the round (`_rounds`). So does a crash, after a wait.
-2. `_scan` runs ahead through the journal and only notes which accounts have events to post. Each of them gets a backlog
-   and a task, until the backlog is empty (`_run_line`): memory holds one small object for each account that lags.
-3. The task posts the account's events one after another (`_deliver`), so one account's trouble delays no other; at most
-   `[webhooks] parallel` posts are under way at once.
-4. 2xx means that the event is accepted; 410 ends the posting. After any other answer the event waits by the schedule
-   and is parked at its end; without an answer it waits until the receiver is back (`_until_due`).
-5. `_keep` writes position and backlogs about once a second: a crash repeats at most that second and leaves nothing out.
+1. `follow` sets the plan (None: nothing to do) and restarts the round (`_rounds`). A crash restarts it after a wait.
+2. `_scan` runs ahead through the journal and only notes which accounts have events to post. Each gets a backlog and a
+   task until the backlog is empty (`_run_line`), so memory holds one small object for each account that lags.
+3. The task posts the account's events one after another (`_deliver`), so trouble with one account delays no other. At
+   most `[webhooks] parallel` posts are under way at once.
+4. On 2xx the event is done; 410 ends the posting. After any other answer the event waits by the schedule and is parked
+   at its end; without an answer it waits until the receiver is back (`_until_due`).
+5. `_keep` stores position and backlogs about once a second: a crash repeats at most that second and skips nothing.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ LINE_PAGE = 20
 FULL_WAIT = 5.0
 LONGEST_RESTART = 60.0
 JITTER = 0.1
-"""Part of a wait by which it is longer or shorter, so that the lines of many accounts do not come back together."""
+"""Waits vary by up to this fraction either way, so that many accounts do not post again all at once."""
 KEEP_EVERY = 1.0
 KEEP_AFTER = 100
-"""Posts after which the position is written even within the second."""
+"""Posts after which the position is stored even within `KEEP_EVERY`."""
 
 
 class Gone(Exception):
-    """The receiver said 410."""
+    """The receiver answered 410."""
 
 
 class Endpoint:
-    """One endpoint. `run` is its service; `follow` says what to do, None to do nothing."""
+    """One endpoint. `run` is its service; `follow` sets its plan."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Endpoint:
         self._held = False
         self._news, self._again = trio.Event(), trio.Event()
         self._not_before: dict[str, float] = {}
-        """Until when a target asked to be left alone (`World.elapsed`)."""
+        """Until when each target's `Retry-After` forbids posts (`World.elapsed`)."""
         self._waiting: dict[str, trio.CancelScope] = {}
         self._taken = trio.Event()
         self._taken_at: dict[str, float] = {}
@@ -96,9 +96,9 @@ class Endpoint:
         self._story = EndpointLog(row.id, world)
 
     def follow(self, plan: Plan | None) -> None:
-        """Do this from now on, at once.
+        """Set the plan, with immediate effect.
 
-        What waits for its next attempt is tried, `Retry-After` and 410 are forgotten.
+        Waiting events are posted at once; `Retry-After` and 410 are forgotten.
         """
         self._plan = plan
         self.health.gone = False
@@ -110,18 +110,18 @@ class Endpoint:
         self._round.cancel()
 
     def begin(self, seq: int) -> None:
-        """Stand at `seq` where there was never anything to do before; the store is told soon."""
+        """Start at `seq`, unless the endpoint has ever had a plan before; stored within about a second."""
         if not self.health.started:
             self.health.started, self.position, self._kept_position = True, seq, -1
             self._news.set()
 
     @property
     def active(self) -> bool:
-        """Whether it has something to do."""
+        """Whether it has a plan."""
         return self._plan is not None
 
     def nudge(self, account: str) -> None:
-        """An account's events go elsewhere now: its line goes on at once."""
+        """Post an account's events at once: their target has changed."""
         line = self.lines.get(account)
         if line is None:
             return
@@ -135,30 +135,30 @@ class Endpoint:
             waiting.cancel()
 
     def hold(self) -> None:
-        """Stop posting and noting the position, until `moved` or `release`."""
+        """Stop posting and storing the position until `moved` or `release` is called."""
         self._held = True
         self._round.cancel()
 
     def moved(self, seq: int) -> None:
-        """The rows say that everything up to `seq`, and nothing above it, is done with: go on there."""
+        """Continue after `seq`; the rows already say that the endpoint is done up to there."""
         self.position = self._kept_position = seq
         self.lines.clear()
         self._touched.clear()
         self.release()
 
     def release(self) -> None:
-        """Go on where it stood."""
+        """Continue from the current position."""
         self._held = False
         self._round.cancel()
 
     def retry_parked(self) -> None:
-        """Parked rows are marked to be tried again: look at them."""
+        """Post the parked events that are marked for it."""
         self._again.set()
 
     async def run(self) -> None:
-        """Post until cancelled. Raises `StorageFailed` when the journal cannot be written.
+        """Post until cancelled. Raises `StorageFailed` if the journal cannot be written.
 
-        Cancelled: a post in flight is cut and may be made again after a restart; the position still goes to the store.
+        Cancelled: a post under way is aborted, and may be repeated after a restart; the position is still stored.
         """
         concerns(webhook=self.id)
         async with trio.open_nursery() as nursery:
@@ -183,13 +183,13 @@ class Endpoint:
                     await trio.sleep(min(2.0**crashes, LONGEST_RESTART))
 
     async def post_now(self, target: WebhookTarget, body: bytes, seq: int) -> Answer:
-        """Post something outside the order of events."""
+        """Post `body` at once, outside the order of events."""
         return await self._poster.post(target, letter_of(seq, body, 0, self._plan.route if self._plan else None))
 
     # The scan.
 
     async def _follow(self) -> bool:
-        """Post until told otherwise; False after a crash, which is caught here so that nobody else notices."""
+        """Post until the round is cancelled; False after a crash, which affects only this endpoint."""
         well = True
         try:
             async with trio.open_nursery() as nursery:
@@ -257,7 +257,7 @@ class Endpoint:
         while line.seq < line.until:
             first = self._journal.first
             if line.seq + 1 < first:
-                # Which of these were this account's cannot be told any more.
+                # The removed events may or may not have belonged to this account.
                 await self._tell_gap(line.account, line.seq + 1, min(line.until, first - 1))
                 self._advance(line, first - 1)
                 continue
@@ -281,7 +281,7 @@ class Endpoint:
         self._news.set()
 
     async def _deliver(self, line: AccountBacklog, entry: Entry) -> bool:
-        """Post one event until it is taken or parked; False when the account's own receiver is gone."""
+        """Post one event until it is accepted or parked; False if the account's own receiver is gone."""
         while True:
             plan = self._plan
             target = plan.target_of(line.account) if plan is not None else None
@@ -314,7 +314,7 @@ class Endpoint:
                 self._story.gone(target, entry[0])
                 return False
             if early:
-                # Brought forward on a guess: it counts for nothing, and the next attempt is when it was to be.
+                # An attempt brought forward on a guess does not count, and the next stays due when it was.
                 continue
             wait = line.wait_after(
                 self._config.schedule,
@@ -334,7 +334,7 @@ class Endpoint:
             line.next_at, line.longest = now + wait, wait
 
     async def _until_due(self, line: AccountBacklog, target: WebhookTarget) -> bool:
-        """Wait for the line's next post; true when the receiver, which was away, is back and brings it forward."""
+        """Wait until the line's next post is due; return True if the receiver's return brought it forward."""
         early = False
 
         def is_back() -> None:
@@ -401,7 +401,7 @@ class Endpoint:
         await self._commit(lambda tx: webhooks.park(tx, self.id, row))
 
     async def _retry(self) -> None:
-        """Try parked events again when asked to, one after another."""
+        """Post parked events again on request, one after another."""
         while True:
             await self._again.wait()
             self._again = trio.Event()
@@ -441,7 +441,7 @@ class Endpoint:
         await self._commit(lambda tx: self._journal.append(tx, "webhookGap", None, data))
 
     async def _commit(self, change: Callable[[Tx], Any]) -> None:
-        """Commit, waiting for room where there is none."""
+        """Commit, and wait for room if there is none."""
         while True:
             try:
                 await self._store.commit(change)
@@ -485,7 +485,7 @@ class Endpoint:
         ]
         done = [account for account in touched if account not in self.lines]
         position, health = self.position, msgspec.json.encode(self.health)
-        # Taken as written once handed in: a cancelled commit is still made.
+        # Count it as stored once submitted: a cancelled commit is still made.
         before, self._kept_position = self._kept_position, position
         self._kept_delivered, self._kept_at = self.health.delivered, trio.current_time()
 

@@ -1,6 +1,6 @@
-"""What the log tells of one webhook endpoint: one line for one fact, and what to do.
+"""What the log says about one webhook endpoint: one line for each fact, and what to do about it.
 
-Failing is told once for each answer and then once an hour, however many events and accounts wait for it.
+A failure is logged once for each different answer and then once an hour, however many events and accounts wait.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ log = logging.getLogger("engine.webhooks")
 
 
 class EndpointLog:
-    """Of one endpoint. Which, and for which account, the task at hand says (`log.concerns`)."""
+    """The log lines of one endpoint; the calling task names endpoint and account (`log.concerns`)."""
 
     def __init__(self, endpoint: str, world: World) -> None:
         self._id = endpoint
@@ -25,14 +25,14 @@ class EndpointLog:
         self._parked = RepeatedErrors()
 
     def taken(self, target: WebhookTarget) -> None:
-        """Every event that was due is taken."""
+        """Every due event has been accepted."""
         if self._refrain and (over := self._refrain.over(self._world.elapsed())) is not None:
             self._parked.over(self._world.elapsed())
-            # It is about the endpoint, not about the account whose event was taken first.
+            # This is about the endpoint, not about the account whose event happened to be accepted last.
             log.info("%s accepts events again after %s", target.origin, spoken(over.seconds), extra={"account": None})
 
     def not_taken(self, target: WebhookTarget, event: int, attempt: int, answer: Answer) -> None:
-        """An event was not taken, and waits."""
+        """An event was not accepted and waits."""
         log.debug("attempt %d: %s", attempt, answer.text, extra={"event": event})
         if answer.status == 410:
             return
@@ -48,7 +48,7 @@ class EndpointLog:
             )
 
     def gone(self, target: WebhookTarget, event: int) -> None:
-        """The account's own receiver wants nothing more."""
+        """The account's own receiver answered 410."""
         log.warning(
             "the webhooks of this account are off because %s answered 410 Gone; they resume when the account's "
             "`webhooks` is set again",
@@ -57,7 +57,7 @@ class EndpointLog:
         )
 
     def parked(self, event: int, name: str, attempts: int, reason: str) -> None:
-        """An event is put aside. Of those that go the same way after it, the line an hour later tells."""
+        """An event is parked. Further ones with the same reason are counted in a line an hour later."""
         more = self._parked.failed(reason, self._world.elapsed())
         if more is None:
             log.debug("%s is parked: %s", name, reason, extra={"event": event})
@@ -74,5 +74,5 @@ class EndpointLog:
         )
 
     def gap(self, first: int, last: int) -> None:
-        """Events are lost to it."""
+        """Events were removed before the endpoint could post them."""
         log.warning("[retention] removed the events %d to %d before they could be posted", first, last)

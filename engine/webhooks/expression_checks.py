@@ -1,8 +1,9 @@
-"""Parts of a JMESPath expression that never have a value, found before anybody waits for what they leave out. Pure.
+"""Finds parts of a JMESPath expression that can never have a value. Pure.
 
-JMESPath answers null where others raise an error, and null leaves an event out in silence. `!a.b` is `(!a).b`, a member
-of a boolean; `event == messageSent` and `event == "messageSent"` compare with a member of that name, which no event
-has; `n > '5'` asks for the order of texts, which there is none of. Each is told with what was probably meant.
+Where other languages raise an error, JMESPath returns null, and a filter that returns null silently leaves the event
+out. `!a.b` means `(!a).b`, a member of a boolean. `event == messageSent` and `event == "messageSent"` compare with a
+member of that name, which no event has. `n > '5'` is always null, since JMESPath does not order strings. Each error
+says what was probably meant.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from engine.schema.events import Event
 MEMBERS = frozenset(field.encode_name for field in msgspec.structs.fields(Event))
 
 _INTO = {"subexpression", "index_expression", "projection", "value_projection", "filter_projection", "flatten"}
-"""Steps that look into what their first child makes."""
+"""Nodes that look inside the value of their first child."""
 _SCALAR_FUNCTIONS = {
     *("abs", "avg", "ceil", "contains", "ends_with", "floor", "join", "length", "starts_with", "sum"),
     *("to_number", "to_string", "type"),
@@ -27,7 +28,7 @@ _Node = dict[str, Any]
 
 
 class ExpressionError(ValueError):
-    """An expression is wrong, or does not fit what it is applied to."""
+    """An expression is invalid, or does not suit the value that it is applied to."""
 
 
 def check(tree: _Node) -> None:
@@ -40,7 +41,7 @@ def check(tree: _Node) -> None:
             _check_steps(node)
         elif kind == "comparator":
             _check_comparison(node, whole)
-        # Only what is not behind a step is applied to the event itself.
+        # Only nodes that are not the later part of a step are applied to the event itself.
         inside = kind in _INTO or kind == "pipe"
         whole = whole and kind != "expref"
         waiting.extend((child, whole and not (inside and place)) for place, child in enumerate(children))
@@ -74,7 +75,7 @@ def _is_number(value: object) -> bool:
 
 
 def _text(node: _Node, start: _Node | None = None, started: str | None = None) -> str | None:
-    """Names joined by dots as they were written, from `start` on, which reads `started`; None for anything else."""
+    """The source text of a dotted path that begins at `start`, whose own text is `started`; None if it is not one."""
     if node is start:
         return started
     if node["type"] == "field":

@@ -1,9 +1,9 @@
 """Filters and maps of webhooks: JMESPath, which is data and not code.
 
-An expression sees the event and nothing else, calls only JMESPath's own functions, changes nothing and cannot loop.
-What it may cost is bounded: its length, its nesting, and the work of one evaluation, counted by what each step makes (a
-few nested lists could otherwise double a value a hundred times over). Too much work, a type JMESPath refuses, or a
-function called wrongly is an `ExpressionError` with one line of text.
+An expression sees only the event, calls only JMESPath's own functions, changes nothing and cannot loop. Its cost is
+bounded: its length, its nesting, and the work of one evaluation, measured by what each step produces (otherwise a few
+nested lists could double a value a hundred times over). Too much work, a type that JMESPath refuses, or a wrong
+function call raises `ExpressionError` with one line of text.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from engine.webhooks import expression_checks
 from engine.webhooks.expression_checks import ExpressionError
 
 LONGEST = 2000
-"""Characters."""
+"""Most characters of an expression."""
 DEEPEST = 60
 WORK = 200_000
-"""What one evaluation may handle: a step counts ten, a value it makes one, and sixteen characters one. Some 30 ms."""
+"""Most work of one evaluation, about 30 ms. A step costs 10; each value it produces, and each 16 characters, 1."""
 STEP = 10
 
 
 class Expression:
-    """One compiled expression. Raises `ExpressionError` when it is none."""
+    """One compiled expression. Raises `ExpressionError` if the text is invalid."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -43,14 +43,14 @@ class Expression:
             raise ExpressionError("is nested too deeply")
 
     def check(self) -> None:
-        """Raise `ExpressionError` where a part of it can never have a value, which is seldom what was meant.
+        """Raise `ExpressionError` if a part of it can never have a value, which is probably a mistake.
 
-        Not when it is compiled: what was accepted before goes on working as it did.
+        This is not part of compiling, so that expressions stored earlier keep working.
         """
         expression_checks.check(self._tree)
 
     def evaluate(self, value: Any) -> Any:
-        """What the expression makes of `value`, which stays as it is."""
+        """Apply the expression to `value`, which is not changed. Raises `ExpressionError`."""
         try:
             return _Interpreter().visit(self._tree, value)
         except (jmespath.exceptions.JMESPathError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
@@ -59,7 +59,7 @@ class Expression:
             raise ExpressionError(_one_line(error)) from error
 
     def holds(self, value: Any) -> bool:
-        """Whether that is true in JMESPath's sense: not false, null, or an empty text, list or object."""
+        """Whether the result is true in JMESPath's sense: not false, null, or an empty string, list or object."""
         result = self.evaluate(value)
         return not (result is None or result is False or result == "" or result == [] or result == {})
 
@@ -100,7 +100,7 @@ _MAKERS = {
     "flatten",
     "slice",
 }
-"""Steps whose result may be larger than what they were given."""
+"""Steps whose result may be larger than their input."""
 
 
 def _depth(tree: dict[str, Any]) -> int:

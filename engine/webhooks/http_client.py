@@ -1,15 +1,18 @@
-"""HTTP/1.1 as a webhook needs it: one POST out in one write, a status and a few octets back, connections kept.
+"""HTTP/1.1 as a webhook needs it: send a POST, read a status and a few octets, keep the connection.
 
-A general client spends a millisecond of the processor on a post; with five endpoints that is time taken from those who
-send mail. This one does not follow redirects, keep cookies or decompress. The head of an answer decides, and what
-follows it is read only to use the connection again or to show why a post was refused: at most `MOST_BODY` octets, for
-at most `BODY_SECONDS`. An answer is read while a long request is still being sent, so one that comes early, before the
-receiver closes the line, is not lost; a receiver that takes the event before it has read all of it is sent the rest. A
-connection with anything to read before the next request is not used again: it
-was closed, or holds what nobody asked for and would be taken for the next answer.
+A general client uses a millisecond of CPU time for a post; with five endpoints, mail would have to wait for that. This
+one follows no redirects, stores no cookies and decompresses nothing.
 
-What is not HTTP is a `ProtocolError`; a connection that breaks before an answer a `NetworkError`. The caller sets the
-deadline. Only sockets can be seen to be readable; other streams are asked.
+1. `post` takes an idle connection or dials. An idle connection that has anything to read is closed: either the receiver
+   has closed it, or it holds an unsolicited answer that would be taken for the next one.
+2. `_ask` sends the request and reads the head of the answer, which decides. It reads while a long request is still
+   being sent, so that it does not lose an early answer from a receiver that then closes the connection. A receiver that
+   answers 2xx early is sent the rest of the request.
+3. `_finish` reads the body only to reuse the connection or to show why a post was refused: at most `MOST_BODY` octets,
+   for at most `BODY_SECONDS`.
+
+An answer that is not HTTP raises `ProtocolError`; a connection that breaks before an answer raises `NetworkError`. The
+caller sets the deadline.
 """
 
 from __future__ import annotations
@@ -25,15 +28,15 @@ from engine.webhooks.http_response import MOST_BODY, Answering, HttpResponse
 BODY_SECONDS = 1.0
 CHUNK = 16 * 1024
 LOOK_STEPS = 5
-"""Turns of the scheduler in which a stream that has something to read gives it out."""
+"""Scheduler turns after which a stream that is not a socket counts as having nothing to read."""
 IDLE = 30.0
-"""Seconds a connection is kept for the next post."""
+"""Seconds for which an idle connection is kept for the next post."""
 
 Connect = Callable[[], Awaitable[trio.abc.Stream]]
 
 
 class Connections:
-    """Kept connections to one host and port, at most `most`; `tls` is the name to ask for, None without TLS."""
+    """At most `most` idle connections to one host and port; `tls` is the server name, None without TLS."""
 
     def __init__(self, connect: Connect, tls: str | None, most: int) -> None:
         self._connect = connect
@@ -44,22 +47,22 @@ class Connections:
 
     @property
     def unused(self) -> bool:
-        """Whether nothing is under way and nothing is kept."""
+        """Whether no post is under way and no connection is idle."""
         return not self._posts and not self._idle
 
     @property
     def idle_until(self) -> float | None:
-        """When the next kept connection has been idle for too long (Trio's time); None while none is kept."""
+        """When the next idle connection expires (Trio's clock); None if there is none."""
         return self._idle[0][1] + IDLE if self._idle else None
 
     async def aclose(self) -> None:
-        """Close what is kept."""
+        """Close all idle connections."""
         idle, self._idle = self._idle, []
         for stream, _ in idle:
             await trio.aclose_forcefully(stream)
 
     async def close_idle(self) -> None:
-        """Close what has been idle for too long. Cancelled: that is closed as well."""
+        """Close the connections idle for more than `IDLE` seconds. Cancelled: they are still closed."""
         late = trio.current_time() - IDLE
         old = [stream for stream, since in self._idle if since <= late]
         self._idle = self._idle[len(old) :]
@@ -67,9 +70,9 @@ class Connections:
             await trio.aclose_forcefully(stream)
 
     async def post(self, request: bytes, most: int, on_head: Callable[[HttpResponse], None]) -> HttpResponse:
-        """Send `request` and read the answer, of its body at most `most` octets; `on_head` hears of the head at once.
+        """Send `request`; return the answer with at most `most` octets of its body. `on_head` gets the head at once.
 
-        A kept connection that turns out to be closed is replaced by a new one. Cancelled: the connection is closed.
+        If an idle connection turns out to be closed, a new one is used. Cancelled: the connection is closed.
         """
         self._posts += 1
         try:
@@ -78,7 +81,7 @@ class Connections:
                 try:
                     return await self._exchange(kept, request, most, on_head, kept=True)
                 except _Stale:
-                    pass  # it was closed while nobody looked; once, and on a new one
+                    pass  # it was closed while idle: repeat once, on a new connection
             try:
                 return await self._exchange(await self._open(), request, most, on_head)
             except _Stale as error:
@@ -131,7 +134,7 @@ class Connections:
 
             def heard(reply: HttpResponse) -> None:
                 if kept and reply.status == 408:
-                    # Said because the line was idle, and on its way when the request was (RFC 9110 section 15.5.9).
+                    # A 408 sent because the connection was idle, which crossed our request (RFC 9110 section 15.5.9).
                     raise _Stale
                 on_head(reply)
 
@@ -146,15 +149,15 @@ class Connections:
 
 
 class _Stale(Exception):
-    """The connection ended before a first octet came."""
+    """The connection ended before the first octet of an answer."""
 
 
 async def _ask(
     stream: trio.abc.Stream, request: bytes, heard: Callable[[HttpResponse], None]
 ) -> tuple[Answering, bool]:
-    """Send `request` and read until the head of the answer is there; whether all of the request went out.
+    """Send `request` and read the head of the answer; also return whether the whole request was sent.
 
-    A refusal ends the sending. A receiver that has taken the event may read it only now, so it gets the rest.
+    A refusal ends the sending. After an early 2xx the rest is still sent, since the receiver may yet read it.
     """
     answering = Answering()
     sent = False
@@ -166,7 +169,7 @@ async def _ask(
             await stream.send_all(request)
             sent = True
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # what was answered before the line broke can still be read
+            pass  # an answer sent before the connection broke can still be read
         meanwhile.cancel()
 
     if len(request) <= CHUNK:
@@ -193,7 +196,7 @@ async def _ask(
 
 
 async def _drain(stream: trio.abc.Stream, answering: Answering) -> None:
-    """Read what follows the head while the rest of the request goes out: who echoes it reads no further otherwise."""
+    """Read the body while the rest of the request is sent: a receiver that echoes it would otherwise stop reading."""
     try:
         while chunk := await stream.receive_some(CHUNK):
             if answering.received < MOST_BODY:
@@ -221,7 +224,7 @@ async def _head(stream: trio.abc.Stream, answering: Answering) -> None:
 
 
 async def _finish(stream: trio.abc.Stream, answering: Answering, most: int) -> bool:
-    """Read what is left of the answer, as far as that is worth it; whether the connection can be used again."""
+    """Read the rest of the answer as far as useful; return whether the connection can be reused."""
     reply = answering.reply
 
     def wanted() -> bool:
@@ -241,7 +244,7 @@ async def _finish(stream: trio.abc.Stream, answering: Answering, most: int) -> b
 
 
 async def _is_silent(stream: trio.abc.Stream) -> bool:
-    """Whether there is nothing to read, not even the end."""
+    """Whether there is nothing to read, not even the end of the stream."""
     if isinstance(stream, trio.SocketStream):
         return not stream.socket.is_readable()
     silent = True
@@ -254,7 +257,7 @@ async def _is_silent(stream: trio.abc.Stream) -> bool:
             pass
         silent = False
 
-    # TLS may hold octets that are no longer in the socket.
+    # TLS may have buffered octets that are no longer in the socket, so attempt a read.
     async with trio.open_nursery() as nursery:
         nursery.start_soon(look)
         for _ in range(LOOK_STEPS):
@@ -267,7 +270,7 @@ _context: ssl.SSLContext | None = None
 
 
 def _tls_context() -> ssl.SSLContext:
-    """One for all: making it reads every certificate of the machine."""
+    """The shared context: creating one loads every certificate of the system."""
     global _context
     if _context is None:
         _context = ssl.create_default_context()

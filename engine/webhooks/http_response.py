@@ -1,9 +1,9 @@
-"""An HTTP/1.1 answer out of its octets (RFC 9112): a status, its fields, a little of its body, and where it ends. Pure.
+"""Parses an HTTP/1.1 answer (RFC 9112): status, fields, the beginning of the body, and where it ends. Pure.
 
-Whatever a receiver can be understood to say counts. Lines may end without a carriage return, fields may be badly
-written, the head may be too long or break off: the status that was read is the answer, and only the connection is not
-used again. Interim answers (1xx) are passed over, as many as fit into the longest head. Chunked bodies are taken apart
-by h11. Not an HTTP/1 status line is a `ProtocolError`.
+Anything with a readable status counts as an answer. Lines may end without a carriage return, fields may be malformed,
+the head may be too long or incomplete; then the connection is just not reused. Interim answers (1xx) are skipped, as
+many as fit into `MAX_HEAD`. h11 decodes chunked bodies. Input that does not begin with an HTTP/1 status line raises
+`ProtocolError`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import msgspec
 from engine.errors import ProtocolError
 
 MAX_HEAD = 16 * 1024
-"""Octets of all heads of one answer, the interim ones counted."""
+"""Most octets of all heads of one answer, including interim ones."""
 MOST_BODY = 16 * 1024
-"""Octets behind the head up to which reading an answer to its end costs less than a new connection."""
+"""Octets of body up to which reading an answer to its end costs less than a new connection."""
 
 _STATUS = re.compile(rb"HTTP/1\.([0-9])[ \t]+([0-9]{3})(?![0-9])")
 _HEAD_END = re.compile(rb"\n\r?\n")
@@ -27,7 +27,7 @@ _ASKED_ALL = h11.EndOfMessage()
 
 
 class HttpResponse(msgspec.Struct):
-    """The head of an answer and the beginning of its body. `headers` by lower-case name, repeated ones joined."""
+    """The head of an answer and the beginning of its body. `headers` are by lower-case name, repeated ones joined."""
 
     status: int
     headers: dict[bytes, bytes]
@@ -35,7 +35,7 @@ class HttpResponse(msgspec.Struct):
 
 
 class Answering:
-    """One answer as it comes in. `reply` is there once `feed` has returned true."""
+    """One answer as it arrives. `reply` is available once `feed` has returned True."""
 
     def __init__(self) -> None:
         self._data = b""
@@ -44,22 +44,22 @@ class Answering:
         self._chunks: h11.Connection | None = None
         self._reply: HttpResponse | None = None
         self.began = False
-        """Whether anything has come."""
+        """Whether any octet has arrived."""
         self.received = 0
-        """Octets behind the head."""
+        """Octets after the head."""
         self.ended = False
-        """Whether the whole answer is there."""
+        """Whether the answer is complete."""
         self.reusable = False
-        """Whether the next answer may follow on the same connection, once this one has ended."""
+        """Whether the connection can be reused once this answer has ended."""
 
     @property
     def reply(self) -> HttpResponse:
-        """The answer; only once its head is there."""
+        """The answer; only once its head has arrived."""
         assert self._reply is not None
         return self._reply
 
     def feed(self, octets: bytes | bytearray) -> bool:
-        """Take what came; whether the head is there. Raises `ProtocolError`."""
+        """Take received octets; return whether the head is complete. Raises `ProtocolError`."""
         self.began = self.began or bool(octets)
         if self._reply is not None:
             self._take_body(octets)
@@ -76,7 +76,7 @@ class Answering:
         return False
 
     def end(self) -> None:
-        """Nothing more comes, or not enough of use: make do with what is there. Raises `ProtocolError`."""
+        """End the input and use what has arrived. Raises `ProtocolError` if that contains no status."""
         if self._reply is None:
             if b"HTTP/1.".startswith(self._data[:7]) and _STATUS.match(self._data) is None:
                 raise ProtocolError("the answer broke off")
@@ -95,7 +95,7 @@ class Answering:
         return True
 
     def _frame(self, reply: HttpResponse, *, old: bool) -> bool:
-        """Find out how the answer ends (RFC 9112 section 6.3); whether its end can be known."""
+        """Determine how the answer ends (RFC 9112 section 6.3); return whether its end can be recognized."""
         coding = reply.headers.get(b"transfer-encoding", b"").lower()
         lengths = {each.strip() for each in reply.headers.get(b"content-length", b"").split(b",")}
         options = {each.strip() for each in reply.headers.get(b"connection", b"").lower().split(b",")}
@@ -117,7 +117,7 @@ class Answering:
             self.reply.body += octets
         else:
             self.reply.body += octets[: self._left]
-            # What comes behind the end belongs to no request.
+            # Octets after the end belong to no request.
             self.reusable = self.reusable and len(octets) <= self._left
             self._left -= min(len(octets), self._left)
             self.ended = self._left == 0
@@ -141,7 +141,7 @@ class Answering:
 
 
 def _chunks() -> h11.Connection:
-    """A reader of chunks. The head was read already, by more lenient rules; it is given one that says as much."""
+    """A decoder of chunks. The head was already parsed more leniently, so h11 is fed a minimal one in its place."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
     connection.send(_ASKED)
     connection.send(_ASKED_ALL)

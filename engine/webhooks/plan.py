@@ -1,4 +1,4 @@
-"""What a webhook endpoint is to do, what it makes of an event, and what it remembers of how it went."""
+"""What a webhook endpoint is to do, what it posts for an event, and a record of how that went."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from engine.webhooks.target import WebhookTarget
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What an endpoint is to do. `names` and `accounts` None: all; `until`: it ends after this number.
+    """What an endpoint is to do. `names` and `accounts` None: all; `until`: the number of the last event to post.
 
-    `target_of` gives where an account's events go, None for nowhere.
+    `target_of` returns where an account's events go; None for nowhere.
     """
 
     names: frozenset[str] | None
@@ -29,9 +29,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What an endpoint remembers of how it went; times are in seconds since 1970.
+    """A record of successes and failures; times are in seconds since 1970.
 
-    `passed` and `left_out` are what its filter did, if it has one.
+    `passed` and `left_out` count what its filter did, if it has one.
     """
 
     last_success: float | None = None
@@ -49,12 +49,12 @@ class Health(msgspec.Struct, rename="camel", omit_defaults=True):
     last_passed: float | None = None
 
     def forget_filter(self) -> None:
-        """The filter is another one now."""
+        """Reset the counts of the filter, which has been replaced."""
         self.passed, self.left_out, self.last_passed = 0, 0, None
 
 
 def health_of(stored: bytes) -> Health:
-    """What was remembered; what cannot be read is forgotten, but not that the endpoint has begun."""
+    """Decode a stored record; if it cannot be read, only `started` is kept, as true."""
     try:
         return msgspec.json.decode(stored, type=Health)
     except (TypeError, ValueError):
@@ -67,7 +67,7 @@ class _Head(msgspec.Struct):
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """What is posted. `attempts` is the number of attempts before this one, `happened` seconds since 1970."""
+    """A post to make. `attempts` is the number of earlier attempts, `happened` is in seconds since 1970."""
 
     seq: int
     event_id: str
@@ -78,7 +78,7 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 def payload(plan: Plan, body: bytes) -> bytes | None:
-    """What is posted for an event: its bytes, or what the map makes of it; None when the filter leaves it out.
+    """What to post for an event: its bytes or the result of the map; None if the filter leaves it out.
 
     Raises `ExpressionError`.
     """
@@ -102,7 +102,7 @@ def payload(plan: Plan, body: bytes) -> bytes | None:
 
 
 def letter_of(seq: int, event: bytes, attempts: int, route: str | None, body: bytes | None = None) -> Letter:
-    """The post of an event, with `body` in place of its own bytes if given."""
+    """The letter for an event, with `body` instead of the event's bytes if given."""
     head = msgspec.json.decode(event, type=_Head)
     return Letter(
         seq=seq,

@@ -1,8 +1,8 @@
-"""One post to one receiver: time and size limits, redirects refused, and an answer that says what happened.
+"""One post to one receiver, with limits on time and size; the result is always an `Answer`.
 
-Taken is any 2xx whose head came within the time limit. Redirects are not followed and no proxy is read from the
-environment. A post that fails, in whatever way, is an answer too. What a receiver answers goes into log and journal, so
-the secrets the post carried are masked in it.
+The event is accepted if the head of a 2xx answer arrives within the time limit. Redirects are not followed, and no
+proxy is read from the environment. Every failure becomes an `Answer` too. A receiver's answer appears in log and
+journal, so the secrets that the post carried are masked in it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from engine.world import World
 
 MAX_RESPONSE = 1024
 SHOWN = 200
-"""Characters of a receiver's answer that stand in an error."""
+"""Most characters of a receiver's answer that an error quotes."""
 _SHUT = ("ECONNREFUSED", "EACCES")
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """How a post went. `status` is None when there was no answer; `retry_after` and `took` are in seconds."""
+    """The result of a post. `status` is None if there was no answer; `retry_after` and `took` are in seconds."""
 
     status: int | None
     text: str
@@ -38,12 +38,12 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def taken(self) -> bool:
-        """Whether the receiver has the event."""
+        """Whether the receiver accepted the event."""
         return self.status is not None and 200 <= self.status < 300
 
 
 class Poster:
-    """Posts for one endpoint over kept connections, at most `connections` of them for each host."""
+    """Posts for one endpoint over persistent connections, at most `connections` for each host."""
 
     def __init__(self, world: World, egress: Egress, *, timeout: float, connections: int) -> None:
         self._world = world
@@ -54,7 +54,7 @@ class Poster:
         self._some_kept = trio.Event()
 
     async def close_idle(self) -> None:
-        """Close connections once they have been idle for too long, for ever. Cancelled: the others stay as they are."""
+        """Close connections that have been idle for too long, until cancelled; the others then stay open."""
         while True:
             await self._some_kept.wait()
             self._some_kept = trio.Event()
@@ -82,7 +82,7 @@ class Poster:
         answer = Answer(None, f"no answer within {self._timeout:g} seconds", PostOutcome.UNKNOWN)
 
         def on_head(reply: HttpResponse) -> None:
-            # The head decides: a receiver that has said 2xx has the event, however long it goes on talking.
+            # The head decides: a receiver that answered 2xx has the event, however long its body takes.
             nonlocal answer
             answer = self._answer(reply, target, headers)
 

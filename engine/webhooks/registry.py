@@ -1,15 +1,18 @@
-"""All webhook endpoints: that of the settings, and any number made through the API.
+"""All webhook endpoints: the one of the settings, and any number created through the API.
 
-`default` is the endpoint of the settings, with one address for everybody; an account that has a URL of its own gets its
-events there instead, in the same order and by the same rules. The others stand in the store, sealed, since they hold
-secrets. Each endpoint runs in a task of its own (`engine.webhooks.endpoint`) and knows nothing of the others.
+`default` is the endpoint of the settings, with one URL for all accounts. If an account has its own URL, its events go
+there instead, in the same order and by the same rules. The other endpoints are stored sealed, since they contain
+secrets. Each endpoint runs in its own task (`engine.webhooks.endpoint`), independently of the others.
 
-An endpoint set with a token for one account gets that account's events only and never reaches a private address. A URL
-set with such a token gets neither the operator's headers nor the signature of the settings: they are the operator's
-secrets. Headers set with such a token replace none of the operator's.
+What a token for one account may set is restricted, since the operator's headers and the signature of the settings are
+the operator's secrets:
 
-An endpoint whose stored record cannot be read is shown, posts nothing, and can only be removed. One that is enabled and
-told of no event, or has nowhere to post to, waits where it stands: what it would have skipped is posted later.
+* An endpoint created with it gets only that account's events and never posts to a private address.
+* A URL set with it is posted to without the operator's headers and without the signature of the settings.
+* Headers set with it never replace the operator's.
+
+An endpoint whose stored record cannot be read is listed, posts nothing, and can only be removed. An enabled endpoint
+that selects no events, or has no URL, stays at its position, so that nothing is skipped until that changes.
 """
 
 from __future__ import annotations
@@ -45,6 +48,11 @@ log = logging.getLogger("engine.webhooks")
 
 DEFAULT = "default"
 TEST_EVENT = "webhookTest"
+_IN_INBOX = (
+    "event != 'messageNew' || data.path == 'INBOX' || data.specialUse == '\\Inbox' || "
+    "data.messageSpecialUse == '\\Inbox' || contains(not_null(data.labels, `[]`), '\\Inbox')"
+)
+"""New mail in the inbox, and every other event."""
 
 
 class _Settings(msgspec.Struct, frozen=True):
@@ -53,10 +61,11 @@ class _Settings(msgspec.Struct, frozen=True):
     events: frozenset[str] = frozenset({"*"})
     headers: Headers = ()
     secret: str | None = None
+    inbox_only: bool = False
 
 
 class Made:
-    """One endpoint of the API while the engine runs."""
+    """One endpoint created through the API, while the engine runs."""
 
     def __init__(
         self, row: EndpointRow, record: EndpointSettings, endpoint: Endpoint, *, unreadable: bool = False
@@ -87,6 +96,7 @@ class EndpointRegistry:
         self._bound = {part: webhooks.of_accounts(store.reader, part) for part in get_args(webhooks.Bound)}
         self._settings = _Settings()
         self._setting = trio.Lock()
+        self._paused = False
         self._accounts: dict[str, tuple[str | None, Headers]] = {}
         self._targets: dict[str, WebhookTarget] = {}
         self._target_of_all: WebhookTarget | None = None
@@ -101,9 +111,9 @@ class EndpointRegistry:
             self.made[row.id] = self._loaded(row)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Post until cancelled. Raises `StorageFailed` when the journal cannot be written.
+        """Post until cancelled. Raises `StorageFailed` if the journal cannot be written.
 
-        Cancelled: posts in flight are cut and may be made again after a restart; positions still go to the store.
+        Cancelled: posts under way are aborted and may be repeated after a restart; positions are still stored.
         """
         if self._new_default:
             await self._store.commit(lambda tx: webhooks.add(tx, self._default_row))
@@ -124,20 +134,41 @@ class EndpointRegistry:
         events: Sequence[str],
         headers: Sequence[Header] = (),
         secret: str | None = None,
+        *,
+        inbox_only: bool = False,
     ) -> None:
-        """Post events with these names (`*`: all) to `url` from now on, at once; not enabled: stop.
+        """Configure the endpoint of the settings: post events with these names (`*`: all) to `url` if `enabled`.
 
-        The first time ever, only events from now on are posted. A URL that cannot be used is logged and not used.
+        When it is first enabled, it begins with events from then on. An unusable URL is logged and ignored.
         """
         given = tuple((each.key, each.value) for each in headers)
-        self._settings = _Settings(url, enabled, frozenset(events), given, secret)
+        self._settings = _Settings(url, enabled, frozenset(events), given, secret, inbox_only)
         self._target_of_all = self._parsed(url, None) if url else None
         for account in self._accounts:
             self._retarget(account)
         self._follow(always=True)
 
+    def pause(self, paused: bool) -> None:
+        """Hold back the events of all endpoints, or let them go; what waits is posted later."""
+        if paused != self._paused:
+            self._paused = paused
+            self._follow(always=True)
+            for made in self.made.values():
+                if not made.unreadable:
+                    self._plan(made)
+
+    def jobs(self) -> tuple[int, int]:
+        """How many events wait to be looked at by an endpoint, and how many accounts wait for another attempt."""
+        waiting = delayed = 0
+        endpoints = [self.default, *(made.endpoint for made in self.made.values() if made.record.enabled)]
+        for endpoint in endpoints:
+            if endpoint is not self.default or self._settings.enabled:
+                waiting += max(0, self._journal.last - endpoint.position)
+                delayed += sum(1 for line in endpoint.lines.values() if line.attempts)
+        return waiting, delayed
+
     def account(self, account: str, url: str | None, headers: Headers = ()) -> None:
-        """An account's events go to this URL instead, None to that of the settings; the headers go with both."""
+        """Send an account's events to this URL (None: the one of the settings), with `headers` in either case."""
         before = self._targets.get(account)
         self._accounts[account] = (url or None, headers)
         if not url and not headers:
@@ -148,7 +179,7 @@ class EndpointRegistry:
             self.default.nudge(account)
 
     def forget_account(self, account: str) -> None:
-        """An account is gone, and its rows: what is still due for it goes to the settings' URL, its endpoints end."""
+        """End a removed account's endpoints; events of it that are still due go to the URL of the settings."""
         for bound in self._bound.values():
             bound.discard(account)
         self.account(account, None)
@@ -158,9 +189,9 @@ class EndpointRegistry:
 
     @asynccontextmanager
     async def setting(self, account: str, *parts: webhooks.Bound, bound: bool) -> AsyncIterator[None]:
-        """Have the block set an account's URL or headers, with a token of that account alone or not.
+        """Wrap a block that sets an account's URL or headers; `bound`: with a token for that account alone.
 
-        One at a time, so that nothing of the one kind is ever taken for the other.
+        Only one such block runs at a time, so that a value set with one kind of token is never taken for the other.
         """
         async with self._setting:
             before = {part for part in parts if account in self._bound[part]}
@@ -169,7 +200,7 @@ class EndpointRegistry:
             try:
                 yield
             except (Problem, StorageFull, ValueError):
-                # It was refused, so what was set before is still there.
+                # The change was refused, so the earlier value is still set.
                 await self._bind(account, parts, before)
                 raise
             await self._bind(account, parts, parts if bound else ())
@@ -191,7 +222,7 @@ class EndpointRegistry:
         self.default.nudge(account)
 
     def _retarget(self, account: str) -> None:
-        """Work out where an account's events go, where that is not where everybody's go."""
+        """Determine the account's own target, if it has one."""
         self._targets.pop(account, None)
         own, _ = self._accounts.get(account, (None, ()))
         url = own or self._settings.url
@@ -223,7 +254,7 @@ class EndpointRegistry:
             return
         self.default.begin(self._journal.last)
         names = _wanted(settings.events)
-        if names == frozenset():
+        if self._paused or names == frozenset():
             self.default.follow(None)
             return
         self.default.follow(
@@ -231,17 +262,18 @@ class EndpointRegistry:
                 names=names,
                 accounts=None,
                 target_of=lambda account: self._targets.get(account, self._target_of_all),
+                filter=Expression(_IN_INBOX) if settings.inbox_only else None,
             )
         )
 
     # The endpoints of the API.
 
     def get(self, endpoint: str) -> Made | None:
-        """An endpoint made through the API."""
+        """The endpoint with this id that was created through the API; None if there is none."""
         return self.made.get(endpoint)
 
     async def create(self, record: EndpointSettings, owner: str | None, after: int) -> Made:
-        """A new endpoint that begins above the event `after`; without a secret it is given one."""
+        """Create an endpoint that begins after the event `after`, and a secret for it if `record` has none."""
         if not record.secrets:
             record = msgspec.structs.replace(record, secrets=(signing.secret_of(self._world.token_bytes(32)),))
         name, now = f"wh_{self._world.token_bytes(8).hex()}", self._world.now()
@@ -254,7 +286,7 @@ class EndpointRegistry:
         return made
 
     async def update(self, made: Made, record: EndpointSettings) -> None:
-        """Another record for an endpoint; it goes on where it stands, at once."""
+        """Replace the record of an endpoint, which continues from its position at once."""
         now, sealed = self._world.now(), self._sealed(made.id, record)
         await self._store.commit(lambda tx: webhooks.change(tx, made.id, sealed, now))
         if record.filter != made.record.filter:
@@ -263,7 +295,7 @@ class EndpointRegistry:
         self._plan(made)
 
     async def remove(self, made: Made) -> None:
-        """Forget an endpoint; a post under way is cut."""
+        """Remove an endpoint; a post under way is aborted."""
         made.endpoint.hold()
         try:
             await self._store.commit(lambda tx: webhooks.remove(tx, made.id))
@@ -274,7 +306,7 @@ class EndpointRegistry:
         made.scope.cancel()
 
     async def replay(self, endpoint: Endpoint, after: int) -> None:
-        """Have an endpoint post everything above `after` again."""
+        """Make an endpoint post everything after `after` again."""
         endpoint.hold()
         try:
             await self._store.commit(lambda tx: webhooks.move(tx, endpoint.id, after))
@@ -284,9 +316,9 @@ class EndpointRegistry:
         endpoint.moved(after)
 
     async def test(self, endpoint: Endpoint, target: WebhookTarget) -> tuple[Answer, bool | None]:
-        """Post a test event, outside the journal: the answer, and whether the receiver checks signatures.
+        """Post a test event outside the journal; return the answer and whether the receiver checks signatures.
 
-        That is found out with a second one, signed with another secret, once the first is taken; None is unknown.
+        If the first post is accepted, a second one with a wrong signature finds that out; None: unknown.
         """
         answer = await self._test(endpoint, target, "This is a test. It is in no journal, and its number is 0.")
         if not (answer.taken and target.secrets):
@@ -303,17 +335,21 @@ class EndpointRegistry:
         return await endpoint.post_now(target, body, 0)
 
     async def retry(self, endpoint: Endpoint, seqs: Sequence[int] | None) -> int:
-        """Try parked events again, None for all; how many there are."""
+        """Post parked events (None: all) again; return how many there are."""
         count = await self._store.commit(lambda tx: webhooks.retry(tx, endpoint.id, seqs))
         endpoint.retry_parked()
         return count
 
     async def skip(self, endpoint: Endpoint, seqs: Sequence[int] | None) -> int:
-        """Forget parked events, None for all; how many there were."""
+        """Remove parked events (None: all); return how many there were."""
         return await self._store.commit(lambda tx: webhooks.skip(tx, endpoint.id, seqs))
 
-    def waits_for(self, made: Made | None) -> Literal["no url", "no events"] | None:
-        """What an endpoint that is enabled lacks to post anything; `made` None is that of the settings."""
+    def waits_for(self, made: Made | None) -> Literal["no url", "no events", "paused"] | None:
+        """Why an enabled endpoint posts nothing; `made` None: the endpoint of the settings."""
+        lacks = self._lacks(made)
+        return "paused" if lacks is None and self._paused else lacks
+
+    def _lacks(self, made: Made | None) -> Literal["no url", "no events"] | None:
         if made is not None:
             return None if _tells(made.record) else "no events"
         if self._target_of_all is None and not self._targets:
@@ -321,15 +357,15 @@ class EndpointRegistry:
         return "no events" if _wanted(self._settings.events) == frozenset() else None
 
     def target(self, made: Made | None) -> WebhookTarget | None:
-        """Where an endpoint posts what belongs to no account; None for the endpoint of the settings."""
+        """Where an endpoint (None: the one of the settings) posts events that belong to no account."""
         if made is not None:
             return self._target(made)
         return self._target_of_all
 
     async def check(self, url: str, *, restricted: bool) -> None:
-        """Raise `EgressRefused` when a URL leads where it must not, ValueError when it is none.
+        """Raise `EgressRefused` if a URL leads to a forbidden address, ValueError if it is malformed.
 
-        A name that cannot be resolved now passes: each connection is checked anyway.
+        A name that cannot be resolved now passes, since each connection is checked too.
         """
         target = parse(url)
         await self._egress.check(target.host, target.port or 443, restricted=restricted)
@@ -364,7 +400,7 @@ class EndpointRegistry:
 
     def _plan(self, made: Made) -> None:
         record = made.record
-        if not (record.enabled and _tells(record)):
+        if self._paused or not (record.enabled and _tells(record)):
             made.endpoint.follow(None)
             return
         target = self._target(made)
@@ -381,7 +417,7 @@ class EndpointRegistry:
         )
 
     def _gone(self, name: str) -> None:
-        """The receiver said 410."""
+        """The receiver answered 410."""
         if name == DEFAULT:
             log.warning(
                 "the webhooks of the settings are off because the receiver answered 410 Gone; they resume when POST "
@@ -398,7 +434,7 @@ class EndpointRegistry:
         self._stop(name, "the receiver answered 410 Gone")
 
     def _done(self, name: str) -> None:
-        """A replay is through: it goes, unless something is parked."""
+        """A replay is complete: remove it, unless events are parked."""
         made = self.made.get(name)
         if made is None or self._nursery is None:
             return
@@ -415,10 +451,10 @@ class EndpointRegistry:
 
 
 def _wanted(names: Collection[str] | None) -> frozenset[str] | None:
-    """Which of the events there are these names stand for; None: all of them."""
+    """The event names selected by `names`; None: all of them."""
     return None if names is None or "*" in names else frozenset(names) & EVENT_DATA.keys()
 
 
 def _tells(record: EndpointSettings) -> bool:
-    """Whether any event could ever go to an endpoint."""
+    """Whether the endpoint selects any event at all."""
     return _wanted(record.events) != frozenset() and record.accounts != ()

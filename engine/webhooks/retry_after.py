@@ -1,4 +1,4 @@
-"""What `Retry-After` asks for (RFC 9110 section 10.2.3), where it asks for anything. Pure."""
+"""Parses `Retry-After` (RFC 9110 section 10.2.3). Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_tz
 
 LONGEST = 86400.0
-"""Seconds a receiver may have its events held back."""
+"""Most seconds by which a receiver may delay its events."""
 
 
 def seconds(value: str, now: float) -> float | None:
     """Seconds to wait from `now` (since 1970), more than 0 and at most `LONGEST`.
 
-    Whole seconds, or a date in any of HTTP's three forms. None for what is neither, for 0, and for what is past.
+    The value is whole seconds, or a date in one of HTTP's three formats. None for anything else, for 0, and for a date
+    in the past.
     """
     value = value.strip()
     if value.isascii() and value.isdigit():
@@ -31,7 +32,7 @@ def _moment(value: str) -> float | None:
         if parsed is None:
             return None
         year, month, day, hour, minute, second = parsed[:6]
-        # The seconds of a zone may be anything at all, so they are taken off a number and not off a date.
+        # A zone offset can have any size, so subtract it from the number: a date could overflow.
         return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC).timestamp() - (parsed[9] or 0)
     except (ValueError, OverflowError, TypeError, IndexError):
         return None

@@ -1,9 +1,9 @@
-"""Signatures of webhooks: Standard Webhooks, and EmailEngine's, side by side over the same bytes.
+"""Signatures of webhooks: both Standard Webhooks' and EmailEngine's, over the same bytes.
 
-Standard Webhooks 1.0.0: HMAC-SHA256 over `id.timestamp.body`, base64, one signature for each secret so that a secret
-can be changed without a gap. A secret written `whsec_<base64>` is those bytes, any other text is its UTF-8.
-EmailEngine's `X-EE-Wh-Signature` is HMAC-SHA256 over the body in base64url without padding, keyed with the first secret
-as it is written.
+Standard Webhooks 1.0.0: HMAC-SHA256 over `id.timestamp.body`, in base64, with one signature for each secret so that a
+secret can be replaced without a gap. A secret `whsec_<base64>` stands for the decoded bytes, any other text for its
+UTF-8 encoding. EmailEngine's `X-EE-Wh-Signature` is HMAC-SHA256 over the body, in base64url without padding; its key is
+the text of the first secret.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SIGNED = ("webhook-signature", "X-EE-Wh-Signature")
 
 
 def secret_of(key: bytes) -> str:
-    """A secret as it is written."""
+    """A key in its written form, `whsec_<base64>`."""
     return PREFIX + base64.b64encode(key).decode()
 
 
@@ -69,5 +69,5 @@ def _key(secret: str) -> bytes:
         try:
             return base64.b64decode(secret[len(PREFIX) :], validate=True)
         except binascii.Error:
-            pass  # whoever chose it meant the text
+            pass  # not base64 after all, so use the text itself
     return secret.encode()

@@ -1,4 +1,4 @@
-"""Where a webhook goes: a URL taken apart once, with the headers that are the same in every post."""
+"""Where a webhook is posted: a URL parsed once, with the headers that are the same in every post."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ RESERVED = frozenset(
         "webhook-timestamp",
     }
 )
-"""Headers that are the engine's own; so are all that begin with `x-ee-wh-`."""
+"""Headers reserved for the engine, as are all that begin with `x-ee-wh-`."""
 
 _PUBLIC = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "host", "user-agent"})
 _PARTS = re.compile(r"[\s;,=]+")
 _FLAG, _WORD, _TOKEN = 4, 6, 16
-"""Characters from which a header's value, a part of it or of a query, and a part of a path is taken for a secret."""
+"""Lengths from which a text counts as a secret: a header's value; a part of one, or of a query; a path segment."""
 
 _USER_AGENT = f"mailbox-engine/{VERSION}"
 _QUERY = "/?%:@!$&'()*+,;=~[]"
 
 
 class WebhookTarget(msgspec.Struct, frozen=True):
-    """The parts of a URL as they go on the wire. `key` tells targets apart; `restricted`: not into private networks."""
+    """The parts of a URL as sent. `key` identifies the target; `restricted`: private addresses are forbidden."""
 
     scheme: str
     host: str
@@ -53,17 +53,17 @@ class WebhookTarget(msgspec.Struct, frozen=True):
 
     @property
     def dialled(self) -> int:
-        """The port to dial."""
+        """The port to connect to."""
         return self.port or (443 if self.scheme == "https" else 80)
 
     @property
     def origin(self) -> str:
-        """Where it is, without what may be a secret."""
+        """Scheme, host and port: the parts of the URL that cannot be a secret."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}" + (f":{self.port}" if self.port is not None else "")
 
     def confidential(self) -> list[str]:
-        """What of it must not show in a receiver's words: secrets, headers, and the keys a URL holds."""
+        """The texts to mask in a receiver's answer: secrets, header values, and keys in the URL."""
         found = [*self.secrets, *(secret.removeprefix(PREFIX) for secret in self.secrets)]
         for name, value in self.headers:
             if name.lower() not in _PUBLIC:
@@ -96,9 +96,9 @@ def parse(
     under: Iterable[tuple[str, str]] = (),
     restricted: bool = False,
 ) -> WebhookTarget:
-    """The target of a URL, `extra` headers laid over its own, and `under` them those that replace none of either.
+    """Parse a URL into a target. `extra` headers override the default ones; `under` headers override neither.
 
-    Raises ValueError when it cannot be used.
+    Raises ValueError if the URL cannot be used.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -135,12 +135,12 @@ def parse(
 
 
 def reserved(name: str) -> bool:
-    """Whether a header is the engine's own."""
+    """Whether a header is reserved for the engine."""
     return name.lower() in RESERVED or name.lower().startswith("x-ee-wh-")
 
 
 def masked(url: str, mask: str) -> str:
-    """A URL with what stands before the host's `@` masked."""
+    """A URL with its user information (before the host's `@`) masked."""
     parts = urlsplit(url)
     if "@" not in parts.netloc:
         return url

@@ -24,7 +24,7 @@ async def follow(engine: Any) -> None:
 
 async def main() -> None:
     port, token, websockets, endpoints = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    engine = SimpleNamespace(port=port, token=token)
+    engine: Any = SimpleNamespace(port=port, token=token)
     async with trio.open_nursery() as nursery:
         for number in range(endpoints):
             receiver = Receiver(f"{number}")

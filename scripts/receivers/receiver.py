@@ -19,6 +19,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 TOLERANCE = 300  # seconds a signature may be old or ahead
 
@@ -43,7 +44,7 @@ def verify(key: bytes, headers, body: bytes) -> bool:
     return any(hmac.compare_digest(expected, each) for each in given)
 
 
-def handle(event: dict) -> None:
+def handle(event: dict[str, Any]) -> None:
     """Your part. What it raises is answered with 500, and the event comes again."""
     print(json.dumps({"seq": event["seq"], "event": event["event"], "account": event["account"]}), flush=True)
 
@@ -56,10 +57,10 @@ class Seen:
         self._out = file.open("a")
         self.lock = Lock()
 
-    def before(self, event: dict) -> bool:
+    def before(self, event: dict[str, Any]) -> bool:
         return event["seq"] in self._numbers
 
-    def note(self, event: dict) -> None:
+    def note(self, event: dict[str, Any]) -> None:
         self._out.write(f"{event['seq']}\n")
         self._out.flush()
         os.fsync(self._out.fileno())

@@ -99,7 +99,8 @@ mail_fsync = never
 mail_max_userip_connections = 200
 namespace inbox {{
   inbox = yes
-  separator = /
+  separator = {separator}
+  prefix = {prefix}
   mailbox Drafts {{
     special_use = \\Drafts
     auto = create
@@ -125,7 +126,9 @@ class Dovecot(MailServer):
 
     plain_host = PLAIN_HOST
 
-    def __init__(self, folder: Path, certificates: Certificates) -> None:
+    def __init__(self, folder: Path, certificates: Certificates, *, prefix: str = "", offers: str = "") -> None:
+        """`prefix`: that of all its mailboxes but INBOX, levels separated by its last character. `offers`: all it says
+        that it can do after a login, in place of everything."""
         _check_machine()
         super().__init__(folder)
         self.ca_pem = certificates.ca_pem
@@ -152,7 +155,10 @@ class Dovecot(MailServer):
                 port=self.port,
                 tls_port=self.tls_port,
                 uid=VMAIL_UID,
+                separator=prefix[-1:] or "/",
+                prefix=prefix,
             )
+            + (f"imap_capability = {offers}\n" if offers else "")
         )
 
     @property

@@ -94,7 +94,7 @@ _HEADERS = """
 
 
 class Postfix(MailServer):
-    """One private Postfix; whoever has a mailbox in `dovecot` may log in."""
+    """One private Postfix; every user with a mailbox in `dovecot` may log in."""
 
     def __init__(self, folder: Path, certificates: Certificates, dovecot: Dovecot, relay_port: int) -> None:
         _check_machine()

@@ -1,7 +1,7 @@
 """Processes beside the test: waiting for them, signalling a whole family, and ending it for sure.
 
 A family is found through `/proc`, since Postfix's daemons leave the parent that started them. Everything here blocks;
-an async test calls it only where nothing of the test's own loop has to go on meanwhile.
+an async test calls it only if nothing in the test's own loop has to run in the meantime.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def private_folder(name: str) -> Iterator[Path]:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different loopback ports nobody listens on."""
+    """`count` different unused loopback ports."""
     with contextlib.ExitStack() as held:
         ports: list[int] = []
         while len(ports) < count:

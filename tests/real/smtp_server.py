@@ -120,7 +120,7 @@ class _Session(socketserver.StreamRequestHandler):
                     message = Received(sender=_path(command))
 
     def _obey(self, command: str, message: Received) -> bool:
-        """Answer one command; whether the session goes on."""
+        """Answer one command; return whether the session continues."""
         verb = command.partition(" ")[0].upper()
         if self.server.trouble == Trouble.HANG_AFTER_GREETING:
             self.server.ending.wait()

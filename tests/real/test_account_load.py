@@ -1,4 +1,4 @@
-"""A small run of scripts/account_load: restarts, a hanging server, a killed engine, and each change is told once."""
+"""A small run of scripts/account_load: restarts, a hanging server, a killed engine; each change is announced once."""
 
 from __future__ import annotations
 

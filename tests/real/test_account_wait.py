@@ -54,7 +54,7 @@ def test_the_parameter_is_checked_and_the_account_must_be_there(engine: EnginePr
 def test_a_refused_login_and_nothing_to_connect_to_end_it_at_once(engine: EngineProcess, dovecot: Any) -> None:
     user, password = dovecot.user()
     server = {"host": HOST, "port": dovecot.port, "secure": False, "tls": TRUSTING}
-    wrong = {"account": "a", "name": "a", "email": "a@x.example"}
+    wrong: dict[str, Any] = {"account": "a", "name": "a", "email": "a@x.example"}
     wrong["imap"] = {**server, "auth": {"user": user, "pass": "no"}}
     assert engine.request("POST", "/v1/account", wrong).status == 200
     refused = engine.request("GET", "/v1/account/a?wait=connected").json

@@ -264,7 +264,7 @@ def test_a_protocol_log(shared: tuple[Place, Place]) -> None:
     assert run(here, "logs", "logged", "--on").returncode == 0
     wait_until(lambda: "IDLE" in done(here, "logs", "logged"), "lines of the protocol")
     shown = lines(done(here, "logs", "logged", "--json"))
-    assert {"time", "line"} == set(shown[0])
+    assert set(shown[0]) == {"level", "time", "msg"}
     with subprocess.Popen(
         [sys.executable, "-m", "engine", "logs", "logged", "-f", "-q"],
         cwd=here,

@@ -1,4 +1,4 @@
-"""An engine process against a real Dovecot, while a foreign client changes the mailbox: each change is told once."""
+"""An engine process and a real Dovecot, while another client changes the mailbox: each change is announced once."""
 
 from __future__ import annotations
 

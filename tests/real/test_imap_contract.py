@@ -1,4 +1,4 @@
-"""One IMAP contract, whoever the server is: the sandbox, or a real Dovecot. The session is ours, the answers theirs."""
+"""One IMAP contract for every server: the sandbox and a real Dovecot. The session is ours, the answers theirs."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ async def test_what_happens_on_disk_arrives(dovecot):
     await session.append("INBOX", MESSAGE, flags=("$Label1",))
     await session.select("INBOX")
     maildir = dovecot.folder / "mail" / login / "Maildir"
-    (path,) = [*maildir.glob("new/*"), *maildir.glob("cur/*")]
+    (path,) = [path for state in ("new", "cur") for path in (maildir / state).iterdir()]
     read = maildir / "cur" / (path.name.partition(":")[0] + ":2,S")
     path.rename(read)
     (news,) = await session.idle(trio.Event(), 60)

@@ -176,7 +176,7 @@ def test_folders_are_made_renamed_and_removed(mailbox: Mailbox) -> None:
     assert mailbox.ask("DELETE", f"mailbox?path={quote('Neu')}") == {"path": "Neu", "deleted": True}
     assert mailbox.ask("DELETE", f"mailbox?path={quote('Neu')}")["deleted"] is False
     assert mailbox.engine.request("GET", f"/v1/account/jane/message/{told['id']}").status == 404
-    # A round later nothing is told twice.
+    # A round later nothing is announced twice.
     mailbox.ask("PUT", "sync", {"sync": True})
     mailbox.append(letter("after the round"))
     mailbox.event("messageNew", 2)
@@ -202,7 +202,7 @@ def test_a_large_file_passes_while_lists_are_read(mailbox: Mailbox) -> None:
         assert (response.status, response.headers["Content-Type"]) == (200, "application/zip")
         assert response.headers["Content-Disposition"] == 'attachment; filename="large.zip"'
         digest.update(response.read(100_000))
-        # Nobody reads on meanwhile, and yet other requests are answered.
+        # While the client does not read on, other requests are answered.
         for _ in range(5):
             assert mailbox.get("messages?path=INBOX")["total"] == 1
         while piece := response.read(1 << 20):

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.real, pytest.mark.process]
 
 LOGIN = ("jo", "correct horse")
 FROM = "127.0.0.77"
-"""An address of this machine that nobody else leaves from."""
+"""An address of this machine that no other connection uses."""
 
 
 class ProxyThread:

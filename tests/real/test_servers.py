@@ -8,6 +8,7 @@ import imaplib
 import smtplib
 import socket
 import ssl
+from typing import Any
 
 import pytest
 from real.dovecot import Dovecot
@@ -77,7 +78,8 @@ class TestDovecot:
     def test_special_use_mailboxes(self, dovecot: Dovecot) -> None:
         with imaplib.IMAP4(dovecot.host, dovecot.port) as client:
             client.login(*dovecot.user())
-            lines = b"\n".join(client.list()[1])
+            listed: list[Any] = client.list()[1]
+            lines = b"\n".join(listed)
         for mailbox in ("Drafts", "Sent", "Trash", "Junk"):
             assert f'\\{mailbox}) "/" {mailbox}'.encode() in lines
 

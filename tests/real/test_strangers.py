@@ -75,9 +75,9 @@ def test_errors_of_the_api_are_what_clients_read(engine: EngineProcess) -> None:
         assert head.startswith(f"HTTP/1.1 {line}\r\n".encode())
         assert b"application/json" in head and body.startswith(b'{"statusCode":' + line[:3].encode())
         assert allow is None or f"\r\nallow: {allow}".encode() in head
-    for data in (b"HEAD /v1/events/sse", b"HEAD /health", b"HEAD /nothing"):
-        login = f" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {engine.token}\r\n\r\n".encode()
-        assert say(engine, data + login).endswith(b"\r\n\r\n")
+    for asked in (b"HEAD /v1/events/sse", b"HEAD /health", b"HEAD /nothing"):
+        head_login = f" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {engine.token}\r\n\r\n".encode()
+        assert say(engine, asked + head_login).endswith(b"\r\n\r\n")
 
 
 def test_a_short_run_of_the_fuzzer_finds_nothing() -> None:

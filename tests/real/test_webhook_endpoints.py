@@ -263,7 +263,7 @@ def test_a_bound_token_makes_endpoints_of_its_account_only(engine: EngineProcess
     register(engine, "a")
     token = bound_token(engine, "a")
     foreign = make(engine, "https://example.com/x", enabled=False)
-    body = {"url": "https://example.com/hook", "enabled": False}
+    body: dict[str, Any] = {"url": "https://example.com/hook", "enabled": False}
     made = make(engine, token=token, **body)
     shown = engine.request("GET", f"/v1/webhooks/{made['id']}", token=token).json
     assert (shown["account"], shown["accounts"]) == ("a", ["a"])

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -36,7 +37,7 @@ def trusting(start_engine: Callable[..., EngineProcess], certificates: Certifica
     return start_engine(SSL_CERT_FILE=str(authority))
 
 
-def post_to(engine: EngineProcess, url: str) -> dict:
+def post_to(engine: EngineProcess, url: str) -> dict[str, Any]:
     answer = engine.request("POST", "/v1/webhooks", {"url": url, "events": ["messageSent"]})
     assert answer.status == 200, answer.body
     return engine.request("POST", f"/v1/webhooks/{answer.json['id']}/test").json

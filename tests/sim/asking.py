@@ -58,7 +58,7 @@ class Caller:
         data = more.get("raw", b"" if body is None else msgspec.json.encode(body))
         given = {"Authorization": f"Bearer {self.token}", "Content-Length": str(len(data)), "Host": "x"}
         given.update(headers or {})
-        scope = {
+        scope: Any = {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
@@ -77,13 +77,13 @@ class Caller:
         status, answered, chunks = 0, {}, []
         ended = trio.Event()
 
-        async def receive() -> dict[str, Any]:
+        async def receive() -> Any:
             if parts:
                 return parts.pop()
             await ended.wait()
             return {"type": "http.disconnect"}
 
-        async def send(message: dict[str, Any]) -> None:
+        async def send(message: Any) -> None:
             nonlocal status, answered
             await trio.lowlevel.checkpoint()
             if message["type"] == "http.response.start":

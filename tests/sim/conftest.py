@@ -1,9 +1,20 @@
-"""What mail servers can do, for every test of what happens in a mailbox."""
+"""Files in memory; what mail servers can do, for every test of what happens in a mailbox."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import memory
 import pytest
 from inbox import SERVERS
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder of the test's own, in memory."""
+    with memory.folder("sim-") as folder:
+        yield folder
 
 
 @pytest.fixture(params=list(SERVERS))

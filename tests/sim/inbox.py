@@ -1,4 +1,4 @@
-"""The one account whose mailbox the tests fill, and what was told of it."""
+"""The one account whose mailbox the tests fill, and the events about it."""
 
 from __future__ import annotations
 

@@ -31,6 +31,8 @@ from engine.world import Choose
 
 CLEAR_TEXT = {"required": False}
 """The sandbox speaks no TLS."""
+FIRST_FOLDERS = 5
+"""How many folders an account has at the sandbox when it is new."""
 OPERATOR = Token("0" * 64, "operator", ["*"], 0.0)
 """A caller who may do everything."""
 QUIET = Imap(idle=1500.0, heartbeat=1500.0)

@@ -204,7 +204,7 @@ async def test_one_registration_that_cannot_be_read_stops_nothing(
     assert record.__dict__["account"] == "acme"
     engine_errors.clear()
     async with simulation.running() as engine:
-        # What it still has goes on once it is registered again.
+        # Its remaining mail is sent once it is registered again.
         given = {"account": "acme", "name": "Acme", "email": "acme@sandbox.example", "sandbox": True}
         assert await engine.context.registry.register(msgspec.convert(given, AccountCreate)) == ("acme", True)
         await engine.pause(False, "acme")

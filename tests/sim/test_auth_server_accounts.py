@@ -16,6 +16,8 @@ from http_peer import Asked, Said, serve
 from simulation import CLEAR_TEXT, Engine, Simulation
 from trio.testing import MockClock, memory_stream_pair
 
+from engine.world import Choose
+
 ANN = "ann@sandbox.example"
 HOST = "logins.example"
 SERVERS = {
@@ -53,14 +55,14 @@ async def running(simulation: Simulation) -> AsyncIterator[tuple[Engine, Logins,
             logins, world = Logins(engine), simulation.world
             dial = type(world).dial
 
-            async def diverted(host: str, port: int, *more: Any) -> trio.abc.Stream:
+            async def diverted(host: str, port: int, choose: Choose | None = None) -> trio.abc.Stream:
                 if host != HOST:
-                    return await dial(world, host, port, *more)
+                    return await dial(world, host, port, choose)
                 client, server = memory_stream_pair()
                 nursery.start_soon(partial(serve, logins.answer), server)
                 return client
 
-            world.dial = diverted  # type: ignore[method-assign]
+            world.dial = diverted
             await engine.context.settings.update(auth_server=f"http://jo:geheim@{HOST}/creds?key=geheim")
             yield engine, logins, await Caller.of(engine)
         nursery.cancel_scope.cancel()
@@ -182,7 +184,7 @@ async def test_a_stored_password_gives_way_and_comes_back(simulation: Simulation
         await registered(caller, **plain)
         await engine.event("ann", "accountInitialized")
         assert logins.asked == []
-        change = {name: {"partial": True, "useAuthServer": True} for name in SERVERS}
+        change: dict[str, dict[str, Any]] = {name: {"partial": True, "useAuthServer": True} for name in SERVERS}
         assert (await caller.ask("PUT", "/v1/account/ann", change)).status == 200
         record = engine.context.registry.get("ann").record
         assert not record.imap.auth and not record.smtp.auth

@@ -82,7 +82,8 @@ async def test_a_start_with_a_clock_far_ahead_gives_nothing_up_at_once(
 async def test_a_start_after_a_clock_that_was_ahead_holds_no_retry_back(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:
-    simulation.world._start += 2 * 86_400.0
+    ahead = 6 * 3600.0
+    simulation.world._start += ahead
     async with simulation.running() as engine:
         await engine.register("acme")
         retried = await engine.submit("acme", "defer1+x@sandbox.example")
@@ -90,14 +91,14 @@ async def test_a_start_after_a_clock_that_was_ahead_holds_no_retry_back(
         engine.sandbox.faults.dead.add(587)
         engine.sandbox.faults.cut_smtp()
         waiting = await engine.submit("acme", "friend@sandbox.example")
-        chosen = await engine.submit("acme", "late@sandbox.example", sendAt=iso(simulation.world.now() + 86_400.0))
+        chosen = await engine.submit("acme", "late@sandbox.example", sendAt=iso(simulation.world.now() + 2 * 3600.0))
     engine.sandbox.faults.dead.clear()
-    simulation.world._start -= 2 * 86_400.0
+    simulation.world._start -= ahead
     async with simulation.running() as engine:
         began = trio.current_time()
         await engine.until_ended(retried["queueId"], waiting["queueId"])
         assert trio.current_time() - began < 600
-        await trio.sleep(2.9 * 86_400)
+        await trio.sleep(ahead + 1.9 * 3600)
         assert engine.state(chosen["queueId"]) is State.QUEUED
         await engine.until_ended(chosen["queueId"])
 

@@ -78,7 +78,7 @@ class TestCrashes:
             await engine.register("acme")
             account = engine.context.registry.get("acme")
             assert account is not None
-            account._lane._send = lambda *_, **__: 1 / 0
+            account._lane._send = lambda *_, **__: 1 / 0  # type: ignore[assignment]
             answers = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(5)]
             await trio.sleep(0.1)
             assert engine.state(answers[0]["queueId"]) is State.SENDING

@@ -1,4 +1,4 @@
-"""A path that is dead for minutes and hours: what goes, and when, once it is back, and what is dialled meanwhile."""
+"""A path that is dead for minutes and hours: what is sent once it is back, and when; what is dialled until then."""
 
 from __future__ import annotations
 

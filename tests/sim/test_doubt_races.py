@@ -56,7 +56,7 @@ class TestEvidenceOfAnotherTransaction:
             assert len(engine.sandbox.delivered) == 1
             filed = engine.sandbox.account("acme@sandbox.example").folder("Sent").messages
         async with simulation.running() as engine:
-            # The provider goes on as it was: its Sent folder has the message.
+            # The provider continues as before: its Sent folder has the message.
             engine.sandbox.faults.files_sent = True
             folder = engine.sandbox.account("acme@sandbox.example").folder("Sent")
             for each in filed:
@@ -70,7 +70,7 @@ class TestDoubtThatIsTriedAgain:
     async def test_what_may_have_gone_is_not_taken_back(
         self, simulation: Simulation, autojump_clock: trio.testing.MockClock
     ) -> None:
-        """A doubt stays one when the attempt that was to clear it up is put off."""
+        """A doubt stays a doubt when the attempt that was to settle it is deferred."""
         async with simulation.running() as engine:
             await engine.register("acme")
             answer = await engine.submit("acme", "cut-after-dot1+x@sandbox.example")

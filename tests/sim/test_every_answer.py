@@ -12,6 +12,7 @@ from asking import Caller
 from inbox import deliver
 from simulation import CLEAR_TEXT, Engine, Simulation
 
+from engine.accounts import message_ids
 from engine.api import operations
 from engine.store import tokens
 
@@ -30,11 +31,15 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     """Requests, in an order in which all of them are good."""
     deliver(engine)
     message = (await engine.event("acme", "messageNew"))["data"]
+    mailbox = message_ids.read_message(message["id"]).mailbox
     queued = {to: (await engine.submit("acme", f"{to}@x.example"))["queueId"] for to in ("you", "reject+you")}
     waiting = (await engine.submit("acme", "you@x.example", sendAt="2027-06-01T00:00:00Z"))["queueId"]
     await engine.until_ended(*queued.values())
     hook = (await caller.ask("POST", "/v1/webhooks", {**HOOK, "filter": "data.rejected"})).json["id"]
     app = (await caller.ask("POST", "/v1/oauth2", {**APP, "redirectUrl": "https://x.example/oauth"})).json["id"]
+    span = {"startDate": "2020-01-01", "endDate": "2040-01-01", "includeAttachments": True}
+    export = (await caller.ask("POST", "/v1/account/acme/export", span)).json["exportId"]
+    await engine.event("acme", "exportCompleted")
     issued = engine.sandbox.oauth.grant("third@sandbox.example")
     granted = {"auth": {"user": issued.family.user}, "accessToken": issued.access_token, "expires": "2099-01-01"}
     token = tokens.find(engine.context.store.reader, caller.token, 0)
@@ -55,8 +60,26 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("GET", f"/v1/account/acme/message/{message['id']}/source", None),
         ("GET", f"/v1/account/acme/text/{message['text']['id']}", None),
         ("GET", f"/v1/account/acme/attachment/{message['attachments'][0]['id']}", None),
+        ("PUT", f"/v1/account/acme/message/{message['id']}", {"flags": {"add": ["\\Seen"]}, "labels": {"add": "x"}}),
+        ("PUT", "/v1/account/acme/messages?path=INBOX", {"search": {}, "update": {"flags": {"delete": "\\Seen"}}}),
+        ("PUT", f"/v1/account/acme/message/{message['id']}/move", {"path": "INBOX"}),
+        ("PUT", "/v1/account/acme/messages/move?path=INBOX", {"search": {"uid": "2:*"}, "path": "INBOX"}),
+        ("DELETE", f"/v1/account/acme/message/{message_ids.message_id(mailbox, 3)}", None),
+        (
+            "POST",
+            "/v1/account/acme/message",
+            {"path": "Drafts", "flags": ["\\Draft"], "to": {"address": "x@x.example"}},
+        ),
+        ("PUT", "/v1/account/acme/messages/delete?path=Trash", {"search": {"unseen": True}}),
         *(("PUT", f"/v1/account/acme/{each}", {each: True}) for each in ("sync", "flush", "reconnect")),
         ("GET", "/v1/logs/acme", None),
+        ("GET", "/v1/stats", None),
+        ("POST", "/v1/account/acme/export", span),
+        ("GET", "/v1/account/acme/exports", None),
+        ("GET", f"/v1/account/acme/export/{export}", None),
+        ("GET", f"/v1/account/acme/export/{export}/download", None),
+        ("DELETE", f"/v1/account/acme/export/{export}", None),
+        ("GET", "/v1/account/acme/server-signatures", None),
         ("POST", "/v1/verifyAccount", {"mailboxes": True, **SERVERS}),
         ("GET", "/v1/autoconfig?email=x@gmail.com", None),
         ("POST", "/v1/account/acme/submit", {"to": [{"address": "x@x.example"}]}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -23,7 +24,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
         yield engine
 
 
-async def send(engine: Engine, number: int = 1, **members: object) -> None:
+async def send(engine: Engine, number: int = 1, **members: Any) -> None:
     await engine.submit("acme", "you@sandbox.example", **members)
     await engine.event("acme", "messageSent", number)
 

@@ -43,7 +43,7 @@ class Folders:
         return {each["path"]: each for each in answer.json["mailboxes"]}
 
     def told(self) -> list[tuple[str, str, str | None]]:
-        """What was told of folders since the last look: the event, its path, who did it."""
+        """The events about folders since the last call: event, path, source."""
         events = [each for each in self.engine.events("acme") if each["event"] in ("mailboxNew", "mailboxDeleted")]
         new, self.seen = events[self.seen :], len(events)
         return [(each["event"], each["data"]["path"], each["data"].get("source")) for each in new]
@@ -62,7 +62,9 @@ async def changing(
         engine.sandbox.faults.imap_capabilities_drop |= missing
         await engine.register("acme", **members)
         await trio.sleep(90)
-        yield Folders(engine, await Caller.of(engine))
+        folders = Folders(engine, await Caller.of(engine))
+        folders.told()
+        yield folders
 
 
 async def test_made_renamed_and_removed(
@@ -170,6 +172,38 @@ async def test_a_foreign_client_that_renames_is_told_without_a_source(
         box(folders.engine).rename("A", "B", folders.engine.context.world.now())
         await folders.rounds()
         assert sorted(folders.told()) == [("mailboxDeleted", "A", None), ("mailboxNew", "B", None)]
+
+
+async def test_a_folder_that_another_client_renames_keeps_its_mail_where_the_server_proves_it(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    def rewrite(response: bytes) -> bytes:
+        if b"CAPABILITY" in response:
+            return response.replace(b" LIST-STATUS", b" LIST-STATUS OBJECTID")
+        return response
+
+    async with simulation.running() as engine:
+        engine.sandbox.faults.imap_rewrite = rewrite
+        await engine.register("acme")
+        folders = Folders(engine, await Caller.of(engine))
+        box(engine).create("A", engine.context.world.now())
+        deliver(engine, path="A")
+        mail = await engine.event("acme", "messageNew")
+        await folders.rounds()
+        folders.told()
+        box(engine).rename("A", "B", engine.context.world.now())
+        await folders.rounds()
+        assert folders.told() == [("mailboxDeleted", "A", None), ("mailboxNew", "B", None)]
+        gone, new = (engine.events("acme", name)[-1]["data"] for name in ("mailboxDeleted", "mailboxNew"))
+        assert (gone["renamedTo"], new["renamedFrom"]) == ("B", "A")
+        assert new["uidValidity"].isdigit()
+        assert len(engine.events("acme", "messageNew")) == 1
+        assert engine.events("acme", "messageDeleted") == []
+        shown = await folders.caller.ask("GET", f"{BASE}/message/{mail['data']['id']}")
+        assert (shown.status, shown.json["path"]) == (200, "B")
+        deliver(engine, 2, path="B")
+        again = await engine.event("acme", "messageNew", 2)
+        assert (again["data"]["path"], again["data"]["id"][:6]) == ("B", mail["data"]["id"][:6])
 
 
 async def test_mail_that_comes_right_after_a_folder_was_made_is_told(

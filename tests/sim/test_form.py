@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def simulation(tmp_path: Path) -> Simulation:
 
 
 async def arrived(engine: Engine) -> Person:
-    """Somebody at an engine that knows where it is reached."""
+    """A person at an engine with a `serviceUrl`."""
     await engine.context.settings.update(service_url=SERVICE)
     return await Person.of(engine)
 
@@ -73,7 +74,7 @@ async def test_a_link_without_an_account_makes_one_and_only_one(simulation: Simu
             await each.submit(name="Ann", email="ann@sandbox.example")
         async with trio.open_nursery() as nursery:
             for each in (first, second):
-                nursery.start_soon(lambda each=each: each.submit(**SERVERS, password="good"))
+                nursery.start_soon(partial(each.submit, **SERVERS, password="good"))
         ends = sorted(each.at.startswith(CALLER) for each in (first, second))
         assert ends == [False, True]
         (account,) = engine.context.registry.every()
@@ -125,7 +126,7 @@ async def test_what_cannot_be_right_is_not_tried(
     async with simulation.running() as engine:
         person = await arrived(engine)
         dialled: list[Any] = []
-        simulation.world.dial = lambda *place: dialled.append(place)  # type: ignore[method-assign]
+        simulation.world.dial = lambda *place: dialled.append(place)
         await connect(person, await person.link(), **typed)
         assert person.status == 422 and f'id="{fault}"' in person.body, person.text
         assert dialled == [] and engine.context.registry.every() == []
@@ -173,7 +174,7 @@ async def test_a_link_is_good_for_so_many_probes(simulation: Simulation, autojum
     async with simulation.running() as engine:
         person = await Person.of(engine)
         dialled: list[Any] = []
-        simulation.world.dial = lambda *place: dialled.append(place)  # type: ignore[method-assign]
+        simulation.world.dial = lambda *place: dialled.append(place)
         await person.go(url)
         await person.submit(name="Ann", email="ann@sandbox.example")
         assert person.told["error"] == "too_many_attempts" and person.told["x"] == "1" and dialled == []
@@ -193,12 +194,12 @@ async def test_an_account_that_is_there_is_connected_again(simulation: Simulatio
         shown = person.page.forms[0][1]
         assert (shown["imap.host"], shown["imap.port"], shown["imap.user"]) == ("10.0.0.5", "1143", "ann")
         simulation.world.sandbox = engine.sandbox
-        real, simulation.world.dial = simulation.world.dial, None  # type: ignore[assignment]
+        real, simulation.world.dial = simulation.world.dial, None
 
-        async def dial(host: str, port: int, choose: Any = None) -> trio.abc.Stream:
+        async def dial(host: str, port: int, choose: Any = None, local: Any = ()) -> trio.abc.Stream:
             return await real(host, 143 if port == 1143 else port, choose)
 
-        simulation.world.dial = dial  # type: ignore[method-assign]
+        simulation.world.dial = dial
         await person.submit(smtp__host="localhost", smtp__port="587", smtp__secure="starttls", password="new")
         assert person.told == {"account": "acme", "state": "existing"}, person.text
         account = engine.context.registry.get("acme")
@@ -285,11 +286,11 @@ async def test_a_stranger_does_not_reach_inside(simulation: Simulation, autojump
         person = await arrived(engine)
         reached: list[str] = []
 
-        async def dial(name: str, port: int, choose: Any = None) -> trio.abc.Stream:
-            reached.extend(choose([name]))
+        async def dial(host: str, port: int, choose: Any = None, local: Any = ()) -> trio.abc.Stream:
+            reached.extend(choose([host]))
             raise AssertionError
 
-        simulation.world.dial = dial  # type: ignore[method-assign]
+        simulation.world.dial = dial
         await connect(person, await person.link(), imap__host=host, smtp__host=host)
         assert person.status == 422 and reached == [] and engine.context.registry.every() == []
         assert person.text.count("not a mail server on the public internet") == 4, "said above, and beside each"

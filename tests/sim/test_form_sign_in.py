@@ -31,7 +31,7 @@ def simulation(tmp_path: Path) -> Simulation:
 
 @asynccontextmanager
 async def at_form(simulation: Simulation, **members: Any) -> AsyncIterator[tuple[Engine, Person, str]]:
-    """An engine with the sandbox's app, somebody at it, and the app's id."""
+    """An engine with the sandbox's app, a person at its form, and the app's id."""
     async with simulation.running() as engine:
         await engine.context.settings.update(service_url=SERVICE)
         made = await (await Caller.of(engine)).ask("POST", "/v1/oauth2", {**APP, **members})

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 from simulation import Engine, Simulation, came, servers, when
 
-from engine.config import Smtp
+from engine.config import Retry, Smtp
 from engine.sandbox import smtp_server
 from engine.schema.account import AccountUpdate
 
@@ -47,7 +47,7 @@ class TestLogin:
             engine.sandbox.set_password("acme@sandbox.example", "second")
             tried = connections(engine, 587, monkeypatch)
             answers = [await engine.submit("acme", f"{number}@sandbox.example") for number in range(30)]
-            await trio.sleep(2 * 86_400)
+            await trio.sleep(8 * 3600)
             waits = [later - sooner for sooner, later in itertools.pairwise(tried)]
             assert waits[:5] == sorted(waits[:5]), waits
             assert 3500 < min(waits[5:]) <= max(waits[5:]) < 3700, waits
@@ -66,6 +66,9 @@ class TestLogin:
     async def test_spent_they_end_with_the_servers_word(
         self, simulation: Simulation, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
     ) -> None:
+        schedule = (10.0, 60.0, 300.0, 900.0, 3600.0)
+        all_attempts = sum(schedule) + 5 * schedule[-1]
+        simulation.config = msgspec.structs.replace(simulation.config, retry=Retry(schedule=schedule))
         async with simulation.running() as engine:
             await engine.register("acme", **servers("acme", "first"))
             engine.sandbox.set_password("acme@sandbox.example", "second")
@@ -75,9 +78,9 @@ class TestLogin:
             failed = engine.events("acme", "messageFailed")
             assert len(failed) == 20
             assert {each["data"]["error"][:25] for each in failed} == {"Error: Invalid login: 535"}
-            assert 70 < len(tried) < 140
-            lives = [(when(each) - START) / 86_400 for each in failed]
-            assert all(3 < days < 5 for days in lives), sorted(lives)[::-1]
+            assert 8 < len(tried) < 16, len(tried)
+            lives = [(when(each) - START) / all_attempts for each in failed]
+            assert all(0.85 < life < 1.3 for life in lives), sorted(lives)[::-1]
 
 
 class TestPace:

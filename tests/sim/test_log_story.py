@@ -94,7 +94,7 @@ async def test_a_good_account_is_two_lines(simulation: Simulation, lines: Lines,
             "connected to imap.sandbox.example:143",
         ]
     async with simulation.running() as engine:
-        # That it may send is known, and nobody asks again.
+        # It is known that it may send, and the server is not asked again.
         await until(lambda: status(engine, "bob").state == "connected")
         await trio.sleep(HOUR)
         assert status(engine, "bob").sending["state"] == "connected"

@@ -16,6 +16,7 @@ from inbox import box, deliver, folder
 from simulation import Engine, Simulation
 
 from engine.accounts import message_ids
+from engine.accounts.message_text import GLANCE_BYTES, PIECE_BYTES
 from engine.imap.reader import DOWNLOAD_BYTES
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -43,6 +44,10 @@ LETTER = (
     "--i\r\nContent-Type: image/gif\r\nContent-Disposition: attachment; filename=i.gif\r\n\r\nGIF\r\n--i--\r\n"
     "--m--\r\n"
 ).encode()
+TWO_TEXTS = (
+    b'Content-Type: multipart/alternative; boundary="a"\r\n\r\n--a\r\n\r\none\r\n'
+    b"--a\r\nContent-Type: text/html\r\n\r\n<p>two</p>\r\n--a--\r\n"
+)
 
 
 @pytest.fixture
@@ -143,6 +148,41 @@ async def test_as_much_of_the_text_as_is_asked_for(
         assert {name: text[name] for name in text if name not in ("id", "encodedSize")} == members
         answer = await mail.ask(f"text/{text['id']}{query or '?textType=html'}")
         assert answer.json == (members or {"html": HTML, "hasMore": False})
+
+
+@pytest.mark.parametrize("octets", [GLANCE_BYTES - 2, GLANCE_BYTES, GLANCE_BYTES + 1, PIECE_BYTES + 1])
+async def test_a_text_of_any_length_comes_whole(
+    simulation: Simulation, octets: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    content = b"line of eight\r\n" * (octets // 15) + b"." * (octets % 15)
+    async with with_mail(simulation, b"Subject: long\r\n\r\n" + content) as mail:
+        text = (await mail.read("?textType=*"))["text"]
+        assert (text["plain"], text["hasMore"]) == (content.decode().replace("\r\n", "\n"), False)
+
+
+async def test_texts_are_asked_for_together_with_all_else_where_the_server_bears_it(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    asked: list[bytes] = []
+    refused: list[bytes] = []
+
+    def script(tag: str, name: str, line: bytes) -> bytes | None:
+        if name == "UID FETCH" and b"BODY.PEEK[" in line:
+            asked.append(line)
+            if refuses and b"BODY.PEEK[2]" in line and b"ENVELOPE" in line:
+                refused.append(line)
+                return tag.encode() + b" BAD no such part\r\n"
+        return None
+
+    refuses = False
+    async with with_mail(simulation, TWO_TEXTS) as mail:
+        mail.engine.sandbox.faults.imap_script = script
+        first = (await mail.read("?textType=*"))["text"]
+        assert (first["plain"], first["html"], len(asked)) == ("one", "<p>two</p>", 1)
+        refuses = True
+        for _ in range(3):
+            assert (await mail.read("?textType=*"))["text"] == first
+        assert (len(refused), len(asked)) == (1, 1 + 3 + 2 * 2)
 
 
 async def test_html_for_a_web_page(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:

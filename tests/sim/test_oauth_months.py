@@ -39,7 +39,7 @@ MOST_TOKEN_REQUESTS = 16
 """In an hour for each account: ever later from 30 s to 10 minutes, and once more for each restart."""
 MOST_LOGINS = 24
 """In an hour for each account and server."""
-APP = {
+APP: dict[str, Any] = {
     "name": "Own",
     "provider": "oidc",
     "enabled": True,
@@ -83,7 +83,7 @@ class Months:
                 raise NetworkError(NetworkKind.CONNECT, "ECONNREFUSED", "the machine is gone")
             return await dial(self.world, host, port, choose)
 
-        self.world.dial = counted  # type: ignore[method-assign]
+        self.world.dial = counted
 
     async def run(self) -> None:
         """From the registration to the end of all days, over every restart."""

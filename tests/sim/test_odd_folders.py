@@ -1,4 +1,4 @@
-"""Folders that break, lists that lie, servers that say too little or too much: INBOX is told of, and nothing twice."""
+"""Failing folders, wrong lists, servers that say too little or too much: INBOX is announced, and nothing twice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import trio
 import trio.testing
 from answers import plain
 from inbox import box, deliver, folder, mail_events
-from simulation import OPERATOR, Engine, Simulation
+from simulation import FIRST_FOLDERS, OPERATOR, Engine, Simulation
 
 from engine.api import account as api
 from engine.sandbox.faults import HANG_UP, SILENCE
@@ -76,12 +76,13 @@ async def test_one_bad_folder(
 async def test_a_folder_that_opens_and_then_says_nothing(
     simulation: Simulation, command: str, autojump_clock: trio.testing.MockClock
 ) -> None:
+    selected = b""
+
     def script(tag: str, name: str, line: bytes) -> bytes | None:
         nonlocal selected
         selected = line if name == "SELECT" else selected
         return SILENCE if name == command and b"Trash" in selected else None
 
-    selected = b""
     async with simulation.running() as engine:
         await engine.register("acme", notifyFrom=None)
         deliver(engine, 1, "Trash")
@@ -153,7 +154,7 @@ async def test_a_folder_that_comes_back_goes_on_where_it_was(
         await engine.event("acme", "mailboxDeleted")
         engine.sandbox.faults.imap_rewrite = None
         deliver(engine, 2, "Trash")
-        await engine.event("acme", "mailboxNew")
+        await engine.event("acme", "mailboxNew", FIRST_FOLDERS + 1)
         second = await engine.event("acme", "messageNew", 2)
         await trio.sleep(2000)
         assert mail_events(engine) == [("messageNew", "Trash", 1), ("messageNew", "Trash", 2)]
@@ -162,7 +163,7 @@ async def test_a_folder_that_comes_back_goes_on_where_it_was(
         await engine.event("acme", "mailboxDeleted", 2)
         box(engine).create("Trash", engine.context.world.now() + 1000)
         deliver(engine, 1, "Trash")
-        await engine.event("acme", "mailboxNew", 2)
+        await engine.event("acme", "mailboxNew", FIRST_FOLDERS + 2)
         await engine.event("acme", "messageNew", 3)
 
 
@@ -184,7 +185,7 @@ async def test_a_folder_that_is_only_a_level_for_a_while(
         engine.sandbox.faults.imap_rewrite = rewrite
         await engine.event("acme", "mailboxDeleted")
         engine.sandbox.faults.imap_rewrite = None
-        await engine.event("acme", "mailboxNew")
+        await engine.event("acme", "mailboxNew", FIRST_FOLDERS + 1)
         deliver(engine, 2, "Trash")
         await engine.event("acme", "messageNew", 2)
         await trio.sleep(2000)
@@ -403,7 +404,7 @@ async def test_a_search_that_finds_nothing_is_not_believed(
 async def test_a_question_for_changes_that_is_overlooked(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """The server takes QRESYNC with SELECT, and tells nothing of what happened meanwhile."""
+    """The server accepts QRESYNC with SELECT, but does not report what has changed since."""
 
     def rewrite(response: bytes) -> bytes:
         return b"" if b"VANISHED" in response else response

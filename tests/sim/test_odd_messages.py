@@ -1,4 +1,4 @@
-"""A message the server cannot show, or that cannot be described, costs only itself: the next are told of in seconds."""
+"""A message that the server cannot show, or that cannot be described: the next ones are announced within seconds."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from inbox import SERVERS, box, deliver, folder, mail_events
 from simulation import Simulation
 
 from engine.accounts import arrivals
+from engine.accounts.summary import summary
 from engine.imap.fetched import Fetched
 from engine.sandbox.faults import HANG_UP, SILENCE
 from engine.store import mailboxes
@@ -237,7 +238,6 @@ async def test_whatever_a_message_raises_it_is_told_of(
     engine_errors: list[logging.LogRecord],
 ) -> None:
     """No input is known that does this, which is why the fault is put in."""
-    summary = arrivals.summary
 
     def odd(one: Fetched, *rest: Any) -> dict[str, Any]:
         if one.uid == 2 and one.envelope is not None:

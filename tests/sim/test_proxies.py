@@ -148,13 +148,13 @@ async def test_the_login_of_a_proxy_is_sealed_and_shows_nowhere(simulation: Simu
         entry = await engine.entry(answer["queueId"])
         assert entry["proxy"] == "socks5://******@one.example:1080"
         log = engine.context.registry.get("acme").log
-        assert "connecting to imap.sandbox.example:143 through socks5://one.example:1080" in log.text()
+        assert "connecting to imap.sandbox.example:143 through socks5://one.example:1080" in log.text().decode()
         world.proxies["one.example"].login = ("jo", "another")
         engine.context.registry.get("acme").reconnect()
         found = await until_state(engine, "acme", "connectError")
         assert found["lastError"]["serverResponseCode"] == "EPROXYAUTH"
         assert "user and password in proxy of the account" in found["lastError"]["description"]
-        shows = [found, entry, engine.events("acme"), log.text(), plain(await settings_read(engine))]
+        shows = [found, entry, engine.events("acme"), log.text().decode(), plain(await settings_read(engine))]
         assert SECRET not in str(shows)
     for file in simulation.folder.rglob("*"):
         assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file

@@ -1,4 +1,4 @@
-"""Lines that go silent and come back: when new mail is told, for how much of the time an account is connected."""
+"""Connections that go silent and come back: when mail is announced, how much of the time an account is connected."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import trio
@@ -44,7 +45,7 @@ class Line(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         data = None
         while data is None and not self._cut():
-            # A byte sent meanwhile counts too.
+            # A byte sent in between counts too.
             with trio.move_on_at(min(self._moved + self._way.idle, trio.current_time() + 1)):
                 data = await self._stream.receive_some(max_bytes)
         if data is None:
@@ -93,7 +94,7 @@ def lead_through(engine: Engine, way: Way) -> None:
     world = engine.context.world
     real = world.dial
 
-    async def dial(host: str, port: int, choose: Choose | None = None) -> trio.abc.Stream:
+    async def dial(host: str, port: int, choose: Choose | None = None, local: Any = ()) -> trio.abc.Stream:
         way.dials += 1
         for pause in SYNS:
             await trio.sleep(pause)
@@ -102,7 +103,7 @@ def lead_through(engine: Engine, way: Way) -> None:
         await trio.sleep_forever()
         raise AssertionError
 
-    world.dial = dial  # type: ignore[method-assign]
+    world.dial = dial
 
 
 async def share_connected(engine: Engine, seconds: float, each: Callable[[], None] = lambda: None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio.testing
@@ -20,7 +21,7 @@ def expected() -> dict[str, Told]:
     return found
 
 
-async def read(engine: Engine) -> dict[str, list[dict[str, object]]]:
+async def read(engine: Engine) -> dict[str, list[dict[str, Any]]]:
     """The events about each of the mails, in the order in which they are told."""
     await engine.register("acme")
     folder = engine.sandbox.account("acme@sandbox.example").folder("INBOX")
@@ -29,7 +30,7 @@ async def read(engine: Engine) -> dict[str, list[dict[str, object]]]:
         raw = file.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
         names[folder.add(raw, engine.context.world.now()).uid] = file.stem
     await engine.event("acme", "messageNew", len(names))
-    by_id: dict[str, list[dict[str, object]]] = {}
+    by_id: dict[str, list[dict[str, Any]]] = {}
     for event in engine.events("acme"):
         data = event["data"]
         about = data.get("bounceMessage") or data.get("complaintMessage") or data.get("id")
@@ -38,18 +39,18 @@ async def read(engine: Engine) -> dict[str, list[dict[str, object]]]:
 
 
 @pytest.fixture
-async def told(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> dict[str, list[dict[str, object]]]:
+async def told(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> dict[str, list[dict[str, Any]]]:
     async with Simulation(tmp_path / "data", 4711).running() as engine:
         return await read(engine)
 
 
-def outcome(events: list[dict[str, object]]) -> Told:
+def outcome(events: list[dict[str, Any]]) -> Told:
     new, bounces = events[0]["data"], [each["data"] for each in events if each["event"] == "messageBounce"]
     failed = {(each["recipient"].lower(), each["bounceType"]) for each in bounces}
     return failed | {(each["recipient"].lower(), each["action"]) for each in new.get("deliveryReport", [])}
 
 
-async def test_real_mail(told: dict[str, list[dict[str, object]]]) -> None:
+async def test_real_mail(told: dict[str, list[dict[str, Any]]]) -> None:
     wanted = expected()
     assert set(wanted) | {name for name in told if name.startswith(("arf-", "rfc3834-"))} == set(told)
     wrong = {name: (outcome(told[name]), wanted[name]) for name in wanted if outcome(told[name]) != wanted[name]}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from asking import Caller
 from simulation import Engine, Simulation
 
 from engine.imap.session import ImapSession
@@ -84,6 +85,20 @@ async def test_a_bounce(tmp_path: Path, told: str, autojump_clock: trio.testing.
         assert message is not None
         (marked,) = bounces.of_message(db, message.id).values()
         assert (marked.address, marked.action, marked.status) == ("you@sandbox.example", "failed", "5.1.1")
+        # The message itself tells of it too, where it is read and where it is new.
+        deliver(engine, b"From: acme@sandbox.example\r\nMessage-ID: " + answer["messageId"].encode() + b"\r\n\r\nHi")
+        again = (await engine.event("acme", "messageNew", len(engine.events("acme", "messageNew")) + 1))["data"]
+        shown = (await (await Caller.of(engine)).ask("GET", f"/v1/account/acme/message/{again['id']}")).json
+        (earlier,) = shown["bounces"]
+        assert again["bounces"] == [earlier]
+        assert earlier.pop("date").endswith("Z")
+        assert earlier == {
+            "message": new["id"],
+            "recipient": "you@sandbox.example",
+            "action": "failed",
+            "response": {"message": "550 5.1.1 User unknown", "status": "5.1.1"},
+        }
+        assert "bounces" not in new
         await engine.context.store.commit(
             lambda tx: tx.execute("DELETE FROM message WHERE id = ?", (message.id,)) and None
         )
@@ -214,7 +229,7 @@ async def test_the_text_of_ordinary_mail_is_not_asked_for(
     asked: list[str] = []
     fetch = ImapSession.fetch
 
-    async def noted(self: ImapSession, which: object, items: list[str]) -> object:
+    async def noted(self: ImapSession, which: tuple[tuple[int, int], ...], items: list[str]) -> object:
         asked.extend(each for each in items if each.startswith("BODY.PEEK[]"))
         return await fetch(self, which, items)
 

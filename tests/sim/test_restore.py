@@ -1,4 +1,4 @@
-"""A backup that is served: nothing in it goes out before somebody says so."""
+"""A restored backup: nothing in it is sent before the operator releases it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_a_restored_backup_sends_nothing_until_it_is_released(
         part = await engine.submit("acme", "one@sandbox.example", "defer1+two@sandbox.example")
         doubtful = await engine.submit("acme", "cut-after-dot9+x@sandbox.example")
         await engine.event("acme", "messageDeliveryError", 2)
-        later = await engine.submit("other", "late@sandbox.example", sendAt=iso(original.world.now() + 86_400))
+        later = await engine.submit("other", "late@sandbox.example", sendAt=iso(original.world.now() + 3600))
         back_up(tmp_path / "data", tmp_path / "copy", None, original.world.now())
     delivered = len(original.world.sandbox.delivered)
     assert delivered == 3, SEED
@@ -53,7 +53,7 @@ async def test_a_restored_backup_sends_nothing_until_it_is_released(
     async with restored.running() as engine:
         (warning,) = [each for each in caplog.records if each.levelno == logging.WARNING]
         assert "2 unsent messages are held, 1 in doubt" in warning.getMessage()
-        await trio.sleep(1.1 * 86_400)
+        await trio.sleep(1.1 * 3600)
         assert engine.sandbox.delivered == [], SEED
         assert engine.state(sent["queueId"]) is State.SENT
         assert engine.state(part["queueId"]) is State.HELD
@@ -100,7 +100,7 @@ async def test_a_try_that_the_backup_caught_in_the_middle_is_held_or_in_doubt(
     back_up(tmp_path / "data", tmp_path / "copy", None, original.world.now())
     restored = Simulation(tmp_path / "copy", SEED)
     async with restored.running() as engine:
-        await trio.sleep(86_400)
+        await trio.sleep(3600)
         states = [engine.state(each["queueId"]) for each in answers]
         assert states == [State.HELD, State.IN_DOUBT, State.HELD], SEED
         assert engine.sandbox.delivered == [], SEED

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from seeded.universe import Broken, Mode, simulate
 
+from engine.model.states import State
 from engine.queue import doubt, retry
 from engine.queue.accept import Intake
 from engine.queue.attempt import Attempts
@@ -87,7 +88,7 @@ async def _cancelled(*arguments: Any) -> Cancelled:
 SABOTAGE: dict[str, tuple[object, str, Callable[..., Any], str]] = {
     "an answer before the commit": (Intake, "accept", _nothing, "not in the journal"),
     "no mark before the dot": (Attempts, "_dot", _nothing, "without a committed dot"),
-    "doubts that are never said": (doubt, "in_doubt", lambda *_, **__: doubt.State.DEFERRED, "delivered"),
+    "doubts that are never said": (doubt, "in_doubt", lambda *_, **__: State.DEFERRED, "delivered"),
     "no wait between attempts": (retry, "delay", lambda *_: 0.0, "early"),
     "keys that are forgotten": (
         idempotency_keys,

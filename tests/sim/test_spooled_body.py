@@ -19,7 +19,7 @@ SEED = 5
 
 
 class _Thread:
-    """Says that a commit failed which is on disk all the same: after a failed sync nobody knows."""
+    """Reports a failed commit that is on disk nevertheless: after a failed sync, that is unknown."""
 
     armed = False
 
@@ -41,7 +41,7 @@ async def test_a_body_whose_commit_may_have_been_written_stays(
     monkeypatch: pytest.MonkeyPatch,
     engine_errors: list[logging.LogRecord],
 ) -> None:
-    """The caller was told that nobody knows, asks again with the same key, and is told yes."""
+    """The caller was told that the outcome is unknown, repeats the request with the same key, and gets a success."""
     simulation = Simulation(tmp_path / "data", SEED)
     thread, text = _Thread(), "Line after line.\n" * 20_000
     with monkeypatch.context() as patched, pytest.raises(BaseExceptionGroup) as raised:

@@ -67,7 +67,7 @@ async def test_a_webhook_setting_that_cannot_be_read_has_webhooks_wait(
         default = plain(await api.read(engine.context, "default", caller=OPERATOR))
         assert (default["state"], default["disabledReason"]) == ("disabled", f"stored settings cannot be read: {name}")
         assert engine_errors[0].getMessage().startswith(f"the stored setting {name} cannot be read, so webhooks")
-        made_again = {
+        made_again: dict[str, Any] = {
             "webhooks": URL,
             "webhooks_enabled": True,
             "webhook_events": ("*",),

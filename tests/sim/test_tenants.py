@@ -55,13 +55,17 @@ async def two(engine: Engine) -> World:
     made = await other.ask("POST", "/v1/webhooks", {"url": f"https://203.0.114.9/{CANARY}", "description": CANARY})
     assert made.status == 200
     assert (await other.ask("PUT", f"/v1/events/consumers/{CANARY}", {"seq": 1})).status == 200
-    app = await operator.ask("POST", "/v1/oauth2", {"name": CANARY, "provider": "sandbox", "clientId": CANARY})
-    assert app.status == 200
+    made_app = await operator.ask("POST", "/v1/oauth2", {"name": CANARY, "provider": "sandbox", "clientId": CANARY})
+    assert made_app.status == 200
     engine.sandbox.account(f"{CANARY}@sandbox.example").folder("INBOX").add(MAIL % 1, 1_800_000_000.0)
     mail = (await engine.event(THEIRS, "messageNew"))["data"]
-    await trio.sleep(1)  # the endpoint takes its place behind that event
+    span = {"startDate": "2020-01-01", "endDate": "2040-01-01"}
+    exported = await other.ask("POST", f"/v1/account/{THEIRS}/export", span)
+    await engine.event(THEIRS, "exportCompleted")
+    await trio.sleep(1)  # the endpoint takes its place behind these events
     ids = {
-        "app": app.json["id"],
+        "exportId": exported.json["exportId"],
+        "app": made_app.json["id"],
         "account": THEIRS,
         "queueId": queued["queueId"],
         "webhook": made.json["id"],
@@ -86,6 +90,13 @@ BODIES: dict[str, Any] = {
     "POST /v1/account/{account}/mailbox": {"path": "x"},
     "PUT /v1/account/{account}/mailbox": {"path": "INBOX", "subscribed": True},
     "POST /v1/account/{account}/search": {"search": {"seen": False}},
+    "PUT /v1/account/{account}/message/{message}": {"flags": {"add": ["\\Seen"]}},
+    "PUT /v1/account/{account}/message/{message}/move": {"path": "Trash"},
+    "POST /v1/account/{account}/message": {"path": "INBOX", "text": "x"},
+    "PUT /v1/account/{account}/messages": {"search": {}, "update": {"flags": {"add": ["\\Seen"]}}},
+    "PUT /v1/account/{account}/messages/move": {"search": {}, "path": "Trash"},
+    "PUT /v1/account/{account}/messages/delete": {"search": {}},
+    "POST /v1/account/{account}/export": {"startDate": "2020-01-01", "endDate": "2040-01-01"},
     "PUT /v1/outbox/{queueId}": {"sendNow": True},
     "PUT /v1/settings/queue/{queue}": {"paused": True, "account": THEIRS},
     "POST /v1/authentication/form": {"account": THEIRS, "redirectUrl": "https://x.example/"},
@@ -165,7 +176,14 @@ async def test_no_operation_shows_or_changes_what_is_anothers(
 def _order(route: Operation) -> tuple[bool, ...]:
     """What removes what others need comes last."""
     removes = route.method == "DELETE"
-    return (removes and route.path.endswith("{account}"), removes, "flush" in route.path, "{account}" in route.path)
+    moves = route.path.endswith(("/move", "/delete"))
+    return (
+        removes and route.path.endswith("{account}"),
+        removes,
+        moves,
+        "flush" in route.path,
+        "{account}" in route.path,
+    )
 
 
 async def test_the_operator_may_ask_all_of_it(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
@@ -176,16 +194,17 @@ async def test_the_operator_may_ask_all_of_it(simulation: Simulation, autojump_c
         world.ids["consumer"] = "mine"
         await world.operator.ask("PUT", "/v1/events/consumers/mine", {"seq": 0})
         for route in sorted(OPERATIONS, key=_order):
+            gone = {"Requested queue entry was not found"}
+            if "{message}" in route.path and route.method != "GET":
+                gone.add("Requested message was not found")  # another operation has moved it
             for answer in await of_theirs(world, route):
-                assert answer.status == 200 or (answer.status, answer.json["message"]) == (
-                    404,
-                    "Requested queue entry was not found",
-                ), (route.method, route.path, answer)
+                fits = answer.status == 200 or (answer.status == 404 and answer.json["message"] in gone)
+                assert fits, (route.method, route.path, answer)
 
 
 def test_an_operation_that_does_not_say_who_may_ask_does_not_start() -> None:
     with pytest.raises(TypeError, match="access"):
-        functools.partial(operation, "GET", "/v1/new")(scope="api", tags=("x",))
+        functools.partial(operation, "GET", "/v1/new")(scope="api", tags=("x",))  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
@@ -374,6 +393,6 @@ async def test_a_large_rehearsal_is_what_a_small_one_is(
             }
             answer = await world.operator.ask("POST", "/v1/account/a/submit", body)
             assert int(answer.headers["content-length"]) == len(answer.body)
-            message = email.message_from_bytes(base64.b64decode(answer.json["preview"], validate=True))
+            message: Any = email.message_from_bytes(base64.b64decode(answer.json["preview"], validate=True))
             assert answer.json["response"] == "Dry run" and message["Bcc"] == "y@sandbox.example"
             assert message.get_payload()[1].get_payload(decode=True) == content

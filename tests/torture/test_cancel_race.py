@@ -19,6 +19,8 @@ pytestmark = pytest.mark.process
 MESSAGES = 60
 ACCOUNTS = 4
 SEED = 20261125
+WAITS = (0.02, 0.2, 1.0)
+"""The longest waits in seconds before cancelling, a round each until some messages were cancelled and some were not."""
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["a decent server", "a server that cuts lines"])
@@ -29,10 +31,16 @@ def test_a_cancel_is_kept_or_too_late_and_never_both(broken: bool, one_engine: E
         for account in accounts:
             register(one_engine, account, server.port)
         if broken:
-            server.play({"DOT": [Act.KEEP_AND_CLOSE, "250 2.0.0 Ok", Act.CLOSE, "451 4.3.0 Later"] * MESSAGES})
-        answers = race(one_engine, accounts)
-        deleted = {name for name, answer in answers.items() if answer["deleted"]}
-        late = {name for name, answer in answers.items() if not answer["deleted"]}
+            server.play(
+                {"DOT": [Act.KEEP_AND_CLOSE, "250 2.0.0 Ok", Act.CLOSE, "451 4.3.0 Later"] * MESSAGES * len(WAITS)}
+            )
+        answers: dict[str, dict[str, Any]] = {}
+        for longest in WAITS:  # which moments are good ones depends on how busy the machine is
+            answers |= race(one_engine, accounts, longest)
+            deleted = {name for name, answer in answers.items() if answer["deleted"]}
+            late = answers.keys() - deleted
+            if deleted and late:
+                break
         assert all(answers[name]["reason"] for name in late)
         told: dict[str, list[str]] = {name: [] for name in answers}
 
@@ -49,7 +57,7 @@ def test_a_cancel_is_kept_or_too_late_and_never_both(broken: bool, one_engine: E
         came = {message_id(each.data) for each in server.deliveries}
     finally:
         server.close()
-    # Both happen, or the moments were badly chosen.
+    # Both must happen, or nothing was tried.
     assert deleted and late
     assert not deleted & came
     assert late <= came
@@ -57,8 +65,8 @@ def test_a_cancel_is_kept_or_too_late_and_never_both(broken: bool, one_engine: E
     assert all("messageCancelled" not in told[name] for name in late)
 
 
-def race(engine: EngineProcess, accounts: list[str]) -> dict[str, dict[str, Any]]:
-    """The answers to cancelling each of `MESSAGES` messages at a random moment of its life, by Message-ID."""
+def race(engine: EngineProcess, accounts: list[str], longest: float) -> dict[str, dict[str, Any]]:
+    """The answers to cancelling each of `MESSAGES` messages after at most `longest` seconds, by Message-ID."""
     answers: dict[str, dict[str, Any]] = {}
     assert engine.token
 
@@ -75,7 +83,9 @@ def race(engine: EngineProcess, accounts: list[str]) -> dict[str, dict[str, Any]
     chance = random.Random(SEED)
     each = MESSAGES // len(accounts)
     threads = [
-        threading.Thread(target=one, args=(account, [chance.choice((0, chance.uniform(0, 0.02))) for _ in range(each)]))
+        threading.Thread(
+            target=one, args=(account, [chance.choice((0, chance.uniform(0, longest))) for _ in range(each)])
+        )
         for account in accounts
     ]
     for thread in threads:

@@ -22,7 +22,7 @@ def told(*events: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-SENT = ("messageSent", {})
+SENT: tuple[str, dict[str, Any]] = ("messageSent", {})
 DOUBT = ("messageInDoubt", {"inDoubt": True})
 
 

@@ -1,4 +1,4 @@
-"""Accounts beside each other: servers that hang and a flooded account hold up nobody else, and the order is kept."""
+"""Accounts next to each other: hanging servers and a flooded account delay no other account, and order is kept."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_more_hanging_servers_than_sessions_hold_up_nobody(start_engine: StartEn
         for number in range(1, 6):
             submit(engine, "good")
             smtp_server.wait_for_messages(number)
-        # The time limits are minutes, so nobody has given up meanwhile.
+        # The time limits are minutes, so no attempt has timed out yet.
         assert not any(server.deliveries for server in servers.values())
         assert {entry(engine, each)["state"] for each in stuck} <= {"sending", "queued"}
         wait_until(lambda: hanging() == len(servers), "a turn for each that hangs")

@@ -114,10 +114,8 @@ class Scene:
                     obtained=self.world.now(),
                     expires=self.world.now() + LIFE,
                 )
-                row = grants.sealed(grant, vault)
-                await store.commit(
-                    lambda tx, name=name, row=row: (accounts.save(tx, name, b"{}", 0.0), rows.save(tx, row))
-                )
+                await store.commit(partial(accounts.save, account=name, record=b"{}", now=0.0))
+                await store.commit(partial(rows.save, row=grants.sealed(grant, vault)))
             nursery.cancel_scope.cancel()
 
     def stored(self) -> list[Grant]:

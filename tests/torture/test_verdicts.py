@@ -23,7 +23,7 @@ pytestmark = pytest.mark.process
 TRIES = 3
 LETTERS = {"messageDeliveryError": "E", "messageInDoubt": "D", "messageSent": "S", "messageFailed": "F"}
 BIG = 6_000_000
-"""Octets of an attachment that fits into no socket's buffers, so that it cannot have left whole while nobody reads."""
+"""Octets of an attachment larger than any socket's buffers, so a peer that never reads cannot be sent all of it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Row:
 
 
 def later(name: str, stage: str, act: str, *, login: bool = False, **asked: Any) -> Row:
-    """Once put off, then sent."""
+    """Deferred once, then sent."""
     return Row(name, {stage: (act,)}, "ES", tries=2, login=login, asked=asked)
 
 

@@ -38,7 +38,7 @@ def app(token_url: str) -> App:
 
 
 class Nobody:
-    """Nobody is told: the grant on disk says it."""
+    """Announces nothing: the grant on disk shows it."""
 
     def gone(self, tx: Tx, error: TokenError) -> None:
         pass

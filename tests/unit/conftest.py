@@ -1,4 +1,4 @@
-"""What several tests of the command line share."""
+"""Files in memory; what several tests of the command line share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import memory
 import pytest
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder of the test's own, in memory."""
+    with memory.folder("unit-") as folder:
+        yield folder
 
 
 @pytest.fixture

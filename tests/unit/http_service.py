@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -50,9 +52,7 @@ class Service:
 
     async def add(self, n: int) -> None:
         for number in range(n):
-            await self.store.commit(
-                lambda tx, number=number: self.journal.append(tx, "messageSent", "a", {"n": number})
-            )
+            await self.store.commit(partial(self.journal.append, name="messageSent", account="a", data={"n": number}))
 
     async def add_large(self, n: int, size: int) -> None:
         def change(tx) -> None:
@@ -126,7 +126,7 @@ def make_app(service: Service) -> QuartTrio:
 
 
 @asynccontextmanager
-async def serving(folder: Path, **settings: object) -> AsyncIterator[Service]:
+async def serving(folder: Path, **settings: Any) -> AsyncIterator[Service]:
     database.prepare_folder(folder)
     world = World()
     store = Store(folder, world)

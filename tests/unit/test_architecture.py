@@ -35,6 +35,7 @@ ORDER = (
     {"http"},
     {"queue"},
     {"accounts"},
+    {"export"},
     {"api"},
     {"assembly"},
     {"web"},
@@ -48,8 +49,17 @@ MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "assembly", "web", "app", "cli", "d
 
 NO_RESOURCE = {"app", "context", "mailbox_access", "tags", "__init__"}
 """Of `api`: what all of them share."""
-SHARED = {"fields", "servers", "paging", "problem", "stored", "mail_events", "token_request", "__init__"}
-SHARED |= {"account_status"}
+SHARED = {
+    "fields",
+    "servers",
+    "paging",
+    "problem",
+    "stored",
+    "mail_events",
+    "account_condition",
+    "token_request",
+    "__init__",
+}
 """Of `schema`: what more than one resource is made of."""
 HTTP_MAY_IMPORT = {"fields", "servers", "paging", "problem", "events"}
 """Of `schema`: what every resource is made of, and the events, which the whole API tells of."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -73,7 +74,7 @@ async def serve(nursery, handle):
 
 async def test_tail_comes_back_without_a_gap(capsys):
     asked = []
-    lines = []
+    lines: list[Any] = []
 
     async def handle(request):
         asked.append((request.path, dict(request.headers)[b"authorization"]))

@@ -181,6 +181,11 @@ def test_what_is_wrong_in_the_environment_is_named_with_the_variable(name, text,
         ("ENGINE_NETWORK__MAIL_PORTS", "0", "network.mail_ports"),
         ("ENGINE_HTTP__PROXIES", "127.0.0.1 10.0.0.1/8", "http.proxies"),
         ("ENGINE_HTTP__PROXIES", "localhost", "http.proxies"),
+        ("ENGINE_HTTP__STREAMS", "0", "http.streams"),
+        ("ENGINE_QUEUE__ON_DOUBT", "ask", "queue.on_doubt must be resend, hold or fail, not 'ask'"),
+        ("ENGINE_IMAP__LOGINS", "0", "imap.logins"),
+        ("ENGINE_IMAP__HEARTBEAT", "9s", "imap.heartbeat must be at least 10s, not 9s"),
+        ("ENGINE_WEBHOOKS__PARALLEL", "0", "webhooks.parallel"),
     ],
 )
 def test_a_value_out_of_range_is_named(name, text, key):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 
@@ -81,7 +83,7 @@ PUBLIC = [
 ]
 
 
-def permits(ip: str, *, restricted: bool = False, **rules: object) -> bool:
+def permits(ip: str, *, restricted: bool = False, **rules: Any) -> bool:
     return Egress(Network(**rules), World(), Hosts()).permits(ip, restricted=restricted)
 
 
@@ -108,7 +110,7 @@ def test_always(ip: str) -> None:
 
 
 def test_deny_wins_over_allow_and_allow_is_as_narrow_as_it_is_written() -> None:
-    rules = {"allow": ("10.1.0.0/16", "192.168.7.3"), "deny": ("10.1.2.0/24",)}
+    rules: dict[str, Any] = {"allow": ("10.1.0.0/16", "192.168.7.3"), "deny": ("10.1.2.0/24",)}
     assert permits("10.1.1.1", restricted=True, **rules)
     assert not permits("10.1.2.1", restricted=True, **rules)
     assert not permits("10.1.2.1", **rules)
@@ -130,7 +132,7 @@ async def test_connects_to_the_address_it_checked() -> None:
     async with listener:
         port = listener.socket.getsockname()[1]
         stream = await Egress(Network(), World(), Hosts()).dialer(restricted=False)("localhost", port)
-        assert stream.socket.getpeername() == ("127.0.0.1", port)
+        assert isinstance(stream, trio.SocketStream) and stream.socket.getpeername() == ("127.0.0.1", port)
         await stream.aclose()
 
 
@@ -182,7 +184,7 @@ async def test_an_address_that_does_not_answer_keeps_nobody_from_the_next() -> N
                 break
         with trio.fail_after(5):
             stream = await Both().dial("mail.example", port)
-        assert stream.socket.getpeername() == ("127.0.0.1", port)
+        assert isinstance(stream, trio.SocketStream) and stream.socket.getpeername() == ("127.0.0.1", port)
         for each in (*held, stream):
             await each.aclose()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 import trio.testing
@@ -16,7 +18,8 @@ async def ends_at(hosts: Hosts, port: int, ended: dict[int, float]) -> None:
 
 
 async def test_a_wait_ends_when_the_silent_host_answers(autojump_clock: trio.abc.Clock) -> None:
-    hosts, ended = Hosts(), {}
+    hosts = Hosts()
+    ended: dict[Any, Any] = {}
     hosts.silent("mail.example.com", 993)
     began = trio.current_time()
     async with trio.open_nursery() as nursery:

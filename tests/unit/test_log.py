@@ -1,4 +1,4 @@
-"""What is written to standard error, and that nobody outside can forge it."""
+"""The log on standard error, and that text from outside cannot forge it."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import quopri
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -16,7 +17,7 @@ from engine.masking import Masker
 
 SECRET = 'Grüße&"s3cret/+key"'
 
-SPELLINGS = {
+SPELLINGS: dict[str, Callable[[str], str]] = {
     "clear": lambda s: s,
     "upper": lambda s: "".join(c.upper() if c.isascii() else c for c in s),
     "percent": lambda s: quote(s, safe=""),

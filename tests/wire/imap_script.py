@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import trio
 import trio.testing
@@ -76,7 +77,7 @@ class Scripted:
         self._script = script
         self._stack = contextlib.AsyncExitStack()
         self.dials: list[tuple[str, int]] = []
-        self.streams: list[trio.StapledStream] = []
+        self.streams: list[trio.StapledStream[Any, Any]] = []
         """The client's end of each connection."""
 
     async def __aenter__(self):

@@ -208,9 +208,10 @@ def read_command(data: bytes, *, ascii_strings: bool) -> tuple[list[bytes], list
             arguments.append(re.sub(rb'\\(["\\])', rb"\1", match[1]))
         elif match[2] is not None:
             size = int(match[2])
-            arguments.append(rest[position : position + size])
-            assert len(arguments[-1]) == size
-            assert b"\0" not in arguments[-1]
+            literal = rest[position : position + size]
+            assert len(literal) == size
+            assert b"\0" not in literal
+            arguments.append(literal)
             position += size
         else:
             arguments.append(match[0].decode())

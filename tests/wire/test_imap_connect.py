@@ -11,6 +11,7 @@ from imap_script import CREDENTIALS, HELLO, Scripted, Server
 from engine import sasl
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
 from engine.imap import connection as session_module
+from engine.imap.dialogue import COMMAND_SECONDS
 from engine.transcript import Trace
 from engine.transport import TlsRules
 
@@ -303,7 +304,7 @@ async def test_a_trickling_server_has_a_limit_in_all(autojump_clock):
         with pytest.raises(NetworkError) as caught:
             await scripted.connect()
         assert caught.value.kind is NetworkKind.TIMEOUT
-        assert trio.current_time() - start == pytest.approx(session_module.COMMAND_SECONDS, abs=2)
+        assert trio.current_time() - start == pytest.approx(COMMAND_SECONDS, abs=2)
 
 
 async def test_closed_during_login(autojump_clock):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 from imap_script import CREDENTIALS, Scripted, Server
@@ -65,8 +66,8 @@ class Account:
                     challenge = exchange.send(base64.b64decode(await server.line()))
             except StopIteration as end:
                 return end.value is not None
-        wanted = {"PLAIN": [PLAIN], "LOGIN": [USER, PASSWORD], "CRAM-MD5": [None]}[way][initial:]
-        for response in wanted:
+        wanted: dict[str, list[Any]] = {"PLAIN": [PLAIN], "LOGIN": [USER, PASSWORD], "CRAM-MD5": [None]}
+        for response in wanted[way][initial:]:
             await server.say(b"+ \r\n")
             said = await server.line()
             assert response is None or said == response
@@ -193,7 +194,8 @@ async def test_a_connection_lost_in_the_only_way_is_no_refusal(worked, autojump_
 
 
 async def test_a_server_that_hangs_up_whatever_is_tried(autojump_clock):
-    account = Account(ALL, **dict.fromkeys(("scram", "plain", "login", "cram", "command"), b""))
+    said: dict[str, Any] = dict.fromkeys(("scram", "plain", "login", "cram", "command"), b"")
+    account = Account(ALL, **said)
     with pytest.raises(NetworkError):
         await log_in(account)
     assert len(account.tried) == DIALS

@@ -4,6 +4,7 @@ import itertools
 import random
 import re
 import signal
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -199,7 +200,7 @@ def test_cuts_do_not_matter(shuffler, cuts):
 
 
 def test_depth_at_the_limit_is_fine():
-    nested = parse_text(b"(" * limits.LIST_DEPTH + b")" * limits.LIST_DEPTH)
+    nested: Any = parse_text(b"(" * limits.LIST_DEPTH + b")" * limits.LIST_DEPTH)
     depth = 0
     while nested:
         (nested,) = nested
@@ -208,7 +209,7 @@ def test_depth_at_the_limit_is_fine():
 
 
 def test_lists_nested_deeper_are_left_out():
-    nested = parse_text(b"(" * (limits.LIST_DEPTH + 5) + b"x" + b")" * (limits.LIST_DEPTH + 5) + b" y")
+    nested: Any = parse_text(b"(" * (limits.LIST_DEPTH + 5) + b"x" + b")" * (limits.LIST_DEPTH + 5) + b" y")
     assert nested[1] == "y"
     depth = 0
     while nested:

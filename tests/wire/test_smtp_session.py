@@ -1,5 +1,7 @@
 """The session against a server that follows a script: sending, and every way it breaks."""
 
+from typing import Any
+
 import pytest
 import trio
 import trio.testing
@@ -211,7 +213,7 @@ async def test_cut_before_the_dot_is_later(heard, autojump_clock):
 
 async def test_many_recipients_go_in_groups(autojump_clock):
     everybody = tuple(f"{i}@x" for i in range(250))
-    calls = []
+    calls: list[Any] = []
 
     async def before_dot():
         calls.append("dot")

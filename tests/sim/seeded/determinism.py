@@ -1,7 +1,8 @@
 """Trio's scheduler from a seed.
 
-Trio shuffles the tasks that are ready so that nobody relies on their order. It has no public switch for doing so from a
-seed; the private one used here is what pytest-trio uses under Hypothesis. `test_determinism.py` notices when it moves.
+Trio shuffles the tasks that are ready so that code cannot rely on their order. It has no public switch for doing so
+from a seed; the private one used here is what pytest-trio uses under Hypothesis. `test_determinism.py` notices when it
+moves.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from trio.testing import MockClock
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     allowed, state = scheduler._ALLOW_DETERMINISTIC_SCHEDULING, scheduler._r.getstate()
-    scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True
+    scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
     scheduler._r.seed(seed)
     try:
         yield
     finally:
-        scheduler._ALLOW_DETERMINISTIC_SCHEDULING = allowed
+        scheduler._ALLOW_DETERMINISTIC_SCHEDULING = allowed  # type: ignore[misc]
         scheduler._r.setstate(state)
 
 
@@ -40,7 +41,7 @@ class Steps(trio.abc.Instrument):
         self._call: Callable[[], None] | None = None
 
     def after(self, steps: int, call: Callable[[], None]) -> None:
-        """Call once, so many steps from now."""
+        """Call `call` once, after a number of scheduler steps."""
         self._left, self._call = steps, call
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:

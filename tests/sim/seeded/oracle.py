@@ -52,7 +52,7 @@ class Known:
     """When its last attempt began (wall clock)."""
     """Trio's time before which the next attempt may not begin; None where anything goes."""
     holds: bool = False
-    """`onDoubt` is `hold`, has been since the commit before, and nobody is changing it."""
+    """`onDoubt` is `hold`, has been since the previous commit, and no request is changing it."""
     waits_since: float | None = None
     """Trio's time from which its time limit counts; None where only the wall clock can tell."""
     may_repeat: bool = False
@@ -177,7 +177,7 @@ class Oracle:
                 self._judge_open(known)
 
     def unsettled(self, db: sqlite3.Connection) -> list[str]:
-        """What is still to be done, but for what waits for somebody; empty once everything has settled."""
+        """What is still to be done, except for what waits for a decision; empty once everything has settled."""
         left = []
         for row in self._open:
             known = self._by_row[row]
@@ -255,7 +255,8 @@ class Oracle:
         for row, *values in rows:
             known = self._by_row.get(row)
             if known is None:
-                known = Known(*values[:4], waits_since=trio.current_time())
+                queue_id, account, message_id, subject = values[:4]
+                known = Known(queue_id, account, message_id, subject, waits_since=trio.current_time())
                 self._by_row[row] = self.known[known.queue_id] = self._by_message_id[known.message_id] = known
                 self._open.add(row)
                 if sum(each.subject == known.subject for each in self.known.values()) > 1:

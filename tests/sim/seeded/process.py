@@ -1,7 +1,7 @@
 """One process of the engine, from its start to its end: in order, killed between any two steps, or failed by its disk.
 
 A kill is what the operating system would leave: the folder as it is in that moment goes to the next process, every
-connection closes, nobody gets an answer. The cancelled rest of the killed engine writes into a folder nobody reads.
+connection closes, no request gets an answer. The cancelled rest of the killed engine writes into an abandoned folder.
 """
 
 from __future__ import annotations

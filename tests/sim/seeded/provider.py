@@ -11,6 +11,7 @@ from engine.errors import NetworkError, NetworkKind
 from engine.sandbox.accounts import Limits
 from engine.sandbox.post_office import DeliveredMessage
 from engine.sandbox.provider import Sandbox
+from engine.sandbox.streams import MemoryStream
 from engine.world import World
 from seeded.wire import Trouble, Wire
 
@@ -49,6 +50,7 @@ class Provider:
                     read(line.removeprefix(_TAKEN).decode())
 
         inner = await self.sandbox.dial(host, port)
+        assert isinstance(inner, MemoryStream)
         return Wire(inner, self.trouble, self._dice, heard)
 
     @property

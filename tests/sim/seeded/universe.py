@@ -7,10 +7,8 @@ everything has settled. It returns the trace and raises `Broken` at the first th
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import subprocess
-import tempfile
 import traceback
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
@@ -19,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import memory
 import msgspec
 import trio
 from seeded_world import SeededWorld
@@ -39,8 +38,6 @@ from seeded.workload import ACCOUNTS, Workload
 
 START = 1_800_000_000.0
 DAY = 86_400.0
-MEMORY = "/dev/shm"
-"""Where there is one, the folders of a run are on a file system in memory: what a power cut does is not simulated."""
 SETTLES_IN = 10 * DAY
 """Longer than anything takes: ten attempts are spread over four days, and a sendAt is a day ahead at most."""
 LOOK_EVERY = DAY / 24
@@ -115,7 +112,7 @@ class Universe:
         return START + self._offset + trio.current_time()
 
     def step_clock(self, seconds: float) -> None:
-        """Set the wall clock; Trio's goes on."""
+        """Set the wall clock; Trio's is not affected."""
         self.trace.note(f"the clock steps by {seconds:.0f} s")
         self._offset += seconds
         self.oracle.clock_stepped(seconds)
@@ -184,9 +181,9 @@ class Universe:
             self.wrong(each)
         process = await self.answering()
         left = {file.name for file in (process.folder / "spool").iterdir()}
-        for each in self.oracle.known.values():
-            if each.state in ("in_doubt", "held"):
-                left.discard(each.queue_id)
+        for known in self.oracle.known.values():
+            if known.state in ("in_doubt", "held"):
+                left.discard(known.queue_id)
         if left:
             self.wrong(f"left in the spool: {sorted(left)}")
         await workload.last_look()
@@ -258,13 +255,12 @@ def simulate(seed: int, mode: Mode, days: float) -> Trace:
     log.handlers, log.propagate = [errors], False
     log.setLevel(logging.ERROR)
     try:
-        place = MEMORY if os.access(MEMORY, os.W_OK) else None
-        with tempfile.TemporaryDirectory(prefix="simulation-", dir=place) as folder:
+        with memory.folder("simulation-") as folder:
             steps = determinism.Steps()
             made: list[Universe] = []
 
             async def main() -> None:
-                universe = Universe(seed, Path(folder), steps)
+                universe = Universe(seed, folder, steps)
                 made.append(universe)
                 errors.report = universe.wrong
                 await universe.run(mode, days)

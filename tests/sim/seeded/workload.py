@@ -273,7 +273,7 @@ class Workload:
         self._note(f"paused {account}: {paused}")
 
     async def _change_password(self) -> None:
-        """The provider's password changes first; somebody notices later."""
+        """The provider's password changes first; the account is updated later."""
         kind = self._dice.choice(ACCOUNTS)
         password = f"secret{self._dice.randrange(1000)}"
         self._passwords[kind.name] = password
@@ -295,7 +295,7 @@ class Workload:
 
     async def _remove_account(self) -> None:
         kind = self._dice.choice(ACCOUNTS)
-        # From now on nobody can tell which registration a request meets.
+        # From now on it is unknown which registration a request meets.
         self._registrations[kind.name] += 1
         try:
             await self._universe.call(account.remove, kind.name)

@@ -1,4 +1,4 @@
-"""Links to the form: what they say comes back, what was changed or is too old does not, whoever made them."""
+"""Links to the form, made by us or by others: valid ones are read back, altered and expired ones are refused."""
 
 from __future__ import annotations
 

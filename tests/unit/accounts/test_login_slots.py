@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 import trio
@@ -30,7 +31,8 @@ async def log_in(
 
 
 async def test_no_more_at_once_than_there_are_slots(autojump_clock):
-    slots, begun = LoginSlots(3), []
+    slots = LoginSlots(3)
+    begun: list[Any] = []
     start = trio.current_time()
     async with trio.open_nursery() as nursery:
         for _ in range(10):
@@ -39,7 +41,8 @@ async def test_no_more_at_once_than_there_are_slots(autojump_clock):
 
 
 async def test_servers_do_not_wait_for_each_other(autojump_clock):
-    slots, begun = LoginSlots(2), []
+    slots = LoginSlots(2)
+    begun: list[Any] = []
     start = trio.current_time()
     async with trio.open_nursery() as nursery:
         for _ in range(40):
@@ -53,7 +56,8 @@ async def test_servers_do_not_wait_for_each_other(autojump_clock):
 
 
 async def test_many_silent_servers_keep_nobody_waiting(autojump_clock):
-    slots, begun = LoginSlots(2), []
+    slots = LoginSlots(2)
+    begun: list[Any] = []
     start = trio.current_time()
     async with trio.open_nursery() as nursery:
         for number in range(400):
@@ -66,7 +70,8 @@ async def test_many_silent_servers_keep_nobody_waiting(autojump_clock):
 
 
 async def test_those_who_hang_do_not_keep_the_others_waiting(autojump_clock):
-    slots, begun = LoginSlots(2), []
+    slots = LoginSlots(2)
+    begun: list[Any] = []
     start = trio.current_time()
     async with trio.open_nursery() as nursery:
         for _ in range(2):
@@ -79,7 +84,8 @@ async def test_those_who_hang_do_not_keep_the_others_waiting(autojump_clock):
 
 
 async def test_where_logins_are_quick_those_who_hang_lose_their_slots_sooner(autojump_clock):
-    slots, begun = LoginSlots(2), []
+    slots = LoginSlots(2)
+    begun: list[Any] = []
     await log_in(slots, 0.01, [])
     start = trio.current_time()
     async with trio.open_nursery() as nursery:
@@ -91,7 +97,8 @@ async def test_where_logins_are_quick_those_who_hang_lose_their_slots_sooner(aut
 
 
 async def test_who_gives_up_waiting_takes_nothing(autojump_clock):
-    slots, begun = LoginSlots(1), []
+    slots = LoginSlots(1)
+    begun: list[Any] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(log_in, slots, 2.0, [])
         await trio.testing.wait_all_tasks_blocked()
@@ -104,7 +111,8 @@ async def test_who_gives_up_waiting_takes_nothing(autojump_clock):
 
 @pytest.mark.parametrize(("error", "at_once"), [(TOO_MANY, 2), (HUNG_UP, 2), (WRONG, 4)])
 async def test_a_server_that_says_later_is_given_fewer_at_once(error, at_once, autojump_clock):
-    slots, begun = LoginSlots(4), []
+    slots = LoginSlots(4)
+    begun: list[Any] = []
     await log_in(slots, 1.0, [], error=error)
     start = trio.current_time()
     async with trio.open_nursery() as nursery:
@@ -115,7 +123,8 @@ async def test_a_server_that_says_later_is_given_fewer_at_once(error, at_once, a
 
 
 async def test_it_is_never_given_none_and_all_again_after_logins_that_work(autojump_clock):
-    slots, begun = LoginSlots(4), []
+    slots = LoginSlots(4)
+    begun: list[Any] = []
     for _ in range(9):
         await log_in(slots, 0.1, [], error=TOO_MANY)
     for _ in range(3):
@@ -144,7 +153,8 @@ async def test_servers_long_gone_are_forgotten(autojump_clock, monkeypatch):
 
 @pytest.mark.parametrize(("usual", "last"), [(0.02, 5.0), (0.1, 10.0), (0.3, 30.0)])
 async def test_a_start_with_a_thousand_accounts_of_which_many_hang(usual, last, autojump_clock):
-    slots, begun = LoginSlots(20), []
+    slots = LoginSlots(20)
+    begun: list[Any] = []
     hanging = [True] * 400 + [False] * 600
     random.Random(4711).shuffle(hanging)
     start = trio.current_time()

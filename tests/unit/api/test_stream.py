@@ -6,6 +6,7 @@ import json
 import random
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -46,10 +47,10 @@ async def test_stopping_closes_the_stream_with_going_away(tmp_path: Path) -> Non
         assert (await closing(client))[0] == 1001
 
 
-async def test_an_error_of_ours_closes_with_1011(tmp_path: Path, engine_errors: list) -> None:
+async def test_an_error_of_ours_closes_with_1011(tmp_path: Path, engine_errors: list[Any]) -> None:
     async with serving(tmp_path) as service:
         await service.add(1)
-        service.journal.page = lambda *_: 1 / 0
+        service.journal.page = lambda *_: 1 / 0  # type: ignore[assignment]
         async with service.stream() as client:
             assert (await closing(client))[0] == 1011
     assert [record.getMessage() for record in engine_errors] == ["the event stream broke"]
@@ -64,7 +65,7 @@ async def test_a_client_that_vanished_is_noticed(tmp_path: Path) -> None:
             await service.stream_ended.wait()
 
 
-async def frames(client: WebSocketConnection, n: int) -> list[dict]:
+async def frames(client: WebSocketConnection, n: int) -> list[dict[str, Any]]:
     with trio.fail_after(WAIT):
         return [json.loads(await client.get_message()) for _ in range(n)]
 
@@ -182,12 +183,12 @@ async def test_readers_that_do_not_read_cost_others_nothing(tmp_path: Path) -> N
     async with serving(tmp_path, write_timeout=0.3) as service:
         stuck = []
         for _ in range(10):
-            client = await service.connect()
-            await client.send_all(
+            mute = await service.connect()
+            await mute.send_all(
                 b"GET /stream?after=0 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                 b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
             )
-            stuck.append(client)
+            stuck.append(mute)
         async with service.stream("after=0") as client:
             for _ in range(20):
                 await service.add_large(100, 4000)

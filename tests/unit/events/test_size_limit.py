@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from engine.events.size_limit import GROUPS, MOST, fit
 from engine.model.message import Recipient
+from engine.model.states import State
 from engine.queue import outcome_events
 from engine.smtp.verdict import Kind, Stage, Verdict
 
@@ -91,9 +92,10 @@ def test_every_kind_of_event_fits_and_keeps_its_id(data: dict[str, Any]) -> None
 def test_what_becomes_of_a_message_to_thousands_is_bounded() -> None:
     """The data as the queue makes it."""
     people = [
-        Recipient(n, f"{n}@{'x' * 60}.example", "failed", 550, f"550 5.7.1 <{n}@x>: {'no ' * 200}") for n in range(3000)
+        Recipient(n, f"{n}@{'x' * 60}.example", State.FAILED, 550, f"550 5.7.1 <{n}@x>: {'no ' * 200}")
+        for n in range(3000)
     ]
-    message = _Message()
+    message: Any = _Message()
     verdict = Verdict(Kind.REJECTED, Stage.RCPT, 550, None, "550 " + "no " * 200)
     for data in (
         outcome_events.sent(message, people, people, people, "250 ok"),

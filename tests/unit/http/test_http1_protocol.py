@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import socket
 import struct
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from engine.http import connection_limit, http1_protocol
 from engine.http.edge_log import LINES, EdgeLog, Peer, escaped, request_broke, serve_peer
 from engine.http.problems import phrase
 from engine.http.request_head import METHODS
+from engine.http.websockets import EventWebsocket
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n%b\r\n"
 POST = b"POST /read HTTP/1.1\r\nHost: x\r\n%b\r\n"
@@ -337,7 +339,7 @@ async def test_a_fault_of_ours_ends_its_own_connection(
 
     async with serving(tmp_path) as service, await service.connect() as neighbour:
         with monkeypatch.context() as patch:
-            for kind in (http1_protocol._Exchange, http1_protocol.EventWebsocket):
+            for kind in (http1_protocol._Exchange, EventWebsocket):
                 patch.setattr(kind, "app_send" if place == "send" else "handle", broken)
             received = await exchange(service, data)
         if place != "send":
@@ -363,8 +365,8 @@ async def test_an_application_that_crashes_with_a_body_on_its_way_leaves_nothing
 
 
 def allow_descriptors(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    """As if the process had so many; the test's own have far higher numbers, which must not count here."""
-    monkeypatch.setattr(connection_limit.resource, "getrlimit", lambda _: (limit, limit))
+    """Pretend that the process has this many; the test's own have far higher numbers, which must not count here."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
     monkeypatch.setattr(connection_limit, "KEPT_FOR_FILES", -10_000)
     monkeypatch.setattr(connection_limit, "_open", lambda: 0)
 

@@ -170,7 +170,7 @@ async def test_a_body_is_asked_for_only_where_it_is_read(tmp_path: Path) -> None
         assert await told(client, b"POST /read", b"Content-Length: 5\r\n") == b"HTTP/1.1 100 Continue"
         await client.send_all(b"hello")
         assert (await answer(client))[0] == 200
-        # The same connection goes on, and a request without a body is answered at once.
+        # The same connection stays usable, and a request without a body is answered at once.
         assert await told(client, b"GET /", b"") == b"HTTP/1.1 200 OK"
         await client.aclose()
         for method, rest, said in (

@@ -121,7 +121,9 @@ def test_parameters(made):
     submit = made["paths"][f"{ACCOUNT}/submit"]["post"]["parameters"]
     assert [(each["name"], each["in"], each["required"]) for each in submit] == [
         ("account", "path", True),
-        ("Idempotency-Key", "header", False),
+        ("useStructuredFormat", "query", False),
+        ("documentStore", "query", False),
+        ("idempotency-key", "header", False),
     ]
 
 

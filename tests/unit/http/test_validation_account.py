@@ -148,7 +148,7 @@ def test_updates(body, expected):
         ({"webhookEvents": ["*", "zzz"]}, ['"webhookEvents[1]" is not the name of an event']),
         ({"deliveryAttempts": "x", "trackOpens": True}, [
             '"deliveryAttempts" must be a number',
-            '"trackOpens" is not allowed',
+            '"trackOpens" must be false: the engine does not do this yet',
         ]),
     ],
     ids=json.dumps,

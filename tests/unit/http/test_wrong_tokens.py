@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
@@ -95,7 +96,7 @@ async def test_told_once_a_minute_in_one_line(
     assert caplog.messages[1:] == ["1 requests had a bad token; they came from 1 addresses, 1 of them from 192.0.2.9"]
 
 
-def request(peer: str | None, *forwarded: str) -> SimpleNamespace:
+def request(peer: str | None, *forwarded: str) -> Any:
     return SimpleNamespace(remote_addr=peer, headers=Headers([("X-Forwarded-For", line) for line in forwarded]))
 
 

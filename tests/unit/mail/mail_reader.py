@@ -6,6 +6,7 @@ import re
 from email import policy
 from email.message import EmailMessage, Message
 from email.parser import BytesParser
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -64,7 +65,7 @@ def modern(result: Composed) -> EmailMessage:
     return message
 
 
-def plain(result: Composed) -> Message:
+def plain(result: Composed) -> Any:
     return BytesParser(policy=policy.compat32).parsebytes(wire(result))
 
 

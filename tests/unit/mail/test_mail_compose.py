@@ -256,9 +256,9 @@ def test_any_body_comes_back(text: str, html: str) -> None:
     if html:
         parts = message.get_payload()
         assert len(parts) == 2
-        assert text_of(parts[1]) == shown[1]  # type: ignore[arg-type]
+        assert text_of(parts[1]) == shown[1]
         if text:
-            assert text_of(parts[0]) == shown[0]  # type: ignore[arg-type]
+            assert text_of(parts[0]) == shown[0]
     else:
         assert text_of(message) in (shown[0], shown[0] + "\r\n")
 
@@ -312,7 +312,7 @@ def test_filename_comes_back(name: str) -> None:
     assert filename_of(second) == "end.txt"
     assert first["Content-Type"].params["name"] == name
     old = plain(result).get_payload()[1]
-    assert old.get_filename() == name.strip()  # type: ignore[union-attr]
+    assert old.get_filename() == name.strip()
     assert max(map(len, result.body.split(b"\r\n"))) <= 78
 
 
@@ -451,5 +451,5 @@ def test_attachment_bytes_survive() -> None:
     content = bytes(range(256)) * 999
     message = plain(composed(text="x", attachments=(AttachedFile(content, "x.bin"),)))
     part = message.get_payload()[1]
-    assert part.get_payload(decode=True) == content  # type: ignore[union-attr]
-    assert base64.b64decode(part.get_payload()) == content  # type: ignore[union-attr, arg-type]
+    assert part.get_payload(decode=True) == content
+    assert base64.b64decode(part.get_payload()) == content

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.mail.decode import body_text, decoded, header_text, parameter
+from engine.mail.charsets import decoded
+from engine.mail.decode import body_text, header_text, parameter
 from engine.mail.encoding import encoded_words
 from engine.mail.transfer import body_bytes
 

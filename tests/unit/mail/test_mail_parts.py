@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 from email.header import decode_header, make_header
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -139,8 +140,8 @@ def test_legal_message_is_embedded_as_it_is(content: bytes, body: bytes) -> None
     assert b"Content-Transfer-Encoding: 7bit\r\nContent-Disposition: attachment; filename=inner.eml\r\n\r\n" + body in (
         result.body
     )
-    inner = plain(result).get_payload()[1].get_payload()[0]  # type: ignore[union-attr]
-    assert inner["Subject"] in ("inner", "x")  # type: ignore[index]
+    inner = plain(result).get_payload()[1].get_payload()[0]
+    assert inner["Subject"] in ("inner", "x")
 
 
 @pytest.mark.parametrize(
@@ -172,8 +173,8 @@ def test_related_names_the_type_of_its_root() -> None:
     related = next(part for part in message.walk() if part.get_content_type() == "multipart/related")
     assert related.get_param("type") == "text/html"
     picture = related.get_payload()[1]
-    assert picture["Content-ID"] == "<x@y>"  # type: ignore[index]
-    assert picture.get_content_disposition() == "inline"  # type: ignore[union-attr]
+    assert picture["Content-ID"] == "<x@y>"
+    assert picture.get_content_disposition() == "inline"
 
 
 REQUEST = 'text/calendar; charset=utf-8; METHOD="REQUEST"'
@@ -194,7 +195,9 @@ def test_an_invitation_is_another_form_of_the_text(
     fields: dict[str, object], kind: object, disposition: str | None
 ) -> None:
     given = AttachedFile(**{"content": b"BEGIN:VCALENDAR\r\n", "filename": "i.ics", "content_type": REQUEST, **fields})  # type: ignore[arg-type]
-    for message in (modern(composed(text="x", attachments=(given,))), plain(composed(text="x", attachments=(given,)))):
+    result = composed(text="x", attachments=(given,))
+    both: tuple[Any, ...] = (modern(result), plain(result))
+    for message in both:
         assert shape(message) == kind
         calendar = message.get_payload()[1]
         assert calendar.get_content_disposition() == disposition

@@ -7,7 +7,8 @@ from typing import get_args
 import pytest
 
 from engine.model import message, registration, states, waiting
-from engine.schema import account, outbox, servers, submit
+from engine.oauth import providers
+from engine.schema import account, oauth2, outbox, servers, sign_in, submit
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,10 @@ from engine.schema import account, outbox, servers, submit
         (tuple(message.OnDoubt), submit.OnDoubt),
         (get_args(waiting.WaitingKind), outbox.WaitingKind),
         (registration.SERVERS, servers.Server),
+        (tuple(providers.PROVIDERS), sign_in.Provider),
+        (get_args(providers.ProviderId), sign_in.Provider),
+        (tuple(oauth2.NEEDED), sign_in.Provider),
+        (tuple(providers.CLOUDS), oauth2.Cloud),
     ],
 )
 def test_the_same_words(stored: tuple[str, ...], shown: object) -> None:

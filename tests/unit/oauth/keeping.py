@@ -52,7 +52,7 @@ class SlowDisk(SeededWorld):
 
 
 class Told:
-    """What was told of grants that ended."""
+    """The announced ends of grants."""
 
     def __init__(self) -> None:
         self.gone_for: list[TokenError] = []

@@ -27,11 +27,11 @@ GONE, BROKEN, PASSING = Trouble.GRANT_GONE, Trouble.APP_BROKEN, Trouble.PASSING
         ("temporarily_unavailable", 400, PASSING, False),
         ("server_error", 400, PASSING, False),
         ("slow_down", 400, PASSING, False),
-        # The status says that nobody has looked at it.
+        # The status shows that the request was not processed.
         ("invalid_grant", 429, PASSING, False),
         ("invalid_grant", 503, PASSING, False),
         ("invalid_client", 500, PASSING, False),
-        # Nobody is sent to sign in for what nobody knows.
+        # An unknown error must not send users to sign in.
         ("a_new_word", 400, PASSING, False),
         (None, 400, PASSING, False),
         (None, 404, PASSING, False),

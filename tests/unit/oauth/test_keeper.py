@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -140,7 +141,7 @@ async def test_a_passing_failure_changes_nothing_and_is_asked_again_ever_later(
     at.provider.outage = Fault(status=503)
     keeper = at.keeper()
     began = trio.current_time()
-    asked = []
+    asked: list[Any] = []
     for wait in (0, 30, 60, 120, 240, 480, 600, 600):
         await trio.sleep_until(began + sum(asked) + wait + 1)
         asked.append(wait)
@@ -226,14 +227,14 @@ async def test_an_app_that_is_refused_is_told_of_once_and_one_account_asks_at_a_
     for number in range(20):
         await at.sign_in(f"a{number}", expires=at.world.now() - 1)
     asked = 0
-    client = at.provider.client
+    accepted = at.provider.client
 
-    def counting(*given: str) -> None:
+    def counting(client: str, secret: str) -> None:
         nonlocal asked
         asked += 1
-        client(*given)
+        accepted(client, secret)
 
-    at.provider.client = counting  # type: ignore[method-assign]
+    at.provider.client = counting
     keepers = [at.keeper(f"a{number}") for number in range(20)]
     await trio.sleep(1)
     first = asked
@@ -278,7 +279,7 @@ async def test_a_refused_login_forces_one_refresh_and_the_second_refusal_counts(
     assert second != first
     assert at.provider.refreshes == 1
     assert await keeper.after_refusal("imap", second.access_token) is None
-    # The other server was refused the old one meanwhile: it has a new one to try, and then one refresh of its own.
+    # The other server had refused the old token: it gets the new one, and then one refresh of its own.
     assert await keeper.after_refusal("smtp", first.access_token) == second
     assert await keeper.after_refusal("smtp", second.access_token) is None
     for _ in range(5):

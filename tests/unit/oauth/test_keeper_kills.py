@@ -46,7 +46,7 @@ async def killed_at(folder: Path, world: SlowDisk, sandbox, step: int) -> bool:
                     raise Killed
                 return result
 
-            at.store.commit = counting  # type: ignore[method-assign]
+            at.store.commit = counting
             keeper = at.keeper()
             token = await keeper.token()
             assert at.provider.opens(token.user, token.access_token)

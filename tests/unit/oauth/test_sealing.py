@@ -1,4 +1,4 @@
-"""Secrets of apps and grants: sealed on disk, sealed anew with another key, and what a lost key leaves."""
+"""Secrets of apps and grants: sealed on disk, sealed again with another key, and what a lost key leaves."""
 
 from __future__ import annotations
 

@@ -167,8 +167,8 @@ def test_one_accepted_one_put_off_one_refused() -> None:
     assert judgement.error["statusCode"] == 451
 
 
-@pytest.mark.parametrize("before", [("sent",), ("failed",), ("sent", "failed")])
-def test_who_ended_in_an_earlier_try_is_left_alone(before: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("before", [(State.SENT,), (State.FAILED,), (State.SENT, State.FAILED)])
+def test_who_ended_in_an_earlier_attempt_is_left_alone(before: tuple[State, ...]) -> None:
     judgement = judged("l", made=2, before=before)
     assert [each.address for each in judgement.recipients] == ["0l@x.example"]
     assert judgement.state == "deferred"
@@ -235,8 +235,7 @@ def test_where_the_account_cannot_send_time_ends_the_message(kind: str) -> None:
     def judged_at(now: float) -> Judgement:
         verdict = VERDICTS[kind]
         tried = [Recipient(0, "a@x.example", State.QUEUED)]
-        about = {"now": now, "retry_at": now + 5000, "evidence": False}
-        return judge(message(2), tried, {"a@x.example": verdict}, verdict, **about)
+        return judge(message(2), tried, {"a@x.example": verdict}, verdict, now=now, retry_at=now + 5000, evidence=False)
 
     assert judged_at(NOW).next_at == NOW + 1000
     late = judged_at(NOW + 1000)

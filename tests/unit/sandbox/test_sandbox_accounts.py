@@ -138,7 +138,7 @@ def test_the_account_unused_for_longest_is_forgotten():
 def test_an_account_that_is_open_somewhere_is_not_forgotten():
     accounts = SandboxAccounts(Limits(accounts=1))
     first = accounts.open("1", NOW)
-    first.folder("INBOX").watch("me", list)
+    first.folder("INBOX").watch("me", lambda: None)
     accounts.open("2", NOW)
     assert accounts.open("1", NOW) is first
 

@@ -91,6 +91,7 @@ async def send_all_of_it(port: int, data: bytes, opening: bytes) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(sandbox.run)
         stream = await sandbox.dial("x", port)
+        assert isinstance(stream, trio.abc.HalfCloseableStream)
         async with trio.open_nursery() as both:
 
             async def write() -> None:

@@ -109,7 +109,7 @@ def test_a_refused_literal_is_forgotten_with_its_command():
     source = ImapInput()
     source.feed(b"a APPEND x {100000}\r\nb NOOP\r\n")
     literal = source.command()
-    assert source.too_large(literal)
+    assert isinstance(literal, ReceivedLiteral) and source.too_large(literal)
     source.append_limit = 100_000
     assert not source.too_large(literal)
     source.refuse()

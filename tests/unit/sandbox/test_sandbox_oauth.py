@@ -94,7 +94,7 @@ async def test_rotation() -> None:
     first = provider.grant(USER)
     assert first.refresh_token is not None
     second = provider.refresh(first.refresh_token, "engine")
-    # Nobody has used the second pair, so it may have been lost on the way.
+    # The second pair was never used, so it may have been lost in transit.
     third = provider.refresh(first.refresh_token, "engine")
     assert third.refresh_token is not None
     assert provider.reused == []

@@ -14,6 +14,7 @@ from engine import schema
 from engine.errors import Problem
 from engine.http.decode import decode_body
 from engine.schema import account, events, fields, outbox, problem, submit
+from engine.schema.account_condition import Counters
 from engine.schema.fields import Check, Request, Response
 
 MODULES = [importlib.import_module(f"engine.schema.{found.name}") for found in pkgutil.iter_modules(schema.__path__)]
@@ -84,9 +85,7 @@ def test_every_check_is_used_by_some_member():
 
 def test_unset_members_are_left_out_and_nulls_are_not():
     shown = msgspec.json.decode(
-        msgspec.json.encode(
-            account.AccountInfo(account="a", state="init", type="imap", counters=account.Counters(events={}))
-        )
+        msgspec.json.encode(account.AccountInfo(account="a", state="init", type="imap", counters=Counters(events={})))
     )
     assert shown == {
         "account": "a",

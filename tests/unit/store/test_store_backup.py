@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,7 +89,8 @@ def test_the_copy_is_of_one_moment_while_the_writer_goes_on(
 def test_a_body_that_goes_meanwhile_is_not_missed(folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in (1, 2):
         add_message(folder, number, spooled=True)
-    pin, gone = backup._pin, []
+    pin = backup._pin
+    gone: list[Any] = []
 
     def pin_late(file: Path, name: Path) -> None:
         if file.name == "q2" and not gone:
@@ -150,6 +153,6 @@ def test_without_links_the_files_are_copied(folder: Path, target: Path, monkeypa
     def no_links(one: Path, other: Path) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(backup.os, "link", no_links)
+    monkeypatch.setattr(os, "link", no_links)
     back_up(folder, target, None, NOW)
     assert (target / "spool" / "q1").read_bytes() == b"large"

@@ -12,7 +12,7 @@ from seeded_world import SeededWorld
 from engine.errors import StorageFailed, StorageFull, StorageUnavailable
 from engine.store import bodies
 from engine.store.bodies import BLOCK, MessageBody, Spool
-from engine.store.writer import Store
+from engine.store.writer import Store, Tx
 
 
 def stray_files(folder: Path) -> list[str]:
@@ -97,7 +97,7 @@ async def test_a_dropped_body_takes_its_file_along_once_committed(folder: Path, 
     await spool.write("big", b"x")
     await store.commit(lambda tx: bodies.insert(tx, 1, MessageBody(b"h", b"", None, "big")))
 
-    def drop_and_fail(tx: object) -> None:
+    def drop_and_fail(tx: Tx) -> None:
         bodies.drop(tx, 1, spool)
         raise ValueError("no")
 
@@ -123,7 +123,7 @@ async def test_a_failed_sync_of_a_body_latches_the_store(
     with pytest.RaisesGroup(StorageFailed):
         async with trio.open_nursery() as nursery:
             await nursery.start(store.run)
-            monkeypatch.setattr(bodies.os, "fsync", fails)
+            monkeypatch.setattr(os, "fsync", fails)
             with pytest.raises(StorageFailed, match="could not be synced"):
                 await spool.write("big", b"x")
             assert store.failed
@@ -143,7 +143,7 @@ async def test_no_room_for_a_body_is_no_failure(
     def fails(handle: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(bodies.os, "fsync", fails)
+    monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(kind):
         await spool.write("big", b"x")
     assert not store.failed

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.store import disk_reserve
 from engine.store.disk_reserve import FILE, SHARE, Reserve
 
 SIZE = 64 * 1024
@@ -29,7 +28,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         def f_bavail(self) -> int:
             return room["free"] // 4096
 
-    monkeypatch.setattr(disk_reserve.os, "statvfs", lambda path: Statvfs())
+    monkeypatch.setattr(os, "statvfs", lambda path: Statvfs())
     return room
 
 
@@ -109,7 +108,7 @@ def test_no_room_for_the_file_leaves_nothing(
     def full(handle: int, offset: int, size: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(disk_reserve.os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full)
     kept = Reserve(tmp_path, SIZE)
     kept.take()
     assert not kept.whole
@@ -122,7 +121,7 @@ def test_a_file_system_that_cannot_allocate_is_said_once(
     def unable(handle: int, offset: int, size: int) -> None:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-    monkeypatch.setattr(disk_reserve.os, "posix_fallocate", unable)
+    monkeypatch.setattr(os, "posix_fallocate", unable)
     kept = Reserve(tmp_path, SIZE)
     kept.take()
     kept.take()

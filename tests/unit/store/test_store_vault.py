@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from engine.store.vault import Vault
 from engine.world import World
 
 
-def loaded(folder: Path, **store: str) -> bytes:
+def loaded(folder: Path, **store: Any) -> bytes:
     return vault_keys.load(folder, StoreConfig(**store), World(), needed=()).current
 
 

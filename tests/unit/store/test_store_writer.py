@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -76,10 +77,13 @@ async def test_a_change_that_raises_is_undone_alone(store: Store, world: DiskWor
 async def test_after_commit_runs_in_order_on_disk_and_before_the_answer(store: Store) -> None:
     seen: list[tuple[int, list[str]]] = []
 
+    def note(number: int) -> None:
+        seen.append((number, names(store)))
+
     def change(tx: Tx) -> None:
         put("a")(tx)
         for number in (1, 2, 3):
-            tx.after_commit(lambda number=number: seen.append((number, names(store))))
+            tx.after_commit(partial(note, number))
 
     await store.commit(change)
     assert seen == [(1, ["a"]), (2, ["a"]), (3, ["a"])]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from engine.schema.account_actions import ServerVerified
@@ -11,7 +13,7 @@ HERE = Tried(server="smtp", host="smtp.x.example", port=465, password="smtp.pass
 
 
 def outcome(code: str, text: str = "", said: str | None = None) -> ServerVerified:
-    members = {} if said is None else {"response_text": said}
+    members: dict[str, Any] = {} if said is None else {"response_text": said}
     return ServerVerified(success=False, code=code, error=text, **members)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import trio
 from receivers import ReceiverWorld
@@ -27,7 +28,7 @@ URL = "http://hooks.example/in"
 
 
 class Engine:
-    def __init__(self, folder: Path, world: ReceiverWorld, allow_private: bool = True, **settings: object) -> None:
+    def __init__(self, folder: Path, world: ReceiverWorld, allow_private: bool = True, **settings: Any) -> None:
         self.world = world
         self.store = Store(folder, world)
         self.journal = Journal(self.store, Hub(), world)
@@ -42,7 +43,7 @@ class Engine:
 
         await self.store.commit(change)
 
-    async def make(self, url: str = URL, owner: str | None = None, **members: object) -> Made:
+    async def make(self, url: str = URL, owner: str | None = None, **members: Any) -> Made:
         return await self.webhooks.create(EndpointSettings(url=url, **members), owner, 0)
 
     async def done(self, made: Made, within: float = 5.0) -> None:
@@ -68,7 +69,7 @@ async def world() -> AsyncIterator[ReceiverWorld]:
 
 
 @asynccontextmanager
-async def running(folder: Path, world: ReceiverWorld, **settings: object) -> AsyncIterator[Engine]:
+async def running(folder: Path, world: ReceiverWorld, **settings: Any) -> AsyncIterator[Engine]:
     """An engine on the folder; leaving the block by an exception of the test is a crash without a last word."""
     database.prepare_folder(folder)
     engine = Engine(folder, world, **settings)

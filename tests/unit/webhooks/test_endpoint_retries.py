@@ -189,7 +189,7 @@ async def test_an_endpoint_that_is_changed_waits_no_longer_for_what_was_asked(tm
 
 
 async def test_one_receiver_that_asks_for_time_holds_no_other(tmp_path: Path, autojump_clock) -> None:
-    """Accounts' own URLs belong to the endpoint of the settings, and each to somebody else."""
+    """Accounts' own URLs belong to the endpoint of the settings, but each to a different owner."""
     async with world() as w, running(tmp_path, w) as engine:
         busy, free = w.host("busy.example"), w.host("free.example", "203.0.114.2")
 

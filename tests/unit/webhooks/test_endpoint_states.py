@@ -1,9 +1,10 @@
-"""Webhook endpoints that are gone, switched off, told of nothing, or tried out."""
+"""Webhook endpoints that are gone, disabled, without events, or tested."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -37,7 +38,7 @@ async def test_one_accounts_receiver_that_is_gone_stops_that_account_alone(tmp_p
 
 
 async def test_a_crash_in_one_endpoint_is_caught_there(
-    tmp_path: Path, autojump_clock, engine_errors: list, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, autojump_clock, engine_errors: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world() as w, running(tmp_path, w) as engine:
         receiver = w.host("hooks.example")

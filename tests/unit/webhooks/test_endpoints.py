@@ -7,6 +7,7 @@ import logging
 import random
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -73,7 +74,8 @@ async def test_secrets_that_a_receiver_echoes_are_masked(
     headers = (("Authorization", "Bearer canary-bearer"), ("X-Key", "canary-key"), ("Cookie", "a=canary-cookie; b=1"))
     secret = "whsec_" + base64.b64encode(b"canary-secret-canary-secret").decode()
     async with world() as w, running(tmp_path, w) as engine:
-        receiver, signatures = w.host("hooks.example"), set()
+        receiver = w.host("hooks.example")
+        signatures: set[Any] = set()
 
         async def echo(post: Post):
             signatures.update(each.removeprefix("v1,") for each in post.headers["webhook-signature"].split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -153,15 +154,15 @@ async def test_a_new_connection_that_breaks_is_an_error(autojump_clock) -> None:
 )
 async def test_an_answer_that_does_not_end_is_left_soon(autojump_clock, answer: bytes) -> None:
     (found,), _ = await posts(1, answer)
-    assert (found.status in (200, 500), found.body.rstrip()[:2] in (b"ok", b"")) == (True, True)
+    assert found.status in (200, 500) and bytes(found.body).rstrip()[:2] in (b"ok", b"")
     assert trio.current_time() <= BODY_SECONDS
 
 
 class Script:
-    """A receiver that is told octet by octet what to do with each connection."""
+    """A receiver whose behaviour is scripted octet by octet for each connection."""
 
     def __init__(self) -> None:
-        self.streams: list[trio.testing.MemoryStapledStream] = []
+        self.streams: list[trio.StapledStream[Any, Any]] = []
 
     async def connect(self) -> trio.abc.Stream:
         ours, theirs = trio.testing.memory_stream_pair()
@@ -206,8 +207,8 @@ async def test_408_that_meets_the_request_is_asked_again(autojump_clock) -> None
     found, server = await posts(2, GOOD, idle, GOOD)
     assert [reply.status for reply in found] == [200, 200]
     assert (server.connections, server.requests) == (2, 3)
-    (found,), _ = await posts(1, idle)
-    assert found.status == 408
+    (timed_out,), _ = await posts(1, idle)
+    assert timed_out.status == 408
 
 
 async def test_idle_connections_are_closed_though_nothing_is_posted(autojump_clock) -> None:
@@ -250,7 +251,7 @@ async def test_an_answer_that_comes_early_is_read(head: bytes, size: int) -> Non
 
 
 async def test_an_early_answer_ends_the_sending(autojump_clock) -> None:
-    """Nobody reads the rest, and nobody closes."""
+    """The receiver neither reads the rest nor closes."""
     ours, theirs = trio.testing.memory_stream_pair()
 
     async def connect() -> trio.abc.Stream:
@@ -264,7 +265,7 @@ async def test_an_early_answer_ends_the_sending(autojump_clock) -> None:
 
 @pytest.mark.parametrize("echoed", [False, True])
 async def test_who_takes_it_early_gets_the_rest(autojump_clock, echoed: bool) -> None:
-    """Some receivers answer first and read then; one that echoes goes on reading only while its answer is read."""
+    """Some receivers answer first and then read; one that echoes keeps reading only while its answer is read."""
     ours, theirs = trio.testing.lockstep_stream_pair()
     got = 0
 

@@ -7,7 +7,9 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -28,7 +30,7 @@ WAIT = 120
 
 
 class Engine:
-    def __init__(self, folder: Path, allow_private: bool = True, **settings: object) -> None:
+    def __init__(self, folder: Path, allow_private: bool = True, **settings: Any) -> None:
         world = World()
         self.store = Store(folder, world)
         self.journal = Journal(self.store, Hub(), world)
@@ -38,7 +40,7 @@ class Engine:
 
     async def add(self, n: int = 1, name: str = "messageSent") -> None:
         for number in range(n):
-            await self.store.commit(lambda tx, number=number: self.journal.append(tx, name, "a", {"n": number}))
+            await self.store.commit(partial(self.journal.append, name=name, account="a", data={"n": number}))
 
     def line(self, account: str) -> webhooks.LineRow | None:
         """An account's line at the endpoint of the settings, as it is on disk."""
@@ -57,7 +59,7 @@ class Engine:
 
 
 @asynccontextmanager
-async def running(folder: Path, **settings: object) -> AsyncIterator[Engine]:
+async def running(folder: Path, **settings: Any) -> AsyncIterator[Engine]:
     database.prepare_folder(folder)
     engine = Engine(folder, **{"schedule": (0.01, 0.01)} | settings)
     async with trio.open_nursery() as stores, trio.open_nursery() as nursery:

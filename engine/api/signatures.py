@@ -1,0 +1,19 @@
+"""The signatures that a provider keeps for an account."""
+
+from __future__ import annotations
+
+from engine.api.context import Context, find_account
+from engine.http.access import Access
+from engine.http.operation import operation
+from engine.schema.fields import AccountId
+from engine.schema.signatures import Signatures
+
+
+@operation("GET", "/v1/account/{account}/server-signatures", access=Access.PATH, scope="api", tags=("Account",))
+async def read(context: Context, account: AccountId) -> Signatures:
+    """Read the signatures at the provider.
+
+    There are none to read: providers tell them by interfaces of their own, and the engine speaks IMAP.
+    """
+    find_account(context, account)
+    return Signatures(signatures=(), signatures_supported=False)

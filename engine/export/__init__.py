@@ -1,0 +1,1 @@
+"""Exports: an account's mail of a span of time, written into a file to be downloaded."""

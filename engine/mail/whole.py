@@ -1,0 +1,42 @@
+"""A whole message taken apart into header and body, as bytes: fields found, taken out, added. It never raises.
+
+Line ends become CRLF; everything else stays as it is, whatever it is.
+"""
+
+from __future__ import annotations
+
+import re
+
+from engine.mail.compose import Composed, date_of
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_FIELD = re.compile(rb"[^\r\n]+\r\n(?:[ \t][^\r\n]*\r\n)*")
+
+
+def from_raw(raw: bytes, message_id: str, date: float) -> Composed:
+    """A message as it is, Bcc apart, with a Message-ID and a Date if it lacks them; `date` in seconds since 1970."""
+    header, body = _apart(raw if raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r") else _crlf(raw))
+    fields = _FIELD.findall(header)
+    hidden = [field for field in fields if _name(field) == b"bcc"]
+    names = {_name(field) for field in fields}
+    added = [] if b"message-id" in names else [f"Message-ID: {message_id}\r\n".encode()]
+    if b"date" not in names:
+        added.append(f"Date: {date_of(date)}\r\n".encode("ascii"))
+    shown = b"".join([*(field for field in fields if _name(field) != b"bcc"), *added])
+    return Composed(shown, b"".join(hidden), body, smtputf8=False)
+
+
+def _crlf(raw: bytes) -> bytes:
+    return _LINE_END.sub(b"\r\n", raw)
+
+
+def _apart(raw: bytes) -> tuple[bytes, bytes]:
+    """The header with the end of its last line, and what follows the empty line."""
+    if raw.startswith(b"\r\n"):
+        return b"", raw[2:]
+    head, found, body = raw.partition(b"\r\n\r\n")
+    return (head + b"\r\n", body) if found else (head.removesuffix(b"\r\n") + b"\r\n", b"")
+
+
+def _name(field: bytes) -> bytes:
+    return field.partition(b":")[0].strip().lower()
