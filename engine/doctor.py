@@ -57,6 +57,8 @@ REQUIRED = (
 )
 LEAST_FREE = 256 * 1024**2  # bytes
 HEALTH_TIMEOUT = 3.0  # seconds
+SHOWN = 5
+"""Accounts that a finding names."""
 SECRETS_SOON = 30 * 86_400.0  # seconds
 
 _HOW_TO_MAKE_ONE = (
@@ -274,7 +276,43 @@ def client_secrets(config: Config) -> Finding:
     return Finding(True, name, f"none of {len(rows)} expires within 30 days" if rows else "there is no OAuth2 app yet")
 
 
-CHECKS: tuple[Callable[[Config], Finding], ...] = (data_folder, modes, lock, journal, key, port, client_secrets)
+def sign_ins(config: Config) -> Finding:
+    """Must the owner of a mailbox sign in again, or was the app removed that an account signs in through?"""
+    name = "sign-ins"
+    try:
+        if not (Path(config.store.path) / database.FILE).exists():
+            return Finding(True, name, "no account signs in with OAuth2 yet")
+        with _reading(Path(config.store.path)) as db:
+            rows = db.execute(
+                "SELECT account, gone IS NOT NULL, app IN (SELECT id FROM oauth_app) FROM oauth_grant ORDER BY account"
+            ).fetchall()
+    except (sqlite3.Error, OSError):
+        return Finding(True, name, "no account signs in with OAuth2 yet")
+    gone = [account for account, is_gone, _ in rows if is_gone]
+    if gone:
+        text = f"{_some(gone)} must sign in again: reauthUrl of lastError in GET /v1/account/{gone[0]} leads there"
+        return Finding(False, name, text)
+    left = [account for account, _, has_app in rows if not has_app]
+    if left:
+        return Finding(False, name, f"the OAuth2 app of {_some(left)} was removed: have them sign in through another")
+    return Finding(True, name, f"all of {len(rows)} are good" if rows else "no account signs in with OAuth2 yet")
+
+
+def _some(accounts: list[str]) -> str:
+    more = f" and {len(accounts) - SHOWN} more" if len(accounts) > SHOWN else ""
+    return f"{'account' if len(accounts) == 1 else 'accounts'} {', '.join(accounts[:SHOWN])}{more}"
+
+
+CHECKS: tuple[Callable[[Config], Finding], ...] = (
+    data_folder,
+    modes,
+    lock,
+    journal,
+    key,
+    port,
+    client_secrets,
+    sign_ins,
+)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,6 +20,9 @@ from engine.schema.events import EVENT_DATA, EventsPage
 from engine.schema.problem import ProblemDocument
 
 Kind = type[msgspec.Struct]
+
+_one_at_a_time = threading.Lock()
+"""msgspec 0.22 crashes the process where two threads are the first to convert to the same type."""
 
 
 class WrongAnswer(AssertionError):
@@ -68,7 +72,9 @@ def _must_be(kinds: Iterable[Kind], said: Any, of: str) -> None:
 def _fault(kind: Kind, said: Any) -> str | None:
     """What is wrong with it as this kind."""
     try:
-        again = json.loads(msgspec.json.encode(msgspec.convert(said, kind)))
+        with _one_at_a_time:
+            converted = msgspec.convert(said, kind)
+        again = json.loads(msgspec.json.encode(converted))
     except msgspec.ValidationError as error:
         return f"no {kind.__name__}: {error}"
     if again != said:

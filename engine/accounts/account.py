@@ -24,6 +24,7 @@ from engine.accounts.probe import probe, watch_sending
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.reauth import Reauth
 from engine.accounts.sent_copies import SentCopies
+from engine.accounts.sent_drafts import SentDrafts
 from engine.accounts.server_access import ServerAccess
 from engine.accounts.sessions import Sessions
 from engine.accounts.sign_in import SignIn
@@ -92,6 +93,7 @@ class Account:
         if records.is_sandbox(record) and row.sending is None:
             self.status.forget_sending(AccountState.CONNECTED)
         self._copies = SentCopies(row.id, store, ledger.spool, ledger.journal, imap.copy_schedule, self._world)
+        self._drafts = SentDrafts(row.id, store, imap.copy_schedule, self._world)
         self._evidence = SentFolderSearches(row.id, store, ledger.recorder, self._world)
         self._heartbeat = Heartbeat(imap.heartbeat, self._world, _learnt(row))
         self.commands = Commands(self.status, offered=records.imap_endpoint(record, self.sign_in.app) is not None)
@@ -310,6 +312,7 @@ class Account:
                 rules,
                 self.status,
                 self._copies,
+                self._drafts,
                 self._evidence,
                 self._ledger,
                 self._access,
@@ -372,6 +375,7 @@ class Account:
         except trio.WouldBlock:
             pass  # a hundred newer attempts are waiting to be noted
         self._copies.look()
+        self._drafts.look()
         if self._connection is not None and self._evidence.seconds_to_next() is not None:
             self._connection.wake()
 

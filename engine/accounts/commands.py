@@ -50,7 +50,7 @@ SETTLE_SECONDS = 3.0
 SILENT = "The mail server did not answer in time"
 FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused, TokenError)
 _MAY_OPEN = frozenset({AccountState.SYNCING, AccountState.CONNECTED})
-_MAY_WAIT = frozenset({*_MAY_OPEN, AccountState.CONNECTING, AccountState.DISCONNECTED})
+_MAY_WAIT = frozenset({*_MAY_OPEN, AccountState.CONNECTING})
 
 
 class NoSession(Problem):

@@ -19,7 +19,7 @@ import trio
 from engine.errors import NetworkError, ProtocolError, StorageUnavailable
 from engine.events.journal import Journal
 from engine.imap.session import CommandRefused, ImapSession
-from engine.store import bodies, messages, sent_copies
+from engine.store import bodies, messages, sent_copies, sent_drafts
 from engine.store.bodies import MessageBody, Spool
 from engine.store.sent_copies import SentCopy
 from engine.store.writer import Store, Tx
@@ -94,7 +94,7 @@ class SentCopies:
             if isinstance(error, (NetworkError, ProtocolError)):
                 raise
             return None
-        await self._store.commit(partial(self._done, due))
+        await self._store.commit(partial(self._filed, due))
         return path
 
     async def _is_there(self, session: ImapSession, path: str, message: int) -> bool:
@@ -131,6 +131,10 @@ class SentCopies:
             self._done(due, tx)
 
         await self._store.commit(change)
+
+    def _filed(self, due: SentCopy, tx: Tx) -> None:
+        sent_drafts.copied(tx, due.message)
+        self._done(due, tx)
 
     def _done(self, due: SentCopy, tx: Tx) -> None:
         sent_copies.remove(tx, due.message)

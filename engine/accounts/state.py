@@ -41,7 +41,7 @@ REFUSALS: dict[AccountState, Refusal] = {
     AccountState.CONNECTED: _STARTING,
     AccountState.AUTHENTICATION_ERROR: Refusal("AuthenticationFails", "Requested account can not be authenticated", 60),
     AccountState.CONNECT_ERROR: Refusal("ConnectionError", "Can not establish server connection", 30),
-    AccountState.DISCONNECTED: Refusal("ConnectionError", "Can not establish server connection", 30),
+    AccountState.DISCONNECTED: Refusal("NoAvailable", "Requested account is currently not available", 5),
     AccountState.UNSET: Refusal("NotSyncing", "Syncing is disabled for the requested account", 3600),
     AccountState.PAUSED: Refusal("NoAvailable", "Requested account is currently not available", 10),
 }

@@ -90,23 +90,23 @@ async def submit(
     |---|---|
     | `NotYetConnected` | `init`, `connecting`, `syncing` |
     | `AuthenticationFails` | `authenticationError` |
-    | `ConnectionError` | `connectError`, `disconnected` |
+    | `ConnectionError` | `connectError` |
     | `NotSyncing` | `unset` |
-    | `NoAvailable` | `paused` |
+    | `NoAvailable` | `disconnected`, `paused` |
 
     After that a broken connection refuses nothing: messages queue.
     """
     found = find_account(context, account)
-    key = _key(headers)
+    key = key_of(headers.idempotency_key)
     if body.dry_run:
         key = None
     fingerprint = await _fingerprint(context, body) if key is not None else b""
     if key is not None and (before := idempotency_keys.find(context.store.reader, found.id, key)) is not None:
-        return _again(repeated(before, fingerprint), key)
+        return again(repeated(before, fingerprint), key)
     narrowed = caller is not None and caller.account is not None
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if not body.dry_run:
-        _refuse_unless_ready(found)
+        refuse_unless_ready(found)
     now = context.world.now()
     send_at = now if body.send_at is UNSET else checked_send_at(body.send_at, now)
     is_large = size_of(body) > HERE
@@ -115,7 +115,7 @@ async def submit(
     composed = await composed_of(context, draft, message_id, send_at, in_thread=is_large)
     if body.dry_run:
         return await _rehearsal(message_id, composed)
-    message, recipients = _message(context, found, body, draft, composed, message_id, now, send_at)
+    message, recipients = message_of(context, found, body, draft, composed, message_id, now, send_at)
     answer = SubmitAccepted(message_id=message_id, send_at=iso(send_at), queue_id=message.queue_id)
     accepted = context.intake.accept(
         message,
@@ -130,11 +130,11 @@ async def submit(
     if key is None:
         return answer
     if first is not None:
-        return _again(first, key)
+        return again(first, key)
     return replace(answer, idempotency=Idempotency(key=key, status="MISS"))
 
 
-def _message(
+def message_of(
     context: Context,
     account: Account,
     body: Submit,
@@ -177,14 +177,14 @@ def _message(
     return message, recipients
 
 
-def _key(headers: SubmitHeaders) -> str | None:
+def key_of(given_key: str | None) -> str | None:
     """The key without quotes: the header's draft standard requires quotes, which most clients omit.
 
     Raises `Problem` 400 for an empty key, since its caller relies on protection from duplicates.
     """
-    if headers.idempotency_key is None:
+    if given_key is None:
         return None
-    given = headers.idempotency_key.strip()
+    given = given_key.strip()
     if len(given) >= 2 and given[0] == given[-1] == '"':
         given = given[1:-1]
     if not given.strip():
@@ -228,11 +228,13 @@ async def _rehearsal(message_id: str, composed: Composed) -> DryRun | Response:
     return Response(pieces(), headers={**JSON, "Content-Length": str(length)})
 
 
-def _again(answer: bytes, key: str) -> SubmitAccepted:
+def again(answer: bytes, key: str) -> SubmitAccepted:
+    """The first answer to a request that is repeated with its key."""
     return replace(shown(SubmitAccepted, msgspec.json.decode(answer)), idempotency=Idempotency(key=key, status="HIT"))
 
 
-def _refuse_unless_ready(account: Account) -> None:
+def refuse_unless_ready(account: Account) -> None:
+    """Raise `Problem` 404 if the account cannot send at all, 503 before its first sync."""
     if not account.has_smtp:
         raise Problem(404, "SMTP configuration was not found for requested ID", code="SMTPUnavailable")
     if not account.status.initialized:

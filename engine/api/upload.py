@@ -137,10 +137,10 @@ async def _following(mailbox: Mailbox, draft: Draft, reference: UploadReference)
         subject=" ".join(header_text(envelope.subject).split()),
         message_id=message_id,
         references=" ".join([*header.get("references", ()), *header.get("in-reply-to", ())]),
-        author=_addresses(envelope.author),
-        reply_to=_addresses(envelope.reply_to),
-        to=_addresses(envelope.to),
-        cc=_addresses(envelope.cc),
+        author=addresses_of(envelope.author),
+        reply_to=addresses_of(envelope.reply_to),
+        to=addresses_of(envelope.to),
+        cc=addresses_of(envelope.cc),
     )
     taken = following(original, reference.action, draft.sender.address)
     own = {name.lower() for name, _ in draft.headers}
@@ -154,7 +154,7 @@ async def _following(mailbox: Mailbox, draft: Draft, reference: UploadReference)
     ), shown
 
 
-def _addresses(given: tuple[EnvelopeAddress, ...]) -> list[Address]:
+def addresses_of(given: tuple[EnvelopeAddress, ...]) -> list[Address]:
     """Those that can be used in our headers."""
     found = []
     for each in given:

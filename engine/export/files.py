@@ -102,7 +102,7 @@ class ExportFiles:
 
 
 class ExportFile:
-    """One file while it is written. `size`: octets that are on disk."""
+    """One file while it is written. `size`: octets that are on disk; `reached`: octets it has been given until now."""
 
     def __init__(self, file: anyio.AsyncFile[bytes], size: int, world: World) -> None:
         self._file = file
@@ -110,19 +110,14 @@ class ExportFile:
         self._member: zlib._Compress | None = None
         self._waiting = bytearray()
         self._inside = 0
-        self.size = size
-
-    @property
-    def inside(self) -> int:
-        """Octets that were given to the member at work."""
-        return self._inside
+        self.size = self.reached = size
 
     async def write(self, data: bytes) -> None:
         """Add to the member at work. Raises `OSError`."""
         self._waiting += data
         self._inside += len(data)
         if len(self._waiting) >= PIECE:
-            await self._file.write(await self._world.in_thread(self._compressed, False))
+            self.reached += await self._file.write(await self._world.in_thread(self._compressed, False))
 
     async def end_member(self) -> int:
         """Have everything on disk; the size of the file then. Raises `OSError`."""
@@ -131,7 +126,7 @@ class ExportFile:
             await self._file.flush()
             await self._world.in_thread(os.fsync, self._file.wrapped.fileno())
             self._inside = 0
-            self.size = await self._file.tell()
+            self.size = self.reached = await self._file.tell()
         return self.size
 
     async def aclose(self) -> None:

@@ -216,7 +216,7 @@ class ExportRun:
 
     def _full(self, file: ExportFile) -> bool:
         progress = self.export.progress
-        return progress.exported >= self._limits.messages() or file.size >= self._limits.size()
+        return progress.exported >= self._limits.messages() or file.reached >= self._limits.size()
 
     async def _write(self, session: ImapSession, opened: Opened, uids: list[int], file: ExportFile) -> None:
         session.deadline = trio.current_time() + SECONDS

@@ -20,7 +20,7 @@ from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, Data, EndBody, Request, Response
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11SendableEvent, H11WSConnection
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import AppWrapper, ConnectionState, Scope
 
@@ -45,6 +45,8 @@ class HttpProtocol(H11Protocol):
         self._answered = trio.Event()
         self._answered.set()
         self._endless = False
+        self._head = b""
+        """The head of an answer whose body has not begun."""
         self._deaf = False
         """An endless answer has begun, so input after its request will never be read."""
 
@@ -109,6 +111,22 @@ class HttpProtocol(H11Protocol):
                 fields.append((b"connection", b"close"))
         reason = phrase(event.status_code).encode()
         await self._send_h11_event(kind(status_code=event.status_code, reason=reason, headers=fields))
+
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        """Send what `event` is on the wire; a head that is followed by a body of known length goes out with it."""
+        try:
+            data = self.connection.send(event) or b""
+        except h11.LocalProtocolError:
+            if self.connection.their_state is not h11.ERROR:
+                raise
+            return
+        if isinstance(event, h11.Response) and self.connection is self._http and not self._endless:
+            self._head = data
+            return
+        if self._head:
+            data, self._head = self._head + data, b""
+        if data:
+            await self.send(RawData(data=data))
 
     async def _handle_events(self) -> None:
         while not self._over and not self._has_said_all():

@@ -9,6 +9,7 @@ finds the first one's message, however close together they are.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import trio
 
@@ -17,7 +18,7 @@ from engine.model.message import Message
 from engine.model.states import State
 from engine.queue.idempotency import repeated
 from engine.queue.schedule import Schedule
-from engine.store import accounts, bodies, idempotency_keys, messages
+from engine.store import accounts, bodies, idempotency_keys, messages, sent_drafts
 from engine.store.bodies import MessageBody, Spool
 from engine.store.idempotency_keys import Kept
 from engine.store.writer import Store, Tx
@@ -29,6 +30,13 @@ QUEUE_ID_DIGITS = 19
 def new_queue_id(send_at: float, world: World) -> str:
     """19 hex digits that sort by the time of sending: 11 for the milliseconds, then 8 random ones."""
     return f"{int(send_at * 1000):011x}{world.token_bytes(4).hex()}"
+
+
+class DraftPlace(NamedTuple):
+    """Where a draft is: the number of its mailbox, and its UID."""
+
+    mailbox: int
+    uid: int
 
 
 class Intake:
@@ -61,11 +69,13 @@ class Intake:
         *,
         key: str | None = None,
         kept: Kept | None = None,
+        draft: DraftPlace | None = None,
     ) -> bytes | None:
         """Make the message durable and have it sent at `message.next_at`.
 
         `key` is an idempotency key, `kept` what to store under it. If the same request has used the key before, this
         queues nothing and returns that request's answer (JSON); otherwise it returns None.
+        `draft` is where the message was found, from where it goes once it is sent.
         Raises `StorageFull`, `StorageFailed`, or `Problem`: 404 if the account has just been removed, 409 if another
         request has used the key; then nothing is queued. Cancelled: the message is queued whole or not at all.
         """
@@ -85,6 +95,8 @@ class Intake:
                 raise Problem(404, "Account record was not found for requested ID")
             row = messages.insert(tx, message, recipients, State.QUEUED)
             bodies.insert(tx, row, body)
+            if draft is not None and not sent_drafts.insert(tx, row, message.account, *draft):
+                raise Problem(409, "The draft has been submitted already, and is not sent yet", code="DraftSubmitted")
             if key is not None and kept is not None:
                 idempotency_keys.keep(tx, message.account, key, row, kept)
             due = message.next_at or message.send_at

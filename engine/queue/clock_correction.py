@@ -16,7 +16,7 @@ import trio
 from engine.queue import retry
 from engine.queue.attempt import Policy
 from engine.queue.doubt import PATIENCE
-from engine.store import messages, sent_copies
+from engine.store import messages, sent_copies, sent_drafts
 from engine.store.writer import Store, Tx
 from engine.world import World
 
@@ -66,4 +66,6 @@ class ClockCorrection:
     def _doubts_and_copies(self, tx: Tx) -> None:
         now = self._world.now()
         messages.no_doubt_after(tx, now)
-        sent_copies.none_after(tx, now + max(self._copy_schedule, default=0.0))
+        latest = now + max(self._copy_schedule, default=0.0)
+        sent_copies.none_after(tx, latest)
+        sent_drafts.none_after(tx, latest)

@@ -17,7 +17,7 @@ from engine.queue import doubt
 from engine.queue.outcome import Judgement
 from engine.queue.schedule import Schedule
 from engine.repeated_errors import counted
-from engine.store import accounts, bodies, messages, sent_copies
+from engine.store import accounts, bodies, messages, sent_copies, sent_drafts
 from engine.store.bodies import Spool
 from engine.store.writer import Tx
 
@@ -103,6 +103,10 @@ class Recorder:
         if judgement.next_at is not None:
             self.due(tx, message, judgement.next_at)
         elif judgement.ended:
+            if judgement.state is State.SENT:
+                sent_drafts.sent(tx, message.id, now)
+            else:
+                sent_drafts.remove(tx, message.id)
             if judgement.state is State.SENT and message.copy_path is not None:
                 sent_copies.insert(tx, message.id, message.account, message.copy_path, now)
             else:

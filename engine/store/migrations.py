@@ -410,4 +410,17 @@ MIGRATIONS = (
         DELETE FROM export WHERE account = OLD.id;
     END;
     """,
+    """
+    CREATE TABLE sent_draft (     -- drafts that were submitted, until they are gone from their folder
+        message INTEGER PRIMARY KEY REFERENCES message (id) ON DELETE CASCADE,
+        account TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+        mailbox INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+        uid INTEGER NOT NULL,
+        copied INTEGER NOT NULL DEFAULT 0,    -- 1: the engine has filed a copy of the message
+        attempts INTEGER NOT NULL DEFAULT 0,
+        next_at REAL,                         -- when it is to go; NULL: its message is not sent yet
+        UNIQUE (mailbox, uid)
+    );
+    CREATE INDEX sent_draft_due ON sent_draft (account, next_at);
+    """,
 )

@@ -15,6 +15,7 @@ from asking import Caller
 from person import SERVICE, Person, query_of
 from simulation import Engine, Simulation, came
 
+from engine import doctor
 from engine.isotime import iso
 from engine.model.states import State
 from engine.sandbox.oauth import Fault, Issued
@@ -178,6 +179,8 @@ async def test_a_gone_grant_stays_gone_over_a_restart(simulation: Simulation, au
         await it.until("authenticationError")
         sent = await it.send()
         await trio.sleep(60)
+    found = doctor.sign_ins(simulation.config)
+    assert not found.ok and "account acme must sign in again" in found.text
     async with at(simulation, app) as it:
         await it.until("authenticationError")
         await trio.sleep(3600)
@@ -186,6 +189,7 @@ async def test_a_gone_grant_stays_gone_over_a_restart(simulation: Simulation, au
         _, oauth2 = it.granted()
         await it.ask("PUT", "/v1/account/acme", {"oauth2": oauth2})
         await it.engine.until_ended(sent)
+        assert doctor.sign_ins(simulation.config).ok
         assert it.engine.state(sent) is State.SENT and (await it.until("connected"))["lastError"] is None
 
 

@@ -16,13 +16,15 @@ MAIL = {"to": [{"address": "you@sandbox.example"}], "text": "Hi"}
 
 
 @pytest.fixture
-async def asking(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> AsyncIterator[tuple[Engine, Caller]]:
+async def asking(tmp_path: Path) -> AsyncIterator[tuple[Engine, Caller]]:
     async with Simulation(tmp_path / "data", 4711).running() as engine:
         await engine.register("acme")
         yield engine, await Caller.of(engine)
 
 
-async def test_an_account_that_only_sends(asking: tuple[Engine, Caller]) -> None:
+async def test_an_account_that_only_sends(
+    asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock
+) -> None:
     _, caller = asking
     given = {"account": "sends", "name": "x", "imap": False, "smtp": {**SMTP, "useAuthServer": False}, "webhooks": ""}
     assert (await caller.ask("POST", "/v1/account", given)).status == 200
@@ -33,7 +35,7 @@ async def test_an_account_that_only_sends(asking: tuple[Engine, Caller]) -> None
     assert {"sendOnly", "imap", "webhooks"}.isdisjoint((await caller.ask("GET", "/v1/account/acme")).json)
 
 
-async def test_counters_and_connections(asking: tuple[Engine, Caller]) -> None:
+async def test_counters_and_connections(asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock) -> None:
     _, caller = asking
     assert (await caller.ask("GET", "/v1/account/acme/messages?path=INBOX")).status == 200
     shown = (await caller.ask("GET", "/v1/account/acme")).json
@@ -45,14 +47,16 @@ async def test_counters_and_connections(asking: tuple[Engine, Caller]) -> None:
     }
 
 
-async def test_each_folder_of_a_new_account_is_told(asking: tuple[Engine, Caller]) -> None:
+async def test_each_folder_of_a_new_account_is_told(
+    asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock
+) -> None:
     engine, _ = asking
     told = engine.events("acme", "mailboxNew")
     assert {each["path"] for each in told} == {"INBOX", "Sent", "Drafts", "Junk", "Trash"}
     assert all(each["data"]["uidValidity"].isdigit() for each in told)
 
 
-async def test_a_slash_at_the_end(asking: tuple[Engine, Caller]) -> None:
+async def test_a_slash_at_the_end(asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock) -> None:
     _, caller = asking
     for path in ("/v1/accounts", "/v1/account/acme", "/v1/settings/queue/submit"):
         plain, slashed = [await caller.ask("GET", each) for each in (path, path + "/")]
@@ -60,7 +64,7 @@ async def test_a_slash_at_the_end(asking: tuple[Engine, Caller]) -> None:
     assert (await caller.ask("GET", "/v1/accounts//")).status == 404
 
 
-async def test_the_other_queues(asking: tuple[Engine, Caller]) -> None:
+async def test_the_other_queues(asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock) -> None:
     engine, caller = asking
     queue = "/v1/settings/queue/"
     jobs = {"active": 0, "delayed": 0, "paused": 0, "waiting": 0}
@@ -84,7 +88,7 @@ async def test_the_other_queues(asking: tuple[Engine, Caller]) -> None:
     assert (shown["jobs"]["waiting"], shown["jobs"]["delayed"]) == (0, 1)
 
 
-async def test_a_paused_queue_waits(asking: tuple[Engine, Caller]) -> None:
+async def test_a_paused_queue_waits(asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock) -> None:
     engine, caller = asking
     queue = "/v1/settings/queue/submit"
     assert (await caller.ask("PUT", queue, {})).json == {"queue": "submit", "paused": False}
@@ -103,19 +107,25 @@ async def test_a_paused_queue_waits(asking: tuple[Engine, Caller]) -> None:
         ("PUT", "/v1/account/acme/reconnect", '"value" must be of type object'),
     ],
 )
-async def test_a_body_that_is_missing(asking: tuple[Engine, Caller], method: str, path: str, said: str) -> None:
+async def test_a_body_that_is_missing(
+    asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock, method: str, path: str, said: str
+) -> None:
     _, caller = asking
     answer = await caller.ask(method, path)
     assert (answer.status, answer.json["message"], answer.json["fields"][0]["message"]) == (400, "Invalid input", said)
 
 
-async def test_a_header_is_named_in_lower_case(asking: tuple[Engine, Caller]) -> None:
+async def test_a_header_is_named_in_lower_case(
+    asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock
+) -> None:
     _, caller = asking
     answer = await caller.ask("POST", "/v1/account/acme/submit", MAIL, {"Idempotency-Key": "x" * 2000})
     assert [each["key"] for each in answer.json["fields"]] == ["idempotency-key"]
 
 
-async def test_what_makes_no_difference_is_taken(asking: tuple[Engine, Caller]) -> None:
+async def test_what_makes_no_difference_is_taken(
+    asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock
+) -> None:
     _, caller = asking
     off: dict[str, Any] = {"render": False, "trackingEnabled": False, "trackOpens": False, "trackClicks": False}
     query = "?useStructuredFormat=true&documentStore=false"
@@ -133,7 +143,9 @@ async def test_what_makes_no_difference_is_taken(asking: tuple[Engine, Caller]) 
     assert (await caller.ask("DELETE", "/v1/account/acme?revoke=true")).status == 200
 
 
-async def test_a_login_that_is_wanted_and_not_given(asking: tuple[Engine, Caller]) -> None:
+async def test_a_login_that_is_wanted_and_not_given(
+    asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock
+) -> None:
     _, caller = asking
     smtp = {name: value for name, value in SMTP.items() if name != "auth"}
     answer = (await caller.ask("POST", "/v1/verifyAccount", {"smtp": smtp})).json["smtp"]
@@ -144,7 +156,7 @@ async def test_a_login_that_is_wanted_and_not_given(asking: tuple[Engine, Caller
     assert (answer["success"], answer["code"]) == (False, "ENOAUTH")
 
 
-async def test_a_port_that_is_shut(asking: tuple[Engine, Caller]) -> None:
+async def test_a_port_that_is_shut(asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock) -> None:
     engine, caller = asking
     engine.sandbox.faults.dead.add(587)
     answer = (await caller.ask("POST", "/v1/verifyAccount", {"smtp": SMTP})).json["smtp"]

@@ -31,6 +31,8 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     """Requests, in an order in which all of them are good."""
     deliver(engine)
     message = (await engine.event("acme", "messageNew"))["data"]
+    draft = {"path": "Drafts", "flags": ["\\Draft"], "to": {"address": "x@x.example"}}
+    stored = (await caller.ask("POST", "/v1/account/acme/message", draft)).json["id"]
     mailbox = message_ids.read_message(message["id"]).mailbox
     queued = {to: (await engine.submit("acme", f"{to}@x.example"))["queueId"] for to in ("you", "reject+you")}
     waiting = (await engine.submit("acme", "you@x.example", sendAt="2027-06-01T00:00:00Z"))["queueId"]
@@ -70,6 +72,7 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
             "/v1/account/acme/message",
             {"path": "Drafts", "flags": ["\\Draft"], "to": {"address": "x@x.example"}},
         ),
+        ("POST", f"/v1/account/acme/message/{stored}/submit", {}),
         ("PUT", "/v1/account/acme/messages/delete?path=Trash", {"search": {"unseen": True}}),
         *(("PUT", f"/v1/account/acme/{each}", {each: True}) for each in ("sync", "flush", "reconnect")),
         ("GET", "/v1/logs/acme", None),

@@ -57,7 +57,8 @@ async def two(engine: Engine) -> World:
     assert (await other.ask("PUT", f"/v1/events/consumers/{CANARY}", {"seq": 1})).status == 200
     made_app = await operator.ask("POST", "/v1/oauth2", {"name": CANARY, "provider": "sandbox", "clientId": CANARY})
     assert made_app.status == 200
-    engine.sandbox.account(f"{CANARY}@sandbox.example").folder("INBOX").add(MAIL % 1, 1_800_000_000.0)
+    inbox = engine.sandbox.account(f"{CANARY}@sandbox.example").folder("INBOX")
+    inbox.add(MAIL % 1, 1_800_000_000.0, ("\\Draft",))
     mail = (await engine.event(THEIRS, "messageNew"))["data"]
     span = {"startDate": "2020-01-01", "endDate": "2040-01-01"}
     exported = await other.ask("POST", f"/v1/account/{THEIRS}/export", span)
@@ -93,6 +94,7 @@ BODIES: dict[str, Any] = {
     "PUT /v1/account/{account}/message/{message}": {"flags": {"add": ["\\Seen"]}},
     "PUT /v1/account/{account}/message/{message}/move": {"path": "Trash"},
     "POST /v1/account/{account}/message": {"path": "INBOX", "text": "x"},
+    "POST /v1/account/{account}/message/{message}/submit": {},
     "PUT /v1/account/{account}/messages": {"search": {}, "update": {"flags": {"add": ["\\Seen"]}}},
     "PUT /v1/account/{account}/messages/move": {"search": {}, "path": "Trash"},
     "PUT /v1/account/{account}/messages/delete": {"search": {}},

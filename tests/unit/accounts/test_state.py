@@ -23,7 +23,7 @@ def test_the_codes() -> None:
         "connected": "NotYetConnected",
         "authenticationError": "AuthenticationFails",
         "connectError": "ConnectionError",
-        "disconnected": "ConnectionError",
+        "disconnected": "NoAvailable",
         "paused": "NoAvailable",
         "unset": "NotSyncing",
     }

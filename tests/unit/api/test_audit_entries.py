@@ -18,6 +18,7 @@ LEAVE_NONE = {
     ("POST", "/v1/account/{account}/search"),
     # Mail and positions in the events have records of their own.
     ("POST", "/v1/account/{account}/submit"),
+    ("POST", "/v1/account/{account}/message/{message}/submit"),
     ("PUT", "/v1/outbox/{queueId}"),
     ("DELETE", "/v1/outbox/{queueId}"),
     ("PUT", "/v1/events/consumers/{consumer}"),

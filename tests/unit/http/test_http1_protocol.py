@@ -174,6 +174,15 @@ async def test_a_request_byte_by_byte(tmp_path: Path) -> None:
             assert (await client.receive_some()).startswith(b"HTTP/1.1 200 OK")
 
 
+async def test_the_head_of_an_answer_comes_with_its_body(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service, await service.connect() as client:
+        for _ in range(5):
+            await client.send_all(GET % b"")
+            with trio.fail_after(WAIT):
+                received = await client.receive_some()
+            assert received.startswith(b"HTTP/1.1 200 OK") and received.endswith(b"\r\n\r\nok")
+
+
 async def test_a_head_that_does_not_come_is_given_up(tmp_path: Path) -> None:
     async with serving(tmp_path, keep_alive=0.05) as service:
         assert refusal(await exchange(service, b"GET / HTTP/1.1\r\nHo", then_end=False))[0] == 408

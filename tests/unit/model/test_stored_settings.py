@@ -14,7 +14,8 @@ from engine.schema.settings import SettingsUpdate
 
 def test_what_the_api_sets_is_stored_under_the_name_it_has_there() -> None:
     asked = {field.name: field.encode_name for field in msgspec.structs.fields(SettingsUpdate)}
-    assert asked | {"queue_paused": "queuePaused"} == STORED_NAMES
+    paused = {"queue_paused": "queuePaused", "webhooks_paused": "webhooksPaused"}
+    assert asked | paused == STORED_NAMES
 
 
 @pytest.mark.parametrize("name", Settings.__struct_fields__)

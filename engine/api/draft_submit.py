@@ -1,0 +1,140 @@
+"""Submitting a draft: read from its folder, made durable, answered; it goes from the folder once it is sent."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+from msgspec import UNSET
+
+from engine.accounts import message_ids
+from engine.accounts.downloading import File, content
+from engine.accounts.located import no_message
+from engine.accounts.route_checks import refuse_way
+from engine.api.context import Context, find_account
+from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased, read_id
+from engine.api.submit import again, checked_send_at, key_of, message_of, refuse_unless_ready
+from engine.api.upload import addresses_of
+from engine.errors import Problem
+from engine.http.access import Access
+from engine.http.client_disconnect import carry_through
+from engine.http.operation import operation
+from engine.imap.envelope import ImapEnvelope
+from engine.isotime import iso
+from engine.mail.addresses import Address
+from engine.mail.compose import Draft
+from engine.mail.decode import header_text
+from engine.mail.fields import fields
+from engine.mail.whole import from_raw
+from engine.queue.accept import DraftPlace
+from engine.queue.idempotency import repeated
+from engine.schema.draft_submit import DraftHeaders, DraftSubmit
+from engine.schema.fields import AccountId
+from engine.schema.message import MessageId
+from engine.schema.submit import Idempotency, Submit, SubmitAccepted
+from engine.store import idempotency_keys
+from engine.store.idempotency_keys import Kept
+from engine.store.tokens import Token
+
+_DRAFTS, _DRAFT = "\\Drafts", "\\draft"
+
+
+@operation(
+    "POST",
+    "/v1/account/{account}/message/{message}/submit",
+    access=Access.PATH,
+    scope="api",
+    tags=("Submit",),
+    errors={
+        400: "The message is no draft (`NotDraft`), or has no recipients (`DraftHasNoRecipients`).",
+        403: "A token for one account sets `proxy`.",
+        404: "There is no such message (`MessageNotFound`), or the account has no SMTP server (`SMTPUnavailable`).",
+        409: "The draft has been submitted and is not sent yet (`DraftSubmitted`), or the `Idempotency-Key` was used "
+        "for another request (`IdempotencyConflict`).",
+        503: NOT_CONNECTED,
+        504: TOO_LATE,
+    },
+)
+async def submit_draft(
+    context: Context,
+    account: AccountId,
+    message: MessageId,
+    body: DraftSubmit,
+    headers: DraftHeaders,
+    *,
+    caller: Token | None = None,
+) -> SubmitAccepted:
+    """Submit a draft.
+
+    It is sent as it is in its folder, without Bcc, and goes from there once it is sent: it is removed if a copy was
+    filed in the Sent folder, else it is moved to the trash.
+    """
+    found = find_account(context, account)
+    key = key_of(headers.idempotency_key)
+    fingerprint = hashlib.sha256(message.encode() + msgspec.json.encode(body)).digest()
+    if key is not None and (before := idempotency_keys.find(context.store.reader, found.id, key)) is not None:
+        return again(repeated(before, fingerprint), key)
+    place = read_id(message_ids.read_message, message, "message", no_message())
+    await refuse_way(
+        context.access, body.proxy, body.local_address, narrowed=caller is not None and caller.account is not None
+    )
+    refuse_unless_ready(found)
+    most = context.config.http.max_body
+    async with leased(context, account, headers) as mailbox:
+        row, one = await mailbox.locator.describe(mailbox.session, place)
+        if row.special_use != _DRAFTS and _DRAFT not in {flag.lower() for flag in one.flags or ()}:
+            raise Problem(400, "The message is not a draft", code="NotDraft")
+        if (one.size or 0) > most:
+            raise Problem(413, f"The draft is larger than {most} octets", code="TooLarge")
+        raw = bytearray()
+        async for piece in content(mailbox.session, one.uid, File("", "", "", one.size), headers.seconds):
+            raw += piece
+            if len(raw) > most:
+                raise Problem(413, f"The draft is larger than {most} octets", code="TooLarge")
+    now = context.world.now()
+    send_at = now if body.send_at is UNSET else checked_send_at(body.send_at, now)
+    own = Address("" if found.record.email is UNSET else found.record.email, found.record.name)
+    draft = _draft(one.envelope, own)
+    made = await context.world.in_thread(from_raw, bytes(raw), f"<{context.world.uuid()}@{_domain(draft)}>", now)
+    message_id = fields(made.header)["message-id"][0]
+    given = {name: getattr(body, name) for name in body.__struct_fields__}
+    queued, recipients = message_of(context, found, Submit(**given), draft, made, message_id, now, send_at)
+    if not recipients:
+        raise Problem(400, "Draft has no recipients", code="DraftHasNoRecipients")
+    answer = SubmitAccepted(message_id=message_id, send_at=iso(send_at), queue_id=queued.queue_id)
+    accepted = context.intake.accept(
+        queued,
+        recipients,
+        made.header,
+        made.bcc_header,
+        made.body,
+        key=key,
+        kept=Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None,
+        draft=DraftPlace(row.id, one.uid),
+    )
+    first = await carry_through(accepted)
+    if key is None:
+        return answer
+    if first is not None:
+        return again(first, key)
+    return msgspec.structs.replace(answer, idempotency=Idempotency(key=key, status="MISS"))
+
+
+def _draft(envelope: ImapEnvelope | None, own: Address) -> Draft:
+    """Who wrote it to whom, as far as that can be sent to. Raises `Problem` 400 where nobody wrote it."""
+    if envelope is None:
+        raise Problem(400, "Draft has no recipients", code="DraftHasNoRecipients")
+    author = next(iter(addresses_of(envelope.author)), own)
+    if not author.address:
+        raise Problem(400, "Draft has no author, and the account has no email address", code="DraftHasNoAuthor")
+    return Draft(
+        sender=author,
+        to=tuple(addresses_of(envelope.to)),
+        cc=tuple(addresses_of(envelope.cc)),
+        bcc=tuple(addresses_of(envelope.bcc)),
+        subject=" ".join(header_text(envelope.subject).split()) or None,
+    )
+
+
+def _domain(draft: Draft) -> str:
+    return draft.sender.address.rpartition("@")[2]

@@ -1,0 +1,57 @@
+"""Submitting a draft that is in a folder."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from engine.schema.fields import Instant, IpOrNone, MailboxPath, ProxyUrl, Request
+from engine.schema.messages import CommandHeaders
+from engine.schema.submit import Envelope, OnDoubt
+
+
+class DraftSubmit(Request, frozen=True, kw_only=True):
+    """How to send the draft; what it says is in its folder."""
+
+    EXAMPLE = {"sendAt": "2026-12-01T08:00:00.000Z"}
+
+    envelope: Annotated[
+        Envelope | UnsetType,
+        Meta(description="The SMTP envelope. Absent: it follows from the draft's own addresses."),
+    ] = UNSET
+    send_at: Annotated[
+        Instant | UnsetType,
+        Meta(description="The earliest time to send it, less than a year ahead. Absent or past: at once."),
+    ] = UNSET
+    delivery_attempts: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)] | UnsetType,
+        Meta(description="The most attempts. Absent: the setting `deliveryAttempts`, or `retry.attempts`."),
+    ] = UNSET
+    on_doubt: Annotated[
+        OnDoubt | UnsetType, Meta(description="As in a submission. Absent: `queue.on_doubt` of config.toml.")
+    ] = UNSET
+    copy: Annotated[
+        bool | UnsetType | None,
+        Meta(description="Whether to file a copy in the Sent folder. `null` or absent: the account decides."),
+    ] = UNSET
+    sent_mail_path: Annotated[
+        MailboxPath | UnsetType, Meta(description="The folder for that copy. Absent: the account's Sent folder.")
+    ] = UNSET
+    proxy: Annotated[
+        ProxyUrl | UnsetType, Meta(description="The proxy through which the message is sent. Absent: the account's.")
+    ] = UNSET
+    local_address: Annotated[
+        IpOrNone | UnsetType,
+        Meta(description="The IP address of this machine from which the message is sent. Absent: the account's."),
+    ] = UNSET
+
+
+class DraftHeaders(CommandHeaders, frozen=True, kw_only=True):
+    """Headers of the submission of a draft."""
+
+    idempotency_key: Annotated[
+        Annotated[str, Meta(max_length=1024)] | None,
+        Meta(description="Your own name for this submission, as for any other. Absent: there is none."),
+    ] = msgspec.field(name="idempotency-key", default=None)

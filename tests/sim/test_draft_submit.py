@@ -1,0 +1,123 @@
+"""Drafts submitted: sent as they are, and gone from their folder once that is so, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from changing import Mail, changing
+from inbox import box, deliver, folder
+from simulation import Simulation
+
+
+@pytest.fixture
+def simulation(tmp_path: Path) -> Simulation:
+    return Simulation(tmp_path / "data", 4711)
+
+
+async def drafted(mail: Mail, to: str = "you@x.example") -> str:
+    body = {
+        "path": "Drafts",
+        "flags": ["\\Draft"],
+        "to": [{"address": to}],
+        "bcc": [{"address": "hidden@x.example"}],
+        "subject": "later",
+        "text": "Hallo",
+        "messageId": "<draft@x.example>",
+    }
+    return str((await mail.ask("POST", "message", body))["id"])
+
+
+async def test_sent_and_gone(
+    simulation: Simulation, missing: frozenset[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async with changing(simulation, missing, count=0) as mail:
+        id = await drafted(mail)
+        done = await mail.ask("POST", f"message/{id}/submit", {})
+        assert (done["response"], done["messageId"]) == ("Queued for delivery", "<draft@x.example>")
+        sent = (await mail.engine.event("acme", "messageSent"))["data"]
+        assert sent["queueId"] == done["queueId"]
+        assert sorted(sent["envelope"]["to"]) == ["hidden@x.example", "you@x.example"]
+        await trio.sleep(60)
+        assert mail.uids("Drafts") == []
+        assert mail.uids("Trash") == []
+        (copy,) = folder(mail.engine, "Sent").messages
+        assert b"Bcc: hidden@x.example" in copy.raw
+        await mail.rounds()
+        told = mail.told()
+        assert ("messageNew", "Drafts", 1, "api") in told
+        assert ("messageDeleted", "Drafts", 1, "api") in told
+        assert len(told) == 3
+        assert len(mail.engine.events("acme", "messageSent")) == 1
+
+
+async def test_without_a_copy_it_goes_to_the_trash(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with changing(simulation, count=0) as mail:
+        await mail.ask("POST", f"message/{await drafted(mail)}/submit", {"copy": False})
+        await mail.engine.event("acme", "messageSent")
+        await trio.sleep(60)
+        assert (mail.uids("Drafts"), mail.uids("Sent"), mail.uids("Trash")) == ([], [], [1])
+
+
+async def test_it_stays_while_it_is_not_sent(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with changing(simulation, count=0) as mail:
+        id = await drafted(mail)
+        first = await mail.ask("POST", f"message/{id}/submit", {"sendAt": "2027-06-01T00:00:00Z"})
+        answer = await mail.answer("POST", f"message/{id}/submit", {})
+        assert (answer.status, answer.json["code"]) == (409, "DraftSubmitted")
+        await trio.sleep(3_600)
+        assert mail.uids("Drafts") == [1]
+        # Once that is cancelled, it can be submitted again.
+        assert (await mail.caller.ask("DELETE", f"/v1/outbox/{first['queueId']}")).json["deleted"] is True
+        refused = await mail.ask("POST", f"message/{id}/submit", {"envelope": {"to": ["reject+you@x.example"]}})
+        await mail.engine.until_ended(refused["queueId"])
+        await trio.sleep(3_600)
+        assert mail.uids("Drafts") == [1]
+        await mail.ask("POST", f"message/{id}/submit", {})
+        await trio.sleep(3_600)
+        assert mail.uids("Drafts") == []
+
+
+async def test_a_key_that_is_used_again(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with changing(simulation, count=0) as mail:
+        target, key = f"/v1/account/acme/message/{await drafted(mail)}/submit", {"Idempotency-Key": "k"}
+        first = await mail.caller.ask("POST", target, {}, headers=key)
+        await trio.sleep(3_600)
+        assert mail.uids("Drafts") == []
+        again = await mail.caller.ask("POST", target, {}, headers=key)
+        assert (again.status, again.json["queueId"]) == (200, first.json["queueId"])
+        assert again.json["idempotency"] == {"key": "k", "status": "HIT"}
+
+
+async def test_what_is_no_draft(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with changing(simulation, count=1) as mail:
+        id = await mail.id_of(1)
+        answer = await mail.answer("POST", f"message/{id}/submit", {})
+        assert (answer.status, answer.json["code"]) == (400, "NotDraft")
+        answer = await mail.answer("POST", f"message/{id[:-1]}9/submit", {})
+        assert (answer.status, answer.json["code"]) == (404, "MessageNotFound")
+        empty = await mail.ask("POST", "message", {"path": "INBOX", "flags": ["\\Draft"], "subject": "x"})
+        answer = await mail.answer("POST", f"message/{empty['id']}/submit", {})
+        assert (answer.status, answer.json["code"]) == (400, "DraftHasNoRecipients")
+        done = await mail.ask("POST", f"message/{empty['id']}/submit", {"envelope": {"to": ["you@x.example"]}})
+        await mail.engine.until_ended(done["queueId"])
+        await trio.sleep(60)
+        assert mail.uids() == [1]
+
+
+async def test_it_goes_after_a_restart_too(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with changing(simulation, count=0) as mail:
+        id = await drafted(mail)
+        mail.engine.sandbox.faults.imap_capabilities_drop |= {"MOVE"}
+        box(mail.engine)  # the folder is there
+        await mail.ask("POST", f"message/{id}/submit", {"sendAt": "2027-01-15T12:00:00Z"})
+    async with simulation.running() as engine:
+        sent = await engine.event("acme", "messageSent")
+        assert sent["data"]["messageId"] == "<draft@x.example>"
+        await trio.sleep(60)
+        assert folder(engine, "Drafts").messages == []
+        deliver(engine, 7)
