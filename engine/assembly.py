@@ -35,6 +35,7 @@ from engine.http.request_bodies import Bodies
 from engine.http.shared_limits import SharedLimit
 from engine.http.wrong_tokens import WrongTokens
 from engine.oauth.app_book import AppBook
+from engine.oauth.auth_server import AuthServer
 from engine.oauth.keepers import Keepers, OAuth
 from engine.oauth.sign_ins import SignIns
 from engine.oauth.token_requests import TokenRequests
@@ -87,11 +88,11 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     egress, routes = Egress(config.network, world, hosts), Routes(settings, vault)
     access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, routes, world, settings)
     webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
-    oauth = _oauth(store, vault, journal, access)
+    oauth = _oauth(store, vault, journal, access, settings)
     expires_at = dispatch.attempts.expires_at
     outbox = Outbox(store, ledger.recorder, expires_at, world)
     form_links = FormLinks(settings, store, vault, world)
-    reauth = Reauth(form_links, settings)
+    reauth = Reauth(form_links, settings, oauth.book)
     make_account = partial(
         Account,
         ledger=ledger,
@@ -158,7 +159,7 @@ async def _queue(config: Config, world: World, store: Store, journal: Journal, h
     return Queue(Ledger(store, spool, journal, recorder, StateChanges()), dispatch, clock, waiting)
 
 
-def _oauth(store: Store, vault: Vault, journal: Journal, access: ServerAccess) -> OAuth:
+def _oauth(store: Store, vault: Vault, journal: Journal, access: ServerAccess, settings: SettingsBook) -> OAuth:
     book = AppBook(store, vault, journal, access.world)
 
     async def dial(host: str, port: int) -> trio.abc.Stream:
@@ -166,7 +167,11 @@ def _oauth(store: Store, vault: Vault, journal: Journal, access: ServerAccess) -
 
     inside = Wire(access.sandbox.dial) if access.sandbox is not None else None
     requests = TokenRequests(Wire(dial), inside, access.world)
-    return OAuth(book, requests, Keepers(book, requests, store, vault, access.world))
+    # It is the operator's own and near, so no proxy leads to it.
+    near = Wire(access.egress.dialer(restricted=False))
+    auth_server = AuthServer(near, lambda: settings.values.auth_server, access.world)
+    settings.listen(auth_server.changed, "auth_server")
+    return OAuth(book, requests, Keepers(book, requests, store, vault, access.world), auth_server)
 
 
 def _configure(webhooks: EndpointRegistry, settings: SettingsBook) -> None:

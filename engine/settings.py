@@ -22,7 +22,7 @@ from engine.store.writer import Store
 log = logging.getLogger("engine.settings")
 
 _SEALED_OF_WEBHOOKS = ("webhooks", "webhooks_custom_headers", "service_secret")
-SEALED = (*_SEALED_OF_WEBHOOKS, "proxy_url")
+SEALED = (*_SEALED_OF_WEBHOOKS, "proxy_url", "auth_server")
 WEBHOOK_SETTINGS = (*_SEALED_OF_WEBHOOKS, "webhooks_enabled", "webhook_events", "inbox_new_only")
 ROUTE_SETTINGS = ("proxy_enabled", "proxy_url", "local_addresses", "imap_strategy", "smtp_strategy")
 """The settings that determine routes to mail servers."""

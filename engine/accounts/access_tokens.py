@@ -1,4 +1,4 @@
-"""Logging in with the access tokens of an account's keeper: one forced refresh and one more login where one is refused.
+"""Logging in with what an account's token keeper or the auth server has: where it is refused, once more with another.
 
 A login that is refused again counts as a refused login. Where there is no token at all nothing is dialled, and nothing
 is known of the server: for IMAP that is a `TokenError`, for SMTP a `DeliveryError` at `Stage.TOKEN`.
@@ -7,7 +7,7 @@ is known of the server: for IMAP that is a `TokenError`, for SMTP a `DeliveryErr
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -15,8 +15,8 @@ from engine.errors import EngineError, LoginRefused
 from engine.imap.session import ImapEndpoint, ImapSession
 from engine.model.registration import ServerName
 from engine.oauth.errors import TokenError
-from engine.oauth.keeper import Keeper
 from engine.queue.lane import Connect
+from engine.sasl import Credentials
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession
 from engine.smtp.verdict import Kind, Stage, Verdict
 
@@ -27,11 +27,38 @@ _EXPIRED = "AccessTokenExpired"
 """Microsoft's word for it, with which it ends a session, or the connection on which one is to begin."""
 
 
+class Secret(Protocol):
+    """An access token, or a password."""
+
+    @property
+    def secret(self) -> str:
+        """Itself."""
+
+    def into(self, credentials: Credentials) -> Credentials:
+        """A login with it."""
+
+
+class LoginSource(Protocol):
+    """Where they come from: the account's `Keeper`, or its `AuthServerLogins`."""
+
+    async def token(self) -> Secret:
+        """One to log in with. Raises `TokenError`."""
+
+    async def after_refusal(self, server: str, refused: str, /) -> Secret | None:
+        """One for one more login; None: the refusal counts. Raises `TokenError`."""
+
+    async def accepted(self, server: str, used: str, /) -> None:
+        """A login has succeeded."""
+
+    async def recovers(self, error: TokenError, /) -> None:
+        """Return once there may be one again."""
+
+
 class AccessTokens:
     """The logins of one account at one of its servers."""
 
-    def __init__(self, keeper: Keeper, server: ServerName) -> None:
-        self._keeper = keeper
+    def __init__(self, source: LoginSource, server: ServerName) -> None:
+        self.source = source
         self._server = server
         self.error: TokenError | None = None
         """Why there was none when one was wanted last."""
@@ -48,18 +75,18 @@ class AccessTokens:
         Raises `TokenError`, and what `connect` raises. Cancelled: nothing stays open.
         """
         try:
-            token = (await self._keeper.token()).access_token
+            token = await self.source.token()
             try:
                 session = await connect(_with(endpoint, token))
             except EngineError as error:
-                again = await self._keeper.after_refusal(self._server, token) if _is_refusal(error) else None
+                again = await self.source.after_refusal(self._server, token.secret) if _is_refusal(error) else None
                 if again is None:
                     raise
-                token = again.access_token
+                token = again
                 session = await connect(_with(endpoint, token))
-            self._used = token
+            self._used = token.secret
             try:
-                await self._keeper.accepted(self._server, token)
+                await self.source.accepted(self._server, token.secret)
             except BaseException:
                 await leave(session)
                 raise
@@ -73,21 +100,21 @@ class AccessTokens:
         if self._used is None or _EXPIRED not in str(error):
             return
         try:
-            await self._keeper.after_refusal(self._server, self._used)
+            await self.source.after_refusal(self._server, self._used)
         except TokenError:
             pass  # the next login is told
 
     async def recovers(self) -> None:
         """Return once a token may be had again."""
         if self.error is not None:
-            await self._keeper.recovers(self.error)
+            await self.source.recovers(self.error)
 
 
 class SmtpLogins(AccessTokens):
     """The same for the outbox lane."""
 
-    def __init__(self, keeper: Keeper) -> None:
-        super().__init__(keeper, "smtp")
+    def __init__(self, source: LoginSource) -> None:
+        super().__init__(source, "smtp")
 
     async def log_in(self, endpoint: SmtpEndpoint, connect: Connect) -> SmtpSession:
         """A session that is logged in. Raises `DeliveryError`. Cancelled: nothing stays open."""
@@ -97,10 +124,10 @@ class SmtpLogins(AccessTokens):
             raise DeliveryError(Verdict(Kind.LATER, Stage.TOKEN, None, None, str(error)), {}, dot_sent=False) from error
 
 
-def _with(endpoint: _Endpoint, token: str) -> _Endpoint:
+def _with(endpoint: _Endpoint, token: Secret) -> _Endpoint:
     credentials = endpoint.credentials
     assert credentials is not None
-    return msgspec.structs.replace(endpoint, credentials=msgspec.structs.replace(credentials, access_token=token))
+    return msgspec.structs.replace(endpoint, credentials=token.into(credentials))
 
 
 def _is_refusal(error: EngineError) -> bool:

@@ -87,6 +87,7 @@ class Account:
         self.status = Status(row, store, ledger.journal, ledger.changes, self._world, imap.give_up_refused)
         self.status.reauth_url = lambda tx: reauth.url_in(tx, self.record)
         self.sign_in = SignIn(record, oauth, access, self.status)
+        self.status.signed_in = self.sign_in.user_at
         self.status.servers = records.servers(record, self.sign_in.app)
         self._note_sandbox()
         if records.is_sandbox(record) and row.sending is None:
@@ -156,7 +157,10 @@ class Account:
 
     def mail_waits_for(self) -> Waiting | None:
         """What keeps all of the account's mail from being sent now."""
-        waiting = self._lane.waiting()
+        waiting, refused = self._lane.waiting(), self.status.sending["lastError"] or {}
+        if waiting is not None and waiting.kind == "login" and "hint" in refused:
+            remedy = f"The login was refused ({refused['response']}). {refused['hint']}"
+            return Waiting(waiting.kind, waiting.since, waiting.until, remedy)
         return None if waiting is None else self.sign_in.waiting(waiting)
 
     @property

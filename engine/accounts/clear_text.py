@@ -41,7 +41,7 @@ def insecure(record: Registration) -> list[ServerName]:
 def _may_be_overheard(config: Any) -> bool:
     return (
         isinstance(config, ImapServer | SmtpServer)
-        and isinstance(config.auth, Login)
+        and (isinstance(config.auth, Login) or config.use_auth_server is True)
         and not config.secure
         and not (isinstance(config.tls, TlsOptions) and config.tls.required is True)
         and not is_loopback(config.host)

@@ -10,8 +10,7 @@ import re
 from engine.accounts import providers
 from engine.accounts.providers import Provider
 
-_OFF = "SmtpClientAuthentication is disabled"
-_NOT_CONNECTED = "authenticated but not connected"
+_SIGN_IN = "POST /v1/authentication/form makes a link at which its owner signs in"
 _NO_IMAP = re.compile(r"not enabled for IMAP|IMAP (?:access )?is (?:disabled|not enabled|turned off)", re.IGNORECASE)
 
 _HOSTS: tuple[tuple[str, Provider], ...] = (
@@ -48,7 +47,7 @@ def hint(host: str, response: str, *, token: bool) -> str | None:
     if provider is providers.GMAIL:
         return _gmail(response, token)
     if provider in (providers.OUTLOOK, providers.OFFICE):
-        return _microsoft(response, token)
+        return _microsoft(token)
     if token:
         return f"{provider.name} refuses the access token: it has expired, or it lacks the scope for mail."
     made_at = (
@@ -56,7 +55,7 @@ def hint(host: str, response: str, *, token: bool) -> str | None:
         f"{provider.app_password}"
     )
     if provider in (providers.YAHOO, providers.AOL):
-        return f"{made_at}, or use an OAuth2 access token with the scope mail-w."
+        return f"{made_at}, or connect the mailbox by OAuth2 (scope mail-w): {_SIGN_IN}."
     if provider is providers.ICLOUD:
         return f"{made_at}. The IMAP user is the address, or the part before the @; the SMTP user is the whole address."
     return f"{made_at}."
@@ -74,26 +73,21 @@ def _gmail(response: str, token: bool) -> str:
     if token:
         return "Gmail refuses the access token: it has expired, or it lacks the scope https://mail.google.com/."
     return (
-        f"Gmail does not accept account passwords from programs. Create an app password at "
-        f"{providers.GMAIL.app_password} (this needs 2-step verification), or use an OAuth2 access token. In Google "
-        "Workspace, the administrator may have switched off IMAP or app passwords."
+        "Gmail does not accept account passwords from programs. Create an app password at "
+        f"{providers.GMAIL.app_password} (this needs 2-step verification), or connect it by OAuth2: {_SIGN_IN}. "
+        "In Google Workspace, the administrator may have switched off IMAP or app passwords."
     )
 
 
-def _microsoft(response: str, token: bool) -> str:
-    if _OFF in response:
-        return (
-            "SMTP AUTH is switched off for this mailbox or its tenant; the password may be right. An administrator can "
-            "switch it on: Set-CASMailbox -SmtpClientAuthenticationDisabled $false."
-        )
-    if _NOT_CONNECTED in response:
-        return (
-            "The token is valid, but not for this mailbox: auth.user is another user, the token lacks the scope "
-            "https://outlook.office.com/IMAP.AccessAsUser.All, or IMAP is switched off for the mailbox."
-        )
+def _microsoft(token: bool) -> str:
     if token:
-        return f"Microsoft refuses the access token: it has expired, or it lacks the scopes {_MICROSOFT_SCOPES}."
+        return (
+            f"Microsoft refuses the access token: it has expired, or it lacks the scopes {_MICROSOFT_SCOPES}. For an "
+            "app that speaks for itself: its service principal needs the object id of the enterprise application, and "
+            "FullAccess to the mailbox."
+        )
     return (
-        "Microsoft does not accept passwords for IMAP, and is phasing them out for SMTP. Use an OAuth2 access token "
-        f"with the scopes {_MICROSOFT_SCOPES}. An administrator may also have switched off IMAP for the mailbox."
+        "Microsoft does not accept passwords for IMAP, and is phasing them out for SMTP. Connect the mailbox by "
+        f"OAuth2: {_SIGN_IN}; or give an access token with the scopes {_MICROSOFT_SCOPES}. An administrator may also "
+        "have switched off IMAP for the mailbox."
     )

@@ -7,6 +7,7 @@ from msgspec import UNSET
 from engine.accounts.form_links import FormLinks, LinkTooLong, NoServiceUrl
 from engine.accounts.registration import sign_in_of
 from engine.model.registration import Registration
+from engine.oauth.app_book import AppBook
 from engine.schema.authentication import AuthenticationForm
 from engine.settings import SettingsBook
 from engine.store.writer import Tx
@@ -15,8 +16,9 @@ from engine.store.writer import Tx
 class Reauth:
     """Makes such links; None where there can be none, as without the setting `serviceUrl`."""
 
-    def __init__(self, links: FormLinks, settings: SettingsBook) -> None:
+    def __init__(self, links: FormLinks, settings: SettingsBook, book: AppBook) -> None:
         self._links = links
+        self._book = book
         self._settings = settings
 
     async def url(self, record: Registration) -> str | None:
@@ -39,6 +41,9 @@ class Reauth:
         sign_in, here = sign_in_of(record), self._settings.values.service_url
         if sign_in is None or not here:
             return None
+        made = self._book.made.get(sign_in.provider)
+        if made is not None and made.state.app is not None and not made.app.signs_in:
+            return None  # it speaks for itself
         shared = sign_in.auth.delegated_user
         return AuthenticationForm(
             account=record.account,

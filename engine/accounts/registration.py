@@ -18,6 +18,7 @@ from engine.accounts.remedies import SANDBOX_OFF, Server, Servers
 from engine.errors import DamagedSecret, NetworkError, NetworkKind
 from engine.imap.session import ImapEndpoint
 from engine.model.registration import (
+    SERVERS,
     ImapServer,
     Login,
     OAuthSignIn,
@@ -100,7 +101,7 @@ def imap_endpoint(record: Registration, app: App | None = None) -> ImapEndpoint 
         if config.disabled is True:
             return None
         place = _Place(config.host, config.port, config.secure, _tls(config.tls))
-        credentials = _credentials(config) or _token_login(record, app, place) or _NOBODY
+        credentials = _asked_for(record, config) or _credentials(config) or _token_login(record, app, place) or _NOBODY
     elif (found := _place(record, config, app, "imap")) is not None:
         place, credentials = found, _token_login(record, app, found) or _sandbox_login(record)
     else:
@@ -122,7 +123,7 @@ def smtp_endpoint(record: Registration, app: App | None = None) -> SmtpEndpoint 
     credentials: Credentials | None
     if isinstance(config, SmtpServer):
         place = _Place(config.host, config.port, config.secure, _tls(config.tls))
-        credentials = _credentials(config)
+        credentials = _asked_for(record, config) or _credentials(config)
         if config.auth is UNSET and credentials is None:
             credentials = _token_login(record, app, place)
     elif (found := _place(record, config, app, "smtp")) is not None:
@@ -132,23 +133,39 @@ def smtp_endpoint(record: Registration, app: App | None = None) -> SmtpEndpoint 
     return SmtpEndpoint(host=place.host, port=place.port, secure=place.secure, tls=place.tls, credentials=credentials)
 
 
+def asks_auth_server(record: Registration, server: ServerName) -> bool:
+    """Whether the operator's own server says how to log in there."""
+    config = record.imap if server == "imap" else record.smtp
+    return isinstance(config, ImapServer | SmtpServer) and config.use_auth_server is True and not is_sandbox(record)
+
+
 def wants_token(record: Registration, endpoint: ImapEndpoint | SmtpEndpoint | None) -> bool:
     """Whether a login there needs an access token that the endpoint does not hold: the token keeper has it."""
-    credentials = endpoint.credentials if endpoint is not None and sign_in_of(record) is not None else None
+    server: ServerName = "imap" if isinstance(endpoint, ImapEndpoint) else "smtp"
+    if endpoint is None or sign_in_of(record) is None or asks_auth_server(record, server):
+        return False
+    credentials = endpoint.credentials
     return credentials is not None and credentials.password is None and credentials.access_token is None
+
+
+def is_told_later(record: Registration, endpoint: ImapEndpoint | SmtpEndpoint) -> bool:
+    """Whether what to log in with is had only when it is wanted: from the token keeper or the auth server."""
+    server: ServerName = "imap" if isinstance(endpoint, ImapEndpoint) else "smtp"
+    return asks_auth_server(record, server) or wants_token(record, endpoint)
 
 
 def servers(record: Registration, app: App | None = None) -> Servers:
     """The account's servers in the form that remedies and log lines use."""
-    found = {"imap": imap_endpoint(record, app), "smtp": smtp_endpoint(record, app)}
+    found = imap_endpoint(record, app), smtp_endpoint(record, app)
     named: dict[str, Server] = {}
     tokens = []
-    for name, endpoint in found.items():
+    for name, endpoint in zip(SERVERS, found, strict=True):
         if endpoint is not None:
             credentials = endpoint.credentials
             user = credentials.user if credentials is not None else ""
             signs_in = wants_token(record, endpoint)
-            named[name] = Server(name, endpoint.host, endpoint.port, endpoint.secure, user, signs_in)
+            asks = asks_auth_server(record, name)
+            named[name] = Server(name, endpoint.host, endpoint.port, endpoint.secure, user, signs_in, asks)
             if signs_in or (credentials is not None and credentials.access_token):
                 tokens.append(name)
     return Servers(named.get("imap"), named.get("smtp"), frozenset(tokens), is_sandbox(record))
@@ -235,6 +252,14 @@ def _token_login(record: Registration, app: App | None, place: _Place) -> Creden
         server=(place.host, place.port),
         prefers=app.of.mechanisms if app is not None else (),
     )
+
+
+def _asked_for(record: Registration, config: ImapServer | SmtpServer) -> Credentials | None:
+    """The login of which the auth server will tell, so that nothing else stands in for it; None: it is not asked."""
+    if config.use_auth_server is not True:
+        return None
+    user = record.email or record.account
+    return Credentials(user=user, password=None, access_token=None, server=(config.host, config.port))
 
 
 def _sandbox_login(record: Registration) -> Credentials:

@@ -69,6 +69,11 @@ def merged(update: ImapUpdate | SmtpUpdate, stored: object, kind: type[_Server])
     for name in ("host", "port"):
         if name not in members:
             raise ValueError(name)
+    # Of a stored login and the auth server the one stays that was given last.
+    if update.use_auth_server is True:
+        members["auth"] = UNSET
+    elif update.auth is not UNSET:
+        members["use_auth_server"] = UNSET
     return kind(**members)
 
 
@@ -95,6 +100,20 @@ def restricted(
         elif _place(after, name) != _place(before, name):
             found.add(name)
     return frozenset(found)
+
+
+def lent(before: Registration | None, after: Registration) -> str | None:
+    """The server that is to get logins from the auth server from now on, or at another place; None: there is none.
+
+    What the auth server gives out is not for a server that a caller with a token for one account has named.
+    """
+    for name in SERVERS:
+        config, old = getattr(after, name), getattr(before, name, UNSET)
+        if not isinstance(config, ImapServer | SmtpServer) or config.use_auth_server is not True:
+            continue
+        if _place(before, name) != _place(after, name) or getattr(old, "use_auth_server", UNSET) is not True:
+            return name
+    return None
 
 
 def _place(record: Registration | None, server: str) -> tuple[str, int] | None:

@@ -131,6 +131,7 @@ class Registry:
             record = registration_changes.registered(given, name)
             if signing_in is not None:
                 record = signing_in.applied(record)
+            _refuse_loan(None, record, narrowed)
             restricted = registration_changes.restricted(given, None, record, was=frozenset(), narrowed=narrowed)
             sealed = records.seal(record, self._vault)
             now = self._world.now()
@@ -254,6 +255,7 @@ class Registry:
         self._must_be_there(account)
         if signing_in is not None:
             record = signing_in.applied(record)
+        _refuse_loan(account.record, record, narrowed)
         restricted = registration_changes.restricted(
             given, account.record, record, was=account.restricted, narrowed=narrowed
         )
@@ -330,3 +332,13 @@ class Registry:
 
     def _new_id(self) -> str:
         return "".join(self._world.random.choice(_ID_LETTERS) for _ in range(16))
+
+
+def _refuse_loan(before: Registration | None, after: Registration, narrowed: bool) -> None:
+    """Raise `Problem` 403 where a caller with a token for one account names who gets logins from the auth server."""
+    if narrowed and (server := registration_changes.lent(before, after)) is not None:
+        raise Problem(
+            403,
+            f"A token for one account cannot have a server get logins from authServer ({server}.useAuthServer)",
+            code="AuthServerNotAllowed",
+        )

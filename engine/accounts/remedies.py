@@ -33,7 +33,7 @@ _PLACE = "{0}.host and {0}.port"
 class Server(msgspec.Struct, frozen=True):
     """One server of an account. `member` is its name in a registration; `user` is empty without a login.
 
-    `signs_in`: it gets the access tokens of the account's OAuth2 sign-in.
+    `signs_in`: it gets the access tokens of the account's OAuth2 sign-in. `asks`: it gets what the auth server says.
     """
 
     member: str
@@ -42,6 +42,7 @@ class Server(msgspec.Struct, frozen=True):
     secure: bool
     user: str = ""
     signs_in: bool = False
+    asks: bool = False
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -92,6 +93,11 @@ def _refused(text: str, server: Server, *, temporary: bool) -> str:
         return (
             f"{server} refuses the access token of {server.user}, and a new one too. Check that this user may open the "
             f"mailbox, and that {server.protocol} is allowed for it, or have its owner sign in again."
+        )
+    if server.asks:
+        return (
+            f"{server} refuses the login that the auth server gave. Have authServer (POST /v1/settings) answer with "
+            f"credentials that open this mailbox over {server.protocol}."
         )
     if text.startswith("The server offers"):
         return (

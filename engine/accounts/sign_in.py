@@ -1,6 +1,6 @@
-"""How one account signs in with OAuth2: its app, the keeper of its tokens, and the logins with them.
+"""What one account logs in with beyond its registration: tokens of its keeper, or what the auth server gives.
 
-It follows what becomes of both. Tokens are asked for through the account's own proxy, where it has one.
+It follows what becomes of app and grant. Tokens are asked for through the account's own proxy, where it has one.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from collections.abc import Callable
 import trio
 
 from engine.accounts import registration as records
-from engine.accounts.access_tokens import AccessTokens, SmtpLogins
+from engine.accounts.access_tokens import AccessTokens, LoginSource, SmtpLogins
 from engine.accounts.server_access import ServerAccess
 from engine.imap.session import ImapEndpoint
-from engine.model.registration import Registration
+from engine.model.registration import SERVERS, Registration, ServerName
 from engine.model.waiting import Waiting, WaitingKind
+from engine.oauth.answers import user_of_token
 from engine.oauth.app_state import AppState
 from engine.oauth.apps import App
+from engine.oauth.auth_server_logins import AuthServerLogins
 from engine.oauth.errors import Trouble
 from engine.oauth.keeper import Herald, Keeper
 from engine.oauth.keepers import OAuth
@@ -39,6 +41,8 @@ class SignIn:
         self._keeper_changed = trio.Event()
         self.keeper: Keeper | None = None
         self.smtp: SmtpLogins | None = None
+        self._asked: dict[ServerName, AuthServerLogins] = {}
+        """For the servers at which the auth server says how to log in."""
         oauth.keepers.forget(record.account)  # one for another object of the same account
         self.change(record)
 
@@ -53,8 +57,16 @@ class SignIn:
         if self.keeper is not None:
             self.keeper.ask_through(self.requests())
         if self.keeper is not before:
-            self.smtp = None if self.keeper is None else SmtpLogins(self.keeper)
             self._keeper_changed.set()
+        server = self._oauth.auth_server
+        self._asked = {
+            each: AuthServerLogins(server, record.account, each)
+            for each in SERVERS
+            if records.asks_auth_server(record, each)
+        }
+        source = self._source("smtp")
+        if self.smtp is None or self.smtp.source is not source:
+            self.smtp = None if source is None else SmtpLogins(source)
         self._changed.set()
 
     def forget(self) -> None:
@@ -75,12 +87,23 @@ class SignIn:
 
     def imap(self, endpoint: ImapEndpoint) -> AccessTokens | None:
         """What is logged in with at the IMAP server; None where the endpoint says."""
-        wanted = records.wants_token(self._record, endpoint)
-        return AccessTokens(self.keeper, "imap") if wanted and self.keeper is not None else None
+        source = self._source("imap") if records.is_told_later(self._record, endpoint) else None
+        return None if source is None else AccessTokens(source, "imap")
 
     def smtp_at(self, endpoint: SmtpEndpoint) -> SmtpLogins | None:
         """The same at the SMTP server."""
-        return self.smtp if records.wants_token(self._record, endpoint) else None
+        return self.smtp if records.is_told_later(self._record, endpoint) else None
+
+    def user_at(self, server: str) -> str | None:
+        """Whose token is used at a server; None: it does not say, or there is none."""
+        config, sign_in = getattr(self._record, server), records.sign_in_of(self._record)
+        token = getattr(getattr(config, "auth", None), "access_token", None)
+        if sign_in is not None and not token and self.keeper is not None:
+            token = self.keeper.grant.access_token
+        return (user_of_token(token) if token else None) or (sign_in.auth.user if sign_in is not None else None)
+
+    def _source(self, server: ServerName) -> LoginSource | None:
+        return self._asked.get(server) or self.keeper
 
     def requests(self) -> TokenRequests:
         """How the account's provider is asked."""
@@ -122,6 +145,8 @@ class SignIn:
                     nursery.start_soon(_follow_app, self._oauth.book.state(sign_in.provider), app_changed)
                 if self.keeper is not None:
                     nursery.start_soon(_follow_grant, self.keeper, has_token, ended)
+                if (asked := self._asked.get("smtp")) is not None:
+                    nursery.start_soon(_follow_auth_server, asked, has_token)
                 await self._changed.wait()
                 nursery.cancel_scope.cancel()
 
@@ -133,6 +158,12 @@ async def _follow_app(app: AppState, changed: Call) -> None:
     while True:
         await app.moved.wait()
         changed()
+
+
+async def _follow_auth_server(asked: AuthServerLogins, has_token: Call) -> None:
+    while True:
+        await asked.moves()
+        has_token()
 
 
 async def _follow_grant(keeper: Keeper, has_token: Call, ended: Call) -> None:

@@ -16,6 +16,7 @@ from engine.accounts.connection_log import IMAP, SENDING, ConnectionLog
 from engine.accounts.error_comparison import gist
 from engine.accounts.heartbeat import Learnt
 from engine.accounts.login_hints import hint
+from engine.accounts.named_refusals import Who, named
 from engine.accounts.remedies import Server, Servers
 from engine.accounts.state import AccountState
 from engine.errors import EngineError, LoginRefused, NetworkError
@@ -62,6 +63,8 @@ class Status:
         self.sending: dict[str, Any] = row.sending or _sending(AccountState.INIT, row.created, None)
         self.servers = Servers()
         self.story = ConnectionLog(row.id, world)
+        self.signed_in: Callable[[str], str | None] = lambda member: None
+        """Whose token is used at the server `member`, where that is known."""
         self.reauth_url: Callable[[Tx], str | None] = lambda tx: None
         """Makes the URL at which the owner of the mailbox signs in again."""
         self.connections = 0
@@ -161,14 +164,17 @@ class Status:
 
     async def failed(self, error: EngineError) -> None:
         """Note that the IMAP server cannot be used: set the state, and announce the error unless it is the last one."""
-        refused = isinstance(error, LoginRefused) and not error.temporary
+        refused = needs_somebody = isinstance(error, LoginRefused) and not error.temporary
         shown: dict[str, Any] = {"response": str(error)}
         code = error.code if isinstance(error, (LoginRefused, NetworkError)) else "EPROTOCOL"
         if code is not None:
             shown["serverResponseCode"] = code
         if (server := self.servers.imap or self.servers.smtp) is not None:
             shown["description"] = remedies.of_error(error, server)
-            if isinstance(error, LoginRefused):
+            if self._name(shown, server):
+                # It may be a passing fault at a mailbox that was connected before.
+                needs_somebody = refused or not self.initialized
+            elif isinstance(error, LoginRefused):
                 self._add_hint(shown, server)
         if self.servers.imap is not None:
             self.story.failed(IMAP, shown)
@@ -176,8 +182,8 @@ class Status:
             self.refused_since = None
         elif self.refused_since is None or self._told.get(_IMAP) != gist(shown):
             self.refused_since = self._now()
-        await self._announce(_IMAP, "authenticationError" if refused else "connectError", shown)
-        self.state = AccountState.AUTHENTICATION_ERROR if refused else AccountState.CONNECT_ERROR
+        await self._announce(_IMAP, "authenticationError" if needs_somebody else "connectError", shown)
+        self.state = AccountState.AUTHENTICATION_ERROR if needs_somebody else AccountState.CONNECT_ERROR
 
     async def without_token(self, error: TokenError) -> None:
         """There is no access token to connect with: what kind of trouble that is says how it is shown.
@@ -267,7 +273,7 @@ class Status:
             shown["serverResponseCode"] = verdict.network_code or str(verdict.code or error_code(verdict))
         if (server := self.servers.smtp) is not None:
             shown["description"] = remedies.of_verdict(verdict, server)
-            if refused:
+            if refused and not self._name(shown, server):
                 self._add_hint(shown, server)
         self.story.failed(SENDING, shown)
         state = AccountState.AUTHENTICATION_ERROR if refused else AccountState.CONNECT_ERROR
@@ -296,6 +302,13 @@ class Status:
 
     def _name_of(self, server: Server) -> str:
         return "the sandbox, whose mail reaches nobody" if self.servers.sandbox else str(server)
+
+    def _name(self, shown: dict[str, Any], server: Server) -> bool:
+        """Give an error its own name where it means something else than it says; whether it has one."""
+        found = named(shown["response"], Who(server.user, self.signed_in(server.member)))
+        if found is not None:
+            shown.update(serverResponseCode=found.code, description=found.description, hint=found.hint)
+        return found is not None
 
     def _add_hint(self, shown: dict[str, Any], server: Server) -> None:
         if said := hint(server.host, shown["response"], token=server.member in self.servers.tokens):

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from engine.accounts import remedies
 from engine.accounts.folders import place
 from engine.accounts.login_hints import hint
+from engine.accounts.named_refusals import Who, named
 from engine.accounts.remedies import Server
 from engine.accounts.server_access import ServerAccess
 from engine.accounts.sessions import NONCE_BYTES
@@ -23,6 +24,7 @@ from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
 from engine.imap.mailboxes import INBOX, SUBSCRIBED, Mailbox
 from engine.imap.session import CommandRefused, ImapEndpoint
 from engine.model.registration import ServerName
+from engine.oauth.answers import user_of_token
 from engine.proxies.route import Route
 from engine.schema.account_actions import MailboxFound, ServerVerified, Verified
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
@@ -62,6 +64,9 @@ async def verify(
             nonlocal folders
             session = await access.connector.connect(endpoint, dialer("imap"), proxy=ways["imap"].proxy)
             try:
+                if endpoint.credentials.access_token is not None:
+                    # Microsoft lets a token in and then opens no mailbox.
+                    await session.select("INBOX", read_only=True)
                 if mailboxes:
                     found, _ = await session.list_subscribed(())
                     found.sort(key=lambda each: place(each.path, each.special_use))
@@ -98,15 +103,15 @@ async def _note(
     server = Server(name, endpoint.host, endpoint.port, endpoint.secure, user)
     silent = NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", "No answer in time")
     outcomes[name] = replace(_imap_failure(silent), description=remedies.of_error(silent, server))
-    response = None
+    refused, response = False, None
     with trio.move_on_after(SECONDS):
         try:
             await attempt(endpoint)
             outcomes[name] = ServerVerified(success=True)
         except (NetworkError, ProtocolError, LoginRefused, CommandRefused) as error:
             outcomes[name] = replace(_imap_failure(error), description=remedies.of_error(error, server))
-            response = str(error) if isinstance(error, LoginRefused) else None
-            if response is not None and not user:
+            refused, response = isinstance(error, LoginRefused), str(error)
+            if refused and not user:
                 outcomes[name], response = _no_login_given(server, name), None
         except _NoLoginGiven:
             outcomes[name] = _no_login_given(server, name)
@@ -116,9 +121,12 @@ async def _note(
             if verdict.code is not None:
                 failure = replace(failure, status_code=verdict.code, response_text=verdict.text)
             outcomes[name] = replace(failure, description=remedies.of_verdict(verdict, server))
-            response = verdict.text if verdict.kind is Kind.LOGIN_REFUSED else None
-    token = credentials is not None and credentials.access_token is not None
-    if response is not None and (said := hint(server.host, response, token=token)):
+            refused, response = verdict.kind is Kind.LOGIN_REFUSED, verdict.text
+    access_token = credentials.access_token if credentials is not None else None
+    who = Who(user, None if access_token is None else user_of_token(access_token))
+    if response is not None and (meant := named(response, who)) is not None:
+        outcomes[name] = replace(outcomes[name], code=meant.code, description=meant.description, hint=meant.hint)
+    elif refused and response is not None and (said := hint(server.host, response, token=access_token is not None)):
         outcomes[name] = replace(outcomes[name], hint=said)
 
 

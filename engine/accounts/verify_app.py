@@ -12,10 +12,12 @@ from typing import Literal
 import trio
 
 from engine.accounts.login_hints import hint as login_hint
+from engine.accounts.named_refusals import Who, named
 from engine.accounts.server_access import ServerAccess
 from engine.errors import LoginRefused, NetworkError, ProtocolError
-from engine.imap.session import ImapEndpoint
+from engine.imap.session import CommandRefused, ImapEndpoint
 from engine.oauth import authorization
+from engine.oauth.answers import user_of_token
 from engine.oauth.apps import App, mail_scopes, missing_scopes
 from engine.oauth.assertions import service_key
 from engine.oauth.errors import TokenError, Trouble
@@ -201,10 +203,18 @@ class AppCheck:
         try:
             with trio.fail_after(LOGIN_SECONDS):
                 session = await self._access.connector.connect(endpoint, dial)
-                await session.logout()
-        except LoginRefused as error:
-            hint = login_hint(server.host, error.response, token=True)
-            self._fail("login", f"{server.host} refuses the token: {error.response}.", hint)
+                try:
+                    # Microsoft lets a token in and then opens no mailbox.
+                    await session.select("INBOX", read_only=True)
+                finally:
+                    await session.logout()
+        except (LoginRefused, CommandRefused) as error:
+            signed_in = user_of_token(token.access_token) or token.user
+            if (meant := named(error.response, Who(endpoint.credentials.user, signed_in))) is not None:
+                self._fail("login", f"{meant.description} ({meant.code})", meant.hint)
+            else:
+                hint = login_hint(server.host, error.response, token=True)
+                self._fail("login", f"{server.host} refuses the token: {error.response}.", hint)
         except (NetworkError, ProtocolError) as error:
             self._fail("login", f"{error}.", None)
         except trio.TooSlowError:

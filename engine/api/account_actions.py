@@ -16,6 +16,7 @@ from engine.errors import Problem
 from engine.http.access import Access
 from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
+from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.model.registration import SERVERS
 from engine.schema.account import AccountCreate
@@ -119,6 +120,10 @@ async def verify(context: Context, body: VerifyAccount) -> Verified:
     The engine logs in once at each server and stores nothing. Each login takes at most a minute.
     """
     await refuse_proxy(context.access, "proxy", body.proxy or None)
+    for server in SERVERS:
+        if getattr(getattr(body, server), "use_auth_server", UNSET) is True:
+            text = "is not possible here: the auth server knows registered accounts only"
+            raise invalid(f"{server}.useAuthServer", text)
     record = registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp, proxy=body.proxy), "")
     name = body.smtp_ehlo_name or context.config.smtp.ehlo_name or "localhost"
     return await try_logins(

@@ -62,13 +62,15 @@ async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
     """
     changes = _changes(body)
     _refuse_masks(changes, context.settings.values)
-    for name in ("webhooks", "proxy_url"):
+    for name in ("webhooks", "proxy_url", "auth_server"):
         if changes.get(name) == "":
             changes[name] = None
     await refuse_proxy(context.access, "proxyUrl", changes.get("proxy_url"))
     refuse_local_addresses(context.access, changes.get("local_addresses") or ())
     if changes.get("webhooks"):
         await refuse_egress(context, "webhooks", changes["webhooks"], restricted=False)
+    if changes.get("auth_server"):
+        await refuse_egress(context, "authServer", changes["auth_server"], restricted=False)
     made = await carry_through(_changed(context, changes)) if changes else None
     notes = _notes(context) if changes.keys() & set(WEBHOOK_SETTINGS) else []
     return SettingsUpdated(
@@ -121,7 +123,7 @@ def _shown(name: str, value: Any) -> Any:
         return None
     if name == "service_secret":
         return MASK
-    if name in ("webhooks", "proxy_url"):
+    if name in ("webhooks", "proxy_url", "auth_server"):
         return masked(value, MASK)
     if name == "webhooks_custom_headers":
         return tuple(CustomHeader(key=each.key, value=MASK) for each in value)
@@ -135,6 +137,7 @@ def _refuse_masks(changes: dict[str, Any], stored: Stored) -> None:
         ("service_secret", changes.get("service_secret"), stored.service_secret and MASK),
         ("webhooks", changes.get("webhooks"), stored.webhooks and masked(stored.webhooks, MASK)),
         ("proxy_url", changes.get("proxy_url"), stored.proxy_url and masked(stored.proxy_url, MASK)),
+        ("auth_server", changes.get("auth_server"), stored.auth_server and masked(stored.auth_server, MASK)),
         (
             "webhooks_custom_headers",
             changes.get("webhooks_custom_headers"),

@@ -75,7 +75,10 @@ class TlsOptions(_Stored, frozen=True, kw_only=True):
 
 
 class ImapServer(_Stored, frozen=True, kw_only=True):
-    """How to reach the account's IMAP server. `resync_delay` in seconds."""
+    """How to reach the account's IMAP server. `resync_delay` in seconds.
+
+    `use_auth_server`: the operator's own server says how to log in, and nothing else does.
+    """
 
     host: str
     port: int
@@ -94,7 +97,7 @@ class ImapServer(_Stored, frozen=True, kw_only=True):
 
 
 class SmtpServer(_Stored, frozen=True, kw_only=True):
-    """How to reach the account's SMTP server. `auth` False: no login."""
+    """How to reach the account's SMTP server. `auth` False: no login. `use_auth_server` as for IMAP."""
 
     host: str
     port: int

@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     local_addresses: tuple[str, ...] | None = None
     imap_strategy: str | None = None
     smtp_strategy: str | None = None
+    auth_server: str | None = None
     notify_web_safe_html: bool | None = None
     notify_attachments: bool | None = None
     notify_attachment_size: int | None = None

@@ -138,6 +138,16 @@ def claims_of(id_token: str) -> dict[str, Any]:
     return claims
 
 
+def user_of_token(access_token: str) -> str | None:
+    """Whose access token this is, where it says so itself, as Microsoft's do for organizations."""
+    try:
+        claims = claims_of(access_token)
+    except ValueError:
+        return None
+    names = ("upn", "preferred_username", "unique_name", "email")
+    return next((value for name in names if isinstance(value := claims.get(name), str) and "@" in value), None)
+
+
 def _members(body: bytes) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(body)

@@ -32,6 +32,7 @@ from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.finish import finished
 from engine.oauth.grant import Grant
 from engine.oauth.token_requests import TokenRequests
+from engine.sasl import Credentials
 from engine.store import grants as rows
 from engine.store.vault import Vault
 from engine.store.writer import Store, Tx
@@ -57,6 +58,15 @@ class Token(msgspec.Struct, frozen=True):
     user: str
     access_token: str
     expires: float | None
+
+    @property
+    def secret(self) -> str:
+        """What must not be shown of it."""
+        return self.access_token
+
+    def into(self, credentials: Credentials) -> Credentials:
+        """A login with it, of the user that `credentials` name: the mailbox may be shared."""
+        return msgspec.structs.replace(credentials, access_token=self.access_token)
 
     def __repr__(self) -> str:
         return f"Token(user={self.user!r}, expires={self.expires!r})"

@@ -6,6 +6,7 @@ import msgspec
 
 from engine.oauth import grant as grants
 from engine.oauth.app_book import AppBook
+from engine.oauth.auth_server import AuthServer
 from engine.oauth.keeper import Herald, Keeper
 from engine.oauth.token_requests import TokenRequests
 from engine.store import grants as rows
@@ -55,8 +56,9 @@ class Keepers:
 
 
 class OAuth(msgspec.Struct, frozen=True):
-    """The apps, the requests to their providers, the keepers of their tokens."""
+    """The apps, the requests to their providers, the keepers of their tokens, the server that tells of logins."""
 
     book: AppBook
     requests: TokenRequests
     keepers: Keepers
+    auth_server: AuthServer

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import AccessToken, Filled256, Hostname, MailboxPath, Off, Port, Request, Secret, Unsupported
+from engine.schema.fields import AccessToken, Filled256, Hostname, MailboxPath, Off, Port, Request, Secret
 
 Server = Literal["imap", "smtp"]
 MASK = "******"
@@ -28,6 +28,10 @@ _SECURE = (
 )
 _TLS = "What a TLS connection must be like. Absent: the certificate must be trusted and name the server."
 _AUTH = "How to log in."
+_AUTH_SERVER = (
+    "`true`: the engine asks `authServer` (`POST /v1/settings`) how to log in, and `auth` is not allowed. Absent: "
+    "`false`."
+)
 _PARTIAL = (
     "`true`: the members given replace the stored ones one by one; leave out `auth` to keep it, as a masked secret "
     "(`******`) is refused. `false` or absent: this object replaces the stored one."
@@ -121,6 +125,11 @@ class ServerConfig(Request, frozen=True, kw_only=True):
     secure: Annotated[bool, Meta(description=_SECURE)] = False
     tls: Annotated[Tls | UnsetType, Meta(description=_TLS)] = UNSET
 
+    @staticmethod
+    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+        """A login comes from one place."""
+        return _two_logins(get)
+
 
 class ServerUpdate(Request, frozen=True, kw_only=True):
     """A change of either server: an absent member keeps its value with `partial`, else takes its default."""
@@ -133,18 +142,24 @@ class ServerUpdate(Request, frozen=True, kw_only=True):
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """A whole replacement needs a server."""
+        """A whole replacement needs a server, and a login comes from one place."""
         if not get("partial"):
             for name in ("host", "port"):
                 if get(name) is UNSET:
                     yield name, "is required"
+        yield from _two_logins(get)
+
+
+def _two_logins(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+    if get("use_auth_server") is True and isinstance(get("auth"), Auth):
+        yield "auth", "is not allowed with useAuthServer"
 
 
 class ImapConfig(ServerConfig, frozen=True, kw_only=True):
     """How to reach the account's IMAP server."""
 
     auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Absent: do not log in.")] = UNSET
-    use_auth_server: Unsupported | UnsetType = UNSET
+    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
     resync_delay: Annotated[_Resync, Meta(description=_RESYNC)] = 900
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
     disable_imap4rev2: Annotated[
@@ -162,7 +177,7 @@ class ImapUpdate(ServerUpdate, frozen=True, kw_only=True):
     """A change of the IMAP settings. An absent member keeps its value with `partial`, else takes its default."""
 
     auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Replaced as a whole.")] = UNSET
-    use_auth_server: Unsupported | UnsetType = UNSET
+    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
     resync_delay: Annotated[_Resync | UnsetType, Meta(description=_RESYNC)] = UNSET
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
     disable_imap4rev2: Annotated[
@@ -187,7 +202,7 @@ class SmtpConfig(ServerConfig, frozen=True, kw_only=True):
             + " `false` or absent: do not log in. Where the server offers no AUTH, the engine sends without a login."
         ),
     ] = UNSET
-    use_auth_server: Unsupported | UnsetType = UNSET
+    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
     rate_limit: Annotated[
         RateLimit | UnsetType, Meta(description="How fast to send at most. Absent: without a limit.")
     ] = UNSET
@@ -200,7 +215,7 @@ class SmtpUpdate(ServerUpdate, frozen=True, kw_only=True):
     auth: Annotated[
         Auth | Off | UnsetType, Meta(description=_AUTH + " `false`: do not log in. Replaced as a whole.")
     ] = UNSET
-    use_auth_server: Unsupported | UnsetType = UNSET
+    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
     rate_limit: Annotated[
         RateLimit | UnsetType | None, Meta(description="How fast to send at most. `null`: without a limit.")
     ] = UNSET

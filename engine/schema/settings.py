@@ -84,6 +84,11 @@ _EXPORT_MAX_CONCURRENT = "How many exports of one account run at once; the other
 _EXPORTS_IN_ALL = "How many exports run at once in all. `null`: 3."
 _EXPORT_MAX_MESSAGES = "The most messages in an export; what is beyond is left out (`truncated`). `null`: 1,250,000."
 _EXPORT_MAX_SIZE = "The size in bytes beyond which an export is ended (`truncated`). `null`: 5 GiB."
+_AUTH_URL = (
+    "The server that says how accounts with `useAuthServer` log in: `GET <authServer>?account=<id>&proto=imap|smtp` "
+    'answers `{"user", "accessToken" | "pass"}`, with `expires` or `expiresIn` if it likes. User and password before '
+    '`@` are sent as Basic. `null` or `""`: none, so that these accounts do not log in.'
+)
 _CUSTOM_HEADERS = (
     "Headers that accompany every webhook to `webhooks`, and to the URLs of accounts that a token for all accounts set."
 )
@@ -162,6 +167,14 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     ] = UNSET
     imap_strategy: Annotated[Strategy | UnsetType | None, Meta(description=_IMAP_STRATEGY)] = UNSET
     smtp_strategy: Annotated[Strategy | UnsetType | None, Meta(description=_SMTP_STRATEGY)] = UNSET
+    auth_server: Annotated[
+        Annotated[
+            str, Meta(max_length=2048, extra={"check": Check.WEB_URL_OR_EMPTY}, extra_json_schema={"format": "uri"})
+        ]
+        | UnsetType
+        | None,
+        Meta(description=_AUTH_URL, examples=["https://app.example.com/mail-logins"]),
+    ] = UNSET
     notify_web_safe_html: Annotated[bool | UnsetType, Meta(description=_NOTIFY_WEB_SAFE_HTML)] = UNSET
     notify_attachments: Annotated[bool | UnsetType, Meta(description=_NOTIFY_ATTACHMENTS)] = UNSET
     notify_attachment_size: Annotated[_Size | UnsetType | None, Meta(description=_NOTIFY_ATTACHMENT_SIZE)] = UNSET
@@ -246,6 +259,7 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     local_addresses: Annotated[bool, Meta(description=_ASK)] = False
     imap_strategy: Annotated[bool, Meta(description=_ASK)] = False
     smtp_strategy: Annotated[bool, Meta(description=_ASK)] = False
+    auth_server: Annotated[bool, Meta(description=_ASK)] = False
     notify_web_safe_html: Annotated[bool, Meta(description=_ASK)] = False
     notify_attachments: Annotated[bool, Meta(description=_ASK)] = False
     notify_attachment_size: Annotated[bool, Meta(description=_ASK)] = False
@@ -327,6 +341,9 @@ class Settings(Response, frozen=True, kw_only=True):
     local_addresses: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_LOCAL_ADDRESSES)] = UNSET
     imap_strategy: Annotated[str | UnsetType | None, Meta(description=_IMAP_STRATEGY)] = UNSET
     smtp_strategy: Annotated[str | UnsetType | None, Meta(description=_SMTP_STRATEGY)] = UNSET
+    auth_server: Annotated[
+        str | UnsetType | None, Meta(description="The server that says how accounts log in, its login masked.")
+    ] = UNSET
     notify_web_safe_html: Annotated[bool | UnsetType | None, Meta(description=_NOTIFY_WEB_SAFE_HTML)] = UNSET
     notify_attachments: Annotated[bool | UnsetType | None, Meta(description=_NOTIFY_ATTACHMENTS)] = UNSET
     notify_attachment_size: Annotated[int | UnsetType | None, Meta(description=_NOTIFY_ATTACHMENT_SIZE)] = UNSET

@@ -65,6 +65,10 @@ BEFORE_ANY_MESSAGE = frozenset({Stage.CONNECT, Stage.GREETING, Stage.TLS, Stage.
 """Stages at which a failure says nothing about the message: every message of the account would meet it."""
 
 _MESSAGE_STAGES = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
+_ABOUT_THE_LOGIN = re.compile(
+    r"SmtpClientAuthentication is disabled|Basic authentication is not supported", re.IGNORECASE
+)
+"""What Microsoft may say of a login at any stage."""
 _STATUS = re.compile(r"[45]\.(\d{1,3}\.\d{1,3})\b", re.ASCII)
 _TOO_MANY = re.compile(r"too many (recipients|rcpt)", re.IGNORECASE)
 _STAGE_CODES = {
@@ -110,7 +114,7 @@ _PREFIXES = {
 
 def of_reply(stage: Stage, reply: Reply) -> Verdict:
     """The verdict of a reply read at `stage`."""
-    if stage is Stage.MAIL and reply.code == 530:
+    if (stage is Stage.MAIL and reply.code == 530) or (reply.code >= 500 and _ABOUT_THE_LOGIN.search(reply.text)):
         # RFC 4954 section 6: "Authentication required", which says nothing about the message.
         stage = Stage.AUTH
     kind = Kind.LATER if stage is Stage.RCPT and is_one_too_many(reply) else _kind(stage, reply.code)

@@ -29,6 +29,7 @@ def required(record: Registration) -> object:
     ("smtp", "demanded", "shown"),
     [
         ({"host": "smtp.example.com", "auth": AUTH}, True, []),
+        ({"host": "smtp.example.com", "useAuthServer": True}, True, []),
         ({"host": "192.0.2.7", "auth": AUTH}, True, []),
         ({"host": "localhost.example.com", "auth": AUTH}, True, []),
         ({"host": "smtp.example.com", "auth": AUTH, "tls": {"rejectUnauthorized": False}}, True, []),

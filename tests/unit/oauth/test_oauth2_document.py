@@ -10,10 +10,12 @@ import msgspec
 import pytest
 
 from engine.accounts.login_hints import hint
+from engine.http.decode import decode_body
 from engine.oauth.apps import App, mail_scopes, scopes
 from engine.oauth.errors import Trouble, hint_of
 from engine.oauth.providers import PROVIDERS, Provider
 from engine.oauth.service_account_errors import FAULTS
+from engine.schema.account import AccountCreate
 from engine.schema.oauth2 import OAuthAppCreate
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "oauth2.md").read_text(encoding="utf-8")
@@ -67,6 +69,13 @@ def test_a_row_says_what_the_data_say(provider: Provider) -> None:
 @pytest.mark.parametrize("words", QUOTED, ids=lambda words: words[:30])
 def test_what_is_quoted_is_said(words: str) -> None:
     assert words in "\n".join(said())
+
+
+def test_registrations_that_are_shown_are_taken() -> None:
+    shown = re.findall(r"/v1/account -d '(\{.*?\})'\n", TEXT, re.DOTALL)
+    assert len(shown) >= 4
+    for body in shown:
+        decode_body(AccountCreate, body.replace("'$APP'", "AAABhaBPHscAAAAHq2bX").encode())
 
 
 def test_members_of_an_app_are_called_what_they_are_called() -> None:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-import h11
 import msgspec
 import pytest
-import trio
 import trio.testing
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
+from http_peer import Asked, Said, dial, served
 from keeping import Desk, SlowDisk, desk, provider
 from seeded_world import SeededWorld
 
@@ -101,38 +99,21 @@ def unpacked(part: str) -> bytes:
 
 
 @asynccontextmanager
-async def served(endpoint: Google | Entra) -> AsyncIterator[None]:
+async def answering(endpoint: Google | Entra) -> AsyncIterator[None]:
     """The endpoint over real HTTP on loopback."""
 
-    async def serve(stream: trio.SocketStream) -> None:
-        connection, headers, body = h11.Connection(h11.SERVER), {}, b""
-        while not isinstance(event := connection.next_event(), h11.EndOfMessage):
-            if event is h11.NEED_DATA:
-                connection.receive_data(await stream.receive_some())
-            elif isinstance(event, h11.Request):
-                assert event.method == b"POST"
-                headers = {name.decode(): value.decode() for name, value in event.headers}
-            elif isinstance(event, h11.Data):
-                body += event.data
-        status, members = endpoint.answer(dict(parse_qsl(body.decode(), strict_parsing=True)), headers)
-        sent = msgspec.json.encode(members)
-        fields = [("content-type", "application/json"), ("content-length", str(len(sent)))]
-        answer = (h11.Response(status_code=status, headers=fields), h11.Data(data=sent), h11.EndOfMessage())
-        await stream.send_all(b"".join(connection.send(each) or b"" for each in answer))
+    async def answer(asked: Asked) -> Said:
+        assert (asked.method, asked.target) == ("POST", "/token")
+        status, members = endpoint.answer(dict(parse_qsl(asked.body.decode(), strict_parsing=True)), asked.headers)
+        return Said(status, members)
 
-    async with trio.open_nursery() as nursery:
-        (listener, *_) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
-        endpoint.url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}/token"
+    async with served(answer) as url:
+        endpoint.url = f"{url}/token"
         yield
-        nursery.cancel_scope.cancel()
 
 
 def requests(world: SeededWorld) -> TokenRequests:
-    return TokenRequests(Wire(over_tcp), None, world)
-
-
-async def over_tcp(host: str, port: int) -> trio.abc.Stream:
-    return await trio.open_tcp_stream(host, port)
+    return TokenRequests(Wire(dial), None, world)
 
 
 def workspace(url: str, **members: object) -> App:
@@ -157,7 +138,7 @@ def workspace(url: str, **members: object) -> App:
 async def test_an_assertion_is_what_google_checks(mock_clock: trio.testing.MockClock) -> None:
     world = SeededWorld(1)
     google = Google(world)
-    async with served(google):
+    async with answering(google):
         tokens = await requests(world).for_itself(workspace(google.url), ANN)
     assert (tokens.access_token, tokens.expires_in, tokens.refresh_token) == (f"of-{ANN}", 3599.0, None)
     (said,) = google.seen
@@ -189,7 +170,7 @@ async def test_each_fault_of_a_service_account_is_named(
     google = Google(world)
     for name, value in change.items():
         setattr(google, name, value)
-    async with served(google):
+    async with answering(google):
         with pytest.raises(TokenError) as caught:
             await requests(world).for_itself(workspace(google.url), user)
     error = caught.value
@@ -200,7 +181,7 @@ async def test_each_fault_of_a_service_account_is_named(
 
 async def test_app_only_sends_its_secret_in_the_form_and_asks_for_the_default_scope() -> None:
     world, entra = SeededWorld(1), Entra()
-    async with served(entra):
+    async with answering(entra):
         app = App(
             id="o",
             provider="outlookService",
@@ -225,7 +206,7 @@ async def test_app_only_sends_its_secret_in_the_form_and_asks_for_the_default_sc
 @asynccontextmanager
 async def at_desk(world: SlowDisk, folder: Path, google: Google) -> AsyncIterator[Desk]:
     """A desk with an account of the app, whose requests go to the endpoint on loopback."""
-    async with served(google), provider(world) as sandbox, desk(folder, world, sandbox) as found:
+    async with answering(google), provider(world) as sandbox, desk(folder, world, sandbox) as found:
         found.requests = requests(world)
         nothing = {"refresh_token": None, "access_token": None, "expires": None}
         await found.sign_in(app=workspace(google.url), user=ANN, **nothing)
