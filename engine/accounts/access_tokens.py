@@ -41,6 +41,14 @@ class Secret(Protocol):
 class LoginSource(Protocol):
     """Where they come from: the account's `Keeper`, or its `AuthServerLogins`."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is one, without asking."""
+
+    @property
+    def obstacle(self) -> TokenError | None:
+        """Why none is asked for now."""
+
     async def token(self) -> Secret:
         """One to log in with. Raises `TokenError`."""
 
@@ -121,7 +129,19 @@ class SmtpLogins(AccessTokens):
         try:
             return await self.session(endpoint, connect, SmtpSession.close)
         except TokenError as error:
-            raise DeliveryError(Verdict(Kind.LATER, Stage.TOKEN, None, None, str(error)), {}, dot_sent=False) from error
+            raise DeliveryError(_verdict(error), {}, dot_sent=False) from error
+
+    def lacking(self) -> Verdict | None:
+        """Why no login is possible now, where that is known without asking anyone; None: one may be."""
+        error = None if self.source.ready else self.source.obstacle
+        if error is None:
+            return None
+        self.error = error
+        return _verdict(error)
+
+
+def _verdict(error: TokenError) -> Verdict:
+    return Verdict(Kind.LATER, Stage.TOKEN, None, None, str(error))
 
 
 def _with(endpoint: _Endpoint, token: Secret) -> _Endpoint:

@@ -9,7 +9,7 @@
    connection that loses step, on at most `LOST_STEPS` connections in one attempt.
 4. The verdict decides (`_deliver_and_record`). *The server refuses the login*: the lane backs off, and the message is
    not charged with an attempt. *There is no access token to log in with*: the same, no event tells of the message, and
-   the lane goes on once there is one (`has_token`). *The server cannot be reached*: the lane backs off, only a
+   the lane goes on once there is one (`has_token`); while that is known, no attempt is begun (`_lacks_token`). *The server cannot be reached*: the lane backs off, only a
    message's first such attempt is charged, and every message stays due, so the oldest goes first once the host answers;
    any successful dial of that host reports this (`hosts.py`). *Anything else* is recorded; if the message was accepted,
    the same commit begins the next message's attempt.
@@ -79,6 +79,9 @@ class TokenLogins(Protocol):
 
     async def log_in(self, endpoint: SmtpEndpoint, connect: Connect) -> SmtpSession:
         """A session made by `connect`, with a token in the endpoint. Raises `DeliveryError`, at `Stage.TOKEN` too."""
+
+    def lacking(self) -> Verdict | None:
+        """Why no login is possible now, where that is known without asking anyone; None: one may be."""
 
     async def recovers(self) -> None:
         """Return once a token may be had again, after a `DeliveryError` at `Stage.TOKEN`."""
@@ -253,7 +256,7 @@ class Lane:
     async def _turn(self, slot: SessionSlot) -> None:
         """Send until no message is due, or until the turn is over and others wait."""
         sent = 0
-        while (entry := self._next()) is not None:
+        while not await self._lacks_token() and (entry := self._next()) is not None:
             await slot.begin()
             attempt = await self._attempts.begin(*entry)
             while attempt is not None:
@@ -412,11 +415,25 @@ class Lane:
         self._tell(verdict, attempt.trace)
         await self._attempts.give_up_overdue(self._account, verdict)
 
+    async def _lacks_token(self) -> bool:
+        """Whether the lane must wait for a token, so that no attempt is begun which could not log in."""
+        tokens = self._server.tokens if self._server is not None else None
+        logged_in = self._session is not None and self._session.usable
+        if tokens is None or logged_in or not (self._may_send() and self._agenda.is_due()):
+            return False
+        if (verdict := tokens.lacking()) is None:
+            return False
+        await self._wait_for_token(verdict, Trace())
+        return True
+
     async def _without_token(self, attempt: CurrentAttempt, verdict: Verdict) -> None:
         """Have the lane wait until there is a token to log in with. The message at hand is as it was before."""
-        self._backoff.tried(verdict, self._world.elapsed(), self._world.now(), None)
         await self._attempts.take_back(attempt)
-        self._tell(verdict, attempt.trace)
+        await self._wait_for_token(verdict, attempt.trace)
+
+    async def _wait_for_token(self, verdict: Verdict, trace: Trace) -> None:
+        self._backoff.tried(verdict, self._world.elapsed(), self._world.now(), None)
+        self._tell(verdict, trace)
         await self._attempts.give_up_overdue(self._account, verdict)
 
     async def _unanswered(self, attempt: CurrentAttempt, verdict: Verdict) -> None:
