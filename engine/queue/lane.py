@@ -9,10 +9,10 @@
    connection that loses step, on at most `LOST_STEPS` connections in one attempt.
 4. The verdict decides (`_deliver_and_record`). *The server refuses the login*: the lane backs off, and the message is
    not charged with an attempt. *There is no access token to log in with*: the same, no event tells of the message, and
-   the lane goes on once there is one (`has_token`); while that is known, no attempt is begun (`_lacks_token`). *The server cannot be reached*: the lane backs off, only a
-   message's first such attempt is charged, and every message stays due, so the oldest goes first once the host answers;
-   any successful dial of that host reports this (`hosts.py`). *Anything else* is recorded; if the message was accepted,
-   the same commit begins the next message's attempt.
+   the lane goes on once there is one (`has_token`); while that is known, no attempt is begun (`_lacks_token`). *The
+   server cannot be reached*: the lane backs off, only a message's first such attempt is charged, and every message
+   stays due, so the oldest goes first once the host answers; any successful dial of that host reports this
+   (`hosts.py`). *Anything else* is recorded; if the message was accepted, the same commit begins the next one's attempt.
 5. While the lane backs off (`lane_backoff.py`), messages that have waited as long as their attempts would have taken
    fail. `change`, called when the account changes, ends the wait at once.
 6. Between messages the session stays open for a while (`_linger`), unless it is used up or others wait for its slot.
