@@ -15,7 +15,7 @@ from engine.errors import EngineError, LoginRefused
 from engine.imap.session import ImapEndpoint, ImapSession
 from engine.model.registration import ServerName
 from engine.oauth.errors import TokenError
-from engine.queue.lane import Connect
+from engine.queue.outgoing_server import Connect
 from engine.sasl import Credentials
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession
 from engine.smtp.verdict import Kind, Stage, Verdict

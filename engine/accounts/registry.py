@@ -293,7 +293,8 @@ class Registry:
             text = "Another account exists for the same OAuth2 user"
             raise Problem(400, text, code="AccountAlreadyExists", existingAccount=other)
         if grant is not None:
-            self._keepers.save(tx, replace(grant, account=record.account))
+            kept = signing_in.keeps_refresh_token
+            self._keepers.save(tx, replace(grant, account=record.account), keeps_refresh_token=kept)
 
     def _load(self) -> list[Account]:
         vault, rows = self._vault, accounts.every(self._store.reader)
