@@ -15,7 +15,7 @@ from engine.model.registration import OAuthSignIn, OAuthUser, Registration
 from engine.oauth.app_book import AppBook
 from engine.oauth.apps import App
 from engine.oauth.grant import Grant
-from engine.schema.sign_in import OAuth2Login, OAuth2Update
+from engine.schema.sign_in import OAuthLogin, OAuthUpdate
 
 
 class SigningIn(msgspec.Struct, frozen=True):
@@ -58,11 +58,11 @@ def usable_app(provider: object, book: AppBook, *, sandbox: bool) -> App:
 
 
 def asked(
-    given: OAuth2Login | OAuth2Update, stored: Registration | None, held: Grant | None, app: App, now: float
+    given: OAuthLogin | OAuthUpdate, stored: Registration | None, held: Grant | None, app: App, now: float
 ) -> SigningIn:
     """What a request asks for. `held` is the grant on disk. Raises `Problem` 400 naming the member."""
     before = stored.oauth2 if stored is not None and isinstance(stored.oauth2, OAuthSignIn) else None
-    partial = isinstance(given, OAuth2Update) and given.partial and before is not None
+    partial = isinstance(given, OAuthUpdate) and given.partial and before is not None
     auth = given.auth
     user = auth.user if auth is not UNSET else UNSET
     delegated = auth.delegated_user if auth is not UNSET else UNSET

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
@@ -47,7 +48,7 @@ class ExportCreate(Request, frozen=True, kw_only=True):
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
         """A span has a length."""
         start, end = get("start_date"), get("end_date")
-        if start is not UNSET and end is not UNSET and start and end and start >= end:
+        if isinstance(start, datetime) and isinstance(end, datetime) and start >= end:
             yield "endDate", 'must be greater than "startDate"'
 
 

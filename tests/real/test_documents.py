@@ -212,6 +212,14 @@ class Documented:
             app = {"name": "x", "provider": "gmail", "clientId": "x", "clientSecret": "x"}
             made = engine.request("POST", "/v1/oauth2", app)
             text = re.sub(r"(?<=oauth2/)\w+", made.json["id"], text)
+        if "/oauth-token" in text:
+            engine.request("POST", "/v1/settings", {"enableOAuthTokensApi": True})
+            app = {"name": "x", "provider": "gmail", "clientId": "x", "clientSecret": "x"}
+            provider = engine.request("POST", "/v1/oauth2", app).json["id"]
+            granted = {"accessToken": "x", "refreshToken": "x", "expires": "2099-01-01"}
+            signed_in = {"provider": provider, "auth": {"user": "x@gmail.example"}, **granted}
+            engine.request("POST", "/v1/account", {"account": "signed", "name": "x", "oauth2": signed_in})
+            text = text.replace("/v1/account/example", "/v1/account/signed")
         if '"Archive"' in text:
             engine.request("POST", "/v1/account/example/mailbox", {"path": "Archive"})
         if "/exp_" in text:
