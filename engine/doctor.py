@@ -54,6 +54,7 @@ REQUIRED = (
     "charset-normalizer>=3.5,<4",
     "flufl-bounce>=6,<7",
     "nh3>=0.3.7,<0.4",
+    "pybase64>=1.4,<2",
 )
 LEAST_FREE = 256 * 1024**2  # bytes
 HEALTH_TIMEOUT = 3.0  # seconds

@@ -268,7 +268,7 @@ def run(options: argparse.Namespace, stack: ExitStack) -> int:
     for account in accounts:
         engine.call("POST", "/v1/account", account.registration(options.resync))
     print(f"{options.accounts} accounts connected after {wait_for_all(engine, options.accounts):.1f} s", flush=True)
-    reader = Reader({account.id: account.contents()[0] for account in accounts})
+    reader = Reader({account.id: set() for account in accounts})
     load = Load(accounts, options.seed)
     load.start()
     try:

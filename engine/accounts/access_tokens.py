@@ -15,7 +15,7 @@ from engine.errors import EngineError, LoginRefused
 from engine.imap.session import ImapEndpoint, ImapSession
 from engine.model.registration import ServerName
 from engine.oauth.errors import TokenError
-from engine.queue.lane import Connect
+from engine.queue.outgoing_server import Connect
 from engine.sasl import Credentials
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession
 from engine.smtp.verdict import Kind, Stage, Verdict
@@ -40,6 +40,14 @@ class Secret(Protocol):
 
 class LoginSource(Protocol):
     """Where they come from: the account's `Keeper`, or its `AuthServerLogins`."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is one, without asking."""
+
+    @property
+    def obstacle(self) -> TokenError | None:
+        """Why none is asked for now."""
 
     async def token(self) -> Secret:
         """One to log in with. Raises `TokenError`."""
@@ -121,7 +129,19 @@ class SmtpLogins(AccessTokens):
         try:
             return await self.session(endpoint, connect, SmtpSession.close)
         except TokenError as error:
-            raise DeliveryError(Verdict(Kind.LATER, Stage.TOKEN, None, None, str(error)), {}, dot_sent=False) from error
+            raise DeliveryError(_verdict(error), {}, dot_sent=False) from error
+
+    def lacking(self) -> Verdict | None:
+        """Why no login is possible now, where that is known without asking anyone; None: one may be."""
+        error = None if self.source.ready else self.source.obstacle
+        if error is None:
+            return None
+        self.error = error
+        return _verdict(error)
+
+
+def _verdict(error: TokenError) -> Verdict:
+    return Verdict(Kind.LATER, Stage.TOKEN, None, None, str(error))
 
 
 def _with(endpoint: _Endpoint, token: Secret) -> _Endpoint:

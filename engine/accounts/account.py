@@ -37,7 +37,8 @@ from engine.model.registration import Registration, ServerName, SmtpServer
 from engine.model.waiting import Waiting
 from engine.oauth.keepers import OAuth
 from engine.proxies.route import DIRECT, Route
-from engine.queue.lane import Dispatch, Lane, OutgoingServer
+from engine.queue.lane import Dispatch, Lane
+from engine.queue.outgoing_server import OutgoingServer
 from engine.queue.recovery import recover_account
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.schema.account_condition import FolderError, LearntHeartbeat

@@ -7,7 +7,7 @@ from msgspec import UNSET
 from engine.http.field_errors import FieldErrors, FieldPath
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.servers import MASK, Auth
-from engine.schema.sign_in import OAuth2Login, OAuth2Update
+from engine.schema.sign_in import OAuthLogin, OAuthUpdate
 
 
 def refuse_masks(body: AccountCreate | AccountUpdate) -> None:
@@ -19,7 +19,7 @@ def refuse_masks(body: AccountCreate | AccountUpdate) -> None:
             for name, value in (("pass", auth.password), ("accessToken", auth.access_token)):
                 if value == MASK:
                     found.add(FieldPath.of(f"{server}.auth.{name}"), "is a masked value")
-    if isinstance(body.oauth2, OAuth2Login | OAuth2Update):
+    if isinstance(body.oauth2, OAuthLogin | OAuthUpdate):
         for name, value in (("accessToken", body.oauth2.access_token), ("refreshToken", body.oauth2.refresh_token)):
             if value == MASK:
                 found.add(FieldPath.of(f"oauth2.{name}"), "is a masked value")

@@ -17,7 +17,7 @@ from engine.accounts.server_access import ServerAccess
 from engine.accounts.state import AccountState
 from engine.accounts.status import Status, login_error
 from engine.errors import LoginRefused, NetworkError, NetworkKind
-from engine.queue.lane import NONCE_BYTES, OutgoingServer, TokenLogins
+from engine.queue.outgoing_server import NONCE_BYTES, OutgoingServer, TokenLogins
 from engine.smtp.session import DeliveryError, Timeouts
 from engine.smtp.verdict import Kind, Stage, Verdict, error_code
 

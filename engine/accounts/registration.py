@@ -73,6 +73,12 @@ def sign_in_of(record: Registration) -> OAuthSignIn | None:
     return record.oauth2 if isinstance(record.oauth2, OAuthSignIn) else None
 
 
+def mailbox_of(record: Registration | None) -> tuple[str, str] | None:
+    """The app through which the account signs in, and the mailbox that it opens there; None when it does not."""
+    sign_in = sign_in_of(record) if record is not None else None
+    return None if sign_in is None else (sign_in.provider, sign_in.mailbox.casefold())
+
+
 def has_imap(record: Registration, app: App | None = None) -> bool:
     """Whether the account has an IMAP server to connect to; `app` as for `imap_endpoint`.
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from engine.accounts.clear_text import guarded
 from engine.model.limits import SendingLimit
-from engine.model.registration import SERVERS, ImapServer, Login, Registration, SmtpServer, TlsOptions
+from engine.model.registration import SERVERS, ImapServer, Login, OAuthSignIn, Registration, SmtpServer, TlsOptions
 from engine.model.webhook import Header
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.fields import CustomHeader
@@ -102,18 +102,26 @@ def restricted(
     return frozenset(found)
 
 
-def lent(before: Registration | None, after: Registration) -> str | None:
-    """The server that is to get logins from the auth server from now on, or at another place; None: there is none.
+def lent(before: Registration | None, after: Registration, *, tokens: bool) -> str | None:
+    """The server that is to get logins from elsewhere from now on, or at another place; None: there is none.
 
-    What the auth server gives out is not for a server that a caller with a token for one account has named.
+    What the auth server gives out is not for a server that a caller with a token for one account has named; with
+    `tokens`, neither are the account's access tokens.
     """
     for name in SERVERS:
-        config, old = getattr(after, name), getattr(before, name, UNSET)
-        if not isinstance(config, ImapServer | SmtpServer) or config.use_auth_server is not True:
-            continue
-        if _place(before, name) != _place(after, name) or getattr(old, "use_auth_server", UNSET) is not True:
+        now = lends(after, name, tokens=tokens)
+        if now and (_place(before, name) != _place(after, name) or not lends(before, name, tokens=tokens)):
             return name
     return None
+
+
+def lends(record: Registration | None, name: str, *, tokens: bool) -> bool:
+    """Whether a server that the registration names gets logins which it does not hold itself."""
+    config = getattr(record, name, UNSET)
+    if record is None or not isinstance(config, ImapServer | SmtpServer):
+        return False
+    signs_in = tokens and isinstance(record.oauth2, OAuthSignIn) and config.auth is UNSET
+    return config.use_auth_server is True or signs_in
 
 
 def _place(record: Registration | None, server: str) -> tuple[str, int] | None:

@@ -131,7 +131,8 @@ class Registry:
             record = registration_changes.registered(given, name)
             if signing_in is not None:
                 record = signing_in.applied(record)
-            _refuse_loan(None, record, narrowed)
+            if narrowed:
+                _refuse_loan(None, record, signing_in)
             restricted = registration_changes.restricted(given, None, record, was=frozenset(), narrowed=narrowed)
             sealed = records.seal(record, self._vault)
             now = self._world.now()
@@ -255,7 +256,8 @@ class Registry:
         self._must_be_there(account)
         if signing_in is not None:
             record = signing_in.applied(record)
-        _refuse_loan(account.record, record, narrowed)
+        if narrowed:
+            _refuse_loan(account.record, record, signing_in)
         restricted = registration_changes.restricted(
             given, account.record, record, was=account.restricted, narrowed=narrowed
         )
@@ -291,7 +293,8 @@ class Registry:
             text = "Another account exists for the same OAuth2 user"
             raise Problem(400, text, code="AccountAlreadyExists", existingAccount=other)
         if grant is not None:
-            self._keepers.save(tx, replace(grant, account=record.account))
+            kept = signing_in.keeps_refresh_token
+            self._keepers.save(tx, replace(grant, account=record.account), keeps_refresh_token=kept)
 
     def _load(self) -> list[Account]:
         vault, rows = self._vault, accounts.every(self._store.reader)
@@ -334,11 +337,30 @@ class Registry:
         return "".join(self._world.random.choice(_ID_LETTERS) for _ in range(16))
 
 
-def _refuse_loan(before: Registration | None, after: Registration, narrowed: bool) -> None:
-    """Raise `Problem` 403 where a caller with a token for one account names who gets logins from the auth server."""
-    if narrowed and (server := registration_changes.lent(before, after)) is not None:
+def _refuse_loan(before: Registration | None, after: Registration, signing_in: SigningIn | None) -> None:
+    """Raise `Problem` 403 where a caller with a token for one account would get at what is not theirs to give.
+
+    That is a mailbox of an app that opens all of them, and logins of the auth server, or access tokens that somebody
+    else has brought, for a server that the caller names.
+    """
+    app = signing_in.app if signing_in is not None else None
+    if app is not None and not app.signs_in and records.mailbox_of(before) != records.mailbox_of(after):
+        raise Problem(
+            403,
+            f"A token for one account cannot choose a mailbox of {app.of.name} (oauth2.auth): nobody would be asked",
+            code="OAuth2AppNotAllowed",
+        )
+    brought = signing_in is not None and signing_in.grant is not None and app is not None and app.signs_in
+    server = registration_changes.lent(before, after, tokens=not brought)
+    if server is not None and registration_changes.lends(after, server, tokens=False):
         raise Problem(
             403,
             f"A token for one account cannot have a server get logins from authServer ({server}.useAuthServer)",
             code="AuthServerNotAllowed",
+        )
+    if server is not None:
+        raise Problem(
+            403,
+            f"A token for one account cannot have another server get the account's access tokens ({server}.host)",
+            code="OAuth2ServerNotAllowed",
         )

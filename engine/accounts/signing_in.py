@@ -15,18 +15,19 @@ from engine.model.registration import OAuthSignIn, OAuthUser, Registration
 from engine.oauth.app_book import AppBook
 from engine.oauth.apps import App
 from engine.oauth.grant import Grant
-from engine.schema.sign_in import OAuth2Login, OAuth2Update
+from engine.schema.sign_in import OAuthLogin, OAuthUpdate
 
 
 class SigningIn(msgspec.Struct, frozen=True):
     """How an account signs in from now on. `sign_in` None: not any more. `grant` None: the one on disk stays.
 
-    The account of `grant` is filled in by who keeps it.
+    The account of `grant` is filled in by who keeps it; with `keeps_refresh_token`, so is the refresh token.
     """
 
     app: App | None = None
     sign_in: OAuthSignIn | None = None
     grant: Grant | None = None
+    keeps_refresh_token: bool = False
 
     def applied(self, record: Registration) -> Registration:
         """The registration with it. An account of the sandbox's app is inside the engine, one of another app is not."""
@@ -57,11 +58,11 @@ def usable_app(provider: object, book: AppBook, *, sandbox: bool) -> App:
 
 
 def asked(
-    given: OAuth2Login | OAuth2Update, stored: Registration | None, held: Grant | None, app: App, now: float
+    given: OAuthLogin | OAuthUpdate, stored: Registration | None, held: Grant | None, app: App, now: float
 ) -> SigningIn:
     """What a request asks for. `held` is the grant on disk. Raises `Problem` 400 naming the member."""
     before = stored.oauth2 if stored is not None and isinstance(stored.oauth2, OAuthSignIn) else None
-    partial = isinstance(given, OAuth2Update) and given.partial and before is not None
+    partial = isinstance(given, OAuthUpdate) and given.partial and before is not None
     auth = given.auth
     user = auth.user if auth is not UNSET else UNSET
     delegated = auth.delegated_user if auth is not UNSET else UNSET
@@ -78,8 +79,7 @@ def asked(
         return SigningIn(app, sign_in)
     if access is None and refresh is None and app.signs_in:
         raise invalid("oauth2", "must contain at least one of [refreshToken, accessToken], or authorize")
-    if refresh is None and partial and same and held is not None:
-        refresh = held.refresh_token
+    keeps = refresh is None and partial and same
     grant = Grant(
         account="",
         app=app.id,
@@ -90,4 +90,4 @@ def asked(
         expires=None if given.expires is UNSET else given.expires.timestamp(),
         refresh_obtained=None if refresh is None else now,
     )
-    return SigningIn(app, sign_in, grant)
+    return SigningIn(app, sign_in, grant, keeps)

@@ -120,6 +120,8 @@ async def _note(
             failure = ServerVerified(success=False, error=error_text(verdict), code=error_code(verdict))
             if verdict.code is not None:
                 failure = replace(failure, status_code=verdict.code, response_text=verdict.text)
+            elif verdict.network_code == "EACCES":  # refused here, before any socket
+                failure = replace(failure, code=verdict.network_code)
             outcomes[name] = replace(failure, description=remedies.of_verdict(verdict, server))
             refused, response = verdict.kind is Kind.LOGIN_REFUSED, verdict.text
     access_token = credentials.access_token if credentials is not None else None

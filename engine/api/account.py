@@ -49,7 +49,7 @@ from engine.schema.account import (
 from engine.schema.account_condition import Counters, LastError, Sending, SmtpStatus
 from engine.schema.fields import AccountId, CustomHeader
 from engine.schema.servers import MASK, Auth, ImapConfig, RateLimit, SmtpConfig, Tls
-from engine.schema.sign_in import OAuth2Login
+from engine.schema.sign_in import OAuthLogin
 from engine.schema.stored import shown
 from engine.store import events
 from engine.store.tokens import Token
@@ -94,7 +94,7 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
         raise invalid("sandbox", "must not be true: enabled is false under [sandbox] in the engine's configuration")
     stored = context.registry.get(body.account or "")
     await _check_egress(context, body, stored, caller)
-    if isinstance(body.oauth2, OAuth2Login) and body.oauth2.authorize:
+    if isinstance(body.oauth2, OAuthLogin) and body.oauth2.authorize:
         return AccountCreated(redirect=await consent_url(context, body, body.oauth2, narrowed=narrowed))
     signs_in = signing_in(context, body, stored if stored is not None and stored.unreadable is None else None)
     account, new = await carry_through(registered(context, body, signs_in, narrowed=narrowed))

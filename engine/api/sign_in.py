@@ -24,7 +24,7 @@ from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.authentication import AuthenticationForm
 from engine.schema.fields import AccountId
 from engine.schema.servers import MASK
-from engine.schema.sign_in import OAuth2Login, OAuth2State, OAuth2Update, OAuth2UserShown, OAuthToken
+from engine.schema.sign_in import OAuthLogin, OAuthState, OAuthToken, OAuthUpdate, OAuthUserShown
 
 log = logging.getLogger("engine.api")
 
@@ -44,11 +44,11 @@ def signing_in(context: Context, given: AccountCreate | AccountUpdate, stored: A
     """How an account signs in after a request; None: as before. Raises `Problem` 400."""
     if given.oauth2 is UNSET:
         return None
-    if not isinstance(given.oauth2, OAuth2Login | OAuth2Update):
+    if not isinstance(given.oauth2, OAuthLogin | OAuthUpdate):
         return SigningIn()
     held = grant_of(stored)
     provider = given.oauth2.provider
-    if isinstance(given.oauth2, OAuth2Update) and given.oauth2.partial and provider is UNSET and stored is not None:
+    if isinstance(given.oauth2, OAuthUpdate) and given.oauth2.partial and provider is UNSET and stored is not None:
         before = records.sign_in_of(stored.record)
         provider = UNSET if before is None else before.provider
     app = usable_app(provider, context.oauth.book, sandbox=context.access.sandbox is not None)
@@ -56,7 +56,7 @@ def signing_in(context: Context, given: AccountCreate | AccountUpdate, stored: A
     return asked(given.oauth2, record, held, app, context.world.now())
 
 
-async def consent_url(context: Context, given: AccountCreate, login: OAuth2Login, *, narrowed: bool) -> str:
+async def consent_url(context: Context, given: AccountCreate, login: OAuthLogin, *, narrowed: bool) -> str:
     """The URL at which somebody signs in, after which the account is registered. Raises `Problem`."""
     app = usable_app(login.provider, context.oauth.book, sandbox=context.access.sandbox is not None)
     if not app.signs_in:
@@ -109,13 +109,13 @@ def grant_of(account: Account | None) -> Grant | None:
     return None if keeper is None else keeper.grant
 
 
-def shown_sign_in(account: Account) -> OAuth2State | msgspec.UnsetType:
+def shown_sign_in(account: Account) -> OAuthState | msgspec.UnsetType:
     """How an account signs in, as answers show it."""
     sign_in, grant = records.sign_in_of(account.record), grant_of(account)
     if sign_in is None:
         return UNSET
-    user = OAuth2UserShown(user=sign_in.auth.user, delegated_user=sign_in.auth.delegated_user)
-    shown = OAuth2State(provider=sign_in.provider, auth=user, redirect_url=sign_in.redirect_url)
+    user = OAuthUserShown(user=sign_in.auth.user, delegated_user=sign_in.auth.delegated_user)
+    shown = OAuthState(provider=sign_in.provider, auth=user, redirect_url=sign_in.redirect_url)
     if grant is None:
         return shown
     times = {

@@ -33,6 +33,8 @@ class AppState:
         self.moved = trio.Event()
         self.edition = 0
         """Changes each time the app is changed or accepted again, which voids earlier errors."""
+        self.changes = 0
+        """The number of changes of the app, each of which voids all earlier errors, passing ones too."""
         self._tell = tell
         self._told: tuple[str | None, str | None] | None = None
         """The last announced error, without its text, which may contain a time and a request id."""
@@ -79,6 +81,7 @@ class AppState:
     def change(self, app: App | None) -> None:
         """Apply a change or removal of the app, which clears its errors."""
         self.app, self.unreadable = app, None
+        self.changes += 1
         self._mend()
 
     def _pause(self) -> float:

@@ -43,6 +43,12 @@ class AuthServerLogins:
         self._take_up_change()
         return self._given is not None and trio.current_time() < self._given.until
 
+    @property
+    def obstacle(self) -> TokenError | None:
+        """Why the auth server is not asked now; None: it may be."""
+        self._take_up_change()
+        return self._error.again() if self._error is not None and trio.current_time() < self._rests_until else None
+
     async def token(self) -> Given:
         """What to log in with. Raises `TokenError` where there is nothing for now. Cancelled: nothing is lost."""
         async with self._asking:
@@ -78,8 +84,8 @@ class AuthServerLogins:
                 await self._server.moved.wait()
 
     async def _ask(self) -> Given:
-        if self._error is not None and trio.current_time() < self._rests_until:
-            raise self._error.again()
+        if (obstacle := self.obstacle) is not None:
+            raise obstacle
         self.asked += 1
         try:
             self._given = await self._server.ask(self._account, self._protocol)

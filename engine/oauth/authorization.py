@@ -136,6 +136,23 @@ def check_granted(app: App, tokens: Tokens) -> None:
         )
 
 
+def check_lasting(app: App, tokens: Tokens) -> None:
+    """Raise `CallbackRefused` for a sign-in that ends with its first access token, as it came without a refresh token.
+
+    It would also take the place of an earlier sign-in that lasts.
+    """
+    if tokens.refresh_token is None and tokens.expires_in is not None:
+        raise CallbackRefused(
+            "missing_scope",
+            f"{app.of.name} gave access for {_length(tokens.expires_in)} only (no refresh token). Whoever runs this "
+            "service has the app ask for lasting access, mostly by the scope offline_access",
+        )
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
+
+
 def identity(app: App, tokens: Tokens, pending: Pending, now: float) -> Identity | None:
     """Who signed in, from the id token; None without one. Raises `CallbackRefused` for an id token not meant for us."""
     if tokens.id_token is None:

@@ -26,12 +26,14 @@ import msgspec
 import trio
 
 from engine.oauth import grant as grants
+from engine.oauth.answers import Tokens
 from engine.oauth.app_state import AppState
 from engine.oauth.apps import App
 from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.finish import finished
 from engine.oauth.grant import Grant
 from engine.oauth.token_requests import TokenRequests
+from engine.oauth.wire import SECONDS, TURN_SECONDS
 from engine.sasl import Credentials
 from engine.store import grants as rows
 from engine.store.vault import Vault
@@ -40,8 +42,9 @@ from engine.world import World
 
 FIRST_WAIT, LONGEST_WAIT = 30.0, 600.0
 LONGEST_RETRY_AFTER = 3600.0
-REFRESH_SECONDS = 60.0
-"""Most seconds that a refresh and its commit may take."""
+REFRESH_SECONDS = 2 * (TURN_SECONDS + SECONDS) + 30.0
+"""Most seconds that a refresh and its commits may take: more than its two requests can. To cut one short could lose a
+refresh token."""
 FINISH_SECONDS = 4.0
 """Most seconds that a refresh under way may still take when the engine stops."""
 LOOK_AGAIN = 300.0
@@ -102,8 +105,8 @@ class Keeper:
         self._failures = 0
         self._rests_until = -math.inf
         self._error: TokenError | None = None
-        self._edition = app.edition
-        """The edition of the app that the error is about."""
+        self._edition, self._app_changes = app.edition, app.changes
+        """The edition of the app that the error is about, and the number of its changes."""
         self._forced = False
         self._lost = grant.asked is not None
         """An answer was lost in transit, so the refresh token may be used up."""
@@ -263,7 +266,9 @@ class Keeper:
         return None
 
     def _rest_ends(self) -> float:
-        """Until when the last error forbids attempts; an error of the app ends when the app is changed."""
+        """Until when the last error forbids attempts. Any error ends when the app is changed, which may mend it."""
+        if self._error is not None and self._app_changes != self._app.changes:
+            return -math.inf
         about_app = self._error is not None and self._error.trouble is not Trouble.PASSING
         return -math.inf if about_app and self._edition != self._app.edition else self._rests_until
 
@@ -273,6 +278,7 @@ class Keeper:
 
     async def _refresh(self) -> None:
         app, edition, version = self._app.app, self._app.edition, self._grant.version
+        changes = self._app.changes
         assert app is not None
         self._app.asks()
         try:
@@ -282,6 +288,7 @@ class Keeper:
                 return  # the error is about an older grant than that of a new sign-in
             if isinstance(error, trio.TooSlowError):
                 error = TokenError(Trouble.PASSING, f"No answer within {REFRESH_SECONDS:g} s")
+            self._app_changes = changes
             await self._failed(app, edition, error)
         else:
             if renewed:
@@ -308,7 +315,30 @@ class Keeper:
                 return False
             tokens = await self._requests.refresh(app, grant.refresh_token)
         now = self._world.now()
-        return await self._change(grant.version, lambda it: it.renewed(tokens, now))
+        if await self._change(grant.version, lambda it: it.renewed(tokens, now)):
+            return True
+        return grant.refresh_token is not None and await self._take_over(grant.refresh_token, tokens, now)
+
+    async def _take_over(self, used: str, tokens: Tokens, now: float) -> bool:
+        """Store what came for a refresh token that a newer grant still has; False if it has another one.
+
+        So it is where somebody only gives another access token meanwhile: the refresh token may be used up.
+        """
+
+        def change(tx: Tx) -> Grant | None:
+            row = rows.get(tx, self._grant.account)
+            newer = None if row is None else grants.opened(row, self._vault)
+            if newer is None or newer.refresh_token != used:
+                return None
+            after = newer.renewed(tokens, now)
+            rows.put(tx, grants.sealed(after, self._vault))
+            return after
+
+        async with self._changing:
+            after = await self._store.commit(change)
+            if after is not None:
+                self._grant, self._vanished = after, False
+            return after is not None
 
     async def _change(self, version: int, make: Callable[[Grant], Grant], ended: TokenError | None = None) -> bool:
         """Store the result of `make` for the grant; False if the grant was replaced or the account removed.

@@ -46,8 +46,21 @@ class Keepers:
             keeper.replace(grant, state)
         return keeper
 
-    def save(self, tx: Tx, grant: grants.Grant) -> None:
-        """Store a new grant in the commit that creates or changes the account."""
+    def save(self, tx: Tx, grant: grants.Grant, *, keeps_refresh_token: bool = False) -> None:
+        """Store a new grant in the commit that creates or changes the account.
+
+        `keeps_refresh_token`: it has the refresh token that is on disk by then, which a refresh may have just renewed.
+        """
+        row = rows.get(tx, grant.account) if keeps_refresh_token else None
+        if row is not None:
+            before = grants.opened(row, self._vault)
+            grant = msgspec.structs.replace(
+                grant,
+                refresh_token=before.refresh_token,
+                previous_token=before.previous_token,
+                refresh_obtained=before.refresh_obtained,
+                asked=before.asked,
+            )
         rows.save(tx, grants.sealed(grant, self._vault))
 
     def forget(self, account: str) -> None:

@@ -33,6 +33,8 @@ SECONDS = 20.0
 LONGEST = 256 * 1024
 AT_ONCE = 8
 """Most simultaneous requests to one host; the others wait, so that a restart does not refresh all tokens at once."""
+TURN_SECONDS = 60.0
+"""Longest wait for one's turn. Whoever waits longer has not asked, so that no answer is lost with a token in it."""
 HOSTS_KEPT = 1000
 CLOSE_SECONDS = 1.0
 
@@ -113,8 +115,15 @@ class Wire:
             if len(self._gates) >= HOSTS_KEPT:
                 self._gates = {name: each for name, each in self._gates.items() if each.borrowed_tokens}
             gate = self._gates[host] = trio.CapacityLimiter(AT_ONCE)
-        async with gate:
+        with trio.move_on_after(TURN_SECONDS) as waiting:
+            await gate.acquire()
+        if waiting.cancelled_caught:
+            text = f"{host} was not asked within {TURN_SECONDS:g} s: it is slow to answer those before"
+            raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", text)
+        try:
             yield
+        finally:
+            gate.release()
 
 
 def _parsed(url: str) -> httpcore2.URL:

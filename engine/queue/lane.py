@@ -9,10 +9,11 @@
    connection that loses step, on at most `LOST_STEPS` connections in one attempt.
 4. The verdict decides (`_deliver_and_record`). *The server refuses the login*: the lane backs off, and the message is
    not charged with an attempt. *There is no access token to log in with*: the same, no event tells of the message, and
-   the lane goes on once there is one (`has_token`). *The server cannot be reached*: the lane backs off, only a
-   message's first such attempt is charged, and every message stays due, so the oldest goes first once the host answers;
-   any successful dial of that host reports this (`hosts.py`). *Anything else* is recorded; if the message was accepted,
-   the same commit begins the next message's attempt.
+   the lane goes on once there is one (`has_token`); while that is known, no attempt is begun (`_lacks_token`). *The
+   server cannot be reached*: the lane backs off, only a message's first such attempt is charged, and every message
+   stays due, so the oldest goes first once the host answers; any successful dial of that host reports this
+   (`hosts.py`). *Anything else* is recorded; if the message was accepted, the same commit begins the next message's
+   attempt.
 5. While the lane backs off (`lane_backoff.py`), messages that have waited as long as their attempts would have taken
    fail. `change`, called when the account changes, ends the wait at once.
 6. Between messages the session stays open for a while (`_linger`), unless it is used up or others wait for its slot.
@@ -27,31 +28,29 @@ session: a failure there delays no other message, and the message is sent even w
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Callable
 
 import msgspec
 import trio
 
 from engine.config import Smtp
 from engine.errors import NetworkKind, StorageFailed
-from engine.hosts import Hosts, Via
-from engine.model.limits import SendingLimit
+from engine.hosts import Hosts
 from engine.model.message import Message
 from engine.model.waiting import Waiting, WaitingKind
-from engine.oauth.errors import TokenError
-from engine.proxies.route import DIRECT, Route
+from engine.proxies.route import Route
 from engine.queue.attempt import Attempts, CurrentAttempt, Withdrawn
 from engine.queue.lane_backoff import BackoffReason, LaneBackoff
 from engine.queue.outcome import Judgement
+from engine.queue.outgoing_server import NONCE_BYTES, OutgoingServer
 from engine.queue.pause import Pauses
 from engine.queue.rate_limit import SendingRate
 from engine.queue.schedule import Schedule
 from engine.queue.session_slots import SessionSlot, SessionSlots
-from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
+from engine.smtp.session import DeliveryError, SmtpSession, Timeouts
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, error_text, unanswered
 from engine.transcript import Trace
-from engine.world import LOOK_AGAIN, Dial, World
+from engine.world import LOOK_AGAIN, World
 
 log = logging.getLogger("engine.lane")
 
@@ -65,54 +64,6 @@ IDLE = 1.0
 
 LOST_STEPS = 3
 """Connections that may lose step in one attempt before the attempt fails."""
-
-NONCE_BYTES = 18
-
-
-Connect = Callable[[SmtpEndpoint], Awaitable[SmtpSession]]
-
-
-class TokenLogins(Protocol):
-    """Logs in with access tokens, which come and go. `error`: why there was none when one was wanted last."""
-
-    error: TokenError | None
-
-    async def log_in(self, endpoint: SmtpEndpoint, connect: Connect) -> SmtpSession:
-        """A session made by `connect`, with a token in the endpoint. Raises `DeliveryError`, at `Stage.TOKEN` too."""
-
-    async def recovers(self) -> None:
-        """Return once a token may be had again, after a `DeliveryError` at `Stage.TOKEN`."""
-
-
-class OutgoingServer(msgspec.Struct, frozen=True):
-    """How an account's mail leaves: its SMTP server, how to dial it, the name to greet it with, how fast it may go.
-
-    `route` is the one `dial` takes; `by` returns this server for a message with its own proxy or local address.
-    `tokens` logs in; None: with what the endpoint holds.
-    """
-
-    endpoint: SmtpEndpoint
-    dial: Dial
-    ehlo_name: str
-    rate_limit: SendingLimit | None = None
-    route: Route = DIRECT
-    by: Callable[[Message], OutgoingServer] | None = None
-    tokens: TokenLogins | None = None
-
-    async def connect(self, timeouts: Timeouts, nonce: str, trace: Trace | None = None) -> SmtpSession:
-        """A session that is ready to send. Raises `DeliveryError`. Cancelled: nothing stays open."""
-
-        async def at(endpoint: SmtpEndpoint) -> SmtpSession:
-            return await SmtpSession.connect(
-                endpoint, dial=self.dial, ehlo_name=self.ehlo_name, timeouts=timeouts, trace=trace, nonce=nonce
-            )
-
-        return await at(self.endpoint) if self.tokens is None else await self.tokens.log_in(self.endpoint, at)
-
-    @property
-    def via(self) -> Via:
-        """The proxy's host and port, if there is a proxy."""
-        return self.route.via
 
 
 class LaneLimits(msgspec.Struct, frozen=True):
@@ -253,7 +204,7 @@ class Lane:
     async def _turn(self, slot: SessionSlot) -> None:
         """Send until no message is due, or until the turn is over and others wait."""
         sent = 0
-        while (entry := self._next()) is not None:
+        while not await self._lacks_token() and (entry := self._next()) is not None:
             await slot.begin()
             attempt = await self._attempts.begin(*entry)
             while attempt is not None:
@@ -412,11 +363,25 @@ class Lane:
         self._tell(verdict, attempt.trace)
         await self._attempts.give_up_overdue(self._account, verdict)
 
+    async def _lacks_token(self) -> bool:
+        """Whether the lane must wait for a token, so that no attempt is begun which could not log in."""
+        tokens = self._server.tokens if self._server is not None else None
+        logged_in = self._session is not None and self._session.usable
+        if tokens is None or logged_in or not (self._may_send() and self._agenda.is_due()):
+            return False
+        if (verdict := tokens.lacking()) is None:
+            return False
+        await self._wait_for_token(verdict, Trace())
+        return True
+
     async def _without_token(self, attempt: CurrentAttempt, verdict: Verdict) -> None:
         """Have the lane wait until there is a token to log in with. The message at hand is as it was before."""
-        self._backoff.tried(verdict, self._world.elapsed(), self._world.now(), None)
         await self._attempts.take_back(attempt)
-        self._tell(verdict, attempt.trace)
+        await self._wait_for_token(verdict, attempt.trace)
+
+    async def _wait_for_token(self, verdict: Verdict, trace: Trace) -> None:
+        self._backoff.tried(verdict, self._world.elapsed(), self._world.now(), None)
+        self._tell(verdict, trace)
         await self._attempts.give_up_overdue(self._account, verdict)
 
     async def _unanswered(self, attempt: CurrentAttempt, verdict: Verdict) -> None:

@@ -41,7 +41,7 @@ from engine.schema.fields import (
 )
 from engine.schema.paging import Page, PageQuery
 from engine.schema.servers import ImapConfig, ImapUpdate, Server, SmtpConfig, SmtpUpdate
-from engine.schema.sign_in import OAuth2Login, OAuth2State, OAuth2Update, Provider
+from engine.schema.sign_in import OAuthLogin, OAuthState, OAuthUpdate, Provider
 
 AccountState = Literal[
     "init",
@@ -178,7 +178,7 @@ class AccountCreate(Request, frozen=True, kw_only=True):
         ),
     ] = UNSET
     oauth2: Annotated[
-        OAuth2Login | Off | UnsetType,
+        OAuthLogin | Off | UnsetType,
         Meta(
             description="How the account signs in with OAuth2, in place of `auth` of its servers. They are those of "
             "the app; one that is named and has an `auth` of its own is logged in to with that. `false` or absent: it "
@@ -225,7 +225,7 @@ class AccountUpdate(Request, frozen=True, kw_only=True):
     imap: Annotated[ImapUpdate | Off | UnsetType, Meta(description="The IMAP server. `false` removes it.")] = UNSET
     smtp: Annotated[SmtpUpdate | Off | UnsetType, Meta(description="The SMTP server. `false` removes it.")] = UNSET
     oauth2: Annotated[
-        OAuth2Update | Off | UnsetType,
+        OAuthUpdate | Off | UnsetType,
         Meta(description="How the account signs in with OAuth2. `false` ends that and forgets the tokens."),
     ] = UNSET
     webhooks: _Webhooks = UNSET
@@ -368,7 +368,7 @@ class AccountInfo(Response, frozen=True, kw_only=True):
         Meta(description="The SMTP server. `false` or absent: none; `false` was said so in a request."),
     ] = UNSET
     oauth2: Annotated[
-        OAuth2State | UnsetType, Meta(description="How the account signs in with OAuth2. Absent: it does not.")
+        OAuthState | UnsetType, Meta(description="How the account signs in with OAuth2. Absent: it does not.")
     ] = UNSET
     insecure: Annotated[
         tuple[Server, ...] | UnsetType,

@@ -32,7 +32,7 @@ _REDIRECT = "Where the browser goes after the sign-in, with `account` and `state
 _APP_ID = "AAABhaBPHscAAAAHq2bX"
 
 
-class OAuth2User(Request, frozen=True, kw_only=True):
+class OAuthUser(Request, frozen=True, kw_only=True):
     """Who signs in."""
 
     user: Annotated[
@@ -42,7 +42,7 @@ class OAuth2User(Request, frozen=True, kw_only=True):
     delegated_user: Annotated[Filled256 | UnsetType, Meta(description=_DELEGATED)] = UNSET
 
 
-class OAuth2Login(Request, frozen=True, kw_only=True):
+class OAuthLogin(Request, frozen=True, kw_only=True):
     """How an account signs in.
 
     Either the tokens that somebody's sign-in has brought, or `authorize` to have somebody sign in. An app that speaks
@@ -54,9 +54,9 @@ class OAuth2Login(Request, frozen=True, kw_only=True):
     provider: Annotated[
         Filled256 | UnsetType, Meta(description=f"{_PROVIDER} Absent: refused.", examples=[_APP_ID])
     ] = UNSET
-    auth: Annotated[
-        OAuth2User | UnsetType, Meta(description="Who signs in. Absent: refused, but with `authorize`.")
-    ] = UNSET
+    auth: Annotated[OAuthUser | UnsetType, Meta(description="Who signs in. Absent: refused, but with `authorize`.")] = (
+        UNSET
+    )
     access_token: Annotated[AccessToken | UnsetType, Meta(description=_ACCESS)] = UNSET
     refresh_token: Annotated[AccessToken | UnsetType, Meta(description=_REFRESH)] = UNSET
     expires: Annotated[Instant | UnsetType, Meta(description=_EXPIRES)] = UNSET
@@ -86,7 +86,7 @@ class OAuth2Login(Request, frozen=True, kw_only=True):
             yield "expires", "is not allowed without accessToken"
 
 
-class OAuth2Update(Request, frozen=True, kw_only=True):
+class OAuthUpdate(Request, frozen=True, kw_only=True):
     """A change of how an account signs in."""
 
     partial: Annotated[
@@ -100,7 +100,7 @@ class OAuth2Update(Request, frozen=True, kw_only=True):
         Filled256 | UnsetType, Meta(description=f"{_PROVIDER} Absent: the stored one with `partial`, else refused.")
     ] = UNSET
     auth: Annotated[
-        OAuth2User | UnsetType,
+        OAuthUser | UnsetType,
         Meta(description="Who signs in. Absent: as stored with `partial`, else refused."),
     ] = UNSET
     access_token: Annotated[AccessToken | UnsetType, Meta(description=_ACCESS)] = UNSET
@@ -114,14 +114,14 @@ class OAuth2Update(Request, frozen=True, kw_only=True):
             yield "expires", "is not allowed without accessToken"
 
 
-class OAuth2UserShown(Response, frozen=True, kw_only=True):
+class OAuthUserShown(Response, frozen=True, kw_only=True):
     """Who signed in."""
 
     user: Annotated[str, Meta(description=_USER, examples=["andris@example.com"])]
     delegated_user: Annotated[str | UnsetType, Meta(description=_DELEGATED)] = UNSET
 
 
-class OAuth2State(Response, frozen=True, kw_only=True):
+class OAuthState(Response, frozen=True, kw_only=True):
     """How an account signs in, tokens masked. `lastError` of the account says what is wrong with it."""
 
     EXAMPLE = {
@@ -136,7 +136,7 @@ class OAuth2State(Response, frozen=True, kw_only=True):
     }
 
     provider: Annotated[str, Meta(description=_PROVIDER, examples=[_APP_ID])]
-    auth: Annotated[OAuth2UserShown, Meta(description="Who signed in.")]
+    auth: Annotated[OAuthUserShown, Meta(description="Who signed in.")]
     redirect_url: Annotated[str | UnsetType, Meta(description=_REDIRECT)] = UNSET
     access_token: Annotated[str | UnsetType, Meta(description="Masked. Absent: there is none at present.")] = UNSET
     refresh_token: Annotated[str | UnsetType, Meta(description="Masked. Absent: there is none.")] = UNSET

@@ -130,6 +130,7 @@ class SignInPages:
         try:
             tokens = await self._oauth.requests.exchange(app, code, pending.verifier, pending.redirect_url)
             authorization.check_granted(app, tokens)
+            authorization.check_lasting(app, tokens)
             identity = await self._identity(app, tokens, pending)
         except TokenError as error:
             log.warning("a sign-in through the OAuth2 app %s did not work: %s. %s", app.id, error, error.hint or "")

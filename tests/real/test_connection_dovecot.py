@@ -173,4 +173,4 @@ async def test_a_new_uidvalidity(start_engine: Callable[..., EngineProcess], dov
     await session.append("INBOX", [MESSAGE % (9, 9)], flags=())
     await session.logout()
     wait_until(lambda: names()["messageNew"] == 6, "the sixth message")
-    assert names() == {"messageNew": 6, "mailboxReset": 1}
+    assert names() == {"mailboxNew": 1, "messageNew": 6, "mailboxReset": 1}

@@ -136,6 +136,23 @@ async def test_a_refused_token_is_refreshed_once(simulation: Simulation, autojum
         assert "authenticationError" not in it.names() and "messageDeliveryError" not in it.names()
 
 
+async def test_a_session_ended_for_its_token_is_opened_again_with_another_one(
+    simulation: Simulation, autojump_clock: object
+) -> None:
+    async with at(simulation) as it:
+        await it.register()
+        await trio.sleep(60)
+        for number in (1, 2):
+            for each in list(it.engine.sandbox.faults.imap_connections):
+                await each.send_all(b"* BYE Session invalidated - AccessTokenExpired\r\n")
+                each.close()
+            await it.until("connected")
+            await trio.sleep(60)
+            assert it.oauth.refreshes == number
+        assert (await it.shown())["state"] == "connected"
+        assert not {"authenticationError", "connectError"} & set(it.names())
+
+
 async def test_a_revoked_grant_is_told_once_with_the_way_out(simulation: Simulation, autojump_clock: object) -> None:
     async with at(simulation) as it:
         await it.register()

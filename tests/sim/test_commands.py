@@ -60,8 +60,9 @@ def answers(engine: Engine, command: str, answer: bytes) -> None:
 
 
 def connected(engine: Engine) -> int:
-    assert account(engine).status.connections == len(engine.sandbox.faults.imap_connections)
-    return account(engine).status.connections
+    """Connections to the IMAP server: the one that follows the mailbox, and those that requests lease."""
+    assert account(engine).status.connections == 1
+    return len(engine.sandbox.faults.imap_connections)
 
 
 async def ask(engine: Engine, seconds: float = 10) -> int:

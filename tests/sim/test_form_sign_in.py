@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -133,6 +134,28 @@ async def test_what_fails_is_told_and_stores_nothing(
         await person.follow("Sandbox")
         await person.submit(user=ANN, decision="allow")
         assert person.told["state"] == "new", "the same link can be tried again"
+
+
+async def test_a_sign_in_that_does_not_last_takes_no_place(simulation: Simulation, autojump_clock: object) -> None:
+    async with at_form(simulation) as (engine, person, _):
+        await to_consent(person, account="acme")
+        await person.submit(user=ANN, decision="allow")
+        assert person.told == {"account": "acme", "state": "new"}
+        held = engine.context.oauth.keepers.of("acme").grant
+        provider = engine.sandbox.oauth
+        redeem = provider.redeem
+
+        def redeem_for_an_hour(*given: str) -> Any:
+            code, issued = redeem(*given)
+            return code, msgspec.structs.replace(issued, refresh_token=None)
+
+        provider.redeem = redeem_for_an_hour
+        await to_consent(person, **FAILED)
+        await person.submit(user=ANN, decision="allow")
+        assert person.told["error"] == "missing_scope"
+        assert "60 minutes" in person.told["error_description"]
+        assert "offline_access" in person.told["error_description"]
+        assert engine.context.oauth.keepers.of("acme").grant.refresh_token == held.refresh_token
 
 
 async def test_a_state_is_good_once_and_in_its_browser(simulation: Simulation, autojump_clock: object) -> None:

@@ -128,6 +128,7 @@ async def test_a_short_list_is_no_news(simulation: Simulation, autojump_clock: t
         for number, path in enumerate(["Trash", "Sent", "INBOX"]):
             deliver(engine, number, path)
         await engine.event("acme", "messageNew", 3)
+        new = engine.events("acme", "mailboxNew")
         await trio.sleep(1000 - trio.current_time() % 900)
         engine.sandbox.faults.imap_rewrite = hiding(b"Trash", b"Sent", b"INBOX")
         account = engine.context.registry.get("acme")
@@ -138,7 +139,9 @@ async def test_a_short_list_is_no_news(simulation: Simulation, autojump_clock: t
         deliver(engine, 4, "Trash")
         await engine.event("acme", "messageNew", 4)
         await trio.sleep(2000)
-        assert [each["event"] for each in engine.events("acme") if each["event"].startswith("mailbox")] == []
+        assert [each["event"] for each in engine.events("acme") if each["event"].startswith("mailbox")] == [
+            "mailboxNew" for _ in new
+        ]
         assert len(mail_events(engine)) == 4
 
 

@@ -200,7 +200,11 @@ async def test_the_operator_may_ask_all_of_it(simulation: Simulation, autojump_c
             if "{message}" in route.path and route.method != "GET":
                 gone.add("Requested message was not found")  # another operation has moved it
             for answer in await of_theirs(world, route):
+                if route.path.endswith("/oauth-token"):  # off until the operator switches it on
+                    assert answer.json["code"] == "ApiEndpointDisabled"
+                    continue
                 fits = answer.status == 200 or (answer.status == 404 and answer.json["message"] in gone)
+                fits = fits or answer.json.get("code") == "ApiEndpointDisabled"  # refused to everybody by a setting
                 assert fits, (route.method, route.path, answer)
 
 

@@ -94,7 +94,7 @@ DATA = [
     (b"* search 2 3  6 \r\n", Search((2, 3, 6), None)),
     (b"* SEARCH 2 5 (MODSEQ 917162500)\r\n", Search((2, 5), 917162500)),
     (b'* STATUS "a b" (MESSAGES 231 UIDNEXT 44292)\r\n', MailboxStatus(b"a b", {"MESSAGES": 231, "UIDNEXT": 44292})),
-    (b"* STATUS x (MAILBOXID (M1) SIZE 9)\r\n", MailboxStatus(b"x", {"SIZE": 9})),
+    (b"* STATUS x (MAILBOXID (M1) SIZE 9)\r\n", MailboxStatus(b"x", {"SIZE": 9}, "M1")),
     (b"* STATUS x ()\r\n", MailboxStatus(b"x", {})),
     (b'* ID ("Name" "Dovecot" "os" NIL)\r\n', Id({"name": "Dovecot", "os": None})),
     (b"* ID NIL\r\n", Id({})),

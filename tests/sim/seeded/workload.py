@@ -18,7 +18,7 @@ from engine.api.submit import submit
 from engine.errors import Problem
 from engine.isotime import iso
 from engine.model.states import ENDED, State
-from engine.schema.account import AccountCreate, AccountUpdate
+from engine.schema.account import AccountCreate, AccountRemoveQuery, AccountUpdate
 from engine.schema.outbox import OutboxQuery, OutboxUpdate
 from engine.schema.queue import QueueUpdate
 from engine.schema.submit import Submit, SubmitHeaders
@@ -298,7 +298,7 @@ class Workload:
         # From now on it is unknown which registration a request meets.
         self._registrations[kind.name] += 1
         try:
-            await self._universe.call(account.remove, kind.name)
+            await self._universe.call(account.remove, kind.name, AccountRemoveQuery())
         except Problem as problem:
             if problem.status != 404:
                 raise

@@ -32,6 +32,7 @@ def test_a_plain_mailbox():
         "flags": frozenset({"\\HasNoChildren"}),
         "special_use": None,
         "special_use_source": None,
+        "mailbox_id": None,
     }
 
 

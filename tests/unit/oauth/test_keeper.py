@@ -13,6 +13,7 @@ from trio.testing import MockClock
 
 from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.keeper import Keeper, Token
+from engine.oauth.keepers import Keepers
 from engine.sandbox.oauth import Fault
 from engine.store import accounts
 
@@ -473,3 +474,68 @@ async def test_what_the_old_grant_was_told_says_nothing_of_a_new_one(
     assert keeper.trouble is None
     assert at.told.gone_for == []
     assert at.stored().gone is None
+
+
+async def test_an_access_token_given_during_a_refresh_loses_no_refresh_token(
+    at: Desk, autojump_clock: MockClock
+) -> None:
+    at.provider.forgives = False
+    before = await at.sign_in(expires=at.world.now() - 1)
+    keepers = Keepers(at.book, at.requests, at.store, at.vault, at.world)
+    at.provider.faults.append(Fault(after=10.0))
+    keeper = keepers.take("ann", at.told)
+    assert keeper is not None
+    at.start(keeper)
+    await trio.sleep(5)
+    given = msgspec.structs.replace(before, access_token="given", refresh_token=None, expires=at.world.now() + 3600)
+    await at.store.commit(lambda tx: keepers.save(tx, given, keeps_refresh_token=True))
+    assert keepers.take("ann", at.told) is keeper and (await keeper.token()).access_token == "given"
+    await trio.sleep(10)
+    assert at.provider.refreshes == 1 and at.stored() == keeper.grant
+    await trio.sleep(10_000)
+    assert await opens(at, await keeper.token())
+    assert at.provider.reused == [] and at.told.gone_for == []
+
+
+async def test_an_access_token_given_just_after_a_refresh_loses_none_either(
+    at: Desk, autojump_clock: MockClock
+) -> None:
+    before = await at.sign_in(expires=at.world.now() - 1)
+    keepers = Keepers(at.book, at.requests, at.store, at.vault, at.world)
+    keeper = keepers.take("ann", at.told)
+    assert keeper is not None
+    at.start(keeper)
+    await keeper.token()
+    renewed = at.stored()
+    given = msgspec.structs.replace(before, access_token="given", refresh_token=None)
+    await at.store.commit(lambda tx: keepers.save(tx, given, keeps_refresh_token=True))
+    assert at.stored().refresh_token == renewed.refresh_token != before.refresh_token
+    assert at.stored().access_token == "given"
+
+
+async def test_those_who_wait_for_a_slow_provider_are_not_cut_short(at: Desk, autojump_clock: MockClock) -> None:
+    at.provider.forgives = False
+    at.provider.outage = Fault(after=19.0)
+    names = [f"u{number}" for number in range(60)]
+    for name in names:
+        await at.sign_in(name, expires=at.world.now() - 1)
+    keepers = [at.keeper(name) for name in names]
+    await trio.sleep(3600)
+    at.provider.outage = None
+    for keeper in keepers:
+        assert await opens(at, await keeper.token())
+    assert at.provider.reused == [] and at.told.gone_for == []
+
+
+async def test_a_changed_app_ends_the_wait_after_a_passing_failure_too(at: Desk, autojump_clock: MockClock) -> None:
+    at.provider.outage = Fault(status=404, body=b"<html>")
+    await at.sign_in(expires=at.world.now() - 1)
+    keeper = at.keeper()
+    await trio.sleep(3600)
+    with pytest.raises(TokenError):
+        await keeper.token()
+    at.provider.outage = None
+    began = trio.current_time()
+    await at.book.change(at.book.made["app"], msgspec.structs.replace(APP, name="Mended"))
+    assert await opens(at, await keeper.token())
+    assert trio.current_time() - began < 1

@@ -1,0 +1,69 @@
+"""How an account's mail leaves: its SMTP server, the way there, and what is logged in with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+from engine.hosts import Via
+from engine.model.limits import SendingLimit
+from engine.model.message import Message
+from engine.oauth.errors import TokenError
+from engine.proxies.route import DIRECT, Route
+from engine.smtp.session import SmtpEndpoint, SmtpSession, Timeouts
+from engine.smtp.verdict import Verdict
+from engine.transcript import Trace
+from engine.world import Dial
+
+NONCE_BYTES = 18
+
+
+Connect = Callable[[SmtpEndpoint], Awaitable[SmtpSession]]
+
+
+class TokenLogins(Protocol):
+    """Logs in with access tokens, which come and go. `error`: why there was none when one was wanted last."""
+
+    error: TokenError | None
+
+    async def log_in(self, endpoint: SmtpEndpoint, connect: Connect) -> SmtpSession:
+        """A session made by `connect`, with a token in the endpoint. Raises `DeliveryError`, at `Stage.TOKEN` too."""
+
+    def lacking(self) -> Verdict | None:
+        """Why no login is possible now, where that is known without asking anyone; None: one may be."""
+
+    async def recovers(self) -> None:
+        """Return once a token may be had again, after a `DeliveryError` at `Stage.TOKEN`."""
+
+
+class OutgoingServer(msgspec.Struct, frozen=True):
+    """How an account's mail leaves: its SMTP server, how to dial it, the name to greet it with, how fast it may go.
+
+    `route` is the one `dial` takes; `by` returns this server for a message with its own proxy or local address.
+    `tokens` logs in; None: with what the endpoint holds.
+    """
+
+    endpoint: SmtpEndpoint
+    dial: Dial
+    ehlo_name: str
+    rate_limit: SendingLimit | None = None
+    route: Route = DIRECT
+    by: Callable[[Message], OutgoingServer] | None = None
+    tokens: TokenLogins | None = None
+
+    async def connect(self, timeouts: Timeouts, nonce: str, trace: Trace | None = None) -> SmtpSession:
+        """A session that is ready to send. Raises `DeliveryError`. Cancelled: nothing stays open."""
+
+        async def at(endpoint: SmtpEndpoint) -> SmtpSession:
+            return await SmtpSession.connect(
+                endpoint, dial=self.dial, ehlo_name=self.ehlo_name, timeouts=timeouts, trace=trace, nonce=nonce
+            )
+
+        return await at(self.endpoint) if self.tokens is None else await self.tokens.log_in(self.endpoint, at)
+
+    @property
+    def via(self) -> Via:
+        """The proxy's host and port, if there is a proxy."""
+        return self.route.via
