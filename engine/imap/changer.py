@@ -57,7 +57,7 @@ class ImapChanger(ImapReader):
     async def store_labels(self, uids: Collection[int], labels: Sequence[str], how: str = "+") -> None:
         """The same with Gmail's labels (X-GM-EXT-1)."""
         utf8 = self._protocol.utf8
-        given = [each if each.startswith("\\") else encode_name(each, utf8=utf8) for each in labels]
+        given = [each if commands.is_system_flag(each) else encode_name(each, utf8=utf8) for each in labels]
         await self._of_all(uids, lambda spans: commands.uid_store_labels(written(spans), how, given, utf8=utf8))
 
     async def copy(self, uids: Collection[int], path: str) -> Copied:

@@ -115,6 +115,11 @@ def string(value: str | bytes, *, utf8: bool = False) -> Piece:
     return Literal((data,), len(data))
 
 
+def is_system_flag(name: str) -> bool:
+    """Whether it is written as one of the server's own flags or labels, such as `\\Starred`."""
+    return name.startswith("\\") and _FLAG.fullmatch(name) is not None
+
+
 def flag_list(flags: Sequence[str]) -> bytes:
     """`(\\Seen $Label1)`. Raises `ValueError` for what is not a flag."""
     for flag in flags:

@@ -194,3 +194,39 @@ async def test_reading_while_disconnected(simulation: Simulation, autojump_clock
             answer = await mail.answer(method, target, body)
             told = (answer.status, answer.json["code"], answer.json["state"])
             assert told == (503, "NoAvailable", "disconnected")
+
+
+@pytest.mark.parametrize(
+    ("label", "written"),
+    [
+        ("Important", '"Important"'),
+        ("Clients/Zoë & co", '"Clients/Zo&AOs- &- co"'),
+        ('say "no" \\', '"say \\"no\\" \\\\"'),
+        ("(x)", '"(x)"'),
+        ("\\Starred", "\\Starred"),
+        ("\\not one", '"\\\\not one"'),
+        ("\\", '"\\\\"'),
+        ("\\ü", '"\\\\&APw-"'),
+    ],
+)
+async def test_gmails_labels(
+    simulation: Simulation, label: str, written: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    stored: list[str] = []
+
+    def script(tag: str, name: str, line: bytes) -> bytes | None:
+        if name != "UID STORE":
+            return None
+        stored.append(line.decode().partition(" ")[2])
+        return tag.encode() + b" OK done\r\n"
+
+    async with changing(simulation) as mail:
+        mail.engine.sandbox.faults.play_gmail = True
+        mail.engine.sandbox.faults.imap_script = script
+        id = await mail.id_of(2)
+        done = await mail.ask("PUT", f"message/{id}", {"labels": {"add": label, "delete": ["old", label]}})
+        assert done == {"labels": {"add": True, "delete": True}}
+        assert stored == [
+            f"UID STORE 2 +X-GM-LABELS.SILENT ({written})",
+            f'UID STORE 2 -X-GM-LABELS.SILENT ("old" {written})',
+        ]
