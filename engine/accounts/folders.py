@@ -234,6 +234,9 @@ async def _in_namespace(session: ImapSession, levels: Sequence[str]) -> str:
     if isinstance(own, list) and len(own) > 1:
         prefix, delimiter = text(own[0]), text(own[1]) or delimiter
     path = delimiter.join(levels)
+    if path != prefix:
+        # A delimiter at the end asks for the same folder (RFC 3501 section 6.3.3), which is listed without it.
+        path = path.removesuffix(delimiter) or path
     if one_path(path) == one_path("INBOX") or path.upper().startswith(prefix.upper()):
         return one_path(path)
     return prefix + path

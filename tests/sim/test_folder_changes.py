@@ -120,6 +120,18 @@ async def test_what_is_below_a_folder_moves_with_it(
         assert (listed["C/B"]["parentPath"], listed["C/B"]["name"]) == ("C", "B")
 
 
+async def test_a_path_that_ends_in_a_delimiter(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with changing(simulation) as folders:
+        assert (await folders.ask("POST", body={"path": "Clients/"}))["path"] == "Clients"
+        assert folders.told() == [("mailboxNew", "Clients", "api")]
+        assert (await folders.ask("POST", body={"path": "Clients/"}))["created"] is False
+        renamed = await folders.ask("PUT", body={"path": "Clients", "newPath": "Customers/"})
+        assert renamed["newPath"] == "Customers"
+        assert (await folders.listed())["Customers"]["subscribed"] is True
+        await folders.rounds()
+        assert sorted(folders.told()) == [("mailboxDeleted", "Clients", "api"), ("mailboxNew", "Customers", "api")]
+
+
 async def test_one_that_is_there_already(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
     async with changing(simulation) as folders:
         await folders.ask("POST", body={"path": "A"})
