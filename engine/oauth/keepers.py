@@ -66,6 +66,19 @@ class Keepers:
             )
         rows.save(tx, grants.sealed(grant, self._vault))
 
+    def holder(self, tx: Tx, grant: grants.Grant) -> str | None:
+        """Another account of the same user with the same refresh token; None: there is none."""
+        if grant.refresh_token is None:
+            return None
+        for other in rows.of_user(tx, grant.app, grant.user):
+            row = rows.get(tx, other)
+            held = None if row is None or other == grant.account else grants.opened(row, self._vault)
+            if held is not None and grant.refresh_token in (held.refresh_token, held.previous_token):
+                return other
+            if held is not None and grants.fingerprint(grant.refresh_token) == held.given:
+                return other
+        return None
+
     def forget(self, account: str) -> None:
         """Drop the keeper of an account that was removed or has no grant any more."""
         self._keepers.pop(account, None)
