@@ -295,8 +295,8 @@ class Registry:
             raise Problem(400, text, code="AccountAlreadyExists", existingAccount=other)
         if grant is not None:
             grant = replace(grant, account=record.account)
-            if app.of.refresh_tokens == "rotated" and (other := self._keepers.holder(tx, grant)) is not None:
-                text = f"is that of the account {other}, and {app.of.name} takes each one once: sign in once more"
+            if app.of.refresh_tokens == "rotated" and (holder := self._keepers.holder(tx, grant)) is not None:
+                text = f"is that of the account {holder}, and {app.of.name} takes each one once: sign in once more"
                 raise invalid("oauth2.refreshToken", text, code="RefreshTokenInUse")
             self._keepers.save(tx, grant, keeps_refresh_token=signing_in.keeps_refresh_token)
 
