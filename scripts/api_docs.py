@@ -83,7 +83,8 @@ class Book:
                 yield _row(f"`{each['name']}`{place}", self._type(each["schema"]), {**each["schema"], **each}, needed)
         if operation.body:
             schema = self._schemas[operation.body.__name__]
-            yield f"\n**Body**: {_lower(schema['description'])}\n"
+            omitted = " It may be left out, or be `null`." if operation.body.OMITTABLE else ""
+            yield f"\n**Body**: {_lower(schema['description'])}{omitted}\n"
             yield from self._members(schema, "")
         for kind in operation.answers:
             schema = self._schemas[kind.__name__]

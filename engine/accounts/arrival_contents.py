@@ -12,7 +12,7 @@ import zoneinfo
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.accounts.message_text import made_safe, with_own_pictures
+from engine.accounts.message_text import made_safe, part_text, with_own_pictures
 from engine.accounts.summary import TextParts, filename
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
@@ -77,7 +77,7 @@ async def _text(session: ImapSession, one: Fetched, shown: dict[str, Any], setti
     for name, parts in (("plain", text.plain), ("html", text.html)):
         if parts:
             # A server may send the whole although a part was requested.
-            whole = "\n".join(_read(part, sections.get(part.path, b"")[:TEXT_BYTES]) for part in parts)
+            whole = "\n".join(_text_of(part, sections.get(part.path, b"")) for part in parts)
             shown[name] = whole[:limit]
             if len(whole) > limit or any(part.size > TEXT_BYTES for part in parts):
                 shown["hasMore"] = True
@@ -207,5 +207,5 @@ def _base64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
 
-def _read(part: BodyPart, raw: bytes) -> str:
-    return body_text(raw, part.encoding, parameter(part.parameters, "charset"), cut=len(raw) >= TEXT_BYTES)
+def _text_of(part: BodyPart, raw: bytes) -> str:
+    return part_text(part, raw[:TEXT_BYTES], cut=len(raw) >= TEXT_BYTES)

@@ -11,6 +11,7 @@ from engine.imap.gathering import with_sections
 from engine.imap.session import ImapSession
 from engine.imap.structure import BodyPart
 from engine.mail.decode import body_text, header_text, parameter
+from engine.mail.flowed import unflowed
 from engine.mail.media_types import guess_media_type
 from engine.mail.transfer import body_bytes
 from engine.mail.web_safe import Remote, keep, text_as_html, wanted_pictures, web_safe, with_pictures
@@ -136,12 +137,15 @@ def _octets(part: BodyPart, most: int | None) -> int:
     return min(_OCTETS_OF_A_CHARACTER.get(part.encoding, 4) * most + _SLACK, TEXT_BYTES)
 
 
+def part_text(part: BodyPart, raw: bytes, *, cut: bool) -> str:
+    """The text of a part, decoded, from its octets; `cut`: these are only the beginning."""
+    text = body_text(raw, part.encoding, parameter(part.parameters, "charset"), cut=cut)
+    if part.kind == "text/plain" and parameter(part.parameters, "format").lower() == "flowed":
+        return unflowed(text, delete_blank=parameter(part.parameters, "delsp").lower() == "yes")
+    return text
+
+
 async def _decoded(part: BodyPart, raw: bytes, cut: bool, world: World) -> str:
-    charset = parameter(part.parameters, "charset")
     if len(raw) <= HERE_BYTES:
-        return body_text(raw, part.encoding, charset, cut=cut)
-    return await world.in_thread(_body_text, raw, part.encoding, charset, cut)
-
-
-def _body_text(raw: bytes, encoding: str, charset: str, cut: bool) -> str:
-    return body_text(raw, encoding, charset, cut=cut)
+        return part_text(part, raw, cut=cut)
+    return await world.in_thread(lambda: part_text(part, raw, cut=cut))

@@ -39,7 +39,7 @@ def decode_body(kind: type[RequestT], data: bytes | bytearray, most_members: int
     Raises `Problem` 400. For invalid members it is `Invalid input`, with one `{message, key, path}` in `fields` for
     each. Input that is not JSON (RFC 8259) in UTF-8, or is nested too deeply, gives `Invalid request payload JSON
     format` with `reason` and, if known, `line` and `column`. A body with more than `most_members` members and items is
-    refused too. An empty body lacks all required members.
+    refused too. An empty body lacks all required members; where the body is `OMITTABLE`, it is `{}`, as is `null`.
     """
     if data.startswith(_BYTE_ORDER_MARK):
         data = data[len(_BYTE_ORDER_MARK) :]
@@ -49,7 +49,8 @@ def decode_body(kind: type[RequestT], data: bytes | bytearray, most_members: int
         if len(data) > LARGE:
             return _walked(kind, decode_large(bytearray(data) if isinstance(data, bytes) else data, most_members))
         refuse_crowd(data, most_members)
-        return _walked(kind, plain(data))
+        value = plain(data)
+        return _walked(kind, {} if value is None and kind.OMITTABLE else value)
     except TooManyValues as error:
         raise Problem(400, f"Invalid request payload: {error}", code="TooManyMembers") from error
     except (msgspec.DecodeError, RecursionError) as error:
@@ -65,8 +66,10 @@ def decode_query(kind: type[RequestT], pairs: Iterable[tuple[str, str]]) -> Requ
 
 
 def _missing(kind: type[RequestT]) -> RequestT:
-    """What is wrong with a request without its body: the members that it needs, or the object itself."""
-    _walked(kind, {})
+    """The request without its body, if that may be. Raises `Problem` 400: it lacks members, or the object itself."""
+    walked = _walked(kind, {})
+    if kind.OMITTABLE:
+        return walked
     raise invalid("", "must be of type object")
 
 

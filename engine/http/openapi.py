@@ -114,7 +114,10 @@ def described(operation: Operation) -> dict[str, Any]:
         "security": [{"bearer": [operation.scope]}] if operation.scope else [],
     }
     if operation.body:
-        shown["requestBody"] = {"required": True, "content": _json(_reference(operation.body), example(operation.body))}
+        shown["requestBody"] = {
+            "required": not operation.body.OMITTABLE,
+            "content": _json(_reference(operation.body), example(operation.body)),
+        }
     return shown
 
 

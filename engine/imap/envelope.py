@@ -11,10 +11,15 @@ import msgspec
 from engine.imap.nodes import Node, octets
 
 MEMBERS = 10
+_MADE_UP = (b"MISSING_MAILBOX", b"MISSING_DOMAIN", b"INVALID_ADDRESS", b".MISSING-HOST-NAME.", b".SYNTAX-ERROR.")
+"""What Dovecot and UW IMAP say in place of the half of an address that a header lacks. Nobody can be reached there."""
 
 
 class EnvelopeAddress(msgspec.Struct, frozen=True):
-    """One address: display name and `local@host`, each as the server sent it, empty if absent."""
+    """One address: display name and `local@host`, each as the server sent it, empty if absent.
+
+    Only what the header holds: a local part alone, or nothing, for an address without host.
+    """
 
     name: bytes
     address: bytes
@@ -75,5 +80,13 @@ def _mailboxes(node: Node) -> tuple[EnvelopeAddress, ...]:
     for each in node:
         # An entry without a host opens or closes a group, which is not an address.
         if isinstance(each, list) and len(each) >= 4 and each[3] is not None and each[2] is not None:
-            found.append(EnvelopeAddress(octets(each[0]), octets(each[2]) + b"@" + octets(each[3])))
+            name, address = octets(each[0]), _address(octets(each[2]), octets(each[3]))
+            if name or address:
+                found.append(EnvelopeAddress(name, address))
     return tuple(found)
+
+
+def _address(local: bytes, host: bytes) -> bytes:
+    """`local@host`, without what the server made up; a name alone, as in `From: MAILER-DAEMON`, stays a name alone."""
+    local = b"" if local in _MADE_UP else local
+    return local if host in _MADE_UP else local + b"@" + host

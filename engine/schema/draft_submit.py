@@ -16,6 +16,7 @@ class DraftSubmit(Request, frozen=True, kw_only=True):
     """How to send the draft; what it says is in its folder."""
 
     EXAMPLE = {"sendAt": "2026-12-01T08:00:00.000Z"}
+    OMITTABLE = True
 
     envelope: Annotated[
         Envelope | UnsetType,

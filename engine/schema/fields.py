@@ -87,6 +87,8 @@ class Request(Struct, rename="camel", forbid_unknown_fields=True, frozen=True, k
 
     EXAMPLE: ClassVar[Example | None] = None
     """What the documentation shows. None: made of the members that are required or have an example of their own."""
+    OMITTABLE: ClassVar[bool] = False
+    """Whether a request without a body, or with `null` as its body, is the same as one with `{}`."""
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,8 @@ from engine.schema.fields import MailboxPath, NoDifference, Request
 from engine.schema.mail_events import EntryText, MessageFacts
 from engine.schema.paging import Page, PageQuery
 
+_TIMEOUT_MS = 10_000
+
 Cursor = Annotated[
     Annotated[str, Meta(max_length=1_048_576)] | UnsetType,
     Meta(
@@ -27,13 +29,16 @@ class CommandHeaders(Request, frozen=True, kw_only=True):
 
     timeout: Annotated[
         Annotated[int, Meta(ge=0, le=7_200_000)],
-        Meta(description="How long to wait for the mail server, in milliseconds; then the answer is a 504."),
-    ] = msgspec.field(name="x-ee-timeout", default=10_000)
+        Meta(
+            description="How long to wait for the mail server, in milliseconds; then the answer is a 504. `0` is the "
+            "same as absent."
+        ),
+    ] = msgspec.field(name="x-ee-timeout", default=_TIMEOUT_MS)
 
     @property
     def seconds(self) -> float:
         """The time limit in seconds."""
-        return self.timeout / 1000
+        return (self.timeout or _TIMEOUT_MS) / 1000
 
 
 class MessagesQuery(PageQuery, frozen=True, kw_only=True):

@@ -199,6 +199,8 @@ class Documented:
             text = text.replace("/v1/account/example", "/v1/account/m")
         for shape, real in self._message_ids().items() if "AAAAAQAAAA" in text else ():
             text = re.sub(shape, real, text)
+        if (draft := re.search(r"/v1/account/example/message/\w+(?=/submit)", text)) is not None:
+            engine.request("PUT", draft[0], {"flags": {"add": ["\\Draft"]}})
         if "/v1/outbox/" in text:
             tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
             waits = {"to": {"address": "x@sandbox.example"}, "text": "t", "sendAt": tomorrow}
@@ -214,11 +216,12 @@ class Documented:
             text = re.sub(r"(?<=oauth2/)\w+", made.json["id"], text)
         if "/oauth-token" in text:
             engine.request("POST", "/v1/settings", {"enableOAuthTokensApi": True})
-            app = {"name": "x", "provider": "gmail", "clientId": "x", "clientSecret": "x"}
+            app = {"name": "x", "provider": "gmail", "clientId": "x", "clientSecret": "x", "enabled": True}
             provider = engine.request("POST", "/v1/oauth2", app).json["id"]
             granted = {"accessToken": "x", "refreshToken": "x", "expires": "2099-01-01"}
             signed_in = {"provider": provider, "auth": {"user": "x@gmail.example"}, **granted}
-            engine.request("POST", "/v1/account", {"account": "signed", "name": "x", "oauth2": signed_in})
+            made = engine.request("POST", "/v1/account", {"account": "signed", "name": "x", "oauth2": signed_in})
+            assert made.status == 200, made.body
             text = text.replace("/v1/account/example", "/v1/account/signed")
         if '"Archive"' in text:
             engine.request("POST", "/v1/account/example/mailbox", {"path": "Archive"})

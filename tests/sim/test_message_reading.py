@@ -150,6 +150,23 @@ async def test_as_much_of_the_text_as_is_asked_for(
         assert answer.json == (members or {"html": HTML, "hasMore": False})
 
 
+async def test_flowed_text_is_paragraphs_wherever_it_is_shown(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    kind = b"Content-Type: text/plain; charset=utf-8; Format=Flowed; delsp=yes\r\n\r\n"
+    long = b"\r\n" + b"a \r\n" * GLANCE_BYTES
+    async with simulation.running() as engine:
+        caller = await Caller.of(engine)
+        await caller.ask("POST", "/v1/settings", {"notifyText": True})
+        await engine.register("acme")
+        folder(engine).add(kind + b"> two  \r\n> lines\r\nend\r\n" + long, engine.context.world.now())
+        told = (await engine.event("acme", "messageNew"))["data"]
+        shown = (await caller.ask("GET", f"/v1/account/acme/message/{told['id']}?textType=*")).json
+        alone = (await caller.ask("GET", f"/v1/account/acme/text/{told['text']['id']}")).json
+        expected = "> two lines\nend\n\n" + "a" * GLANCE_BYTES
+        assert told["text"]["plain"] == shown["text"]["plain"] == alone["plain"] == expected
+
+
 @pytest.mark.parametrize("octets", [GLANCE_BYTES - 2, GLANCE_BYTES, GLANCE_BYTES + 1, PIECE_BYTES + 1])
 async def test_a_text_of_any_length_comes_whole(
     simulation: Simulation, octets: int, autojump_clock: trio.testing.MockClock

@@ -160,6 +160,23 @@ def test_envelopes_of_other_than_ten_members(members, known):
     assert {name: getattr(one.envelope, name) for name in known} == known
 
 
+def test_what_a_server_makes_up_is_no_part_of_an_address():
+    # Dovecot for `MAILER-DAEMON`, `Joe Doe`, `<>` and `@x.example`, then UW IMAP for `MAILER-DAEMON` and nonsense.
+    said = (
+        b'((NIL NIL "MAILER-DAEMON" "MISSING_DOMAIN")("Joe Doe" NIL "MISSING_MAILBOX" "MISSING_DOMAIN")'
+        b'(NIL NIL "MISSING_MAILBOX" "MISSING_DOMAIN")(NIL NIL "MISSING_MAILBOX" "x.example")'
+        b'(NIL NIL "MAILER-DAEMON" ".MISSING-HOST-NAME.")(NIL NIL "INVALID_ADDRESS" ".SYNTAX-ERROR."))'
+    )
+    one = fetched(b"* 1 FETCH (UID 7 ENVELOPE (NIL NIL " + said + b" NIL" * 7 + b"))\r\n")
+    assert one is not None and one.envelope is not None
+    assert one.envelope.author == (
+        EnvelopeAddress(b"", b"MAILER-DAEMON"),
+        EnvelopeAddress(b"Joe Doe", b""),
+        EnvelopeAddress(b"", b"@x.example"),
+        EnvelopeAddress(b"", b"MAILER-DAEMON"),
+    )
+
+
 @pytest.mark.parametrize(
     ("structure", "kinds"),
     [

@@ -16,6 +16,7 @@ from engine.errors import Problem
 from engine.http.decode import decode_body, decode_query
 from engine.http.field_errors import MOST_FIELD_ERRORS
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
+from engine.schema.draft_submit import DraftSubmit
 from engine.schema.events import EventsQuery
 from engine.schema.fields import SINGLE, Check, Request
 from engine.schema.outbox import OutboxQuery
@@ -195,6 +196,11 @@ def test_a_date_alone_is_midnight_in_utc_wherever_the_engine_runs(monkeypatch):
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize("data", [b"", b"null", b" null ", b"{}", b"\xef\xbb\xbf"])
+def test_a_body_of_which_nothing_is_needed_may_be_left_out(data):
+    assert decode_body(DraftSubmit, data) == DraftSubmit()
 
 
 def test_one_item_stands_for_a_list_of_it():

@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from engine.schema.outbox import OutboxQuery
 from engine.schema.submit import Submit
 
 BODIES = tuple(dict.fromkeys(each.body for each in operations() if each.body is not None))
+ALL_QUERIES = tuple(dict.fromkeys(each.query for each in operations() if each.query is not None))
 QUERIES = (AccountQuery, AccountsQuery, EventsQuery, OutboxQuery)
 
 JSON = st.recursive(
@@ -114,6 +116,17 @@ def near(info: msgspec.inspect.Type, check: Any = None) -> st.SearchStrategy[Any
 
 
 NEAR = st.sampled_from(BODIES).flatmap(lambda kind: st.tuples(st.just(kind), near(msgspec.inspect.type_info(kind))))
+
+
+@pytest.mark.parametrize("kind", [*BODIES, *ALL_QUERIES], ids=lambda kind: kind.__name__)
+def test_a_request_in_which_every_member_is_wrong_or_missing_is_a_problem_at_most(kind):
+    # What members must be together is asked also where none of them could be read.
+    wrong = {field.encode_name: {"no": ["such", {}]} for field in msgspec.structs.fields(kind)}
+    for value in ({}, wrong, dict.fromkeys(wrong)):
+        try:
+            decode_body(kind, msgspec.json.encode(value))
+        except Problem as problem:
+            assert problem.status == 400
 
 
 @given(NEAR)
