@@ -218,9 +218,7 @@ async def remove(context: Context, account: AccountId, query: AccountRemoveQuery
     URL: events still due for that, `accountDeleted` among them, go to the URL of the settings.
     """
     found = find_account(context, account)
-    if query.revoke:
-        await revoke(context, found)
-    await carry_through(context.registry.remove(found))
+    await carry_through(_removed(context, found, revoked=query.revoke is True))
     return AccountRemoved(account=found.id)
 
 
@@ -239,6 +237,14 @@ async def registered(
         return await register()
     async with context.webhooks.setting(body.account, *parts, bound=narrowed):
         return await register()
+
+
+async def _removed(context: Context, account: Account, *, revoked: bool) -> None:
+    """Remove an account, and have its grant revoked after that: nobody is told to sign in for one that goes."""
+    keeper = account.sign_in.keeper
+    await context.registry.remove(account)
+    if revoked and keeper is not None:
+        await revoke(account, keeper.grant)
 
 
 async def _updated(

@@ -423,4 +423,7 @@ MIGRATIONS = (
     );
     CREATE INDEX sent_draft_due ON sent_draft (account, next_at);
     """,
+    """
+    ALTER TABLE oauth_grant ADD COLUMN given TEXT;  -- SHA-256 of the refresh token that it began with; NULL: unknown
+    """,
 )
