@@ -29,9 +29,9 @@ import trio
 from engine.accounts import message_ids
 from engine.accounts.arrival_contents import add_contents, wants_more
 from engine.accounts.bounce_reports import Follow, is_report, read_report, told_before
-from engine.accounts.message_changes import MessageChanges
+from engine.accounts.changes_under_way import MessageChanges
+from engine.accounts.message_summary import summary
 from engine.accounts.observed_changes import API, scope
-from engine.accounts.summary import summary
 from engine.accounts.unreadable_messages import (
     BASICS,
     DESCRIPTION,
@@ -46,8 +46,8 @@ from engine.errors import EngineError
 from engine.events.journal import Journal
 from engine.imap.fetched import Fetched
 from engine.imap.limits import UID_BITS
-from engine.imap.numbers import ranges
 from engine.imap.session import CommandRefused, ImapSession
+from engine.imap.uid_sets import ranges
 from engine.mail.fields import fields
 from engine.settings import SettingsBook
 from engine.store import mailboxes, requested_arrivals

@@ -36,9 +36,9 @@ from engine.accounts.unreadable_messages import CHANGES, DATE, FLAGS, within
 from engine.events.journal import Journal
 from engine.imap.fetched import Fetched, read_fetch
 from engine.imap.mailboxes import Mailbox
-from engine.imap.numbers import Ranges, ranges
 from engine.imap.responses import Exists, Expunge, Fetch, Untagged, Vanished
 from engine.imap.session import CommandRefused, ImapSession, Selected
+from engine.imap.uid_sets import Ranges, ranges
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store, Tx

@@ -24,6 +24,7 @@ from engine.accounts.account import Account
 from engine.accounts.signing_in import SigningIn
 from engine.errors import AccountGone, AccountUnreadable, Problem
 from engine.events.journal import Journal
+from engine.http.field_errors import invalid
 from engine.model.registration import Registration, Unreadable
 from engine.oauth.keepers import Keepers
 from engine.queue.outbox import Outbox
@@ -293,8 +294,11 @@ class Registry:
             text = "Another account exists for the same OAuth2 user"
             raise Problem(400, text, code="AccountAlreadyExists", existingAccount=other)
         if grant is not None:
-            kept = signing_in.keeps_refresh_token
-            self._keepers.save(tx, replace(grant, account=record.account), keeps_refresh_token=kept)
+            grant = replace(grant, account=record.account)
+            if app.of.refresh_tokens == "rotated" and (holder := self._keepers.holder(tx, grant)) is not None:
+                text = f"is that of the account {holder}, and {app.of.name} takes each one once: sign in once more"
+                raise invalid("oauth2.refreshToken", text, code="RefreshTokenInUse")
+            self._keepers.save(tx, grant, keeps_refresh_token=signing_in.keeps_refresh_token)
 
     def _load(self) -> list[Account]:
         vault, rows = self._vault, accounts.every(self._store.reader)

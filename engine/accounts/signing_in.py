@@ -1,7 +1,8 @@
 """What a request makes of how an account signs in: the app, the user, the tokens to keep.
 
 Tokens that somebody gives take the place of those there are. Where none are given they stay, as long as it is the same
-user of the same app.
+user of the same app. They also stay where the refresh token given is one they came from (`Keepers.save`): who registers
+an account once more, as it was registered first, does not end its grant.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from engine.http.field_errors import FieldErrors, FieldPath, invalid
 from engine.model.registration import OAuthSignIn, OAuthUser, Registration
 from engine.oauth.app_book import AppBook
 from engine.oauth.apps import App
-from engine.oauth.grant import Grant
+from engine.oauth.grant import Grant, fingerprint
 from engine.schema.sign_in import OAuthLogin, OAuthUpdate
 
 
@@ -89,5 +90,6 @@ def asked(
         obtained=None if access is None else now,
         expires=None if given.expires is UNSET else given.expires.timestamp(),
         refresh_obtained=None if refresh is None else now,
+        given=fingerprint(refresh),
     )
     return SigningIn(app, sign_in, grant, keeps)

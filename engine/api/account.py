@@ -12,11 +12,11 @@ from msgspec.structs import asdict, replace
 
 from engine.accounts import registration as records
 from engine.accounts.account import Account
+from engine.accounts.account_states import AccountState
 from engine.accounts.clear_text import insecure
 from engine.accounts.masked_secrets import refuse_masks
 from engine.accounts.route_checks import refuse_way
 from engine.accounts.signing_in import SigningIn
-from engine.accounts.state import AccountState
 from engine.accounts.wait import until_connected
 from engine.api.context import Context, find_account
 from engine.api.events import LONGEST_WAIT
@@ -50,7 +50,7 @@ from engine.schema.account_condition import Counters, LastError, Sending, SmtpSt
 from engine.schema.fields import AccountId, CustomHeader
 from engine.schema.servers import MASK, Auth, ImapConfig, RateLimit, SmtpConfig, Tls
 from engine.schema.sign_in import OAuthLogin
-from engine.schema.stored import shown
+from engine.schema.stored_json import shown
 from engine.store import events
 from engine.store.tokens import Token
 from engine.store.webhooks import Bound
@@ -218,9 +218,7 @@ async def remove(context: Context, account: AccountId, query: AccountRemoveQuery
     URL: events still due for that, `accountDeleted` among them, go to the URL of the settings.
     """
     found = find_account(context, account)
-    if query.revoke:
-        await revoke(context, found)
-    await carry_through(context.registry.remove(found))
+    await carry_through(_removed(context, found, revoked=query.revoke is True))
     return AccountRemoved(account=found.id)
 
 
@@ -239,6 +237,14 @@ async def registered(
         return await register()
     async with context.webhooks.setting(body.account, *parts, bound=narrowed):
         return await register()
+
+
+async def _removed(context: Context, account: Account, *, revoked: bool) -> None:
+    """Remove an account, and have its grant revoked after that: nobody is told to sign in for one that goes."""
+    keeper = account.sign_in.keeper
+    await context.registry.remove(account)
+    if revoked and keeper is not None:
+        await revoke(account, keeper.grant)
 
 
 async def _updated(

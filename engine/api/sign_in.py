@@ -90,10 +90,9 @@ async def consent_url(context: Context, given: AccountCreate, login: OAuthLogin,
         ) from error
 
 
-async def revoke(context: Context, account: Account) -> None:
-    """Have the provider forget what was granted to an account, if it signs in. What goes wrong is in the log."""
-    grant, app = grant_of(account), account.sign_in.app
-    token = None if grant is None else grant.refresh_token or grant.access_token
+async def revoke(account: Account, grant: Grant) -> None:
+    """Have the provider forget what was granted to an account. What goes wrong is in the log."""
+    token, app = grant.refresh_token or grant.access_token, account.sign_in.app
     if app is None or token is None:
         return
     try:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -27,7 +28,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
     `user` signed in; for service apps it is the mailbox. `previous_token` is the refresh token before `refresh_token`,
     kept until the new one has worked. `version` changes with each sign-in. `asked`: when a refresh began whose answer
-    is not known. `gone`: the error that ended the grant, in the form of `lastError`.
+    is not known. `gone`: the error that ended the grant, in the form of `lastError`. `given`: the fingerprint of the
+    refresh token that it began with.
     """
 
     account: str
@@ -43,6 +45,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     asked: float | None = None
     gone: dict[str, Any] | None = None
+    given: str | None = None
 
     def __repr__(self) -> str:
         return f"Grant(account={self.account!r}, app={self.app!r}, user={self.user!r}, version={self.version!r})"
@@ -51,6 +54,14 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown of it."""
         return tuple(each for each in (self.refresh_token, self.previous_token, self.access_token) if each)
+
+    def has_used_up(self, other: Grant) -> bool:
+        """Whether another grant has a refresh token that this good one has renewed: to use it again could end both."""
+        token = other.refresh_token
+        if self.gone is not None or token in (None, self.refresh_token):
+            return False
+        same = self.app == other.app and self.user.casefold() == other.user.casefold()
+        return same and (token == self.previous_token or fingerprint(token) == self.given)
 
     def refresh_at(self) -> float | None:
         """When to refresh the access token; None: only once it is refused."""
@@ -88,9 +99,14 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 def signed_in(account: str, app: str, user: str, tokens: Tokens, now: float) -> Grant:
     """The grant from a new sign-in."""
-    return msgspec.structs.replace(
-        Grant(account=account, app=app, user=user).renewed(tokens, now), previous_token=None, refresh_obtained=now
-    )
+    began = Grant(account=account, app=app, user=user).renewed(tokens, now)
+    given = fingerprint(began.refresh_token)
+    return msgspec.structs.replace(began, previous_token=None, refresh_obtained=now, given=given)
+
+
+def fingerprint(refresh_token: str | None) -> str | None:
+    """By which a refresh token is known again that is not kept: no one can guess what it was made of."""
+    return None if refresh_token is None else hashlib.sha256(refresh_token.encode()).hexdigest()
 
 
 def sealed(grant: Grant, vault: Vault) -> GrantRow:
@@ -111,6 +127,7 @@ def sealed(grant: Grant, vault: Vault) -> GrantRow:
         version=grant.version,
         asked=grant.asked,
         gone=None if grant.gone is None else msgspec.json.encode(grant.gone),
+        given=grant.given,
     )
 
 
@@ -142,6 +159,7 @@ def opened(row: GrantRow, vault: Vault) -> Grant:
         version=row.version,
         asked=row.asked,
         gone=gone,
+        given=row.given,
     )
 
 

@@ -47,21 +47,37 @@ class Keepers:
         return keeper
 
     def save(self, tx: Tx, grant: grants.Grant, *, keeps_refresh_token: bool = False) -> None:
-        """Store a new grant in the commit that creates or changes the account.
+        """Store a new grant in the commit that creates or changes the account, unless its refresh token is used up.
 
         `keeps_refresh_token`: it has the refresh token that is on disk by then, which a refresh may have just renewed.
         """
-        row = rows.get(tx, grant.account) if keeps_refresh_token else None
-        if row is not None:
-            before = grants.opened(row, self._vault)
+        row = rows.get(tx, grant.account)
+        before = None if row is None else grants.opened(row, self._vault)
+        if before is not None and before.has_used_up(grant):
+            return
+        if before is not None and keeps_refresh_token:
             grant = msgspec.structs.replace(
                 grant,
                 refresh_token=before.refresh_token,
                 previous_token=before.previous_token,
                 refresh_obtained=before.refresh_obtained,
                 asked=before.asked,
+                given=before.given,
             )
         rows.save(tx, grants.sealed(grant, self._vault))
+
+    def holder(self, tx: Tx, grant: grants.Grant) -> str | None:
+        """Another account of the same user with the same refresh token; None: there is none."""
+        if grant.refresh_token is None:
+            return None
+        for other in rows.of_user(tx, grant.app, grant.user):
+            row = rows.get(tx, other)
+            held = None if row is None or other == grant.account else grants.opened(row, self._vault)
+            if held is not None and grant.refresh_token in (held.refresh_token, held.previous_token):
+                return other
+            if held is not None and grants.fingerprint(grant.refresh_token) == held.given:
+                return other
+        return None
 
     def forget(self, account: str) -> None:
         """Drop the keeper of an account that was removed or has no grant any more."""

@@ -22,7 +22,8 @@ class GrantRow(NamedTuple):
     """One grant; the three tokens are sealed. Times in seconds since 1970.
 
     `previous_token` is the refresh token before the current one, kept until an access token from the new one worked.
-    `asked`: when a refresh began whose answer is not known. `gone` is JSON of the error that ended the grant.
+    `asked`: when a refresh began whose answer is not known. `gone` is JSON of the error that ended the grant. `given`:
+    SHA-256 of the refresh token that it began with.
     """
 
     account: str
@@ -38,6 +39,7 @@ class GrantRow(NamedTuple):
     version: int
     asked: float | None
     gone: bytes | None
+    given: str | None
 
 
 _COLUMNS = ", ".join(GrantRow._fields)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -13,7 +15,7 @@ from engine.accounts.signing_in import SigningIn
 from engine.api.account import registered
 from engine.api.context import Context
 from engine.api.sign_in import Parked
-from engine.errors import Problem
+from engine.errors import Problem, StorageBusy, StorageFull, StorageUnavailable
 from engine.http.decode import decode_body
 from engine.model.registration import OAuthSignIn, OAuthUser, Registration
 from engine.oauth import grant
@@ -23,6 +25,8 @@ from engine.schema.account import AccountCreate
 from engine.store import audit, forms
 from engine.store.writer import Tx
 from engine.web.outcome import NotConnected, connected
+
+log = logging.getLogger("engine.web")
 
 
 class Connecting(msgspec.Struct, frozen=True):
@@ -92,7 +96,8 @@ def _parked(context: Context, link: FormLink) -> Parked | None:
 async def register(context: Context, link: FormLink, connecting: Connecting, address: str) -> Response:
     """Register the account, and go back to the caller with it.
 
-    Raises `NotConnected` when the link was used meanwhile, or the mailbox is another account's. `address` is that of
+    Raises `NotConnected` when the link was used meanwhile, the mailbox is another account's, or nothing more can be
+    registered, so that every failure reaches the caller. `address` is that of
     the browser, for the audit record. What was granted is in the same commit as the account.
     """
     now = context.world.now()
@@ -107,7 +112,11 @@ async def register(context: Context, link: FormLink, connecting: Connecting, add
     except forms.LinkUsed:
         raise NotConnected("link_used", "A mailbox was connected with this link already", link.form) from None
     except Problem as problem:
-        if problem.extra.get("code") != "AccountAlreadyExists":
-            raise
-        raise NotConnected("wrong_account", "This mailbox is connected already", link.form) from None
+        if problem.extra.get("code") == "AccountAlreadyExists":
+            raise NotConnected("wrong_account", "This mailbox is connected already", link.form) from None
+        log.warning("a mailbox was not connected through the form: %s", problem.message)
+        raise NotConnected("server_error", f"This mailbox cannot be connected: {problem.message}", link.form) from None
+    except (StorageBusy, StorageFull, StorageUnavailable) as error:
+        text = "There is too much to do here at the moment, or no room. Try again in a minute"
+        raise NotConnected("server_error", text, link.form) from error
     return connected(link.form, account, new=new, here=context.settings.values.service_url)

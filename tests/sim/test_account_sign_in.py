@@ -153,6 +153,32 @@ async def test_a_session_ended_for_its_token_is_opened_again_with_another_one(
         assert not {"authenticationError", "connectError"} & set(it.names())
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_the_tokens_of_the_first_registration_given_once_more_end_nothing(
+    simulation: Simulation, autojump_clock: object, method: str
+) -> None:
+    async with at(simulation) as it:
+        it.oauth.forgives = False
+        _, oauth2 = it.granted()
+        given = {"account": "acme", "name": "Acme", "email": ANN, "oauth2": oauth2}
+        await it.ask("POST", "/v1/account", given)
+        await it.engine.event("acme", "accountInitialized")
+        for hours in (0, 1, 50):
+            await trio.sleep(hours * 3600)
+            if method == "POST":
+                await it.ask("POST", "/v1/account", given)
+            else:
+                await it.ask("PUT", "/v1/account/acme", {"oauth2": {**oauth2, "partial": True}})
+        await trio.sleep(3 * 3600)
+        assert (await it.shown())["state"] == "connected" and it.oauth.reused == []
+        assert "authenticationError" not in it.names()
+        it.oauth.revoke_user(ANN)
+        await it.until("authenticationError")
+        _, oauth2 = it.granted()
+        await it.ask("POST", "/v1/account", {**given, "oauth2": oauth2})
+        await it.until("connected")
+
+
 async def test_a_revoked_grant_is_told_once_with_the_way_out(simulation: Simulation, autojump_clock: object) -> None:
     async with at(simulation) as it:
         await it.register()

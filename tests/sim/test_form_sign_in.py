@@ -16,6 +16,7 @@ from asking import Caller
 from person import CALLER, SERVICE, Person, query_of
 from simulation import Engine, Simulation
 
+from engine.errors import StorageFull
 from engine.oauth import grant
 from engine.sandbox.oauth import Fault
 from engine.store import grants
@@ -156,6 +157,20 @@ async def test_a_sign_in_that_does_not_last_takes_no_place(simulation: Simulatio
         assert "60 minutes" in person.told["error_description"]
         assert "offline_access" in person.told["error_description"]
         assert engine.context.oauth.keepers.of("acme").grant.refresh_token == held.refresh_token
+
+
+async def test_a_disk_without_room_is_told_to_the_caller_too(
+    simulation: Simulation, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with at_form(simulation) as (engine, person, _):
+        await to_consent(person, **FAILED)
+        monkeypatch.setattr(engine.context.registry, "register", _no_room)
+        await person.submit(user=ANN, decision="allow")
+        assert person.told["error"] == "server_error" and "in a minute" in person.told["error_description"]
+
+
+async def _no_room(*_: object, **__: object) -> None:
+    raise StorageFull("no room")
 
 
 async def test_a_state_is_good_once_and_in_its_browser(simulation: Simulation, autojump_clock: object) -> None:

@@ -20,7 +20,7 @@ from engine.model.states import State
 from engine.oauth.apps import App
 from engine.oauth.errors import TokenError
 from engine.sandbox.streams import stream_pair
-from engine.schema.account import AccountQuery, AccountUpdate
+from engine.schema.account import AccountCreate, AccountQuery, AccountUpdate
 from engine.schema.settings import SettingsQuery, SettingsUpdate
 from engine.schema.submit import Submit, SubmitHeaders
 from engine.store.tokens import Token
@@ -387,6 +387,25 @@ async def test_token_requests_go_through_the_proxy_of_the_settings(
                 await engine.context.oauth.requests.page(app, "https://accounts.example/auth")
             assert world.dialled[0][0] == ("two.example" if enabled else "accounts.example")
         assert world.proxies["two.example"].asked == [(MAIL, 443)]
+
+
+async def test_token_requests_go_through_the_proxy_of_their_account(
+    simulation: Simulation, autojump_clock: object
+) -> None:
+    app = App(id="x", provider="gmail", name="x", enabled=True, client_id="id", client_secret="s3cret")
+    async with ProxiedWorld(simulation) as world, simulation.running() as engine:
+        await engine.context.oauth.book.add(app)
+        oauth2 = {"provider": "x", "auth": {"user": "ann@gmail.example"}, "refreshToken": "1//0dx"}
+        given = {"account": "acme", "name": "x", "imap": False, "smtp": False, "oauth2": oauth2, "proxy": ONE}
+        await account_api.register(engine.context, msgspec.convert(given, AccountCreate), caller=OPERATOR)
+        for way, proxy in (("one.example", TWO), ("two.example", None), ("two.example", "")):
+            world.dialled.clear()
+            await trio.sleep(1300)
+            assert {host for host, _ in world.dialled} == {way}
+            assert set(world.proxies[way].asked) == {(MAIL, 443)}
+            await change(engine, proxy=proxy)
+            if proxy is None:
+                await put_settings(engine, proxyUrl=TWO, proxyEnabled=True)
 
 
 async def test_a_proxy_that_cannot_be_read_is_gone_around_by_nobody(
