@@ -7,12 +7,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Check, Instant, Line100, MailboxPath, NoDifference, Off, Request, Response
+from engine.schema.fields import Check, Instant, Line100, MailboxPath, NoDifference, Request, Response, Unsupported
 from engine.schema.submit import Content
 
-_OnlyOff = Annotated[
-    Off | UnsetType, Meta(description="Only `false`, the same as absent: the engine does not do this yet.")
-]
 _NOT_BESIDE_RAW = ("text", "html", "attachments", "reference")
 
 
@@ -32,8 +29,8 @@ class UploadReference(Request, frozen=True, kw_only=True):
             "given."
         ),
     ] = "reply"
-    inline: _OnlyOff = UNSET
-    forward_attachments: _OnlyOff = UNSET
+    inline: Unsupported | UnsetType = UNSET
+    forward_attachments: Unsupported | UnsetType = UNSET
     ignore_missing: Annotated[
         bool, Meta(description="Whether to store the message also if there is no such message. Absent: `false`.")
     ] = False

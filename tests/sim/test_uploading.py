@@ -154,6 +154,7 @@ async def test_what_follows_from_a_reference(
         ({"path": "Nowhere"}, 404, "Nowhere"),
         ({"flags": ["a b"]}, 400, "flags[0]"),
         ({"raw": "eA==", "reference": {"message": "AAAAAQAAAAE"}}, 400, "reference"),
+        ({"reference": {"message": "AAAAAQAAAAE", "inline": True}}, 400, "must be false: the engine does not do this"),
         ({"raw": "eA==", "text": ""}, 400, "text"),
         ({"headers": {"Subject": "x"}}, 400, "headers"),
         ({"internalDate": "yesterday"}, 400, "internalDate"),
