@@ -36,10 +36,10 @@ from engine.http.shared_limits import SharedLimit
 from engine.http.wrong_tokens import WrongTokens
 from engine.oauth.app_book import AppBook
 from engine.oauth.auth_server import AuthServer
+from engine.oauth.http_client import Wire
 from engine.oauth.keepers import Keepers, OAuth
 from engine.oauth.sign_ins import SignIns
 from engine.oauth.token_requests import TokenRequests
-from engine.oauth.wire import Wire
 from engine.queue.accept import Intake
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock_correction import ClockCorrection

@@ -25,7 +25,7 @@ from engine.api import operations  # noqa: E402
 from engine.api.tags import TAGS  # noqa: E402
 from engine.http.openapi import described, document  # noqa: E402
 from engine.http.operation import Operation  # noqa: E402
-from engine.sandbox import script  # noqa: E402
+from engine.sandbox import recipient_script  # noqa: E402
 
 FILE = ROOT / "docs" / "api.md"
 MADE_FROM_HERE = "<!-- What follows is made by scripts/api_docs; change the operations and schemas instead. -->\n"
@@ -158,7 +158,7 @@ class Book:
 def _sandbox_recipients() -> Iterator[str]:
     yield "\n### Sandbox recipients\n\nIn a sandbox account, these recipients make the server fail on purpose:\n"
     yield "| address | what happens |\n|---|---|"
-    for pattern, meaning in script.describe():
+    for pattern, meaning in recipient_script.describe():
         yield f"| `{pattern}sandbox.example` | {meaning} |"
     yield "\nAny other address at `*.example` has a mailbox. Nothing leaves the process, and all of it is gone when the"
     yield "engine stops."

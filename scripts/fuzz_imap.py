@@ -27,14 +27,14 @@ sys.path.insert(0, str(ROOT))
 
 import msgspec  # noqa: E402
 
-from engine.accounts.summary import TextParts, summary  # noqa: E402
+from engine.accounts.message_summary import TextParts, summary  # noqa: E402
 from engine.errors import ProtocolError  # noqa: E402
 from engine.imap import commands  # noqa: E402
 from engine.imap.fetched import read_fetch  # noqa: E402
 from engine.imap.mailboxes import mailboxes  # noqa: E402
-from engine.imap.numbers import expanded  # noqa: E402
 from engine.imap.protocol import Protocol, ProtocolState  # noqa: E402
 from engine.imap.responses import ESearch, Fetch, ListEntry, Search, Vanished  # noqa: E402
+from engine.imap.uid_sets import expanded  # noqa: E402
 from engine.mail.arf import read_feedback  # noqa: E402
 from engine.mail.decode import body_text, header_text  # noqa: E402
 from engine.mail.dsn import read_delivery_status  # noqa: E402

@@ -15,6 +15,7 @@ import msgspec
 import trio
 
 from engine.accounts import registration as records
+from engine.accounts.account_states import AccountState
 from engine.accounts.commands import Commands
 from engine.accounts.connection import AccountConnection
 from engine.accounts.ehlo_name import ehlo_name
@@ -28,7 +29,6 @@ from engine.accounts.sent_drafts import SentDrafts
 from engine.accounts.server_access import ServerAccess
 from engine.accounts.sessions import Sessions
 from engine.accounts.sign_in import SignIn
-from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.errors import StorageFailed, leaves
 from engine.log import concerns

@@ -12,8 +12,8 @@ import zoneinfo
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.accounts.message_summary import TextParts, filename
 from engine.accounts.message_text import made_safe, part_text, with_own_pictures
-from engine.accounts.summary import TextParts, filename
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import BodyPart

@@ -29,9 +29,9 @@ import trio
 from engine.accounts import message_ids
 from engine.accounts.arrival_contents import add_contents, wants_more
 from engine.accounts.bounce_reports import Follow, is_report, read_report, told_before
-from engine.accounts.message_changes import MessageChanges
+from engine.accounts.changes_under_way import MessageChanges
+from engine.accounts.message_summary import summary
 from engine.accounts.observed_changes import API, scope
-from engine.accounts.summary import summary
 from engine.accounts.unreadable_messages import (
     BASICS,
     DESCRIPTION,
@@ -46,8 +46,8 @@ from engine.errors import EngineError
 from engine.events.journal import Journal
 from engine.imap.fetched import Fetched
 from engine.imap.limits import UID_BITS
-from engine.imap.numbers import ranges
 from engine.imap.session import CommandRefused, ImapSession
+from engine.imap.uid_sets import ranges
 from engine.mail.fields import fields
 from engine.settings import SettingsBook
 from engine.store import mailboxes, requested_arrivals
@@ -161,6 +161,9 @@ class Arrivals:
             if refused:
                 self.care.split(row.id, several[0], several[-1], DESCRIPTION)
         done = bisect_left(several, taken.uids[-1] + 1) if taken.uids else 0
+        gone: frozenset[int] = frozenset()
+        if shown or not refused:
+            gone = await self._vanished(session, [uid for uid in several[done:] if uid not in shown])
         while done < len(several):
             run: list[Fetched] = []
             while done < len(several) and several[done] in shown:
@@ -169,14 +172,22 @@ class Arrivals:
             await self._announce(session, row, run, taken)
             if done == len(several) or (refused and done):
                 break
-            await self._take_one(session, row, several[done], taken)
-            done += 1
+            if several[done] in gone:
+                left = next((at for at in range(done, len(several)) if several[at] not in gone), len(several))
+                await self._pass_over(row, several[done:left], taken)
+                done = left
+            else:
+                await self._take_one(session, row, several[done], taken)
+                done += 1
         return done
 
     async def _take_one(self, session: ImapSession, row: MailboxRow, uid: int, taken: Taken) -> None:
         retries = 0
         one = await self._describe_one(session, row, uid)
         while one is None and retries < len(MISSING_WAITS) and self.care.may_ask(row.id, uid, FLAGS):
+            if await self._vanished(session, [uid]):
+                await self._pass_over(row, [uid], taken)
+                return
             await trio.sleep(MISSING_WAITS[retries])
             retries += 1
             one = await self._describe_one(session, row, uid)
@@ -185,6 +196,29 @@ class Arrivals:
             taken.uids.append(uid)
         else:
             await self._announce(session, row, [one], taken)
+
+    async def _vanished(self, session: ImapSession, uids: Sequence[int]) -> frozenset[int]:
+        """Those of these messages that are no longer there: removed since they were listed, not hidden."""
+        if not uids:
+            return frozenset()
+        try:
+            with within(PATIENCE):
+                there = await session.search(f"UID {uids[0]}:{uids[-1]}")
+        except CommandRefused:
+            return frozenset()
+        return frozenset(uids).difference(there)
+
+    async def _pass_over(self, row: MailboxRow, uids: Sequence[int], taken: Taken) -> None:
+        """Count messages as known that came and went unseen; they raise no event."""
+        last = uids[-1]
+        await self.requested.arrivals_settled(row.id)
+
+        def change(tx: Tx) -> None:
+            mailboxes.advance(tx, row.id, last)
+            requested_arrivals.take(tx, row.id, last)
+
+        await self._store.commit(change)
+        taken.uids += uids
 
     async def _describe_one(self, session: ImapSession, row: MailboxRow, uid: int) -> Fetched | None:
         """What the server can say about one message; None if nothing."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from engine.accounts.message_changes import MessageChanges
+from engine.accounts.changes_under_way import MessageChanges
 from engine.accounts.observed_changes import API, flags_changed, message_gone
 from engine.errors import Problem
 from engine.events.journal import Journal
 from engine.imap.changer import DELETED
 from engine.imap.logins import TEMPORARY_CODES
-from engine.imap.numbers import expanded, portions, ranges, written
 from engine.imap.session import CommandRefused, Copied, ImapSession
+from engine.imap.uid_sets import expanded, portions, ranges, written
 from engine.store import mailboxes, requested_arrivals
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store, Tx

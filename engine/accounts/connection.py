@@ -15,6 +15,7 @@ import math
 
 import trio
 
+from engine.accounts.account_states import AccountState
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.backoff import Backoff
 from engine.accounts.changing import Changer
@@ -29,7 +30,6 @@ from engine.accounts.sent_copies import SentCopies
 from engine.accounts.sent_drafts import SentDrafts
 from engine.accounts.server_access import ServerAccess
 from engine.accounts.sessions import Sessions
-from engine.accounts.state import AccountState
 from engine.accounts.status import Status
 from engine.accounts.watch import Watch
 from engine.errors import EngineError, LoginRefused, NetworkError, ProtocolError

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import trio
 
-from engine.accounts.summary import filename
+from engine.accounts.message_summary import filename
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import BodyPart

@@ -36,9 +36,9 @@ from engine.accounts.unreadable_messages import CHANGES, DATE, FLAGS, within
 from engine.events.journal import Journal
 from engine.imap.fetched import Fetched, read_fetch
 from engine.imap.mailboxes import Mailbox
-from engine.imap.numbers import Ranges, ranges
 from engine.imap.responses import Exists, Expunge, Fetch, Untagged, Vanished
 from engine.imap.session import CommandRefused, ImapSession, Selected
+from engine.imap.uid_sets import Ranges, ranges
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store, Tx
@@ -394,7 +394,10 @@ class WatchedFolder:
         since = self._arrivals.requested.mark
         taken = await self._arrivals.take(session, row, row.uid_next, expected)
         await self.reload()
-        if self._uids is not None:
+        if self._uids is not None and _removes_above(len(self._uids), session.pending):
+            # A new one went before it was announced: which number it had is not known.
+            self._uids = None
+        elif self._uids is not None:
             self._uids.extend(taken.uids)
         if self._full:
             touched = self._arrivals.requested.touched(row.id, taken.uids, since)
@@ -470,6 +473,16 @@ class WatchedFolder:
         row = mailboxes.get(self._store.reader, mailbox or self.row.id)
         if row is not None:
             self.row = row
+
+
+def _removes_above(known: int, news: Sequence[Untagged]) -> bool:
+    """Whether messages were removed whose sequence numbers are above those of the `known` first ones."""
+    for each in news:
+        if isinstance(each, Expunge):
+            if each.number > known:
+                return True
+            known -= 1
+    return False
 
 
 def _flags(messages: Iterable[Fetched]) -> dict[int, frozenset[str]]:

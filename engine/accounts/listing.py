@@ -17,8 +17,8 @@ from engine.accounts.page_cursor import Anchor, Cursor, invalid
 from engine.accounts.search_keys import Keys, lower_uids
 from engine.imap.fetched import Fetched
 from engine.imap.logins import TEMPORARY_CODES
-from engine.imap.numbers import ranges
 from engine.imap.session import CommandRefused, FetchRefused, ImapSession
+from engine.imap.uid_sets import ranges
 
 
 class Asked(NamedTuple):

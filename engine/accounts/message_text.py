@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from engine.accounts.summary import TextParts, filename
+from engine.accounts.message_summary import TextParts, filename
 from engine.imap.fetched import Fetched
 from engine.imap.gathering import with_sections
 from engine.imap.session import ImapSession

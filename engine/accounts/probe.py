@@ -13,8 +13,8 @@ from collections.abc import Callable
 import msgspec
 import trio
 
+from engine.accounts.account_states import AccountState
 from engine.accounts.server_access import ServerAccess
-from engine.accounts.state import AccountState
 from engine.accounts.status import Status, login_error
 from engine.errors import LoginRefused, NetworkError, NetworkKind
 from engine.queue.outgoing_server import NONCE_BYTES, OutgoingServer, TokenLogins

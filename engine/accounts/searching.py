@@ -18,8 +18,8 @@ from engine.accounts.search_keys import NOTHING, Keys, lower_uids, needs_threads
 from engine.accounts.watch import GMAIL_USES
 from engine.errors import Problem
 from engine.imap.fetched import Fetched
-from engine.imap.numbers import ranges, written
 from engine.imap.session import ImapSession
+from engine.imap.uid_sets import ranges, written
 from engine.schema.search import SearchQuery
 from engine.store.mailboxes import MailboxRow
 

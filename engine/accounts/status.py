@@ -12,13 +12,13 @@ from typing import Any
 import trio
 
 from engine.accounts import remedies
+from engine.accounts.account_states import AccountState
 from engine.accounts.connection_log import IMAP, SENDING, ConnectionLog
 from engine.accounts.error_comparison import gist
 from engine.accounts.heartbeat import Learnt
 from engine.accounts.login_hints import hint
 from engine.accounts.named_refusals import Who, named
 from engine.accounts.remedies import Server, Servers
-from engine.accounts.state import AccountState
 from engine.errors import EngineError, LoginRefused, NetworkError
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges

@@ -12,11 +12,11 @@ from msgspec.structs import asdict, replace
 
 from engine.accounts import registration as records
 from engine.accounts.account import Account
+from engine.accounts.account_states import AccountState
 from engine.accounts.clear_text import insecure
 from engine.accounts.masked_secrets import refuse_masks
 from engine.accounts.route_checks import refuse_way
 from engine.accounts.signing_in import SigningIn
-from engine.accounts.state import AccountState
 from engine.accounts.wait import until_connected
 from engine.api.context import Context, find_account
 from engine.api.events import LONGEST_WAIT
@@ -50,7 +50,7 @@ from engine.schema.account_condition import Counters, LastError, Sending, SmtpSt
 from engine.schema.fields import AccountId, CustomHeader
 from engine.schema.servers import MASK, Auth, ImapConfig, RateLimit, SmtpConfig, Tls
 from engine.schema.sign_in import OAuthLogin
-from engine.schema.stored import shown
+from engine.schema.stored_json import shown
 from engine.store import events
 from engine.store.tokens import Token
 from engine.store.webhooks import Bound

@@ -6,10 +6,10 @@ from msgspec import UNSET
 from quart import Response
 
 from engine.accounts import registration as records
+from engine.accounts.account_states import REFUSALS, AccountState
 from engine.accounts.autoconfig import autoconfig as find_servers
 from engine.accounts.registration_changes import registered
 from engine.accounts.route_checks import refuse_proxy
-from engine.accounts.state import REFUSALS, AccountState
 from engine.accounts.verify import verify as try_logins
 from engine.api.context import Context, find_account
 from engine.errors import Problem

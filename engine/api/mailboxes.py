@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET
 
+from engine.accounts.account_states import AccountState
 from engine.accounts.folders import Folders
-from engine.accounts.state import AccountState
 from engine.api.context import Context, find_account
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, folders, leased
 from engine.http.access import Access

@@ -15,8 +15,8 @@ from engine.accounts.bounce_reports import told_before
 from engine.accounts.changing import Marks
 from engine.accounts.downloading import File, content, file_of, find_part
 from engine.accounts.located import no_message
+from engine.accounts.message_summary import TextParts, details, protection
 from engine.accounts.message_text import GLANCES, Wanted, read_text
-from engine.accounts.summary import TextParts, details, protection
 from engine.api.context import Context
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, changer, leased, read_id
 from engine.errors import Problem

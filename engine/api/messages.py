@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from engine.accounts import page_cursor
 from engine.accounts.listing import Asked, Page, page_of_all
-from engine.accounts.summary import entry
+from engine.accounts.message_summary import entry
 from engine.api.context import Context
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased
 from engine.http.access import Access

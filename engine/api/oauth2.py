@@ -39,7 +39,7 @@ from engine.schema.oauth2 import (
 )
 from engine.schema.paging import PageQuery
 from engine.schema.servers import MASK
-from engine.schema.stored import shown
+from engine.schema.stored_json import shown
 
 _TAGS = ("OAuth2 Applications",)
 MOST_APPS = 250

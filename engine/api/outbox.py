@@ -36,7 +36,7 @@ from engine.schema.outbox import (
     WaitingFor,
 )
 from engine.schema.servers import MASK
-from engine.schema.stored import shown
+from engine.schema.stored_json import shown
 from engine.store import attempts, bounces, idempotency_keys, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.bounces import Bounce

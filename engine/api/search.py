@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET
 
+from engine.accounts.message_summary import entry
 from engine.accounts.searching import every_folder, search_folder, search_folders
-from engine.accounts.summary import entry
 from engine.api.context import Context
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased
 from engine.api.messages import page_asked_for, page_shown

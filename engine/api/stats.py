@@ -6,7 +6,7 @@ import platform
 import sqlite3
 from collections import Counter
 
-from engine.accounts.state import AccountState
+from engine.accounts.account_states import AccountState
 from engine.api.context import Context
 from engine.http.access import Access
 from engine.http.operation import operation

@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from quart import Response
 
 from engine.accounts.account import Account
+from engine.accounts.account_states import REFUSALS
 from engine.accounts.route_checks import refuse_way
-from engine.accounts.state import REFUSALS
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.http.access import Access
@@ -37,7 +37,7 @@ from engine.model.states import State
 from engine.queue.accept import new_queue_id
 from engine.queue.idempotency import repeated
 from engine.schema.fields import AccountId
-from engine.schema.stored import shown
+from engine.schema.stored_json import shown
 from engine.schema.submit import (
     Content,
     DryRun,

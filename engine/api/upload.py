@@ -29,11 +29,21 @@ from engine.mail.compose import Composed, Draft
 from engine.mail.decode import header_text
 from engine.mail.fields import fields
 from engine.mail.replying import Original, following
-from engine.mail.whole import from_raw
+from engine.mail.whole import from_raw, with_fields
 from engine.schema.fields import AccountId
 from engine.schema.messages import CommandHeaders
 from engine.schema.upload import ReferenceShown, Upload, Uploaded, UploadQuery, UploadReference
 
+_FIELDS = {
+    "from": "sender",
+    "to": "to",
+    "cc": "cc",
+    "bcc": "bcc",
+    "reply-to": "reply_to",
+    "subject": "subject",
+    "message-id": "message_id",
+}
+"""The header fields that members of a request make, and the attributes of these."""
 _REFERENCES = "HEADER.FIELDS (REFERENCES IN-REPLY-TO)"
 
 
@@ -105,12 +115,22 @@ async def _make(context: Context, account: Account, mailbox: Mailbox, body: Uplo
     if body.raw is not UNSET:
         raw, fresh = body.raw, f"<{context.world.uuid()}@{(account.record.email or 'localhost').rpartition('@')[2]}>"
         content = await context.world.in_thread(from_raw, raw, fresh, now) if large else from_raw(raw, fresh, now)
+        if names := _own_fields(body):
+            draft = draft_of(account, body)
+            given = await composed_of(context, draft, message_id_for(context, draft, body), now, in_thread=False)
+            content = with_fields(content, given, names)
         return _Made(content, fields(content.header)["message-id"][0])
     draft, reference = draft_of(account, body), None
     if body.reference is not UNSET:
         draft, reference = await _following(mailbox, draft, body.reference)
     message_id = message_id_for(context, draft, body)
     return _Made(await composed_of(context, draft, message_id, now, in_thread=large), message_id, reference)
+
+
+def _own_fields(body: Upload) -> frozenset[bytes]:
+    """The header fields, in lower case, that the request gives besides the raw message."""
+    given = {name for name, attribute in _FIELDS.items() if getattr(body, attribute) not in (UNSET, None, (), "")}
+    return frozenset(name.lower().encode() for name in given.union(name for name, _ in body.header_fields()))
 
 
 async def _following(mailbox: Mailbox, draft: Draft, reference: UploadReference) -> tuple[Draft, ReferenceShown]:

@@ -13,9 +13,9 @@ import trio
 
 from engine.accounts.downloading import content, file_of, find_part
 from engine.accounts.message_ids import read_attachment
+from engine.accounts.message_summary import details
 from engine.accounts.message_text import Wanted as WantedText
 from engine.accounts.message_text import read_text
-from engine.accounts.summary import details
 from engine.export.files import ExportFile
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession

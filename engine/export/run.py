@@ -21,18 +21,18 @@ import trio
 from msgspec.structs import replace
 
 from engine.accounts.account import Account
+from engine.accounts.account_states import AccountState
 from engine.accounts.commands import NoSession
 from engine.accounts.located import DESCRIPTION, Locator, Opened
 from engine.accounts.registration import watch_rules
 from engine.accounts.searching import every_folder
-from engine.accounts.state import AccountState
 from engine.errors import NetworkError, Problem, ProtocolError
 from engine.events.journal import Journal
 from engine.export.files import ExportFile, ExportFiles, OutOfRoom
 from engine.export.lines import SECONDS, write_message
 from engine.imap.fetched import Fetched
-from engine.imap.numbers import ranges
 from engine.imap.session import CommandRefused, ImapSession
+from engine.imap.uid_sets import ranges
 from engine.isotime import iso
 from engine.model.export import Export, ExportStatus, Phase, Progress
 from engine.store import exports

@@ -15,10 +15,10 @@ from engine.imap import commands
 from engine.imap.commands import Command
 from engine.imap.dialogue import COMMAND_SECONDS
 from engine.imap.mailboxes import encode_name
-from engine.imap.numbers import Ranges, below, in_order, ranges, written
 from engine.imap.protocol import CommandRefused, Completion
 from engine.imap.reader import FETCH_SECONDS, ImapReader
 from engine.imap.responses import StatusKind, StatusResponse
+from engine.imap.uid_sets import Ranges, below, in_order, ranges, written
 
 APPEND_BYTES_PER_SECOND = 32 * 1024
 """The slowest upload for which the time limit of an APPEND suffices."""

@@ -15,9 +15,9 @@ from engine.imap.commands import Command
 from engine.imap.connection import ImapConnection
 from engine.imap.fetched import Fetched
 from engine.imap.gathering import Gathering, fetched
-from engine.imap.numbers import Ranges, below, chunks, expanded, written
 from engine.imap.protocol import Completion
 from engine.imap.responses import ESearch, Search, Thread, Untagged
+from engine.imap.uid_sets import Ranges, below, chunks, expanded, written
 
 FETCH_SECONDS = 300.0
 """Time limit for a FETCH or SEARCH that may concern many messages."""

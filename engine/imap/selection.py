@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import msgspec
 
 from engine.imap.fetched import Fetched
-from engine.imap.numbers import Ranges
 from engine.imap.protocol import Completion
 from engine.imap.responses import Exists, Expunge, StatusKind, StatusResponse, Untagged, Vanished
+from engine.imap.uid_sets import Ranges
 
 STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY")
 

@@ -26,6 +26,14 @@ def from_raw(raw: bytes, message_id: str, date: float) -> Composed:
     return Composed(shown, b"".join(hidden), body, smtputf8=False)
 
 
+def with_fields(message: Composed, given: Composed, names: frozenset[bytes]) -> Composed:
+    """The message with the fields of these names (in lower case) as `given` has them, in place of its own."""
+    fields = [field for field in _FIELD.findall(message.header) if _name(field) not in names]
+    fields += [field for field in _FIELD.findall(given.header) if _name(field) in names]
+    hidden = given.bcc_header if b"bcc" in names else message.bcc_header
+    return Composed(b"".join(fields), hidden, message.body, smtputf8=message.smtputf8 or given.smtputf8)
+
+
 def _crlf(raw: bytes) -> bytes:
     return _LINE_END.sub(b"\r\n", raw)
 

@@ -23,9 +23,9 @@ import trio
 
 from engine.errors import NetworkError, ProtocolError
 from engine.oauth.errors import TokenError, Trouble
-from engine.oauth.wire import HttpAnswer, Wire
+from engine.oauth.http_client import HttpAnswer, Wire
+from engine.retry_after import seconds as retry_after_seconds
 from engine.sasl import Credentials
-from engine.webhooks.retry_after import seconds as retry_after_seconds
 from engine.world import World
 
 Protocol = Literal["imap", "smtp"]

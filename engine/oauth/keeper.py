@@ -32,8 +32,8 @@ from engine.oauth.apps import App
 from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.finish import finished
 from engine.oauth.grant import Grant
+from engine.oauth.http_client import SECONDS, TURN_SECONDS
 from engine.oauth.token_requests import TokenRequests
-from engine.oauth.wire import SECONDS, TURN_SECONDS
 from engine.sasl import Credentials
 from engine.store import grants as rows
 from engine.store.vault import Vault

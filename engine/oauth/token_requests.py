@@ -21,9 +21,9 @@ from engine.oauth.answers import Tokens, login_ways, read_endpoints, read_member
 from engine.oauth.apps import App, known_endpoints, scopes
 from engine.oauth.assertions import assertion, service_key
 from engine.oauth.errors import TokenError, Trouble
+from engine.oauth.http_client import HttpAnswer, Wire
 from engine.oauth.providers import Endpoints
-from engine.oauth.wire import HttpAnswer, Wire
-from engine.webhooks.retry_after import seconds as retry_after_seconds
+from engine.retry_after import seconds as retry_after_seconds
 from engine.world import Dial, World
 
 DISCOVERY_SECONDS = 86_400.0

@@ -17,7 +17,7 @@ from typing import Protocol
 import msgspec
 
 from engine.sandbox.accounts import Limits, SandboxAccount, SandboxAccounts, SandboxFolder, SandboxMessage
-from engine.sandbox.script import Played
+from engine.sandbox.recipient_script import Played
 from engine.world import World
 
 HOSTNAME = "sandbox.example"

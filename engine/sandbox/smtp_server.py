@@ -3,8 +3,8 @@
 It supports PIPELINING, SIZE, 8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES and AUTH; replies to a pipelined group are sent in
 one write. A message is stored before its dot is answered. It is stricter than real servers on purpose: a lone CR or LF
 is refused, in commands and in message data, and so is an address beyond ASCII without SMTPUTF8. It acts out the scripts
-of recipients (`script.py`) and `Faults`. Cancelled: it sends 421, unless it was answering a dot; the message may then
-have been stored and the client must not be told "later", so it just ends the stream.
+of recipients (`recipient_script.py`) and `Faults`. Cancelled: it sends 421, unless it was answering a dot; the message
+may then have been stored and the client must not be told "later", so it just ends the stream.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Final, NoReturn
 import trio
 
 from engine.errors import ProtocolError
-from engine.sandbox import login, script
+from engine.sandbox import login, recipient_script
 from engine.sandbox.faults import Faults
 from engine.sandbox.post_office import HOSTNAME, PostOffice, ReceivedEnvelope, account_name, message_id
-from engine.sandbox.script import Act, ScriptedOutcome, ScriptStage
+from engine.sandbox.recipient_script import Act, ScriptedOutcome, ScriptStage
 from engine.sandbox.smtp_input import Data, SmtpInput
 from engine.sandbox.streams import MemoryStream
 
@@ -329,7 +329,7 @@ class SmtpConnection:
             case Act.WAIT:
                 reply = self._keep(data, sender)
                 await self._flush()
-                await trio.sleep(script.seconds(outcome))
+                await trio.sleep(recipient_script.seconds(outcome))
                 self._say(reply)
             case Act.HANG:
                 await self._flush()
@@ -357,7 +357,7 @@ class SmtpConnection:
 
     def _scripted(self, stage: ScriptStage, recipient: str, whose: str) -> ScriptedOutcome | None:
         """The script of this recipient at this stage, if it acts; counts as an attempt."""
-        outcome = script.read(recipient)
+        outcome = recipient_script.read(recipient)
         if outcome is None or outcome.row.stage is not stage:
             return None
         acts = self._post.played.acts(outcome, recipient.lower(), whose, trio.current_time())

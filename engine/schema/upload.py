@@ -13,8 +13,7 @@ from engine.schema.submit import Content
 _OnlyOff = Annotated[
     Off | UnsetType, Meta(description="Only `false`, the same as absent: the engine does not do this yet.")
 ]
-_CONTENT = ("from", "to", "cc", "bcc", "replyTo", "subject", "text", "html", "attachments", "messageId", "headers")
-_ATTRIBUTES = {"from": "sender", "replyTo": "reply_to", "messageId": "message_id"}
+_NOT_BESIDE_RAW = ("text", "html", "attachments", "reference")
 
 
 class UploadReference(Request, frozen=True, kw_only=True):
@@ -75,8 +74,8 @@ class Upload(Content, frozen=True, kw_only=True):
     raw: Annotated[
         bytes | UnsetType,
         Meta(
-            description="The whole message in base64, in place of all other members that make one up. Absent: it is "
-            "composed of them.",
+            description="The whole message in base64, in place of `text`, `html` and `attachments`. Other members that "
+            "make up a message replace the header fields of their names in it. Absent: it is composed of them.",
             examples=["U3ViamVjdDogaGkNCg0KaGk="],
         ),
     ] = UNSET
@@ -87,8 +86,8 @@ class Upload(Content, frozen=True, kw_only=True):
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
         """A message is given whole, or in parts."""
         if get("raw") is not UNSET:
-            for name in (*_CONTENT, "reference"):
-                if get(_ATTRIBUTES.get(name, name)) not in (UNSET, None, (), {}):
+            for name in _NOT_BESIDE_RAW:
+                if get(name) not in (UNSET, None, (), {}):
                     yield name, "is not allowed beside raw"
 
 

@@ -26,8 +26,8 @@ from engine.smtp.delivery import BLOCK_BYTES, Delivery, DeliveryError, Outcome, 
 from engine.smtp.dots import DotStuffer
 from engine.smtp.login import SmtpLogin
 from engine.smtp.protocol import GROUP_RECIPIENTS, Capabilities, SmtpEnvelope, Transaction, capabilities
+from engine.smtp.refused_beforehand import refused_here
 from engine.smtp.replies import Reply, ReplyParser
-from engine.smtp.size_limit import refused_here
 from engine.smtp.verdict import Kind, Stage, Verdict, of_network, of_reply
 from engine.transcript import Trace
 from engine.transport import Transport

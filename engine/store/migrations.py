@@ -2,7 +2,7 @@
 
 A step is never changed once released; the next one is added below it. `PRAGMA user_version` counts the steps applied.
 Times are seconds since 1970 UTC; JSON columns hold bytes; a `state` column holds the words of `model/states.py` or
-`accounts/state.py`.
+`accounts/account_states.py`.
 
 If the rows of a table belong to an account, a mailbox, a webhook endpoint or a message, a trigger removes them with it,
 so the code that deletes the parent need not name the table. Only bodies are dropped by name (`bodies.drop`), since a

@@ -10,10 +10,11 @@ from __future__ import annotations
 import msgspec
 import trio
 
+from engine import retry_after
 from engine.egress import Egress
 from engine.errors import EngineError, NetworkError, NetworkKind
 from engine.masking import Masker
-from engine.webhooks import retry_after, signing
+from engine.webhooks import signing
 from engine.webhooks.backlog import PostOutcome
 from engine.webhooks.http_client import Connections
 from engine.webhooks.http_response import HttpResponse

@@ -216,8 +216,14 @@ class Documented:
             text = re.sub(r"(?<=oauth2/)\w+", made.json["id"], text)
         if "/oauth-token" in text:
             engine.request("POST", "/v1/settings", {"enableOAuthTokensApi": True})
-            app = {"name": "x", "provider": "gmail", "clientId": "x", "clientSecret": "x", "enabled": True}
-            provider = engine.request("POST", "/v1/oauth2", app).json["id"]
+            signing_in: dict[str, Any] = {
+                "name": "x",
+                "provider": "gmail",
+                "clientId": "x",
+                "clientSecret": "x",
+                "enabled": True,
+            }
+            provider = engine.request("POST", "/v1/oauth2", signing_in).json["id"]
             granted = {"accessToken": "x", "refreshToken": "x", "expires": "2099-01-01"}
             signed_in = {"provider": provider, "auth": {"user": "x@gmail.example"}, **granted}
             made = engine.request("POST", "/v1/account", {"account": "signed", "name": "x", "oauth2": signed_in})

@@ -13,7 +13,7 @@ import trio
 from real.dovecot import Dovecot
 
 from engine import sasl
-from engine.accounts.summary import filename
+from engine.accounts.message_summary import filename
 from engine.errors import LoginRefused
 from engine.imap.fetched import Fetched
 from engine.imap.responses import Fetch, Vanished

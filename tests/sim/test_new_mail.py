@@ -167,6 +167,35 @@ async def test_a_message_the_server_hides_holds_nothing_up(
         ]
 
 
+@pytest.mark.parametrize("most", [1, 400])
+async def test_messages_that_go_before_they_are_described_hold_nothing_up(
+    simulation: Simulation, missing: frozenset[str], most: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    gone = [uid for uid in range(1, 401) if uid % 100 > 3][:most]
+
+    def script(tag: str, name: str, line: bytes) -> bytes | None:
+        if name == "UID FETCH" and b"ENVELOPE" in line:
+            folder(engine).remove(gone)  # another client is quicker
+        return None
+
+    async with simulation.running() as engine:
+        engine.sandbox.faults.imap_capabilities_drop |= missing
+        await engine.register("acme")
+        engine.sandbox.faults.imap_script = script
+        began = trio.current_time()
+        for number in range(401):
+            deliver(engine, number)
+        await engine.event("acme", "messageNew", 401 - len(gone))
+        assert trio.current_time() - began < (70 if "IDLE" in missing else 3)
+        await trio.sleep(200)
+        assert mail_events(engine) == [("messageNew", "INBOX", uid) for uid in range(1, 402) if uid not in gone]
+        deliver(engine, 402)
+        await engine.event("acme", "messageNew", 402 - len(gone))
+        folder(engine).remove([1])
+        await engine.event("acme", "messageDeleted")
+        assert mail_events(engine)[-2:] == [("messageNew", "INBOX", 402), ("messageDeleted", "INBOX", 1)]
+
+
 async def test_a_message_nobody_can_describe_holds_nothing_up(
     simulation: Simulation, missing: frozenset[str], autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -15,7 +15,7 @@ from inbox import SERVERS, box, deliver, folder, mail_events
 from simulation import Simulation
 
 from engine.accounts import arrivals
-from engine.accounts.summary import summary
+from engine.accounts.message_summary import summary
 from engine.imap.fetched import Fetched
 from engine.sandbox.faults import HANG_UP, SILENCE
 from engine.store import mailboxes

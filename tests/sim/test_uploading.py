@@ -69,6 +69,42 @@ async def test_as_it_is(simulation: Simulation, autojump_clock: trio.testing.Moc
         assert mail.told() == [("messageNew", "INBOX", 1, "api")]
 
 
+async def test_members_beside_raw_replace_its_fields(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with changing(simulation, count=0) as mail:
+        raw = (
+            b"From: Old <old@x.example>\r\nSUBJECT: old\r\n folded\r\nTo: a@x.example\r\nTo: b@x.example\r\n"
+            b"Bcc: c@x.example\r\nX-Tag: old\r\nX-Own: kept\r\nMessage-ID: <old@x>\r\n"
+            b"Date: Mon, 1 Jan 2024 10:00:00 +0000\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+            b"<p>h\xc3\xa9</p>\r\n"
+        )
+        given = {
+            "subject": "Größe",
+            "to": {"name": "Zoë", "address": "z@x.example"},
+            "bcc": [{"address": "d@x.example"}],
+            "cc": [],
+            "messageId": "new@x",
+            "headers": {"x-tag": ["one", "two"]},
+        }
+        done = await mail.ask("POST", "message", {"path": "INBOX", "raw": base64.b64encode(raw).decode(), **given})
+        assert done["messageId"] == "<new@x>"
+        found = email.message_from_bytes(folder(mail.engine).messages[-1].raw, policy=email.policy.default)
+        shown = {name.lower(): [str(each) for each in found.get_all(name)] for name in found}
+        assert shown == {
+            "from": ["Old <old@x.example>"],
+            "subject": ["Größe"],
+            "to": ["Zoë <z@x.example>"],
+            "bcc": ["d@x.example"],
+            "x-tag": ["one", "two"],
+            "x-own": ["kept"],
+            "message-id": ["<new@x>"],
+            "date": ["Mon, 01 Jan 2024 10:00:00 +0000"],
+            "content-type": ['text/html; charset="utf-8"'],
+        }
+        assert found.get_content() == "<p>hé</p>\r\n"
+
+
 @pytest.mark.parametrize(
     ("action", "subject", "to", "cc", "answers"),
     [
@@ -117,7 +153,7 @@ async def test_what_follows_from_a_reference(
     [
         ({"path": "Nowhere"}, 404, "Nowhere"),
         ({"flags": ["a b"]}, 400, "flags[0]"),
-        ({"raw": "eA==", "subject": "x"}, 400, "subject"),
+        ({"raw": "eA==", "reference": {"message": "AAAAAQAAAAE"}}, 400, "reference"),
         ({"raw": "eA==", "text": ""}, 400, "text"),
         ({"headers": {"Subject": "x"}}, 400, "headers"),
         ({"internalDate": "yesterday"}, 400, "internalDate"),

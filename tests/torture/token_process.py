@@ -17,11 +17,11 @@ from engine.events.journal import Journal
 from engine.oauth.app_book import AppBook
 from engine.oauth.apps import App
 from engine.oauth.errors import TokenError
+from engine.oauth.http_client import Wire
 from engine.oauth.keeper import Keeper
 from engine.oauth.keepers import Keepers
 from engine.oauth.providers import Endpoints
 from engine.oauth.token_requests import TokenRequests
-from engine.oauth.wire import Wire
 from engine.store import accounts, database
 from engine.store.vault import Vault
 from engine.store.writer import Store, Tx

@@ -16,7 +16,7 @@ FILES = sorted((ROOT / "engine").rglob("*.py"))
 IDS = [str(file.relative_to(ROOT)) for file in FILES]
 
 ORDER = (
-    {"errors", "isotime", "sasl", "version", "escaping"},
+    {"errors", "isotime", "retry_after", "sasl", "version", "escaping"},
     {"mail"},
     {"model"},
     {"schema"},
@@ -54,7 +54,7 @@ SHARED = {
     "servers",
     "paging",
     "problem",
-    "stored",
+    "stored_json",
     "mail_events",
     "account_condition",
     "token_request",

@@ -14,11 +14,11 @@ from engine.errors import ProtocolError
 from engine.imap import limits
 from engine.imap.envelope import EnvelopeAddress, read_envelope
 from engine.imap.fetched import Fetched, read_date, read_fetch
-from engine.imap.numbers import chunks, expanded, ranges, written
 from engine.imap.responses import Exists, Fetch, parse
 from engine.imap.session import CommandRefused, FetchRefused
 from engine.imap.structure import read_structure
 from engine.imap.tokens import Tokenizer
+from engine.imap.uid_sets import chunks, expanded, ranges, written
 
 
 def hello(capabilities: bytes = b"") -> bytes:

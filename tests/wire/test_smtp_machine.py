@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from engine.errors import ProtocolError
 from engine.smtp.dots import DotStuffer
 from engine.smtp.protocol import Capabilities, SmtpEnvelope, Transaction, capabilities
+from engine.smtp.refused_beforehand import refused_here
 from engine.smtp.replies import Reply, ReplyParser
-from engine.smtp.size_limit import refused_here
 from engine.smtp.verdict import Kind, Stage, is_one_too_many
 
 STREAM = b"220 hi\r\n250-first\r\n250-\r\n250 SIZE 5\n354\r\n550 5.1.1 K\xc3\xb6ln \xff\r\n550 5.1.1 K\xc3\xb6ln\r\n"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from engine.accounts.state import REFUSALS, AccountState
+from engine.accounts.account_states import REFUSALS, AccountState
 from engine.schema import account as schema
 
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from engine.imap.numbers import expanded, in_order, portions, written
+from engine.imap.uid_sets import expanded, in_order, portions, written
 
 
 @pytest.mark.parametrize("step", [1, 2, 7])

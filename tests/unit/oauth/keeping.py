@@ -17,9 +17,9 @@ from engine.oauth.app_book import AppBook
 from engine.oauth.apps import App
 from engine.oauth.errors import TokenError
 from engine.oauth.grant import Grant
+from engine.oauth.http_client import Wire
 from engine.oauth.keeper import Keeper
 from engine.oauth.token_requests import TokenRequests
-from engine.oauth.wire import Wire
 from engine.sandbox.provider import Sandbox
 from engine.store import accounts, database
 from engine.store import grants as rows

@@ -18,7 +18,7 @@ from trio.testing import MockClock
 from engine.oauth.auth_server import AuthServer
 from engine.oauth.auth_server_logins import AuthServerLogins
 from engine.oauth.errors import TokenError, Trouble
-from engine.oauth.wire import Wire
+from engine.oauth.http_client import Wire
 
 GOOD = {"user": "ann@x.example", "accessToken": "t0ken-geheim"}
 GONE, PASSING = Trouble.GRANT_GONE, Trouble.PASSING

@@ -22,9 +22,9 @@ from seeded_world import SeededWorld
 
 from engine.oauth.apps import App
 from engine.oauth.errors import TokenError, Trouble
+from engine.oauth.http_client import Wire
 from engine.oauth.providers import Endpoints
 from engine.oauth.token_requests import TokenRequests
-from engine.oauth.wire import Wire
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 ANOTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)

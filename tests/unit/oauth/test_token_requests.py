@@ -25,9 +25,9 @@ from engine.oauth import authorization
 from engine.oauth.apps import App
 from engine.oauth.assertions import assertion, service_key
 from engine.oauth.errors import TokenError, Trouble
+from engine.oauth.http_client import Wire
 from engine.oauth.providers import Endpoints
 from engine.oauth.token_requests import TokenRequests
-from engine.oauth.wire import Wire
 from engine.sandbox.oauth import Fault
 from engine.sandbox.provider import Sandbox
 

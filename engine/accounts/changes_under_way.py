@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import trio
 
 from engine.imap.limits import UID_BITS
-from engine.imap.numbers import Ranges, ranges
+from engine.imap.uid_sets import Ranges, ranges
 
 MAX_UID = 2**UID_BITS
 LATE_SECONDS = 5.0

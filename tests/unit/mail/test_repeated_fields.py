@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.mail.addresses import Address
 from engine.mail.headers import HeaderError
-from engine.mail.own_fields import own_fields
+from engine.mail.repeated_fields import own_fields
 
 ONE, TWO = Address("one@x.example", "One"), Address("two@x.example")
 ONCE = ("Reply-To", "reply-to", "Sender", "sender", "References", "REFERENCES", "In-Reply-To", "List-Unsubscribe")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.webhooks.retry_after import LONGEST, seconds
+from engine.retry_after import LONGEST, seconds
 
 NOW = 784111777.0  # Sun, 06 Nov 1994 08:49:37 GMT
 
