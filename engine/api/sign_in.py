@@ -15,6 +15,7 @@ from engine.accounts.signing_in import SigningIn, asked, usable_app
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.http.access import Access
+from engine.http.checks import email
 from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.isotime import iso
@@ -73,7 +74,7 @@ async def consent_url(context: Context, given: AccountCreate, login: OAuthLogin,
     form = AuthenticationForm(
         account=given.account,
         name=given.name,
-        email=user if "@" in user else UNSET,
+        email=_address(user),
         expected_email=given.expected_email,
         delegated=bool(shared),
         redirect_url=login.redirect_url,
@@ -89,6 +90,14 @@ async def consent_url(context: Context, given: AccountCreate, login: OAuthLogin,
             "The sign-in needs the URL at which browsers reach this engine: set serviceUrl with POST /v1/settings",
             code="MissingServiceURLSetup",
         ) from error
+
+
+def _address(user: str) -> str | msgspec.UnsetType:
+    """The user, if that is an address: a link with another one would not open."""
+    try:
+        return email(user)
+    except ValueError:
+        return UNSET
 
 
 async def revoke(account: Account, grant: Grant) -> None:
