@@ -10,12 +10,11 @@ from msgspec import UNSET
 
 from engine.accounts import registration as records
 from engine.accounts.account import Account
-from engine.accounts.form_links import LinkTooLong, NoServiceUrl
+from engine.accounts.form_links import LinkTooLong, NoServiceUrl, address_or_none
 from engine.accounts.signing_in import SigningIn, asked, usable_app
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.http.access import Access
-from engine.http.checks import email
 from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.isotime import iso
@@ -74,7 +73,7 @@ async def consent_url(context: Context, given: AccountCreate, login: OAuthLogin,
     form = AuthenticationForm(
         account=given.account,
         name=given.name,
-        email=_address(user),
+        email=address_or_none(user),
         expected_email=given.expected_email,
         delegated=bool(shared),
         redirect_url=login.redirect_url,
@@ -90,14 +89,6 @@ async def consent_url(context: Context, given: AccountCreate, login: OAuthLogin,
             "The sign-in needs the URL at which browsers reach this engine: set serviceUrl with POST /v1/settings",
             code="MissingServiceURLSetup",
         ) from error
-
-
-def _address(user: str) -> str | msgspec.UnsetType:
-    """The user, if that is an address: a link with another one would not open."""
-    try:
-        return email(user)
-    except ValueError:
-        return UNSET
 
 
 async def revoke(account: Account, grant: Grant) -> None:
