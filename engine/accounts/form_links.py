@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import DamagedSecret, EngineError, Fault, Problem
+from engine.http.checks import email
 from engine.http.decode import decode_body
 from engine.schema.authentication import AuthenticationForm
 from engine.settings import SettingsBook
@@ -33,6 +34,14 @@ _KEY = "formKey"
 """The setting that holds the engine's own key; the API does not show it."""
 _NONCE_BYTES = 16
 _PARKED, _PARKED_FIELD = "r", "form.registration"
+
+
+def address_or_none(user: str) -> str | msgspec.UnsetType:
+    """A user for a link, if that is an address: a link with another one would not open."""
+    try:
+        return email(user)
+    except ValueError:
+        return msgspec.UNSET
 
 
 class NoServiceUrl(EngineError):

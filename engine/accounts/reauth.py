@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from engine.accounts.form_links import FormLinks, LinkTooLong, NoServiceUrl
+from engine.accounts.form_links import FormLinks, LinkTooLong, NoServiceUrl, address_or_none
 from engine.accounts.registration import sign_in_of
 from engine.model.registration import Registration
 from engine.oauth.app_book import AppBook
@@ -48,9 +48,9 @@ class Reauth:
         return AuthenticationForm(
             account=record.account,
             name=record.name,
-            email=shared or UNSET,
+            email=address_or_none(shared) if shared else UNSET,
             # Whoever may open a shared mailbox may sign in for it.
-            expected_email=UNSET if shared or "@" not in sign_in.auth.user else sign_in.auth.user,
+            expected_email=UNSET if shared else address_or_none(sign_in.auth.user),
             delegated=bool(shared),
             redirect_url=sign_in.redirect_url or f"{here.rstrip('/')}/",
             type=sign_in.provider,

@@ -96,6 +96,8 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
     await _check_egress(context, body, stored, caller)
     if isinstance(body.oauth2, OAuthLogin) and body.oauth2.authorize:
         return AccountCreated(redirect=await consent_url(context, body, body.oauth2, narrowed=narrowed))
+    if body.expected_email is not UNSET:
+        raise invalid("expectedEmail", "is not allowed without oauth2.authorize: nobody signs in")
     signs_in = signing_in(context, body, stored if stored is not None and stored.unreadable is None else None)
     account, new = await carry_through(registered(context, body, signs_in, narrowed=narrowed))
     return AccountCreated(account=account, state="new" if new else "existing")

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from engine.accounts import registration as records
 from engine.accounts.account import Account
-from engine.accounts.form_links import LinkTooLong, NoServiceUrl
+from engine.accounts.form_links import LinkTooLong, NoServiceUrl, address_or_none
 from engine.accounts.signing_in import SigningIn, asked, usable_app
 from engine.api.context import Context, find_account
 from engine.errors import Problem
@@ -67,13 +67,14 @@ async def consent_url(context: Context, given: AccountCreate, login: OAuthLogin,
     user, shared = (auth.user or "", auth.delegated_user or "") if auth is not UNSET else ("", "")
     if not shared and account is not None and (before := records.sign_in_of(account.record)) is not None:
         shared = before.auth.delegated_user or "" if auth is UNSET else shared
-    plain = msgspec.structs.replace(given, oauth2=UNSET)
+    plain = msgspec.structs.replace(given, oauth2=UNSET, expected_email=UNSET)
     parked = Parked(msgspec.to_builtins(plain), user, shared, narrowed)
     assert login.redirect_url is not UNSET
     form = AuthenticationForm(
         account=given.account,
         name=given.name,
-        email=user if "@" in user else UNSET,
+        email=address_or_none(user),
+        expected_email=given.expected_email,
         delegated=bool(shared),
         redirect_url=login.redirect_url,
         type=app.id,

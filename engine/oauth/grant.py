@@ -19,6 +19,8 @@ MARGIN, PART = 60.0, 0.1
 """An access token is refreshed this many seconds before it expires, or this fraction of its lifetime if longer."""
 LONGEST_PART = 0.25
 """But at most this fraction of its lifetime before: a very short-lived token would be refreshed all the time."""
+SHORTEST = 5.0
+"""Least seconds between two refreshes that nobody waits for, however soon a provider has its tokens expire."""
 DYING = 5.0
 """Seconds before its expiry from which on an access token is not used for a new login."""
 
@@ -68,7 +70,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         if self.expires is None:
             return None
         life = self.expires - self.obtained if self.obtained is not None else 3600.0
-        return self.expires - min(max(MARGIN, life * PART), max(life, 0.0) * LONGEST_PART)
+        at = self.expires - min(max(MARGIN, life * PART), max(life, 0.0) * LONGEST_PART)
+        return at if self.obtained is None or life <= 0 else max(at, self.obtained + SHORTEST)
 
     def usable_at(self, now: float) -> bool:
         """Whether the access token may be used for a new login."""

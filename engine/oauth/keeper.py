@@ -171,6 +171,7 @@ class Keeper:
                 raise _gone(self._grant.gone)
             if (token := self._token()) is not None:
                 return token
+            self._forced = True
             await self._refreshed()
 
     async def after_refusal(self, server: str, refused: str) -> Token | None:

@@ -154,6 +154,12 @@ class AccountCreate(Request, frozen=True, kw_only=True):
             "message must name its sender."
         ),
     ] = UNSET
+    expected_email: Annotated[
+        Email | UnsetType,
+        Meta(
+            description="With `oauth2.authorize`: the only address that may sign in. Without it: refused. Absent: any."
+        ),
+    ] = UNSET
     path: _Path = UNSET
     subconnections: _Subconnections = UNSET
     copy: _Copy = UNSET

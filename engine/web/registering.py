@@ -57,7 +57,7 @@ def registration(context: Context, link: FormLink, signed_in: SignedIn, account:
     if parked is not None:
         shared, redirect_url = parked.delegated or None, form.redirect_url
     else:
-        shared, redirect_url = (form.email if form.delegated and form.email else None), form.redirect_url
+        shared, redirect_url = (form.email or _shared(context, account) if form.delegated else None), form.redirect_url
     auth = OAuthUser(user=user, delegated_user=shared or UNSET)
     sign_in = OAuthSignIn(provider=app.id, auth=auth, redirect_url=redirect_url)
     granted = grant.signed_in("", app.id, user, signed_in.tokens, context.world.now())
@@ -77,6 +77,13 @@ def registration(context: Context, link: FormLink, signed_in: SignedIn, account:
         path=form.path,
     )
     return Connecting(given, signing_in, narrowed=False)
+
+
+def _shared(context: Context, account: str | None) -> str | None:
+    """The shared mailbox of an account that signs in again, whose name is no address."""
+    known = context.registry.get(account) if account is not None else None
+    sign_in = records.sign_in_of(known.record) if known is not None else None
+    return (sign_in.auth.delegated_user or None) if sign_in is not None else None
 
 
 def _same_mailbox(before: Registration, sign_in: OAuthSignIn) -> bool:

@@ -390,6 +390,35 @@ async def test_a_registration_waits_for_somebody_to_sign_in(simulation: Simulati
         assert "used" in person.text
 
 
+@pytest.mark.parametrize("user", ["CORP\\ann", "<script>a@b</script>", "ann@", '"><b>@x.example', "a b@x.example"])
+async def test_a_user_that_is_no_address_makes_a_link_that_opens(
+    simulation: Simulation, autojump_clock: object, user: str
+) -> None:
+    async with at(simulation) as it:
+        oauth2 = {"provider": it.app, "auth": {"user": user}, "authorize": True, "redirectUrl": BACK}
+        answer = await it.ask("POST", "/v1/account", {"account": "acme", "name": "<b>Acme</b>", "oauth2": oauth2})
+        person = await Person.of(it.engine)
+        await person.go(answer["redirect"])
+        await person.submit(user=ANN, decision="allow")
+        assert person.told == {"account": "acme", "state": "new"}
+
+
+async def test_a_registration_waits_for_the_one_who_is_expected(simulation: Simulation, autojump_clock: object) -> None:
+    async with at(simulation) as it:
+        oauth2 = {"provider": it.app, "authorize": True, "redirectUrl": BACK}
+        given = {"account": "acme", "name": "Acme", "expectedEmail": ANN, "oauth2": oauth2}
+        answer = await it.ask("POST", "/v1/account", given)
+        person = await Person.of(it.engine)
+        for user in ("eve@sandbox.example", ANN):
+            await person.go(answer["redirect"])
+            await person.submit(user=user, decision="allow")
+            assert (it.engine.context.registry.get("acme") is not None) == (user == ANN), person.text
+        assert (await it.until("connected"))["email"] == ANN
+        _, oauth2 = it.granted("bob@sandbox.example")
+        refused = await it.caller.ask("POST", "/v1/account", {**given, "account": "bob", "oauth2": oauth2})
+        assert (refused.status, refused.json["fields"][0]["path"]) == (400, "expectedEmail")
+
+
 async def test_the_access_token_is_shown_to_those_who_may(simulation: Simulation, autojump_clock: object) -> None:
     async with at(simulation) as it:
         issued = await it.register()

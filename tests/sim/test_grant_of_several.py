@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from person import Person
 from simulation import Simulation
 from test_account_sign_in import ANN, at
 
@@ -41,6 +42,24 @@ async def test_two_accounts_cannot_share_a_refresh_token_that_is_good_once(
         await trio.sleep(10 * 3600)
         assert [(await it.shown(each))["state"] for each in ("acme", "team")] == ["connected"] * 2
         assert it.oauth.reused == []
+
+
+async def test_a_shared_mailbox_whose_name_is_no_address_is_signed_in_for_again(
+    simulation: Simulation, autojump_clock: object
+) -> None:
+    async with at(simulation) as it:
+        it.oauth.shared[ANN] = {"<team>@sandbox.example"}
+        _, oauth2 = it.granted()
+        oauth2["auth"]["delegatedUser"] = "<team>@sandbox.example"
+        await it.ask("POST", "/v1/account", {"account": "team", "name": "Team", "oauth2": oauth2})
+        await it.until("connected", "team")
+        it.oauth.revoke_user(ANN)
+        shown = await it.until("authenticationError", "team")
+        person = await Person.of(it.engine)
+        await person.go(shown["lastError"]["reauthUrl"])
+        await person.submit(user=ANN, decision="allow")
+        shown = await it.until("connected", "team")
+        assert shown["oauth2"]["auth"] == {"user": ANN, "delegatedUser": "<team>@sandbox.example"}
 
 
 async def test_nobody_is_told_to_sign_in_for_an_account_that_goes(

@@ -539,3 +539,18 @@ async def test_a_changed_app_ends_the_wait_after_a_passing_failure_too(at: Desk,
     await at.book.change(at.book.made["app"], msgspec.structs.replace(APP, name="Mended"))
     assert await opens(at, await keeper.token())
     assert trio.current_time() - began < 1
+
+
+async def test_tokens_that_expire_at_once_are_no_reason_to_ask_all_the_time(
+    at: Desk, autojump_clock: MockClock
+) -> None:
+    at.provider.access_seconds = 1.0
+    await at.sign_in()
+    keeper = at.keeper()
+    await trio.sleep(3600)
+    assert at.provider.refreshes <= 3600 / 5
+    for _ in range(20):
+        before = trio.current_time()
+        assert await opens(at, await keeper.token())
+        assert trio.current_time() - before < 1, "who wants one waits for nothing but the answer"
+        await trio.sleep(1.7)
