@@ -36,6 +36,7 @@ LOG = FOLDER / "engine.log"
 TOKEN = FOLDER / "token"
 
 ACCOUNT = {"account": "example", "name": "Example", "email": "example@sandbox.example", "sandbox": True}
+SIGN_IN = {"name": "Sandbox", "provider": "sandbox", "clientId": "quickstart", "clientSecret": "none", "enabled": True}
 MESSAGE = {
     "to": [{"name": "A friend", "address": "friend@sandbox.example"}],
     "subject": "Test message",
@@ -87,7 +88,7 @@ async def quickstart(steps: Steps, once: bool) -> None:
 
             steps.next(f"sent: {end['data']['response']}")
             if not once:
-                print_where_to_look_next()
+                print_where_to_look_next(await sign_in_link(api))
                 await engine.wait()
                 raise trouble_with_log(f"The engine ended by itself with code {engine.returncode}.")
             nursery.cancel_scope.cancel()
@@ -179,7 +180,19 @@ async def print_events(
         raise trouble_with_log(f"The event stream ended: {error!r}.") from error
 
 
-def print_where_to_look_next() -> None:
+async def sign_in_link(api: httpx2.AsyncClient) -> str:
+    """A link as a customer would get it: sign in at the sandbox, which is an OAuth2 provider too, and be connected."""
+    await call(api, "POST", "/v1/settings", {"serviceUrl": URL})
+    apps = await call(api, "GET", "/v1/oauth2")
+    app = next((each for each in apps["apps"] if each["provider"] == "sandbox"), None)
+    if app is None:
+        app = await call(api, "POST", "/v1/oauth2", SIGN_IN)
+    form = {"type": app["id"], "redirectUrl": f"{URL}/"}
+    link: str = (await call(api, "POST", "/v1/authentication/form", form))["url"]
+    return link
+
+
+def print_where_to_look_next(link: str) -> None:
     tell(f"""
 The engine serves on {URL} until Ctrl-C, and events are printed here. In another terminal:
 
@@ -188,6 +201,10 @@ The engine serves on {URL} until Ctrl-C, and events are printed here. In another
   curl -H "Authorization: Bearer $TOKEN" "{URL}/v1/events?after=0&limit=10"
   curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" {URL}/v1/account/example/submit \\
     -d '{{"to": [{{"address": "reject+anyone@sandbox.example"}}], "subject": "Refused", "text": "See what comes back"}}'
+
+To connect a mailbox as your customers will, by OAuth2, open this in a browser; the sandbox asks for consent:
+
+  {link}
 
 A mailbox of your own: README.md. Every setting: config.toml. What the engine promises: docs/design.md.
 """)
