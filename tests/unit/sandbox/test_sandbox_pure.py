@@ -16,7 +16,17 @@ assert sys.modules.get("trio") is None
 
 @pytest.mark.parametrize(
     "name",
-    ["script", "smtp_input", "imap_input", "imap_view", "imap_fetch", "imap_mime", "imap_search", "login", "accounts"],
+    [
+        "recipient_script",
+        "smtp_input",
+        "imap_input",
+        "imap_view",
+        "imap_fetch",
+        "imap_mime",
+        "imap_search",
+        "login",
+        "accounts",
+    ],
 )
 def test_pure_modules_import_neither_trio_nor_the_machine(name):
     """Run apart, in an interpreter where Trio and what talks to the machine cannot be imported."""
