@@ -22,7 +22,7 @@ from asking import Caller
 from simulation import CLEAR_TEXT, Engine, Simulation
 from trio.testing import MockClock
 
-from engine.config import SandboxConfig
+from engine.config import RetentionConfig, SandboxConfig
 from engine.errors import NetworkError, NetworkKind
 from engine.isotime import iso
 from engine.model.states import State
@@ -64,7 +64,8 @@ class Months:
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.random = random.Random(seed)
-        self.simulation = Simulation(folder / "data", seed, sandbox=SandboxConfig(enabled=False))
+        everything = RetentionConfig(messages=0, events=0)  # the oracle asks for what ended months ago
+        self.simulation = Simulation(folder / "data", seed, sandbox=SandboxConfig(enabled=False), retention=everything)
         self.world = self.simulation.world
         self.sandbox = self.world.sandbox = Sandbox(self.world)
         self.oauth = self.sandbox.oauth
