@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Instant, IpOrNone, MailboxPath, ProxyUrl, Request
+from engine.schema.fields import IpOrNone, ProxyUrl, Request
 from engine.schema.messages import CommandHeaders
-from engine.schema.submit import Envelope, OnDoubt
+from engine.schema.submit import CopyPath, Envelope, FileCopy, OnDoubt, SendAt
 
 
 class DraftSubmit(Request, frozen=True, kw_only=True):
@@ -22,10 +22,7 @@ class DraftSubmit(Request, frozen=True, kw_only=True):
         Envelope | UnsetType,
         Meta(description="The SMTP envelope. Absent: it follows from the draft's own addresses."),
     ] = UNSET
-    send_at: Annotated[
-        Instant | UnsetType,
-        Meta(description="The earliest time to send it, less than a year ahead. Absent or past: at once."),
-    ] = UNSET
+    send_at: SendAt = UNSET
     delivery_attempts: Annotated[
         Annotated[int, Meta(ge=1, le=1000)] | UnsetType,
         Meta(description="The most attempts. Absent: the setting `deliveryAttempts`, or `retry.attempts`."),
@@ -33,13 +30,8 @@ class DraftSubmit(Request, frozen=True, kw_only=True):
     on_doubt: Annotated[
         OnDoubt | UnsetType, Meta(description="As in a submission. Absent: `queue.on_doubt` of config.toml.")
     ] = UNSET
-    copy: Annotated[
-        bool | UnsetType | None,
-        Meta(description="Whether to file a copy in the Sent folder. `null` or absent: the account decides."),
-    ] = UNSET
-    sent_mail_path: Annotated[
-        MailboxPath | UnsetType, Meta(description="The folder for that copy. Absent: the account's Sent folder.")
-    ] = UNSET
+    copy: FileCopy = UNSET
+    sent_mail_path: CopyPath = UNSET
     proxy: Annotated[
         ProxyUrl | UnsetType, Meta(description="The proxy through which the message is sent. Absent: the account's.")
     ] = UNSET

@@ -117,6 +117,13 @@ _RESYNC = "Seconds between two looks at each folder that has no IDLE connection.
 _DISABLED = "`true`: the engine keeps these settings but does not connect. Absent: `false`."
 
 
+_UseAuthServer = Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)]
+_DisableRev2 = Annotated[
+    bool | UnsetType,
+    Meta(description="`true`: never use IMAP4rev2 (RFC 9051), even if the server offers it. Absent: `false`."),
+]
+
+
 class ServerConfig(Request, frozen=True, kw_only=True):
     """How to reach a mail server: what IMAP and SMTP have in common."""
 
@@ -159,13 +166,10 @@ class ImapConfig(ServerConfig, frozen=True, kw_only=True):
     """How to reach the account's IMAP server."""
 
     auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Absent: do not log in.")] = UNSET
-    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
+    use_auth_server: _UseAuthServer = UNSET
     resync_delay: Annotated[_Resync, Meta(description=_RESYNC)] = 900
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
-    disable_imap4rev2: Annotated[
-        bool | UnsetType,
-        Meta(description="`true`: never use IMAP4rev2 (RFC 9051), even if the server offers it. Absent: `false`."),
-    ] = msgspec.field(name="disableIMAP4rev2", default=UNSET)
+    disable_imap4rev2: _DisableRev2 = msgspec.field(name="disableIMAP4rev2", default=UNSET)
     sent_mail_path: _SentPath = UNSET
     drafts_mail_path: _DraftsPath = UNSET
     junk_mail_path: _JunkPath = UNSET
@@ -177,13 +181,10 @@ class ImapUpdate(ServerUpdate, frozen=True, kw_only=True):
     """A change of the IMAP settings. An absent member keeps its value with `partial`, else takes its default."""
 
     auth: Annotated[Auth | UnsetType, Meta(description=_AUTH + " Replaced as a whole.")] = UNSET
-    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
+    use_auth_server: _UseAuthServer = UNSET
     resync_delay: Annotated[_Resync | UnsetType, Meta(description=_RESYNC)] = UNSET
     disabled: Annotated[bool | UnsetType, Meta(description=_DISABLED)] = UNSET
-    disable_imap4rev2: Annotated[
-        bool | UnsetType,
-        Meta(description="`true`: never use IMAP4rev2 (RFC 9051), even if the server offers it. Absent: `false`."),
-    ] = msgspec.field(name="disableIMAP4rev2", default=UNSET)
+    disable_imap4rev2: _DisableRev2 = msgspec.field(name="disableIMAP4rev2", default=UNSET)
     sent_mail_path: _SentPath = UNSET
     drafts_mail_path: _DraftsPath = UNSET
     junk_mail_path: _JunkPath = UNSET
@@ -202,7 +203,7 @@ class SmtpConfig(ServerConfig, frozen=True, kw_only=True):
             + " `false` or absent: do not log in. Where the server offers no AUTH, the engine sends without a login."
         ),
     ] = UNSET
-    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
+    use_auth_server: _UseAuthServer = UNSET
     rate_limit: Annotated[
         RateLimit | UnsetType, Meta(description="How fast to send at most. Absent: without a limit.")
     ] = UNSET
@@ -215,7 +216,7 @@ class SmtpUpdate(ServerUpdate, frozen=True, kw_only=True):
     auth: Annotated[
         Auth | Off | UnsetType, Meta(description=_AUTH + " `false`: do not log in. Replaced as a whole.")
     ] = UNSET
-    use_auth_server: Annotated[bool | UnsetType, Meta(description=_AUTH_SERVER)] = UNSET
+    use_auth_server: _UseAuthServer = UNSET
     rate_limit: Annotated[
         RateLimit | UnsetType | None, Meta(description="How fast to send at most. `null`: without a limit.")
     ] = UNSET

@@ -228,8 +228,7 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     enable_o_auth_tokens_api: Annotated[bool | UnsetType, Meta(description=_OAUTH_TOKENS)] = UNSET
 
 
-_ASK = "`true`: include this setting."
-_Asked = Annotated[bool, Meta(description=_ASK)]
+_Asked = Annotated[bool, Meta(description="`true`: include this setting.")]
 
 
 class SettingsQuery(Request, frozen=True, kw_only=True):
@@ -243,50 +242,50 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
         "deliveryAttempts": "true",
     }
 
-    webhooks: Annotated[bool, Meta(description=_ASK)] = False
-    webhooks_enabled: Annotated[bool, Meta(description=_ASK)] = False
-    webhook_events: Annotated[bool, Meta(description=_ASK)] = False
-    service_url: Annotated[bool, Meta(description=_ASK)] = False
-    delivery_attempts: Annotated[bool, Meta(description=_ASK)] = False
-    webhooks_custom_headers: Annotated[bool, Meta(description=_ASK)] = False
-    service_secret: Annotated[bool, Meta(description=_ASK)] = False
+    webhooks: _Asked = False
+    webhooks_enabled: _Asked = False
+    webhook_events: _Asked = False
+    service_url: _Asked = False
+    delivery_attempts: _Asked = False
+    webhooks_custom_headers: _Asked = False
+    service_secret: _Asked = False
     event_types: Annotated[bool, Meta(description="`true`: include the names of all events.")] = False
-    notify_text: Annotated[bool, Meta(description=_ASK)] = False
-    notify_text_size: Annotated[bool, Meta(description=_ASK)] = False
-    notify_headers: Annotated[bool, Meta(description=_ASK)] = False
-    proxy_enabled: Annotated[bool, Meta(description=_ASK)] = False
-    proxy_url: Annotated[bool, Meta(description=_ASK)] = False
-    local_addresses: Annotated[bool, Meta(description=_ASK)] = False
-    imap_strategy: Annotated[bool, Meta(description=_ASK)] = False
-    smtp_strategy: Annotated[bool, Meta(description=_ASK)] = False
-    auth_server: Annotated[bool, Meta(description=_ASK)] = False
-    notify_web_safe_html: Annotated[bool, Meta(description=_ASK)] = False
-    notify_attachments: Annotated[bool, Meta(description=_ASK)] = False
-    notify_attachment_size: Annotated[bool, Meta(description=_ASK)] = False
-    notify_calendar_events: Annotated[bool, Meta(description=_ASK)] = False
-    inbox_new_only: Annotated[bool, Meta(description=_ASK)] = False
-    resolve_gmail_categories: Annotated[bool, Meta(description=_ASK)] = False
-    ignore_mail_cert_errors: Annotated[bool, Meta(description=_ASK)] = False
-    imap_client_name: Annotated[bool, Meta(description=_ASK)] = False
-    imap_client_version: Annotated[bool, Meta(description=_ASK)] = False
-    imap_client_vendor: Annotated[bool, Meta(description=_ASK)] = False
-    imap_client_support_url: Annotated[bool, Meta(description=_ASK)] = False
-    export_max_concurrent: Annotated[bool, Meta(description=_ASK)] = False
-    export_max_global_concurrent: Annotated[bool, Meta(description=_ASK)] = False
-    export_max_messages: Annotated[bool, Meta(description=_ASK)] = False
-    export_max_size: Annotated[bool, Meta(description=_ASK)] = False
-    generate_email_summary: Annotated[bool, Meta(description=_ASK)] = False
-    open_ai_generate_embeddings: Annotated[bool, Meta(description=_ASK)] = False
-    mcp_enabled: Annotated[bool, Meta(description=_ASK)] = False
-    mcp_o_auth_enabled: Annotated[bool, Meta(description=_ASK)] = False
-    token_audit_log: Annotated[bool, Meta(description=_ASK)] = False
-    http_proxy_enabled: Annotated[bool, Meta(description=_ASK)] = False
-    sentry_enabled: Annotated[bool, Meta(description=_ASK)] = False
-    smtp_server_enabled: Annotated[bool, Meta(description=_ASK)] = False
-    imap_proxy_server_enabled: Annotated[bool, Meta(description=_ASK)] = False
-    enable_api_proxy: Annotated[bool, Meta(description=_ASK)] = False
-    track_clicks: Annotated[bool, Meta(description=_ASK)] = False
-    track_opens: Annotated[bool, Meta(description=_ASK)] = False
+    notify_text: _Asked = False
+    notify_text_size: _Asked = False
+    notify_headers: _Asked = False
+    proxy_enabled: _Asked = False
+    proxy_url: _Asked = False
+    local_addresses: _Asked = False
+    imap_strategy: _Asked = False
+    smtp_strategy: _Asked = False
+    auth_server: _Asked = False
+    notify_web_safe_html: _Asked = False
+    notify_attachments: _Asked = False
+    notify_attachment_size: _Asked = False
+    notify_calendar_events: _Asked = False
+    inbox_new_only: _Asked = False
+    resolve_gmail_categories: _Asked = False
+    ignore_mail_cert_errors: _Asked = False
+    imap_client_name: _Asked = False
+    imap_client_version: _Asked = False
+    imap_client_vendor: _Asked = False
+    imap_client_support_url: _Asked = False
+    export_max_concurrent: _Asked = False
+    export_max_global_concurrent: _Asked = False
+    export_max_messages: _Asked = False
+    export_max_size: _Asked = False
+    generate_email_summary: _Asked = False
+    open_ai_generate_embeddings: _Asked = False
+    mcp_enabled: _Asked = False
+    mcp_o_auth_enabled: _Asked = False
+    token_audit_log: _Asked = False
+    http_proxy_enabled: _Asked = False
+    sentry_enabled: _Asked = False
+    smtp_server_enabled: _Asked = False
+    imap_proxy_server_enabled: _Asked = False
+    enable_api_proxy: _Asked = False
+    track_clicks: _Asked = False
+    track_opens: _Asked = False
     smtp_server_proxy: _Asked = False
     smtp_server_auth_enabled: _Asked = False
     smtp_server_tls: _Asked = msgspec.field(name="smtpServerTLSEnabled", default=False)
@@ -300,9 +299,9 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
     page_brand_name: _Asked = False
     smtp_ehlo_name: _Asked = False
     http_proxy_url: _Asked = False
-    queue_keep: Annotated[bool, Meta(description=_ASK)] = False
-    imap_indexer: Annotated[bool, Meta(description=_ASK)] = False
-    enable_o_auth_tokens_api: Annotated[bool, Meta(description=_ASK)] = False
+    queue_keep: _Asked = False
+    imap_indexer: _Asked = False
+    enable_o_auth_tokens_api: _Asked = False
 
 
 class Settings(Response, frozen=True, kw_only=True):

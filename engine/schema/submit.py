@@ -100,6 +100,17 @@ class Attachment(Request, frozen=True, kw_only=True):
 
 
 OnDoubt = Literal["resend", "hold", "fail"]
+SendAt = Annotated[
+    Instant | UnsetType,
+    Meta(description="The earliest time to send it, less than a year ahead. Absent or past: at once."),
+]
+FileCopy = Annotated[
+    bool | UnsetType | None,
+    Meta(description="Whether to file a copy in the Sent folder. `null` or absent: the account decides."),
+]
+CopyPath = Annotated[
+    MailboxPath | UnsetType, Meta(description="The folder for that copy. Absent: the account's Sent folder.")
+]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=60, extra={"check": Check.HEADER_NAME})]
 
 
@@ -191,10 +202,7 @@ class Submit(Content, frozen=True, kw_only=True):
         Envelope | UnsetType,
         Meta(description="The SMTP envelope. Absent: it follows from the message's own addresses."),
     ] = UNSET
-    send_at: Annotated[
-        Instant | UnsetType,
-        Meta(description="The earliest time to send it, less than a year ahead. Absent or past: at once."),
-    ] = UNSET
+    send_at: SendAt = UNSET
     delivery_attempts: Annotated[
         Annotated[int, Meta(ge=1, le=1000)] | UnsetType,
         Meta(
@@ -212,13 +220,8 @@ class Submit(Content, frozen=True, kw_only=True):
             examples=["hold"],
         ),
     ] = UNSET
-    copy: Annotated[
-        bool | UnsetType | None,
-        Meta(description="Whether to file a copy in the Sent folder. `null` or absent: the account decides."),
-    ] = UNSET
-    sent_mail_path: Annotated[
-        MailboxPath | UnsetType, Meta(description="The folder for that copy. Absent: the account's Sent folder.")
-    ] = UNSET
+    copy: FileCopy = UNSET
+    sent_mail_path: CopyPath = UNSET
     proxy: Annotated[
         ProxyUrl | UnsetType,
         Meta(
