@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import imaplib
 import random
 import re
 from collections.abc import Iterator
@@ -13,8 +12,9 @@ import pytest
 from real.certificates import Certificates
 from real.dovecot import Dovecot
 from real.engine_process import EngineProcess
-from real.processes import PATIENCE_SECONDS, wait_until
+from real.processes import wait_until
 from real.servers import private_folder
+from real.shared_mailbox import SharedMailbox
 
 pytestmark = [pytest.mark.real, pytest.mark.process]
 
@@ -35,24 +35,12 @@ def old_dovecot(certificates: Certificates) -> Iterator[Dovecot]:
             server.stop()
 
 
-class Mailbox:
-    """An account of the engine, and another client of the same mailbox."""
+class Mailbox(SharedMailbox):
+    """The mailbox, whose folders beside INBOX begin with `prefix`."""
 
     def __init__(self, engine: EngineProcess, dovecot: Dovecot, prefix: str) -> None:
-        self.engine = engine
+        super().__init__(engine, dovecot)
         self.prefix = prefix
-        login, password = dovecot.user()
-        self.client = imaplib.IMAP4(dovecot.plain_host, dovecot.plain_port, PATIENCE_SECONDS)
-        self.client.login(login, password)
-        imap = {
-            "host": dovecot.plain_host,
-            "port": dovecot.plain_port,
-            "secure": False,
-            "auth": {"user": login, "pass": password},
-        }
-        given = {"account": "jane", "name": "Jane", "email": login, "imap": imap}
-        assert engine.request("POST", "/v1/account", given).status == 200
-        engine.wait_for_state("jane", "connected")
         assert self.client.select()[0] == "OK"
 
     def path(self, name: str) -> str:
@@ -61,11 +49,6 @@ class Mailbox:
     def append(self, number: int, name: str = "INBOX") -> None:
         raw = f"Subject: {number}\r\nMessage-ID: <{number}@x.example>\r\n\r\n{number}\r\n".encode()
         assert self.client.append(self.path(name), "", "", raw)[0] == "OK"
-
-    def ask(self, method: str, target: str, body: Any = None) -> Any:
-        answer = self.engine.request(method, f"/v1/account/jane/{target}", body)
-        assert answer.status == 200, answer
-        return answer.json
 
     def events(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -6,7 +6,6 @@ import base64
 import contextlib
 import hashlib
 import http.client
-import imaplib
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from real.dovecot import Dovecot
 from real.engine_process import EngineProcess
 from real.processes import PATIENCE_SECONDS, wait_until
+from real.shared_mailbox import SharedMailbox
 
 pytestmark = [pytest.mark.real, pytest.mark.process]
 
@@ -24,23 +24,8 @@ LARGE_BYTES = 18 * 1024 * 1024
 LARGE = random.Random(4711).randbytes(LARGE_BYTES)
 
 
-class Mailbox:
-    """An account of the engine, and another client of the same mailbox."""
-
-    def __init__(self, engine: EngineProcess, dovecot: Dovecot) -> None:
-        self.engine = engine
-        login, password = dovecot.user()
-        self.client = imaplib.IMAP4(dovecot.plain_host, dovecot.plain_port, PATIENCE_SECONDS)
-        self.client.login(login, password)
-        imap = {
-            "host": dovecot.plain_host,
-            "port": dovecot.plain_port,
-            "secure": False,
-            "auth": {"user": login, "pass": password},
-        }
-        given = {"account": "jane", "name": "Jane", "email": login, "imap": imap}
-        assert engine.request("POST", "/v1/account", given).status == 200
-        engine.wait_for_state("jane", "connected")
+class Mailbox(SharedMailbox):
+    """The mailbox, and what the engine says of it."""
 
     def append(self, raw: bytes, folder: str = "INBOX") -> None:
         assert self.client.append(folder, "", "", raw)[0] == "OK"
@@ -55,11 +40,6 @@ class Mailbox:
 
     def get(self, target: str) -> Any:
         return self.ask("GET", target)
-
-    def ask(self, method: str, target: str, body: Any = None) -> Any:
-        answer = self.engine.request(method, f"/v1/account/jane/{target}", body)
-        assert answer.status == 200, answer
-        return answer.body if answer.json is None else answer.json
 
     @contextlib.contextmanager
     def download(self, target: str, **headers: str) -> Iterator[http.client.HTTPResponse]:
