@@ -24,7 +24,7 @@ from engine.schema.fields import CustomHeader
 from engine.schema.servers import MASK
 from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
 from engine.settings import WEBHOOK_SETTINGS
-from engine.webhooks.signing import secret_of
+from engine.webhooks.signing import KEY_BYTES, secret_of
 from engine.webhooks.target import masked
 
 _TAGS = ("Settings",)
@@ -95,7 +95,7 @@ async def _changed(context: Context, changes: dict[str, Any]) -> str | None:
         if after.service_secret or not (after.webhooks or after.webhooks_enabled):
             await context.settings.update(**changes)
             return None
-        secret = secret_of(context.world.token_bytes(32))
+        secret = secret_of(context.world.token_bytes(KEY_BYTES))
         await context.settings.update(**changes | {"service_secret": secret})
         return secret
 

@@ -24,8 +24,6 @@ from engine.store.idempotency_keys import Kept
 from engine.store.writer import Store, Tx
 from engine.world import World
 
-QUEUE_ID_DIGITS = 19
-
 
 def new_queue_id(send_at: float, world: World) -> str:
     """19 hex digits that sort by the time of sending: 11 for the milliseconds, then 8 random ones."""

@@ -275,7 +275,9 @@ class EndpointRegistry:
     async def create(self, record: EndpointSettings, owner: str | None, after: int) -> Made:
         """Create an endpoint that begins after the event `after`, and a secret for it if `record` has none."""
         if not record.secrets:
-            record = msgspec.structs.replace(record, secrets=(signing.secret_of(self._world.token_bytes(32)),))
+            record = msgspec.structs.replace(
+                record, secrets=(signing.secret_of(self._world.token_bytes(signing.KEY_BYTES)),)
+            )
         name, now = f"wh_{self._world.token_bytes(8).hex()}", self._world.now()
         row = EndpointRow(name, owner, self._sealed(name, record), after, b'{"started":true}', now, now)
         await self._store.commit(lambda tx: webhooks.add(tx, row))
@@ -323,7 +325,9 @@ class EndpointRegistry:
         answer = await self._test(endpoint, target, "This is a test. It is in no journal, and its number is 0.")
         if not (answer.taken and target.secrets):
             return answer, None
-        other = msgspec.structs.replace(target, secrets=(signing.secret_of(self._world.token_bytes(32)),))
+        other = msgspec.structs.replace(
+            target, secrets=(signing.secret_of(self._world.token_bytes(signing.KEY_BYTES)),)
+        )
         text = "This test is signed with another secret: a receiver that checks signatures refuses it."
         forged = await self._test(endpoint, other, text)
         if forged.taken:
