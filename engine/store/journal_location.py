@@ -3,6 +3,9 @@
 A file that was removed or renamed stays open and accepts every write, but those writes are lost when the process ends.
 The same holds if the data folder was moved and another put in its place. The check costs one `stat` unless something in
 the folder was created, moved or removed, so it is made for every commit. A journal that is moved back is found again.
+
+Timestamps have ticks of several milliseconds, and a folder that changes twice within one looks unchanged. So the folder
+is relied on only once the log, which each commit writes to, has a later time than the folder's last change.
 """
 
 from __future__ import annotations
@@ -12,9 +15,6 @@ import os
 from pathlib import Path
 
 from engine.store import files
-
-FULL_LOOK = 32
-"""Every N-th look checks every file, since a folder may change twice within one tick of its timestamp."""
 
 log = logging.getLogger("engine.store")
 
@@ -27,9 +27,9 @@ class JournalLocation:
         root = folder.absolute()
         paths = [str(root / name) for name in (files.JOURNAL, files.LOG, files.INDEX)]
         self._root = str(root)
-        self._files = [(path, _identity(path)) for path in paths]
+        self._files = [(path, _identity(os.lstat(path))) for path in paths]
+        self._log = str(root / files.LOG)
         self._entries: tuple[int, int, int] | None = None
-        self._looks = 0
         self.lost = False
         """The result of the last look."""
 
@@ -52,26 +52,27 @@ class JournalLocation:
         path = self._root
         try:
             entries = _entries(self._root)
-            self._looks += 1
-            if entries == self._entries and self._looks % FULL_LOOK:
+            if entries == self._entries:
                 return None
             self._entries = None
+            path = self._log
+            written = os.lstat(path).st_mtime_ns
             for path, identity in self._files:
-                if _identity(path) != identity:
+                if _identity(os.lstat(path)) != identity:
                     return path
         except OSError:
             self._entries = None
             return path
-        self._entries = entries
+        if written > entries[2]:
+            self._entries = entries
         return None
 
 
 def _entries(folder: str) -> tuple[int, int, int]:
-    """Values of the folder that change whenever an entry is created, renamed or removed."""
+    """Values of the folder that change, at the next tick at the latest, when an entry is created, renamed or removed."""
     found = os.stat(folder)
     return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
-def _identity(path: str) -> tuple[int, int]:
-    found = os.lstat(path)
+def _identity(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino

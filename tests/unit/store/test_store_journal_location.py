@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +90,25 @@ async def test_nothing_is_said_to_be_kept_in_a_lost_journal(
     if loss == "folder replaced":
         # What lies there now is another journal: neither it nor its log is touched.
         assert stored(folder) == {"before"}
+
+
+async def test_a_loss_within_one_tick_of_the_timestamps_is_noticed(
+    folder: Path, autojump_clock: trio.testing.MockClock, engine_errors: list[logging.LogRecord]
+) -> None:
+    def stop_the_clock() -> None:
+        for path in (folder, folder / "journal.db-wal"):
+            os.utime(path, ns=(0, 0))
+
+    store = Store(folder, SeededWorld(1))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(store.run)
+        await store.admit(put("before"))
+        stop_the_clock()
+        assert not store.lost
+        (folder / "journal.db-shm").unlink()
+        stop_the_clock()
+        assert store.lost
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_journal_that_comes_back_goes_on(
