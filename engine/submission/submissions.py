@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.accounts.account import Account
-from engine.accounts.account_states import REFUSALS
+from engine.accounts.not_ready import REFUSALS
 from engine.accounts.routes import Routes
 from engine.errors import Problem
 from engine.mail.compose import Composed, Draft
