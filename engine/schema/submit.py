@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import (
+    MAILBOX,
     MAX_ATTACHMENTS,
     MAX_HEADERS,
     MAX_RECIPIENTS,
@@ -44,7 +45,8 @@ class NamedAddress(Request, frozen=True, kw_only=True):
     address: Annotated[Email, Meta(description="The email address.", examples=["andris@ethereal.email"])]
 
 
-NamedAddresses = Annotated[tuple[NamedAddress, ...], SINGLE, Meta(max_length=MAX_RECIPIENTS)]
+Mailbox = Annotated[NamedAddress, MAILBOX]
+NamedAddresses = Annotated[tuple[Mailbox, ...], SINGLE, Meta(max_length=MAX_RECIPIENTS)]
 
 
 class Envelope(Request, frozen=True, kw_only=True):
@@ -118,7 +120,7 @@ class Content(Request, frozen=True, kw_only=True):
     """What a message is composed of."""
 
     sender: Annotated[
-        NamedAddress | UnsetType,
+        Mailbox | UnsetType,
         Meta(
             description="The author, shown as `From`. Absent: the account's name and address.",
             examples=[{"name": "Andris Reinman", "address": "andris@example.com"}],
