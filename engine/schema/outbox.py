@@ -152,6 +152,13 @@ class OutboxAttempt(Response, frozen=True, kw_only=True):
     tls: Annotated[
         str | UnsetType | None, Meta(description="The TLS version. `null`: clear text.", examples=["TLSv1.3"])
     ] = UNSET
+    dsn: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="Whether the server takes requests for delivery reports (`dsn` of the submission). Absent: "
+            "none were asked for, or there was no connection."
+        ),
+    ] = UNSET
     timings: Annotated[
         dict[str, int] | UnsetType,
         Meta(

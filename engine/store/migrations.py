@@ -426,4 +426,8 @@ MIGRATIONS = (
     """
     ALTER TABLE oauth_grant ADD COLUMN given TEXT;  -- SHA-256 of the refresh token that it began with; NULL: unknown
     """,
+    """
+    ALTER TABLE message ADD COLUMN eight_bit INTEGER NOT NULL DEFAULT 0;  -- 1: only a server with 8BITMIME can take it
+    ALTER TABLE message ADD COLUMN dsn TEXT;  -- JSON: the delivery reports asked for; NULL: none
+    """,
 )
