@@ -139,8 +139,9 @@ class Changer:
         target: MailboxRow | None = None,
         copied: Copied | None = None,
     ) -> None:
-        for uid in gone if mailboxes.exists(tx, row.id) else ():
-            message_gone(tx, self._journal, row, uid, API)
+        known = mailboxes.exists(tx, row.id)
+        unannounced = [uid for uid in gone if not message_gone(tx, self._journal, row, uid, API)] if known else ()
+        self._changes.unannounced(row.id, unannounced)
         if target is not None and copied is not None and target.uid_validity in (None, copied.uid_validity):
             requested_arrivals.note(tx, target.id, copied.uids.values())
 

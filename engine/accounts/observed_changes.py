@@ -47,10 +47,15 @@ def flags_changed(
     journal.append(tx, "messageUpdated", row.account, data, scope(row))
 
 
-def message_gone(tx: Tx, journal: Journal, row: MailboxRow, uid: int, source: str | None = None) -> None:
-    """A message is not in its mailbox any more: `messageDeleted` if it was known. `source` is what removed it."""
-    if mailboxes.remove(tx, row.id, uid):
+def message_gone(tx: Tx, journal: Journal, row: MailboxRow, uid: int, source: str | None = None) -> bool:
+    """A message is not in its mailbox any more: `messageDeleted` if it was known, which is returned.
+
+    `source` is what removed it.
+    """
+    known = mailboxes.remove(tx, row.id, uid)
+    if known:
         journal.append(tx, "messageDeleted", row.account, _sourced(_message(row, uid), source), scope(row))
+    return known
 
 
 def mailbox_new(
