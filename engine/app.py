@@ -119,6 +119,7 @@ async def run(
             _service(context.oauth.book.run),
             _service(context.wrong_tokens.run),
             _service(registry.run),
+            _service(context.gateways.run),
             _service(context.exports.run),
         ):
             async with trio.open_nursery() as nursery:
@@ -138,7 +139,9 @@ async def run(
                 context.stopping.set()
                 context.streams.hub.stop()
                 context.changes.stop()
-            await registry.stop_lanes(config.shutdown.grace)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(context.gateways.stop_lanes, config.shutdown.grace)
+                nursery.start_soon(registry.stop_lanes, config.shutdown.grace)
 
 
 def _say_where(url: str, folder: Path, engine: Engine) -> None:

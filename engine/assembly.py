@@ -29,6 +29,8 @@ from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
 from engine.export.files import ExportFiles
 from engine.export.service import Exports
+from engine.gateways.gateway import RunningGateway
+from engine.gateways.registry import Gateways
 from engine.hosts import Hosts
 from engine.http.control_requests import Started
 from engine.http.request_bodies import Bodies
@@ -111,6 +113,9 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
     settings.listen(lambda: webhooks.pause(settings.values.webhooks_paused is True), "webhooks_paused")
     settings.listen(registry.change_routes, *ROUTE_SETTINGS, "ignore_mail_cert_errors")
+    make_gateway = partial(RunningGateway, ledger=ledger, access=access, dispatch=dispatch, registry=registry)
+    gateways = Gateways(make_gateway, store, vault, dispatch, world, config.shutdown.grace)
+    settings.listen(gateways.change_routes, *ROUTE_SETTINGS, "ignore_mail_cert_errors")
     files = ExportFiles(Path(config.store.path), config.export.quota, config.export.spare, world)
     exports = Exports(files, registry.get, store, journal, settings, config.export, world)
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
@@ -124,12 +129,14 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         requests=SharedLimit("requests", None, config.http.requests_per_token),
         wrong_tokens=WrongTokens(),
         registry=registry,
+        gateways=gateways,
         settings=settings,
         submissions=Submissions(
             Composer(bodies.heavy, world),
             Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
             routes,
             lambda: settings.values.delivery_attempts or config.retry.attempts,
+            lambda gateway: gateways.get(gateway) is not None,
             OnDoubt(config.queue.on_doubt),
             world,
         ),

@@ -299,6 +299,32 @@ def sign_ins(config: Config) -> Finding:
     return Finding(True, name, f"all of {len(rows)} are good" if rows else "no account signs in with OAuth2 yet")
 
 
+def gateways(config: Config) -> Finding:
+    """Is there a gateway through which nothing can be sent, or one that was removed while messages wait for it?"""
+    name, none = "gateways", "there is no gateway yet"
+    try:
+        if not (Path(config.store.path) / database.FILE).exists():
+            return Finding(True, name, none)
+        with _reading(Path(config.store.path)) as db:
+            rows = db.execute("SELECT id, last_error FROM gateway ORDER BY id").fetchall()
+            lost = db.execute(
+                "SELECT gateway, count(*) FROM message WHERE ended IS NULL AND gateway IS NOT NULL "
+                "AND gateway NOT IN (SELECT id FROM gateway) GROUP BY gateway ORDER BY gateway"
+            ).fetchall()
+    except (sqlite3.Error, OSError):
+        return Finding(True, name, none)
+    if lost:
+        gateway, count = lost[0]
+        text = f"{gateway} was removed, and {count} messages wait for it: create it again with POST /v1/gateway"
+        return Finding(False, name, text)
+    broken = [(gateway, msgspec.json.decode(error)) for gateway, error in rows if error is not None]
+    if broken:
+        gateway, error = broken[0]
+        text = f"nothing can be sent through {gateway}: {error.get('description') or error['response']}"
+        return Finding(False, name, text)
+    return Finding(True, name, f"all of {len(rows)} are good" if rows else none)
+
+
 def _some(accounts: list[str]) -> str:
     more = f" and {len(accounts) - SHOWN} more" if len(accounts) > SHOWN else ""
     return f"{'account' if len(accounts) == 1 else 'accounts'} {', '.join(accounts[:SHOWN])}{more}"
@@ -313,6 +339,7 @@ CHECKS: tuple[Callable[[Config], Finding], ...] = (
     port,
     client_secrets,
     sign_ins,
+    gateways,
 )
 
 

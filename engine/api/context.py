@@ -17,6 +17,7 @@ from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
 from engine.export.service import Exports
+from engine.gateways.registry import Gateways
 from engine.http.auth import Validity
 from engine.http.dispatch import Front
 from engine.http.problems import NO_ACCOUNT
@@ -57,6 +58,7 @@ class Context(Front, frozen=True):
     """The parts of the engine that handlers use. `stopping` is set when the process is about to end."""
 
     registry: Registry
+    gateways: Gateways
     settings: SettingsBook
     submissions: Submissions
     outbox: Outbox

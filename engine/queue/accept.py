@@ -101,7 +101,11 @@ class Intake:
                 idempotency_keys.keep(tx, message.account, key, row, kept)
             due = message.next_at or message.send_at
             scheduled = due > message.created
-            tx.after_commit(lambda: self._schedule.of(message.account).add(row, due, scheduled=scheduled))
+            tx.after_commit(
+                lambda: self._schedule.add(
+                    row, due, account=message.account, gateway=message.gateway, scheduled=scheduled
+                )
+            )
             return None
 
         queued = False

@@ -35,6 +35,7 @@ ORDER = (
     {"http"},
     {"queue"},
     {"accounts"},
+    {"gateways"},
     {"export"},
     {"submission"},
     {"api"},
