@@ -21,7 +21,7 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     """The original. `references` and `in_reply_to` are these fields, undecoded.
 
     `reply_to` is its author where it has no such field. `mail_reply_to` and `mail_followup_to` are the fields of these
-    names, in which an author says who gets a reply and who a reply to all.
+    names, in which an author says who gets a reply and who a reply to all. `date` is in seconds since 1970.
     """
 
     subject: str = ""
@@ -34,6 +34,7 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     cc: Sequence[Address] = ()
     mail_reply_to: Sequence[Address] = ()
     mail_followup_to: Sequence[Address] = ()
+    date: float | None = None
 
 
 class Recipients(NamedTuple):
