@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from quart import Response
 
 from engine.accounts.account import Account
-from engine.accounts.account_states import REFUSALS
+from engine.accounts.not_ready import REFUSALS
 from engine.accounts.route_checks import refuse_way
 from engine.api.context import Context, find_account
 from engine.errors import Problem
