@@ -15,10 +15,10 @@ from engine.accounts.route_checks import refuse_proxy
 from engine.accounts.verify import verify as try_logins
 from engine.api.context import Context, find_account
 from engine.errors import Problem
+from engine.field_errors import invalid
 from engine.http.access import Access
 from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
-from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.model.registration import SERVERS
 from engine.schema.account import AccountCreate

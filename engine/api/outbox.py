@@ -8,7 +8,6 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from engine.api.context import Context
-from engine.api.submit import checked_send_at
 from engine.errors import DamagedSecret, Problem
 from engine.http import paging
 from engine.http.access import Access
@@ -40,6 +39,7 @@ from engine.store import attempts, bounces, idempotency_keys, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.bounces import Bounce
 from engine.store.tokens import Token
+from engine.submission.terms import checked_send_at
 from engine.webhooks.target import masked
 
 _TAGS = ("Outbox",)
