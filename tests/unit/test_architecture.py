@@ -37,6 +37,7 @@ ORDER = (
     {"accounts"},
     {"export"},
     {"submission"},
+    {"msa"},
     {"api"},
     {"assembly"},
     {"web"},
