@@ -27,8 +27,9 @@ from engine.commands.client import healthy
 from engine.commands.target import EngineTarget
 from engine.config import Config
 from engine.errors import ConfigError, NoFile
-from engine.http.listener import privileged_port
+from engine.http.listener import listen_at, privileged_port
 from engine.isotime import iso
+from engine.msa.certificate import Certificate
 from engine.store import database, files, sealed, vault_keys
 from engine.store.migrations import MIGRATIONS
 from engine.world import World
@@ -254,6 +255,44 @@ def port(config: Config) -> Finding:
     return Finding(True, "port", "a free one will be chosen" if number == 0 else f"{where} is free")
 
 
+def smtp_door(config: Config) -> Finding:
+    """Can the SMTP door listen where it should, with its certificate, or does it?"""
+    name, door = "smtp door", config.msa
+    if not door.enabled:
+        return Finding(True, name, "off; msa.enabled opens it")
+    if door.cert:
+        try:
+            Certificate(door.cert, door.key)
+        except ConfigError as error:
+            return Finding(False, name, f"{error}: correct it, or run this as the user that the engine runs as")
+    runs = database.in_use(Path(config.store.path))
+    for key, number in (("port", door.port), ("tls_port", door.tls_port)):
+        if not number:
+            continue
+        if runs:
+            if not _answers(door.host, number):
+                text = f"the engine runs, but nothing answers on {door.host} port {number}: restart it"
+                return Finding(False, name, text)
+            continue
+        try:
+            listen_at(door.host, number, f"msa.{key}", 0).socket.close()
+        except ConfigError as error:
+            return Finding(False, name, f"{error}: change msa.host or msa.{key}")
+    ports = f"port {door.port}" + (f" and {door.tls_port}" if door.tls_port else "")
+    tls = "with TLS" if door.cert else "without TLS, so that only programs on this machine can log in"
+    if door.cert or not door.clear_text_login:
+        return Finding(True, name, f"{door.host} {ports}, {tls}")
+    return Finding(True, name, f"{door.host} {ports}, without TLS: passwords cross the network in clear text")
+
+
+def _answers(host: str, number: int) -> bool:
+    try:
+        socket.create_connection((host, number), HEALTH_TIMEOUT).close()
+    except OSError:
+        return False
+    return True
+
+
 def client_secrets(config: Config) -> Finding:
     """Does a client secret of an OAuth2 app expire soon?"""
     name = "client secrets"
@@ -337,6 +376,7 @@ CHECKS: tuple[Callable[[Config], Finding], ...] = (
     journal,
     key,
     port,
+    smtp_door,
     client_secrets,
     sign_ins,
     gateways,
