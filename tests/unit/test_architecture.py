@@ -27,6 +27,7 @@ ORDER = (
     {"deflate", "egress", "transport"},
     {"store"},
     {"settings"},
+    {"signed_links"},
     {"sandbox"},
     {"smtp", "imap"},
     {"events"},
