@@ -34,6 +34,7 @@ from engine.http.control_requests import Started
 from engine.http.request_bodies import Bodies
 from engine.http.shared_limits import SharedLimit
 from engine.http.wrong_tokens import WrongTokens
+from engine.model.message import OnDoubt
 from engine.oauth.app_book import AppBook
 from engine.oauth.auth_server import AuthServer
 from engine.oauth.http_client import Wire
@@ -56,6 +57,8 @@ from engine.signed_links import LinkKeys
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
+from engine.submission.composer import Composer
+from engine.submission.submissions import Submissions
 from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
 
@@ -113,17 +116,25 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     files = ExportFiles(Path(config.store.path), config.export.quota, config.export.spare, world)
     exports = Exports(files, registry.get, store, journal, settings, config.export, world)
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
+    bodies = Bodies(config.http.bodies, config.http.slowest)
     context = Context(
         store=store,
         world=world,
         config=config,
         started=started or Started(None, Path(config.store.path)),
-        bodies=Bodies(config.http.bodies, config.http.slowest),
+        bodies=bodies,
         requests=SharedLimit("requests", None, config.http.requests_per_token),
         wrong_tokens=WrongTokens(),
         registry=registry,
         settings=settings,
-        intake=Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
+        submissions=Submissions(
+            Composer(bodies.heavy, world),
+            Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
+            routes,
+            lambda: settings.values.delivery_attempts or config.retry.attempts,
+            OnDoubt(config.queue.on_doubt),
+            world,
+        ),
         outbox=outbox,
         pauses=dispatch.pauses,
         webhooks=webhooks,

@@ -24,7 +24,7 @@ from engine.accounts.account import Account
 from engine.accounts.signing_in import SigningIn
 from engine.errors import AccountGone, AccountUnreadable, Problem
 from engine.events.journal import Journal
-from engine.http.field_errors import invalid
+from engine.field_errors import invalid
 from engine.model.registration import Registration, Unreadable
 from engine.oauth.keepers import Keepers
 from engine.queue.outbox import Outbox

@@ -24,11 +24,11 @@ from engine.http.shared_limits import SharedLimit
 from engine.http.websockets import Framed
 from engine.oauth.keepers import OAuth
 from engine.oauth.sign_ins import SignIns
-from engine.queue.accept import Intake
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
 from engine.settings import SettingsBook
 from engine.store.tokens import Token
+from engine.submission.submissions import Submissions
 from engine.webhooks.registry import EndpointRegistry
 
 
@@ -58,7 +58,7 @@ class Context(Front, frozen=True):
 
     registry: Registry
     settings: SettingsBook
-    intake: Intake
+    submissions: Submissions
     outbox: Outbox
     pauses: Pauses
     webhooks: EndpointRegistry

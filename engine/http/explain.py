@@ -24,9 +24,9 @@ import msgspec
 from msgspec import NODEFAULT, UNSET, Meta
 from msgspec import inspect as mi
 
+from engine.field_errors import WRONG, FieldErrors, FieldPath
 from engine.http.booleans import boolean
 from engine.http.checks import CHECKS, EMPTY
-from engine.http.field_errors import WRONG, FieldErrors, FieldPath
 from engine.http.large_json import Long
 from engine.schema.fields import Check, Request
 

@@ -16,7 +16,7 @@ FILES = sorted((ROOT / "engine").rglob("*.py"))
 IDS = [str(file.relative_to(ROOT)) for file in FILES]
 
 ORDER = (
-    {"errors", "isotime", "retry_after", "sasl", "version", "escaping"},
+    {"errors", "isotime", "retry_after", "sasl", "version", "escaping", "field_errors"},
     {"mail"},
     {"model"},
     {"schema"},
@@ -37,6 +37,7 @@ ORDER = (
     {"queue"},
     {"accounts"},
     {"export"},
+    {"submission"},
     {"api"},
     {"assembly"},
     {"web"},
@@ -202,6 +203,12 @@ def test_the_machinery_knows_no_resource() -> None:
     for file in (ROOT / "engine" / "http").glob("*.py"):
         known = {name.split(".")[2] for name in imports(file) if name.startswith("engine.schema.")}
         assert known <= HTTP_MAY_IMPORT, f"{file.name} imports {known - HTTP_MAY_IMPORT}"
+
+
+def test_submissions_know_no_http() -> None:
+    for file in (ROOT / "engine" / "submission").glob("*.py"):
+        assert not [name for name in imports(file) if name.split(".")[0] in ("quart", "hypercorn", "werkzeug")]
+        assert not [name for name in imports(file) if name.startswith("engine.http")]
 
 
 @pytest.mark.parametrize("file", PURE_FILES, ids=[str(file.relative_to(ROOT)) for file in PURE_FILES])
