@@ -140,6 +140,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         webhooks=webhooks,
         access=access,
         oauth=oauth,
+        link_keys=link_keys,
         form_links=form_links,
         reauth=reauth,
         sign_ins=SignIns(store, vault, world),

@@ -58,6 +58,7 @@ SHARED = {
     "problem",
     "stored_json",
     "mail_events",
+    "recipient_events",
     "account_condition",
     "token_request",
     "__init__",
