@@ -438,4 +438,24 @@ MIGRATIONS = (
     ALTER TABLE message ADD COLUMN gateway TEXT;  -- it goes through; NULL: by its account's own server
     CREATE INDEX message_of_gateway ON message (gateway, next_at) WHERE ended IS NULL AND gateway IS NOT NULL;
     """,
+    """
+    CREATE TABLE blocked (          -- who gets no mail of a list; an unsubscription outlives the account
+        list TEXT NOT NULL COLLATE NOCASE,
+        address TEXT NOT NULL,      -- in lower case
+        scope TEXT NOT NULL,        -- '': whoever sends to the list; else the only account that it counts for
+        recipient TEXT NOT NULL,    -- the address as it was given
+        account TEXT NOT NULL,      -- whose mail it is about
+        message_id TEXT,            -- of the mail whose link was used; NULL: a request
+        source TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        remote_address TEXT,
+        user_agent TEXT,
+        created REAL NOT NULL,
+        PRIMARY KEY (list, address, scope)
+    ) WITHOUT ROWID;
+    CREATE INDEX blocked_of_scope ON blocked (scope) WHERE scope != '';
+    CREATE TRIGGER blocked_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM blocked WHERE scope = OLD.id AND scope != '';
+    END;
+    """,
 )
