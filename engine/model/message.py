@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,13 @@ class OnDoubt(StrEnum):
     RESEND = "resend"
     HOLD = "hold"
     FAIL = "fail"
+
+
+class LaneId(NamedTuple):
+    """Whose messages go the same way: an account's by its own server, or all accounts' through a gateway."""
+
+    account: str = ""
+    gateway: str = ""
 
 
 class Dsn(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,6 +50,7 @@ class Message(msgspec.Struct, kw_only=True):
     * `expires_at`: when it is given up if its account cannot send at all.
     * `eight_bit`: only a server with 8BITMIME can take it. `dsn`: the delivery reports asked for.
     * `proxy` (a sealed URL) and `local_address`: the message's own; None: those of its account.
+    * `gateway`: the gateway it goes through, which may be gone; None: its account's own server.
     """
 
     id: int
@@ -69,8 +77,14 @@ class Message(msgspec.Struct, kw_only=True):
     expires_at: float
     proxy: str | None = None
     local_address: str | None = None
+    gateway: str | None = None
     eight_bit: bool = False
     dsn: Dsn | None = None
+
+    @property
+    def lane(self) -> LaneId:
+        """The lane that sends it."""
+        return LaneId(self.account) if self.gateway is None else LaneId(gateway=self.gateway)
 
     @property
     def has_own_way(self) -> bool:

@@ -21,6 +21,7 @@ from engine.schema.fields import (
     SINGLE,
     Check,
     Email,
+    Filled256,
     Instant,
     IpOrNone,
     Line,
@@ -163,6 +164,16 @@ CopyPath = Annotated[
     MailboxPath | UnsetType, Meta(description="The folder for that copy. Absent: the account's Sent folder.")
 ]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=60, extra={"check": Check.HEADER_NAME})]
+
+
+Gateway = Annotated[
+    Filled256 | UnsetType | None,
+    Meta(
+        description="The gateway through which the message goes (`POST /v1/gateway`). One that does not exist makes no "
+        "difference. `null` or absent: the account's own server.",
+        examples=["relay"],
+    ),
+]
 
 
 class Content(Request, frozen=True, kw_only=True):
@@ -316,6 +327,7 @@ class Submit(Content, frozen=True, kw_only=True):
             examples=["https://mail.example.com"],
         ),
     ] = UNSET
+    gateway: Gateway = UNSET
     render: Unsupported | UnsetType = UNSET
     tracking_enabled: Unsupported | UnsetType = UNSET
     track_opens: Unsupported | UnsetType = UNSET

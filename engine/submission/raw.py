@@ -3,7 +3,7 @@
 1. The message stays as it is, byte for byte, but for Bcc, which only the copy keeps, and line ends, which become CRLF.
 2. Fields that the request gives replace those of their names, in their place; nothing else moves, so that signatures
    over the rest stay valid. From, Date and Message-ID are added where they are missing.
-3. EmailEngine's control fields (`CONTROLS`) are taken out and decide over the members of the request, as they do there.
+3. EmailEngine's control fields are taken out and decide over the members of the request, as they do there.
    A time or a number that cannot be read is refused: a message would otherwise go out at once that was to wait.
 4. A message that is due later gets that time as its Date, unless it is signed: that would break the signature.
 """
@@ -11,9 +11,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -26,21 +23,10 @@ from engine.mail.fields import fields, raw_fields
 from engine.mail.headers import LONGEST_LINE, one_address
 from engine.mail.mailbox_list import mailbox_list
 from engine.mail.parts import longest_line
-from engine.mail.whole import replaced, without
+from engine.mail.whole import replaced
 from engine.schema.submit import Content
-from engine.submission.terms import MOST_ATTEMPTS, Terms
-
-CONTROLS = frozenset(
-    {
-        b"x-ee-account",
-        b"x-ee-delivery-attempts",
-        b"x-ee-gateway",
-        b"x-ee-idempotency-key",
-        b"x-ee-send-at",
-        b"x-ee-tracking-enabled",
-    }
-)
-"""Fields that are for the engine, and that nobody else is to see."""
+from engine.submission.control_headers import Control, taken_out
+from engine.submission.terms import Terms
 
 _MEMBERS = {
     "from": "sender",
@@ -52,16 +38,6 @@ _MEMBERS = {
     "message-id": "message_id",
 }
 """The header fields that members of a request make, and the attributes of these."""
-_TRUE = frozenset({"1", "true", "yes", "y", "on"})
-
-
-class Controls(NamedTuple):
-    """What the control fields say; None: nothing."""
-
-    send_at: float | None = None
-    attempts: int | None = None
-    gateway: str | None = None
-    tracking: bool | None = None
 
 
 def given_fields(content: Content) -> frozenset[bytes]:
@@ -70,29 +46,20 @@ def given_fields(content: Content) -> frozenset[bytes]:
     return frozenset(name.lower().encode() for name in given.union(name for name, _ in content.header_fields()))
 
 
-def take_controls(message: Composed) -> tuple[Composed, Controls]:
+def take_controls(message: Composed) -> tuple[Composed, Control]:
     """The message without control fields, and what they say. Raises `Problem` 400."""
-    said: dict[str, str] = {}
-    for name, value in raw_fields(message.header):
-        if name.encode() in CONTROLS:
-            said.setdefault(name, header_text(value).strip())
-    if not said:
-        return message, Controls()
-    tracking = said.get("x-ee-tracking-enabled")
-    return without(message, CONTROLS), Controls(
-        send_at=_time(said.get("x-ee-send-at")),
-        attempts=_number(said.get("x-ee-delivery-attempts")),
-        gateway=said.get("x-ee-gateway") or None,
-        tracking=None if tracking is None else tracking.lower() in _TRUE,
-    )
+    header, control = taken_out(message.header)
+    return msgspec.structs.replace(message, header=header), control
 
 
-def with_controls(terms: Terms, controls: Controls) -> Terms:
+def with_controls(terms: Terms, control: Control) -> Terms:
     """The terms of a request as the message's control fields change them."""
-    if controls.send_at is not None:
-        terms = msgspec.structs.replace(terms, send_at=max(controls.send_at, terms.now))
-    if controls.attempts is not None:
-        terms = msgspec.structs.replace(terms, attempts=max(controls.attempts, 1))
+    if control.send_at is not None:
+        terms = msgspec.structs.replace(terms, send_at=max(control.send_at, terms.now))
+    if control.attempts is not None:
+        terms = msgspec.structs.replace(terms, attempts=control.attempts)
+    if control.gateway is not None:
+        terms = msgspec.structs.replace(terms, gateway=control.gateway)
     return terms
 
 
@@ -167,28 +134,3 @@ def _addresses(text: str, field: str, *, lenient: bool) -> Sequence[Address]:
         shown_name = header_text(name.encode("utf-8", "surrogateescape"))
         found.append(Address(address, " ".join(shown_name.split())))
     return found
-
-
-def _time(text: str | None) -> float | None:
-    """Seconds since 1970, from milliseconds since then, ISO 8601 or a date as in a header."""
-    if not text:
-        return None
-    try:
-        if text.isascii() and text.isdigit():
-            moment = datetime.fromtimestamp(int(text) / 1000, UTC)
-        else:
-            try:
-                moment = datetime.fromisoformat(text)
-            except ValueError:
-                moment = parsedate_to_datetime(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError, OSError, TypeError) as error:
-        raise invalid("raw", "has an X-EE-Send-At that is no time") from error
-
-
-def _number(text: str | None) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text) <= MOST_ATTEMPTS):
-        raise invalid("raw", f"has an X-EE-Delivery-Attempts that is no number up to {MOST_ATTEMPTS}")
-    return int(text)

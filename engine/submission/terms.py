@@ -11,8 +11,6 @@ from engine.model.message import Dsn, OnDoubt
 from engine.schema.draft_submit import DraftSubmit
 from engine.schema.submit import DsnWanted, Submit
 
-MOST_ATTEMPTS = 1000
-
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller asks for. None: what follows from the message, or the default of the account or the engine.
@@ -22,6 +20,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     * `attempts`: the most attempts. `on_doubt`: what to do if the outcome stays unknown.
     * `copy`: whether to file a copy, `copy_path`: the folder for it.
     * `dsn`: which reports the recipients' servers are to send.
+    * `gateway`: the gateway asked for, which need not exist.
     * `proxy` (a URL) and `local_address`: the message's own, which its caller has checked.
     """
 
@@ -33,6 +32,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     on_doubt: OnDoubt | None = None
     copy: bool | None = None
     copy_path: str | None = None
+    gateway: str | None = None
     proxy: str | None = None
     local_address: str | None = None
     dsn: Dsn | None = None
@@ -54,6 +54,7 @@ def terms_of(body: Submit | DraftSubmit, now: float) -> Terms:
         on_doubt=None if body.on_doubt is UNSET else OnDoubt(body.on_doubt),
         copy=body.copy if isinstance(body.copy, bool) else None,
         copy_path=None if body.sent_mail_path is UNSET else body.sent_mail_path,
+        gateway=body.gateway or None,
         proxy=body.proxy or None,
         local_address=body.local_address or None,
         dsn=None if body.dsn is UNSET else dsn_of(body.dsn),

@@ -11,8 +11,8 @@ from engine.errors import Problem
 from engine.mail.addresses import Address
 from engine.mail.compose import Composed
 from engine.mail.whole import from_raw, replaced
+from engine.submission.control_headers import Control
 from engine.submission.raw import (
-    Controls,
     dated,
     draft_of_raw,
     international,
@@ -67,29 +67,29 @@ def test_fields_are_replaced_where_they_stood() -> None:
 def test_control_fields_are_taken_out(time: str, moment: datetime) -> None:
     raw = (
         f"From: a@b\r\nX-EE-Send-At: {time}\r\nx-ee-delivery-attempts: 7\r\nX-EE-Gateway: g1\r\n"
-        "X-EE-Tracking-Enabled: true\r\nX-EE-Account: z\r\nX-EE-Idempotency-Key: k\r\nX-EE-Sid: stays\r\n\r\nhi"
+        "X-EE-Tracking-Enabled: false\r\nX-EE-Account: z\r\nX-EE-Idempotency-Key: k\r\nX-EE-Sid: stays\r\n\r\nhi"
     )
     message, controls = take_controls(whole(raw.encode()))
     assert message.header.startswith(b"From: a@b\r\nX-EE-Sid: stays\r\nMessage-ID:")
-    assert controls == Controls(moment.timestamp(), 7, "g1", tracking=True)
+    assert controls == Control("z", "k", moment.timestamp(), 7, "g1")
     terms = with_controls(msgspec.structs.replace(TERMS, attempts=3), controls)
-    assert (terms.send_at, terms.attempts) == (moment.timestamp(), 7)
+    assert (terms.send_at, terms.attempts, terms.gateway) == (moment.timestamp(), 7, "g1")
 
 
 def test_without_control_fields_the_request_decides() -> None:
     message = whole(b"From: a@b\r\n\r\n")
-    assert take_controls(message) == (message, Controls())
-    assert with_controls(TERMS, Controls()) == TERMS
-    assert with_controls(TERMS, Controls(send_at=5.0, attempts=0)) == msgspec.structs.replace(TERMS, attempts=1)
+    assert take_controls(message) == (message, Control())
+    assert with_controls(TERMS, Control()) == TERMS
+    assert with_controls(TERMS, Control(send_at=5.0, attempts=1)) == msgspec.structs.replace(TERMS, attempts=1)
 
 
 @pytest.mark.parametrize(
     ("field", "words"),
     [
-        ("X-EE-Send-At: tomorrow", '"raw" has an X-EE-Send-At that is no time'),
-        ("X-EE-Send-At: 99999999999999999999", '"raw" has an X-EE-Send-At that is no time'),
-        ("X-EE-Delivery-Attempts: -1", '"raw" has an X-EE-Delivery-Attempts that is no number up to 1000'),
-        ("X-EE-Delivery-Attempts: 1001", '"raw" has an X-EE-Delivery-Attempts that is no number up to 1000'),
+        ("X-EE-Send-At: tomorrow", '"X-EE-Send-At" must be a date such as 2026-11-22T11:45:23Z'),
+        ("X-EE-Send-At: 99999999999999999999", '"X-EE-Send-At" must be a date such as 2026-11-22T11:45:23Z'),
+        ("X-EE-Delivery-Attempts: -1", '"X-EE-Delivery-Attempts" must be a number from 0 to 1000'),
+        ("X-EE-Delivery-Attempts: 1001", '"X-EE-Delivery-Attempts" must be a number from 0 to 1000'),
     ],
 )
 def test_control_fields_that_cannot_be_read_are_refused(field: str, words: str) -> None:
