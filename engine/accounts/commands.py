@@ -24,10 +24,11 @@ from typing import NamedTuple
 
 import trio
 
-from engine.accounts.account_states import REFUSALS, AccountState, Refusal
+from engine.accounts.account_states import AccountState
 from engine.accounts.backoff import Backoff
 from engine.accounts.changes_under_way import MessageChanges
 from engine.accounts.folder_changes import FolderChanges
+from engine.accounts.not_ready import REFUSALS, Refusal
 from engine.accounts.sessions import Sessions
 from engine.accounts.status import Status
 from engine.accounts.unreadable_messages import within

@@ -19,9 +19,10 @@ from engine.accounts.observed_changes import API
 from engine.accounts.watch import marked, to_watch
 from engine.errors import Problem
 from engine.events.journal import Journal
-from engine.imap.mailboxes import INBOX, SUBSCRIBED, Mailbox
+from engine.imap.mailboxes import SUBSCRIBED, Mailbox
 from engine.imap.nodes import text
 from engine.imap.session import CommandRefused, ImapSession
+from engine.imap.special_use import INBOX
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store, Tx

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from engine.http.field_errors import FieldErrors, FieldPath
+from engine.field_errors import FieldErrors, FieldPath
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.servers import MASK, Auth
 from engine.schema.sign_in import OAuthLogin, OAuthUpdate

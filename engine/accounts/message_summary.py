@@ -10,7 +10,8 @@ from typing import Any
 from engine.accounts import message_ids
 from engine.imap.envelope import EnvelopeAddress, ImapEnvelope
 from engine.imap.fetched import Fetched
-from engine.imap.mailboxes import INBOX, decode_name
+from engine.imap.mailboxes import decode_name
+from engine.imap.special_use import INBOX
 from engine.imap.structure import BodyPart, Structure
 from engine.isotime import iso
 from engine.mail.auto_reply import is_auto_reply

@@ -9,7 +9,7 @@ from msgspec import UnsetType
 from engine.accounts.server_access import ServerAccess
 from engine.egress import EgressRefused
 from engine.errors import Problem
-from engine.http.field_errors import FieldErrors, FieldPath, invalid
+from engine.field_errors import FieldErrors, FieldPath, invalid
 from engine.proxies.proxy import parse
 from engine.schema.servers import MASK
 

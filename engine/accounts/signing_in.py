@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from engine.errors import Problem
-from engine.http.field_errors import FieldErrors, FieldPath, invalid
+from engine.field_errors import FieldErrors, FieldPath, invalid
 from engine.model.registration import OAuthSignIn, OAuthUser, Registration
 from engine.oauth.app_book import AppBook
 from engine.oauth.apps import App

@@ -21,8 +21,9 @@ from engine.accounts.remedies import Server
 from engine.accounts.server_access import ServerAccess
 from engine.accounts.sessions import NONCE_BYTES
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
-from engine.imap.mailboxes import INBOX, SUBSCRIBED, Mailbox
+from engine.imap.mailboxes import SUBSCRIBED, Mailbox
 from engine.imap.session import CommandRefused, ImapEndpoint
+from engine.imap.special_use import INBOX
 from engine.model.registration import ServerName
 from engine.oauth.answers import user_of_token
 from engine.proxies.route import Route

@@ -25,9 +25,10 @@ from engine.accounts.skipped_folders import SkippedFolders
 from engine.accounts.unreadable_messages import within
 from engine.errors import EngineError, ProtocolError
 from engine.events.journal import Journal
-from engine.imap.mailboxes import INBOX, Mailbox
+from engine.imap.mailboxes import Mailbox
 from engine.imap.responses import Untagged
 from engine.imap.session import CommandRefused, ImapSession
+from engine.imap.special_use import INBOX
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store

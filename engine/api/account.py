@@ -24,11 +24,11 @@ from engine.api.sign_in import consent_url, revoke, shown_sign_in, signing_in
 from engine.api.webhooks import refuse_egress
 from engine.egress import EgressRefused
 from engine.errors import Problem
+from engine.field_errors import invalid
 from engine.http import paging
 from engine.http.access import Access
 from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
-from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.isotime import iso
 from engine.model.registration import SERVERS, ImapServer, Login, Registration, SmtpServer, TlsOptions

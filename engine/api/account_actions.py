@@ -6,17 +6,19 @@ from msgspec import UNSET
 from quart import Response
 
 from engine.accounts import registration as records
-from engine.accounts.account_states import REFUSALS, AccountState
+from engine.accounts.account_states import AccountState
 from engine.accounts.autoconfig import autoconfig as find_servers
+from engine.accounts.ehlo_name import ehlo_name
+from engine.accounts.not_ready import REFUSALS
 from engine.accounts.registration_changes import registered
 from engine.accounts.route_checks import refuse_proxy
 from engine.accounts.verify import verify as try_logins
 from engine.api.context import Context, find_account
 from engine.errors import Problem
+from engine.field_errors import invalid
 from engine.http.access import Access
 from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
-from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.model.registration import SERVERS
 from engine.schema.account import AccountCreate
@@ -124,12 +126,14 @@ async def verify(context: Context, body: VerifyAccount) -> Verified:
         if getattr(getattr(body, server), "use_auth_server", UNSET) is True:
             text = "is not possible here: the auth server knows registered accounts only"
             raise invalid(f"{server}.useAuthServer", text)
-    record = registered(AccountCreate(account="", name="", imap=body.imap, smtp=body.smtp, proxy=body.proxy), "")
-    name = body.smtp_ehlo_name or context.config.smtp.ehlo_name or "localhost"
+    servers = AccountCreate(
+        account="", name="", imap=body.imap, smtp=body.smtp, proxy=body.proxy, smtp_ehlo_name=body.smtp_ehlo_name
+    )
+    record = registered(servers, "")
     return await try_logins(
         records.imap_endpoint(record),
         records.smtp_endpoint(record),
-        name,
+        ehlo_name(record, context.config.smtp.ehlo_name),
         {server: context.access.routes.of_account(record, server) for server in SERVERS},
         context.access,
         mailboxes=body.mailboxes,

@@ -15,8 +15,9 @@ from msgspec import UNSET
 from engine.accounts import message_ids
 from engine.accounts.changing import Done, batches
 from engine.accounts.searching import found_in
+from engine.accounts.trash import trash_of
 from engine.api.context import Context
-from engine.api.mailbox_access import Mailbox, changer, leased, trash_of
+from engine.api.mailbox_access import Mailbox, changer, leased
 from engine.api.message_changes import ERRORS, FLAGS_REFUSED, made, shown, wishes
 from engine.http.access import Access
 from engine.http.audit_entries import Change
@@ -120,7 +121,10 @@ async def delete_messages(
     """
     async with leased(context, account, headers, long=True, path=query.path) as mailbox:
         found = await _search(mailbox, query.path, body.search)
-        trash, at_work = await trash_of(mailbox, found.row, force=query.force), changer(context, mailbox)
+        trash, at_work = (
+            await trash_of(mailbox.locator, mailbox.session, found.row, force=query.force),
+            changer(context, mailbox),
+        )
         if trash is None:
             gone = await _each(mailbox, found, headers, lambda uids: at_work.remove(found.row, uids))
             return BulkDeleted(deleted=any(gone))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 
 import msgspec
-from msgspec import UNSET
 
 from engine.accounts import message_ids
 from engine.accounts.downloading import File, content
@@ -13,17 +12,12 @@ from engine.accounts.located import no_message
 from engine.accounts.route_checks import refuse_way
 from engine.api.context import Context, find_account
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased, read_id
-from engine.api.submit import again, checked_send_at, key_of, message_of, refuse_unless_ready
-from engine.api.upload import addresses_of
+from engine.api.submit import again, key_of
 from engine.errors import Problem
 from engine.http.access import Access
 from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
-from engine.imap.envelope import ImapEnvelope
 from engine.isotime import iso
-from engine.mail.addresses import Address
-from engine.mail.compose import Draft
-from engine.mail.decode import header_text
 from engine.mail.fields import fields
 from engine.mail.whole import from_raw
 from engine.queue.accept import DraftPlace
@@ -31,10 +25,13 @@ from engine.queue.idempotency import repeated
 from engine.schema.draft_submit import DraftHeaders, DraftSubmit
 from engine.schema.fields import AccountId
 from engine.schema.message import MessageId
-from engine.schema.submit import Idempotency, Submit, SubmitAccepted
+from engine.schema.submit import Idempotency, SubmitAccepted
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
+from engine.submission.draft import stored_draft
+from engine.submission.submissions import refuse_unless_ready
+from engine.submission.terms import terms_of
 
 _DRAFTS, _DRAFT = "\\Drafts", "\\draft"
 
@@ -78,7 +75,8 @@ async def submit_draft(
     await refuse_way(
         context.access, body.proxy, body.local_address, narrowed=caller is not None and caller.account is not None
     )
-    refuse_unless_ready(found)
+    if context.submissions.gateway(body.gateway) is None:
+        refuse_unless_ready(found)
     most = context.config.http.max_body
     async with leased(context, account, headers) as mailbox:
         row, one = await mailbox.locator.describe(mailbox.session, place)
@@ -91,50 +89,20 @@ async def submit_draft(
             raw += piece
             if len(raw) > most:
                 raise Problem(413, f"The draft is larger than {most} octets", code="TooLarge")
-    now = context.world.now()
-    send_at = now if body.send_at is UNSET else checked_send_at(body.send_at, now)
-    own = Address("" if found.record.email is UNSET else found.record.email, found.record.name)
-    draft = _draft(one.envelope, own)
-    made = await context.world.in_thread(from_raw, bytes(raw), f"<{context.world.uuid()}@{_domain(draft)}>", now)
+    terms = terms_of(body, context.world.now())
+    draft, submissions = stored_draft(found.record, one.envelope), context.submissions
+    fresh = submissions.composer.message_id(draft.sender.address)
+    made = await context.world.in_thread(from_raw, bytes(raw), fresh, terms.now)
     message_id = fields(made.header)["message-id"][0]
-    given = {name: getattr(body, name) for name in body.__struct_fields__}
-    queued, recipients = message_of(context, found, Submit(**given), draft, made, message_id, now, send_at)
-    if not recipients:
+    incoming = submissions.incoming(found, draft, made, message_id, terms, DraftPlace(row.id, one.uid))
+    if not incoming.recipients:
         raise Problem(400, "Draft has no recipients", code="DraftHasNoRecipients")
-    answer = SubmitAccepted(message_id=message_id, send_at=iso(send_at), queue_id=queued.queue_id)
-    accepted = context.intake.accept(
-        queued,
-        recipients,
-        made.header,
-        made.bcc_header,
-        made.body,
-        key=key,
-        kept=Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None,
-        draft=DraftPlace(row.id, one.uid),
-    )
+    answer = SubmitAccepted(message_id=message_id, send_at=iso(terms.send_at), queue_id=incoming.message.queue_id)
+    kept = Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None
+    accepted = submissions.accept(incoming, key=key, kept=kept)
     first = await carry_through(accepted)
     if key is None:
         return answer
     if first is not None:
         return again(first, key)
     return msgspec.structs.replace(answer, idempotency=Idempotency(key=key, status="MISS"))
-
-
-def _draft(envelope: ImapEnvelope | None, own: Address) -> Draft:
-    """Who wrote it to whom, as far as that can be sent to. Raises `Problem` 400 where nobody wrote it."""
-    if envelope is None:
-        raise Problem(400, "Draft has no recipients", code="DraftHasNoRecipients")
-    author = next(iter(addresses_of(envelope.author)), own)
-    if not author.address:
-        raise Problem(400, "Draft has no author, and the account has no email address", code="DraftHasNoAuthor")
-    return Draft(
-        sender=author,
-        to=tuple(addresses_of(envelope.to)),
-        cc=tuple(addresses_of(envelope.cc)),
-        bcc=tuple(addresses_of(envelope.bcc)),
-        subject=" ".join(header_text(envelope.subject).split()) or None,
-    )
-
-
-def _domain(draft: Draft) -> str:
-    return draft.sender.address.rpartition("@")[2]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from engine.accounts import registration
 from engine.accounts.account import Account
-from engine.accounts.changing import FOR_GOOD, TRASH, Changer
+from engine.accounts.changing import Changer
 from engine.accounts.folders import Folders, Rules
 from engine.accounts.located import Locator
 from engine.accounts.message_ids import NoId, Place
@@ -16,7 +16,6 @@ from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.imap.session import CommandRefused, ImapSession
 from engine.schema.messages import CommandHeaders
-from engine.store.mailboxes import MailboxRow
 
 NOT_CONNECTED = "The account is not connected, or its mail server refuses; `code` and `state` say why."
 TOO_LATE = "`x-ee-timeout` sets the limit."
@@ -49,19 +48,6 @@ def changer(context: Context, mailbox: Mailbox) -> Changer:
     """The changer for the messages of a mailbox, over its session."""
     changes = mailbox.account.commands.message_changes
     return Changer(mailbox.session, changes, context.store, context.streams.journal)
-
-
-async def trash_of(mailbox: Mailbox, row: MailboxRow, *, force: bool) -> MailboxRow | None:
-    """The folder to which deleted messages of this one are moved; None: they are removed permanently."""
-    if force or row.special_use in FOR_GOOD:
-        return None
-    try:
-        trash = await mailbox.locator.target(mailbox.session, TRASH)
-    except Problem as error:
-        if error.status != 404:
-            raise
-        return None
-    return None if trash.id == row.id else trash
 
 
 def folders(context: Context, account: Account) -> Folders:

@@ -9,8 +9,9 @@ from msgspec import UNSET, UnsetType
 from engine.accounts import message_ids
 from engine.accounts.changing import Done, Marks
 from engine.accounts.located import no_message
+from engine.accounts.trash import trash_of
 from engine.api.context import Context
-from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, changer, leased, read_id, trash_of
+from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, changer, leased, read_id
 from engine.http.access import Access
 from engine.http.audit_entries import Change, Path
 from engine.http.client_disconnect import carry_through
@@ -112,7 +113,10 @@ async def delete_message(
     place = read_id(message_ids.read_message, message, "message", no_message())
     async with leased(context, account, headers) as mailbox:
         row, one = await mailbox.locator.fetch(mailbox.session, place, _ITEMS, writable=True)
-        trash, at_work = await trash_of(mailbox, row, force=query.force), changer(context, mailbox)
+        trash, at_work = (
+            await trash_of(mailbox.locator, mailbox.session, row, force=query.force),
+            changer(context, mailbox),
+        )
         if trash is None:
             return MessageRemoved(deleted=await carry_through(at_work.remove(row, [one.uid])) > 0)
         uids = await carry_through(at_work.move(row, [one.uid], trash))

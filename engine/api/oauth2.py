@@ -12,11 +12,11 @@ from engine.accounts.verify_app import AppCheck
 from engine.api.context import Context
 from engine.egress import EgressRefused
 from engine.errors import Problem
+from engine.field_errors import FieldErrors, FieldPath, invalid
 from engine.http import paging
 from engine.http.access import Access
 from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
-from engine.http.field_errors import FieldErrors, FieldPath, invalid
 from engine.http.operation import operation
 from engine.isotime import iso
 from engine.oauth.app_book import Made

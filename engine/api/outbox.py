@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from engine.api.context import Context
-from engine.api.submit import checked_send_at
 from engine.errors import DamagedSecret, Problem
 from engine.http import paging
 from engine.http.access import Access
@@ -17,9 +17,8 @@ from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
 from engine.model.message import Message, OnDoubt, Recipient
 from engine.model.states import ENDED, State
-from engine.model.waiting import Waiting
-from engine.queue import doubt
 from engine.queue.outbox import UNKNOWN, Cancelled, TooLate
+from engine.queue.waiting import waiting_for
 from engine.schema.outbox import (
     DeliveryFault,
     EnvelopeShown,
@@ -41,6 +40,7 @@ from engine.store import attempts, bounces, idempotency_keys, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.bounces import Bounce
 from engine.store.tokens import Token
+from engine.submission.terms import checked_send_at
 from engine.webhooks.target import masked
 
 _TAGS = ("Outbox",)
@@ -80,7 +80,7 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
         _entry(context, message, recipients),
         idempotency_key=idempotency_keys.of_message(db, message.id) or UNSET,
         recipients=tuple(_recipient(message, each, came_back.get(each.address.lower())) for each in recipients),
-        waiting_for=_waiting_for(context, message, recipients),
+        waiting_for=_waiting_for(context, message),
         attempt_log=tuple(_attempt(each) for each in attempts.of_message(db, message.id)),
     )
 
@@ -140,6 +140,7 @@ def _entry(context: Context, message: Message, recipients: list[Recipient]) -> O
     return OutboxEntry(
         account=message.account,
         queue_id=message.queue_id,
+        gateway=message.gateway,
         message_id=message.message_id,
         proxy=_proxy(context, message),
         local_address=message.local_address or UNSET,
@@ -204,36 +205,12 @@ def _attempt(attempt: Attempt) -> OutboxAttempt:
     return shown(OutboxAttempt, said)
 
 
-def _waiting_for(context: Context, message: Message, recipients: list[Recipient]) -> WaitingFor | None:
-    waiting = _own_wait(message, recipients, context.world.now())
+def _waiting_for(context: Context, message: Message) -> WaitingFor | None:
     account = context.registry.get(message.account)
-    if waiting is None and message.state not in (*ENDED, State.SENDING) and account is not None:
-        waiting = account.mail_waits_for() or Waiting(
-            "turn", message.next_at or message.send_at, None, "It is its account's turn as soon as those before it went"
-        )
-    if waiting is None:
+    of_lane = None if account is None else account.mail_waits_for
+    if message.gateway is not None:
+        of_lane = partial(context.gateways.mail_waits_for, message)
+    found = waiting_for(message, of_lane, context.world.now())
+    if found is None:
         return None
-    return WaitingFor(
-        kind=waiting.kind, since=iso(waiting.since), until=iso_or_none(waiting.until), remedy=waiting.remedy
-    )
-
-
-def _own_wait(message: Message, recipients: list[Recipient], now: float) -> Waiting | None:
-    """What the message itself waits for; None if it is due."""
-    state, since = message.state, message.doubt_since or message.created
-    if state is State.HELD:
-        return Waiting("release", since, None, 'engine outbox release, or PUT /v1/outbox/{queueId} {"sendNow":true}')
-    if state is State.IN_DOUBT and message.next_at is None:
-        remedy = 'Nobody knows whether it arrived: PUT /v1/outbox/{queueId} {"onDoubt":"resend"} or {"onDoubt":"fail"}'
-        return Waiting("decision", since, None, remedy)
-    if message.next_at is None or message.next_at <= now:
-        return None
-    if state is State.IN_DOUBT and message.next_at >= since + doubt.PATIENCE:
-        remedy = "Nobody knows whether it arrived: the provider's Sent folder is searched for it"
-        return Waiting("evidence", since, message.next_at, remedy)
-    if state is State.QUEUED and message.attempts_made == 0:
-        remedy = 'It is sent at its sendAt; PUT /v1/outbox/{queueId} {"sendNow":true} sends it now'
-        return Waiting("schedule", message.created, message.next_at, remedy)
-    said = message.last_error["message"] if message.last_error is not None else "the last attempt did not succeed"
-    remedy = f'It is tried again by itself ({said}); PUT /v1/outbox/{{queueId}} {{"sendNow":true}} tries it now'
-    return Waiting("retry", since, message.next_at, remedy)
+    return WaitingFor(kind=found.kind, since=iso(found.since), until=iso_or_none(found.until), remedy=found.remedy)

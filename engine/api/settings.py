@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from engine.accounts.route_checks import refuse_local_addresses, refuse_proxy
 from engine.api.context import Context
 from engine.api.webhooks import refuse_egress
+from engine.field_errors import FieldErrors, FieldPath
 from engine.http.access import Access
 from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
-from engine.http.field_errors import FieldErrors, FieldPath
 from engine.http.operation import operation
 from engine.model.settings import STORED_NAMES
 from engine.model.settings import Settings as Stored

@@ -14,8 +14,8 @@ from engine.accounts.form_links import LinkTooLong, NoServiceUrl, address_or_non
 from engine.accounts.signing_in import SigningIn, asked, usable_app
 from engine.api.context import Context, find_account
 from engine.errors import Problem
+from engine.field_errors import invalid
 from engine.http.access import Access
-from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.isotime import iso
 from engine.oauth.errors import TokenError

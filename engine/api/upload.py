@@ -14,25 +14,23 @@ from engine.accounts.located import no_message
 from engine.accounts.uploading import Uploader
 from engine.api.context import Context, find_account
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, leased, read_id
-from engine.api.submit import composed_of, draft_of, message_id_for, size_of
 from engine.errors import Problem
+from engine.field_errors import invalid
 from engine.http.access import Access
 from engine.http.audit_entries import Change
-from engine.http.decode import HERE
-from engine.http.field_errors import invalid
 from engine.http.operation import operation
 from engine.imap.changer import APPEND_BYTES_PER_SECOND
-from engine.imap.envelope import EnvelopeAddress
 from engine.imap.session import CommandRefused
-from engine.mail.addresses import Address, parse_address
 from engine.mail.compose import Composed, Draft
 from engine.mail.decode import header_text
 from engine.mail.fields import fields
-from engine.mail.replying import Original, following
+from engine.mail.replying import Original, Own, following_ids, following_subject, joined, recipients
 from engine.mail.whole import from_raw, with_fields
 from engine.schema.fields import AccountId
 from engine.schema.messages import CommandHeaders
 from engine.schema.upload import ReferenceShown, Upload, Uploaded, UploadQuery, UploadReference
+from engine.submission.composer import HERE
+from engine.submission.draft import addresses_of, draft_of, size_of
 
 _FIELDS = {
     "from": "sender",
@@ -111,20 +109,21 @@ async def upload_message(
 
 
 async def _make(context: Context, account: Account, mailbox: Mailbox, body: Upload, *, large: bool) -> _Made:
-    now = context.world.now()
+    now, composer, record = context.world.now(), context.submissions.composer, account.record
     if body.raw is not UNSET:
-        raw, fresh = body.raw, f"<{context.world.uuid()}@{(account.record.email or 'localhost').rpartition('@')[2]}>"
+        raw, fresh = body.raw, composer.message_id(record.email or "")
         content = await context.world.in_thread(from_raw, raw, fresh, now) if large else from_raw(raw, fresh, now)
         if names := _own_fields(body):
-            draft = draft_of(account, body)
-            given = await composed_of(context, draft, message_id_for(context, draft, body), now, in_thread=False)
+            draft = draft_of(record, body)
+            message_id = composer.message_id(draft.sender.address, body.message_id)
+            given = await composer.compose(draft, message_id, now, size_of(body))
             content = with_fields(content, given, names)
         return _Made(content, fields(content.header)["message-id"][0])
-    draft, reference = draft_of(account, body), None
+    draft, reference = draft_of(record, body), None
     if body.reference is not UNSET:
         draft, reference = await _following(mailbox, draft, body.reference)
-    message_id = message_id_for(context, draft, body)
-    return _Made(await composed_of(context, draft, message_id, now, in_thread=large), message_id, reference)
+    message_id = composer.message_id(draft.sender.address, body.message_id)
+    return _Made(await composer.compose(draft, message_id, now, size_of(body)), message_id, reference)
 
 
 def _own_fields(body: Upload) -> frozenset[bytes]:
@@ -156,31 +155,24 @@ async def _following(mailbox: Mailbox, draft: Draft, reference: UploadReference)
     original = Original(
         subject=" ".join(header_text(envelope.subject).split()),
         message_id=message_id,
-        references=" ".join([*header.get("references", ()), *header.get("in-reply-to", ())]),
+        references=" ".join(header.get("references", ())),
+        in_reply_to=" ".join(header.get("in-reply-to", ())),
         author=addresses_of(envelope.author),
         reply_to=addresses_of(envelope.reply_to),
         to=addresses_of(envelope.to),
         cc=addresses_of(envelope.cc),
     )
-    taken = following(original, reference.action, draft.sender.address)
-    own = {name.lower() for name, _ in draft.headers}
-    bare = not (draft.to or draft.cc or draft.bcc)
+    action = reference.action
+    to, cc = recipients(original, action, Own([draft.sender.address]))
+    if action == "reply-all":
+        to = joined(draft.to, to, (*draft.cc, *draft.bcc))
+        cc = joined(draft.cc, cc, (*to, *draft.bcc))
+    given = {name.lower() for name, _ in draft.headers}
+    ids = following_ids(original, action)
     return msgspec.structs.replace(
         draft,
-        subject=taken.subject if draft.subject is None else draft.subject,
-        to=taken.to if bare else draft.to,
-        cc=taken.cc if bare else draft.cc,
-        headers=(*(each for each in taken.headers if each[0].lower() not in own), *draft.headers),
+        subject=following_subject(original, action) if draft.subject is None else draft.subject,
+        to=to if action == "reply-all" else draft.to or to,
+        cc=cc if action == "reply-all" else draft.cc,
+        headers=(*(each for each in ids if each[0].lower() not in given), *draft.headers),
     ), shown
-
-
-def addresses_of(given: tuple[EnvelopeAddress, ...]) -> list[Address]:
-    """Those that can be used in our headers."""
-    found = []
-    for each in given:
-        try:
-            address = parse_address(each.address.decode("utf-8", "replace"))
-        except ValueError:
-            continue
-        found.append(Address(address, " ".join(header_text(each.name).split())))
-    return found

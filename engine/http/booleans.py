@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.http.field_errors import FieldErrors, FieldPath
+from engine.field_errors import FieldErrors, FieldPath
 
 _BOOLEANS = {"true": True, "y": True, "1": True, "false": False, "n": False, "0": False}
 

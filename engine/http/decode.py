@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from engine.errors import Problem
+from engine.field_errors import Enough, FieldErrors, FieldPath, invalid
 from engine.http.explain import Walk, walk_of
-from engine.http.field_errors import Enough, FieldErrors, FieldPath, invalid
 from engine.http.json_errors import explained
 from engine.http.large_json import TooManyValues, decode_large, plain, refuse_crowd
 from engine.schema.fields import Request

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import trio
 
 from engine.errors import Problem, StorageFailed
+from engine.mail.compose import Composed
 from engine.model.message import Message
 from engine.model.states import State
 from engine.queue.idempotency import repeated
@@ -37,6 +38,20 @@ class DraftPlace(NamedTuple):
     uid: int
 
 
+class Incoming(NamedTuple):
+    """A message to take: who gets it, what is sent, and where it was found if it is a draft.
+
+    A draft goes from there once it is sent. `spooled` is the file in the spool that has the body already, which then is
+    not in `content`; taking the message takes the file, and removes it if the message is not queued.
+    """
+
+    message: Message
+    recipients: tuple[str, ...]
+    content: Composed
+    draft: DraftPlace | None = None
+    spooled: str | None = None
+
+
 class Intake:
     """Takes messages into the queue. A body of more than `spool_above` octets goes into the spool.
 
@@ -57,30 +72,19 @@ class Intake:
         self._schedule = schedule
         self.expires_at = expires_at
 
-    async def accept(
-        self,
-        message: Message,
-        recipients: tuple[str, ...],
-        header: bytes,
-        bcc_header: bytes,
-        content: bytes,
-        *,
-        key: str | None = None,
-        kept: Kept | None = None,
-        draft: DraftPlace | None = None,
-    ) -> bytes | None:
-        """Make the message durable and have it sent at `message.next_at`.
+    async def accept(self, incoming: Incoming, *, key: str | None = None, kept: Kept | None = None) -> bytes | None:
+        """Make the message durable and have it sent when its `next_at` comes.
 
         `key` is an idempotency key, `kept` what to store under it. If the same request has used the key before, this
         queues nothing and returns that request's answer (JSON); otherwise it returns None.
-        `draft` is where the message was found, from where it goes once it is sent.
         Raises `StorageFull`, `StorageFailed`, or `Problem`: 404 if the account has just been removed, 409 if another
         request has used the key; then nothing is queued. Cancelled: the message is queued whole or not at all.
         """
-        spooled = message.queue_id if len(content) > self._spool_above else None
-        if spooled is not None:
-            await self._spool.write(spooled, content)
-        body = MessageBody(header, bcc_header, None if spooled else content, spooled)
+        message, recipients, content, draft, spooled = incoming
+        if spooled is None and len(content.body) > self._spool_above:
+            spooled = message.queue_id
+            await self._spool.write(spooled, content.body)
+        body = MessageBody(content.header, content.bcc_header, None if spooled else content.body, spooled)
 
         def change(tx: Tx) -> bytes | None:
             if (
@@ -99,7 +103,11 @@ class Intake:
                 idempotency_keys.keep(tx, message.account, key, row, kept)
             due = message.next_at or message.send_at
             scheduled = due > message.created
-            tx.after_commit(lambda: self._schedule.of(message.account).add(row, due, scheduled=scheduled))
+            tx.after_commit(
+                lambda: self._schedule.add(
+                    row, due, account=message.account, gateway=message.gateway, scheduled=scheduled
+                )
+            )
             return None
 
         queued = False

@@ -69,7 +69,7 @@ class JournalLocation:
 
 
 def _entries(folder: str) -> tuple[int, int, int]:
-    """Values of the folder that change, at the next tick at the latest, when an entry is created, renamed or removed."""
+    """Values of the folder that change, at the latest with the next tick, with the names in it."""
     found = os.stat(folder)
     return found.st_dev, found.st_ino, found.st_mtime_ns
 

@@ -101,18 +101,6 @@ async def test_the_same_where_the_server_tells_of_all(first, last, uids, autojum
         assert (list(found), total) == (uids, 4)
 
 
-@pytest.mark.parametrize(
-    ("capabilities", "said"),
-    [
-        (b"ESEARCH", [(b"A2 UID SEARCH RETURN (COUNT) SEEN", b"* ESEARCH (TAG A2) UID COUNT 3\r\nA2 OK\r\n")]),
-        (b"", [(b"A2 UID SEARCH SEEN", b"* SEARCH 9 3 5\r\nA2 OK\r\n")]),
-    ],
-)
-async def test_how_many_match(capabilities, said: Sequence[tuple[bytes, bytes]], autojump_clock):
-    async with selected(capabilities, *said) as session:
-        assert await session.count(("SEEN",)) == 3
-
-
 async def test_text_outside_ascii_names_its_charset(autojump_clock):
     said = [
         (b"A2 UID SEARCH CHARSET UTF-8 SUBJECT {3}", b"+ go\r\n"),

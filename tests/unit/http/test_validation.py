@@ -13,8 +13,8 @@ from msgspec import UNSET, Meta, UnsetType
 from validating import RCPT, SERVER, complaints, messages, submit
 
 from engine.errors import Problem
+from engine.field_errors import MOST_FIELD_ERRORS
 from engine.http.decode import decode_body, decode_query
-from engine.http.field_errors import MOST_FIELD_ERRORS
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
 from engine.schema.draft_submit import DraftSubmit
 from engine.schema.events import EventsQuery

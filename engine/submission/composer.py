@@ -1,0 +1,43 @@
+"""Composes drafts, large ones in a thread, and at most a few of these at a time."""
+
+from __future__ import annotations
+
+import trio
+from msgspec import UNSET, UnsetType
+
+from engine.field_errors import invalid
+from engine.mail.compose import Composed, Draft, compose, message_id_of
+from engine.mail.headers import HeaderError
+from engine.world import World
+
+HERE = 100_000
+"""Octets above which a message is composed in a thread, so that it does not delay everything else."""
+
+
+class Composer:
+    """Composes drafts. `heavy` limits the large ones at work, which need several times their size in memory."""
+
+    def __init__(self, heavy: trio.Semaphore, world: World) -> None:
+        self._heavy = heavy
+        self._world = world
+
+    def message_id(self, author: str, asked: str | UnsetType = UNSET) -> str:
+        """The Message-ID that is asked for, or a new one in the domain of the author's address."""
+        if asked is not UNSET:
+            return message_id_of(asked)
+        return f"<{self._world.uuid()}@{author.rpartition('@')[2] or 'localhost'}>"
+
+    async def compose(self, draft: Draft, message_id: str, date: float, size: int) -> Composed:
+        """Compose a draft of about `size` octets; `date` in seconds since 1970. Raises `Problem` 400."""
+        boundary = f"----=_Part-{self._world.token_bytes(12).hex()}"
+
+        def work() -> Composed:
+            return compose(draft, message_id=message_id, date=date, boundary=boundary)
+
+        try:
+            if size <= HERE:
+                return work()
+            async with self._heavy:
+                return await self._world.in_thread(work)
+        except HeaderError as error:
+            raise invalid(error.field, error.reason) from error

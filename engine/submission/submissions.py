@@ -1,0 +1,133 @@
+"""From request to message in the queue: prepared step by step, then accepted in one commit.
+
+1. The members of the request become a `Draft`.
+2. The draft is composed, once, so that its caller sees every fault.
+3. With its terms it becomes a `Message` with recipients: what the queue takes.
+4. The queue makes it durable.
+
+A message that comes whole, such as a stored draft, enters at the third step. Several messages are prepared one by one
+and accepted together. Until it is accepted, nothing of a message is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import UnsetType
+
+from engine.accounts.account import Account
+from engine.accounts.not_ready import REFUSALS
+from engine.accounts.routes import Routes
+from engine.errors import Problem
+from engine.mail.compose import Composed, Draft
+from engine.model.message import Message, OnDoubt
+from engine.model.states import State
+from engine.queue.accept import DraftPlace, Incoming, Intake, new_queue_id
+from engine.schema.submit import Content
+from engine.store.idempotency_keys import Kept
+from engine.submission.composer import HERE, Composer
+from engine.submission.draft import draft_of, size_of
+from engine.submission.envelope import copy_path_of, envelope_of
+from engine.submission.terms import Terms
+from engine.world import World
+
+
+class Submissions:
+    """Makes messages for the queue. `attempts` returns how often a message is attempted if its caller does not say.
+
+    `has_gateway`: whether there is a gateway with this id.
+    """
+
+    def __init__(
+        self,
+        composer: Composer,
+        intake: Intake,
+        routes: Routes,
+        attempts: Callable[[], int],
+        has_gateway: Callable[[str], bool],
+        on_doubt: OnDoubt,
+        world: World,
+    ) -> None:
+        self.composer = composer
+        self._intake = intake
+        self._routes = routes
+        self._attempts = attempts
+        self._has_gateway = has_gateway
+        self._on_doubt = on_doubt
+        self._world = world
+
+    async def prepare(self, account: Account, content: Content, terms: Terms) -> Incoming:
+        """Compose a message for the queue. Raises `Problem` 400 that names what is wrong."""
+        size = size_of(content)
+        draft = (
+            await self._world.in_thread(draft_of, account.record, content)
+            if size > HERE
+            else draft_of(account.record, content)
+        )
+        message_id = self.composer.message_id(draft.sender.address, content.message_id)
+        composed = await self.composer.compose(draft, message_id, terms.send_at, size)
+        return self.incoming(account, draft, composed, message_id, terms)
+
+    def incoming(
+        self,
+        account: Account,
+        draft: Draft,
+        composed: Composed,
+        message_id: str,
+        terms: Terms,
+        place: DraftPlace | None = None,
+    ) -> Incoming:
+        """A composed message in the form for the queue; `draft` says who sends it to whom, and its subject.
+
+        `place` is where it lies as a draft.
+        """
+        envelope = envelope_of(draft, terms)
+        attempts = self._attempts() if terms.attempts is None else terms.attempts
+        message = Message(
+            id=0,
+            queue_id=new_queue_id(terms.send_at, self._world),
+            account=account.id,
+            message_id=message_id,
+            subject=draft.subject,
+            sender=envelope.sender,
+            smtputf8=composed.smtputf8 or envelope.smtputf8,
+            size=len(composed.header) + 2 + len(composed.body),
+            copy_path=copy_path_of(account.record, terms, has_imap=account.has_imap),
+            created=terms.now,
+            send_at=terms.send_at,
+            next_at=terms.send_at,
+            state=State.QUEUED,
+            attempts_made=0,
+            attempts_max=attempts,
+            dot_at=None,
+            last_error=None,
+            ended=None,
+            on_doubt=terms.on_doubt or self._on_doubt,
+            doubt_since=None,
+            interruptions=0,
+            expires_at=self._intake.expires_at(terms.send_at, attempts),
+            local_address=terms.local_address,
+            gateway=self.gateway(terms.gateway),
+        )
+        if terms.proxy is not None:
+            message.proxy = self._routes.seal(account.id, message.queue_id, terms.proxy)
+        return Incoming(message, envelope.recipients, composed, place)
+
+    def gateway(self, asked: str | UnsetType | None) -> str | None:
+        """The gateway to send through; None for the account's own server, also in place of one that does not exist."""
+        return asked if asked and self._has_gateway(asked) else None
+
+    async def accept(self, incoming: Incoming, *, key: str | None = None, kept: Kept | None = None) -> bytes | None:
+        """Make the message durable, as `Intake.accept` does."""
+        return await self._intake.accept(incoming, key=key, kept=kept)
+
+
+def refuse_unless_ready(account: Account) -> None:
+    """Raise `Problem` 404 if the account cannot send at all, 503 before its first sync."""
+    if not account.has_smtp:
+        raise Problem(404, "SMTP configuration was not found for requested ID", code="SMTPUnavailable")
+    if not account.status.initialized:
+        state = account.status.state
+        refusal = REFUSALS[state]
+        headers = {"Retry-After": str(refusal.retry_after)}
+        raise Problem(503, refusal.message, headers=headers, state=state, code=refusal.code)

@@ -1,0 +1,69 @@
+"""How a message is to be sent, whatever it says."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from msgspec import UNSET
+
+from engine.field_errors import invalid
+from engine.model.message import OnDoubt
+from engine.schema.draft_submit import DraftSubmit
+from engine.schema.submit import Submit
+
+YEAR = 366 * 86400.0
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller asks for. None: what follows from the message, or the default of the account or the engine.
+
+    * `now`: when the message was handed in, `send_at`: when it is due; both in seconds since 1970.
+    * `sender`: the address for bounces, "" for the null sender; `recipients`: () for those of the message.
+    * `attempts`: the most attempts. `on_doubt`: what to do if the outcome stays unknown.
+    * `copy`: whether to file a copy, `copy_path`: the folder for it.
+    * `gateway`: the gateway asked for, which need not exist.
+    * `proxy` (a URL) and `local_address`: the message's own, which its caller has checked.
+    """
+
+    now: float
+    send_at: float
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+    attempts: int | None = None
+    on_doubt: OnDoubt | None = None
+    copy: bool | None = None
+    copy_path: str | None = None
+    gateway: str | None = None
+    proxy: str | None = None
+    local_address: str | None = None
+
+
+def terms_of(body: Submit | DraftSubmit, now: float) -> Terms:
+    """The terms in a request. Raises `Problem` 400."""
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+    if body.envelope is not UNSET:
+        sender = None if body.envelope.sender is UNSET else body.envelope.sender
+        recipients = body.envelope.to
+    return Terms(
+        now=now,
+        send_at=now if body.send_at is UNSET else checked_send_at(body.send_at, now),
+        sender=sender,
+        recipients=recipients,
+        attempts=None if body.delivery_attempts is UNSET else body.delivery_attempts,
+        on_doubt=None if body.on_doubt is UNSET else OnDoubt(body.on_doubt),
+        copy=body.copy if isinstance(body.copy, bool) else None,
+        copy_path=None if body.sent_mail_path is UNSET else body.sent_mail_path,
+        gateway=body.gateway or None,
+        proxy=body.proxy or None,
+        local_address=body.local_address or None,
+    )
+
+
+def checked_send_at(asked: datetime, now: float) -> float:
+    """The requested time, or `now` if that is past (seconds since 1970). Raises `Problem` 400 beyond a year."""
+    moment = asked.timestamp()
+    if moment > now + YEAR:
+        raise invalid("sendAt", "must be less than a year ahead")
+    return max(moment, now)
