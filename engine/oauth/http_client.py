@@ -6,7 +6,7 @@
    token was used up.
 3. Redirects are not followed, and proxies of the environment are ignored. An answer may have at most `LONGEST` bytes
    and take at most `SECONDS`.
-4. Clear text is used only with this machine, private networks and the sandbox.
+4. `http://` has a `Dial` of its own, which reaches only this machine, private networks and the sandbox.
 
 Raises `NetworkError` if there is no answer, and `ProtocolError` for an invalid URL or an answer that is too long.
 """
@@ -16,7 +16,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -50,10 +49,10 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 
 
 class Wire:
-    """Sends requests, at most `AT_ONCE` to each host."""
+    """Sends requests, at most `AT_ONCE` to each host. `clear_text` dials for what is asked over `http://`."""
 
-    def __init__(self, dial: Dial) -> None:
-        self._dial = dial
+    def __init__(self, dial: Dial, clear_text: Dial) -> None:
+        self._dials = {b"https": dial, b"http": clear_text}
         self._gates: dict[str, trio.CapacityLimiter] = {}
 
     async def get(self, url: str, headers: Headers | None = None) -> HttpAnswer:
@@ -95,7 +94,7 @@ class Wire:
                 ssl_context=client_context(TlsRules()),
                 max_connections=1,
                 max_keepalive_connections=0,
-                network_backend=_Backend(self._dial),
+                network_backend=_Backend(self._dials[url.scheme]),
             ) as pool,
             pool.stream(method, url, headers=fields, content=content) as response,
             aclosing(response.aiter_stream()) as parts,
@@ -166,7 +165,6 @@ class _Stream(httpcore2.AsyncNetworkStream):
     def __init__(self, stream: trio.abc.Stream, where: str) -> None:
         self._stream = stream
         self._where = where
-        self._looked = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
@@ -178,9 +176,6 @@ class _Stream(httpcore2.AsyncNetworkStream):
         if not buffer:
             return  # the end of a request without a body, after which the connection may already be closed
         try:
-            if isinstance(self._stream, trio.SocketStream) and not self._looked:
-                self._refuse_clear_text(self._stream)
-                self._looked = True
             await self._stream.send_all(buffer)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             raise self._closed() from error
@@ -215,10 +210,3 @@ class _Stream(httpcore2.AsyncNetworkStream):
 
     def _closed(self) -> NetworkError:
         return NetworkError(NetworkKind.CLOSED, "ECONNECTION", f"{self._where} closed the connection")
-
-    def _refuse_clear_text(self, stream: trio.SocketStream) -> None:
-        """Refuse clear text except to private addresses."""
-        address = ip_address(str(stream.socket.getpeername()[0]).partition("%")[0])
-        if not (address.is_private or address.is_loopback):
-            text = f"{self._where} is asked over http, which is for private addresses only: use https"
-            raise NetworkError(NetworkKind.TLS, "ETLS", text)

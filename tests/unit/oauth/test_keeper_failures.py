@@ -51,7 +51,7 @@ async def test_who_asks_while_it_waits_is_told_at_once_and_causes_no_request(
         dialled[now] = dialled.get(now, 0) + 1
         return await dial(host, port)
 
-    at.requests = TokenRequests(Wire(counted), Wire(counted), at.world)
+    at.requests = TokenRequests(Wire(counted, counted), Wire(counted, counted), at.world)
     at.sandbox.faults.dead.add("sign-in.sandbox.example")
     keepers = [at.keeper(name) for name in names]
     await trio.sleep(1)
