@@ -8,7 +8,8 @@
    and take at most `SECONDS`.
 4. `http://` has a `Dial` of its own, which reaches only this machine, private networks and the sandbox.
 
-Raises `NetworkError` if there is no answer, and `ProtocolError` for an invalid URL or an answer that is too long.
+Raises `NetworkError` if there is no answer, `AnswerLost` where the server may have had the request nevertheless or its
+answer is too long, and `ProtocolError` for an invalid URL.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ CLOSE_SECONDS = 1.0
 Headers = Mapping[str, str]
 
 
+class AnswerLost(NetworkError):
+    """A request was sent, at least in part, but no answer came that could be read: it may have been carried out."""
+
+
 class HttpAnswer(msgspec.Struct, frozen=True):
     """An answer. Header names are in lower case."""
 
@@ -68,17 +73,24 @@ class Wire:
         where = _parsed(url)
         host = where.host.decode("ascii")
         async with self._gate(host):
+            backend = _Backend(self._dials[where.scheme])
             try:
                 with trio.fail_after(SECONDS):
-                    return await self._ask(method, where, headers, content)
+                    return await self._ask(backend, method, where, headers, content)
             except trio.TooSlowError as error:
                 text = f"{host} did not answer within {SECONDS:g} s"
-                raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", text) from error
+                raise backend.failure(NetworkKind.TIMEOUT, "ETIMEDOUT", text) from error
             except (httpcore2.ProtocolError, httpcore2.NetworkError) as error:
                 text = f"{host} closed the connection, or does not answer in HTTP: {error}"
-                raise NetworkError(NetworkKind.CLOSED, "ECONNECTION", text[:300]) from error
+                raise backend.failure(NetworkKind.CLOSED, "ECONNECTION", text[:300]) from error
+            except AnswerLost:
+                raise
+            except NetworkError as error:
+                raise backend.failure(error.kind, error.code, str(error)) from error
 
-    async def _ask(self, method: str, url: httpcore2.URL, headers: Headers, content: bytes | None) -> HttpAnswer:
+    async def _ask(
+        self, backend: _Backend, method: str, url: httpcore2.URL, headers: Headers, content: bytes | None
+    ) -> HttpAnswer:
         # No compression: a few octets could expand to any number.
         given = {
             "Accept": "application/json",
@@ -94,7 +106,7 @@ class Wire:
                 ssl_context=client_context(TlsRules()),
                 max_connections=1,
                 max_keepalive_connections=0,
-                network_backend=_Backend(self._dials[url.scheme]),
+                network_backend=backend,
             ) as pool,
             pool.stream(method, url, headers=fields, content=content) as response,
             aclosing(response.aiter_stream()) as parts,
@@ -103,7 +115,8 @@ class Wire:
             async for part in parts:
                 body += part
                 if len(body) > LONGEST:
-                    raise ProtocolError(f"{url.host.decode('ascii')} answered with more than {LONGEST} bytes")
+                    text = f"{url.host.decode('ascii')} answered with more than {LONGEST} bytes"
+                    raise AnswerLost(NetworkKind.CLOSED, "EPROTOCOL", text)
             pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers)
             return HttpAnswer(response.status, dict(pairs), body)
 
@@ -142,8 +155,15 @@ def _parsed(url: str) -> httpcore2.URL:
 
 
 class _Backend(httpcore2.AsyncNetworkBackend):
+    """The connection of one request. `sent`: part of the request is on its way."""
+
     def __init__(self, dial: Dial) -> None:
         self._dial = dial
+        self.sent = False
+
+    def failure(self, kind: NetworkKind, code: str, text: str) -> NetworkError:
+        """The error to raise, by whether the server may have had the request."""
+        return (AnswerLost if self.sent else NetworkError)(kind, code, text)
 
     async def connect_tcp(
         self,
@@ -153,7 +173,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        return _Stream(await self._dial(host, port), f"{host}:{port}")
+        return _Stream(await self._dial(host, port), f"{host}:{port}", self)
 
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
@@ -162,9 +182,10 @@ class _Backend(httpcore2.AsyncNetworkBackend):
 class _Stream(httpcore2.AsyncNetworkStream):
     """Adapts one of our streams to httpcore; the caller sets time limits. Failures raise `NetworkError`."""
 
-    def __init__(self, stream: trio.abc.Stream, where: str) -> None:
+    def __init__(self, stream: trio.abc.Stream, where: str, request: _Backend) -> None:
         self._stream = stream
         self._where = where
+        self._request = request
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
@@ -175,6 +196,7 @@ class _Stream(httpcore2.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
             return  # the end of a request without a body, after which the connection may already be closed
+        self._request.sent = True
         try:
             await self._stream.send_all(buffer)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
@@ -203,7 +225,7 @@ class _Stream(httpcore2.AsyncNetworkStream):
             else:
                 why = "the connection was closed"
             raise NetworkError(NetworkKind.TLS, "ETLS", f"TLS with {self._where} failed: {why}") from error
-        return _Stream(stream, self._where)
+        return _Stream(stream, self._where, self._request)
 
     def get_extra_info(self, info: str) -> Any:
         return None

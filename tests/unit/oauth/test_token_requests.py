@@ -24,7 +24,7 @@ from engine.oauth import authorization
 from engine.oauth.apps import App
 from engine.oauth.assertions import assertion, service_key
 from engine.oauth.errors import TokenError, Trouble
-from engine.oauth.http_client import Wire
+from engine.oauth.http_client import AnswerLost, Wire
 from engine.oauth.providers import Endpoints
 from engine.oauth.token_requests import TokenRequests
 from engine.sandbox.oauth import Fault
@@ -243,10 +243,10 @@ async def test_a_service_account_speaks_for_a_mailbox(autojump_clock: trio.testi
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (b"", NetworkError),
-        (b"SSH-2.0-x\r\n\r\n", NetworkError),
+        (b"", AnswerLost),
+        (b"SSH-2.0-x\r\n\r\n", AnswerLost),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}", NetworkError),
-        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 400_000, ProtocolError),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 400_000, AnswerLost),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000, NetworkError),
         (b"HTTP/1.1 302 Found\r\nLocation: http://10.0.0.1/\r\nContent-Length: 0\r\n\r\n", None),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", NetworkError),
