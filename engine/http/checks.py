@@ -18,7 +18,7 @@ from engine.imap.commands import flag_list
 from engine.mail.addresses import parse_address
 from engine.mail.headers import message_id_of
 from engine.proxies import proxy
-from engine.schema.events import EVENT_DATA, NEVER_RAISED
+from engine.schema.events import EVENT_DATA
 from engine.schema.fields import Check
 from engine.schema.servers import MASK
 from engine.webhooks import signing
@@ -153,8 +153,8 @@ def name(value: str) -> str:
 
 
 def event_name(value: str) -> str:
-    """The name of one of our or EmailEngine's events, or `*` for all; no other event would ever be posted."""
-    if value != "*" and value not in EVENT_DATA and value not in NEVER_RAISED:
+    """The name of an event, or `*` for all; no other event would ever be posted."""
+    if value != "*" and value not in EVENT_DATA:
         close = difflib.get_close_matches(value, EVENT_DATA, n=1)
         raise ValueError(f"is not the name of an event{f', {close[0]} is' if close else ''}")
     return value

@@ -17,6 +17,7 @@ from engine.schema.fields import Address, Check, Filled256, Off, Request, Respon
 from engine.schema.mail_events import MAIL_EVENT_DATA, MailEventName
 from engine.schema.oauth2 import OAuthAppError, OAuthAppWarning
 from engine.schema.outbox import EnvelopeShown
+from engine.schema.recipient_events import RECIPIENT_EVENT_DATA, RecipientEventName
 from engine.schema.submit import OnDoubt
 
 _QUEUE_ID = Annotated[str, Meta(description="The message's id in the outbox.", examples=["1a20313426c0f27d36e"])]
@@ -60,6 +61,12 @@ _IN_DOUBT = Annotated[
 _REJECTED = Annotated[tuple[RecipientReply, ...], Meta(description="The recipients that the server refused for good.")]
 
 
+_GATEWAY = Annotated[
+    str | UnsetType,
+    Meta(description="The gateway it goes through. Absent: the account's own server.", examples=["relay"]),
+]
+
+
 class AccountAdded(Response, frozen=True, kw_only=True):
     """`accountAdded`: an account was registered."""
 
@@ -100,6 +107,7 @@ class MessageSent(Response, frozen=True, kw_only=True):
         str, Meta(description="The server's last line.", examples=["250 2.0.0 Ok: queued as 5755482356"])
     ]
     queue_id: _QUEUE_ID
+    gateway: _GATEWAY = UNSET
     envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
     network_routing: _ROUTING = None
     accepted: _ACCEPTED
@@ -123,6 +131,7 @@ class MessageDeliveryError(Response, frozen=True, kw_only=True):
     """`messageDeliveryError`: an attempt to send a message failed for at least one recipient."""
 
     queue_id: _QUEUE_ID
+    gateway: _GATEWAY = UNSET
     envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
     message_id: _MESSAGE_ID
     error: Annotated[str, Meta(description="What happened.")]
@@ -149,6 +158,7 @@ class MessageFailed(Response, frozen=True, kw_only=True):
     queue_id: _QUEUE_ID
     error: Annotated[str, Meta(description="Why it failed; begins with `Error: `.")]
     network_routing: _ROUTING = None
+    gateway: _GATEWAY = UNSET
     envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
     error_code: Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["EENVELOPE"])] = (
         UNSET
@@ -167,6 +177,7 @@ class MessageInDoubt(Response, frozen=True, kw_only=True):
 
     queue_id: _QUEUE_ID
     message_id: _MESSAGE_ID
+    gateway: _GATEWAY = UNSET
     envelope: Annotated[
         EnvelopeShown, Meta(description="The SMTP envelope; `to` lists the recipients who may have got the message.")
     ]
@@ -188,6 +199,7 @@ class MessageCancelled(Response, frozen=True, kw_only=True):
 
     queue_id: _QUEUE_ID
     message_id: _MESSAGE_ID
+    gateway: _GATEWAY = UNSET
     envelope: Annotated[
         EnvelopeShown, Meta(description="The SMTP envelope; `to` lists the recipients who will not get the message.")
     ]
@@ -233,12 +245,10 @@ EVENT_DATA: dict[str, type[Response]] = {
     "oauth2AppError": OAuthAppError,
     "exportCompleted": ExportCompleted,
     "exportFailed": ExportFailed,
+    **RECIPIENT_EVENT_DATA,
     **MAIL_EVENT_DATA,
 }
 """The shape of `data` by event name."""
-
-NEVER_RAISED = frozenset(("trackOpen", "trackClick", "listUnsubscribe", "listSubscribe"))
-"""Events of EmailEngine that this engine never raises; clients may ask for them all the same."""
 
 _SendingEventName = Literal[
     "accountAdded",
@@ -259,7 +269,7 @@ _SendingEventName = Literal[
     "exportCompleted",
     "exportFailed",
 ]
-EventName = Literal[_SendingEventName, MailEventName]
+EventName = Literal[_SendingEventName, RecipientEventName, MailEventName]
 
 
 class Event(Response, frozen=True, kw_only=True):

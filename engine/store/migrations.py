@@ -426,4 +426,36 @@ MIGRATIONS = (
     """
     ALTER TABLE oauth_grant ADD COLUMN given TEXT;  -- SHA-256 of the refresh token that it began with; NULL: unknown
     """,
+    """
+    CREATE TABLE gateway (
+        id TEXT PRIMARY KEY,
+        record TEXT NOT NULL,     -- JSON, with its password sealed by the vault
+        created REAL NOT NULL,
+        deliveries INTEGER NOT NULL DEFAULT 0,
+        last_use REAL,            -- when it took a message; NULL: never
+        last_error TEXT           -- JSON; NULL: none since it last worked
+    ) WITHOUT ROWID;
+    ALTER TABLE message ADD COLUMN gateway TEXT;  -- it goes through; NULL: by its account's own server
+    CREATE INDEX message_of_gateway ON message (gateway, next_at) WHERE ended IS NULL AND gateway IS NOT NULL;
+    """,
+    """
+    CREATE TABLE blocked (          -- who gets no mail of a list; an unsubscription outlives the account
+        list TEXT NOT NULL COLLATE NOCASE,
+        address TEXT NOT NULL,      -- in lower case
+        scope TEXT NOT NULL,        -- '': whoever sends to the list; else the only account that it counts for
+        recipient TEXT NOT NULL,    -- the address as it was given
+        account TEXT NOT NULL,      -- whose mail it is about
+        message_id TEXT,            -- of the mail whose link was used; NULL: a request
+        source TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        remote_address TEXT,
+        user_agent TEXT,
+        created REAL NOT NULL,
+        PRIMARY KEY (list, address, scope)
+    ) WITHOUT ROWID;
+    CREATE INDEX blocked_of_scope ON blocked (scope) WHERE scope != '';
+    CREATE TRIGGER blocked_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM blocked WHERE scope = OLD.id AND scope != '';
+    END;
+    """,
 )
