@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import msgspec
 import trio
 
-from engine.errors import EngineError, Fault
+from engine.errors import EngineError, Fault, StorageUnavailable
 from engine.model.message import LaneId, Message, Recipient
 from engine.model.states import State, message_state
 from engine.queue import doubt, judgements, outcome_events, retry
@@ -136,14 +136,17 @@ class Attempts:
         """
         assert attempt.body is not None
         session.trace = attempt.trace
-        envelope = attempt.envelope
+        octets = _Octets(attempt.body, self._spool)
+        spooled = attempt.body.spool is not None
+        eight_bit = await self._world.in_thread(octets.beyond_ascii) if spooled else octets.beyond_ascii()
+        envelope = msgspec.structs.replace(attempt.envelope, eight_bit=eight_bit)
         if attempt.decided:
             left = tuple(each for each in envelope.recipients if each not in attempt.decided)
             envelope = msgspec.structs.replace(envelope, recipients=left)
         try:
             outcome = await session.send(
                 envelope,
-                _Octets(attempt.body, self._spool),
+                octets,
                 lambda: self._dot(attempt),
                 lambda verdicts: self._taken(attempt, verdicts),
             )
@@ -361,6 +364,13 @@ class _Octets:
             yield from self._spool.blocks(self._body.spool)
         else:
             yield self._body.content or b""
+
+    def beyond_ascii(self) -> bool:
+        """Whether some octet is not ASCII. A body that cannot be read is for those who send it to report."""
+        try:
+            return not all(map(bytes.isascii, self))
+        except StorageUnavailable:
+            return False
 
 
 def _overall(verdicts: dict[str, Verdict]) -> Verdict:

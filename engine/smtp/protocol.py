@@ -65,7 +65,8 @@ def capabilities(reply: Reply) -> Capabilities:
 class SmtpEnvelope(msgspec.Struct, frozen=True):
     """Sender and recipients. `sender` may be empty (a bounce); `smtputf8`: the header needs it; `size`: bytes or 0.
 
-    Servers that support RFC 3461 return `envelope_id` in their bounces; empty for none.
+    `eight_bit`: the message is not all ASCII; a server with 8BITMIME is told so (RFC 6152), and any other gets it all
+    the same, since changing it here would break its signatures and all servers in use pass it on. Servers that support RFC 3461 return `envelope_id` in their bounces; empty for none.
     """
 
     sender: str
@@ -73,6 +74,7 @@ class SmtpEnvelope(msgspec.Struct, frozen=True):
     smtputf8: bool = False
     size: int = 0
     envelope_id: str = ""
+    eight_bit: bool = False
 
     @property
     def international(self) -> bool:
@@ -104,7 +106,9 @@ class Transaction:
         if offered.size_known and envelope.size:
             mail += f" SIZE={envelope.size}"
         if envelope.international:
-            mail += " SMTPUTF8 BODY=8BITMIME" if offered.eight_bit else " SMTPUTF8"
+            mail += " SMTPUTF8"
+        if offered.eight_bit and (envelope.international or envelope.eight_bit):
+            mail += " BODY=8BITMIME"
         if offered.dsn and _XTEXT.fullmatch(envelope.envelope_id):
             mail += f" ENVID={envelope.envelope_id}"
         self._pipelining = offered.pipelining

@@ -382,6 +382,9 @@ def test_parameters():
         "MAIL FROM:<> SIZE=7 SMTPUTF8 BODY=8BITMIME"
     ]
     assert Transaction(ENVELOPE, ("a@x",), full, reset=False).take() == [MAIL + " SIZE=10"]
+    beyond = msgspec.structs.replace(ENVELOPE, eight_bit=True)
+    assert Transaction(beyond, ("a@x",), full, reset=False).take() == [MAIL + " SIZE=10 BODY=8BITMIME"]
+    assert Transaction(beyond, ("a@x",), Capabilities(), reset=False).take() == [MAIL]
     named = msgspec.structs.replace(ENVELOPE, envelope_id="1a2063")
     assert Transaction(named, ("a@x",), full, reset=False).take() == [MAIL + " SIZE=10"]
     dsn = msgspec.structs.replace(full, dsn=True)
