@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import msgspec
 import trio
 
-from engine.errors import EngineError, Fault, StorageUnavailable
+from engine.errors import EngineError, Fault
 from engine.model.message import LaneId, Message, Recipient
 from engine.model.states import State, message_state
 from engine.queue import doubt, judgements, outcome_events, retry
@@ -74,6 +74,8 @@ class CurrentAttempt:
             smtputf8=message.smtputf8,
             size=message.size,
             envelope_id=message.queue_id,
+            eight_bit=message.eight_bit,
+            dsn=message.dsn,
         )
         self.trace = Trace()
         self.taken: dict[str, Verdict] = {}
@@ -136,17 +138,14 @@ class Attempts:
         """
         assert attempt.body is not None
         session.trace = attempt.trace
-        octets = _Octets(attempt.body, self._spool)
-        spooled = attempt.body.spool is not None
-        eight_bit = await self._world.in_thread(octets.beyond_ascii) if spooled else octets.beyond_ascii()
-        envelope = msgspec.structs.replace(attempt.envelope, eight_bit=eight_bit)
+        envelope = attempt.envelope
         if attempt.decided:
             left = tuple(each for each in envelope.recipients if each not in attempt.decided)
             envelope = msgspec.structs.replace(envelope, recipients=left)
         try:
             outcome = await session.send(
                 envelope,
-                octets,
+                _Octets(attempt.body, self._spool),
                 lambda: self._dot(attempt),
                 lambda verdicts: self._taken(attempt, verdicts),
             )
@@ -364,13 +363,6 @@ class _Octets:
             yield from self._spool.blocks(self._body.spool)
         else:
             yield self._body.content or b""
-
-    def beyond_ascii(self) -> bool:
-        """Whether some octet is not ASCII. A body that cannot be read is for those who send it to report."""
-        try:
-            return not all(map(bytes.isascii, self))
-        except StorageUnavailable:
-            return False
 
 
 def _overall(verdicts: dict[str, Verdict]) -> Verdict:
