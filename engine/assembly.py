@@ -59,6 +59,7 @@ from engine.queue.schedule import Schedule
 from engine.queue.session_slots import SessionSlots
 from engine.sandbox.provider import Sandbox
 from engine.settings import ROUTE_SETTINGS, WEBHOOK_SETTINGS, SettingsBook
+from engine.signed_links import LinkKeys
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
@@ -100,7 +101,8 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     oauth = _oauth(store, vault, journal, access, settings)
     expires_at = dispatch.attempts.expires_at
     outbox = Outbox(store, ledger.recorder, expires_at, world)
-    form_links = FormLinks(settings, store, vault, world)
+    link_keys = LinkKeys(settings, store, vault, world)
+    form_links = FormLinks(settings, link_keys, vault, world)
     reauth = Reauth(form_links, settings, oauth.book)
     make_account = partial(
         Account,
@@ -156,6 +158,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         webhooks=webhooks,
         access=access,
         oauth=oauth,
+        link_keys=link_keys,
         form_links=form_links,
         reauth=reauth,
         sign_ins=SignIns(store, vault, world),
