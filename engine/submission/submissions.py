@@ -1,11 +1,12 @@
 """From request to message in the queue: prepared step by step, then accepted in one commit.
 
 1. The members of the request become a `Draft`.
-2. The draft is composed, once, so that its caller sees every fault.
-3. With its terms it becomes a `Message` with recipients: what the queue takes.
-4. The queue makes it durable.
+2. Links that lead back to the engine are put into it: those of its list, those that tell of opens and clicks.
+3. The draft is composed, once, so that its caller sees every fault.
+4. With its terms it becomes a `Message` with recipients: what the queue takes.
+5. The queue makes it durable.
 
-A message that comes whole, such as a stored draft, enters at the third step. Several messages are prepared one by one
+A message that comes whole, such as a stored draft, enters at the fourth step. Several messages are prepared one by one
 and accepted together. Until it is accepted, nothing of a message is kept.
 """
 
@@ -26,6 +27,7 @@ from engine.store.idempotency_keys import Kept
 from engine.submission.composer import HERE, Composer
 from engine.submission.draft import draft_of, size_of
 from engine.submission.envelope import copy_path_of, envelope_of
+from engine.submission.mail_links import MailLinks
 from engine.submission.terms import Terms
 from engine.world import World
 
@@ -36,6 +38,7 @@ class Submissions:
     def __init__(
         self,
         composer: Composer,
+        links: MailLinks,
         intake: Intake,
         routes: Routes,
         attempts: Callable[[], int],
@@ -43,6 +46,7 @@ class Submissions:
         world: World,
     ) -> None:
         self.composer = composer
+        self.links = links
         self._intake = intake
         self._routes = routes
         self._attempts = attempts
@@ -58,6 +62,7 @@ class Submissions:
             else draft_of(account.record, content)
         )
         message_id = self.composer.message_id(draft.sender.address, content.message_id)
+        draft = await self.links.put_into(account, draft, message_id, terms, size)
         composed = await self.composer.compose(draft, message_id, terms.send_at, size)
         return self.incoming(account, draft, composed, message_id, terms)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from engine.field_errors import invalid
 from engine.model.message import OnDoubt
 from engine.schema.draft_submit import DraftSubmit
 from engine.schema.submit import Submit
 
+T = TypeVar("T")
 YEAR = 366 * 86400.0
 
 
@@ -22,6 +25,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     * `sender`: the address for bounces, "" for the null sender; `recipients`: () for those of the message.
     * `attempts`: the most attempts. `on_doubt`: what to do if the outcome stays unknown.
     * `copy`: whether to file a copy, `copy_path`: the folder for it.
+    * `list_id`: the list that it goes to; `own_list`: leaving it counts for the account alone.
+    * `track_opens`, `track_clicks`: whether its HTML tells of them. `base_url`: where its links to the engine lead.
+    * `rehearsal`: it is only shown, so nothing is tracked.
     * `proxy` (a URL) and `local_address`: the message's own, which its caller has checked.
     """
 
@@ -35,16 +41,22 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     copy_path: str | None = None
     proxy: str | None = None
     local_address: str | None = None
+    list_id: str | None = None
+    own_list: bool = False
+    track_opens: bool | None = None
+    track_clicks: bool | None = None
+    base_url: str | None = None
+    rehearsal: bool = False
 
 
-def terms_of(body: Submit | DraftSubmit, now: float) -> Terms:
-    """The terms in a request. Raises `Problem` 400."""
+def terms_of(body: Submit | DraftSubmit, now: float, *, narrowed: bool = False) -> Terms:
+    """The terms in a request; `narrowed`: with a token for one account. Raises `Problem` 400."""
     sender: str | None = None
     recipients: tuple[str, ...] = ()
     if body.envelope is not UNSET:
         sender = None if body.envelope.sender is UNSET else body.envelope.sender
         recipients = body.envelope.to
-    return Terms(
+    terms = Terms(
         now=now,
         send_at=now if body.send_at is UNSET else checked_send_at(body.send_at, now),
         sender=sender,
@@ -56,6 +68,19 @@ def terms_of(body: Submit | DraftSubmit, now: float) -> Terms:
         proxy=body.proxy or None,
         local_address=body.local_address or None,
     )
+    if not isinstance(body, Submit):
+        return terms
+    both = _given(body.tracking_enabled)
+    opens, clicks = _given(body.track_opens), _given(body.track_clicks)
+    return replace(
+        terms,
+        list_id=_given(body.list_id),
+        own_list=narrowed,
+        track_opens=both if opens is None else opens,
+        track_clicks=both if clicks is None else clicks,
+        base_url=_given(body.base_url),
+        rehearsal=body.dry_run,
+    )
 
 
 def checked_send_at(asked: datetime, now: float) -> float:
@@ -64,3 +89,7 @@ def checked_send_at(asked: datetime, now: float) -> float:
     if moment > now + YEAR:
         raise invalid("sendAt", "must be less than a year ahead")
     return max(moment, now)
+
+
+def _given(value: T | UnsetType) -> T | None:
+    return None if value is UNSET else value
