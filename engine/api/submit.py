@@ -88,7 +88,7 @@ async def submit(
         return again(repeated(before, fingerprint), key)
     narrowed = caller is not None and caller.account is not None
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
-    if not body.dry_run:
+    if not body.dry_run and context.submissions.gateway(body.gateway) is None:
         refuse_unless_ready(found)
     terms = terms_of(body, context.world.now(), narrowed=narrowed)
     incoming = await context.submissions.prepare(found, body, terms)

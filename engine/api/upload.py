@@ -24,7 +24,7 @@ from engine.imap.session import CommandRefused
 from engine.mail.compose import Composed, Draft
 from engine.mail.decode import header_text
 from engine.mail.fields import fields
-from engine.mail.replying import Original, following
+from engine.mail.replying import Original, Own, following_ids, following_subject, joined, recipients
 from engine.mail.whole import from_raw, with_fields
 from engine.schema.fields import AccountId
 from engine.schema.messages import CommandHeaders
@@ -155,19 +155,24 @@ async def _following(mailbox: Mailbox, draft: Draft, reference: UploadReference)
     original = Original(
         subject=" ".join(header_text(envelope.subject).split()),
         message_id=message_id,
-        references=" ".join([*header.get("references", ()), *header.get("in-reply-to", ())]),
+        references=" ".join(header.get("references", ())),
+        in_reply_to=" ".join(header.get("in-reply-to", ())),
         author=addresses_of(envelope.author),
         reply_to=addresses_of(envelope.reply_to),
         to=addresses_of(envelope.to),
         cc=addresses_of(envelope.cc),
     )
-    taken = following(original, reference.action, draft.sender.address)
-    own = {name.lower() for name, _ in draft.headers}
-    bare = not (draft.to or draft.cc or draft.bcc)
+    action = reference.action
+    to, cc = recipients(original, action, Own([draft.sender.address]))
+    if action == "reply-all":
+        to = joined(draft.to, to, (*draft.cc, *draft.bcc))
+        cc = joined(draft.cc, cc, (*to, *draft.bcc))
+    given = {name.lower() for name, _ in draft.headers}
+    ids = following_ids(original, action)
     return msgspec.structs.replace(
         draft,
-        subject=taken.subject if draft.subject is None else draft.subject,
-        to=taken.to if bare else draft.to,
-        cc=taken.cc if bare else draft.cc,
-        headers=(*(each for each in taken.headers if each[0].lower() not in own), *draft.headers),
+        subject=following_subject(original, action) if draft.subject is None else draft.subject,
+        to=to if action == "reply-all" else draft.to or to,
+        cc=cc if action == "reply-all" else draft.cc,
+        headers=(*(each for each in ids if each[0].lower() not in given), *draft.headers),
     ), shown

@@ -25,38 +25,51 @@ _RAW = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "sty
 
 
 class Tag(NamedTuple):
-    """A start tag, or an end tag if `closing`: its name in lower case, and the raw text after the name.
-
-    `at` is where that text begins in the whole source.
-    """
+    """A start tag, or an end tag if `closing`: its name in lower case, and the raw text after the name."""
 
     name: str
     attributes: str
     closing: bool
-    at: int = 0
 
 
 def pieces(source: str) -> Iterator[str | Tag]:
     """Texts, with character references not replaced, and tags, in order; comments and the like are left out."""
     at = 0
+    for start, end, tag in _markup(source):
+        if start > at:
+            yield source[at:start]
+        if tag is not None:
+            yield tag
+        at = end
+    if at < len(source):
+        yield source[at:]
+
+
+def tags(source: str) -> Iterator[tuple[int, int, Tag]]:
+    """The tags, each with the places where it begins and ends."""
+    return ((start, end, tag) for start, end, tag in _markup(source) if tag is not None)
+
+
+def _markup(source: str) -> Iterator[tuple[int, int, Tag | None]]:
+    """What is not text: where it begins and ends, and the tag, if it is one."""
+    at = 0
     while (markup := _MARKUP.search(source, at)) is not None:
-        if markup.start() > at:
-            yield source[at : markup.start()]
+        start = markup.start()
         end_mark, name, attributes = markup.groups()
         at = markup.end()
         if name is None:
             # "<!-->" is a complete comment: its hyphens belong to both the start and the end.
-            ending, start = ("-->", at - 2) if markup[0] == "<!--" else (">", at)
-            end = source.find(ending, start)
+            ending, after = ("-->", at - 2) if markup[0] == "<!--" else (">", at)
+            end = source.find(ending, after)
             at = len(source) if end < 0 else end + len(ending)
+            yield start, at, None
             continue
         name = name.lower()
-        yield Tag(name, attributes, bool(end_mark), markup.start(3))
+        yield start, at, Tag(name, attributes, bool(end_mark))
         if name in _RAW and not end_mark:
             closing = _RAW[name].search(source, at)
-            at = len(source) if closing is None else closing.start()
-    if at < len(source):
-        yield source[at:]
+            raw, at = at, len(source) if closing is None else closing.start()
+            yield raw, at, None
 
 
 def characters(text: str) -> str:

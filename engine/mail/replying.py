@@ -1,60 +1,111 @@
-"""What a reply or forward takes from the original: subject, recipients, the ids of the conversation."""
+"""What a reply or a forward takes from the original: who gets it, its subject, the ids of the conversation."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from engine.mail.addresses import Address
+from engine.mail.subjects import subject_of_forward, subject_of_reply
 
 Action = Literal["reply", "reply-all", "forward"]
-_PREFIXED = {"reply": re.compile(r"re\s*:", re.IGNORECASE), "forward": re.compile(r"fwd?\s*:", re.IGNORECASE)}
-_MESSAGE_ID = re.compile(r"<[^<>\s]{1,994}>")
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 MOST_REFERENCES = 50
 """Most ids in References; of more, the first and the last ones are kept (RFC 5537 section 3.4.4)."""
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
-    """The original. `references` are its raw References and In-Reply-To."""
+    """The original. `references` and `in_reply_to` are these fields, undecoded.
 
-    subject: str
-    message_id: str
-    references: str
-    author: Sequence[Address]
-    reply_to: Sequence[Address]
-    to: Sequence[Address]
-    cc: Sequence[Address]
+    `reply_to` is its author where it has no such field. `mail_reply_to` and `mail_followup_to` are the fields of these
+    names, in which an author says who gets a reply and who a reply to all. `date` is in seconds since 1970.
+    """
+
+    subject: str = ""
+    message_id: str = ""
+    references: str = ""
+    in_reply_to: str = ""
+    author: Sequence[Address] = ()
+    reply_to: Sequence[Address] = ()
+    to: Sequence[Address] = ()
+    cc: Sequence[Address] = ()
+    mail_reply_to: Sequence[Address] = ()
+    mail_followup_to: Sequence[Address] = ()
+    date: float | None = None
 
 
-class Following(msgspec.Struct, frozen=True, kw_only=True):
-    """What the new message takes from it; recipients only if the new message has none."""
+class Recipients(NamedTuple):
+    """Who gets a message."""
 
-    subject: str
     to: tuple[Address, ...]
     cc: tuple[Address, ...]
-    headers: tuple[tuple[str, str], ...]
 
 
-def following(original: Original, action: Action, own: str) -> Following:
-    """Derive it from the original. `own` is the author's address, which a reply to all leaves out."""
-    kind = "forward" if action == "forward" else "reply"
-    subject = original.subject
-    if not _PREFIXED[kind].match(subject):
-        subject = f"{'Fwd' if kind == 'forward' else 'Re'}: {subject}".rstrip()
-    ids = list(dict.fromkeys(_MESSAGE_ID.findall(f"{original.references} {original.message_id}")))
+class Own:
+    """The addresses of an account, which no reply goes to; `me+anything@x` is the same as `me@x` (RFC 5233)."""
+
+    def __init__(self, addresses: Iterable[str]) -> None:
+        self._addresses = frozenset(each.lower() for each in addresses)
+
+    def __contains__(self, address: Address) -> bool:
+        local, _, domain = address.address.lower().rpartition("@")
+        return bool({f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}"} & self._addresses)
+
+
+def following_subject(original: Original, action: Action) -> str:
+    """The subject that follows from the original's."""
+    return subject_of_forward(original.subject) if action == "forward" else subject_of_reply(original.subject)
+
+
+def following_ids(original: Original, action: Action) -> tuple[tuple[str, str], ...]:
+    """In-Reply-To and References as RFC 5322 section 3.6.4 orders them, as pairs of name and value."""
+    mine = original.message_id if _MESSAGE_ID.fullmatch(original.message_id) else ""
+    before = _MESSAGE_ID.findall(original.references)
+    if not before and len(given := _MESSAGE_ID.findall(original.in_reply_to)) == 1:
+        before = given
+    ids = [*(each for each in dict.fromkeys(before) if each != mine), *([mine] if mine else ())]
     if len(ids) > MOST_REFERENCES:
         ids = [ids[0], *ids[1 - MOST_REFERENCES :]]
     headers = [("References", " ".join(ids))] if ids else []
-    if kind == "reply" and _MESSAGE_ID.fullmatch(original.message_id):
-        headers.insert(0, ("In-Reply-To", original.message_id))
-    to = list(original.reply_to or original.author) if kind == "reply" else []
-    cc: list[Address] = []
-    if action == "reply-all":
-        known = {each.address.lower() for each in to} | {own.lower()}
-        to += [each for each in original.to if each.address.lower() not in known]
-        known |= {each.address.lower() for each in to}
-        cc = [each for each in original.cc if each.address.lower() not in known]
-    return Following(subject=subject, to=tuple(to), cc=tuple(cc), headers=tuple(headers))
+    if mine and action != "forward":
+        headers.insert(0, ("In-Reply-To", mine))
+    return tuple(headers)
+
+
+def recipients(original: Original, action: Action, own: Own) -> Recipients:
+    """Who gets a reply or a reply to all; nobody gets a forward by itself.
+
+    A reply to a message of one's own goes to those who got that one.
+    """
+    if action == "forward":
+        return Recipients((), ())
+    answers_to = original.mail_reply_to or original.reply_to or original.author
+    if all(each in own for each in answers_to):
+        answers_to = _others(original.to, own) or _others(original.cc, own) or answers_to
+    if action == "reply":
+        return Recipients(_once(answers_to), ())
+    if wanted := _others(original.mail_followup_to, own):
+        return Recipients(wanted, ())
+    to = _others((*answers_to, *original.to), own)
+    cc = _others(original.cc, own, besides=to)
+    return Recipients(to if to or cc else _once(answers_to), cc)
+
+
+def joined(given: Sequence[Address], more: Sequence[Address], besides: Collection[Address] = ()) -> tuple[Address, ...]:
+    """The addresses that are given, then those of `more` that are neither among them nor among `besides`."""
+    known = {each.address.lower() for each in (*given, *besides)}
+    return (*given, *(each for each in _once(more) if each.address.lower() not in known))
+
+
+def _others(addresses: Sequence[Address], own: Own, besides: Collection[Address] = ()) -> tuple[Address, ...]:
+    return joined((), [each for each in addresses if each not in own], besides)
+
+
+def _once(addresses: Sequence[Address]) -> tuple[Address, ...]:
+    first: dict[str, Address] = {}
+    for each in addresses:
+        first.setdefault(each.address.lower(), each)
+    return tuple(first.values())

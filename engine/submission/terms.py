@@ -28,6 +28,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     * `list_id`: the list that it goes to; `own_list`: leaving it counts for the account alone.
     * `track_opens`, `track_clicks`: whether its HTML tells of them. `base_url`: where its links to the engine lead.
     * `rehearsal`: it is only shown, so nothing is tracked.
+    * `gateway`: the gateway asked for, which need not exist.
     * `proxy` (a URL) and `local_address`: the message's own, which its caller has checked.
     """
 
@@ -39,6 +40,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     on_doubt: OnDoubt | None = None
     copy: bool | None = None
     copy_path: str | None = None
+    gateway: str | None = None
     proxy: str | None = None
     local_address: str | None = None
     list_id: str | None = None
@@ -65,6 +67,7 @@ def terms_of(body: Submit | DraftSubmit, now: float, *, narrowed: bool = False) 
         on_doubt=None if body.on_doubt is UNSET else OnDoubt(body.on_doubt),
         copy=body.copy if isinstance(body.copy, bool) else None,
         copy_path=None if body.sent_mail_path is UNSET else body.sent_mail_path,
+        gateway=body.gateway or None,
         proxy=body.proxy or None,
         local_address=body.local_address or None,
     )

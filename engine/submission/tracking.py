@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.mail.html_markup import Tag, attribute_characters, pieces
+from engine.mail.html_markup import attribute_characters, tags
 
 OPEN_PATH, CLICK_PATH, UNSUBSCRIBE_PATH = "/open.gif", "/redirect", "/unsubscribe"
 LONGEST_DATA = 5000
@@ -71,17 +71,17 @@ def tracked(html: str, what: Tracked) -> str:
 def links(html: str) -> Iterator[LinkIn]:
     """The links to the web in `html`, in order."""
     inside = None
-    for piece in pieces(html):
-        if isinstance(piece, str):
-            continue
+    for start, _, tag in tags(html):
         if inside is not None:
-            inside = None if piece.closing and piece.name == inside else inside
-        elif piece.closing:
+            inside = None if tag.closing and tag.name == inside else inside
+        elif tag.closing:
             continue
-        elif piece.name in _TEXTS:
-            inside = piece.name
-        elif piece.name in _LINKS and (found := _href(piece)) is not None and _WEB.match(found.url):
-            yield found
+        elif tag.name in _TEXTS:
+            inside = tag.name
+        elif tag.name in _LINKS:
+            found = _href(tag.attributes, start + len(tag.name) + 1)
+            if found is not None and _WEB.match(found.url):
+                yield found
 
 
 def base_of(url: str) -> str:
@@ -100,9 +100,9 @@ def open_data(account: str, message_id: str) -> bytes:
     return msgspec.json.encode({"act": "open", "acc": account, "msg": message_id})
 
 
-def _href(tag: Tag) -> LinkIn | None:
-    """The first `href` of a tag; later ones do not count."""
-    for attribute in _ATTRIBUTE.finditer(tag.attributes):
+def _href(attributes: str, at: int) -> LinkIn | None:
+    """The first `href` among attributes that begin at `at`; later ones do not count."""
+    for attribute in _ATTRIBUTE.finditer(attributes):
         if attribute[1].lower() != "href":
             continue
         which = attribute.lastindex or 1
@@ -110,7 +110,7 @@ def _href(tag: Tag) -> LinkIn | None:
             return None
         raw = attribute[which]
         url = _BREAKS.sub("", attribute_characters(raw).strip(_BLANKS))
-        return LinkIn(tag.at + attribute.start(which), tag.at + attribute.end(which), url)
+        return LinkIn(at + attribute.start(which), at + attribute.end(which), url)
     return None
 
 
@@ -141,9 +141,9 @@ def _with_picture(html: str, what: Tracked) -> str:
 def _end_of_body(html: str) -> int:
     """Where the last `</body>` begins, or the last `</html>`; the end of the HTML if there is neither."""
     ends = {"body": -1, "html": -1}
-    for piece in pieces(html):
-        if isinstance(piece, Tag) and piece.closing and piece.name in ends:
-            ends[piece.name] = piece.at - len(piece.name) - 2
+    for start, _, tag in tags(html):
+        if tag.closing and tag.name in ends:
+            ends[tag.name] = start
     return next((place for place in ends.values() if place >= 0), len(html))
 
 
