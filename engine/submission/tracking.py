@@ -27,8 +27,10 @@ _OWN_PATHS = (OPEN_PATH, CLICK_PATH, UNSUBSCRIBE_PATH)
 _LINKS = frozenset({"a", "area"})
 _TEXTS = frozenset({"textarea", "xmp", "noframes"})
 """Elements in which a browser sees no tags."""
-# One attribute: its name, then perhaps a value in double quotes, in single quotes, or bare (WHATWG HTML 13.2.5.32-38).
-_ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"'][^\s>]*+)))?""")
+# One attribute: its name, then perhaps a value in double quotes, in single quotes, bare (WHATWG HTML 13.2.5.32-38), or
+# in quotes that never end.
+_ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"'][^\s>]*+)|(["'])))?""")
+_ENDLESS = 5
 _WEB = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 _BREAKS = re.compile(r"[\t\r\n]")
 _BLANKS = "".join(map(chr, range(33)))
@@ -71,14 +73,14 @@ def tracked(html: str, what: Tracked) -> str:
 def links(html: str) -> Iterator[LinkIn]:
     """The links to the web in `html`, in order."""
     inside = None
-    for start, _, tag in tags(html):
+    for start, end, tag in tags(html):
         if inside is not None:
             inside = None if tag.closing and tag.name == inside else inside
         elif tag.closing:
             continue
         elif tag.name in _TEXTS:
             inside = tag.name
-        elif tag.name in _LINKS:
+        elif tag.name in _LINKS and html[end - 1] == ">":
             found = _href(tag.attributes, start + len(tag.name) + 1)
             if found is not None and _WEB.match(found.url):
                 yield found
@@ -103,9 +105,11 @@ def open_data(account: str, message_id: str) -> bytes:
 def _href(attributes: str, at: int) -> LinkIn | None:
     """The first `href` among attributes that begin at `at`; later ones do not count."""
     for attribute in _ATTRIBUTE.finditer(attributes):
+        which = attribute.lastindex or 1
+        if which == _ENDLESS:
+            return None
         if attribute[1].lower() != "href":
             continue
-        which = attribute.lastindex or 1
         if which == 1:
             return None
         raw = attribute[which]

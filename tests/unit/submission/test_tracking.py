@@ -68,6 +68,8 @@ def put_back(html: str, before: list[str]) -> str:
         ("<script>'<a href=http://no>'</script><style><a href=http://no></style><title><a href=http://no></title>", []),
         ("<textarea><a href=http://no></textarea><xmp><a href=http://no></xmp><a href=http://x>", ["http://x"]),
         ("</a href='http://no'><a href='http://x", []),
+        ("<a data-x=\"<a href='http://no'>", []),
+        ("<a href='http://no' title", []),
         ("a &lt;a href='http://no'&gt; < a href='http://no'>", []),
     ],
 )
