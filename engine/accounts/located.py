@@ -55,7 +55,7 @@ class Locator:
             if row.watched:
                 # The next round announces this and gives the folder another number.
                 raise Problem(
-                    503, "The folder has just been numbered anew", headers={"Retry-After": "2"}, code="NoAvailable"
+                    503, "The server has just renumbered the folder", headers={"Retry-After": "2"}, code="NoAvailable"
                 )
             row = await self._number_anew(row, selected.uid_validity)
         return Opened(row, selected)

@@ -171,7 +171,7 @@ _MICROSOFT: tuple[tuple[frozenset[int], str], ...] = (
 )
 _BY_TROUBLE = {
     Trouble.GRANT_GONE: f"The provider no longer accepts this sign-in: it was revoked or has expired. {_SIGN_IN_AGAIN}",
-    Trouble.APP_BROKEN: "The provider does not accept the OAuth2 app: check its client id and secret. Nobody has to "
+    Trouble.APP_BROKEN: "The provider does not accept the OAuth2 app: check its client id and secret. No one has to "
     "sign in again; accounts go on once the app is mended.",
     Trouble.PASSING: "It is asked again by itself.",
 }

@@ -34,7 +34,7 @@ LONGEST = 256 * 1024
 AT_ONCE = 8
 """Most simultaneous requests to one host; the others wait, so that a restart does not refresh all tokens at once."""
 TURN_SECONDS = 60.0
-"""Longest wait for one's turn. Whoever waits longer has not asked, so that no answer is lost with a token in it."""
+"""Longest wait for one's turn. A request that waits longer is not sent, so that no answer with a token is lost."""
 HOSTS_KEPT = 1000
 CLOSE_SECONDS = 1.0
 

@@ -150,7 +150,7 @@ class Keeper:
         self._requests = requests
 
     async def moves(self) -> None:
-        """Return once something may have changed: somebody has signed in, or a refresh was tried."""
+        """Return once something may have changed: someone has signed in, or a refresh was attempted."""
         await self._changed.wait()
 
     async def recovers(self, error: TokenError) -> None:
@@ -326,7 +326,7 @@ class Keeper:
     async def _take_over(self, used: str, tokens: Tokens, now: float) -> bool:
         """Store what came for a refresh token that a newer grant still has; False if it has another one.
 
-        So it is where somebody only gives another access token meanwhile: the refresh token may be used up.
+        This is the case if only another access token is given meanwhile: the refresh token may be used up.
         """
 
         def change(tx: Tx) -> Grant | None:

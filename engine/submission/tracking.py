@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -32,6 +32,7 @@ _TEXTS = frozenset({"textarea", "xmp", "noframes"})
 _ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"'][^\s>]*+)|(["'])))?""")
 _ENDLESS = 5
 _WEB = re.compile(r"https?://[^/?#]", re.IGNORECASE)
+_IN_PATH = "%/:@!$&'()*+,;=~-._"
 _BREAKS = re.compile(r"[\t\r\n]")
 _BLANKS = "".join(map(chr, range(33)))
 """The C0 controls and the space, which a browser strips from a URL."""
@@ -87,9 +88,14 @@ def links(html: str) -> Iterator[LinkIn]:
 
 
 def base_of(url: str) -> str:
-    """The part of a URL to which the paths of public pages are added."""
+    """The part of a URL to which the paths of public pages are added: in ASCII, without user, query and slash."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    place = parts.netloc.rpartition("@")[2]
+    try:
+        place = place if place.isascii() else place.encode("idna").decode("ascii")
+    except UnicodeError:
+        place = quote(place)
+    return f"{parts.scheme}://{place}{quote(parts.path.rstrip('/'), safe=_IN_PATH)}"
 
 
 def click_data(account: str, message_id: str, url: str) -> bytes:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from engine.signed_links import octets, query_of
-from engine.submission.tracking import Tracked, links, tracked
+from engine.submission.tracking import Tracked, base_of, links, tracked
 
 BASE = "https://mail.example.com/engine"
 MAILS = sorted((Path(__file__).parents[2] / "data" / "bounces").glob("*.eml"))
@@ -126,6 +126,19 @@ def test_the_picture_goes_to_the_end(before: str, after: str) -> None:
     (picture,) = PICTURE.findall(made)
     assert made == before + picture + after
     assert signed(picture.split('"')[1]) == {"act": "open", "acc": "acme", "msg": "<1@example.com>"}
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("https://mail.example.com/", "https://mail.example.com"),
+        ("https://u:secret@mail.example.com:8443/engine/?a#b", "https://mail.example.com:8443/engine"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("https://bücher.example/ä b", "https://xn--bcher-kva.example/%C3%A4%20b"),
+    ],
+)
+def test_what_links_begin_with(url: str, base: str) -> None:
+    assert base_of(url) == base
 
 
 def test_without_tracking_nothing_changes() -> None:
