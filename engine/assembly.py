@@ -128,7 +128,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     bodies, wrong_tokens = Bodies(config.http.bodies, config.http.slowest), WrongTokens()
     submissions = Submissions(
         Composer(bodies.heavy, world),
-        MailLinks(settings, link_keys, store, world),
+        MailLinks(settings, link_keys, store),
         Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
         routes,
         lambda: settings.values.delivery_attempts or config.retry.attempts,

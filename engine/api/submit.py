@@ -92,9 +92,8 @@ async def submit(
         refuse_unless_ready(found)
     terms = terms_of(body, context.world.now(), narrowed=narrowed)
     incoming = await context.submissions.prepare(found, body, terms)
-    if terms.list_id is not None:
-        for reason in context.submissions.links.skipped(found.id, terms.list_id, incoming.recipients).values():
-            return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id))
+    for reason in context.submissions.links.skipped(found.id, terms, incoming.recipients).values():
+        return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id or ""))
     message = incoming.message
     if body.dry_run:
         return await _rehearsal(message.message_id, incoming.content)

@@ -20,7 +20,9 @@ from engine.accounts.account import Account
 from engine.accounts.not_ready import REFUSALS
 from engine.accounts.routes import Routes
 from engine.errors import Problem
+from engine.field_errors import invalid
 from engine.mail.compose import Composed, Draft
+from engine.mail.headers import HeaderError
 from engine.model.message import Message, OnDoubt
 from engine.model.states import State
 from engine.queue.accept import DraftPlace, Incoming, Intake, new_queue_id
@@ -69,9 +71,18 @@ class Submissions:
             else draft_of(account.record, content)
         )
         message_id = self.composer.message_id(draft.sender.address, content.message_id)
-        draft = await self.links.put_into(account, draft, message_id, terms, size)
+        draft = await self._with_links(account, draft, message_id, terms, size)
         composed = await self.composer.compose(draft, message_id, terms.send_at, size)
         return self.incoming(account, draft, composed, message_id, terms)
+
+    async def _with_links(self, account: Account, draft: Draft, message_id: str, terms: Terms, size: int) -> Draft:
+        links = await self.links.of(account, terms)
+        try:
+            if size > HERE:
+                return await self._world.in_thread(links.put_into, draft, message_id)
+            return links.put_into(draft, message_id)
+        except HeaderError as error:
+            raise invalid(error.field, error.reason) from error
 
     def incoming(
         self,
