@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
 import re
@@ -242,5 +243,6 @@ async def test_what_is_tracked(
     async with sending(tmp_path, **settings) as sender:
         html = content(await sender.sent(html=HTML, **members), "html")
         assert ("/open.gif?" in html, "/redirect?" in html) == (opens, clicks)
-        asked = await sender.submit(html=HTML, dryRun=True, **members)
-        assert asked.status == 200 and b"open.gif" not in asked.body
+        shown = base64.b64decode((await sender.submit(html=HTML, dryRun=True, **members)).json["preview"])
+        preview: Any = email.message_from_bytes(shown, policy=email.policy.default)
+        assert content(preview, "html").rstrip("\n") == HTML, "a rehearsal is not tracked"
