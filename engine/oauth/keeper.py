@@ -247,7 +247,8 @@ class Keeper:
             return False
         at = grant.refresh_at()
         late = at is not None and self._world.now() >= at
-        return self._forced or late or grant.access_token is None or grant.asked is not None
+        unfinished = grant.asked is not None or self._error is not None
+        return self._forced or late or grant.access_token is None or unfinished
 
     def _next(self) -> float:
         """When to check again, by Trio's clock."""
@@ -291,7 +292,8 @@ class Keeper:
             if self._grant.version != version:
                 return  # the error is about an older grant than that of a new sign-in
             if isinstance(error, trio.TooSlowError):
-                error = TokenError(Trouble.PASSING, f"No answer within {REFRESH_SECONDS:g} s")
+                text = f"No answer within {REFRESH_SECONDS:g} s"
+                error = TokenError(Trouble.PASSING, text, answer_lost=True)
             self._app_changes = changes
             await self._failed(app, edition, error)
         else:
@@ -401,7 +403,10 @@ class Keeper:
         self._rests_until = trio.current_time() + wait
         self._error, self._edition = error, edition
         self._forced = False
-        self._lost = self._lost or error.status is None
+        self._lost = self._lost or error.answer_lost
+        if not self._lost and grant.asked is not None:
+            # Otherwise the next start would take the answer for lost.
+            await self._change(grant.version, lambda it: msgspec.structs.replace(it, asked=None))
         if error.trouble is Trouble.APP_BROKEN and edition == self._app.edition:
             await self._app.failed(grant.account, error)
 

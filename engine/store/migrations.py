@@ -458,4 +458,8 @@ MIGRATIONS = (
         DELETE FROM blocked WHERE scope = OLD.id AND scope != '';
     END;
     """,
+    """
+    ALTER TABLE message ADD COLUMN eight_bit INTEGER NOT NULL DEFAULT 0;  -- 1: only a server with 8BITMIME can take it
+    ALTER TABLE message ADD COLUMN dsn TEXT;  -- JSON: the delivery reports asked for; NULL: none
+    """,
 )

@@ -9,13 +9,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from engine.field_errors import invalid
-from engine.model.message import OnDoubt
+from engine.model.message import Dsn, OnDoubt
 from engine.schema.draft_submit import DraftSubmit
-from engine.schema.submit import Submit
+from engine.schema.submit import DsnWanted, Submit
 
 T = TypeVar("T")
-YEAR = 366 * 86400.0
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +26,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     * `list_id`: the list that it goes to; `own_list`: leaving it counts for the account alone.
     * `track_opens`, `track_clicks`: whether its HTML tells of them. `base_url`: where its links to the engine lead.
     * `rehearsal`: it is only shown, so nothing is tracked.
+    * `dsn`: which reports the recipients' servers are to send.
     * `gateway`: the gateway asked for, which need not exist.
     * `proxy` (a URL) and `local_address`: the message's own, which its caller has checked.
     """
@@ -49,10 +48,11 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     track_clicks: bool | None = None
     base_url: str | None = None
     rehearsal: bool = False
+    dsn: Dsn | None = None
 
 
 def terms_of(body: Submit | DraftSubmit, now: float, *, narrowed: bool = False) -> Terms:
-    """The terms in a request; `narrowed`: with a token for one account. Raises `Problem` 400."""
+    """The terms in a request; `narrowed`: with a token for one account."""
     sender: str | None = None
     recipients: tuple[str, ...] = ()
     if body.envelope is not UNSET:
@@ -60,16 +60,17 @@ def terms_of(body: Submit | DraftSubmit, now: float, *, narrowed: bool = False) 
         recipients = body.envelope.to
     terms = Terms(
         now=now,
-        send_at=now if body.send_at is UNSET else checked_send_at(body.send_at, now),
+        send_at=now if body.send_at is UNSET else due_at(body.send_at, now),
         sender=sender,
         recipients=recipients,
-        attempts=None if body.delivery_attempts is UNSET else body.delivery_attempts,
+        attempts=None if body.delivery_attempts is UNSET else max(body.delivery_attempts, 1),
         on_doubt=None if body.on_doubt is UNSET else OnDoubt(body.on_doubt),
         copy=body.copy if isinstance(body.copy, bool) else None,
         copy_path=None if body.sent_mail_path is UNSET else body.sent_mail_path,
         gateway=body.gateway or None,
         proxy=body.proxy or None,
         local_address=body.local_address or None,
+        dsn=None if body.dsn is UNSET else dsn_of(body.dsn),
     )
     if not isinstance(body, Submit):
         return terms
@@ -86,12 +87,19 @@ def terms_of(body: Submit | DraftSubmit, now: float, *, narrowed: bool = False) 
     )
 
 
-def checked_send_at(asked: datetime, now: float) -> float:
-    """The requested time, or `now` if that is past (seconds since 1970). Raises `Problem` 400 beyond a year."""
-    moment = asked.timestamp()
-    if moment > now + YEAR:
-        raise invalid("sendAt", "must be less than a year ahead")
-    return max(moment, now)
+def due_at(asked: datetime, now: float) -> float:
+    """The requested time, or `now` if that is past (seconds since 1970)."""
+    return max(asked.timestamp(), now)
+
+
+def dsn_of(wanted: DsnWanted) -> Dsn:
+    """The reports asked for, in the words of SMTP."""
+    return Dsn(
+        full=wanted.return_ == "full",
+        id=wanted.id or None,
+        notify=tuple(dict.fromkeys(each.upper() for each in wanted.notify)),
+        recipient=None if wanted.recipient is UNSET else wanted.recipient,
+    )
 
 
 def _given(value: T | UnsetType) -> T | None:

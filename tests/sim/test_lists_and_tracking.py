@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from asking import Answer, Caller
+from msgspec import UNSET
 from person import SERVICE
 from simulation import Engine, Simulation, servers
 
@@ -35,6 +36,7 @@ class Sender:
 
     async def submit(self, account: str = "acme", **members: Any) -> Answer:
         body = {"to": [{"address": "you@sandbox.example"}], "subject": "x", "text": "x", **members}
+        body = {name: value for name, value in body.items() if value is not UNSET}
         return await self.caller.ask("POST", f"/v1/account/{account}/submit", body)
 
     async def sent(self, **members: Any) -> EmailMessage:
@@ -135,6 +137,7 @@ async def test_recipients_of_a_public_server_need_a_public_url(
         ({"listId": ".".join(["x" * 60] * 4)}, "too long"),
         ({"listId": "\u202enews"}, "must be a valid hostname"),
         ({"baseUrl": "ftp://x.example"}, "must be a valid uri"),
+        ({"raw": "VG86IGFAeC5leGFtcGxlDQoNCng=", "text": UNSET, "subject": UNSET, "to": UNSET}, "not allowed with raw"),
     ],
 )
 async def test_what_cannot_be_a_list(
