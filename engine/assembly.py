@@ -64,6 +64,7 @@ from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
 from engine.submission.composer import Composer
+from engine.submission.mail_links import MailLinks
 from engine.submission.submissions import Submissions
 from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
@@ -131,6 +132,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     )
     submissions = Submissions(
         Composer(bodies.heavy, world),
+        MailLinks(settings, link_keys, store),
         Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
         routes,
         lambda: settings.values.delivery_attempts or config.retry.attempts,
