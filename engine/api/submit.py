@@ -27,9 +27,10 @@ from engine.http.problems import JSON
 from engine.isotime import iso
 from engine.mail.compose import Composed
 from engine.queue.idempotency import repeated
+from engine.schema.blocklists import Skipped
 from engine.schema.fields import AccountId
 from engine.schema.stored_json import shown
-from engine.schema.submit import DryRun, Idempotency, Submit, SubmitAccepted, SubmitHeaders, SubmitQuery
+from engine.schema.submit import DryRun, Idempotency, Submit, SubmitAccepted, SubmitHeaders, SubmitQuery, SubmitSkipped
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
@@ -63,7 +64,7 @@ async def submit(
     *,
     query: SubmitQuery = ANY_QUERY,
     caller: Token | None = None,
-) -> SubmitAccepted | DryRun | Response:
+) -> SubmitAccepted | SubmitSkipped | DryRun | Response:
     """Submit a message.
 
     Before the first sync of an account (without IMAP: its first SMTP login), submissions are refused with a 503:
@@ -89,7 +90,10 @@ async def submit(
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if not body.dry_run and context.submissions.gateway(body.gateway) is None:
         refuse_unless_ready(found)
-    incoming = await context.submissions.prepare(found, body, terms_of(body, context.world.now()))
+    terms = terms_of(body, context.world.now(), narrowed=narrowed)
+    incoming = await context.submissions.prepare(found, body, terms)
+    for reason in context.submissions.links.skipped(found.id, terms, incoming.recipients).values():
+        return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id or ""))
     message = incoming.message
     if body.dry_run:
         return await _rehearsal(message.message_id, incoming.content)
