@@ -246,7 +246,7 @@ async def _removed(context: Context, account: Account, *, revoked: bool) -> None
     keeper = account.sign_in.keeper
     await context.registry.remove(account)
     if revoked and keeper is not None:
-        await revoke(account, keeper.grant)
+        await revoke(context, account, keeper.grant)
 
 
 async def _updated(

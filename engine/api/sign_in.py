@@ -25,6 +25,7 @@ from engine.schema.authentication import AuthenticationForm
 from engine.schema.fields import AccountId
 from engine.schema.servers import MASK
 from engine.schema.sign_in import OAuthLogin, OAuthState, OAuthToken, OAuthUpdate, OAuthUserShown
+from engine.store import grants
 
 log = logging.getLogger("engine.api")
 
@@ -91,10 +92,17 @@ async def consent_url(context: Context, given: AccountCreate, login: OAuthLogin,
         ) from error
 
 
-async def revoke(account: Account, grant: Grant) -> None:
-    """Have the provider forget what was granted to an account. What goes wrong is in the log."""
+async def revoke(context: Context, account: Account, grant: Grant) -> None:
+    """Have the provider forget what was granted to an account that is gone. What goes wrong is in the log.
+
+    Many providers forget all that the user granted to the app. So nothing is revoked while another account needs it.
+    """
     token, app = grant.refresh_token or grant.access_token, account.sign_in.app
     if app is None or token is None:
+        return
+    if others := grants.of_user(context.store.reader, grant.app, grant.user):
+        text = "the grant is not revoked, since the same user has signed in for %s too"
+        log.warning(text, ", ".join(others), extra={"account": account.id})
         return
     try:
         if not await account.sign_in.requests().revoke(app, token):

@@ -260,8 +260,9 @@ class AccountRemoveQuery(Request, frozen=True, kw_only=True):
     revoke: Annotated[
         bool,
         Meta(
-            description="`true`: before that, the engine has the provider forget the OAuth2 grant, where it can; the "
-            "account is removed also if that does not work."
+            description="`true`: after that, the engine has the provider forget the OAuth2 grant, where it can; the "
+            "account is removed also if that does not work. The grant stays while the same user has signed in to the "
+            "same app for another account: many providers, Google among them, would end that one too."
         ),
     ] = False
 

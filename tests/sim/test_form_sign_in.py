@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -353,3 +354,49 @@ async def test_a_provider_elsewhere_has_the_servers_of_its_app(simulation: Simul
         imap, smtp = account.status.servers.imap, account.status.servers.smtp
         assert smtp is not None and (imap.host, smtp.port, imap.user) == ("10.0.0.5", 587, ANN)
         assert account.restricted == frozenset(), "the operator has named them"
+
+
+@pytest.mark.parametrize("moment", ["before the code is exchanged", "before the account is stored", "afterwards"])
+async def test_killed_within_a_sign_in_the_next_one_succeeds(
+    simulation: Simulation, autojump_clock: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moment: str
+) -> None:
+    copy = tmp_path / "copy"
+
+    def die() -> None:
+        shutil.copytree(simulation.folder, copy, ignore=lambda _, names: [each for each in names if ".sock" in each])
+
+    async with at_form(simulation) as (engine, person, _):
+        link = await to_consent(person, account="acme")
+        exchange = engine.context.oauth.requests.exchange
+
+        async def dying(*given: Any) -> Any:
+            if moment == "before the code is exchanged":
+                die()
+            tokens = await exchange(*given)
+            if moment == "before the account is stored":
+                die()
+            return tokens
+
+        monkeypatch.setattr(engine.context.oauth.requests, "exchange", dying)
+        await person.submit(user=ANN, decision="allow")
+        assert person.told["state"] == "new"
+        if moment == "afterwards":
+            die()
+        back = next(each for each in person.visited if "/oauth?" in each)
+        cookies = person.cookies
+    shutil.rmtree(simulation.folder)
+    shutil.copytree(copy, simulation.folder)
+    async with simulation.running() as engine:
+        person = await Person.of(engine)
+        person.cookies = cookies
+        await person.go(back)
+        assert "came to its end already" in person.text
+        await person.go(link)
+        if moment == "afterwards":
+            assert "A mailbox was connected with this link already" in person.text
+        else:
+            await person.follow("Sandbox")
+            await person.submit(user=ANN, decision="allow")
+            assert person.told == {"account": "acme", "state": "new"}
+            await engine.event("acme", "accountInitialized")
+        assert len(engine.context.registry.every()) == 1

@@ -79,3 +79,21 @@ async def test_nobody_is_told_to_sign_in_for_an_account_that_goes(
         await it.ask("DELETE", "/v1/account/acme?revoke=true")
         assert not issued.family.alive
         assert it.names()[-1] == "accountDeleted" and "authenticationError" not in it.names()
+
+
+async def test_what_one_account_leaves_another_of_the_same_person_keeps(
+    simulation: Simulation, autojump_clock: object
+) -> None:
+    async with at(simulation) as it:
+        it.oauth.shared[ANN] = {TEAM}
+        own = await it.register()
+        shared, oauth2 = it.granted()
+        oauth2["auth"]["delegatedUser"] = TEAM
+        await it.ask("POST", "/v1/account", {"account": "team", "name": "Team", "oauth2": oauth2})
+        await it.until("connected", "team")
+        await it.ask("DELETE", "/v1/account/acme?revoke=true")
+        assert own.family.alive and shared.family.alive, "a provider may revoke both with one"
+        await trio.sleep(2 * 3600)
+        assert (await it.shown("team"))["state"] == "connected"
+        await it.ask("DELETE", "/v1/account/team?revoke=true")
+        assert not shared.family.alive
