@@ -27,7 +27,7 @@ from engine.commands.client import healthy
 from engine.commands.target import EngineTarget
 from engine.config import Config
 from engine.errors import ConfigError, NoFile
-from engine.http.listener import listen_at, privileged_port
+from engine.http.listener import opened, privileged_port
 from engine.isotime import iso
 from engine.msa.certificate import Certificate
 from engine.store import database, files, sealed, vault_keys
@@ -275,7 +275,7 @@ def smtp_door(config: Config) -> Finding:
                 return Finding(False, name, text)
             continue
         try:
-            listen_at(door.host, number, f"msa.{key}", 0).socket.close()
+            opened(door.host, number, f"msa.{key}").close()
         except ConfigError as error:
             return Finding(False, name, f"{error}: change msa.host or msa.{key}")
     ports = f"port {door.port}" + (f" and {door.tls_port}" if door.tls_port else "")

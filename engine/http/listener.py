@@ -52,9 +52,20 @@ def listen(config: settings.Http) -> trio.SocketListener:
 
 def listen_at(host: str, port: int, key: str, write_timeout: float) -> trio.SocketListener:
     """A listening socket. `key` names the port in the configuration. Raises `ConfigError` if it cannot be opened."""
+    listening = opened(host, port, key)
+    unacknowledged = min(int(((write_timeout or LONGEST) + LONGER) * 1000), 2**31 - 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (*_KEEP_ALIVE, (socket.TCP_USER_TIMEOUT, unacknowledged)):
+        listening.setsockopt(socket.IPPROTO_TCP, option, value)
+    listening.setblocking(False)
+    return trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+
+
+def opened(host: str, port: int, key: str) -> socket.socket:
+    """The bare socket, for those outside Trio who only want to know whether it can be opened. Raises `ConfigError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(f"{key} {port} on {host} is in use by another program") from error
@@ -62,12 +73,6 @@ def listen_at(host: str, port: int, key: str, write_timeout: float) -> trio.Sock
             raise ConfigError(f"{key} {port} {privileged_port()}") from error
         section = key.partition(".")[0]
         raise ConfigError(f"{section}.host {host} cannot be used for listening: {error.strerror}") from error
-    unacknowledged = min(int(((write_timeout or LONGEST) + LONGER) * 1000), 2**31 - 1)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (*_KEEP_ALIVE, (socket.TCP_USER_TIMEOUT, unacknowledged)):
-        listening.setsockopt(socket.IPPROTO_TCP, option, value)
-    listening.setblocking(False)
-    return trio.SocketListener(trio.socket.from_stdlib_socket(listening))
 
 
 def privileged_port() -> str:

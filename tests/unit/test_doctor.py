@@ -16,7 +16,7 @@ import pytest
 
 from engine import doctor
 from engine.commands.target import find
-from engine.config import Config, Http, StoreConfig
+from engine.config import Config, Http, Msa, StoreConfig
 from engine.store import database, vault_keys
 from engine.world import World
 
@@ -291,3 +291,19 @@ def test_another_program_on_the_port(answering, body, status):
 def test_an_address_that_is_not_ours():
     assert "cannot be used" in doctor.port(listening("192.0.2.1", 3000)).text
     assert "cannot be used" in doctor.port(listening("no-such-host.invalid", 3000)).text
+
+
+def test_the_smtp_door(tmp_path):
+    def found(**msa):
+        return doctor.smtp_door(Config(store=StoreConfig(path=str(tmp_path / "none")), msa=Msa(**msa)))
+
+    assert found().text.startswith("off; ")
+    free = found(enabled=True, port=0, tls_port=0)
+    assert (free.ok, "without TLS" in free.text) == (True, True)
+    missing = found(enabled=True, cert="/none", key="/none")
+    assert (missing.ok, "msa.cert /none with msa.key /none cannot be used" in missing.text) == (False, True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        busy = found(enabled=True, port=number)
+    assert (busy.ok, f"msa.port {number} on 127.0.0.1 is in use" in busy.text) == (False, True)
+    assert found(enabled=True, port=number).ok
