@@ -126,7 +126,10 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     files = ExportFiles(Path(config.store.path), config.export.quota, config.export.spare, world)
     exports = Exports(files, registry.get, store, journal, settings, config.export, world)
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
-    bodies, wrong_tokens = Bodies(config.http.bodies, config.http.slowest), WrongTokens()
+    bodies, wrong_tokens = (
+        Bodies(config.http.bodies, config.http.slowest, Path(config.store.path), world),
+        WrongTokens(),
+    )
     submissions = Submissions(
         Composer(bodies.heavy, world),
         MailLinks(settings, link_keys, store),
