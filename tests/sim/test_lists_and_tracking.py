@@ -86,8 +86,9 @@ async def test_one_leaves_a_list_by_what_stands_in_the_mail(tmp_path: Path, auto
         assert told["data"]["messageId"] == message["Message-ID"] and told["data"]["recipient"] == "you@sandbox.example"
 
         queued = len(sender.engine.context.store.reader.execute("SELECT 1 FROM message").fetchall())
-        for more in ({}, {"dryRun": True}, {"to": [{"address": "YOU@sandbox.example"}]}):
-            answer = await sender.submit(**{"listId": "News", **more})
+        others: tuple[dict[str, Any], ...] = ({}, {"dryRun": True}, {"to": [{"address": "YOU@sandbox.example"}]})
+        for more in others:
+            answer = await sender.submit(listId="News", **more)
             skipped = {"response": "Skipped", "skipped": {"reason": "unsubscribe", "listId": "News"}}
             assert (answer.status, answer.json) == (200, skipped)
         assert len(sender.engine.context.store.reader.execute("SELECT 1 FROM message").fetchall()) == queued

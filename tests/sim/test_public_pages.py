@@ -17,7 +17,6 @@ from simulation import Engine, Simulation
 
 from engine.api.app import make_app
 from engine.signed_links import as_base64, query_of
-from engine.store import accounts
 from engine.submission.tracking import click_data, open_data
 from engine.web.site import pages
 
@@ -223,7 +222,7 @@ async def test_where_a_link_leads_stands_in_a_header(
 async def test_links_work_when_the_account_is_gone(tmp_path: Path, autojump_clock: object) -> None:
     async with reading(tmp_path) as ann:
         await ann.caller.ask("DELETE", "/v1/account/acme")
-        assert not accounts.exists(ann.engine.context.store.reader, "acme")
+        assert ann.engine.context.registry.get("acme") is None
         away = await ann.ask("GET", ann.link("/redirect", click_data("acme", "<1@x>", "https://example.com/")))
         assert away.headers["location"] == "https://example.com/"
         assert (await ann.ask("GET", ann.link("/open.gif", open_data("acme", "<1@x>")))).status == 200
@@ -272,7 +271,7 @@ async def test_programs_are_marked_and_told(
     tmp_path: Path, autojump_clock: object, method: str, headers: dict[str, str], automated: str | None
 ) -> None:
     async with reading(tmp_path) as ann:
-        await ann.ask(method, ann.link("/open.gif", open_data("acme", "<1@x>")), **headers)
+        await ann.ask(method, ann.link("/open.gif", open_data("acme", "<1@x>")), b"", **headers)
         (data,) = ann.told("trackOpen")
         assert data.get("automated") == automated
 

@@ -20,6 +20,7 @@ from seeded_world import SeededWorld
 from engine.accounts.form_links import CLOCK_SKEW, LIFETIME, FormLinks, LinkRefused, LinkTooLong, NoServiceUrl
 from engine.schema.authentication import AuthenticationForm
 from engine.settings import SettingsBook
+from engine.signed_links import LinkKeys
 from engine.store import database
 from engine.store.vault import Vault
 from engine.store.writer import Store
@@ -38,7 +39,7 @@ async def links(folder: Path, key: bytes = KEY, **settings: Any) -> AsyncIterato
         vault = Vault(key, world)
         book = SettingsBook(store, vault)
         await book.update(**{"service_url": "https://mail.example.com/engine/", **settings})
-        yield FormLinks(book, store, vault, world), book
+        yield FormLinks(book, LinkKeys(book, store, vault, world), vault, world), book
         nursery.cancel_scope.cancel()
 
 
@@ -96,9 +97,9 @@ async def test_a_link_that_nobody_could_follow_is_not_made(tmp_path: Path, autoj
 async def test_our_own_key_is_sealed_and_outlives_a_restart(tmp_path: Path, autojump_clock: object) -> None:
     async with links(tmp_path) as (found, _):
         url = await found.url(AuthenticationForm(redirect_url=CALLER))
-        own = found._own
+        own = await found._keys.own()
     raw = b"".join([each.read_bytes() for each in tmp_path.glob("journal.db*")])  # noqa: ASYNC240 - nothing else runs
-    assert own is not None and own.encode() not in raw
+    assert own.encode() not in raw
     async with links(tmp_path) as (found, _):
         found.read(*parts(url))
     async with links(tmp_path, key=b"l" * 32) as (found, _):

@@ -153,7 +153,7 @@ def htmls() -> list[tuple[str, str]]:
         for part in email.message_from_bytes(file.read_bytes(), policy=email.policy.default).walk():
             if part.get_content_type() == "text/html":
                 charset = part.get_content_charset("latin-1")
-                text = part.get_payload(decode=True).decode(charset, "replace")  # type: ignore[union-attr]
+                text = part.get_payload(decode=True).decode(charset, "replace")
                 found.append((file.name, text))
     return found
 
