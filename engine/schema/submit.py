@@ -16,6 +16,7 @@ from engine.schema.fields import (
     MAILBOX,
     MAX_ATTACHMENTS,
     MAX_HEADERS,
+    MAX_MERGE,
     MAX_RECIPIENTS,
     MAX_TEXT,
     SINGLE,
@@ -114,6 +115,7 @@ FileCopy = Annotated[
 CopyPath = Annotated[
     MailboxPath | UnsetType, Meta(description="The folder for that copy. Absent: the account's Sent folder.")
 ]
+MessageIdAsked = Annotated[str, Meta(min_length=1, max_length=996, extra={"check": Check.MESSAGE_ID})]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=60, extra={"check": Check.HEADER_NAME})]
 
 
@@ -180,7 +182,7 @@ class Content(Request, frozen=True, kw_only=True):
         ),
     ] = msgspec.field(default_factory=dict)
     message_id: Annotated[
-        Annotated[str, Meta(min_length=1, max_length=996, extra={"check": Check.MESSAGE_ID})] | UnsetType,
+        MessageIdAsked | UnsetType,
         Meta(
             description="The Message-ID, with or without angle brackets; it must contain an `@`. Absent: the engine "
             "creates one.",
@@ -201,6 +203,21 @@ class Content(Request, frozen=True, kw_only=True):
         )
 
 
+class MergeEntry(Request, frozen=True, kw_only=True):
+    """One recipient of a merge, who gets a message of their own."""
+
+    to: Annotated[NamedAddress, Meta(description="The recipient, shown as `To`.")]
+    message_id: Annotated[
+        MessageIdAsked | UnsetType, Meta(description="The message's Message-ID. Absent: the engine creates one.")
+    ] = UNSET
+    params: Annotated[
+        dict[str, Any], Meta(description="Values for this recipient's texts. Absent: none.", examples=[{"name": "Jo"}])
+    ] = msgspec.field(default_factory=dict)
+    send_at: Annotated[Instant | UnsetType, Meta(description="When to send it. Absent: `sendAt` of the request.")] = (
+        UNSET
+    )
+
+
 class Submit(Content, frozen=True, kw_only=True):
     """A message to send. It needs at least one recipient, in `to`, `cc`, `bcc` or `envelope.to`."""
 
@@ -211,6 +228,16 @@ class Submit(Content, frozen=True, kw_only=True):
         "html": "<p>Hello!</p>",
     }
 
+    mail_merge: Annotated[
+        Annotated[tuple[MergeEntry, ...], Meta(max_length=MAX_MERGE)] | UnsetType,
+        Meta(
+            description="Up to 1,000 recipients, of whom each gets a message of their own; `to`, `cc`, `bcc` and "
+            "`envelope` are not allowed then, and `messageId` is that of the entry. The engine queues all of them or, "
+            "if it is stopped, none; an entry that cannot be composed fails by itself. Absent: one message to all of "
+            "`to`, `cc` and `bcc`.",
+            examples=[[{"to": {"name": "Jo", "address": "jo@sandbox.example"}, "params": {"name": "Jo"}}]],
+        ),
+    ] = UNSET
     envelope: Annotated[
         Envelope | UnsetType,
         Meta(description="The SMTP envelope. Absent: it follows from the message's own addresses."),
@@ -259,6 +286,13 @@ class Submit(Content, frozen=True, kw_only=True):
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
         """A message needs a recipient. A recipient list that is wrong by itself has its own error."""
+        if (entries := get("mail_merge")) is not UNSET:
+            if entries == ():
+                yield "mailMerge", "must contain at least 1 items"
+            for name in ("to", "cc", "bcc", "envelope"):
+                if get(name):
+                    yield name, "is not allowed"
+            return
         if get("to") or get("cc") or get("bcc"):
             return
         envelope = get("envelope")
@@ -297,6 +331,13 @@ class Idempotency(Response, frozen=True, kw_only=True):
     ]
 
 
+class MergeRecipient(Response, frozen=True, kw_only=True):
+    """A recipient, as the request named it."""
+
+    name: Annotated[str | UnsetType, Meta(description="The display name. Absent: none.", examples=["Jo"])] = UNSET
+    address: Annotated[str, Meta(description="The email address.", examples=["jo@sandbox.example"])]
+
+
 class SubmitAccepted(Response, frozen=True, kw_only=True):
     """The message is on disk, and queued."""
 
@@ -305,6 +346,48 @@ class SubmitAccepted(Response, frozen=True, kw_only=True):
     send_at: Annotated[When, Meta(description="When the first attempt is due.")]
     queue_id: Annotated[
         str, Meta(description="The message's id in the outbox and in events.", examples=["1a20313426c0f27d36e"])
+    ]
+    idempotency: Annotated[
+        Idempotency | UnsetType, Meta(description="Present if the request had an `Idempotency-Key`.")
+    ] = UNSET
+
+
+class MergeSkipped(Response, frozen=True, kw_only=True):
+    """Why an entry of a merge got no message."""
+
+    reason: Annotated[str, Meta(description="Why.", examples=["unsubscribe"])]
+    list_id: Annotated[str, Meta(description="The list that its recipient has left.", examples=["news"])]
+
+
+class MergeResult(Response, frozen=True, kw_only=True):
+    """What became of one entry of a merge."""
+
+    success: Annotated[bool, Meta(description="`false`: there is no message; `error` says why.")]
+    to: Annotated[MergeRecipient, Meta(description="The entry's recipient.")]
+    message_id: Annotated[
+        str | UnsetType, Meta(description="The message's Message-ID. Absent: there is no message.")
+    ] = UNSET
+    queue_id: Annotated[
+        str | UnsetType, Meta(description="The message's id in the outbox and in events. Absent: it is not queued.")
+    ] = UNSET
+    send_at: Annotated[
+        When | UnsetType, Meta(description="When the first attempt is due. Absent: the message is not queued.")
+    ] = UNSET
+    skipped: Annotated[MergeSkipped | UnsetType, Meta(description="Present if nothing is sent to the recipient.")] = (
+        UNSET
+    )
+    error: Annotated[str | UnsetType, Meta(description="Why there is no message.")] = UNSET
+    code: Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["SubmitFail"])] = UNSET
+    status_code: Annotated[
+        int | UnsetType | None, Meta(description="The status of that error. `null`: it has none. Absent: no error.")
+    ] = UNSET
+
+
+class MergeAccepted(Response, frozen=True, kw_only=True):
+    """The messages of a merge are on disk, and queued; with `dryRun` they are only composed."""
+
+    mail_merge: Annotated[
+        tuple[MergeResult, ...], Meta(description="What became of each entry, in the order of the request.")
     ]
     idempotency: Annotated[
         Idempotency | UnsetType, Meta(description="Present if the request had an `Idempotency-Key`.")

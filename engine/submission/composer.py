@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar, TypeVarTuple
+
 import trio
 from msgspec import UNSET, UnsetType
 
@@ -9,6 +13,9 @@ from engine.field_errors import invalid
 from engine.mail.compose import Composed, Draft, compose, message_id_of
 from engine.mail.headers import HeaderError
 from engine.world import World
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 HERE = 100_000
 """Octets above which a message is composed in a thread, so that it does not delay everything else."""
@@ -27,17 +34,21 @@ class Composer:
             return message_id_of(asked)
         return f"<{self._world.uuid()}@{author.rpartition('@')[2] or 'localhost'}>"
 
+    def boundary(self) -> str:
+        """A new boundary between parts."""
+        return f"----=_Part-{self._world.token_bytes(12).hex()}"
+
     async def compose(self, draft: Draft, message_id: str, date: float, size: int) -> Composed:
         """Compose a draft of about `size` octets; `date` in seconds since 1970. Raises `Problem` 400."""
-        boundary = f"----=_Part-{self._world.token_bytes(12).hex()}"
-
-        def work() -> Composed:
-            return compose(draft, message_id=message_id, date=date, boundary=boundary)
-
+        work = partial(compose, draft, message_id=message_id, date=date, boundary=self.boundary())
         try:
-            if size <= HERE:
-                return work()
-            async with self._heavy:
-                return await self._world.in_thread(work)
+            return await self.run(work, size=size)
         except HeaderError as error:
             raise invalid(error.field, error.reason) from error
+
+    async def run(self, work: Callable[[*Args], T], *arguments: *Args, size: int) -> T:
+        """Do a part of that work, about `size` octets of it. Raises what `work` raises."""
+        if size <= HERE:
+            return work(*arguments)
+        async with self._heavy:
+            return await self._world.in_thread(work, *arguments)

@@ -61,9 +61,9 @@ def terms_of(body: Submit | DraftSubmit, now: float) -> Terms:
     )
 
 
-def checked_send_at(asked: datetime, now: float) -> float:
+def checked_send_at(asked: datetime, now: float, member: str = "sendAt") -> float:
     """The requested time, or `now` if that is past (seconds since 1970). Raises `Problem` 400 beyond a year."""
     moment = asked.timestamp()
     if moment > now + YEAR:
-        raise invalid("sendAt", "must be less than a year ahead")
+        raise invalid(member, "must be less than a year ahead")
     return max(moment, now)
