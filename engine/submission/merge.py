@@ -28,7 +28,7 @@ from engine.schema.submit import MergeEntry, Submit
 from engine.submission.composer import Composer
 from engine.submission.draft import address_of, draft_of, size_of
 from engine.submission.submissions import Submissions
-from engine.submission.terms import Terms, checked_send_at
+from engine.submission.terms import Terms, due_at
 
 SLICE = 20
 """Entries prepared at a time."""
@@ -78,14 +78,11 @@ async def prepare_merge(
 ) -> list[Prepared]:
     """Prepare a message for each entry of `body.mail_merge`, in their order.
 
-    Raises `Problem`: 400 that names what is wrong with the request as a whole, or with an entry's `sendAt`; 413 if the
-    messages are too large together.
+    Raises `Problem`: 400 that names what is wrong with the request as a whole; 413 if the messages are too large
+    together.
     """
     entries: Sequence[MergeEntry] = () if body.mail_merge is UNSET else body.mail_merge
-    times = [
-        terms.send_at if each.send_at is UNSET else checked_send_at(each.send_at, terms.now, f"mailMerge[{n}].sendAt")
-        for n, each in enumerate(entries)
-    ]
+    times = [terms.send_at if each.send_at is UNSET else due_at(each.send_at, terms.now) for each in entries]
     draft = draft_of(account.record, body)
     contents = await Contents.of(submissions.composer, draft, size_of(body))
     prepared: list[Prepared] = []

@@ -73,7 +73,6 @@ async def test_each_gets_a_message_of_its_own(simulation: Simulation, autojump_c
         ({"mailMerge": to(1001)}, "mailMerge"),
         ({"mailMerge": [*to(2), {"to": {"address": "x"}}]}, "mailMerge[2].to.address"),
         ({"mailMerge": [{"params": {}}]}, "mailMerge[0].to"),
-        ({"mailMerge": [{**to(1)[0], "sendAt": "2999-01-01"}]}, "mailMerge[0].sendAt"),
         ({"mailMerge": [{**to(1)[0], "messageId": "x"}]}, "mailMerge[0].messageId"),
         ({"mailMerge": to(1), "to": {"address": "x@x.example"}}, "to"),
         ({"mailMerge": to(1), "bcc": {"address": "x@x.example"}}, "bcc"),

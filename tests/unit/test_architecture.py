@@ -17,6 +17,7 @@ IDS = [str(file.relative_to(ROOT)) for file in FILES]
 
 ORDER = (
     {"errors", "isotime", "retry_after", "sasl", "sasl_server", "version", "escaping", "field_errors"},
+    {"handlebars"},
     {"mail"},
     {"model"},
     {"schema"},
