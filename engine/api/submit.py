@@ -28,24 +28,23 @@ from engine.isotime import iso
 from engine.mail.compose import Composed
 from engine.queue.accept import Incoming
 from engine.queue.idempotency import repeated
+from engine.schema.blocklists import Skipped
 from engine.schema.fields import AccountId
+from engine.schema.merge_results import MergeAccepted, MergeRecipient, MergeResult
 from engine.schema.stored_json import shown
 from engine.schema.submit import (
     DryRun,
     Idempotency,
-    MergeAccepted,
-    MergeRecipient,
-    MergeResult,
-    MergeSkipped,
     Submit,
     SubmitAccepted,
     SubmitHeaders,
     SubmitQuery,
+    SubmitSkipped,
 )
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
-from engine.submission.merge import Failed, Prepared, Skipped, prepare_merge
+from engine.submission.merge import Failed, Prepared, prepare_merge
 from engine.submission.submissions import refuse_unless_ready
 from engine.submission.terms import terms_of
 
@@ -76,7 +75,7 @@ async def submit(
     *,
     query: SubmitQuery = ANY_QUERY,
     caller: Token | None = None,
-) -> SubmitAccepted | MergeAccepted | DryRun | Response:
+) -> SubmitAccepted | SubmitSkipped | MergeAccepted | DryRun | Response:
     """Submit a message.
 
     Or up to 1,000 of them, with `mailMerge`: each entry has its own result, and one that fails costs no other.
@@ -105,11 +104,13 @@ async def submit(
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if not body.dry_run and context.submissions.gateway(body.gateway) is None:
         refuse_unless_ready(found)
-    terms = terms_of(body, context.world.now())
+    terms = terms_of(body, context.world.now(), narrowed=narrowed)
     if body.mail_merge is not UNSET:
         prepared = await prepare_merge(context.submissions, found, body, terms)
         return await _merged(context, prepared, key, fingerprint, rehearsal=body.dry_run)
     incoming = await context.submissions.prepare(found, body, terms)
+    for reason in context.submissions.links.skipped(found.id, terms, incoming.recipients).values():
+        return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id or ""))
     message = incoming.message
     if body.dry_run:
         return await _rehearsal(message.message_id, incoming.content)
@@ -144,8 +145,8 @@ def _result(prepared: Prepared, *, queued: bool) -> MergeResult:
     given, outcome = prepared.entry.to, prepared.outcome
     to = MergeRecipient(name=given.name or UNSET, address=given.address)
     match outcome:
-        case Skipped(reason, list_id):
-            return MergeResult(success=True, to=to, skipped=MergeSkipped(reason=reason, list_id=list_id))
+        case Skipped():
+            return MergeResult(success=True, to=to, skipped=outcome)
         case Failed(error, code, status):
             return MergeResult(success=False, to=to, error=error, code=code or "SubmitFail", status_code=status)
         case _:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.schema.blocklists import Skipped
 from engine.schema.fields import (
     MAILBOX,
     MAX_ATTACHMENTS,
@@ -23,6 +24,7 @@ from engine.schema.fields import (
     Check,
     Email,
     Filled256,
+    Hostname,
     Instant,
     IpOrNone,
     Line,
@@ -347,18 +349,44 @@ class Submit(Content, frozen=True, kw_only=True):
         Meta(description="The IP address of this machine from which the message is sent. Absent: that of the account."),
     ] = UNSET
     dsn: DsnAsked = UNSET
+    gateway: Gateway = UNSET
+    render: Unsupported | UnsetType = UNSET
+    list_id: Annotated[
+        Hostname | UnsetType,
+        Meta(
+            description="The list to which the message goes: it gets `List-ID`, `List-Unsubscribe` and "
+            "`List-Unsubscribe-Post`, and is not sent to a recipient on the blocklist of this name. The message must "
+            "have exactly one recipient, and the setting `serviceUrl` a public URL (`docs/lists-and-tracking.md`). "
+            "Absent: it goes to no list.",
+            examples=["newsletter"],
+        ),
+    ] = UNSET
+    track_opens: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="Whether `trackOpen` tells when the message is opened, by a picture in its HTML. Without "
+            "`baseUrl` and the setting `serviceUrl` nothing is tracked, nor is a `raw` message. Absent: the setting "
+            "`trackOpens`."
+        ),
+    ] = UNSET
+    track_clicks: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="Whether `trackClick` tells when a link of its HTML is followed: the links then lead through "
+            "the engine. Absent: the setting `trackClicks`."
+        ),
+    ] = UNSET
+    tracking_enabled: Annotated[
+        bool | UnsetType, Meta(description="Both of these, where they are absent. Absent: the settings decide.")
+    ] = UNSET
     base_url: Annotated[
         WebUrl | UnsetType,
         Meta(
-            description="The address that links in the message lead to. Absent: the setting `serviceUrl`.",
+            description="The URL at which recipients reach this engine, for the links in this message. Absent: the "
+            "setting `serviceUrl`.",
             examples=["https://mail.example.com"],
         ),
     ] = UNSET
-    gateway: Gateway = UNSET
-    render: Unsupported | UnsetType = UNSET
-    tracking_enabled: Unsupported | UnsetType = UNSET
-    track_opens: Unsupported | UnsetType = UNSET
-    track_clicks: Unsupported | UnsetType = UNSET
     dry_run: Annotated[
         bool, Meta(description="`true`: only compose the message, and answer with it. Absent: `false`.")
     ] = False
@@ -414,13 +442,6 @@ class Idempotency(Response, frozen=True, kw_only=True):
     ]
 
 
-class MergeRecipient(Response, frozen=True, kw_only=True):
-    """A recipient, as the request named it."""
-
-    name: Annotated[str | UnsetType, Meta(description="The display name. Absent: none.", examples=["Jo"])] = UNSET
-    address: Annotated[str, Meta(description="The email address.", examples=["jo@sandbox.example"])]
-
-
 class SubmitAccepted(Response, frozen=True, kw_only=True):
     """The message is on disk, and queued."""
 
@@ -435,46 +456,11 @@ class SubmitAccepted(Response, frozen=True, kw_only=True):
     ] = UNSET
 
 
-class MergeSkipped(Response, frozen=True, kw_only=True):
-    """Why an entry of a merge got no message."""
+class SubmitSkipped(Response, frozen=True, kw_only=True):
+    """The message is not sent, because its recipient is on the blocklist of its `listId`. Nothing is queued."""
 
-    reason: Annotated[str, Meta(description="Why.", examples=["unsubscribe"])]
-    list_id: Annotated[str, Meta(description="The list that its recipient has left.", examples=["news"])]
-
-
-class MergeResult(Response, frozen=True, kw_only=True):
-    """What became of one entry of a merge."""
-
-    success: Annotated[bool, Meta(description="`false`: there is no message; `error` says why.")]
-    to: Annotated[MergeRecipient, Meta(description="The entry's recipient.")]
-    message_id: Annotated[
-        str | UnsetType, Meta(description="The message's Message-ID. Absent: there is no message.")
-    ] = UNSET
-    queue_id: Annotated[
-        str | UnsetType, Meta(description="The message's id in the outbox and in events. Absent: it is not queued.")
-    ] = UNSET
-    send_at: Annotated[
-        When | UnsetType, Meta(description="When the first attempt is due. Absent: the message is not queued.")
-    ] = UNSET
-    skipped: Annotated[MergeSkipped | UnsetType, Meta(description="Present if nothing is sent to the recipient.")] = (
-        UNSET
-    )
-    error: Annotated[str | UnsetType, Meta(description="Why there is no message.")] = UNSET
-    code: Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["SubmitFail"])] = UNSET
-    status_code: Annotated[
-        int | UnsetType | None, Meta(description="The status of that error. `null`: it has none. Absent: no error.")
-    ] = UNSET
-
-
-class MergeAccepted(Response, frozen=True, kw_only=True):
-    """The messages of a merge are on disk, and queued; with `dryRun` they are only composed."""
-
-    mail_merge: Annotated[
-        tuple[MergeResult, ...], Meta(description="What became of each entry, in the order of the request.")
-    ]
-    idempotency: Annotated[
-        Idempotency | UnsetType, Meta(description="Present if the request had an `Idempotency-Key`.")
-    ] = UNSET
+    response: Annotated[Literal["Skipped"], Meta(description="Always the same.")] = "Skipped"
+    skipped: Annotated[Skipped, Meta(description="Why.")]
 
 
 class DryRun(Response, frozen=True, kw_only=True):

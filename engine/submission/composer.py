@@ -7,10 +7,10 @@ from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 import msgspec
-import trio
 from msgspec import UNSET, UnsetType
 
 from engine.field_errors import invalid
+from engine.heavy_work import HeavyWork
 from engine.mail.compose import Composed, Draft, compose, message_id_of
 from engine.mail.headers import HeaderError
 from engine.mail.whole import from_raw, with_fields
@@ -29,9 +29,9 @@ HERE = 100_000
 
 
 class Composer:
-    """Composes drafts. `heavy` limits the large ones at work, which need several times their size in memory."""
+    """Composes drafts. `heavy` limits the large ones at work."""
 
-    def __init__(self, heavy: trio.Semaphore, world: World) -> None:
+    def __init__(self, heavy: HeavyWork, world: World) -> None:
         self._heavy = heavy
         self._world = world
 
@@ -57,7 +57,7 @@ class Composer:
         """Do a part of that work, about `size` octets of it. Raises what `work` raises."""
         if size <= HERE:
             return work(*arguments)
-        async with self._heavy:
+        async with self._heavy.short():
             return await self._world.in_thread(work, *arguments)
 
     async def whole(self, raw: bytes, record: Registration, content: Content, date: float) -> Composed:

@@ -1,9 +1,9 @@
 """One request, many messages: prepared one by one, accepted together.
 
 1. The request becomes one draft. What all messages would stumble over is refused here, and nothing is queued.
-2. Each entry makes a draft of its own from it: its recipient, and whatever `Personal` changes for it.
+2. Each entry makes a draft of its own from it: its recipient, whatever `Personal` changes for it, its links.
 3. Texts and attachments that an entry leaves as they are, are composed once for all of them.
-4. An entry that cannot be composed fails by itself, with its reason; one may also be skipped.
+4. An entry that cannot be composed fails by itself, with its reason; one whose recipient has left the list is skipped.
 
 A thousand entries take a fraction of a second, in slices of a few milliseconds between which other tasks run.
 """
@@ -24,6 +24,7 @@ from engine.mail.compose import Content, Draft, attached, content_of, headed
 from engine.mail.headers import HeaderError
 from engine.mail.parts import MimePart
 from engine.queue.accept import Incoming
+from engine.schema.blocklists import Skipped
 from engine.schema.submit import MergeEntry, Submit
 from engine.submission.composer import Composer
 from engine.submission.draft import address_of, draft_of, size_of
@@ -39,13 +40,6 @@ NOTHING = Content("", b"")
 ANY_ID = "<merge@localhost>"
 
 
-class Skipped(NamedTuple):
-    """An entry to which nothing is sent, and why."""
-
-    reason: str
-    list_id: str
-
-
 class Failed(NamedTuple):
     """An entry that cannot be sent. `code` and `status` are those of the error, None if it has none."""
 
@@ -54,7 +48,7 @@ class Failed(NamedTuple):
     status: int | None = None
 
 
-Personal = Callable[[Draft, MergeEntry, str], Draft | Skipped]
+Personal = Callable[[Draft, MergeEntry, str], Draft]
 """Makes an entry's draft out of the one of all, which has its recipient already; gets its Message-ID, too.
 
 Texts and attachments that it does not change must stay the same objects. Raises `HeaderError`, `Problem`.
@@ -84,17 +78,20 @@ async def prepare_merge(
     entries: Sequence[MergeEntry] = () if body.mail_merge is UNSET else body.mail_merge
     times = [terms.send_at if each.send_at is UNSET else due_at(each.send_at, terms.now) for each in entries]
     draft = draft_of(account.record, body)
+    links = await submissions.links.of(account, terms)
+    left = submissions.links.skipped(account.id, terms, [each.to.address for each in entries])
     contents = await Contents.of(submissions.composer, draft, size_of(body))
     prepared: list[Prepared] = []
     for number, (entry, send_at) in enumerate(zip(entries, times, strict=True)):
         if number and number % SLICE == 0:
             await trio.lowlevel.checkpoint()
+        if (reason := left.get(entry.to.address)) is not None:
+            prepared.append(Prepared(entry, Skipped(reason=reason, list_id=terms.list_id or "")))
+            continue
         message_id = submissions.composer.message_id(draft.sender.address, entry.message_id)
         try:
             own = personal(replace(draft, to=(address_of(entry.to),)), entry, message_id)
-            if isinstance(own, Skipped):
-                prepared.append(Prepared(entry, own))
-                continue
+            own = links.put_into(own, message_id)
             composed = headed(own, await contents.for_draft(own), message_id=message_id, date=send_at)
         except HeaderError as error:
             prepared.append(Prepared(entry, Failed(f"{error.field} {error.reason}")))

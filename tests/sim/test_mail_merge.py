@@ -18,7 +18,7 @@ from engine.mail.headers import HeaderError
 from engine.model.states import State
 from engine.schema.submit import MergeEntry, NamedAddress, Submit
 from engine.store import messages
-from engine.submission.merge import Failed, Skipped, prepare_merge
+from engine.submission.merge import Failed, prepare_merge
 from engine.submission.terms import Terms
 
 SUBMIT = "/v1/account/acme/submit"
@@ -167,18 +167,14 @@ async def test_large_contents_are_on_disk_once(simulation: Simulation, autojump_
         assert list((simulation.folder / "spool").iterdir()) == []
 
 
-async def test_an_entry_fails_or_is_skipped_by_itself(
-    simulation: Simulation, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_an_entry_fails_by_itself(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
     async with simulation.running() as engine:
         await engine.register("acme")
         account = engine.context.registry.get("acme")
         assert account is not None
 
-        def personal(draft: Draft, entry: MergeEntry, message_id: str) -> Draft | Skipped:
+        def personal(draft: Draft, entry: MergeEntry, message_id: str) -> Draft:
             if entry.to.address.startswith("u1@"):
-                return Skipped("unsubscribe", "news")
-            if entry.to.address.startswith("u2@"):
                 raise HeaderError("subject", "is impossible")
             return draft
 
@@ -186,9 +182,29 @@ async def test_an_entry_fails_or_is_skipped_by_itself(
         body = Submit(mail_merge=entries, text="Hi")
         terms = Terms(now=0.0, send_at=0.0)
         prepared = await prepare_merge(engine.context.submissions, account, body, terms, personal)
-        assert prepared[1].outcome == Skipped("unsubscribe", "news")
-        assert prepared[2].outcome == Failed("subject is impossible")
-        assert prepared[0].outcome.recipients == ("u0@sandbox.example",)
+        assert prepared[1].outcome == Failed("subject is impossible")
+        outcomes = [each.outcome for each in prepared if not isinstance(each.outcome, Failed)]
+        assert [each.recipients for each in outcomes] == [("u0@sandbox.example",), ("u2@sandbox.example",)]
+        assert outcomes[0].content.body is outcomes[1].content.body
+
+
+async def test_who_has_left_the_list_is_skipped(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        await engine.context.settings.update(service_url="https://mail.example.com")
+        left = {"account": "acme", "recipient": "u1@sandbox.example"}
+        assert (await caller.ask("POST", "/v1/blocklist/news", left)).status == 200
+        answer = await caller.ask("POST", SUBMIT, {"mailMerge": to(3), "text": "Hi", "listId": "news"})
+        results = answer.json["mailMerge"]
+        assert results[1]["success"] is True
+        assert results[1]["skipped"]["listId"] == "news"
+        assert "queueId" not in results[1]
+        await engine.until_ended(results[0]["queueId"], results[2]["queueId"])
+        await trio.sleep(60)
+        copies = [each.raw for each in engine.sandbox.account("acme@sandbox.example").folder("Sent").messages]
+        links = {email.message_from_bytes(each)["List-Unsubscribe"] for each in copies}
+        assert len(links) == 2, links
 
 
 def _named(count: int) -> list[NamedAddress]:
