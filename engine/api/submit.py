@@ -26,14 +26,25 @@ from engine.http.operation import operation
 from engine.http.problems import JSON
 from engine.isotime import iso
 from engine.mail.compose import Composed
+from engine.queue.accept import Incoming
 from engine.queue.idempotency import repeated
 from engine.schema.blocklists import Skipped
 from engine.schema.fields import AccountId
+from engine.schema.merge_results import MergeAccepted, MergeRecipient, MergeResult
 from engine.schema.stored_json import shown
-from engine.schema.submit import DryRun, Idempotency, Submit, SubmitAccepted, SubmitHeaders, SubmitQuery, SubmitSkipped
+from engine.schema.submit import (
+    DryRun,
+    Idempotency,
+    Submit,
+    SubmitAccepted,
+    SubmitHeaders,
+    SubmitQuery,
+    SubmitSkipped,
+)
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
+from engine.submission.merge import Failed, Prepared, prepare_merge
 from engine.submission.submissions import refuse_unless_ready
 from engine.submission.terms import terms_of
 
@@ -64,8 +75,10 @@ async def submit(
     *,
     query: SubmitQuery = ANY_QUERY,
     caller: Token | None = None,
-) -> SubmitAccepted | SubmitSkipped | DryRun | Response:
+) -> SubmitAccepted | SubmitSkipped | MergeAccepted | DryRun | Response:
     """Submit a message.
+
+    Or up to 1,000 of them, with `mailMerge`: each entry has its own result, and one that fails costs no other.
 
     Before the first sync of an account (without IMAP: its first SMTP login), submissions are refused with a 503:
 
@@ -85,12 +98,16 @@ async def submit(
         key = None
     fingerprint = await _fingerprint(context, body) if key is not None else b""
     if key is not None and (before := idempotency_keys.find(context.store.reader, found.id, key)) is not None:
-        return again(repeated(before, fingerprint), key)
+        first = repeated(before, fingerprint)
+        return again(first, key) if body.mail_merge is UNSET else _merged_again(first, key)
     narrowed = caller is not None and caller.account is not None
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if not body.dry_run and context.submissions.gateway(body.gateway) is None:
         refuse_unless_ready(found)
     terms = terms_of(body, context.world.now(), narrowed=narrowed)
+    if body.mail_merge is not UNSET:
+        prepared = await prepare_merge(context.submissions, found, body, terms)
+        return await _merged(context, prepared, key, fingerprint, rehearsal=body.dry_run)
     incoming = await context.submissions.prepare(found, body, terms)
     for reason in context.submissions.links.skipped(found.id, terms, incoming.recipients).values():
         return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id or ""))
@@ -100,12 +117,49 @@ async def submit(
     answer = SubmitAccepted(message_id=message.message_id, send_at=iso(message.send_at), queue_id=message.queue_id)
     kept = Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None
     accepted = context.submissions.accept(incoming, key=key, kept=kept)
-    first = await carry_through(accepted)
+    queued_before = await carry_through(accepted)
     if key is None:
         return answer
-    if first is not None:
-        return again(first, key)
+    if queued_before is not None:
+        return again(queued_before, key)
     return replace(answer, idempotency=Idempotency(key=key, status="MISS"))
+
+
+async def _merged(
+    context: Context, prepared: list[Prepared], key: str | None, fingerprint: bytes, *, rehearsal: bool
+) -> MergeAccepted:
+    """Queue the messages of a merge, unless it is a rehearsal, and answer."""
+    answer = MergeAccepted(mail_merge=tuple(_result(each, queued=not rehearsal) for each in prepared))
+    taken = [each.outcome for each in prepared if isinstance(each.outcome, Incoming)]
+    if rehearsal:
+        return answer
+    if taken:
+        kept = Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None
+        first = await carry_through(context.submissions.accept(*taken, key=key, kept=kept))
+        if key is not None and first is not None:
+            return _merged_again(first, key)
+    return answer if key is None else replace(answer, idempotency=Idempotency(key=key, status="MISS"))
+
+
+def _result(prepared: Prepared, *, queued: bool) -> MergeResult:
+    given, outcome = prepared.entry.to, prepared.outcome
+    to = MergeRecipient(name=given.name or UNSET, address=given.address)
+    match outcome:
+        case Skipped():
+            return MergeResult(success=True, to=to, skipped=outcome)
+        case Failed(error, code, status):
+            return MergeResult(success=False, to=to, error=error, code=code or "SubmitFail", status_code=status)
+        case _:
+            message = outcome.message
+            if not queued:
+                return MergeResult(success=True, to=to, message_id=message.message_id)
+            return MergeResult(
+                success=True,
+                to=to,
+                message_id=message.message_id,
+                queue_id=message.queue_id,
+                send_at=iso(message.send_at),
+            )
 
 
 def key_of(given_key: str | None) -> str | None:
@@ -164,3 +218,7 @@ async def _rehearsal(message_id: str, composed: Composed) -> DryRun | Response:
 def again(answer: bytes, key: str) -> SubmitAccepted:
     """The first answer to a request that is repeated with its key."""
     return replace(shown(SubmitAccepted, msgspec.json.decode(answer)), idempotency=Idempotency(key=key, status="HIT"))
+
+
+def _merged_again(answer: bytes, key: str) -> MergeAccepted:
+    return replace(shown(MergeAccepted, msgspec.json.decode(answer)), idempotency=Idempotency(key=key, status="HIT"))

@@ -21,6 +21,7 @@ The tree, without the levels that would be empty:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -31,7 +32,17 @@ from engine.mail.html_text import html_to_text
 from engine.mail.parts import AttachedFile, MimePart, attachment_part, is_invitation, multipart, text_part
 from engine.mail.repeated_fields import own_fields
 
-__all__ = ["AttachedFile", "Composed", "Draft", "compose", "message_id_of"]
+__all__ = [
+    "AttachedFile",
+    "Composed",
+    "Content",
+    "Draft",
+    "attached",
+    "compose",
+    "content_of",
+    "headed",
+    "message_id_of",
+]
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=?-]{1,56}")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -72,6 +83,13 @@ class Composed(msgspec.Struct, frozen=True):
     eight_bit: bool = False
 
 
+class Content(msgspec.Struct, frozen=True):
+    """What a message says, below its own header: the fields that describe it, and the octets."""
+
+    header: str
+    body: bytes
+
+
 def compose(draft: Draft, *, message_id: str, date: float, boundary: str) -> Composed:
     """Compose the message for `draft`.
 
@@ -79,8 +97,27 @@ def compose(draft: Draft, *, message_id: str, date: float, boundary: str) -> Com
     boundary (RFC 2046 §5.1.1) and should be random; those of nested parts are derived from it.
     Raises `HeaderError`, and `ValueError` for an invalid boundary or date.
     """
+    return headed(draft, content_of(draft, boundary, attached(draft)), message_id=message_id, date=date)
+
+
+def attached(draft: Draft) -> tuple[MimePart, ...]:
+    """The attachments as parts, which several messages may share. Raises `HeaderError`."""
+    return tuple(attachment_part(each, f"attachments[{n}]") for n, each in enumerate(draft.attachments))
+
+
+def content_of(draft: Draft, boundary: str, parts: Sequence[MimePart]) -> Content:
+    """Texts and attachments, which several messages may share; `parts` are those of `attached`.
+
+    `boundary` as for `compose`. Raises `ValueError` for an invalid one.
+    """
     if not _BOUNDARY.fullmatch(boundary):
         raise ValueError("illegal boundary")
+    root = _tree(draft, boundary, parts)
+    return Content(root.header, root.body if root.body.endswith(b"\r\n") else root.body + b"\r\n")
+
+
+def headed(draft: Draft, content: Content, *, message_id: str, date: float) -> Composed:
+    """A message with this content; the other arguments and errors as for `compose`."""
     try:
         identifier = message_id_of(message_id)
     except ValueError as error:
@@ -98,14 +135,13 @@ def compose(draft: Draft, *, message_id: str, date: float, boundary: str) -> Com
     fields.append(f"Date: {date_of(date)}\r\n")
     fields += own
     fields.append("MIME-Version: 1.0\r\n")
-    root = _tree(draft, boundary)
-    fields.append(root.header)
+    fields.append(content.header)
     header = "".join(fields)
     bcc = address_list("Bcc", draft.bcc, "bcc") if draft.bcc else ""
     return Composed(
         header.encode(),
         bcc.encode(),
-        root.body if root.body.endswith(b"\r\n") else root.body + b"\r\n",
+        content.body,
         # Everything but such addresses is encoded, so non-ASCII characters here belong to one.
         smtputf8=not (header.isascii() and bcc.isascii()),
     )
@@ -120,13 +156,12 @@ def date_of(seconds: float) -> str:
     )
 
 
-def _tree(draft: Draft, seed: str) -> MimePart:
+def _tree(draft: Draft, seed: str, parts: Sequence[MimePart]) -> MimePart:
     beside: list[MimePart] = []
     inside: list[MimePart] = []
     invitation: list[MimePart] = []
-    for n, attachment in enumerate(draft.attachments):
+    for attachment, part in zip(draft.attachments, parts, strict=True):
         shown = bool(draft.html) and attachment.is_inline and attachment.cid is not None
-        part = attachment_part(attachment, f"attachments[{n}]")
         if not invitation and is_invitation(attachment):
             invitation.append(part)
         else:

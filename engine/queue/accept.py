@@ -1,14 +1,14 @@
-"""Taking a message into the queue: one commit, then the answer.
+"""Taking messages into the queue: one commit, then the answer.
 
-The message, its recipients and its body become durable together or not at all; a body too large for the journal is
-synced to the spool before the commit that names it. Once committed, the message is on its account's agenda, even if the
-client has disconnected. The idempotency key is part of that commit, so the second of two requests with the same key
-finds the first one's message, however close together they are.
+The messages of a request, their recipients and their bodies become durable together or not at all; a body too large for
+the journal is synced to the spool before the commit that names it. Once committed, each message is on its lane's
+agenda, even if the client has disconnected. The idempotency key is part of that commit, so the second of two requests
+with the same key finds the first one's messages, however close together they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import trio
@@ -22,8 +22,12 @@ from engine.queue.schedule import Schedule
 from engine.store import accounts, bodies, idempotency_keys, messages, sent_drafts
 from engine.store.bodies import MessageBody, Spool
 from engine.store.idempotency_keys import Kept
+from engine.store.waiting_changes import Slices
 from engine.store.writer import Store, Tx
 from engine.world import World
+
+SLICE = 50
+"""Messages that are inserted at a time: about two milliseconds."""
 
 
 def new_queue_id(send_at: float, world: World) -> str:
@@ -75,54 +79,89 @@ class Intake:
         self._schedule = schedule
         self.expires_at = expires_at
 
-    async def accept(self, incoming: Incoming, *, key: str | None = None, kept: Kept | None = None) -> bytes | None:
-        """Make the message durable and have it sent when its `next_at` comes.
+    async def accept(
+        self, taken: Sequence[Incoming], *, key: str | None = None, kept: Kept | None = None
+    ) -> bytes | None:
+        """Make messages of one account durable in one commit and have each sent when its `next_at` comes.
 
         `key` is an idempotency key, `kept` what to store under it. If the same request has used the key before, this
-        queues nothing and returns that request's answer (JSON); otherwise it returns None.
+        queues nothing and returns that request's answer (JSON); otherwise it returns None. The key lives as long as the
+        record of the message that is due last. Messages with the same body (the same object) share its octets on disk.
         Raises `StorageFull`, `StorageFailed`, or `Problem`: 404 if the account has just been removed, 409 if another
-        request has used the key; then nothing is queued. Cancelled: the message is queued whole or not at all.
+        request has used the key; then nothing is queued. Cancelled: all messages are queued or none is.
         """
-        message, recipients, content, draft, spooled = incoming
-        if spooled is None and len(content.body) > self._spool_above:
-            spooled = message.queue_id
-            await self._spool.write(spooled, content.body)
-        body = MessageBody(content.header, content.bcc_header, None if spooled else content.body, spooled)
+        account = taken[0].message.account
+        spooled = [each.spooled for each in taken]
 
-        def change(tx: Tx) -> bytes | None:
-            if (
-                key is not None
-                and kept is not None
-                and (before := idempotency_keys.find(tx, message.account, key)) is not None
-            ):
+        def change(tx: Tx) -> Slices[bytes | None]:
+            if key is not None and kept is not None and (before := idempotency_keys.find(tx, account, key)) is not None:
                 return repeated(before, kept.fingerprint)
-            if not accounts.exists(tx, message.account):
+            if not accounts.exists(tx, account):
                 raise Problem(404, "Account record was not found for requested ID")
-            row = messages.insert(tx, message, recipients, State.QUEUED)
-            bodies.insert(tx, row, body)
-            if draft is not None and not sent_drafts.insert(tx, row, message.account, *draft):
-                raise Problem(409, "The draft has been submitted already, and is not sent yet", code="DraftSubmitted")
+            queued: list[tuple[int, Message]] = []
+            for at in range(0, len(taken), SLICE):
+                if at:
+                    yield
+                queued += _insert(tx, taken[at : at + SLICE], spooled[at : at + SLICE])
             if key is not None and kept is not None:
-                idempotency_keys.keep(tx, message.account, key, row, kept)
-            due = message.next_at or message.send_at
-            scheduled = due > message.created
-            tx.after_commit(
-                lambda: self._schedule.add(
-                    row, due, account=message.account, gateway=message.gateway, scheduled=scheduled
-                )
-            )
+                last, _ = max(queued, key=lambda each: each[1].send_at)
+                idempotency_keys.keep(tx, account, key, last, kept)
+            tx.after_commit(lambda: self._add(queued))
             return None
 
-        queued = False
+        is_queued = False
         try:
-            answer = await self._store.admit(change)
-            queued = answer is None
-        except (trio.Cancelled, StorageFailed):
-            # The commit goes ahead, or may already have, so its body must stay. If it failed, the next start removes
-            # the body.
-            queued = True
-            raise
+            await self._spool_large(taken, spooled)
+            # The commit may go ahead when this is cancelled, or fails, so the bodies must stay. If it failed, the next
+            # start removes them.
+            is_queued = True
+            try:
+                answer = await self._store.admit_slices(change)
+            except (trio.Cancelled, StorageFailed):
+                raise
+            except BaseException:
+                is_queued = False
+                raise
+            is_queued = answer is None
         finally:
-            if spooled is not None and not queued:
-                self._spool.remove(spooled)
+            if not is_queued:
+                for name in filter(None, spooled):
+                    self._spool.remove(name)
         return answer
+
+    async def _spool_large(self, taken: Sequence[Incoming], spooled: list[str | None]) -> None:
+        """Write the large bodies to the spool; note the name of each, its queue id, in `spooled`."""
+        by_body: dict[int, list[int]] = {}
+        for number, each in enumerate(taken):
+            if spooled[number] is None and len(each.content.body) > self._spool_above:
+                by_body.setdefault(id(each.content.body), []).append(number)
+        for first, *others in by_body.values():
+            name = taken[first].message.queue_id
+            await self._spool.write(name, taken[first].content.body)
+            spooled[first] = name
+            if others:
+                names = [taken[each].message.queue_id for each in others]
+                await self._spool.share(name, names)
+                for number, other in zip(others, names, strict=True):
+                    spooled[number] = other
+
+    def _add(self, queued: Iterable[tuple[int, Message]]) -> None:
+        for row, message in queued:
+            due = message.next_at or message.send_at
+            self._schedule.add(
+                row, due, account=message.account, gateway=message.gateway, scheduled=due > message.created
+            )
+
+
+def _insert(tx: Tx, taken: Sequence[Incoming], spooled: Sequence[str | None]) -> list[tuple[int, Message]]:
+    rows = messages.insert(tx, [(each.message, each.recipients) for each in taken], State.QUEUED)
+    bodies.insert(tx, zip(rows, map(_body, taken, spooled), strict=True))
+    for row, each in zip(rows, taken, strict=True):
+        if each.draft is not None and not sent_drafts.insert(tx, row, each.message.account, *each.draft):
+            raise Problem(409, "The draft has been submitted already, and is not sent yet", code="DraftSubmitted")
+    return [(row, each.message) for row, each in zip(rows, taken, strict=True)]
+
+
+def _body(incoming: Incoming, spooled: str | None) -> MessageBody:
+    content = incoming.content
+    return MessageBody(content.header, content.bcc_header, None if spooled else content.body, spooled)

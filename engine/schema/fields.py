@@ -20,6 +20,8 @@ MAX_RECIPIENTS = 1_000
 """The most entries in one of `to`, `cc`, `bcc`, `replyTo`, `envelope.to`."""
 MAX_ATTACHMENTS = 1_000
 MAX_HEADERS = 1_000
+MAX_MERGE = 1_000
+"""The most entries of `mailMerge`."""
 
 
 class Check(StrEnum):

@@ -17,6 +17,7 @@ from engine.schema.fields import (
     MAILBOX,
     MAX_ATTACHMENTS,
     MAX_HEADERS,
+    MAX_MERGE,
     MAX_RECIPIENTS,
     MAX_TEXT,
     SINGLE,
@@ -165,6 +166,7 @@ FileCopy = Annotated[
 CopyPath = Annotated[
     MailboxPath | UnsetType, Meta(description="The folder for that copy. Absent: the account's Sent folder.")
 ]
+MessageIdAsked = Annotated[str, Meta(min_length=1, max_length=996, extra={"check": Check.MESSAGE_ID})]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=60, extra={"check": Check.HEADER_NAME})]
 
 
@@ -231,7 +233,7 @@ class Content(Request, frozen=True, kw_only=True):
         ),
     ] = msgspec.field(default_factory=dict)
     message_id: Annotated[
-        Annotated[str, Meta(min_length=1, max_length=996, extra={"check": Check.MESSAGE_ID})] | UnsetType,
+        MessageIdAsked | UnsetType,
         Meta(
             description="The Message-ID, with or without angle brackets; it must contain an `@`. Absent: the engine "
             "creates one.",
@@ -268,6 +270,21 @@ class Content(Request, frozen=True, kw_only=True):
         )
 
 
+class MergeEntry(Request, frozen=True, kw_only=True):
+    """One recipient of a merge, who gets a message of their own."""
+
+    to: Annotated[NamedAddress, Meta(description="The recipient, shown as `To`.")]
+    message_id: Annotated[
+        MessageIdAsked | UnsetType, Meta(description="The message's Message-ID. Absent: the engine creates one.")
+    ] = UNSET
+    params: Annotated[
+        dict[str, Any], Meta(description="Values for this recipient's texts. Absent: none.", examples=[{"name": "Jo"}])
+    ] = msgspec.field(default_factory=dict)
+    send_at: Annotated[Instant | UnsetType, Meta(description="When to send it. Absent: `sendAt` of the request.")] = (
+        UNSET
+    )
+
+
 def beside_raw(get: Callable[[str], Any], names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The members among these that a message given whole may not have beside it."""
     for name in names:
@@ -285,6 +302,16 @@ class Submit(Content, frozen=True, kw_only=True):
         "html": "<p>Hello!</p>",
     }
 
+    mail_merge: Annotated[
+        Annotated[tuple[MergeEntry, ...], Meta(max_length=MAX_MERGE)] | UnsetType,
+        Meta(
+            description="Up to 1,000 recipients, of whom each gets a message of their own; `to`, `cc`, `bcc` and "
+            "`envelope` are not allowed then, and `messageId` is that of the entry. The engine queues all of them or, "
+            "if it is stopped, none; an entry that cannot be composed fails by itself. Absent: one message to all of "
+            "`to`, `cc` and `bcc`.",
+            examples=[[{"to": {"name": "Jo", "address": "jo@sandbox.example"}, "params": {"name": "Jo"}}]],
+        ),
+    ] = UNSET
     envelope: Annotated[
         Envelope | UnsetType,
         Meta(description="The SMTP envelope. Absent: it follows from the message's own addresses."),
@@ -367,6 +394,13 @@ class Submit(Content, frozen=True, kw_only=True):
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
         """A message needs a recipient; one that comes whole may name it. What is wrong by itself has its own error."""
+        if (entries := get("mail_merge")) is not UNSET:
+            if entries == ():
+                yield "mailMerge", "must contain at least 1 items"
+            for name in ("to", "cc", "bcc", "envelope", "raw"):
+                if get(name):
+                    yield name, "is not allowed"
+            return
         if get("raw") is not UNSET:
             yield from beside_raw(get, ("text", "html", "attachments"))
             return

@@ -12,7 +12,7 @@ import errno
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -61,6 +61,10 @@ class Spool:
         self.must_have_room(len(content))
         await self._in_thread(self._write, name, content)
 
+    async def share(self, name: str, others: Sequence[str]) -> None:
+        """Give a file more names, each of which is removed by itself. Raises like `write`."""
+        await self._in_thread(self._share, name, others)
+
     async def start(self, name: str) -> SpoolFile:
         """A new file whose content comes in pieces. Raises like `write`."""
         self.must_have_room(0)
@@ -86,6 +90,20 @@ class Spool:
         self._append(name, out, content)
         self._finish(name, out)
 
+    def _share(self, name: str, others: Sequence[str]) -> None:
+        made: list[str] = []
+        try:
+            for other in others:
+                os.link(self._folder / name, self._folder / other)
+                made.append(other)
+            self._sync_folder()
+        except (OSError, StorageFailed) as error:
+            for other in made:
+                self.remove(other)
+            if isinstance(error, OSError):
+                raise _not_stored(error) from error
+            raise
+
     def _created(self, name: str) -> IO[bytes]:
         try:
             return self._create(name)
@@ -105,11 +123,7 @@ class Spool:
         try:
             with out:
                 _sync(out.fileno())
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                _sync(folder)
-            finally:
-                os.close(folder)
+            self._sync_folder()
         except OSError as error:
             self.remove(name)
             raise _not_stored(error) from error
@@ -121,6 +135,13 @@ class Spool:
         with contextlib.suppress(OSError):
             out.close()
         self.remove(name)
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            _sync(folder)
+        finally:
+            os.close(folder)
 
     def _create(self, name: str) -> IO[bytes]:
         file = self._folder / name
@@ -200,11 +221,11 @@ def _not_stored(error: OSError) -> EngineError:
     return kind(f"the message body could not be stored: {error.strerror}")
 
 
-def insert(tx: Tx, message: int, body: MessageBody) -> None:
-    """Add the body of a message."""
-    tx.execute(
+def insert(tx: Tx, found: Iterable[tuple[int, MessageBody]]) -> None:
+    """Add the bodies of messages."""
+    tx.executemany(
         "INSERT INTO body (message, header, bcc_header, content, spool) VALUES (?, ?, ?, ?, ?)",
-        (message, body.header, body.bcc_header, body.content, body.spool),
+        [(message, body.header, body.bcc_header, body.content, body.spool) for message, body in found],
     )
 
 

@@ -7,7 +7,7 @@ effect. `model/states.py` lists the values of the `state` columns and the allowe
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,41 +23,25 @@ _COLUMNS = (
 )
 
 
-def insert(tx: Tx, message: Message, recipients: Iterable[str], state: State) -> int:
-    """Add a message (its `id` is ignored) and its recipients in `state`; return the new id."""
-    row = tx.execute(
-        "INSERT INTO message (queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, "
+def insert(tx: Tx, found: Sequence[tuple[Message, Sequence[str]]], state: State) -> list[int]:
+    """Add messages (their `id` is ignored), each with its recipients in `state`; return the new ids."""
+    (last,) = tx.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()
+    rows = [*range(last + 1, last + 1 + len(found))]
+    tx.executemany(
+        "INSERT INTO message (id, queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, "
         "send_at, next_at, state, attempts_max, on_doubt, expires_at, proxy, local_address, gateway, eight_bit, dsn) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            message.queue_id,
-            message.account,
-            message.message_id,
-            message.subject,
-            message.sender,
-            message.smtputf8,
-            message.size,
-            message.copy_path,
-            message.created,
-            message.send_at,
-            message.next_at,
-            message.state,
-            message.attempts_max,
-            message.on_doubt,
-            message.expires_at,
-            message.proxy,
-            message.local_address,
-            message.gateway,
-            message.eight_bit,
-            msgspec.json.encode(message.dsn) if message.dsn is not None else None,
-        ),
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(row, *_values(message)) for row, (message, _) in zip(rows, found, strict=True)],
     )
-    assert row.lastrowid is not None
     tx.executemany(
         "INSERT INTO recipient (message, position, address, state) VALUES (?, ?, ?, ?)",
-        [(row.lastrowid, position, address, state) for position, address in enumerate(recipients)],
+        [
+            (row, position, address, state)
+            for row, (_, recipients) in zip(rows, found, strict=True)
+            for position, address in enumerate(recipients)
+        ],
     )
-    return row.lastrowid
+    return rows
 
 
 def get(db: sqlite3.Connection | Tx, message: int) -> Message | None:
@@ -308,6 +292,31 @@ def _of(lane: LaneId | None) -> tuple[str, tuple[str, ...]]:
         (" AND gateway = ?", (lane.gateway,))
         if lane.gateway
         else (" AND account = ? AND gateway IS NULL", (lane.account,))
+    )
+
+
+def _values(message: Message) -> tuple[Any, ...]:
+    return (
+        message.queue_id,
+        message.account,
+        message.message_id,
+        message.subject,
+        message.sender,
+        message.smtputf8,
+        message.size,
+        message.copy_path,
+        message.created,
+        message.send_at,
+        message.next_at,
+        message.state,
+        message.attempts_max,
+        message.on_doubt,
+        message.expires_at,
+        message.proxy,
+        message.local_address,
+        message.gateway,
+        message.eight_bit,
+        msgspec.json.encode(message.dsn) if message.dsn is not None else None,
     )
 
 

@@ -26,9 +26,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import outcome
 import trio
@@ -37,6 +37,7 @@ from engine.errors import EngineError, StorageBusy, StorageFailed, StorageFull, 
 from engine.store import database
 from engine.store.disk_reserve import Reserve
 from engine.store.journal_location import JournalLocation
+from engine.store.waiting_changes import Applying, Slices, WaitingChange, in_slices
 from engine.world import StoreThread, World
 
 T = TypeVar("T")
@@ -97,20 +98,6 @@ class Tx:
             call()
 
 
-class _Waiting(Generic[T]):
-    __slots__ = ("change", "done", "result", "takes_in")
-
-    def __init__(self, change: Callable[[Tx], T], takes_in: bool) -> None:
-        self.change = change
-        self.takes_in = takes_in
-        self.done = trio.Event()
-        self.result: outcome.Outcome[T] | None = None
-
-    def fail(self, error: BaseException) -> None:
-        self.result = outcome.Error(error)
-        self.done.set()
-
-
 class Store:
     """The journal of one data folder. `run` is its service; `commit` and `admit` write; `reader` reads.
 
@@ -134,7 +121,7 @@ class Store:
         ).fetchone()
         self._place = JournalLocation(path)
         self._reserve.take()
-        self._pending: list[_Waiting[Any]] = []
+        self._pending: list[WaitingChange[Any]] = []
         self._wake = trio.Event()
         self._stuck = False
         self._locked_out = False
@@ -183,7 +170,7 @@ class Store:
         store stops during such a wait.
         Cancelled: the change is still made; only its result is lost.
         """
-        return await self._hand_in(_Waiting(change, takes_in=False))
+        return await self._hand_in(WaitingChange(change, takes_in=False))
 
     async def admit(self, change: Callable[[Tx], T]) -> T:
         """Like `commit`, for a change that accepts new work.
@@ -191,15 +178,13 @@ class Store:
         Also raises, with nothing written: `StorageFull` if room is low, `StorageUnavailable` if the journal is lost,
         `StorageBusy` if another process has held its lock for `BUSY_REFUSED` seconds.
         """
-        if self._locked_out:
-            raise busy()
-        if not self.failed:
-            if self._place.lost:
-                self.must_be_in_place()
-            if not self.has_room():
-                self.must_be_in_place()
-                raise _full()
-        return await self._hand_in(_Waiting(change, takes_in=True))
+        self._refuse_new_work()
+        return await self._hand_in(WaitingChange(change, takes_in=True))
+
+    async def admit_slices(self, change: Callable[[Tx], Slices[T]]) -> T:
+        """Like `admit`, for a change that takes long: other tasks run whenever it yields, other changes do not."""
+        self._refuse_new_work()
+        return await self._hand_in(WaitingChange(change, takes_in=True, slices=True))
 
     def fail(self, error: StorageFailed) -> None:
         """Latch: something that a commit relies on did not reach the disk, so every change fails from now on."""
@@ -238,7 +223,17 @@ class Store:
             thread.close()
             self._close()
 
-    async def _hand_in(self, waiting: _Waiting[T]) -> T:
+    def _refuse_new_work(self) -> None:
+        if self._locked_out:
+            raise busy()
+        if not self.failed:
+            if self._place.lost:
+                self.must_be_in_place()
+            if not self.has_room():
+                self.must_be_in_place()
+                raise _full()
+
+    async def _hand_in(self, waiting: WaitingChange[T]) -> T:
         if self.failed:
             raise StorageFailed("the journal could not be written; the engine is stopping")
         self._pending.append(waiting)
@@ -257,7 +252,7 @@ class Store:
             with trio.move_on_after(ROOM_CHECK):
                 await self._wake.wait()
 
-    async def _settle(self, thread: StoreThread, batch: list[_Waiting[Any]]) -> None:
+    async def _settle(self, thread: StoreThread, batch: list[WaitingChange[Any]]) -> None:
         """Commit `batch`. If room runs out, refuse its new work and commit the rest with the reserve."""
         if self.lost:
             essential = _refuse_new_work(batch, _lost)
@@ -278,10 +273,13 @@ class Store:
                 self._pending[:0] = essential[done:]
                 return
 
-    async def _commit(self, thread: StoreThread, batch: list[_Waiting[Any]]) -> bool:
+    async def _commit(self, thread: StoreThread, batch: list[WaitingChange[Any]]) -> bool:
         """Commit `batch` at once and answer its callers; False, with nothing changed, if there is no room."""
         await self._begin(batch)
-        tx = self._apply(batch)
+        applying = Applying(self._apply(batch))
+        for _ in applying:
+            await trio.lowlevel.checkpoint()
+        tx = applying.tx
         if tx is None:
             return False
         if self._db.in_transaction:
@@ -309,7 +307,7 @@ class Store:
             each.done.set()
         return True
 
-    async def _begin(self, batch: list[_Waiting[Any]]) -> None:
+    async def _begin(self, batch: list[WaitingChange[Any]]) -> None:
         """Take SQLite's write lock; another process (`engine tokens`) may hold it briefly.
 
         If it is held for long, perhaps by a backup tool or a database shell, new work is refused.
@@ -333,7 +331,7 @@ class Store:
         if said:
             log.warning("the lock on the journal was released after %.0f seconds", trio.current_time() - since)
 
-    def _took_lock(self, batch: list[_Waiting[Any]]) -> bool:
+    def _took_lock(self, batch: list[WaitingChange[Any]]) -> bool:
         try:
             self._db.execute("BEGIN IMMEDIATE")
         except sqlite3.DatabaseError as error:
@@ -342,13 +340,18 @@ class Store:
             return False
         return True
 
-    def _apply(self, batch: list[_Waiting[Any]]) -> Tx | None:
-        """Run the changes in the open transaction; None, with the transaction rolled back, if room runs out."""
+    def _apply(self, batch: list[WaitingChange[Any]]) -> Generator[None, None, Tx | None]:
+        """Run the changes in the open transaction; None, with the transaction rolled back, if room runs out.
+
+        Yields when other tasks should run.
+        """
         tx = Tx(self._db, self._first_seq, self._last_seq)
         for waiting in batch:
             mark = tx.mark()
             self._db.execute("SAVEPOINT change")
-            waiting.result = outcome.capture(waiting.change, tx)
+            waiting.result = (
+                (yield from in_slices(waiting.change(tx))) if waiting.slices else outcome.capture(waiting.change, tx)
+            )
             if isinstance(waiting.result, outcome.Error):
                 error = _storage_error(waiting.result.error)
                 if isinstance(error, StorageFull):
@@ -387,7 +390,7 @@ class Store:
         if self._db.in_transaction:
             self._db.rollback()
 
-    def _latch(self, waiting: list[_Waiting[Any]], error: Exception) -> None:
+    def _latch(self, waiting: list[WaitingChange[Any]], error: Exception) -> None:
         """Answer every waiting change with `StorageFailed` and raise it."""
         cause = error if error is not self._failure else None
         if self._failure is None:
@@ -419,11 +422,14 @@ class Store:
         for connection in (self._db, self.reader) if self.failed or lost else (self.reader, self._db):
             connection.close()
 
-    def _last_commit(self, batch: list[_Waiting[Any]]) -> bool:
+    def _last_commit(self, batch: list[WaitingChange[Any]]) -> bool:
         """Like `_commit`, but on this thread, when closing. Raises sqlite3.Error."""
         self._db.execute(f"PRAGMA busy_timeout={CLOSE_BUSY_WAIT}")
         self._db.execute("BEGIN IMMEDIATE")
-        tx = self._apply(batch)
+        applying = Applying(self._apply(batch))
+        for _ in applying:
+            pass
+        tx = applying.tx
         if tx is None:
             return False
         try:
@@ -440,7 +446,7 @@ class Store:
         return True
 
 
-def _refuse_new_work(batch: list[_Waiting[Any]], error: Callable[[], EngineError]) -> list[_Waiting[Any]]:
+def _refuse_new_work(batch: list[WaitingChange[Any]], error: Callable[[], EngineError]) -> list[WaitingChange[Any]]:
     """Fail the new work in `batch`, each with its own `error()`; return the rest."""
     for each in batch:
         if each.takes_in:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar, TypeVarTuple
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -15,6 +19,9 @@ from engine.schema.submit import Content, NamedAddress
 from engine.submission.draft import draft_of, size_of
 from engine.submission.raw import given_fields
 from engine.world import World
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 _NOBODY = NamedAddress(address="nobody@localhost")
 HERE = 100_000
@@ -34,20 +41,24 @@ class Composer:
             return message_id_of(asked)
         return f"<{self._world.uuid()}@{author.rpartition('@')[2] or 'localhost'}>"
 
+    def boundary(self) -> str:
+        """A new boundary between parts."""
+        return f"----=_Part-{self._world.token_bytes(12).hex()}"
+
     async def compose(self, draft: Draft, message_id: str, date: float, size: int) -> Composed:
         """Compose a draft of about `size` octets; `date` in seconds since 1970. Raises `Problem` 400."""
-        boundary = f"----=_Part-{self._world.token_bytes(12).hex()}"
-
-        def work() -> Composed:
-            return compose(draft, message_id=message_id, date=date, boundary=boundary)
-
+        work = partial(compose, draft, message_id=message_id, date=date, boundary=self.boundary())
         try:
-            if size <= HERE:
-                return work()
-            async with self._heavy.short():
-                return await self._world.in_thread(work)
+            return await self.run(work, size=size)
         except HeaderError as error:
             raise invalid(error.field, error.reason) from error
+
+    async def run(self, work: Callable[[*Args], T], *arguments: *Args, size: int) -> T:
+        """Do a part of that work, about `size` octets of it. Raises what `work` raises."""
+        if size <= HERE:
+            return work(*arguments)
+        async with self._heavy.short():
+            return await self._world.in_thread(work, *arguments)
 
     async def whole(self, raw: bytes, record: Registration, content: Content, date: float) -> Composed:
         """A message that comes whole, with the header fields that a request gives besides. Raises `Problem` 400.

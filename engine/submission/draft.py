@@ -17,17 +17,17 @@ from engine.schema.submit import Content, NamedAddress
 def draft_of(record: Registration, content: Content) -> Draft:
     """The draft to compose. Raises `Problem` 400 if it has no author."""
     if content.sender is not UNSET:
-        sender = _address(content.sender)
+        sender = address_of(content.sender)
     elif record.email is not UNSET:
         sender = Address(record.email, record.name)
     else:
         raise invalid("from", "is required because the account has no email address")
     return Draft(
         sender=sender,
-        to=tuple(map(_address, content.to)),
-        cc=tuple(map(_address, content.cc or ())),
-        bcc=tuple(map(_address, content.bcc or ())),
-        reply_to=tuple(map(_address, content.reply_to or ())),
+        to=tuple(map(address_of, content.to)),
+        cc=tuple(map(address_of, content.cc or ())),
+        bcc=tuple(map(address_of, content.bcc or ())),
+        reply_to=tuple(map(address_of, content.reply_to or ())),
         subject=content.subject or None,
         text=content.text or None,
         html=content.html or None,
@@ -85,5 +85,6 @@ def size_of(content: Content) -> int:
     return size + 100 * sum(len(each or ()) for each in (content.to, content.cc, content.bcc, content.reply_to))
 
 
-def _address(given: NamedAddress) -> Address:
+def address_of(given: NamedAddress) -> Address:
+    """An address of a request."""
     return Address(given.address, given.name)

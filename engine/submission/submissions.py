@@ -167,9 +167,9 @@ class Submissions:
         """The gateway to send through; None for the account's own server, also in place of one that does not exist."""
         return asked if asked and self._has_gateway(asked) else None
 
-    async def accept(self, incoming: Incoming, *, key: str | None = None, kept: Kept | None = None) -> bytes | None:
-        """Make the message durable, as `Intake.accept` does."""
-        return await self._intake.accept(incoming, key=key, kept=kept)
+    async def accept(self, *taken: Incoming, key: str | None = None, kept: Kept | None = None) -> bytes | None:
+        """Make the messages durable, as `Intake.accept` does."""
+        return await self._intake.accept(taken, key=key, kept=kept)
 
 
 def refuse_unless_ready(account: Account) -> None:

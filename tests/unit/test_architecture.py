@@ -63,6 +63,7 @@ SHARED = {
     "problem",
     "stored_json",
     "mail_events",
+    "merge_results",
     "recipient_events",
     "account_condition",
     "token_request",

@@ -77,7 +77,7 @@ async def test_a_sweep_takes_only_what_no_row_names(folder: Path, nursery: trio.
     await nursery.start(store.run)
     for name in ("named", "stray", "other"):
         await spool.write(name, b"x")
-    await store.commit(lambda tx: bodies.insert(tx, 1, MessageBody(b"h", b"", None, "named")))
+    await store.commit(lambda tx: bodies.insert(tx, [(1, MessageBody(b"h", b"", None, "named"))]))
     assert spool.sweep(store.reader) == 2
     assert stray_files(folder) == ["named"]
 
@@ -86,7 +86,7 @@ async def test_a_body_is_read_as_it_was_put(folder: Path, nursery: trio.Nursery)
     store = Store(folder, SeededWorld(1))
     await nursery.start(store.run)
     body = MessageBody(b"Subject: hi\r\n", b"Bcc: a@b.example\r\n", b"text\x00\xff", None)
-    await store.commit(lambda tx: bodies.insert(tx, 7, body))
+    await store.commit(lambda tx: bodies.insert(tx, [(7, body)]))
     assert bodies.get(store.reader, 7) == body
     assert bodies.get(store.reader, 8) is None
 
@@ -95,7 +95,7 @@ async def test_a_dropped_body_takes_its_file_along_once_committed(folder: Path, 
     store, spool = Store(folder, SeededWorld(1)), Spool(folder / "spool")
     await nursery.start(store.run)
     await spool.write("big", b"x")
-    await store.commit(lambda tx: bodies.insert(tx, 1, MessageBody(b"h", b"", None, "big")))
+    await store.commit(lambda tx: bodies.insert(tx, [(1, MessageBody(b"h", b"", None, "big"))]))
 
     def drop_and_fail(tx: Tx) -> None:
         bodies.drop(tx, 1, spool)

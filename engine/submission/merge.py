@@ -1,0 +1,145 @@
+"""One request, many messages: prepared one by one, accepted together.
+
+1. The request becomes one draft. What all messages would stumble over is refused here, and nothing is queued.
+2. Each entry makes a draft of its own from it: its recipient, whatever `Personal` changes for it, its links.
+3. Texts and attachments that an entry leaves as they are, are composed once for all of them.
+4. An entry that cannot be composed fails by itself, with its reason; one whose recipient has left the list is skipped.
+
+A thousand entries take a fraction of a second, in slices of a few milliseconds between which other tasks run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import trio
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from engine.accounts.account import Account
+from engine.errors import Problem
+from engine.field_errors import invalid
+from engine.mail.compose import Content, Draft, attached, content_of, headed
+from engine.mail.headers import HeaderError
+from engine.mail.parts import MimePart
+from engine.queue.accept import Incoming
+from engine.schema.blocklists import Skipped
+from engine.schema.submit import MergeEntry, Submit
+from engine.submission.composer import Composer
+from engine.submission.draft import address_of, draft_of, size_of
+from engine.submission.submissions import Submissions
+from engine.submission.terms import Terms, due_at
+
+SLICE = 20
+"""Entries prepared at a time."""
+MOST_OCTETS = 64 * 1024**2
+"""Most octets of texts and attachments that entries do not share: these are in memory until they are taken."""
+TOO_LARGE = 413
+NOTHING = Content("", b"")
+ANY_ID = "<merge@localhost>"
+
+
+class Failed(NamedTuple):
+    """An entry that cannot be sent. `code` and `status` are those of the error, None if it has none."""
+
+    error: str
+    code: str | None = None
+    status: int | None = None
+
+
+Personal = Callable[[Draft, MergeEntry, str], Draft]
+"""Makes an entry's draft out of the one of all, which has its recipient already; gets its Message-ID, too.
+
+Texts and attachments that it does not change must stay the same objects. Raises `HeaderError`, `Problem`.
+"""
+
+
+def unchanged(draft: Draft, entry: MergeEntry, message_id: str) -> Draft:
+    """A `Personal` for entries that all get the same."""
+    return draft
+
+
+class Prepared(NamedTuple):
+    """What became of an entry: a message for the queue, or why there is none."""
+
+    entry: MergeEntry
+    outcome: Incoming | Skipped | Failed
+
+
+async def prepare_merge(
+    submissions: Submissions, account: Account, body: Submit, terms: Terms, personal: Personal = unchanged
+) -> list[Prepared]:
+    """Prepare a message for each entry of `body.mail_merge`, in their order.
+
+    Raises `Problem`: 400 that names what is wrong with the request as a whole; 413 if the messages are too large
+    together.
+    """
+    entries: Sequence[MergeEntry] = () if body.mail_merge is UNSET else body.mail_merge
+    times = [terms.send_at if each.send_at is UNSET else due_at(each.send_at, terms.now) for each in entries]
+    draft = draft_of(account.record, body)
+    links = await submissions.links.of(account, terms)
+    left = submissions.links.skipped(account.id, terms, [each.to.address for each in entries])
+    contents = await Contents.of(submissions.composer, draft, size_of(body))
+    prepared: list[Prepared] = []
+    for number, (entry, send_at) in enumerate(zip(entries, times, strict=True)):
+        if number and number % SLICE == 0:
+            await trio.lowlevel.checkpoint()
+        if (reason := left.get(entry.to.address)) is not None:
+            prepared.append(Prepared(entry, Skipped(reason=reason, list_id=terms.list_id or "")))
+            continue
+        message_id = submissions.composer.message_id(draft.sender.address, entry.message_id)
+        try:
+            own = personal(replace(draft, to=(address_of(entry.to),)), entry, message_id)
+            own = links.put_into(own, message_id)
+            composed = headed(own, await contents.for_draft(own), message_id=message_id, date=send_at)
+        except HeaderError as error:
+            prepared.append(Prepared(entry, Failed(f"{error.field} {error.reason}")))
+            continue
+        except Problem as error:
+            if error.status == TOO_LARGE:
+                raise
+            prepared.append(Prepared(entry, Failed(error.message, error.extra.get("code"), error.status)))
+            continue
+        own_terms = terms if send_at == terms.send_at else replace(terms, send_at=send_at)
+        incoming = submissions.incoming(account, own, composed, message_id, own_terms)
+        prepared.append(Prepared(entry, incoming))
+    return prepared
+
+
+class Contents:
+    """The texts and attachments of a merge; what is the same for several entries is composed once."""
+
+    def __init__(self, composer: Composer, draft: Draft, parts: Sequence[MimePart], size: int) -> None:
+        self._composer = composer
+        self._draft = draft
+        self._parts = parts
+        self._size = size
+        self._shared: Content | None = None
+        self._octets = 0
+
+    @classmethod
+    async def of(cls, composer: Composer, draft: Draft, size: int) -> Contents:
+        """Those of the draft of all, of about `size` octets. Raises `Problem` 400 for what no entry could have."""
+        try:
+            headed(draft, NOTHING, message_id=ANY_ID, date=0.0)
+            return cls(composer, draft, await composer.run(attached, draft, size=size), size)
+        except HeaderError as error:
+            raise invalid(error.field, error.reason) from error
+
+    async def for_draft(self, own: Draft) -> Content:
+        """The content of an entry's draft. Raises `HeaderError`, and `Problem` 413 if it is too much in all."""
+        draft, boundary = self._draft, self._composer.boundary()
+        parts = self._parts
+        if own.attachments is not draft.attachments:
+            parts = await self._composer.run(attached, own, size=self._size)
+        elif own.text is draft.text and own.html is draft.html:
+            if self._shared is None:
+                self._shared = await self._composer.run(content_of, own, boundary, parts, size=self._size)
+            return self._shared
+        content = await self._composer.run(content_of, own, boundary, parts, size=self._size)
+        self._octets += len(content.body)
+        if self._octets > MOST_OCTETS:
+            text = f"What differs between the messages of a merge may have at most {MOST_OCTETS} octets"
+            raise Problem(TOO_LARGE, f"{text}: make requests with fewer entries", code="TooLarge")
+        return content

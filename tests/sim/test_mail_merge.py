@@ -1,0 +1,211 @@
+"""Merges: many messages by one request, all of them or none."""
+
+from __future__ import annotations
+
+import email
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from asking import Caller
+from simulation import Engine, Simulation
+
+from engine.errors import Problem
+from engine.mail.compose import Draft
+from engine.mail.headers import HeaderError
+from engine.model.states import State
+from engine.schema.submit import MergeEntry, NamedAddress, Submit
+from engine.store import messages
+from engine.submission.merge import Failed, prepare_merge
+from engine.submission.terms import Terms
+
+SUBMIT = "/v1/account/acme/submit"
+BIG = "QUJD" * 100_000
+
+
+@pytest.fixture
+def simulation(tmp_path: Path) -> Simulation:
+    return Simulation(tmp_path / "data", 4714)
+
+
+def to(count: int) -> list[dict[str, Any]]:
+    return [{"to": {"name": f"No {n}", "address": f"u{n}@sandbox.example"}} for n in range(count)]
+
+
+def queued(engine: Engine) -> int:
+    (count,) = engine.context.store.reader.execute("SELECT count(*) FROM message").fetchone()
+    return int(count)
+
+
+async def test_each_gets_a_message_of_its_own(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        entries = to(3)
+        entries[1] |= {"messageId": "own@x.example", "sendAt": "2027-06-01T00:00:00Z", "params": {"name": ["a", 1]}}
+        answer = await caller.ask("POST", SUBMIT, {"mailMerge": entries, "subject": "Hi", "html": "<p>Hello</p>"})
+        assert answer.status == 200, answer.json
+        results = answer.json["mailMerge"]
+        assert [each["to"] for each in results] == [each["to"] for each in entries]
+        assert all(each["success"] for each in results)
+        assert results[1]["messageId"] == "<own@x.example>"
+        assert results[1]["sendAt"] == "2027-06-01T00:00:00.000Z"
+        await engine.until_ended(results[0]["queueId"], results[2]["queueId"])
+        await trio.sleep(60)  # the copies are filed
+        delivered = {each.recipient: each.message_id for each in engine.sandbox.delivered}
+        assert delivered == {f"u{n}@sandbox.example": results[n]["messageId"] for n in (0, 2)}
+        for n in (0, 2):
+            folder = engine.sandbox.account("acme@sandbox.example").folder("Sent")
+            (copy,) = [each for each in folder.messages if results[n]["messageId"].encode() in each.raw]
+            read = email.message_from_bytes(copy.raw)
+            assert read["To"] == f"No {n} <u{n}@sandbox.example>"
+            assert read["Bcc"] is None
+        entry = await engine.entry(results[1]["queueId"])
+        assert entry["waitingFor"]["kind"] == "schedule"
+
+
+@pytest.mark.parametrize(
+    ("members", "path"),
+    [
+        ({"mailMerge": []}, "mailMerge"),
+        ({"mailMerge": to(1001)}, "mailMerge"),
+        ({"mailMerge": [*to(2), {"to": {"address": "x"}}]}, "mailMerge[2].to.address"),
+        ({"mailMerge": [{"params": {}}]}, "mailMerge[0].to"),
+        ({"mailMerge": [{**to(1)[0], "messageId": "x"}]}, "mailMerge[0].messageId"),
+        ({"mailMerge": to(1), "to": {"address": "x@x.example"}}, "to"),
+        ({"mailMerge": to(1), "bcc": {"address": "x@x.example"}}, "bcc"),
+        ({"mailMerge": to(1), "envelope": {"to": "x@x.example"}}, "envelope"),
+        ({"mailMerge": to(1), "headers": {"Date": "now"}}, "headers.Date"),
+        ({"mailMerge": to(1), "attachments": [{"filename": "x", "content": "", "cid": "a b"}]}, "attachments[0].cid"),
+    ],
+)
+async def test_what_is_wrong_is_named_and_nothing_is_queued(
+    simulation: Simulation, members: dict[str, Any], path: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        answer = await (await Caller.of(engine)).ask("POST", SUBMIT, {"subject": "Hi", **members})
+        assert (answer.status, answer.json["fields"][0]["path"]) == (400, path), answer.json
+        assert queued(engine) == 0
+
+
+async def test_a_key_repeats_the_whole_answer(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller, body, key = await Caller.of(engine), {"mailMerge": to(120)}, {"Idempotency-Key": "k"}
+        first = (await caller.ask("POST", SUBMIT, body, key)).json
+        assert first["idempotency"] == {"key": "k", "status": "MISS"}
+        again = (await caller.ask("POST", SUBMIT, body, key)).json
+        assert again["idempotency"] == {"key": "k", "status": "HIT"}
+        assert again["mailMerge"] == first["mailMerge"]
+        assert queued(engine) == 120
+        assert (await caller.ask("POST", SUBMIT, {"mailMerge": to(119)}, key)).status == 409
+        both: list[Any] = []
+
+        async def ask() -> None:
+            both.append((await caller.ask("POST", SUBMIT, body, {"Idempotency-Key": "other"})).json)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            nursery.start_soon(ask)
+        assert both[0]["mailMerge"] == both[1]["mailMerge"]
+        assert {each["idempotency"]["status"] for each in both} == {"MISS", "HIT"}
+        assert queued(engine) == 240
+
+
+async def test_a_rehearsal_queues_nothing(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        answer = await (await Caller.of(engine)).ask("POST", SUBMIT, {"mailMerge": to(2), "dryRun": True})
+        assert [sorted(each) for each in answer.json["mailMerge"]] == [["messageId", "success", "to"]] * 2
+        assert queued(engine) == 0
+
+
+async def test_all_are_queued_or_none(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A fault while the third slice is inserted: the first two go, too, and so do the files."""
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        insert, calls = messages.insert, 0
+
+        def fails(*given: Any) -> list[int]:
+            nonlocal calls
+            calls += 1
+            if calls == 3:
+                raise Problem(404, "Account record was not found for requested ID")
+            return insert(*given)
+
+        monkeypatch.setattr(messages, "insert", fails)
+        body = {"mailMerge": to(200), "attachments": [{"filename": "a.bin", "content": BIG}]}
+        assert (await caller.ask("POST", SUBMIT, body)).status == 404
+        assert calls == 3
+        assert queued(engine) == 0
+        assert list((simulation.folder / "spool").iterdir()) == []
+        monkeypatch.undo()
+        assert (await caller.ask("POST", SUBMIT, body)).status == 200
+        assert queued(engine) == 200
+
+
+async def test_large_contents_are_on_disk_once(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        await engine.pause(True)
+        caller = await Caller.of(engine)
+        body = {"mailMerge": to(50), "text": "Hi", "attachments": [{"filename": "a.bin", "content": BIG}]}
+        results = (await caller.ask("POST", SUBMIT, body)).json["mailMerge"]
+        files = [*(simulation.folder / "spool").iterdir()]
+        assert len(files) == 50
+        assert len({each.stat().st_ino for each in files}) == 1
+        await engine.pause(False)
+        await engine.until_ended(*(each["queueId"] for each in results))
+        assert {engine.state(each["queueId"]) for each in results} == {State.SENT}
+        await trio.sleep(60)
+        assert list((simulation.folder / "spool").iterdir()) == []
+
+
+async def test_an_entry_fails_by_itself(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        account = engine.context.registry.get("acme")
+        assert account is not None
+
+        def personal(draft: Draft, entry: MergeEntry, message_id: str) -> Draft:
+            if entry.to.address.startswith("u1@"):
+                raise HeaderError("subject", "is impossible")
+            return draft
+
+        entries = tuple(MergeEntry(to=each) for each in _named(3))
+        body = Submit(mail_merge=entries, text="Hi")
+        terms = Terms(now=0.0, send_at=0.0)
+        prepared = await prepare_merge(engine.context.submissions, account, body, terms, personal)
+        assert prepared[1].outcome == Failed("subject is impossible")
+        outcomes = [each.outcome for each in prepared if not isinstance(each.outcome, Failed)]
+        assert [each.recipients for each in outcomes] == [("u0@sandbox.example",), ("u2@sandbox.example",)]
+        assert outcomes[0].content.body is outcomes[1].content.body
+
+
+async def test_who_has_left_the_list_is_skipped(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        await engine.context.settings.update(service_url="https://mail.example.com")
+        left = {"account": "acme", "recipient": "u1@sandbox.example"}
+        assert (await caller.ask("POST", "/v1/blocklist/news", left)).status == 200
+        answer = await caller.ask("POST", SUBMIT, {"mailMerge": to(3), "text": "Hi", "listId": "news"})
+        results = answer.json["mailMerge"]
+        assert results[1]["success"] is True
+        assert results[1]["skipped"]["listId"] == "news"
+        assert "queueId" not in results[1]
+        await engine.until_ended(results[0]["queueId"], results[2]["queueId"])
+        await trio.sleep(60)
+        copies = [each.raw for each in engine.sandbox.account("acme@sandbox.example").folder("Sent").messages]
+        links = {email.message_from_bytes(each)["List-Unsubscribe"] for each in copies}
+        assert len(links) == 2, links
+
+
+def _named(count: int) -> list[NamedAddress]:
+    return [NamedAddress(address=f"u{n}@sandbox.example") for n in range(count)]
