@@ -15,8 +15,10 @@ from msgspec import UNSET
 from msgspec.structs import replace
 from quart import Response
 
+from engine.accounts.account import Account
 from engine.accounts.route_checks import refuse_way
 from engine.api.context import Context, find_account
+from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.http.access import Access
 from engine.http.checks import EMPTY
@@ -30,10 +32,11 @@ from engine.queue.idempotency import repeated
 from engine.schema.fields import AccountId
 from engine.schema.stored_json import shown
 from engine.schema.submit import DryRun, Idempotency, Submit, SubmitAccepted, SubmitHeaders, SubmitQuery
-from engine.store import idempotency_keys
+from engine.store import idempotency_keys, templates
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
 from engine.submission.submissions import refuse_unless_ready
+from engine.submission.template import Rendering, Variables, params_of
 from engine.submission.terms import terms_of
 
 ANY_QUERY = SubmitQuery()
@@ -50,8 +53,9 @@ PIECE = 256 * 1024
     large=True,
     errors={
         403: "A token for one account sets `proxy`.",
-        404: "The account has no SMTP server (`SMTPUnavailable`).",
+        404: "The account has no SMTP server (`SMTPUnavailable`), or there is no such template (`TemplateNotFound`).",
         409: "The `Idempotency-Key` was used for another request (`IdempotencyConflict`).",
+        422: "A template cannot be rendered (`SubmitFail`): `fields` names the text, the line and what is wrong.",
         503: "The account has not been connected yet; `Retry-After` says when to come back.",
     },
 )
@@ -89,7 +93,8 @@ async def submit(
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if not body.dry_run and context.submissions.gateway(body.gateway) is None:
         refuse_unless_ready(found)
-    incoming = await context.submissions.prepare(found, body, terms_of(body, context.world.now()))
+    content = await _rendered(context, found, body)
+    incoming = await context.submissions.prepare(found, content, terms_of(body, context.world.now()))
     message = incoming.message
     if body.dry_run:
         return await _rehearsal(message.message_id, incoming.content)
@@ -102,6 +107,19 @@ async def submit(
     if first is not None:
         return again(first, key)
     return replace(answer, idempotency=Idempotency(key=key, status="MISS"))
+
+
+async def _rendered(context: Context, account: Account, body: Submit) -> Submit:
+    """The submission with its texts rendered. Raises `Problem` 404 for an unknown template, 422 for a faulty one."""
+    stored = templates.get(context.store.reader, body.template) if body.template else None
+    if body.template and (stored is None or stored.summary.account not in (None, account.id)):
+        message = f"Requested template was not found [{body.template}]"
+        raise Problem(404, message, code="TemplateNotFound")
+    rendering = await Rendering.of(body, stored, context.world)
+    if rendering is None:
+        return body
+    variables = Variables(account.record, context.settings.values.service_url)
+    return await rendering.content(body, variables, params_of(body), context.world)
 
 
 def key_of(given_key: str | None) -> str | None:

@@ -88,6 +88,8 @@ def _build(info: mi.Type, notes: dict[str, Any] | None = None, *, nullable: bool
             walk = _mailboxes(info) if _is_mailbox(info.item_type) else _list(info, single=notes.get("single", False))
         case mi.DictType(min_length=None):
             walk = _mapping(info)
+        case mi.AnyType():
+            walk = _anything
         case _:
             raise TypeError(f"no walk for {info}")
     if check := CHECKS.get(notes.get("check", "")):
@@ -127,7 +129,9 @@ def _union(info: mi.UnionType) -> Walk:
     objects = [each for each in kinds if isinstance(_plain(each), mi.StructType)]
     if objects:
         walk = _build(objects[0])
-        return lambda value, place, found: value if value is False else walk(value, place, found)
+        return lambda value, place, found: (
+            value if value is False or (nullable and value is None) else walk(value, place, found)
+        )
     by_type: dict[type, Walk] = {}
     names: list[str] = []
     for each in kinds:
@@ -317,6 +321,19 @@ def _mapping(info: mi.DictType) -> Walk:
         return built if found.count == before else WRONG
 
     return mapping
+
+
+def _anything(value: Any, place: FieldPath, found: FieldErrors) -> Any:
+    """Whatever JSON there is, as it is."""
+    if isinstance(value, Long):
+        value = value.text(LONGEST)
+        if value is None:
+            return found.add(place, f"length must be less than or equal to {LONGEST} characters long")
+    if isinstance(value, list):
+        return [_anything(each, place.item(index), found) for index, each in enumerate(value)]
+    if isinstance(value, dict):
+        return {name: _anything(each, place.member(name), found) for name, each in value.items()}
+    return value
 
 
 def _struct(info: mi.StructType) -> Walk:

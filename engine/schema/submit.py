@@ -201,6 +201,32 @@ class Content(Request, frozen=True, kw_only=True):
         )
 
 
+class Render(Request, frozen=True, kw_only=True):
+    """How the texts of a message are rendered."""
+
+    format: Annotated[
+        Literal["html", "markdown"],
+        Meta(
+            description="What `html` is written in: `html`, or `markdown` (CommonMark with tables), which becomes "
+            "HTML. That of a stored template counts in its place."
+        ),
+    ] = "html"
+    params: Annotated[
+        dict[str, Any],
+        Meta(
+            description="What templates read as `params`: any JSON. Absent: nothing.",
+            examples=[{"name": "Andris", "items": [{"title": "Book", "price": 12.5}]}],
+        ),
+    ] = msgspec.field(default_factory=dict)
+    inline_css: Annotated[
+        bool,
+        Meta(
+            description="Whether to put the styles of `<style>` into the tags, for mail programs that drop `<style>`. "
+            "Linked style sheets are not loaded. Absent: `false`."
+        ),
+    ] = False
+
+
 class Submit(Content, frozen=True, kw_only=True):
     """A message to send. It needs at least one recipient, in `to`, `cc`, `bcc` or `envelope.to`."""
 
@@ -248,7 +274,30 @@ class Submit(Content, frozen=True, kw_only=True):
         Meta(description="The IP address of this machine from which the message is sent. Absent: that of the account."),
     ] = UNSET
     gateway: Gateway = UNSET
-    render: Unsupported | UnsetType = UNSET
+    template: Annotated[
+        Line256 | UnsetType | None,
+        Meta(
+            description="The id of a stored template, of the account or of all. Its texts stand in place of `subject`, "
+            "`text`, `html` and `previewText`, and are rendered unless `render` is `false`. `null` or absent: none.",
+            examples=["AAABnk2VbGgAAAAB"],
+        ),
+    ] = UNSET
+    preview_text: Annotated[
+        Annotated[Line, Meta(max_length=1024)] | UnsetType | None,
+        Meta(
+            description="What lists of messages show beside the subject, hidden at the beginning of the HTML. `null` "
+            "or absent: none.",
+            examples=["Your order is on its way"],
+        ),
+    ] = UNSET
+    render: Annotated[
+        Render | Off | UnsetType | None,
+        Meta(
+            description="Render `subject`, `text`, `html` and `previewText` as Handlebars templates "
+            "(`docs/templates.md`). `false`, `null` or absent: take them as they are; but only `false` leaves the "
+            "texts of a `template` as they are."
+        ),
+    ] = UNSET
     tracking_enabled: Unsupported | UnsetType = UNSET
     track_opens: Unsupported | UnsetType = UNSET
     track_clicks: Unsupported | UnsetType = UNSET

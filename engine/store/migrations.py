@@ -458,4 +458,20 @@ MIGRATIONS = (
         DELETE FROM blocked WHERE scope = OLD.id AND scope != '';
     END;
     """,
+    """
+    CREATE TABLE template (
+        id TEXT PRIMARY KEY,
+        account TEXT,             -- NULL: of all accounts
+        name TEXT NOT NULL,
+        description TEXT,
+        format TEXT NOT NULL,     -- html or markdown
+        content TEXT NOT NULL,    -- JSON: subject, text, html, previewText
+        created REAL NOT NULL,
+        updated REAL
+    ) WITHOUT ROWID;
+    CREATE INDEX template_of_account ON template (account, created);
+    CREATE TRIGGER template_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM template WHERE account = OLD.id;
+    END;
+    """,
 )
