@@ -46,6 +46,7 @@ from engine.oauth.http_client import Wire
 from engine.oauth.keepers import Keepers, OAuth
 from engine.oauth.sign_ins import SignIns
 from engine.oauth.token_requests import TokenRequests
+from engine.proxies.route import DIRECT
 from engine.queue.accept import Intake
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock_correction import ClockCorrection
@@ -192,14 +193,10 @@ async def _queue(config: Config, world: World, store: Store, journal: Journal, h
 
 def _oauth(store: Store, vault: Vault, journal: Journal, access: ServerAccess, settings: SettingsBook) -> OAuth:
     book = AppBook(store, vault, journal, access.world)
-
-    async def dial(host: str, port: int) -> trio.abc.Stream:
-        return await access.egress.dialer(restricted=False, route=access.routes.of_settings())(host, port)
-
-    inside = Wire(access.sandbox.dial) if access.sandbox is not None else None
-    requests = TokenRequests(Wire(dial), inside, access.world)
+    inside = Wire(access.sandbox.dial, access.sandbox.dial) if access.sandbox is not None else None
+    requests = TokenRequests(access.provider_wire(access.routes.of_settings), inside, access.world)
     # It is the operator's own and near, so no proxy leads to it.
-    near = Wire(access.egress.dialer(restricted=False))
+    near = access.provider_wire(lambda: DIRECT)
     auth_server = AuthServer(near, lambda: settings.values.auth_server, access.world)
     settings.listen(auth_server.changed, "auth_server")
     return OAuth(book, requests, Keepers(book, requests, store, vault, access.world), auth_server)

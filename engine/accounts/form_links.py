@@ -90,14 +90,14 @@ class FormLinks:
     async def url(self, form: AuthenticationForm, parked: str | None = None) -> str:
         """A new link. Raises `NoServiceUrl`, `LinkTooLong`, and what `Store.admit` raises.
 
-        `parked`: what is to be done once somebody has signed in; it goes into the link sealed.
+        `parked`: what to do after the sign-in; it goes into the link sealed.
         """
         self._base()
         sealed_text = None if parked is None else self._vault.seal("", _PARKED_FIELD, parked)
         return self._url(form, await self._keys.shared(), sealed_text)
 
     def parked(self, link: FormLink) -> str | None:
-        """What is to be done once somebody has signed in. Raises `LinkRefused` where another key sealed it."""
+        """What to do after the sign-in. Raises `LinkRefused` where another key sealed it."""
         try:
             return None if link.parked is None else self._vault.open("", _PARKED_FIELD, link.parked)
         except DamagedSecret as error:

@@ -3,7 +3,7 @@
 That it is due is written in the commit that ends the message as sent, so it is never forgotten; a failed attempt is
 repeated by a schedule. Where a copy of the message was filed, by the engine or by the provider, the draft is removed;
 else it is moved to the trash, and stays where there is none, since it is all that is left of the message. A draft that
-is not there any more, under the same UID, has been taken care of by somebody else, or by the attempt before.
+is not there any more, under the same UID, has been removed by another client, or by the attempt before.
 """
 
 from __future__ import annotations

@@ -118,7 +118,8 @@ async def _rendered(context: Context, account: Account, body: Submit) -> Submit:
     rendering = await Rendering.of(body, stored, context.world)
     if rendering is None:
         return body
-    variables = Variables(account.record, context.settings.values.service_url)
+    base_url = context.settings.values.service_url if body.base_url is UNSET else body.base_url
+    variables = Variables(account.record, base_url)
     return await rendering.content(body, variables, params_of(body), context.world)
 
 
@@ -141,12 +142,14 @@ async def _fingerprint(context: Context, body: Submit) -> bytes:
     """A hash that identifies the request."""
     if body.copy is None:
         body = replace(body, copy=UNSET)
-    if sum(len(each.content) for each in body.attachments) <= HERE:
+    raw = b"" if body.raw is UNSET else body.raw
+    if len(raw) + sum(len(each.content) for each in body.attachments) <= HERE:
         return hashlib.sha256(msgspec.json.encode(body)).digest()
 
     def work() -> bytes:
         short = [replace(each, content=hashlib.sha256(each.content).digest()) for each in body.attachments]
-        return hashlib.sha256(msgspec.json.encode(replace(body, attachments=tuple(short)))).digest()
+        whole = hashlib.sha256(raw).digest() if raw else UNSET
+        return hashlib.sha256(msgspec.json.encode(replace(body, attachments=tuple(short), raw=whole))).digest()
 
     return await context.world.in_thread(work)
 

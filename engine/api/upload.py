@@ -25,23 +25,13 @@ from engine.mail.compose import Composed, Draft
 from engine.mail.decode import header_text
 from engine.mail.fields import fields
 from engine.mail.replying import Original, Own, following_ids, following_subject, joined, recipients
-from engine.mail.whole import from_raw, with_fields
 from engine.schema.fields import AccountId
 from engine.schema.messages import CommandHeaders
 from engine.schema.upload import ReferenceShown, Upload, Uploaded, UploadQuery, UploadReference
 from engine.submission.composer import HERE
 from engine.submission.draft import addresses_of, draft_of, size_of
+from engine.submission.raw import message_id_in
 
-_FIELDS = {
-    "from": "sender",
-    "to": "to",
-    "cc": "cc",
-    "bcc": "bcc",
-    "reply-to": "reply_to",
-    "subject": "subject",
-    "message-id": "message_id",
-}
-"""The header fields that members of a request make, and the attributes of these."""
 _REFERENCES = "HEADER.FIELDS (REFERENCES IN-REPLY-TO)"
 
 
@@ -80,7 +70,7 @@ async def upload_message(
     found = find_account(context, account)
     big = len(body.raw) if body.raw is not UNSET else size_of(body)
     async with leased(context, account, headers, long=big > HERE) as mailbox:
-        made = await _make(context, found, mailbox, body, large=big > HERE)
+        made = await _make(context, found, mailbox, body)
         content = made.content
         target = await mailbox.locator.target(mailbox.session, body.path)
         message = [content.header, content.bcc_header, b"\r\n", content.body]
@@ -108,28 +98,16 @@ async def upload_message(
     )
 
 
-async def _make(context: Context, account: Account, mailbox: Mailbox, body: Upload, *, large: bool) -> _Made:
+async def _make(context: Context, account: Account, mailbox: Mailbox, body: Upload) -> _Made:
     now, composer, record = context.world.now(), context.submissions.composer, account.record
     if body.raw is not UNSET:
-        raw, fresh = body.raw, composer.message_id(record.email or "")
-        content = await context.world.in_thread(from_raw, raw, fresh, now) if large else from_raw(raw, fresh, now)
-        if names := _own_fields(body):
-            draft = draft_of(record, body)
-            message_id = composer.message_id(draft.sender.address, body.message_id)
-            given = await composer.compose(draft, message_id, now, size_of(body))
-            content = with_fields(content, given, names)
-        return _Made(content, fields(content.header)["message-id"][0])
+        content = await composer.whole(body.raw, record, body, now)
+        return _Made(content, message_id_in(content))
     draft, reference = draft_of(record, body), None
     if body.reference is not UNSET:
         draft, reference = await _following(mailbox, draft, body.reference)
     message_id = composer.message_id(draft.sender.address, body.message_id)
     return _Made(await composer.compose(draft, message_id, now, size_of(body)), message_id, reference)
-
-
-def _own_fields(body: Upload) -> frozenset[bytes]:
-    """The header fields, in lower case, that the request gives besides the raw message."""
-    given = {name for name, attribute in _FIELDS.items() if getattr(body, attribute) not in (UNSET, None, (), "")}
-    return frozenset(name.lower().encode() for name in given.union(name for name, _ in body.header_fields()))
 
 
 async def _following(mailbox: Mailbox, draft: Draft, reference: UploadReference) -> tuple[Draft, ReferenceShown]:

@@ -21,6 +21,7 @@ from engine.proxies import proxy
 from engine.schema.events import EVENT_DATA
 from engine.schema.fields import Check
 from engine.schema.servers import MASK
+from engine.smtp.report_options import LONGEST_ENVELOPE_ID, xtext
 from engine.webhooks import signing
 from engine.webhooks.expressions import Expression
 from engine.webhooks.target import reserved
@@ -133,6 +134,15 @@ def message_id(value: str) -> str:
         return message_id_of(value)
     except ValueError as error:
         raise ValueError("must be a valid Message-ID") from error
+
+
+def envelope_id(value: str) -> str:
+    """An envelope id as SMTP carries it."""
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("must hold only printable ASCII")
+    if len(xtext(value)) > LONGEST_ENVELOPE_ID:
+        raise ValueError(f"must have at most {LONGEST_ENVELOPE_ID} characters, with +, = and blanks counted as three")
+    return value
 
 
 def instant(value: datetime) -> datetime:
@@ -248,6 +258,7 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.IP: ip,
     Check.IP_OR_EMPTY: ip_or_empty,
     Check.HEADER_NAME: header_name,
+    Check.ENVELOPE_ID: envelope_id,
     Check.MESSAGE_ID: message_id,
     Check.INSTANT: instant,
     Check.NAME: name,

@@ -7,10 +7,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Check, Instant, Line100, MailboxPath, NoDifference, Request, Response, Unsupported
-from engine.schema.submit import Content
-
-_NOT_BESIDE_RAW = ("text", "html", "attachments", "reference")
+from engine.schema.fields import Check, Instant, MailboxPath, NoDifference, Request, Response, Unsupported
+from engine.schema.submit import Content, beside_raw
 
 
 class UploadReference(Request, frozen=True, kw_only=True):
@@ -68,24 +66,12 @@ class Upload(Content, frozen=True, kw_only=True):
     reference: Annotated[
         UploadReference | UnsetType, Meta(description="What it replies to or forwards. Absent: nothing.")
     ] = UNSET
-    raw: Annotated[
-        bytes | UnsetType,
-        Meta(
-            description="The whole message in base64, in place of `text`, `html` and `attachments`. Other members that "
-            "make up a message replace the header fields of their names in it. Absent: it is composed of them.",
-            examples=["U3ViamVjdDogaGkNCg0KaGk="],
-        ),
-    ] = UNSET
-    locale: Annotated[Line100 | UnsetType, Meta(description="Makes no difference here, present or absent.")] = UNSET
-    tz: Annotated[Line100 | UnsetType, Meta(description="Makes no difference here, present or absent.")] = UNSET
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
         """A message is given whole, or in parts."""
         if get("raw") is not UNSET:
-            for name in _NOT_BESIDE_RAW:
-                if get(name) not in (UNSET, None, (), {}):
-                    yield name, "is not allowed beside raw"
+            yield from beside_raw(get, ("text", "html", "attachments", "reference"))
 
 
 class ReferenceShown(Response, frozen=True, kw_only=True):

@@ -129,7 +129,7 @@ async def test_a_submission_is_rendered_and_values_are_escaped_in_html_alone(
             html="<p>{{params.a}}</p>",
             render={"params": {"a": "<&>"}},
         )
-        record = engine.context.registry.get("acme").record  # type: ignore[union-attr]
+        record = engine.context.registry.get("acme").record
         assert message["Subject"] == "<&>"
         assert text_of(message, "plain") == f"<&> https://mail.example.com {record.email} {record.name}"
         assert text_of(message, "html") == "<p>&lt;&amp;&gt;</p>"
