@@ -64,6 +64,7 @@ from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
 from engine.submission.composer import Composer
+from engine.submission.mail_links import MailLinks
 from engine.submission.submissions import Submissions
 from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
@@ -125,9 +126,13 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     files = ExportFiles(Path(config.store.path), config.export.quota, config.export.spare, world)
     exports = Exports(files, registry.get, store, journal, settings, config.export, world)
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
-    bodies, wrong_tokens = Bodies(config.http.bodies, config.http.slowest), WrongTokens()
+    bodies, wrong_tokens = (
+        Bodies(config.http.bodies, config.http.slowest, Path(config.store.path), world),
+        WrongTokens(),
+    )
     submissions = Submissions(
         Composer(bodies.heavy, world),
+        MailLinks(settings, link_keys, store),
         Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
         routes,
         lambda: settings.values.delivery_attempts or config.retry.attempts,

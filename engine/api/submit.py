@@ -29,9 +29,10 @@ from engine.http.problems import JSON
 from engine.isotime import iso
 from engine.mail.compose import Composed
 from engine.queue.idempotency import repeated
+from engine.schema.blocklists import Skipped
 from engine.schema.fields import AccountId
 from engine.schema.stored_json import shown
-from engine.schema.submit import DryRun, Idempotency, Submit, SubmitAccepted, SubmitHeaders, SubmitQuery
+from engine.schema.submit import DryRun, Idempotency, Submit, SubmitAccepted, SubmitHeaders, SubmitQuery, SubmitSkipped
 from engine.store import idempotency_keys, templates
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
@@ -67,7 +68,7 @@ async def submit(
     *,
     query: SubmitQuery = ANY_QUERY,
     caller: Token | None = None,
-) -> SubmitAccepted | DryRun | Response:
+) -> SubmitAccepted | SubmitSkipped | DryRun | Response:
     """Submit a message.
 
     Before the first sync of an account (without IMAP: its first SMTP login), submissions are refused with a 503:
@@ -93,8 +94,11 @@ async def submit(
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if not body.dry_run and context.submissions.gateway(body.gateway) is None:
         refuse_unless_ready(found)
+    terms = terms_of(body, context.world.now(), narrowed=narrowed)
     content = await _rendered(context, found, body)
-    incoming = await context.submissions.prepare(found, content, terms_of(body, context.world.now()))
+    incoming = await context.submissions.prepare(found, content, terms)
+    for reason in context.submissions.links.skipped(found.id, terms, incoming.recipients).values():
+        return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id or ""))
     message = incoming.message
     if body.dry_run:
         return await _rehearsal(message.message_id, incoming.content)

@@ -242,3 +242,19 @@ async def test_templates_go_with_their_account(simulation: Simulation, autojump_
         id = await stored(caller)
         assert (await caller.ask("DELETE", "/v1/account/acme")).status == 200
         assert (await caller.ask("GET", f"/v1/templates/template/{id}")).status == 404
+
+
+async def test_large_and_deep_parameters_cost_only_their_request(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        large = {**TO, "text": "{{length params.s}}", "render": {"params": {"s": "x" * 10_000_000}}}
+        assert (await caller.ask("POST", "/v1/account/acme/submit", large)).status in (200, 400, 413)
+        for depth in (100, 400, 900, 5000):
+            raw = b'{"to": "x@sandbox.example", "text": "{{params.a}}", "render": {"params": {"a": %s}}}'
+            raw %= b"[" * depth + b"]" * depth
+            headers = {"Content-Type": "application/json"}
+            answer = await caller.ask("POST", "/v1/account/acme/submit", headers=headers, raw=raw)
+            assert answer.status in (200, 400, 422), (depth, answer.status)
