@@ -15,8 +15,10 @@ from msgspec import UNSET
 from msgspec.structs import replace
 from quart import Response
 
+from engine.accounts.account import Account
 from engine.accounts.route_checks import refuse_way
 from engine.api.context import Context, find_account
+from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.http.access import Access
 from engine.http.checks import EMPTY
@@ -35,17 +37,21 @@ from engine.schema.stored_json import shown
 from engine.schema.submit import (
     DryRun,
     Idempotency,
+    MergeEntry,
+    Render,
     Submit,
     SubmitAccepted,
     SubmitHeaders,
     SubmitQuery,
     SubmitSkipped,
 )
-from engine.store import idempotency_keys
+from engine.store import idempotency_keys, templates
 from engine.store.idempotency_keys import Kept
+from engine.store.templates import Stored
 from engine.store.tokens import Token
-from engine.submission.merge import Failed, Prepared, prepare_merge
+from engine.submission.merge import Failed, MergeRenderer, Prepared, prepare_merge
 from engine.submission.submissions import refuse_unless_ready
+from engine.submission.template import Rendering, Variables, params_of
 from engine.submission.terms import terms_of
 
 ANY_QUERY = SubmitQuery()
@@ -62,8 +68,9 @@ PIECE = 256 * 1024
     large=True,
     errors={
         403: "A token for one account sets `proxy`.",
-        404: "The account has no SMTP server (`SMTPUnavailable`).",
+        404: "The account has no SMTP server (`SMTPUnavailable`), or there is no such template (`TemplateNotFound`).",
         409: "The `Idempotency-Key` was used for another request (`IdempotencyConflict`).",
+        422: "A template cannot be rendered (`SubmitFail`): `fields` names the text, the line and what is wrong.",
         503: "The account has not been connected yet; `Retry-After` says when to come back.",
     },
 )
@@ -106,9 +113,11 @@ async def submit(
         refuse_unless_ready(found)
     terms = terms_of(body, context.world.now(), narrowed=narrowed)
     if body.mail_merge is not UNSET:
-        prepared = await prepare_merge(context.submissions, found, body, terms)
+        render = await _merge_renderer(context, found, body)
+        prepared = await prepare_merge(context.submissions, found, body, terms, render)
         return await _merged(context, prepared, key, fingerprint, rehearsal=body.dry_run)
-    incoming = await context.submissions.prepare(found, body, terms)
+    content = await _rendered(context, found, body)
+    incoming = await context.submissions.prepare(found, content, terms)
     for reason in context.submissions.links.skipped(found.id, terms, incoming.recipients).values():
         return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id or ""))
     message = incoming.message
@@ -160,6 +169,47 @@ def _result(prepared: Prepared, *, queued: bool) -> MergeResult:
                 queue_id=message.queue_id,
                 send_at=iso(message.send_at),
             )
+
+
+async def _rendered(context: Context, account: Account, body: Submit) -> Submit:
+    """The submission with its texts rendered. Raises `Problem` 404 for an unknown template, 422 for a faulty one."""
+    rendering = await Rendering.of(body, _template(context, account, body), context.world)
+    if rendering is None:
+        return body
+    return await rendering.content(body, _variables(context, account, body), params_of(body), context.world)
+
+
+async def _merge_renderer(context: Context, account: Account, body: Submit) -> MergeRenderer | None:
+    """What renders the texts for an entry of a merge; None if all get the same. Raises as `_rendered` does.
+
+    There is no `render` beside a merge: the texts are templates if an entry has parameters, or the merge is of a list.
+    """
+    entries = body.mail_merge or ()
+    if body.list_id or any(each.params for each in entries):
+        body = replace(body, render=Render())
+    rendering = await Rendering.of(body, _template(context, account, body), context.world)
+    if rendering is None:
+        return None
+    variables = _variables(context, account, body)
+    body = replace(body, mail_merge=UNSET)
+
+    async def render(entry: MergeEntry, recipient: dict[str, str]) -> Submit:
+        return await rendering.content(body, variables._replace(recipient=recipient), entry.params, context.world)
+
+    return render
+
+
+def _template(context: Context, account: Account, body: Submit) -> Stored | None:
+    stored = templates.get(context.store.reader, body.template) if body.template else None
+    if body.template and (stored is None or stored.summary.account not in (None, account.id)):
+        message = f"Requested template was not found [{body.template}]"
+        raise Problem(404, message, code="TemplateNotFound")
+    return stored
+
+
+def _variables(context: Context, account: Account, body: Submit) -> Variables:
+    base_url = context.settings.values.service_url if body.base_url is UNSET else body.base_url
+    return Variables(account.record, base_url)
 
 
 def key_of(given_key: str | None) -> str | None:

@@ -11,6 +11,8 @@ TAGS = {
     "Submit": "The engine answers a submission once the message is on disk. What happens to it then comes as events "
     "(`docs/events.md#messages`) with its `queueId`. In a sandbox account, the recipient's address scripts the outcome "
     "(`docs/api.md#sandbox-recipients`).",
+    "Templates": "A template is the content of messages, stored, with Handlebars where they differ. A submission names "
+    "it as `template` and gives its parameters in `render` (`docs/templates.md`).",
     "Outbox": "The outbox lists every message from its submission until the engine removes its record.",
     "SMTP Gateway": "A gateway is an SMTP server of yours through which messages of any account may go: those that are "
     "submitted with its id as `gateway`, also with a token for one account. What is wrong with a gateway holds only "

@@ -129,7 +129,9 @@ def _union(info: mi.UnionType) -> Walk:
     objects = [each for each in kinds if isinstance(_plain(each), mi.StructType)]
     if objects:
         walk = _build(objects[0])
-        return lambda value, place, found: value if value is False else walk(value, place, found)
+        return lambda value, place, found: (
+            value if value is False or (nullable and value is None) else walk(value, place, found)
+        )
     by_type: dict[type, Walk] = {}
     names: list[str] = []
     for each in kinds:

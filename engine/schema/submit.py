@@ -36,7 +36,6 @@ from engine.schema.fields import (
     ProxyUrl,
     Request,
     Response,
-    Unsupported,
     WebUrl,
     When,
 )
@@ -278,7 +277,12 @@ class MergeEntry(Request, frozen=True, kw_only=True):
         MessageIdAsked | UnsetType, Meta(description="The message's Message-ID. Absent: the engine creates one.")
     ] = UNSET
     params: Annotated[
-        dict[str, Any], Meta(description="Values for this recipient's texts. Absent: none.", examples=[{"name": "Jo"}])
+        dict[str, Any],
+        Meta(
+            description="The parameters with which this recipient's texts are rendered: they are templates "
+            "once an entry has any. Absent: none.",
+            examples=[{"name": "Jo"}],
+        ),
     ] = msgspec.field(default_factory=dict)
     send_at: Annotated[Instant | UnsetType, Meta(description="When to send it. Absent: `sendAt` of the request.")] = (
         UNSET
@@ -290,6 +294,32 @@ def beside_raw(get: Callable[[str], Any], names: Sequence[str]) -> Iterator[tupl
     for name in names:
         if get(name) not in (UNSET, None, ()):
             yield name, "is not allowed beside raw"
+
+
+class Render(Request, frozen=True, kw_only=True):
+    """How the texts of a message are rendered."""
+
+    format: Annotated[
+        Literal["html", "markdown"],
+        Meta(
+            description="What `html` is written in: `html`, or `markdown` (CommonMark with tables), which becomes "
+            "HTML. That of a stored template counts in its place."
+        ),
+    ] = "html"
+    params: Annotated[
+        dict[str, Any],
+        Meta(
+            description="What templates read as `params`: any JSON. Absent: nothing.",
+            examples=[{"name": "Andris", "items": [{"title": "Book", "price": 12.5}]}],
+        ),
+    ] = msgspec.field(default_factory=dict)
+    inline_css: Annotated[
+        bool,
+        Meta(
+            description="Whether to put the styles of `<style>` into the tags, for mail programs that drop `<style>`. "
+            "Linked style sheets are not loaded. Absent: `false`."
+        ),
+    ] = False
 
 
 class Submit(Content, frozen=True, kw_only=True):
@@ -305,10 +335,10 @@ class Submit(Content, frozen=True, kw_only=True):
     mail_merge: Annotated[
         Annotated[tuple[MergeEntry, ...], Meta(max_length=MAX_MERGE)] | UnsetType,
         Meta(
-            description="Up to 1,000 recipients, of whom each gets a message of their own; `to`, `cc`, `bcc` and "
-            "`envelope` are not allowed then, and `messageId` is that of the entry. The engine queues all of them or, "
-            "if it is stopped, none; an entry that cannot be composed fails by itself. Absent: one message to all of "
-            "`to`, `cc` and `bcc`.",
+            description="Up to 1,000 recipients, of whom each gets a message of their own; `to`, `cc`, `bcc`, "
+            "`envelope`, `raw` and `render` are not allowed then, and `messageId` is that of the entry. The engine "
+            "queues all of them or, if it is stopped, none; an entry that cannot be composed fails by itself. Absent: "
+            "one message to all of `to`, `cc` and `bcc`.",
             examples=[[{"to": {"name": "Jo", "address": "jo@sandbox.example"}, "params": {"name": "Jo"}}]],
         ),
     ] = UNSET
@@ -350,7 +380,6 @@ class Submit(Content, frozen=True, kw_only=True):
     ] = UNSET
     dsn: DsnAsked = UNSET
     gateway: Gateway = UNSET
-    render: Unsupported | UnsetType = UNSET
     list_id: Annotated[
         Hostname | UnsetType,
         Meta(
@@ -387,6 +416,30 @@ class Submit(Content, frozen=True, kw_only=True):
             examples=["https://mail.example.com"],
         ),
     ] = UNSET
+    template: Annotated[
+        Line256 | UnsetType | None,
+        Meta(
+            description="The id of a stored template, of the account or of all. Its texts stand in place of `subject`, "
+            "`text`, `html` and `previewText`, and are rendered unless `render` is `false`. `null` or absent: none.",
+            examples=["AAABnk2VbGgAAAAB"],
+        ),
+    ] = UNSET
+    preview_text: Annotated[
+        Annotated[Line, Meta(max_length=1024)] | UnsetType | None,
+        Meta(
+            description="What lists of messages show beside the subject, hidden at the beginning of the HTML. `null` "
+            "or absent: none.",
+            examples=["Your order is on its way"],
+        ),
+    ] = UNSET
+    render: Annotated[
+        Render | Off | UnsetType | None,
+        Meta(
+            description="Render `subject`, `text`, `html` and `previewText` as Handlebars templates "
+            "(`docs/templates.md`). `false`, `null` or absent: take them as they are; but only `false` leaves the "
+            "texts of a `template` as they are."
+        ),
+    ] = UNSET
     dry_run: Annotated[
         bool, Meta(description="`true`: only compose the message, and answer with it. Absent: `false`.")
     ] = False
@@ -397,12 +450,12 @@ class Submit(Content, frozen=True, kw_only=True):
         if (entries := get("mail_merge")) is not UNSET:
             if entries == ():
                 yield "mailMerge", "must contain at least 1 items"
-            for name in ("to", "cc", "bcc", "envelope", "raw"):
+            for name in ("to", "cc", "bcc", "envelope", "raw", "render"):
                 if get(name):
                     yield name, "is not allowed"
             return
         if get("raw") is not UNSET:
-            yield from beside_raw(get, ("text", "html", "attachments"))
+            yield from beside_raw(get, ("text", "html", "attachments", "template"))
             return
         if get("to") or get("cc") or get("bcc"):
             return

@@ -462,4 +462,20 @@ MIGRATIONS = (
     ALTER TABLE message ADD COLUMN eight_bit INTEGER NOT NULL DEFAULT 0;  -- 1: only a server with 8BITMIME can take it
     ALTER TABLE message ADD COLUMN dsn TEXT;  -- JSON: the delivery reports asked for; NULL: none
     """,
+    """
+    CREATE TABLE template (
+        id TEXT PRIMARY KEY,
+        account TEXT,             -- NULL: of all accounts
+        name TEXT NOT NULL,
+        description TEXT,
+        format TEXT NOT NULL,     -- html or markdown
+        content TEXT NOT NULL,    -- JSON: subject, text, html, previewText
+        created REAL NOT NULL,
+        updated REAL
+    ) WITHOUT ROWID;
+    CREATE INDEX template_of_account ON template (account, created);
+    CREATE TRIGGER template_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM template WHERE account = OLD.id;
+    END;
+    """,
 )

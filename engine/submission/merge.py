@@ -1,7 +1,7 @@
 """One request, many messages: prepared one by one, accepted together.
 
 1. The request becomes one draft. What all messages would stumble over is refused here, and nothing is queued.
-2. Each entry makes a draft of its own from it: its recipient, whatever `Personal` changes for it, its links.
+2. Each entry makes a draft of its own from it: its recipient, its texts if they are rendered, its links.
 3. Texts and attachments that an entry leaves as they are, are composed once for all of them.
 4. An entry that cannot be composed fails by itself, with its reason; one whose recipient has left the list is skipped.
 
@@ -10,7 +10,7 @@ A thousand entries take a fraction of a second, in slices of a few milliseconds 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import trio
@@ -25,9 +25,11 @@ from engine.mail.headers import HeaderError
 from engine.mail.parts import MimePart
 from engine.queue.accept import Incoming
 from engine.schema.blocklists import Skipped
+from engine.schema.submit import Content as SubmitContent
 from engine.schema.submit import MergeEntry, Submit
 from engine.submission.composer import Composer
 from engine.submission.draft import address_of, draft_of, size_of
+from engine.submission.mail_links import OwnLinks
 from engine.submission.submissions import Submissions
 from engine.submission.terms import Terms, due_at
 
@@ -48,16 +50,8 @@ class Failed(NamedTuple):
     status: int | None = None
 
 
-Personal = Callable[[Draft, MergeEntry, str], Draft]
-"""Makes an entry's draft out of the one of all, which has its recipient already; gets its Message-ID, too.
-
-Texts and attachments that it does not change must stay the same objects. Raises `HeaderError`, `Problem`.
-"""
-
-
-def unchanged(draft: Draft, entry: MergeEntry, message_id: str) -> Draft:
-    """A `Personal` for entries that all get the same."""
-    return draft
+MergeRenderer = Callable[[MergeEntry, dict[str, str]], Awaitable[SubmitContent]]
+"""Renders the texts for an entry; gets what they may name as `rcpt`. Raises `Problem` 422."""
 
 
 class Prepared(NamedTuple):
@@ -68,9 +62,9 @@ class Prepared(NamedTuple):
 
 
 async def prepare_merge(
-    submissions: Submissions, account: Account, body: Submit, terms: Terms, personal: Personal = unchanged
+    submissions: Submissions, account: Account, body: Submit, terms: Terms, render: MergeRenderer | None = None
 ) -> list[Prepared]:
-    """Prepare a message for each entry of `body.mail_merge`, in their order.
+    """Prepare a message for each entry of `body.mail_merge`, in their order. `render` None: all get the same texts.
 
     Raises `Problem`: 400 that names what is wrong with the request as a whole; 413 if the messages are too large
     together.
@@ -90,7 +84,10 @@ async def prepare_merge(
             continue
         message_id = submissions.composer.message_id(draft.sender.address, entry.message_id)
         try:
-            own = personal(replace(draft, to=(address_of(entry.to),)), entry, message_id)
+            own = replace(draft, to=(address_of(entry.to),))
+            if render is not None:
+                texts = await render(entry, _recipient(entry, links, message_id))
+                own = replace(own, subject=texts.subject or None, text=texts.text or None, html=texts.html or None)
             own = links.put_into(own, message_id)
             composed = headed(own, await contents.for_draft(own), message_id=message_id, date=send_at)
         except HeaderError as error:
@@ -105,6 +102,13 @@ async def prepare_merge(
         incoming = submissions.incoming(account, own, composed, message_id, own_terms)
         prepared.append(Prepared(entry, incoming))
     return prepared
+
+
+def _recipient(entry: MergeEntry, links: OwnLinks, message_id: str) -> dict[str, str]:
+    """What the texts for an entry may name of its recipient."""
+    found = {"name": entry.to.name, "address": entry.to.address}
+    url = links.unsubscribe_url(entry.to.address, message_id)
+    return found if url is None else found | {"unsubscribeUrl": url}
 
 
 class Contents:

@@ -27,6 +27,7 @@ AUTHORIZE = {"authorize": True, "redirectUrl": "https://x.example/back"}
 SETTINGS = "webhooks webhooksEnabled serviceUrl webhooksCustomHeaders serviceSecret eventTypes notifyHeaders"
 
 
+TEMPLATE = {"account": "acme", "name": "x", "content": {"html": "{{params.a}}"}}
 GATEWAY = {"gateway": "relay", "name": "x", "host": "relay.example", "port": 587, "user": "x", "pass": "y"}
 
 
@@ -42,6 +43,7 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     await engine.until_ended(*queued.values())
     hook = (await caller.ask("POST", "/v1/webhooks", {**HOOK, "filter": "data.rejected"})).json["id"]
     app = (await caller.ask("POST", "/v1/oauth2", {**APP, "redirectUrl": "https://x.example/oauth"})).json["id"]
+    template = (await caller.ask("POST", "/v1/templates/template", TEMPLATE)).json["id"]
     span = {"startDate": "2020-01-01", "endDate": "2040-01-01", "includeAttachments": True}
     export = (await caller.ask("POST", "/v1/account/acme/export", span)).json["exportId"]
     await engine.event("acme", "exportCompleted")
@@ -100,6 +102,13 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("GET", "/v1/blocklist/news", None),
         ("GET", "/v1/blocklists", None),
         ("DELETE", "/v1/blocklist/news?recipient=ann@x.example", None),
+        ("POST", "/v1/templates/template", TEMPLATE),
+        ("PUT", f"/v1/templates/template/{template}", {"name": "x"}),
+        ("GET", f"/v1/templates/template/{template}", None),
+        ("GET", "/v1/templates?account=acme", None),
+        ("POST", "/v1/account/acme/submit", {"to": [{"address": "x@x.example"}], "template": template}),
+        ("DELETE", f"/v1/templates/template/{template}", None),
+        ("DELETE", "/v1/templates/account/acme?force=true", None),
         ("GET", "/v1/outbox?state=failed", None),
         *(("GET", f"/v1/outbox/{each}", None) for each in (*queued.values(), waiting)),
         ("PUT", f"/v1/outbox/{waiting}", {"onDoubt": "fail"}),

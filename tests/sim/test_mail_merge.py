@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import email.policy
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,6 @@ from asking import Caller
 from simulation import Engine, Simulation
 
 from engine.errors import Problem
-from engine.mail.compose import Draft
-from engine.mail.headers import HeaderError
 from engine.model.states import State
 from engine.schema.submit import MergeEntry, NamedAddress, Submit
 from engine.store import messages
@@ -173,19 +172,62 @@ async def test_an_entry_fails_by_itself(simulation: Simulation, autojump_clock: 
         account = engine.context.registry.get("acme")
         assert account is not None
 
-        def personal(draft: Draft, entry: MergeEntry, message_id: str) -> Draft:
+        async def render(entry: MergeEntry, recipient: dict[str, str]) -> Submit:
             if entry.to.address.startswith("u1@"):
-                raise HeaderError("subject", "is impossible")
-            return draft
+                raise Problem(422, "Failed rendering", code="SubmitFail")
+            return body
 
         entries = tuple(MergeEntry(to=each) for each in _named(3))
         body = Submit(mail_merge=entries, text="Hi")
         terms = Terms(now=0.0, send_at=0.0)
-        prepared = await prepare_merge(engine.context.submissions, account, body, terms, personal)
-        assert prepared[1].outcome == Failed("subject is impossible")
+        prepared = await prepare_merge(engine.context.submissions, account, body, terms, render)
+        assert prepared[1].outcome == Failed("Failed rendering", "SubmitFail", 422)
         outcomes = [each.outcome for each in prepared if not isinstance(each.outcome, Failed)]
         assert [each.recipients for each in outcomes] == [("u0@sandbox.example",), ("u2@sandbox.example",)]
         assert outcomes[0].content.body is outcomes[1].content.body
+
+
+async def test_texts_are_rendered_for_each(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        await engine.context.settings.update(service_url="https://mail.example.com")
+        html = '<p>{{rcpt.address}} <a href="{{rcpt.unsubscribeUrl}}">x</a></p>'
+        content = {"subject": "For {{params.name}}", "html": html}
+        template = {"account": "acme", "name": "News", "content": content}
+        stored = (await caller.ask("POST", "/v1/templates/template", template)).json["id"]
+        entries = [{**each, "params": {"name": f"<{n}>"}} for n, each in enumerate(to(2))]
+        answer = await caller.ask("POST", SUBMIT, {"mailMerge": entries, "template": stored, "listId": "news"})
+        assert answer.status == 200, answer.json
+        results = answer.json["mailMerge"]
+        await engine.until_ended(*(each["queueId"] for each in results))
+        await trio.sleep(60)
+        copies = engine.sandbox.account("acme@sandbox.example").folder("Sent").messages
+        for n, result in enumerate(results):
+            (copy,) = [each.raw for each in copies if result["messageId"].encode() in each.raw]
+            read = email.message_from_bytes(copy, policy=email.policy.default)
+            html = read.get_body(("html",)).get_content()
+            assert read["Subject"] == f"For <{n}>"
+            assert f"<p>u{n}@sandbox.example <a" in html
+            assert read["List-Unsubscribe"].strip("<>") in html.replace("&amp;", "&").replace("&#x3D;", "=")
+
+
+async def test_texts_are_no_templates_without_parameters(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        entries = to(1)
+        answer = await caller.ask("POST", SUBMIT, {"mailMerge": entries, "subject": "{{name}}", "text": "{{"})
+        (result,) = answer.json["mailMerge"]
+        assert (await engine.entry(result["queueId"]))["subject"] == "{{name}}"
+        entries[0]["params"] = {"name": "Jo"}
+        refused = await caller.ask("POST", SUBMIT, {"mailMerge": entries, "subject": "{{name}}", "text": "{{"})
+        assert (refused.status, refused.json["fields"][0]["path"]) == (422, "text")
+        answer = await caller.ask("POST", SUBMIT, {"mailMerge": entries, "subject": "{{params.name}}", "text": "x"})
+        (result,) = answer.json["mailMerge"]
+        assert (await engine.entry(result["queueId"]))["subject"] == "Jo"
 
 
 async def test_who_has_left_the_list_is_skipped(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:

@@ -21,7 +21,7 @@ from engine.api.app import make_app
 from engine.config import Http, WebhooksConfig
 from engine.http.access import Access, check
 from engine.http.operation import Operation, operation
-from engine.store import blocklists, events, tokens
+from engine.store import blocklists, events, templates, tokens
 
 OPERATIONS = [each for each in operations() if not each.websocket]
 CANARY = "canary-of-b"
@@ -68,7 +68,10 @@ async def two(engine: Engine) -> World:
     exported = await other.ask("POST", f"/v1/account/{THEIRS}/export", span)
     await engine.event(THEIRS, "exportCompleted")
     await trio.sleep(1)  # the endpoint takes its place behind these events
+    text = {"account": THEIRS, "name": CANARY, "content": {"text": CANARY}}
+    template = await other.ask("POST", "/v1/templates/template", text)
     ids = {
+        "template": template.json["id"],
         "exportId": exported.json["exportId"],
         "app": made_app.json["id"],
         "gateway": CANARY,
@@ -116,6 +119,8 @@ BODIES: dict[str, Any] = {
     "POST /v1/gateway": {"gateway": None, "name": "x", "host": "x.example", "port": 587},
     "PUT /v1/gateway/edit/{gateway}": {"name": "x"},
     "POST /v1/blocklist/{listId}": {"account": THEIRS, "recipient": "x@sandbox.example"},
+    "POST /v1/templates/template": {"account": THEIRS, "name": "x", "content": {"text": "x"}},
+    "PUT /v1/templates/template/{template}": {"name": "x"},
     "POST /v1/webhooks": {"url": "https://203.0.114.9/", "accounts": [THEIRS]},
     "PUT /v1/webhooks/{webhook}": {"description": "x"},
     "POST /v1/webhooks/{webhook}/replay": {"after": 0},
@@ -125,6 +130,7 @@ OF_ONES_OWN = {
     "PUT /v1/events/consumers/{consumer}",
     "DELETE /v1/events/consumers/{consumer}",
     "DELETE /v1/outbox/{queueId}",
+    "DELETE /v1/templates/template/{template}",
 }
 """A consumer's name is each account's own, and a message that is not there counts as cancelled, whosever it is."""
 
@@ -137,6 +143,8 @@ async def of_theirs(world: World, route: Operation) -> list[Answer]:
     queries = [""]
     if route.query is not None and "account" in route.query.__struct_fields__ and "?" not in path:
         queries.append(f"?account={THEIRS}")
+    if route.path.startswith("/v1/templates/account/"):
+        queries = ["?force=true"]
     if "path" in getattr(route.query, "__struct_fields__", ()):
         queries = ["?path=INBOX"]
     if "recipient" in getattr(route.query, "__struct_fields__", ()):
@@ -160,6 +168,7 @@ def state(world: World) -> Any:
         made.endpoint.position,
         consumer,
         blocklists.entries(context.store.reader, THEIRS, CANARY, 0, 10),
+        templates.get(context.store.reader, world.ids["template"]),
         world.engine.state(world.ids["queueId"]),
         context.pauses.paused(THEIRS),
         context.settings.values,
@@ -192,7 +201,7 @@ def _order(route: Operation) -> tuple[bool, ...]:
     removes = route.method == "DELETE"
     moves = route.path.endswith(("/move", "/delete", "{message}/submit"))
     return (
-        removes and route.path.endswith("{account}"),
+        removes and route.path == "/v1/account/{account}",
         removes,
         moves,
         "flush" in route.path,

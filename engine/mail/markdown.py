@@ -1,0 +1,29 @@
+"""Markdown as HTML: CommonMark with tables, strikethrough and links made of bare URLs; HTML in it is kept.
+
+Text of at most `LONGEST` characters is taken: markdown-it needs time that grows with the square of some odd texts.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Final
+
+from markdown_it import MarkdownIt
+
+LONGEST: Final = 100_000
+
+
+class TooLong(ValueError):
+    """The Markdown is longer than `LONGEST`."""
+
+
+@functools.cache
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": True, "linkify": True}).enable(["table", "strikethrough", "linkify"])
+
+
+def html_of(markdown: str) -> str:
+    """The HTML of `markdown`. Raises `TooLong`."""
+    if len(markdown) > LONGEST:
+        raise TooLong(f"is longer than {LONGEST:,} characters once it is rendered, which Markdown may have")
+    return str(_parser().render(markdown))
