@@ -57,6 +57,8 @@ from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
 from engine.submission.composer import Composer
+from engine.submission.mailbox_files import Room
+from engine.submission.reference_reading import References
 from engine.submission.submissions import Submissions
 from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
@@ -127,6 +129,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         settings=settings,
         submissions=Submissions(
             Composer(bodies.heavy, world),
+            References(store, config.http.max_body, Room(config.http.bodies), world),
             Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
             routes,
             lambda: settings.values.delivery_attempts or config.retry.attempts,

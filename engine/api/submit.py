@@ -11,12 +11,13 @@ import hashlib
 from collections.abc import AsyncIterator
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 from quart import Response
 
 from engine.accounts.route_checks import refuse_way
 from engine.api.context import Context, find_account
+from engine.api.mailbox_access import TOO_LATE
 from engine.field_errors import invalid
 from engine.http.access import Access
 from engine.http.checks import EMPTY
@@ -28,11 +29,13 @@ from engine.isotime import iso
 from engine.mail.compose import Composed
 from engine.queue.idempotency import repeated
 from engine.schema.fields import AccountId
+from engine.schema.reference import ReferenceShown
 from engine.schema.stored_json import shown
 from engine.schema.submit import DryRun, Idempotency, Submit, SubmitAccepted, SubmitHeaders, SubmitQuery
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
+from engine.submission.reference import Referenced
 from engine.submission.submissions import refuse_unless_ready
 from engine.submission.terms import terms_of
 
@@ -50,9 +53,14 @@ PIECE = 256 * 1024
     large=True,
     errors={
         403: "A token for one account sets `proxy`.",
-        404: "The account has no SMTP server (`SMTPUnavailable`).",
+        404: "The account has no SMTP server (`SMTPUnavailable`), the message in `reference` does not exist "
+        "(`ReferenceNotFound`) or has another Message-ID (`MessageNotFound`), or there is no such attached file "
+        "(`AttachmentNotFound`).",
         409: "The `Idempotency-Key` was used for another request (`IdempotencyConflict`).",
-        503: "The account has not been connected yet; `Retry-After` says when to come back.",
+        413: "The files from the mailbox are too large (`TooLarge`).",
+        503: "The account has not been connected yet; `Retry-After` says when to come back. Or it is not connected now "
+        "(`IMAPUnavailable`), and `reference` needs its mailbox.",
+        504: f"The mail server did not answer in time. {TOO_LATE}",
     },
 )
 async def submit(
@@ -76,7 +84,8 @@ async def submit(
     | `NotSyncing` | `unset` |
     | `NoAvailable` | `disconnected`, `paused` |
 
-    After that a broken connection refuses nothing: messages queue.
+    After that a broken connection refuses nothing: messages queue. Only what `reference` needs of the mailbox has to be
+    there at once.
     """
     found = find_account(context, account)
     key = key_of(headers.idempotency_key)
@@ -89,13 +98,20 @@ async def submit(
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if not body.dry_run:
         refuse_unless_ready(found)
-    incoming = await context.submissions.prepare(found, body, terms_of(body, context.world.now()))
-    message = incoming.message
+    terms, submissions = terms_of(body, context.world.now()), context.submissions
+    async with submissions.references.read(found, body, headers.seconds) as referenced:
+        incoming = await submissions.prepare(found, body, terms, referenced)
+    message, reference = incoming.message, _shown(referenced)
     if body.dry_run:
-        return await _rehearsal(message.message_id, incoming.content)
-    answer = SubmitAccepted(message_id=message.message_id, send_at=iso(message.send_at), queue_id=message.queue_id)
+        return await _rehearsal(message.message_id, incoming.content, reference)
+    answer = SubmitAccepted(
+        message_id=message.message_id,
+        send_at=iso(message.send_at),
+        queue_id=message.queue_id,
+        reference=reference,
+    )
     kept = Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None
-    accepted = context.submissions.accept(incoming, key=key, kept=kept)
+    accepted = submissions.accept(incoming, key=key, kept=kept)
     first = await carry_through(accepted)
     if key is None:
         return answer
@@ -123,20 +139,24 @@ async def _fingerprint(context: Context, body: Submit) -> bytes:
     """A hash that identifies the request."""
     if body.copy is None:
         body = replace(body, copy=UNSET)
-    if sum(len(each.content) for each in body.attachments) <= HERE:
+    if sum(len(each.content or b"") for each in body.attachments) <= HERE:
         return hashlib.sha256(msgspec.json.encode(body)).digest()
 
     def work() -> bytes:
-        short = [replace(each, content=hashlib.sha256(each.content).digest()) for each in body.attachments]
+        short = [replace(each, content=hashlib.sha256(each.content or b"").digest()) for each in body.attachments]
         return hashlib.sha256(msgspec.json.encode(replace(body, attachments=tuple(short)))).digest()
 
     return await context.world.in_thread(work)
 
 
-async def _rehearsal(message_id: str, composed: Composed) -> DryRun | Response:
+def _shown(referenced: Referenced) -> ReferenceShown | UnsetType:
+    return UNSET if referenced.shown is UNSET else replace(referenced.shown, document_store=False)
+
+
+async def _rehearsal(message_id: str, composed: Composed, reference: ReferenceShown | UnsetType) -> DryRun | Response:
     """The answer to a `dryRun`; a large one is sent piece by piece."""
     head = composed.header + composed.bcc_header + b"\r\n"
-    answer = DryRun(message_id=message_id, preview="")
+    answer = DryRun(message_id=message_id, preview="", reference=reference)
     if len(composed.body) <= HERE:
         return replace(answer, preview=base64.b64encode(head + composed.body).decode())
     start = msgspec.json.encode(answer).removesuffix(b'"}')

@@ -42,9 +42,9 @@ def pieces(source: str) -> Iterator[str | Tag]:
         yield source[at:]
 
 
-def tags(source: str) -> Iterator[tuple[int, int, Tag]]:
-    """The tags, each with the places where it begins and ends."""
-    return ((start, end, tag) for start, end, tag in _markup(source) if tag is not None)
+def tags(source: str) -> Iterator[tuple[int, Tag]]:
+    """The tags, each with the place where it begins."""
+    return ((start, tag) for start, _, tag in _markup(source) if tag is not None)
 
 
 def _markup(source: str) -> Iterator[tuple[int, int, Tag | None]]:

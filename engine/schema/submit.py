@@ -23,6 +23,7 @@ from engine.schema.fields import (
     Instant,
     IpOrNone,
     Line,
+    Line100,
     Line256,
     MailboxPath,
     NoDifference,
@@ -33,6 +34,8 @@ from engine.schema.fields import (
     Unsupported,
     When,
 )
+from engine.schema.messages import CommandHeaders
+from engine.schema.reference import Reference, ReferenceShown
 
 
 class NamedAddress(Request, frozen=True, kw_only=True):
@@ -75,8 +78,13 @@ class Attachment(Request, frozen=True, kw_only=True):
         Line256 | UnsetType, Meta(description="The file's name. Absent: none.", examples=["invoice.pdf"])
     ] = UNSET
     content: Annotated[
-        bytes, Meta(description="The file in base64. White space is ignored.", examples=["SGVsbG8gd29ybGQ="])
-    ]
+        bytes | UnsetType,
+        Meta(
+            description="The file in base64. White space is ignored. Absent: `reference` names the file; one of them "
+            "is required.",
+            examples=["SGVsbG8gd29ybGQ="],
+        ),
+    ] = UNSET
     content_type: Annotated[
         Line256 | UnsetType,
         Meta(description="The media type. Absent: the engine tells it by the file name.", examples=["application/pdf"]),
@@ -95,8 +103,22 @@ class Attachment(Request, frozen=True, kw_only=True):
     ] = UNSET
     encoding: Annotated[Literal["base64"], Meta(description="The encoding of `content`, always `base64`.")] = "base64"
     reference: Annotated[
-        Off | UnsetType | None, Meta(description="Makes no difference here: `false`, `null` or absent.")
+        Annotated[str, Meta(max_length=256)] | Off | UnsetType | None,
+        Meta(
+            description="The id of a file attached to a message of the account, which is sent in place of `content`; "
+            "its name and type are kept where none are given. `false`, `null` or absent: none.",
+            examples=["AAAAAQAAAAEy"],
+        ),
     ] = UNSET
+
+    @staticmethod
+    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+        """The file is given, or the id of one."""
+        if not get("reference"):
+            if get("content") is UNSET:
+                yield "content", "is required"
+        elif get("content") is not UNSET:
+            yield "content", "is not allowed beside reference"
 
 
 OnDoubt = Literal["resend", "hold", "fail"]
@@ -178,6 +200,23 @@ class Content(Request, frozen=True, kw_only=True):
         Annotated[tuple[Attachment, ...], Meta(max_length=MAX_ATTACHMENTS)],
         Meta(description="The files to attach. Absent: none."),
     ] = ()
+    reference: Annotated[
+        Reference | UnsetType, Meta(description="The message that it replies to or forwards. Absent: none.")
+    ] = UNSET
+    locale: Annotated[
+        Line100 | UnsetType,
+        Meta(
+            description="The language of the line above a quoted message. Absent: that of the account, else English.",
+            examples=["de"],
+        ),
+    ] = UNSET
+    tz: Annotated[
+        Line100 | UnsetType,
+        Meta(
+            description="The time zone of the date above a quoted message. Absent: that of the account, else UTC.",
+            examples=["Europe/Berlin"],
+        ),
+    ] = UNSET
 
     def header_fields(self) -> tuple[tuple[str, str], ...]:
         """The additional header fields in the order given, one pair for each line of the header."""
@@ -189,7 +228,7 @@ class Content(Request, frozen=True, kw_only=True):
 
 
 class Submit(Content, frozen=True, kw_only=True):
-    """A message to send. It needs at least one recipient, in `to`, `cc`, `bcc` or `envelope.to`."""
+    """A message to send. It needs at least one recipient, in `to`, `cc`, `bcc` or `envelope.to`, or by `reference`."""
 
     EXAMPLE = {
         "to": [{"name": "A friend", "address": "friend@sandbox.example"}],
@@ -245,7 +284,7 @@ class Submit(Content, frozen=True, kw_only=True):
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
         """A message needs a recipient. A recipient list that is wrong by itself has its own error."""
-        if get("to") or get("cc") or get("bcc"):
+        if get("to") or get("cc") or get("bcc") or get("reference"):
             return
         envelope = get("envelope")
         if not envelope or (isinstance(envelope, Envelope) and not envelope.to):
@@ -259,7 +298,7 @@ class SubmitQuery(Request, frozen=True, kw_only=True):
     document_store: NoDifference = UNSET
 
 
-class SubmitHeaders(Request, frozen=True, kw_only=True):
+class SubmitHeaders(CommandHeaders, frozen=True, kw_only=True):
     """Request headers of a submission."""
 
     idempotency_key: Annotated[
@@ -292,6 +331,9 @@ class SubmitAccepted(Response, frozen=True, kw_only=True):
     queue_id: Annotated[
         str, Meta(description="The message's id in the outbox and in events.", examples=["1a20313426c0f27d36e"])
     ]
+    reference: Annotated[
+        ReferenceShown | UnsetType, Meta(description="What became of `reference`. Absent: there was none.")
+    ] = UNSET
     idempotency: Annotated[
         Idempotency | UnsetType, Meta(description="Present if the request had an `Idempotency-Key`.")
     ] = UNSET
@@ -302,6 +344,9 @@ class DryRun(Response, frozen=True, kw_only=True):
 
     response: Annotated[Literal["Dry run"], Meta(description="Always the same.")] = "Dry run"
     message_id: Annotated[str, Meta(description="The Message-ID in the preview.", examples=["<1@example.com>"])]
+    reference: Annotated[
+        ReferenceShown | UnsetType, Meta(description="What became of `reference`. Absent: there was none.")
+    ] = UNSET
     preview: Annotated[
         str,
         Meta(

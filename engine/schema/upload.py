@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Check, Instant, Line100, MailboxPath, NoDifference, Request, Response, Unsupported
+from engine.schema.fields import Check, Instant, MailboxPath, NoDifference, Request, Response
+from engine.schema.reference import Reference, ReferenceShown
 from engine.schema.submit import Content
 
-_NOT_BESIDE_RAW = ("text", "html", "attachments", "reference")
-
-
-class UploadReference(Request, frozen=True, kw_only=True):
-    """The message that this one replies to or forwards."""
-
-    EXAMPLE = {"message": "AAAAAQAAAAE", "action": "reply"}
-
-    message: Annotated[
-        Annotated[str, Meta(min_length=1, max_length=256)],
-        Meta(description="The id of that message.", examples=["AAAAAQAAAAE"]),
-    ]
-    action: Annotated[
-        Literal["reply", "reply-all", "forward"],
-        Meta(
-            description="What this message is to it: decides on subject, recipients and References, where they are not "
-            "given."
-        ),
-    ] = "reply"
-    inline: Unsupported | UnsetType = UNSET
-    forward_attachments: Unsupported | UnsetType = UNSET
-    ignore_missing: Annotated[
-        bool, Meta(description="Whether to store the message also if there is no such message. Absent: `false`.")
-    ] = False
-    message_id: Annotated[
-        Annotated[str, Meta(min_length=1, max_length=996, extra={"check": Check.MESSAGE_ID})] | UnsetType,
-        Meta(description="The Message-ID that message must have. Absent: any."),
-    ] = UNSET
-    thread_id: Annotated[str | UnsetType, Meta(description="Makes no difference here, present or absent.")] = UNSET
+_NOT_BESIDE_RAW = ("text", "html", "attachments")
 
 
 class Upload(Content, frozen=True, kw_only=True):
@@ -65,9 +38,6 @@ class Upload(Content, frozen=True, kw_only=True):
     internal_date: Annotated[
         Instant | UnsetType, Meta(description="When it arrived, as the folder shows it. Absent: now.")
     ] = UNSET
-    reference: Annotated[
-        UploadReference | UnsetType, Meta(description="What it replies to or forwards. Absent: nothing.")
-    ] = UNSET
     raw: Annotated[
         bytes | UnsetType,
         Meta(
@@ -76,8 +46,6 @@ class Upload(Content, frozen=True, kw_only=True):
             examples=["U3ViamVjdDogaGkNCg0KaGk="],
         ),
     ] = UNSET
-    locale: Annotated[Line100 | UnsetType, Meta(description="Makes no difference here, present or absent.")] = UNSET
-    tz: Annotated[Line100 | UnsetType, Meta(description="Makes no difference here, present or absent.")] = UNSET
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
@@ -86,14 +54,9 @@ class Upload(Content, frozen=True, kw_only=True):
             for name in _NOT_BESIDE_RAW:
                 if get(name) not in (UNSET, None, (), {}):
                     yield name, "is not allowed beside raw"
-
-
-class ReferenceShown(Response, frozen=True, kw_only=True):
-    """What became of the reference."""
-
-    message: Annotated[str, Meta(description="The id that was given.", examples=["AAAAAQAAAAE"])]
-    success: Annotated[bool, Meta(description="Whether there is such a message.")]
-    error: Annotated[str | UnsetType, Meta(description="What is wrong with it. Absent: nothing.")] = UNSET
+            reference = get("reference")
+            if isinstance(reference, Reference) and (reference.inline or reference.forward_attachments):
+                yield "reference", "can neither quote nor attach anything beside raw"
 
 
 class Uploaded(Response, frozen=True, kw_only=True):

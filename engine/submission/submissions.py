@@ -1,6 +1,6 @@
 """From request to message in the queue: prepared step by step, then accepted in one commit.
 
-1. The members of the request become a `Draft`.
+1. The members of the request become a `Draft`, with what `references` read of the messages that it refers to.
 2. The draft is composed, once, so that its caller sees every fault.
 3. With its terms it becomes a `Message` with recipients: what the queue takes.
 4. The queue makes it durable.
@@ -17,6 +17,7 @@ from engine.accounts.account import Account
 from engine.accounts.not_ready import REFUSALS
 from engine.accounts.routes import Routes
 from engine.errors import Problem
+from engine.field_errors import invalid
 from engine.mail.compose import Composed, Draft
 from engine.model.message import Message, OnDoubt
 from engine.model.states import State
@@ -26,6 +27,8 @@ from engine.store.idempotency_keys import Kept
 from engine.submission.composer import HERE, Composer
 from engine.submission.draft import draft_of, size_of
 from engine.submission.envelope import copy_path_of, envelope_of
+from engine.submission.reference import NOTHING, Referenced
+from engine.submission.reference_reading import References
 from engine.submission.terms import Terms
 from engine.world import World
 
@@ -36,6 +39,7 @@ class Submissions:
     def __init__(
         self,
         composer: Composer,
+        references: References,
         intake: Intake,
         routes: Routes,
         attempts: Callable[[], int],
@@ -43,23 +47,30 @@ class Submissions:
         world: World,
     ) -> None:
         self.composer = composer
+        self.references = references
         self._intake = intake
         self._routes = routes
         self._attempts = attempts
         self._on_doubt = on_doubt
         self._world = world
 
-    async def prepare(self, account: Account, content: Content, terms: Terms) -> Incoming:
-        """Compose a message for the queue. Raises `Problem` 400 that names what is wrong."""
-        size = size_of(content)
+    async def prepare(self, account: Account, content: Content, terms: Terms, found: Referenced = NOTHING) -> Incoming:
+        """Compose a message for the queue; `found` is what `references` read for it.
+
+        Raises `Problem` 400 that names what is wrong.
+        """
+        size = size_of(content) + found.size
         draft = (
-            await self._world.in_thread(draft_of, account.record, content)
+            await self._world.in_thread(draft_of, account.record, content, found)
             if size > HERE
-            else draft_of(account.record, content)
+            else draft_of(account.record, content, found)
         )
         message_id = self.composer.message_id(draft.sender.address, content.message_id)
         composed = await self.composer.compose(draft, message_id, terms.send_at, size)
-        return self.incoming(account, draft, composed, message_id, terms)
+        incoming = self.incoming(account, draft, composed, message_id, terms)
+        if not incoming.recipients:
+            raise invalid("to", "is required")
+        return incoming
 
     def incoming(
         self,

@@ -59,6 +59,7 @@ SHARED = {
     "mail_events",
     "account_condition",
     "token_request",
+    "reference",
     "__init__",
 }
 """Of `schema`: what more than one resource is made of."""
