@@ -30,6 +30,7 @@ from engine.http.control_requests import Started
 from engine.http.listener import listen
 from engine.http.server import serve_http, url_of
 from engine.log import to_stderr as log_to_stderr
+from engine.msa.door import Listeners as DoorListeners
 from engine.queue.restored_backup import Releases
 from engine.queue.retention import Retention
 from engine.repeated_errors import counted
@@ -107,6 +108,7 @@ async def run(
         context, registry = engine.context, engine.context.registry
         # Listen before anything runs, so that for a port in use the error is the only log line.
         listener = listen(config.http) if http else None
+        door_listeners = DoorListeners(config.msa) if http and context.door is not None else None
         _say_where("nothing" if listener is None else url_of(listener), folder, engine)
         sandbox = context.access.sandbox
         async with (
@@ -119,6 +121,7 @@ async def run(
             _service(context.oauth.book.run),
             _service(context.wrong_tokens.run),
             _service(registry.run),
+            _service(context.gateways.run),
             _service(context.exports.run),
         ):
             async with trio.open_nursery() as nursery:
@@ -133,12 +136,18 @@ async def run(
                         listener=listener,
                     )
                     context.started.urls = await nursery.start(serve_api)
+                if context.door is not None and door_listeners is not None:
+                    await nursery.start(context.door.run, door_listeners, context.stopping)
+                    context.started.urls = [*context.started.urls, *door_listeners.urls()]
+                    log.info("the SMTP door listens on %s", " and ".join(door_listeners.urls()))
                 task_status.started(context)
                 await stop.wait()
                 context.stopping.set()
                 context.streams.hub.stop()
                 context.changes.stop()
-            await registry.stop_lanes(config.shutdown.grace)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(context.gateways.stop_lanes, config.shutdown.grace)
+                nursery.start_soon(registry.stop_lanes, config.shutdown.grace)
 
 
 def _say_where(url: str, folder: Path, engine: Engine) -> None:

@@ -29,12 +29,17 @@ from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
 from engine.export.files import ExportFiles
 from engine.export.service import Exports
+from engine.gateways.gateway import RunningGateway
+from engine.gateways.registry import Gateways
 from engine.hosts import Hosts
 from engine.http.control_requests import Started
 from engine.http.request_bodies import Bodies
 from engine.http.shared_limits import SharedLimit
 from engine.http.wrong_tokens import WrongTokens
 from engine.model.message import OnDoubt
+from engine.msa.door import Door
+from engine.msa.handover import HandOver
+from engine.msa.logins import Logins
 from engine.oauth.app_book import AppBook
 from engine.oauth.auth_server import AuthServer
 from engine.oauth.http_client import Wire
@@ -113,10 +118,28 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
     settings.listen(lambda: webhooks.pause(settings.values.webhooks_paused is True), "webhooks_paused")
     settings.listen(registry.change_routes, *ROUTE_SETTINGS, "ignore_mail_cert_errors")
+    make_gateway = partial(RunningGateway, ledger=ledger, access=access, dispatch=dispatch, registry=registry)
+    gateways = Gateways(make_gateway, store, vault, dispatch, world, config.shutdown.grace)
+    settings.listen(gateways.change_routes, *ROUTE_SETTINGS, "ignore_mail_cert_errors")
     files = ExportFiles(Path(config.store.path), config.export.quota, config.export.spare, world)
     exports = Exports(files, registry.get, store, journal, settings, config.export, world)
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
-    bodies = Bodies(config.http.bodies, config.http.slowest)
+    bodies, wrong_tokens = Bodies(config.http.bodies, config.http.slowest), WrongTokens()
+    submissions = Submissions(
+        Composer(bodies.heavy, world),
+        References(store, config.http.max_body, Room(config.http.bodies), world),
+        Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
+        routes,
+        lambda: settings.values.delivery_attempts or config.retry.attempts,
+        lambda gateway: gateways.get(gateway) is not None,
+        OnDoubt(config.queue.on_doubt),
+        world,
+    )
+    logins = Logins(
+        store.reader, config.msa.password, wrong_tokens, lambda account: registry.get(account) is not None, world
+    )
+    hand_over = HandOver(submissions, registry.get, ledger.spool, world)
+    spool_above = config.store.spool_above
     context = Context(
         store=store,
         world=world,
@@ -124,18 +147,12 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         started=started or Started(None, Path(config.store.path)),
         bodies=bodies,
         requests=SharedLimit("requests", None, config.http.requests_per_token),
-        wrong_tokens=WrongTokens(),
+        wrong_tokens=wrong_tokens,
         registry=registry,
+        gateways=gateways,
         settings=settings,
-        submissions=Submissions(
-            Composer(bodies.heavy, world),
-            References(store, config.http.max_body, Room(config.http.bodies), world),
-            Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
-            routes,
-            lambda: settings.values.delivery_attempts or config.retry.attempts,
-            OnDoubt(config.queue.on_doubt),
-            world,
-        ),
+        submissions=submissions,
+        door=Door(config.msa, logins, hand_over, ledger.spool, spool_above, world) if config.msa.enabled else None,
         outbox=outbox,
         pauses=dispatch.pauses,
         webhooks=webhooks,

@@ -31,8 +31,9 @@ DEFAULT_SCHEDULE = (10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0,
 _MOVED = {("webhooks", "allow_private"): ("network", "allow_private")}
 """Keys that have moved, by their old names: an older configuration still works."""
 
-_PATHS = (("store", "path"), ("store", "key_file"))
+_PATHS = (("store", "path"), ("store", "key_file"), ("msa", "cert"), ("msa", "key"))
 
+_HOST_NAME = re.compile(r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -130,6 +131,42 @@ class Smtp(Section, frozen=True):
         yield from _too_small(self, "sessions", "messages_per_session")
 
 
+class Msa(Section, frozen=True):
+    """`[msa]`: the SMTP door, for programs that submit mail by SMTP."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = 2525
+    tls_port: int = 0
+    cert: str = ""
+    key: str = ""
+    name: str = ""
+    password: str = ""
+    require_login: bool = True
+    clear_text_login: bool = False
+    max_message: Bytes = 25 * 1024**2
+    max_recipients: int = 1000
+    connections: int = 200
+    connections_per_address: int = 50
+    timeout: Seconds = 300.0
+    login_timeout: Seconds = 60.0
+    slowest: Bytes = 512
+
+    def faults(self) -> Iterator[str]:
+        for key in ("port", "tls_port"):
+            if not 0 <= getattr(self, key) <= 65535:
+                yield f"{key} must be between 0 and 65535, not {getattr(self, key)}"
+        if bool(self.cert) != bool(self.key):
+            yield "cert and msa.key must be set together"
+        if self.tls_port and not self.cert:
+            yield "tls_port needs msa.cert and msa.key"
+        if self.name and not _HOST_NAME.fullmatch(self.name):
+            yield f"name must be a host name, not {self.name!r}"
+        if not 1 <= self.max_recipients <= 1000:
+            yield f"max_recipients must be between 1 and 1000, not {self.max_recipients}"
+        yield from _too_small(self, "connections", "connections_per_address", "max_message", "timeout", "login_timeout")
+
+
 class Imap(Section, frozen=True):
     """`[imap]`: sessions with the accounts' IMAP servers."""
 
@@ -224,6 +261,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retry: Retry = Retry()
     queue: Queue = Queue()
     smtp: Smtp = Smtp()
+    msa: Msa = Msa()
     imap: Imap = Imap()
     network: Network = Network()
     webhooks: WebhooksConfig = WebhooksConfig()

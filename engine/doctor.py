@@ -27,8 +27,9 @@ from engine.commands.client import healthy
 from engine.commands.target import EngineTarget
 from engine.config import Config
 from engine.errors import ConfigError, NoFile
-from engine.http.listener import privileged_port
+from engine.http.listener import listen_at, privileged_port
 from engine.isotime import iso
+from engine.msa.certificate import Certificate
 from engine.store import database, files, sealed, vault_keys
 from engine.store.migrations import MIGRATIONS
 from engine.world import World
@@ -254,6 +255,44 @@ def port(config: Config) -> Finding:
     return Finding(True, "port", "a free one will be chosen" if number == 0 else f"{where} is free")
 
 
+def smtp_door(config: Config) -> Finding:
+    """Can the SMTP door listen where it should, with its certificate, or does it?"""
+    name, door = "smtp door", config.msa
+    if not door.enabled:
+        return Finding(True, name, "off; msa.enabled opens it")
+    if door.cert:
+        try:
+            Certificate(door.cert, door.key)
+        except ConfigError as error:
+            return Finding(False, name, f"{error}: correct it, or run this as the user that the engine runs as")
+    runs = database.in_use(Path(config.store.path))
+    for key, number in (("port", door.port), ("tls_port", door.tls_port)):
+        if not number:
+            continue
+        if runs:
+            if not _answers(door.host, number):
+                text = f"the engine runs, but nothing answers on {door.host} port {number}: restart it"
+                return Finding(False, name, text)
+            continue
+        try:
+            listen_at(door.host, number, f"msa.{key}", 0).socket.close()
+        except ConfigError as error:
+            return Finding(False, name, f"{error}: change msa.host or msa.{key}")
+    ports = f"port {door.port}" + (f" and {door.tls_port}" if door.tls_port else "")
+    tls = "with TLS" if door.cert else "without TLS, so that only programs on this machine can log in"
+    if door.cert or not door.clear_text_login:
+        return Finding(True, name, f"{door.host} {ports}, {tls}")
+    return Finding(True, name, f"{door.host} {ports}, without TLS: passwords cross the network in clear text")
+
+
+def _answers(host: str, number: int) -> bool:
+    try:
+        socket.create_connection((host, number), HEALTH_TIMEOUT).close()
+    except OSError:
+        return False
+    return True
+
+
 def client_secrets(config: Config) -> Finding:
     """Does a client secret of an OAuth2 app expire soon?"""
     name = "client secrets"
@@ -299,6 +338,32 @@ def sign_ins(config: Config) -> Finding:
     return Finding(True, name, f"all of {len(rows)} are good" if rows else "no account signs in with OAuth2 yet")
 
 
+def gateways(config: Config) -> Finding:
+    """Is there a gateway through which nothing can be sent, or one that was removed while messages wait for it?"""
+    name, none = "gateways", "there is no gateway yet"
+    try:
+        if not (Path(config.store.path) / database.FILE).exists():
+            return Finding(True, name, none)
+        with _reading(Path(config.store.path)) as db:
+            rows = db.execute("SELECT id, last_error FROM gateway ORDER BY id").fetchall()
+            lost = db.execute(
+                "SELECT gateway, count(*) FROM message WHERE ended IS NULL AND gateway IS NOT NULL "
+                "AND gateway NOT IN (SELECT id FROM gateway) GROUP BY gateway ORDER BY gateway"
+            ).fetchall()
+    except (sqlite3.Error, OSError):
+        return Finding(True, name, none)
+    if lost:
+        gateway, count = lost[0]
+        text = f"{gateway} was removed, and {count} messages wait for it: create it again with POST /v1/gateway"
+        return Finding(False, name, text)
+    broken = [(gateway, msgspec.json.decode(error)) for gateway, error in rows if error is not None]
+    if broken:
+        gateway, error = broken[0]
+        text = f"nothing can be sent through {gateway}: {error.get('description') or error['response']}"
+        return Finding(False, name, text)
+    return Finding(True, name, f"all of {len(rows)} are good" if rows else none)
+
+
 def _some(accounts: list[str]) -> str:
     more = f" and {len(accounts) - SHOWN} more" if len(accounts) > SHOWN else ""
     return f"{'account' if len(accounts) == 1 else 'accounts'} {', '.join(accounts[:SHOWN])}{more}"
@@ -311,8 +376,10 @@ CHECKS: tuple[Callable[[Config], Finding], ...] = (
     journal,
     key,
     port,
+    smtp_door,
     client_secrets,
     sign_ins,
+    gateways,
 )
 
 

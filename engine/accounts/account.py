@@ -24,22 +24,22 @@ from engine.accounts.ledger import Ledger
 from engine.accounts.probe import probe, watch_sending
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.reauth import Reauth
+from engine.accounts.restarts import restarted
 from engine.accounts.sent_copies import SentCopies
 from engine.accounts.sent_drafts import SentDrafts
 from engine.accounts.server_access import ServerAccess
 from engine.accounts.sessions import Sessions
 from engine.accounts.sign_in import SignIn
 from engine.accounts.status import Status
-from engine.errors import StorageFailed, leaves
 from engine.log import concerns
-from engine.model.message import Message
+from engine.model.message import LaneId, Message
 from engine.model.registration import Registration, ServerName, SmtpServer
 from engine.model.waiting import Waiting
 from engine.oauth.keepers import OAuth
 from engine.proxies.route import DIRECT, Route
 from engine.queue.lane import Dispatch, Lane
 from engine.queue.outgoing_server import OutgoingServer
-from engine.queue.recovery import recover_account
+from engine.queue.recovery import recover_lane
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.schema.account_condition import FolderError, LearntHeartbeat
 from engine.settings import SettingsBook
@@ -50,10 +50,6 @@ from engine.world import Dial
 
 log = logging.getLogger("engine.account")
 
-FIRST_RESTART = 1.0
-LONGEST_RESTART = 60.0
-HEALTHY = 300.0
-"""Seconds that a task must have run for its crash to count as the first one."""
 PAUSE_SECONDS = 5.0
 
 
@@ -107,7 +103,7 @@ class Account:
         """The protocol log; None if the account has none."""
         self._verdicts_in, self._verdicts = trio.open_memory_channel[Verdict](100)
         dispatch.pauses.pause(row.id, row.queue_paused)
-        self._lane = Lane(row.id, self._server(), dispatch, self._tried)
+        self._lane = Lane(LaneId(row.id), self._server(), dispatch, self._tried)
         self._made_from = self._connections()
         self._way_out = self.way_out(record)
         self._lane_began = False
@@ -202,7 +198,7 @@ class Account:
 
     def hasten(self, message: int, now: float) -> None:
         """Make a waiting message due now."""
-        self._dispatch.schedule.of(self.id).add(message, now)
+        self._dispatch.schedule.add(message, now, account=self.id)
 
     def forget(self) -> None:
         """Remove what other objects hold in memory about this account, which has been removed."""
@@ -233,29 +229,13 @@ class Account:
             self.commands.change(offered=False)
 
     async def _guarded(self, service: Callable[[], Awaitable[None]]) -> None:
-        wait = FIRST_RESTART
-        while True:
-            began = trio.current_time()
-            try:
-                await service()
-                return
-            except Exception as error:
-                if _disk_failed(error):
-                    return
-                if trio.current_time() - began >= HEALTHY:
-                    wait = FIRST_RESTART
-                log.exception("a task crashed and restarts in %d s", wait)
-                self.status.last_error = {
-                    "response": f"Internal error: {leaves(error)[0]!r}",
-                    "serverResponseCode": "EINTERNAL",
-                }
-            except BaseExceptionGroup as group:
-                crash, others = group.split(Exception)
-                if crash is not None and not _disk_failed(crash):
-                    log.error("a task crashed while it was ending", exc_info=crash)
-                raise others or group from None
-            await trio.sleep(wait)
-            wait = min(wait * 2, LONGEST_RESTART)
+        def crashed(error: BaseException) -> None:
+            self.status.last_error = {
+                "response": f"Internal error: {error!r}",
+                "serverResponseCode": "EINTERNAL",
+            }
+
+        await restarted(service, crashed)
 
     async def _follow_sign_in(self) -> None:
         # Who takes the permission back does not want the mailbox read on over what is open still: `ended`.
@@ -266,7 +246,7 @@ class Account:
     async def _run_lane(self) -> None:
         if self._lane_began:
             ledger, now = self._ledger, self._world.now()
-            await recover_account(self.id, ledger.store, ledger.recorder, self._dispatch.schedule, now)
+            await recover_lane(LaneId(self.id), ledger.store, ledger.recorder, self._dispatch.schedule, now)
         self._lane_began = True
         await self._lane.run()
         self._lane_ended.set()
@@ -368,13 +348,17 @@ class Account:
             elif logins is not None and logins.error is not None:
                 await self.status.cannot_send_without_token(logins.error)
 
-    def _tried(self, verdict: Verdict, trace: Trace) -> None:
-        if self.log is not None:
-            self.log.take(trace, "SMTP, an attempt that has just ended")
+    def _tried(self, verdict: Verdict, trace: Trace, message: Message | None) -> None:
         try:
             self._verdicts_in.send_nowait(verdict)
         except trio.WouldBlock:
             pass  # a hundred newer attempts are waiting to be noted
+        self.attempted(trace, "SMTP, an attempt that has just ended")
+
+    def attempted(self, trace: Trace, what: str) -> None:
+        """Follow up an attempt to send a message of the account, whose lines begin in the log with `what`."""
+        if self.log is not None:
+            self.log.take(trace, what)
         self._copies.look()
         self._drafts.look()
         if self._connection is not None and self._evidence.seconds_to_next() is not None:
@@ -422,11 +406,6 @@ class Account:
     def _dial(self, server: ServerName, route: Route) -> Dial:
         sandbox, restricted = records.is_sandbox(self.record), server in self.restricted
         return self._access.dial(sandbox=sandbox, restricted=restricted, route=route)
-
-
-def _disk_failed(error: BaseException) -> bool:
-    """Whether the cause is the store's failure, which its own service reports; it may be inside an exception group."""
-    return any(isinstance(each, StorageFailed) for each in leaves(error))
 
 
 def _learnt(row: AccountRow) -> Learnt | None:

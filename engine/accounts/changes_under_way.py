@@ -2,8 +2,9 @@
 
 A request changes messages over its own connection and commits the result with its events. Until then the watch may
 observe the same change, and has to wait (`settled`, `arrivals_settled`). Afterwards it may still have an older answer,
-and has to ask again (`touched`). If the connection broke during a change, it is unknown whether the change was made;
-the watch then observes it, and it still counts as the request's (`doubtful`).
+and has to ask again (`touched`). What the watch observes itself still counts as the request's (`doubtful`) if the
+connection broke during the change, so that it is unknown whether it was made, and if the request removed a message that
+was not announced yet (`unannounced`).
 """
 
 from __future__ import annotations
@@ -107,8 +108,15 @@ class MessageChanges:
         ]
         return [uid for uid in uids if any(each.holds(mailbox, uid) for each in recent)] if recent else []
 
+    def unannounced(self, mailbox: int, uids: Collection[int]) -> None:
+        """A request has removed messages that were not announced yet: the watch may announce both afterwards."""
+        if uids:
+            change = _Change(mailbox, ranges(sorted(uids)), None)
+            change.ended_at = trio.current_time()
+            self._doubtful.append(change)
+
     def doubtful(self, mailbox: int, uids: Collection[int]) -> frozenset[int]:
-        """Those of the messages for which it is unknown whether a request has changed them."""
+        """Those of the messages whose observed change counts as a request's."""
         late = trio.current_time() - DOUBT_SECONDS
         recent = [each for each in self._doubtful if each.mailbox == mailbox and each.ended_at > late]
         return frozenset(uid for uid in uids if any(each.holds(mailbox, uid) for each in recent))

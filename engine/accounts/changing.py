@@ -83,10 +83,13 @@ class Changer:
             asked = frozenset(uids)
             found = [one for one in await session.fetch(ranges(uids), ("UID", "FLAGS")) if one.uid in asked]
             now = {one.uid: one.flags for one in found if one.flags is not None}
+            concerned = (
+                None if flags.set is not None else {flag.lower() for _, _, given in flags.steps for flag in given}
+            )
 
             def change(tx: Tx) -> None:
                 for uid, told in now.items() if mailboxes.exists(tx, row.id) else ():
-                    flags_changed(tx, self._journal, row, uid, told, API)
+                    flags_changed(tx, self._journal, row, uid, told, API, concerned)
 
             await self._store.commit(change)
         if refusal is not None:
@@ -136,8 +139,9 @@ class Changer:
         target: MailboxRow | None = None,
         copied: Copied | None = None,
     ) -> None:
-        for uid in gone if mailboxes.exists(tx, row.id) else ():
-            message_gone(tx, self._journal, row, uid, API)
+        known = mailboxes.exists(tx, row.id)
+        unannounced = [uid for uid in gone if not message_gone(tx, self._journal, row, uid, API)] if known else ()
+        self._changes.unannounced(row.id, unannounced)
         if target is not None and copied is not None and target.uid_validity in (None, copied.uid_validity):
             requested_arrivals.note(tx, target.id, copied.uids.values())
 

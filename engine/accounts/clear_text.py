@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from engine.model.registration import SERVERS, ImapServer, Login, Registration, ServerName, SmtpServer, TlsOptions
 
@@ -28,14 +28,18 @@ def guarded(record: Registration, before: Registration | None) -> Registration:
             continue
         if _may_be_overheard(old) and old.host == config.host:
             continue
-        tls = config.tls if isinstance(config.tls, TlsOptions) else TlsOptions()
-        changes[name] = msgspec.structs.replace(config, tls=msgspec.structs.replace(tls, required=True))
+        changes[name] = msgspec.structs.replace(config, tls=required(config.tls))
     return msgspec.structs.replace(record, **changes) if changes else record
 
 
 def insecure(record: Registration) -> list[ServerName]:
     """The servers (`imap`, `smtp`) to which the password may be sent in clear text over a network."""
     return [name for name in SERVERS if _may_be_overheard(getattr(record, name))]
+
+
+def required(tls: TlsOptions | UnsetType) -> TlsOptions:
+    """These options, with TLS required."""
+    return msgspec.structs.replace(tls if isinstance(tls, TlsOptions) else TlsOptions(), required=True)
 
 
 def _may_be_overheard(config: Any) -> bool:

@@ -2,8 +2,8 @@
 
 The cost of a page does not grow with the folder: without a search, the page is a range of sequence numbers. A cursor
 names an adjacent message and the number that it had. One FETCH of that message and the page shows whether the number
-still holds; only if messages were removed in the meantime is the server asked for it. With a search, a server that can
-do so returns only the part on the page.
+still holds; only if messages were removed in the meantime is the server asked for the UIDs beside it. With a search, a
+server that can do so returns only the part on the page.
 """
 
 from __future__ import annotations
@@ -150,13 +150,22 @@ async def _beside(session: ImapSession, anchor: Anchor, *, above: bool, size: in
         first, last = (number, min(number + size, exists)) if above else (max(number - size, 1), number)
         found = await _numbered(session, first, last)
         if any((one.number, one.uid) == (number, anchor.uid) for one in found):
-            return [one for one in found if one.number != number]
-    # The anchor, or messages below it, have been removed.
-    if above:
-        number = await session.count([f"UID 1:{anchor.uid}"])
-        return await _numbered(session, number + 1, min(number + size, exists))
-    number = await session.count(lower_uids(anchor.uid))
-    return await _numbered(session, number - size + 1, number)
+            beside = [one for one in found if one.number != number]
+            if beside or first == last:
+                return beside
+    # The anchor, or messages below it, have been removed. A count is no number to go by: the server may report removals
+    # with its answer, after it has counted.
+    asked: list[int] = []
+    while (uids := await _uids_beside(session, anchor.uid, above=above, size=size)) != asked:
+        if found := await fetch_described(session, uids):
+            return found
+        asked = uids  # all have just gone, and the next answer may be without them
+    return []
+
+
+async def _uids_beside(session: ImapSession, uid: int, *, above: bool, size: int) -> list[int]:
+    keys, first, last = ([f"UID {uid + 1}:4294967295"], 1, size) if above else (lower_uids(uid), -1, -size)
+    return list((await session.search_part(keys, first, last))[0])
 
 
 def _anchor(opened: Opened, asked: Asked) -> Anchor | None:

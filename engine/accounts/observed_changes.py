@@ -5,6 +5,7 @@ Each function works inside the caller's transaction and announces nothing twice,
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from engine.accounts import message_ids
@@ -19,12 +20,23 @@ API = "api"
 
 
 def flags_changed(
-    tx: Tx, journal: Journal, row: MailboxRow, uid: int, flags: frozenset[str], source: str | None = None
+    tx: Tx,
+    journal: Journal,
+    row: MailboxRow,
+    uid: int,
+    flags: frozenset[str],
+    source: str | None = None,
+    concerned: Collection[str] | None = None,
 ) -> None:
-    """A message has these flags: `messageUpdated` if it had others. `source` is what gave them to it."""
+    """A message has these flags: `messageUpdated` if it had others.
+
+    `source` is what gave them to it, unless none of the flags that it `concerned` (lower case; None: all) differs.
+    """
     old = mailboxes.change_flags(tx, row.id, uid, flags)
     if old is None:
         return
+    if concerned is not None and not any(flag.lower() in concerned for flag in flags ^ old):
+        source = None
     shown: dict[str, Any] = {}
     if added := sorted(flags - old):
         shown["added"] = added
@@ -35,10 +47,15 @@ def flags_changed(
     journal.append(tx, "messageUpdated", row.account, data, scope(row))
 
 
-def message_gone(tx: Tx, journal: Journal, row: MailboxRow, uid: int, source: str | None = None) -> None:
-    """A message is not in its mailbox any more: `messageDeleted` if it was known. `source` is what removed it."""
-    if mailboxes.remove(tx, row.id, uid):
+def message_gone(tx: Tx, journal: Journal, row: MailboxRow, uid: int, source: str | None = None) -> bool:
+    """A message is not in its mailbox any more: `messageDeleted` if it was known, which is returned.
+
+    `source` is what removed it.
+    """
+    known = mailboxes.remove(tx, row.id, uid)
+    if known:
         journal.append(tx, "messageDeleted", row.account, _sourced(_message(row, uid), source), scope(row))
+    return known
 
 
 def mailbox_new(

@@ -106,7 +106,7 @@ def imap_endpoint(record: Registration, app: App | None = None) -> ImapEndpoint 
     if isinstance(config, ImapServer):
         if config.disabled is True:
             return None
-        place = _Place(config.host, config.port, config.secure, _tls(config.tls))
+        place = _Place(config.host, config.port, config.secure, tls_rules(config.tls))
         credentials = _asked_for(record, config) or _credentials(config) or _token_login(record, app, place) or _NOBODY
     elif (found := _place(record, config, app, "imap")) is not None:
         place, credentials = found, _token_login(record, app, found) or _sandbox_login(record)
@@ -128,7 +128,7 @@ def smtp_endpoint(record: Registration, app: App | None = None) -> SmtpEndpoint 
     config = record.smtp
     credentials: Credentials | None
     if isinstance(config, SmtpServer):
-        place = _Place(config.host, config.port, config.secure, _tls(config.tls))
+        place = _Place(config.host, config.port, config.secure, tls_rules(config.tls))
         credentials = _asked_for(record, config) or _credentials(config)
         if config.auth is UNSET and credentials is None:
             credentials = _token_login(record, app, place)
@@ -285,7 +285,8 @@ def _credentials(config: ImapServer | SmtpServer) -> Credentials | None:
     )
 
 
-def _tls(tls: Any) -> TlsRules:
+def tls_rules(tls: Any) -> TlsRules:
+    """What TLS connections to a server with these options must be like."""
     if not isinstance(tls, TlsOptions):
         return TlsRules(may_be_lax=True)
     return TlsRules(

@@ -25,6 +25,7 @@ from engine.accounts.signing_in import SigningIn
 from engine.errors import AccountGone, AccountUnreadable, Problem
 from engine.events.journal import Journal
 from engine.field_errors import invalid
+from engine.model.message import LaneId
 from engine.model.registration import Registration, Unreadable
 from engine.oauth.keepers import Keepers
 from engine.queue.outbox import Outbox
@@ -274,7 +275,7 @@ class Registry:
                 accounts.remember(tx, account.id, sending=None)
             if also is not None:
                 also(tx, account.id)
-            for message in messages.hasten(tx, account.id, now):
+            for message, _ in messages.hasten(tx, LaneId(account.id), now):
                 tx.after_commit(partial(account.hasten, message, now))
 
         await self._store.admit(change)

@@ -23,6 +23,8 @@ _UNTRUSTED = frozenset(
         "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
     }
 )
+GATEWAY = "gateway"
+"""What members of a gateway are called in place of `imap` or `smtp`."""
 SANDBOX_OFF = "ESANDBOXOFF"
 """The error code of a sandbox account while the configuration switches the sandbox off."""
 _NO_WAY = frozenset({"EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN"})
@@ -50,7 +52,13 @@ class Server(msgspec.Struct, frozen=True):
     @property
     def protocol(self) -> str:
         """The protocol it should speak."""
-        return self.member.upper()
+        return "SMTP" if self.member == GATEWAY else self.member.upper()
+
+    @property
+    def login(self) -> str:
+        """The members that hold its login."""
+        at = self.member if self.member == GATEWAY else f"{self.member}.auth"
+        return f"{at}.user and {at}.pass"
 
 
 class Servers(msgspec.Struct, frozen=True):
@@ -81,7 +89,8 @@ def of_verdict(verdict: Verdict, server: Server) -> str:
     if verdict.network is not None:
         return _network(verdict.network, verdict.network_code or error_code(verdict), verdict.text, server)
     if verdict.code is not None:
-        return f"{server} answers, but accepts no mail from this account at the moment. {_BY_ITSELF}"
+        whose = "from us" if server.member == GATEWAY else "from this account"
+        return f"{server} answers, but accepts no mail {whose} at the moment. {_BY_ITSELF}"
     return _not_understood(server)
 
 
@@ -101,11 +110,11 @@ def _refused(text: str, server: Server, *, temporary: bool) -> str:
         )
     if text.startswith("The server offers"):
         return (
-            f"{server} offers no way to log in that fits {member}.auth. It may require TLS ({member}.secure), or "
+            f"{server} offers no way to log in that fits {server.login}. It may require TLS ({member}.secure), or "
             "an access token instead of a password."
         )
     user = server.user or "this user"
-    return f"{server} refuses the login of {user}. Correct {member}.auth.user and {member}.auth.pass."
+    return f"{server} refuses the login of {user}. Correct {server.login}."
 
 
 def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:

@@ -48,6 +48,10 @@ class Routes:
                 return Route(fault=f"The stored proxy of the message cannot be read: {error}")
         return _joined(by_proxy, from_here)
 
+    def of_gateway(self) -> Route:
+        """The route to a gateway, unless an account or a message has its own."""
+        return _joined(self.of_settings(), self._by_strategy("smtp", None))
+
     def of_settings(self) -> Route:
         """The route of connections that belong to no account: through the proxy of the settings, if it is enabled."""
         if fault := self._unreadable("proxy_enabled", "proxy_url"):
@@ -73,14 +77,15 @@ class Routes:
     def _from_here(self, record: Registration, server: ServerName | None) -> Route:
         if record.local_address:
             return Route(local=(record.local_address,))
-        if server is None:
-            return DIRECT
+        return DIRECT if server is None else self._by_strategy(server, record.account)
+
+    def _by_strategy(self, server: ServerName, account: str | None) -> Route:
         if fault := self._unreadable("local_addresses", f"{server}_strategy"):
             return Route(fault=fault)
         values = self._settings.values
         strategy = values.imap_strategy if server == "imap" else values.smtp_strategy
-        if strategy == "dedicated":
-            return Route(local=dedicated(self.local_addresses, record.account))
+        if strategy == "dedicated" and account is not None:
+            return Route(local=dedicated(self.local_addresses, account))
         if strategy == "random" and self.local_addresses:
             return Route(local=self.local_addresses, at_random=True)
         return DIRECT

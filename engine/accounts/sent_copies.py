@@ -54,7 +54,8 @@ class SentCopies:
     async def fall_due(self, *, files_sent: bool) -> bool:
         """Wait until a copy is due; return whether it is large. Cancelled: nothing has changed.
 
-        `files_sent`: the provider files sent mail itself, so no copies are made for the account's Sent folder.
+        `files_sent`: the provider files sent mail itself, so no copies are made for the account's Sent folder, but of
+        what went through a gateway.
         """
         while True:
             self._look = trio.Event()
@@ -65,7 +66,7 @@ class SentCopies:
                     await self._look.wait()
                 continue
             body = bodies.get(self._store.reader, first.message)
-            if body is not None and (first.path or not files_sent):
+            if body is not None and (first.path or first.by_gateway or not files_sent):
                 return body.spool is not None
             await self._store.commit(partial(self._done, first))
 

@@ -66,7 +66,9 @@ class SentDrafts:
         if due is None or due.next_at > self._world.now():
             return None
         try:
-            moved = await self._remove(due, session, locator, changer, copied=due.copied or files_sent)
+            moved = await self._remove(
+                due, session, locator, changer, copied=due.copied or (files_sent and not due.by_gateway)
+            )
         except (CommandRefused, NetworkError, ProtocolError, Problem) as error:
             await self._failed(due, str(error))
             if isinstance(error, (NetworkError, ProtocolError)):

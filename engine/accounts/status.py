@@ -268,9 +268,7 @@ class Status:
     async def cannot_send(self, verdict: Verdict, *, announce: bool = True) -> None:
         """Note that the SMTP server is unreachable or refuses the login; `announce`: announce a refused login."""
         refused = verdict.kind is Kind.LOGIN_REFUSED
-        shown = login_error(verdict)
-        if not refused:
-            shown["serverResponseCode"] = verdict.network_code or str(verdict.code or error_code(verdict))
+        shown = smtp_error(verdict)
         if (server := self.servers.smtp) is not None:
             shown["description"] = remedies.of_verdict(verdict, server)
             if refused and not self._name(shown, server):
@@ -345,6 +343,14 @@ def _told_before(row: AccountRow) -> dict[str, tuple[str, str]]:
 
 def _sending(state: AccountState, since: float, error: dict[str, Any] | None) -> dict[str, Any]:
     return {"state": str(state), "since": iso(since), "lastError": error}
+
+
+def smtp_error(verdict: Verdict) -> dict[str, Any]:
+    """A failure before any message in the form of `lastError`."""
+    shown: dict[str, Any] = login_error(verdict)
+    if verdict.kind is not Kind.LOGIN_REFUSED:
+        shown["serverResponseCode"] = verdict.network_code or str(verdict.code or error_code(verdict))
+    return shown
 
 
 def login_error(verdict: Verdict) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Uploader:
         Raises `CommandRefused`, and like `append` if the connection breaks; the message may then have been stored.
         """
         with self._changes.changing(None, into=target.id):
-            appended = await self._session.append(target.path, message, flags, date)
+            appended = await self._append(target.path, message, flags, date)
             if appended.uid is None:
                 appended = await self._found(target, message_id)
             known = appended.uid is not None and target.uid_validity in (None, appended.uid_validity)
@@ -40,6 +40,17 @@ class Uploader:
                 uids = [appended.uid]
                 await self._store.commit(lambda tx: requested_arrivals.note(tx, target.id, uids))
         return appended
+
+    async def _append(self, path: str, message: Sequence[bytes], flags: Sequence[str], date: float | None) -> Appended:
+        session = self._session
+        try:
+            return await session.append(path, message, flags, date)
+        except CommandRefused:
+            held = session.selection
+            if session.selected != path or held is None or not held.read_only:
+                raise
+            await session.select(path)  # Courier stores nothing in a mailbox that is selected for reading
+        return await session.append(path, message, flags, date)
 
     async def _found(self, target: MailboxRow, message_id: str) -> Appended:
         """The newest message in the folder with this Message-ID; empty if it cannot be found."""

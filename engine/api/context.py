@@ -17,11 +17,13 @@ from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
 from engine.export.service import Exports
+from engine.gateways.registry import Gateways
 from engine.http.auth import Validity
 from engine.http.dispatch import Front
 from engine.http.problems import NO_ACCOUNT
 from engine.http.shared_limits import SharedLimit
 from engine.http.websockets import Framed
+from engine.msa.door import Door
 from engine.oauth.keepers import OAuth
 from engine.oauth.sign_ins import SignIns
 from engine.queue.outbox import Outbox
@@ -54,11 +56,16 @@ class Streams(msgspec.Struct, frozen=True):
 
 
 class Context(Front, frozen=True):
-    """The parts of the engine that handlers use. `stopping` is set when the process is about to end."""
+    """The parts of the engine that handlers use. `stopping` is set when the process is about to end.
+
+    `door` is None unless the SMTP door is enabled.
+    """
 
     registry: Registry
+    gateways: Gateways
     settings: SettingsBook
     submissions: Submissions
+    door: Door | None
     outbox: Outbox
     pauses: Pauses
     webhooks: EndpointRegistry

@@ -75,7 +75,8 @@ async def submit_draft(
     await refuse_way(
         context.access, body.proxy, body.local_address, narrowed=caller is not None and caller.account is not None
     )
-    refuse_unless_ready(found)
+    if context.submissions.gateway(body.gateway) is None:
+        refuse_unless_ready(found)
     most = context.config.http.max_body
     async with leased(context, account, headers) as mailbox:
         row, one = await mailbox.locator.describe(mailbox.session, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -139,6 +140,7 @@ def _entry(context: Context, message: Message, recipients: list[Recipient]) -> O
     return OutboxEntry(
         account=message.account,
         queue_id=message.queue_id,
+        gateway=message.gateway,
         message_id=message.message_id,
         proxy=_proxy(context, message),
         local_address=message.local_address or UNSET,
@@ -205,7 +207,10 @@ def _attempt(attempt: Attempt) -> OutboxAttempt:
 
 def _waiting_for(context: Context, message: Message) -> WaitingFor | None:
     account = context.registry.get(message.account)
-    found = waiting_for(message, None if account is None else account.mail_waits_for, context.world.now())
+    of_lane = None if account is None else account.mail_waits_for
+    if message.gateway is not None:
+        of_lane = partial(context.gateways.mail_waits_for, message)
+    found = waiting_for(message, of_lane, context.world.now())
     if found is None:
         return None
     return WaitingFor(kind=found.kind, since=iso(found.since), until=iso_or_none(found.until), remedy=found.remedy)

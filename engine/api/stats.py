@@ -6,11 +6,14 @@ import platform
 import sqlite3
 from collections import Counter
 
+from msgspec import UNSET
+
 from engine.accounts.account_states import AccountState
 from engine.api.context import Context
 from engine.http.access import Access
 from engine.http.operation import operation
-from engine.schema.stats import Queues, QueueStats, Stats, StatsQuery
+from engine.msa.door import Door
+from engine.schema.stats import Queues, QueueStats, SmtpServerStats, Stats, StatsQuery
 from engine.store import events, outbox
 from engine.version import VERSION
 
@@ -34,7 +37,13 @@ async def read(context: Context, query: StatsQuery) -> Stats:
         counters=_counters(context, query.seconds),
         queues=_queues(context),
         connections={state.value: states[state.value] for state in AccountState},
+        smtp_server=UNSET if context.door is None else _door(context.door),
     )
+
+
+def _door(door: Door) -> SmtpServerStats:
+    counts = door.counts
+    return SmtpServerStats(connections=door.connections, accepted=counts.accepted, refused=counts.refused)
 
 
 def _counters(context: Context, seconds: int) -> dict[str, int]:

@@ -96,7 +96,7 @@ async def submit(
         return again(repeated(before, fingerprint), key)
     narrowed = caller is not None and caller.account is not None
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
-    if not body.dry_run:
+    if not body.dry_run and context.submissions.gateway(body.gateway) is None:
         refuse_unless_ready(found)
     terms, submissions = terms_of(body, context.world.now()), context.submissions
     async with submissions.references.read(found, body, headers.seconds) as referenced:

@@ -12,6 +12,9 @@ TAGS = {
     "(`docs/events.md#messages`) with its `queueId`. In a sandbox account, the recipient's address scripts the outcome "
     "(`docs/api.md#sandbox-recipients`).",
     "Outbox": "The outbox lists every message from its submission until the engine removes its record.",
+    "SMTP Gateway": "A gateway is an SMTP server of yours through which messages of any account may go: those that are "
+    "submitted with its id as `gateway`, also with a token for one account. What is wrong with a gateway holds only "
+    "these. Only tokens for all accounts see gateways. Passwords are sealed, and read `******`.",
     "OAuth2 Applications": "An OAuth2 app is what you registered at a provider's console, so that people can sign in "
     "to their mailboxes through it. Only tokens for all accounts see apps. Secrets are sealed, and read `******`.",
     "Settings": "These settings are for the whole engine; a change applies at once.",

@@ -38,12 +38,13 @@ def is_owner(request: BaseRequestWebsocket) -> bool:
 
 
 def about(config: Config, started: Started) -> dict[str, Any]:
-    """A description of the engine for its owner, without secrets: `store.key` is left out."""
+    """A description of the engine for its owner, without secrets: `store.key` and `msa.password` are left out."""
     settings = msgspec.to_builtins(config)
     folder = Path(config.store.path).absolute()
     settings["store"].update(
         path=str(folder), key="", key_file=config.store.key_file and str(Path(config.store.key_file).absolute())
     )
+    settings["msa"].update(password="")
     return {
         "version": VERSION,
         "pid": os.getpid(),

@@ -5,7 +5,8 @@
    members. It adds one field error for each fault, worded as EmailEngine's callers know it; msgspec's decoder would
    stop at the first fault.
 3. It also accepts what a decoder would not: booleans and numbers as text (as in every query string), `Y` and `N`, a
-   single item instead of a list, a date without a time, white space in base64, and a `Long` as a string.
+   single item instead of a list, addresses as text, a date without a time, white space in base64, and a `Long` as a
+   string.
 
 The walk has the last word: a request without field errors is valid. It only reads, and its depth is that of the schema,
 not that of the request.
@@ -26,13 +27,17 @@ from msgspec import inspect as mi
 
 from engine.field_errors import WRONG, FieldErrors, FieldPath
 from engine.http.booleans import boolean
-from engine.http.checks import CHECKS, EMPTY
+from engine.http.checks import CHECKS, EMPTY, line
 from engine.http.large_json import Long
+from engine.mail.addresses import parse_address
+from engine.mail.headers import HeaderError, mailboxes
 from engine.schema.fields import Check, Request
 
 Walk = Callable[[Any, FieldPath, FieldErrors], Any]
 """Takes a plain JSON value and returns it converted, or adds a field error and returns `WRONG`."""
 
+LONGEST_LIST = 640 * 1024
+"""Most characters of a text with addresses: 1,000 of them, each with a long name."""
 LONGEST = 1024**2
 """Most characters in a `Long` whose type sets no limit."""
 
@@ -66,7 +71,7 @@ def _build(info: mi.Type, notes: dict[str, Any] | None = None, *, nullable: bool
         case mi.UnionType():
             walk = _union(info)
         case mi.StructType():
-            walk = _struct(info)
+            walk = _mailbox(info) if notes.get("mailbox") else _struct(info)
         case mi.StrType(pattern=None):
             walk = _string(info)
         case mi.BoolType():
@@ -80,7 +85,7 @@ def _build(info: mi.Type, notes: dict[str, Any] | None = None, *, nullable: bool
         case mi.DateTimeType(tz=True):
             walk = _date
         case mi.VarTupleType(min_length=None):
-            walk = _list(info, single=notes.get("single", False))
+            walk = _mailboxes(info) if _is_mailbox(info.item_type) else _list(info, single=notes.get("single", False))
         case mi.DictType(min_length=None):
             walk = _mapping(info)
         case _:
@@ -241,6 +246,58 @@ def _list(info: mi.VarTupleType, *, single: bool) -> Walk:
         return built if found.count == before else WRONG
 
     return items
+
+
+def _is_mailbox(info: mi.Type) -> bool:
+    return isinstance(info, mi.Metadata) and bool((info.extra or {}).get("mailbox"))
+
+
+def _mailbox(info: mi.StructType) -> Walk:
+    """An address as an object, or as text with or without a name."""
+    walk = _struct(info)
+
+    def one(value: Any, place: FieldPath, found: FieldErrors) -> Any:
+        if not isinstance(value, str | Long):
+            return walk(value, place, found)
+        given = _in_text(value, place, found, single=True)
+        return WRONG if given is WRONG else walk(given[0], place, found)
+
+    return one
+
+
+def _mailboxes(info: mi.VarTupleType) -> Walk:
+    """A list of addresses, a single one, or a text with addresses separated by commas."""
+    walk = _list(info, single=True)
+
+    def several(value: Any, place: FieldPath, found: FieldErrors) -> Any:
+        given = _in_text(value, place, found) if isinstance(value, str | Long) else value
+        return WRONG if given is WRONG else walk(given, place, found)
+
+    return several
+
+
+def _in_text(value: str | Long, place: FieldPath, found: FieldErrors, *, single: bool = False) -> Any:
+    """The addresses in a text, each as an object; an error names the index of one of several."""
+    text = value.text(LONGEST_LIST) if isinstance(value, Long) else value
+    if text is None:
+        return found.add(place, f"length must be less than or equal to {LONGEST_LIST} characters long")
+    if not text.strip():
+        return found.add(place, EMPTY)
+    try:
+        given = mailboxes(line(text), "")
+    except HeaderError:
+        return found.add(place, "must be a valid email")
+    except ValueError as error:
+        return found.add(place, str(error))
+    if single and len(given) > 1:
+        return found.add(place, "must be a single address")
+    before = found.count
+    for index, each in enumerate(given):
+        try:
+            parse_address(each.address)
+        except ValueError:
+            found.add(place.item(index) if len(given) > 1 else place, "must be a valid email")
+    return [{"name": each.name, "address": each.address} for each in given] if found.count == before else WRONG
 
 
 def _mapping(info: mi.DictType) -> Walk:

@@ -46,17 +46,23 @@ _NONE_LEFT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 def listen(config: settings.Http) -> trio.SocketListener:
-    """The listening socket. Raises `ConfigError` if it cannot be opened."""
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    """The listening socket of the API. Raises `ConfigError` if it cannot be opened."""
+    return listen_at(config.host, config.port, "http.port", config.write_timeout)
+
+
+def listen_at(host: str, port: int, key: str, write_timeout: float) -> trio.SocketListener:
+    """A listening socket. `key` names the port in the configuration. Raises `ConfigError` if it cannot be opened."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listening = socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise ConfigError(f"http.port {config.port} on {config.host} is in use by another program") from error
+            raise ConfigError(f"{key} {port} on {host} is in use by another program") from error
         if error.errno == errno.EACCES:
-            raise ConfigError(f"http.port {config.port} {privileged_port()}") from error
-        raise ConfigError(f"http.host {config.host} cannot be used for listening: {error.strerror}") from error
-    unacknowledged = min(int(((config.write_timeout or LONGEST) + LONGER) * 1000), 2**31 - 1)
+            raise ConfigError(f"{key} {port} {privileged_port()}") from error
+        section = key.partition(".")[0]
+        raise ConfigError(f"{section}.host {host} cannot be used for listening: {error.strerror}") from error
+    unacknowledged = min(int(((write_timeout or LONGEST) + LONGER) * 1000), 2**31 - 1)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (*_KEEP_ALIVE, (socket.TCP_USER_TIMEOUT, unacknowledged)):
         listening.setsockopt(socket.IPPROTO_TCP, option, value)

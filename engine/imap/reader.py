@@ -164,15 +164,6 @@ class ImapReader(ImapConnection):
             return found[first - 1 : last], len(found)
         return found[max(len(found) + last, 0) : max(len(found) + first + 1, 0)], len(found)
 
-    async def count(self, criteria: Criteria) -> int:
-        """How many messages match."""
-        if "ESEARCH" in self.capabilities:
-            completion = await self._search(criteria, "COUNT")
-            told = next((each for each in completion.data if isinstance(each, ESearch)), None)
-            if told is not None and told.count is not None and completion.lowest_processed is None:
-                return told.count
-        return len(await self.search(*criteria))
-
     async def threads(self, algorithm: str, criteria: Criteria) -> list[tuple[int, ...]]:
         """The UIDs of the matching messages, grouped by conversation (THREAD, RFC 5256)."""
         command = commands.uid_thread(algorithm, self._search_pieces(criteria))

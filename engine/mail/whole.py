@@ -16,20 +16,25 @@ _FIELD = re.compile(rb"[^\r\n]+\r\n(?:[ \t][^\r\n]*\r\n)*")
 def from_raw(raw: bytes, message_id: str, date: float) -> Composed:
     """A message as it is, Bcc apart, with a Message-ID and a Date if it lacks them; `date` in seconds since 1970."""
     header, body = _apart(raw if raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r") else _crlf(raw))
-    fields = _FIELD.findall(header)
-    hidden = [field for field in fields if _name(field) == b"bcc"]
-    names = {_name(field) for field in fields}
+    fields = split_fields(header)
+    hidden = [field for field in fields if name_of(field) == b"bcc"]
+    names = {name_of(field) for field in fields}
     added = [] if b"message-id" in names else [f"Message-ID: {message_id}\r\n".encode()]
     if b"date" not in names:
         added.append(f"Date: {date_of(date)}\r\n".encode("ascii"))
-    shown = b"".join([*(field for field in fields if _name(field) != b"bcc"), *added])
+    shown = b"".join([*(field for field in fields if name_of(field) != b"bcc"), *added])
     return Composed(shown, b"".join(hidden), body, smtputf8=False)
+
+
+def split_fields(header: bytes) -> list[bytes]:
+    """The fields of a header with CRLF line ends, each with its end; a line that is none counts as one."""
+    return _FIELD.findall(header)
 
 
 def with_fields(message: Composed, given: Composed, names: frozenset[bytes]) -> Composed:
     """The message with the fields of these names (in lower case) as `given` has them, in place of its own."""
-    fields = [field for field in _FIELD.findall(message.header) if _name(field) not in names]
-    fields += [field for field in _FIELD.findall(given.header) if _name(field) in names]
+    fields = [field for field in split_fields(message.header) if name_of(field) not in names]
+    fields += [field for field in split_fields(given.header) if name_of(field) in names]
     hidden = given.bcc_header if b"bcc" in names else message.bcc_header
     return Composed(b"".join(fields), hidden, message.body, smtputf8=message.smtputf8 or given.smtputf8)
 
@@ -46,5 +51,6 @@ def _apart(raw: bytes) -> tuple[bytes, bytes]:
     return (head + b"\r\n", body) if found else (head.removesuffix(b"\r\n") + b"\r\n", b"")
 
 
-def _name(field: bytes) -> bytes:
+def name_of(field: bytes) -> bytes:
+    """The name of a field, in lower case."""
     return field.partition(b":")[0].strip().lower()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,13 @@ class OnDoubt(StrEnum):
     FAIL = "fail"
 
 
+class LaneId(NamedTuple):
+    """Whose messages go the same way: an account's by its own server, or all accounts' through a gateway."""
+
+    account: str = ""
+    gateway: str = ""
+
+
 class Message(msgspec.Struct, kw_only=True):
     """One queued or ended message. Times in seconds since 1970; `size` in octets as sent.
 
@@ -28,6 +35,7 @@ class Message(msgspec.Struct, kw_only=True):
     * `interruptions`: how often an attempt crashed or ended with the process, since the last one that was completed.
     * `expires_at`: when it is given up if its account cannot send at all.
     * `proxy` (a sealed URL) and `local_address`: the message's own; None: those of its account.
+    * `gateway`: the gateway it goes through, which may be gone; None: its account's own server.
     """
 
     id: int
@@ -54,6 +62,12 @@ class Message(msgspec.Struct, kw_only=True):
     expires_at: float
     proxy: str | None = None
     local_address: str | None = None
+    gateway: str | None = None
+
+    @property
+    def lane(self) -> LaneId:
+        """The lane that sends it."""
+        return LaneId(self.account) if self.gateway is None else LaneId(gateway=self.gateway)
 
     @property
     def has_own_way(self) -> bool:

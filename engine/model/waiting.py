@@ -16,6 +16,7 @@ WaitingKind = Literal[
     "provider",
     "paused",
     "smtp",
+    "gateway",
     "evidence",
     "decision",
     "release",

@@ -12,8 +12,8 @@
    There is no further forced refresh for that server until a login there has succeeded.
 5. Errors have three classes. *Grant gone*: it is recorded with its event, and nothing is requested until the user signs
    in again. *App broken*: the app announces it once, and its accounts wait while one of them asks now and then.
-   *Passing*: the refresh is repeated after 30 s, doubling to at most 10 minutes, or when the provider says; open
-   connections stay open.
+   *Passing*: the refresh is repeated after 30 s, doubling to at most 10 minutes, or when the provider says, each
+   account at its own time; logins that want a token meanwhile get the error at once. Open connections stay open.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ from engine.world import World
 
 FIRST_WAIT, LONGEST_WAIT = 30.0, 600.0
 LONGEST_RETRY_AFTER = 3600.0
+SPREAD, RETRY_AFTER_SPREAD = 0.2, 0.1
+"""The parts by which a wait is shortened, and what the provider asks for lengthened, at random: many accounts fail at
+the same time, and would ask together again."""
 REFRESH_SECONDS = 2 * (TURN_SECONDS + SECONDS) + 30.0
 """Most seconds that a refresh and its commits may take: more than its two requests can. To cut one short could lose a
 refresh token."""
@@ -389,9 +392,11 @@ class Keeper:
             )
             self._forced = False
             return
-        wait = min(FIRST_WAIT * 2.0**self._failures, LONGEST_WAIT)
+        random = self._world.random
+        wait = min(FIRST_WAIT * 2.0**self._failures, LONGEST_WAIT) * random.uniform(1 - SPREAD, 1)
         if error.retry_after is not None:
-            wait = max(wait, min(error.retry_after, LONGEST_RETRY_AFTER))
+            asked_for = min(error.retry_after, LONGEST_RETRY_AFTER)
+            wait = max(wait, asked_for * random.uniform(1, 1 + RETRY_AFTER_SPREAD))
         self._failures = min(self._failures + 1, 10)
         self._rests_until = trio.current_time() + wait
         self._error, self._edition = error, edition

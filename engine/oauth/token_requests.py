@@ -28,6 +28,9 @@ from engine.world import Dial, World
 
 DISCOVERY_SECONDS = 86_400.0
 """Seconds for which an issuer's discovery document is cached."""
+STALE_SECONDS = 600.0
+"""Seconds for which it still counts where it could not be read again: otherwise each request to a provider that is
+down would be three, and could take longer than its time."""
 LONGEST_RESPONSE = 2000
 """Most characters of an answer that are stored for display."""
 _MASK = "******"
@@ -194,9 +197,11 @@ class TokenRequests:
                 )
             found = read_endpoints(answer.body, issuer)
         except TokenError:
-            if known is not None:
-                return known  # yesterday's document is better than none
-            raise
+            if known is None:
+                raise
+            # Yesterday's document is better than none.
+            self._discovered[issuer] = msgspec.structs.replace(known, until=trio.current_time() + STALE_SECONDS)
+            return known
         except ValueError as error:
             text, hint = f"{url}: {error}", "Check the app's issuer, or name the endpoints on the app."
             raise TokenError(Trouble.APP_BROKEN, text, hint=hint, whole_app=True) from error

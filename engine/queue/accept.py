@@ -41,13 +41,15 @@ class DraftPlace(NamedTuple):
 class Incoming(NamedTuple):
     """A message to take: who gets it, what is sent, and where it was found if it is a draft.
 
-    A draft goes from there once it is sent.
+    A draft goes from there once it is sent. `spooled` is the file in the spool that has the body already, which then is
+    not in `content`; taking the message takes the file, and removes it if the message is not queued.
     """
 
     message: Message
     recipients: tuple[str, ...]
     content: Composed
     draft: DraftPlace | None = None
+    spooled: str | None = None
 
 
 class Intake:
@@ -78,9 +80,9 @@ class Intake:
         Raises `StorageFull`, `StorageFailed`, or `Problem`: 404 if the account has just been removed, 409 if another
         request has used the key; then nothing is queued. Cancelled: the message is queued whole or not at all.
         """
-        message, recipients, content, draft = incoming
-        spooled = message.queue_id if len(content.body) > self._spool_above else None
-        if spooled is not None:
+        message, recipients, content, draft, spooled = incoming
+        if spooled is None and len(content.body) > self._spool_above:
+            spooled = message.queue_id
             await self._spool.write(spooled, content.body)
         body = MessageBody(content.header, content.bcc_header, None if spooled else content.body, spooled)
 
@@ -101,7 +103,11 @@ class Intake:
                 idempotency_keys.keep(tx, message.account, key, row, kept)
             due = message.next_at or message.send_at
             scheduled = due > message.created
-            tx.after_commit(lambda: self._schedule.of(message.account).add(row, due, scheduled=scheduled))
+            tx.after_commit(
+                lambda: self._schedule.add(
+                    row, due, account=message.account, gateway=message.gateway, scheduled=scheduled
+                )
+            )
             return None
 
         queued = False

@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from engine.errors import EngineError, Fault
-from engine.model.message import Message, Recipient
+from engine.model.message import LaneId, Message, Recipient
 from engine.model.states import State, message_state
 from engine.queue import doubt, judgements, outcome_events, retry
 from engine.queue.outcome import Judgement, judge
@@ -119,9 +119,9 @@ class Attempts:
         """The start times of the account's recorded attempts after `since` (seconds since 1970), in order."""
         return attempts.started_since(self._store.reader, account, since)
 
-    def first_with_own_way(self, account: str) -> tuple[int, float] | None:
-        """A due message of the account with its own proxy or local address, and when it was due."""
-        return messages.first_with_own_way(self._store.reader, account, self._world.now())
+    def first_with_own_way(self, lane: LaneId) -> tuple[int, float] | None:
+        """A due message of the lane with its own proxy or local address, and when it was due."""
+        return messages.first_with_own_way(self._store.reader, lane, self._world.now())
 
     async def begin(self, message: int, due: float) -> CurrentAttempt | None:
         """Record the start of an attempt; None if the message is no longer due at `due`."""
@@ -249,8 +249,8 @@ class Attempts:
         encoded = msgspec.json.encode({"outcome": "cancelled", "transcript": attempt.trace.lines()})
         await self._store.commit(lambda tx: attempts.end(tx, message.id, message.attempts_made, now, encoded))
 
-    async def give_up_overdue(self, account: str, verdict: Verdict) -> None:
-        """Fail, with `verdict`, the expired messages of an account that cannot send."""
+    async def give_up_overdue(self, lane: LaneId, verdict: Verdict) -> None:
+        """Fail, with `verdict`, the expired messages of a lane that cannot send."""
         more = True
         while more:
             now = self._world.now()
@@ -258,7 +258,7 @@ class Attempts:
             def change(tx: Tx, now: float = now) -> bool:
                 counted = now - self._stepped()
                 since = self._began if counted < self._began + GRACE else 0.0
-                overdue = messages.overdue(tx, account, now, since, counted, GIVE_UP_AT_ONCE)
+                overdue = messages.overdue(tx, lane, now, since, counted, GIVE_UP_AT_ONCE)
                 for message in overdue:
                     recipients = messages.recipients(tx, message.id)
                     self._recorder.settle(tx, message, judgements.given_up(message, recipients, verdict), now)

@@ -1,4 +1,4 @@
-"""The lane of one account sends its due messages one after another, through one SMTP session at a time.
+"""A lane sends the due messages of one account, or of one gateway, one after another through one SMTP session.
 
 1. `run` rests until a message is due and nothing keeps the lane from sending: it has a server, the queue is not paused,
    the lane is not backing off, and its rate limit allows it (`_may_send`, `_rest`).
@@ -23,6 +23,7 @@
 
 A server that hangs or refuses delays only this lane. A message with its own proxy or local address gets its own
 session: a failure there delays no other message, and the message is sent even while the account's own route is dead.
+In the lane of a gateway, the messages of an account with a proxy or an address of its own go that way.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ import trio
 from engine.config import Smtp
 from engine.errors import NetworkKind, StorageFailed
 from engine.hosts import Hosts
-from engine.model.message import Message
+from engine.model.message import LaneId, Message
 from engine.model.waiting import Waiting, WaitingKind
 from engine.proxies.route import Route
 from engine.queue.attempt import Attempts, CurrentAttempt, Withdrawn
@@ -101,21 +102,22 @@ class Dispatch(msgspec.Struct, frozen=True):
 
 
 class Lane:
-    """The outbox lane of one account. `run` is its service; `change` and `stop` may be called at any time.
+    """One lane. `run` is its service; `change` and `stop` may be called at any time.
 
-    `tell` receives the verdict of every attempt, for the account's `smtpStatus` and login events.
+    `tell` receives the verdict of every attempt and its message (None: it lacks a token for any), for the `smtpStatus`
+    and login events of the account, or the state of the gateway.
     """
 
     def __init__(
         self,
-        account: str,
+        lane: LaneId,
         server: OutgoingServer | None,
         dispatch: Dispatch,
-        tell: Callable[[Verdict, Trace], None],
+        tell: Callable[[Verdict, Trace, Message | None], None],
     ) -> None:
-        self._account = account
+        self._id = lane
         self._server = server
-        self._agenda = dispatch.schedule.of(account)
+        self._agenda = dispatch.schedule.of_lane(lane)
         self._attempts = dispatch.attempts
         self._slots = dispatch.slots
         self._pauses = dispatch.pauses
@@ -125,6 +127,8 @@ class Lane:
         self._tell = tell
         self._session: SmtpSession | None = None
         self._session_server: OutgoingServer | None = None
+        self._own_way = False
+        """Whether the current message goes another way than the lane's others."""
         self._backoff = LaneBackoff(dispatch.attempts.wait_after, dispatch.world.random.random)
         self._pace = SendingRate(server.rate_limit if server is not None else None)
         self._paced_since = 0.0
@@ -155,7 +159,7 @@ class Lane:
     def waiting(self) -> Waiting | None:
         """What keeps all messages of this lane from being sent now; None if each only waits until it is due."""
         now, wall = trio.current_time(), self._world.now()
-        if (paused := self._pauses.waiting(self._account)) is not None:
+        if (paused := self._pauses.waiting(self._id.account)) is not None:
             return paused
         if self._server is None:
             return Waiting("smtp", wall, None, "The account has no SMTP server: PUT /v1/account/{account} with smtp")
@@ -163,12 +167,16 @@ class Lane:
             wait = self._backoff.seconds(self._world.elapsed())
             said = error_text(self._backoff.verdict)
             kind: WaitingKind = "connection"
-            remedy = f"The server cannot be reached ({said}); it is tried again by itself"
+            gateway = self._id.gateway
+            what = f"The gateway {gateway}" if gateway else "The server"
+            remedy = f"{what} cannot be reached ({said}); it is tried again by itself"
             if self._backoff.reason is BackoffReason.TOKEN:
                 remedy = f"There is no access token to log in with ({said})"
             if self._backoff.reason is BackoffReason.LOGIN:
                 kind = "login"
                 remedy = f"The login was refused ({said}): correct the password with PUT /v1/account/{{account}}"
+                if gateway:
+                    remedy = f"{what} refused the login ({said}): correct it with PUT /v1/gateway/edit/{gateway}"
             return Waiting(kind, self._backoff.since, wall + wait, remedy)
         if (ready := self._pace.ready_at(now)) > now:
             kind, remedy = "rateLimit", "smtp.rateLimit of the account: nothing to do"
@@ -189,7 +197,7 @@ class Lane:
             self._pace.remember(
                 [
                     trio.current_time() - (wall - began)
-                    for began in self._attempts.began_since(self._account, wall - self._pace.limit.seconds)
+                    for began in self._attempts.began_since(self._id.account, wall - self._pace.limit.seconds)
                 ]
             )
         await self._hang_up()
@@ -231,7 +239,7 @@ class Lane:
             not self._stopping
             and self._server is not None
             and self._pace.ready_at(now) <= now
-            and not self._pauses.paused(self._account)
+            and not self._pauses.paused(self._id.account)
         )
 
     @property
@@ -244,11 +252,11 @@ class Lane:
 
     def _next_by_own_way(self) -> tuple[int, float] | None:
         """A due message with its own proxy or local address, while the account's own route is dead; else None."""
-        return self._attempts.first_with_own_way(self._account) if self._is_cut_off and self._is_free() else None
+        return self._attempts.first_with_own_way(self._id) if self._is_cut_off and self._is_free() else None
 
     async def _rest(self) -> None:
         server, now = self._server, trio.current_time()
-        if server is None or self._pauses.paused(self._account):
+        if server is None or self._pauses.paused(self._id.account):
             await self._agenda.wait_for_change(3600.0)
         elif (wait := self._backoff.seconds(self._world.elapsed())) > 0:
             with self._hosts.listening(server.endpoint.host, server.endpoint.port, self._host_answers, server.via):
@@ -303,14 +311,14 @@ class Lane:
         if self._scope.cancelled_caught:
             return None
         if log.isEnabledFor(logging.DEBUG):
-            about = {"account": self._account, "queueId": attempt.message.queue_id}
+            about = {"account": attempt.message.account, "queueId": attempt.message.queue_id}
             log.debug("attempt %d: %s", attempt.message.attempts_made, overall.text, extra=about)
         self._paced_since = self._world.now()
         self._pace.ended(overall, trio.current_time())
         if overall.stage is Stage.TOKEN and not attempt.decided:
             await self._without_token(attempt, overall)
             return None
-        if self._tells_of_own_way(attempt.message, overall):
+        if self._tells_of_own_way(overall):
             await self._attempts.record(attempt, verdicts, overall, self._report(attempt), None)
             return None
         if overall.kind is Kind.LOGIN_REFUSED and not attempt.decided:
@@ -321,13 +329,13 @@ class Lane:
             return None
         following = self._next() if overall.kind is Kind.ACCEPTED and not others_turn else None
         judgement, begun = await self._attempts.record(attempt, verdicts, overall, self._report(attempt), following)
-        self._tell(overall, attempt.trace)
+        self._tell(overall, attempt.trace, attempt.message)
         await self._note(overall, judgement)
         return begun
 
-    def _tells_of_own_way(self, message: Message, overall: Verdict) -> bool:
-        """Whether the verdict concerns only the message's own proxy or local address, not the account's route."""
-        if not message.has_own_way or overall.kind is Kind.LOGIN_REFUSED:
+    def _tells_of_own_way(self, overall: Verdict) -> bool:
+        """Whether the verdict concerns only the current message's own proxy or local address, not the lane's route."""
+        if not self._own_way or overall.kind is Kind.LOGIN_REFUSED:
             return False
         return self._is_cut_off or (overall.stage in BEFORE_ANY_MESSAGE and overall.network is not None)
 
@@ -360,8 +368,8 @@ class Lane:
         elapsed = self._world.elapsed()
         self._backoff.tried(verdict, elapsed, self._world.now(), None)
         await self._attempts.take_back(attempt, verdict, self._backoff.seconds(elapsed))
-        self._tell(verdict, attempt.trace)
-        await self._attempts.give_up_overdue(self._account, verdict)
+        self._tell(verdict, attempt.trace, attempt.message)
+        await self._attempts.give_up_overdue(self._id, verdict)
 
     async def _lacks_token(self) -> bool:
         """Whether the lane must wait for a token, so that no attempt is begun which could not log in."""
@@ -371,26 +379,26 @@ class Lane:
             return False
         if (verdict := tokens.lacking()) is None:
             return False
-        await self._wait_for_token(verdict, Trace())
+        await self._wait_for_token(verdict, Trace(), None)
         return True
 
     async def _without_token(self, attempt: CurrentAttempt, verdict: Verdict) -> None:
         """Have the lane wait until there is a token to log in with. The message at hand is as it was before."""
         await self._attempts.take_back(attempt)
-        await self._wait_for_token(verdict, attempt.trace)
+        await self._wait_for_token(verdict, attempt.trace, attempt.message)
 
-    async def _wait_for_token(self, verdict: Verdict, trace: Trace) -> None:
+    async def _wait_for_token(self, verdict: Verdict, trace: Trace, message: Message | None) -> None:
         self._backoff.tried(verdict, self._world.elapsed(), self._world.now(), None)
-        self._tell(verdict, trace)
-        await self._attempts.give_up_overdue(self._account, verdict)
+        self._tell(verdict, trace, message)
+        await self._attempts.give_up_overdue(self._id, verdict)
 
     async def _unanswered(self, attempt: CurrentAttempt, verdict: Verdict) -> None:
         """Back off because the server did not answer. The message keeps its place in the order."""
         elapsed, wall = self._world.elapsed(), self._world.now()
         self._backoff.tried(verdict, elapsed, wall, None)
         await self._attempts.unanswered(attempt, verdict, self._report(attempt), wall + self._backoff.seconds(elapsed))
-        self._tell(verdict, attempt.trace)
-        await self._attempts.give_up_overdue(self._account, verdict)
+        self._tell(verdict, attempt.trace, attempt.message)
+        await self._attempts.give_up_overdue(self._id, verdict)
 
     async def _connected(self, attempt: CurrentAttempt) -> tuple[SmtpSession, bool]:
         """A session, and whether it was used before. A message with its own proxy or address gets a new one."""
@@ -409,11 +417,13 @@ class Lane:
         return self._session, False
 
     def _way_of(self, message: Message) -> OutgoingServer:
-        """The account's server; a new object each time for a message with its own proxy or local address."""
+        """The lane's server; another object for a message that goes its own way, a new one where that is its own."""
         assert self._server is not None
-        if not message.has_own_way or self._server.by is None:
-            return self._server
-        return self._server.by(message)
+        server = self._server
+        if server.by is not None and (message.has_own_way or self._id.gateway):
+            server = server.by(message)
+        self._own_way = server is not self._server
+        return server
 
     async def _hang_up(self) -> None:
         session, self._session = self._session, None
@@ -428,7 +438,7 @@ class Lane:
         wall = self._world.now()
         next_attempt = judgement.next_at - wall if judgement.next_at is not None else None
         if self._backoff.tried(overall, self._world.elapsed(), wall, next_attempt):
-            await self._attempts.give_up_overdue(self._account, overall)
+            await self._attempts.give_up_overdue(self._id, overall)
 
     def _report(self, attempt: CurrentAttempt) -> dict[str, object]:
         session, server = self._session, self._server

@@ -25,6 +25,7 @@ def sent(
         "messageId": message.message_id,
         "response": response,
         "queueId": message.queue_id,
+        **_through(message),
         "envelope": _envelope(message, tried),
         "networkRouting": None,
         "accepted": [each.address for each in accepted],
@@ -38,6 +39,7 @@ def delivery_error(
     """`messageDeliveryError`: an attempt that failed for at least one recipient."""
     return {
         **_failure(message, unsent, verdict),
+        **_through(message),
         "job": {
             "id": message.queue_id,
             "attemptsMade": message.attempts_made,
@@ -55,6 +57,7 @@ def in_doubt(
     return {
         "queueId": message.queue_id,
         "messageId": message.message_id,
+        **_through(message),
         "envelope": _envelope(message, unknown),
         "error": error_text(verdict),
         "errorCode": error_code(verdict),
@@ -73,6 +76,7 @@ def failed(
     return {
         "messageId": message.message_id,
         "queueId": message.queue_id,
+        **_through(message),
         "error": f"Error: {failure['error']}",
         "networkRouting": None,
         **{
@@ -91,6 +95,7 @@ def cancelled(message: Message, recipients: Sequence[Recipient]) -> dict[str, An
     return {
         "queueId": message.queue_id,
         "messageId": message.message_id,
+        **_through(message),
         "envelope": _envelope(message, recipients),
         "attemptsMade": message.attempts_made,
     }
@@ -118,6 +123,11 @@ def _failure(message: Message, unsent: Sequence[Recipient], verdict: Verdict) ->
     data["smtpCommand"] = command(verdict)
     data["networkRouting"] = None
     return data
+
+
+def _through(message: Message) -> dict[str, str]:
+    """The gateway by which it goes, if there is one."""
+    return {} if message.gateway is None else {"gateway": message.gateway}
 
 
 def _envelope(message: Message, recipients: Sequence[Recipient]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class Pauses:
         self._accounts: dict[str, float] = {}
 
     def paused(self, account: str | None) -> bool:
-        """Whether this account's mail is paused; None asks about the queue as a whole."""
+        """Whether this account's mail is paused; None or "" asks about the queue as a whole."""
         return self._everyone is not None or account in self._accounts
 
     def waiting(self, account: str) -> Waiting | None:
@@ -44,4 +44,4 @@ class Pauses:
             self._accounts.setdefault(account, self._world.now())
         else:
             self._accounts.pop(account, None)
-        self._schedule.of(account).poke()
+        self._schedule.pause(account, account in self._accounts)

@@ -17,7 +17,7 @@ from engine.queue import doubt
 from engine.queue.outcome import Judgement
 from engine.queue.schedule import Schedule
 from engine.repeated_errors import counted
-from engine.store import accounts, bodies, messages, sent_copies, sent_drafts
+from engine.store import accounts, bodies, gateways, messages, sent_copies, sent_drafts
 from engine.store.bodies import Spool
 from engine.store.writer import Tx
 
@@ -80,12 +80,12 @@ class Recorder:
 
     def due(self, tx: Tx, message: Message, at: float, *, scheduled: bool = False) -> None:
         """Put the message on its agenda for `at` after the commit. `scheduled`: the caller chose that time."""
-        agenda = self._schedule.of(message.account)
-        tx.after_commit(lambda: agenda.add(message.id, at, scheduled=scheduled))
+        add = partial(self._schedule.add, message.id, at, account=message.account, gateway=message.gateway)
+        tx.after_commit(lambda: add(scheduled=scheduled))
 
     def evidence(self, tx: Tx, message: Message) -> bool:
         """Whether the provider's Sent folder may settle a doubt about this message."""
-        return accounts.files_sent(tx, message.account)
+        return message.gateway is None and accounts.files_sent(tx, message.account)
 
     def due_again(self, tx: Tx, message: Message, states: list[State], at: float) -> float | None:
         """When a message is due whose attempt is taken back (seconds since 1970); None: never.
@@ -105,6 +105,8 @@ class Recorder:
         elif judgement.ended:
             if judgement.state is State.SENT:
                 sent_drafts.sent(tx, message.id, now)
+                if message.gateway is not None:
+                    gateways.delivered(tx, message.gateway, now)
             else:
                 sent_drafts.remove(tx, message.id)
             if judgement.state is State.SENT and message.copy_path is not None:
@@ -116,7 +118,7 @@ class Recorder:
         for recipient in judgement.recipients:
             messages.set_recipient(tx, message.id, recipient)
         for name, data in judgement.events:
-            if name == "messageSent" and message.account in self.sandboxes:
+            if name == "messageSent" and message.gateway is None and message.account in self.sandboxes:
                 data["sandbox"] = True
             self.announce(tx, message, name, data)
             if name == "messageFailed" or (name == "messageInDoubt" and _is_new_doubt(message, judgement)):
@@ -136,7 +138,8 @@ def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
         count = len(data["envelope"]["to"])
         whom = "1 recipient does" if count == 1 else f"{count} recipients do"
         doubt = "; it is not known whether it arrived" if data.get("inDoubt") else ""
-        after = f"after {counted(made, 'attempt')}" if made else "since the account could not send in all its time"
+        by = f"the gateway {message.gateway}" if message.gateway is not None else "the account"
+        after = f"after {counted(made, 'attempt')}" if made else f"since {by} could not send in all its time"
         log.warning("given up %s: %s not get it%s. The error: %s", after, whom, doubt, error, extra=about)
         return
     if data["searchingSentFolder"]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 
 from engine.errors import NetworkKind
-from engine.model.message import Message, Recipient
+from engine.model.message import LaneId, Message, Recipient
 from engine.model.states import State, message_state
 from engine.queue import doubt, restored_backup
 from engine.queue.outcome import judge
@@ -56,23 +56,23 @@ async def recover(store: Store, recorder: Recorder, schedule: Schedule, now: flo
 
     await store.commit(change)
     count = 0
-    for message, account, due, first in messages.waiting(store.reader):
-        schedule.of(account).add(message, due, scheduled=first)
+    for each in messages.waiting(store.reader):
+        schedule.add(each.id, each.next_at, account=each.account, gateway=each.gateway, scheduled=each.first)
         count += 1
     return count
 
 
-async def recover_account(account: str, store: Store, recorder: Recorder, schedule: Schedule, now: float) -> None:
-    """The same for one account whose lane has crashed; also puts back what the lane had taken off its agenda."""
-    await store.commit(lambda tx: _put_right(tx, recorder, account, now))
-    agenda = schedule.of(account)
+async def recover_lane(lane: LaneId, store: Store, recorder: Recorder, schedule: Schedule, now: float) -> None:
+    """The same for one lane that has crashed; also puts back what it had taken off its agenda."""
+    await store.commit(lambda tx: _put_right(tx, recorder, lane, now))
+    agenda = schedule.of_lane(lane)
     agenda.clear()
-    for message, _, due, first in messages.waiting(store.reader, account):
-        agenda.add(message, due, scheduled=first)
+    for each in messages.waiting(store.reader, lane):
+        agenda.add(each.id, each.next_at, each.account, scheduled=each.first)
 
 
-def _put_right(tx: Tx, recorder: Recorder, account: str | None, now: float) -> None:
-    for message in messages.interrupted(tx, account):
+def _put_right(tx: Tx, recorder: Recorder, lane: LaneId | None, now: float) -> None:
+    for message in messages.interrupted(tx, lane):
         recipients = messages.recipients(tx, message.id)
         if message.dot_at is not None:
             _doubt(tx, recorder, message, recipients, now)

@@ -62,6 +62,6 @@ class Releases:
                 continue
             seen = count
             still = held_messages.ids(reader)
-            for message, account, due in held_messages.due(reader, waiting - still):
-                self._schedule.of(account).add(message, due)
+            for message, account, gateway, due in held_messages.due(reader, waiting - still):
+                self._schedule.add(message, due, account=account, gateway=gateway)
             waiting = still

@@ -1,4 +1,4 @@
-"""Which message of which account is due when: the queue in memory.
+"""Which message of which lane is due when: the queue in memory.
 
 It holds only ids and times, in heaps for each account; the store is the authority, and rebuilds it at a start. An entry
 may be out of date, because a message that ends or moves is not removed from the heap: the lane that takes an entry asks
@@ -12,29 +12,31 @@ delays them.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Set
 
 import trio
 
+from engine.model.message import LaneId
 from engine.world import LOOK_AGAIN, STEP, World
 
 
 class Agenda:
-    """One account's waiting messages, earliest first. Used by that account's lane."""
+    """One lane's waiting messages, earliest first."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._after: list[tuple[float, float, int]] = []
-        """(`World.elapsed`, due, message): retries and messages to be sent at once."""
-        self._at: list[tuple[float, int]] = []
-        """(due, message): by the wall clock."""
+        self._after: list[tuple[float, float, int, str]] = []
+        """(`World.elapsed`, due, message, account): retries and messages to be sent at once."""
+        self._at: list[tuple[float, int, str]] = []
+        """(due, message, account): by the wall clock."""
         self._changed = trio.Event()
         self._offset = 0.0
 
     def __len__(self) -> int:
         return len(self._after) + len(self._at)
 
-    def add(self, message: int, due: float, *, scheduled: bool = False) -> None:
-        """Put `message` on the agenda for `due` (seconds since 1970), or at once if that is past.
+    def add(self, message: int, due: float, account: str = "", *, scheduled: bool = False) -> None:
+        """Put `message` of `account` on the agenda for `due` (seconds since 1970), or at once if that is past.
 
         `scheduled`: the caller chose that time, so it goes by the wall clock; otherwise by elapsed seconds from now.
         """
@@ -45,10 +47,10 @@ class Agenda:
         if abs(elapsed - now - self._offset) > STEP:
             self._offset = elapsed - now
         if scheduled and due > now:
-            heapq.heappush(self._at, (due, message))
-            first = self._at[0] == (due, message)
+            heapq.heappush(self._at, (due, message, account))
+            first = self._at[0] == (due, message, account)
         else:
-            entry = (due + self._offset, due, message)
+            entry = (due + self._offset, due, message, account)
             heapq.heappush(self._after, entry)
             first = self._after[0] == entry
         if first:
@@ -66,14 +68,18 @@ class Agenda:
 
     def take(self) -> tuple[int, float] | None:
         """The longest overdue message and when it was due; None if none is due."""
+        entry = self._pop()
+        return None if entry is None else entry[:2]
+
+    def _pop(self) -> tuple[int, float, str] | None:
         after = self._after[0] if self._after and self._after[0][0] <= self._world.elapsed() else None
         at = self._at[0] if self._at and self._at[0][0] <= self._world.now() else None
         if at is not None and (after is None or at[0] < after[1]):
             heapq.heappop(self._at)
-            return at[1], at[0]
+            return at[1], at[0], at[2]
         if after is not None:
             heapq.heappop(self._after)
-            return after[2], after[1]
+            return after[2], after[1], after[3]
         return None
 
     def is_due(self) -> bool:
@@ -100,12 +106,60 @@ class Agenda:
         return seconds
 
 
+class GatewayAgenda(Agenda):
+    """The waiting messages of a gateway: those that are due are taken from one account after another.
+
+    So an account with many messages delays another's by one message. The messages of the accounts in `paused` stay.
+    """
+
+    def __init__(self, world: World, paused: Set[str]) -> None:
+        super().__init__(world)
+        self._paused = paused
+        self._ready: dict[str, list[tuple[float, int]]] = {}
+        """(due, message) of what is due, by account, in the order of their turns."""
+
+    def __len__(self) -> int:
+        return super().__len__() + sum(map(len, self._ready.values()))
+
+    def clear(self) -> None:
+        """Forget every message."""
+        super().clear()
+        self._ready.clear()
+
+    def take(self) -> tuple[int, float] | None:
+        """The longest overdue message of the account whose turn it is, and when it was due; None if none is due."""
+        self._sort()
+        account = self._next_account()
+        if account is None:
+            return None
+        entries = self._ready.pop(account)
+        due, message = heapq.heappop(entries)
+        if entries:
+            self._ready[account] = entries
+        return message, due
+
+    def _seconds_to_next(self) -> float:
+        self._sort()
+        return 0.0 if self._next_account() is not None else super()._seconds_to_next()
+
+    def _next_account(self) -> str | None:
+        return next((account for account in self._ready if account not in self._paused), None)
+
+    def _sort(self) -> None:
+        """Move what is due to its account."""
+        while (entry := self._pop()) is not None:
+            message, due, account = entry
+            heapq.heappush(self._ready.setdefault(account, []), (due, message))
+
+
 class Schedule:
-    """The agendas of all accounts."""
+    """The agendas of all lanes: one for each account, one for each gateway."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._agendas: dict[str, Agenda] = {}
+        self._gateways: dict[str, GatewayAgenda] = {}
+        self._paused: set[str] = set()
 
     def of(self, account: str) -> Agenda:
         """The account's agenda, created on first use."""
@@ -114,11 +168,36 @@ class Schedule:
             agenda = self._agendas[account] = Agenda(self._world)
         return agenda
 
+    def of_lane(self, lane: LaneId) -> Agenda:
+        """The agenda of an account's or a gateway's lane."""
+        return self._through(lane.gateway) if lane.gateway else self.of(lane.account)
+
+    def add(
+        self, message: int, due: float, *, account: str, gateway: str | None = None, scheduled: bool = False
+    ) -> None:
+        """Put a message on the agenda of its lane; `due` and `scheduled` as for `Agenda.add`."""
+        agenda = self.of(account) if gateway is None else self._through(gateway)
+        agenda.add(message, due, account, scheduled=scheduled)
+
+    def pause(self, account: str, paused: bool) -> None:
+        """Leave an account's messages on the agendas of gateways, or no longer; wake the lanes concerned."""
+        (self._paused.add if paused else self._paused.discard)(account)
+        self.of(account).poke()
+        for agenda in self._gateways.values():
+            agenda.poke()
+
     def poke(self) -> None:
         """Wake every lane so that it looks again."""
-        for agenda in self._agendas.values():
+        for agenda in (*self._agendas.values(), *self._gateways.values()):
             agenda.poke()
 
     def forget(self, account: str) -> None:
-        """Drop a removed account's agenda."""
+        """Drop a removed account's agenda. What gateways have of it goes when it is taken."""
         self._agendas.pop(account, None)
+        self._paused.discard(account)
+
+    def _through(self, gateway: str) -> GatewayAgenda:
+        agenda = self._gateways.get(gateway)
+        if agenda is None:
+            agenda = self._gateways[gateway] = GatewayAgenda(self._world, self._paused)
+        return agenda

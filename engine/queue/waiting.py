@@ -10,16 +10,23 @@ from engine.model.waiting import Waiting
 from engine.queue import doubt
 
 
-def waiting_for(message: Message, of_account: Callable[[], Waiting | None] | None, now: float) -> Waiting | None:
+def waiting_for(message: Message, of_lane: Callable[[], Waiting | None] | None, now: float) -> Waiting | None:
     """What keeps `message` from being sent at `now` (seconds since 1970); None if nothing does, or it has ended.
 
-    `of_account` says what all mail of its account waits for; None if the account is not registered.
+    `of_lane` says what all mail of its account or gateway waits for; None if the account is not registered. A gateway
+    that is gone counts before the message's own time, which will bring nothing.
     """
     own = _own_wait(message, now)
-    if own is not None or of_account is None or message.state in (*ENDED, State.SENDING):
+    if of_lane is None or message.state in (*ENDED, State.SENDING):
         return own
-    return of_account() or Waiting(
-        "turn", message.next_at or message.send_at, None, "It is its account's turn as soon as those before it went"
+    if own is not None and (message.gateway is None or own.kind not in ("schedule", "retry")):
+        return own
+    lane = of_lane()
+    if own is not None:
+        return lane if lane is not None and lane.kind == "gateway" else own
+    whose = "account" if message.gateway is None else "gateway"
+    return lane or Waiting(
+        "turn", message.next_at or message.send_at, None, f"It is its {whose}'s turn as soon as those before it went"
     )
 
 

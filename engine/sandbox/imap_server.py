@@ -15,9 +15,10 @@ from typing import Final, NoReturn, TypeVar
 
 import trio
 
+from engine import sasl_server as login
 from engine.deflate import DeflateStream
 from engine.errors import ProtocolError
-from engine.sandbox import imap_folders, imap_messages, login
+from engine.sandbox import imap_folders, imap_messages
 from engine.sandbox.accounts import SandboxRefusal
 from engine.sandbox.faults import HANG_UP, SILENCE, Faults
 from engine.sandbox.imap_folders import check_append

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from engine.sandbox import login
+from engine import sasl_server as login
 from engine.sandbox.accounts import SandboxAccount, SandboxFolder, SandboxRefusal
 from engine.sandbox.faults import Faults
 from engine.sandbox.imap_input import Atom, Syntax, Token, atoms

@@ -1,59 +1,35 @@
 """One SMTP connection of the sandbox, server side (RFC 5321), worded like Postfix.
 
-It supports PIPELINING, SIZE, 8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES and AUTH; replies to a pipelined group are sent in
-one write. A message is stored before its dot is answered. It is stricter than real servers on purpose: a lone CR or LF
-is refused, in commands and in message data, and so is an address beyond ASCII without SMTPUTF8. It acts out the scripts
-of recipients (`recipient_script.py`) and `Faults`. Cancelled: it sends 421, unless it was answering a dot; the message
-may then have been stored and the client must not be told "later", so it just ends the stream.
+It supports PIPELINING, SIZE, 8BITMIME, SMTPUTF8, DSN, ENHANCEDSTATUSCODES and AUTH; the dialogue is the door's
+(`smtp/server_protocol.py`), with patience for any number of faults. A message is stored before its dot is answered. It
+is stricter than real servers on purpose: a lone CR or LF is refused in message data too. It acts out the scripts of
+recipients (`recipient_script.py`) and `Faults`. Cancelled: it sends 421, unless it was answering a dot; the message may
+then have been stored and the client must not be told "later", so it just ends the stream.
 """
 
 from __future__ import annotations
 
-import base64
-import re
-from collections.abc import Awaitable, Callable
+import sys
 from typing import Final, NoReturn
 
 import trio
 
-from engine.errors import ProtocolError
-from engine.sandbox import login, recipient_script
+from engine import sasl_server
+from engine.sandbox import recipient_script
 from engine.sandbox.faults import Faults
 from engine.sandbox.post_office import HOSTNAME, PostOffice, ReceivedEnvelope, account_name, message_id
 from engine.sandbox.recipient_script import Act, ScriptedOutcome, ScriptStage
-from engine.sandbox.smtp_input import Data, SmtpInput
 from engine.sandbox.streams import MemoryStream
+from engine.smtp.server_commands import MailFrom, RcptTo
+from engine.smtp.server_input import DataPiece
+from engine.smtp.server_protocol import DataCommand, Event, Hello, LoggedIn, ServerProtocol, StartTls, Verify
 
 MAX_RECIPIENTS: Final = 1000
 GOODBYE_SECONDS: Final = 1.0
 
-_PATH = r'<((?:"(?:[^"\\]|\\.)*"|[^<>"])*)>(.*)'
-_MAIL = re.compile("FROM:" + _PATH, re.IGNORECASE)
-_RCPT = re.compile("TO:" + _PATH, re.IGNORECASE)
-_ADDRESS = re.compile(r"[^\s@].*@[^\s@]+", re.DOTALL)
-_HELO = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
-_SIZE = re.compile(r"[0-9]{1,20}")
-_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2}){1,100}")
-_DSN_OPTION = re.compile(
-    r"NOTIFY=(?:NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2})|ORCPT=[A-Z0-9-]+;\S{1,500}",
-    re.IGNORECASE,
-)
-
 
 class _Over(Exception):
     """The connection is to be closed."""
-
-
-class _Transaction:
-    """The data of MAIL and RCPT so far; `sender` is None before MAIL."""
-
-    def __init__(self) -> None:
-        self.sender: str | None = None
-        self.recipients: list[str] = []
-        self.recipient_seen = False
-        self.smtputf8 = False
-        self.eight_bit = False
-        self.envelope_id = ""
 
 
 class SmtpConnection:
@@ -63,12 +39,12 @@ class SmtpConnection:
         self._stream = stream
         self._post = post
         self._faults = faults
-        self._input = SmtpInput()
-        self._replies: list[str] = []
-        self._helo: str | None = None
-        self._user: str | None = None
+        self._protocol = ServerProtocol(
+            HOSTNAME, (), post.may_login, post.may_use, most_faults=sys.maxsize, most_idle=sys.maxsize
+        )
+        self._data = bytearray()
+        self._too_big = self._bare = False
         self._may_speak = True
-        self._mail = _Transaction()
 
     async def run(self) -> None:
         """Serve until either side ends it. Raises Trio's stream errors when the client is gone."""
@@ -92,268 +68,152 @@ class SmtpConnection:
             if not greeting.startswith(b"220"):
                 return
         while True:
-            line = await self._line()
-            if line is None:
-                return
-            if not line.endswith(b"\r\n") or b"\r" in line[:-2] or b"\0" in line:
-                self._say("500 5.5.2 Error: bad syntax")
-                continue
-            await self._perform(line[:-2])
+            self._protocol.keywords = self._keywords()
+            event = self._protocol.next()
+            if event is not None:
+                await self._handle(event)
+            elif self._protocol.closing:
+                await self._close()
+            else:
+                await self._receive()
 
-    async def _perform(self, line: bytes) -> None:
-        try:
-            verb, _, rest = line.decode().partition(" ")
-        except UnicodeDecodeError:
-            verb, rest = "", ""
-        command = _COMMANDS.get(verb.upper())
-        if command is None:
-            self._say("500 5.5.2 Error: command not recognized" if verb else "500 5.5.2 Error: bad syntax")
-        else:
-            await command(self, rest.strip(" "))
-
-    # Commands
-
-    async def _ehlo(self, name: str) -> None:
-        if not self._hello("EHLO", name):
-            return
-        keywords = [
+    def _keywords(self) -> tuple[str, ...]:
+        every = (
             "PIPELINING",
             f"SIZE {self._post.limits.message_bytes}",
-            "AUTH " + " ".join(login.MECHANISMS),
+            "AUTH " + " ".join(sasl_server.MECHANISMS),
             "ENHANCEDSTATUSCODES",
             "8BITMIME",
             "DSN",
             "SMTPUTF8",
-        ]
-        lines = [HOSTNAME, *(keyword for keyword in keywords if self._offers(keyword.partition(" ")[0]))]
-        self._replies += [f"250-{line}" for line in lines[:-1]]
-        self._say(f"250 {lines[-1]}")
+        )
+        return tuple(each for each in every if each.partition(" ")[0] not in self._faults.smtp_capabilities_drop)
 
-    async def _helo_command(self, name: str) -> None:
-        if self._hello("HELO", name):
-            self._say(f"250 {HOSTNAME}")
+    async def _handle(self, event: Event) -> None:
+        match event:
+            case Hello():
+                self._protocol.greet(event)
+            case LoggedIn():
+                self._logged_in(event.user)
+            case Verify():
+                self._say(f"252 2.0.0 {event.argument}")
+            case MailFrom():
+                self._mail(event)
+            case RcptTo():
+                await self._rcpt(event)
+            case DataCommand():
+                await self._start_data()
+            case DataPiece():
+                await self._take(event)
+            case StartTls():
+                raise AssertionError("STARTTLS is not offered")
 
-    async def _auth(self, argument: str) -> None:
-        mechanism, _, initial = argument.partition(" ")
-        if self._helo is None:
-            self._say("503 5.5.1 Error: send HELO/EHLO first")
-        elif not self._offers("AUTH"):
-            self._say("503 5.5.1 Error: authentication not enabled")
-        elif self._user is not None:
-            self._say("503 5.5.1 Error: already authenticated")
-        elif self._mail.sender is not None:
-            self._say("503 5.5.1 Error: MAIL transaction in progress")
-        elif not mechanism:
-            self._say("501 5.5.4 Syntax: AUTH mechanism")
-        elif mechanism.upper() not in login.MECHANISMS:
-            self._say("535 5.7.8 Error: authentication failed: Invalid authentication mechanism")
-        else:
-            await self._authenticate(mechanism.upper(), initial.encode() if initial else None)
-
-    async def _mail_command(self, argument: str) -> None:
-        match = _MAIL.fullmatch(argument)
-        if self._helo is None:
-            self._say("503 5.5.1 Error: send HELO/EHLO first")
-        elif self._mail.sender is not None:
-            self._say("503 5.5.1 Error: nested MAIL command")
-        elif match is None:
-            self._say("501 5.5.4 Syntax: MAIL FROM:<address>")
-        elif self._faults.require_login and self._user is None:
-            self._say("530 5.7.0 Authentication required")
-        elif match[1] and not _ADDRESS.fullmatch(match[1]):
-            self._say("501 5.1.7 Bad sender address syntax")
-        elif (limit := self._faults.messages_per_second) is not None and self._post.too_fast(self._user or "", limit):
-            self._say("451 4.7.1 Error: too much mail, slow down")
-        else:
-            refusal = self._read_options(match[2])
-            if not refusal and not self._mail.smtputf8 and not match[1].isascii():
-                refusal = "553 5.6.7 Must declare SMTPUTF8 to send unicode address"
-            if refusal:
-                self._mail = _Transaction()
-            else:
-                self._mail.sender = match[1]
-            self._say(refusal or "250 2.1.0 Ok")
-
-    async def _rcpt(self, argument: str) -> None:
-        match = _RCPT.fullmatch(argument)
-        if self._mail.sender is None:
-            self._say("503 5.5.1 Error: need MAIL command")
-        elif match is None:
-            self._say("501 5.5.4 Syntax: RCPT TO:<address>")
-        elif (unknown := self._unknown_option(match[2])) is not None:
-            self._say(f"555 5.5.4 Unsupported option: {unknown}")
-        elif not _ADDRESS.fullmatch(match[1]):
-            self._say("501 5.1.3 Bad recipient address syntax")
-        elif not match[1].isascii() and not self._mail.smtputf8:
-            self._say("553 5.6.7 Must declare SMTPUTF8 to send unicode address")
-        elif len(self._mail.recipients) >= MAX_RECIPIENTS:
-            self._say("452 4.5.3 Error: too many recipients")
-        else:
-            self._mail.recipient_seen = True
-            outcome = self._scripted(ScriptStage.RCPT, match[1], self._mail.sender)
-            if outcome is None:
-                self._mail.recipients.append(match[1])
-                self._say("250 2.1.5 Ok")
-            else:
-                self._say(outcome.row.reply.format(recipient=match[1]))
-                if outcome.row.act is Act.REPLY_AND_CLOSE:
-                    await self._close()
-
-    async def _data(self, argument: str) -> None:
-        if self._mail.sender is None or not self._mail.recipient_seen:
-            self._say("503 5.5.1 Error: need RCPT command")
-        elif not self._mail.recipients:
-            self._say("554 5.5.1 Error: no valid recipients")
-        elif argument:
-            self._say("501 5.5.4 Syntax: DATA")
-        else:
-            if any(
-                self._scripted(ScriptStage.DATA, recipient, self._mail.sender) for recipient in self._mail.recipients
-            ):
-                await self._close()
-            self._say("354 End data with <CR><LF>.<CR><LF>")
-            data = await self._message()
-            self._may_speak = False
-            await self._answer_dot(data, self._mail.sender)
-            await self._flush()
-            self._may_speak = True
-            self._mail = _Transaction()
-
-    async def _rset(self, argument: str) -> None:
-        if argument:
-            self._say("501 5.5.4 Syntax: RSET")
-        else:
-            self._mail = _Transaction()
-            self._say("250 2.0.0 Ok")
-
-    async def _noop(self, argument: str) -> None:
-        self._say("250 2.0.0 Ok")
-
-    async def _vrfy(self, argument: str) -> None:
-        self._say(f"252 2.0.0 {argument}" if argument else "501 5.5.4 Syntax: VRFY address [SMTPUTF8]")
-
-    async def _starttls(self, argument: str) -> None:
-        self._say("502 5.5.1 Error: command not implemented")
-
-    async def _quit(self, argument: str) -> None:
-        self._say("221 2.0.0 Bye")
-        await self._close()
-
-    # Their parts
-
-    def _hello(self, verb: str, name: str) -> bool:
-        if not _HELO.fullmatch(name):
-            self._say(f"501 Syntax: {verb} hostname")
-            return False
-        self._helo = name
-        self._mail = _Transaction()
-        return True
-
-    async def _authenticate(self, mechanism: str, response: bytes | None) -> None:
-        exchange = login.exchange(mechanism, self._post.may_login, self._post.may_use)
-        challenge = next(exchange)
-        try:
-            while True:
-                if response is None:
-                    self._say("334 " + base64.b64encode(challenge).decode())
-                    line = await self._line()
-                    if line is None:
-                        raise _Over
-                    response = line.rstrip(b"\r\n")
-                    if response == b"*":
-                        self._say("501 5.7.0 Authentication aborted")
-                        return
-                challenge = exchange.send(login.decode(response))
-                response = None
-        except StopIteration as end:
-            user = end.value
-        except ValueError as error:
-            self._say(f"535 5.7.8 Error: authentication failed: {error}")
-            return
+    def _logged_in(self, user: str | None) -> None:
         if user is not None and account_name(user) in self._faults.login_later:
             self._say("454 4.7.0 Temporary authentication failure: Connection lost to authentication server")
         elif user is None or account_name(user) in self._faults.reject_login:
             self._say("535 5.7.8 Error: authentication failed: (reason unavailable)")
         else:
-            self._user = account_name(user)
+            self._protocol.user = account_name(user)
             self._say("235 2.7.0 Authentication successful")
 
-    def _read_options(self, text: str) -> str | None:
-        """Note the options of MAIL; return the refusal if one of them is unknown."""
-        for option in text.split():
-            name, _, value = option.upper().partition("=")
-            if name == "SIZE" and self._offers("SIZE"):
-                if not _SIZE.fullmatch(value):
-                    return "501 5.5.4 Bad message size syntax"
-                if int(value) > self._post.limits.message_bytes:
-                    return "552 5.3.4 Message size exceeds fixed limit"
-            elif name == "BODY" and value in ("7BIT", "8BITMIME") and self._offers("8BITMIME"):
-                self._mail.eight_bit = value == "8BITMIME"
-            elif name == "ENVID" and _XTEXT.fullmatch(value) and self._offers("DSN"):
-                self._mail.envelope_id = option.partition("=")[2]
-            elif name == "RET" and value in ("FULL", "HDRS") and self._offers("DSN"):
-                pass
-            elif name == "SMTPUTF8" and not value and self._offers("SMTPUTF8"):
-                self._mail.smtputf8 = True
-            elif name != "AUTH":
-                return f"555 5.5.4 Unsupported option: {option}"
-        return None
+    def _mail(self, mail: MailFrom) -> None:
+        user, limit = self._protocol.user, self._faults.messages_per_second
+        if self._faults.require_login and user is None:
+            self._say("530 5.7.0 Authentication required")
+        elif limit is not None and self._post.too_fast(user or "", limit):
+            self._say("451 4.7.1 Error: too much mail, slow down")
+        elif mail.size > self._post.limits.message_bytes:
+            self._say("552 5.3.4 Message size exceeds fixed limit")
+        else:
+            self._protocol.begin(mail)
 
-    def _unknown_option(self, text: str) -> str | None:
-        """The first unknown option of RCPT. DSN options (RFC 3461) are accepted and ignored."""
-        unknown = text.split()
-        if self._offers("DSN"):
-            unknown = [option for option in unknown if not _DSN_OPTION.fullmatch(option)]
-        return unknown[0] if unknown else None
+    async def _rcpt(self, recipient: RcptTo) -> None:
+        if len(self._protocol.recipients) >= MAX_RECIPIENTS:
+            self._say("452 4.5.3 Error: too many recipients")
+            return
+        outcome = self._scripted(ScriptStage.RCPT, recipient.recipient, self._current.sender)
+        if outcome is None:
+            self._protocol.add(recipient)
+        else:
+            self._say(outcome.row.reply.format(recipient=recipient.recipient))
+            if outcome.row.act is Act.REPLY_AND_CLOSE:
+                await self._close()
 
-    async def _answer_dot(self, data: Data, sender: str) -> None:
-        if data.too_big:
-            self._say("552 5.3.4 Error: message file too big")
-        elif data.bare:
-            self._say("550 5.5.2 Error: bare <CR> or <LF> received")
+    async def _start_data(self) -> None:
+        sender = self._current.sender
+        if any(self._scripted(ScriptStage.DATA, each.recipient, sender) for each in self._protocol.recipients):
+            await self._close()
+        self._say("354 End data with <CR><LF>.<CR><LF>")
+        self._protocol.start_data()
+        self._data.clear()
+        self._too_big = self._bare = False
+
+    async def _take(self, piece: DataPiece) -> None:
+        self._bare |= piece.bare
+        self._too_big |= len(self._data) + len(piece.content) > self._post.limits.message_bytes
+        if self._too_big:
+            self._data.clear()
+        else:
+            self._data += piece.content
+        if piece.last:
+            self._may_speak = False
+            await self._answer_dot()
+            await self._flush()
+            self._may_speak = True
+
+    async def _answer_dot(self) -> None:
+        if self._too_big:
+            self._end_data("552 5.3.4 Error: message file too big")
+        elif self._bare:
+            self._end_data("550 5.5.2 Error: bare <CR> or <LF> received")
         else:
             # If several recipients have a script for the dot, the first decides for the message.
-            name = message_id(data.raw)
-            scripted = (self._scripted(ScriptStage.DOT, recipient, name) for recipient in self._mail.recipients)
+            name = message_id(bytes(self._data))
+            scripted = (self._scripted(ScriptStage.DOT, each.recipient, name) for each in self._protocol.recipients)
             outcome = next((one for one in scripted if one is not None), None)
             if outcome is None:
-                self._say(self._keep(data, sender))
+                self._end_data(self._keep())
             else:
-                await self._play(outcome, data, sender)
+                await self._play(outcome)
 
-    async def _play(self, outcome: ScriptedOutcome, data: Data, sender: str) -> None:
+    async def _play(self, outcome: ScriptedOutcome) -> None:
         """Act out a recipient's script for the dot."""
         match outcome.row.act:
             case Act.REPLY:
-                self._say(outcome.row.reply)
+                self._end_data(outcome.row.reply)
             case Act.WAIT:
-                reply = self._keep(data, sender)
+                reply = self._keep()
                 await self._flush()
                 await trio.sleep(recipient_script.seconds(outcome))
-                self._say(reply)
+                self._end_data(reply)
             case Act.HANG:
                 await self._flush()
                 await self._be_silent()
             case Act.KEEP_AND_CUT:
-                self._keep(data, sender)
+                self._keep()
                 await self._close()
             case _:
                 await self._close()
 
-    def _keep(self, data: Data, sender: str) -> str:
+    def _keep(self) -> str:
+        mail, user, raw = self._current, self._protocol.user, bytes(self._data)
         envelope = ReceivedEnvelope(
-            sender=sender,
-            recipients=tuple(self._mail.recipients),
-            user=self._user,
-            helo=self._helo or HOSTNAME,
-            smtputf8=self._mail.smtputf8,
-            eight_bit=self._mail.eight_bit,
-            envelope_id=self._mail.envelope_id,
+            sender=mail.sender,
+            recipients=tuple(each.recipient for each in self._protocol.recipients),
+            user=user,
+            helo=self._protocol.helo or HOSTNAME,
+            smtputf8=mail.smtputf8,
+            eight_bit=mail.eight_bit,
+            envelope_id=mail.envelope_id,
         )
-        if self._faults.files_sent and self._user is not None:
-            account = self._post.account(self._user)
-            self._post.file(account, account.folder("Sent"), data.raw, self._post.now(), ("\\Seen",))
-        return f"250 2.0.0 Ok: queued as {self._post.deliver(envelope, data.raw)}"
+        if self._faults.files_sent and user is not None:
+            account = self._post.account(user)
+            self._post.file(account, account.folder("Sent"), raw, self._post.now(), ("\\Seen",))
+        return f"250 2.0.0 Ok: queued as {self._post.deliver(envelope, raw)}"
+
+    def _end_data(self, reply: str) -> None:
+        self._protocol.end_data(reply, taken=True)
 
     def _scripted(self, stage: ScriptStage, recipient: str, whose: str) -> ScriptedOutcome | None:
         """The script of this recipient at this stage, if it acts; counts as an attempt."""
@@ -363,55 +223,36 @@ class SmtpConnection:
         acts = self._post.played.acts(outcome, recipient.lower(), whose, trio.current_time())
         return outcome if acts else None
 
-    def _offers(self, keyword: str) -> bool:
-        return keyword not in self._faults.smtp_capabilities_drop
+    @property
+    def _current(self) -> MailFrom:
+        assert self._protocol.mail is not None
+        return self._protocol.mail
 
     # The wire
 
     def _say(self, reply: str) -> None:
-        self._replies.append(reply)
+        self._protocol.reply(reply)
 
     async def _flush(self) -> None:
         if self._faults.hang_smtp:
             await self._be_silent()
-        if self._replies:
+        if replies := self._protocol.replies():
             rewrite = self._faults.smtp_rewrite or str
-            out = "".join(f"{rewrite(reply)}\r\n" for reply in self._replies)
-            self._replies.clear()
+            out = "".join(f"{rewrite(reply)}\r\n" for reply in replies)
             before, self._may_speak = self._may_speak, False
             await self._stream.send_all(out.encode())
             self._may_speak = before
 
-    async def _line(self) -> bytes | None:
-        """The next line; None if the client hung up or was silent for too long."""
-        while True:
-            try:
-                line = self._input.line()
-            except ProtocolError as error:
-                self._say(f"500 5.5.2 Error: {error}")
-                await self._close()
-            if line is not None:
-                return line
-            if not await self._receive():
-                return None
-
-    async def _message(self) -> Data:
-        self._input.start_data(self._post.limits.message_bytes)
-        while True:
-            data = self._input.data()
-            if data is not None:
-                return data
-            if not await self._receive():
-                raise _Over
-
-    async def _receive(self) -> bool:
+    async def _receive(self) -> None:
         await self._flush()
         with trio.move_on_after(self._faults.smtp_timeout):
             data = await self._stream.receive_some()
-            self._input.feed(data)
-            return bool(data)
+            if not data:
+                raise _Over
+            self._protocol.feed(data)
+            return
         self._say(f"421 4.4.2 {HOSTNAME} Error: timeout exceeded")
-        return await self._close()
+        await self._close()
 
     async def _close(self) -> NoReturn:
         """Send the pending replies, then end the connection."""
@@ -424,18 +265,3 @@ class SmtpConnection:
         while await self._stream.receive_some():
             pass
         raise _Over
-
-
-_COMMANDS: Final[dict[str, Callable[[SmtpConnection, str], Awaitable[None]]]] = {
-    "EHLO": SmtpConnection._ehlo,
-    "HELO": SmtpConnection._helo_command,
-    "AUTH": SmtpConnection._auth,
-    "MAIL": SmtpConnection._mail_command,
-    "RCPT": SmtpConnection._rcpt,
-    "DATA": SmtpConnection._data,
-    "RSET": SmtpConnection._rset,
-    "NOOP": SmtpConnection._noop,
-    "VRFY": SmtpConnection._vrfy,
-    "STARTTLS": SmtpConnection._starttls,
-    "QUIT": SmtpConnection._quit,
-}

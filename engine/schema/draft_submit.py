@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import IpOrNone, ProxyUrl, Request
 from engine.schema.messages import CommandHeaders
-from engine.schema.submit import CopyPath, Envelope, FileCopy, OnDoubt, SendAt
+from engine.schema.submit import CopyPath, Envelope, FileCopy, Gateway, OnDoubt, SendAt
 
 
 class DraftSubmit(Request, frozen=True, kw_only=True):
@@ -39,6 +39,7 @@ class DraftSubmit(Request, frozen=True, kw_only=True):
         IpOrNone | UnsetType,
         Meta(description="The IP address of this machine from which the message is sent. Absent: the account's."),
     ] = UNSET
+    gateway: Gateway = UNSET
 
 
 class DraftHeaders(CommandHeaders, frozen=True, kw_only=True):

@@ -60,6 +60,12 @@ _IN_DOUBT = Annotated[
 _REJECTED = Annotated[tuple[RecipientReply, ...], Meta(description="The recipients that the server refused for good.")]
 
 
+_GATEWAY = Annotated[
+    str | UnsetType,
+    Meta(description="The gateway it goes through. Absent: the account's own server.", examples=["relay"]),
+]
+
+
 class AccountAdded(Response, frozen=True, kw_only=True):
     """`accountAdded`: an account was registered."""
 
@@ -100,6 +106,7 @@ class MessageSent(Response, frozen=True, kw_only=True):
         str, Meta(description="The server's last line.", examples=["250 2.0.0 Ok: queued as 5755482356"])
     ]
     queue_id: _QUEUE_ID
+    gateway: _GATEWAY = UNSET
     envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
     network_routing: _ROUTING = None
     accepted: _ACCEPTED
@@ -123,6 +130,7 @@ class MessageDeliveryError(Response, frozen=True, kw_only=True):
     """`messageDeliveryError`: an attempt to send a message failed for at least one recipient."""
 
     queue_id: _QUEUE_ID
+    gateway: _GATEWAY = UNSET
     envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
     message_id: _MESSAGE_ID
     error: Annotated[str, Meta(description="What happened.")]
@@ -149,6 +157,7 @@ class MessageFailed(Response, frozen=True, kw_only=True):
     queue_id: _QUEUE_ID
     error: Annotated[str, Meta(description="Why it failed; begins with `Error: `.")]
     network_routing: _ROUTING = None
+    gateway: _GATEWAY = UNSET
     envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
     error_code: Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["EENVELOPE"])] = (
         UNSET
@@ -167,6 +176,7 @@ class MessageInDoubt(Response, frozen=True, kw_only=True):
 
     queue_id: _QUEUE_ID
     message_id: _MESSAGE_ID
+    gateway: _GATEWAY = UNSET
     envelope: Annotated[
         EnvelopeShown, Meta(description="The SMTP envelope; `to` lists the recipients who may have got the message.")
     ]
@@ -188,6 +198,7 @@ class MessageCancelled(Response, frozen=True, kw_only=True):
 
     queue_id: _QUEUE_ID
     message_id: _MESSAGE_ID
+    gateway: _GATEWAY = UNSET
     envelope: Annotated[
         EnvelopeShown, Meta(description="The SMTP envelope; `to` lists the recipients who will not get the message.")
     ]

@@ -27,6 +27,7 @@ WaitingKind = Literal[
     "provider",
     "paused",
     "smtp",
+    "gateway",
     "evidence",
     "decision",
     "release",
@@ -112,7 +113,8 @@ class WaitingFor(Response, frozen=True, kw_only=True):
             description="`schedule`: its `sendAt`. `retry`: its next attempt. `turn`: the messages before it. `login`: "
             "the server refuses the login. `connection`: the server cannot be reached. `rateLimit`: the account's own "
             "limit. `provider`: the server asked for less mail. `paused`: the queue or the account is paused. `smtp`: "
-            "the account has no SMTP server. `evidence`: the search of the Sent folder. `decision`: your decision. "
+            "the account has no SMTP server. `gateway`: the gateway was removed. `evidence`: the search of the Sent "
+            "folder. `decision`: your decision. "
             "`release`: your release of it, or `engine outbox release`."
         ),
     ]
@@ -261,7 +263,10 @@ class OutboxEntry(Response, frozen=True, kw_only=True):
     use_structured_format: Annotated[Off, Meta(description="Always `false`.")] = False
     account: Annotated[str, Meta(description="The account it is sent through.", examples=["example"])]
     queue_id: Annotated[str, Meta(description="The message's id.", examples=["1a20313426c0f27d36e"])]
-    gateway: Annotated[None, Meta(description="Always `null`.")] = None
+    gateway: Annotated[
+        str | None,
+        Meta(description="The gateway it goes through. `null`: the account's own server.", examples=["relay"]),
+    ] = None
     message_id: Annotated[str, Meta(description="The Message-ID.", examples=["<1@example.com>"])]
     proxy: Annotated[
         str | UnsetType,

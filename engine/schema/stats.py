@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import Request, Response
 
@@ -37,6 +37,14 @@ class Queues(Response, frozen=True, kw_only=True):
     documents: Annotated[QueueStats, Meta(description="Always empty.")]
 
 
+class SmtpServerStats(Response, frozen=True, kw_only=True):
+    """What the SMTP door does, since the start."""
+
+    connections: Annotated[int, Meta(description="Connections now.", examples=[1])]
+    accepted: Annotated[int, Meta(description="Messages queued.", examples=[12])]
+    refused: Annotated[int, Meta(description="Messages refused after they were sent.", examples=[0])]
+
+
 class Stats(Response, frozen=True, kw_only=True):
     """What the engine does."""
 
@@ -53,6 +61,7 @@ class Stats(Response, frozen=True, kw_only=True):
             for name in ("notify", "submit", "documents")
         },
         "connections": {"connected": 2, "authenticationError": 1},
+        "smtpServer": {"connections": 1, "accepted": 12, "refused": 0},
     }
 
     version: Annotated[str, Meta(description="The engine's version.", examples=["0.1.0"])]
@@ -74,3 +83,7 @@ class Stats(Response, frozen=True, kw_only=True):
         dict[str, int],
         Meta(description="The number of accounts in each `state`.", examples=[{"connected": 2}]),
     ]
+    smtp_server: Annotated[
+        SmtpServerStats | UnsetType,
+        Meta(description="The SMTP door (`[msa]` of config.toml). Absent: it is off."),
+    ] = UNSET

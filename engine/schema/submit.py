@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import (
+    MAILBOX,
     MAX_ATTACHMENTS,
     MAX_HEADERS,
     MAX_RECIPIENTS,
@@ -20,6 +21,7 @@ from engine.schema.fields import (
     SINGLE,
     Check,
     Email,
+    Filled256,
     Instant,
     IpOrNone,
     Line,
@@ -47,7 +49,8 @@ class NamedAddress(Request, frozen=True, kw_only=True):
     address: Annotated[Email, Meta(description="The email address.", examples=["andris@ethereal.email"])]
 
 
-NamedAddresses = Annotated[tuple[NamedAddress, ...], SINGLE, Meta(max_length=MAX_RECIPIENTS)]
+Mailbox = Annotated[NamedAddress, MAILBOX]
+NamedAddresses = Annotated[tuple[Mailbox, ...], SINGLE, Meta(max_length=MAX_RECIPIENTS)]
 
 
 class Envelope(Request, frozen=True, kw_only=True):
@@ -136,11 +139,21 @@ CopyPath = Annotated[
 HeaderName = Annotated[str, Meta(min_length=1, max_length=60, extra={"check": Check.HEADER_NAME})]
 
 
+Gateway = Annotated[
+    Filled256 | UnsetType | None,
+    Meta(
+        description="The gateway through which the message goes (`POST /v1/gateway`). One that does not exist makes no "
+        "difference. `null` or absent: the account's own server.",
+        examples=["relay"],
+    ),
+]
+
+
 class Content(Request, frozen=True, kw_only=True):
     """What a message is composed of."""
 
     sender: Annotated[
-        NamedAddress | UnsetType,
+        Mailbox | UnsetType,
         Meta(
             description="The author, shown as `From`. Absent: the account's name and address.",
             examples=[{"name": "Andris Reinman", "address": "andris@example.com"}],
@@ -273,6 +286,7 @@ class Submit(Content, frozen=True, kw_only=True):
         IpOrNone | UnsetType,
         Meta(description="The IP address of this machine from which the message is sent. Absent: that of the account."),
     ] = UNSET
+    gateway: Gateway = UNSET
     render: Unsupported | UnsetType = UNSET
     tracking_enabled: Unsupported | UnsetType = UNSET
     track_opens: Unsupported | UnsetType = UNSET

@@ -7,13 +7,14 @@ Sent copy, if there is to be one, has been filed.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 import msgspec
 
@@ -24,6 +25,8 @@ from engine.store.writer import Store, Tx
 from engine.world import World
 
 log = logging.getLogger("engine.store")
+
+T = TypeVar("T")
 
 BLOCK = 256 * 1024
 DISK_FAILED = frozenset({errno.EIO, errno.EROFS})
@@ -55,27 +58,52 @@ class Spool:
         Raises `StorageFull`, `StorageUnavailable` if the file cannot be created for any other reason, or
         `StorageFailed` if the disk fails, after which the store fails too. Cancelled: the next start removes the file.
         """
+        self.must_have_room(len(content))
+        await self._in_thread(self._write, name, content)
+
+    async def start(self, name: str) -> SpoolFile:
+        """A new file whose content comes in pieces. Raises like `write`."""
+        self.must_have_room(0)
+        return SpoolFile(self, name, await self._in_thread(self._created, name))
+
+    def must_have_room(self, size: int) -> None:
+        """Raise `StorageFull` or `StorageUnavailable` if `size` bytes would be refused."""
         if self._store is not None:
             self._store.must_be_in_place()
-            if not self._store.has_room(len(content)):
+            if not self._store.has_room(size):
                 raise StorageFull("there is no room left for the message body on the disk that holds the data folder")
+
+    async def _in_thread(self, job: Callable[..., T], *arguments: Any) -> T:
         try:
-            await self._world.in_thread(self._write, name, content)
+            return await self._world.in_thread(job, *arguments)
         except StorageFailed as error:
             if self._store is not None:
                 self._store.fail(error)
             raise
 
     def _write(self, name: str, content: bytes) -> None:
+        out = self._created(name)
+        self._append(name, out, content)
+        self._finish(name, out)
+
+    def _created(self, name: str) -> IO[bytes]:
         try:
-            out = self._create(name)
+            return self._create(name)
         except OSError as error:
             # Remove nothing: an existing file of this name belongs to another message.
             raise _not_stored(error) from error
+
+    def _append(self, name: str, out: IO[bytes], content: bytes) -> None:
+        try:
+            out.write(content)
+            out.flush()
+        except OSError as error:
+            self._abandon(name, out)
+            raise _not_stored(error) from error
+
+    def _finish(self, name: str, out: IO[bytes]) -> None:
         try:
             with out:
-                out.write(content)
-                out.flush()
                 _sync(out.fileno())
             folder = os.open(self._folder, os.O_RDONLY)
             try:
@@ -88,6 +116,11 @@ class Spool:
         except StorageFailed:
             self.remove(name)
             raise
+
+    def _abandon(self, name: str, out: IO[bytes]) -> None:
+        with contextlib.suppress(OSError):
+            out.close()
+        self.remove(name)
 
     def _create(self, name: str) -> IO[bytes]:
         file = self._folder / name
@@ -124,6 +157,31 @@ class Spool:
         for stray in strays:
             self.remove(stray.name)
         return len(strays)
+
+
+class SpoolFile:
+    """A file of the spool while it is written. End it with `finish` or `discard`; after an error it is gone.
+
+    Its methods raise like `Spool.write`. Cancelled: `discard` it; what a crash leaves, the next start removes.
+    """
+
+    def __init__(self, spool: Spool, name: str, out: IO[bytes]) -> None:
+        self._spool = spool
+        self._out = out
+        self.name = name
+
+    async def write(self, content: bytes) -> None:
+        """Append `content`."""
+        self._spool.must_have_room(len(content))
+        await self._spool._in_thread(self._spool._append, self.name, self._out, content)
+
+    async def finish(self) -> None:
+        """Sync it; then a commit may name it."""
+        await self._spool._in_thread(self._spool._finish, self.name, self._out)
+
+    def discard(self) -> None:
+        """Delete it, written or not."""
+        self._spool._abandon(self.name, self._out)
 
 
 def _sync(handle: int) -> None:

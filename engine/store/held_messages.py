@@ -42,12 +42,13 @@ def ids(db: sqlite3.Connection) -> set[int]:
     return {each for (each,) in db.execute("SELECT id FROM message WHERE state = 'held'")}
 
 
-def due(db: sqlite3.Connection, messages: set[int]) -> list[tuple[int, str, float]]:
-    """(id, account, next_at) of those among `messages` that are no longer held and wait for an attempt."""
+def due(db: sqlite3.Connection, messages: set[int]) -> list[tuple[int, str, str | None, float]]:
+    """(id, account, gateway, next_at) of those among `messages` that are no longer held and wait for an attempt."""
     found = []
     for message in messages:
         row = db.execute(
-            "SELECT id, account, next_at FROM message WHERE id = ? AND next_at IS NOT NULL AND state = 'queued'",
+            "SELECT id, account, gateway, next_at FROM message "
+            "WHERE id = ? AND next_at IS NOT NULL AND state = 'queued'",
             (message,),
         ).fetchone()
         if row is not None:

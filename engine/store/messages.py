@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from engine.model.message import Message, OnDoubt, Recipient
+from engine.model.message import LaneId, Message, OnDoubt, Recipient
 from engine.model.states import State
 from engine.store.writer import Tx
 
 _COLUMNS = (
     "id, queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, send_at, next_at, state, "
     "attempts_made, attempts_max, dot_at, last_error, ended, on_doubt, doubt_since, interruptions, expires_at, "
-    "proxy, local_address"
+    "proxy, local_address, gateway"
 )
 
 
@@ -27,8 +27,8 @@ def insert(tx: Tx, message: Message, recipients: Iterable[str], state: State) ->
     """Add a message (its `id` is ignored) and its recipients in `state`; return the new id."""
     row = tx.execute(
         "INSERT INTO message (queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, "
-        "send_at, next_at, state, attempts_max, on_doubt, expires_at, proxy, local_address) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "send_at, next_at, state, attempts_max, on_doubt, expires_at, proxy, local_address, gateway) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             message.queue_id,
             message.account,
@@ -47,6 +47,7 @@ def insert(tx: Tx, message: Message, recipients: Iterable[str], state: State) ->
             message.expires_at,
             message.proxy,
             message.local_address,
+            message.gateway,
         ),
     )
     assert row.lastrowid is not None
@@ -75,26 +76,35 @@ def recipients(db: sqlite3.Connection | Tx, message: int) -> list[Recipient]:
     return [Recipient(place, address, State(state), code, said) for place, address, state, code, said in rows]
 
 
-def waiting(db: sqlite3.Connection, account: str | None = None) -> Iterator[tuple[int, str, float, bool]]:
-    """(id, account, next_at, whether it is the first attempt) of every message with a due time, earliest first.
+class Due(NamedTuple):
+    """A message with a due time. `first`: no attempt has been made."""
 
-    Of one account, or of all.
-    """
+    id: int
+    account: str
+    gateway: str | None
+    next_at: float
+    first: bool
+
+
+def waiting(db: sqlite3.Connection, lane: LaneId | None = None) -> Iterator[Due]:
+    """Every message with a due time, of one lane or of all, earliest first."""
+    condition, parameters = _of(lane)
     rows = db.execute(
-        "SELECT id, account, next_at, attempts_made = 0 FROM message "
-        "WHERE ended IS NULL AND next_at IS NOT NULL AND account = coalesce(?, account) ORDER BY next_at, id",
-        (account,),
+        "SELECT id, account, gateway, next_at, attempts_made = 0 FROM message "
+        f"WHERE ended IS NULL AND next_at IS NOT NULL{condition} ORDER BY next_at, id",
+        parameters,
     )
-    return ((each, account, due, bool(first)) for each, account, due, first in rows)
+    return (Due(each, account, gateway, due, bool(first)) for each, account, gateway, due, first in rows)
 
 
-def first_with_own_way(db: sqlite3.Connection, account: str, now: float) -> tuple[int, float] | None:
-    """(id, next_at) of the account's longest overdue message with its own proxy or local address."""
+def first_with_own_way(db: sqlite3.Connection, lane: LaneId, now: float) -> tuple[int, float] | None:
+    """(id, next_at) of the lane's longest overdue message with its own proxy or local address."""
+    condition, parameters = _of(lane)
     return db.execute(  # type: ignore[no-any-return]
-        "SELECT id, next_at FROM message WHERE account = ? AND ended IS NULL AND next_at <= ? "
-        "AND (proxy IS NOT NULL OR local_address IS NOT NULL) AND state IN ('queued', 'deferred') "
+        "SELECT id, next_at FROM message WHERE ended IS NULL AND next_at <= ? "
+        f"AND (proxy IS NOT NULL OR local_address IS NOT NULL) AND state IN ('queued', 'deferred'){condition} "
         "ORDER BY next_at, id LIMIT 1",
-        (account, now),
+        (now, *parameters),
     ).fetchone()
 
 
@@ -117,21 +127,23 @@ def no_doubt_after(tx: Tx, moment: float) -> None:
     tx.execute("UPDATE message SET doubt_since = ?1 WHERE doubt_since > ?1 AND ended IS NULL", (moment,))
 
 
-def interrupted(db: sqlite3.Connection | Tx, account: str | None = None) -> list[Message]:
-    """The messages, of one account or of all, whose attempt was interrupted by a crash of the process or lane."""
+def interrupted(db: sqlite3.Connection | Tx, lane: LaneId | None = None) -> list[Message]:
+    """The messages, of one lane or of all, whose attempt was interrupted by a crash of the process or lane."""
+    condition, parameters = _of(lane)
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM message WHERE ended IS NULL AND state = 'sending' AND account = coalesce(?, account)",
-        (account,),
+        f"SELECT {_COLUMNS} FROM message WHERE ended IS NULL AND state = 'sending'{condition}", parameters
     ).fetchall()
     return [message for row in rows if (message := _message(row)) is not None]
 
 
-def overdue(tx: Tx, account: str, now: float, since: float, expired: float, limit: int) -> list[Message]:
-    """At most `limit` due messages of an account whose `expires_at` is after `since` and not after `expired`."""
+def overdue(tx: Tx, lane: LaneId, now: float, since: float, expired: float, limit: int) -> list[Message]:
+    """At most `limit` due messages of a lane whose `expires_at` is after `since` and not after `expired`."""
+    condition, parameters = _of(lane)
     rows = tx.execute(
-        f"SELECT {_COLUMNS} FROM message WHERE account = ? AND ended IS NULL AND next_at <= ? "
-        "AND expires_at > ? AND expires_at <= ? AND state IN ('queued', 'deferred') ORDER BY next_at LIMIT ?",
-        (account, now, since, expired, limit),
+        f"SELECT {_COLUMNS} FROM message WHERE ended IS NULL AND next_at <= ? "
+        f"AND expires_at > ? AND expires_at <= ? AND state IN ('queued', 'deferred'){condition} "
+        "ORDER BY next_at LIMIT ?",
+        (now, since, expired, *parameters, limit),
     ).fetchall()
     return [message for row in rows if (message := _message(row)) is not None]
 
@@ -256,14 +268,18 @@ def allow_tries(tx: Tx, message: int, most: int) -> None:
     tx.execute("UPDATE message SET attempts_max = ? WHERE id = ?", (most, message))
 
 
-def hasten(tx: Tx, account: str, now: float) -> list[int]:
-    """Make the account's messages due that wait after an unreachable server or a refused login; return their ids."""
-    rows = tx.execute(
-        "UPDATE message SET next_at = ? WHERE account = ? AND ended IS NULL AND state = 'deferred' AND next_at > ? "
-        "AND json_extract(CAST(last_error AS TEXT), '$.code') NOT IN ('EENVELOPE', 'EMESSAGE') RETURNING id",
-        (now, account, now),
-    )
-    return [each for (each,) in rows]
+def hasten(tx: Tx, lane: LaneId, now: float) -> list[tuple[int, str]]:
+    """Make the lane's messages due that wait after an unreachable server or a refused login.
+
+    Returns the id and the account of each.
+    """
+    condition, parameters = _of(lane)
+    return tx.execute(
+        "UPDATE message SET next_at = ? WHERE ended IS NULL AND state = 'deferred' AND next_at > ? "
+        f"AND json_extract(CAST(last_error AS TEXT), '$.code') NOT IN ('EENVELOPE', 'EMESSAGE'){condition} "
+        "RETURNING id, account",
+        (now, now, *parameters),
+    ).fetchall()
 
 
 def open_of_account(db: sqlite3.Connection | Tx, account: str) -> list[int]:
@@ -273,13 +289,24 @@ def open_of_account(db: sqlite3.Connection | Tx, account: str) -> list[int]:
 
 
 def in_doubt(db: sqlite3.Connection, account: str) -> list[Message]:
-    """An account's messages with a recipient in doubt, the oldest doubt first."""
+    """The messages by an account's own server with a recipient in doubt, the oldest doubt first."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM message WHERE account = ? AND ended IS NULL AND state = 'in_doubt' "
-        "ORDER BY doubt_since",
+        "AND gateway IS NULL ORDER BY doubt_since",
         (account,),
     ).fetchall()
     return [message for row in rows if (message := _message(row)) is not None]
+
+
+def _of(lane: LaneId | None) -> tuple[str, tuple[str, ...]]:
+    """The condition for the messages of one lane, and its parameters; empty for those of all lanes."""
+    if lane is None:
+        return "", ()
+    return (
+        (" AND gateway = ?", (lane.gateway,))
+        if lane.gateway
+        else (" AND account = ? AND gateway IS NULL", (lane.account,))
+    )
 
 
 def _message(row: tuple[Any, ...] | None) -> Message | None:

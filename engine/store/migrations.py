@@ -426,4 +426,16 @@ MIGRATIONS = (
     """
     ALTER TABLE oauth_grant ADD COLUMN given TEXT;  -- SHA-256 of the refresh token that it began with; NULL: unknown
     """,
+    """
+    CREATE TABLE gateway (
+        id TEXT PRIMARY KEY,
+        record TEXT NOT NULL,     -- JSON, with its password sealed by the vault
+        created REAL NOT NULL,
+        deliveries INTEGER NOT NULL DEFAULT 0,
+        last_use REAL,            -- when it took a message; NULL: never
+        last_error TEXT           -- JSON; NULL: none since it last worked
+    ) WITHOUT ROWID;
+    ALTER TABLE message ADD COLUMN gateway TEXT;  -- it goes through; NULL: by its account's own server
+    CREATE INDEX message_of_gateway ON message (gateway, next_at) WHERE ended IS NULL AND gateway IS NOT NULL;
+    """,
 )

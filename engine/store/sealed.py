@@ -1,9 +1,9 @@
 """Finds all sealed values in the journal, knows the field each is sealed for, and seals them again.
 
-Seven tables hold secrets: registrations and OAuth2 apps (each secret in their JSON), settings (the whole value),
-webhook endpoints and sign-ins under way (the whole record), OAuth2 grants (one column for each token) and messages (the
-URL of the message's own proxy). A sealed value contains its key's id, so the journal itself shows which keys it needs.
-Damaged rows are skipped here; the code that uses them reports them.
+Eight tables hold secrets: registrations, OAuth2 apps and gateways (each secret in their JSON), settings (the whole
+value), webhook endpoints and sign-ins under way (the whole record), OAuth2 grants (one column for each token) and
+messages (the URL of the message's own proxy). A sealed value contains its key's id, so the journal itself shows which
+keys it needs. Damaged rows are skipped here; the code that uses them reports them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import DamagedSecret
-from engine.store import grants, oauth_apps, sign_ins
+from engine.store import gateways, grants, oauth_apps, sign_ins
 from engine.store.vault import Vault, key_of
 from engine.store.writer import Tx
 
@@ -71,6 +71,11 @@ def endpoint_field(endpoint: str) -> str:
 def app_field(app: str, member: str) -> str:
     """The field that a secret of an OAuth2 app is sealed for."""
     return f"oauth2.{app}.{member}"
+
+
+def gateway_field(gateway: str) -> str:
+    """The field that a gateway's password is sealed for."""
+    return f"gateway.{gateway}.{gateways.SEALED}"
 
 
 def message_field(queue_id: str) -> str:
@@ -158,7 +163,20 @@ def _every_place(db: Db) -> Iterator[SealedValue]:
             db.execute("UPDATE message SET proxy = ? WHERE id = ?", (value, message))
 
         yield SealedValue(account, message_field(queue_id), proxy, put_proxy)
+    yield from _gateway_places(db)
     yield from _oauth_places(db)
+
+
+def _gateway_places(db: Db) -> Iterator[SealedValue]:
+    for gateway, text in db.execute("SELECT id, record FROM gateway").fetchall():
+        built = _decoded(text)
+        if isinstance(built, dict) and gateways.SEALED in built:
+
+            def put_password(value: str, gateway: str = gateway, built: Any = built) -> None:
+                built[gateways.SEALED] = value
+                db.execute("UPDATE gateway SET record = ? WHERE id = ?", (msgspec.json.encode(built), gateway))
+
+            yield SealedValue("", gateway_field(gateway), built[gateways.SEALED], put_password)
 
 
 def _oauth_places(db: Db) -> Iterator[SealedValue]:

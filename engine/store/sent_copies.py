@@ -10,12 +10,16 @@ from engine.store.writer import Tx
 
 
 class SentCopy(msgspec.Struct, frozen=True):
-    """One copy to file: the message, the folder ('' for the account's Sent folder) and the failed attempts."""
+    """One copy to file: the message, the folder ('' for the account's Sent folder) and the failed attempts.
+
+    `by_gateway`: the message did not go through the account's provider.
+    """
 
     message: int
     path: str
     attempts: int
     next_at: float
+    by_gateway: bool
 
 
 def insert(tx: Tx, message: int, account: str, path: str, next_at: float) -> None:
@@ -28,10 +32,12 @@ def insert(tx: Tx, message: int, account: str, path: str, next_at: float) -> Non
 def first(db: sqlite3.Connection, account: str) -> SentCopy | None:
     """The account's earliest due copy."""
     row = db.execute(
-        "SELECT message, path, tries, next_at FROM sent_copy WHERE account = ? ORDER BY next_at, message LIMIT 1",
+        "SELECT message, path, tries, sent_copy.next_at, gateway IS NOT NULL "
+        "FROM sent_copy JOIN message ON message.id = sent_copy.message "
+        "WHERE sent_copy.account = ? ORDER BY sent_copy.next_at, message LIMIT 1",
         (account,),
     ).fetchone()
-    return SentCopy(*row) if row else None
+    return SentCopy(row[0], row[1], row[2], row[3], bool(row[4])) if row else None
 
 
 def postpone(tx: Tx, message: int, next_at: float) -> None:

@@ -10,7 +10,10 @@ from engine.store.writer import Tx
 
 
 class SentDraft(msgspec.Struct, frozen=True):
-    """One draft that is to go: of which message, where it is, whether a copy was filed, after how many attempts."""
+    """One draft that is to go: of which message, where it is, whether a copy was filed, after how many attempts.
+
+    `by_gateway`: the message did not go through the account's provider.
+    """
 
     message: int
     mailbox: int
@@ -18,6 +21,7 @@ class SentDraft(msgspec.Struct, frozen=True):
     copied: bool
     attempts: int
     next_at: float
+    by_gateway: bool
 
 
 def insert(tx: Tx, message: int, account: str, mailbox: int, uid: int) -> bool:
@@ -42,12 +46,13 @@ def copied(tx: Tx, message: int) -> None:
 def first(db: sqlite3.Connection, account: str) -> SentDraft | None:
     """The account's draft that is due first; none while the copy of its message is still to be filed."""
     row = db.execute(
-        "SELECT message, mailbox, uid, copied, attempts, next_at FROM sent_draft WHERE account = ?"
-        " AND next_at IS NOT NULL AND message NOT IN (SELECT message FROM sent_copy)"
-        " ORDER BY next_at, message LIMIT 1",
+        "SELECT message, mailbox, uid, copied, attempts, d.next_at, gateway IS NOT NULL"
+        " FROM sent_draft d JOIN message ON message.id = d.message WHERE d.account = ?"
+        " AND d.next_at IS NOT NULL AND message NOT IN (SELECT message FROM sent_copy)"
+        " ORDER BY d.next_at, message LIMIT 1",
         (account,),
     ).fetchone()
-    return SentDraft(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) if row else None
+    return SentDraft(row[0], row[1], row[2], bool(row[3]), row[4], row[5], bool(row[6])) if row else None
 
 
 def postpone(tx: Tx, message: int, next_at: float) -> None:

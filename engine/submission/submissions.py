@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec import UnsetType
+
 from engine.accounts.account import Account
 from engine.accounts.not_ready import REFUSALS
 from engine.accounts.routes import Routes
@@ -34,7 +36,10 @@ from engine.world import World
 
 
 class Submissions:
-    """Makes messages for the queue. `attempts` returns how often a message is attempted if its caller does not say."""
+    """Makes messages for the queue. `attempts` returns how often a message is attempted if its caller does not say.
+
+    `has_gateway`: whether there is a gateway with this id.
+    """
 
     def __init__(
         self,
@@ -43,6 +48,7 @@ class Submissions:
         intake: Intake,
         routes: Routes,
         attempts: Callable[[], int],
+        has_gateway: Callable[[str], bool],
         on_doubt: OnDoubt,
         world: World,
     ) -> None:
@@ -51,6 +57,7 @@ class Submissions:
         self._intake = intake
         self._routes = routes
         self._attempts = attempts
+        self._has_gateway = has_gateway
         self._on_doubt = on_doubt
         self._world = world
 
@@ -111,10 +118,15 @@ class Submissions:
             interruptions=0,
             expires_at=self._intake.expires_at(terms.send_at, attempts),
             local_address=terms.local_address,
+            gateway=self.gateway(terms.gateway),
         )
         if terms.proxy is not None:
             message.proxy = self._routes.seal(account.id, message.queue_id, terms.proxy)
         return Incoming(message, envelope.recipients, composed, place)
+
+    def gateway(self, asked: str | UnsetType | None) -> str | None:
+        """The gateway to send through; None for the account's own server, also in place of one that does not exist."""
+        return asked if asked and self._has_gateway(asked) else None
 
     async def accept(self, incoming: Incoming, *, key: str | None = None, kept: Kept | None = None) -> bytes | None:
         """Make the message durable, as `Intake.accept` does."""

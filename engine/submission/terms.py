@@ -22,6 +22,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     * `sender`: the address for bounces, "" for the null sender; `recipients`: () for those of the message.
     * `attempts`: the most attempts. `on_doubt`: what to do if the outcome stays unknown.
     * `copy`: whether to file a copy, `copy_path`: the folder for it.
+    * `gateway`: the gateway asked for, which need not exist.
     * `proxy` (a URL) and `local_address`: the message's own, which its caller has checked.
     """
 
@@ -33,6 +34,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     on_doubt: OnDoubt | None = None
     copy: bool | None = None
     copy_path: str | None = None
+    gateway: str | None = None
     proxy: str | None = None
     local_address: str | None = None
 
@@ -53,6 +55,7 @@ def terms_of(body: Submit | DraftSubmit, now: float) -> Terms:
         on_doubt=None if body.on_doubt is UNSET else OnDoubt(body.on_doubt),
         copy=body.copy if isinstance(body.copy, bool) else None,
         copy_path=None if body.sent_mail_path is UNSET else body.sent_mail_path,
+        gateway=body.gateway or None,
         proxy=body.proxy or None,
         local_address=body.local_address or None,
     )

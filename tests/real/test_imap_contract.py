@@ -214,7 +214,6 @@ async def test_parts_of_lists_and_searches(connect: Connect) -> None:
         dated = PLAIN.replace(b"17 Jul 1996", b"%02d Jul 1996" % day)
         await session.append("INBOX", [dated], flags=("\\Seen",) if day % 2 else ())
     await session.select("INBOX")
-    assert await session.count(("SEEN",)) == 3
     found, total = await session.search_part(("SEEN",), -1, -2)
     assert (list(found), total) == ([3, 5], 3)
     found, total = await session.search_part(("UID 2:5", "SEEN"), 1, 1)

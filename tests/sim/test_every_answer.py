@@ -27,6 +27,9 @@ AUTHORIZE = {"authorize": True, "redirectUrl": "https://x.example/back"}
 SETTINGS = "webhooks webhooksEnabled serviceUrl webhooksCustomHeaders serviceSecret eventTypes notifyHeaders"
 
 
+GATEWAY = {"gateway": "relay", "name": "x", "host": "relay.example", "port": 587, "user": "x", "pass": "y"}
+
+
 async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     """Requests, in an order in which all of them are good."""
     deliver(engine)
@@ -87,6 +90,12 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("GET", "/v1/autoconfig?email=x@gmail.com", None),
         ("POST", "/v1/account/acme/submit", {"to": [{"address": "x@x.example"}]}),
         ("POST", "/v1/account/acme/submit", {"to": [{"address": "x@x.example"}], "dryRun": True}),
+        ("POST", "/v1/gateway", GATEWAY),
+        ("PUT", "/v1/gateway/edit/relay", {"name": "x", "pass": "y"}),
+        ("GET", "/v1/gateway/relay", None),
+        ("GET", "/v1/gateways", None),
+        ("POST", "/v1/account/acme/submit", {"to": [{"address": "x@x.example"}], "gateway": "relay"}),
+        ("DELETE", "/v1/gateway/relay", None),
         ("GET", "/v1/outbox?state=failed", None),
         *(("GET", f"/v1/outbox/{each}", None) for each in (*queued.values(), waiting)),
         ("PUT", f"/v1/outbox/{waiting}", {"onDoubt": "fail"}),

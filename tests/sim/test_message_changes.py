@@ -44,6 +44,25 @@ async def test_flags(simulation: Simulation, missing: frozenset[str], autojump_c
         assert mail.told() == [("messageUpdated", "INBOX", 2, None)]
 
 
+async def test_a_request_that_finds_anothers_change_does_not_claim_it(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with changing(simulation) as mail:
+        moved = await mail.ask("PUT", f"message/{await mail.id_of(2)}/move", {"path": "Trash"})
+        await mail.rounds()
+        await trio.sleep(90)  # away from the next round
+        mail.told()
+        trash = box(mail.engine).folder("Trash")
+        trash.set_flags(trash.messages[0], frozenset({"\\Flagged", "$a"}))
+        await mail.ask("PUT", f"message/{moved['id']}", {"flags": {"add": ["$A"]}})
+        trash.set_flags(trash.messages[0], frozenset({"\\Flagged", "$a", "$b"}))
+        await mail.ask("PUT", f"message/{moved['id']}", {"flags": {"add": ["$a", "$c"], "delete": ["$d"]}})
+        trash.set_flags(trash.messages[0], frozenset({"\\Flagged"}))
+        await mail.ask("PUT", f"message/{moved['id']}", {"flags": {"delete": ["$d"]}})
+        # The first shows that flag, as the second does, in which both changed something; the third does not.
+        assert [each[3] for each in mail.told()] == ["api", "api", None]
+
+
 async def test_reading_with_mark_as_seen_is_such_a_change(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:

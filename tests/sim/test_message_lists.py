@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -113,6 +114,33 @@ async def test_mail_that_comes_and_goes_between_pages_neither_repeats_nor_hides_
         back = await ask(f"pageSize=3&cursor={back['prevPageCursor']}")
         assert (uids(back), back["page"]) == ([14, 13, 11], 0)
         assert back["prevPageCursor"] is None
+
+
+@pytest.mark.parametrize("way", ["nextPageCursor", "prevPageCursor"])
+async def test_mail_that_goes_while_the_place_is_looked_for(
+    simulation: Simulation, missing: frozenset[str], way: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Numbers shift with the very answer that was to tell where to go on, as at Cyrus."""
+    async with reading(simulation, missing, 30) as (engine, caller):
+        shown = await page(caller, "pageSize=5&page=2")
+        assert uids(shown) == [20, 19, 18, 17, 16]
+        there = folder(engine)
+        there.remove({16, 20})
+
+        def script(tag: str, name: str, line: bytes) -> bytes | None:
+            if name == "UID SEARCH":
+                there.remove({1, 2, 3})
+            return None
+
+        def found_still(response: bytes) -> bytes:
+            """The answer to a search, with what its EXPUNGE takes away."""
+            response = re.sub(rb"COUNT (\d+)", lambda match: b"COUNT %d" % (int(match[1]) + 3), response)
+            return response.replace(b"ALL 4", b"ALL 1").replace(b"* SEARCH 4", b"* SEARCH 1 2 3 4")
+
+        engine.sandbox.faults.imap_script = script
+        engine.sandbox.faults.imap_rewrite = found_still
+        beside = await page(caller, f"pageSize=5&cursor={shown[way]}")
+        assert uids(beside) == ([15, 14, 13, 12, 11] if way == "nextPageCursor" else [25, 24, 23, 22, 21])
 
 
 @pytest.mark.parametrize(

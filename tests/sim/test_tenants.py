@@ -57,6 +57,8 @@ async def two(engine: Engine) -> World:
     assert (await other.ask("PUT", f"/v1/events/consumers/{CANARY}", {"seq": 1})).status == 200
     made_app = await operator.ask("POST", "/v1/oauth2", {"name": CANARY, "provider": "sandbox", "clientId": CANARY})
     assert made_app.status == 200
+    relay = {"gateway": CANARY, "name": CANARY, "host": f"{CANARY}.example", "port": 587}
+    assert (await operator.ask("POST", "/v1/gateway", relay)).status == 200
     inbox = engine.sandbox.account(f"{CANARY}@sandbox.example").folder("INBOX")
     inbox.add(MAIL % 1, 1_800_000_000.0, ("\\Draft",))
     mail = (await engine.event(THEIRS, "messageNew"))["data"]
@@ -67,6 +69,7 @@ async def two(engine: Engine) -> World:
     ids = {
         "exportId": exported.json["exportId"],
         "app": made_app.json["id"],
+        "gateway": CANARY,
         "account": THEIRS,
         "queueId": queued["queueId"],
         "webhook": made.json["id"],
@@ -107,6 +110,8 @@ BODIES: dict[str, Any] = {
     "POST /v1/oauth2": {"name": "x", "provider": "sandbox", "clientId": "x"},
     "PUT /v1/oauth2/{app}": {"name": "x"},
     "POST /v1/oauth2/{app}/verify": {"account": THEIRS},
+    "POST /v1/gateway": {"gateway": None, "name": "x", "host": "x.example", "port": 587},
+    "PUT /v1/gateway/edit/{gateway}": {"name": "x"},
     "POST /v1/webhooks": {"url": "https://203.0.114.9/", "accounts": [THEIRS]},
     "PUT /v1/webhooks/{webhook}": {"description": "x"},
     "POST /v1/webhooks/{webhook}/replay": {"after": 0},

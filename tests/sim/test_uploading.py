@@ -54,6 +54,28 @@ async def test_composed(
         assert mail.told() == [("messageNew", "Drafts", 1, "api")]
 
 
+async def test_a_server_that_stores_nothing_in_a_mailbox_selected_for_reading(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Courier."""
+    async with changing(simulation, frozenset({"LITERAL+"})) as mail:
+        selected = b""
+
+        def script(tag: str, name: str, line: bytes) -> bytes | None:
+            nonlocal selected
+            if name in ("EXAMINE", "SELECT"):
+                selected = line.upper()
+            refused = name == "APPEND" and b"EXAMINE" in selected and b"INBOX" in selected
+            return f"{tag} NO Current box is selected READ-ONLY.\r\n".encode() if refused else None
+
+        mail.engine.sandbox.faults.imap_script = script
+        await mail.ask("GET", "messages?path=INBOX")
+        raw = base64.b64encode(b"Subject: one\r\n\r\nx\r\n").decode()
+        done = await mail.ask("POST", "message", {"path": "INBOX", "raw": raw})
+        assert done["uid"] == 4
+        assert (await mail.ask("GET", "messages?path=INBOX"))["total"] == 4
+
+
 async def test_as_it_is(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
     async with changing(simulation, count=0) as mail:
         raw = b"Subject: one\nBcc: a@x.example,\n b@x.example\nX-Odd: \xff\n\nbody \xe4\nend"

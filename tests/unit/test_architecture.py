@@ -16,7 +16,7 @@ FILES = sorted((ROOT / "engine").rglob("*.py"))
 IDS = [str(file.relative_to(ROOT)) for file in FILES]
 
 ORDER = (
-    {"errors", "isotime", "retry_after", "sasl", "version", "escaping", "field_errors"},
+    {"errors", "isotime", "retry_after", "sasl", "sasl_server", "version", "escaping", "field_errors"},
     {"mail"},
     {"model"},
     {"schema"},
@@ -35,8 +35,10 @@ ORDER = (
     {"http"},
     {"queue"},
     {"accounts"},
+    {"gateways"},
     {"export"},
     {"submission"},
+    {"msa"},
     {"api"},
     {"assembly"},
     {"web"},
@@ -45,7 +47,9 @@ ORDER = (
 """Rooms and single files from the bottom up."""
 APART = {"model", "schema", "mail"}
 """Rooms of the bottom that know nothing of each other."""
-SANDBOX_MAY_IMPORT = {"deflate", "errors", "world", "sandbox"}
+SANDBOX_MAY_IMPORT = {"deflate", "errors", "sasl_server", "world", "sandbox"}
+SERVER_SIDE = ("engine.smtp.server_",)
+"""Of `smtp`: what servers are made of, the sandbox's too; no client uses it."""
 MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "assembly", "web", "app", "cli", "doctor"}
 
 NO_RESOURCE = {"app", "context", "mailbox_access", "tags", "__init__"}
@@ -185,7 +189,7 @@ def test_a_room_imports_only_those_below_it(file: Path) -> None:
             continue
         other = name.split(".")[1]
         if room == "sandbox":
-            assert other in SANDBOX_MAY_IMPORT, f"imports {name}"
+            assert other in SANDBOX_MAY_IMPORT or name.startswith(SERVER_SIDE), f"imports {name}"
         elif other == "sandbox":
             assert room in MAY_IMPORT_SANDBOX, f"imports {name}"
         elif other != room:

@@ -126,7 +126,7 @@ def test_issue_waits_for_a_writer(folder, capsys):
 
 def test_a_scope_that_is_none_is_refused(folder, capsys):
     assert cli.main(["tokens", "issue", "-d", "x", "-s", " ", "--create"]) == 2
-    assert "there is no scope ' '; the scopes are: api, oauth-token, *" in capsys.readouterr().err
+    assert "there is no scope ' '; the scopes are: api, smtp, oauth-token, *" in capsys.readouterr().err
     assert not folder.exists()
 
 
@@ -238,7 +238,7 @@ def test_doctor(folder, capsys, monkeypatch):
     monkeypatch.setenv("ENGINE_HTTP__PORT", "0")
     assert cli.main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 11
+    assert len(lines) == 12
     assert all(line.startswith("ok   ") for line in lines)
     folder.write_text("in the way")
     assert cli.main(["doctor"]) == 1

@@ -14,7 +14,7 @@ from engine.imap.logins import DIALS, LoginVerdict, judged
 from engine.imap.refusals import Refusals
 from engine.imap.responses import StatusResponse, parse
 from engine.imap.tokens import Tokenizer
-from engine.sandbox.login import knowing_exchange
+from engine.sasl_server import knowing_exchange
 
 PLAIN = base64.b64encode(b"\0u@example.com\0geheim")
 USER, PASSWORD = base64.b64encode(b"u@example.com"), base64.b64encode(b"geheim")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -99,18 +99,6 @@ async def test_the_same_where_the_server_tells_of_all(first, last, uids, autojum
     async with selected(b"", (b"A2 UID SEARCH UNSEEN", b"* SEARCH 9 3 5 8\r\nA2 OK\r\n")) as session:
         found, total = await session.search_part(("UNSEEN",), first, last)
         assert (list(found), total) == (uids, 4)
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "said"),
-    [
-        (b"ESEARCH", [(b"A2 UID SEARCH RETURN (COUNT) SEEN", b"* ESEARCH (TAG A2) UID COUNT 3\r\nA2 OK\r\n")]),
-        (b"", [(b"A2 UID SEARCH SEEN", b"* SEARCH 9 3 5\r\nA2 OK\r\n")]),
-    ],
-)
-async def test_how_many_match(capabilities, said: Sequence[tuple[bytes, bytes]], autojump_clock):
-    async with selected(capabilities, *said) as session:
-        assert await session.count(("SEEN",)) == 3
 
 
 async def test_text_outside_ascii_names_its_charset(autojump_clock):

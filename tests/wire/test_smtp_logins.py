@@ -15,8 +15,8 @@ from smtp_script import (
 )
 
 from engine.errors import NetworkKind
-from engine.sandbox.login import knowing_exchange
 from engine.sasl import Credentials
+from engine.sasl_server import knowing_exchange
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession
 from engine.smtp.verdict import Kind, Stage
 from engine.transcript import Trace

@@ -15,7 +15,7 @@ from engine.schema.submit import Submit
 
 def test_a_captured_submission_with_faults():
     assert complaints(Submit, {"to": "x", "subject": 5}) == [
-        {"message": '"to" must be of type object', "key": "to", "path": "to"},
+        {"message": '"to" must be a valid email', "key": "to", "path": "to"},
         {"message": '"subject" must be a string', "key": "subject", "path": "subject"},
     ]
 
@@ -53,7 +53,22 @@ def test_a_captured_submission_with_an_unknown_member():
         ({"to": 5}, ['"to" must be of type object']),
         ({"to": {}}, ['"to.address" is required']),
         ({"to": [{}]}, ['"to[0].address" is required']),
-        ({"to": ["a@b.example"]}, ['"to[0]" must be of type object']),
+        ({"to": ["a@b.example", "nope", "A <a@b.example", "<>"]}, [
+            '"to[1]" must be a valid email',
+            '"to[2]" must be a valid email',
+            '"to[3]" must be a valid email',
+        ]),
+        ({"to": "a@b.example, nope, c@d.example"}, ['"to[1]" must be a valid email']),
+        ({"to": ["a@b.example, c@d.example"]}, ['"to[0]" must be a single address']),
+        ({"to": [RCPT, "A\nB <a@b.example>"], "cc": " ", "from": "A, B <a@b.example>"}, [
+            '"from" must be a single address',
+            f'"to[1]" {NOT_ONE_LINE}',
+            '"cc" is not allowed to be empty',
+        ]),
+        ({"replyTo": ["x" * 257 + " <a@b.example>"]}, [
+            '"replyTo[0].name" length must be less than or equal to 256 characters long'
+        ]),
+        ({"bcc": ["a@b.example"] * 1_001}, ['"bcc" must contain less than or equal to 1000 items']),
         ({"to": [RCPT, {"address": "nope"}]}, ['"to[1].address" must be a valid email']),
         ({"to": [{"address": "a@b.example", "x": 1}]}, ['"to[0].x" is not allowed']),
         ({"to": [{"address": 5}], "cc": [{"name": "x" * 257, "address": "a b@c.example"}]}, [
@@ -193,3 +208,29 @@ def test_headers_come_as_pairs():
 def test_a_header_name_may_be_as_long_as_can_be_sent():
     name = "X" * LONGEST_HEADER_NAME
     assert submit(headers={name: "v"}).header_fields() == ((name, "v"),)
+
+
+def test_addresses_as_text_are_the_same_as_objects():
+    given = submit(
+        **{"from": "J\u00f6rg <j@b.example>"},
+        to=["a@b.example", RCPT, '"Doe, John" <john@b\u00fccher.example>'],
+        cc="a@b.example",
+        bcc="One <a@b.example>, b@b.example",
+        replyTo={"address": "a@b.example"},
+    )
+    written = {
+        name: [(each.name, each.address) for each in getattr(given, name)] for name in ("to", "cc", "bcc", "reply_to")
+    }
+    assert (given.sender.name, given.sender.address) == ("J\u00f6rg", "j@b.example")
+    assert written == {
+        "to": [("", "a@b.example"), ("Rcpt", "rcpt@example.net"), ("Doe, John", "john@xn--bcher-kva.example")],
+        "cc": [("", "a@b.example")],
+        "bcc": [("One", "a@b.example"), ("", "b@b.example")],
+        "reply_to": [("", "a@b.example")],
+    }
+
+
+def test_a_long_text_of_addresses_in_a_large_request():
+    text = ", ".join(f"Recipient number {n} <r{n}@b.example>" for n in range(1000))
+    body = json.dumps({"to": text, "text": "x" * 1_100_000}).encode()
+    assert [each.address for each in decode_body(Submit, body).to] == [f"r{n}@b.example" for n in range(1000)]

@@ -18,7 +18,7 @@ from engine.oauth.apps import App
 from engine.oauth.errors import TokenError
 from engine.oauth.grant import Grant
 from engine.oauth.http_client import Wire
-from engine.oauth.keeper import Keeper
+from engine.oauth.keeper import Keeper, Token
 from engine.oauth.token_requests import TokenRequests
 from engine.sandbox.provider import Sandbox
 from engine.store import accounts, database
@@ -129,6 +129,10 @@ class Desk:
             ended.set()
 
         self.nursery.start_soon(run)
+
+    def opens(self, token: Token) -> bool:
+        """Whether a mail server would take it."""
+        return self.provider.opens(token.user, token.access_token)
 
     def events(self, name: str) -> list[bytes]:
         return [body for _, each, body in self.journal.read(0, 1000) if each == name]

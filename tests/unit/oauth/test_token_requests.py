@@ -147,6 +147,38 @@ async def test_discovery_is_read_once_and_a_stale_one_is_better_than_none(
         assert caught.value.trouble is Trouble.PASSING
 
 
+async def test_a_stale_document_costs_a_provider_that_is_down_one_request_in_ten_minutes(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world, dialled = SeededWorld(1), 0
+    app = msgspec.structs.replace(APP, provider="oidc", endpoints=Endpoints(issuer="http://sign-in.sandbox.example"))
+    async with provider(world) as sandbox:
+
+        async def dial(host: str, port: int) -> trio.abc.Stream:
+            nonlocal dialled
+            dialled += 1
+            return await sandbox.dial(host, port)
+
+        requests = TokenRequests(Wire(dial), None, world)
+        await requests.endpoints(app)
+        await trio.sleep(2 * 86_400)
+        sandbox.faults.dead.add("sign-in.sandbox.example")
+        dialled = 0
+        for _ in range(10):
+            with pytest.raises(TokenError) as caught:
+                await requests.refresh(app, "x")
+            assert caught.value.trouble is Trouble.PASSING
+            await trio.sleep(60)
+        assert dialled == 10 + 1
+        sandbox.faults.dead.clear()
+        await trio.sleep(600)
+        assert await requests.endpoints(app)
+        assert dialled == 12
+        await trio.sleep(3600)
+        assert await requests.endpoints(app)
+        assert dialled == 12, "it has been read again"
+
+
 async def test_a_failed_request_is_shown_without_secrets(autojump_clock: trio.testing.MockClock) -> None:
     world = SeededWorld(1)
     async with provider(world) as sandbox:

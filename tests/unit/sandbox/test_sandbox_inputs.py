@@ -16,62 +16,11 @@ from engine.sandbox.imap_input import (
     tokens,
     written_set,
 )
-from engine.sandbox.smtp_input import SmtpInput
 
 
 def cut(data: bytes, at: list[int]) -> list[bytes]:
     places = sorted({min(place, len(data)) for place in at} | {0, len(data)})
     return [data[start:end] for start, end in pairwise(places)]
-
-
-def stuffed(body: bytes) -> bytes:
-    return (b"\r\n" + body).replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n"
-
-
-PIECES = st.sampled_from([b"\r\n", b".", b"..", b"a", b"\r\n.", b".\r\n", b"text"])
-BODIES = st.lists(PIECES, max_size=20).map(b"".join).map(lambda body: body + b"\r\n")
-
-
-@given(BODIES, st.lists(st.integers(0, 100)))
-def test_a_stuffed_body_comes_out_as_it_was(body, at):
-    source = SmtpInput()
-    source.start_data(1000)
-    found = None
-    for piece in cut(stuffed(body) + b"NOOP\r\n", at):
-        source.feed(piece)
-        found = found or source.data()
-    assert (found.raw, found.bare, found.too_big) == (body, False, False)
-    assert source.line() == b"NOOP\r\n"
-
-
-@given(st.binary(max_size=60), st.lists(st.integers(0, 100)))
-def test_whatever_the_data_its_end_is_the_same_however_it_is_cut(data, at):
-    results = []
-    for pieces in ([data + b"\r\n.\r\nrest\r\n"], cut(data + b"\r\n.\r\nrest\r\n", at)):
-        source = SmtpInput()
-        source.start_data(40)
-        found = None
-        for piece in pieces:
-            source.feed(piece)
-            found = found or source.data()
-        results.append(found)
-    assert results[0] == results[1]
-    if not results[0].too_big:
-        text = results[0].raw
-        assert results[0].bare == (b"\n" in text.replace(b"\r\n", b"") or b"\r" in text.replace(b"\r\n", b""))
-
-
-def test_data_past_its_limit_is_not_kept_in_memory():
-    source = SmtpInput()
-    source.start_data(1000)
-    for _ in range(1000):
-        source.feed(b"x" * 1000)
-        assert source.data() is None
-        assert len(source._buffer) < 3000
-    source.feed(b"\r")
-    assert source.data() is None
-    source.feed(b"\n.\r\n")
-    assert source.data().too_big
 
 
 COMMANDS = [

@@ -89,13 +89,13 @@ async def test_a_client_that_does_not_read_cannot_hold_up_shutdown(autojump_cloc
 async def test_a_crash_is_logged_and_closes_that_connection_only(sandbox, connect, monkeypatch, engine_errors):
     other = await connect(25, "me")
 
-    async def crash(self, line):
+    async def crash(self, event):
         raise ZeroDivisionError
 
     client = await connect(25, "me")
     with monkeypatch.context() as patch:
-        patch.setattr(SmtpConnection, "_perform", crash)
-        await client.send("NOOP\r\n")
+        patch.setattr(SmtpConnection, "_handle", crash)
+        await client.send("VRFY x\r\n")
         assert await client.line() == "<EOF>"
     (record,) = engine_errors
     assert (record.name, record.levelno, record.exc_info[0]) == ("engine.sandbox", logging.ERROR, ZeroDivisionError)

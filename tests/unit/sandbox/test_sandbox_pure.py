@@ -18,13 +18,11 @@ assert sys.modules.get("trio") is None
     "name",
     [
         "recipient_script",
-        "smtp_input",
         "imap_input",
         "imap_view",
         "imap_fetch",
         "imap_mime",
         "imap_search",
-        "login",
         "accounts",
     ],
 )

@@ -28,7 +28,7 @@ async def test_greeting_and_capabilities(connect):
     ]
 
 
-# Measured against Postfix 3.7, but for the four marked: those are stricter, see the module.
+# Measured against Postfix 3.7, but for the three marked: those are stricter, see the module.
 DIALOGUES = [
     [("MAIL FROM:<a@b.example>", "503 5.5.1 Error: send HELO/EHLO first")],
     [("HELO", "501 Syntax: HELO hostname"), ("EHLO", "501 Syntax: EHLO hostname"), ("HELO me", "250 sandbox.example")],
@@ -40,7 +40,7 @@ DIALOGUES = [
         ("HELO me", "250 sandbox.example"),
         ("RCPT TO:<x@y.example>", "503 5.5.1 Error: need MAIL command"),
         ("DATA", "503 5.5.1 Error: need RCPT command"),
-        ("MAIL FROM:a@b.example", "501 5.5.4 Syntax: MAIL FROM:<address>"),  # stricter
+        ("MAIL FROM:", "501 5.5.4 Syntax: MAIL FROM:<address>"),
         ("MAIL FROM:<a>", "501 5.1.7 Bad sender address syntax"),  # stricter
         ("MAIL FROM:<a@b.example> FOO=1", "555 5.5.4 Unsupported option: FOO=1"),
         ("MAIL FROM:<a@b.example> BODY=FOO", "555 5.5.4 Unsupported option: BODY=FOO"),

@@ -26,7 +26,7 @@ from engine.store.writer import Store
 from engine.world import World
 
 OLD, NEW = b"o" * 32, b"n" * 32
-SECRETS = ("imap pass", "smtp token", ["header"], "setting", "endpoint")
+SECRETS = ("imap pass", "smtp token", ["header"], "setting", "endpoint", "gateway pass")
 
 
 def text(key: bytes) -> str:
@@ -47,7 +47,12 @@ def fill(folder: Path, vault: Vault) -> None:
     }
     setting = {"sealed": vault.seal("", "setting.serviceSecret", SECRETS[3])}
     endpoint = vault.seal("", "webhook.wh_1", SECRETS[4])
+    relay = {"gateway": "relay", "pass": vault.seal("", "gateway.relay.pass", SECRETS[5])}
     with contextlib.closing(database.open_writer(folder)) as db:
+        for name, record_of in (("relay", relay), ("open", {"gateway": "open", "pass": None})):
+            db.execute(
+                "INSERT INTO gateway (id, record, created) VALUES (?, ?, 0)", (name, msgspec.json.encode(record_of))
+            )
         for name, built in (("jane", record), ("plain", {"account": "plain", "imap": False, "smtp": {"auth": False}})):
             db.execute("INSERT INTO account (id, record, created) VALUES (?, ?, 0)", (name, msgspec.json.encode(built)))
         for name, value in (("serviceSecret", setting), ("notifyText", True), ("webhooks", "http://old.example")):
@@ -62,12 +67,14 @@ def opened(folder: Path, vault: Vault) -> tuple[object, ...]:
         (record,) = db.execute("SELECT record FROM account WHERE id = 'jane'").fetchone()
         (setting,) = db.execute("SELECT value FROM setting WHERE name = 'serviceSecret'").fetchone()
         (endpoint,) = db.execute("SELECT record FROM webhook WHERE id = 'wh_1'").fetchone()
+        (relay,) = db.execute("SELECT record FROM gateway WHERE id = 'relay'").fetchone()
     values = [vault.open("jane", each.field, each.value) for each in sealed.secrets_of(msgspec.json.decode(record))]
     values[2] = msgspec.json.decode(values[2])
     return (
         *values,
         vault.open("", "setting.serviceSecret", msgspec.json.decode(setting)["sealed"]),
         vault.open("", "webhook.wh_1", endpoint.decode()),
+        vault.open("", "gateway.relay.pass", msgspec.json.decode(relay)["pass"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""The server's half of a SASL exchange, for both protocols. Pure.
+"""The server's half of a SASL exchange: of the SMTP door, and of the sandbox's SMTP and IMAP. Pure.
 
 PLAIN, LOGIN, XOAUTH2, OAUTHBEARER; CRAM-MD5 and SCRAM-SHA-256, which need to know the password.
 

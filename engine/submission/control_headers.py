@@ -1,0 +1,102 @@
+"""EmailEngine's control headers in a whole message: honoured, and removed before it is sent.
+
+Only those named here are; another `X-EE-…` field belongs to the message. Of a repeated one the first counts.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from engine.errors import Problem
+from engine.field_errors import invalid
+from engine.mail.dates import read_date
+from engine.mail.decode import header_text
+from engine.mail.whole import name_of, split_fields
+
+ACCOUNT: Final = "X-EE-Account"
+IDEMPOTENCY_KEY: Final = "X-EE-Idempotency-Key"
+SEND_AT: Final = "X-EE-Send-At"
+ATTEMPTS: Final = "X-EE-Delivery-Attempts"
+GATEWAY: Final = "X-EE-Gateway"
+TRACKING: Final = "X-EE-Tracking-Enabled"
+LONGEST_KEY: Final = 1024
+
+_NAMES: Final = {
+    name.lower().encode("ascii"): name for name in (ACCOUNT, IDEMPOTENCY_KEY, SEND_AT, ATTEMPTS, GATEWAY, TRACKING)
+}
+_ON: Final = frozenset({"true", "1", "yes", "y", "on"})
+_OFF: Final = frozenset({"false", "0", "no", "n", "off", ""})
+
+
+class Control(msgspec.Struct, frozen=True):
+    """What a message asks for. None if it does not say; `send_at` in seconds since 1970."""
+
+    account: str | None = None
+    idempotency_key: str | None = None
+    send_at: float | None = None
+    attempts: int | None = None
+
+
+def taken_out(header: bytes) -> tuple[bytes, Control]:
+    """The header without the control headers, and what they say.
+
+    Raises `Problem` 400 for a value that cannot be read or asks for what the engine cannot do.
+    """
+    kept, given = [], dict[str, str]()
+    for field in split_fields(header):
+        name = _NAMES.get(name_of(field))
+        if name is None:
+            kept.append(field)
+        else:
+            given.setdefault(name, " ".join(header_text(field.partition(b":")[2]).split()))
+    if given.get(GATEWAY):
+        raise _refused(GATEWAY, "is not supported: remove it")
+    _must_be_off(given.get(TRACKING, ""))
+    control = Control(
+        account=given.get(ACCOUNT) or None,
+        idempotency_key=_key(given.get(IDEMPOTENCY_KEY)),
+        send_at=_time(given.get(SEND_AT)),
+        attempts=_attempts(given.get(ATTEMPTS)),
+    )
+    return b"".join(kept), control
+
+
+def _key(text: str | None) -> str | None:
+    if text is None:
+        return None
+    key = text[1:-1] if len(text) >= 2 and text[0] == text[-1] == '"' else text
+    if not key.strip():
+        raise _refused(IDEMPOTENCY_KEY, "must not be empty")
+    if len(key) > LONGEST_KEY:
+        raise _refused(IDEMPOTENCY_KEY, f"must have at most {LONGEST_KEY} characters")
+    return key
+
+
+def _time(text: str | None) -> float | None:
+    if not text:
+        return None
+    seconds = read_date(text.encode("ascii", "replace"))
+    if seconds is None:
+        raise _refused(SEND_AT, "must be a date such as 2026-11-22T11:45:23Z")
+    return seconds
+
+
+def _attempts(text: str | None) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 1000):
+        raise _refused(ATTEMPTS, "must be a number from 1 to 1000")
+    return int(text)
+
+
+def _must_be_off(text: str) -> None:
+    if text.lower() in _ON:
+        raise _refused(TRACKING, "is not supported: set it to false")
+    if text.lower() not in _OFF:
+        raise _refused(TRACKING, "must be true or false")
+
+
+def _refused(name: str, text: str) -> Problem:
+    return invalid(name, text)

@@ -1,0 +1,34 @@
+"""Whose a change is that the watch observes itself."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+from engine.accounts.changes_under_way import DOUBT_SECONDS, MessageChanges
+
+BOX = 1
+
+
+async def test_a_change_that_broke_counts_as_the_requests_for_a_while(autojump_clock: trio.testing.MockClock) -> None:
+    changes = MessageChanges()
+    with pytest.raises(ValueError), changes.changing(BOX, [1, 2, 9]):
+        raise ValueError
+    with changes.changing(BOX, [3]):
+        pass
+    assert changes.doubtful(BOX, [1, 2, 3, 9, 10]) == {1, 2, 9}
+    assert changes.doubtful(BOX + 1, [1]) == frozenset()
+    await trio.sleep(DOUBT_SECONDS + 1)
+    assert changes.doubtful(BOX, [1]) == frozenset()
+
+
+async def test_a_removal_before_the_message_was_announced_counts_as_the_requests(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    changes = MessageChanges()
+    changes.unannounced(BOX, [])
+    changes.unannounced(BOX, [5, 3])
+    assert changes.doubtful(BOX, [3, 4, 5]) == {3, 5}
+    await trio.sleep(DOUBT_SECONDS + 1)
+    assert changes.doubtful(BOX, [3]) == frozenset()
