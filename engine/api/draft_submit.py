@@ -20,7 +20,7 @@ from engine.http.operation import operation
 from engine.isotime import iso
 from engine.mail.fields import fields
 from engine.mail.whole import from_raw
-from engine.queue.accept import DraftPlace
+from engine.queue.accept import After
 from engine.queue.idempotency import repeated
 from engine.schema.draft_submit import DraftHeaders, DraftSubmit
 from engine.schema.fields import AccountId
@@ -94,7 +94,7 @@ async def submit_draft(
     fresh = submissions.composer.message_id(draft.sender.address)
     made = await context.world.in_thread(from_raw, bytes(raw), fresh, terms.now)
     message_id = fields(made.header)["message-id"][0]
-    incoming = submissions.incoming(found, draft, made, message_id, terms, DraftPlace(row.id, one.uid))
+    incoming = submissions.incoming(found, draft, made, message_id, terms, (After("draft", row.id, one.uid),))
     if not incoming.recipients:
         raise Problem(400, "Draft has no recipients", code="DraftHasNoRecipients")
     answer = SubmitAccepted(message_id=message_id, send_at=iso(terms.send_at), queue_id=incoming.message.queue_id)

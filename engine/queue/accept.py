@@ -19,7 +19,7 @@ from engine.model.message import Message
 from engine.model.states import State
 from engine.queue.idempotency import repeated
 from engine.queue.schedule import Schedule
-from engine.store import accounts, bodies, idempotency_keys, messages, sent_drafts
+from engine.store import accounts, bodies, follow_ups, idempotency_keys, messages
 from engine.store.bodies import MessageBody, Spool
 from engine.store.idempotency_keys import Kept
 from engine.store.writer import Store, Tx
@@ -31,24 +31,25 @@ def new_queue_id(send_at: float, world: World) -> str:
     return f"{int(send_at * 1000):011x}{world.token_bytes(4).hex()}"
 
 
-class DraftPlace(NamedTuple):
-    """Where a draft is: the number of its mailbox, and its UID."""
+class After(NamedTuple):
+    """What is to happen to a message in a folder after this one is sent; `mailbox` is the folder's number."""
 
+    what: follow_ups.What
     mailbox: int
     uid: int
 
 
 class Incoming(NamedTuple):
-    """A message to take: who gets it, what is sent, and where it was found if it is a draft.
+    """A message to take: who gets it, what is sent, and what is to happen afterwards.
 
-    A draft goes from there once it is sent. `spooled` is the file in the spool that has the body already, which then is
+    `spooled` is the file in the spool that has the body already, which then is
     not in `content`; taking the message takes the file, and removes it if the message is not queued.
     """
 
     message: Message
     recipients: tuple[str, ...]
     content: Composed
-    draft: DraftPlace | None = None
+    after: tuple[After, ...] = ()
     spooled: str | None = None
 
 
@@ -80,7 +81,7 @@ class Intake:
         Raises `StorageFull`, `StorageFailed`, or `Problem`: 404 if the account has just been removed, 409 if another
         request has used the key; then nothing is queued. Cancelled: the message is queued whole or not at all.
         """
-        message, recipients, content, draft, spooled = incoming
+        message, recipients, content, afterwards, spooled = incoming
         if spooled is None and len(content.body) > self._spool_above:
             spooled = message.queue_id
             await self._spool.write(spooled, content.body)
@@ -97,8 +98,10 @@ class Intake:
                 raise Problem(404, "Account record was not found for requested ID")
             row = messages.insert(tx, message, recipients, State.QUEUED)
             bodies.insert(tx, row, body)
-            if draft is not None and not sent_drafts.insert(tx, row, message.account, *draft):
-                raise Problem(409, "The draft has been submitted already, and is not sent yet", code="DraftSubmitted")
+            for each in afterwards:
+                if not follow_ups.insert(tx, row, message.account, *each) and each.what == "draft":
+                    said = "The draft has been submitted already, and is not sent yet"
+                    raise Problem(409, said, code="DraftSubmitted")
             if key is not None and kept is not None:
                 idempotency_keys.keep(tx, message.account, key, row, kept)
             due = message.next_at or message.send_at

@@ -23,8 +23,9 @@ from engine.field_errors import invalid
 from engine.mail.compose import Composed, Draft
 from engine.model.message import Message, OnDoubt
 from engine.model.states import State
-from engine.queue.accept import DraftPlace, Incoming, Intake, new_queue_id
+from engine.queue.accept import After, Incoming, Intake, new_queue_id
 from engine.schema.submit import Content
+from engine.store.follow_ups import What
 from engine.store.idempotency_keys import Kept
 from engine.submission.composer import HERE, Composer
 from engine.submission.draft import draft_of, size_of
@@ -74,7 +75,9 @@ class Submissions:
         )
         message_id = self.composer.message_id(draft.sender.address, content.message_id)
         composed = await self.composer.compose(draft, message_id, terms.send_at, size)
-        incoming = self.incoming(account, draft, composed, message_id, terms)
+        what: What = "forwarded" if found.action == "forward" else "answered"
+        after = () if found.place is None else (After(what, *found.place),)
+        incoming = self.incoming(account, draft, composed, message_id, terms, after)
         if not incoming.recipients:
             raise invalid("to", "is required")
         return incoming
@@ -86,11 +89,11 @@ class Submissions:
         composed: Composed,
         message_id: str,
         terms: Terms,
-        place: DraftPlace | None = None,
+        after: tuple[After, ...] = (),
     ) -> Incoming:
         """A composed message in the form for the queue; `draft` says who sends it to whom, and its subject.
 
-        `place` is where it lies as a draft.
+        `after` is what is to happen once it is sent.
         """
         envelope = envelope_of(draft, terms)
         attempts = self._attempts() if terms.attempts is None else terms.attempts
@@ -122,7 +125,7 @@ class Submissions:
         )
         if terms.proxy is not None:
             message.proxy = self._routes.seal(account.id, message.queue_id, terms.proxy)
-        return Incoming(message, envelope.recipients, composed, place)
+        return Incoming(message, envelope.recipients, composed, after)
 
     def gateway(self, asked: str | UnsetType | None) -> str | None:
         """The gateway to send through; None for the account's own server, also in place of one that does not exist."""

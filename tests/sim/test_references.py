@@ -17,6 +17,7 @@ from simulation import Simulation
 
 from engine.accounts.message_ids import attachment_id
 from engine.errors import NetworkError, NetworkKind
+from engine.isotime import iso
 
 PICTURE = b"\x89PNG one"
 ORIGINAL = f"""\
@@ -92,6 +93,16 @@ async def rehearsed(mail: Mail, reference: dict[str, Any], **members: Any) -> Em
 
 def queued(mail: Mail) -> int:
     row = mail.engine.context.store.reader.execute("SELECT count(*) FROM message").fetchone()
+    return int(row[0])
+
+
+def in_an_hour(mail: Mail) -> str:
+    return iso(mail.engine.context.world.now() + 3_600)
+
+
+def left(mail: Mail) -> int:
+    """How much is still to follow from sent mail."""
+    row = mail.engine.context.store.reader.execute("SELECT count(*) FROM follow_up").fetchone()
     return int(row[0])
 
 
@@ -266,3 +277,81 @@ async def test_a_mailbox_that_is_away(simulation: Simulation, autojump_clock: tr
         assert queued(mail) == 0
         del body["reference"]
         assert (await mail.answer("POST", "submit", body)).status == 200  # nothing of the mailbox is needed
+
+
+@pytest.mark.parametrize(
+    ("action", "flag"), [("reply", "\\Answered"), ("reply-all", "\\Answered"), ("forward", "$Forwarded")]
+)
+async def test_the_original_is_marked_once_that_is_sent(
+    simulation: Simulation, missing: frozenset[str], action: str, flag: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with changing(simulation, missing, count=0) as mail:
+        body = {
+            "to": {"address": "t@x.example"},
+            "text": "x",
+            "sendAt": in_an_hour(mail),
+            "reference": {"message": await original(mail), "action": action},
+        }
+        done = await mail.ask("POST", "submit", body)
+        await trio.sleep(600)
+        assert flag not in mail.flags(1)
+        mail.told()
+        await mail.engine.until_ended(done["queueId"])
+        await trio.sleep(60)
+        assert mail.flags(1) >= {flag}
+        assert [each for each in mail.told() if each[0] == "messageUpdated"] == [("messageUpdated", "INBOX", 1, "api")]
+        await mail.rounds()
+        assert [each for each in mail.told() if each[0] == "messageUpdated"] == []
+        assert not left(mail)
+
+
+async def test_marks_survive_an_outage(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with changing(simulation, count=0) as mail:
+        id, faults = await original(mail), mail.engine.sandbox.faults
+        refused: list[str] = []
+
+        def script(tag: str, name: str, line: bytes) -> bytes | None:
+            if name != "UID STORE":
+                return None
+            refused.append(tag)
+            return f"{tag} NO [UNAVAILABLE] later\r\n".encode()
+
+        faults.imap_script = script
+        done = await mail.ask("POST", "submit", {"text": "x", "reference": {"message": id}})
+        await mail.engine.until_ended(done["queueId"])
+        await trio.sleep(60)
+        assert (mail.flags(1), left(mail)) == (frozenset(), 1)
+        assert refused
+        faults.imap_script = None
+        await trio.sleep(7_200)
+        assert (mail.flags(1), left(mail)) == ({"\\Answered"}, 0)
+
+
+async def test_a_folder_that_is_gone_costs_nothing(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with changing(simulation, count=0) as mail:
+        await mail.ask("POST", "mailbox", {"path": ["Deals"]})
+        folder(mail.engine, "Deals").add(ORIGINAL.encode(), mail.engine.context.world.now())
+        id = await mail.id_of(1, "Deals")
+        await mail.rounds()
+        later = {"text": "x", "reference": {"message": id}, "sendAt": in_an_hour(mail)}
+        done = await mail.ask("POST", "submit", later)
+        await mail.caller.ask("DELETE", "/v1/account/acme/mailbox?path=Deals")
+        await mail.rounds()
+        await mail.engine.until_ended(done["queueId"])
+        await trio.sleep(60)
+        assert left(mail) == 0
+        assert len(mail.engine.events("acme", "messageSent")) == 1
+
+
+async def test_nothing_follows_from_a_message_that_is_cancelled(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with changing(simulation, count=0) as mail:
+        later = {"text": "x", "reference": {"message": await original(mail)}, "sendAt": in_an_hour(mail)}
+        done = await mail.ask("POST", "submit", later)
+        assert left(mail) == 1
+        await mail.caller.ask("DELETE", f"/v1/outbox/{done['queueId']}")
+        await trio.sleep(60)
+        assert (mail.flags(1), left(mail)) == (frozenset(), 0)
