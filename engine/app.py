@@ -92,7 +92,8 @@ async def run(
     """Run the whole engine until `stop` is set, then stop in order. The folder must be prepared and locked.
 
     `started` is how the process was started, `door` its control socket. Raises `ConfigError` if it cannot start, and
-    `StorageFailed` if the disk fails. Cancelled: ends at once; everything acknowledged is on disk.
+    `StorageFailed` if the disk fails. Cancelled: ends as soon as what is under way is recorded; everything acknowledged
+    is on disk.
     """
     trio.socket.set_custom_hostname_resolver(world.resolver())
     folder = Path(config.store.path)
@@ -100,7 +101,7 @@ async def run(
         # A first start creates its key before anything else, so that a fault there is reported in one line.
         vault_keys.load(folder, config.store, world, needed=())
     store = Store(folder, world, config.store.reserve)
-    async with _service(store.run):
+    async with _outliving(store.run):
         vault = vault_keys.load(folder, config.store, world, sealed.key_ids(store.reader)).vault(world)
         rotation = Rotation(store, vault, config.store, world)
         await rotation.take_up()
@@ -168,6 +169,24 @@ async def _service(run: Callable[..., Awaitable[None]]) -> AsyncIterator[None]:
         await nursery.start(run)
         yield
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _outliving(run: Callable[..., Awaitable[None]]) -> AsyncIterator[None]:
+    """The same for a service that ends after the block also where both are cancelled from outside: what still ends in
+    the block reads and commits. The end of the block ends the shield."""
+    shielded = trio.CancelScope(shield=True)
+
+    async def outlive(task_status: trio.TaskStatus[None]) -> None:
+        with shielded:
+            await run(task_status=task_status)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(outlive)
+        try:
+            yield
+        finally:
+            shielded.cancel()
 
 
 async def _run_until_signal(config: Config, started: Started, door: socket.socket | None) -> None:

@@ -46,6 +46,7 @@ from engine.oauth.http_client import Wire
 from engine.oauth.keepers import Keepers, OAuth
 from engine.oauth.sign_ins import SignIns
 from engine.oauth.token_requests import TokenRequests
+from engine.proxies.route import DIRECT
 from engine.queue.accept import Intake
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock_correction import ClockCorrection
@@ -58,6 +59,7 @@ from engine.queue.schedule import Schedule
 from engine.queue.session_slots import SessionSlots
 from engine.sandbox.provider import Sandbox
 from engine.settings import ROUTE_SETTINGS, WEBHOOK_SETTINGS, SettingsBook
+from engine.signed_links import LinkKeys
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
@@ -101,7 +103,8 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     oauth = _oauth(store, vault, journal, access, settings)
     expires_at = dispatch.attempts.expires_at
     outbox = Outbox(store, ledger.recorder, expires_at, world)
-    form_links = FormLinks(settings, store, vault, world)
+    link_keys = LinkKeys(settings, store, vault, world)
+    form_links = FormLinks(settings, link_keys, vault, world)
     reauth = Reauth(form_links, settings, oauth.book)
     make_account = partial(
         Account,
@@ -158,6 +161,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         webhooks=webhooks,
         access=access,
         oauth=oauth,
+        link_keys=link_keys,
         form_links=form_links,
         reauth=reauth,
         sign_ins=SignIns(store, vault, world),
@@ -192,14 +196,10 @@ async def _queue(config: Config, world: World, store: Store, journal: Journal, h
 
 def _oauth(store: Store, vault: Vault, journal: Journal, access: ServerAccess, settings: SettingsBook) -> OAuth:
     book = AppBook(store, vault, journal, access.world)
-
-    async def dial(host: str, port: int) -> trio.abc.Stream:
-        return await access.egress.dialer(restricted=False, route=access.routes.of_settings())(host, port)
-
-    inside = Wire(access.sandbox.dial) if access.sandbox is not None else None
-    requests = TokenRequests(Wire(dial), inside, access.world)
+    inside = Wire(access.sandbox.dial, access.sandbox.dial) if access.sandbox is not None else None
+    requests = TokenRequests(access.provider_wire(access.routes.of_settings), inside, access.world)
     # It is the operator's own and near, so no proxy leads to it.
-    near = Wire(access.egress.dialer(restricted=False))
+    near = access.provider_wire(lambda: DIRECT)
     auth_server = AuthServer(near, lambda: settings.values.auth_server, access.world)
     settings.listen(auth_server.changed, "auth_server")
     return OAuth(book, requests, Keepers(book, requests, store, vault, access.world), auth_server)

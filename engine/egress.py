@@ -6,7 +6,8 @@ later does not matter. Behind a proxy the same holds for both ends: the proxy mu
 a target's name is resolved and checked here and the proxy given the address, unless `[network] proxy_names` leaves
 names to it. Link-local addresses, the metadata services of clouds, multicast and reserved ranges are never
 reached. Loopback and private networks are reached only where `[network]` allows it, and by what was set with a token
-for one account (`restricted`) only where `network.allow` lists them. A refusal is `EgressRefused`.
+for one account (`restricted`) only where `network.allow` lists them. A refusal is `EgressRefused`. Secrets go in clear
+text only to this machine and private networks, wherever the proxy stands.
 """
 
 from __future__ import annotations
@@ -90,11 +91,12 @@ class Egress:
             raise EgressRefused(f"{host} leads to {where}, which may not be reached: see [network] in config.toml")
         return good
 
-    def dialer(self, *, restricted: bool, mail: bool = False, route: Route = DIRECT) -> Dial:
+    def dialer(self, *, restricted: bool, mail: bool = False, route: Route = DIRECT, clear_text: bool = False) -> Dial:
         """Dials what is permitted, by `route`.
 
-        `mail`: as a mail server, for which a restricted caller may use mail ports only. The proxy of a route was named
-        by the operator: `restricted` is about the target.
+        `mail`: as a mail server, for which a restricted caller may use mail ports only. `clear_text`: secrets will go
+        unencrypted, so only private addresses are permitted. The proxy of a route was named by the operator:
+        `restricted` and `clear_text` are about the target.
         """
 
         def check(port: int) -> None:
@@ -105,7 +107,7 @@ class Egress:
 
         async def dial(host: str, port: int) -> trio.abc.Stream:
             check(port)
-            return await self._dial(host, port, route, restricted=restricted)
+            return await self._dial(host, port, route, restricted=restricted, clear_text=clear_text)
 
         if (proxy := route.proxy) is None:
             return self._hosts.watched(dial)
@@ -117,14 +119,17 @@ class Egress:
 
         async def dial_through(host: str, port: int) -> trio.abc.Stream:
             check(port)
-            targets = await self._targets(proxy, host, port, restricted=restricted)
+            targets = await self._targets(proxy, host, port, restricted=restricted, clear_text=clear_text)
             return await through(proxy, lambda: reach(proxy.host, proxy.port), targets, port)
 
         return self._hosts.watched(dial_through, route.via)
 
-    async def _dial(self, host: str, port: int, route: Route, *, restricted: bool) -> trio.abc.Stream:
+    async def _dial(
+        self, host: str, port: int, route: Route, *, restricted: bool, clear_text: bool = False
+    ) -> trio.abc.Stream:
         def choose(found: Sequence[str]) -> list[str]:
-            return self._hosts.ordered(self.choose(host, found, restricted=restricted))
+            good = self.choose(host, found, restricted=restricted)
+            return self._hosts.ordered(_private(host, good) if clear_text else good)
 
         if not route.local:
             return await self._world.dial(host, port, choose)
@@ -133,15 +138,15 @@ class Egress:
             local = tuple(self._world.random.sample(local, len(local)))
         return await self._world.dial(host, port, choose, local)
 
-    async def _targets(self, proxy: Proxy, host: str, port: int, *, restricted: bool) -> list[str]:
+    async def _targets(self, proxy: Proxy, host: str, port: int, *, restricted: bool, clear_text: bool) -> list[str]:
         """What a proxy is asked for: addresses of a host that may be reached, or its name where that is left to it.
 
         IPv4 first: many proxies have nothing else.
         """
-        if self._proxy_names and not restricted and not _is_address(host):
+        if self._proxy_names and not restricted and not clear_text and not _is_address(host):
             return [host]
         found = self.choose(host, await self._world.resolve(host, port), restricted=restricted)
-        return sorted(found, key=lambda each: ":" in each)
+        return sorted(_private(host, found) if clear_text else found, key=lambda each: ":" in each)
 
     def listening(self, host: str, port: int, wake: Callable[[], None]) -> AbstractContextManager[None]:
         """Within the block `wake` is called whenever the host answers again (`Hosts.listening`)."""
@@ -164,6 +169,16 @@ class Egress:
         if restricted and port not in self._mail_ports:
             ports = ", ".join(str(each) for each in sorted(self._mail_ports))
             raise EgressRefused(f"port {port} is no mail port; a token for one account may use {ports}")
+
+
+def _private(host: str, addresses: Sequence[str]) -> list[str]:
+    """The private ones among the addresses. Raises `NetworkError` if there are none."""
+    unwrapped = {each: _unwrap(ip_address(each.partition("%")[0])) for each in addresses}
+    found = [each for each, address in unwrapped.items() if any(address in network for network in _PRIVATE)]
+    if not found:
+        text = f"{host} is asked over http, which is for private addresses only: use https"
+        raise NetworkError(NetworkKind.TLS, "ETLS", text)
+    return found
 
 
 def _is_address(host: str) -> bool:

@@ -7,7 +7,7 @@ repeated by a schedule, at the end of which it is given up: the message itself i
   trash, and stays where there is none, since it is all that is left of the message.
 * A message that was replied to gets `\\Answered`, one that was forwarded `$Forwarded`.
 
-A message that is not there any more, under the same UID, has been taken care of by somebody else, or by the attempt
+A message that is not there any more, under the same UID, has been removed by another client, or by the attempt
 before.
 """
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from engine.accounts.located import BASIC, DESCRIPTION, Opened, describes
+from engine.accounts.located import BASIC, DESCRIPTION, Looking, Opened, describes
 from engine.accounts.page_cursor import Anchor, Cursor, invalid
 from engine.accounts.search_keys import Keys, lower_uids
 from engine.imap.fetched import Fetched
 from engine.imap.logins import TEMPORARY_CODES
-from engine.imap.session import CommandRefused, FetchRefused, ImapSession
+from engine.imap.session import CommandRefused, FetchRefused, Glance, ImapSession
 from engine.imap.uid_sets import ranges
 
 
@@ -41,16 +41,16 @@ class Page(NamedTuple):
 
 async def page_of_all(session: ImapSession, opened: Opened, asked: Asked) -> Page:
     """A page of all messages in the selected folder. Raises `Problem` 400, `CommandRefused`."""
-    exists = opened.selected.exists
+    exists, glance = opened.selected.exists, opened.glance
     anchor = _anchor(opened, asked)
+    page = asked.page if asked.cursor is None else asked.cursor.page
     if anchor is None:
-        page = asked.page if asked.cursor is None else asked.cursor.page
-        last = exists - page * asked.size
-        found = await _numbered(session, last - asked.size + 1, last)
+        span = _span_of_page(asked, exists)
+        found = await _numbered(session, span, glance) if span is not None else []
     else:
         assert asked.cursor is not None
-        page, above = asked.cursor.page, asked.cursor.side == "above"
-        found = await _beside(session, anchor, above=above, size=asked.size, exists=exists)
+        above = asked.cursor.side == "above"
+        found = await _beside(session, anchor, above=above, size=asked.size, exists=exists, glance=glance)
     place = (opened.row.id, opened.selected.uid_validity or 0)
     following = previous = None
     if found and found[0].number > 1:
@@ -60,6 +60,35 @@ async def page_of_all(session: ImapSession, opened: Opened, asked: Asked) -> Pag
     elif not found and page and exists:
         previous = Cursor(min(page, -(-exists // asked.size)) - 1, "below", (Anchor(*place, 0),))
     return Page(found[::-1], page, exists, following, previous)
+
+
+def looking_for(asked: Asked) -> Looking:
+    """Which messages `page_of_all` asks for first, for `Locator.open`."""
+
+    def numbers(mailbox: int, exists: int) -> tuple[int, int] | None:
+        cursor = asked.cursor
+        anchor = (
+            next((each for each in cursor.anchors if each.mailbox == mailbox), None) if cursor is not None else None
+        )
+        if cursor is None or (anchor is not None and not anchor.uid):
+            return _span_of_page(asked, exists)
+        return _span_beside(anchor, above=cursor.side == "above", size=asked.size, exists=exists) if anchor else None
+
+    return numbers
+
+
+def _span_of_page(asked: Asked, exists: int) -> tuple[int, int] | None:
+    """The sequence numbers on a page; None for an empty page."""
+    last = exists - (asked.page if asked.cursor is None else asked.cursor.page) * asked.size
+    return (max(last - asked.size + 1, 1), last) if last > 0 else None
+
+
+def _span_beside(anchor: Anchor, *, above: bool, size: int, exists: int) -> tuple[int, int] | None:
+    """The sequence numbers of an anchor and a page beside it, if the anchor still has its own; None if it cannot."""
+    number = anchor.number
+    if not 0 < number <= exists:
+        return None
+    return (number, min(number + size, exists)) if above else (max(number - size, 1), number)
 
 
 async def page_of_found(session: ImapSession, opened: Opened, keys: Keys, asked: Asked) -> Page:
@@ -104,13 +133,14 @@ async def fetch_described(session: ImapSession, uids: list[int]) -> list[Fetched
     return [known[uid] for uid in sorted(set(uids) & known.keys())]
 
 
-async def _numbered(session: ImapSession, first: int, last: int) -> list[Fetched]:
-    """What a list shows of the messages with these sequence numbers, ascending."""
-    first = max(first, 1)
-    if last < first:
-        return []
+async def _numbered(session: ImapSession, span: tuple[int, int], glance: Glance | None) -> list[Fetched]:
+    """What a list shows of the messages with these sequence numbers, ascending; `glance` may have it already."""
+    first, last = span
     with _as_far_as_told() as told:
-        told += await session.fetch_numbered(first, last, (*DESCRIPTION, *session.id_items))
+        if glance is not None and glance[:2] == span:
+            told += glance.messages
+        else:
+            told += await session.fetch_numbered(first, last, (*DESCRIPTION, *session.id_items))
     known = {one.number: one for one in told if describes(one)}
     if len(known) <= last - first:
         for one in await session.fetch_numbered(first, last, ("UID", "FLAGS")):
@@ -143,15 +173,15 @@ async def _alone(session: ImapSession, uid: int) -> list[Fetched]:
     return []
 
 
-async def _beside(session: ImapSession, anchor: Anchor, *, above: bool, size: int, exists: int) -> list[Fetched]:
+async def _beside(
+    session: ImapSession, anchor: Anchor, *, above: bool, size: int, exists: int, glance: Glance | None
+) -> list[Fetched]:
     """The messages next to an anchor, ascending."""
-    number = anchor.number
-    if 0 < number <= exists:
-        first, last = (number, min(number + size, exists)) if above else (max(number - size, 1), number)
-        found = await _numbered(session, first, last)
-        if any((one.number, one.uid) == (number, anchor.uid) for one in found):
-            beside = [one for one in found if one.number != number]
-            if beside or first == last:
+    if (span := _span_beside(anchor, above=above, size=size, exists=exists)) is not None:
+        found = await _numbered(session, span, glance)
+        if any((one.number, one.uid) == (anchor.number, anchor.uid) for one in found):
+            beside = [one for one in found if one.number != anchor.number]
+            if beside or span[0] == span[1]:
                 return beside
     # The anchor, or messages below it, have been removed. A count is no number to go by: the server may report removals
     # with its answer, after it has counted.

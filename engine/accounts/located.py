@@ -7,7 +7,9 @@ is a `Problem` 404, worded like EmailEngine's.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, TypeAlias
 
 from engine.accounts.listed_changes import one_path
 from engine.accounts.message_ids import Place
@@ -17,7 +19,7 @@ from engine.imap.fetched import Fetched
 from engine.imap.logins import TEMPORARY_CODES
 from engine.imap.mailboxes import Mailbox
 from engine.imap.selection import Selected
-from engine.imap.session import CommandRefused, ImapSession
+from engine.imap.session import CommandRefused, Glance, ImapSession
 from engine.store import mailboxes
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store, Tx
@@ -26,11 +28,16 @@ BASIC = ("UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE")
 DESCRIPTION = (*BASIC, "ENVELOPE", "BODYSTRUCTURE")
 
 
+Looking: TypeAlias = Callable[[int, int], tuple[int, int] | None]
+"""From a folder's number and how many messages it has: the first and last sequence number to look at; None: at none."""
+
+
 class Opened(NamedTuple):
-    """The folder that is now selected."""
+    """The folder that is now selected, and what a look into it showed on the way."""
 
     row: MailboxRow
     selected: Selected
+    glance: Glance | None = None
 
 
 class Locator:
@@ -41,24 +48,33 @@ class Locator:
         self._store = store
         self._uses = uses
 
-    async def open(self, session: ImapSession, path: str, *, writable: bool = False) -> Opened:
-        """Select the folder at a path, or that of a special use (`\\Sent`). Raises `Problem` 404, 503 and, if it is to
-        be `writable`, 403."""
+    async def open(
+        self, session: ImapSession, path: str, *, writable: bool = False, looking: Looking | None = None
+    ) -> Opened:
+        """Select the folder at a path, or that of a special use (`\\Sent`).
+
+        `looking`: which messages to describe on the way, where that costs no round trip. Raises `Problem` 404, 503 and,
+        if it is to be `writable`, 403.
+        """
         row = self._known(path)
         if row is None:
             listed = await self._listed(session, path)
             selected = await self._enter(session, listed.path, writable=writable)
             row = await self._number(listed, selected.uid_validity)
             return Opened(row, selected)
-        selected = await self._enter(session, row.path, writable=writable)
+        glance = None
+        if looking is None:
+            selected = await self._enter(session, row.path, writable=writable)
+        else:
+            selected, glance = await self._look_into(session, row, looking)
         if row.uid_validity not in (None, selected.uid_validity) and selected.uid_validity is not None:
             if row.watched:
                 # The next round announces this and gives the folder another number.
                 raise Problem(
-                    503, "The folder has just been numbered anew", headers={"Retry-After": "2"}, code="NoAvailable"
+                    503, "The server has just renumbered the folder", headers={"Retry-After": "2"}, code="NoAvailable"
                 )
             row = await self._number_anew(row, selected.uid_validity)
-        return Opened(row, selected)
+        return Opened(row, selected, glance)
 
     async def target(self, session: ImapSession, path: str) -> MailboxRow:
         """The folder at a path, or that of a special use, which need not be selected. Raises `Problem` 404."""
@@ -141,17 +157,18 @@ class Locator:
                 return mailbox
         raise no_folder(path)
 
+    async def _look_into(
+        self, session: ImapSession, row: MailboxRow, looking: Looking
+    ) -> tuple[Selected, Glance | None]:
+        items = (*DESCRIPTION, *session.id_items)
+        with _as_no_folder(row.path):
+            return await session.enter_looking(row.path, lambda exists: looking(row.id, exists), items)
+
     async def _enter(
         self, session: ImapSession, path: str, uid_validity: int | None = None, *, writable: bool
     ) -> Selected:
-        try:
+        with _as_no_folder(path):
             selected = await session.enter(path, read_only=not writable, uid_validity=uid_validity)
-        except ValueError as error:
-            raise no_folder(path) from error
-        except CommandRefused as error:
-            if error.code in TEMPORARY_CODES:
-                raise
-            raise no_folder(path) from error
         if writable and selected.read_only:
             raise Problem(403, "The folder cannot be changed", code="READ-ONLY", path=path)
         return selected
@@ -174,6 +191,19 @@ class Locator:
         again = mailboxes.get(self._store.reader, number)
         assert again is not None
         return again
+
+
+@contextmanager
+def _as_no_folder(path: str) -> Iterator[None]:
+    """Raise `Problem` 404 where the server does not open a folder."""
+    try:
+        yield
+    except ValueError as error:
+        raise no_folder(path) from error
+    except CommandRefused as error:
+        if error.code in TEMPORARY_CODES:
+            raise
+        raise no_folder(path) from error
 
 
 def describes(one: Fetched) -> bool:

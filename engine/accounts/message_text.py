@@ -139,7 +139,8 @@ def _octets(part: BodyPart, most: int | None) -> int:
 
 def part_text(part: BodyPart, raw: bytes, *, cut: bool) -> str:
     """The text of a part, decoded, from its octets; `cut`: these are only the beginning."""
-    text = body_text(raw, part.encoding, parameter(part.parameters, "charset"), cut=cut)
+    charset, html = parameter(part.parameters, "charset"), part.kind == "text/html"
+    text = body_text(raw, part.encoding, charset, cut=cut, html=html)
     if part.kind == "text/plain" and parameter(part.parameters, "format").lower() == "flowed":
         return unflowed(text, delete_blank=parameter(part.parameters, "delsp").lower() == "yes")
     return text

@@ -113,7 +113,7 @@ def named(response: str, who: Who) -> Named | None:
 
 def _mismatch(who: Who) -> str:
     if who.signed_in is None:
-        return f"Mostly somebody else than {who.mailbox} has signed in: have {who.mailbox} do it."
+        return f"Usually someone other than {who.mailbox} has signed in: have {who.mailbox} do it."
     if who.signed_in.casefold() == who.mailbox.casefold():
         return f"Both are {who.mailbox}, so the user is right."
     return (

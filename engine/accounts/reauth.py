@@ -49,7 +49,7 @@ class Reauth:
             account=record.account,
             name=record.name,
             email=address_or_none(shared) if shared else UNSET,
-            # Whoever may open a shared mailbox may sign in for it.
+            # Anyone who may open a shared mailbox may sign in for it.
             expected_email=UNSET if shared else address_or_none(sign_in.auth.user),
             delegated=bool(shared),
             redirect_url=sign_in.redirect_url or f"{here.rstrip('/')}/",

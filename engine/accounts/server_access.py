@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
+import trio
 from msgspec.structs import replace
 
 from engine.accounts.backoff import Backoff
@@ -15,6 +17,7 @@ from engine.accounts.sessions import Connector
 from engine.config import Imap
 from engine.egress import Egress
 from engine.hosts import Hosts, Via
+from engine.oauth.http_client import Wire
 from engine.proxies.route import DIRECT, Route
 from engine.sandbox.provider import Sandbox
 from engine.settings import SettingsBook
@@ -46,6 +49,17 @@ class ServerAccess(msgspec.Struct, frozen=True):
         if sandbox:
             return self.sandbox.dial if self.sandbox is not None else sandbox_off
         return self.egress.dialer(restricted=restricted, mail=True, route=route)
+
+    def provider_wire(self, route: Callable[[], Route]) -> Wire:
+        """What asks OAuth2 providers over HTTP, by the route of the moment."""
+
+        def by_route(*, clear_text: bool) -> Dial:
+            async def dial(host: str, port: int) -> trio.abc.Stream:
+                return await self.egress.dialer(restricted=False, route=route(), clear_text=clear_text)(host, port)
+
+            return dial
+
+        return Wire(by_route(clear_text=False), by_route(clear_text=True))
 
     @property
     def connector(self) -> Connector:

@@ -6,6 +6,7 @@ It follows what becomes of app and grant. Tokens are asked for through the accou
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
@@ -111,11 +112,8 @@ class SignIn:
         if not record.proxy and not record.local_address:
             return self._oauth.requests
 
-        async def dial(host: str, port: int) -> trio.abc.Stream:
-            route = self._access.routes.of_account(record, None)
-            return await self._access.egress.dialer(restricted=False, route=route)(host, port)
-
-        return self._oauth.requests.through(dial)
+        route = partial(self._access.routes.of_account, record, None)
+        return self._oauth.requests.through(self._access.provider_wire(route))
 
     def waiting(self, waiting: Waiting) -> Waiting:
         """What mail waits for, where the lane only knows that it has no server or no token."""

@@ -1,6 +1,6 @@
 """What a request makes of how an account signs in: the app, the user, the tokens to keep.
 
-Tokens that somebody gives take the place of those there are. Where none are given they stay, as long as it is the same
+New tokens replace the stored ones. Where none are given, the stored ones stay, as long as it is the same
 user of the same app. They also stay where the refresh token given is one they came from (`Keepers.save`): who registers
 an account once more, as it was registered first, does not end its grant.
 """

@@ -29,6 +29,7 @@ from engine.oauth.sign_ins import SignIns
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
 from engine.settings import SettingsBook
+from engine.signed_links import LinkKeys
 from engine.store.tokens import Token
 from engine.submission.submissions import Submissions
 from engine.webhooks.registry import EndpointRegistry
@@ -71,6 +72,7 @@ class Context(Front, frozen=True):
     webhooks: EndpointRegistry
     access: ServerAccess
     oauth: OAuth
+    link_keys: LinkKeys
     form_links: FormLinks
     reauth: Reauth
     sign_ins: SignIns

@@ -18,7 +18,6 @@ from engine.http.access import Access
 from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.isotime import iso
-from engine.mail.fields import fields
 from engine.mail.whole import from_raw
 from engine.queue.accept import After
 from engine.queue.idempotency import repeated
@@ -30,6 +29,7 @@ from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
 from engine.submission.draft import stored_draft
+from engine.submission.raw import message_id_in
 from engine.submission.submissions import refuse_unless_ready
 from engine.submission.terms import terms_of
 
@@ -93,7 +93,7 @@ async def submit_draft(
     draft, submissions = stored_draft(found.record, one.envelope), context.submissions
     fresh = submissions.composer.message_id(draft.sender.address)
     made = await context.world.in_thread(from_raw, bytes(raw), fresh, terms.now)
-    message_id = fields(made.header)["message-id"][0]
+    message_id = message_id_in(made)
     incoming = submissions.incoming(found, draft, made, message_id, terms, (After("draft", row.id, one.uid),))
     if not incoming.recipients:
         raise Problem(400, "Draft has no recipients", code="DraftHasNoRecipients")

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from engine.accounts import page_cursor
-from engine.accounts.listing import Asked, Page, page_of_all
+from engine.accounts.listing import Asked, Page, looking_for, page_of_all
 from engine.accounts.message_summary import entry
 from engine.api.context import Context
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased
@@ -44,7 +44,7 @@ async def messages(
     scope = f"{account}\n{query.path}".encode()
     asked = page_asked_for(query, query.cursor, scope)
     async with leased(context, account, headers, path=query.path) as mailbox:
-        opened = await mailbox.locator.open(mailbox.session, query.path)
+        opened = await mailbox.locator.open(mailbox.session, query.path, looking=looking_for(asked))
         page = await page_of_all(mailbox.session, opened, asked)
     return page_shown(page, (entry(one, opened.row.id) for one in page.messages), asked.size, scope)
 

@@ -40,7 +40,7 @@ from engine.store import attempts, bounces, idempotency_keys, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.bounces import Bounce
 from engine.store.tokens import Token
-from engine.submission.terms import checked_send_at
+from engine.submission.terms import due_at
 from engine.webhooks.target import masked
 
 _TAGS = ("Outbox",)
@@ -116,7 +116,7 @@ async def update(
     else:
         send_at = None
         if body.send_at is not UNSET:
-            send_at = checked_send_at(body.send_at, context.world.now())
+            send_at = due_at(body.send_at, context.world.now())
         outcome = await carry_through(queue.move(queue_id, send_at))
     if outcome == UNKNOWN:
         raise _not_found()

@@ -1,4 +1,4 @@
-"""How accounts sign in with OAuth2: what a registration asks for, the link at which somebody signs in, the token."""
+"""How accounts sign in with OAuth2: what a registration asks for, the link at which a person signs in, the token."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _EXPOSE = "enableOAuthTokensApi"
 
 
 class Parked(msgspec.Struct, frozen=True):
-    """A registration that waits for somebody to sign in; `narrowed`: asked for with a token for its account alone."""
+    """A registration that waits for a sign-in; `narrowed`: requested with a token for its account alone."""
 
     given: dict[str, Any]
     user: str
@@ -57,7 +57,7 @@ def signing_in(context: Context, given: AccountCreate | AccountUpdate, stored: A
 
 
 async def consent_url(context: Context, given: AccountCreate, login: OAuthLogin, *, narrowed: bool) -> str:
-    """The URL at which somebody signs in, after which the account is registered. Raises `Problem`."""
+    """The URL at which a person signs in, after which the account is registered. Raises `Problem`."""
     app = usable_app(login.provider, context.oauth.book, sandbox=context.access.sandbox is not None)
     if not app.signs_in:
         raise invalid("oauth2.authorize", f"is not possible: nobody signs in through an app of {app.of.name}")
@@ -146,8 +146,8 @@ def shown_sign_in(account: Account) -> OAuthState | msgspec.UnsetType:
 async def token(context: Context, account: AccountId) -> OAuthToken:
     """Read an account's access token.
 
-    Whoever has it can read and send all of the account's mail, so that it takes the setting `enableOAuthTokensApi` and
-    an access token with the scope `oauth-token`. It is good until `expires`; the refresh token is never shown.
+    With it, all of the account's mail can be read and sent, so this requires the setting `enableOAuthTokensApi` and an
+    access token with the scope `oauth-token`. It is good until `expires`; the refresh token is never shown.
     """
     if context.settings.values.enable_o_auth_tokens_api is not True:
         text = f"Disabled API endpoint: set {_EXPOSE} to true with POST /v1/settings"

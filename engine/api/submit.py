@@ -139,12 +139,14 @@ async def _fingerprint(context: Context, body: Submit) -> bytes:
     """A hash that identifies the request."""
     if body.copy is None:
         body = replace(body, copy=UNSET)
-    if sum(len(each.content or b"") for each in body.attachments) <= HERE:
+    raw = b"" if body.raw is UNSET else body.raw
+    if len(raw) + sum(len(each.content or b"") for each in body.attachments) <= HERE:
         return hashlib.sha256(msgspec.json.encode(body)).digest()
 
     def work() -> bytes:
         short = [replace(each, content=hashlib.sha256(each.content or b"").digest()) for each in body.attachments]
-        return hashlib.sha256(msgspec.json.encode(replace(body, attachments=tuple(short)))).digest()
+        whole = hashlib.sha256(raw).digest() if raw else UNSET
+        return hashlib.sha256(msgspec.json.encode(replace(body, attachments=tuple(short), raw=whole))).digest()
 
     return await context.world.in_thread(work)
 

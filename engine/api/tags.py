@@ -15,6 +15,8 @@ TAGS = {
     "SMTP Gateway": "A gateway is an SMTP server of yours through which messages of any account may go: those that are "
     "submitted with its id as `gateway`, also with a token for one account. What is wrong with a gateway holds only "
     "these. Only tokens for all accounts see gateways. Passwords are sealed, and read `******`.",
+    "Blocklists": "A blocklist names the recipients who get no mail of a list any more: those who unsubscribed, and "
+    "those that a request has added (`docs/lists-and-tracking.md`).",
     "OAuth2 Applications": "An OAuth2 app is what you registered at a provider's console, so that people can sign in "
     "to their mailboxes through it. Only tokens for all accounts see apps. Secrets are sealed, and read `******`.",
     "Settings": "These settings are for the whole engine; a change applies at once.",

@@ -19,27 +19,13 @@ from engine.http.operation import operation
 from engine.imap.changer import APPEND_BYTES_PER_SECOND
 from engine.imap.session import CommandRefused
 from engine.mail.compose import Composed
-from engine.mail.fields import fields
-from engine.mail.whole import from_raw, with_fields
 from engine.schema.fields import AccountId
 from engine.schema.messages import CommandHeaders
 from engine.schema.upload import Upload, Uploaded, UploadQuery
 from engine.submission.composer import HERE
 from engine.submission.draft import draft_of, size_of
+from engine.submission.raw import message_id_in
 from engine.submission.reference import Referenced
-
-_FIELDS = {
-    "from": "sender",
-    "to": "to",
-    "cc": "cc",
-    "bcc": "bcc",
-    "reply-to": "reply_to",
-    "subject": "subject",
-    "message-id": "message_id",
-}
-"""The header fields that members of a request make, and the attributes of these."""
-_FOLLOWING = frozenset({b"subject", b"to", b"cc", b"in-reply-to", b"references"})
-"""Those that follow from the message in `reference`, where a raw message lacks them."""
 
 
 @operation(
@@ -102,26 +88,11 @@ async def _make(context: Context, account: Account, body: Upload, found: Referen
     """The message to store, and its Message-ID."""
     now, composer, record = context.world.now(), context.submissions.composer, account.record
     if body.raw is not UNSET:
-        raw, fresh = body.raw, composer.message_id(record.email or "")
-        large = len(raw) > HERE
-        content = await context.world.in_thread(from_raw, raw, fresh, now) if large else from_raw(raw, fresh, now)
-        own = _own_fields(body)
-        if own or found.original is not None:
-            draft = draft_of(record, body, found)
-            message_id = composer.message_id(draft.sender.address, body.message_id)
-            given = await composer.compose(draft, message_id, now, size_of(body))
-            follow = _FOLLOWING if found.original is not None else frozenset()
-            content = with_fields(content, given, own | (follow - frozenset(map(str.encode, fields(content.header)))))
-        return content, fields(content.header)["message-id"][0]
+        content = await composer.whole(body.raw, record, body, now, found)
+        return content, message_id_in(content)
     size = size_of(body) + found.size
     draft = (
         await context.world.in_thread(draft_of, record, body, found) if size > HERE else draft_of(record, body, found)
     )
     message_id = composer.message_id(draft.sender.address, body.message_id)
     return await composer.compose(draft, message_id, now, size), message_id
-
-
-def _own_fields(body: Upload) -> frozenset[bytes]:
-    """The header fields, in lower case, that the request gives besides the raw message."""
-    given = {name for name, attribute in _FIELDS.items() if getattr(body, attribute) not in (UNSET, None, (), "")}
-    return frozenset(name.lower().encode() for name in given.union(name for name, _ in body.header_fields()))

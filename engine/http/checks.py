@@ -18,9 +18,10 @@ from engine.imap.commands import flag_list
 from engine.mail.addresses import parse_address
 from engine.mail.headers import message_id_of
 from engine.proxies import proxy
-from engine.schema.events import EVENT_DATA, NEVER_RAISED
+from engine.schema.events import EVENT_DATA
 from engine.schema.fields import Check
 from engine.schema.servers import MASK
+from engine.smtp.report_options import LONGEST_ENVELOPE_ID, xtext
 from engine.webhooks import signing
 from engine.webhooks.expressions import Expression
 from engine.webhooks.target import reserved
@@ -135,6 +136,15 @@ def message_id(value: str) -> str:
         raise ValueError("must be a valid Message-ID") from error
 
 
+def envelope_id(value: str) -> str:
+    """An envelope id as SMTP carries it."""
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("must hold only printable ASCII")
+    if len(xtext(value)) > LONGEST_ENVELOPE_ID:
+        raise ValueError(f"must have at most {LONGEST_ENVELOPE_ID} characters, with +, = and blanks counted as three")
+    return value
+
+
 def instant(value: datetime) -> datetime:
     """A time in UTC, in the years 1 to 9999."""
     if value.tzinfo is UTC:
@@ -153,8 +163,8 @@ def name(value: str) -> str:
 
 
 def event_name(value: str) -> str:
-    """The name of one of our or EmailEngine's events, or `*` for all; no other event would ever be posted."""
-    if value != "*" and value not in EVENT_DATA and value not in NEVER_RAISED:
+    """The name of an event, or `*` for all; no other event would ever be posted."""
+    if value != "*" and value not in EVENT_DATA:
         close = difflib.get_close_matches(value, EVENT_DATA, n=1)
         raise ValueError(f"is not the name of an event{f', {close[0]} is' if close else ''}")
     return value
@@ -248,6 +258,7 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.IP: ip,
     Check.IP_OR_EMPTY: ip_or_empty,
     Check.HEADER_NAME: header_name,
+    Check.ENVELOPE_ID: envelope_id,
     Check.MESSAGE_ID: message_id,
     Check.INSTANT: instant,
     Check.NAME: name,

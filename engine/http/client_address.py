@@ -38,6 +38,11 @@ class Addresses:
         return address is not None and any(address in network for network in self._proxies)
 
 
+def known(address: str) -> str | None:
+    """The client's address; None where it is unknown."""
+    return address if _parsed(address) is not None else None
+
+
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Parse an address, perhaps with a port; an IPv4-mapped IPv6 address becomes IPv4."""
     if text.startswith("["):

@@ -28,7 +28,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class PageRequest(msgspec.Struct, frozen=True):
-    """A browser's request. `query_string` is the query as sent, `body` the form."""
+    """A browser's request. `query_string` is the query as sent, `body` the form, `headers` by names in lower case."""
 
     method: str
     query: Mapping[str, str]
@@ -37,14 +37,19 @@ class PageRequest(msgspec.Struct, frozen=True):
     address: str
     query_string: str
     body: bytes
+    headers: Mapping[str, str]
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One page; `handler` raises `EngineError` for a request that it cannot answer."""
+    """One page; `handler` raises `EngineError` for a request that it cannot answer.
+
+    `any_body`: what is posted may be no form; then its fields are none.
+    """
 
     path: str
     handler: Callable[[PageRequest], Awaitable[Response]]
     methods: tuple[str, ...] = ("GET",)
+    any_body: bool = False
 
 
 class Pages(msgspec.Struct, frozen=True):
@@ -80,11 +85,12 @@ def page_view(
                     PageRequest(
                         method=request.method,
                         query=dict(request.args.items(multi=True)),
-                        form=_fields(sent) if sent else {},
+                        form={} if not sent or (page.any_body and request.mimetype != FORM) else _fields(sent),
                         cookies=request.cookies.to_dict(),
                         address=address,
                         query_string=request.query_string.decode("latin-1"),
                         body=sent,
+                        headers={name.lower(): value for name, value in request.headers},
                     )
                 )
         except EngineError as error:

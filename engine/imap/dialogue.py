@@ -127,7 +127,9 @@ class Dialogue:
             self._protocol.start(command, unasked_limit(self.capabilities))
             return await self._finish(trio.current_time() + timeout, heed)
 
-    async def _run_together(self, first: Command, *others: Command) -> list[Completion]:
+    async def _run_together(
+        self, first: Command, *others: Command, timeout: float = COMMAND_SECONDS
+    ) -> list[Completion]:
         """Send several commands at once, which saves round trips, and read until all have ended.
 
         None of them may change the state. If one contains a literal, they are sent one after another.
@@ -138,7 +140,7 @@ class Dialogue:
         with self._breaking():
             await self._check_time(first)
             self._protocol.start(first, behind=others)
-            await self._finish(trio.current_time() + COMMAND_SECONDS)
+            await self._finish(trio.current_time() + timeout)
             return self._protocol.completions
 
     async def _check_time(self, command: Command) -> None:

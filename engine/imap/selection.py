@@ -29,6 +29,8 @@ class Selected(msgspec.Struct, frozen=True):
     tells_changes: bool = False
     vanished: Ranges = ()
     changed: tuple[Fetched, ...] = ()
+    same_messages: bool = True
+    """Whether the sequence numbers are the same as before the news that `after` took in."""
 
     def without_changes(self) -> Selected:
         """The same without the changes from before it was selected."""
@@ -36,15 +38,17 @@ class Selected(msgspec.Struct, frozen=True):
 
     def after(self, news: Iterable[Untagged]) -> Selected:
         """The same, updated by unsolicited responses. UIDNEXT and MODSEQ are not changed."""
-        exists = self.exists
+        exists, same = self.exists, self.same_messages
         for each in news:
             if isinstance(each, Exists):
+                same = same and each.count == exists
                 exists = each.count
             elif isinstance(each, Expunge):
-                exists -= 1
+                exists, same = exists - 1, False
             elif isinstance(each, Vanished) and not each.earlier:
                 exists -= sum(last - first + 1 for first, last in each.ranges)
-        return msgspec.structs.replace(self, exists=max(exists, 0))
+                same = False
+        return msgspec.structs.replace(self, exists=max(exists, 0), same_messages=same)
 
     def agrees(self, status: dict[str, int]) -> bool:
         """Whether a STATUS of the path describes the same mailbox (UIDVALIDITY) with the same number of messages."""

@@ -11,7 +11,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 import trio
@@ -21,6 +22,7 @@ from engine.imap.changer import Appended, Copied, ImapChanger
 from engine.imap.commands import Command
 from engine.imap.connection import LOGOUT_SECONDS, POLL_SECONDS, ImapEndpoint
 from engine.imap.dialogue import COMMAND_SECONDS
+from engine.imap.fetched import Fetched
 from engine.imap.gathering import FetchRefused, gathered
 from engine.imap.mailboxes import SUBSCRIBED, Mailbox, mailboxes
 from engine.imap.nodes import words
@@ -43,6 +45,7 @@ __all__ = [
     "CommandRefused",
     "Copied",
     "FetchRefused",
+    "Glance",
     "ImapEndpoint",
     "ImapSession",
     "Mailbox",
@@ -51,6 +54,14 @@ __all__ = [
 
 HELD_SECONDS = 10.0
 """How long after SELECT a path still counts as leading to that mailbox, provided that STATUS agrees."""
+
+
+class Glance(NamedTuple):
+    """Messages with sequence numbers from `first` to `last`, ascending, as far as the server described them."""
+
+    first: int
+    last: int
+    messages: list[Fetched]
 
 
 class ImapSession(ImapChanger):
@@ -115,14 +126,6 @@ class ImapSession(ImapChanger):
         """The STATUS items of a mailbox; empty if the server refuses."""
         name = self._wire_name(path)
         return _told(await self._run(commands.status(name, items, utf8=self._protocol.utf8)), name)
-
-    async def _noop_and_status(self, path: str, items: Sequence[str]) -> dict[str, int]:
-        name = self._wire_name(path)
-        command = commands.status(name, items, utf8=self._protocol.utf8)
-        nothing, status = await self._run_together(commands.noop(), command)
-        if not nothing.ok:
-            raise nothing.refused()
-        return _told(status, name)
 
     async def namespace(self) -> Namespace | None:
         """The server's namespaces (RFC 2342); None if it lacks or refuses the command."""
@@ -204,18 +207,49 @@ class ImapSession(ImapChanger):
             return held
         if uid_validity is not None or trio.current_time() - self.selected_at > HELD_SECONDS:
             return await self.select(path, read_only=read_only)
+        confirmed, _ = await self._confirmed(path, held)
+        return confirmed or await self.select(path, read_only=read_only)
+
+    async def enter_looking(
+        self, path: str, numbers: Callable[[int], tuple[int, int] | None], items: Sequence[str]
+    ) -> tuple[Selected, Glance | None]:
+        """`enter` for reading; where case 2 applies, fetch data items of some messages in the same round trip.
+
+        `numbers` makes the first and last sequence number of these from the number of messages. The glance is None if
+        nothing was fetched, or if the mailbox turns out to be another or to have other messages now. The FETCH goes
+        first, so that its numbers are those that the client knows (RFC 3501 section 5.5).
+        """
+        held = self.selection
+        fresh = trio.current_time() - self.selected_at <= HELD_SECONDS
+        span = numbers(held.exists) if held is not None and fresh and self.selected == path else None
+        if held is None or held.uid_validity is None or span is None:
+            return await self.enter(path), None
+        confirmed, (told, *_) = await self._confirmed(path, held, commands.fetch(f"{span[0]}:{span[1]}", items))
+        if confirmed is None:
+            return await self.select(path, read_only=True), None
+        if not told.ok or told.lowest_processed is not None or not confirmed.same_messages:
+            return confirmed, None
+        found = sorted((one for one in gathered(told) if span[0] <= one.number <= span[1]), key=lambda one: one.number)
+        return confirmed, Glance(*span, found)
+
+    async def _confirmed(
+        self, path: str, held: Selected, *before: Command
+    ) -> tuple[Selected | None, Sequence[Completion]]:
+        """The selected mailbox, if NOOP and STATUS show it at this path; the answers to the commands `before` these."""
         modseq = ("HIGHESTMODSEQ",) if "CONDSTORE" in self.capabilities else ()
-        try:
-            status = await self._noop_and_status(path, (*STATUS_ITEMS, *modseq))
-        except CommandRefused:
-            return await self.select(path, read_only=read_only)
-        held = held.after(self.take_pending())
+        items, name = (*STATUS_ITEMS, *modseq), self._wire_name(path)
+        asking = (commands.noop(), commands.status(name, items, utf8=self._protocol.utf8))
+        timeout = FETCH_SECONDS if before else COMMAND_SECONDS
+        *answers, nothing, told = await self._run_together(*before, *asking, timeout=timeout)
+        if not nothing.ok:
+            return None, answers
+        held, status = held.after(self.take_pending()), _told(told, name)
         if not held.agrees(status):
-            return await self.select(path, read_only=read_only)
+            return None, answers
         self.selection = msgspec.structs.replace(
-            held, uid_next=status.get("UIDNEXT"), highest_modseq=status.get("HIGHESTMODSEQ")
+            held, uid_next=status.get("UIDNEXT"), highest_modseq=status.get("HIGHESTMODSEQ"), same_messages=True
         )
-        return self.selection
+        return msgspec.structs.replace(self.selection, same_messages=held.same_messages), answers
 
     async def unselect(self) -> None:
         """Leave the mailbox without expunging; does nothing if the server lacks UNSELECT."""

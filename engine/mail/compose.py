@@ -61,13 +61,15 @@ class Composed(msgspec.Struct, frozen=True):
     """A message ready to send: `header + CRLF + body`; the Sent copy is `header + bcc_header + CRLF + body`.
 
     `header` ends with the CRLF of its last field; `bcc_header` is b"" without Bcc. `smtputf8`: the local part of an
-    address, perhaps in Bcc, requires SMTPUTF8.
+    address, perhaps in Bcc, requires SMTPUTF8. `eight_bit`: an octet beyond ASCII requires 8BITMIME, which only a
+    message that came whole can do.
     """
 
     header: bytes
     bcc_header: bytes
     body: bytes
     smtputf8: bool
+    eight_bit: bool = False
 
 
 def compose(draft: Draft, *, message_id: str, date: float, boundary: str) -> Composed:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
+from engine.mail.charset_guess import guess
+from engine.mail.charset_labels import ASCII
 from engine.mail.charset_labels import encoding as charset_of
 from engine.mail.charsets import decoded
 from engine.mail.transfer import body_bytes
@@ -23,6 +25,9 @@ _BREAK = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 _SECTION = re.compile(r"(.+?)\*([0-9]{1,3})?(\*)?")
 SHORT = 256
 """Most bytes of a value whose decoded form is cached."""
+_META = re.compile(rb"<meta[^>]{0,200}?charset[ =\t\"']{1,8}([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
+_META_BYTES = 1024
+"""Octets at the beginning of a page in which it may name its charset (HTML, section 4.2.5.4)."""
 _CUT_ESCAPE = re.compile(rb"=[0-9A-Fa-f]?\Z")
 
 
@@ -77,14 +82,24 @@ def parameter(parameters: Mapping[str, bytes], name: str) -> str:
     return _CONTROL.sub("", _BREAK.sub(" ", decoded(data, charset))).strip()
 
 
-def body_text(raw: bytes, encoding: str, charset: str, *, cut: bool = False) -> str:
+def body_text(raw: bytes, encoding: str, charset: str, *, cut: bool = False, html: bool = False) -> str:
     """A text part with LF line ends, decoded from its transfer encoding and its charset.
 
-    `cut`: `raw` is only the beginning of the part.
+    `cut`: `raw` is only the beginning of the part. `html`: if the part does not say its charset, the page may.
     """
     if cut and encoding == "quoted-printable":
         raw = _CUT_ESCAPE.sub(b"", raw)
-    return decoded(body_bytes(raw, encoding), charset, cut=cut).replace("\r\n", "\n")
+    data = body_bytes(raw, encoding)
+    if html and not data.isascii() and charset_of(charset) in (None, ASCII) and guess(data) != "utf-8":
+        charset = _charset_of_page(data) or charset
+    return decoded(data, charset, cut=cut).replace("\r\n", "\n")
+
+
+def _charset_of_page(data: bytes) -> str:
+    """The charset that a page in an encoding that includes ASCII names for itself; empty if none is known."""
+    match = _META.search(data, 0, _META_BYTES)
+    label = match[1].decode("ascii") if match is not None else ""
+    return "" if (charset_of(label) or "utf-16").startswith("utf-") else label
 
 
 def _content(kind: bytes, data: bytes) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html import unescape
+from html.entities import html5
 from typing import NamedTuple
 
 # A tag (groups 1 to 3), or the start of markup that is not a tag. Possessive throughout: nothing is matched twice. A
@@ -17,16 +18,22 @@ from typing import NamedTuple
 _MARKUP = re.compile(r"""<(?:(/?)([A-Za-z][^\s/>]*+)((?:[^>=]++|=\s*+(?:"[^"]*+"?|'[^']*+'?)?+)*+)>?|!--|[/!?])""")
 # Python refuses to parse an integer of thousands of digits; no character reference needs more than seven.
 _ENDLESS_NUMBER = re.compile(r"&#[0-9]{8,}+;?")
+_REFERENCE = re.compile(r"&(?:#(?:[0-9]++|[xX][0-9A-Fa-f]++);?|([A-Za-z][A-Za-z0-9]*+);?)")
+_REFERENCES = {f"&{name}": text for name, text in html5.items()}
 _RAW = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "title", "iframe", "noembed")}
 """Elements whose content is not shown as text."""
 
 
 class Tag(NamedTuple):
-    """A start tag, or an end tag if `closing`: its name in lower case, and the raw text after the name."""
+    """A start tag, or an end tag if `closing`: its name in lower case, and the raw text after the name.
+
+    `at` is where that text begins in the whole source.
+    """
 
     name: str
     attributes: str
     closing: bool
+    at: int = 0
 
 
 def pieces(source: str) -> Iterator[str | Tag]:
@@ -62,7 +69,7 @@ def _markup(source: str) -> Iterator[tuple[int, int, Tag | None]]:
             yield start, at, None
             continue
         name = name.lower()
-        yield start, at, Tag(name, attributes, bool(end_mark))
+        yield start, at, Tag(name, attributes, bool(end_mark), markup.start(3))
         if name in _RAW and not end_mark:
             closing = _RAW[name].search(source, at)
             raw, at = at, len(source) if closing is None else closing.start()
@@ -72,3 +79,21 @@ def _markup(source: str) -> Iterator[tuple[int, int, Tag | None]]:
 def characters(text: str) -> str:
     """Replace the character references in `text`."""
     return unescape(_ENDLESS_NUMBER.sub("\ufffd", text)) if "&" in text else text
+
+
+def attribute_characters(value: str) -> str:
+    """Replace the character references in an attribute's value.
+
+    There, a name without its semicolon counts only before something else than letters, digits and "=", so that
+    `?a=1&copy=2` means what it says (WHATWG HTML section 13.2.5.73).
+    """
+    return _REFERENCE.sub(_referred, value) if "&" in value else value
+
+
+def _referred(reference: re.Match[str]) -> str:
+    text, name = reference[0], reference[1]
+    if name is None:
+        return characters(text)
+    if text not in _REFERENCES or (text[-1] != ";" and reference.string.startswith("=", reference.end())):
+        return text
+    return _REFERENCES[text]

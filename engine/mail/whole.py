@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from engine.mail.compose import Composed, date_of
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -23,7 +25,8 @@ def from_raw(raw: bytes, message_id: str, date: float) -> Composed:
     if b"date" not in names:
         added.append(f"Date: {date_of(date)}\r\n".encode("ascii"))
     shown = b"".join([*(field for field in fields if name_of(field) != b"bcc"), *added])
-    return Composed(shown, b"".join(hidden), body, smtputf8=False)
+    eight_bit = not (shown.isascii() and body.isascii())
+    return Composed(shown, b"".join(hidden), body, smtputf8=False, eight_bit=eight_bit)
 
 
 def split_fields(header: bytes) -> list[bytes]:
@@ -33,10 +36,40 @@ def split_fields(header: bytes) -> list[bytes]:
 
 def with_fields(message: Composed, given: Composed, names: frozenset[bytes]) -> Composed:
     """The message with the fields of these names (in lower case) as `given` has them, in place of its own."""
-    fields = [field for field in split_fields(message.header) if name_of(field) not in names]
-    fields += [field for field in split_fields(given.header) if name_of(field) in names]
+    own: dict[bytes, list[bytes]] = {name: [] for name in names}
+    for field in split_fields(given.header):
+        if name_of(field) in own:
+            own[name_of(field)].append(field)
+    own.pop(b"bcc", None)
+    made = replaced(message, own)
     hidden = given.bcc_header if b"bcc" in names else message.bcc_header
-    return Composed(b"".join(fields), hidden, message.body, smtputf8=message.smtputf8 or given.smtputf8)
+    return Composed(
+        made.header,
+        hidden,
+        made.body,
+        smtputf8=message.smtputf8 or given.smtputf8,
+        eight_bit=message.eight_bit or not made.header.isascii(),
+    )
+
+
+def replaced(message: Composed, given: dict[bytes, list[bytes]]) -> Composed:
+    """The message with these fields, by name in lower case, where its first of that name stood, else at the end."""
+    header: list[bytes] = []
+    left = dict(given)
+    for field in split_fields(message.header):
+        name = name_of(field)
+        if name in given:
+            header += left.pop(name, [])
+        else:
+            header.append(field)
+    for fields in left.values():
+        header += fields
+    return msgspec.structs.replace(message, header=b"".join(header))
+
+
+def without(message: Composed, names: frozenset[bytes]) -> Composed:
+    """The message without the fields of these names (in lower case)."""
+    return replaced(message, {name: [] for name in names})
 
 
 def _crlf(raw: bytes) -> bytes:

@@ -25,6 +25,20 @@ class LaneId(NamedTuple):
     gateway: str = ""
 
 
+class Dsn(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which delivery reports the recipients' servers are asked for (RFC 3461).
+
+    `full`: a report returns the whole message, else its header. `id`: the envelope id, printable ASCII; None: the queue
+    id. `notify`: of `NEVER`, `SUCCESS`, `FAILURE`, `DELAY`; () leaves it to the servers. `recipient`: the address that
+    the report names as the original one.
+    """
+
+    full: bool
+    id: str | None = None
+    notify: tuple[str, ...] = ()
+    recipient: str | None = None
+
+
 class Message(msgspec.Struct, kw_only=True):
     """One queued or ended message. Times in seconds since 1970; `size` in octets as sent.
 
@@ -34,6 +48,7 @@ class Message(msgspec.Struct, kw_only=True):
     * `doubt_since`: when the oldest outcome that is still unknown became so.
     * `interruptions`: how often an attempt crashed or ended with the process, since the last one that was completed.
     * `expires_at`: when it is given up if its account cannot send at all.
+    * `eight_bit`: only a server with 8BITMIME can take it. `dsn`: the delivery reports asked for.
     * `proxy` (a sealed URL) and `local_address`: the message's own; None: those of its account.
     * `gateway`: the gateway it goes through, which may be gone; None: its account's own server.
     """
@@ -63,6 +78,8 @@ class Message(msgspec.Struct, kw_only=True):
     proxy: str | None = None
     local_address: str | None = None
     gateway: str | None = None
+    eight_bit: bool = False
+    dsn: Dsn | None = None
 
     @property
     def lane(self) -> LaneId:

@@ -32,7 +32,7 @@ from engine.store.bodies import Spool
 from engine.store.idempotency_keys import Kept
 from engine.submission.control_headers import ACCOUNT, Control, taken_out
 from engine.submission.submissions import Submissions, refuse_unless_ready
-from engine.submission.terms import YEAR, Terms
+from engine.submission.terms import Terms
 from engine.world import World
 
 
@@ -72,7 +72,11 @@ class HandOver:
             header = _with_author(header, account.record)
             whole, message_id = self._completed(header, mail.sender or account.record.email or "", terms.send_at)
             composed = Composed(
-                whole.header, whole.bcc_header, received.body or b"", mail.smtputf8 and not whole.header.isascii()
+                whole.header,
+                whole.bcc_header,
+                received.body or b"",
+                mail.smtputf8 and not whole.header.isascii(),
+                mail.eight_bit,
             )
             draft = Draft(sender=Address(mail.sender), subject=_subject(whole.header))
             incoming = self._submissions.incoming(account, draft, composed, message_id, terms)
@@ -112,9 +116,14 @@ def _account_of(login: Login | None, control: Control) -> str:
 
 def _terms(control: Control, mail: MailFrom, recipients: Sequence[str], now: float) -> Terms:
     send_at = now if control.send_at is None else max(control.send_at, now)
-    if send_at > now + YEAR:
-        raise invalid("X-EE-Send-At", "must be less than a year ahead")
-    return Terms(now=now, send_at=send_at, sender=mail.sender, recipients=tuple(recipients), attempts=control.attempts)
+    return Terms(
+        now=now,
+        send_at=send_at,
+        sender=mail.sender,
+        recipients=tuple(recipients),
+        attempts=control.attempts,
+        gateway=control.gateway,
+    )
 
 
 def _with_author(header: bytes, record: Registration) -> bytes:

@@ -144,7 +144,7 @@ def check_lasting(app: App, tokens: Tokens) -> None:
     if tokens.refresh_token is None and tokens.expires_in is not None:
         raise CallbackRefused(
             "missing_scope",
-            f"{app.of.name} gave access for {_length(tokens.expires_in)} only (no refresh token). Whoever runs this "
+            f"{app.of.name} gave access for {_length(tokens.expires_in)} only (no refresh token). The operator of this "
             "service has the app ask for lasting access, mostly by the scope offline_access",
         )
 

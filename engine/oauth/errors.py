@@ -26,7 +26,8 @@ class TokenError(EngineError):
 
     `error` and `status` are the token endpoint's answer, None without one; `retry_after` is in seconds. `hint` says
     what to do. `request` describes the request in the form of `lastError.tokenRequest`, without secrets. `whole_app`:
-    the error concerns the client itself, so every other account of the app would get it too.
+    the error concerns the client itself, so every other account of the app would get it too. `answer_lost`: the
+    provider may have carried the request out.
     """
 
     fault = Fault.PROVIDER
@@ -43,6 +44,7 @@ class TokenError(EngineError):
         hint: str | None = None,
         request: dict[str, Any] | None = None,
         whole_app: bool = False,
+        answer_lost: bool = False,
     ) -> None:
         super().__init__(text)
         self.trouble = trouble
@@ -52,6 +54,7 @@ class TokenError(EngineError):
         self.hint = hint
         self.request = request or {}
         self.whole_app = whole_app
+        self.answer_lost = answer_lost
 
     def again(self, *, hint: str | None = None) -> TokenError:
         """A copy of the error to raise again, with another hint if one is given."""
@@ -64,6 +67,7 @@ class TokenError(EngineError):
             hint=hint or self.hint,
             request=self.request,
             whole_app=self.whole_app,
+            answer_lost=self.answer_lost,
         )
 
     def shown(self) -> dict[str, Any]:
@@ -171,7 +175,7 @@ _MICROSOFT: tuple[tuple[frozenset[int], str], ...] = (
 )
 _BY_TROUBLE = {
     Trouble.GRANT_GONE: f"The provider no longer accepts this sign-in: it was revoked or has expired. {_SIGN_IN_AGAIN}",
-    Trouble.APP_BROKEN: "The provider does not accept the OAuth2 app: check its client id and secret. Nobody has to "
+    Trouble.APP_BROKEN: "The provider does not accept the OAuth2 app: check its client id and secret. No one has to "
     "sign in again; accounts go on once the app is mended.",
     Trouble.PASSING: "It is asked again by itself.",
 }

@@ -6,9 +6,10 @@
    token was used up.
 3. Redirects are not followed, and proxies of the environment are ignored. An answer may have at most `LONGEST` bytes
    and take at most `SECONDS`.
-4. Clear text is used only with this machine, private networks and the sandbox.
+4. `http://` has a `Dial` of its own, which reaches only this machine, private networks and the sandbox.
 
-Raises `NetworkError` if there is no answer, and `ProtocolError` for an invalid URL or an answer that is too long.
+Raises `NetworkError` if there is no answer, `AnswerLost` where the server may have had the request nevertheless or its
+answer is too long, and `ProtocolError` for an invalid URL.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -34,11 +34,15 @@ LONGEST = 256 * 1024
 AT_ONCE = 8
 """Most simultaneous requests to one host; the others wait, so that a restart does not refresh all tokens at once."""
 TURN_SECONDS = 60.0
-"""Longest wait for one's turn. Whoever waits longer has not asked, so that no answer is lost with a token in it."""
+"""Longest wait for one's turn. A request that waits longer is not sent, so that no answer with a token is lost."""
 HOSTS_KEPT = 1000
 CLOSE_SECONDS = 1.0
 
 Headers = Mapping[str, str]
+
+
+class AnswerLost(NetworkError):
+    """A request was sent, at least in part, but no answer came that could be read: it may have been carried out."""
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):
@@ -50,10 +54,10 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 
 
 class Wire:
-    """Sends requests, at most `AT_ONCE` to each host."""
+    """Sends requests, at most `AT_ONCE` to each host. `clear_text` dials for what is asked over `http://`."""
 
-    def __init__(self, dial: Dial) -> None:
-        self._dial = dial
+    def __init__(self, dial: Dial, clear_text: Dial) -> None:
+        self._dials = {b"https": dial, b"http": clear_text}
         self._gates: dict[str, trio.CapacityLimiter] = {}
 
     async def get(self, url: str, headers: Headers | None = None) -> HttpAnswer:
@@ -69,17 +73,24 @@ class Wire:
         where = _parsed(url)
         host = where.host.decode("ascii")
         async with self._gate(host):
+            backend = _Backend(self._dials[where.scheme])
             try:
                 with trio.fail_after(SECONDS):
-                    return await self._ask(method, where, headers, content)
+                    return await self._ask(backend, method, where, headers, content)
             except trio.TooSlowError as error:
                 text = f"{host} did not answer within {SECONDS:g} s"
-                raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", text) from error
+                raise backend.failure(NetworkKind.TIMEOUT, "ETIMEDOUT", text) from error
             except (httpcore2.ProtocolError, httpcore2.NetworkError) as error:
                 text = f"{host} closed the connection, or does not answer in HTTP: {error}"
-                raise NetworkError(NetworkKind.CLOSED, "ECONNECTION", text[:300]) from error
+                raise backend.failure(NetworkKind.CLOSED, "ECONNECTION", text[:300]) from error
+            except AnswerLost:
+                raise
+            except NetworkError as error:
+                raise backend.failure(error.kind, error.code, str(error)) from error
 
-    async def _ask(self, method: str, url: httpcore2.URL, headers: Headers, content: bytes | None) -> HttpAnswer:
+    async def _ask(
+        self, backend: _Backend, method: str, url: httpcore2.URL, headers: Headers, content: bytes | None
+    ) -> HttpAnswer:
         # No compression: a few octets could expand to any number.
         given = {
             "Accept": "application/json",
@@ -95,7 +106,7 @@ class Wire:
                 ssl_context=client_context(TlsRules()),
                 max_connections=1,
                 max_keepalive_connections=0,
-                network_backend=_Backend(self._dial),
+                network_backend=backend,
             ) as pool,
             pool.stream(method, url, headers=fields, content=content) as response,
             aclosing(response.aiter_stream()) as parts,
@@ -104,7 +115,8 @@ class Wire:
             async for part in parts:
                 body += part
                 if len(body) > LONGEST:
-                    raise ProtocolError(f"{url.host.decode('ascii')} answered with more than {LONGEST} bytes")
+                    text = f"{url.host.decode('ascii')} answered with more than {LONGEST} bytes"
+                    raise AnswerLost(NetworkKind.CLOSED, "EPROTOCOL", text)
             pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers)
             return HttpAnswer(response.status, dict(pairs), body)
 
@@ -143,8 +155,15 @@ def _parsed(url: str) -> httpcore2.URL:
 
 
 class _Backend(httpcore2.AsyncNetworkBackend):
+    """The connection of one request. `sent`: part of the request is on its way."""
+
     def __init__(self, dial: Dial) -> None:
         self._dial = dial
+        self.sent = False
+
+    def failure(self, kind: NetworkKind, code: str, text: str) -> NetworkError:
+        """The error to raise, by whether the server may have had the request."""
+        return (AnswerLost if self.sent else NetworkError)(kind, code, text)
 
     async def connect_tcp(
         self,
@@ -154,7 +173,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        return _Stream(await self._dial(host, port), f"{host}:{port}")
+        return _Stream(await self._dial(host, port), f"{host}:{port}", self)
 
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
@@ -163,10 +182,10 @@ class _Backend(httpcore2.AsyncNetworkBackend):
 class _Stream(httpcore2.AsyncNetworkStream):
     """Adapts one of our streams to httpcore; the caller sets time limits. Failures raise `NetworkError`."""
 
-    def __init__(self, stream: trio.abc.Stream, where: str) -> None:
+    def __init__(self, stream: trio.abc.Stream, where: str, request: _Backend) -> None:
         self._stream = stream
         self._where = where
-        self._looked = False
+        self._request = request
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
@@ -177,10 +196,8 @@ class _Stream(httpcore2.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
             return  # the end of a request without a body, after which the connection may already be closed
+        self._request.sent = True
         try:
-            if isinstance(self._stream, trio.SocketStream) and not self._looked:
-                self._refuse_clear_text(self._stream)
-                self._looked = True
             await self._stream.send_all(buffer)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             raise self._closed() from error
@@ -208,17 +225,10 @@ class _Stream(httpcore2.AsyncNetworkStream):
             else:
                 why = "the connection was closed"
             raise NetworkError(NetworkKind.TLS, "ETLS", f"TLS with {self._where} failed: {why}") from error
-        return _Stream(stream, self._where)
+        return _Stream(stream, self._where, self._request)
 
     def get_extra_info(self, info: str) -> Any:
         return None
 
     def _closed(self) -> NetworkError:
         return NetworkError(NetworkKind.CLOSED, "ECONNECTION", f"{self._where} closed the connection")
-
-    def _refuse_clear_text(self, stream: trio.SocketStream) -> None:
-        """Refuse clear text except to private addresses."""
-        address = ip_address(str(stream.socket.getpeername()[0]).partition("%")[0])
-        if not (address.is_private or address.is_loopback):
-            text = f"{self._where} is asked over http, which is for private addresses only: use https"
-            raise NetworkError(NetworkKind.TLS, "ETLS", text)

@@ -150,7 +150,7 @@ class Keeper:
         self._requests = requests
 
     async def moves(self) -> None:
-        """Return once something may have changed: somebody has signed in, or a refresh was tried."""
+        """Return once something may have changed: someone has signed in, or a refresh was attempted."""
         await self._changed.wait()
 
     async def recovers(self, error: TokenError) -> None:
@@ -247,7 +247,8 @@ class Keeper:
             return False
         at = grant.refresh_at()
         late = at is not None and self._world.now() >= at
-        return self._forced or late or grant.access_token is None or grant.asked is not None
+        unfinished = grant.asked is not None or self._error is not None
+        return self._forced or late or grant.access_token is None or unfinished
 
     def _next(self) -> float:
         """When to check again, by Trio's clock."""
@@ -291,7 +292,8 @@ class Keeper:
             if self._grant.version != version:
                 return  # the error is about an older grant than that of a new sign-in
             if isinstance(error, trio.TooSlowError):
-                error = TokenError(Trouble.PASSING, f"No answer within {REFRESH_SECONDS:g} s")
+                text = f"No answer within {REFRESH_SECONDS:g} s"
+                error = TokenError(Trouble.PASSING, text, answer_lost=True)
             self._app_changes = changes
             await self._failed(app, edition, error)
         else:
@@ -326,7 +328,7 @@ class Keeper:
     async def _take_over(self, used: str, tokens: Tokens, now: float) -> bool:
         """Store what came for a refresh token that a newer grant still has; False if it has another one.
 
-        So it is where somebody only gives another access token meanwhile: the refresh token may be used up.
+        This is the case if only another access token is given meanwhile: the refresh token may be used up.
         """
 
         def change(tx: Tx) -> Grant | None:
@@ -401,7 +403,10 @@ class Keeper:
         self._rests_until = trio.current_time() + wait
         self._error, self._edition = error, edition
         self._forced = False
-        self._lost = self._lost or error.status is None
+        self._lost = self._lost or error.answer_lost
+        if not self._lost and grant.asked is not None:
+            # Otherwise the next start would take the answer for lost.
+            await self._change(grant.version, lambda it: msgspec.structs.replace(it, asked=None))
         if error.trouble is Trouble.APP_BROKEN and edition == self._app.edition:
             await self._app.failed(grant.account, error)
 

@@ -21,10 +21,10 @@ from engine.oauth.answers import Tokens, login_ways, read_endpoints, read_member
 from engine.oauth.apps import App, known_endpoints, scopes
 from engine.oauth.assertions import assertion, service_key
 from engine.oauth.errors import TokenError, Trouble
-from engine.oauth.http_client import HttpAnswer, Wire
+from engine.oauth.http_client import AnswerLost, HttpAnswer, Wire
 from engine.oauth.providers import Endpoints
 from engine.retry_after import seconds as retry_after_seconds
-from engine.world import Dial, World
+from engine.world import World
 
 DISCOVERY_SECONDS = 86_400.0
 """Seconds for which an issuer's discovery document is cached."""
@@ -52,9 +52,9 @@ class TokenRequests:
         self._world = world
         self._discovered: dict[str, _Discovered] = {}
 
-    def through(self, dial: Dial) -> TokenRequests:
-        """The same requests over connections made by `dial`; what issuers tell of themselves is shared."""
-        found = TokenRequests(Wire(dial), self._sandbox, self._world)
+    def through(self, wire: Wire) -> TokenRequests:
+        """The same requests sent by `wire`; what issuers tell of themselves is shared."""
+        found = TokenRequests(wire, self._sandbox, self._world)
         found._discovered = self._discovered
         return found
 
@@ -219,7 +219,9 @@ class TokenRequests:
         try:
             return await self._wire_of(app).post(url, form, headers)
         except (NetworkError, ProtocolError) as error:
-            raise _unanswered(error) from error
+            lost = _unanswered(error)
+            lost.answer_lost = isinstance(error, AnswerLost)
+            raise lost from error
 
     def _wire_of(self, app: App) -> Wire:
         if app.provider != "sandbox":

@@ -27,8 +27,11 @@ from engine.world import World
 
 
 def new_queue_id(send_at: float, world: World) -> str:
-    """19 hex digits that sort by the time of sending: 11 for the milliseconds, then 8 random ones."""
-    return f"{int(send_at * 1000):011x}{world.token_bytes(4).hex()}"
+    """19 hex digits that sort by the time of sending: 11 for the milliseconds, then 8 random ones.
+
+    Beyond the year 2527 the first digit is dropped, as EmailEngine does.
+    """
+    return f"{int(send_at * 1000):011x}"[-11:] + world.token_bytes(4).hex()
 
 
 class After(NamedTuple):

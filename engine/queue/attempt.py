@@ -74,6 +74,8 @@ class CurrentAttempt:
             smtputf8=message.smtputf8,
             size=message.size,
             envelope_id=message.queue_id,
+            eight_bit=message.eight_bit,
+            dsn=message.dsn,
         )
         self.trace = Trace()
         self.taken: dict[str, Verdict] = {}

@@ -447,6 +447,7 @@ class Lane:
             "tls": session.tls_version if session else None,
             "timings": dict(session.timings) if session else {},
             **(attempt.routing or {}),
+            **({"dsn": session.capabilities.dsn} if session and attempt.message.dsn is not None else {}),
         }
 
 

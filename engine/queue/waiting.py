@@ -36,12 +36,12 @@ def _own_wait(message: Message, now: float) -> Waiting | None:
     if state is State.HELD:
         return Waiting("release", since, None, 'engine outbox release, or PUT /v1/outbox/{queueId} {"sendNow":true}')
     if state is State.IN_DOUBT and message.next_at is None:
-        remedy = 'Nobody knows whether it arrived: PUT /v1/outbox/{queueId} {"onDoubt":"resend"} or {"onDoubt":"fail"}'
+        remedy = 'It is unknown whether it arrived: PUT /v1/outbox/{queueId} {"onDoubt":"resend"} or {"onDoubt":"fail"}'
         return Waiting("decision", since, None, remedy)
     if message.next_at is None or message.next_at <= now:
         return None
     if state is State.IN_DOUBT and message.next_at >= since + doubt.PATIENCE:
-        remedy = "Nobody knows whether it arrived: the provider's Sent folder is searched for it"
+        remedy = "It is unknown whether it arrived: the provider's Sent folder is searched for it"
         return Waiting("evidence", since, message.next_at, remedy)
     if state is State.QUEUED and message.attempts_made == 0:
         remedy = 'It is sent at its sendAt; PUT /v1/outbox/{queueId} {"sendNow":true} sends it now'

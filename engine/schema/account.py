@@ -278,7 +278,7 @@ class AccountsQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class AccountCreated(Response, frozen=True, kw_only=True):
-    """The account is registered, and on disk; or somebody has to sign in first."""
+    """The account is registered, and on disk; or a person has to sign in first."""
 
     account: Annotated[
         str | UnsetType, Meta(description="The account's id. Absent: see `redirect`.", examples=["example"])
@@ -293,8 +293,8 @@ class AccountCreated(Response, frozen=True, kw_only=True):
     redirect: Annotated[
         str | UnsetType,
         Meta(
-            description="Where somebody signs in, with `oauth2.authorize`; good for 24 hours. The account is "
-            "registered once they have. Absent: it is registered.",
+            description="The link at which a person signs in, with `oauth2.authorize`; it is valid for 24 hours. The "
+            "account is registered after that. Absent: it is registered.",
             extra_json_schema={"format": "uri"},
         ),
     ] = UNSET

@@ -31,8 +31,8 @@ class AuthenticationForm(Request, frozen=True, kw_only=True):
     account: Annotated[
         _Account | None,
         Meta(
-            description="Id of the account: made if there is none, else its login is set anew. `null` or absent: the "
-            "engine makes an id.",
+            description="Id of the account: created if there is none, else its login is replaced. `null` or absent: "
+            "the engine makes an id.",
             examples=["example"],
         ),
     ] = None

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import IpOrNone, ProxyUrl, Request
 from engine.schema.messages import CommandHeaders
-from engine.schema.submit import CopyPath, Envelope, FileCopy, Gateway, OnDoubt, SendAt
+from engine.schema.submit import CopyPath, DsnAsked, Envelope, FileCopy, Gateway, OnDoubt, SendAt
 
 
 class DraftSubmit(Request, frozen=True, kw_only=True):
@@ -24,14 +24,15 @@ class DraftSubmit(Request, frozen=True, kw_only=True):
     ] = UNSET
     send_at: SendAt = UNSET
     delivery_attempts: Annotated[
-        Annotated[int, Meta(ge=1, le=1000)] | UnsetType,
-        Meta(description="The most attempts. Absent: the setting `deliveryAttempts`, or `retry.attempts`."),
+        Annotated[int, Meta(ge=0, le=1000)] | UnsetType,
+        Meta(description="The most attempts; 0 is 1. Absent: the setting `deliveryAttempts`, or `retry.attempts`."),
     ] = UNSET
     on_doubt: Annotated[
         OnDoubt | UnsetType, Meta(description="As in a submission. Absent: `queue.on_doubt` of config.toml.")
     ] = UNSET
     copy: FileCopy = UNSET
     sent_mail_path: CopyPath = UNSET
+    dsn: DsnAsked = UNSET
     proxy: Annotated[
         ProxyUrl | UnsetType, Meta(description="The proxy through which the message is sent. Absent: the account's.")
     ] = UNSET

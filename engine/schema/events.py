@@ -17,6 +17,7 @@ from engine.schema.fields import Address, Check, Filled256, Off, Request, Respon
 from engine.schema.mail_events import MAIL_EVENT_DATA, MailEventName
 from engine.schema.oauth2 import OAuthAppError, OAuthAppWarning
 from engine.schema.outbox import EnvelopeShown
+from engine.schema.recipient_events import RECIPIENT_EVENT_DATA, RecipientEventName
 from engine.schema.submit import OnDoubt
 
 _QUEUE_ID = Annotated[str, Meta(description="The message's id in the outbox.", examples=["1a20313426c0f27d36e"])]
@@ -244,12 +245,10 @@ EVENT_DATA: dict[str, type[Response]] = {
     "oauth2AppError": OAuthAppError,
     "exportCompleted": ExportCompleted,
     "exportFailed": ExportFailed,
+    **RECIPIENT_EVENT_DATA,
     **MAIL_EVENT_DATA,
 }
 """The shape of `data` by event name."""
-
-NEVER_RAISED = frozenset(("trackOpen", "trackClick", "listUnsubscribe", "listSubscribe"))
-"""Events of EmailEngine that this engine never raises; clients may ask for them all the same."""
 
 _SendingEventName = Literal[
     "accountAdded",
@@ -270,7 +269,7 @@ _SendingEventName = Literal[
     "exportCompleted",
     "exportFailed",
 ]
-EventName = Literal[_SendingEventName, MailEventName]
+EventName = Literal[_SendingEventName, RecipientEventName, MailEventName]
 
 
 class Event(Response, frozen=True, kw_only=True):

@@ -47,6 +47,8 @@ class Check(StrEnum):
     """The same, or `""` for none."""
     HEADER_NAME = "header-name"
     """RFC 5322 section 2.2: printable ASCII without blank and colon."""
+    ENVELOPE_ID = "envelope-id"
+    """Printable ASCII, at most 100 octets in xtext (RFC 3461 section 4.4)."""
     MESSAGE_ID = "message-id"
     """One message identifier; normalised to stand in one pair of angle brackets."""
     INSTANT = "instant"

@@ -56,7 +56,7 @@ _Unused = Annotated[str, Meta(max_length=512)] | Off | None
 _NAME = "Your name for the app."
 _DESCRIPTION = "What the app is for, in your words."
 _TITLE = "The text of its button in the sign-in form. Absent: the provider's name."
-_ENABLED = "Whether the app is in use. `false`: nobody can sign in through it, and its accounts get no new tokens."
+_ENABLED = "Whether the app is in use. `false`: no one can sign in through it, and its accounts get no new tokens."
 _CLIENT_ID = "The client id from the provider's console. Absent: none."
 _CLIENT_SECRET = "The client secret from the provider's console; sealed, and never shown. Absent: none."
 _EXPIRES = (

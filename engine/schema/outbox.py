@@ -154,6 +154,13 @@ class OutboxAttempt(Response, frozen=True, kw_only=True):
     tls: Annotated[
         str | UnsetType | None, Meta(description="The TLS version. `null`: clear text.", examples=["TLSv1.3"])
     ] = UNSET
+    dsn: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="Whether the server takes requests for delivery reports (`dsn` of the submission). Absent: "
+            "none were asked for, or there was no connection."
+        ),
+    ] = UNSET
     timings: Annotated[
         dict[str, int] | UnsetType,
         Meta(
@@ -337,7 +344,7 @@ class OutboxUpdate(Request, frozen=True, kw_only=True):
     ] = UNSET
     send_at: Annotated[
         Instant | UnsetType,
-        Meta(description="The earliest time to send it, less than a year ahead. Past: at once. Absent: unchanged."),
+        Meta(description="The earliest time to send it. Past: at once. Absent: unchanged."),
     ] = UNSET
     on_doubt: Annotated[
         OnDoubt | UnsetType,

@@ -47,7 +47,7 @@ _LOCAL_ADDRESSES = (
 )
 _STRATEGY = (
     "How the engine picks one of `localAddresses` for a connection to an {} server: `default` leaves it to the system, "
-    "`dedicated` gives each account one address, `random` picks anew for each connection. `null`: `default`."
+    "`dedicated` gives each account one address, `random` picks one for each connection. `null`: `default`."
 )
 _IMAP_STRATEGY, _SMTP_STRATEGY = _STRATEGY.format("IMAP"), _STRATEGY.format("SMTP")
 _OAUTH_TOKENS = (

@@ -25,7 +25,7 @@ Provider = Literal[
 _PROVIDER = "The id of the OAuth2 app (`POST /v1/oauth2`)."
 _USER = "The user who signs in, as the mail servers know them: an address."
 _DELEGATED = "A shared mailbox that `user` may open, which is connected in place of their own. Absent: their own."
-_REFRESH = "The refresh token. The engine renews it from now on, so that nobody else may use it. Absent: none."
+_REFRESH = "The refresh token. The engine renews it from now on, so nothing else may use it. Absent: none."
 _ACCESS = "The access token. Absent: the engine asks for one."
 _EXPIRES = "When the access token expires. Absent: the engine asks for another one once it is refused."
 _REDIRECT = "Where the browser goes after the sign-in, with `account` and `state` in its query."
@@ -45,7 +45,7 @@ class OAuthUser(Request, frozen=True, kw_only=True):
 class OAuthLogin(Request, frozen=True, kw_only=True):
     """How an account signs in.
 
-    Either the tokens that somebody's sign-in has brought, or `authorize` to have somebody sign in. An app that speaks
+    Either the tokens of a sign-in that has taken place, or `authorize` to have a person sign in. An app that speaks
     for itself needs neither.
     """
 
@@ -63,7 +63,7 @@ class OAuthLogin(Request, frozen=True, kw_only=True):
     authorize: Annotated[
         bool,
         Meta(
-            description="`true`: nothing is registered yet; the answer has `redirect`, the URL at which somebody signs "
+            description="`true`: nothing is registered yet; the answer has `redirect`, the URL at which a person signs "
             "in. Then `auth.user` only stands in the provider's form already."
         ),
     ] = False

@@ -6,7 +6,7 @@ A message needs at least one recipient in `to`, `cc`, `bcc` or `envelope.to`, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -34,6 +34,7 @@ from engine.schema.fields import (
     Request,
     Response,
     Unsupported,
+    WebUrl,
     When,
 )
 from engine.schema.messages import CommandHeaders
@@ -124,10 +125,57 @@ class Attachment(Request, frozen=True, kw_only=True):
             yield "content", "is not allowed beside reference"
 
 
+Notify = Literal["never", "success", "failure", "delay"]
+
+
+class DsnWanted(Request, frozen=True, kw_only=True):
+    """Which delivery reports the recipients' servers are asked for (RFC 3461), where the account's server offers that.
+
+    A server that does not offer it sends reports as it pleases.
+    """
+
+    id: Annotated[
+        Annotated[Line256, Meta(extra={"check": Check.ENVELOPE_ID})] | UnsetType,
+        Meta(
+            description="Comes back in the reports as their `Original-Envelope-Id`: printable ASCII, at most 100 "
+            "characters with `+`, `=` and blanks counted as three. Absent: the queue id.",
+            examples=["order-4711"],
+        ),
+    ] = UNSET
+    return_: Annotated[
+        Literal["headers", "full"],
+        Meta(description="What of the message a report of a failure returns.", examples=["headers"]),
+    ] = msgspec.field(name="return")
+    notify: Annotated[
+        tuple[Notify, ...],
+        SINGLE,
+        Meta(
+            max_length=4,
+            description="When to report; `never` stands alone. Absent or empty: the servers decide, and mostly report "
+            "failures.",
+            examples=[["failure", "delay"]],
+        ),
+    ] = ()
+    recipient: Annotated[
+        Email | UnsetType,
+        Meta(description="The address that reports name as the original recipient. Absent: none."),
+    ] = UNSET
+
+    @staticmethod
+    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+        """`never` and a reason to report contradict each other."""
+        notify = get("notify")
+        if isinstance(notify, tuple) and "never" in notify and len(set(notify)) > 1:
+            yield "notify", "must not have anything beside never"
+
+
+DsnAsked = Annotated[
+    DsnWanted | UnsetType, Meta(description="The delivery reports asked for. Absent: none in particular.")
+]
 OnDoubt = Literal["resend", "hold", "fail"]
 SendAt = Annotated[
     Instant | UnsetType,
-    Meta(description="The earliest time to send it, less than a year ahead. Absent or past: at once."),
+    Meta(description="The earliest time to send it. Absent or past: at once."),
 ]
 FileCopy = Annotated[
     bool | UnsetType | None,
@@ -230,6 +278,14 @@ class Content(Request, frozen=True, kw_only=True):
             examples=["Europe/Berlin"],
         ),
     ] = UNSET
+    raw: Annotated[
+        bytes | UnsetType,
+        Meta(
+            description="The whole message in base64, in place of `text`, `html` and `attachments`. Other members that "
+            "make up a message replace the header fields of their names in it. Absent: it is composed of them.",
+            examples=["U3ViamVjdDogaGkNCg0KaGk="],
+        ),
+    ] = UNSET
 
     def header_fields(self) -> tuple[tuple[str, str], ...]:
         """The additional header fields in the order given, one pair for each line of the header."""
@@ -238,6 +294,16 @@ class Content(Request, frozen=True, kw_only=True):
             for name, given in self.headers.items()
             for value in (given if isinstance(given, tuple) else (given,))
         )
+
+
+def beside_raw(get: Callable[[str], Any], names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The members among these that a message given whole may not have beside it."""
+    for name in names:
+        if get(name) not in (UNSET, None, ()):
+            yield name, "is not allowed beside raw"
+    reference = get("reference")
+    if isinstance(reference, Reference) and (reference.inline or reference.forward_attachments):
+        yield "reference", "can neither quote nor attach anything beside raw"
 
 
 class Submit(Content, frozen=True, kw_only=True):
@@ -256,9 +322,9 @@ class Submit(Content, frozen=True, kw_only=True):
     ] = UNSET
     send_at: SendAt = UNSET
     delivery_attempts: Annotated[
-        Annotated[int, Meta(ge=1, le=1000)] | UnsetType,
+        Annotated[int, Meta(ge=0, le=1000)] | UnsetType,
         Meta(
-            description="The most attempts. Absent: the setting `deliveryAttempts`, or `retry.attempts` of "
+            description="The most attempts; 0 is 1. Absent: the setting `deliveryAttempts`, or `retry.attempts` of "
             "config.toml.",
             examples=[10],
         ),
@@ -286,6 +352,14 @@ class Submit(Content, frozen=True, kw_only=True):
         IpOrNone | UnsetType,
         Meta(description="The IP address of this machine from which the message is sent. Absent: that of the account."),
     ] = UNSET
+    dsn: DsnAsked = UNSET
+    base_url: Annotated[
+        WebUrl | UnsetType,
+        Meta(
+            description="The address that links in the message lead to. Absent: the setting `serviceUrl`.",
+            examples=["https://mail.example.com"],
+        ),
+    ] = UNSET
     gateway: Gateway = UNSET
     render: Unsupported | UnsetType = UNSET
     tracking_enabled: Unsupported | UnsetType = UNSET
@@ -297,7 +371,10 @@ class Submit(Content, frozen=True, kw_only=True):
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """A message needs a recipient. A recipient list that is wrong by itself has its own error."""
+        """A message needs a recipient; one that comes whole may name it. What is wrong by itself has its own error."""
+        if get("raw") is not UNSET:
+            yield from beside_raw(get, ("text", "html", "attachments"))
+            return
         if get("to") or get("cc") or get("bcc") or get("reference"):
             return
         envelope = get("envelope")

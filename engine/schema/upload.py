@@ -8,10 +8,8 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.fields import Check, Instant, MailboxPath, NoDifference, Request, Response
-from engine.schema.reference import Reference, ReferenceShown
-from engine.schema.submit import Content
-
-_NOT_BESIDE_RAW = ("text", "html", "attachments")
+from engine.schema.reference import ReferenceShown
+from engine.schema.submit import Content, beside_raw
 
 
 class Upload(Content, frozen=True, kw_only=True):
@@ -38,25 +36,12 @@ class Upload(Content, frozen=True, kw_only=True):
     internal_date: Annotated[
         Instant | UnsetType, Meta(description="When it arrived, as the folder shows it. Absent: now.")
     ] = UNSET
-    raw: Annotated[
-        bytes | UnsetType,
-        Meta(
-            description="The whole message in base64, in place of `text`, `html` and `attachments`. Other members that "
-            "make up a message replace the header fields of their names in it. Absent: it is composed of them.",
-            examples=["U3ViamVjdDogaGkNCg0KaGk="],
-        ),
-    ] = UNSET
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
         """A message is given whole, or in parts."""
         if get("raw") is not UNSET:
-            for name in _NOT_BESIDE_RAW:
-                if get(name) not in (UNSET, None, (), {}):
-                    yield name, "is not allowed beside raw"
-            reference = get("reference")
-            if isinstance(reference, Reference) and (reference.inline or reference.forward_attachments):
-                yield "reference", "can neither quote nor attach anything beside raw"
+            yield from beside_raw(get, ("text", "html", "attachments"))
 
 
 class Uploaded(Response, frozen=True, kw_only=True):

@@ -1,13 +1,14 @@
 """The SMTP dialogue without a network: capabilities, the envelope, one mail transaction.
 
-RFC 5321, 2920 (PIPELINING), 1870 (SIZE), 6531 (SMTPUTF8), 3461 (DSN; only the envelope id is used).
+RFC 5321, 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUTF8), 3461 (DSN).
 
 A `Transaction` says which commands to write next and takes the replies in order. It alone knows which reply belongs to
 which command, with PIPELINING and without. It also notices when the server has lost count: after one surplus reply,
 each reply would be taken for the answer to the command after its own.
 
-What the server cannot carry anyway (a message over its SIZE, an address beyond ASCII without SMTPUTF8) is refused here
-before a byte is sent. No address can smuggle a command: control characters and angle brackets are refused too.
+What the server cannot carry anyway (a message over its SIZE, an address beyond ASCII without SMTPUTF8, text beyond
+ASCII without 8BITMIME) is refused here before a byte is sent. No address can smuggle a command: control characters and
+angle brackets are refused too.
 """
 
 from __future__ import annotations
@@ -18,14 +19,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from engine.model.message import Dsn
 from engine.smtp.replies import Reply
+from engine.smtp.report_options import mail_options, rcpt_options
 from engine.smtp.verdict import Kind, Stage, Verdict, is_one_too_many, of_reply
 
 GROUP_RECIPIENTS = 100
 """RFC 5321 section 4.5.3.1.8: the number of recipients that every server must accept."""
-
-_XTEXT = re.compile(r"[!-*,-<>-~]{1,100}")
-"""RFC 3461 section 4: the characters that need no encoding, and the greatest length of an envelope id."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +65,8 @@ def capabilities(reply: Reply) -> Capabilities:
 class SmtpEnvelope(msgspec.Struct, frozen=True):
     """Sender and recipients. `sender` may be empty (a bounce); `smtputf8`: the header needs it; `size`: bytes or 0.
 
-    Servers that support RFC 3461 return `envelope_id` in their bounces; empty for none.
+    `eight_bit`: the message holds octets beyond ASCII. Servers that support RFC 3461 return `envelope_id` in their
+    reports, if `dsn` has no id of its own; empty for none.
     """
 
     sender: str
@@ -73,6 +74,8 @@ class SmtpEnvelope(msgspec.Struct, frozen=True):
     smtputf8: bool = False
     size: int = 0
     envelope_id: str = ""
+    eight_bit: bool = False
+    dsn: Dsn | None = None
 
     @property
     def international(self) -> bool:
@@ -104,13 +107,17 @@ class Transaction:
         if offered.size_known and envelope.size:
             mail += f" SIZE={envelope.size}"
         if envelope.international:
-            mail += " SMTPUTF8 BODY=8BITMIME" if offered.eight_bit else " SMTPUTF8"
-        if offered.dsn and _XTEXT.fullmatch(envelope.envelope_id):
-            mail += f" ENVID={envelope.envelope_id}"
+            mail += " SMTPUTF8"
+        if (envelope.international or envelope.eight_bit) and offered.eight_bit:
+            mail += " BODY=8BITMIME"
+        rcpt = ""
+        if offered.dsn:
+            mail += mail_options(envelope.dsn, envelope.envelope_id)
+            rcpt = rcpt_options(envelope.dsn)
         self._pipelining = offered.pipelining
         self._commands: deque[tuple[Stage | None, str]] = deque([(None, "RSET")] if reset else ())
         self._commands.append((Stage.MAIL, mail))
-        self._commands.extend((Stage.RCPT, f"RCPT TO:<{recipient}>") for recipient in recipients)
+        self._commands.extend((Stage.RCPT, f"RCPT TO:<{recipient}>{rcpt}") for recipient in recipients)
         self._commands.append((Stage.DATA, "DATA"))
         self._expected: deque[Stage | None] = deque()
         self._recipients = recipients

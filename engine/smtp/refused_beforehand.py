@@ -1,4 +1,4 @@
-"""Refuses what the server has already said it will not accept: over its SIZE, or in need of SMTPUTF8. Pure."""
+"""Refuses what the server has said it will not take: over its SIZE, in need of SMTPUTF8 or 8BITMIME. Pure."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ def refused_here(envelope: SmtpEnvelope, offered: Capabilities) -> dict[str, Ver
         return dict.fromkeys(envelope.recipients, _rejected(text))
     if not offered.smtputf8 and envelope.international:
         text = "The message needs SMTPUTF8 and the server does not offer it"
+        return dict.fromkeys(envelope.recipients, _rejected(text))
+    if not offered.eight_bit and envelope.eight_bit:
+        text = "The message has text that is not encoded in ASCII, and the server does not offer 8BITMIME"
         return dict.fromkeys(envelope.recipients, _rejected(text))
     unsafe = [recipient for recipient in envelope.recipients if not recipient or _UNSAFE.search(recipient)]
     return dict.fromkeys(unsafe, _rejected("The address is empty or holds a forbidden character"))

@@ -7,6 +7,7 @@ the process interrupted.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from typing import Any
 
@@ -53,6 +54,19 @@ def of_message(db: sqlite3.Connection, message: int) -> list[Attempt]:
         Attempt(number, started, ended, msgspec.json.decode(report) if report else {})
         for number, started, ended, report in rows
     ]
+
+
+def last_end(db: sqlite3.Connection, account: str, message_id: str) -> float | None:
+    """When the last attempt to send the newest message with this Message-ID ended; infinity while it lasts.
+
+    None: there is no such message or attempt any more.
+    """
+    row = db.execute(
+        "SELECT attempt.ended FROM message JOIN attempt ON attempt.message = message.id "
+        "WHERE message.message_id = ? AND message.account = ? ORDER BY message.id DESC, attempt.number DESC LIMIT 1",
+        (message_id, account),
+    ).fetchone()
+    return None if row is None else math.inf if row[0] is None else float(row[0])
 
 
 def started_since(db: sqlite3.Connection, account: str, since: float) -> list[float]:

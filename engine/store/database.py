@@ -177,7 +177,7 @@ def _check_log_alone(path: Path) -> None:
     file = path / FILE
     if log_size(path) and not (file.exists() and file.stat().st_size):
         raise ConfigError(
-            f"{file}: is gone or empty, but its write-ahead log is there: restore a backup; or, to begin anew without "
+            f"{file}: is gone or empty, but its write-ahead log is there: restore a backup; or, to start again without "
             f"those commits, move {wal.FILE} away"
         )
 

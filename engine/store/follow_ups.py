@@ -60,7 +60,7 @@ def first(db: sqlite3.Connection, account: str) -> FollowUp | None:
         " ORDER BY f.next_at, f.message, what LIMIT 1",
         (account,),
     ).fetchone()
-    return FollowUp(*row[:4], bool(row[4]), row[5], row[6], bool(row[7])) if row else None
+    return FollowUp(row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6], bool(row[7])) if row else None
 
 
 def postpone(tx: Tx, message: int, what: What, next_at: float) -> None:

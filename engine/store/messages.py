@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from engine.model.message import LaneId, Message, OnDoubt, Recipient
+from engine.model.message import Dsn, LaneId, Message, OnDoubt, Recipient
 from engine.model.states import State
 from engine.store.writer import Tx
 
 _COLUMNS = (
     "id, queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, send_at, next_at, state, "
     "attempts_made, attempts_max, dot_at, last_error, ended, on_doubt, doubt_since, interruptions, expires_at, "
-    "proxy, local_address, gateway"
+    "proxy, local_address, gateway, eight_bit, dsn"
 )
 
 
@@ -27,8 +27,8 @@ def insert(tx: Tx, message: Message, recipients: Iterable[str], state: State) ->
     """Add a message (its `id` is ignored) and its recipients in `state`; return the new id."""
     row = tx.execute(
         "INSERT INTO message (queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, "
-        "send_at, next_at, state, attempts_max, on_doubt, expires_at, proxy, local_address, gateway) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "send_at, next_at, state, attempts_max, on_doubt, expires_at, proxy, local_address, gateway, eight_bit, dsn) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             message.queue_id,
             message.account,
@@ -48,6 +48,8 @@ def insert(tx: Tx, message: Message, recipients: Iterable[str], state: State) ->
             message.proxy,
             message.local_address,
             message.gateway,
+            message.eight_bit,
+            msgspec.json.encode(message.dsn) if message.dsn is not None else None,
         ),
     )
     assert row.lastrowid is not None
@@ -314,6 +316,8 @@ def _message(row: tuple[Any, ...] | None) -> Message | None:
         return None
     values = dict(zip(Message.__struct_fields__, row, strict=True))
     values["smtputf8"] = bool(values["smtputf8"])
+    values["eight_bit"] = bool(values["eight_bit"])
+    values["dsn"] = msgspec.json.decode(values["dsn"], type=Dsn) if values["dsn"] is not None else None
     values["state"] = State(values["state"])
     values["on_doubt"] = OnDoubt(values["on_doubt"])
     values["last_error"] = msgspec.json.decode(row[16]) if row[16] is not None else None

@@ -295,7 +295,7 @@ MIGRATIONS = (
         obtained REAL,                      -- when the access token was got
         expires REAL,                       -- when it expires; NULL: it does not say
         refresh_obtained REAL,
-        version INTEGER NOT NULL,           -- another one each time somebody signs in
+        version INTEGER NOT NULL,           -- another one at each sign-in
         asked REAL,                         -- a refresh was begun then and its answer is not known
         gone BLOB                           -- JSON of the error that ended the grant; NULL: it is good
     ) WITHOUT ROWID;
@@ -377,7 +377,7 @@ MIGRATIONS = (
         form TEXT NOT NULL,                 -- nonce of the link it was begun with
         record TEXT NOT NULL,               -- JSON, sealed by the vault
         expires REAL NOT NULL,
-        used INTEGER NOT NULL               -- 1: somebody has come back with it
+        used INTEGER NOT NULL               -- 1: a sign-in has come back with it
     );
     CREATE INDEX sign_in_of_form ON sign_in (form);
     CREATE INDEX sign_in_expires ON sign_in (expires);
@@ -437,6 +437,30 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     ALTER TABLE message ADD COLUMN gateway TEXT;  -- it goes through; NULL: by its account's own server
     CREATE INDEX message_of_gateway ON message (gateway, next_at) WHERE ended IS NULL AND gateway IS NOT NULL;
+    """,
+    """
+    CREATE TABLE blocked (          -- who gets no mail of a list; an unsubscription outlives the account
+        list TEXT NOT NULL COLLATE NOCASE,
+        address TEXT NOT NULL,      -- in lower case
+        scope TEXT NOT NULL,        -- '': whoever sends to the list; else the only account that it counts for
+        recipient TEXT NOT NULL,    -- the address as it was given
+        account TEXT NOT NULL,      -- whose mail it is about
+        message_id TEXT,            -- of the mail whose link was used; NULL: a request
+        source TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        remote_address TEXT,
+        user_agent TEXT,
+        created REAL NOT NULL,
+        PRIMARY KEY (list, address, scope)
+    ) WITHOUT ROWID;
+    CREATE INDEX blocked_of_scope ON blocked (scope) WHERE scope != '';
+    CREATE TRIGGER blocked_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM blocked WHERE scope = OLD.id AND scope != '';
+    END;
+    """,
+    """
+    ALTER TABLE message ADD COLUMN eight_bit INTEGER NOT NULL DEFAULT 0;  -- 1: only a server with 8BITMIME can take it
+    ALTER TABLE message ADD COLUMN dsn TEXT;  -- JSON: the delivery reports asked for; NULL: none
     """,
     """
     CREATE TABLE follow_up (      -- what is to happen in a folder once a message is sent

@@ -5,6 +5,7 @@ Only those named here are; another `X-EE-…` field belongs to the message. Of a
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -22,21 +23,24 @@ ATTEMPTS: Final = "X-EE-Delivery-Attempts"
 GATEWAY: Final = "X-EE-Gateway"
 TRACKING: Final = "X-EE-Tracking-Enabled"
 LONGEST_KEY: Final = 1024
+MOST_ATTEMPTS: Final = 1000
 
 _NAMES: Final = {
     name.lower().encode("ascii"): name for name in (ACCOUNT, IDEMPOTENCY_KEY, SEND_AT, ATTEMPTS, GATEWAY, TRACKING)
 }
+_MILLISECONDS: Final = re.compile(r"[0-9]{9,14}")
 _ON: Final = frozenset({"true", "1", "yes", "y", "on"})
 _OFF: Final = frozenset({"false", "0", "no", "n", "off", ""})
 
 
 class Control(msgspec.Struct, frozen=True):
-    """What a message asks for. None if it does not say; `send_at` in seconds since 1970."""
+    """What a message asks for. None if it does not say; `send_at` in seconds since 1970, `attempts` at least 1."""
 
     account: str | None = None
     idempotency_key: str | None = None
     send_at: float | None = None
     attempts: int | None = None
+    gateway: str | None = None
 
 
 def taken_out(header: bytes) -> tuple[bytes, Control]:
@@ -51,14 +55,13 @@ def taken_out(header: bytes) -> tuple[bytes, Control]:
             kept.append(field)
         else:
             given.setdefault(name, " ".join(header_text(field.partition(b":")[2]).split()))
-    if given.get(GATEWAY):
-        raise _refused(GATEWAY, "is not supported: remove it")
     _must_be_off(given.get(TRACKING, ""))
     control = Control(
         account=given.get(ACCOUNT) or None,
         idempotency_key=_key(given.get(IDEMPOTENCY_KEY)),
         send_at=_time(given.get(SEND_AT)),
         attempts=_attempts(given.get(ATTEMPTS)),
+        gateway=given.get(GATEWAY) or None,
     )
     return b"".join(kept), control
 
@@ -77,7 +80,8 @@ def _key(text: str | None) -> str | None:
 def _time(text: str | None) -> float | None:
     if not text:
         return None
-    seconds = read_date(text.encode("ascii", "replace"))
+    # As in JavaScript, a number counts milliseconds.
+    seconds = int(text) / 1000 if _MILLISECONDS.fullmatch(text) else read_date(text.encode("ascii", "replace"))
     if seconds is None:
         raise _refused(SEND_AT, "must be a date such as 2026-11-22T11:45:23Z")
     return seconds
@@ -86,9 +90,9 @@ def _time(text: str | None) -> float | None:
 def _attempts(text: str | None) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 1000):
-        raise _refused(ATTEMPTS, "must be a number from 1 to 1000")
-    return int(text)
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= MOST_ATTEMPTS):
+        raise _refused(ATTEMPTS, f"must be a number from 0 to {MOST_ATTEMPTS}")
+    return max(int(text), 1)
 
 
 def _must_be_off(text: str) -> None:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from engine.accounts.account import Account
 from engine.accounts.not_ready import REFUSALS
 from engine.accounts.routes import Routes
 from engine.errors import Problem
 from engine.field_errors import invalid
+from engine.mail.addresses import Address
 from engine.mail.compose import Composed, Draft
 from engine.model.message import Message, OnDoubt
 from engine.model.states import State
@@ -30,6 +31,16 @@ from engine.store.idempotency_keys import Kept
 from engine.submission.composer import HERE, Composer
 from engine.submission.draft import draft_of, size_of
 from engine.submission.envelope import copy_path_of, envelope_of
+from engine.submission.raw import (
+    dated,
+    draft_of_raw,
+    international,
+    message_id_in,
+    refuse_long_lines,
+    take_controls,
+    with_author,
+    with_controls,
+)
 from engine.submission.reference import NOTHING, Referenced
 from engine.submission.reference_reading import References
 from engine.submission.terms import Terms
@@ -63,10 +74,12 @@ class Submissions:
         self._world = world
 
     async def prepare(self, account: Account, content: Content, terms: Terms, found: Referenced = NOTHING) -> Incoming:
-        """Compose a message for the queue; `found` is what `references` read for it.
+        """Make a message for the queue; `found` is what `references` read for it.
 
         Raises `Problem` 400 that names what is wrong.
         """
+        if content.raw is not UNSET:
+            return await self._whole(account, content, content.raw, terms, found)
         size = size_of(content) + found.size
         draft = (
             await self._world.in_thread(draft_of, account.record, content, found)
@@ -75,11 +88,26 @@ class Submissions:
         )
         message_id = self.composer.message_id(draft.sender.address, content.message_id)
         composed = await self.composer.compose(draft, message_id, terms.send_at, size)
-        what: What = "forwarded" if found.action == "forward" else "answered"
-        after = () if found.place is None else (After(what, *found.place),)
-        incoming = self.incoming(account, draft, composed, message_id, terms, after)
+        incoming = self.incoming(account, draft, composed, message_id, terms, _after(found))
         if not incoming.recipients:
             raise invalid("to", "is required")
+        return incoming
+
+    async def _whole(self, account: Account, content: Content, raw: bytes, terms: Terms, found: Referenced) -> Incoming:
+        record = account.record
+        message = await self.composer.whole(raw, record, content, terms.send_at, found)
+        message, controls = take_controls(message)
+        terms = with_controls(terms, controls)
+        own = None if record.email is UNSET else Address(record.email, record.name)
+        message = dated(with_author(message, own), terms)
+        if len(message.body) > HERE:
+            await self._world.in_thread(refuse_long_lines, message)
+        else:
+            refuse_long_lines(message)
+        draft = draft_of_raw(message, lenient=bool(terms.recipients))
+        incoming = self.incoming(account, draft, message, message_id_in(message), terms, _after(found))
+        if not incoming.recipients:
+            raise invalid("raw", "names no recipient: give them in to, cc, bcc or envelope.to")
         return incoming
 
     def incoming(
@@ -104,7 +132,9 @@ class Submissions:
             message_id=message_id,
             subject=draft.subject,
             sender=envelope.sender,
-            smtputf8=composed.smtputf8 or envelope.smtputf8,
+            smtputf8=composed.smtputf8 or envelope.smtputf8 or (composed.eight_bit and international(composed)),
+            eight_bit=composed.eight_bit,
+            dsn=terms.dsn,
             size=len(composed.header) + 2 + len(composed.body),
             copy_path=copy_path_of(account.record, terms, has_imap=account.has_imap),
             created=terms.now,
@@ -134,6 +164,12 @@ class Submissions:
     async def accept(self, incoming: Incoming, *, key: str | None = None, kept: Kept | None = None) -> bytes | None:
         """Make the message durable, as `Intake.accept` does."""
         return await self._intake.accept(incoming, key=key, kept=kept)
+
+
+def _after(found: Referenced) -> tuple[After, ...]:
+    """What happens to the message that this one refers to, once this one is sent."""
+    what: What = "forwarded" if found.action == "forward" else "answered"
+    return () if found.place is None else (After(what, *found.place),)
 
 
 def refuse_unless_ready(account: Account) -> None:

@@ -7,12 +7,9 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET
 
-from engine.field_errors import invalid
-from engine.model.message import OnDoubt
+from engine.model.message import Dsn, OnDoubt
 from engine.schema.draft_submit import DraftSubmit
-from engine.schema.submit import Submit
-
-YEAR = 366 * 86400.0
+from engine.schema.submit import DsnWanted, Submit
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +19,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     * `sender`: the address for bounces, "" for the null sender; `recipients`: () for those of the message.
     * `attempts`: the most attempts. `on_doubt`: what to do if the outcome stays unknown.
     * `copy`: whether to file a copy, `copy_path`: the folder for it.
+    * `dsn`: which reports the recipients' servers are to send.
     * `gateway`: the gateway asked for, which need not exist.
     * `proxy` (a URL) and `local_address`: the message's own, which its caller has checked.
     """
@@ -37,10 +35,11 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str | None = None
     proxy: str | None = None
     local_address: str | None = None
+    dsn: Dsn | None = None
 
 
 def terms_of(body: Submit | DraftSubmit, now: float) -> Terms:
-    """The terms in a request. Raises `Problem` 400."""
+    """The terms in a request."""
     sender: str | None = None
     recipients: tuple[str, ...] = ()
     if body.envelope is not UNSET:
@@ -48,22 +47,30 @@ def terms_of(body: Submit | DraftSubmit, now: float) -> Terms:
         recipients = body.envelope.to
     return Terms(
         now=now,
-        send_at=now if body.send_at is UNSET else checked_send_at(body.send_at, now),
+        send_at=now if body.send_at is UNSET else due_at(body.send_at, now),
         sender=sender,
         recipients=recipients,
-        attempts=None if body.delivery_attempts is UNSET else body.delivery_attempts,
+        attempts=None if body.delivery_attempts is UNSET else max(body.delivery_attempts, 1),
         on_doubt=None if body.on_doubt is UNSET else OnDoubt(body.on_doubt),
         copy=body.copy if isinstance(body.copy, bool) else None,
         copy_path=None if body.sent_mail_path is UNSET else body.sent_mail_path,
         gateway=body.gateway or None,
         proxy=body.proxy or None,
         local_address=body.local_address or None,
+        dsn=None if body.dsn is UNSET else dsn_of(body.dsn),
     )
 
 
-def checked_send_at(asked: datetime, now: float) -> float:
-    """The requested time, or `now` if that is past (seconds since 1970). Raises `Problem` 400 beyond a year."""
-    moment = asked.timestamp()
-    if moment > now + YEAR:
-        raise invalid("sendAt", "must be less than a year ahead")
-    return max(moment, now)
+def due_at(asked: datetime, now: float) -> float:
+    """The requested time, or `now` if that is past (seconds since 1970)."""
+    return max(asked.timestamp(), now)
+
+
+def dsn_of(wanted: DsnWanted) -> Dsn:
+    """The reports asked for, in the words of SMTP."""
+    return Dsn(
+        full=wanted.return_ == "full",
+        id=wanted.id or None,
+        notify=tuple(dict.fromkeys(each.upper() for each in wanted.notify)),
+        recipient=None if wanted.recipient is UNSET else wanted.recipient,
+    )

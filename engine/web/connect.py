@@ -36,7 +36,7 @@ async def connect(context: Context, sign_in: SignInPages, asked: PageRequest) ->
         if wanted in apps:
             return await sign_in.begin(apps[wanted], link, asked)
         if link.form.type:
-            raise NotConnected("server_error", "Nobody can sign in this way any more", link.form)
+            raise NotConnected("server_error", "This way of signing in no longer works", link.form)
         return _choice(link, tuple(apps.values()))
     except NotConnected as reason:
         return not_connected(reason)

@@ -67,7 +67,7 @@ class SignInPages:
                 login_hint=self._login_hint(link, app),
             )
         except (TokenError, ValueError) as error:
-            log.warning("nobody can sign in through the OAuth2 app %s: %s", app.id, error)
+            log.warning("no one can sign in through the OAuth2 app %s: %s", app.id, error)
             text = f"{app.of.name} cannot be reached at the moment. Try again in a minute"
             raise NotConnected("server_error", text, link.form, _again(link, "new")) from error
         secure = urlsplit(back).scheme == "https"
@@ -120,7 +120,7 @@ class SignInPages:
     def _usable(self, app: str) -> AppState:
         state = self._oauth.book.state(app)
         if not state.usable:
-            raise CallbackRefused("server_error", "Nobody can sign in this way any more. Choose another one")
+            raise CallbackRefused("server_error", "This way of signing in no longer works. Choose another one")
         return state
 
     async def _signed_in(self, state: AppState, pending: Pending, code: str, link: FormLink) -> SignedIn:

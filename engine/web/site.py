@@ -9,20 +9,26 @@ from quart import Response
 from engine.api.context import Context
 from engine.api.oauth2 import CALLBACK_PATH
 from engine.http.pages import Page, PageRequest, Pages
+from engine.submission.tracking import CLICK_PATH, OPEN_PATH, UNSUBSCRIBE_PATH
 from engine.web import rendering, sandbox_provider
 from engine.web.connect import connect
 from engine.web.outcome import of_problem
 from engine.web.sign_in import SignInPages
+from engine.web.tracking import TrackingPages
+from engine.web.unsubscribe import unsubscribe
 
 
 def pages(context: Context) -> Pages:
     """All pages of an engine."""
-    sign_in = SignInPages(context)
+    sign_in, tracking = SignInPages(context), TrackingPages(context)
     return Pages(
         (
             Page("/accounts/new", partial(connect, context, sign_in), ("GET", "POST")),
             Page(CALLBACK_PATH, sign_in.callback),
             Page(sandbox_provider.PATH, partial(sandbox_provider.consent, context), ("GET", "POST")),
+            Page(UNSUBSCRIBE_PATH, partial(unsubscribe, context), ("GET", "POST"), any_body=True),
+            Page(OPEN_PATH, tracking.open),
+            Page(CLICK_PATH, tracking.click),
             Page("/accounts/form.css", _style),
         ),
         of_problem,

@@ -56,7 +56,7 @@ class Client:
     def _list(self) -> dict[str, str]:
         found = {}
         for line in self._imap.list()[1]:
-            if line and (match := LISTED.fullmatch(line)) and b"\\Noselect" not in match[1]:
+            if isinstance(line, bytes) and (match := LISTED.fullmatch(line)) and b"\\Noselect" not in match[1]:
                 found[match[3].decode().strip('"')] = match[2].decode().strip('"')
         return found
 

@@ -293,7 +293,7 @@ async def test_what_is_offered(simulation: Simulation, autojump_clock: object) -
         url = await person.link(type=app)
         await caller.ask("PUT", f"/v1/oauth2/{app}", {"enabled": False})
         await person.go(url)
-        assert person.status == 502 and "any more" in person.text
+        assert person.status == 502 and "no longer" in person.text
         await person.go(await person.link())
         assert person.page.forms[0][1]["step"] == "address", "there is no choice"
 

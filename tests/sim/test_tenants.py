@@ -21,7 +21,7 @@ from engine.api.app import make_app
 from engine.config import Http, WebhooksConfig
 from engine.http.access import Access, check
 from engine.http.operation import Operation, operation
-from engine.store import events, tokens
+from engine.store import blocklists, events, tokens
 
 OPERATIONS = [each for each in operations() if not each.websocket]
 CANARY = "canary-of-b"
@@ -55,6 +55,8 @@ async def two(engine: Engine) -> World:
     made = await other.ask("POST", "/v1/webhooks", {"url": f"https://203.0.114.9/{CANARY}", "description": CANARY})
     assert made.status == 200
     assert (await other.ask("PUT", f"/v1/events/consumers/{CANARY}", {"seq": 1})).status == 200
+    blocked = {"account": THEIRS, "recipient": f"{CANARY}@sandbox.example"}
+    assert (await other.ask("POST", f"/v1/blocklist/{CANARY}", blocked)).status == 200
     made_app = await operator.ask("POST", "/v1/oauth2", {"name": CANARY, "provider": "sandbox", "clientId": CANARY})
     assert made_app.status == 200
     relay = {"gateway": CANARY, "name": CANARY, "host": f"{CANARY}.example", "port": 587}
@@ -74,6 +76,7 @@ async def two(engine: Engine) -> World:
         "queueId": queued["queueId"],
         "webhook": made.json["id"],
         "consumer": CANARY,
+        "listId": CANARY,
         "queue": "submit",
         "message": mail["id"],
         "text": mail["text"]["id"],
@@ -112,6 +115,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/oauth2/{app}/verify": {"account": THEIRS},
     "POST /v1/gateway": {"gateway": None, "name": "x", "host": "x.example", "port": 587},
     "PUT /v1/gateway/edit/{gateway}": {"name": "x"},
+    "POST /v1/blocklist/{listId}": {"account": THEIRS, "recipient": "x@sandbox.example"},
     "POST /v1/webhooks": {"url": "https://203.0.114.9/", "accounts": [THEIRS]},
     "PUT /v1/webhooks/{webhook}": {"description": "x"},
     "POST /v1/webhooks/{webhook}/replay": {"after": 0},
@@ -135,6 +139,8 @@ async def of_theirs(world: World, route: Operation) -> list[Answer]:
         queries.append(f"?account={THEIRS}")
     if "path" in getattr(route.query, "__struct_fields__", ()):
         queries = ["?path=INBOX"]
+    if "recipient" in getattr(route.query, "__struct_fields__", ()):
+        queries = [f"?recipient={CANARY}@sandbox.example"]
     if "email" in getattr(route.query, "__struct_fields__", ()):
         queries = ["?email=x@sandbox.example"]
     body = BODIES.get(f"{route.method} {route.path}")
@@ -153,6 +159,7 @@ def state(world: World) -> Any:
         made.record,
         made.endpoint.position,
         consumer,
+        blocklists.entries(context.store.reader, THEIRS, CANARY, 0, 10),
         world.engine.state(world.ids["queueId"]),
         context.pauses.paused(THEIRS),
         context.settings.values,

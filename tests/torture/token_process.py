@@ -49,7 +49,7 @@ async def keep(folder: Path, token_url: str) -> None:
     world = World()
     database.prepare_folder(folder)
     store, vault = Store(folder, world), Vault(KEY, world)
-    wire = Wire(world.dial)
+    wire = Wire(world.dial, world.dial)
     requests = TokenRequests(wire, None, world)
     async with trio.open_nursery() as nursery:
         await nursery.start(store.run)

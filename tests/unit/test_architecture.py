@@ -17,6 +17,7 @@ IDS = [str(file.relative_to(ROOT)) for file in FILES]
 
 ORDER = (
     {"errors", "isotime", "retry_after", "sasl", "sasl_server", "version", "escaping", "field_errors"},
+    {"handlebars"},
     {"mail"},
     {"model"},
     {"schema"},
@@ -27,6 +28,7 @@ ORDER = (
     {"deflate", "egress", "transport"},
     {"store"},
     {"settings"},
+    {"signed_links"},
     {"sandbox"},
     {"smtp", "imap"},
     {"events"},
@@ -61,6 +63,7 @@ SHARED = {
     "problem",
     "stored_json",
     "mail_events",
+    "recipient_events",
     "account_condition",
     "token_request",
     "reference",

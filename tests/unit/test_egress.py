@@ -150,6 +150,21 @@ async def test_a_restricted_caller_is_not_told_what_a_name_leads_to() -> None:
     assert "10.20.30.40" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("address", "may"),
+    [("10.1.2.3", True), ("127.0.0.1", True), ("fd12::1", True), ("203.0.114.1", False), ("2606:4700::1", False)],
+)
+async def test_clear_text_goes_to_private_addresses_only(address: str, may: bool) -> None:
+    class Names(World):
+        async def dial(self, host: str, port: int, choose: Choose | None = None) -> trio.abc.Stream:
+            assert choose is not None
+            raise ConnectionError(choose([address])[0])
+
+    dial = Egress(Network(), Names(), Hosts()).dialer(restricted=False, clear_text=True)
+    with pytest.raises(ConnectionError if may else NetworkError, match=address if may else "use https"):
+        await dial("sign-in.example", 80)
+
+
 @pytest.mark.parametrize(("port", "may"), [(25, True), (993, True), (22, False), (6379, False), (3000, False)])
 async def test_only_mail_ports_for_mail_servers_of_a_restricted_caller(port: int, may: bool) -> None:
     class Nobody(World):

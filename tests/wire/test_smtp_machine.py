@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ProtocolError
+from engine.model.message import Dsn
 from engine.smtp.dots import DotStuffer
 from engine.smtp.protocol import Capabilities, SmtpEnvelope, Transaction, capabilities
 from engine.smtp.refused_beforehand import refused_here
@@ -386,8 +387,8 @@ def test_parameters():
     assert Transaction(named, ("a@x",), full, reset=False).take() == [MAIL + " SIZE=10"]
     dsn = msgspec.structs.replace(full, dsn=True)
     assert Transaction(named, ("a@x",), dsn, reset=False).take() == [MAIL + " SIZE=10 ENVID=1a2063"]
-    unsafe = msgspec.structs.replace(ENVELOPE, envelope_id="a b")
-    assert Transaction(unsafe, ("a@x",), dsn, reset=False).take() == [MAIL + " SIZE=10"]
+    long = msgspec.structs.replace(ENVELOPE, envelope_id="x" * 101)
+    assert Transaction(long, ("a@x",), dsn, reset=False).take() == [MAIL + " SIZE=10"]
 
 
 @pytest.mark.parametrize(
@@ -406,3 +407,36 @@ def test_refused_here(envelope, refused):
     verdicts = refused_here(envelope, Capabilities(size=100))
     assert set(verdicts) == refused
     assert all(v.kind is Kind.REJECTED and v.code is None for v in verdicts.values())
+
+
+REPORTS = SmtpEnvelope("a@x.example", ("b@x.example",), envelope_id="1a2063", dsn=Dsn(full=False))
+
+
+@pytest.mark.parametrize(
+    ("dsn", "mail", "rcpt"),
+    [
+        (Dsn(full=False), " RET=HDRS ENVID=1a2063", ""),
+        (Dsn(full=True, id="a+b=c d", notify=("SUCCESS", "FAILURE")), " RET=FULL ENVID=a+2Bb+3Dc+20d",
+         " NOTIFY=SUCCESS,FAILURE"),
+        (Dsn(full=True, notify=("NEVER",), recipient="o+r@x.example"), " RET=FULL ENVID=1a2063",
+         " NOTIFY=NEVER ORCPT=rfc822;o+2Br@x.example"),
+        (Dsn(full=True, recipient="j\u00f6@x.example"), " RET=FULL ENVID=1a2063", " ORCPT=utf-8;j\\x{F6}@x.example"),
+    ],
+)  # fmt: skip
+def test_reports_are_asked_for_where_they_are_offered(dsn, mail, rcpt):
+    envelope = msgspec.structs.replace(REPORTS, dsn=dsn)
+    asked = Transaction(envelope, envelope.recipients, Capabilities(dsn=True, pipelining=True), reset=False).take()
+    assert asked == [f"MAIL FROM:<a@x.example>{mail}", f"RCPT TO:<b@x.example>{rcpt}", "DATA"]
+    plain = Transaction(envelope, envelope.recipients, Capabilities(pipelining=True), reset=False).take()
+    assert plain == ["MAIL FROM:<a@x.example>", "RCPT TO:<b@x.example>", "DATA"]
+
+
+def test_text_beyond_ascii_needs_8bitmime():
+    envelope = SmtpEnvelope("a@x.example", ("b@x.example",), eight_bit=True)
+    offered = Capabilities(eight_bit=True)
+    assert refused_here(envelope, offered) == {}
+    transaction = Transaction(envelope, envelope.recipients, offered, reset=False)
+    assert transaction.take() == ["MAIL FROM:<a@x.example> BODY=8BITMIME"]
+    (verdict,) = refused_here(envelope, Capabilities(smtputf8=True)).values()
+    assert (verdict.kind, verdict.code) == (Kind.REJECTED, None)
+    assert verdict.text.endswith("the server does not offer 8BITMIME")

@@ -202,7 +202,7 @@ SERVER = {"host": "mail.example.com", "port": 993, "secure": True, "auth": {"use
         (Submit, {"to": "a@b.example", "cc": ["A <a@b.example>", {"address": "a@b.example"}]}, True),
         (Submit, {"to": 5}, False),
         (Submit, {"to": {"address": "a@b.example"}, "headers": {"X-A": True}}, False),
-        (Submit, {"to": {"address": "a@b.example"}, "deliveryAttempts": 0}, False),
+        (Submit, {"to": {"address": "a@b.example"}, "deliveryAttempts": -1}, False),
         (Submit, {"to": {"address": "a@b.example"}, "subject": None}, True),
         (Submit, {"to": {"address": "a@b.example"}, "messageId": None}, False),
         (Submit, {"to": {"address": "a@b.example"}, "nosuchfield": 1}, False),

@@ -127,7 +127,29 @@ def test_a_captured_submission_with_an_unknown_member():
         ({"deliveryAttempts": "many"}, ['"deliveryAttempts" must be a number']),
         ({"deliveryAttempts": True}, ['"deliveryAttempts" must be a number']),
         ({"deliveryAttempts": 1.5}, ['"deliveryAttempts" must be an integer']),
-        ({"deliveryAttempts": 0}, ['"deliveryAttempts" must be greater than or equal to 1']),
+        ({"deliveryAttempts": -1}, ['"deliveryAttempts" must be greater than or equal to 0']),
+        ({"raw": "%", "locale": "a\nb", "baseUrl": "ftp://x.example"}, [
+            '"raw" must be a valid base64 string',
+            f'"locale" {NOT_ONE_LINE}',
+            '"baseUrl" must be a valid uri with a scheme matching the http|https pattern',
+        ]),
+        ({"raw": "aGk=", "text": "a", "attachments": [{"content": ""}]}, [
+            '"text" is not allowed beside raw',
+            '"attachments" is not allowed beside raw',
+        ]),
+        ({"dsn": {}}, ['"dsn.return" is required']),
+        ({"dsn": {"return": "all", "notify": ["never", "sometimes"], "id": "\u00e4", "recipient": "x"}}, [
+            '"dsn.id" must hold only printable ASCII',
+            '"dsn.return" must be one of [full, headers]',
+            '"dsn.notify[1]" must be one of [delay, failure, never, success]',
+            '"dsn.recipient" must be a valid email',
+        ]),
+        ({"dsn": {"return": "full", "notify": ["never", "delay"], "id": "x" * 97 + "+"}}, [
+            '"dsn.notify" must not have anything beside never'
+        ]),
+        ({"dsn": {"return": "full", "notify": "never", "id": "x" * 98 + "+"}}, [
+            '"dsn.id" must have at most 100 characters, with +, = and blanks counted as three'
+        ]),
         ({"deliveryAttempts": 10**30}, ['"deliveryAttempts" must be less than or equal to 1000']),
         ({"attachments": {}}, ['"attachments" must be an array']),
         ({"attachments": [{}]}, ['"attachments[0].content" is required']),

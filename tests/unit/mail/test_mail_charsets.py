@@ -260,3 +260,20 @@ def test_clean(text):
     clean(text).encode()
     assert clean(text) == text or any("\ud800" <= each <= "\udfff" for each in text)
     assert clean("\ud83d\ude00 \ud83d x") == "😀 \ufffd x"
+
+
+@pytest.mark.parametrize(
+    ("page", "charset", "text"),
+    [
+        ('<meta charset="windows-1251">', "", "Привет"),
+        ("<META http-equiv=Content-Type content='text/html; charset=koi8-r'>", "us-ascii", "Привет"),
+        ("<meta name='a'><meta charset = utf-8>", "", "grün"),  # a page of which this is wrong
+        ('<meta charset="x-unknown">', "", "grün"),
+        ("<meta charset=windows-1251>", "iso-8859-1", "grün"),  # the part says what it is
+    ],
+)
+def test_a_page_may_name_its_charset(page: str, charset: str, text: str) -> None:
+    codec = "koi8-r" if "koi8" in page else "cp1251" if text == "Привет" else "latin-1"
+    raw = f"<html>{page}{text}".encode(codec)
+    assert body_text(raw, "8bit", charset, html=True) == f"<html>{page}{text}"
+    assert body_text("grün <meta charset=koi8-r>".encode(), "8bit", "", html=True) == "grün <meta charset=koi8-r>"

@@ -74,7 +74,7 @@ class Desk:
         self.book = AppBook(store, self.vault, self.journal, world)
         self.told = Told()
         dial = sandbox.dial
-        self.requests = TokenRequests(Wire(dial), Wire(dial), world)
+        self.requests = TokenRequests(Wire(dial, dial), Wire(dial, dial), world)
         self.nursery: trio.Nursery
         self.scopes: dict[str, trio.CancelScope] = {}
         self.ended: dict[str, trio.Event] = {}

@@ -44,7 +44,7 @@ async def logins(operator: Operator, path: str = "/creds", login: str = "") -> A
     """The IMAP logins of the account `acme`."""
     async with served(operator.answer) as url:
         setting = url.replace("://", f"://{login}") + path
-        yield AuthServerLogins(AuthServer(Wire(dial), lambda: setting, SeededWorld(1)), "a/b&c", "imap")
+        yield AuthServerLogins(AuthServer(Wire(dial, dial), lambda: setting, SeededWorld(1)), "a/b&c", "imap")
 
 
 async def refused(work: Callable[[], Awaitable[object]]) -> TokenError:
@@ -114,7 +114,7 @@ async def test_what_is_not_believed_is_an_error_in_words(said: Said, trouble: Tr
 
 
 async def test_without_the_setting_nothing_is_asked() -> None:
-    found = AuthServerLogins(AuthServer(Wire(dial), lambda: None, SeededWorld(1)), "acme", "smtp")
+    found = AuthServerLogins(AuthServer(Wire(dial, dial), lambda: None, SeededWorld(1)), "acme", "smtp")
     error = await refused(found.token)
     assert "authServer is not set" in str(error) and "POST /v1/settings" in (error.hint or "")
 
@@ -226,7 +226,7 @@ async def test_a_changed_setting_ends_every_wait_and_voids_what_was_given() -> N
     broken, operator = Operator(Said(500, "x")), Operator(Said(body=GOOD), Said(body={**GOOD, "accessToken": "second"}))
     async with served(broken.answer) as old, served(operator.answer) as new:
         setting = [old]
-        server = AuthServer(Wire(dial), lambda: setting[0], SeededWorld(1))
+        server = AuthServer(Wire(dial, dial), lambda: setting[0], SeededWorld(1))
         found = AuthServerLogins(server, "acme", "imap")
         error = await refused(found.token)
         async with trio.open_nursery() as nursery:
@@ -243,7 +243,11 @@ async def test_a_changed_setting_ends_every_wait_and_voids_what_was_given() -> N
 async def test_a_server_that_cannot_be_reached_is_named(tcp_port_nobody_listens_at: int) -> None:
     url = f"http://127.0.0.1:{tcp_port_nobody_listens_at}/"
     world = SeededWorld(1)
-    wire = Wire(lambda host, port: world.dial(host, port, list))
+
+    async def dial(host: str, port: int) -> trio.abc.Stream:
+        return await world.dial(host, port, list)
+
+    wire = Wire(dial, dial)
     error = await refused(AuthServerLogins(AuthServer(wire, lambda: url, world), "acme", "imap").token)
     assert (error.trouble, error.status) == (PASSING, None)
     assert "no stored password stands in" in (error.hint or "")
@@ -253,7 +257,9 @@ async def test_a_silent_server_is_given_up_after_twenty_seconds(autojump_clock: 
     async def silence(host: str, port: int) -> trio.abc.Stream:
         return trio.testing.memory_stream_pair()[0]
 
-    found = AuthServerLogins(AuthServer(Wire(silence), lambda: "http://x.example/", SeededWorld(1)), "acme", "imap")
+    found = AuthServerLogins(
+        AuthServer(Wire(silence, silence), lambda: "http://x.example/", SeededWorld(1)), "acme", "imap"
+    )
     began = trio.current_time()
     assert "did not answer within 20 s" in str(await refused(found.token))
     assert trio.current_time() - began == pytest.approx(20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 import trio
@@ -51,7 +53,7 @@ async def test_who_asks_while_it_waits_is_told_at_once_and_causes_no_request(
         dialled[now] = dialled.get(now, 0) + 1
         return await dial(host, port)
 
-    at.requests = TokenRequests(Wire(counted), Wire(counted), at.world)
+    at.requests = TokenRequests(Wire(counted, counted), Wire(counted, counted), at.world)
     at.sandbox.faults.dead.add("sign-in.sandbox.example")
     keepers = [at.keeper(name) for name in names]
     await trio.sleep(1)
@@ -188,3 +190,41 @@ async def test_those_who_wait_for_a_slow_provider_are_not_cut_short(at: Desk, au
     for keeper in keepers:
         assert at.opens(await keeper.token())
     assert at.provider.reused == [] and at.told.gone_for == []
+
+
+def refused_at_the_door(at: Desk) -> None:
+    at.sandbox.faults.dead.add("sign-in.sandbox.example")
+
+
+def lost_on_the_way(at: Desk) -> None:
+    at.provider.faults.append(Fault(lost=True))
+
+
+def answered_with_an_error(at: Desk) -> None:
+    at.provider.faults.append(Fault(status=503))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(
+    ("fails", "lost"), [(refused_at_the_door, False), (answered_with_an_error, False), (lost_on_the_way, True)]
+)
+async def test_an_answer_is_called_lost_only_where_one_was(
+    at: Desk, autojump_clock: MockClock, fails: Callable[[Desk], None], lost: bool, restarted: bool
+) -> None:
+    await at.sign_in(expires=at.world.now() - 1)
+    fails(at)
+    keeper = at.keeper()
+    with pytest.raises(TokenError) as caught:
+        await keeper.token()
+    assert caught.value.trouble is Trouble.PASSING
+    if restarted:
+        at.scopes["ann"].cancel()
+        await at.ended["ann"].wait()
+    at.sandbox.faults.dead.clear()
+    at.provider.revoke_user("ann@sandbox.example")
+    keeper = at.keeper() if restarted else keeper
+    await trio.sleep(31)
+    with pytest.raises(TokenError) as caught:
+        await keeper.token()
+    assert caught.value.trouble is Trouble.GRANT_GONE
+    assert ("was lost on the way" in str(caught.value.hint)) is lost

@@ -113,7 +113,7 @@ async def answering(endpoint: Google | Entra) -> AsyncIterator[None]:
 
 
 def requests(world: SeededWorld) -> TokenRequests:
-    return TokenRequests(Wire(dial), None, world)
+    return TokenRequests(Wire(dial, dial), None, world)
 
 
 def workspace(url: str, **members: object) -> App:

@@ -176,6 +176,22 @@ async def test_the_rule_of_what_may_be_dialled_holds_for_both_ends(
     assert proxy.asked == []
 
 
+@pytest.mark.parametrize("proxy_names", [False, True])
+async def test_no_clear_text_leaves_for_a_public_host_through_a_private_proxy(proxy_names: bool) -> None:
+    proxy = ProxyServer("socks5", trio.open_tcp_stream)
+    world = Names(public=["203.0.114.1"], private=["127.0.0.1"])
+    async with listening(greet) as port, listening(proxy.serve) as at:
+        egress = Egress(Network(proxy_names=proxy_names), world, Hosts())
+        route = Route(parse(f"socks5://127.0.0.1:{at}"))
+        dial = egress.dialer(restricted=False, route=route, clear_text=True)
+        with pytest.raises(NetworkError, match=r"public\.example is asked over http") as caught:
+            await dial("public.example", port)
+        assert (caught.value.code, proxy.asked) == ("ETLS", [])
+        stream = await dial("private.example", port)
+        assert await read(stream, len(GREETING)) == GREETING
+        await stream.aclose()
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_names_are_left_to_the_proxy_where_the_configuration_says_so(protocol: str) -> None:
     async with listening(greet) as port:

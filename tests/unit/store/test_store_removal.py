@@ -25,9 +25,12 @@ class Parent(msgspec.Struct, frozen=True):
 
 
 PARENTS = (
+    # An unsubscription from a list that others send to is for good.
     # Events and messages stay until their time is over, and what an endpoint still owes of events until it is posted.
     Parent(
-        "account", frozenset({"account", "owner"}), frozenset({"event", "message", "webhook_line", "webhook_parked"})
+        "account",
+        frozenset({"account", "owner"}),
+        frozenset({"event", "message", "webhook_line", "webhook_parked", "blocked"}),
     ),
     # A million messages are not removed in one commit; see `mailboxes.sweep`.
     Parent("mailbox", frozenset({"mailbox"}), frozenset({"mailbox_message"}), 7, 8),
@@ -75,6 +78,12 @@ def test_what_hangs_on_a_row_goes_with_it(db: sqlite3.Connection, parent: Parent
         left = [row[0] for row in db.execute(f"SELECT {column} FROM {table} ORDER BY 1 DESC")]
         assert (parent.gone in left) == (table in parent.stay), table
         assert parent.other in left, table
+
+
+def test_a_blocklist_of_an_account_alone_goes_with_it(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE blocked SET scope = account")
+    db.execute("DELETE FROM account WHERE id = 'gone'")
+    assert db.execute("SELECT scope FROM blocked").fetchall() == [("other",)]
 
 
 def test_messages_of_a_mailbox_are_marked_to_be_swept(db: sqlite3.Connection) -> None:

@@ -54,7 +54,7 @@ async def test_a_crash_in_one_endpoint_is_caught_there(
     assert engine_errors
 
 
-@pytest.mark.parametrize("names", [[], ["messageSnet"], ["trackOpen"]], ids=str)
+@pytest.mark.parametrize("names", [[], ["messageSnet"], ["messageExpired"]], ids=str)
 async def test_what_happens_while_no_event_is_named_is_posted_later(
     tmp_path: Path, autojump_clock, names: list[str]
 ) -> None:
@@ -90,7 +90,7 @@ async def test_a_start_remembers_that_webhooks_were_on(tmp_path: Path, autojump_
             await engine.until(lambda: receiver.seqs == [1])
 
 
-@pytest.mark.parametrize("members", [{"events": ()}, {"events": ("trackOpen",)}, {"accounts": ()}], ids=str)
+@pytest.mark.parametrize("members", [{"events": ()}, {"events": ("messageExpired",)}, {"accounts": ()}], ids=str)
 async def test_an_endpoint_that_is_told_of_nothing_waits(tmp_path: Path, autojump_clock, members) -> None:
     async with world() as w, running(tmp_path, w) as engine:
         receiver = w.host("hooks.example")

@@ -1,0 +1,1 @@
+"""The Handlebars template language: text and JSON values in, text out."""

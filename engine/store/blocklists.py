@@ -1,0 +1,112 @@
+"""Blocklists: who gets no mail of a list any more.
+
+A list is a name, in upper or lower case; it exists while it has entries. An entry counts for everybody who sends to the
+list (`scope` ""), or for one account alone: that of the token that asked for it, or with which the mail was submitted.
+So no tenant blocks what another one sends.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.store.writer import Tx
+
+Db = sqlite3.Connection | Tx
+FOR_ALL = ""
+LONGEST_AGENT = 1024
+"""Most characters of a user agent that are kept."""
+_COLUMNS = (
+    "list, scope, recipient, account, message_id, source, reason, remote_address, user_agent, created"  # of `Entry`
+)
+_VISIBLE = "(?1 = '' OR scope = ?1)"
+_MOST_VARIABLES = 500
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One row. `created` is in seconds since 1970."""
+
+    list_id: str
+    scope: str
+    recipient: str
+    account: str
+    message_id: str | None = None
+    source: str
+    reason: str
+    remote_address: str | None = None
+    user_agent: str | None = None
+    created: float
+
+
+def short_agent(agent: str | None) -> str | None:
+    """A user agent as it is kept; None if there is none."""
+    return (agent or "")[:LONGEST_AGENT] or None
+
+
+def key_of(address: str) -> str:
+    """By what addresses are compared."""
+    return address.strip().lower()
+
+
+def add(tx: Tx, entry: Entry) -> bool:
+    """Add an entry; False, with nothing changed, if the recipient is on the list already."""
+    values = msgspec.structs.astuple(entry)
+    made = tx.execute(
+        f"INSERT INTO blocked ({_COLUMNS}, address) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (*values, key_of(entry.recipient)),
+    )
+    return bool(made.rowcount)
+
+
+def remove(tx: Tx, scope: str, list_id: str, recipient: str) -> bool:
+    """Remove the entry for a recipient (`FOR_ALL`: all of them); False if there is none."""
+    gone = tx.execute(
+        f"DELETE FROM blocked WHERE {_VISIBLE} AND list = ?2 AND address = ?3", (scope, list_id, key_of(recipient))
+    )
+    return bool(gone.rowcount)
+
+
+def take_back(tx: Tx, scopes: Sequence[str], list_id: str, recipient: str) -> bool:
+    """Remove the entries for a recipient in any of `scopes`; False if there are none."""
+    gone = tx.executemany(
+        "DELETE FROM blocked WHERE list = ? AND address = ? AND scope = ?",
+        [(list_id, key_of(recipient), scope) for scope in scopes],
+    )
+    return gone.rowcount > 0
+
+
+def reasons(db: Db, account: str, list_id: str, addresses: Sequence[str]) -> dict[str, str]:
+    """Why mail of an account to a list is kept from those of `addresses` that are on it."""
+    by_key = {key_of(each): each for each in addresses}
+    keys, found = list(by_key), {}
+    for start in range(0, len(keys), _MOST_VARIABLES):
+        part = keys[start : start + _MOST_VARIABLES]
+        rows = db.execute(
+            "SELECT address, reason FROM blocked WHERE list = ? AND scope IN ('', ?) "
+            f"AND address IN ({', '.join('?' * len(part))})",
+            (list_id, account, *part),
+        )
+        found.update({address: str(reason) for address, reason in rows})
+    return {each: found[key_of(each)] for each in addresses if key_of(each) in found}
+
+
+def lists(db: Db, scope: str, first: int, most: int) -> tuple[int, list[tuple[str, int]]]:
+    """How many lists there are, and a page of them by name: each with its number of entries."""
+    (total,) = db.execute(f"SELECT count(DISTINCT list) FROM blocked WHERE {_VISIBLE}", (scope,)).fetchone()
+    rows = db.execute(
+        f"SELECT min(list), count(*) FROM blocked WHERE {_VISIBLE} GROUP BY list ORDER BY list LIMIT ?2 OFFSET ?3",
+        (scope, most, first),
+    )
+    return int(total), [(str(name), int(count)) for name, count in rows]
+
+
+def entries(db: Db, scope: str, list_id: str, first: int, most: int) -> tuple[int, list[Entry]]:
+    """How many entries a list has, and a page of them by address."""
+    (total,) = db.execute(f"SELECT count(*) FROM blocked WHERE {_VISIBLE} AND list = ?2", (scope, list_id)).fetchone()
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM blocked WHERE {_VISIBLE} AND list = ?2 ORDER BY address, scope LIMIT ?3 OFFSET ?4",
+        (scope, list_id, most, first),
+    )
+    return int(total), [Entry(**dict(zip(Entry.__struct_fields__, row, strict=True))) for row in rows]

@@ -1,0 +1,151 @@
+"""Opens and clicks: a picture and links that lead through the engine, put into the HTML of a message. Pure.
+
+1. Links are the http and https URLs in `href` of `<a>` and `<area>`, where a browser sees such a tag: not in comments,
+   scripts, styles or other tags' attributes. An attribute's value is taken as a browser takes it: the first `href` of a
+   tag, in quotes or without, its character references replaced, blanks around it and line breaks in it dropped.
+2. A link that leads through the engine already, or unsubscribes, is left as it is; so is one too long to be signed.
+3. Only the value is replaced, by characters that need neither quotes nor references (but `&amp;`): every other octet
+   stays, so putting the old values back gives the same HTML.
+4. The picture goes before the last `</body>`, or `</html>`, or at the end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from engine.mail.html_markup import Tag, attribute_characters, pieces
+
+OPEN_PATH, CLICK_PATH, UNSUBSCRIBE_PATH = "/open.gif", "/redirect", "/unsubscribe"
+LONGEST_DATA = 5000
+"""Most octets of a link's JSON: encoded, it must fit into the request line that any proxy accepts."""
+_OWN_PATHS = (OPEN_PATH, CLICK_PATH, UNSUBSCRIBE_PATH)
+_LINKS = frozenset({"a", "area"})
+_TEXTS = frozenset({"textarea", "xmp", "noframes"})
+"""Elements in which a browser sees no tags."""
+# One attribute: its name, then perhaps a value in double quotes, in single quotes, or bare (WHATWG HTML 13.2.5.32-38).
+_ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"'][^\s>]*+)))?""")
+_WEB = re.compile(r"https?://[^/?#]", re.IGNORECASE)
+_BREAKS = re.compile(r"[\t\r\n]")
+_BLANKS = "".join(map(chr, range(33)))
+"""The C0 controls and the space, which a browser strips from a URL."""
+
+Sign = Callable[[bytes], str]
+"""Makes the query of a link (`data=…&sig=…`) from its JSON."""
+
+
+class Tracked(NamedTuple):
+    """What is tracked of a message, and by which links.
+
+    `base` is the engine's public URL, without a final slash. `left` holds URLs that stay as they are.
+    """
+
+    opens: bool
+    clicks: bool
+    base: str
+    account: str
+    message_id: str
+    sign: Sign
+    left: frozenset[str] = frozenset()
+
+
+class LinkIn(NamedTuple):
+    """A link in HTML: where its raw value stands, and the URL that it means."""
+
+    start: int
+    end: int
+    url: str
+
+
+def tracked(html: str, what: Tracked) -> str:
+    """The HTML with what is tracked put into it. Time is proportional to its length."""
+    if what.clicks:
+        html = _with_links(html, what)
+    return _with_picture(html, what) if what.opens else html
+
+
+def links(html: str) -> Iterator[LinkIn]:
+    """The links to the web in `html`, in order."""
+    inside = None
+    for piece in pieces(html):
+        if isinstance(piece, str):
+            continue
+        if inside is not None:
+            inside = None if piece.closing and piece.name == inside else inside
+        elif piece.closing:
+            continue
+        elif piece.name in _TEXTS:
+            inside = piece.name
+        elif piece.name in _LINKS and (found := _href(piece)) is not None and _WEB.match(found.url):
+            yield found
+
+
+def base_of(url: str) -> str:
+    """The part of a URL to which the paths of public pages are added."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def click_data(account: str, message_id: str, url: str) -> bytes:
+    """The JSON of a link that leads to `url`."""
+    return msgspec.json.encode({"act": "click", "url": url, "acc": account, "msg": message_id})
+
+
+def open_data(account: str, message_id: str) -> bytes:
+    """The JSON of a picture's link."""
+    return msgspec.json.encode({"act": "open", "acc": account, "msg": message_id})
+
+
+def _href(tag: Tag) -> LinkIn | None:
+    """The first `href` of a tag; later ones do not count."""
+    for attribute in _ATTRIBUTE.finditer(tag.attributes):
+        if attribute[1].lower() != "href":
+            continue
+        which = attribute.lastindex or 1
+        if which == 1:
+            return None
+        raw = attribute[which]
+        url = _BREAKS.sub("", attribute_characters(raw).strip(_BLANKS))
+        return LinkIn(tag.at + attribute.start(which), tag.at + attribute.end(which), url)
+    return None
+
+
+def _with_links(html: str, what: Tracked) -> str:
+    written, at = [], 0
+    for link in links(html):
+        data = click_data(what.account, what.message_id, link.url)
+        if len(data) > LONGEST_DATA or link.url in what.left or _is_own(link.url, what.base):
+            continue
+        written += [html[at : link.start], _escaped(f"{what.base}{CLICK_PATH}?{what.sign(data)}")]
+        at = link.end
+    return "".join([*written, html[at:]])
+
+
+def _is_own(url: str, base: str) -> bool:
+    lowered, own = url.lower(), base.lower()
+    return any(lowered.startswith((f"{own}{path}?", f"{own}{path}#")) or lowered == own + path for path in _OWN_PATHS)
+
+
+def _with_picture(html: str, what: Tracked) -> str:
+    query = what.sign(open_data(what.account, what.message_id))
+    source = _escaped(f"{what.base}{OPEN_PATH}?{query}")
+    picture = f'<img src="{source}" alt="" width="1" height="1" style="border:0;width:1px;height:1px">'
+    place = _end_of_body(html)
+    return html[:place] + picture + html[place:]
+
+
+def _end_of_body(html: str) -> int:
+    """Where the last `</body>` begins, or the last `</html>`; the end of the HTML if there is neither."""
+    ends = {"body": -1, "html": -1}
+    for piece in pieces(html):
+        if isinstance(piece, Tag) and piece.closing and piece.name in ends:
+            ends[piece.name] = piece.at - len(piece.name) - 2
+    return next((place for place in ends.values() if place >= 0), len(html))
+
+
+def _escaped(url: str) -> str:
+    return url.replace("&", "&amp;").replace('"', "%22").replace("'", "%27").replace("<", "%3C").replace(">", "%3E")
