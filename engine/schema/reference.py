@@ -20,7 +20,8 @@ class Reference(Request, frozen=True, kw_only=True):
     message: Annotated[
         Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType,
         Meta(
-            description="The id of that message. Absent: the newest one of the conversation `threadId`.",
+            description="The id of that message. Absent: the newest one of `threadId` in the folder of all mail, else "
+            "in INBOX.",
             examples=["AAAAAQAAAAE"],
         ),
     ] = UNSET
@@ -46,7 +47,10 @@ class Reference(Request, frozen=True, kw_only=True):
     ] = UNSET
     thread_id: Annotated[
         Annotated[str, Meta(max_length=256)] | UnsetType,
-        Meta(description="The id of the conversation, where the mail server has such ids. Absent: none."),
+        Meta(
+            description="The id of its conversation, where the mail server has such ids; it counts only without "
+            "`message`. Absent: none."
+        ),
     ] = UNSET
     document_store: NoDifference = UNSET
 

@@ -25,6 +25,7 @@ from engine.accounts.message_ids import NoId
 from engine.accounts.message_ids import Place as IdPlace
 from engine.accounts.message_summary import is_text
 from engine.accounts.message_text import GLANCES, Wanted, read_text
+from engine.accounts.search_keys import GMAIL, OBJECT_IDS, search_keys
 from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.imap.fetched import Fetched
@@ -42,6 +43,7 @@ from engine.mail.replying import Original
 from engine.mail.web_safe import renamed_pictures, wanted_pictures
 from engine.model.registration import Registration
 from engine.schema.reference import Reference, ReferenceShown
+from engine.schema.search import SearchQuery
 from engine.schema.submit import Content
 from engine.store.writer import Store
 from engine.submission.draft import addresses_of
@@ -126,11 +128,12 @@ class _Reading:
         """The original, its texts and files as far as they are needed. Raises `Problem` 404, 413, 503."""
         shown = ReferenceShown(message=reference.message, thread_id=reference.thread_id, success=True)
         try:
-            if asked.place is None:
+            place = asked.place
+            if reference.message is UNSET and reference.thread_id is not UNSET:
+                place = await self._newest_of(reference.thread_id)
+            if place is None:
                 raise no_message()
-            row, one = await self._locator.describe(
-                self._session, asked.place, _FIELDS, GLANCES if reference.inline else ()
-            )
+            row, one = await self._locator.describe(self._session, place, _FIELDS, GLANCES if reference.inline else ())
         except Problem as error:
             if error.status != 404:
                 raise
@@ -160,6 +163,23 @@ class _Reading:
             quote=quote,
             carried=(*pictures.values(), *files),
         )
+
+    async def _newest_of(self, thread: str) -> IdPlace | None:
+        """The newest message of a conversation in the folder of all mail, else in INBOX."""
+        capabilities = self._session.capabilities
+        if not {GMAIL, OBJECT_IDS} & set(capabilities):
+            return None
+        keys = search_keys(SearchQuery(thread_id=thread), capabilities)
+        for path in ("\\All", "INBOX"):
+            try:
+                opened = await self._locator.open(self._session, path)
+            except Problem as error:
+                if error.status != 404:
+                    raise
+                continue
+            if uids := await self._session.search(*keys):
+                return IdPlace(opened.row.id, uids[-1])
+        return None
 
     async def file(self, number: int, place: IdPlace | None) -> AttachedFile:
         """The file that stands for an attachment of the request. Raises `Problem` 404, which names it."""

@@ -355,3 +355,36 @@ async def test_nothing_follows_from_a_message_that_is_cancelled(
         await mail.caller.ask("DELETE", f"/v1/outbox/{done['queueId']}")
         await trio.sleep(60)
         assert (mail.flags(1), left(mail)) == (frozenset(), 0)
+
+
+async def test_the_newest_message_of_a_conversation(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with changing(simulation, count=0) as mail:
+        mail.engine.sandbox.faults.play_gmail = True
+        mail.engine.sandbox.faults.cut_imap()
+        await trio.sleep(600)
+        thread = (await mail.ask("GET", f"message/{await original(mail)}"))["threadId"]
+
+        def script(tag: str, name: str, line: bytes) -> bytes | None:
+            if name != "UID SEARCH" or b"X-GM-THRID" not in line:
+                return None
+            found = b" ALL 1" if thread.encode() in line else b""
+            return b'* ESEARCH (TAG "%b") UID%b\r\n%b OK done\r\n' % (tag.encode(), found, tag.encode())
+
+        mail.engine.sandbox.faults.imap_script = script
+        body = {"text": "x", "dryRun": True, "reference": {"threadId": thread}}
+        made = await mail.ask("POST", "submit", body)
+        assert made["reference"] == {"threadId": thread, "documentStore": False, "success": True}
+        assert b"In-Reply-To: <2@x.example>" in base64.b64decode(made["preview"])
+        body["reference"] = {"threadId": "1"}
+        answer = await mail.answer("POST", "submit", body)
+        assert (answer.status, answer.json["code"]) == (404, "ReferenceNotFound")
+
+
+async def test_beside_raw_it_adds_what_lacks(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with changing(simulation, count=0) as mail:
+        raw = base64.b64encode(b"From: acme@sandbox.example\r\nTo: t@x.example\r\n\r\nmine\r\n").decode()
+        made = await rehearsed(mail, {"message": await original(mail), "action": "reply"}, raw=raw)
+        assert (made["To"], made["Subject"], made["In-Reply-To"]) == ("t@x.example", "Re: Grüße", "<2@x.example>")
+        assert made.get_content() == "mine\r\n"
