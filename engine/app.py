@@ -31,6 +31,7 @@ from engine.http.listener import listen
 from engine.http.server import serve_http, url_of
 from engine.log import to_stderr as log_to_stderr
 from engine.msa.door import Listeners as DoorListeners
+from engine.oauth.secret_expiry import SecretExpiry
 from engine.queue.restored_backup import Releases
 from engine.queue.retention import Retention
 from engine.repeated_errors import counted
@@ -119,7 +120,7 @@ async def run(
             _service(Releases(store, engine.queue.dispatch.schedule).run),
             _service(sandbox.run) if sandbox is not None else nullcontext(),
             _service(engine.queue.dispatch.slots.run),
-            _service(context.oauth.book.run),
+            _service(SecretExpiry(context.oauth.book, store, context.streams.journal, world).run),
             _service(context.wrong_tokens.run),
             _service(registry.run),
             _service(context.gateways.run),

@@ -64,6 +64,7 @@ from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
 from engine.submission.composer import Composer
+from engine.submission.mail_links import MailLinks
 from engine.submission.mailbox_files import Room
 from engine.submission.reference_reading import References
 from engine.submission.submissions import Submissions
@@ -127,10 +128,14 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     files = ExportFiles(Path(config.store.path), config.export.quota, config.export.spare, world)
     exports = Exports(files, registry.get, store, journal, settings, config.export, world)
     share = SharedLimit("streams", config.http.streams, config.http.streams_per_token)
-    bodies, wrong_tokens = Bodies(config.http.bodies, config.http.slowest), WrongTokens()
+    bodies, wrong_tokens = (
+        Bodies(config.http.bodies, config.http.slowest, Path(config.store.path), world),
+        WrongTokens(),
+    )
     submissions = Submissions(
         Composer(bodies.heavy, world),
         References(store, config.http.max_body, Room(config.http.bodies), world),
+        MailLinks(settings, link_keys, store),
         Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
         routes,
         lambda: settings.values.delivery_attempts or config.retry.attempts,

@@ -35,6 +35,7 @@ async def leased(
 ) -> AsyncIterator[Mailbox]:
     """Lease a session for the block (`Commands.lease`). A refusal by the server becomes a `Problem`."""
     found = find_account(context, account)
+    context.bodies.heavy.go_on_slowly()
     uses = dict(registration.watch_rules(found.record, found.status.created).uses)
     locator = Locator(found.id, context.store, uses)
     async with found.commands.lease(headers.seconds, long=long, path=path) as session:

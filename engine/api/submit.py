@@ -28,10 +28,11 @@ from engine.http.problems import JSON
 from engine.isotime import iso
 from engine.mail.compose import Composed
 from engine.queue.idempotency import repeated
+from engine.schema.blocklists import Skipped
 from engine.schema.fields import AccountId
 from engine.schema.reference import ReferenceShown
 from engine.schema.stored_json import shown
-from engine.schema.submit import DryRun, Idempotency, Submit, SubmitAccepted, SubmitHeaders, SubmitQuery
+from engine.schema.submit import DryRun, Idempotency, Submit, SubmitAccepted, SubmitHeaders, SubmitQuery, SubmitSkipped
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
@@ -71,7 +72,7 @@ async def submit(
     *,
     query: SubmitQuery = ANY_QUERY,
     caller: Token | None = None,
-) -> SubmitAccepted | DryRun | Response:
+) -> SubmitAccepted | SubmitSkipped | DryRun | Response:
     """Submit a message.
 
     Before the first sync of an account (without IMAP: its first SMTP login), submissions are refused with a 503:
@@ -98,9 +99,11 @@ async def submit(
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if not body.dry_run and context.submissions.gateway(body.gateway) is None:
         refuse_unless_ready(found)
-    terms, submissions = terms_of(body, context.world.now()), context.submissions
+    terms, submissions = terms_of(body, context.world.now(), narrowed=narrowed), context.submissions
     async with submissions.references.read(found, body, headers.seconds) as referenced:
         incoming = await submissions.prepare(found, body, terms, referenced)
+    for reason in submissions.links.skipped(found.id, terms, incoming.recipients).values():
+        return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id or ""))
     message, reference = incoming.message, _shown(referenced)
     if body.dry_run:
         return await _rehearsal(message.message_id, incoming.content, reference)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -26,6 +26,7 @@ from engine.config import Config
 from engine.errors import EngineError, Problem, StorageFailed
 from engine.http import control_requests, home_page, server
 from engine.http.access import enter, narrowed
+from engine.http.arriving_body import ArrivingBody
 from engine.http.audit_entries import record
 from engine.http.auth import Door
 from engine.http.client_address import Addresses
@@ -133,10 +134,16 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
 
     async def answer(path: dict[str, str], caller: Token | None, body: RequestBody) -> Response:
         arguments: dict[str, Any] = {}
-        if operation.body is not None:
-            arguments["body"] = await _decoded(front, operation.body, await body.read(request, limit))
-        elif has_body(request):
-            await body.read(request, limit)
+        if operation.body is None:
+            if has_body(request):
+                await body.arrive(request, limit)
+            return await made_of(path, caller, arguments)
+        arrived = await body.arrive(request, limit)
+        async with front.bodies.heavy.large() if arrived.is_large else nullcontext():
+            arguments["body"] = await _decoded(front, operation.body, arrived)
+            return await made_of(path, caller, arguments)
+
+    async def made_of(path: dict[str, str], caller: Token | None, arguments: dict[str, Any]) -> Response:
         query = _query(request, operation, caller)
         if takes_query:
             arguments["query"] = query
@@ -190,12 +197,12 @@ def _query(asked: BaseRequestWebsocket, operation: Operation, caller: Token | No
     return narrowed(caller, decode_query(operation.query or NoQuery, pairs))
 
 
-async def _decoded(front: Front, kind: type[RequestT], data: bytearray) -> RequestT:
+async def _decoded(front: Front, kind: type[RequestT], arrived: ArrivingBody) -> RequestT:
     most = front.config.http.max_members
-    if len(data) <= HERE:
-        return decode_body(kind, data, most)
-    async with front.bodies.heavy:
-        return await front.world.in_thread(decode_body, kind, data, most)
+    if arrived.size <= HERE:
+        return decode_body(kind, await arrived.load(), most)
+    async with front.bodies.heavy.short():
+        return await front.world.in_thread(decode_body, kind, await arrived.load(), most)
 
 
 def _id(raw: str) -> str:

@@ -1,4 +1,4 @@
-"""Reads request bodies, and limits how much of them is in memory over all requests.
+"""Reads request bodies, and limits how many bytes of them the engine holds over all requests.
 
 1. A body is read only after its caller is authenticated; a client that waits for `100 Continue` gets it only then.
 2. It is counted as it arrives, chunked or not: at most what the operation takes, and at most `http.bodies` in total.
@@ -11,32 +11,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import trio
 from quart import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from engine.errors import Problem
+from engine.heavy_work import HeavyWork
+from engine.http.arriving_body import ArrivingBody
 from engine.http.transfer_rate import TransferRate
+from engine.world import World
 
 OTHER_BODIES = 1024**2
 """Most bytes in the body of an operation that takes no attachments."""
 GO_ON = "go_on"
 """Key in the state of a request's scope: the function that sends `100 Continue`."""
 SMALL = 64 * 1024
-HEAVY_AT_ONCE = 2
-"""Most large bodies decoded or composed at the same time: each briefly needs about three times its size."""
 
 
 class Bodies:
-    """The bodies of all current requests: at most `most` bytes, none slower than `slowest` bytes per second."""
+    """The bodies of all current requests: at most `most` bytes, none slower than `slowest` bytes per second.
 
-    def __init__(self, most: int, slowest: int = 0) -> None:
+    Large ones wait in files in `folder`; without it, in memory.
+    """
+
+    def __init__(self, most: int, slowest: int = 0, folder: Path | None = None, world: World | None = None) -> None:
         self._most = most
         self._held: dict[str, int] = {}
         self.slowest = slowest
         self.total = 0
-        self.heavy = trio.Semaphore(HEAVY_AT_ONCE)
+        self.heavy = HeavyWork()
+        self.folder = folder
+        self.world = world or World()
 
     @contextmanager
     def of(self, token: str) -> Iterator[RequestBody]:
@@ -45,6 +52,7 @@ class Bodies:
         try:
             yield body
         finally:
+            body.close()
             if body.size:
                 self._change(token, -body.size)
 
@@ -80,9 +88,19 @@ class RequestBody:
         self._bodies = bodies
         self._token = token
         self.size = 0
+        self._arrived: ArrivingBody | None = None
+
+    def close(self) -> None:
+        """Drop what is left of it."""
+        if self._arrived is not None:
+            self._arrived.close()
 
     async def read(self, request: Request, limit: int) -> bytearray:
-        """Read the whole body, at most `limit` bytes.
+        """The whole body in memory; as `arrive` otherwise."""
+        return await (await self.arrive(request, limit)).load()
+
+    async def arrive(self, request: Request, limit: int) -> ArrivingBody:
+        """Wait for the whole body, at most `limit` bytes.
 
         Raises `Problem`: 413 if it is longer, by its Content-Length or as received; 408 if nothing arrives for
         `http.body_timeout`, or it arrives too slowly; 415 if it is compressed; 503 if too many bodies are in memory.
@@ -97,7 +115,7 @@ class RequestBody:
         self._bodies.refuse_unless_room(self._token, declared)
         if "Expect" in request.headers:
             await request.scope["state"][GO_ON]()
-        body = bytearray()
+        self._arrived = body = ArrivingBody(self._bodies.folder, self._bodies.world)
         pace = TransferRate(request.body_timeout or 0, self._bodies.slowest)
         with trio.CancelScope(deadline=pace.deadline()) as timeout:
             try:
@@ -108,7 +126,7 @@ class RequestBody:
                     self._bodies.take(self._token, self.size, len(chunk))
                     if self.size > limit:
                         raise _too_long(limit)
-                    body += chunk
+                    await body.add(chunk)
             except RequestEntityTooLarge as error:
                 raise _too_long(limit) from error
         if timeout.cancelled_caught:

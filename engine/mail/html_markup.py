@@ -25,15 +25,11 @@ _RAW = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "sty
 
 
 class Tag(NamedTuple):
-    """A start tag, or an end tag if `closing`: its name in lower case, and the raw text after the name.
-
-    `at` is where that text begins in the whole source.
-    """
+    """A start tag, or an end tag if `closing`: its name in lower case, and the raw text after the name."""
 
     name: str
     attributes: str
     closing: bool
-    at: int = 0
 
 
 def pieces(source: str) -> Iterator[str | Tag]:
@@ -49,9 +45,9 @@ def pieces(source: str) -> Iterator[str | Tag]:
         yield source[at:]
 
 
-def tags(source: str) -> Iterator[tuple[int, Tag]]:
-    """The tags, each with the place where it begins."""
-    return ((start, tag) for start, _, tag in _markup(source) if tag is not None)
+def tags(source: str) -> Iterator[tuple[int, int, Tag]]:
+    """The tags, each with the places where it begins and ends."""
+    return ((start, end, tag) for start, end, tag in _markup(source) if tag is not None)
 
 
 def _markup(source: str) -> Iterator[tuple[int, int, Tag | None]]:
@@ -69,7 +65,7 @@ def _markup(source: str) -> Iterator[tuple[int, int, Tag | None]]:
             yield start, at, None
             continue
         name = name.lower()
-        yield start, at, Tag(name, attributes, bool(end_mark), markup.start(3))
+        yield start, at, Tag(name, attributes, bool(end_mark))
         if name in _RAW and not end_mark:
             closing = _RAW[name].search(source, at)
             raw, at = at, len(source) if closing is None else closing.start()

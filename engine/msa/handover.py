@@ -7,6 +7,7 @@ added. The envelope of the dialogue decides who gets it, whatever its header say
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -22,12 +23,13 @@ from engine.mail.compose import Composed, Draft
 from engine.mail.fields import fields
 from engine.mail.headers import one_address
 from engine.mail.whole import from_raw, name_of, split_fields
+from engine.model.message import Dsn
 from engine.model.registration import Registration
 from engine.msa.logins import Login
 from engine.msa.reception import Received
 from engine.schema.stored_json import shown
 from engine.schema.submit import SubmitAccepted
-from engine.smtp.server_commands import MailFrom
+from engine.smtp.server_commands import MailFrom, RcptTo
 from engine.store.bodies import Spool
 from engine.store.idempotency_keys import Kept
 from engine.submission.control_headers import ACCOUNT, Control, taken_out
@@ -47,16 +49,15 @@ class HandOver:
         self._spool = spool
         self._world = world
 
-    def ready(self, account: str) -> Account:
-        """The account, if it can take a message now. Raises `Problem`: 404 or 503."""
+    def account(self, account: str) -> Account:
+        """The account with this id. Raises `Problem` 404."""
         found = self._account(account)
         if found is None:
             raise Problem(404, f"there is no account {account}: it was removed")
-        refuse_unless_ready(found)
         return found
 
     async def submit(
-        self, login: Login | None, mail: MailFrom, recipients: Sequence[str], received: Received
+        self, login: Login | None, mail: MailFrom, recipients: Sequence[RcptTo], received: Received
     ) -> SubmitAccepted:
         """Queue the message; return what the HTTP API would answer.
 
@@ -66,7 +67,9 @@ class HandOver:
         handed = False
         try:
             header, control = taken_out(received.header)
-            account = self.ready(_account_of(login, control))
+            account = self.account(_account_of(login, control))
+            if self._submissions.gateway(control.gateway) is None:
+                refuse_unless_ready(account)
             now = self._world.now()
             terms = _terms(control, mail, recipients, now)
             header = _with_author(header, account.record)
@@ -76,7 +79,7 @@ class HandOver:
                 whole.bcc_header,
                 received.body or b"",
                 mail.smtputf8 and not whole.header.isascii(),
-                mail.eight_bit,
+                received.eight_bit,
             )
             draft = Draft(sender=Address(mail.sender), subject=_subject(whole.header))
             incoming = self._submissions.incoming(account, draft, composed, message_id, terms)
@@ -85,7 +88,7 @@ class HandOver:
                 message_id=message_id, send_at=iso(terms.send_at), queue_id=incoming.message.queue_id
             )
             key = control.idempotency_key
-            kept = Kept(_fingerprint(mail.sender, recipients), msgspec.json.encode(answer)) if key is not None else None
+            kept = Kept(_fingerprint(terms), msgspec.json.encode(answer)) if key is not None else None
             handed = True
             first = await carry_through(
                 self._submissions.accept(incoming._replace(spooled=received.spooled), key=key, kept=kept)
@@ -114,16 +117,41 @@ def _account_of(login: Login | None, control: Control) -> str:
     return login.account
 
 
-def _terms(control: Control, mail: MailFrom, recipients: Sequence[str], now: float) -> Terms:
+def _terms(control: Control, mail: MailFrom, recipients: Sequence[RcptTo], now: float) -> Terms:
     send_at = now if control.send_at is None else max(control.send_at, now)
     return Terms(
         now=now,
         send_at=send_at,
         sender=mail.sender,
-        recipients=tuple(recipients),
+        recipients=tuple(dict.fromkeys(each.recipient for each in recipients)),
         attempts=control.attempts,
         gateway=control.gateway,
+        dsn=_dsn(mail, recipients),
     )
+
+
+def _dsn(mail: MailFrom, recipients: Sequence[RcptTo]) -> Dsn | None:
+    """The delivery reports asked for; where recipients differ, all get what any of them asked for."""
+    asked = {each.notify for each in recipients}
+    if not (mail.returned or mail.envelope_id or asked != {()}):
+        return None
+    if len(asked) == 1:
+        (notify,) = asked
+    else:
+        # Without a word about it, a server reports failures.
+        notify = tuple(sorted({word for each in asked for word in each or ("FAILURE",)} - {"NEVER"}))
+    original = recipients[0].original if len(recipients) == 1 else ""
+    return Dsn(
+        full=mail.returned == "FULL",
+        id=_decoded(mail.envelope_id) or None,
+        notify=notify,
+        recipient=_decoded(original.partition(";")[2]) if original[:7].lower() == "rfc822;" else None,
+    )
+
+
+def _decoded(xtext: str) -> str:
+    """The text that is encoded as RFC 3461 section 4 says."""
+    return re.sub(r"\+([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), xtext)
 
 
 def _with_author(header: bytes, record: Registration) -> bytes:
@@ -141,9 +169,9 @@ def _subject(header: bytes) -> str | None:
     return " ".join(found[0].split()) or None if found else None
 
 
-def _fingerprint(sender: str, recipients: Sequence[str]) -> bytes:
+def _fingerprint(terms: Terms) -> bytes:
     """What two submissions with one key must have in common: the envelope.
 
     A program that submits a message again often makes it anew, with another Date, Message-ID and boundary.
     """
-    return hashlib.sha256(msgspec.json.encode(("smtp", sender, sorted(recipients)))).digest()
+    return hashlib.sha256(msgspec.json.encode(("smtp", terms.sender, sorted(terms.recipients)))).digest()

@@ -25,12 +25,16 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 class Received(msgspec.Struct, frozen=True):
-    """A whole message. `header` ends before the empty line; `spooled` has the body if `body` is None."""
+    """A whole message. `header` ends before the empty line; `spooled` has the body if `body` is None.
+
+    `eight_bit`: there are octets beyond ASCII.
+    """
 
     header: bytes
     body: bytes | None
     spooled: str | None
     body_size: int
+    eight_bit: bool
 
 
 class Reception:
@@ -46,6 +50,7 @@ class Reception:
         self._searched = 0
         self._file: SpoolFile | None = None
         self._body_size = 0
+        self._eight_bit = False
         self.size = 0
         self.fault: str | None = None
         """The reply that refuses the message."""
@@ -59,6 +64,7 @@ class Reception:
         """Take in a piece. Cancelled: `discard` it."""
         content = _LINE_END.sub(b"\r\n", piece.content) if piece.bare else piece.content
         self.size += len(content)
+        self._eight_bit = self._eight_bit or not content.isascii()
         if self.size > self._limit:
             self._refuse(f"552 5.3.4 The message is larger than {self._limit} octets")
         if self.fault is not None:
@@ -82,7 +88,7 @@ class Reception:
         if self.fault is not None or self._header is None:
             return None
         if self._file is None:
-            return Received(self._header, bytes(self._buffer), None, len(self._buffer))
+            return Received(self._header, bytes(self._buffer), None, len(self._buffer), self._eight_bit)
         file, self._file = self._file, None
         try:
             if self._buffer:
@@ -95,7 +101,7 @@ class Reception:
         except BaseException:
             file.discard()
             raise
-        return Received(self._header, None, file.name, self._body_size)
+        return Received(self._header, None, file.name, self._body_size, self._eight_bit)
 
     def discard(self) -> None:
         """Drop what there is so far."""

@@ -186,7 +186,7 @@ class DoorSession:
         else:
             try:
                 if self._login is not None:
-                    self._parts.hand_over.ready(self._login.account)
+                    self._parts.hand_over.account(self._login.account)
             except Problem as problem:
                 self._protocol.reply(reply_of(problem))
             else:
@@ -228,9 +228,8 @@ class DoorSession:
         self._reception = None
         if received is None:
             return reception.fault or "451 4.3.0 The message is not queued"
-        recipients = tuple(dict.fromkeys(each.recipient for each in self._protocol.recipients))
         try:
-            answer = await self._parts.hand_over.submit(self._login, mail, recipients, received)
+            answer = await self._parts.hand_over.submit(self._login, mail, self._protocol.recipients, received)
         except EngineError as error:
             return reply_of(error)
         log.debug("%s submitted %s", self._client.name, answer.queue_id)
@@ -243,7 +242,7 @@ class DoorSession:
 
     def _keywords(self) -> tuple[str, ...]:
         config = self._parts.config
-        offered = ["PIPELINING", f"SIZE {config.max_message}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+        offered = ["PIPELINING", f"SIZE {config.max_message}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN"]
         if self._parts.certificate is not None and not self._tls:
             offered.append("STARTTLS")
         if self._tls or self._client.near or config.clear_text_login:

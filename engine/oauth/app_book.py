@@ -1,8 +1,7 @@
-"""All OAuth2 apps of the engine: creates, changes, removes and finds them, and warns before a client secret expires.
+"""All OAuth2 apps of the engine: creates, changes, removes and finds them.
 
 A change is on disk before anything acts on it. An app whose record or secret cannot be read is shown as broken and not
-used until it is created again or its secrets are set again. The service `run` warns 30, 7 and 1 days before a secret
-expires, once each.
+used until it is created again or its secrets are set again.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import trio
 
 from engine.errors import DamagedSecret
 from engine.events.journal import Journal
-from engine.isotime import iso
 from engine.oauth.app_state import AppState
 from engine.oauth.apps import App
 from engine.oauth.errors import TokenError, Trouble
@@ -28,10 +26,6 @@ from engine.world import World
 
 log = logging.getLogger("engine.oauth")
 
-WARNED_DAYS = (30, 7, 1)
-DAY = 86_400.0
-LOOK_AGAIN = 3600.0
-"""Seconds between two checks of the clock."""
 _LETTERS = string.ascii_letters + string.digits
 _ID_LETTERS = 20
 
@@ -61,7 +55,8 @@ class AppBook:
         self._vault = vault
         self._journal = journal
         self._world = world
-        self._changed = trio.Event()
+        self.changed = trio.Event()
+        """Set when an app is created or changed; there is another one then."""
         self._missing: dict[str, AppState] = {}
         """The states of apps that accounts name but that do not exist."""
         self.made: dict[str, Made] = {}
@@ -91,7 +86,7 @@ class AppBook:
         state = self._missing.pop(app.id, None) or AppState(app.id, None, self._tell)
         state.change(app)
         made = self.made[app.id] = Made(state, now, now, None, None)
-        self._changed.set()
+        self._tell_of_change()
         return made
 
     async def change(self, made: Made, app: App) -> None:
@@ -103,7 +98,7 @@ class AppBook:
             made.warned = None
         made.updated, made.error = now, None
         made.state.change(app)
-        self._changed.set()
+        self._tell_of_change()
 
     async def remove(self, made: Made) -> int:
         """Remove an app; return how many accounts still name it, which wait from now on."""
@@ -114,39 +109,6 @@ class AppBook:
         self._missing[id] = made.state
         made.state.change(None)
         return left
-
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Warn about secrets that expire soon, until cancelled."""
-        task_status.started()
-        while True:
-            self._changed = trio.Event()
-            for made in list(self.made.values()):
-                await self._warn(made)
-            with trio.move_on_after(LOOK_AGAIN):
-                await self._changed.wait()
-
-    async def _warn(self, made: Made) -> None:
-        days = due_warning(made.app.client_secret_expires, made.warned, self._world.now())
-        if days is None:
-            return
-        app, expires = made.app, made.app.client_secret_expires
-        assert expires is not None
-        data = {
-            "app": app.id,
-            "name": app.name,
-            "provider": app.provider,
-            "clientSecretExpires": iso(expires),
-            "days": days,
-            "hint": secret_hint(app),
-        }
-
-        def change(tx: Tx) -> None:
-            oauth_apps.note_warned(tx, app.id, days)
-            self._journal.append(tx, "oauth2AppWarning", None, data)
-
-        await self._store.commit(change)
-        made.warned = days
-        log.warning("the client secret of the OAuth2 app %s (%s) expires on %s", app.id, app.name, iso(expires))
 
     async def _tell(self, app: str, error: TokenError | None) -> None:
         made = self.made.get(app)
@@ -166,6 +128,10 @@ class AppBook:
             log.info("the OAuth2 app %s (%s) works again", app, made.app.name)
         else:
             log.warning("the OAuth2 app %s (%s) is refused: %s. %s", app, made.app.name, error, error.hint or "")
+
+    def _tell_of_change(self) -> None:
+        self.changed.set()
+        self.changed = trio.Event()
 
     def _sealed(self, app: App) -> bytes:
         built = msgspec.to_builtins(app)
@@ -202,27 +168,3 @@ class AppBook:
             return msgspec.convert({**built, "id": row.id}, App), why
         except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
             return App(id=row.id, provider="oidc", name=row.id), f"its record cannot be read: {error}"
-
-
-def due_warning(expires: float | None, warned: int | None, now: float) -> int | None:
-    """The warning due now, in days before expiry; None if none is due or it has been given."""
-    if expires is None:
-        return None
-    due = [days for days in WARNED_DAYS if expires - now <= days * DAY]
-    if not due or (warned is not None and warned <= min(due)):
-        return None
-    return min(due)
-
-
-def secret_hint(app: App) -> str:
-    """Where to create a new client secret."""
-    if app.provider.startswith("outlook"):
-        where = "in Microsoft Entra (App registrations, Certificates & secrets)"
-    elif app.provider.startswith("gmail"):
-        where = "in the Google Cloud console (APIs & Services, Credentials)"
-    else:
-        where = f"at {app.of.name}"
-    return (
-        f"Make a new client secret {where} and set it: PUT /v1/oauth2/{app.id} with clientSecret and "
-        "clientSecretExpires. When it expires, every account of this app stops."
-    )

@@ -2,7 +2,8 @@
 
 `GET <authServer>?account=<id>&proto=imap|smtp` answers `{"user", "accessToken" | "pass"}`; `expires` (a time),
 `expiresIn` (seconds) or `Cache-Control` may say for how long. User and password in the URL are sent as Basic. What is
-asked goes over a connection of its own, answers have at most 256 KiB and 20 s, redirects are not followed (`wire.py`).
+asked goes over a connection of its own, answers have at most 256 KiB and 20 s, redirects are not followed
+(`http_client.py`).
 
 Whatever goes wrong is a `TokenError`: passing, or, where the server has nothing for the account, like a grant that is
 gone. Nothing that is stored ever stands in for an answer.
@@ -72,7 +73,7 @@ class AuthServer:
     def __init__(self, wire: Wire, url: Callable[[], str | None], world: World) -> None:
         self._wire = wire
         self._url = url
-        self._world = world
+        self.world = world
         self.edition = 0
         """Another one each time the setting is changed: what was given before is void."""
         self.moved = trio.Event()
@@ -115,7 +116,7 @@ class AuthServer:
         elif 300 <= status < 400:
             hint = "It redirects, which is not followed: set authServer to where it leads."
         value = answer.headers.get("retry-after")
-        later = None if value is None else retry_after_seconds(value, self._world.now())
+        later = None if value is None else retry_after_seconds(value, self.world.now())
         return TokenError(
             trouble, text, error="EAUTHSERVER", status=status, retry_after=later, hint=hint, request=request
         )
@@ -143,7 +144,7 @@ class AuthServer:
                 hint=f"Have it answer {_EXPECTED}. It is asked again by itself.",
                 request=request,
             ) from None
-        life = _life(members, answer.headers, self._world.now())
+        life = _life(members, answer.headers, self.world.now())
         until = trio.current_time() + life - min(DYING, life / 8)
         return Given(user=user, password=password, access_token=token, until=until)
 

@@ -3,8 +3,8 @@
 1. What was given is kept in memory until it expires. One request at a time is under way; others wait for its answer.
 2. A login that is refused has the auth server asked once more, and is worth one more login if it now says something
    else. Until a login has succeeded, the next refusals count at once: nobody is locked out by a wrong password.
-3. While the auth server cannot be used it is asked again after 30 s, doubling to 10 minutes, or when it says. A change
-   of the setting ends the wait.
+3. While the auth server cannot be used it is asked again after 30 s, doubling to 10 minutes, or when it says, for each
+   account at its own time. A change of the setting ends the wait.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import trio
 
 from engine.oauth.auth_server import AuthServer, Given, Protocol
 from engine.oauth.errors import TokenError
-
-FIRST_WAIT, LONGEST_WAIT = 30.0, 600.0
+from engine.oauth.waits import wait_after
 
 
 class AuthServerLogins:
@@ -91,10 +90,8 @@ class AuthServerLogins:
             self._given = await self._server.ask(self._account, self._protocol)
         except TokenError as error:
             self._given = None
-            wait = min(FIRST_WAIT * 2.0**self._failures, LONGEST_WAIT)
-            if error.retry_after is not None:
-                wait = max(wait, min(error.retry_after, LONGEST_WAIT))
-            self._failures = min(self._failures + 1, 10)
+            wait = wait_after(self._failures, error.retry_after, self._server.world.random)
+            self._failures += 1
             self._error, self._rests_until = error, trio.current_time() + wait
             raise
         self._forget_trouble()

@@ -34,17 +34,13 @@ from engine.oauth.finish import finished
 from engine.oauth.grant import Grant
 from engine.oauth.http_client import SECONDS, TURN_SECONDS
 from engine.oauth.token_requests import TokenRequests
+from engine.oauth.waits import wait_after
 from engine.sasl import Credentials
 from engine.store import grants as rows
 from engine.store.vault import Vault
 from engine.store.writer import Store, Tx
 from engine.world import World
 
-FIRST_WAIT, LONGEST_WAIT = 30.0, 600.0
-LONGEST_RETRY_AFTER = 3600.0
-SPREAD, RETRY_AFTER_SPREAD = 0.2, 0.1
-"""The parts by which a wait is shortened, and what the provider asks for lengthened, at random: many accounts fail at
-the same time, and would ask together again."""
 REFRESH_SECONDS = 2 * (TURN_SECONDS + SECONDS) + 30.0
 """Most seconds that a refresh and its commits may take: more than its two requests can. To cut one short could lose a
 refresh token."""
@@ -394,12 +390,8 @@ class Keeper:
             )
             self._forced = False
             return
-        random = self._world.random
-        wait = min(FIRST_WAIT * 2.0**self._failures, LONGEST_WAIT) * random.uniform(1 - SPREAD, 1)
-        if error.retry_after is not None:
-            asked_for = min(error.retry_after, LONGEST_RETRY_AFTER)
-            wait = max(wait, asked_for * random.uniform(1, 1 + RETRY_AFTER_SPREAD))
-        self._failures = min(self._failures + 1, 10)
+        wait = wait_after(self._failures, error.retry_after, self._world.random)
+        self._failures += 1
         self._rests_until = trio.current_time() + wait
         self._error, self._edition = error, edition
         self._forced = False

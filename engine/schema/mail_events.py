@@ -310,7 +310,10 @@ class MailboxNew(Response, frozen=True, kw_only=True):
     uid_validity: Annotated[str | UnsetType, Meta(description="The folder's UIDVALIDITY.")] = UNSET
     renamed_from: Annotated[
         str | UnsetType,
-        Meta(description="The path that the folder had: its messages are not new, and keep their ids. Absent: none."),
+        Meta(
+            description="The path that the folder had: its messages are not new, and keep their ids unless a "
+            "`mailboxReset` follows. Absent: none."
+        ),
     ] = UNSET
     source: _SOURCE = UNSET
 

@@ -28,7 +28,10 @@ _EVENTS = (
     "400 that suggests the closest name. While the list names no event that this engine raises, nothing is posted, and "
     "events wait."
 )
-_SERVICE_URL = "The public URL of this engine, a member of every event. `null`: unknown."
+_SERVICE_URL = (
+    "The public URL of this engine: a member of every event, and where links in mail and to the form lead. `null`: "
+    "unknown."
+)
 _TEXT = "Whether `messageNew` includes the text of the message."
 _TEXT_SIZE = "The most characters of each text in `messageNew`. `null`: 131,072."
 _HEADERS = 'The names of the header fields in `messageNew`; `"*"` is all of them. Empty: none.'
@@ -89,6 +92,11 @@ _AUTH_URL = (
     'answers `{"user", "accessToken" | "pass"}`, with `expires` or `expiresIn` if it likes. User and password before '
     '`@` are sent as Basic. `null` or `""`: none, so that these accounts do not log in.'
 )
+_TRACK_OPENS = (
+    "Whether `trackOpen` tells when a message is opened that does not say itself. `null`: `trackSentMessages`."
+)
+_TRACK_CLICKS = "Whether `trackClick` tells when a link is followed. `null`: `trackSentMessages`."
+_TRACK_SENT = "Both `trackOpens` and `trackClicks`, where these were never set. `null`: `false`."
 _CUSTOM_HEADERS = (
     "Headers that accompany every webhook to `webhooks`, and to the URLs of accounts that a token for all accounts set."
 )
@@ -202,14 +210,14 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     smtp_server_enabled: Unsupported | UnsetType = UNSET
     imap_proxy_server_enabled: Unsupported | UnsetType = UNSET
     enable_api_proxy: Unsupported | UnsetType = UNSET
-    track_clicks: Unsupported | UnsetType = UNSET
-    track_opens: Unsupported | UnsetType = UNSET
+    track_clicks: Annotated[bool | UnsetType, Meta(description=_TRACK_CLICKS)] = UNSET
+    track_opens: Annotated[bool | UnsetType, Meta(description=_TRACK_OPENS)] = UNSET
     smtp_server_proxy: Unsupported | UnsetType = UNSET
     smtp_server_auth_enabled: Unsupported | UnsetType = UNSET
     smtp_server_tls: Unsupported | UnsetType = msgspec.field(name="smtpServerTLSEnabled", default=UNSET)
     imap_proxy_server_proxy: Unsupported | UnsetType = UNSET
     imap_proxy_server_tls: Unsupported | UnsetType = msgspec.field(name="imapProxyServerTLSEnabled", default=UNSET)
-    track_sent_messages: Unsupported | UnsetType = UNSET
+    track_sent_messages: Annotated[bool | UnsetType, Meta(description=_TRACK_SENT)] = UNSET
     notification_base_url: _Nothing = UNSET
     sentry_dsn: _Nothing = UNSET
     smtp_server_password: _Nothing = UNSET
@@ -368,14 +376,14 @@ class Settings(Response, frozen=True, kw_only=True):
     smtp_server_enabled: _Switched = UNSET
     imap_proxy_server_enabled: _Switched = UNSET
     enable_api_proxy: _Switched = UNSET
-    track_clicks: _Switched = UNSET
-    track_opens: _Switched = UNSET
+    track_clicks: Annotated[bool | UnsetType | None, Meta(description=_TRACK_CLICKS)] = UNSET
+    track_opens: Annotated[bool | UnsetType | None, Meta(description=_TRACK_OPENS)] = UNSET
     smtp_server_proxy: _Switched = UNSET
     smtp_server_auth_enabled: _Switched = UNSET
     smtp_server_tls: _Switched = msgspec.field(name="smtpServerTLSEnabled", default=UNSET)
     imap_proxy_server_proxy: _Switched = UNSET
     imap_proxy_server_tls: _Switched = msgspec.field(name="imapProxyServerTLSEnabled", default=UNSET)
-    track_sent_messages: _Switched = UNSET
+    track_sent_messages: Annotated[bool | UnsetType | None, Meta(description=_TRACK_SENT)] = UNSET
     notification_base_url: _NothingShown = UNSET
     sentry_dsn: _NothingShown = UNSET
     smtp_server_password: _NothingShown = UNSET

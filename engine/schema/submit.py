@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.schema.blocklists import Skipped
 from engine.schema.fields import (
     MAILBOX,
     MAX_ATTACHMENTS,
@@ -22,6 +23,7 @@ from engine.schema.fields import (
     Check,
     Email,
     Filled256,
+    Hostname,
     Instant,
     IpOrNone,
     Line,
@@ -353,18 +355,44 @@ class Submit(Content, frozen=True, kw_only=True):
         Meta(description="The IP address of this machine from which the message is sent. Absent: that of the account."),
     ] = UNSET
     dsn: DsnAsked = UNSET
+    gateway: Gateway = UNSET
+    render: Unsupported | UnsetType = UNSET
+    list_id: Annotated[
+        Hostname | UnsetType,
+        Meta(
+            description="The list to which the message goes: it gets `List-ID`, `List-Unsubscribe` and "
+            "`List-Unsubscribe-Post`, and is not sent to a recipient on the blocklist of this name. The message must "
+            "have exactly one recipient, and the setting `serviceUrl` a public URL (`docs/lists-and-tracking.md`). "
+            "Absent: it goes to no list.",
+            examples=["newsletter"],
+        ),
+    ] = UNSET
+    track_opens: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="Whether `trackOpen` tells when the message is opened, by a picture in its HTML. Without "
+            "`baseUrl` and the setting `serviceUrl` nothing is tracked, nor is a `raw` message. Absent: the setting "
+            "`trackOpens`."
+        ),
+    ] = UNSET
+    track_clicks: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="Whether `trackClick` tells when a link of its HTML is followed: the links then lead through "
+            "the engine. Absent: the setting `trackClicks`."
+        ),
+    ] = UNSET
+    tracking_enabled: Annotated[
+        bool | UnsetType, Meta(description="Both of these, where they are absent. Absent: the settings decide.")
+    ] = UNSET
     base_url: Annotated[
         WebUrl | UnsetType,
         Meta(
-            description="The address that links in the message lead to. Absent: the setting `serviceUrl`.",
+            description="The URL at which recipients reach this engine, for the links in this message. Absent: the "
+            "setting `serviceUrl`.",
             examples=["https://mail.example.com"],
         ),
     ] = UNSET
-    gateway: Gateway = UNSET
-    render: Unsupported | UnsetType = UNSET
-    tracking_enabled: Unsupported | UnsetType = UNSET
-    track_opens: Unsupported | UnsetType = UNSET
-    track_clicks: Unsupported | UnsetType = UNSET
     dry_run: Annotated[
         bool, Meta(description="`true`: only compose the message, and answer with it. Absent: `false`.")
     ] = False
@@ -428,6 +456,13 @@ class SubmitAccepted(Response, frozen=True, kw_only=True):
     idempotency: Annotated[
         Idempotency | UnsetType, Meta(description="Present if the request had an `Idempotency-Key`.")
     ] = UNSET
+
+
+class SubmitSkipped(Response, frozen=True, kw_only=True):
+    """The message is not sent, because its recipient is on the blocklist of its `listId`. Nothing is queued."""
+
+    response: Annotated[Literal["Skipped"], Meta(description="Always the same.")] = "Skipped"
+    skipped: Annotated[Skipped, Meta(description="Why.")]
 
 
 class DryRun(Response, frozen=True, kw_only=True):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-import trio
 from msgspec import UNSET, UnsetType
 
 from engine.field_errors import invalid
+from engine.heavy_work import HeavyWork
 from engine.mail.compose import Composed, Draft, compose, message_id_of
 from engine.mail.fields import raw_fields
 from engine.mail.headers import HeaderError
@@ -26,9 +26,9 @@ HERE = 100_000
 
 
 class Composer:
-    """Composes drafts. `heavy` limits the large ones at work, which need several times their size in memory."""
+    """Composes drafts. `heavy` limits the large ones at work."""
 
-    def __init__(self, heavy: trio.Semaphore, world: World) -> None:
+    def __init__(self, heavy: HeavyWork, world: World) -> None:
         self._heavy = heavy
         self._world = world
 
@@ -48,7 +48,7 @@ class Composer:
         try:
             if size <= HERE:
                 return work()
-            async with self._heavy:
+            async with self._heavy.short():
                 return await self._world.in_thread(work)
         except HeaderError as error:
             raise invalid(error.field, error.reason) from error

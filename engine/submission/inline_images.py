@@ -63,7 +63,7 @@ def with_inline_images(draft: Draft) -> Draft:
 
 
 def _images(html: str) -> Iterator[_Image]:
-    for start, tag in tags(html):
+    for start, _, tag in tags(html):
         if tag.name != "img" or tag.closing:
             continue
         first = start + len("<img")

@@ -1,4 +1,4 @@
-"""Mail to a list: its header fields, the link by which a recipient leaves it, and who has left. Pure.
+"""Mail to a list: its header fields, and the link by which a recipient leaves it. Pure.
 
 The fields are `List-ID` (RFC 2919), `List-Unsubscribe` (RFC 2369) and `List-Unsubscribe-Post` (RFC 8058), in the place
 of such fields of the caller's. The link is on the engine's public URL and names account, list and recipient; its holder
@@ -39,15 +39,15 @@ class Leaving(msgspec.Struct, frozen=True, omit_defaults=True):
     own: bool = False
 
 
-def public_base(base_url: str | None, server: str | None) -> str:
-    """The URL for links in mail that goes out by `server` (None: unknown), without a final slash.
+def public_base(base_url: str | None, *, near: bool) -> str:
+    """The URL for links in mail, without a final slash. `near`: the mail server is on this machine or network, too.
 
     Raises `HeaderError` where there is none, or none that recipients of such mail can reach.
     """
     if not base_url:
         raise HeaderError(FIELD, "needs the setting serviceUrl: the public URL at which recipients reach this engine")
     host = urlsplit(base_url).hostname or ""
-    if not is_public(host) and (server is None or is_public(server)):
+    if not near and not is_public(host):
         raise HeaderError(
             FIELD, f"needs a public URL in the setting serviceUrl: recipients of this mail cannot reach {host}"
         )

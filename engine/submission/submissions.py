@@ -1,11 +1,12 @@
 """From request to message in the queue: prepared step by step, then accepted in one commit.
 
 1. The members of the request become a `Draft`, with what `references` read of the messages that it refers to.
-2. The draft is composed, once, so that its caller sees every fault.
-3. With its terms it becomes a `Message` with recipients: what the queue takes.
-4. The queue makes it durable.
+2. Links that lead back to the engine are put into it: those of its list, those that tell of opens and clicks.
+3. The draft is composed, once, so that its caller sees every fault.
+4. With its terms it becomes a `Message` with recipients: what the queue takes.
+5. The queue makes it durable.
 
-A message that comes whole, such as a stored draft, enters at the third step. Several messages are prepared one by one
+A message that comes whole, such as a stored draft, enters at the fourth step. Several messages are prepared one by one
 and accepted together. Until it is accepted, nothing of a message is kept.
 """
 
@@ -22,6 +23,7 @@ from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.mail.addresses import Address
 from engine.mail.compose import Composed, Draft
+from engine.mail.headers import HeaderError
 from engine.model.message import Message, OnDoubt
 from engine.model.states import State
 from engine.queue.accept import After, Incoming, Intake, new_queue_id
@@ -31,6 +33,7 @@ from engine.store.idempotency_keys import Kept
 from engine.submission.composer import HERE, Composer
 from engine.submission.draft import draft_of, size_of
 from engine.submission.envelope import copy_path_of, envelope_of
+from engine.submission.mail_links import MailLinks
 from engine.submission.raw import (
     dated,
     draft_of_raw,
@@ -57,6 +60,7 @@ class Submissions:
         self,
         composer: Composer,
         references: References,
+        links: MailLinks,
         intake: Intake,
         routes: Routes,
         attempts: Callable[[], int],
@@ -66,6 +70,7 @@ class Submissions:
     ) -> None:
         self.composer = composer
         self.references = references
+        self.links = links
         self._intake = intake
         self._routes = routes
         self._attempts = attempts
@@ -87,13 +92,25 @@ class Submissions:
             else draft_of(account.record, content, found)
         )
         message_id = self.composer.message_id(draft.sender.address, content.message_id)
+        draft = await self._with_links(account, draft, message_id, terms, size)
         composed = await self.composer.compose(draft, message_id, terms.send_at, size)
         incoming = self.incoming(account, draft, composed, message_id, terms, _after(found))
         if not incoming.recipients:
             raise invalid("to", "is required")
         return incoming
 
+    async def _with_links(self, account: Account, draft: Draft, message_id: str, terms: Terms, size: int) -> Draft:
+        links = await self.links.of(account, terms)
+        try:
+            if size > HERE:
+                return await self._world.in_thread(links.put_into, draft, message_id)
+            return links.put_into(draft, message_id)
+        except HeaderError as error:
+            raise invalid(error.field, error.reason) from error
+
     async def _whole(self, account: Account, content: Content, raw: bytes, terms: Terms, found: Referenced) -> Incoming:
+        if terms.list_id is not None:
+            raise invalid("listId", "is not allowed with raw, which is sent as it is")
         record = account.record
         message = await self.composer.whole(raw, record, content, terms.send_at, found)
         message, controls = take_controls(message)

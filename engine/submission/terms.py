@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from engine.model.message import Dsn, OnDoubt
 from engine.schema.draft_submit import DraftSubmit
 from engine.schema.submit import DsnWanted, Submit
+
+T = TypeVar("T")
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +23,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     * `sender`: the address for bounces, "" for the null sender; `recipients`: () for those of the message.
     * `attempts`: the most attempts. `on_doubt`: what to do if the outcome stays unknown.
     * `copy`: whether to file a copy, `copy_path`: the folder for it.
+    * `list_id`: the list that it goes to; `own_list`: leaving it counts for the account alone.
+    * `track_opens`, `track_clicks`: whether its HTML tells of them. `base_url`: where its links to the engine lead.
+    * `rehearsal`: it is only shown, so nothing is tracked.
     * `dsn`: which reports the recipients' servers are to send.
     * `gateway`: the gateway asked for, which need not exist.
     * `proxy` (a URL) and `local_address`: the message's own, which its caller has checked.
@@ -35,17 +42,23 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str | None = None
     proxy: str | None = None
     local_address: str | None = None
+    list_id: str | None = None
+    own_list: bool = False
+    track_opens: bool | None = None
+    track_clicks: bool | None = None
+    base_url: str | None = None
+    rehearsal: bool = False
     dsn: Dsn | None = None
 
 
-def terms_of(body: Submit | DraftSubmit, now: float) -> Terms:
-    """The terms in a request."""
+def terms_of(body: Submit | DraftSubmit, now: float, *, narrowed: bool = False) -> Terms:
+    """The terms in a request; `narrowed`: with a token for one account."""
     sender: str | None = None
     recipients: tuple[str, ...] = ()
     if body.envelope is not UNSET:
         sender = None if body.envelope.sender is UNSET else body.envelope.sender
         recipients = body.envelope.to
-    return Terms(
+    terms = Terms(
         now=now,
         send_at=now if body.send_at is UNSET else due_at(body.send_at, now),
         sender=sender,
@@ -58,6 +71,19 @@ def terms_of(body: Submit | DraftSubmit, now: float) -> Terms:
         proxy=body.proxy or None,
         local_address=body.local_address or None,
         dsn=None if body.dsn is UNSET else dsn_of(body.dsn),
+    )
+    if not isinstance(body, Submit):
+        return terms
+    both = _given(body.tracking_enabled)
+    opens, clicks = _given(body.track_opens), _given(body.track_clicks)
+    return replace(
+        terms,
+        list_id=_given(body.list_id),
+        own_list=narrowed,
+        track_opens=both if opens is None else opens,
+        track_clicks=both if clicks is None else clicks,
+        base_url=_given(body.base_url),
+        rehearsal=body.dry_run,
     )
 
 
@@ -74,3 +100,7 @@ def dsn_of(wanted: DsnWanted) -> Dsn:
         notify=tuple(dict.fromkeys(each.upper() for each in wanted.notify)),
         recipient=None if wanted.recipient is UNSET else wanted.recipient,
     )
+
+
+def _given(value: T | UnsetType) -> T | None:
+    return None if value is UNSET else value

@@ -14,11 +14,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from engine.mail.html_markup import Tag, attribute_characters, pieces
+from engine.mail.html_markup import attribute_characters, tags
 
 OPEN_PATH, CLICK_PATH, UNSUBSCRIBE_PATH = "/open.gif", "/redirect", "/unsubscribe"
 LONGEST_DATA = 5000
@@ -27,9 +27,12 @@ _OWN_PATHS = (OPEN_PATH, CLICK_PATH, UNSUBSCRIBE_PATH)
 _LINKS = frozenset({"a", "area"})
 _TEXTS = frozenset({"textarea", "xmp", "noframes"})
 """Elements in which a browser sees no tags."""
-# One attribute: its name, then perhaps a value in double quotes, in single quotes, or bare (WHATWG HTML 13.2.5.32-38).
-_ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"'][^\s>]*+)))?""")
+# One attribute: its name, then perhaps a value in double quotes, in single quotes, bare (WHATWG HTML 13.2.5.32-38), or
+# in quotes that never end.
+_ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"'][^\s>]*+)|(["'])))?""")
+_ENDLESS = 5
 _WEB = re.compile(r"https?://[^/?#]", re.IGNORECASE)
+_IN_PATH = "%/:@!$&'()*+,;=~-._"
 _BREAKS = re.compile(r"[\t\r\n]")
 _BLANKS = "".join(map(chr, range(33)))
 """The C0 controls and the space, which a browser strips from a URL."""
@@ -71,23 +74,28 @@ def tracked(html: str, what: Tracked) -> str:
 def links(html: str) -> Iterator[LinkIn]:
     """The links to the web in `html`, in order."""
     inside = None
-    for piece in pieces(html):
-        if isinstance(piece, str):
-            continue
+    for start, end, tag in tags(html):
         if inside is not None:
-            inside = None if piece.closing and piece.name == inside else inside
-        elif piece.closing:
+            inside = None if tag.closing and tag.name == inside else inside
+        elif tag.closing:
             continue
-        elif piece.name in _TEXTS:
-            inside = piece.name
-        elif piece.name in _LINKS and (found := _href(piece)) is not None and _WEB.match(found.url):
-            yield found
+        elif tag.name in _TEXTS:
+            inside = tag.name
+        elif tag.name in _LINKS and html[end - 1] == ">":
+            found = _href(tag.attributes, start + len(tag.name) + 1)
+            if found is not None and _WEB.match(found.url):
+                yield found
 
 
 def base_of(url: str) -> str:
-    """The part of a URL to which the paths of public pages are added."""
+    """The part of a URL to which the paths of public pages are added: in ASCII, without user, query and slash."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    place = parts.netloc.rpartition("@")[2]
+    try:
+        place = place if place.isascii() else place.encode("idna").decode("ascii")
+    except UnicodeError:
+        place = quote(place)
+    return f"{parts.scheme}://{place}{quote(parts.path.rstrip('/'), safe=_IN_PATH)}"
 
 
 def click_data(account: str, message_id: str, url: str) -> bytes:
@@ -100,17 +108,19 @@ def open_data(account: str, message_id: str) -> bytes:
     return msgspec.json.encode({"act": "open", "acc": account, "msg": message_id})
 
 
-def _href(tag: Tag) -> LinkIn | None:
-    """The first `href` of a tag; later ones do not count."""
-    for attribute in _ATTRIBUTE.finditer(tag.attributes):
+def _href(attributes: str, at: int) -> LinkIn | None:
+    """The first `href` among attributes that begin at `at`; later ones do not count."""
+    for attribute in _ATTRIBUTE.finditer(attributes):
+        which = attribute.lastindex or 1
+        if which == _ENDLESS:
+            return None
         if attribute[1].lower() != "href":
             continue
-        which = attribute.lastindex or 1
         if which == 1:
             return None
         raw = attribute[which]
         url = _BREAKS.sub("", attribute_characters(raw).strip(_BLANKS))
-        return LinkIn(tag.at + attribute.start(which), tag.at + attribute.end(which), url)
+        return LinkIn(at + attribute.start(which), at + attribute.end(which), url)
     return None
 
 
@@ -141,9 +151,9 @@ def _with_picture(html: str, what: Tracked) -> str:
 def _end_of_body(html: str) -> int:
     """Where the last `</body>` begins, or the last `</html>`; the end of the HTML if there is neither."""
     ends = {"body": -1, "html": -1}
-    for piece in pieces(html):
-        if isinstance(piece, Tag) and piece.closing and piece.name in ends:
-            ends[piece.name] = piece.at - len(piece.name) - 2
+    for start, _, tag in tags(html):
+        if tag.closing and tag.name in ends:
+            ends[tag.name] = start
     return next((place for place in ends.values() if place >= 0), len(html))
 
 

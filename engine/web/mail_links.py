@@ -13,7 +13,7 @@ import msgspec
 from engine.errors import Problem
 from engine.signed_links import LinkKeys
 
-_REFUSED = "This link is not complete, or it was changed on its way"
+_REFUSED = "This link is not complete, or it was changed on its way. Open it again from the mail that it came with"
 
 
 class OpenLink(msgspec.Struct, frozen=True):

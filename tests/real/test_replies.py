@@ -78,7 +78,8 @@ def original(me: str) -> bytes:
         "<script>alert(1)</script><p>שלום</body></html>",
         subtype="html",
     )
-    html = message.get_payload()[1]
+    html = message.get_body(("html",))
+    assert html is not None
     html.add_related(PICTURE, "image", "png", cid="<l@x>", filename="l.png")
     message.add_attachment(TABLE, "text", "csv", filename="Übersicht.csv", params={"charset": "utf-16"})
     message.add_attachment(b"%PDF " + os.urandom(100_000), "application", "pdf", filename="a.pdf")

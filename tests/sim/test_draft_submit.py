@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,34 @@ async def test_it_stays_while_it_is_not_sent(simulation: Simulation, autojump_cl
         await mail.ask("POST", f"message/{id}/submit", {})
         await trio.sleep(3_600)
         assert mail.uids("Drafts") == []
+
+
+@pytest.mark.parametrize("length", [1, 200_000], ids=["in the journal", "in the spool"])
+async def test_text_beyond_ascii_is_sent_as_it_is_or_fails(
+    simulation: Simulation, length: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with changing(simulation, count=0) as mail:
+
+        async def sent(text: str) -> tuple[str, str]:
+            """How it ended, and what the server was told."""
+            head = "To: acme@sandbox.example\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            raw = f"{head}Content-Transfer-Encoding: 8bit\r\n\r\n{text}{'.x' * length}\r\n".encode()
+            body = {"path": "Drafts", "flags": ["\\Draft"], "raw": base64.b64encode(raw).decode()}
+            draft = await mail.ask("POST", "message", body)
+            done = await mail.ask("POST", f"message/{draft['id']}/submit", {})
+            await mail.engine.until_ended(done["queueId"])
+            entry = (await mail.caller.ask("GET", f"/v1/outbox/{done['queueId']}")).json
+            return entry["state"], "".join(entry["attemptLog"][0]["transcript"])
+
+        state, said = await sent("Grüße")
+        assert (state, "BODY=8BITMIME" in said) == ("sent", True)
+        assert "Grüße".encode() in folder(mail.engine).messages[-1].raw
+        mail.engine.sandbox.faults.smtp_capabilities_drop.add("8BITMIME")
+        mail.engine.sandbox.faults.cut_smtp()
+        assert (await sent("plain"))[0] == "sent"
+        assert (await sent("Grüße"))[0] == "failed"
+        error = (await mail.engine.event("acme", "messageFailed"))["data"]["error"]
+        assert error.endswith("the server does not offer 8BITMIME")
 
 
 async def test_a_key_that_is_used_again(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:

@@ -292,6 +292,20 @@ async def test_who_is_too_quick_is_marked(tmp_path: Path, autojump_clock: object
         assert [each.get("automated") for each in ann.told("trackClick")] == [None, "burst", "burst", "burst"]
 
 
+async def test_a_full_disk_keeps_nobody_from_going_on(
+    tmp_path: Path, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reading(tmp_path) as ann:
+        monkeypatch.setattr(ann.engine.context.store, "has_room", lambda size=0: False)
+        away = await ann.ask("GET", ann.link("/redirect", click_data("acme", "<1@x>", "https://example.com/")))
+        assert (away.status, away.headers["location"]) == (302, "https://example.com/")
+        assert (await ann.ask("GET", ann.link("/open.gif", open_data("acme", "<1@x>")))).status == 200
+        assert (await ann.ask("POST", ann.link(), ONE_CLICK, content_type=FORM)).status == 507, "it is tried again"
+        monkeypatch.undo()
+        assert await ann.blocked() == [] and not ann.told("trackClick")
+        assert (await ann.ask("POST", ann.link(), ONE_CLICK, content_type=FORM)).body == b"ok"
+
+
 async def test_no_log_line_holds_a_link(
     tmp_path: Path, autojump_clock: object, caplog: pytest.LogCaptureFixture
 ) -> None:

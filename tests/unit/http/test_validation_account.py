@@ -146,9 +146,9 @@ def test_updates(body, expected):
         ({"webhookEvents": ["trackOpen", "messageSent", "*"]}, []),
         ({"webhookEvents": ["messageSnet"]}, ['"webhookEvents[0]" is not the name of an event, messageSent is']),
         ({"webhookEvents": ["*", "zzz"]}, ['"webhookEvents[1]" is not the name of an event']),
-        ({"deliveryAttempts": "x", "trackOpens": True}, [
+        ({"deliveryAttempts": "x", "sentryEnabled": True}, [
             '"deliveryAttempts" must be a number',
-            '"trackOpens" must be false: the engine does not do this yet',
+            '"sentryEnabled" must be false: the engine does not do this yet',
         ]),
     ],
     ids=json.dumps,

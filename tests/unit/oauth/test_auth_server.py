@@ -218,7 +218,7 @@ async def test_retry_after_is_obeyed(mock_clock: MockClock) -> None:
         await refused(found.token)
         mock_clock.jump(299)
         await refused(found.token)
-        mock_clock.jump(2)
+        mock_clock.jump(31)
         await found.token()
 
 

@@ -1,0 +1,134 @@
+"""The links in mail that lead back to the engine: for leaving a list, for opens and clicks.
+
+What is the same for all messages of a request is found once (`MailLinks.of`): where links lead, what is tracked, the
+key. Links for tracking are left out where no URL is known that could lead here; a list without one is refused. The text
+of a message without a text of its own is made from the HTML before its links change.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from engine.accounts.account import Account
+from engine.accounts.registration import is_sandbox
+from engine.field_errors import invalid
+from engine.mail.compose import Draft
+from engine.mail.headers import HeaderError
+from engine.mail.html_text import html_to_text
+from engine.model.registration import SmtpServer
+from engine.settings import SettingsBook
+from engine.signed_links import LinkKeys, query_of
+from engine.store import blocklists
+from engine.store.writer import Store
+from engine.submission.envelope import envelope_of
+from engine.submission.lists import (
+    FIELD,
+    Leaving,
+    is_public,
+    list_fields,
+    public_base,
+    unsubscribe_link,
+    with_list_fields,
+)
+from engine.submission.terms import Terms
+from engine.submission.tracking import Sign, Tracked, base_of, tracked
+
+_IN_BRACKETS = re.compile("<([^<>]*)>")
+
+
+class OwnLinks(NamedTuple):
+    """What the messages of one request get of such links. `base` is None where no link is needed."""
+
+    account: str
+    terms: Terms
+    base: str | None
+    opens: bool
+    clicks: bool
+    sign: Sign
+
+    def put_into(self, draft: Draft, message_id: str) -> Draft:
+        """The draft with its links; the same draft if it gets none. Raises `HeaderError`."""
+        if self.terms.list_id is not None:
+            draft = self._with_list(draft, self.terms.list_id, message_id)
+        return self._with_tracking(draft, message_id)
+
+    def unsubscribe_url(self, recipient: str, message_id: str) -> str | None:
+        """The link by which `recipient` leaves the list; None if there is no list. Raises `HeaderError`."""
+        if self.terms.list_id is None or self.base is None:
+            return None
+        leaving = Leaving("unsub", self.account, self.terms.list_id, recipient, message_id, self.terms.own_list)
+        return unsubscribe_link(self.base, leaving, self.sign)
+
+    def _with_list(self, draft: Draft, list_id: str, message_id: str) -> Draft:
+        recipients = envelope_of(draft, self.terms).recipients
+        if len(recipients) != 1:
+            raise HeaderError(FIELD, "needs exactly one recipient: the link for unsubscribing is for one")
+        link = self.unsubscribe_url(recipients[0], message_id)
+        if self.base is None or link is None:
+            return draft
+        return replace(draft, headers=with_list_fields(draft.headers, list_fields(list_id, self.base, link)))
+
+    def _with_tracking(self, draft: Draft, message_id: str) -> Draft:
+        if not draft.html or self.base is None or not (self.opens or self.clicks):
+            return draft
+        left = frozenset(
+            url
+            for name, value in draft.headers
+            if name.lower() == "list-unsubscribe"
+            for url in _IN_BRACKETS.findall(value)
+        )
+        what = Tracked(self.opens, self.clicks, self.base, self.account, message_id, self.sign, left)
+        return replace(draft, text=draft.text or html_to_text(draft.html), html=tracked(draft.html, what))
+
+
+class MailLinks:
+    """Knows where links lead to, and signs them with the engine's own key, which no change of settings voids."""
+
+    def __init__(self, settings: SettingsBook, keys: LinkKeys, store: Store) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._store = store
+
+    async def of(self, account: Account, terms: Terms) -> OwnLinks:
+        """The links for messages on these terms.
+
+        Raises `Problem` 400 if they go to a list and no URL leads here; the first time, what `Store.admit` raises.
+        """
+        values = self._settings.values
+        url = terms.base_url or values.service_url
+        tracks = bool(url) and not terms.rehearsal
+        opens = tracks and _first(terms.track_opens, values.track_opens, values.track_sent_messages)
+        clicks = tracks and _first(terms.track_clicks, values.track_clicks, values.track_sent_messages)
+        if terms.list_id is None and not (opens or clicks):
+            return OwnLinks(account.id, terms, None, False, False, _no_sign)
+        base = base_of(url or "") if terms.list_id is None else _list_base(account, url)
+        sign = functools.partial(query_of, key=await self._keys.own())
+        return OwnLinks(account.id, terms, base, opens, clicks, sign)
+
+    def skipped(self, account: str, terms: Terms, recipients: Sequence[str]) -> dict[str, str]:
+        """Those of `recipients` to whom no mail of the account on these terms is sent, and why."""
+        if terms.list_id is None:
+            return {}
+        return blocklists.reasons(self._store.reader, account, terms.list_id, recipients)
+
+
+def _list_base(account: Account, url: str | None) -> str:
+    server = account.record.smtp
+    near = isinstance(server, SmtpServer) and not is_public(server.host)
+    try:
+        return public_base(url, near=near or is_sandbox(account.record))
+    except HeaderError as error:
+        raise invalid(error.field, error.reason) from error
+
+
+def _first(*choices: bool | None) -> bool:
+    return next((each for each in choices if each is not None), False)
+
+
+def _no_sign(data: bytes) -> str:
+    raise AssertionError("no link is signed")
