@@ -65,6 +65,8 @@ from engine.store.vault import Vault
 from engine.store.writer import Store
 from engine.submission.composer import Composer
 from engine.submission.mail_links import MailLinks
+from engine.submission.mailbox_files import Room
+from engine.submission.reference_reading import References
 from engine.submission.submissions import Submissions
 from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
@@ -132,6 +134,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     )
     submissions = Submissions(
         Composer(bodies.heavy, world),
+        References(store, config.http.max_body, Room(config.http.bodies), world),
         MailLinks(settings, link_keys, store),
         Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
         routes,

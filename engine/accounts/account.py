@@ -19,6 +19,7 @@ from engine.accounts.account_states import AccountState
 from engine.accounts.commands import Commands
 from engine.accounts.connection import AccountConnection
 from engine.accounts.ehlo_name import ehlo_name
+from engine.accounts.follow_ups import FollowUps
 from engine.accounts.heartbeat import Heartbeat, Learnt
 from engine.accounts.ledger import Ledger
 from engine.accounts.probe import probe, watch_sending
@@ -26,7 +27,6 @@ from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.reauth import Reauth
 from engine.accounts.restarts import restarted
 from engine.accounts.sent_copies import SentCopies
-from engine.accounts.sent_drafts import SentDrafts
 from engine.accounts.server_access import ServerAccess
 from engine.accounts.sessions import Sessions
 from engine.accounts.sign_in import SignIn
@@ -90,7 +90,7 @@ class Account:
         if records.is_sandbox(record) and row.sending is None:
             self.status.forget_sending(AccountState.CONNECTED)
         self._copies = SentCopies(row.id, store, ledger.spool, ledger.journal, imap.copy_schedule, self._world)
-        self._drafts = SentDrafts(row.id, store, imap.copy_schedule, self._world)
+        self._follow_ups = FollowUps(row.id, store, imap.copy_schedule, self._world)
         self._evidence = SentFolderSearches(row.id, store, ledger.recorder, self._world)
         self._heartbeat = Heartbeat(imap.heartbeat, self._world, _learnt(row))
         self.commands = Commands(self.status, offered=records.imap_endpoint(record, self.sign_in.app) is not None)
@@ -293,7 +293,7 @@ class Account:
                 rules,
                 self.status,
                 self._copies,
-                self._drafts,
+                self._follow_ups,
                 self._evidence,
                 self._ledger,
                 self._access,
@@ -360,7 +360,7 @@ class Account:
         if self.log is not None:
             self.log.take(trace, what)
         self._copies.look()
-        self._drafts.look()
+        self._follow_ups.look()
         if self._connection is not None and self._evidence.seconds_to_next() is not None:
             self._connection.wake()
 

@@ -22,12 +22,12 @@ from engine.accounts.changing import Changer
 from engine.accounts.commands import Commands, NoSession
 from engine.accounts.error_comparison import words
 from engine.accounts.folder import WatchedFolder
+from engine.accounts.follow_ups import FollowUps
 from engine.accounts.heartbeat import Heartbeat, WatchedLine
 from engine.accounts.ledger import Ledger
 from engine.accounts.located import Locator
 from engine.accounts.registration import WatchRules
 from engine.accounts.sent_copies import SentCopies
-from engine.accounts.sent_drafts import SentDrafts
 from engine.accounts.server_access import ServerAccess
 from engine.accounts.sessions import Sessions
 from engine.accounts.status import Status
@@ -59,7 +59,7 @@ class AccountConnection:
         rules: WatchRules,
         status: Status,
         copies: SentCopies,
-        drafts: SentDrafts,
+        follow_ups: FollowUps,
         evidence: SentFolderSearches,
         ledger: Ledger,
         access: ServerAccess,
@@ -71,7 +71,7 @@ class AccountConnection:
         self._rules = rules
         self._status = status
         self._copies = copies
-        self._drafts = drafts
+        self._follow_ups = follow_ups
         self._evidence = evidence
         self._ledger = ledger
         self._access = access
@@ -126,7 +126,7 @@ class AccountConnection:
             for path in dict.fromkeys(self._rules.subconnections):
                 nursery.start_soon(self._run_beside, path)
             nursery.start_soon(self._file_copies)
-            nursery.start_soon(self._remove_drafts)
+            nursery.start_soon(self._follow_up)
             await self._run_main()
             nursery.cancel_scope.cancel()
 
@@ -250,25 +250,25 @@ class AccountConnection:
                     await self._to_file.wait()
                     self._to_file = None
             else:
-                self._drafts.look()
+                self._follow_ups.look()
                 if path is not None:
                     self.look_into(path)
 
-    async def _remove_drafts(self) -> None:
-        """Have submitted drafts go as they fall due, one after the other, each over a command connection."""
+    async def _follow_up(self) -> None:
+        """Do what follows from sent mail as it falls due, one after the other, each over a command connection."""
         account, ledger, commands = self._status.account, self._ledger, self._commands
         locator = Locator(account, ledger.store, dict(self._rules.uses))
         while True:
             await self._synced.wait()
-            await self._drafts.fall_due()
+            await self._follow_ups.fall_due()
             try:
                 async with commands.lease(FILING_SECONDS) as session:
                     session.deadline = math.inf  # each command has a limit of its own
                     changer = Changer(session, commands.message_changes, ledger.store, ledger.journal)
                     files_sent = self._status.provider_files_sent
-                    path = await self._drafts.remove_next(session, locator, changer, files_sent=files_sent)
+                    path = await self._follow_ups.do_next(session, locator, changer, files_sent=files_sent)
             except NoSession as error:
-                log.debug("no sent draft is removed: %s", error)
+                log.debug("nothing follows from sent mail yet: %s", error)
                 await trio.sleep(FILING_PAUSE)
             else:
                 if path is not None:

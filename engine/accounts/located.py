@@ -220,3 +220,16 @@ def no_folder(path: str) -> Problem:
 def no_message() -> Problem:
     """The answer if there is no such message."""
     return Problem(404, "Requested message was not found", code="MessageNotFound")
+
+
+def refused(error: CommandRefused) -> Problem:
+    """The answer to a mail server's refusal that has no more specific answer."""
+    said = error.response.partition(" ")[2]  # after the tag
+    if error.code == "BADCHARSET":
+        return Problem(422, "The server cannot search for text outside ASCII", code="MissingServerExtension")
+    return Problem(
+        503,
+        f"The mail server refused the command: {said}",
+        code=error.code or "CommandFailed",
+        details={"response": said},
+    )

@@ -19,7 +19,7 @@ import trio
 from engine.errors import NetworkError, ProtocolError, StorageUnavailable
 from engine.events.journal import Journal
 from engine.imap.session import CommandRefused, ImapSession
-from engine.store import bodies, messages, sent_copies, sent_drafts
+from engine.store import bodies, follow_ups, messages, sent_copies
 from engine.store.bodies import MessageBody, Spool
 from engine.store.sent_copies import SentCopy
 from engine.store.writer import Store, Tx
@@ -134,7 +134,7 @@ class SentCopies:
         await self._store.commit(change)
 
     def _filed(self, due: SentCopy, tx: Tx) -> None:
-        sent_drafts.copied(tx, due.message)
+        follow_ups.copied(tx, due.message)
         self._done(due, tx)
 
     def _done(self, due: SentCopy, tx: Tx) -> None:

@@ -19,12 +19,12 @@ from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.isotime import iso
 from engine.mail.whole import from_raw
-from engine.queue.accept import DraftPlace
+from engine.queue.accept import After
 from engine.queue.idempotency import repeated
 from engine.schema.draft_submit import DraftHeaders, DraftSubmit
 from engine.schema.fields import AccountId
 from engine.schema.message import MessageId
-from engine.schema.submit import Idempotency, SubmitAccepted
+from engine.schema.submit_answers import Idempotency, SubmitAccepted
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
@@ -94,7 +94,7 @@ async def submit_draft(
     fresh = submissions.composer.message_id(draft.sender.address)
     made = await context.world.in_thread(from_raw, bytes(raw), fresh, terms.now)
     message_id = message_id_in(made)
-    incoming = submissions.incoming(found, draft, made, message_id, terms, DraftPlace(row.id, one.uid))
+    incoming = submissions.incoming(found, draft, made, message_id, terms, (After("draft", row.id, one.uid),))
     if not incoming.recipients:
         raise Problem(400, "Draft has no recipients", code="DraftHasNoRecipients")
     answer = SubmitAccepted(message_id=message_id, send_at=iso(terms.send_at), queue_id=incoming.message.queue_id)

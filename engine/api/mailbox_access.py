@@ -10,7 +10,7 @@ from engine.accounts import registration
 from engine.accounts.account import Account
 from engine.accounts.changing import Changer
 from engine.accounts.folders import Folders, Rules
-from engine.accounts.located import Locator
+from engine.accounts.located import Locator, refused
 from engine.accounts.message_ids import NoId, Place
 from engine.api.context import Context, find_account
 from engine.errors import Problem
@@ -57,19 +57,6 @@ def folders(context: Context, account: Account) -> Folders:
     kept = Rules(dict(rules.uses), rules.paths, rules.full)
     changes = account.commands.folder_changes
     return Folders(account.id, kept, changes, context.store, context.streams.journal, context.world)
-
-
-def refused(error: CommandRefused) -> Problem:
-    """The answer to a mail server's refusal that has no more specific answer."""
-    said = error.response.partition(" ")[2]  # after the tag
-    if error.code == "BADCHARSET":
-        return Problem(422, "The server cannot search for text outside ASCII", code="MissingServerExtension")
-    return Problem(
-        503,
-        f"The mail server refused the command: {said}",
-        code=error.code or "CommandFailed",
-        details={"response": said},
-    )
 
 
 def read_id(read: Callable[[str], Place | None], written: str, name: str, problem: Problem) -> Place:

@@ -11,13 +11,14 @@ import hashlib
 from collections.abc import AsyncIterator
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 from quart import Response
 
 from engine.accounts.account import Account
 from engine.accounts.route_checks import refuse_way
 from engine.api.context import Context, find_account
+from engine.api.mailbox_access import TOO_LATE
 from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.http.access import Access
@@ -33,23 +34,16 @@ from engine.queue.idempotency import repeated
 from engine.schema.blocklists import Skipped
 from engine.schema.fields import AccountId
 from engine.schema.merge_results import MergeAccepted, MergeRecipient, MergeResult
+from engine.schema.reference import ReferenceShown
 from engine.schema.stored_json import shown
-from engine.schema.submit import (
-    DryRun,
-    Idempotency,
-    MergeEntry,
-    Render,
-    Submit,
-    SubmitAccepted,
-    SubmitHeaders,
-    SubmitQuery,
-    SubmitSkipped,
-)
+from engine.schema.submit import MergeEntry, Render, Submit, SubmitHeaders, SubmitQuery
+from engine.schema.submit_answers import DryRun, Idempotency, SubmitAccepted, SubmitSkipped
 from engine.store import idempotency_keys, templates
 from engine.store.idempotency_keys import Kept
 from engine.store.templates import Stored
 from engine.store.tokens import Token
 from engine.submission.merge import Failed, MergeRenderer, Prepared, prepare_merge
+from engine.submission.reference import Referenced
 from engine.submission.submissions import refuse_unless_ready
 from engine.submission.template import Rendering, Variables, params_of
 from engine.submission.terms import terms_of
@@ -68,10 +62,15 @@ PIECE = 256 * 1024
     large=True,
     errors={
         403: "A token for one account sets `proxy`.",
-        404: "The account has no SMTP server (`SMTPUnavailable`), or there is no such template (`TemplateNotFound`).",
+        404: "The account has no SMTP server (`SMTPUnavailable`), there is no such template (`TemplateNotFound`), the "
+        "message in `reference` does not exist (`ReferenceNotFound`) or has another Message-ID (`MessageNotFound`), or "
+        "there is no such attached file (`AttachmentNotFound`).",
         409: "The `Idempotency-Key` was used for another request (`IdempotencyConflict`).",
+        413: "The files from the mailbox are too large (`TooLarge`).",
         422: "A template cannot be rendered (`SubmitFail`): `fields` names the text, the line and what is wrong.",
-        503: "The account has not been connected yet; `Retry-After` says when to come back.",
+        503: "The account has not been connected yet; `Retry-After` says when to come back. Or it is not connected now "
+        "(`IMAPUnavailable`), and `reference` needs its mailbox.",
+        504: f"The mail server did not answer in time. {TOO_LATE}",
     },
 )
 async def submit(
@@ -97,7 +96,8 @@ async def submit(
     | `NotSyncing` | `unset` |
     | `NoAvailable` | `disconnected`, `paused` |
 
-    After that a broken connection refuses nothing: messages queue.
+    After that a broken connection refuses nothing: messages queue. Only what `reference` needs of the mailbox has to be
+    there at once.
     """
     found = find_account(context, account)
     key = key_of(headers.idempotency_key)
@@ -111,22 +111,28 @@ async def submit(
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
     if not body.dry_run and context.submissions.gateway(body.gateway) is None:
         refuse_unless_ready(found)
-    terms = terms_of(body, context.world.now(), narrowed=narrowed)
+    terms, submissions = terms_of(body, context.world.now(), narrowed=narrowed), context.submissions
     if body.mail_merge is not UNSET:
         render = await _merge_renderer(context, found, body)
-        prepared = await prepare_merge(context.submissions, found, body, terms, render)
-        return await _merged(context, prepared, key, fingerprint, rehearsal=body.dry_run)
+        async with submissions.references.read(found, body, headers.seconds) as referenced:
+            prepared = await prepare_merge(submissions, found, body, terms, referenced, render)
+        return await _merged(context, prepared, _shown(referenced), key, fingerprint, rehearsal=body.dry_run)
     content = await _rendered(context, found, body)
-    incoming = await context.submissions.prepare(found, content, terms)
-    for reason in context.submissions.links.skipped(found.id, terms, incoming.recipients).values():
+    async with submissions.references.read(found, content, headers.seconds) as referenced:
+        incoming = await submissions.prepare(found, content, terms, referenced)
+    for reason in submissions.links.skipped(found.id, terms, incoming.recipients).values():
         return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id or ""))
-    message = incoming.message
+    message, reference = incoming.message, _shown(referenced)
     if body.dry_run:
-        return await _rehearsal(message.message_id, incoming.content)
-    answer = SubmitAccepted(message_id=message.message_id, send_at=iso(message.send_at), queue_id=message.queue_id)
+        return await _rehearsal(message.message_id, incoming.content, reference)
+    answer = SubmitAccepted(
+        message_id=message.message_id,
+        send_at=iso(message.send_at),
+        queue_id=message.queue_id,
+        reference=reference,
+    )
     kept = Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None
-    accepted = context.submissions.accept(incoming, key=key, kept=kept)
-    queued_before = await carry_through(accepted)
+    queued_before = await carry_through(submissions.accept(incoming, key=key, kept=kept))
     if key is None:
         return answer
     if queued_before is not None:
@@ -135,10 +141,16 @@ async def submit(
 
 
 async def _merged(
-    context: Context, prepared: list[Prepared], key: str | None, fingerprint: bytes, *, rehearsal: bool
+    context: Context,
+    prepared: list[Prepared],
+    reference: ReferenceShown | UnsetType,
+    key: str | None,
+    fingerprint: bytes,
+    *,
+    rehearsal: bool,
 ) -> MergeAccepted:
     """Queue the messages of a merge, unless it is a rehearsal, and answer."""
-    answer = MergeAccepted(mail_merge=tuple(_result(each, queued=not rehearsal) for each in prepared))
+    answer = MergeAccepted(mail_merge=tuple(_result(each, reference, queued=not rehearsal) for each in prepared))
     taken = [each.outcome for each in prepared if isinstance(each.outcome, Incoming)]
     if rehearsal:
         return answer
@@ -150,7 +162,7 @@ async def _merged(
     return answer if key is None else replace(answer, idempotency=Idempotency(key=key, status="MISS"))
 
 
-def _result(prepared: Prepared, *, queued: bool) -> MergeResult:
+def _result(prepared: Prepared, reference: ReferenceShown | UnsetType, *, queued: bool) -> MergeResult:
     given, outcome = prepared.entry.to, prepared.outcome
     to = MergeRecipient(name=given.name or UNSET, address=given.address)
     match outcome:
@@ -161,13 +173,14 @@ def _result(prepared: Prepared, *, queued: bool) -> MergeResult:
         case _:
             message = outcome.message
             if not queued:
-                return MergeResult(success=True, to=to, message_id=message.message_id)
+                return MergeResult(success=True, to=to, message_id=message.message_id, reference=reference)
             return MergeResult(
                 success=True,
                 to=to,
                 message_id=message.message_id,
                 queue_id=message.queue_id,
                 send_at=iso(message.send_at),
+                reference=reference,
             )
 
 
@@ -232,21 +245,25 @@ async def _fingerprint(context: Context, body: Submit) -> bytes:
     if body.copy is None:
         body = replace(body, copy=UNSET)
     raw = b"" if body.raw is UNSET else body.raw
-    if len(raw) + sum(len(each.content) for each in body.attachments) <= HERE:
+    if len(raw) + sum(len(each.content or b"") for each in body.attachments) <= HERE:
         return hashlib.sha256(msgspec.json.encode(body)).digest()
 
     def work() -> bytes:
-        short = [replace(each, content=hashlib.sha256(each.content).digest()) for each in body.attachments]
+        short = [replace(each, content=hashlib.sha256(each.content or b"").digest()) for each in body.attachments]
         whole = hashlib.sha256(raw).digest() if raw else UNSET
         return hashlib.sha256(msgspec.json.encode(replace(body, attachments=tuple(short), raw=whole))).digest()
 
     return await context.world.in_thread(work)
 
 
-async def _rehearsal(message_id: str, composed: Composed) -> DryRun | Response:
+def _shown(referenced: Referenced) -> ReferenceShown | UnsetType:
+    return UNSET if referenced.shown is UNSET else replace(referenced.shown, document_store=False)
+
+
+async def _rehearsal(message_id: str, composed: Composed, reference: ReferenceShown | UnsetType) -> DryRun | Response:
     """The answer to a `dryRun`; a large one is sent piece by piece."""
     head = composed.header + composed.bcc_header + b"\r\n"
-    answer = DryRun(message_id=message_id, preview="")
+    answer = DryRun(message_id=message_id, preview="", reference=reference)
     if len(composed.body) <= HERE:
         return replace(answer, preview=base64.b64encode(head + composed.body).decode())
     start = msgspec.json.encode(answer).removesuffix(b'"}')

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 import trio
 from msgspec import UNSET
 
 from engine.accounts import message_ids
 from engine.accounts.account import Account
-from engine.accounts.located import no_message
 from engine.accounts.uploading import Uploader
 from engine.api.context import Context, find_account
-from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, leased, read_id
+from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased
 from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.http.access import Access
@@ -21,26 +18,14 @@ from engine.http.audit_entries import Change
 from engine.http.operation import operation
 from engine.imap.changer import APPEND_BYTES_PER_SECOND
 from engine.imap.session import CommandRefused
-from engine.mail.compose import Composed, Draft
-from engine.mail.decode import header_text
-from engine.mail.fields import fields
-from engine.mail.replying import Original, Own, following_ids, following_subject, joined, recipients
+from engine.mail.compose import Composed
 from engine.schema.fields import AccountId
 from engine.schema.messages import CommandHeaders
-from engine.schema.upload import ReferenceShown, Upload, Uploaded, UploadQuery, UploadReference
+from engine.schema.upload import Upload, Uploaded, UploadQuery
 from engine.submission.composer import HERE
-from engine.submission.draft import addresses_of, draft_of, size_of
+from engine.submission.draft import draft_of, size_of
 from engine.submission.raw import message_id_in
-
-_REFERENCES = "HEADER.FIELDS (REFERENCES IN-REPLY-TO)"
-
-
-class _Made(NamedTuple):
-    """The message to store."""
-
-    content: Composed
-    message_id: str
-    reference: ReferenceShown | None = None
+from engine.submission.reference import Referenced
 
 
 @operation(
@@ -52,7 +37,8 @@ class _Made(NamedTuple):
     large=True,
     errors={
         404: "There is no such folder, or the message in `reference` does not exist (`ReferenceNotFound`) or has "
-        "another Message-ID (`MessageNotFound`).",
+        "another Message-ID (`MessageNotFound`), or there is no such attached file (`AttachmentNotFound`).",
+        413: "The files from the mailbox are too large (`TooLarge`).",
         502: "The mail server does not take the message (`UploadFail`); `details` say why.",
         503: NOT_CONNECTED,
         504: f"{TOO_LATE} The message may have been stored.",
@@ -68,17 +54,17 @@ async def upload_message(
     is looked for by its Message-ID.
     """
     found = find_account(context, account)
-    big = len(body.raw) if body.raw is not UNSET else size_of(body)
+    async with context.submissions.references.read(found, body, headers.seconds) as referenced:
+        content, message_id = await _make(context, found, body, referenced)
+    big = len(content.body)
     async with leased(context, account, headers, long=big > HERE) as mailbox:
-        made = await _make(context, found, mailbox, body)
-        content = made.content
         target = await mailbox.locator.target(mailbox.session, body.path)
         message = [content.header, content.bcc_header, b"\r\n", content.body]
         mailbox.session.deadline = trio.current_time() + headers.seconds + big / APPEND_BYTES_PER_SECOND
         uploader = Uploader(mailbox.session, found.commands.message_changes, context.store)
         date = None if body.internal_date is UNSET else body.internal_date.timestamp()
         try:
-            stored = await uploader.upload(target, message, made.message_id, body.flags, date)
+            stored = await uploader.upload(target, message, message_id, body.flags, date)
         except CommandRefused as error:
             said = error.response.partition(" ")[2]  # after the tag
             if error.code in ("TRYCREATE", "NONEXISTENT"):
@@ -87,7 +73,7 @@ async def upload_message(
         except ValueError as error:
             raise invalid("internalDate", "is no date that a mail server takes") from error
     found.look_into(target.path)
-    answer = Uploaded(path=target.path, message_id=made.message_id, reference=made.reference or UNSET)
+    answer = Uploaded(path=target.path, message_id=message_id, reference=referenced.shown)
     if stored.uid is None or target.uid_validity not in (None, stored.uid_validity):
         return answer
     return msgspec.structs.replace(
@@ -98,59 +84,15 @@ async def upload_message(
     )
 
 
-async def _make(context: Context, account: Account, mailbox: Mailbox, body: Upload) -> _Made:
+async def _make(context: Context, account: Account, body: Upload, found: Referenced) -> tuple[Composed, str]:
+    """The message to store, and its Message-ID."""
     now, composer, record = context.world.now(), context.submissions.composer, account.record
     if body.raw is not UNSET:
-        content = await composer.whole(body.raw, record, body, now)
-        return _Made(content, message_id_in(content))
-    draft, reference = draft_of(record, body), None
-    if body.reference is not UNSET:
-        draft, reference = await _following(mailbox, draft, body.reference)
-    message_id = composer.message_id(draft.sender.address, body.message_id)
-    return _Made(await composer.compose(draft, message_id, now, size_of(body)), message_id, reference)
-
-
-async def _following(mailbox: Mailbox, draft: Draft, reference: UploadReference) -> tuple[Draft, ReferenceShown]:
-    """The draft, completed from the message that it refers to. Raises `Problem` 404."""
-    missing = Problem(404, "Referenced message was not found", code="ReferenceNotFound")
-    try:
-        place = read_id(message_ids.read_message, reference.message, "reference.message", missing)
-        _, one = await mailbox.locator.describe(mailbox.session, place, _REFERENCES)
-    except Problem as error:
-        if error.status != 404:
-            raise
-        if not reference.ignore_missing:
-            raise missing from error
-        return draft, ReferenceShown(message=reference.message, success=False, error=missing.message)
-    envelope = one.envelope
-    message_id = envelope.message_id.decode("ascii", "replace") if envelope is not None else ""
-    if reference.message_id is not UNSET and reference.message_id != message_id:
-        raise no_message()
-    shown = ReferenceShown(message=reference.message, success=True)
-    if envelope is None:
-        return draft, shown
-    header = fields(one.header)
-    original = Original(
-        subject=" ".join(header_text(envelope.subject).split()),
-        message_id=message_id,
-        references=" ".join(header.get("references", ())),
-        in_reply_to=" ".join(header.get("in-reply-to", ())),
-        author=addresses_of(envelope.author),
-        reply_to=addresses_of(envelope.reply_to),
-        to=addresses_of(envelope.to),
-        cc=addresses_of(envelope.cc),
+        content = await composer.whole(body.raw, record, body, now, found)
+        return content, message_id_in(content)
+    size = size_of(body) + found.size
+    draft = (
+        await context.world.in_thread(draft_of, record, body, found) if size > HERE else draft_of(record, body, found)
     )
-    action = reference.action
-    to, cc = recipients(original, action, Own([draft.sender.address]))
-    if action == "reply-all":
-        to = joined(draft.to, to, (*draft.cc, *draft.bcc))
-        cc = joined(draft.cc, cc, (*to, *draft.bcc))
-    given = {name.lower() for name, _ in draft.headers}
-    ids = following_ids(original, action)
-    return msgspec.structs.replace(
-        draft,
-        subject=following_subject(original, action) if draft.subject is None else draft.subject,
-        to=to if action == "reply-all" else draft.to or to,
-        cc=cc if action == "reply-all" else draft.cc,
-        headers=(*(each for each in ids if each[0].lower() not in given), *draft.headers),
-    ), shown
+    message_id = composer.message_id(draft.sender.address, body.message_id)
+    return await composer.compose(draft, message_id, now, size), message_id

@@ -146,7 +146,7 @@ def _union(info: mi.UnionType) -> Walk:
         walk = by_type.get(type(value))
         return walk(value, place, found) if walk else found.add(place, text)
 
-    return one_of
+    return _or_null(one_of) if nullable else one_of
 
 
 def _string(info: mi.StrType) -> Walk:

@@ -59,6 +59,8 @@ _ADDRESS = re.compile(r"https?://[^\s<>\"]{1,2000}[^\s<>\".,;:!?)\]']", re.IGNOR
 
 _IN_URL = "%/:?#[]@!$&*+,;=~-._"
 """Characters that need no encoding in a URL of a style."""
+_IN_CID = "!$*+,/:;=?@^_~-."
+"""Characters that need no encoding in the URL of a Content-ID."""
 
 Remote = Callable[[str], str | None]
 """Takes the URL of an image on the web; returns the URL to use, or None to remove the image."""
@@ -114,6 +116,16 @@ def with_pictures(html: str, pictures: Mapping[str, tuple[str, bytes]]) -> str:
         return f"{match[1]}data:{found[0]};base64,{base64.b64encode(found[1]).decode('ascii')}"
 
     return _CID.sub(put_in, html)
+
+
+def renamed_pictures(html: str, names: Mapping[str, str]) -> str:
+    """`html` with other Content-IDs: new by old, all without angle brackets."""
+
+    def rename(match: re.Match[str]) -> str:
+        new = names.get(unquote(match[2]))
+        return match[0] if new is None else f"{match[1]}cid:{quote(new, safe=_IN_CID)}"
+
+    return _CID.sub(rename, html)
 
 
 def _attribute(element: str, name: str, value: str, remote: Remote) -> str | None:

@@ -28,7 +28,7 @@ from engine.model.registration import Registration
 from engine.msa.logins import Login
 from engine.msa.reception import Received
 from engine.schema.stored_json import shown
-from engine.schema.submit import SubmitAccepted
+from engine.schema.submit_answers import SubmitAccepted
 from engine.smtp.server_commands import MailFrom, RcptTo
 from engine.store.bodies import Spool
 from engine.store.idempotency_keys import Kept

@@ -19,7 +19,7 @@ from engine.model.message import Message
 from engine.model.states import State
 from engine.queue.idempotency import repeated
 from engine.queue.schedule import Schedule
-from engine.store import accounts, bodies, idempotency_keys, messages, sent_drafts
+from engine.store import accounts, bodies, follow_ups, idempotency_keys, messages
 from engine.store.bodies import MessageBody, Spool
 from engine.store.idempotency_keys import Kept
 from engine.store.waiting_changes import Slices
@@ -38,24 +38,25 @@ def new_queue_id(send_at: float, world: World) -> str:
     return f"{int(send_at * 1000):011x}"[-11:] + world.token_bytes(4).hex()
 
 
-class DraftPlace(NamedTuple):
-    """Where a draft is: the number of its mailbox, and its UID."""
+class After(NamedTuple):
+    """What is to happen to a message in a folder after this one is sent; `mailbox` is the folder's number."""
 
+    what: follow_ups.What
     mailbox: int
     uid: int
 
 
 class Incoming(NamedTuple):
-    """A message to take: who gets it, what is sent, and where it was found if it is a draft.
+    """A message to take: who gets it, what is sent, and what is to happen afterwards.
 
-    A draft goes from there once it is sent. `spooled` is the file in the spool that has the body already, which then is
+    `spooled` is the file in the spool that has the body already, which then is
     not in `content`; taking the message takes the file, and removes it if the message is not queued.
     """
 
     message: Message
     recipients: tuple[str, ...]
     content: Composed
-    draft: DraftPlace | None = None
+    after: tuple[After, ...] = ()
     spooled: str | None = None
 
 
@@ -157,8 +158,9 @@ def _insert(tx: Tx, taken: Sequence[Incoming], spooled: Sequence[str | None]) ->
     rows = messages.insert(tx, [(each.message, each.recipients) for each in taken], State.QUEUED)
     bodies.insert(tx, zip(rows, map(_body, taken, spooled), strict=True))
     for row, each in zip(rows, taken, strict=True):
-        if each.draft is not None and not sent_drafts.insert(tx, row, each.message.account, *each.draft):
-            raise Problem(409, "The draft has been submitted already, and is not sent yet", code="DraftSubmitted")
+        for after in each.after:
+            if not follow_ups.insert(tx, row, each.message.account, *after) and after.what == "draft":
+                raise Problem(409, "The draft has been submitted already, and is not sent yet", code="DraftSubmitted")
     return [(row, each.message) for row, each in zip(rows, taken, strict=True)]
 
 

@@ -16,7 +16,7 @@ import trio
 from engine.queue import retry
 from engine.queue.attempt import Policy
 from engine.queue.doubt import PATIENCE
-from engine.store import messages, sent_copies, sent_drafts
+from engine.store import follow_ups, messages, sent_copies
 from engine.store.writer import Store, Tx
 from engine.world import World
 
@@ -68,4 +68,4 @@ class ClockCorrection:
         messages.no_doubt_after(tx, now)
         latest = now + max(self._copy_schedule, default=0.0)
         sent_copies.none_after(tx, latest)
-        sent_drafts.none_after(tx, latest)
+        follow_ups.none_after(tx, latest)

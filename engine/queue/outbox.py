@@ -15,7 +15,7 @@ from engine.model.message import Message, OnDoubt, Recipient
 from engine.model.states import ENDED, State, message_state
 from engine.queue import judgements, outcome_events
 from engine.queue.recorder import Recorder
-from engine.store import messages, sent_copies, sent_drafts
+from engine.store import follow_ups, messages, sent_copies
 from engine.store.writer import Store, Tx
 from engine.world import World
 
@@ -60,7 +60,7 @@ class Outbox:
             if not messages.cancel(tx, message.id, now):
                 return TooLate("It is being handed over right now: its final dot may be on its way")
             self._recorder.drop(tx, message.id)
-            sent_drafts.remove(tx, message.id)
+            follow_ups.remove_all(tx, message.id)
             rest = [each for each in recipients if each.state not in ENDED]
             self._recorder.announce(tx, message, "messageCancelled", outcome_events.cancelled(message, rest))
             return Cancelled(tuple(each.address for each in recipients if each.state == State.SENT))

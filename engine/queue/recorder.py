@@ -17,7 +17,7 @@ from engine.queue import doubt
 from engine.queue.outcome import Judgement
 from engine.queue.schedule import Schedule
 from engine.repeated_errors import counted
-from engine.store import accounts, bodies, gateways, messages, sent_copies, sent_drafts
+from engine.store import accounts, bodies, follow_ups, gateways, messages, sent_copies
 from engine.store.bodies import Spool
 from engine.store.writer import Tx
 
@@ -104,11 +104,11 @@ class Recorder:
             self.due(tx, message, judgement.next_at)
         elif judgement.ended:
             if judgement.state is State.SENT:
-                sent_drafts.sent(tx, message.id, now)
+                follow_ups.sent(tx, message.id, now)
                 if message.gateway is not None:
                     gateways.delivered(tx, message.gateway, now)
             else:
-                sent_drafts.remove(tx, message.id)
+                follow_ups.remove_all(tx, message.id)
             if judgement.state is State.SENT and message.copy_path is not None:
                 sent_copies.insert(tx, message.id, message.account, message.copy_path, now)
             else:

@@ -7,9 +7,10 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.schema.delivery_reports import DsnAsked
 from engine.schema.fields import IpOrNone, ProxyUrl, Request
 from engine.schema.messages import CommandHeaders
-from engine.schema.submit import CopyPath, DsnAsked, Envelope, FileCopy, Gateway, OnDoubt, SendAt
+from engine.schema.submit import CopyPath, Envelope, FileCopy, Gateway, OnDoubt, SendAt
 
 
 class DraftSubmit(Request, frozen=True, kw_only=True):

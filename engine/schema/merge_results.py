@@ -8,7 +8,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.blocklists import Skipped
 from engine.schema.fields import Response, When
-from engine.schema.submit import Idempotency
+from engine.schema.reference import ReferenceShown
+from engine.schema.submit_answers import Idempotency
 
 
 class MergeRecipient(Response, frozen=True, kw_only=True):
@@ -33,6 +34,9 @@ class MergeResult(Response, frozen=True, kw_only=True):
         When | UnsetType, Meta(description="When the first attempt is due. Absent: the message is not queued.")
     ] = UNSET
     skipped: Annotated[Skipped | UnsetType, Meta(description="Present if nothing is sent to the recipient.")] = UNSET
+    reference: Annotated[
+        ReferenceShown | UnsetType, Meta(description="What became of `reference`. Absent: there was none.")
+    ] = UNSET
     error: Annotated[str | UnsetType, Meta(description="Why there is no message.")] = UNSET
     code: Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["SubmitFail"])] = UNSET
     status_code: Annotated[

@@ -1,4 +1,4 @@
-"""A submission: one message to send, and the answer to it.
+"""A submission: one message to send, or several that are alike.
 
 A message needs at least one recipient in `to`, `cc`, `bcc` or `envelope.to`, and nothing else. Each text has at most
 `MAX_TEXT` characters; attachments are limited only by the size of the request.
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.blocklists import Skipped
+from engine.schema.delivery_reports import DsnAsked
 from engine.schema.fields import (
     MAILBOX,
     MAX_ATTACHMENTS,
@@ -35,10 +35,10 @@ from engine.schema.fields import (
     Off,
     ProxyUrl,
     Request,
-    Response,
     WebUrl,
-    When,
 )
+from engine.schema.messages import CommandHeaders
+from engine.schema.reference import Reference
 
 
 class NamedAddress(Request, frozen=True, kw_only=True):
@@ -82,8 +82,13 @@ class Attachment(Request, frozen=True, kw_only=True):
         Line256 | UnsetType, Meta(description="The file's name. Absent: none.", examples=["invoice.pdf"])
     ] = UNSET
     content: Annotated[
-        bytes, Meta(description="The file in base64. White space is ignored.", examples=["SGVsbG8gd29ybGQ="])
-    ]
+        bytes | UnsetType,
+        Meta(
+            description="The file in base64. White space is ignored. Absent: `reference` names the file; one of them "
+            "is required.",
+            examples=["SGVsbG8gd29ybGQ="],
+        ),
+    ] = UNSET
     content_type: Annotated[
         Line256 | UnsetType,
         Meta(description="The media type. Absent: the engine tells it by the file name.", examples=["application/pdf"]),
@@ -102,57 +107,24 @@ class Attachment(Request, frozen=True, kw_only=True):
     ] = UNSET
     encoding: Annotated[Literal["base64"], Meta(description="The encoding of `content`, always `base64`.")] = "base64"
     reference: Annotated[
-        Off | UnsetType | None, Meta(description="Makes no difference here: `false`, `null` or absent.")
-    ] = UNSET
-
-
-Notify = Literal["never", "success", "failure", "delay"]
-
-
-class DsnWanted(Request, frozen=True, kw_only=True):
-    """Which delivery reports the recipients' servers are asked for (RFC 3461), where the account's server offers that.
-
-    A server that does not offer it sends reports as it pleases.
-    """
-
-    id: Annotated[
-        Annotated[Line256, Meta(extra={"check": Check.ENVELOPE_ID})] | UnsetType,
+        Annotated[str, Meta(max_length=256)] | Off | UnsetType | None,
         Meta(
-            description="Comes back in the reports as their `Original-Envelope-Id`: printable ASCII, at most 100 "
-            "characters with `+`, `=` and blanks counted as three. Absent: the queue id.",
-            examples=["order-4711"],
+            description="The id of a file attached to a message of the account, which is sent in place of `content`; "
+            "its name and type are kept where none are given. `false`, `null` or absent: none.",
+            examples=["AAAAAQAAAAEy"],
         ),
-    ] = UNSET
-    return_: Annotated[
-        Literal["headers", "full"],
-        Meta(description="What of the message a report of a failure returns.", examples=["headers"]),
-    ] = msgspec.field(name="return")
-    notify: Annotated[
-        tuple[Notify, ...],
-        SINGLE,
-        Meta(
-            max_length=4,
-            description="When to report; `never` stands alone. Absent or empty: the servers decide, and mostly report "
-            "failures.",
-            examples=[["failure", "delay"]],
-        ),
-    ] = ()
-    recipient: Annotated[
-        Email | UnsetType,
-        Meta(description="The address that reports name as the original recipient. Absent: none."),
     ] = UNSET
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """`never` and a reason to report contradict each other."""
-        notify = get("notify")
-        if isinstance(notify, tuple) and "never" in notify and len(set(notify)) > 1:
-            yield "notify", "must not have anything beside never"
+        """The file is given, or the id of one."""
+        if not get("reference"):
+            if get("content") is UNSET:
+                yield "content", "is required"
+        elif get("content") is not UNSET:
+            yield "content", "is not allowed beside reference"
 
 
-DsnAsked = Annotated[
-    DsnWanted | UnsetType, Meta(description="The delivery reports asked for. Absent: none in particular.")
-]
 OnDoubt = Literal["resend", "hold", "fail"]
 SendAt = Annotated[
     Instant | UnsetType,
@@ -243,7 +215,23 @@ class Content(Request, frozen=True, kw_only=True):
         Annotated[tuple[Attachment, ...], Meta(max_length=MAX_ATTACHMENTS)],
         Meta(description="The files to attach. Absent: none."),
     ] = ()
-
+    reference: Annotated[
+        Reference | UnsetType, Meta(description="The message that it replies to or forwards. Absent: none.")
+    ] = UNSET
+    locale: Annotated[
+        Line100 | UnsetType,
+        Meta(
+            description="The language of the line above a quoted message. Absent: that of the account, else English.",
+            examples=["de"],
+        ),
+    ] = UNSET
+    tz: Annotated[
+        Line100 | UnsetType,
+        Meta(
+            description="The time zone of the date above a quoted message. Absent: that of the account, else UTC.",
+            examples=["Europe/Berlin"],
+        ),
+    ] = UNSET
     raw: Annotated[
         bytes | UnsetType,
         Meta(
@@ -251,13 +239,6 @@ class Content(Request, frozen=True, kw_only=True):
             "make up a message replace the header fields of their names in it. Absent: it is composed of them.",
             examples=["U3ViamVjdDogaGkNCg0KaGk="],
         ),
-    ] = UNSET
-    locale: Annotated[
-        Line100 | UnsetType, Meta(description="The language of the line above a quoted message.", examples=["de"])
-    ] = UNSET
-    tz: Annotated[
-        Line100 | UnsetType,
-        Meta(description="The time zone of the time in the line above a quoted message.", examples=["Europe/Berlin"]),
     ] = UNSET
 
     def header_fields(self) -> tuple[tuple[str, str], ...]:
@@ -294,6 +275,9 @@ def beside_raw(get: Callable[[str], Any], names: Sequence[str]) -> Iterator[tupl
     for name in names:
         if get(name) not in (UNSET, None, ()):
             yield name, "is not allowed beside raw"
+    reference = get("reference")
+    if isinstance(reference, Reference) and (reference.inline or reference.forward_attachments):
+        yield "reference", "can neither quote nor attach anything beside raw"
 
 
 class Render(Request, frozen=True, kw_only=True):
@@ -323,7 +307,7 @@ class Render(Request, frozen=True, kw_only=True):
 
 
 class Submit(Content, frozen=True, kw_only=True):
-    """A message to send. It needs at least one recipient, in `to`, `cc`, `bcc` or `envelope.to`."""
+    """A message to send. It needs at least one recipient, in `to`, `cc`, `bcc` or `envelope.to`, or by `reference`."""
 
     EXAMPLE = {
         "to": [{"name": "A friend", "address": "friend@sandbox.example"}],
@@ -457,7 +441,7 @@ class Submit(Content, frozen=True, kw_only=True):
         if get("raw") is not UNSET:
             yield from beside_raw(get, ("text", "html", "attachments", "template"))
             return
-        if get("to") or get("cc") or get("bcc"):
+        if get("to") or get("cc") or get("bcc") or get("reference"):
             return
         envelope = get("envelope")
         if not envelope or (isinstance(envelope, Envelope) and not envelope.to):
@@ -471,7 +455,7 @@ class SubmitQuery(Request, frozen=True, kw_only=True):
     document_store: NoDifference = UNSET
 
 
-class SubmitHeaders(Request, frozen=True, kw_only=True):
+class SubmitHeaders(CommandHeaders, frozen=True, kw_only=True):
     """Request headers of a submission."""
 
     idempotency_key: Annotated[
@@ -484,48 +468,3 @@ class SubmitHeaders(Request, frozen=True, kw_only=True):
             examples=["order-4711"],
         ),
     ] = msgspec.field(name="idempotency-key", default=None)
-
-
-class Idempotency(Response, frozen=True, kw_only=True):
-    """Whether the engine has seen the `Idempotency-Key` before."""
-
-    key: Annotated[str, Meta(description="The key.", examples=["order-4711"])]
-    status: Annotated[
-        Literal["MISS", "HIT"], Meta(description="`HIT`: this is the first answer again, and nothing was queued.")
-    ]
-
-
-class SubmitAccepted(Response, frozen=True, kw_only=True):
-    """The message is on disk, and queued."""
-
-    response: Annotated[Literal["Queued for delivery"], Meta(description="Always the same.")] = "Queued for delivery"
-    message_id: Annotated[str, Meta(description="The message's Message-ID.", examples=["<1@example.com>"])]
-    send_at: Annotated[When, Meta(description="When the first attempt is due.")]
-    queue_id: Annotated[
-        str, Meta(description="The message's id in the outbox and in events.", examples=["1a20313426c0f27d36e"])
-    ]
-    idempotency: Annotated[
-        Idempotency | UnsetType, Meta(description="Present if the request had an `Idempotency-Key`.")
-    ] = UNSET
-
-
-class SubmitSkipped(Response, frozen=True, kw_only=True):
-    """The message is not sent, because its recipient is on the blocklist of its `listId`. Nothing is queued."""
-
-    response: Annotated[Literal["Skipped"], Meta(description="Always the same.")] = "Skipped"
-    skipped: Annotated[Skipped, Meta(description="Why.")]
-
-
-class DryRun(Response, frozen=True, kw_only=True):
-    """The message that would have been sent, for a `dryRun`. Nothing is queued."""
-
-    response: Annotated[Literal["Dry run"], Meta(description="Always the same.")] = "Dry run"
-    message_id: Annotated[str, Meta(description="The Message-ID in the preview.", examples=["<1@example.com>"])]
-    preview: Annotated[
-        str,
-        Meta(
-            description="The whole message, in base64.",
-            examples=["RnJvbTogLi4u"],
-            extra_json_schema={"contentEncoding": "base64"},
-        ),
-    ]

@@ -84,6 +84,8 @@ class TemplateQuery(PageQuery, frozen=True, kw_only=True):
 class FlushQuery(Request, frozen=True, kw_only=True):
     """Query of `DELETE /v1/templates/account/{account}`."""
 
+    EXAMPLE = {"force": "true"}
+
     force: Annotated[bool, Meta(description="Must be `true`. Absent: `false`.", examples=[True])] = False
 
 

@@ -3,40 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Check, Instant, MailboxPath, NoDifference, Request, Response, Unsupported
+from engine.schema.fields import Check, Instant, MailboxPath, NoDifference, Request, Response
+from engine.schema.reference import ReferenceShown
 from engine.schema.submit import Content, beside_raw
-
-
-class UploadReference(Request, frozen=True, kw_only=True):
-    """The message that this one replies to or forwards."""
-
-    EXAMPLE = {"message": "AAAAAQAAAAE", "action": "reply"}
-
-    message: Annotated[
-        Annotated[str, Meta(min_length=1, max_length=256)],
-        Meta(description="The id of that message.", examples=["AAAAAQAAAAE"]),
-    ]
-    action: Annotated[
-        Literal["reply", "reply-all", "forward"],
-        Meta(
-            description="What this message is to it: decides on subject, recipients and References, where they are not "
-            "given."
-        ),
-    ] = "reply"
-    inline: Unsupported | UnsetType = UNSET
-    forward_attachments: Unsupported | UnsetType = UNSET
-    ignore_missing: Annotated[
-        bool, Meta(description="Whether to store the message also if there is no such message. Absent: `false`.")
-    ] = False
-    message_id: Annotated[
-        Annotated[str, Meta(min_length=1, max_length=996, extra={"check": Check.MESSAGE_ID})] | UnsetType,
-        Meta(description="The Message-ID that message must have. Absent: any."),
-    ] = UNSET
-    thread_id: Annotated[str | UnsetType, Meta(description="Makes no difference here, present or absent.")] = UNSET
 
 
 class Upload(Content, frozen=True, kw_only=True):
@@ -63,23 +36,12 @@ class Upload(Content, frozen=True, kw_only=True):
     internal_date: Annotated[
         Instant | UnsetType, Meta(description="When it arrived, as the folder shows it. Absent: now.")
     ] = UNSET
-    reference: Annotated[
-        UploadReference | UnsetType, Meta(description="What it replies to or forwards. Absent: nothing.")
-    ] = UNSET
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
         """A message is given whole, or in parts."""
         if get("raw") is not UNSET:
-            yield from beside_raw(get, ("text", "html", "attachments", "reference"))
-
-
-class ReferenceShown(Response, frozen=True, kw_only=True):
-    """What became of the reference."""
-
-    message: Annotated[str, Meta(description="The id that was given.", examples=["AAAAAQAAAAE"])]
-    success: Annotated[bool, Meta(description="Whether there is such a message.")]
-    error: Annotated[str | UnsetType, Meta(description="What is wrong with it. Absent: nothing.")] = UNSET
+            yield from beside_raw(get, ("text", "html", "attachments"))
 
 
 class Uploaded(Response, frozen=True, kw_only=True):

@@ -478,4 +478,22 @@ MIGRATIONS = (
         DELETE FROM template WHERE account = OLD.id;
     END;
     """,
+    """
+    CREATE TABLE follow_up (      -- what is to happen in a folder once a message is sent
+        message INTEGER NOT NULL REFERENCES message (id) ON DELETE CASCADE,
+        what TEXT NOT NULL,       -- 'draft': the submitted draft goes; 'answered', 'forwarded': a message is marked
+        account TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+        mailbox INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+        uid INTEGER NOT NULL,
+        copied INTEGER NOT NULL DEFAULT 0,    -- 1: the engine has filed a copy of the message
+        attempts INTEGER NOT NULL DEFAULT 0,
+        next_at REAL,                         -- when it is due; NULL: its message is not sent yet
+        PRIMARY KEY (message, what)
+    ) WITHOUT ROWID;
+    CREATE INDEX follow_up_due ON follow_up (account, next_at);
+    CREATE UNIQUE INDEX follow_up_draft ON follow_up (mailbox, uid) WHERE what = 'draft';
+    CREATE INDEX follow_up_mailbox ON follow_up (mailbox);
+    INSERT INTO follow_up SELECT message, 'draft', account, mailbox, uid, copied, attempts, next_at FROM sent_draft;
+    DROP TABLE sent_draft;
+    """,
 )

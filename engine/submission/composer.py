@@ -12,18 +12,22 @@ from msgspec import UNSET, UnsetType
 from engine.field_errors import invalid
 from engine.heavy_work import HeavyWork
 from engine.mail.compose import Composed, Draft, compose, message_id_of
+from engine.mail.fields import raw_fields
 from engine.mail.headers import HeaderError
 from engine.mail.whole import from_raw, with_fields
 from engine.model.registration import Registration
 from engine.schema.submit import Content, NamedAddress
 from engine.submission.draft import draft_of, size_of
 from engine.submission.raw import given_fields
+from engine.submission.reference import NOTHING, Referenced
 from engine.world import World
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 _NOBODY = NamedAddress(address="nobody@localhost")
+_FOLLOWING = frozenset({b"subject", b"to", b"cc", b"in-reply-to", b"references"})
+"""Fields that may follow from another message."""
 HERE = 100_000
 """Octets above which a message is composed in a thread, so that it does not delay everything else."""
 
@@ -60,21 +64,26 @@ class Composer:
         async with self._heavy.short():
             return await self._world.in_thread(work, *arguments)
 
-    async def whole(self, raw: bytes, record: Registration, content: Content, date: float) -> Composed:
+    async def whole(
+        self, raw: bytes, record: Registration, content: Content, date: float, found: Referenced = NOTHING
+    ) -> Composed:
         """A message that comes whole, with the header fields that a request gives besides. Raises `Problem` 400.
 
-        `date` (seconds since 1970) is for a message without a Date.
+        `date` (seconds since 1970) is for a message without a Date. Of what follows from the message that it refers to
+        it gets the fields that it lacks.
         """
         fresh = self.message_id("" if record.email is UNSET else record.email)
         large = len(raw) > HERE
         message = await self._world.in_thread(from_raw, raw, fresh, date) if large else from_raw(raw, fresh, date)
         names = given_fields(content)
+        if found.original is not None:
+            names |= _FOLLOWING - {name.encode() for name, _ in raw_fields(message.header)}
         if not names:
             return message
         if content.sender is UNSET:
             # Who it is does not matter: the message keeps its own author.
             content = msgspec.structs.replace(content, sender=_NOBODY)
-        draft = draft_of(record, content)
+        draft = draft_of(record, content, found)
         message_id = self.message_id(draft.sender.address, content.message_id)
         given = await self.compose(draft, message_id, date, size_of(content))
         return with_fields(message, given, names)

@@ -11,18 +11,20 @@ from engine.mail.addresses import Address, parse_address
 from engine.mail.compose import AttachedFile, Draft
 from engine.mail.decode import header_text
 from engine.model.registration import Registration
-from engine.schema.submit import Content, NamedAddress
+from engine.schema.submit import Attachment, Content, NamedAddress
+from engine.submission.inline_images import with_inline_images
+from engine.submission.reference import NOTHING, Referenced, followed
 
 
-def draft_of(record: Registration, content: Content) -> Draft:
-    """The draft to compose. Raises `Problem` 400 if it has no author."""
+def draft_of(record: Registration, content: Content, found: Referenced = NOTHING) -> Draft:
+    """The draft to compose, with what it takes from the mailbox. Raises `Problem` 400 if it has no author."""
     if content.sender is not UNSET:
         sender = address_of(content.sender)
     elif record.email is not UNSET:
         sender = Address(record.email, record.name)
     else:
         raise invalid("from", "is required because the account has no email address")
-    return Draft(
+    draft = Draft(
         sender=sender,
         to=tuple(map(address_of, content.to)),
         cc=tuple(map(address_of, content.cc or ())),
@@ -32,17 +34,9 @@ def draft_of(record: Registration, content: Content) -> Draft:
         text=content.text or None,
         html=content.html or None,
         headers=content.header_fields(),
-        attachments=tuple(
-            AttachedFile(
-                content=each.content,
-                filename=each.filename or None,
-                content_type=each.content_type or None,
-                disposition=each.content_disposition or None,
-                cid=each.cid or None,
-            )
-            for each in content.attachments
-        ),
+        attachments=tuple(_file(each, found.attached.get(n)) for n, each in enumerate(content.attachments)),
     )
+    return with_inline_images(followed(draft, found, record))
 
 
 def stored_draft(record: Registration, envelope: ImapEnvelope | None) -> Draft:
@@ -79,7 +73,11 @@ def addresses_of(given: tuple[EnvelopeAddress, ...]) -> list[Address]:
 
 def size_of(content: Content) -> int:
     """About how many octets there are to compose."""
-    size = len(content.text or "") + len(content.html or "") + sum(len(each.content) for each in content.attachments)
+    size = (
+        len(content.text or "")
+        + len(content.html or "")
+        + sum(len(each.content or b"") for each in content.attachments)
+    )
     for given in content.headers.values():
         size += sum(map(len, given)) + 20 * len(given) if isinstance(given, tuple) else len(str(given))
     return size + 100 * sum(len(each or ()) for each in (content.to, content.cc, content.bcc, content.reply_to))
@@ -88,3 +86,14 @@ def size_of(content: Content) -> int:
 def address_of(given: NamedAddress) -> Address:
     """An address of a request."""
     return Address(given.address, given.name)
+
+
+def _file(given: Attachment, found: AttachedFile | None) -> AttachedFile:
+    """An attachment of a request; `found` is the file in the mailbox that it refers to."""
+    return AttachedFile(
+        content=given.content or b"" if found is None else found.content,
+        filename=given.filename or (found.filename if found is not None else None),
+        content_type=given.content_type or (found.content_type if found is not None else None),
+        disposition=given.content_disposition or (found.disposition if found is not None and not given.cid else None),
+        cid=given.cid or None,
+    )

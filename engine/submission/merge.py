@@ -30,7 +30,9 @@ from engine.schema.submit import MergeEntry, Submit
 from engine.submission.composer import Composer
 from engine.submission.draft import address_of, draft_of, size_of
 from engine.submission.mail_links import OwnLinks
-from engine.submission.submissions import Submissions
+from engine.submission.reference import NOTHING as NOTHING_READ
+from engine.submission.reference import Referenced
+from engine.submission.submissions import Submissions, after_of
 from engine.submission.terms import Terms, due_at
 
 SLICE = 20
@@ -62,19 +64,26 @@ class Prepared(NamedTuple):
 
 
 async def prepare_merge(
-    submissions: Submissions, account: Account, body: Submit, terms: Terms, render: MergeRenderer | None = None
+    submissions: Submissions,
+    account: Account,
+    body: Submit,
+    terms: Terms,
+    found: Referenced = NOTHING_READ,
+    render: MergeRenderer | None = None,
 ) -> list[Prepared]:
     """Prepare a message for each entry of `body.mail_merge`, in their order. `render` None: all get the same texts.
+
+    `found` is what was read of the message that they refer to, and of files in the mailbox.
 
     Raises `Problem`: 400 that names what is wrong with the request as a whole; 413 if the messages are too large
     together.
     """
     entries: Sequence[MergeEntry] = () if body.mail_merge is UNSET else body.mail_merge
     times = [terms.send_at if each.send_at is UNSET else due_at(each.send_at, terms.now) for each in entries]
-    draft = draft_of(account.record, body)
+    draft = draft_of(account.record, body, found)
     links = await submissions.links.of(account, terms)
     left = submissions.links.skipped(account.id, terms, [each.to.address for each in entries])
-    contents = await Contents.of(submissions.composer, draft, size_of(body))
+    contents = await Contents.of(submissions.composer, draft, size_of(body) + found.size)
     prepared: list[Prepared] = []
     for number, (entry, send_at) in enumerate(zip(entries, times, strict=True)):
         if number and number % SLICE == 0:
@@ -84,10 +93,12 @@ async def prepare_merge(
             continue
         message_id = submissions.composer.message_id(draft.sender.address, entry.message_id)
         try:
-            own = replace(draft, to=(address_of(entry.to),))
+            own = draft
             if render is not None:
-                texts = await render(entry, _recipient(entry, links, message_id))
-                own = replace(own, subject=texts.subject or None, text=texts.text or None, html=texts.html or None)
+                own = draft_of(account.record, await render(entry, _recipient(entry, links, message_id)), found)
+                if own.attachments == draft.attachments:
+                    own = replace(own, attachments=draft.attachments)
+            own = replace(own, to=(address_of(entry.to),), cc=(), bcc=())
             own = links.put_into(own, message_id)
             composed = headed(own, await contents.for_draft(own), message_id=message_id, date=send_at)
         except HeaderError as error:
@@ -99,7 +110,7 @@ async def prepare_merge(
             prepared.append(Prepared(entry, Failed(error.message, error.extra.get("code"), error.status)))
             continue
         own_terms = terms if send_at == terms.send_at else replace(terms, send_at=send_at)
-        incoming = submissions.incoming(account, own, composed, message_id, own_terms)
+        incoming = submissions.incoming(account, own, composed, message_id, own_terms, after_of(found))
         prepared.append(Prepared(entry, incoming))
     return prepared
 

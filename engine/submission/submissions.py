@@ -1,6 +1,6 @@
 """From request to message in the queue: prepared step by step, then accepted in one commit.
 
-1. The members of the request become a `Draft`.
+1. The members of the request become a `Draft`, with what `references` read of the messages that it refers to.
 2. Links that lead back to the engine are put into it: those of its list, those that tell of opens and clicks.
 3. The draft is composed, once, so that its caller sees every fault.
 4. With its terms it becomes a `Message` with recipients: what the queue takes.
@@ -26,8 +26,9 @@ from engine.mail.compose import Composed, Draft
 from engine.mail.headers import HeaderError
 from engine.model.message import Message, OnDoubt
 from engine.model.states import State
-from engine.queue.accept import DraftPlace, Incoming, Intake, new_queue_id
+from engine.queue.accept import After, Incoming, Intake, new_queue_id
 from engine.schema.submit import Content
+from engine.store.follow_ups import What
 from engine.store.idempotency_keys import Kept
 from engine.submission.composer import HERE, Composer
 from engine.submission.draft import draft_of, size_of
@@ -43,6 +44,8 @@ from engine.submission.raw import (
     with_author,
     with_controls,
 )
+from engine.submission.reference import NOTHING, Referenced
+from engine.submission.reference_reading import References
 from engine.submission.terms import Terms
 from engine.world import World
 
@@ -56,6 +59,7 @@ class Submissions:
     def __init__(
         self,
         composer: Composer,
+        references: References,
         links: MailLinks,
         intake: Intake,
         routes: Routes,
@@ -65,6 +69,7 @@ class Submissions:
         world: World,
     ) -> None:
         self.composer = composer
+        self.references = references
         self.links = links
         self._intake = intake
         self._routes = routes
@@ -73,20 +78,26 @@ class Submissions:
         self._on_doubt = on_doubt
         self._world = world
 
-    async def prepare(self, account: Account, content: Content, terms: Terms) -> Incoming:
-        """Make a message for the queue. Raises `Problem` 400 that names what is wrong."""
+    async def prepare(self, account: Account, content: Content, terms: Terms, found: Referenced = NOTHING) -> Incoming:
+        """Make a message for the queue; `found` is what `references` read for it.
+
+        Raises `Problem` 400 that names what is wrong.
+        """
         if content.raw is not UNSET:
-            return await self._whole(account, content, content.raw, terms)
-        size = size_of(content)
+            return await self._whole(account, content, content.raw, terms, found)
+        size = size_of(content) + found.size
         draft = (
-            await self._world.in_thread(draft_of, account.record, content)
+            await self._world.in_thread(draft_of, account.record, content, found)
             if size > HERE
-            else draft_of(account.record, content)
+            else draft_of(account.record, content, found)
         )
         message_id = self.composer.message_id(draft.sender.address, content.message_id)
         draft = await self._with_links(account, draft, message_id, terms, size)
         composed = await self.composer.compose(draft, message_id, terms.send_at, size)
-        return self.incoming(account, draft, composed, message_id, terms)
+        incoming = self.incoming(account, draft, composed, message_id, terms, after_of(found))
+        if not incoming.recipients:
+            raise invalid("to", "is required")
+        return incoming
 
     async def _with_links(self, account: Account, draft: Draft, message_id: str, terms: Terms, size: int) -> Draft:
         links = await self.links.of(account, terms)
@@ -97,11 +108,11 @@ class Submissions:
         except HeaderError as error:
             raise invalid(error.field, error.reason) from error
 
-    async def _whole(self, account: Account, content: Content, raw: bytes, terms: Terms) -> Incoming:
+    async def _whole(self, account: Account, content: Content, raw: bytes, terms: Terms, found: Referenced) -> Incoming:
         if terms.list_id is not None:
             raise invalid("listId", "is not allowed with raw, which is sent as it is")
         record = account.record
-        message = await self.composer.whole(raw, record, content, terms.send_at)
+        message = await self.composer.whole(raw, record, content, terms.send_at, found)
         message, controls = take_controls(message)
         terms = with_controls(terms, controls)
         own = None if record.email is UNSET else Address(record.email, record.name)
@@ -111,7 +122,7 @@ class Submissions:
         else:
             refuse_long_lines(message)
         draft = draft_of_raw(message, lenient=bool(terms.recipients))
-        incoming = self.incoming(account, draft, message, message_id_in(message), terms)
+        incoming = self.incoming(account, draft, message, message_id_in(message), terms, after_of(found))
         if not incoming.recipients:
             raise invalid("raw", "names no recipient: give them in to, cc, bcc or envelope.to")
         return incoming
@@ -123,11 +134,11 @@ class Submissions:
         composed: Composed,
         message_id: str,
         terms: Terms,
-        place: DraftPlace | None = None,
+        after: tuple[After, ...] = (),
     ) -> Incoming:
         """A composed message in the form for the queue; `draft` says who sends it to whom, and its subject.
 
-        `place` is where it lies as a draft.
+        `after` is what is to happen once it is sent.
         """
         envelope = envelope_of(draft, terms)
         attempts = self._attempts() if terms.attempts is None else terms.attempts
@@ -161,7 +172,7 @@ class Submissions:
         )
         if terms.proxy is not None:
             message.proxy = self._routes.seal(account.id, message.queue_id, terms.proxy)
-        return Incoming(message, envelope.recipients, composed, place)
+        return Incoming(message, envelope.recipients, composed, after)
 
     def gateway(self, asked: str | UnsetType | None) -> str | None:
         """The gateway to send through; None for the account's own server, also in place of one that does not exist."""
@@ -170,6 +181,12 @@ class Submissions:
     async def accept(self, *taken: Incoming, key: str | None = None, kept: Kept | None = None) -> bytes | None:
         """Make the messages durable, as `Intake.accept` does."""
         return await self._intake.accept(taken, key=key, kept=kept)
+
+
+def after_of(found: Referenced) -> tuple[After, ...]:
+    """What happens to the message that this one refers to, once this one is sent."""
+    what: What = "forwarded" if found.action == "forward" else "answered"
+    return () if found.place is None else (After(what, *found.place),)
 
 
 def refuse_unless_ready(account: Account) -> None:

@@ -10,8 +10,9 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from engine.model.message import Dsn, OnDoubt
+from engine.schema.delivery_reports import DsnWanted
 from engine.schema.draft_submit import DraftSubmit
-from engine.schema.submit import DsnWanted, Submit
+from engine.schema.submit import Submit
 
 T = TypeVar("T")
 

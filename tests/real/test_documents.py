@@ -229,6 +229,16 @@ class Documented:
             made = engine.request("POST", "/v1/account", {"account": "signed", "name": "x", "oauth2": signed_in})
             assert made.status == 200, made.body
             text = text.replace("/v1/account/example", "/v1/account/signed")
+        if "/v1/blocklist/" in text:
+            blocked = {"account": "example", "recipient": "andris@ethereal.email"}
+            engine.request("POST", re.search(r"/v1/blocklist/\w+", text)[0], blocked)
+        if "/v1/gateway/" in text:
+            gateway = {"gateway": "relay", "name": "x", "host": "x.example", "port": 465, "secure": True}
+            engine.request("POST", "/v1/gateway", {**gateway, "user": "x", "pass": "x"})
+        if "/v1/templates/template/" in text:
+            template = {"account": None, "name": "x", "content": {"text": "x"}}
+            made = engine.request("POST", "/v1/templates/template", template)
+            text = re.sub(r"(?<=templates/template/)\w+", made.json["id"], text)
         if '"Archive"' in text:
             engine.request("POST", "/v1/account/example/mailbox", {"path": "Archive"})
         if "/exp_" in text:

@@ -33,7 +33,7 @@ LETTER = (
 NO_AUTH = "250-scripted.example\r\n250-PIPELINING\r\n250 8BITMIME"
 DIFFERENT = {"submit-hard-error": ("RCPT", "550 5.1.1 Unknown"), "submit-soft-error": ("DOT", "451 4.3.0 Later")}
 """What the SMTP server says to a message that is refused."""
-NOT_YET = {"templates-list", "submit-reply"}
+NOT_YET = {"templates-list"}
 """Requests of operations that are not there yet."""
 
 _OUTBOX = "ours in an entry"
@@ -48,6 +48,7 @@ ACCEPTED = {
     "*: +*counters.events.message*": _WHEN,
     "account-info-after-smtp-error: -counters.events.message*": "the operations on messages that raise it",
     "account-info-after-smtp-error: +smtpStatus.*": "that of the last message, which failed",
+    "messages-sent-folder: +messages[[][]].inReplyTo": "the reply has been filed, theirs not yet",
     "*: +fields[[][]].path": "the whole path of a wrong member, ours",
     "error-400-submit-bad-to: fields is *": "members by their path, not by the name of their type",
     "error-400-unknown-query: fields is *": "members by their path, not by the name of their type",
@@ -118,14 +119,18 @@ class _Replay:
         return [f"{name}: {each}" for each in found]
 
     def _asked(self, recorded: dict[str, Any]) -> Answer:
-        path = recorded["path"]
-        for theirs, ours in self._names.items():
-            path = path.replace(theirs, ours)
+        path = self._named(recorded["path"])
         body: Any = recorded["raw"].encode() if "raw" in recorded else recorded.get("body")
         if isinstance(body, dict):
-            body = self._servers(json.loads(json.dumps(body)))
+            body = self._servers(json.loads(self._named(json.dumps(body))))
         token = {"none": "", "wrong": "0" * 64, "good": None}[recorded["token"]]
         return self._engine.request(recorded["method"], path, body, token=token, headers=recorded.get("headers"))
+
+    def _named(self, text: str) -> str:
+        """The text of a request with our names in place of theirs."""
+        for theirs, ours in self._names.items():
+            text = text.replace(theirs, ours)
+        return text
 
     def _servers(self, body: dict[str, Any]) -> dict[str, Any]:
         if isinstance(imap := body.get("imap"), dict) and imap.get("port"):

@@ -180,7 +180,7 @@ async def test_an_entry_fails_by_itself(simulation: Simulation, autojump_clock: 
         entries = tuple(MergeEntry(to=each) for each in _named(3))
         body = Submit(mail_merge=entries, text="Hi")
         terms = Terms(now=0.0, send_at=0.0)
-        prepared = await prepare_merge(engine.context.submissions, account, body, terms, render)
+        prepared = await prepare_merge(engine.context.submissions, account, body, terms, render=render)
         assert prepared[1].outcome == Failed("Failed rendering", "SubmitFail", 422)
         outcomes = [each.outcome for each in prepared if not isinstance(each.outcome, Failed)]
         assert [each.recipients for each in outcomes] == [("u0@sandbox.example",), ("u2@sandbox.example",)]

@@ -64,9 +64,12 @@ SHARED = {
     "stored_json",
     "mail_events",
     "merge_results",
+    "submit_answers",
+    "delivery_reports",
     "recipient_events",
     "account_condition",
     "token_request",
+    "reference",
     "__init__",
 }
 """Of `schema`: what more than one resource is made of."""

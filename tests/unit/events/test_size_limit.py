@@ -111,6 +111,7 @@ def test_what_becomes_of_a_message_to_thousands_is_bounded() -> None:
 
 class _Message:
     queue_id, message_id, sender, attempts_made, attempts_max = "q", "<m@x>", "me@x.example", 1, 10
+    gateway = None
 
 
 JSON = st.recursive(

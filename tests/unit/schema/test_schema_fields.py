@@ -13,7 +13,7 @@ import pytest
 from engine import schema
 from engine.errors import Problem
 from engine.http.decode import decode_body
-from engine.schema import account, events, fields, outbox, problem, submit
+from engine.schema import account, events, fields, outbox, problem, submit, submit_answers
 from engine.schema.account_condition import Counters
 from engine.schema.fields import Check, Request, Response
 
@@ -213,7 +213,7 @@ DELIVERY_ERROR = {
         (account.AccountCreated, {"account": "acc240", "state": "new"}, {}),
         (account.AccountRemoved, {"account": "acc242", "deleted": True}, {}),
         (
-            submit.SubmitAccepted,
+            submit_answers.SubmitAccepted,
             {
                 "response": "Queued for delivery",
                 "messageId": "<1e42aed3-a937-0aed-48c5-8fc6984c8c83@example.com>",
@@ -223,7 +223,7 @@ DELIVERY_ERROR = {
             },
             {},
         ),
-        (submit.DryRun, {"response": "Dry run", "messageId": "<c1e4@example.com>", "preview": "WC1FZS1T"}, {}),
+        (submit_answers.DryRun, {"response": "Dry run", "messageId": "<c1e4@example.com>", "preview": "WC1FZS1T"}, {}),
         (outbox.OutboxEntry, ENTRY, {"state": "deferred", "onDoubt": "resend"}),
         (
             outbox.OutboxEntry,

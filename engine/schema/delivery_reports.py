@@ -1,0 +1,59 @@
+"""The delivery reports that a submission asks for (RFC 3461)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from engine.schema.fields import SINGLE, Check, Email, Line256, Request
+
+Notify = Literal["never", "success", "failure", "delay"]
+
+
+class DsnWanted(Request, frozen=True, kw_only=True):
+    """Which delivery reports the recipients' servers are asked for (RFC 3461), where the account's server offers that.
+
+    A server that does not offer it sends reports as it pleases.
+    """
+
+    id: Annotated[
+        Annotated[Line256, Meta(extra={"check": Check.ENVELOPE_ID})] | UnsetType,
+        Meta(
+            description="Comes back in the reports as their `Original-Envelope-Id`: printable ASCII, at most 100 "
+            "characters with `+`, `=` and blanks counted as three. Absent: the queue id.",
+            examples=["order-4711"],
+        ),
+    ] = UNSET
+    return_: Annotated[
+        Literal["headers", "full"],
+        Meta(description="What of the message a report of a failure returns.", examples=["headers"]),
+    ] = msgspec.field(name="return")
+    notify: Annotated[
+        tuple[Notify, ...],
+        SINGLE,
+        Meta(
+            max_length=4,
+            description="When to report; `never` stands alone. Absent or empty: the servers decide, and mostly report "
+            "failures.",
+            examples=[["failure", "delay"]],
+        ),
+    ] = ()
+    recipient: Annotated[
+        Email | UnsetType,
+        Meta(description="The address that reports name as the original recipient. Absent: none."),
+    ] = UNSET
+
+    @staticmethod
+    def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+        """`never` and a reason to report contradict each other."""
+        notify = get("notify")
+        if isinstance(notify, tuple) and "never" in notify and len(set(notify)) > 1:
+            yield "notify", "must not have anything beside never"
+
+
+DsnAsked = Annotated[
+    DsnWanted | UnsetType, Meta(description="The delivery reports asked for. Absent: none in particular.")
+]

@@ -1,0 +1,83 @@
+"""Files out of messages in the mailbox, to be sent along: downloaded piece by piece, within limits.
+
+A message takes at most as much as a request may have, and all messages being made together at most `Room.most` octets:
+beyond that a request is refused as busy. Names and types are brought into a form that a header can carry.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from engine.accounts.downloading import content, file_of
+from engine.accounts.message_summary import filename
+from engine.errors import Problem
+from engine.imap.session import ImapSession
+from engine.imap.structure import MESSAGE, BodyPart
+from engine.mail.compose import AttachedFile
+from engine.mail.decode import parameter
+from engine.mail.media_types import OCTET_STREAM
+
+LONGEST_NAME = 255
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
+_TOKEN = re.compile(r"[A-Za-z0-9._:+-]{1,60}")
+_KEPT = ("charset", "method", "format", "delsp")
+"""Parameters of a media type that are sent on; the others describe the old message."""
+
+
+class Room:
+    """What all files of messages being made hold in memory."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.held = 0
+
+    @contextmanager
+    def share(self, most: int) -> Iterator[Share]:
+        """The share of one message, at most `most` octets, held until the block ends."""
+        share = Share(self, most)
+        try:
+            yield share
+        finally:
+            self.held -= share.held
+
+
+class Share:
+    """What the files of one message hold."""
+
+    def __init__(self, room: Room, most: int) -> None:
+        self._room = room
+        self._most = most
+        self.held = 0
+
+    def take(self, size: int) -> None:
+        """Hold `size` more octets. Raises `Problem` 413 beyond the message's share, 503 where there is no room now."""
+        if self.held + size > self._most:
+            raise Problem(413, f"The files from the mailbox have more than {self._most} octets", code="TooLarge")
+        if self._room.held + size > self._room.most and self._room.held > self.held:
+            raise Problem(
+                503, "Too many large requests at once, come back later", code="Busy", headers={"Retry-After": "2"}
+            )
+        self.held += size
+        self._room.held += size
+
+
+async def downloaded(
+    session: ImapSession, uid: int, part: BodyPart, share: Share, seconds: float, cid: str | None = None
+) -> AttachedFile:
+    """A part as a file to attach, or with `cid` as one that the HTML shows; each piece may take `seconds`.
+
+    Raises `Problem` as `share` does, `CommandRefused`, and what a broken session raises.
+    """
+    file = await file_of(session, uid, part, sized=False)
+    pieces = []
+    async for piece in content(session, uid, file, seconds):
+        share.take(len(piece))
+        pieces.append(piece)
+    kind = file.kind if _MEDIA_TYPE.fullmatch(file.kind) else OCTET_STREAM
+    given = [(name, parameter(part.parameters, name)) for name in _KEPT] if kind.startswith("text/") else []
+    kept = "".join(f"; {name}={value}" for name, value in given if _TOKEN.fullmatch(value))
+    name = filename(part) or ("message.eml" if part.kind == MESSAGE else "")
+    data = b"".join(pieces)
+    return AttachedFile(data, name[-LONGEST_NAME:] or None, kind + kept, "attachment" if cid is None else "inline", cid)

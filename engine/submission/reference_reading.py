@@ -1,0 +1,294 @@
+"""Reads what a message refers to: the one that it replies to or forwards, and files of any message in the mailbox.
+
+All of it is read over one command connection of the account, before anything is made of the request. Files are
+downloaded within limits (`mailbox_files`), texts as the API reads them (`message_text`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import UNSET
+
+from engine.accounts import message_ids, registration
+from engine.accounts.account import Account
+from engine.accounts.commands import NoSession
+from engine.accounts.downloading import find_part
+from engine.accounts.located import Locator, no_message, refused
+from engine.accounts.message_ids import NoId
+from engine.accounts.message_ids import Place as IdPlace
+from engine.accounts.message_summary import is_text
+from engine.accounts.message_text import GLANCES, Wanted, read_text
+from engine.accounts.search_keys import GMAIL, OBJECT_IDS, search_keys
+from engine.errors import Problem
+from engine.field_errors import invalid
+from engine.imap.fetched import Fetched
+from engine.imap.session import CommandRefused, ImapSession
+from engine.imap.structure import BodyPart
+from engine.mail.addresses import Address, parse_address
+from engine.mail.compose import AttachedFile
+from engine.mail.dates import read_date
+from engine.mail.decode import header_text
+from engine.mail.fields import fields
+from engine.mail.headers import HeaderError, mailboxes
+from engine.mail.quote_words import Words, words_of
+from engine.mail.quoting import Texts, quoted
+from engine.mail.replying import Original
+from engine.mail.web_safe import renamed_pictures, wanted_pictures
+from engine.model.registration import Registration
+from engine.schema.reference import Reference, ReferenceShown
+from engine.schema.search import SearchQuery
+from engine.schema.submit import Content
+from engine.store.writer import Store
+from engine.submission.draft import addresses_of
+from engine.submission.mailbox_files import Room, Share, downloaded
+from engine.submission.reference import NOTHING, Place, Referenced
+from engine.world import World
+
+_FIELDS = "HEADER.FIELDS (REFERENCES IN-REPLY-TO MAIL-REPLY-TO MAIL-FOLLOWUP-TO DELIVERED-TO)"
+_CID = re.compile(r"[!-;=?-~]{1,200}")
+MISSING = "Referenced message was not found"
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """What a request refers to. `files` are attachments of the request, by number; None: an id never issued."""
+
+    reference: Reference | None
+    place: IdPlace | None
+    files: dict[int, IdPlace | None]
+    taken: Collection[str]
+    """Content-IDs that the request uses itself."""
+    words: Words
+    zone: tzinfo
+
+
+class References:
+    """Reads for all messages. `most`: octets of the files of one message; `room` limits those of all."""
+
+    def __init__(self, store: Store, most: int, room: Room, world: World) -> None:
+        self._store = store
+        self._most = most
+        self._room = room
+        self._world = world
+
+    @asynccontextmanager
+    async def read(self, account: Account, content: Content, seconds: float) -> AsyncIterator[Referenced]:
+        """Read what `content` refers to; its files are held in memory until the block ends.
+
+        `seconds`: for a connection, and for each answer of the server. Raises `Problem`: 400 for what is no id, or if
+        the account has no mailbox; 404 for what is not there; 413 or 503 by the limits; 503 with EmailEngine's code
+        `IMAPUnavailable` if the account is not connected; 504 if the time is up.
+        """
+        asked = _asked(content, account.record)
+        if asked.reference is None and not asked.files:
+            yield NOTHING
+            return
+        if not account.has_imap:
+            raise Problem(400, "The account has no mailbox to refer to", code="ReferenceNotSupported")
+        with self._room.share(self._most) as share:
+            yield await self._read(account, asked, share, seconds)
+
+    async def _read(self, account: Account, asked: _Asked, share: Share, seconds: float) -> Referenced:
+        reference = asked.reference
+        long = bool(asked.files) or (reference is not None and (reference.inline or reference.forward_attachments))
+        uses = dict(registration.watch_rules(account.record, account.status.created).uses)
+        locator = Locator(account.id, self._store, uses)
+        try:
+            async with account.commands.lease(seconds, long=long) as session:
+                reading = _Reading(session, locator, share, seconds, self._world)
+                found = NOTHING if reference is None else await reading.message(reference, asked)
+                attached = {number: await reading.file(number, place) for number, place in asked.files.items()}
+                return msgspec.structs.replace(found, attached=attached)
+        except NoSession as error:
+            if error.status != 503:
+                raise
+            extra = {**error.extra, "code": "IMAPUnavailable"}
+            raise Problem(503, error.message, headers=error.headers, **extra) from error
+        except CommandRefused as error:
+            raise refused(error) from error
+
+
+class _Reading:
+    """Reading over one session."""
+
+    def __init__(self, session: ImapSession, locator: Locator, share: Share, seconds: float, world: World) -> None:
+        self._session = session
+        self._locator = locator
+        self._share = share
+        self._seconds = seconds
+        self._world = world
+
+    async def message(self, reference: Reference, asked: _Asked) -> Referenced:
+        """The original, its texts and files as far as they are needed. Raises `Problem` 404, 413, 503."""
+        shown = ReferenceShown(message=reference.message, thread_id=reference.thread_id, success=True)
+        try:
+            place = asked.place
+            if reference.message is UNSET and reference.thread_id is not UNSET:
+                place = await self._newest_of(reference.thread_id)
+            if place is None:
+                raise no_message()
+            row, one = await self._locator.describe(self._session, place, _FIELDS, GLANCES if reference.inline else ())
+        except Problem as error:
+            if error.status != 404:
+                raise
+            if not reference.ignore_missing:
+                raise Problem(404, MISSING, code="ReferenceNotFound") from error
+            return Referenced(shown=msgspec.structs.replace(shown, success=False, error=MISSING))
+        original = _original(one)
+        if reference.message_id is not UNSET and reference.message_id != original.message_id:
+            raise no_message()
+        quote, pictures = None, dict[str, AttachedFile]()
+        if reference.inline:
+            texts = await read_text(self._session, one, Wanted(), self._world)
+            given = Texts(texts.get("plain", ""), texts.get("html", ""))
+            quote = await self._world.in_thread(quoted, original, given, reference.action, asked.words, asked.zone)
+            quote, pictures = await self._with_pictures(one, quote, asked.taken)
+        files = [
+            await self._downloaded(one, part)
+            for part in (_files(one) if reference.forward_attachments else ())
+            if part.path not in pictures
+        ]
+        return Referenced(
+            shown=shown,
+            original=original,
+            action=reference.action,
+            place=Place(row.id, one.uid),
+            delivered_to=next(iter(fields(one.header).get("delivered-to", ())), "").strip(),
+            quote=quote,
+            carried=(*pictures.values(), *files),
+        )
+
+    async def _newest_of(self, thread: str) -> IdPlace | None:
+        """The newest message of a conversation in the folder of all mail, else in INBOX."""
+        capabilities = self._session.capabilities
+        if not {GMAIL, OBJECT_IDS} & set(capabilities):
+            return None
+        keys = search_keys(SearchQuery(thread_id=thread), capabilities)
+        for path in ("\\All", "INBOX"):
+            try:
+                opened = await self._locator.open(self._session, path)
+            except Problem as error:
+                if error.status != 404:
+                    raise
+                continue
+            if uids := await self._session.search(*keys):
+                return IdPlace(opened.row.id, uids[-1])
+        return None
+
+    async def file(self, number: int, place: IdPlace | None) -> AttachedFile:
+        """The file that stands for an attachment of the request. Raises `Problem` 404, which names it."""
+        try:
+            if place is None:
+                raise no_message()
+            _, one = await self._locator.fetch(self._session, place, ("UID", "RFC822.SIZE", "BODYSTRUCTURE"))
+            if (part := find_part(one, place.part)) is None:
+                raise no_message()
+        except Problem as error:
+            if error.status != 404:
+                raise
+            name = f"attachments[{number}].reference"
+            field = {"message": f'"{name}" is not the id of an attached file', "key": "reference", "path": name}
+            missing = "Requested attachment was not found"
+            raise Problem(404, missing, code="AttachmentNotFound", fields=[field]) from error
+        return await self._downloaded(one, part)
+
+    async def _with_pictures(
+        self, one: Fetched, quote: Texts, taken: Collection[str]
+    ) -> tuple[Texts, dict[str, AttachedFile]]:
+        """The quote, and the pictures of the message that it shows, by section number.
+
+        A picture gets another Content-ID if the new message uses its own, or no header can carry it.
+        """
+        wanted = wanted_pictures(quote.html)
+        found: dict[str, AttachedFile] = {}
+        names: dict[str, str] = {}
+        for part in one.structure.parts if wanted and one.structure is not None else ():
+            name = header_text(part.content_id).strip("<> ")
+            if name not in wanted or name in names or is_text(part):
+                continue
+            names[name] = name
+            if name in taken or not _CID.fullmatch(name):
+                names[name] = f"{hashlib.sha256(f'{part.path} {name}'.encode()).hexdigest()[:24]}@quoted"
+            found[part.path] = await self._downloaded(one, part, names[name])
+        return quote._replace(html=renamed_pictures(quote.html, names)), found
+
+    async def _downloaded(self, one: Fetched, part: BodyPart, cid: str | None = None) -> AttachedFile:
+        return await downloaded(self._session, one.uid, part, self._share, self._seconds, cid)
+
+
+def _asked(content: Content, record: Registration) -> _Asked:
+    """What the request refers to. Raises `Problem` 400 for what is no id or no time zone."""
+    reference = None if content.reference is UNSET else content.reference
+    place = None
+    if reference is not None and reference.message is not UNSET:
+        place = _place(reference.message, "reference.message", of_file=False)
+    files = {
+        number: _place(each.reference, f"attachments[{number}].reference", of_file=True)
+        for number, each in enumerate(content.attachments)
+        if isinstance(each.reference, str) and each.reference
+    }
+    taken = {each.cid.strip("<>") for each in content.attachments if each.cid}
+    words = words_of(content.locale or record.locale or "")
+    return _Asked(reference, place, files, taken, words, _zone(content, record))
+
+
+def _place(written: str, name: str, *, of_file: bool) -> IdPlace | None:
+    try:
+        return message_ids.read_attachment(written) if of_file else message_ids.read_message(written)
+    except NoId as error:
+        raise invalid(name, "must be a valid base64 string") from error
+
+
+def _zone(content: Content, record: Registration) -> tzinfo:
+    """The time zone asked for, else the account's, else UTC. Raises `Problem` 400 for an unknown one in the request."""
+    try:
+        return ZoneInfo(content.tz or record.tz or "UTC") if content.tz or record.tz else UTC
+    except (KeyError, ValueError, OSError) as error:
+        if not content.tz:
+            return UTC
+        raise invalid("tz", 'is no time zone; "Europe/Berlin" is one') from error
+
+
+def _original(one: Fetched) -> Original:
+    """What there is to know about a message for an answer to it."""
+    envelope = one.envelope
+    if envelope is None:
+        return Original(date=one.internal_date)
+    header = fields(one.header)
+    written = read_date(envelope.date)
+    return Original(
+        subject=" ".join(header_text(envelope.subject).split()),
+        message_id=envelope.message_id.decode("ascii", "replace").strip(),
+        references=" ".join(header.get("references", ())),
+        in_reply_to=" ".join(header.get("in-reply-to", ())),
+        author=addresses_of(envelope.author),
+        reply_to=addresses_of(envelope.reply_to),
+        to=addresses_of(envelope.to),
+        cc=addresses_of(envelope.cc),
+        mail_reply_to=_addresses(header.get("mail-reply-to", [])),
+        mail_followup_to=_addresses(header.get("mail-followup-to", [])),
+        date=one.internal_date if written is None else written,
+    )
+
+
+def _addresses(values: list[str]) -> list[Address]:
+    """The addresses in fields of which ENVELOPE tells nothing; none if they make no sense."""
+    found = []
+    for value in values:
+        try:
+            found += [Address(parse_address(each.address), each.name) for each in mailboxes(value, "")]
+        except (HeaderError, ValueError):
+            return []
+    return found
+
+
+def _files(one: Fetched) -> list[BodyPart]:
+    """The attached files of a message, without the pictures that belong to its HTML."""
+    parts = [part for part in one.structure.parts if not is_text(part)] if one.structure is not None else []
+    return [part for part in parts if not part.content_id or "multipart/related" not in part.parents]
