@@ -153,7 +153,7 @@ def prelude(engine: EngineProcess) -> str:
     return block.replace("TOKEN=... ", f"TOKEN={engine.token} ").replace("http://127.0.0.1:3000", engine.url)
 
 
-NOT_ALWAYS = {"alreadySent", "idMap"}
+NOT_ALWAYS = {"alreadySent", "idMap", "smtpServer"}
 """Members that the document shows of an answer that is not always so, and says when it is."""
 
 
