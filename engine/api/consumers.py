@@ -34,7 +34,7 @@ async def listing(context: Context, *, caller: Token) -> ConsumerList:
     """
     found = context.streams.consumers.every(caller.account)
     shown = tuple(_shown(context, each, caller) for each in found)
-    return ConsumerList(consumers=shown, last=context.horizon(caller).last)
+    return ConsumerList(consumers=shown, last=context.numbers(caller).last)
 
 
 @operation("GET", _PATH, access=Access.HANDLER, scope="api", tags=_TAGS)
@@ -50,7 +50,7 @@ async def move(context: Context, consumer: ConsumerId, body: ConsumerMove, *, ca
     Its position goes forward or back. The engine creates the consumer if there is none of this name.
     """
     owner = caller.account or ""
-    context.horizon(caller).refuse_ahead(body.seq)
+    context.numbers(caller).refuse_ahead(body.seq)
     consumers = context.streams.consumers
     if consumers.find(owner, consumer) is None:
         decode_query(ConsumerName, [("consumer", consumer)])
@@ -76,7 +76,7 @@ def _find(context: Context, name: str, caller: Token) -> Consumer:
 
 
 def _shown(context: Context, consumer: Consumer, caller: Token) -> ConsumerInfo:
-    last = context.horizon(caller).last
+    last = context.numbers(caller).last
     seq = min(consumer.seq, last)
     return ConsumerInfo(
         consumer=consumer.name,

@@ -12,13 +12,13 @@ from engine.accounts.registry import Registry
 from engine.accounts.server_access import ServerAccess
 from engine.errors import Problem
 from engine.events.consumers import Consumers
-from engine.events.horizon import Horizon
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
+from engine.events.visible_numbers import VisibleNumbers
 from engine.export.service import Exports
 from engine.gateways.registry import Gateways
-from engine.http.auth import Validity
+from engine.http.bearer_tokens import Validity
 from engine.http.dispatch import Front
 from engine.http.problems import NO_ACCOUNT
 from engine.http.shared_limits import SharedLimit
@@ -81,9 +81,9 @@ class Context(Front, frozen=True):
     exports: Exports
     stopping: trio.Event
 
-    def horizon(self, caller: Token) -> Horizon:
+    def numbers(self, caller: Token) -> VisibleNumbers:
         """The journal as far as this caller may know it."""
-        return Horizon(self.streams.journal, self.store.reader, caller.account)
+        return VisibleNumbers(self.streams.journal, self.store.reader, caller.account)
 
     def validity(self, caller: Token) -> Validity:
         """Tells a long request whether this caller's token is still valid."""

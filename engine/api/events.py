@@ -13,7 +13,7 @@ from engine.errors import Problem
 from engine.events.reader import Reader
 from engine.http import sse
 from engine.http.access import Access
-from engine.http.auth import Validity
+from engine.http.bearer_tokens import Validity
 from engine.http.operation import Encoded, operation
 from engine.schema.events import EventsPage, EventsQuery, names_of
 from engine.schema.stream import StreamQuery
@@ -33,11 +33,11 @@ async def page(context: Context, query: EventsQuery, *, caller: Token) -> Encode
     They come in the order of their numbers. With `wait`, the engine answers as soon as there is an event, and at the
     latest when the wait is over or the engine stops; such a request counts as a stream.
     """
-    horizon = context.horizon(caller)
-    horizon.refuse_ahead(query.after)
+    numbers = context.numbers(caller)
+    numbers.refuse_ahead(query.after)
     journal = context.streams.journal
     names = names_of(query.events)
-    position, size = horizon.start(query.after), 0
+    position, size = numbers.start(query.after), 0
     found: list[bytes] = []
     # A request that waits counts as a stream.
     waiting = context.streams.share.hold(caller.hash) if query.wait else nullcontext()
@@ -52,9 +52,9 @@ async def page(context: Context, query: EventsQuery, *, caller: Token) -> Encode
                 await trio.lowlevel.cancel_shielded_checkpoint()
             if found or not query.wait or not await journal.more(position):
                 break
-    last = horizon.last
+    last = numbers.last
     first = min(journal.first, last)
-    next_ = max(query.after, horizon.seen(position))
+    next_ = max(query.after, numbers.seen(position))
     return Encoded(b'{"events":[%b],"first":%d,"last":%d,"next":%d}\n' % (b",".join(found), first, last, next_))
 
 
@@ -64,7 +64,7 @@ async def follow(context: Context, query: StreamQuery, *, caller: Token) -> Resp
 
     Server-sent events: one message for each event, with the event's number as its id.
     """
-    journal, horizon = context.streams.journal, context.horizon(caller)
+    journal, numbers = context.streams.journal, context.numbers(caller)
     if query.consumer is not None:
         raise Problem(
             400,
@@ -77,9 +77,9 @@ async def follow(context: Context, query: StreamQuery, *, caller: Token) -> Resp
             raise Problem(400, "Last-Event-ID is not an event number")
         after = int(last_id)
     if after is None:
-        after, shown = journal.last, horizon.last
+        after, shown = journal.last, numbers.last
     else:
-        horizon.refuse_ahead(after)
+        numbers.refuse_ahead(after)
         shown = after
     reader = Reader(journal, context.streams.hub, after, query.account, names_of(query.events))
     return sse.stream(context.streams.share, caller, _frames(reader, shown, context.validity(caller)))

@@ -88,7 +88,7 @@ async def stream(context: Context, query: StreamQuery, *, caller: Token, websock
         context.streams,
         StreamRequest(
             token=caller.hash,
-            newest=context.horizon(caller).last,
+            newest=context.numbers(caller).last,
             after=query.after,
             account=query.account,
             names=names_of(query.events),

@@ -75,9 +75,9 @@ async def create(context: Context, body: WebhookCreate, *, caller: Token) -> Web
 
     An endpoint that a token for one account creates posts the events of that account alone.
     """
-    horizon = context.horizon(caller)
-    after = horizon.last if body.after is None else body.after
-    horizon.refuse_ahead(after)
+    numbers = context.numbers(caller)
+    after = numbers.last if body.after is None else body.after
+    numbers.refuse_ahead(after)
     _refuse_masks(body)
     await refuse_egress(context, "url", body.url, restricted=caller.account is not None)
     _refuse_one_more(context, caller)
@@ -212,12 +212,12 @@ async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, c
     """
     made, endpoint = find(context, webhook, caller)
     _must_be_readable(made)
-    service, horizon = context.webhooks, context.horizon(caller)
+    service, numbers = context.webhooks, context.numbers(caller)
     if body.since is not None:
-        after = horizon.seen(events.since(context.store.reader, body.since.timestamp()))
+        after = numbers.seen(events.since(context.store.reader, body.since.timestamp()))
     else:
         after = body.after or 0
-        horizon.refuse_ahead(after)
+        numbers.refuse_ahead(after)
     if body.url is None:
         await carry_through(service.replay(endpoint, after))
         return WebhookReplayed(id=endpoint.id, seq=after)
@@ -237,7 +237,7 @@ async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, c
         replay_of=endpoint.id,
     )
     copy = await carry_through(service.create(record, caller.account, after))
-    return WebhookReplayed(id=copy.id, seq=after, until=horizon.last)
+    return WebhookReplayed(id=copy.id, seq=after, until=numbers.last)
 
 
 @operation("GET", "/v1/webhooks/{webhook}/parked", access=Access.HANDLER, scope="api", tags=_TAGS)
@@ -367,7 +367,7 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
 
 def info(context: Context, made: Made | None, caller: Token) -> WebhookInfo:
     """An endpoint as this caller may see it; `made` None is that of the settings."""
-    service, horizon = context.webhooks, context.horizon(caller)
+    service, numbers = context.webhooks, context.numbers(caller)
     endpoint = service.default if made is None else made.endpoint
     told = _settings(context) if made is None else _record(made)
     health = endpoint.health
@@ -376,7 +376,7 @@ def info(context: Context, made: Made | None, caller: Token) -> WebhookInfo:
     reason = told.disabled_reason
     if health.gone and reason is UNSET:
         reason = "the receiver answered 410 Gone"
-    seq = horizon.seen(endpoint.position)
+    seq = numbers.seen(endpoint.position)
     return WebhookInfo(
         id=endpoint.id,
         url=told.url,
@@ -390,11 +390,11 @@ def info(context: Context, made: Made | None, caller: Token) -> WebhookInfo:
         filter=told.filter,
         map=told.map,
         replay_of=told.replay_of,
-        until=told.until if told.until is UNSET else horizon.seen(told.until),
+        until=told.until if told.until is UNSET else numbers.seen(told.until),
         state=(service.waits_for(made) or ("failing" if troubled else "ok")) if enabled else "disabled",
         disabled_reason=reason,
         seq=seq,
-        behind=horizon.last - seq,
+        behind=numbers.last - seq,
         delivered=health.delivered,
         filtered=None if told.filter is None else _filtered(endpoint),
         parked=webhooks.parked_count(context.store.reader, endpoint.id),

@@ -28,7 +28,7 @@ from engine.http import control_requests, home_page, server
 from engine.http.access import enter, narrowed
 from engine.http.arriving_body import ArrivingBody
 from engine.http.audit_entries import record
-from engine.http.auth import Door
+from engine.http.bearer_tokens import Door
 from engine.http.client_address import Addresses
 from engine.http.control_requests import OWNER, Started
 from engine.http.decode import HERE, decode_body, decode_query

@@ -1,6 +1,6 @@
 """The verbs that change messages: STORE, COPY, MOVE, EXPUNGE, APPEND. `session` describes the errors raised.
 
-A set of UIDs is sent in one command, so callers split large sets (`numbers.portions`). If a server processes only part
+A set of UIDs is sent in one command, so callers split large sets (`uid_sets.portions`). If a server processes only part
 of the messages (MESSAGELIMIT, RFC 9738), it is asked again for the rest.
 """
 

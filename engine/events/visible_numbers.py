@@ -14,7 +14,7 @@ from engine.events.journal import Journal
 from engine.store import events
 
 
-class Horizon:
+class VisibleNumbers:
     """The journal as seen with a token for this account; None: for all accounts."""
 
     def __init__(self, journal: Journal, db: sqlite3.Connection, account: str | None) -> None:

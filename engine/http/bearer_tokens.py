@@ -16,6 +16,7 @@ from werkzeug.datastructures import Headers, MultiDict
 from engine.errors import Problem
 from engine.http.client_address import Addresses
 from engine.http.control_requests import OWNER, is_owner
+from engine.http.scopes import allows
 from engine.http.wrong_tokens import WrongTokens
 from engine.store import tokens
 from engine.world import World
@@ -77,8 +78,3 @@ def given(headers: Headers, arguments: MultiDict[str, str]) -> str:
         return arguments.get("access_token", "")
     kind, _, text = header.partition(" ")
     return text.strip() if kind.lower() == "bearer" else ""
-
-
-def allows(token: tokens.Token, scope: str) -> bool:
-    """Whether the token holds this scope."""
-    return scope in token.scopes or "*" in token.scopes
