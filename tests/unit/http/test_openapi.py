@@ -138,7 +138,7 @@ def test_a_token_is_asked_for_where_a_scope_is_named(made):
 def test_failures_have_the_shape_of_a_problem(made):
     submit = made["paths"][f"{ACCOUNT}/submit"]["post"]
     everywhere_ = {"200", "400", "401", "403", "408", "413", "415", "429", "431", "503"}
-    assert set(submit["responses"]) == everywhere_ | {"404", "409", "504", "507"}
+    assert set(submit["responses"]) == everywhere_ | {"404", "409", "422", "504", "507"}
     assert set(made["paths"]["/v1/outbox/{queueId}"]["get"]["responses"]) == everywhere_ | {"404"}
     assert set(made["paths"]["/health"]["get"]["responses"]) == {"200", "431", "503"}
     for found in made["components"]["responses"].values():

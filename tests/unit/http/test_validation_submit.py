@@ -129,8 +129,8 @@ def test_a_captured_submission_with_an_unknown_member():
         ({"deliveryAttempts": 1.5}, ['"deliveryAttempts" must be an integer']),
         ({"deliveryAttempts": -1}, ['"deliveryAttempts" must be greater than or equal to 0']),
         ({"raw": "%", "locale": "a\nb", "baseUrl": "ftp://x.example"}, [
-            '"raw" must be a valid base64 string',
             f'"locale" {NOT_ONE_LINE}',
+            '"raw" must be a valid base64 string',
             '"baseUrl" must be a valid uri with a scheme matching the http|https pattern',
         ]),
         ({"raw": "aGk=", "text": "a", "attachments": [{"content": ""}]}, [
