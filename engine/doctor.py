@@ -55,6 +55,9 @@ REQUIRED = (
     "charset-normalizer>=3.5,<4",
     "flufl-bounce>=6,<7",
     "nh3>=0.3.7,<0.4",
+    "markdown-it-py>=4.3,<5",
+    "linkify-it-py>=2.2,<3",
+    "css-inline>=0.24,<0.25",
     "pybase64>=1.4,<2",
 )
 LEAST_FREE = 256 * 1024**2  # bytes
