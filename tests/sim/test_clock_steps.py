@@ -65,6 +65,7 @@ async def test_a_start_with_a_clock_far_ahead_gives_nothing_up_at_once(
         engine.sandbox.faults.cut_smtp()
         answers = [await engine.submit("acme", f"{each}@sandbox.example") for each in "abc"]
         await engine.event("acme", "messageDeliveryError")
+        await engine.pause(True)  # until the next engine has its faults, too
     simulation.world._start += 40 * 86_400.0
     ids = [each["queueId"] for each in answers]
     async with simulation.running() as engine:
@@ -73,6 +74,7 @@ async def test_a_start_with_a_clock_far_ahead_gives_nothing_up_at_once(
             faults.reject_login.add("acme@sandbox.example")
         else:
             faults.dead.add(587)
+        await engine.pause(False)
         await trio.sleep(600)
         assert {engine.state(each) for each in ids} <= {State.QUEUED, State.DEFERRED}
         await trio.sleep(2 * 86_400)
