@@ -7,6 +7,7 @@ the start; `scripts/api_docs` writes docs/api.md from it.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -200,6 +201,10 @@ def _name(status: int) -> str:
 def _schemas(kinds: Iterable[Kind]) -> dict[str, Any]:
     """The JSON Schemas of `kinds` and of all types they refer to, by name."""
     _, schemas = msgspec.json.schema_components(dict.fromkeys(kinds), ref_template=_SCHEMAS)
+    for schema in schemas.values():
+        if "description" in schema:
+            # A docstring as it is written: what follows its first line is indented before Python 3.13.
+            schema["description"] = inspect.cleandoc(schema["description"])
     return {name: _one_or_many(schema) for name, schema in schemas.items()}
 
 
