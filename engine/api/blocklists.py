@@ -11,7 +11,7 @@ from quart import request
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.http import paging
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
 from engine.http.client_address import Addresses, known
 from engine.http.client_disconnect import carry_through

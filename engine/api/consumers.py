@@ -6,7 +6,7 @@ from msgspec import UNSET
 
 from engine.api.context import Context
 from engine.errors import Problem
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.client_disconnect import carry_through
 from engine.http.decode import decode_query
 from engine.http.operation import operation

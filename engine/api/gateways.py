@@ -13,7 +13,7 @@ from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.gateways.gateway import RunningGateway
 from engine.http import paging
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation

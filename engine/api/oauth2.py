@@ -14,7 +14,7 @@ from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.field_errors import FieldErrors, FieldPath, invalid
 from engine.http import paging
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation

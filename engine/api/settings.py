@@ -8,11 +8,11 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from engine.accounts.route_checks import refuse_local_addresses, refuse_proxy
+from engine.accounts.proxy_checks import refuse_local_addresses, refuse_proxy
 from engine.api.context import Context
 from engine.api.webhooks import refuse_egress
 from engine.field_errors import FieldErrors, FieldPath
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation

@@ -16,12 +16,12 @@ from msgspec.structs import replace
 from quart import Response
 
 from engine.accounts.account import Account
-from engine.accounts.route_checks import refuse_way
+from engine.accounts.proxy_checks import refuse_way
 from engine.api.context import Context, find_account
 from engine.api.mailbox_access import TOO_LATE
 from engine.errors import Problem
 from engine.field_errors import invalid
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.checks import EMPTY
 from engine.http.client_disconnect import carry_through
 from engine.http.decode import HERE

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from engine.imap.commands import flag_list
 from engine.mail.addresses import parse_address
-from engine.mail.headers import message_id_of
+from engine.mail.header_writing import message_id_of
 from engine.proxies import proxy
 from engine.schema.events import EVENT_DATA
 from engine.schema.fields import Check

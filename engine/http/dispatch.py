@@ -25,7 +25,7 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from engine.config import Config
 from engine.errors import EngineError, Problem, StorageFailed
 from engine.http import control_requests, home_page, server
-from engine.http.access import enter, narrowed
+from engine.http.account_tokens import enter, narrowed
 from engine.http.arriving_body import ArrivingBody
 from engine.http.audit_entries import record
 from engine.http.bearer_tokens import Door
@@ -34,9 +34,9 @@ from engine.http.control_requests import OWNER, Started
 from engine.http.decode import HERE, decode_body, decode_query
 from engine.http.early_refusals import INTERNAL
 from engine.http.edge_log import request_broke
+from engine.http.html_pages import NO_PAGES, Pages, page_view
 from engine.http.openapi import document
 from engine.http.operation import Operation
-from engine.http.pages import NO_PAGES, Pages, page_view
 from engine.http.problems import NEWLINE, as_problem, bytes_response, json_response, phrase, problem_response
 from engine.http.request_bodies import OTHER_BODIES, Bodies, RequestBody, has_body
 from engine.http.request_lifetime import HELD

@@ -30,7 +30,7 @@ from engine.http.booleans import boolean
 from engine.http.checks import CHECKS, EMPTY, line
 from engine.http.large_json import Long
 from engine.mail.addresses import parse_address
-from engine.mail.headers import HeaderError, mailboxes
+from engine.mail.header_writing import HeaderError, mailboxes
 from engine.schema.fields import Check, Request
 
 Walk = Callable[[Any, FieldPath, FieldErrors], Any]

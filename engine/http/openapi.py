@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.examples import example
 from engine.http.operation import Kind, Operation
 from engine.schema.events import EVENT_DATA, Event

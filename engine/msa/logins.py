@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from engine.http.scopes import allows
+from engine.http.token_scopes import allows
 from engine.http.wrong_tokens import WrongTokens
 from engine.msa.replies import one_line
 from engine.store import tokens

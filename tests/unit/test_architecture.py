@@ -24,7 +24,7 @@ ORDER = (
     {"environment"},
     {"config"},
     {"proxies"},
-    {"world", "resolver", "hosts", "masking", "transcript", "log", "repeated_errors", "heavy_work"},
+    {"world", "resolver", "silent_hosts", "masking", "transcript", "log", "repeated_errors", "heavy_work"},
     {"deflate", "egress", "transport"},
     {"store"},
     {"settings"},

@@ -13,7 +13,7 @@ from openapi_spec_validator import validate
 
 from engine.api import operations
 from engine.errors import Problem
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.decode import decode_body
 from engine.http.openapi import document
 from engine.http.operation import Operation

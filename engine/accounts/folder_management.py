@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from engine.accounts import observed_changes
-from engine.accounts.folder_changes import FolderChanges
-from engine.accounts.listed_changes import one_path
+from engine.accounts.folder_list_comparison import one_path
+from engine.accounts.folder_requests_under_way import FolderChanges
+from engine.accounts.folder_watch import marked, to_watch
 from engine.accounts.observed_changes import API
-from engine.accounts.watch import marked, to_watch
 from engine.errors import Problem
 from engine.events.journal import Journal
 from engine.imap.mailboxes import SUBSCRIBED, Mailbox

@@ -8,9 +8,9 @@ registration is about to replace does not count: after a password was corrected,
 from __future__ import annotations
 
 from engine.accounts.account import Account
-from engine.accounts.account_states import AccountState
 from engine.accounts.registry import Registry
 from engine.events.state_changes import StateChanges
+from engine.model.account_states import AccountState
 
 _DECIDED = (AccountState.CONNECTED, AccountState.AUTHENTICATION_ERROR, AccountState.UNSET)
 

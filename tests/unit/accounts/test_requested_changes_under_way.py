@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from engine.accounts.changes_under_way import DOUBT_SECONDS, MessageChanges
+from engine.accounts.requested_changes_under_way import DOUBT_SECONDS, MessageChanges
 
 BOX = 1
 

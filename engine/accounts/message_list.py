@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from engine.accounts.located import BASIC, DESCRIPTION, Looking, Opened, describes
+from engine.accounts.message_lookup import BASIC, DESCRIPTION, Looking, Opened, describes
 from engine.accounts.page_cursor import Anchor, Cursor, invalid
 from engine.accounts.search_keys import Keys, lower_uids
 from engine.imap.fetched import Fetched

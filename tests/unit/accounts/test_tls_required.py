@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.accounts.clear_text import guarded, insecure
 from engine.accounts.registration_changes import updated
+from engine.accounts.tls_required import guarded, insecure
 from engine.model.registration import Registration, read
 from engine.schema.account import AccountUpdate
 

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from engine.errors import NetworkError, NetworkKind
-from engine.hosts import MUTE_SECONDS, OTHER_PORTS_SECONDS, Hosts
+from engine.silent_hosts import MUTE_SECONDS, OTHER_PORTS_SECONDS, Hosts
 
 
 async def ends_at(hosts: Hosts, port: int, ended: dict[int, float]) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.mail.headers import HeaderError
+from engine.mail.header_writing import HeaderError
 from engine.submission.tracking import UNSUBSCRIBE_PATH, Sign, base_of
 
 FIELD = "listId"

@@ -11,10 +11,10 @@ from quart import Response
 from engine.api.context import Context
 from engine.events.state_changes import StateChanges
 from engine.http import sse
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.bearer_tokens import Validity
 from engine.http.operation import operation
-from engine.schema.changes import ChangesQuery
+from engine.schema.state_changes import ChangesQuery
 from engine.store.tokens import Token
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from engine.accounts.changes_under_way import MessageChanges
 from engine.accounts.observed_changes import API, flags_changed, message_gone
+from engine.accounts.requested_changes_under_way import MessageChanges
 from engine.errors import Problem
 from engine.events.journal import Journal
 from engine.imap.changer import DELETED

@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 
 from engine.mail.addresses import Address, parse_address
-from engine.mail.encoding import SHORTEST_WORD, WORD_LENGTH, encoded_words
+from engine.mail.header_encoding import SHORTEST_WORD, WORD_LENGTH, encoded_words
 
 LINE = 76
 """Column at which lines are folded: the limit with encoded words (RFC 2047 §2), below the 78 of RFC 5322 §2.1.1."""

@@ -19,21 +19,21 @@ from engine.accounts.autoconfig import autoconfig
 from engine.accounts.ehlo_name import ehlo_name
 from engine.accounts.form_links import FormLink
 from engine.accounts.login_hints import provider_of
+from engine.accounts.oauth_registration import SigningIn
 from engine.accounts.providers import OFFICE, OUTLOOK
-from engine.accounts.signing_in import SigningIn
 from engine.accounts.verify import verify
 from engine.api.context import Context
 from engine.egress import EgressRefused
 from engine.http.client_disconnect import carry_through
-from engine.http.pages import PageRequest
+from engine.http.html_pages import PageRequest
 from engine.model.registration import SERVERS, Registration
 from engine.oauth.apps import App
 from engine.schema.account_actions import AppPassword, Autoconfig, ServerFound
-from engine.store import forms
-from engine.web import fields
-from engine.web.faults import FieldFault, Tried, fault
-from engine.web.outcome import NotConnected, cancelled, way_url
-from engine.web.registering import Connecting, register
+from engine.store import form_links
+from engine.web import form_fields
+from engine.web.form_faults import FieldFault, Tried, fault
+from engine.web.form_outcome import NotConnected, cancelled, way_url
+from engine.web.form_registration import Connecting, register
 from engine.web.rendering import page
 
 MOST_PROBES = 50
@@ -56,14 +56,14 @@ async def answer(context: Context, link: FormLink, asked: PageRequest, apps: tup
 
 async def _find(context: Context, link: FormLink, asked: PageRequest, apps: tuple[App, ...]) -> Response:
     """Find the servers of an address."""
-    name, email, errors = fields.address(asked.form)
+    name, email, errors = form_fields.address(asked.form)
     errors = {**_unexpected(link, email), **errors}
     if errors:
         return _address_page(link, asked, {"name": name, "email": email}, errors)
     account = _account(context, link)
     record = account.record if account is not None else None
     if record is not None and record.imap and (record.email or "").casefold() == email.casefold():
-        return _servers_page(link, asked, fields.known(name, email, record), sure=True)
+        return _servers_page(link, asked, form_fields.known(name, email, record), sure=True)
     await _count(context, link)
     found = await autoconfig(email, context.world)
     password = found.app_password if isinstance(found.app_password, AppPassword) else None
@@ -71,7 +71,7 @@ async def _find(context: Context, link: FormLink, asked: PageRequest, apps: tupl
     return _servers_page(
         link,
         asked,
-        fields.found(name, email, found),
+        form_fields.found(name, email, found),
         sure=bool(found.imap and found.smtp),
         app_password=password,
         instead=instead,
@@ -98,8 +98,8 @@ async def _try(context: Context, link: FormLink, asked: PageRequest) -> Response
     """Attempt both logins, then register."""
     account = _account(context, link)
     stored = account.record if account is not None else None
-    values = fields.shown(asked.form)
-    given, errors = fields.registration(asked.form, link.form, stored)
+    values = form_fields.shown(asked.form)
+    given, errors = form_fields.registration(asked.form, link.form, stored)
     errors = {**errors, **_unexpected(link, values["email"])}
     restricted = _restricted(values, account)
     for server in restricted if given is not None else ():
@@ -153,7 +153,7 @@ async def _log_in(
 
 def _restricted(values: dict[str, str], account: Account | None) -> frozenset[str]:
     """The servers that no authorized caller has named: all but those of the existing account."""
-    known = {} if account is None else fields.known("", "", account.record)
+    known = {} if account is None else form_fields.known("", "", account.record)
     trusted = {
         server
         for server in SERVERS
@@ -169,7 +169,7 @@ async def _count(context: Context, link: FormLink) -> None:
     """Count a probe on disk before it is made. Raises `NotConnected` if there were too many."""
     now = context.world.now()
     probes = await context.store.admit(
-        lambda tx: forms.count_probe(tx, link.nonce, link.expires + forms.KEPT_LONGER, now)
+        lambda tx: form_links.count_probe(tx, link.nonce, link.expires + form_links.KEPT_LONGER, now)
     )
     if probes > MOST_PROBES:
         raise NotConnected(

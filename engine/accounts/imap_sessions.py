@@ -15,10 +15,10 @@ from engine.accounts.login_slots import LoginSlots
 from engine.accounts.protocol_log import ConnectionLines, ProtocolLog
 from engine.accounts.status import Status
 from engine.errors import NetworkError
-from engine.hosts import Hosts
 from engine.imap.refusals import Refusals
 from engine.imap.session import ImapEndpoint, ImapSession
 from engine.proxies.proxy import Proxy
+from engine.silent_hosts import Hosts
 from engine.world import Dial, World
 
 NONCE_BYTES = 18

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.model.states import ENDED, TRANSITIONS, WAITING, State, diagram, message_state
+from engine.model.message_states import ENDED, TRANSITIONS, WAITING, State, diagram, message_state
 
 DOCS = Path(__file__).parents[3] / "docs" / "lifecycle.md"
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
-from engine.accounts.listed_changes import one_path
+from engine.accounts.folder_list_comparison import one_path
+from engine.accounts.folder_watch import marked
 from engine.accounts.message_ids import Place
-from engine.accounts.watch import marked
 from engine.errors import Problem
 from engine.imap.fetched import Fetched
 from engine.imap.logins import TEMPORARY_CODES

@@ -16,7 +16,7 @@ from engine.accounts.form_links import FormLink, LinkRefused
 from engine.api.context import Context
 from engine.api.oauth2 import redirect_url
 from engine.http.client_disconnect import carry_through
-from engine.http.pages import PageRequest
+from engine.http.html_pages import PageRequest
 from engine.oauth import authorization
 from engine.oauth.answers import Tokens
 from engine.oauth.app_state import AppState
@@ -25,9 +25,9 @@ from engine.oauth.authorization import CallbackRefused, Identity, Pending
 from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.sign_ins import SignIn, cookie_name
 from engine.store import grants
-from engine.web import outcome, sandbox_provider
-from engine.web.outcome import NotConnected
-from engine.web.registering import SignedIn, register, registration
+from engine.web import form_outcome, sandbox_provider
+from engine.web.form_outcome import NotConnected
+from engine.web.form_registration import SignedIn, register, registration
 from engine.web.rendering import redirect
 
 log = logging.getLogger("engine.web")
@@ -90,7 +90,7 @@ class SignInPages:
         try:
             return await carry_through(self._end(asked))
         except NotConnected as reason:
-            return outcome.not_connected(reason)
+            return form_outcome.not_connected(reason)
 
     async def _end(self, asked: PageRequest) -> Response:
         state = asked.query.get("state", "")

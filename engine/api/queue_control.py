@@ -7,11 +7,20 @@ from msgspec import UNSET, UnsetType
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.field_errors import invalid
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
 from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
-from engine.schema.queue import QUEUES, Queue, QueueInfo, QueueJobs, QueueName, QueueQuery, QueueUpdate, QueueUpdated
+from engine.schema.queue_control import (
+    QUEUES,
+    Queue,
+    QueueInfo,
+    QueueJobs,
+    QueueName,
+    QueueQuery,
+    QueueUpdate,
+    QueueUpdated,
+)
 from engine.store import outbox
 from engine.store.tokens import Token
 

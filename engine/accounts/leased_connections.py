@@ -24,16 +24,16 @@ from typing import NamedTuple
 
 import trio
 
-from engine.accounts.account_states import AccountState
 from engine.accounts.backoff import Backoff
-from engine.accounts.changes_under_way import MessageChanges
-from engine.accounts.folder_changes import FolderChanges
+from engine.accounts.folder_requests_under_way import FolderChanges
+from engine.accounts.imap_sessions import Sessions
 from engine.accounts.not_ready import REFUSALS, Refusal
-from engine.accounts.sessions import Sessions
+from engine.accounts.requested_changes_under_way import MessageChanges
 from engine.accounts.status import Status
 from engine.accounts.unreadable_messages import within
 from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind, Problem, ProtocolError
 from engine.imap.session import CommandRefused, ImapSession
+from engine.model.account_states import AccountState
 from engine.oauth.errors import TokenError, Trouble
 
 log = logging.getLogger("engine.commands")

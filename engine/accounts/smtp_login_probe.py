@@ -13,10 +13,10 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from engine.accounts.account_states import AccountState
 from engine.accounts.server_access import ServerAccess
 from engine.accounts.status import Status, login_error
 from engine.errors import LoginRefused, NetworkError, NetworkKind
+from engine.model.account_states import AccountState
 from engine.queue.outgoing_server import NONCE_BYTES, OutgoingServer, TokenLogins
 from engine.smtp.session import DeliveryError, Timeouts
 from engine.smtp.verdict import Kind, Stage, Verdict, error_code

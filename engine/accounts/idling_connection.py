@@ -5,7 +5,7 @@
 3. If a connection ends because of one message or one folder other than the main one, the next follows soon and avoids
    that; no error is announced.
 4. While idle, it looks into the other folders and does the jobs that need this session (`_do_jobs`). Work that may take
-   long or break the connection, such as filing copies, uses a command connection (`commands`).
+   long or break the connection, such as filing copies, uses a command connection (`leased_connections`).
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ import math
 
 import trio
 
-from engine.accounts.account_states import AccountState
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.backoff import Backoff
-from engine.accounts.changing import Changer
-from engine.accounts.commands import Commands, NoSession
 from engine.accounts.error_comparison import words
-from engine.accounts.folder import WatchedFolder
+from engine.accounts.folder_sync import WatchedFolder
+from engine.accounts.folder_watch import Watch
 from engine.accounts.follow_ups import FollowUps
 from engine.accounts.heartbeat import Heartbeat, WatchedLine
+from engine.accounts.imap_sessions import Sessions
+from engine.accounts.leased_connections import Commands, NoSession
 from engine.accounts.ledger import Ledger
-from engine.accounts.located import Locator
+from engine.accounts.message_lookup import Locator
 from engine.accounts.registration import WatchRules
+from engine.accounts.requested_changes import Changer
 from engine.accounts.sent_copies import SentCopies
 from engine.accounts.server_access import ServerAccess
-from engine.accounts.sessions import Sessions
 from engine.accounts.status import Status
-from engine.accounts.watch import Watch
 from engine.errors import EngineError, LoginRefused, NetworkError, ProtocolError
 from engine.imap.session import CommandRefused, ImapSession
+from engine.model.account_states import AccountState
 from engine.oauth.errors import TokenError
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.repeated_errors import RepeatedErrors

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.schema.account_actions import ServerVerified
-from engine.web.faults import Tried, fault
+from engine.web.form_faults import Tried, fault
 
 HERE = Tried(server="smtp", host="smtp.x.example", port=465, password="smtp.pass")
 

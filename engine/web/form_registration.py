@@ -11,7 +11,7 @@ from quart import Response
 
 from engine.accounts import registration as records
 from engine.accounts.form_links import FormLink, LinkRefused
-from engine.accounts.signing_in import SigningIn
+from engine.accounts.oauth_registration import SigningIn
 from engine.api.account import registered
 from engine.api.context import Context
 from engine.api.sign_in import Parked
@@ -22,9 +22,9 @@ from engine.oauth import grant
 from engine.oauth.answers import Tokens
 from engine.oauth.apps import App
 from engine.schema.account import AccountCreate
-from engine.store import audit, forms
+from engine.store import audit, form_links
 from engine.store.writer import Tx
-from engine.web.outcome import NotConnected, connected
+from engine.web.form_outcome import NotConnected, connected
 
 log = logging.getLogger("engine.web")
 
@@ -110,13 +110,13 @@ async def register(context: Context, link: FormLink, connecting: Connecting, add
     now = context.world.now()
 
     def use(tx: Tx, account: str) -> None:
-        forms.use(tx, link.nonce, link.expires + forms.KEPT_LONGER, now)
+        form_links.use(tx, link.nonce, link.expires + form_links.KEPT_LONGER, now)
         audit.add(tx, audit.Entry(now, audit.FORM, address, "account.register", account))
 
     given, narrowed = connecting.given, connecting.narrowed
     try:
         account, new = await registered(context, given, connecting.signing_in, narrowed=narrowed, also=use)
-    except forms.LinkUsed:
+    except form_links.LinkUsed:
         raise NotConnected("link_used", "A mailbox was connected with this link already", link.form) from None
     except Problem as problem:
         if problem.extra.get("code") == "AccountAlreadyExists":

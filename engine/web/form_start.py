@@ -12,13 +12,13 @@ from quart import Response
 
 from engine.accounts.form_links import FormLink, LinkRefused
 from engine.api.context import Context
-from engine.http.pages import PageRequest
+from engine.http.html_pages import PageRequest
 from engine.oauth.apps import App
-from engine.store import forms
-from engine.web import mail_servers
-from engine.web.outcome import NotConnected, cancelled, not_connected, way_url
+from engine.store import form_links
+from engine.web import form_servers
+from engine.web.form_outcome import NotConnected, cancelled, not_connected, way_url
+from engine.web.oauth_sign_in import SignInPages
 from engine.web.rendering import page
-from engine.web.sign_in import SignInPages
 
 _NO_PASSWORD = "Sign in there: no password is given to anybody else."
 IMAP = "imap"
@@ -32,7 +32,7 @@ async def connect(context: Context, sign_in: SignInPages, asked: PageRequest) ->
         apps = {app.id: app for app in sign_in.apps() if link.form.type in (False, app.id)}
         wanted = link.form.type or asked.query.get("type") or (IMAP if not apps else "")
         if wanted == IMAP:
-            return await mail_servers.answer(context, link, asked, tuple(apps.values()))
+            return await form_servers.answer(context, link, asked, tuple(apps.values()))
         if wanted in apps:
             return await sign_in.begin(apps[wanted], link, asked)
         if link.form.type:
@@ -62,6 +62,6 @@ def _link(context: Context, asked: PageRequest) -> FormLink:
         raise NotConnected(
             "link_invalid" if refused.form is None else "link_expired", str(refused), refused.form
         ) from None
-    if forms.used(context.store.reader, link.nonce):
+    if form_links.used(context.store.reader, link.nonce):
         raise NotConnected("link_used", "A mailbox was connected with this link already", link.form)
     return link

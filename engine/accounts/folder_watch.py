@@ -18,9 +18,9 @@ import msgspec
 import trio
 
 from engine.accounts.arrivals import Arrivals
-from engine.accounts.folder import STATUS_ITEMS, WatchedFolder
-from engine.accounts.folder_changes import FolderChanges
-from engine.accounts.listed_changes import INBOX_PATH, compare, one_path, write
+from engine.accounts.folder_list_comparison import INBOX_PATH, compare, one_path, write
+from engine.accounts.folder_requests_under_way import FolderChanges
+from engine.accounts.folder_sync import STATUS_ITEMS, WatchedFolder
 from engine.accounts.skipped_folders import SkippedFolders
 from engine.accounts.unreadable_messages import within
 from engine.errors import EngineError, ProtocolError
