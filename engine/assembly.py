@@ -22,6 +22,7 @@ from engine.accounts.registry import Registry
 from engine.accounts.server_access import ServerAccess
 from engine.api.context import Context, Streams
 from engine.config import Config
+from engine.edge.wrong_tokens import WrongTokens
 from engine.egress import Egress
 from engine.events.consumers import Consumers
 from engine.events.hub import Hub
@@ -34,7 +35,6 @@ from engine.gateways.registry import Gateways
 from engine.http.control_requests import Started
 from engine.http.request_bodies import Bodies
 from engine.http.shared_limits import SharedLimit
-from engine.http.wrong_tokens import WrongTokens
 from engine.model.message import OnDoubt
 from engine.msa.door import Door
 from engine.msa.handover import HandOver

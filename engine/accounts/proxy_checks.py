@@ -10,8 +10,8 @@ from engine.accounts.server_access import ServerAccess
 from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.field_errors import FieldErrors, FieldPath, invalid
+from engine.masking import MASK
 from engine.proxies.proxy import parse
-from engine.schema.servers import MASK
 
 
 async def refuse_way(

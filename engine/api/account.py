@@ -21,15 +21,16 @@ from engine.api.context import Context, find_account
 from engine.api.events import LONGEST_WAIT
 from engine.api.sign_in import consent_url, revoke, shown_sign_in, signing_in
 from engine.api.webhooks import refuse_egress
+from engine.edge.client_disconnect import carry_through
 from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.http import paging
 from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.isotime import iso
+from engine.masking import MASK
 from engine.model.account_states import AccountState
 from engine.model.registration import SERVERS, ImapServer, Login, Registration, SmtpServer, TlsOptions
 from engine.schema.account import (
@@ -48,7 +49,7 @@ from engine.schema.account import (
 )
 from engine.schema.account_condition import Counters, LastError, Sending, SmtpStatus
 from engine.schema.fields import AccountId, CustomHeader
-from engine.schema.servers import MASK, Auth, ImapConfig, RateLimit, SmtpConfig, Tls
+from engine.schema.servers import Auth, ImapConfig, RateLimit, SmtpConfig, Tls
 from engine.schema.sign_in import OAuthLogin
 from engine.schema.stored_json import shown
 from engine.store import events

@@ -19,9 +19,9 @@ from engine.accounts.trash import trash_of
 from engine.api.context import Context
 from engine.api.mailbox_access import Mailbox, changer, leased
 from engine.api.message_changes import ERRORS, FLAGS_REFUSED, made, shown, wishes
+from engine.edge.client_disconnect import carry_through
 from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.schema.bulk_changes import (
     BulkDelete,

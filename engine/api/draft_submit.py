@@ -13,9 +13,9 @@ from engine.accounts.proxy_checks import refuse_way
 from engine.api.context import Context, find_account
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased, read_id
 from engine.api.submit import again, key_of
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.http.account_tokens import Access
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.isotime import iso
 from engine.mail.raw_message import from_raw

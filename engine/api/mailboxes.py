@@ -8,9 +8,9 @@ from msgspec import UNSET
 from engine.accounts.folder_management import Folders
 from engine.api.context import Context, find_account
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, folders, leased
+from engine.edge.client_disconnect import carry_through
 from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import Encoded, operation
 from engine.http.problems import NEWLINE
 from engine.imap.session import ImapSession

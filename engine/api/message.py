@@ -19,9 +19,9 @@ from engine.accounts.message_text import GLANCES, Wanted, read_text
 from engine.accounts.requested_changes import Marks
 from engine.api.context import Context
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, changer, leased, read_id
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.http.account_tokens import Access
-from engine.http.client_disconnect import carry_through
 from engine.http.file_answers import download, span_of
 from engine.http.operation import Encoded, operation
 from engine.http.problems import NEWLINE

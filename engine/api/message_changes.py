@@ -12,9 +12,9 @@ from engine.accounts.requested_changes import Done, Marks
 from engine.accounts.trash import trash_of
 from engine.api.context import Context
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, changer, leased, read_id
+from engine.edge.client_disconnect import carry_through
 from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change, Path
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.schema.fields import AccountId
 from engine.schema.message import MessageId

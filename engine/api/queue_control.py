@@ -5,11 +5,11 @@ from __future__ import annotations
 from msgspec import UNSET, UnsetType
 
 from engine.api.context import Context, find_account
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.schema.queue_control import (
     QUEUES,

@@ -18,12 +18,12 @@ from engine.field_errors import invalid
 from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.isotime import iso
+from engine.masking import MASK
 from engine.oauth.errors import TokenError
 from engine.oauth.grant import Grant
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.authentication import AuthenticationForm
 from engine.schema.fields import AccountId
-from engine.schema.servers import MASK
 from engine.schema.sign_in import OAuthLogin, OAuthState, OAuthToken, OAuthUpdate, OAuthUserShown
 from engine.store import grants
 

@@ -13,6 +13,7 @@ import msgspec
 from quart import Response, request
 from werkzeug.exceptions import HTTPException
 
+from engine.edge.wrong_tokens import source_of
 from engine.errors import EngineError, Problem
 from engine.http.client_address import Addresses
 from engine.http.early_refusals import INTERNAL
@@ -20,7 +21,6 @@ from engine.http.edge_log import request_broke
 from engine.http.problems import as_problem, phrase
 from engine.http.request_bodies import Bodies, has_body
 from engine.http.shared_limits import SharedLimit
-from engine.http.wrong_tokens import source_of
 
 LONGEST_FORM = 64 * 1024
 MOST_FIELDS = 100

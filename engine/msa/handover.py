@@ -14,9 +14,9 @@ import msgspec
 from msgspec import UNSET
 
 from engine.accounts.account import Account
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.field_errors import invalid
-from engine.http.client_disconnect import carry_through
 from engine.isotime import iso
 from engine.mail.addresses import Address, parse_address
 from engine.mail.compose import Composed, Draft

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from engine.decoding.decode import decode_body
 from engine.errors import Problem
-from engine.http.decode import decode_body
 from engine.model.registration import SERVERS, ImapServer, Registration, SmtpServer
 from engine.schema.account import AccountCreate
 from engine.schema.account_actions import Autoconfig, ServerFound

@@ -15,8 +15,8 @@ from engine.accounts.oauth_registration import SigningIn
 from engine.api.account import registered
 from engine.api.context import Context
 from engine.api.sign_in import Parked
+from engine.decoding.decode import decode_body
 from engine.errors import Problem, StorageBusy, StorageFull, StorageUnavailable
-from engine.http.decode import decode_body
 from engine.model.registration import OAuthSignIn, OAuthUser, Registration
 from engine.oauth import grant
 from engine.oauth.answers import Tokens

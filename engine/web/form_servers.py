@@ -23,8 +23,8 @@ from engine.accounts.oauth_registration import SigningIn
 from engine.accounts.providers import OFFICE, OUTLOOK
 from engine.accounts.verify import verify
 from engine.api.context import Context
+from engine.edge.client_disconnect import carry_through
 from engine.egress import EgressRefused
-from engine.http.client_disconnect import carry_through
 from engine.http.html_pages import PageRequest
 from engine.model.registration import SERVERS, Registration
 from engine.oauth.apps import App

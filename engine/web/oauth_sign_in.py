@@ -15,7 +15,7 @@ from engine.accounts import registration as records
 from engine.accounts.form_links import FormLink, LinkRefused
 from engine.api.context import Context
 from engine.api.oauth2 import redirect_url
-from engine.http.client_disconnect import carry_through
+from engine.edge.client_disconnect import carry_through
 from engine.http.html_pages import PageRequest
 from engine.oauth import authorization
 from engine.oauth.answers import Tokens

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from engine.http.json_errors import TOO_SHORT, place_of, placed
+from engine.decoding.json_errors import TOO_SHORT, place_of, placed
 
 LONG = 4096
 """Strings with more bytes than this are lifted out."""

@@ -16,9 +16,9 @@ import trio
 from http_service import WAIT, Service, serving
 
 from engine import config
-from engine.http.connection_limit import KEPT_SHARE
-from engine.http.listener import listen
-from engine.http.spare_descriptors import SPARE
+from engine.edge.connection_limit import KEPT_SHARE
+from engine.edge.listener import listen
+from engine.edge.spare_descriptors import SPARE
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -25,8 +25,8 @@ from typing import NoReturn
 import trio
 
 from engine import config as settings
+from engine.edge.connection_limit import ConnectionLimit
 from engine.errors import ConfigError
-from engine.http.connection_limit import ConnectionLimit
 from engine.store.files import user_name
 
 log = logging.getLogger("engine.http")

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import trio
 
-from engine.http.spare_descriptors import SpareDescriptors
+from engine.edge.spare_descriptors import SpareDescriptors
 
 KEPT_FOR_FILES, KEPT_SHARE = 48, 16
 """Descriptors for files alone, but at most 1/`KEPT_SHARE` of all. There are fewer threads that write files."""

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.api import operations
+from engine.decoding.decode import decode_body, decode_query
 from engine.errors import Problem
-from engine.http.decode import decode_body, decode_query
 from engine.schema.account import AccountQuery, AccountsQuery
 from engine.schema.events import EventsQuery
 from engine.schema.fields import Check

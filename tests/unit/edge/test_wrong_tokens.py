@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import Headers
 
+from engine.edge.wrong_tokens import ADDRESSES, MOST, WINDOW, WrongTokens, source_of
 from engine.http.client_address import Addresses
-from engine.http.wrong_tokens import ADDRESSES, MOST, WINDOW, WrongTokens, source_of
 
 
 def statuses(wrong: WrongTokens, address: str, count: int) -> list[int]:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.decoding import large_json
+from engine.decoding.decode import LARGE, decode_body
+from engine.decoding.large_json import Long, TooManyValues, decode_large
 from engine.errors import Problem
-from engine.http import large_json
-from engine.http.decode import LARGE, decode_body
-from engine.http.large_json import Long, TooManyValues, decode_large
 from engine.schema.submit import Submit
 
 RCPT = {"to": [{"address": "a@b.example"}]}

@@ -25,10 +25,10 @@ import msgspec
 from msgspec import NODEFAULT, UNSET, Meta
 from msgspec import inspect as mi
 
+from engine.decoding.booleans import boolean
+from engine.decoding.large_json import Long
+from engine.decoding.value_checks import CHECKS, EMPTY, line
 from engine.field_errors import WRONG, FieldErrors, FieldPath
-from engine.http.booleans import boolean
-from engine.http.checks import CHECKS, EMPTY, line
-from engine.http.large_json import Long
 from engine.mail.addresses import parse_address
 from engine.mail.header_writing import HeaderError, mailboxes
 from engine.schema.fields import Check, Request

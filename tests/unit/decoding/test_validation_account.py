@@ -7,7 +7,7 @@ import json
 import pytest
 from validating import NOT_ONE_LINE, SERVER, complaints, messages
 
-from engine.http.decode import decode_body
+from engine.decoding.decode import decode_body
 from engine.proxies.proxy import SCHEMES
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.settings import SettingsUpdate

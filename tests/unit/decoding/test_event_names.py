@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.http.checks import event_name, event_names
+from engine.decoding.value_checks import event_name, event_names
 
 
 @pytest.mark.parametrize("name", ["messageSent", "webhookGap", "trackOpen", "*"])

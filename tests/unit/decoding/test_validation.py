@@ -12,9 +12,9 @@ import pytest
 from msgspec import UNSET, Meta, UnsetType
 from validating import RCPT, SERVER, complaints, messages, submit
 
+from engine.decoding.decode import decode_body, decode_query
 from engine.errors import Problem
 from engine.field_errors import MOST_FIELD_ERRORS
-from engine.http.decode import decode_body, decode_query
 from engine.schema.account import AccountCreate, AccountQuery, AccountsQuery, AccountUpdate
 from engine.schema.draft_submit import DraftSubmit
 from engine.schema.events import EventsQuery

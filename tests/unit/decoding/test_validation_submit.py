@@ -8,7 +8,7 @@ import pytest
 from msgspec import UNSET
 from validating import NOT_ONE_LINE, RCPT, complaints, messages, submit
 
-from engine.http.decode import decode_body
+from engine.decoding.decode import decode_body
 from engine.mail.header_writing import LONGEST_HEADER_NAME
 from engine.schema.submit import Submit
 

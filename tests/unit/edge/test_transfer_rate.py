@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.http.transfer_rate import TransferRate
+from engine.edge.transfer_rate import TransferRate
 
 
 def slow(clock: MockClock, pace: TransferRate, step: float, size: int, *, until: float) -> float | None:

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 from engine.imap.commands import flag_list
 from engine.mail.addresses import parse_address
 from engine.mail.header_writing import message_id_of
+from engine.masking import MASK
 from engine.proxies import proxy
 from engine.schema.events import EVENT_DATA
 from engine.schema.fields import Check
-from engine.schema.servers import MASK
 from engine.smtp.report_options import LONGEST_ENVELOPE_ID, xtext
 from engine.webhooks import signing
 from engine.webhooks.expressions import Expression
@@ -274,4 +274,4 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.FALSE: false,
     Check.UNSUPPORTED: unsupported,
 }
-"""`Check.PORT` needs no function: it only words the range of its type (`engine.http.explain`)."""
+"""`Check.PORT` needs no function: it only words the range of its type (`engine.decoding.explain`)."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from engine.decoding.decode import decode_body
 from engine.errors import Problem
-from engine.http.decode import decode_body
 from engine.schema.fields import Request
 from engine.schema.submit import Submit
 
