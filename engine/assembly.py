@@ -134,7 +134,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     )
     submissions = Submissions(
         Composer(bodies.heavy, world),
-        References(store, config.http.max_body, Room(config.http.bodies), world),
+        References(store, settings, config.http.max_body, Room(config.http.bodies), world),
         MailLinks(settings, link_keys, store),
         Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
         routes,
@@ -148,6 +148,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     )
     hand_over = HandOver(submissions, registry.get, ledger.spool, world)
     spool_above = config.store.spool_above
+    door = Door(config.msa, logins, hand_over, ledger.spool, spool_above, world) if config.msa.enabled else None
     context = Context(
         store=store,
         world=world,
@@ -156,11 +157,12 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         bodies=bodies,
         requests=SharedLimit("requests", None, config.http.requests_per_token),
         wrong_tokens=wrong_tokens,
+        ports={} if door is None else {"smtpDoor": lambda: door.listens},
         registry=registry,
         gateways=gateways,
         settings=settings,
         submissions=submissions,
-        door=Door(config.msa, logins, hand_over, ledger.spool, spool_above, world) if config.msa.enabled else None,
+        door=door,
         outbox=outbox,
         pauses=dispatch.pauses,
         webhooks=webhooks,

@@ -207,10 +207,11 @@ def expression(value: str) -> str:
     return value
 
 
-def unsupported(value: bool) -> bool:
-    """`false`: the switch stays off."""
+def unsupported(value: bool | str | float) -> bool | str | float:
+    """`false`, "" or 0: what the engine does not do yet stays off."""
     if value:
-        raise ValueError("must be false: the engine does not do this yet")
+        off = "empty" if isinstance(value, str) else "false" if isinstance(value, bool) else "0"
+        raise ValueError(f"must be {off}: the engine does not do this yet")
     return value
 
 

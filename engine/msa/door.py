@@ -70,6 +70,8 @@ class Door:
         self._by_source: Counter[str] = Counter()
         self._sessions: set[DoorSession] = set()
         self.counts = Counts()
+        self.listens = False
+        """Whether new connections are accepted."""
 
     @property
     def connections(self) -> int:
@@ -98,13 +100,16 @@ class Door:
                     await accepting.start(accept, listeners.plain, serve, self._crowd, connections)
                     if listeners.tls is not None:
                         await accepting.start(accept, listeners.tls, serve_tls, self._crowd, connections)
+                    self.listens = True
                     task_status.started()
                     await stop.wait()
+                    self.listens = False
                     accepting.cancel_scope.cancel()
                 for session in self._sessions:
                     session.stop()
                 connections.cancel_scope.deadline = trio.current_time() + GRACE
         finally:
+            self.listens = False
             self._crowd.spare.close()
 
     def parts(self, certificate: Certificate | None) -> SessionParts:
