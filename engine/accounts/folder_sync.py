@@ -448,7 +448,7 @@ class WatchedFolder:
             def change(tx: Tx, batch: Sequence[tuple[int, frozenset[str]]] = batch) -> None:
                 for uid, new in batch if mailboxes.exists(tx, row.id) else ():
                     source = observed_changes.API if uid in doubtful else None
-                    observed_changes.flags_changed(tx, journal, row, uid, new, source)
+                    observed_changes.flags_changed(tx, journal, row, uid, new, source, doubtful.get(uid))
 
             await self._store.commit(change)
 
@@ -463,7 +463,7 @@ class WatchedFolder:
                     if quiet:
                         mailboxes.remove(tx, row.id, uid)
                     else:
-                        source = observed_changes.API if uid in doubtful else None
+                        source = observed_changes.API if doubtful.get(uid, ()) is None else None
                         observed_changes.message_gone(tx, journal, row, uid, source)
 
             await self._store.commit(change)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from engine.accounts.message_lookup import BASIC, DESCRIPTION, Looking, Opened, describes
+from engine.accounts.message_lookup import BASIC, DESCRIPTION, Looking, Opened
 from engine.accounts.page_cursor import Anchor, Cursor, invalid
 from engine.accounts.search_keys import Keys, lower_uids
 from engine.imap.fetched import Fetched
@@ -127,7 +127,7 @@ async def fetch_described(session: ImapSession, uids: list[int]) -> list[Fetched
         return []
     with _as_far_as_told() as told:
         told += await session.fetch(ranges(sorted(set(uids))), (*DESCRIPTION, *session.id_items))
-    known = {one.uid: one for one in told if describes(one)}
+    known = {one.uid: one for one in told if one.described}
     for uid in set(uids) - known.keys():
         known |= {one.uid: one for one in await _alone(session, uid)}
     return [known[uid] for uid in sorted(set(uids) & known.keys())]
@@ -141,7 +141,7 @@ async def _numbered(session: ImapSession, span: tuple[int, int], glance: Glance 
             told += glance.messages
         else:
             told += await session.fetch_numbered(first, last, (*DESCRIPTION, *session.id_items))
-    known = {one.number: one for one in told if describes(one)}
+    known = {one.number: one for one in told if one.described}
     if len(known) <= last - first:
         for one in await session.fetch_numbered(first, last, ("UID", "FLAGS")):
             if one.number not in known:
@@ -165,7 +165,7 @@ async def _alone(session: ImapSession, uid: int) -> list[Fetched]:
     """Fetch alone, as far as possible, a message that the server left out among others."""
     for items in ((*DESCRIPTION, *session.id_items), (*BASIC, "ENVELOPE"), BASIC):
         try:
-            found = [one for one in await session.fetch(((uid, uid),), items) if one.uid == uid and describes(one)]
+            found = [one for one in await session.fetch(((uid, uid),), items) if one.uid == uid and one.described]
         except CommandRefused:
             continue
         if found:

@@ -103,7 +103,7 @@ class Locator:
             if row.uid_validity not in (None, selected.uid_validity):
                 raise no_message()
             one = next((each for each in await session.fetch(spans, items) if each.uid == place.uid), None)
-            if one is not None and describes(one):
+            if one is not None and one.described:
                 return row, one
             if not held:
                 break
@@ -204,12 +204,6 @@ def _as_no_folder(path: str) -> Iterator[None]:
         if error.code in TEMPORARY_CODES:
             raise
         raise no_folder(path) from error
-
-
-def describes(one: Fetched) -> bool:
-    """Whether this is the answer to a FETCH, and not an unsolicited report of flags."""
-    told = (one.size, one.internal_date, one.envelope, one.structure)
-    return bool(one.sections or one.decoded_sizes) or any(each is not None for each in told)
 
 
 def no_folder(path: str) -> Problem:

@@ -71,7 +71,8 @@ class Changer:
         session = self._session
         labelled: Done = {}
         refusal: CommandRefused | None = None
-        with self._changes.changing(row.id, uids):
+        concerned = None if flags.set is not None else {flag.lower() for _, _, given in flags.steps for flag in given}
+        with self._changes.changing(row.id, uids, concerned=concerned):
             try:
                 for _, how, given in flags.steps:
                     await session.store(uids, given, how)
@@ -83,12 +84,12 @@ class Changer:
             asked = frozenset(uids)
             found = [one for one in await session.fetch(ranges(uids), ("UID", "FLAGS")) if one.uid in asked]
             now = {one.uid: one.flags for one in found if one.flags is not None}
-            concerned = (
-                None if flags.set is not None else {flag.lower() for _, _, given in flags.steps for flag in given}
-            )
 
             def change(tx: Tx) -> None:
-                for uid, told in now.items() if mailboxes.exists(tx, row.id) else ():
+                known = now if mailboxes.exists(tx, row.id) else {}
+                unannounced = [uid for uid in known if mailboxes.flags(tx, row.id, uid) is None]
+                self._changes.unannounced(row.id, unannounced, concerned)
+                for uid, told in known.items():
                     flags_changed(tx, self._journal, row, uid, told, API, concerned)
 
             await self._store.commit(change)

@@ -3,8 +3,8 @@
 A request changes messages over its own connection and commits the result with its events. Until then the watch may
 observe the same change, and has to wait (`settled`, `arrivals_settled`). Afterwards it may still have an older answer,
 and has to ask again (`touched`). What the watch observes itself still counts as the request's (`doubtful`) if the
-connection broke during the change, so that it is unknown whether it was made, and if the request removed a message that
-was not announced yet (`unannounced`).
+connection broke during the change, so that it is unknown whether it was made, and if the request changed or removed a
+message that was not announced yet (`unannounced`).
 """
 
 from __future__ import annotations
@@ -30,12 +30,18 @@ KEPT = 4_096
 
 
 class _Change:
-    """One change of some or all messages of a mailbox, and their target mailbox if they are moved."""
+    """One change of some or all messages of a mailbox, and their target mailbox if they are moved.
 
-    def __init__(self, mailbox: int | None, spans: Ranges | None, into: int | None) -> None:
+    `concerned` are the flags it may change (lower case); None: any, or the messages themselves.
+    """
+
+    def __init__(
+        self, mailbox: int | None, spans: Ranges | None, into: int | None, concerned: Collection[str] | None
+    ) -> None:
         self.mailbox = mailbox
         self.spans = spans
         self.into = into
+        self.concerned = concerned
         self.ended = trio.Event()
         self.number = 0
         """Its number in the order in which changes ended."""
@@ -62,14 +68,21 @@ class MessageChanges:
 
     @contextmanager
     def changing(
-        self, mailbox: int | None, uids: Collection[int] | None = (), *, into: int | None = None
+        self,
+        mailbox: int | None,
+        uids: Collection[int] | None = (),
+        *,
+        into: int | None = None,
+        concerned: Collection[str] | None = None,
     ) -> Iterator[None]:
         """Wrap a change of messages (None: any of the mailbox), or their move or copy `into` a mailbox, or both.
+
+        `concerned` are the flags that it may change, in lower case; None: any.
 
         It lasts from the command to the server until the result is committed. If the block raises, the result is
         unknown.
         """
-        change = _Change(mailbox, None if uids is None else ranges(sorted(uids)), into)
+        change = _Change(mailbox, None if uids is None else ranges(sorted(uids)), into, concerned)
         self._open.append(change)
         try:
             yield
@@ -108,15 +121,20 @@ class MessageChanges:
         ]
         return [uid for uid in uids if any(each.holds(mailbox, uid) for each in recent)] if recent else []
 
-    def unannounced(self, mailbox: int, uids: Collection[int]) -> None:
-        """A request has removed messages that were not announced yet: the watch may announce both afterwards."""
+    def unannounced(self, mailbox: int, uids: Collection[int], concerned: Collection[str] | None = None) -> None:
+        """A request has changed or removed messages not announced yet: the watch may announce both afterwards."""
         if uids:
-            change = _Change(mailbox, ranges(sorted(uids)), None)
+            change = _Change(mailbox, ranges(sorted(uids)), None, concerned)
             change.ended_at = trio.current_time()
             self._doubtful.append(change)
 
-    def doubtful(self, mailbox: int, uids: Collection[int]) -> frozenset[int]:
-        """Those of the messages whose observed change counts as a request's."""
+    def doubtful(self, mailbox: int, uids: Collection[int]) -> dict[int, Collection[str] | None]:
+        """Those of the messages whose observed change counts as a request's, and which flags do; None: any."""
         late = trio.current_time() - DOUBT_SECONDS
         recent = [each for each in self._doubtful if each.mailbox == mailbox and each.ended_at > late]
-        return frozenset(uid for uid in uids if any(each.holds(mailbox, uid) for each in recent))
+        found: dict[int, Collection[str] | None] = {}
+        for uid in uids if recent else ():
+            held = [each.concerned for each in recent if each.holds(mailbox, uid)]
+            if held:
+                found[uid] = None if None in held else {flag for flags in held for flag in flags or ()}
+        return found

@@ -142,7 +142,7 @@ async def test_what_makes_no_difference_is_taken(
     assert (await caller.ask("GET", f"/v1/settings?{question}")).json == settings
     for wrong in ({"queueKeep": 10}, {"imapIndexer": "fast"}):
         assert (await caller.ask("POST", "/v1/settings", wrong)).status == 400
-    for name, value, off in (
+    for name, value, least in (
         ("sentryEnabled", True, "false"),
         ("disableTokens", True, "false"),
         ("pageBrandName", "x", "empty"),
@@ -150,7 +150,7 @@ async def test_what_makes_no_difference_is_taken(
         ("openAiMaxTokens", 4000, "0"),
     ):
         answer = await caller.ask("POST", "/v1/settings", {name: value})
-        said = f'"{name}" must be {off}: the engine does not do this yet'
+        said = f'"{name}" must be {least}: the engine does not do this yet'
         assert (answer.status, [each["message"] for each in answer.json["fields"]]) == (400, [said])
     assert (await caller.ask("DELETE", "/v1/account/acme?revoke=true")).status == 200
 
