@@ -64,6 +64,7 @@ from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
 from engine.submission.composer import Composer
+from engine.submission.gateway_choice import GatewayChoice
 from engine.submission.mail_links import MailLinks
 from engine.submission.mailbox_files import Room
 from engine.submission.reference_reading import References
@@ -139,7 +140,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
         routes,
         lambda: settings.values.delivery_attempts or config.retry.attempts,
-        lambda gateway: gateways.get(gateway) is not None,
+        GatewayChoice(lambda gateway: gateways.get(gateway) is not None),
         OnDoubt(config.queue.on_doubt),
         world,
     )

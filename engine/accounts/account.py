@@ -25,6 +25,7 @@ from engine.accounts.ledger import Ledger
 from engine.accounts.oauth_login import SignIn
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.reauth import Reauth
+from engine.accounts.refused_login import RefusedLogin
 from engine.accounts.restarts import restarted
 from engine.accounts.sent_copies import SentCopies
 from engine.accounts.server_access import ServerAccess
@@ -81,7 +82,8 @@ class Account:
         self._settings = settings
         self._world = access.world
         store, imap = ledger.store, access.imap
-        self.status = Status(row, store, ledger.journal, ledger.changes, self._world, imap.give_up_refused)
+        refused = RefusedLogin(row.refused_since, imap.give_up_refused, self._world)
+        self.status = Status(row, store, ledger.journal, ledger.changes, self._world, refused)
         self.status.reauth_url = lambda tx: reauth.url_in(tx, self.record)
         self.sign_in = SignIn(record, oauth, access, self.status)
         self.status.signed_in = self.sign_in.user_at

@@ -161,7 +161,7 @@ class AccountConnection:
                     self._status.state = AccountState.DISCONNECTED
                 else:
                     await self._status.failed(error)
-                    if self._status.given_up:
+                    if self._status.refused.given_up:
                         self._status.story.given_up(self._access.imap.give_up_refused)
                         self._status.state = AccountState.UNSET
                         return

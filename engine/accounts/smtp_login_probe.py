@@ -69,7 +69,7 @@ async def watch_sending(
         while status.state in (AccountState.INIT, AccountState.CONNECTING):
             await status.moves()
     while True:
-        if status.sending["state"] == AccountState.CONNECTED or status.refused_since is not None:
+        if status.sending["state"] == AccountState.CONNECTED or status.refused.since is not None:
             await status.moves()
             continue
         if lane_knocks():

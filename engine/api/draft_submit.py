@@ -28,9 +28,9 @@ from engine.schema.submit_answers import Idempotency, SubmitAccepted
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
+from engine.submission.account_readiness import refuse_unless_ready
 from engine.submission.draft import stored_draft
 from engine.submission.raw import message_id_in
-from engine.submission.submissions import refuse_unless_ready
 from engine.submission.terms import terms_of
 
 _DRAFTS, _DRAFT = "\\Drafts", "\\draft"
@@ -75,7 +75,7 @@ async def submit_draft(
     await refuse_way(
         context.access, body.proxy, body.local_address, narrowed=caller is not None and caller.account is not None
     )
-    if context.submissions.gateway(body.gateway) is None:
+    if context.submissions.gateways.of(body.gateway) is None:
         refuse_unless_ready(found)
     most = context.config.http.max_body
     async with leased(context, account, headers) as mailbox:

@@ -42,9 +42,9 @@ from engine.store import idempotency_keys, templates
 from engine.store.idempotency_keys import Kept
 from engine.store.templates import Stored
 from engine.store.tokens import Token
+from engine.submission.account_readiness import refuse_unless_ready
 from engine.submission.merge import Failed, MergeRenderer, Prepared, prepare_merge
 from engine.submission.reference import Referenced
-from engine.submission.submissions import refuse_unless_ready
 from engine.submission.template import Rendering, Variables, params_of
 from engine.submission.terms import terms_of
 
@@ -109,7 +109,7 @@ async def submit(
         return again(first, key) if body.mail_merge is UNSET else _merged_again(first, key)
     narrowed = caller is not None and caller.account is not None
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
-    if not body.dry_run and context.submissions.gateway(body.gateway) is None:
+    if not body.dry_run and context.submissions.gateways.of(body.gateway) is None:
         refuse_unless_ready(found)
     terms, submissions = terms_of(body, context.world.now(), narrowed=narrowed), context.submissions
     if body.mail_merge is not UNSET:

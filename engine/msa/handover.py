@@ -32,8 +32,9 @@ from engine.schema.submit_answers import SubmitAccepted
 from engine.smtp.server_commands import MailFrom, RcptTo
 from engine.store.bodies import Spool
 from engine.store.idempotency_keys import Kept
+from engine.submission.account_readiness import refuse_unless_ready
 from engine.submission.control_headers import ACCOUNT, Control, taken_out
-from engine.submission.submissions import Submissions, refuse_unless_ready
+from engine.submission.submissions import Submissions
 from engine.submission.terms import Terms
 from engine.world import World
 
@@ -68,7 +69,7 @@ class HandOver:
         try:
             header, control = taken_out(received.header)
             account = self.account(_account_of(login, control))
-            if self._submissions.gateway(control.gateway) is None:
+            if self._submissions.gateways.of(control.gateway) is None:
                 refuse_unless_ready(account)
             now = self._world.now()
             terms = _terms(control, mail, recipients, now)
