@@ -29,9 +29,9 @@ import trio
 from engine.accounts import message_ids
 from engine.accounts.arrival_contents import add_contents, wants_more
 from engine.accounts.bounce_reports import Follow, is_report, read_report, told_before
-from engine.accounts.changes_under_way import MessageChanges
 from engine.accounts.message_summary import summary
 from engine.accounts.observed_changes import API, scope
+from engine.accounts.requested_changes_under_way import MessageChanges
 from engine.accounts.unreadable_messages import (
     BASICS,
     DESCRIPTION,
@@ -48,7 +48,7 @@ from engine.imap.fetched import Fetched
 from engine.imap.limits import UID_BITS
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.uid_sets import ranges
-from engine.mail.fields import fields
+from engine.mail.header_reading import fields
 from engine.settings import SettingsBook
 from engine.store import mailboxes, requested_arrivals
 from engine.store.mailboxes import MailboxRow

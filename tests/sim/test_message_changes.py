@@ -12,7 +12,7 @@ from changing import changing
 from inbox import box, deliver, folder
 from simulation import Simulation
 
-from engine.accounts.account_states import AccountState
+from engine.model.account_states import AccountState
 
 
 @pytest.fixture

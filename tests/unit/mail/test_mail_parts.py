@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mail_reader import composed, modern, plain, shape
 
-from engine.mail.headers import HeaderError
+from engine.mail.header_writing import HeaderError
 from engine.mail.media_types import guess_media_type
 from engine.mail.parts import AttachedFile, MimePart, attachment_part, base64_lines
 
