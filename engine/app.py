@@ -26,9 +26,9 @@ from engine.api.app import make_app
 from engine.api.context import Context
 from engine.assembly import Engine, assemble
 from engine.config import Config
+from engine.edge.listener import listen
 from engine.errors import StorageFailed, leaves
 from engine.http.control_requests import Started
-from engine.http.listener import listen
 from engine.http.server import serve_http, url_of
 from engine.log import to_stderr as log_to_stderr
 from engine.msa.door import Listeners as DoorListeners

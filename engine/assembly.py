@@ -16,12 +16,13 @@ from engine.accounts.account import Account
 from engine.accounts.form_links import FormLinks
 from engine.accounts.ledger import Ledger
 from engine.accounts.login_slots import LoginSlots
+from engine.accounts.proxy_choice import Routes
 from engine.accounts.reauth import Reauth
 from engine.accounts.registry import Registry
-from engine.accounts.routes import Routes
 from engine.accounts.server_access import ServerAccess
 from engine.api.context import Context, Streams
 from engine.config import Config
+from engine.edge.wrong_tokens import WrongTokens
 from engine.egress import Egress
 from engine.events.consumers import Consumers
 from engine.events.hub import Hub
@@ -31,11 +32,9 @@ from engine.export.files import ExportFiles
 from engine.export.service import Exports
 from engine.gateways.gateway import RunningGateway
 from engine.gateways.registry import Gateways
-from engine.hosts import Hosts
 from engine.http.control_requests import Started
 from engine.http.request_bodies import Bodies
 from engine.http.shared_limits import SharedLimit
-from engine.http.wrong_tokens import WrongTokens
 from engine.model.message import OnDoubt
 from engine.msa.door import Door
 from engine.msa.handover import HandOver
@@ -60,6 +59,7 @@ from engine.queue.session_slots import SessionSlots
 from engine.sandbox.provider import Sandbox
 from engine.settings import ROUTE_SETTINGS, WEBHOOK_SETTINGS, SettingsBook
 from engine.signed_links import LinkKeys
+from engine.silent_hosts import Hosts
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store

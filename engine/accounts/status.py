@@ -12,7 +12,6 @@ from typing import Any
 import trio
 
 from engine.accounts import remedies
-from engine.accounts.account_states import AccountState
 from engine.accounts.connection_log import IMAP, SENDING, ConnectionLog
 from engine.accounts.error_comparison import gist
 from engine.accounts.heartbeat import Learnt
@@ -23,6 +22,7 @@ from engine.errors import EngineError, LoginRefused, NetworkError
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
 from engine.isotime import iso
+from engine.model.account_states import AccountState
 from engine.oauth.errors import TokenError, Trouble
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Verdict, command, error_code, error_text
 from engine.store import accounts

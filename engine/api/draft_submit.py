@@ -7,18 +7,18 @@ import hashlib
 import msgspec
 
 from engine.accounts import message_ids
-from engine.accounts.downloading import File, content
-from engine.accounts.located import no_message
-from engine.accounts.route_checks import refuse_way
+from engine.accounts.message_download import File, content
+from engine.accounts.message_lookup import no_message
+from engine.accounts.proxy_checks import refuse_way
 from engine.api.context import Context, find_account
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased, read_id
 from engine.api.submit import again, key_of
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
-from engine.http.access import Access
-from engine.http.client_disconnect import carry_through
+from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.isotime import iso
-from engine.mail.whole import from_raw
+from engine.mail.raw_message import from_raw
 from engine.queue.accept import After
 from engine.queue.idempotency import repeated
 from engine.schema.draft_submit import DraftHeaders, DraftSubmit

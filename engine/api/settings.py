@@ -8,20 +8,20 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from engine.accounts.route_checks import refuse_local_addresses, refuse_proxy
+from engine.accounts.proxy_checks import refuse_local_addresses, refuse_proxy
 from engine.api.context import Context
 from engine.api.webhooks import refuse_egress
+from engine.edge.client_disconnect import carry_through
 from engine.field_errors import FieldErrors, FieldPath
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
+from engine.masking import MASK
 from engine.model.settings import STORED_NAMES
 from engine.model.settings import Settings as Stored
 from engine.model.webhook import Header
 from engine.schema.events import EVENT_DATA
 from engine.schema.fields import CustomHeader
-from engine.schema.servers import MASK
 from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
 from engine.settings import WEBHOOK_SETTINGS
 from engine.webhooks.signing import KEY_BYTES, secret_of

@@ -16,15 +16,15 @@ from msgspec.structs import replace
 from quart import Response
 
 from engine.accounts.account import Account
-from engine.accounts.route_checks import refuse_way
+from engine.accounts.proxy_checks import refuse_way
 from engine.api.context import Context, find_account
 from engine.api.mailbox_access import TOO_LATE
+from engine.decoding.decode import HERE
+from engine.decoding.value_checks import EMPTY
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.field_errors import invalid
-from engine.http.access import Access
-from engine.http.checks import EMPTY
-from engine.http.client_disconnect import carry_through
-from engine.http.decode import HERE
+from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.http.problems import JSON
 from engine.isotime import iso

@@ -23,25 +23,25 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from engine.config import Config
+from engine.decoding.decode import HERE, decode_body, decode_query
+from engine.edge.wrong_tokens import WrongTokens
 from engine.errors import EngineError, Problem, StorageFailed
 from engine.http import control_requests, home_page, server
-from engine.http.access import enter, narrowed
+from engine.http.account_tokens import enter, narrowed
 from engine.http.arriving_body import ArrivingBody
 from engine.http.audit_entries import record
 from engine.http.bearer_tokens import Door
 from engine.http.client_address import Addresses
 from engine.http.control_requests import OWNER, Started
-from engine.http.decode import HERE, decode_body, decode_query
 from engine.http.early_refusals import INTERNAL
 from engine.http.edge_log import request_broke
+from engine.http.html_pages import NO_PAGES, Pages, page_view
 from engine.http.openapi import document
 from engine.http.operation import Operation
-from engine.http.pages import NO_PAGES, Pages, page_view
 from engine.http.problems import NEWLINE, as_problem, bytes_response, json_response, phrase, problem_response
 from engine.http.request_bodies import OTHER_BODIES, Bodies, RequestBody, has_body
 from engine.http.request_lifetime import HELD
 from engine.http.shared_limits import SharedLimit
-from engine.http.wrong_tokens import WrongTokens
 from engine.schema.fields import NoQuery, Request
 from engine.store.tokens import Token
 from engine.store.writer import Store, busy

@@ -28,7 +28,7 @@ from io import BytesIO
 import msgspec
 
 from engine.mail.addresses import Address
-from engine.mail.headers import HeaderError, address_list, message_id_of, one_address, tokens, unstructured
+from engine.mail.header_writing import HeaderError, address_list, message_id_of, one_address, tokens, unstructured
 from engine.mail.html_text import html_to_text
 from engine.mail.parts import AttachedFile, MimePart, attachment_part, is_invitation, multipart, text_part
 from engine.mail.repeated_fields import own_fields

@@ -16,8 +16,8 @@ from typing import Literal
 
 import msgspec
 
-from engine.mail.encoding import old_parameter, parameter
-from engine.mail.headers import LONGEST_LINE, HeaderError, check_text, fold
+from engine.mail.header_encoding import old_parameter, parameter
+from engine.mail.header_writing import LONGEST_LINE, HeaderError, check_text, fold
 from engine.mail.media_types import OCTET_STREAM, guess_media_type
 
 Disposition = Literal["attachment", "inline"]

@@ -19,9 +19,9 @@ from contextlib import ExitStack
 import trio
 
 from engine.config import Msa
-from engine.http.connection_limit import ConnectionLimit
-from engine.http.listener import accept, listen_at
-from engine.http.wrong_tokens import source_of
+from engine.edge.connection_limit import ConnectionLimit
+from engine.edge.listener import accept, listen_at
+from engine.edge.wrong_tokens import source_of
 from engine.msa.certificate import Certificate
 from engine.msa.handover import HandOver
 from engine.msa.logins import Logins

@@ -14,15 +14,15 @@ import msgspec
 from msgspec import UNSET
 
 from engine.accounts.account import Account
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.field_errors import invalid
-from engine.http.client_disconnect import carry_through
 from engine.isotime import iso
 from engine.mail.addresses import Address, parse_address
 from engine.mail.compose import Composed, Draft
-from engine.mail.fields import fields
-from engine.mail.headers import one_address
-from engine.mail.whole import from_raw, name_of, split_fields
+from engine.mail.header_reading import fields
+from engine.mail.header_writing import one_address
+from engine.mail.raw_message import from_raw, name_of, split_fields
 from engine.model.message import Dsn
 from engine.model.registration import Registration
 from engine.msa.logins import Login

@@ -18,11 +18,11 @@ from msgspec import UNSET
 
 from engine.accounts import message_ids, registration
 from engine.accounts.account import Account
-from engine.accounts.commands import NoSession
-from engine.accounts.downloading import find_part
-from engine.accounts.located import Locator, no_message, refused
+from engine.accounts.leased_connections import NoSession
+from engine.accounts.message_download import find_part
 from engine.accounts.message_ids import NoId
 from engine.accounts.message_ids import Place as IdPlace
+from engine.accounts.message_lookup import Locator, no_message, refused
 from engine.accounts.message_summary import is_text
 from engine.accounts.message_text import GLANCES, Wanted, read_text
 from engine.accounts.search_keys import GMAIL, OBJECT_IDS, search_keys
@@ -35,8 +35,8 @@ from engine.mail.addresses import Address, parse_address
 from engine.mail.compose import AttachedFile
 from engine.mail.dates import read_date
 from engine.mail.decode import header_text
-from engine.mail.fields import fields
-from engine.mail.headers import HeaderError, mailboxes
+from engine.mail.header_reading import fields
+from engine.mail.header_writing import HeaderError, mailboxes
 from engine.mail.quote_words import Words, words_of
 from engine.mail.quoting import Texts, quoted
 from engine.mail.replying import Original

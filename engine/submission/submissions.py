@@ -18,14 +18,14 @@ from msgspec import UNSET, UnsetType
 
 from engine.accounts.account import Account
 from engine.accounts.not_ready import REFUSALS
-from engine.accounts.routes import Routes
+from engine.accounts.proxy_choice import Routes
 from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.mail.addresses import Address
 from engine.mail.compose import Composed, Draft
-from engine.mail.headers import HeaderError
+from engine.mail.header_writing import HeaderError
 from engine.model.message import Message, OnDoubt
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.queue.accept import After, Incoming, Intake, new_queue_id
 from engine.schema.submit import Content
 from engine.store.follow_ups import What

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mail_reader import BOUNDARY, DATE, MESSAGE_ID, SENDER, composed, modern, plain, shape
 
 from engine.mail.compose import Draft, compose
-from engine.mail.headers import HeaderError
+from engine.mail.header_writing import HeaderError
 from engine.mail.media_types import guess_media_type
 from engine.mail.parts import AttachedFile, MimePart, attachment_part, base64_pieces
 
