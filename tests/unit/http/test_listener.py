@@ -89,7 +89,7 @@ async def test_with_no_descriptor_left_requests_are_still_answered(
 async def test_the_last_descriptors_are_left_to_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections that are kept idle give way before they take the descriptors of the store and the spool."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Tests before this one may have left hundreds in use, with gaps between them; the 150 after those are all there are.
+    # Tests before this one may have left hundreds in use, with gaps between them; the 150 after those are all.
     highest = max(map(int, os.listdir("/proc/self/fd")))
     taken = [os.dup(0)]
     while taken[-1] < highest:
