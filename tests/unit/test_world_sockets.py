@@ -71,7 +71,7 @@ async def test_the_kernel_bears_with_a_server_as_long_as_each_phase_does(monkeyp
     async def before_dot() -> None:
         pass
 
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
             nursery.start_soon(trio.serve_listeners, serve, [listener])
