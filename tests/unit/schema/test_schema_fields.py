@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from engine import schema
+from engine.decoding.decode import decode_body
 from engine.errors import Problem
-from engine.http.decode import decode_body
 from engine.schema import account, events, fields, outbox, problem, submit, submit_answers
 from engine.schema.account_condition import Counters
 from engine.schema.fields import Check, Request, Response
