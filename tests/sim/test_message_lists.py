@@ -242,7 +242,8 @@ async def test_going_back_through_several_folders(
             path = dice.choice(paths)
             counts[path] += 1
             deliver(engine, counts[path], path, age=1000 - age // 2)  # two at a time
-        pages, cursor = [], None
+        pages: list[Any] = []
+        cursor = None
         while not pages or cursor:
             found, shown = await at(cursor)
             pages.append((found, shown["page"], shown["total"]))
