@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import pybase64
 
 from engine.decoding.json_errors import TOO_SHORT, place_of, placed
 
@@ -82,7 +83,7 @@ class Long:
             if ended and rest:
                 raise binascii.Error("something follows the padding")
             whole = len(rest) - len(rest) % 4
-            found += binascii.a2b_base64(rest[:whole], strict_mode=True)
+            found += _decoded(rest[:whole])
             ended, rest = rest.endswith(b"=", 0, whole), rest[whole:]
         if rest:
             raise binascii.Error("the end is missing")
@@ -197,9 +198,24 @@ def _end_of_string(data: bytearray, at: int) -> int:
     return at
 
 
+def _decoded(letters: bytes) -> bytes:
+    """Base64 of whole groups. Raises `binascii.Error`."""
+    try:
+        # Many times as fast.
+        return pybase64.b64decode(letters, validate=True)
+    except binascii.Error:
+        return binascii.a2b_base64(letters, strict_mode=True)
+
+
 def _inside(data: bytearray, at: int, end: int) -> int:
     """Where a string's content from `at` on ends: at its quote, at an invalid escape, or after one slice."""
-    match = _INSIDE.match(data, at, min(at + SLICE, end))
+    stop = min(at + SLICE, end)
+    quote = data.find(b'"', at, stop)
+    stop_at_quote = stop if quote < 0 else quote
+    if data.find(b"\\", at, stop_at_quote) < 0:
+        # As base64 is: ten times as fast.
+        return stop_at_quote
+    match = _INSIDE.match(data, at, stop)
     return match.end() if match else at
 
 
