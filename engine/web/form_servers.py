@@ -28,6 +28,7 @@ from engine.egress import EgressRefused
 from engine.http.html_pages import PageRequest
 from engine.model.registration import SERVERS, Registration
 from engine.oauth.apps import App
+from engine.oauth.expected_email import is_expected
 from engine.schema.account_actions import AppPassword, Autoconfig, ServerFound
 from engine.store import form_links
 from engine.web import form_fields
@@ -181,7 +182,7 @@ async def _count(context: Context, link: FormLink) -> None:
 
 def _unexpected(link: FormLink, email: str) -> dict[str, str]:
     expected = link.form.expected_email
-    if not expected or email.strip().casefold() == expected.casefold():
+    if is_expected(email, expected or None):
         return {}
     return {"email": f"This link is for {expected} only."}
 
