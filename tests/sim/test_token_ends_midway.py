@@ -10,7 +10,7 @@ import trio
 from simulation import Simulation
 from test_account_sign_in import ELSEWHERE, at
 
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.sandbox.faults import HANG_UP
 
 EXPIRED = "Session invalidated - AccessTokenExpired"
