@@ -156,6 +156,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         bodies=bodies,
         requests=SharedLimit("requests", None, config.http.requests_per_token),
         wrong_tokens=wrong_tokens,
+        vault=vault,
         registry=registry,
         gateways=gateways,
         settings=settings,
