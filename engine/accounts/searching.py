@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.accounts import message_ids
-from engine.accounts.listing import Asked, Page, fetch_described, page_of_found
-from engine.accounts.located import Locator, Opened
+from engine.accounts.folder_watch import GMAIL_USES
+from engine.accounts.message_list import Asked, Page, fetch_described, page_of_found
+from engine.accounts.message_lookup import Locator, Opened
 from engine.accounts.page_cursor import Anchor, Cursor, invalid
 from engine.accounts.search_keys import NOTHING, Keys, lower_uids, needs_threads, search_keys
-from engine.accounts.watch import GMAIL_USES
 from engine.errors import Problem
 from engine.imap.fetched import Fetched
 from engine.imap.session import ImapSession

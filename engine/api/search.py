@@ -11,7 +11,7 @@ from engine.api.context import Context
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased
 from engine.api.messages import page_asked_for, page_shown
 from engine.errors import Problem
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.operation import Encoded, operation
 from engine.schema.fields import AccountId
 from engine.schema.messages import CommandHeaders, MessagesPage

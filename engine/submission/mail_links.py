@@ -18,7 +18,7 @@ from engine.accounts.account import Account
 from engine.accounts.registration import is_sandbox
 from engine.field_errors import invalid
 from engine.mail.compose import Draft
-from engine.mail.headers import HeaderError
+from engine.mail.header_writing import HeaderError
 from engine.mail.html_text import html_to_text
 from engine.model.registration import SmtpServer
 from engine.settings import SettingsBook
@@ -26,7 +26,7 @@ from engine.signed_links import LinkKeys, query_of
 from engine.store import blocklists
 from engine.store.writer import Store
 from engine.submission.envelope import envelope_of
-from engine.submission.lists import (
+from engine.submission.mailing_lists import (
     FIELD,
     Leaving,
     is_public,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.accounts.downloading import content, file_of
+from engine.accounts.message_download import content, file_of
 from engine.accounts.message_summary import filename
 from engine.errors import Problem
 from engine.imap.session import ImapSession

@@ -14,7 +14,7 @@ from quart import Response
 from engine.api.context import Context
 from engine.errors import EngineError, Problem
 from engine.http.edge_log import request_broke
-from engine.http.pages import Page, PageRequest
+from engine.http.html_pages import Page, PageRequest
 from engine.http.problems import as_problem
 from engine.web import static_files
 from engine.web.layout import HEADERS, STATIC, render

@@ -12,10 +12,10 @@ from datetime import datetime
 import msgspec
 from markupsafe import Markup
 
-from engine.accounts.account_states import AccountState
-from engine.api import account, gateways, oauth2, outbox, queue, webhooks
+from engine.api import account, gateways, oauth2, outbox, queue_control, webhooks
 from engine.errors import EngineError
 from engine.http.dispatch import must_be_well
+from engine.model.account_states import AccountState
 from engine.schema.account import AccountSummary
 from engine.schema.outbox import OutboxEntry
 from engine.store.disk_reserve import LEAST_FREE
@@ -110,7 +110,7 @@ async def _accounts(visit: Visit) -> AsyncIterator[Need]:
 
 async def _account(visit: Visit, each: AccountSummary, kind: str) -> Need:
     t, error = visit.text, each.last_error
-    counted = await visit.ask(queue.read, "submit", query={"account": each.account})
+    counted = await visit.ask(queue_control.read, "submit", query={"account": each.account})
     waiting = counted.jobs.active + counted.jobs.delayed + counted.jobs.waiting
     why = "" if error is None else (error.hint or error.description or error.response)
     sentence = t("needs.account", why=Markup("<bdi>{}</bdi>").format(_short(str(why))))

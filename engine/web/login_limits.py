@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 
 import trio
 
-from engine.http.wrong_tokens import source_of
+from engine.edge.wrong_tokens import source_of
 
 FREE = 10
 """Failures of one name, and of one address, within the window."""

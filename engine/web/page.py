@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 from quart import Response
 
-from engine.http.pages import LONGEST_FORM
+from engine.http.html_pages import LONGEST_FORM
 from engine.web.roles import Role
 
 Handler = Callable[..., Awaitable[Response]]

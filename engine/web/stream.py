@@ -21,7 +21,7 @@ from quart import Response
 from engine.api.context import Context
 from engine.errors import Problem
 from engine.http import sse
-from engine.http.pages import PageRequest
+from engine.http.html_pages import PageRequest
 from engine.store import database, web_sessions
 from engine.web.people import People, SignedIn
 

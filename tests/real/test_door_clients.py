@@ -126,6 +126,7 @@ def test_clients_of_others(door: Door) -> None:
     assert len(door.wait_for_sent(number)) == number
     stats = door.engine.request("GET", "/v1/stats").json["smtpServer"]
     assert (stats["accepted"], stats["refused"]) == (number, 0)
+    assert door.engine.request("GET", "/health").json == {"success": True, "smtpDoor": True}
     assert f"smtps://{HOST}:{door.tls_port}" in door.engine.command("where").stdout
     assert "smtp door: " in door.engine.command("doctor").stdout
 

@@ -10,7 +10,7 @@ import trio
 from engine.config import Network
 from engine.egress import Egress, EgressRefused
 from engine.errors import NetworkError
-from engine.hosts import Hosts
+from engine.silent_hosts import Hosts
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.transport import TlsRules, Transport
 from engine.world import Choose, World

@@ -13,7 +13,7 @@ from seeded_world import SeededWorld
 
 from engine import transport
 from engine.errors import NetworkError
-from engine.hosts import Hosts
+from engine.silent_hosts import Hosts
 from engine.smtp.delivery import SmtpEndpoint, Timeouts
 from engine.smtp.protocol import SmtpEnvelope
 from engine.smtp.session import MARGIN_SECONDS, SmtpSession

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from quart import Response
 
-from engine.api import queue, stats, webhooks
+from engine.api import queue_control, stats, webhooks
 from engine.errors import Problem
 from engine.web.attention import needs
 from engine.web.page import ROOT, Menu, action, page
@@ -59,5 +59,5 @@ async def resume(visit: Visit) -> Response:
     name = visit.form.get("queue", "")
     if name not in _QUEUES:
         raise Problem(400, "There is no such queue")
-    await visit.ask(queue.update, name, body={"paused": False})
+    await visit.ask(queue_control.update, name, body={"paused": False})
     return visit.to(ROOT, say=f"home.resumed_{name}")

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from engine.accounts import search_keys
+from engine.decoding.decode import decode_body
 from engine.errors import Problem
-from engine.http.decode import decode_body
 from engine.schema.search import SearchQuery
 
 GMAIL = {"IMAP4REV1", "X-GM-EXT-1"}

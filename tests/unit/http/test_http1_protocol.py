@@ -15,7 +15,8 @@ import pytest
 import trio
 from http_service import WAIT, Service, serving
 
-from engine.http import connection_limit, http1_protocol
+from engine.edge import connection_limit
+from engine.http import http1_protocol
 from engine.http.edge_log import LINES, EdgeLog, Peer, escaped, request_broke, serve_peer
 from engine.http.problems import phrase
 from engine.http.request_head import METHODS

@@ -15,10 +15,10 @@ from proxy_server import ProxyServer
 from engine.config import Network
 from engine.egress import Egress
 from engine.errors import NetworkError
-from engine.hosts import Hosts
 from engine.proxies import tunnel
 from engine.proxies.proxy import parse
 from engine.proxies.route import Route
+from engine.silent_hosts import Hosts
 from engine.transport import TlsRules, Transport
 from engine.world import World
 

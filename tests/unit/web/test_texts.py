@@ -17,7 +17,8 @@ _NAMED = re.compile(
 
 def named() -> tuple[set[str], set[str]]:
     """The keys that templates and pages name; and the beginnings of those that they put together."""
-    whole, begun = set(), set()
+    whole: set[str] = set()
+    begun: set[str] = set()
     for file in PARTS:
         for match in _NAMED.finditer(file.read_text(encoding="utf-8")):
             key, is_begun = match[2] or match[5], match[1] or match[3] or match[4]
