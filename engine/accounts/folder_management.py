@@ -87,7 +87,7 @@ class Folders:
             except ValueError as error:
                 raise _impossible(error) from error
             except CommandRefused as error:
-                if error.code not in (None, "ALREADYEXISTS"):
+                if error.code != "ALREADYEXISTS" and (error.code is not None or not await _is_listed(session, path)):
                     raise _refused("Create failed", error) from error
                 return {"path": path, "created": False}
             await _subscribe(session, path, on=True)
@@ -241,6 +241,11 @@ async def _in_namespace(session: ImapSession, levels: Sequence[str]) -> str:
     if one_path(path) == one_path("INBOX") or path.upper().startswith(prefix.upper()):
         return one_path(path)
     return prefix + path
+
+
+async def _is_listed(session: ImapSession, path: str) -> bool:
+    """Whether there is such a folder already: many servers refuse to create it without a code that says so."""
+    return one_path(path) in {one_path(each.path) for each in await session.list_mailboxes()}
 
 
 async def _subscribe(session: ImapSession, path: str, *, on: bool) -> bool:

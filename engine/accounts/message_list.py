@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from engine.accounts.message_lookup import BASIC, DESCRIPTION, Looking, Opened
+from engine.accounts.message_lookup import BASIC, DESCRIPTION, HIGHEST_UID, Looking, Opened
 from engine.accounts.page_cursor import Anchor, Cursor, invalid
 from engine.accounts.search_keys import Keys, lower_uids
 from engine.imap.fetched import Fetched
@@ -107,7 +107,7 @@ async def page_of_found(session: ImapSession, opened: Opened, keys: Keys, asked:
     else:
         assert asked.cursor is not None
         page, below = asked.cursor.page, anchor.matched
-        uids, rest = await session.search_part([*keys, f"UID {anchor.uid + 1}:4294967295"], 1, size)
+        uids, rest = await session.search_part([*keys, f"UID {anchor.uid + 1}:{HIGHEST_UID}"], 1, size)
         above = rest - len(uids)
     place = (opened.row.id, opened.selected.uid_validity or 0)
     following = previous = None
@@ -194,7 +194,7 @@ async def _beside(
 
 
 async def _uids_beside(session: ImapSession, uid: int, *, above: bool, size: int) -> list[int]:
-    keys, first, last = ([f"UID {uid + 1}:4294967295"], 1, size) if above else (lower_uids(uid), -1, -size)
+    keys, first, last = ([f"UID {uid + 1}:{HIGHEST_UID}"], 1, size) if above else (lower_uids(uid), -1, -size)
     return list((await session.search_part(keys, first, last))[0])
 
 

@@ -26,6 +26,8 @@ from engine.store.writer import Store, Tx
 
 BASIC = ("UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE")
 DESCRIPTION = (*BASIC, "ENVELOPE", "BODYSTRUCTURE")
+HIGHEST_UID = 2**32 - 1
+"""The highest UID of the protocol (RFC 9051 section 2.3.1.1). Some servers have higher ones; others refuse these."""
 
 
 Looking: TypeAlias = Callable[[int, int], tuple[int, int] | None]
@@ -102,7 +104,13 @@ class Locator:
             selected = await self._enter(session, row.path, uid_validity=validity, writable=writable)
             if row.uid_validity not in (None, selected.uid_validity):
                 raise no_message()
-            one = next((each for each in await session.fetch(spans, items) if each.uid == place.uid), None)
+            try:
+                told = await session.fetch(spans, items)
+            except CommandRefused as error:
+                if place.uid > HIGHEST_UID:
+                    raise no_message() from error
+                raise
+            one = next((each for each in told if each.uid == place.uid), None)
             if one is not None and one.described:
                 return row, one
             if not held:

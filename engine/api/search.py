@@ -40,7 +40,7 @@ async def search(
     """Search for messages.
 
     The search covers one folder, several, or all; the newest messages come first. Texts are found the way the mail
-    server finds them. Where several folders are searched, each message has its `path`, and there are no cursors back.
+    server finds them. Where several folders are searched, each message has its `path`.
     """
     paths = body.paths if body.paths is not UNSET else () if query.path is UNSET else (query.path,)
     if not paths:

@@ -14,7 +14,7 @@ from engine.errors import EngineError, Problem
 
 log = logging.getLogger("engine.http")
 
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
+_RANGE = re.compile(r"bytes=([0-9]{0,40})-([0-9]{0,40})", re.ASCII)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9 _.()\[\]~=,+$-]{1,200}", re.ASCII)
 _KIND = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}", re.ASCII)
 _PARAMETER = re.compile(r"[A-Za-z0-9!#$&^_.+:-]{1,75}", re.ASCII)

@@ -16,6 +16,7 @@ from engine.http.file_answers import Span, span_of
         ("bytes=10-19", (10, 20)),
         ("bytes=90-", (90, 100)),
         ("bytes=90-1000", (90, 100)),
+        ("bytes=90-99999999999999999999", (90, 100)),
         ("bytes=-10", (90, 100)),
         ("bytes=-1000", (0, 100)),
         (None, None),
