@@ -1,4 +1,4 @@
-"""Renders pages from templates: always escaped, without scripts, and with a policy that forbids them.
+"""Renders the pages for strangers (the form, lists): always escaped, without scripts, with a policy that forbids them.
 
 Everything that a page refers to (`form.css`) has a relative URL, so that pages work under any path of a proxy.
 """
@@ -21,7 +21,7 @@ _VERSION = hashlib.sha256(_CSS).hexdigest()[:12]
 FOLDER = "/accounts/"
 """The path of the pages and their style."""
 _environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(_HERE / "templates"),
+    loader=jinja2.FileSystemLoader(_HERE / "public_templates"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     auto_reload=False,
