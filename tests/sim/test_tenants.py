@@ -122,6 +122,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/templates/template": {"account": THEIRS, "name": "x", "content": {"text": "x"}},
     "PUT /v1/templates/template/{template}": {"name": "x"},
     "POST /v1/webhooks": {"url": "https://203.0.114.9/", "accounts": [THEIRS]},
+    "POST /v1/webhooks/try": {"seq": 9},
     "PUT /v1/webhooks/{webhook}": {"description": "x"},
     "POST /v1/webhooks/{webhook}/replay": {"after": 0},
     "POST /v1/webhooks/{webhook}/parked": {"action": "skip"},

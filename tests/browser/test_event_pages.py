@@ -1,0 +1,90 @@
+"""Webhooks, events, caught mail and the test mail in a real browser, with names and mail of someone hostile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from chromium import PROGRAM, Tab, chromium, driven
+from page_walk import cookie_of, look_at, sign_in, until, walk
+from real.engine_process import EngineProcess
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.process,
+    pytest.mark.skipif(PROGRAM is None and os.environ.get("CI") != "true", reason="there is no chromium here"),
+]
+
+HOSTILE = "\"><img src=x onerror=document.title='taken'>\u202egnp.exe" + "W" * 250
+NOWHERE = "http://127.0.0.1:9/hooks/" + "w" * 250
+HOOKS = "/admin/settings/webhooks"
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    """An engine with two sandbox accounts, one of a hostile name, and webhooks that fail and park."""
+    engine = EngineProcess(tmp_path_factory.mktemp("engine"), ENGINE_NETWORK__ALLOW="127.0.0.1/32")
+    engine.start()
+    accounts = (
+        {"account": "orders", "name": "Orders", "email": "orders@sandbox.example", "sandbox": True},
+        {"account": HOSTILE[:250], "name": HOSTILE[:250], "email": "odd@sandbox.example", "sandbox": True},
+    )
+    for account in accounts:
+        assert engine.request("POST", "/v1/account", account).status == 200
+    engine.request("POST", "/v1/settings", {"webhooks": NOWHERE, "webhooksEnabled": True, "webhookEvents": ["*"]})
+    hook = {"url": NOWHERE, "description": HOSTILE, "map": "length(`5`)", "filter": "event != 'messageNew'"}
+    engine.made = engine.request("POST", "/v1/webhooks", {**hook, "after": 0}).json["id"]  # type: ignore[attr-defined]
+    engine.wait_for_state("orders", "connected")
+    yield engine
+    engine.kill9()
+    assert "Traceback" not in engine.log
+
+
+@pytest.fixture(scope="module")
+def devtools() -> Iterator[str]:
+    """One browser for all of them."""
+    with chromium() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def cookie(engine: EngineProcess) -> tuple[str, str]:
+    """An owner's session."""
+    return cookie_of(engine)
+
+
+async def test_webhooks(engine: EngineProcess, devtools: str, cookie: tuple[str, str]) -> None:
+    await walk(engine, devtools, HOOKS, "webhooks", cookie=cookie)
+    made: Any = engine.made  # type: ignore[attr-defined]
+    await walk(engine, devtools, f"{HOOKS}/{made}", "webhook", cookie=cookie)
+    await walk(engine, devtools, f"{HOOKS}/new", "webhook-new", cookie=cookie)
+
+
+async def test_a_filter_is_tried_while_one_types(engine: EngineProcess, devtools: str, cookie: tuple[str, str]) -> None:
+    async with driven(devtools) as browser:
+        tab = await browser.tab()
+        await sign_in(tab, engine, cookie)
+        await tab.go(f"{engine.url}{HOOKS}/new")
+        for field, typed, shown in (
+            ("filter", "event == 'nothing'", "The filter leaves this event out."),
+            ("filter", "event ==", "is not JMESPath"),
+            ("filter", "event", "This would be posted"),
+            ("map", "{it_is: event}", '"it_is"'),
+        ):
+            await tab.type(field, typed)
+            await tab.ask(
+                f"document.getElementsByName('{field}')[0].dispatchEvent(new Event('input', {{bubbles: true}}))"
+            )
+            await until(tab, f"document.getElementById('tried').innerText.includes({shown!r})")
+            assert await tab.ask(f"document.getElementsByName('{field}')[0].value") == typed
+        await look_at(tab, "admin-webhook-tried")
+
+
+async def test_a_test_shows_the_answer(engine: EngineProcess, devtools: str, cookie: tuple[str, str]) -> None:
+    async def then(tab: Tab) -> None:
+        await tab.click("Send a test")
+        assert "Your server did not accept the test." in await tab.text()
+
+    await walk(engine, devtools, HOOKS, "webhooks-tested", cookie=cookie, then=then)
