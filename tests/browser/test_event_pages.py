@@ -88,3 +88,22 @@ async def test_a_test_shows_the_answer(engine: EngineProcess, devtools: str, coo
         assert "Your server did not accept the test." in await tab.text()
 
     await walk(engine, devtools, HOOKS, "webhooks-tested", cookie=cookie, then=then)
+
+
+async def test_events(engine: EngineProcess, devtools: str, cookie: tuple[str, str]) -> None:
+    await walk(engine, devtools, "/admin/events", "events", cookie=cookie)
+    await walk(engine, devtools, "/admin/events/3", "event", cookie=cookie)
+    await walk(engine, devtools, "/admin/events?account=nobody", "events-none", cookie=cookie)
+
+
+async def test_an_event_appears_by_itself(engine: EngineProcess, devtools: str, cookie: tuple[str, str]) -> None:
+    async with driven(devtools) as browser:
+        tab = await browser.tab()
+        await sign_in(tab, engine, cookie)
+        await tab.go(f"{engine.url}/admin/events?event=messageSent&account=orders")
+        await tab.type("account", "typed meanwhile")
+        mail = {"to": [{"address": "you@sandbox.example"}], "subject": HOSTILE, "text": "x"}
+        assert engine.request("POST", "/v1/account/orders/submit", mail).status == 200
+        await until(tab, "document.querySelectorAll('.list.events li').length === 1")
+        assert await tab.ask("document.getElementsByName('account')[0].value") == "typed meanwhile"
+        await look_at(tab, "admin-events-live")
