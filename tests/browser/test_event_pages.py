@@ -19,6 +19,7 @@ pytestmark = [
 
 HOSTILE = "\"><img src=x onerror=document.title='taken'>\u202egnp.exe" + "W" * 250
 NOWHERE = "http://127.0.0.1:9/hooks/" + "w" * 250
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 HOOKS = "/admin/settings/webhooks"
 
 
@@ -107,3 +108,31 @@ async def test_an_event_appears_by_itself(engine: EngineProcess, devtools: str, 
         await until(tab, "document.querySelectorAll('.list.events li').length === 1")
         assert await tab.ask("document.getElementsByName('account')[0].value") == "typed meanwhile"
         await look_at(tab, "admin-events-live")
+
+
+async def test_caught_mail(engine: EngineProcess, devtools: str, cookie: tuple[str, str]) -> None:
+    html = (
+        f"<h1>Welcome</h1><p>{HOSTILE}</p><script>top.document.title='taken'</script><img src='cid:logo' width=60>"
+        "<img src='https://tracker.example/p.gif'><a href='javascript:alert(1)'>x</a> <a href='https://app.example/'>y</a>"
+    )
+    logo = {"filename": "logo.png", "cid": "logo", "contentType": "image/png", "content": PIXEL}
+    odd = {"filename": HOSTILE[:200], "content": "aGk="}
+    mail = {"to": [{"address": "you@outside.invalid", "name": HOSTILE[:200]}], "subject": HOSTILE, "text": HOSTILE}
+    engine.request("POST", "/v1/account/orders/submit", {**mail, "html": html, "attachments": [logo, odd]})
+    engine.request("POST", "/v1/account/orders/submit", {**mail, "subject": "Plain", "text": "Hello\n" * 50})
+    async with driven(devtools) as browser:
+        tab = await browser.tab()
+        await sign_in(tab, engine, cookie)
+        await tab.go(f"{engine.url}/admin/sandbox")
+        await until(tab, "document.querySelectorAll('.list.events li').length >= 2")
+        links = "[...document.querySelectorAll('.list.events a')].map(e => [e.innerText, e.href])"
+        named = {name[:5]: url.partition("/admin")[2] for name, url in await tab.ask(links)}
+    await walk(engine, devtools, "/admin/sandbox", "sandbox", cookie=cookie)
+
+    async def then(tab: Tab) -> None:
+        assert await tab.ask("document.querySelector('iframe').contentDocument === null"), "the frame is of no origin"
+        await tab.click("Source")
+
+    await walk(engine, devtools, f"/admin{named[HOSTILE[:5]]}", "caught", cookie=cookie, then=then)
+    await walk(engine, devtools, f"/admin{named[HOSTILE[:5]]}?tab=headers", "caught-headers", cookie=cookie)
+    await walk(engine, devtools, f"/admin{named['Plain']}", "caught-text", cookie=cookie)

@@ -40,7 +40,12 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     mailbox = message_ids.read_message(message["id"]).mailbox
     queued = {to: (await engine.submit("acme", f"{to}@x.example"))["queueId"] for to in ("you", "reject+you")}
     waiting = (await engine.submit("acme", "you@x.example", sendAt="2027-06-01T00:00:00Z"))["queueId"]
+    with_file = {"content": "aGk=", "filename": "hi.bin"}
+    await engine.until_ended(
+        (await engine.submit("acme", "you@x.example", text="x", attachments=[with_file]))["queueId"]
+    )
     await engine.until_ended(*queued.values())
+    caught = next(reversed(engine.sandbox.caught))
     hook = (await caller.ask("POST", "/v1/webhooks", {**HOOK, "filter": "data.rejected"})).json["id"]
     app = (await caller.ask("POST", "/v1/oauth2", {**APP, "redirectUrl": "https://x.example/oauth"})).json["id"]
     template = (await caller.ask("POST", "/v1/templates/template", TEMPLATE)).json["id"]
@@ -123,6 +128,8 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ),
         ("POST", "/v1/settings", {"webhooks": "http://127.0.0.1:9/", "webhooksCustomHeaders": HOOK["headers"]}),
         ("GET", "/v1/settings?" + "&".join(f"{name}=true" for name in SETTINGS.split()), None),
+        ("GET", "/v1/sandbox/messages", None),
+        *(("GET", f"/v1/sandbox/messages/{caught}{rest}", None) for rest in ("", "/source", "/attachments/2")),
         ("GET", "/v1/events", None),
         ("GET", "/v1/events?before=9", None),
         ("GET", "/v1/events/sse", None),

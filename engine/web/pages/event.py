@@ -17,11 +17,9 @@ from engine.web.visit import Visit
 @page(PATH + "/{seq}", role=Role.READER, under="events")
 async def event(visit: Visit, seq: str) -> Response:
     """The event with this number. Raises `Problem` 404 for one that is not there, or no longer."""
-    number = int(seq[:16]) if seq.isdecimal() else 0
-    found: Any = (
-        await visit.ask(api.page, query={"before": number + 1, "after": number - 1, "limit": 1}) if number else {}
-    )
-    if not found.get("events") or found["events"][0]["seq"] != number:
+    number = int(seq[:15]) if seq.isdecimal() else 0
+    found: Any = await visit.ask(api.page, query={"before": number + 1, "limit": 1})
+    if not found["events"] or found["events"][0]["seq"] != number:
         raise Problem(404, visit.text("event_page.gone"))
     shown = found["events"][0]
     data = shown.get("data")

@@ -19,7 +19,7 @@ SHOWN = 30
 LONGEST_ACCOUNT = 256
 _TELLING = (
     ("subject", "recipient", "error", "description", "response", "user", "path", "reason", "url", "messageId"),
-    ("queueId", "account", "email", "webhook", "exportId"),
+    ("queueId", "email", "webhook", "exportId"),
 )
 _MOST_TOLD = 2
 _LONGEST_GIST = 160
