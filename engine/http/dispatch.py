@@ -22,11 +22,11 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing.exceptions import WebsocketMismatch
 
+from engine.arriving_body import ArrivingBody
 from engine.config import Config
 from engine.errors import EngineError, Problem, StorageFailed
 from engine.http import control_requests, home_page, server
 from engine.http.access import enter, narrowed
-from engine.http.arriving_body import ArrivingBody
 from engine.http.audit_entries import record
 from engine.http.bearer_tokens import Door
 from engine.http.client_address import Addresses

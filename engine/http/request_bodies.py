@@ -17,9 +17,9 @@ import trio
 from quart import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from engine.arriving_body import ArrivingBody
 from engine.errors import Problem
 from engine.heavy_work import HeavyWork
-from engine.http.arriving_body import ArrivingBody
 from engine.http.transfer_rate import TransferRate
 from engine.world import World
 

@@ -113,7 +113,7 @@ def content_of(draft: Draft, boundary: str, parts: Sequence[MimePart]) -> Conten
     if not _BOUNDARY.fullmatch(boundary):
         raise ValueError("illegal boundary")
     root = _tree(draft, boundary, parts)
-    return Content(root.header, root.body if root.body.endswith(b"\r\n") else root.body + b"\r\n")
+    return Content(root.header, bytes(root.body if root.body.endswith(b"\r\n") else root.body + b"\r\n"))
 
 
 def headed(draft: Draft, content: Content, *, message_id: str, date: float) -> Composed:

@@ -31,7 +31,7 @@ class AttachedFile(msgspec.Struct, frozen=True):
     for an invitation, else "attachment".
     """
 
-    content: bytes
+    content: bytes | bytearray
     filename: str | None = None
     content_type: str | None = None
     disposition: Disposition | None = None
@@ -50,7 +50,7 @@ class MimePart(msgspec.Struct, frozen=True):
     """
 
     header: str
-    body: bytes
+    body: bytes | bytearray
     encoded: bool = False
 
 
@@ -85,7 +85,7 @@ def text_part(subtype: str, text: str) -> MimePart:
     return MimePart(header, body, encoded=encoding == "base64")
 
 
-def _encode_text(data: bytes) -> tuple[str, bytes]:
+def _encode_text(data: bytes) -> tuple[str, bytes | bytearray]:
     if not data.translate(None, _SEVEN_BIT) and longest_line(data) <= LONGEST_LINE:
         return "7bit", data
     base64_length = (len(data) + 2) // 3 * 4
@@ -97,12 +97,12 @@ def _encode_text(data: bytes) -> tuple[str, bytes]:
     return "base64", base64_lines(data)
 
 
-def quoted_printable(data: bytes) -> bytes:
+def quoted_printable(data: bytes | bytearray) -> bytes:
     """Text with CRLF line ends as quoted-printable (RFC 2045 section 6.7)."""
     return b"".join(map(_quoted, _blocks(data)))
 
 
-def _quoted(block: bytes) -> bytes:
+def _quoted(block: bytes | bytearray) -> bytes:
     quoted = binascii.b2a_qp(block, istext=True)
     if b"\r\n" not in block:
         # Without a CRLF to copy, b2a_qp ends its soft line breaks with a bare LF.
@@ -110,7 +110,7 @@ def _quoted(block: bytes) -> bytes:
     return quoted
 
 
-def _blocks(data: bytes) -> Iterator[bytes]:
+def _blocks(data: bytes | bytearray) -> Iterator[bytes | bytearray]:
     """`data` in blocks of whole lines, so that work on one of them does not delay other tasks."""
     at = 0
     while at < len(data):
@@ -119,26 +119,32 @@ def _blocks(data: bytes) -> Iterator[bytes]:
         at = end
 
 
-def longest_line(data: bytes) -> int:
+def longest_line(data: bytes | bytearray) -> int:
     """Octets of the longest line, without its CRLF."""
     if len(data) <= LONGEST_LINE:
         return len(data)
     return max(len(line) for block in _blocks(data) for line in block.split(b"\r\n"))
 
 
-def base64_lines(data: bytes) -> bytes:
-    """Base64 in lines of 76 characters, CRLF between them and none at the end."""
+def base64_lines(data: bytes | bytearray) -> bytearray:
+    """Base64 in lines of 76 characters, CRLF between them and none at the end. It needs no memory beside the result."""
     step = _LINE_OCTETS * _BLOCK_LINES
-    whole = len(data) - len(data) % step
+    letters = (len(data) + 2) // 3 * 4
+    lines = bytearray(letters + max(letters - 1, 0) // 76 * 2)
     view = memoryview(data)
-    blocks = [
-        b"\r\n".join(_BLOCK.unpack(binascii.b2a_base64(view[at : at + step], newline=False)))
-        for at in range(0, whole, step)
-    ]
-    if whole < len(data) or not data:
-        tail = binascii.b2a_base64(view[whole:], newline=False)
-        blocks.append(b"\r\n".join([tail[at : at + 76] for at in range(0, len(tail), 76)]))
-    return b"\r\n".join(blocks)
+    at = 0
+    for start in range(0, len(data), step):
+        encoded = binascii.b2a_base64(view[start : start + step], newline=False)
+        if start + step <= len(data):
+            block = b"\r\n".join(_BLOCK.unpack(encoded))
+        else:
+            block = b"\r\n".join([encoded[first : first + 76] for first in range(0, len(encoded), 76)])
+        if at:
+            lines[at : at + 2] = b"\r\n"
+            at += 2
+        lines[at : at + len(block)] = block
+        at += len(block)
+    return lines
 
 
 def attachment_part(attachment: AttachedFile, field: str) -> MimePart:
@@ -206,7 +212,7 @@ def _media_type(attachment: AttachedFile, filename: str, field: str) -> tuple[st
     return match[1].lower(), [f"{name}={value}" for name, value in _MEDIA_PARAMETER.findall(match[2])]
 
 
-def _embeddable(content: bytes) -> bytes | None:
+def _embeddable(content: bytes | bytearray) -> bytes | bytearray | None:
     """`content` as the body of a message/* part, or None if it may not be one.
 
     RFC 2046 §5.2.1 allows message/rfc822 no encoding but 7bit, 8bit and binary. 8bit would tie the whole submission to
@@ -216,7 +222,7 @@ def _embeddable(content: bytes) -> bytes | None:
     if not content.isascii() or b"\0" in content:
         return None
     has_cr = b"\r" in content
-    blocks: list[bytes] = []
+    blocks: list[bytes | bytearray] = []
     for block in _blocks(content):
         if not has_cr:
             block = block.replace(b"\n", b"\r\n")
@@ -240,7 +246,7 @@ def _content_id(text: str, field: str) -> str:
 def multipart(subtype: str, parts: list[MimePart], boundary: str, *parameters: str) -> MimePart:
     """A multipart of `parts` (RFC 2046 §5.1). The caller guarantees that no line in them begins with the delimiter."""
     delimiter = f"--{boundary}\r\n"
-    chunks: list[bytes] = []
+    chunks: list[bytes | bytearray] = []
     for part in parts:
         chunks += (f"{delimiter}{part.header}\r\n".encode("ascii"), part.body, b"\r\n")
     chunks.append(f"--{boundary}--\r\n".encode("ascii"))

@@ -125,7 +125,7 @@ def _with_text(entity: _Entity, encoding: str, charset: str, change: Change) -> 
     data = encoded(changed)
     if encoding == "base64":
         ending = entity.body[len(entity.body.rstrip(b"\r\n")) :]
-        return entity._replace(body=base64_lines(data) + ending)
+        return entity._replace(body=bytes(base64_lines(data) + ending))
     if encoding == "quoted-printable":
         return entity._replace(body=quoted_printable(data))
     if longest_line(data) <= LONGEST_LINE:

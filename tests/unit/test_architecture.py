@@ -27,7 +27,7 @@ ORDER = (
     {"world", "resolver", "hosts", "masking", "transcript", "log", "repeated_errors", "heavy_work"},
     {"deflate", "egress", "transport"},
     {"store"},
-    {"settings"},
+    {"settings", "arriving_body"},
     {"signed_links"},
     {"sandbox"},
     {"smtp", "imap"},
